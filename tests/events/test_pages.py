@@ -1,17 +1,22 @@
 """Pages of events: list, registration and cancellation."""
 
 import re
+from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
+from playwright.async_api import Page, expect
 
 from app.events import dependencies, pages
 from app.events.models import Event
 from app.events.registrations import make_token
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
 from opportune.config.settings import Settings
+from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.db import Database
-from opportune.testing import RecordedJobs
+from opportune.testing import RecordedJobs, make_user, signed_in_client
+from opportune.web.forms.uploads import too_large_message
 from tests.events.conftest import (
     ADA,
     MakeEvent,
@@ -19,6 +24,7 @@ from tests.events.conftest import (
     find_cancel_path,
     list_stored_files,
     make_photo_upload,
+    make_picture,
     read_registrations,
 )
 
@@ -240,3 +246,66 @@ async def test_landing_page_shows_next_events(client: AsyncClient, make_event: M
 
 async def test_no_card_without_events(client: AsyncClient) -> None:
     assert "next-events" not in (await client.get("/")).text
+
+
+async def test_invalid_upload_is_refused_at_its_field(
+    client: AsyncClient, recorded_jobs: RecordedJobs, settings: Settings, tea: Event
+) -> None:
+    html = b"<!doctype html><script>alert(1)</script>"
+    for content in (html, make_picture((9, 9)) + html, b"\xff\xd8\xff" + bytes(10_000_001)):
+        response = await client.post("/events/tea", data=ADA, files=make_photo_upload(content))
+
+        assert response.status_code == 422, content[:20]
+        assert 'id="photo-error"' in response.text
+        assert 'value="ada@example.com"' in response.text
+    assert recorded_jobs.calls == []
+    assert list_stored_files(settings) == []
+
+
+async def test_staff_are_warned_about_ephemeral_storage(
+    app: FastAPI, client: AsyncClient, tea: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENDER", "true")
+    staff = await make_user(app.state.database, is_staff=True)
+    async with signed_in_client(app, staff) as staff_client:
+        assert "they are lost at the next deploy" in (await staff_client.get("/events/tea")).text
+        assert "they are lost" not in (await staff_client.get("/events")).text
+    assert "they are lost" not in (await client.get("/events/tea")).text
+
+
+async def test_visitor_finds_event_and_registers(
+    page: Page, recorded_jobs: RecordedJobs, database: Database, make_event: MakeEvent, tmp_path: Path
+) -> None:
+    texts = {"place": "P" * 150, "summary": "S" * 200, "description": "```python\nimport tea\n```"}
+    await make_event("tea", title="Tea for all", capacity=3, **texts)
+    await make_event("soup")
+    good, bad = tmp_path / "me.jpg", tmp_path / "page.jpg"
+    good.write_bytes(make_picture())
+    bad.write_bytes(b"<!doctype html>")
+
+    await page.goto("/events")
+    await page.locator("main [name=q]").fill("tea")
+    await expect(page.get_by_text("Soup")).to_have_count(0)
+    await page.get_by_role("link", name="Tea for all").click()
+    await expect(page.locator(".markdown pre")).to_have_text("import tea")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "texts without a blank break"
+
+    await page.locator("[name=name]").fill("Ada")
+    await page.locator("main [name=email]").fill("ada@example.com")
+    await page.locator("[name=photo]").set_input_files(bad)
+    register = page.locator("form:has([name=photo]) button.btn-primary")
+    await register.click()
+    await expect(page.locator("#photo-error")).to_be_visible()
+    await expect(page.locator("[name=name]")).to_have_value("Ada")
+
+    huge = tmp_path / "huge.jpg"
+    with huge.open("wb") as file:
+        file.truncate(DEFAULT_MAX_UPLOAD_BYTES + 1)
+    await page.locator("[name=photo]").set_input_files(huge)
+    assert await page.locator("[name=photo]").evaluate("field => field.validationMessage") == too_large_message()
+
+    await page.locator("[name=photo]").set_input_files(good)
+    await register.click()
+    await expect(page).to_have_url(re.compile("/events/tea/registered$"))
+    await recorded_jobs.work()
+    assert [registration.photo[-5:] for registration in await read_registrations(database)] == [".webp"]

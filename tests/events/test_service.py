@@ -1,4 +1,4 @@
-"""Data layer of events: registrations, seats and lists."""
+"""Data layer of events: registrations, seats and lists, and the personal data in them."""
 
 import asyncio
 from collections import Counter
@@ -6,10 +6,15 @@ from collections import Counter
 import pytest
 
 from app.events.models import Event
+from app.events.personal import forget, list_photos, read
 from app.events.schemas import EventFilter, RegistrationCreate
 from app.events.service import ALL_SEATS_TAKEN, Events, RegistrationClosed
 from opportune.db import Database
+from opportune.feature import Person
+from opportune.testing import RecordedJobs
 from tests.events.conftest import ADA, MakeEvent, add_registration, read_registrations
+
+USER, UNVERIFIED = Person(1, "ada@example.com"), Person(1, "")
 
 
 async def register(database: Database, slug: str, **fields: str) -> str:
@@ -66,3 +71,29 @@ async def test_seats_left_are_counted_per_event(database: Database, make_event: 
         ("tea", 1, ""),
         ("soup", 0, ALL_SEATS_TAKEN),
     ]
+
+
+async def test_export_has_registrations_of_the_email(database: Database, tea: Event) -> None:
+    await add_registration(database, tea, photo="events/one.webp", notes="Vegetarian")
+    await add_registration(database, tea, "Bob")
+    await add_registration(database, tea, "Nobody", email="")
+
+    async with database.reader() as session:
+        (row,) = (await read(session, USER))["registrations"]
+        assert (row["event"], row["name"], row["notes"]) == ("Tea", "Ada", "Vegetarian")
+        assert await list_photos(session, USER) == ["events/one.webp"]
+        assert (await read(session, UNVERIFIED))["registrations"] == []
+
+
+async def test_deleted_user_frees_seats_and_photos(database: Database, tea: Event, recorded_jobs: RecordedJobs) -> None:
+    await add_registration(database, tea, photo="events/one.webp")
+    await add_registration(database, tea, "Bob")
+    database.info["jobs"] = recorded_jobs
+
+    for person in (UNVERIFIED, USER):
+        async with database.writer() as session:
+            await forget(session, person)
+
+    assert [registration.name for registration in await read_registrations(database)] == ["Bob"]
+    assert recorded_jobs.names == ["jobs.delete_files"]
+    assert recorded_jobs.calls[0].arguments == (["events/one.webp"],)

@@ -1,11 +1,12 @@
-"""Questions about an entry, answered by a language model."""
+"""Questions about an entry, answered by a language model, and its tools."""
 
 import asyncio
 
 import pytest
 from fastapi import FastAPI
 
-from opportune.contrib.llm import FakeProvider
+from opportune.contrib.llm import FakeProvider, ToolCall
+from opportune.contrib.tools import toolbox_of
 from opportune.testing import make_user, signed_in_client
 
 pytestmark = pytest.mark.usefixtures("small_index")
@@ -43,3 +44,13 @@ async def test_refused_second_question_stays_in_the_form(app: FastAPI, fake_llm:
         may_finish.set()
     assert response.status_code == 409
     assert 'value="Two?"' in response.text
+
+
+async def test_model_searches_and_reads_entries(app: FastAPI) -> None:
+    toolbox = toolbox_of(app)
+    result = await toolbox.call(ToolCall("call_0", "search_python_docs", '{"words": "os.path"}'), None)
+    assert result.sources[0].url == "/pydocs/os.path"
+    entry = await toolbox.call(ToolCall("call_1", "read_python_docs", '{"slug": "os.path"}'), None)
+    assert [source.title for source in entry.sources] == ["os.path"]
+    missing = await toolbox.call(ToolCall("call_2", "read_python_docs", '{"slug": "none"}'), None)
+    assert missing.is_error

@@ -1,14 +1,19 @@
-"""The index of a running site, on each database."""
+"""The index of a running site, on each database, and pages before it has been built."""
 
 from pathlib import Path
 
 import pytest
-from httpx2 import ASGITransport, AsyncClient
+from fastapi import FastAPI
+from httpx2 import AsyncClient
 
-from app.main import create_app
-from app.pydocs.documents import python_docs
+from app.pydocs.documents import Entry, python_docs
 from opportune.config.settings import Settings
+from opportune.testing import make_user, signed_in_client
 from tests.pydocs.search_index import fill_index, index_settings, make_piece
+
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+SEARCH = "/api/v1/pydocs/search"
+ENTRIES = "/api/v1/pydocs/entries"
 
 
 @pytest.fixture
@@ -18,22 +23,56 @@ def settings(settings: Settings, database_kind: str, tmp_path: Path) -> Settings
     return settings.having(index_settings(url))
 
 
-async def test_new_index_is_used_immediately(settings: Settings) -> None:
-    app = create_app(settings)
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client,
-    ):
-        assert python_docs.command in (await client.get("/pydocs?q=os")).text
+def fill_site_index(settings: Settings, piece: Entry) -> None:
+    fill_index(python_docs.url(settings).url.render_as_string(hide_password=False), [piece])
 
-        fill_index(
-            python_docs.url(settings).url.render_as_string(hide_password=False),
-            [make_piece("os.path.join", text="Join <paths>")],
-        )
 
-        page = (await client.get("/pydocs?q=os.pa")).text
-        assert "<mark>os</mark>.<mark>pa</mark>th.join" in page
-        assert "Join &lt;<mark>pa</mark>ths&gt;" in page
-        assert (await client.get("/api/v1/pydocs/search?q=join")).json()["total"] == 1
-        assert "os.path.join" in (await client.get("/pydocs/os.path.join")).text
-        assert (await client.get("/pydocs/os.path.split")).status_code == 404
+@pytest.mark.database("sqlite", "postgresql")
+async def test_new_index_is_used_immediately(settings: Settings, client: AsyncClient) -> None:
+    assert python_docs.command in (await client.get("/pydocs?q=os")).text
+    fill_site_index(settings, make_piece("os.path.join", text="Join <paths>"))
+    page = (await client.get("/pydocs?q=os.pa")).text
+    assert "<mark>os</mark>.<mark>pa</mark>th.join" in page
+    assert "Join &lt;<mark>pa</mark>ths&gt;" in page
+    assert (await client.get("/api/v1/pydocs/search?q=join")).json()["total"] == 1
+    assert "os.path.join" in (await client.get("/pydocs/os.path.join")).text
+    assert (await client.get("/pydocs/os.path.split")).status_code == 404
+
+
+async def test_same_prefix_is_searched_once(app: FastAPI, client: AsyncClient, settings: Settings) -> None:
+    fill_site_index(settings, make_piece("os.path"))
+    response = await client.get("/pydocs?q=os", headers=HTMX)
+    app.state.pydocs.engine.search = None  # a second search would raise
+    cached_response = await client.get("/pydocs?q=os", headers=HTMX)
+
+    assert "<mark>os</mark>.path" in response.text
+    assert cached_response.text == response.text
+    assert cached_response.headers["vary"] == response.headers["vary"] == "HX-Request-Type"
+
+
+async def test_api_without_index_is_503(client: AsyncClient) -> None:
+    for path in (f"{SEARCH}?q=os", f"{ENTRIES}/os"):
+        response = await client.get(path)
+        assert response.status_code == 503
+        assert response.json()["detail"]
+
+
+async def test_missing_index_names_command_in_development(client: AsyncClient) -> None:
+    for headers in ({}, HTMX):
+        response = await client.get("/pydocs?q=os", headers=headers)
+        assert response.status_code == 200
+        assert python_docs.command in response.text
+    entry = await client.get("/pydocs/os")
+    assert entry.status_code == 503
+
+
+async def test_missing_index_hides_command_in_production(app: FastAPI, client: AsyncClient) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"environment": "production"})
+    response = await client.get("/pydocs?q=os")
+    assert (response.status_code, "oppman.py" in response.text) == (200, False)
+    assert "/admin/operations" not in response.text
+
+
+async def test_missing_index_links_superuser_to_admin(app: FastAPI) -> None:
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as superuser:
+        assert '<a href="/admin/operations">' in (await superuser.get("/pydocs")).text

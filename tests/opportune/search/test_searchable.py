@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select, text, update
 from sqlmodel import col
 
+from opportune.db import with_deleted
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import due_statements
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
+from tests.opportune import tables
+from tests.opportune.db.trash.shop import Good
 from tests.opportune.search.books import Book, Shelf, add, create_indexes, make_tables
 
 BOOKS = [
@@ -19,13 +22,6 @@ BOOKS = [
     ("Tea", "All of café life, v2 of 3d under_score."),
     ("Bread of heaven", None),
 ]
-
-
-async def find_titles(database: Database, books: Searchable[Book], query: str) -> list[str]:
-    async with database.reader() as session:
-        return [hit.row.title for hit in (await books.find(session, query)).items]
-
-
 TITLES_BY_QUERY: list[tuple[str, list[str]]] = [
     ("cafe", ["Café Müller", "Tea"]),
     ("CAFÉ mull", ["Café Müller"]),
@@ -45,6 +41,11 @@ TITLES_BY_QUERY: list[tuple[str, list[str]]] = [
     ("-bread", []),
     ("", []),
 ]
+
+
+async def find_titles(database: Database, books: Searchable[Book], query: str) -> list[str]:
+    async with database.reader() as session:
+        return [hit.row.title for hit in (await books.find(session, query)).items]
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -202,3 +203,18 @@ def test_unsearchable_field_is_refused(fields: list[str], weights: dict[str, str
 def test_invalid_url_pattern_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"/books/\{slug\} of test_book has an unknown column \{slug\}"):
         Searchable(Book, ["title"], url="/books/{slug}")
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_deleted_row_is_not_found(isolated_searchables: None, database: Database) -> None:
+    await tables.make_tables(database, Good)
+    goods = Searchable(Good, fields=["name"], url="/goods/{id}")
+    await create_indexes(database)
+    async with database.writer() as session:
+        session.add_all([Good(id=1, name="Red anvil"), gone := Good(id=2, name="Red rocket")])
+        await session.flush()
+        await session.delete(gone)
+    async with database.reader(fresh=True) as session:
+        results = await goods.find(session, "red")
+        assert ([hit.row.name for hit in results.items], results.total) == (["Red anvil"], 1)
+        assert len((await session.scalars(with_deleted(goods.search(session, "red")))).all()) == 2

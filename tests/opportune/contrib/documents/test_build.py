@@ -1,4 +1,7 @@
-"""Building an index on SQLite and PostgreSQL. A build that fails leaves the old index unchanged."""
+"""Building an index on SQLite and PostgreSQL, and results that are cached until the next build.
+
+A build that fails leaves the old index unchanged.
+"""
 
 import sqlite3
 from collections.abc import Generator, Iterable
@@ -7,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from opportune.contrib.documents import IndexMissing
+from opportune.contrib.documents import search as search_module
 from opportune.contrib.documents.build import BuildResult
 from opportune.contrib.documents.databases import store_of
 from opportune.contrib.documents.postgresql import tsvector
+from opportune.contrib.documents.similar_words import Term, closest_word, edit_distance
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, temporary_path
@@ -133,3 +138,44 @@ async def test_missing_index_is_reported(empty_database_url: str) -> None:
 
 def test_tsvector_merges_positions_and_weights() -> None:
     assert tsvector((["os", "path"], ["a", "path"], [])) == "'os':1A 'path':2A,5B 'a':4B"
+
+
+async def test_fragment_is_cached_until_the_index_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "MAX_FRAGMENTS", 2)
+    url = f"sqlite:///{tmp_path / 'index.db'}"
+    write_index(url, [code_document("one")])
+    search, rendered = open_search(url), list[bytes]()
+
+    async def show(query: bytes) -> None:
+        async def render() -> str:
+            rendered.append(query)
+            return ""
+
+        await search.fragment(query, render)
+
+    long_query = b"q=" + b"o" * search_module.MAX_FRAGMENT_KEY_LENGTH
+    for query in (b"a", b"a", b"b", b"c", b"c", b"a", long_query, long_query):
+        await show(query)
+    assert rendered == [b"a", b"b", b"c", b"a", long_query, long_query]
+    write_index(url, [code_document("two")])
+    await search.refresh()
+    await show(b"a")
+    await search.close()
+    assert rendered[-1] == b"a"
+
+
+def test_edit_distance_counts_typos() -> None:
+    for word, similar_word, distance in (
+        ("path", "path", 0),
+        ("pth", "path", 1),
+        ("gahter", "gather", 1),
+        ("dictonary", "dictionary", 1),
+        ("", "abc", 3),
+    ):
+        assert edit_distance(word, similar_word) == edit_distance(similar_word, word) == distance, word
+
+
+def test_most_frequent_nearest_word_wins() -> None:
+    terms = [Term("bath", True, 90), Term("path", True, 50), Term("pith", True, 1)]
+    assert closest_word("pth", terms) == "path"
+    assert closest_word("zzzz", terms) == ""

@@ -3,18 +3,22 @@
 import csv
 import io
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from playwright.async_api import Page, expect
 from sqlalchemy import delete, select
 from sqlmodel import col
 
+from opportune.accounts.models import User
 from opportune.admin.models import ImportFile
 from opportune.contrib.import_export import import_view
 from opportune.jobs import PermanentFailure
 from opportune.testing import RecordedJobs
-from opportune.testing.factories import add_permission, signed_in_client
+from opportune.testing.factories import add_permission, sign_in_browser, signed_in_client
+from opportune.testing.services.accessibility import find_violations
 from tests.opportune.admin.gadget_feature import Gadget
 from tests.opportune.contrib.import_export.import_steps import (
     choose_columns,
@@ -28,6 +32,14 @@ from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadge
 from tests.opportune.stored_rows import execute, make_staff, read_all
 
 ROWS = "name,maker_id,size\nfirst,1,1\nsecond,999,2\nthird,1,many\n"
+STEPS = {
+    "name,maker_id\nfirst,1\n": "Change columns",
+    "Name,Maker,id\nfirst,Acme,9\n": "Change columns",
+    "Names,Maker\nfirst,Acme\n": "Check all rows",
+    "Name,Maker,Other\nfirst,Acme,x\n": "Check all rows",
+    "Name\nfirst\n": "Check all rows",
+    "Name,Maker,Made on\nfirst,Acme,03/04/2026\n": "Check all rows",
+}
 
 
 async def read_names(app: FastAPI) -> list[str]:
@@ -53,16 +65,6 @@ async def test_columns_page_shows_no_error_before_a_choice(admin: AsyncClient) -
     assert "Required fields without a column:" in page.text
     assert 'role="alert"' not in page.text
     assert 'role="alert"' in (await choose_columns(admin, page)).text
-
-
-STEPS = {
-    "name,maker_id\nfirst,1\n": "Change columns",
-    "Name,Maker,id\nfirst,Acme,9\n": "Change columns",
-    "Names,Maker\nfirst,Acme\n": "Check all rows",
-    "Name,Maker,Other\nfirst,Acme,x\n": "Check all rows",
-    "Name\nfirst\n": "Check all rows",
-    "Name,Maker,Made on\nfirst,Acme,03/04/2026\n": "Check all rows",
-}
 
 
 async def test_matching_headings_skip_the_columns(app: FastAPI, admin: AsyncClient) -> None:
@@ -182,3 +184,36 @@ async def test_sample_file_can_be_imported(app: FastAPI, admin: AsyncClient, lan
     assert "31.12.2026" in rows[0]
     await confirm_preview(admin, await upload(admin, sample))
     assert str((await read_gadgets(app))[0].made_on) == "2026-12-31"
+
+
+async def test_steps_of_an_import(
+    app: FastAPI,
+    page: Page,
+    superuser: User,
+    site: str,
+    running_jobs: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(import_view, "LARGE_FILE_ROWS", 1)
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(IMPORT)
+    assert await find_violations(page) == []
+    path = tmp_path / "a.csv"
+    path.write_text("name;maker;made_on\nfirst;Acme;03/04/2026\n")
+    await page.get_by_label("File").set_input_files(path)
+    await page.get_by_role("button", name="Continue").click()
+    rows = page.get_by_role("region", name="Rows")
+    await expect(rows).to_contain_text("4 Mar 2026")
+    await page.wait_for_load_state()  # htmx only reacts to changes after the page was loaded
+    await page.get_by_label("Format of made_on").select_option("dMy")
+    await expect(rows).to_contain_text("3 Apr 2026")
+    await expect(page.get_by_role("heading", name="Import Gadgets")).to_be_visible()
+    assert await find_violations(page) == []
+    await page.get_by_role("button", name="Check all rows").click()
+    await expect(page.locator("#import")).to_contain_text("a.csv adds 1 Gadget.")
+    assert await find_violations(page) == []
+    await page.get_by_role("button", name="Import 1 Gadget").click()
+    await expect(page.locator("#import")).to_contain_text("Imported 1 Gadget.")
+    await expect(page.get_by_role("heading", name="Import Gadgets")).to_be_visible()
+    assert await find_violations(page) == []
