@@ -13,9 +13,8 @@ from typing import Any, TypeAlias
 import typer
 
 from opportune.cli import output
-from opportune.cli.registry import PROGRAM, command_module
+from opportune.cli.registry import PROGRAM, command_module, no_such_option, wrong_usage
 from opportune.cli.terminal import printable, styled
-from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features

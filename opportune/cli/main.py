@@ -12,20 +12,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from opportune import __version__
-from opportune.cli import output
+from opportune.cli import output, registry
 from opportune.cli.completion import complete_after_python
 from opportune.cli.error_reports import print_error, report_unexpected_error, usage_message
 from opportune.cli.loading import Command, common_options, find_missing_command, load
-from opportune.cli.registry import (
-    MODULES,
-    PROGRAM,
-    command_module,
-    feature_modules,
-    handle_output_error,
-    help_line,
-    overview,
-)
-from opportune.cli.usage import empty_value, unknown_command
 from opportune.errors import OperatorError
 
 Context: TypeAlias = Any
@@ -41,35 +31,35 @@ class Commands(TyperGroup):
     """Group of all commands. Only the module of the called command is imported."""
 
     def list_commands(self, ctx: Context) -> list[str]:
-        return [*MODULES, *feature_modules()]
+        return [*registry.MODULES, *registry.feature_modules()]
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        if cmd_name not in MODULES:
+        if cmd_name not in registry.MODULES:
             ctx.with_resource(output.show_work_progress())  # for `opportune.progress`
-        command = load(cmd_name) if command_module(cmd_name) else None
+        command = load(cmd_name) if registry.command_module(cmd_name) else None
         collect_garbage_again()
         return command
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
         name = args[0]
-        module = command_module(name)
+        module = registry.command_module(name)
         if not ctx.resilient_parsing and not module:
             if message := find_missing_command(name):
                 raise OperatorError(message)
-            ctx.fail(unknown_command(name, self.list_commands(ctx)))
-        if module.startswith("opportune.") and name != "test" and (message := empty_value(args)):
+            ctx.fail(registry.unknown_command(name, self.list_commands(ctx)))
+        if module.startswith("opportune.") and name != "test" and (message := registry.empty_value(args)):
             raise typer.BadParameter(message)
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Context, formatter: Any) -> None:
-        formatter.write("\n".join(overview()))
+        formatter.write("\n".join(registry.overview()))
 
     def shell_complete(self, ctx: Context, incomplete: str) -> list[Any]:
         """Complete the name of a command without loading any."""
-        modules = MODULES.copy()
+        modules = registry.MODULES.copy()
         with suppress(Exception):  # a mistake in a feature is reported by commands
-            modules |= feature_modules()
-        commands = [TyperCommand(name, help=help_line(module)) for name, module in modules.items()]
+            modules |= registry.feature_modules()
+        commands = [TyperCommand(name, help=registry.help_line(module)) for name, module in modules.items()]
         return TyperGroup(commands=commands, params=self.params).shell_complete(ctx, incomplete)
 
 
@@ -111,7 +101,7 @@ def run_and_report(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError as error:
-        return handle_output_error(error)
+        return registry.handle_output_error(error)
     except Exception as error:  # noqa: BLE001 - the last place that can report it
         return report_unexpected_error(error)
     return print_error(message, code) if message else code
@@ -121,7 +111,7 @@ def run(arguments: list[str]) -> tuple[int, str]:
     """Run a command and return its exit code and error message."""
     output.set_level()
     try:
-        code = command_group().main(arguments, prog_name=PROGRAM, standalone_mode=False)
+        code = command_group().main(arguments, prog_name=registry.PROGRAM, standalone_mode=False)
     except OperatorError as error:
         return 1, error.with_advice
     except typer.TyperException as error:

@@ -1,4 +1,4 @@
-"""Names of all commands, and the overview for `--help`.
+"""Names of all commands, the overview for `--help`, and messages about wrong usage.
 
 Uses only the standard library and imports no command, because it runs before packages are installed. Features register
 their commands in `Feature(commands=…)`, which is read from the source of the features.
@@ -6,15 +6,18 @@ their commands in `Feature(commands=…)`, which is read from the source of the 
 
 import ast
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
+from itertools import pairwise
 
 from opportune.cli.terminal import columns, fold, styled
-from opportune.project.declared_commands import NotLiteral, commands_of_installed, source_of
+from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import installed_features
+from opportune.project.optional_features import NotLiteral, commands_of_installed, source_of
 
 PROGRAM = "oppman.py" if HAS_PROJECT else "python -m opportune"
 COMMANDS = {
@@ -143,3 +146,39 @@ def feature_modules() -> dict[str, str]:
 def command_module(name: str) -> str:
     """Return the module of a command; empty if there is none of this name."""
     return MODULES.get(name) or feature_modules().get(name, "")
+
+
+DJANGO_COMMANDS = {
+    "collectstatic": "Omit it: the site serves static/ as it is.",
+    "createcachetable": "Omit it: migrate creates the table.",
+    "diffsettings": "Use env, which lists the settings that are set.",
+    "testserver": "Use loaddata, then runserver.",
+    "version": "Use oppman.py --version.",
+}
+"""Django's commands without an equivalent of the same name."""
+
+
+def no_such_option(option: str, options: Iterable[str]) -> str:
+    """Return `No such option: --wiht. Did you mean --with?`, without the hint if no option is similar."""
+    long_options = [name.removeprefix("--") for name in options if name.startswith("--")]
+    return f"No such option: {option}.{did_you_mean(option.lstrip('-'), long_options, prefix='--')}"
+
+
+def unknown_command(name: str, names: Iterable[str]) -> str:
+    """Return `Unknown command 'migrat'. Did you mean migrate?`, or what replaces a command of Django."""
+    if name in DJANGO_COMMANDS:
+        return f"{name} is a command of Django. {DJANGO_COMMANDS[name]}"
+    return f"Unknown command {name!r}.{did_you_mean(name, names)}"
+
+
+def empty_value(arguments: Sequence[str]) -> str:
+    """Return a message about an empty value, which a shell makes of an unset variable; empty if there is none."""
+    pairs = pairwise(arguments)
+    name = next((option.strip() or before for before, option in pairs if re.fullmatch(r"(--[\w-]+=)?\s*", option)), "")
+    return f"The value after {name} is empty. Enter one, or omit it." if name else ""
+
+
+def wrong_usage(command: str, message: str) -> str:
+    """Return the error message, with a hint to the help."""
+    python = "python3 " if command.startswith("oppman.py") else ""
+    return f"{command}: {message if message.endswith(('.', '?')) else f'{message}.'} See: {python}{command} --help"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.main import main
-from opportune.cli.project.new_project import build, history
+from opportune.cli.project.new_project import build
 from opportune.project.layout import PROJECT, USERS
 from opportune.testing.factories import PASSWORD
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
@@ -70,7 +70,7 @@ def test_tutorial_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     project = tmp_path / "bookshelf"
     (command_line,) = re.findall(r"^python3 (oppman\.py startproject .*) \.\./bookshelf$", TEXT, re.MULTILINE)
     # Both are slow, and not needed.
-    monkeypatch.setattr(history, "first_commit", lambda *_arguments: "")
+    monkeypatch.setattr(build, "first_commit", lambda *_arguments: "")
     monkeypatch.setattr(build, "build_wheel", write_empty_wheel)
     assert main([*shlex.split(command_line)[1:], str(project)]) == 0
     with command_server(project, *TEST_MODULES, *REQUIRED_FEATURE_MODULES, f"app.{USERS}.feature") as run:

@@ -4,12 +4,12 @@ The exit code is 1 if there are errors.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from dotenv import dotenv_values
@@ -21,13 +21,13 @@ from opportune.admin.middleware import add_icons
 from opportune.admin.view_classes import find_view_errors, view_classes, views_without_model
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
 from opportune.cli.development import startup
-from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
 from opportune.cli.development.database_checks import check_database, check_superusers, check_vectors, url_notices
 from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.loop import open_event_loop
 from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.registry import MODULES
+from opportune.cli.terminal import styled
 from opportune.cli.translations.checks import check_catalogues, check_language_urls, check_links, check_new_texts
 from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.env_example import env_example
@@ -102,6 +102,31 @@ def run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> It
     for check in checks:
         yield from check(settings)
         bar.advance()
+
+
+def print_findings(findings: Sequence[Finding], notes: Iterable[str]) -> None:
+    for note in notes:
+        say(f"note: {note}")
+    for finding in findings:
+        print(f"{styled(level(finding), 'red' if finding.is_error else 'yellow')}: {finding.text}")
+
+
+def as_data(findings: Sequence[Finding], notes: Iterable[str]) -> dict[str, Any]:
+    return {
+        "ok": not any(finding.is_error for finding in findings),
+        "findings": [{"level": level(finding), "text": finding.text} for finding in findings],
+        "notes": list(notes),
+    }
+
+
+def level(finding: Finding) -> str:
+    return "error" if finding.is_error else "warning"
+
+
+def refuse_errors(findings: Sequence[Finding]) -> None:
+    """Raise OperatorError if a finding is an error."""
+    if errors := sum(finding.is_error for finding in findings):
+        raise OperatorError(f"Fix these {errors} errors." if errors > 1 else "Fix this error.")
 
 
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
@@ -285,4 +310,6 @@ CHECKS: tuple[Check, ...] = (
     check_language_urls,
     check_links,
 )
+
+
 DATABASE_CHECKS: tuple[Check, ...] = (check_storage, check_database, check_vectors)

@@ -4,6 +4,7 @@ This module imports little, because its process only waits, beside the process t
 """
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -16,13 +17,17 @@ from uvicorn.config import Config
 from uvicorn.supervisors.basereload import BaseReload
 from watchfiles import Change, DefaultFilter, watch
 
-from opportune.cli.development.reloaded_site import serve_reloaded_site
+from opportune.errors import OperatorError
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, TEMPLATE_FOLDERS
 
 EXIT_CHECK_SECONDS = 0.5
+
+
 STEP_MILLISECONDS = 100
 """Time without further changes after which a batch of changes is reported."""
+
+
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s  [%(name)s]"
 
 logger = logging.getLogger(__name__)
@@ -34,6 +39,20 @@ def run_reloader(app: str, listener: socket) -> None:
     code = (PROJECT / PACKAGE, *map(Path, feature_packages().values()), FRAMEWORK)
     folders = (*code, *TEMPLATE_FOLDERS, PROJECT / "locale")
     FilesReload(folders, partial(serve_reloaded_site, app), [listener]).run()
+
+
+def serve_reloaded_site(app: str, sockets: list[socket]) -> None:
+    """Serve the application of this name with the current settings until a signal."""
+    # Imported only in the process that serves.
+    from opportune.cli.development.server import server_config
+    from opportune.config.settings import get_settings
+    from opportune.server.handover import Server
+
+    try:
+        config = server_config(app, get_settings(), sockets[0])
+    except OperatorError as error:  # such as a mistake in .env
+        sys.exit(str(error))
+    Server(config).run(sockets)
 
 
 class FilesReload(BaseReload):

@@ -15,6 +15,7 @@ from pathlib import Path
 from pkgutil import get_data
 from typing import Never
 
+from opportune.cli import registry
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
 from opportune.cli.environment.locks import (
     BASE,
@@ -27,9 +28,6 @@ from opportune.cli.environment.locks import (
     required_locks,
 )
 from opportune.cli.process import exec_process
-from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, is_overview_request, show_description
-from opportune.cli.usage import wrong_usage
-from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.layout import PROJECT
 
@@ -55,16 +53,20 @@ def enter(arguments: list[str]) -> None:
     is_in_venv = Path(sys.prefix).resolve() == VENV
     if os.environ.pop(PREPARED, "") or uses_own_packages(is_in_venv=is_in_venv):
         return
-    if COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
+    if registry.COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
         sys.exit(1)  # completion must not install packages
     if not are_installed([BASE]):
         refuse_misspelt_command(arguments)
-    if is_overview_request(arguments) or is_help_request(arguments):
+    if registry.is_overview_request(arguments) or is_help_request(arguments):
         show_help(arguments, is_in_venv=is_in_venv)
         return
     if sys.prefix != sys.base_prefix and not is_in_venv and not (VENV / BASE).exists():
         echo(f"The active environment ({sys.prefix}) has no dependencies. They are installed into {VENV}.")
-    if prepare_or_exit(arguments) or not is_in_venv:
+    try:
+        was_incomplete = prepare(arguments)
+    except InstallError as error:
+        sys.exit(str(error))
+    if was_incomplete or not is_in_venv:
         restart(arguments)
 
 
@@ -75,28 +77,19 @@ def uses_own_packages(*, is_in_venv: bool) -> bool:
     return not was_begun and is_unpacked and all(map(importlib.util.find_spec, MARKER_PACKAGES))
 
 
-def prepare_or_exit(arguments: list[str]) -> bool:
-    try:
-        return prepare(arguments)
-    except OSError as error:
-        sys.exit(f"Cannot install into {VENV}: {error.strerror or error}. Check its permissions and the free space.")
-    except InstallError as error:
-        sys.exit(str(error))
-
-
 def refuse_misspelt_command(arguments: list[str]) -> None:
     """Exit for a misspelt command before packages are installed. Other unknown names may be commands of features."""
     name = command_name(arguments)
-    hint = "" if name in MODULES or name.startswith("-") else did_you_mean(name, MODULES)
+    hint = "" if name in registry.MODULES or name.startswith("-") else did_you_mean(name, registry.MODULES)
     if hint:
-        print(wrong_usage(PROGRAM, f"Unknown command {name!r}.{hint}"), file=sys.stderr)
+        print(registry.wrong_usage(registry.PROGRAM, f"Unknown command {name!r}.{hint}"), file=sys.stderr)
         sys.exit(2)
 
 
 def show_help(arguments: list[str], *, is_in_venv: bool) -> None:
     """Install nothing for the help, and return or restart if the command line can show it."""
     if not are_installed([BASE]):
-        sys.exit(show_description(command_name(arguments)))
+        sys.exit(registry.show_description(command_name(arguments)))
     if not is_in_venv:
         restart(arguments)
 
@@ -126,21 +119,20 @@ def python_with_hatchling() -> str:
     """Return a Python that can build the wheel of the framework. Its packages are installed if necessary.
 
     Raises:
-        OperatorError: the installation fails.
+        InstallError: the installation fails.
     """
     if all(map(importlib.util.find_spec, BUILD_PACKAGES)):
         return sys.executable
-    try:
-        install_missing([BUILD])
-    except OSError as error:
-        raise OperatorError(f"Cannot install into {VENV}: {error.strerror or error}.") from error
-    except InstallError as error:
-        raise OperatorError(str(error)) from error
+    install_missing([BUILD])
     return str(PYTHON)
 
 
 def install_missing(locks: list[str], model: Sequence[str] = ()) -> bool:
-    """Install locks, and those of the model if possible. Return True if anything was missing."""
+    """Install locks, and those of the model if possible. Return True if anything was missing.
+
+    Raises:
+        InstallError: the installation fails, or files cannot be written.
+    """
     if are_installed([*locks, *model]):
         return False
     try:
@@ -155,9 +147,10 @@ def install_missing(locks: list[str], model: Sequence[str] = ()) -> bool:
             for lock in filter(is_outdated, model):
                 install_if_possible(lock)
     except OSError as error:
+        reason = f"Cannot install into {VENV}: {error.strerror or error}."
         if not are_installed(locks):
-            raise
-        skip_model(f"Cannot install into {VENV}: {error.strerror or error}.")
+            raise InstallError(f"{reason} Check its permissions and the free space.") from error
+        skip_model(reason)
         return False
     return True
 

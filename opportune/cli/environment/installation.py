@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from opportune.errors import OperatorError
+
 UNFINISHED = "unfinished"
 """Marker file in .venv during an installation. If it remains, .venv is created again."""
 LOG = "install.log"
@@ -25,8 +27,8 @@ NO_WHEEL = re.compile(
 NOT_TRUSTED = re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate")  # of pip and uv
 
 
-class InstallError(Exception):
-    """An installation failed. The message is one line for the user."""
+class InstallError(OperatorError):
+    """An installation failed."""
 
 
 def run_installer(venv: Path, verb: str, target: str, command: list[str]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opportune.cli.project.code_changes import Change
 from opportune.cli.project.renamed_code import RenamedCode
+from opportune.cli.project.renamed_declarations import Change
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.source import read_source
 from opportune.errors import OperatorError

@@ -9,11 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from opportune.cli.environment.entry import VENV, add_lock, install, is_outdated
-from opportune.cli.environment.installation import InstallError
+from opportune.cli.environment.entry import VENV, add_lock, install_missing
 from opportune.cli.environment.locks import LOCKS_BY_NAME
 from opportune.cli.output import say
-from opportune.errors import OperatorError
 
 
 def command(
@@ -26,15 +24,8 @@ def command(
     ],
 ) -> None:
     lock = LOCKS_BY_NAME[name]
-    try:
+    if Path(sys.prefix).resolve() != VENV:
         add_lock(lock)
-        if Path(sys.prefix).resolve() != VENV:
-            say(f"Next: python3 -m pip install --no-deps --require-hashes -r {lock}")
-        elif is_outdated(lock):
-            install(lock)
-        else:
-            say(f"{lock} is installed.")
-    except InstallError as error:
-        raise OperatorError(str(error)) from None
-    except OSError as error:
-        raise OperatorError(f"{lock} cannot be installed: {error.strerror or error}.") from None
+        say(f"Next: python3 -m pip install --no-deps --require-hashes -r {lock}")
+    elif not install_missing([lock]):
+        say(f"{lock} is installed.")

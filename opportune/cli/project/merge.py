@@ -10,20 +10,9 @@ from pathlib import Path
 from shutil import copyfile
 
 from opportune.cli.environment.locks import OPTIONAL_LOCKS, pins
+from opportune.cli.project import shared_files
 from opportune.cli.project.git import Git
-from opportune.cli.project.release import Release
-from opportune.cli.project.shared_files import (
-    BASE_LOCK,
-    EMPTY_VENDOR,
-    STARTER,
-    STARTER_ROOT,
-    VENDOR,
-    ProjectNames,
-    with_wheel,
-    write_shared_files,
-    write_text,
-)
-from opportune.cli.project.wheel import NAME, hash_of, wheel_name
+from opportune.cli.project.release import NAME, Release, hash_of, wheel_name
 from opportune.errors import OperatorError
 
 WORK_TREE_OPTIONS = ("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false")
@@ -99,12 +88,12 @@ class Merge:
     def _replace_lock(self, path: str) -> None:
         """Take the release's version of a lock. Feature packages with a wheel in `vendor/` stay pinned."""
         current, old, text = ((root / path).read_text("utf-8") for root in (self.project, self.old, self.new))
-        if path == BASE_LOCK:
-            for wheel in sorted((self.project / VENDOR).glob("*.whl")):
+        if path == shared_files.BASE_LOCK:
+            for wheel in sorted((self.project / shared_files.VENDOR).glob("*.whl")):
                 name, version, *_ = wheel.name.split("-")
                 if name != NAME:
-                    text = with_wheel(text, name.replace("_", "-"), version, hash_of(wheel))
-        write_text(self.project / path, text)
+                    text = shared_files.with_wheel(text, name.replace("_", "-"), version, hash_of(wheel))
+        shared_files.write_text(self.project / path, text)
         added_by_project = pins(current).items() - pins(old).items()
         if added_by_project - pins(text).items():
             self.replaced_locks.append(path)
@@ -126,14 +115,16 @@ def work_tree(git: Git, folder: Path) -> Iterator[Git]:
         git.run("worktree", "remove", "--force", folder)
 
 
-def merge_release(git: Git, release: Release, names: ProjectNames, pinned_hash: str, folder: Path) -> Merge:
+def merge_release(
+    git: Git, release: Release, names: shared_files.ProjectNames, pinned_hash: str, folder: Path
+) -> Merge:
     """Merge the shared files of a release into the work tree, and replace the wheel.
 
     Raises:
         OperatorError: the release cannot write its files.
     """
     merge = Merge(git, git.folder, folder / "old", folder / "new")
-    write_shared_files(STARTER_ROOT, merge.old, names, pinned_hash)
+    shared_files.write_shared_files(shared_files.STARTER_ROOT, merge.old, names, pinned_hash)
     # Later releases must still have this program and its arguments.
     program = [sys.executable, "-m", f"{NAME}.cli.project.shared_files", str(merge.new), *names, release.hash]
     result = subprocess.run(program, cwd=release.root, capture_output=True, text=True, check=False)
@@ -142,17 +133,20 @@ def merge_release(git: Git, release: Release, names: ProjectNames, pinned_hash: 
         raise OperatorError(f"Opportune {release.version} cannot write its files: {message}")
     for lock in OPTIONAL_LOCKS.values():
         if (merge.project / lock).exists():
-            for source, target in ((STARTER_ROOT, merge.old), (release.root / NAME / STARTER, merge.new)):
+            for source, target in (
+                (shared_files.STARTER_ROOT, merge.old),
+                (release.root / NAME / shared_files.STARTER, merge.new),
+            ):
                 copyfile(source / lock, target / lock)
     merge.run()
-    vendor = merge.project / VENDOR
+    vendor = merge.project / shared_files.VENDOR
     for wheel in vendor.glob(wheel_name("*")):
         wheel.unlink()
     vendor.mkdir(parents=True, exist_ok=True)
     if release.wheel:
         copyfile(release.wheel, vendor / wheel_name(release.version))
     elif not any(vendor.iterdir()):
-        write_text(vendor / "README.md", EMPTY_VENDOR)  # images copy the folder
+        shared_files.write_text(vendor / "README.md", shared_files.EMPTY_VENDOR)  # images copy the folder
     git("add", "--all", ".")
-    git("add", "--force", VENDOR)
+    git("add", "--force", shared_files.VENDOR)
     return merge

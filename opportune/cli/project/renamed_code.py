@@ -5,11 +5,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
-from opportune.cli.project.code_changes import Change, change_constants, rename
-from opportune.cli.project.old_features import old_feature_arguments
-from opportune.cli.project.renamed_attributes import NAMES_IN_OPTIONS, change_class, change_variables
-from opportune.cli.scaffold.module_imports import with_imports
-from opportune.cli.scaffold.source import Source, Span, bound_names
+from opportune.cli.project.renamed_declarations import (
+    NAMES_IN_OPTIONS,
+    Change,
+    change_class,
+    change_constants,
+    change_feature,
+    change_variables,
+    rename,
+)
+from opportune.cli.scaffold.source import Source, Span, bound_names, with_imports
 from opportune.errors.renamed_names import ACTIONS, IMPORTS, KEYWORDS, find_import, find_module
 from opportune.project.layout import FRAMEWORK
 
@@ -132,10 +137,8 @@ class RenamedCode:
             root = "Feature" if keyword.arg == "groups" else self.roots.get(function, "")
             if names := NAMES_IN_OPTIONS.get((root, keyword.arg or "")):
                 yield from change_constants(self.source, ast.walk(keyword.value), names)
-        if function == "Feature" and (found := old_feature_arguments(self.source, node)):
-            span = self.source.span(node)
-            arguments = Span(self.source.span(node.func).end, span.end)
-            yield Change(node.lineno, found.description, arguments, found.code, frozenset(found.families))
+        if function == "Feature":
+            yield from change_feature(self.source, node)
 
 
 @cache

@@ -16,8 +16,11 @@ from typing import NamedTuple
 
 from opportune import __version__
 from opportune.cli.environment.locks import OPTIONAL_LOCKS
+from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK
 
+RECORD = ".opportune.json"
+"""File of a project with its `ProjectNames`."""
 STARTER = "starter"
 """Folder of the package with the starter's files."""
 IS_CLONE = not (FRAMEWORK / STARTER).is_dir()
@@ -100,6 +103,26 @@ class ProjectNames(NamedTuple):
     """Name of the site."""
     slug: str
     """Name of the distribution."""
+
+
+def write_record(root: Path, names: ProjectNames) -> None:
+    """Write the names that `upgrade` needs for the shared files of later releases."""
+    write_text(root / RECORD, json.dumps(names._asdict(), indent=1) + "\n")
+
+
+def read_record(root: Path) -> ProjectNames | None:
+    """Return the names of a project; None in a clone of the starter.
+
+    Raises:
+        OperatorError: the file is damaged.
+    """
+    try:
+        record = json.loads((root / RECORD).read_bytes())
+        return ProjectNames(record["title"], record["slug"])
+    except FileNotFoundError:
+        return None
+    except (LookupError, TypeError, ValueError) as error:
+        raise OperatorError(f"{RECORD} is damaged. Restore it: git checkout HEAD -- {RECORD}") from error
 
 
 def write_shared_files(root: Path, folder: Path, names: ProjectNames, wheel_hash: str) -> None:

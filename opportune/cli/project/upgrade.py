@@ -22,10 +22,8 @@ from opportune.cli.output import say
 from opportune.cli.project.code_upgrade import upgrade_code
 from opportune.cli.project.git import Git, GitError
 from opportune.cli.project.merge import Merge, merge_release, work_tree
-from opportune.cli.project.record import RECORD, Record, read_record
-from opportune.cli.project.release import Release, install_from_index, read_release
-from opportune.cli.project.shared_files import STARTER, ProjectNames
-from opportune.cli.project.wheel import NAME, hash_of
+from opportune.cli.project.release import NAME, Release, hash_of, install_from_index, read_release
+from opportune.cli.project.shared_files import RECORD, STARTER, ProjectNames, read_record
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.terminal import printable
 from opportune.errors import OperatorError
@@ -53,7 +51,7 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the changes.")] = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Do not run the project's tests.")] = False,
 ) -> None:
-    record, pinned_hash = require_project(PROJECT)
+    names, pinned_hash = require_project(PROJECT)
     git = Git(PROJECT, is_uninterruptible=True)
     main = require_clean_branch(git)
     if not source:
@@ -66,7 +64,7 @@ def command(
         branch = new_branch(git, release.version)
         print_notes(release)
         with work_tree(git, folder / "project") as tree:
-            merge = merge_release(tree, release, ProjectNames(record.title, record.slug), pinned_hash, folder)
+            merge = merge_release(tree, release, names, pinned_hash, folder)
             print_changes(tree, merge)
             if dry_run:
                 say("Nothing was changed (--dry-run).")
@@ -97,20 +95,20 @@ def rename_in_code(*, dry_run: bool) -> None:
         say("The code uses no names of earlier versions.")
 
 
-def require_project(folder: Path) -> tuple[Record, str]:
-    """Return the record of a project and the hash of its wheel.
+def require_project(folder: Path) -> tuple[ProjectNames, str]:
+    """Return the names of a project and the hash of its wheel.
 
     Raises:
         OperatorError: this is a clone of the starter, or its lock has no wheel of the framework.
     """
-    if not (record := read_record(folder)):
+    if not (names := read_record(folder)):
         raise OperatorError(
             "This is a clone of the starter. Update it with git pull, or create a project: "
             "python3 oppman.py startproject NAME"
         )
     if not (pin := FRAMEWORK_PIN.search((folder / BASE).read_text(encoding="utf-8"))):
         raise OperatorError(f"{BASE} does not pin opportune. Restore it: git checkout HEAD -- {BASE} {RECORD}")
-    return record, pin[2]
+    return names, pin[2]
 
 
 def require_clean_branch(git: Git) -> str:

@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from opportune.cli.environment.entry import VENV, prepare
-from opportune.cli.environment.installation import InstallError
 from opportune.cli.environment.locks import BASE
 from opportune.cli.output import say, say_next
 from opportune.cli.project.lock import command as update_locks
@@ -21,8 +20,15 @@ from opportune.cli.project.upgrade import require_project
 from opportune.cli.scaffold.feature_names import name_problem
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
-from opportune.cli.scaffold.packages.listing import satisfies, with_dependency, without_pin
-from opportune.cli.scaffold.packages.source import FeaturePackage, find_wheel, read_installed, read_wheel
+from opportune.cli.scaffold.packages import (
+    FeaturePackage,
+    find_wheel,
+    read_installed,
+    read_wheel,
+    satisfies,
+    with_dependency,
+    without_pin,
+)
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_folder
 from opportune.project.feature_packages import feature_packages
@@ -111,10 +117,7 @@ def install(source: str, package: FeaturePackage | None) -> FeaturePackage:
     lock = (PROJECT / BASE).read_text(encoding="utf-8")
     if not package or not satisfies(lock, package.requirements):
         update_locks(upgrade=False, check=False)
-    try:
-        prepare(["addapp"])
-    except InstallError as error:
-        raise OperatorError(str(error)) from error
+    prepare(["addapp"])
     installed = read_installed(package.name if package else source)
     if not installed:
         raise OperatorError(f"{source} was not installed into {VENV}. See the log: {VENV / 'install.log'}")

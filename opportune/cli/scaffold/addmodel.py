@@ -40,7 +40,7 @@ Read = Annotated[
     str, typer.Option(help=f"Users who may read rows: {LEVELS}. [default: owner if there is one, else permitted]")
 ]
 Write = Annotated[str, typer.Option(help="Users who may write rows, with the same choices and default.")]
-Path = Annotated[str, typer.Option(help="Address of the pages. [default: the plural of the name, such as /books]")]
+Address = Annotated[str, typer.Option(help="Address of the pages. [default: the plural of the name, such as /books]")]
 Icon = Annotated[
     str,
     typer.Option(help="Icon in the navigation and the admin, from tabler.io/icons. [default: guessed from the name]"),
@@ -58,7 +58,7 @@ def command(
     fields: Annotated[list[str] | None, typer.Argument(help=FIELDS_HELP)] = None,
     read: Read = "",
     write: Write = "",
-    path: Path = "",
+    path: Address = "",
     icon: Icon = "",
     group: Group = "",
     navigation: Navigation = True,

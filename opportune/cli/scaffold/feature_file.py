@@ -3,8 +3,7 @@
 import ast
 from inspect import signature
 
-from opportune.cli.scaffold.module_imports import with_imports
-from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, with_item, with_line
+from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, with_imports, with_item, with_line
 from opportune.feature import Feature
 
 ORDER = [*signature(Feature).parameters]

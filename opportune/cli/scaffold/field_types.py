@@ -225,6 +225,15 @@ class Field:
         return "translated" in self.options
 
     @property
+    def empty_default(self) -> str:
+        """Default of an optional field. It is None for unique texts, because two empty texts would be equal."""
+        return "None" if "unique" in self.options else self.spec.empty
+
+    @property
+    def may_be_none(self) -> bool:
+        return self.is_optional and self.empty_default == "None"
+
+    @property
     def is_required(self) -> bool:
         """True if a new row needs a value."""
         return not (self.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS) or self.is_optional or self.default)

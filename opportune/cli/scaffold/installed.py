@@ -3,8 +3,7 @@
 import ast
 import re
 
-from opportune.cli.scaffold.module_imports import with_imports
-from opportune.cli.scaffold.source import Source, with_item
+from opportune.cli.scaffold.source import Source, with_imports, with_item
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE

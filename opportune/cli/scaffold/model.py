@@ -8,8 +8,7 @@ from string import Template
 
 from opportune.cli.scaffold.field_definitions import LIST_PARAMETERS
 from opportune.cli.scaffold.field_types import NUMBERS, OWNERS, TIMESTAMPS, Field
-from opportune.cli.scaffold.model_code import title_of
-from opportune.cli.scaffold.words import label, plural, singular, snake
+from opportune.cli.scaffold.words import camel, label, plural, singular, snake
 
 SKELETON = Path(__file__).parent.parent / "skeleton"
 MAX_COLUMNS = 6
@@ -40,6 +39,10 @@ class NewModel:
     mixins: Sequence[str] = ()
     """Base classes beside `Model`: `SoftDelete` and `Versioned`."""
     keeps_history: bool = False
+    has_link: bool = True
+    """Whether the navigation has a link to the list."""
+    group: str = ""
+    """Group that gets all permissions for the rows; empty for none."""
 
     @property
     def has_trash(self) -> bool:
@@ -99,6 +102,20 @@ class NewModel:
         return f"Your name in {self.label.lower()}" if is_cleared else f"{self.label} that name you"
 
     @property
+    def title(self) -> Field | None:
+        """Field that `__str__` returns: the first `str` that is never None."""
+        return next((field for field in self.fields if field.type == "str" and not field.may_be_none), None)
+
+    @property
+    def link_names(self) -> Sequence[str]:
+        """Classes of the link tables for many-to-many fields."""
+        return [self.link_name(field) for field in self.fields if field.type == "many"]
+
+    def link_name(self, field: Field) -> str:
+        """Return the class of a link table: `PostTag` for the field `tags`."""
+        return f"{self.name}{camel(singular(field.name))}"
+
+    @property
     def slug(self) -> Field | None:
         return next((field for field in self.fields if field.type == "slug"), None)
 
@@ -123,7 +140,7 @@ class NewModel:
     def columns(self) -> list[str]:
         """Return the columns of lists, the title first."""
         listed = [field for field in self.fields if field.spec.is_listed and field.type not in (*OWNERS, "updated_at")]
-        title = title_of(self.fields) or next((field for field in self.fields if field.type in LONG_TEXTS), None)
+        title = self.title or next((field for field in self.fields if field.type in LONG_TEXTS), None)
         candidates = [field for field in listed if field is not title]
         selected = sorted(candidates, key=lambda field: field.type not in PREFERRED_COLUMNS)[: MAX_COLUMNS - 1]
         ordered = [*([title] if title else []), *(field for field in candidates if field in selected)]
@@ -161,8 +178,8 @@ class NewModel:
             yield f"filters = {tuple_code(filters)}"
         if sorts := [field.name for field in self.fields if field.spec.is_sortable]:
             yield f"sort = {tuple_code(sorts)}"
-        if (title := title_of(self.fields)) and not any(field.type in DATE_TYPES for field in self.fields):
-            yield f'order = ("{title.name}",)'
+        if self.title and not any(field.type in DATE_TYPES for field in self.fields):
+            yield f'order = ("{self.title.name}",)'
         default = "owner" if self.owner else "permitted"
         for name, permission in (("read", self.read), ("write", self.write)):
             if permission != default:

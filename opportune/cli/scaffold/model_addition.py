@@ -19,11 +19,10 @@ from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, installed_names
 from opportune.cli.scaffold.migration import draft_creation, feature_names
 from opportune.cli.scaffold.model import PERMISSION_LEVELS, NewModel, render_skeleton, tuple_code
-from opportune.cli.scaffold.model_code import link_name, models_module
+from opportune.cli.scaffold.model_code import models_module
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.models import ExistingModels
-from opportune.cli.scaffold.module_imports import merge_modules
-from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, read_source
+from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, merge_modules, read_source
 from opportune.cli.scaffold.words import plural, snake
 from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph
@@ -76,7 +75,7 @@ def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]
             f"{PACKAGE}/{request.feature}/models is a folder, but addmodel needs a models.py. Add the model by hand."
         )
     model = new_model(project, request)
-    return model, write_model(project, model, request, {})
+    return model, write_model(project, model, {})
 
 
 def new_model(project: Path, request: ModelRequest) -> NewModel:
@@ -98,9 +97,8 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
         _check_group(request.group)
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     check_path(project, path)
-    model = NewModel(
-        request.feature, request.name, fields, read, write, path, request.icon, request.mixins, request.keeps_history
-    )
+    options = (request.icon, request.mixins, request.keeps_history, request.navigation, request.group)
+    model = NewModel(request.feature, request.name, fields, read, write, path, *options)
     if other := next((existing for existing in models.all if existing.table == model.table), None):
         raise OperatorError(f"{other.feature} already has a table {model.table}. Choose another name.")
     return model
@@ -156,19 +154,13 @@ def _check_permission(value: str, *, is_owned: bool) -> str:
 
 
 def write_model(
-    project: Path,
-    model: NewModel,
-    request: ModelRequest,
-    other_texts: Mapping[Path, str],
-    *,
-    has_migration: bool = True,
+    project: Path, model: NewModel, other_texts: Mapping[Path, str], *, has_migration: bool = True
 ) -> list[str]:
     """Write the files and the migration of a model, all or none.
 
     Args:
         project: Root folder of the project.
         model: The model to add.
-        request: Arguments of the command.
         other_texts: Texts of other files to write together with the model, by path.
         has_migration: False to leave the migration to `makemigrations`.
 
@@ -176,7 +168,7 @@ def write_model(
         Edits that the user has to make by hand, because a file has an unexpected structure.
     """
     texts = FileTexts(project, dict(other_texts))
-    add_model_texts(texts, model, request)
+    add_model_texts(texts, model)
     if not has_migration:
         with write_files(texts.changed, project):
             return texts.manual_edits
@@ -188,7 +180,7 @@ def write_model(
 def write_with_migration(files: Mapping[Path, str], texts: "FileTexts", model: NewModel, graph: MigrationGraph) -> None:
     """Write files and the migration of the model that `texts` contains, all or none."""
     models = texts.project / PACKAGE / model.feature / "models.py"
-    tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in link_names(model))]
+    tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in model.link_names)]
     migration = draft_creation(model.feature, texts[models], models, tables, graph)
     with write_files(files, graph.folder(model.feature)):
         write_migration(graph, migration)
@@ -215,12 +207,7 @@ class FileTexts:
         return path.relative_to(self.project).as_posix()
 
 
-def link_names(model: NewModel) -> list[str]:
-    """Return the names of the model's link classes for many-to-many fields."""
-    return [link_name(model.name, field) for field in model.fields if field.type == "many"]
-
-
-def add_model_texts(texts: FileTexts, model: NewModel, request: ModelRequest) -> None:
+def add_model_texts(texts: FileTexts, model: NewModel) -> None:
     """Add the model to the texts of its feature and of its tests."""
     folder = texts.project / PACKAGE / model.feature
     trees = [_parse(texts, folder / file).tree for file in ("pages.py", "api.py")]
@@ -228,7 +215,7 @@ def add_model_texts(texts: FileTexts, model: NewModel, request: ModelRequest) ->
     router = f"{model.snake_plural}_router" if has_router else "router"
     for file, code in _module_additions(model, router).items():
         _change(texts, folder / file, partial(merge_modules, addition=code))
-    _register(texts, folder / "feature.py", model, feature_entries(model, request, router))
+    _register(texts, folder / "feature.py", model, feature_entries(model, router))
     _add_tests(texts, model)
     for package in (folder, texts.project / "tests" / model.feature):
         if not (package / "__init__.py").exists():
@@ -237,11 +224,8 @@ def add_model_texts(texts: FileTexts, model: NewModel, request: ModelRequest) ->
 
 def _module_additions(model: NewModel, router: str) -> dict[str, str]:
     """Return the code to add to each module of the feature, by file name."""
-    models = models_module(
-        model.feature, model.name, model.table, model.fields, model.mixins, keeps_history=model.keeps_history
-    )
-    crud = {file: render_skeleton(file, placeholders_for(model, file, router)) for file in CRUD_MODULES}
-    return {"models.py": models, **crud}
+    crud = {file: render_skeleton(file, _placeholders_for(model, file, router)) for file in CRUD_MODULES}
+    return {"models.py": models_module(model), **crud}
 
 
 def _register(texts: FileTexts, path: Path, model: NewModel, entries: dict[str, str]) -> None:
@@ -288,7 +272,7 @@ def _change(texts: FileTexts, path: Path, change: Callable[[str], str]) -> None:
         texts[path] = change(texts[path])
 
 
-def placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]:
+def _placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]:
     """Return the placeholder values for the template of a file."""
     placeholders = model.placeholders | {"router": router, "permission_summary": model.permission_summary()}
     if file == "service.py":
@@ -302,21 +286,21 @@ def placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]:
     return placeholders
 
 
-def feature_entries(model: NewModel, request: ModelRequest, router: str) -> dict[str, str]:
+def feature_entries(model: NewModel, router: str) -> dict[str, str]:
     """Return the entries of `Feature(…)` for the model."""
     entries = {
-        "models": ", ".join(f"models.{name}" for name in (model.name, *link_names(model))),
+        "models": ", ".join(f"models.{name}" for name in (model.name, *model.link_names)),
         "pages": f"pages.{router}",
         "api": f"api.{router}",
         "admin": f"admin.{model.name}Admin",
     }
-    if request.navigation:
+    if model.has_link:
         entries["navigation"] = navigation_link(model)
     if model.personal_columns:
         columns = ", ".join(f"models.{model.name}.{column}" for column in model.personal_columns)
         entries["personal_data"] = f'PersonalData(summary="{model.personal_summary}", owners=[{columns}])'
-    if group := request.group:
-        entries["groups"] = f'"{group}": {{"{model.placeholders["identity"]}": "*"}}'
+    if model.group:
+        entries["groups"] = f'"{model.group}": {{"{model.placeholders["identity"]}": "*"}}'
     return entries
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from opportune.cli.scaffold.field_types import Field
 from opportune.cli.scaffold.model import NewModel, render_skeleton
-from opportune.cli.scaffold.module_imports import with_imports
+from opportune.cli.scaffold.source import with_imports
 
 USER_OWNED = {"owner": "user", "owner_argument": "user: User", "user_arguments": "user: User, staff: User"}
 TEAM_OWNED = {"owner": "team", "owner_argument": "team: Team", "user_arguments": "team: Team"}

@@ -21,8 +21,7 @@ from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.project.shared_files import VENDOR
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
-from opportune.cli.scaffold.packages.listing import without_dependency, without_pin
-from opportune.cli.scaffold.packages.source import GROUP
+from opportune.cli.scaffold.packages import GROUP, without_dependency, without_pin
 from opportune.config.settings import get_settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision

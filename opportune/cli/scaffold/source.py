@@ -1,8 +1,13 @@
-"""Edits of Python source at positions of its syntax tree. Everything else keeps its formatting and comments."""
+"""Edits of Python source at positions of its syntax tree. Everything else keeps its formatting and comments.
+
+ruff sorts the imports that are added.
+"""
 
 import ast
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from opportune.errors import OperatorError
 
@@ -54,6 +59,18 @@ class Source:
         return self._line_starts[line - 1] + column
 
 
+def read_source(text: str, name: str) -> Source:
+    """Parse the text of a file.
+
+    Raises:
+        OperatorError: the file has a syntax error.
+    """
+    try:
+        return Source(text)
+    except SyntaxError as error:
+        raise OperatorError(f"{name}:{error.lineno} has a syntax error ({error.msg}). Fix it first.") from None
+
+
 def bound_names(tree: ast.Module) -> set[str]:
     """Return the names defined or imported at the top level of a module."""
     names: set[str] = set()
@@ -70,7 +87,7 @@ def bound_names(tree: ast.Module) -> set[str]:
     return names
 
 
-def is_docstring(node: ast.stmt) -> bool:
+def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
@@ -108,13 +125,64 @@ def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call
             return [source.span(element) for element in display.elts]
 
 
-def read_source(text: str, name: str) -> Source:
-    """Parse the text of a file.
+def merge_modules(text: str, addition: str) -> str:
+    """Add the imports and definitions of another module to a module.
 
     Raises:
-        OperatorError: the file has a syntax error.
+        UnexpectedStructure: the module already uses one of the names for something else.
     """
-    try:
-        return Source(text)
-    except SyntaxError as error:
-        raise OperatorError(f"{name}:{error.lineno} has a syntax error ({error.msg}). Fix it first.") from None
+    if not text:
+        return addition
+    source, new = Source(text), Source(addition)
+    definitions = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not _is_docstring(node)]
+    imports, existing = _imported(new.tree), _imported(source.tree)
+    new_imports = {name for module, names in imports.items() for name in names - existing.get(module, set())}
+    added_names = bound_names(ast.Module(definitions, [])) | new_imports
+    if conflicts := added_names & bound_names(source.tree):
+        raise UnexpectedStructure(f"already has a {min(conflicts)}")
+    code = new.bytes[new.span(definitions[0]).start :].decode().strip()
+    before = with_imports(text, imports).rstrip()
+    return f"{before}{_blank_lines(before, definitions[0])}{code}\n"
+
+
+def _imported(tree: ast.Module) -> dict[str, set[str]]:
+    """Return the names imported without an alias, by module."""
+    imports: dict[str, set[str]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            imports.setdefault(node.module or "", set()).update(alias.name for alias in node.names if not alias.asname)
+    return imports
+
+
+def _blank_lines(before: str, first: ast.stmt) -> str:
+    """Return the line breaks before an added statement. Assignments follow each other without blank lines."""
+    last = Source(before).tree.body[-1:]
+    return "\n" if all(isinstance(node, ast.Assign) for node in (first, *last)) else "\n\n\n"
+
+
+def with_imports(text: str, imports: Mapping[str, Iterable[str]]) -> str:
+    """Add imports of these names, by module."""
+    for module, names in sorted(imports.items()):
+        text = _with_import(Source(text), module, set(names))
+    return text
+
+
+def _with_import(source: Source, module: str, names: set[str]) -> str:
+    missing_names = sorted(names - _imported(source.tree).get(module, set()))
+    if not missing_names:
+        return source.text
+    for node in source.tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == module:
+            end = source.span(node.names[-1]).end
+            return source.replaced(end, end, "".join(f", {name}" for name in missing_names)).text
+    statement = f"from {module} import {', '.join(missing_names)}"
+    head = [*takewhile(lambda node: _is_docstring(node) or _is_import(node), source.tree.body)]
+    if not head:
+        return f"{statement}\n\n\n{source.text}" if source.tree.body else f"{statement}\n"
+    end = source.line_end(source.span(head[-1]).end)
+    line_break = "\n" if _is_import(head[-1]) else "\n\n"
+    return source.replaced(end, end, f"{line_break}{statement}").text
+
+
+def _is_import(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)

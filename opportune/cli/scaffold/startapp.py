@@ -5,33 +5,31 @@ It has a table, pages, an API, an admin view and tests, which you can change.
 
 import importlib.util
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from opportune import __version__
 from opportune.cli.output import say, say_next
-from opportune.cli.scaffold.addmodel import (
-    FIELDS_HELP,
-    Group,
-    History,
-    Icon,
-    Navigation,
-    Read,
-    SoftDelete,
-    Versioned,
-    Write,
-    print_next_steps,
-)
-from opportune.cli.scaffold.addmodel import Path as Address
+from opportune.cli.scaffold import addmodel
 from opportune.cli.scaffold.feature_names import folders, name_problem
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
-from opportune.cli.scaffold.model import render_skeleton
-from opportune.cli.scaffold.model_addition import ModelRequest, new_model, write_model
-from opportune.cli.scaffold.packages.create import create_package, distribution_name
+from opportune.cli.scaffold.migration import feature_names
+from opportune.cli.scaffold.model import NewModel, render_skeleton
+from opportune.cli.scaffold.model_addition import (
+    FileTexts,
+    ModelRequest,
+    add_model_texts,
+    new_model,
+    write_model,
+    write_with_migration,
+)
 from opportune.cli.scaffold.words import camel, label, singular
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
-from opportune.project.feature_packages import feature_packages
+from opportune.project.feature_packages import PREFIX, feature_packages
 from opportune.project.layout import PACKAGE, PROJECT
 
 DEFAULT_FIELDS = ("owner", "title:str", "text:text:2000:optional", "created_at")
@@ -43,16 +41,16 @@ def command(
     model: Annotated[
         str, typer.Argument(help="First model, such as Note. [default: the singular of the feature's name]")
     ] = "",
-    fields: Annotated[list[str] | None, typer.Argument(help=FIELDS_HELP)] = None,
-    read: Read = "",
-    write: Write = "",
-    path: Address = "",
-    icon: Icon = "",
-    group: Group = "",
-    navigation: Navigation = True,
-    soft_delete: SoftDelete = False,
-    versioned: Versioned = False,
-    history: History = False,
+    fields: Annotated[list[str] | None, typer.Argument(help=addmodel.FIELDS_HELP)] = None,
+    read: addmodel.Read = "",
+    write: addmodel.Write = "",
+    path: addmodel.Address = "",
+    icon: addmodel.Icon = "",
+    group: addmodel.Group = "",
+    navigation: addmodel.Navigation = True,
+    soft_delete: addmodel.SoftDelete = False,
+    versioned: addmodel.Versioned = False,
+    history: addmodel.History = False,
     package: Annotated[bool, typer.Option("--package", help="Create a package for several projects.")] = False,
     folder: Annotated[
         Path | None, typer.Option(help="Folder of the package. [default: opportune-NAME beside the project]")
@@ -79,10 +77,10 @@ def command(
     }
     created = new_model(PROJECT, request)
     # Users change the default model before they create its migration.
-    write_model(PROJECT, created, request, base, has_migration=has_model)
+    write_model(PROJECT, created, base, has_migration=has_model)
     say(f"Created {' and '.join(str(folder.relative_to(PROJECT)) for folder in folders(name))}.")
     say(f"Added {name} to {INSTALLED}.")
-    print_next_steps(created, () if has_model else (f"makemigrations {name}",))
+    addmodel.print_next_steps(created, () if has_model else (f"makemigrations {name}",))
 
 
 def default_folder(name: str) -> Path:
@@ -108,3 +106,65 @@ def check_name(name: str) -> None:
         problem = f"There is a Python module named {name!r}."
     if problem:
         raise OperatorError(f"{problem} Choose another name.")
+
+
+TEMPLATES = ("pyproject.toml", "README.md")
+CONFTEST = '"""Fixtures of the framework."""\n\npytest_plugins = ["opportune.testing.plugin"]\n'
+EMPTY_FILES = ("__init__.py", "py.typed", "static/{name}/.gitkeep", "locale/.gitkeep")
+
+
+def distribution_name(feature: str) -> str:
+    return f"{PREFIX}{feature}".replace("_", "-")
+
+
+def create_package(request: ModelRequest, feature_file: str, folder: Path) -> None:
+    """Write a package with a feature, its model and the migration, all or nothing.
+
+    Args:
+        request: Arguments of the command line.
+        feature_file: Text of `feature.py` without the model.
+        folder: Folder to create.
+
+    Raises:
+        OperatorError: The request is invalid, or the folder exists. No file was written.
+    """
+    if folder.exists():
+        raise OperatorError(f"{folder} already exists. Choose another folder with --folder.")
+    model = new_model(PROJECT, request)
+    _refuse_models_of_project(model)
+    texts = FileTexts(PROJECT, {PROJECT / PACKAGE / model.feature / "feature.py": feature_file})
+    add_model_texts(texts, model)
+    package = folder / f"{PREFIX}{model.feature}"
+    files = _package_files(model.feature, texts.changed, package) | _surrounding_files(model.feature, folder)
+    graph = MigrationGraph([*feature_names(""), model.feature], package / "migrations")
+    write_with_migration(files, texts, model, graph)
+
+
+def _refuse_models_of_project(model: NewModel) -> None:
+    for field in model.fields:
+        if field.target and field.target.file.is_relative_to(PROJECT / PACKAGE):
+            raise OperatorError(
+                f"{field.name}: a package cannot refer to {field.target.name}, which is a model of this project. "
+                "Create the feature without --package."
+            )
+
+
+def _package_files(feature: str, texts: Mapping[Path, str], package: Path) -> dict[Path, str]:
+    """Return files of a feature in the project as files of its package. Those of other features are left out."""
+    folders = {PROJECT / PACKAGE / feature: package, PROJECT / "tests" / feature: package / "tests"}
+    files: dict[Path, str] = {}
+    for folder, target in folders.items():
+        for path, text in texts.items():
+            if path.is_relative_to(folder):
+                files[target / path.relative_to(folder)] = text.replace(f"{PACKAGE}.{feature}", package.name)
+    return files
+
+
+def _surrounding_files(feature: str, folder: Path) -> dict[Path, str]:
+    """Return the files of a package that a feature in a project does not have."""
+    package = folder / f"{PREFIX}{feature}"
+    placeholders = {"feature": feature, "label": label(feature), "module": package.name, "version": __version__}
+    placeholders["distribution"] = distribution_name(feature)
+    files = {folder / name: render_skeleton(f"package/{name}", placeholders) for name in TEMPLATES}
+    files[package / "tests/conftest.py"] = CONFTEST
+    return files | {package / name.format(name=feature): "" for name in EMPTY_FILES}

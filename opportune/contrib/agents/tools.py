@@ -1,22 +1,28 @@
 """Tools of the development server for coding agents. Their docstrings are the descriptions that an agent reads."""
 
+import asyncio
 import json
+import os
+import signal
+import sys
 from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import Annotated, ParamSpec
+from contextlib import suppress
+from functools import partial, wraps
+from typing import Annotated, Any, ParamSpec
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
+from sqlalchemy import Connection, Inspector, inspect
 
 from opportune import __version__
 from opportune.config.settings import Settings, load_settings
-from opportune.contrib.agents.query import MAX_ROWS, run_query
-from opportune.contrib.agents.run_command import run_command, shorten
-from opportune.contrib.agents.schema import read_schema
+from opportune.contrib.agents.query import MAX_ROWS, read, run_query
 from opportune.contrib.documentation.commands import find_sections
 from opportune.contrib.documentation.content import page_names, sections_of
+from opportune.db.migrations.post_migrate import is_derived
+from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.layout import PROJECT
@@ -28,7 +34,9 @@ INSTRUCTIONS = (
     "tasks. Search the documentation before you write code, and run `check` and the tests afterwards."
 )
 NO_TABLES = "The database has no tables. Run: python3 oppman.py migrate"
+COMMAND_TIMEOUT_SECONDS = 60
 TEST_TIMEOUT_SECONDS = 600
+MAX_OUTPUT_CHARS = 20_000
 MAX_LOG_ENTRIES = 200
 
 P = ParamSpec("P")
@@ -159,3 +167,95 @@ READING_TOOLS: tuple[Tool[...], ...] = (
     *(show_errors, show_log, check, doctor, preview_migrations),
 )
 """Tools that change nothing."""
+
+
+async def read_schema(settings: Settings, table: str) -> dict[str, Any]:
+    """Return the names of all tables with their columns, or the details of one table.
+
+    Raises:
+        OperatorError: The table does not exist, or the database cannot be read.
+    """
+    with ignore_reflection_warnings():
+        return await read(settings, partial(describe_table, table=table) if table else describe_tables)
+
+
+def describe_tables(connection: Connection) -> dict[str, Any]:
+    """Return the columns of each table, without those of search indexes."""
+    inspector = inspect(connection)
+    columns = inspector.get_multi_columns()
+    return {name: [column["name"] for column in columns[None, name]] for name in table_names(inspector)}
+
+
+def table_names(inspector: Inspector) -> list[str]:
+    return [name for name in inspector.get_table_names() if not is_derived(name)]
+
+
+def describe_table(connection: Connection, table: str) -> dict[str, Any]:
+    inspector = inspect(connection)
+    names = table_names(inspector)
+    if table not in names:
+        raise OperatorError(f"There is no table {table}.{did_you_mean(table, names)}")
+    return {
+        "columns": {column["name"]: column_text(column) for column in inspector.get_columns(table)},
+        "primary_key": inspector.get_pk_constraint(table)["constrained_columns"],
+        "foreign_keys": foreign_keys(inspector, table),
+        "unique": [constraint["column_names"] for constraint in inspector.get_unique_constraints(table)],
+        "indexes": {str(index["name"]): index["column_names"] for index in inspector.get_indexes(table)},
+    }
+
+
+def column_text(column: Any) -> str:
+    return f"{column['type']}{'' if column['nullable'] else ' NOT NULL'}"
+
+
+def foreign_keys(inspector: Inspector, table: str) -> dict[str, str]:
+    """Return the referenced column, such as `author.id`, by column."""
+    return {
+        column: f"{key['referred_table']}.{referred}"
+        for key in inspector.get_foreign_keys(table)
+        for column, referred in zip(key["constrained_columns"], key["referred_columns"], strict=True)
+    }
+
+
+async def run_command(*arguments: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> str:
+    """Run a command in a new process, with the current code. Return its output, with its exit code if it fails.
+
+    Raises:
+        OperatorError: The command took too long, and was ended with all processes that it started.
+    """
+    if any("\0" in argument for argument in arguments):
+        raise OperatorError("The text has a NUL character, which no command accepts. Leave it out.")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(PROJECT / "oppman.py"), *arguments),
+        cwd=PROJECT,
+        env={**os.environ, "NO_COLOR": "1"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        raise OperatorError(f"oppman.py {arguments[0]} took more than {timeout_seconds:g} seconds.") from None
+    finally:
+        if process.returncode is None:
+            end_processes(process)
+            await process.wait()
+    text = shorten(output.decode(errors="replace"))
+    return f"{text}\nExit code {process.returncode}" if process.returncode else text
+
+
+def end_processes(process: asyncio.subprocess.Process) -> None:
+    """End a process and those that it started."""
+    with suppress(ProcessLookupError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def shorten(text: str) -> str:
+    """Return the end of a long text, because results and errors are printed last."""
+    return text if len(text) <= MAX_OUTPUT_CHARS else f"…{text[-MAX_OUTPUT_CHARS:]}"

@@ -1,14 +1,26 @@
-"""Pages of the documentation and their sections. They are part of the package, and in a clone the folder docs/."""
+"""Pages of the documentation, their sections, and the search in them.
 
+The pages are part of the package, and in a clone the folder docs/. The index of the search is built on first use, in a
+temporary folder.
+"""
+
+import asyncio
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from posixpath import dirname, join, normpath
 from typing import Any
+from urllib.parse import quote
 
-from opportune.contrib.documents import MAX_TEXT_LENGTH, Document
+from opportune.config.settings import Settings
+from opportune.contrib.documents import MAX_TEXT_LENGTH, Document, DocumentHit, DocumentIndex, DocumentSearch
+from opportune.contrib.documents.sqlite import SQLiteEngine, SQLiteStore
+from opportune.db.url.database_url import DatabaseUrl
+from opportune.i18n import gettext_lazy as _l
+from opportune.project.atomic_files import private_folder
 from opportune.project.layout import FRAMEWORK
 from opportune.web import url
 
@@ -103,3 +115,47 @@ class PageSource:
     def read(self, batches: Iterable[str]) -> Generator[tuple[str, list[Any] | str], None, None]:
         for name in batches:
             yield name, sections_of(name)
+
+
+class SectionHit(DocumentHit):
+    """A section of the documentation in search results."""
+
+    page: str
+    anchor: str
+
+    @property
+    def url(self) -> str:
+        return f"/docs/{self.slug}"
+
+
+INDEX = DocumentIndex("documentation", _l("the documentation"), document=Section, hit=SectionHit)
+
+
+class Documentation:
+    """The search of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = ExitStack()
+        self._lock = asyncio.Lock()
+        self._search: DocumentSearch[SectionHit] | None = None
+
+    async def search(self) -> DocumentSearch[SectionHit]:
+        """Return the search. The first call builds the index."""
+        async with self._lock:
+            if not self._search:
+                self._search = await asyncio.to_thread(self._open)
+        return self._search
+
+    def _open(self) -> DocumentSearch[SectionHit]:
+        folder = self._stack.enter_context(private_folder("opportune-docs-"))
+        url = DatabaseUrl.parse(f"sqlite:///{quote(str(folder))}/documentation.db")
+        SQLiteStore(INDEX, url).build(PageSource())
+        return DocumentSearch(INDEX, partial(SQLiteEngine, INDEX, url, self._settings))
+
+    async def close(self) -> None:
+        """Remove the index."""
+        if self._search:
+            await self._search.close()
+            self._search = None
+        self._stack.close()

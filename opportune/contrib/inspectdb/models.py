@@ -2,44 +2,33 @@
 
 from typing import Any
 
-import sqlalchemy
+import sqlalchemy as sa
 from sqlacodegen.generators import Base, SQLModelGenerator
 from sqlacodegen.models import ColumnAttribute, Model, ModelClass
 from sqlacodegen.utils import render_callable
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Date,
-    DateTime,
-    DefaultClause,
-    Integer,
-    MetaData,
-    Numeric,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
+
+from opportune.contrib.inspectdb.table_arguments import is_field_option, plain_foreign_key, table_arguments
+from opportune.contrib.inspectdb.types import (
+    RESERVED_NAMES,
+    TypeWriter,
+    class_words,
+    database_variant,
+    field_name,
+    value_type,
 )
 
-from opportune.contrib.inspectdb.names import RESERVED_NAMES, class_words, field_name
-from opportune.contrib.inspectdb.table_arguments import is_field_option, plain_foreign_key, table_arguments
-from opportune.contrib.inspectdb.types import TypeWriter, database_variant, value_type
-
 GENERATOR_OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
-IMPORTED_NAMES = {*dir(sqlalchemy), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
+IMPORTED_NAMES = {*dir(sa), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
 
 
 class ModelGenerator(TypeWriter, SQLModelGenerator):
     """Writes classes such as `class Book(Model, table=True)`, with `sa_column` where plain fields are not enough."""
 
-    def __init__(self, metadata: MetaData, connection: Connection) -> None:
+    def __init__(self, metadata: sa.MetaData, connection: sa.Connection) -> None:
         super().__init__(metadata, connection, GENERATOR_OPTIONS)
         self.is_sqlite = connection.dialect.name == "sqlite"
         columns = [column for table in metadata.tables.values() for column in table.columns]
-        self.imports_sql_text = any(isinstance(column.type, ARRAY) or _has_collation(column) for column in columns)
+        self.imports_sql_text = any(isinstance(column.type, sa.ARRAY) or _has_collation(column) for column in columns)
 
     # Methods that sqlacodegen calls
 
@@ -111,7 +100,7 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
 
     # Code of a field
 
-    def _sa_column(self, column: Column[Any]) -> str:
+    def _sa_column(self, column: sa.Column[Any]) -> str:
         autoincrement_column = column.table.autoincrement_column
         column.default = None  # the sequence of a key, which a new table creates
         column.foreign_keys.clear()  # they are in __table_args__, and sqlacodegen would omit the type
@@ -121,9 +110,9 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
             rendered = f"{rendered.removesuffix(')')}, autoincrement=False)"
         return rendered
 
-    def _annotation(self, column: Column[Any]) -> str:
-        type_ = column.type.item_type if isinstance(column.type, ARRAY) else column.type
-        python_type = value_type(column) if type_ is column.type else value_type(Column(type_))
+    def _annotation(self, column: sa.Column[Any]) -> str:
+        type_ = column.type.item_type if isinstance(column.type, sa.ARRAY) else column.type
+        python_type = value_type(column) if type_ is column.type else value_type(sa.Column(type_))
         if python_type is None:
             self.add_literal_import("typing", "Any")
             return "Any"
@@ -131,57 +120,57 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         if python_type.__module__ != "builtins":
             self.add_module_import(python_type.__module__)
             name = f"{python_type.__module__}.{name}"
-        return f"list[{name}]" if isinstance(column.type, ARRAY) else name
+        return f"list[{name}]" if isinstance(column.type, sa.ARRAY) else name
 
-    def _plain_field(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:  # noqa: PLR0911 - one return per type
+    def _plain_field(self, column: sa.Column[Any]) -> tuple[str, dict[str, Any]] | None:  # noqa: PLR0911 - one return per type
         """Return the annotation and the options of a plain field; None if the column needs `sa_column`."""
         type_ = column.type
         default = column.server_default
-        if default is not None and not isinstance(default, DefaultClause):  # computed, or an identity
+        if default is not None and not isinstance(default, sa.DefaultClause):  # computed, or an identity
             return None
         if _has_collation(column) or database_variant(type_):
             return None
-        if type(type_) is Text:
+        if type(type_) is sa.Text:
             name = "AnyText" if self.imports_sql_text else "Text"
             self.add_literal_import("opportune.fields", "Text as AnyText" if self.imports_sql_text else "Text")
             return name, {}
-        if type(type_) is String and type_.length:
+        if type(type_) is sa.String and type_.length:
             return "str", {"max_length": type_.length}
-        if type(type_) is Boolean:
+        if type(type_) is sa.Boolean:
             return "bool", {}
-        if type(type_) is Date:
+        if type(type_) is sa.Date:
             self.add_module_import("datetime")
             return "datetime.date", {}
-        if type(type_) is DateTime and (type_.timezone or self.is_sqlite):
+        if type(type_) is sa.DateTime and (type_.timezone or self.is_sqlite):
             self.add_module_import("datetime")
             return "datetime.datetime", {}
-        if type(type_) is Numeric and type_.precision and type_.scale is not None:
+        if type(type_) is sa.Numeric and type_.precision and type_.scale is not None:
             self.add_module_import("decimal")
             return "decimal.Decimal", {"max_digits": type_.precision, "decimal_places": type_.scale}
         return self._integer_field(column)
 
-    def _integer_field(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:
+    def _integer_field(self, column: sa.Column[Any]) -> tuple[str, dict[str, Any]] | None:
         is_reference = bool(column.foreign_keys)
-        if type(column.type) is Integer:
+        if type(column.type) is sa.Integer:
             if is_reference and not self.is_sqlite:  # without sa_type, `Model` makes references BIGINT
                 self.add_literal_import("sqlalchemy", "INTEGER")
                 return "int", {"sa_type": "INTEGER"}
             return "int", {}
-        if type(column.type) is BigInteger:
+        if type(column.type) is sa.BigInteger:
             if is_reference and not self.is_sqlite:
                 return "int", {}
             self.add_literal_import("sqlalchemy", "BIGINT")
             return "int", {"sa_type": "BIGINT"}
         return None
 
-    def _field_options(self, column: Column[Any], name: str) -> dict[str, Any]:
+    def _field_options(self, column: sa.Column[Any], name: str) -> dict[str, Any]:
         """Return the options of a plain field that do not depend on its type."""
         kwargs: dict[str, Any] = {"primary_key": True} if column.primary_key else {}
         if key := plain_foreign_key(column):
             kwargs["foreign_key"] = repr(key.elements[0].target_fullname)
             if key.ondelete:
                 kwargs["ondelete"] = repr(key.ondelete)
-        unique = [item for item in column.table.constraints if isinstance(item, UniqueConstraint)]
+        unique = [item for item in column.table.constraints if isinstance(item, sa.UniqueConstraint)]
         for option, items in (("unique", unique), ("index", column.table.indexes)):
             if any(is_field_option(item) and item.columns.keys() == [column.name] for item in items):
                 kwargs[option] = True
@@ -190,7 +179,7 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
             kwargs["sa_column_kwargs"] = f"{{{entries}}}"
         return kwargs
 
-    def _column_options(self, column: Column[Any], name: str) -> dict[str, str]:
+    def _column_options(self, column: sa.Column[Any], name: str) -> dict[str, str]:
         options = {} if name == column.name else {"name": repr(column.name)}
         autoincrement_column = column.table.autoincrement_column
         if column.server_default is not None and not (column is autoincrement_column and self.is_sqlite):
@@ -205,24 +194,24 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
             options["comment"] = repr(column.comment)
         return options
 
-    def _has_id_of_model(self, table: Table) -> bool:
+    def _has_id_of_model(self, table: sa.Table) -> bool:
         """Return True if `Model` defines the same primary key."""
         keys = list(table.primary_key)
         if [key.name for key in keys] != ["id"] or keys[0].identity is not None:
             return False
         if self.is_sqlite:
-            return type(keys[0].type) is Integer
-        return type(keys[0].type) is BigInteger and keys[0] is table.autoincrement_column and not keys[0].comment
+            return type(keys[0].type) is sa.Integer
+        return type(keys[0].type) is sa.BigInteger and keys[0] is table.autoincrement_column and not keys[0].comment
 
-    def _is_filled_by_database(self, column: Column[Any]) -> bool:
+    def _is_filled_by_database(self, column: sa.Column[Any]) -> bool:
         """Return True if the database generates the value of a new row."""
         return column is column.table.autoincrement_column and not column.foreign_keys
 
-    def _has_manual_numbers(self, column: Column[Any], autoincrement_column: Column[Any] | None) -> bool:
+    def _has_manual_numbers(self, column: sa.Column[Any], autoincrement_column: sa.Column[Any] | None) -> bool:
         """Return True if SQLAlchemy would generate a key that the database does not generate."""
-        is_number = column.primary_key and isinstance(column.type, Integer) and len(column.table.primary_key) == 1
+        is_number = column.primary_key and isinstance(column.type, sa.Integer) and len(column.table.primary_key) == 1
         return is_number and autoincrement_column is None and not self.is_sqlite
 
 
-def _has_collation(column: Column[Any]) -> bool:
+def _has_collation(column: sa.Column[Any]) -> bool:
     return bool(getattr(column.type, "collation", None))

@@ -1,18 +1,19 @@
-"""Reflected tables of an existing database, prepared for models."""
+"""Reflected tables of an existing database, prepared for models, and what they need of PostgreSQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+import sqlalchemy as sa
 from sqlacodegen.models import Model
-from sqlalchemy import Boolean, CheckConstraint, Connection, ForeignKeyConstraint, MetaData, PrimaryKeyConstraint, Table
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import CompileError, DBAPIError, SQLAlchemyError
 
 from opportune.contrib.inspectdb.models import ModelGenerator
-from opportune.contrib.inspectdb.names import class_words
-from opportune.contrib.inspectdb.portability import only_on_postgresql
-from opportune.contrib.inspectdb.types import TypeWriter, adapt_columns
+from opportune.contrib.inspectdb.types import TypeWriter, adapt_columns, class_words, type_name
 from opportune.db.migrations.create_statements import parse_allowed_values
 from opportune.db.migrations.postgresql import complete_indexes
 from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.model import NAMING_CONVENTION
+from opportune.db.models.native_type import NativeType
 
 CONVENTION = {type_: pattern for type_, pattern in NAMING_CONVENTION.items() if type_ != "ck"}
 """Naming convention without CHECK constraints, because existing ones may have no name."""
@@ -23,10 +24,10 @@ MAX_NAME_BYTES = 63
 class InspectedTables:
     """Tables for which models are written."""
 
-    def __init__(self, connection: Connection, tables: Sequence[str], targets: Collection[str]) -> None:
+    def __init__(self, connection: sa.Connection, tables: Sequence[str], targets: Collection[str]) -> None:
         """Reflect tables. Foreign keys are removed, unless they refer to one of `tables` or `targets`."""
         self.connection = connection
-        self.metadata = MetaData(naming_convention=CONVENTION)
+        self.metadata = sa.MetaData(naming_convention=CONVENTION)
         self.omitted_keys: list[str] = []
         """Removed foreign keys, such as `booking.ledger_id`."""
         self.metadata.reflect(connection, only=list(tables))
@@ -59,35 +60,35 @@ class InspectedTables:
     def only_on_postgresql(self) -> list[str]:
         return only_on_postgresql(self.metadata) if self.connection.dialect.name == "postgresql" else []
 
-    def _prepare(self, table: Table, kept_tables: Collection[str]) -> None:
+    def _prepare(self, table: sa.Table, kept_tables: Collection[str]) -> None:
         """Remove names of keys and constraints that models cannot have."""
         is_sqlite = self.connection.dialect.name == "sqlite"
         for constraint in [*table.constraints]:
-            if isinstance(constraint, (ForeignKeyConstraint, PrimaryKeyConstraint)):
+            if isinstance(constraint, (sa.ForeignKeyConstraint, sa.PrimaryKeyConstraint)):
                 constraint.name = None  # Alembic does not compare them by name
-            if isinstance(constraint, ForeignKeyConstraint) and constraint.referred_table.key not in kept_tables:
+            if isinstance(constraint, sa.ForeignKeyConstraint) and constraint.referred_table.key not in kept_tables:
                 self.omitted_keys.append(f"{table.name}.{', '.join(constraint.column_keys)}")
                 _remove_key(table, constraint)
-            if is_sqlite and isinstance(constraint, CheckConstraint) and _allows_both_booleans(table, constraint):
+            if is_sqlite and isinstance(constraint, sa.CheckConstraint) and _allows_both_booleans(table, constraint):
                 table.constraints.remove(constraint)  # PostgreSQL cannot compare a boolean with 0 and 1
 
 
-def _find_long_names(table: Table) -> list[str]:
+def _find_long_names(table: sa.Table) -> list[str]:
     parts = [table, *table.columns, *table.indexes, *table.constraints]
     names = [str(part.name) for part in parts if part.name]
     return [name for name in names if len(name.encode()) > MAX_NAME_BYTES]
 
 
-def _allows_both_booleans(table: Table, check: CheckConstraint) -> bool:
+def _allows_both_booleans(table: sa.Table, check: sa.CheckConstraint) -> bool:
     """Return whether a check, such as `is_out IN (0, 1)`, adds nothing to a BOOLEAN column of SQLite."""
     allowed = parse_allowed_values(check.sqltext)
     if allowed is None or set(allowed.values) != {0, 1}:
         return False
     column = table.columns.get(allowed.column)
-    return column is not None and isinstance(column.type, Boolean)
+    return column is not None and isinstance(column.type, sa.Boolean)
 
 
-def _remove_key(table: Table, key: ForeignKeyConstraint) -> None:
+def _remove_key(table: sa.Table, key: sa.ForeignKeyConstraint) -> None:
     table.constraints.remove(key)
     for element in key.elements:
         table.foreign_keys.discard(element)
@@ -97,16 +98,86 @@ def _remove_key(table: Table, key: ForeignKeyConstraint) -> None:
 class ViewGenerator(TypeWriter):
     """Writes tables for queries, in a separate MetaData, so that migrations ignore them."""
 
-    def __init__(self, metadata: MetaData, connection: Connection) -> None:
+    def __init__(self, metadata: sa.MetaData, connection: sa.Connection) -> None:
         super().__init__(metadata, connection, ("nosyntheticenums", "nonativeenums"))
 
     def generate_model_name(self, model: Model, global_names: set[str]) -> None:
         model.name = self.find_free_name(class_words(model.table.name), global_names)
 
 
-def view_code(connection: Connection, names: Sequence[str]) -> str:
-    metadata = MetaData()
+def view_code(connection: sa.Connection, names: Sequence[str]) -> str:
+    metadata = sa.MetaData()
     for name in names:
-        Table(name, metadata, autoload_with=connection, resolve_fks=False)
+        sa.Table(name, metadata, autoload_with=connection, resolve_fks=False)
     adapt_columns(metadata)
     return ViewGenerator(metadata, connection).generate()
+
+
+def only_on_postgresql(metadata: sa.MetaData) -> list[str]:
+    """Return columns, defaults and constraints that need PostgreSQL, such as `film.rating (tsvector)`."""
+    engine = sa.create_engine("sqlite://")
+    with engine.connect() as connection:
+        reasons = [reason for table in metadata.tables.values() for reason in _reasons(connection, table)]
+    engine.dispose()
+    return reasons
+
+
+def _reasons(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
+    unsupported = [*_unsupported_columns(connection, table)]
+    yield from unsupported
+    if unsupported:
+        return
+    copy = table.to_metadata(sa.MetaData())
+    copy.constraints -= copy.foreign_key_constraints  # SQLite creates a table before those it refers to
+    for column in copy.columns:
+        column.default = None  # a sequence
+    checks = {item for item in copy.constraints if isinstance(item, sa.CheckConstraint)}
+    copy.constraints -= checks
+    if cause := _creation_error(connection, copy):
+        yield f"{table.name} ({cause})"
+        return
+    for check in sorted(checks, key=lambda check: str(check.name)):
+        copy.constraints.add(check)
+        if _creation_error(connection, copy):
+            yield f"{table.name} (constraint {check.name})"
+        copy.constraints.remove(check)
+
+
+def _creation_error(connection: sa.Connection, table: sa.Table) -> str:
+    """Return SQLite's error when it creates the table; empty if it succeeds."""
+    try:
+        table.create(connection)
+    except SQLAlchemyError as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        return str(cause).splitlines()[0]
+    table.drop(connection)
+    return ""
+
+
+def _unsupported_columns(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
+    for column in table.columns:
+        if not _supports_type(column):
+            yield f"{table.name}.{column.name} ({type_name(column.type).lower()})"
+        elif not _supports_default(connection, column):
+            yield f"{table.name}.{column.name} (its default)"
+
+
+def _supports_type(column: sa.Column[object]) -> bool:
+    if isinstance(column.type, NativeType):
+        return False
+    try:
+        column.type.compile(sqlite.dialect())
+    except CompileError:
+        return False
+    return True
+
+
+def _supports_default(connection: sa.Connection, column: sa.Column[object]) -> bool:
+    default = column.server_default
+    if not isinstance(default, sa.DefaultClause) or column is column.table.autoincrement_column:
+        return True
+    try:
+        connection.execute(sa.text(f"SELECT {default.arg}".replace(":", "\\:")))
+    except SQLAlchemyError:
+        return False
+    return True

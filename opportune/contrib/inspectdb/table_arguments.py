@@ -3,18 +3,8 @@
 from collections.abc import Collection
 from typing import Any
 
+import sqlalchemy as sa
 from sqlacodegen.utils import render_callable, uses_default_name
-from sqlalchemy import (
-    CheckConstraint,
-    ClauseElement,
-    Column,
-    Constraint,
-    ForeignKeyConstraint,
-    Index,
-    PrimaryKeyConstraint,
-    Table,
-    UniqueConstraint,
-)
 from sqlalchemy.dialects import postgresql
 
 Imports = set[tuple[str, str]]
@@ -22,7 +12,7 @@ Imports = set[tuple[str, str]]
 FOREIGN_KEY_OPTIONS = ("ondelete", "onupdate", "deferrable", "initially", "match", "use_alter")
 
 
-def table_arguments(table: Table, plain_columns: Collection[Column[Any]]) -> tuple[list[str], Imports]:
+def table_arguments(table: sa.Table, plain_columns: Collection[sa.Column[Any]]) -> tuple[list[str], Imports]:
     """Return `__table_args__` and their imports.
 
     Args:
@@ -39,7 +29,7 @@ def table_arguments(table: Table, plain_columns: Collection[Column[Any]]) -> tup
     return arguments, writer.imports
 
 
-def plain_foreign_key(column: Column[Any]) -> ForeignKeyConstraint | None:
+def plain_foreign_key(column: sa.Column[Any]) -> sa.ForeignKeyConstraint | None:
     """Return the foreign key of a column, if the options of a field can describe it."""
     keys = [key.constraint for key in column.foreign_keys if key.constraint is not None]
     if len(keys) != 1 or len(keys[0].columns) != 1:
@@ -48,37 +38,37 @@ def plain_foreign_key(column: Column[Any]) -> ForeignKeyConstraint | None:
     return None if any(getattr(key, option) for option in FOREIGN_KEY_OPTIONS[1:]) else key
 
 
-def is_field_option(item: UniqueConstraint | Index) -> bool:
+def is_field_option(item: sa.UniqueConstraint | sa.Index) -> bool:
     """Return True if `unique=True` or `index=True` of a field is equivalent."""
     if len(item.columns) != 1 or not uses_default_name(item) or any(map(_is_set, item.kwargs.values())):
         return False
-    return not isinstance(item, Index) or (not item.unique and list(item.expressions) == list(item.columns))
+    return not isinstance(item, sa.Index) or (not item.unique and list(item.expressions) == list(item.columns))
 
 
 class _ArgumentWriter:
     """Writes the code of constraints and indexes, and collects their imports."""
 
-    def __init__(self, plain_columns: Collection[Column[Any]]) -> None:
+    def __init__(self, plain_columns: Collection[sa.Column[Any]]) -> None:
         self.plain_columns = plain_columns
         self.imports: Imports = set()
 
-    def constraint(self, constraint: Constraint) -> str:
+    def constraint(self, constraint: sa.Constraint) -> str:
         """Return the code; empty if an option of a field is equivalent, and for checks without a name."""
         match constraint:
-            case PrimaryKeyConstraint():
+            case sa.PrimaryKeyConstraint():
                 return ""
-            case UniqueConstraint():
+            case sa.UniqueConstraint():
                 return "" if is_field_option(constraint) else self._unique(constraint)
-            case ForeignKeyConstraint():
+            case sa.ForeignKeyConstraint():
                 columns = (column for column in constraint.columns if column in self.plain_columns)
                 is_option = any(plain_foreign_key(column) is constraint for column in columns)
                 return "" if is_option else self._foreign_key(constraint)
-            case CheckConstraint(name=str(name)):
+            case sa.CheckConstraint(name=str(name)):
                 self.imports |= {("sqlalchemy", "CheckConstraint"), ("sqlalchemy.sql.elements", "conv")}
                 return f"CheckConstraint({str(constraint.sqltext)!r}, name=conv({str(name)!r}))"
         return ""
 
-    def index(self, index: Index) -> str:
+    def index(self, index: sa.Index) -> str:
         self.imports.add(("sqlalchemy", "Index"))
         parts = [self._clause(expression) for expression in index.expressions]
         kwargs: dict[str, Any] = {
@@ -88,7 +78,7 @@ class _ArgumentWriter:
             kwargs["unique"] = True
         return render_callable("Index", repr(index.name), *parts, kwargs=kwargs)
 
-    def _unique(self, constraint: UniqueConstraint) -> str:
+    def _unique(self, constraint: sa.UniqueConstraint) -> str:
         self.imports.add(("sqlalchemy", "UniqueConstraint"))
         kwargs: dict[str, Any] = {} if uses_default_name(constraint) else {"name": repr(constraint.name)}
         for option in ("deferrable", "initially"):
@@ -97,7 +87,7 @@ class _ArgumentWriter:
         kwargs |= {name: repr(value) for name, value in constraint.kwargs.items() if value}
         return render_callable("UniqueConstraint", *(repr(column.name) for column in constraint.columns), kwargs=kwargs)
 
-    def _foreign_key(self, key: ForeignKeyConstraint) -> str:
+    def _foreign_key(self, key: sa.ForeignKeyConstraint) -> str:
         self.imports.add(("sqlalchemy", "ForeignKeyConstraint"))
         columns = [element.parent.name for element in key.elements]
         kwargs = {option: repr(value) for option in FOREIGN_KEY_OPTIONS if (value := getattr(key, option))}
@@ -115,19 +105,19 @@ class _ArgumentWriter:
         return self._clause(value)
 
     def _clause(self, value: Any) -> str:
-        if isinstance(value, Column):
+        if isinstance(value, sa.Column):
             return repr(value.name)
-        if not isinstance(value, ClauseElement):
+        if not isinstance(value, sa.ClauseElement):
             return repr(value)
         self.imports.add(("sqlalchemy", "text"))
         sql = value.compile(dialect=postgresql.dialect(), compile_kwargs={"include_table": False})  # type: ignore[no-untyped-call]
         return f"text({str(sql)!r})"
 
 
-def _columns(constraint: Constraint) -> list[str]:
+def _columns(constraint: sa.Constraint) -> list[str]:
     return list(getattr(constraint, "column_keys", []))
 
 
 def _is_set(value: object) -> bool:
     """Return True if an option is set. Clauses, such as conditions of partial indexes, have no truth value."""
-    return isinstance(value, ClauseElement) or bool(value)
+    return isinstance(value, sa.ClauseElement) or bool(value)

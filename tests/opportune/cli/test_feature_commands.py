@@ -11,9 +11,13 @@ from opportune import features
 from opportune.cli import registry
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.project import declared_commands
-from opportune.project.declared_commands import NotLiteral, commands_of_installed, commands_of_optional
-from opportune.project.optional_features import OPTIONAL_FEATURES
+from opportune.project import optional_features
+from opportune.project.optional_features import (
+    OPTIONAL_FEATURES,
+    NotLiteral,
+    commands_of_installed,
+    commands_of_optional,
+)
 from tests.opportune.cli.conftest import Oppman
 
 MODULE = "gadgets.commands"
@@ -102,7 +106,7 @@ def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     )
     monkeypatch.delitem(sys.modules, package.name, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(declared_commands, "PACKAGE", package.name)
+    monkeypatch.setattr(optional_features, "PACKAGE", package.name)
     return package
 
 

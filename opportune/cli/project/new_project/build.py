@@ -11,37 +11,18 @@ from tempfile import TemporaryDirectory
 
 from opportune import __version__
 from opportune.cli.environment.entry import python_with_hatchling
+from opportune.cli.project import shared_files
 from opportune.cli.project.first_env import first_env
-from opportune.cli.project.new_project import history
-from opportune.cli.project.new_project.examples import ALWAYS, OPTIONAL_FRAMEWORK_FEATURES, examples
-from opportune.cli.project.new_project.languages import write_language
-from opportune.cli.project.record import RECORD, Record, write_record
-from opportune.cli.project.release import hash_of_running_release
-from opportune.cli.project.shared_files import (
-    EMPTY_VENDOR,
-    ENV_EXAMPLE,
-    FOLDERS,
-    IS_CLONE,
-    LANDING_PAGE,
-    STARTER_ROOT,
-    STARTER_TESTS,
-    VENDOR,
-    ProjectNames,
-    copy_files,
-    project_files,
-    render,
-    substitute,
-    write_shared_files,
-    write_text,
-)
-from opportune.cli.project.wheel import build_wheel, hash_of
+from opportune.cli.project.git import first_commit
+from opportune.cli.project.new_project.choices import ALWAYS, OPTIONAL_FRAMEWORK_FEATURES, examples, write_language
+from opportune.cli.project.release import build_wheel, hash_of, hash_of_running_release
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.config.appearance import find_appearance, write_style_sheet
 from opportune.errors import OperatorError
 from opportune.project.layout import PACKAGE, PROJECT
 
-RENDERED_FILES = ("README.md", "tests/test_access.py", LANDING_PAGE)
+RENDERED_FILES = ("README.md", "tests/test_access.py", shared_files.LANDING_PAGE)
 """Files rendered from the skeleton instead of copied."""
 
 
@@ -51,18 +32,18 @@ def require_starter() -> None:
     Raises:
         OperatorError: a file is missing, for example because this is a project.
     """
-    if (PROJECT / RECORD).exists():
+    if (PROJECT / shared_files.RECORD).exists():
         raise OperatorError(f"{PROJECT} is a project already. Run startproject in a clone of Opportune.")
-    needed = (*FOLDERS, ENV_EXAMPLE, STARTER_TESTS, "docs", "LICENSE")
-    if missing := [part for part in needed if not (STARTER_ROOT / part).exists()]:
+    needed = (*shared_files.FOLDERS, shared_files.ENV_EXAMPLE, shared_files.STARTER_TESTS, "docs", "LICENSE")
+    if missing := [part for part in needed if not (shared_files.STARTER_ROOT / part).exists()]:
         raise OperatorError(
-            f"startproject needs a complete clone of the starter, but {STARTER_ROOT} has no {missing[-1]}. "
-            "Clone the starter and run it there."
+            f"startproject needs a complete clone of the starter, but {shared_files.STARTER_ROOT} has no "
+            f"{missing[-1]}. Clone the starter and run it there."
         )
 
 
 def create_project(
-    target: Path, names: ProjectNames, selected: Sequence[str], theme: str = "", language: str = ""
+    target: Path, names: shared_files.ProjectNames, selected: Sequence[str], theme: str = "", language: str = ""
 ) -> str:
     """Create the project in a temporary folder, then move it to the target.
 
@@ -82,7 +63,7 @@ def create_project(
             write_style_sheet(scratch, appearance)
         if language:
             write_language(scratch, language)
-        note = history.first_commit(scratch, f"Create {names.title} on Opportune {__version__}")
+        note = first_commit(scratch, f"Create {names.title} on Opportune {__version__}")
         move_files(scratch, target)
     return note
 
@@ -101,23 +82,25 @@ def scratch_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_project_files(folder: Path, names: ProjectNames, selected: Sequence[str]) -> None:
+def write_project_files(folder: Path, names: shared_files.ProjectNames, selected: Sequence[str]) -> None:
     """Write the files of the project."""
-    copy_files(STARTER_ROOT, folder, project_files(STARTER_ROOT))
-    if IS_CLONE:
-        wheel_hash = hash_of(build_wheel(python_with_hatchling(), STARTER_ROOT, folder / VENDOR))
+    shared_files.copy_files(shared_files.STARTER_ROOT, folder, shared_files.project_files(shared_files.STARTER_ROOT))
+    if shared_files.IS_CLONE:
+        wheel_hash = hash_of(
+            build_wheel(python_with_hatchling(), shared_files.STARTER_ROOT, folder / shared_files.VENDOR)
+        )
     else:
         with TemporaryDirectory() as packages:
             wheel_hash = hash_of_running_release(Path(packages, "release"))
-        write_text(folder / VENDOR / "README.md", EMPTY_VENDOR)
-    write_shared_files(STARTER_ROOT, folder, names, wheel_hash)
+        shared_files.write_text(folder / shared_files.VENDOR / "README.md", shared_files.EMPTY_VENDOR)
+    shared_files.write_shared_files(shared_files.STARTER_ROOT, folder, names, wheel_hash)
     for example in examples():
         if example not in selected:
             _remove_example(example, folder)
     render_files(folder, names)
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text(first_env(), encoding="utf-8")
-    write_record(folder, Record(names.title, names.slug))
+    shared_files.write_record(folder, names)
 
 
 def _remove_example(example: str, folder: Path) -> None:
@@ -129,16 +112,16 @@ def _remove_example(example: str, folder: Path) -> None:
     installed.write_text(text, encoding="utf-8", newline="\n")
 
 
-def render_files(folder: Path, names: ProjectNames) -> None:
+def render_files(folder: Path, names: shared_files.ProjectNames) -> None:
     """Write the files of a new project whose text differs from the starter's, except the shared files."""
     title = json.dumps(names.title, ensure_ascii=False)
-    substitute(folder / PACKAGE / "settings.py", r'(site_name: str = )".*"', rf"\g<1>{title}")
-    substitute(folder / PACKAGE / "settings.py", r'(site_description: str = )".*', r'\g<1>""')
-    substitute(folder / ".env.example", r"^# SITE_NAME=.*$", f"# SITE_NAME={names.title}")
-    substitute(folder / ".env.example", r"^# SITE_DESCRIPTION=.*$", "# SITE_DESCRIPTION=")
+    shared_files.substitute(folder / PACKAGE / "settings.py", r'(site_name: str = )".*"', rf"\g<1>{title}")
+    shared_files.substitute(folder / PACKAGE / "settings.py", r'(site_description: str = )".*', r'\g<1>""')
+    shared_files.substitute(folder / ".env.example", r"^# SITE_NAME=.*$", f"# SITE_NAME={names.title}")
+    shared_files.substitute(folder / ".env.example", r"^# SITE_DESCRIPTION=.*$", "# SITE_DESCRIPTION=")
     placeholders = {"title": names.title, "version": __version__, "features": _feature_table(folder)}
     for name in RENDERED_FILES:
-        render(name, folder, placeholders)
+        shared_files.render(name, folder, placeholders)
 
 
 def _feature_table(folder: Path) -> str:

@@ -10,14 +10,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Never
 
-from opportune.cli.project.new_project import build, history
-from opportune.cli.project.new_project.examples import examples, parse_example_names
-from opportune.cli.project.new_project.languages import describe_language, require_offered_language
-from opportune.cli.project.new_project.names import folder_name, name_error, site_name
+from opportune.cli.project.git import COMMIT_STEPS, NO_IDENTITY
+from opportune.cli.project.new_project import build
+from opportune.cli.project.new_project.choices import (
+    describe_language,
+    examples,
+    folder_name,
+    name_error,
+    parse_example_names,
+    require_offered_language,
+    site_name,
+)
 from opportune.cli.project.shared_files import IS_CLONE, STARTER_ROOT, ProjectNames
-from opportune.cli.registry import handle_output_error
+from opportune.cli.registry import handle_output_error, no_such_option, wrong_usage
 from opportune.cli.terminal import printable
-from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.config.appearance import THEMES
 from opportune.errors import OperatorError
 
@@ -201,7 +207,7 @@ def print_summary(title: str, target: Path, selected: Sequence[str], note: str, 
     print("Next:")
     path = short_path(target)
     steps = [] if path == "." else [f'cd "{path}"' if " " in path else f"cd {path}"]
-    steps += history.COMMIT_STEPS if note == history.NO_IDENTITY else ()
+    steps += COMMIT_STEPS if note == NO_IDENTITY else ()
     steps += [f"python3 oppman.py {word}" for word in ("quickstart", "test", "startapp NAME")]
     print("\n".join(f"  {step}" for step in steps))
 

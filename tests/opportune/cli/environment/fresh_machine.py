@@ -37,9 +37,8 @@ def main():
 PROGRAM_FILES = (
     *("oppman.py", "app/__init__.py", "opportune/__init__.py", "opportune/config/__init__.py"),
     *(f"opportune/errors/{name}.py" for name in ("__init__", "renamed_names", "suggestions")),
-    *(f"opportune/project/{name}.py" for name in ("declared_commands", "feature_packages", "layout")),
-    *(f"opportune/project/{name}.py" for name in ("lazy_exports", "optional_features")),
-    *(f"opportune/cli/{name}.py" for name in ("__init__", "process", "registry", "terminal", "usage")),
+    *(f"opportune/project/{name}.py" for name in ("feature_packages", "layout", "lazy_exports", "optional_features")),
+    *(f"opportune/cli/{name}.py" for name in ("__init__", "process", "registry", "terminal")),
     *(f"opportune/cli/environment/{name}.py" for name in ("entry", "installation", "locks")),
 )
 """Files that run before packages are installed."""

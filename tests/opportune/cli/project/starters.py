@@ -9,8 +9,8 @@ import pytest
 
 from opportune import __version__
 from opportune.cli.project.new_project import build
-from opportune.cli.project.new_project.examples import examples
-from opportune.cli.project.wheel import wheel_name
+from opportune.cli.project.new_project.choices import examples
+from opportune.cli.project.release import wheel_name
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import git_identity
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
-from opportune.cli.project.wheel import build_wheel
+from opportune.cli.project.release import build_wheel
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import LOCAL_FILES, git_environ, run_program

@@ -8,7 +8,7 @@ import pytest
 from opportune.cli.environment import entry
 from opportune.cli.environment.installation import InstallError
 from opportune.cli.environment.locks import AWS, BASE, DEV, LOCKS_BY_NAME, OPTIONAL_LOCKS
-from opportune.cli.project import install as command
+from opportune.cli.project import install
 from tests.opportune.cli.conftest import Oppman
 
 
@@ -19,11 +19,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".venv/requirements").mkdir(parents=True)
     monkeypatch.setattr(entry, "PROJECT", tmp_path)
     monkeypatch.setattr(entry, "get_data", lambda _package, path: f"# {path}\n".encode())
-    for module in (entry, command):
+    for module in (entry, install):
         monkeypatch.setattr(module, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(entry, "make_environment", lambda: None)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     monkeypatch.setattr(
-        command, "install", lambda lock: (tmp_path / ".venv" / lock).write_bytes((tmp_path / lock).read_bytes())
+        entry, "install", lambda lock: (tmp_path / ".venv" / lock).write_bytes((tmp_path / lock).read_bytes())
     )
     return tmp_path
 
@@ -56,7 +57,10 @@ def test_another_environment_is_not_changed(oppman: Oppman, project: Path, monke
     ("error", "message"),
     [
         (InstallError("Installing failed. Check the network connection."), "Check the network connection."),
-        (PermissionError(13, "Permission denied"), "requirements/aws.lock cannot be installed: Permission denied."),
+        (
+            PermissionError(13, "Permission denied"),
+            "Permission denied. Check its permissions and the free space.",
+        ),
     ],
 )
 def test_failed_installation_is_one_line(
@@ -65,7 +69,7 @@ def test_failed_installation_is_one_line(
     def fail(_lock: str) -> None:
         raise error
 
-    monkeypatch.setattr(command, "install", fail)
+    monkeypatch.setattr(entry, "install", fail)
     outcome = oppman("install", "aws")
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1].endswith(message)

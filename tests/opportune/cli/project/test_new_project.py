@@ -10,19 +10,18 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
-from opportune.cli.project.new_project import build, history
+from opportune.cli.project.new_project import build
+from opportune.cli.project.new_project.choices import parse_example_names
 from opportune.cli.project.new_project.command_line import main
-from opportune.cli.project.new_project.examples import parse_example_names
-from opportune.cli.project.record import read_record
+from opportune.cli.project.release import hash_of, wheel_name
 from opportune.cli.project.shared_files import (
     ENV_EXAMPLE,
     FOLDERS,
-    ProjectNames,
     copy_files,
     project_files,
+    read_record,
     write_shared_files,
 )
-from opportune.cli.project.wheel import hash_of, wheel_name
 from opportune.project.layout import PROJECT, installed_features
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import assert_ruff_passes
@@ -78,7 +77,7 @@ def projects(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     """Projects with none, some and all examples. Only `some` has a repository, because a commit takes long."""
     folder = tmp_path_factory.mktemp("projects")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "first_commit", lambda *_arguments: "")
+        patch.setattr(build, "first_commit", lambda *_arguments: "")
         patch.setattr(build, "build_wheel", write_empty_wheel)
         for examples_option, title in SITE_NAMES.items():
             assert main([title, "--with", examples_option, str(folder / examples_option)]) == 0
@@ -196,7 +195,7 @@ def test_recorded_names_reproduce_the_shared_files(shop: Path, tmp_path: Path) -
     record = read_record(shop)
     assert record
     (wheel,) = (shop / "vendor").iterdir()
-    write_shared_files(PROJECT, tmp_path, ProjectNames(record.title, record.slug), hash_of(wheel))
+    write_shared_files(PROJECT, tmp_path, record, hash_of(wheel))
     files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 20
     assert [path for path in files if (tmp_path / path).read_bytes() != (shop / path).read_bytes()] == []

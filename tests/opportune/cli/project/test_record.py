@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.project.record import RECORD, Record, read_record, write_record
+from opportune.cli.project.shared_files import RECORD, ProjectNames, read_record, write_record
 from opportune.errors import OperatorError
 
 
 def test_record_is_read_as_written(tmp_path: Path) -> None:
-    record = Record("Bücher & Co", "bucher-co", "https://example.com/o.git")
-    write_record(tmp_path, record)
-    assert read_record(tmp_path) == record
+    names = ProjectNames("Bücher & Co", "bucher-co")
+    write_record(tmp_path, names)
+    assert read_record(tmp_path) == names
 
 
 def test_clone_has_no_record(tmp_path: Path) -> None:

@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from opportune.cli.project.new_project import build, history
+from opportune.cli.project.git import COMMIT_STEPS, NO_IDENTITY
+from opportune.cli.project.new_project import build
+from opportune.cli.project.new_project.choices import ALWAYS, TIME_ZONES, examples, folder_name, site_name
 from opportune.cli.project.new_project.command_line import main
-from opportune.cli.project.new_project.examples import ALWAYS, examples
-from opportune.cli.project.new_project.languages import TIME_ZONES
-from opportune.cli.project.new_project.names import folder_name, site_name
-from opportune.cli.project.record import RECORD
+from opportune.cli.project.shared_files import RECORD
 from opportune.config.appearance import find_appearance, read_appearance
 from opportune.config.languages import find_language
 from opportune.errors import OperatorError
@@ -127,7 +126,7 @@ def test_interrupt_or_failure_leaves_nothing(
 
     if exists:
         shop.mkdir()
-    monkeypatch.setattr(history, "first_commit", stop)
+    monkeypatch.setattr(build, "first_commit", stop)
     assert main(["Shop", "--with", "none", str(shop)]) == code
     assert [path.name for path in shop.parent.rglob("*")] == ["shop"] * exists
 
@@ -230,10 +229,10 @@ def test_project_is_staged_without_git_identity(
         for name, value in environ.items():
             patch.setenv(name, value)
         output = startproject("Shop", "--with", "none", str(shop)).out
-    assert f"\n{history.NO_IDENTITY}\nNext:\n" in output
+    assert f"\n{NO_IDENTITY}\nNext:\n" in output
     steps = [line.strip() for line in output.partition("Next:\n")[2].splitlines()]
     assert steps[0].startswith("cd ")
-    assert steps[1:3] == [*history.COMMIT_STEPS]
+    assert steps[1:3] == [*COMMIT_STEPS]
     assert "A  oppman.py" in run_program(shop, "git", "status", "--porcelain")
     for step in steps[1:3]:
         subprocess.run(step, shell=True, cwd=shop, check=True, capture_output=True)  # noqa: S602 - our own command

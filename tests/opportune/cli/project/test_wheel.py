@@ -10,7 +10,7 @@ import pytest
 import uv
 
 from opportune import __version__
-from opportune.cli.project.wheel import build_wheel, hash_of
+from opportune.cli.project.release import build_wheel, hash_of
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.starters import PROGRAM_FOLDERS, copy_partly, run_program

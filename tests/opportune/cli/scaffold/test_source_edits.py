@@ -7,8 +7,7 @@ import pytest
 
 from opportune.cli.scaffold.feature_file import register_model
 from opportune.cli.scaffold.file_changes import write_files
-from opportune.cli.scaffold.module_imports import merge_modules, with_imports
-from opportune.cli.scaffold.source import Source, UnexpectedStructure, with_item
+from opportune.cli.scaffold.source import Source, UnexpectedStructure, merge_modules, with_imports, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
 
 FEATURE = '''\

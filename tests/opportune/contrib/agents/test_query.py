@@ -9,11 +9,10 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.contrib.agents import read_only
+from opportune.contrib.agents import query
 from opportune.contrib.agents.masks import MASK
 from opportune.contrib.agents.query import MAX_RESULT_CHARS, require_masked, run_query
-from opportune.contrib.agents.schema import read_schema
-from opportune.contrib.agents.tools import list_routes, run_tests
+from opportune.contrib.agents.tools import list_routes, read_schema, run_tests
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing import make_user
@@ -192,6 +191,6 @@ async def test_database_refuses_writes_in_one_line(settings: Settings, database:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_long_statement_is_cancelled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_only, "TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(query, "TIMEOUT_SECONDS", 1)
     with pytest.raises(OperatorError, match=r"took more than|statement timeout"):
         await run_query(settings, NUMBERS.format("count(*)"), 10)

@@ -12,7 +12,7 @@ from mcp.server import MCPServer
 
 from opportune.config.settings import Settings
 from opportune.contrib.agents import tools
-from opportune.contrib.agents.run_command import run_command
+from opportune.contrib.agents.tools import run_command
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 from opportune.server import log_file

@@ -10,7 +10,7 @@ import pytest
 from opportune import __version__
 from opportune.cli.project.new_project import build
 from opportune.cli.project.new_project.command_line import main as startproject
-from opportune.cli.project.wheel import build_wheel
+from opportune.cli.project.release import build_wheel
 from tests.opportune.cli.project.git_program import git, git_identity
 from tests.opportune.cli.project.starters import PROGRAM_FOLDERS, copy_partly
 from tests.opportune.cli.project.upgrading.files import edit

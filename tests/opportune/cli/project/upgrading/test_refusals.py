@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
-from opportune.cli.project.wheel import hash_of
+from opportune.cli.project.release import hash_of
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.project.upgrading.files import assert_refused, git, snapshot
 from tests.opportune.cli.scaffold.packages.wheels import write_wheel

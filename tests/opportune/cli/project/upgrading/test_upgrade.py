@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
-from opportune.cli.project.wheel import hash_of, wheel_name
+from opportune.cli.project.release import hash_of, wheel_name
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.project.upgrading.files import assert_refused, commit, edit, git

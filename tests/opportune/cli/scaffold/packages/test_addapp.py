@@ -7,7 +7,7 @@ import pytest
 
 from opportune import __version__
 from opportune.cli.scaffold import addapp
-from opportune.cli.scaffold.packages.source import FeaturePackage, find_wheel, read_installed, read_wheel
+from opportune.cli.scaffold.packages import FeaturePackage, find_wheel, read_installed, read_wheel
 from opportune.errors import OperatorError
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.scaffold.packages.wheels import FEATURE, write_wheel

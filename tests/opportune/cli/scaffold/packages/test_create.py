@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.scaffold import startapp
-from opportune.cli.scaffold.packages import create
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
 
@@ -27,9 +26,8 @@ import sys
 from pathlib import Path
 from opportune.cli.main import main
 from opportune.cli.scaffold import startapp
-from opportune.cli.scaffold.packages import create
 
-startapp.PROJECT = create.PROJECT = Path.cwd()
+startapp.PROJECT = Path.cwd()
 sys.exit(main(["startapp", "--package", "journals"]))
 """
 TIMEOUT_SECONDS = 120
@@ -43,8 +41,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "app/installed.py").write_text(INSTALLED)
     (folder / "app/plants/models.py").write_text(PLANT)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (startapp, create):
-            patch.setattr(module, "PROJECT", folder)
+        patch.setattr(startapp, "PROJECT", folder)
         patch.chdir(folder)
         yield folder
 

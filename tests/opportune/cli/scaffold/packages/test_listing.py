@@ -4,7 +4,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from opportune.cli.project.shared_files import FIND_LINKS, with_wheel
-from opportune.cli.scaffold.packages.listing import satisfies, with_dependency, without_dependency, without_pin
+from opportune.cli.scaffold.packages import satisfies, with_dependency, without_dependency, without_pin
 from opportune.errors import OperatorError
 
 PYPROJECT = 'dependencies = [\n    "opportune",  # the wheel\n    "psycopg[binary]>=3",\n]\n\n[other]\nlist = [\n]\n'

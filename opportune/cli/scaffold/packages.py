@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from opportune import __version__
+from opportune.cli.environment.locks import pins
 from opportune.cli.project.lock import require_uv
-from opportune.cli.project.release import install_wheel
-from opportune.cli.project.wheel import NAME, hash_of
+from opportune.cli.project.release import NAME, hash_of, install_wheel
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
 
@@ -119,3 +119,47 @@ def _require_version(label: str, requirements: Sequence[Requirement]) -> None:
                 f"{label} needs opportune{supported}, but this project has {__version__}. "
                 "Upgrade the project (oppman.py upgrade), or use another version of the package."
             )
+
+
+DEPENDENCIES = re.compile(r"^dependencies = \[\n(?:.*\n)*?(?=^\])", re.MULTILINE)
+"""Package in the lock that is needed on all platforms."""
+
+
+def with_dependency(text: str, requirement: str) -> str:
+    """Add a requirement to the dependencies in pyproject.toml. It replaces another version.
+
+    Raises:
+        OperatorError: The file has no such list with one package per line.
+    """
+    text = without_dependency(text, Requirement(requirement).name)
+    if not DEPENDENCIES.search(text):
+        raise OperatorError(
+            "pyproject.toml has no list `dependencies` with one package per line. Add it and try again."
+        )
+    return DEPENDENCIES.sub(lambda match: f'{match[0]}    "{requirement}",\n', text, count=1)
+
+
+def without_dependency(text: str, name: str) -> str:
+    return re.sub(rf'^ *"{_any_spelling(name)}(?![\w.-])[^"]*",.*\n', "", text, flags=re.MULTILINE | re.IGNORECASE)
+
+
+def without_pin(lock: str, name: str) -> str:
+    return re.sub(rf"^{_any_spelling(name)}==.*\n(?: +.*\n)*", "", lock, flags=re.MULTILINE)
+
+
+def _any_spelling(name: str) -> str:
+    return canonicalize_name(name).replace("-", "[-_.]+")
+
+
+def satisfies(lock: str, requirements: Sequence[Requirement]) -> bool:
+    """Return whether a lock already has all requirements, except those of extras."""
+    versions = pins(lock)
+    return all(_is_pinned(requirement, versions) for requirement in requirements)
+
+
+def _is_pinned(requirement: Requirement, versions: dict[str, str]) -> bool:
+    if "extra ==" in str(requirement.marker):
+        return True
+    version = versions.get(canonicalize_name(requirement.name), "")
+    is_plain = not (requirement.extras or requirement.url)
+    return is_plain and bool(version) and requirement.specifier.contains(version, prereleases=True)

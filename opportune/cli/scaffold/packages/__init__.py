@@ -1,1 +1,0 @@
-"""Features in separate packages: creation, installation and removal."""
