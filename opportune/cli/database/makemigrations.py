@@ -12,15 +12,7 @@ import typer
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.settings import Settings, get_settings
-from opportune.db.migrations.autogenerate import (
-    NewMigration,
-    comparison_database,
-    create_empty_migration,
-    draft_migration,
-    find_changed_features,
-    find_missing_migrations,
-    write_migration,
-)
+from opportune.db.migrations import autogenerate
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.graph import MigrationGraph, read_migration
 from opportune.db.migrations.merging import choose_merge_name, refuse_conflicts, write_merge
@@ -92,12 +84,12 @@ def command(
         raise typer.Exit(1)
 
 
-def write_draft(graph: MigrationGraph, draft: NewMigration, database: str, *, writes: bool) -> None:
+def write_draft(graph: MigrationGraph, draft: autogenerate.NewMigration, database: str, *, writes: bool) -> None:
     """Write a migration and print its changes, with warnings about locks and compatibility."""
     path = graph.folder(draft.feature) / f"{draft.name}.py"
     if writes:
         graph.require_editable(draft.feature)
-        path = write_migration(MigrationGraph(installed_names()), draft)
+        path = autogenerate.write_migration(MigrationGraph(installed_names()), draft)
     print(f"Migrations for '{draft.feature}':\n  {display_path(path)}")
     for change in draft.changes:
         print(f"    {change}")
@@ -130,7 +122,7 @@ def draft_migrations(
     choices: Choices | None = None,
     *,
     make_empty: bool,
-) -> Sequence[NewMigration]:
+) -> Sequence[autogenerate.NewMigration]:
     """Draft the missing migrations of one feature or all.
 
     If the database has unapplied migrations, only features without any migration are compared with it.
@@ -142,16 +134,18 @@ def draft_migrations(
     if make_empty:
         if feature is None:
             raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
-        return [create_empty_migration(graph, feature, message)]
+        return [autogenerate.create_empty_migration(graph, feature, message)]
     refuse_unowned_tables(graph.features, Model.metadata)
     features = graph.features if feature is None else [feature]
     for name in features:
         graph.newest(name)  # raises OperatorError before the database is used
-    with comparison_database(settings, graph) as connection:
-        missing = find_missing_migrations(connection, graph, features)
+    with autogenerate.comparison_database(settings, graph) as connection:
+        missing = autogenerate.find_missing_migrations(connection, graph, features)
         compared = [name for name in features if not graph.migrations_of(name)] if missing else features
-        changed = find_changed_features(connection, graph, compared, Model.metadata)
-        drafts = [draft_migration(connection, graph, name, Model.metadata, message, choices) for name in changed]
+        changed = autogenerate.find_changed_features(connection, graph, compared, Model.metadata)
+        drafts = [
+            autogenerate.draft_migration(connection, graph, name, Model.metadata, message, choices) for name in changed
+        ]
     changes = [draft for draft in drafts if draft.changes]
     if missing and not changes:
         names = ", ".join(map(str, missing))

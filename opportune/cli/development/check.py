@@ -310,6 +310,4 @@ CHECKS: tuple[Check, ...] = (
     check_language_urls,
     check_links,
 )
-
-
 DATABASE_CHECKS: tuple[Check, ...] = (check_storage, check_database, check_vectors)

@@ -22,12 +22,8 @@ from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, TEMPLATE_FOLDERS
 
 EXIT_CHECK_SECONDS = 0.5
-
-
 STEP_MILLISECONDS = 100
 """Time without further changes after which a batch of changes is reported."""
-
-
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s  [%(name)s]"
 
 logger = logging.getLogger(__name__)

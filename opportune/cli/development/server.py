@@ -24,24 +24,14 @@ from opportune.server.workers import create_worker_group
 
 MAX_WAITING_CONNECTIONS = 2048
 """Maximum number of connections that wait to be accepted. All of them can be accepted in one step."""
-
-
 RESERVED_OPEN_FILES = 1000
 """Open files for everything except connections, such as databases and uploads."""
-
-
 MAX_PORT = 65535
-
-
 MAX_PORTS_TRIED = 20
 
 APPLICATION = f"{PACKAGE}.main:create_app"
-
-
 RELOADED_APPLICATION = "opportune.cli.development.site:create_app"
 """Application that shows startup errors in the browser."""
-
-
 RELOADER = """
 import socket, sys
 app, descriptor = sys.argv[1:3]

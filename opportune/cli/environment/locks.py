@@ -16,14 +16,6 @@ BASE = "requirements.lock"
 FRAMEWORK_PIN = re.compile(r"^opportune==(\S+) \\\n +--hash=sha256:(\w+)(?: \\\n +--hash=\S+)*\n", re.MULTILINE)
 """Entry of the framework in the base lock, with its version and its first hash."""
 MODEL = "requirements/model.lock"
-AWS = "requirements/aws.lock"
-GCP = "requirements/gcp.lock"
-AZURE = "requirements/azure.lock"
-BACKUP = "requirements/backup.lock"
-TELEMETRY = "requirements/telemetry.lock"
-VENDORS = "requirements/llm-vendors.lock"
-OFFICE = "requirements/office.lock"
-AG_UI = "requirements/ag-ui.lock"
 DEV = "requirements/dev.lock"
 FRAMEWORK = "requirements/framework.lock"
 BUILD = "requirements/build.lock"
@@ -37,24 +29,18 @@ DEVELOPMENT_COMMANDS = (
     ["deploy", "rehearse"],
 )
 """Commands that need the development dependencies."""
-LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
-OPTIONAL_LOCKS = {
-    **LOCKS_OF_SECRETS,
-    "backup": BACKUP,
-    "telemetry": TELEMETRY,
-    "llm-vendors": VENDORS,
-    "office": OFFICE,
-    "ag-ui": AG_UI,
+SECRET_STORES = ("aws", "azure", "gcp")
+"""Schemes of `SECRETS_FROM`, each with a lock."""
+SETTINGS_BY_LOCK = {
+    "backup": ("BACKUP_RECIPIENT", "BACKUP_IDENTITY"),
+    "telemetry": ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
+    "llm-vendors": ("LLM_DIALECT",),
 }
-"""Locks that a project gets when it needs them."""
+"""Optional locks that a command needs if one of these settings has a value."""
+OPTIONAL_LOCKS = {name: f"requirements/{name}.lock" for name in (*SECRET_STORES, *SETTINGS_BY_LOCK, "office", "ag-ui")}
+"""Locks that a project gets when it needs them, by name."""
 LOCKS_BY_NAME = {**OPTIONAL_LOCKS, "dev": DEV}
 """Locks that the command `install` installs."""
-SETTINGS_BY_LOCK = {
-    BACKUP: ("BACKUP_RECIPIENT", "BACKUP_IDENTITY"),
-    TELEMETRY: ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
-    VENDORS: ("LLM_DIALECT",),
-}
-"""Locks that a command needs if one of these settings has a value."""
 
 
 def required_locks(arguments: list[str]) -> list[str]:
@@ -65,7 +51,7 @@ def required_locks(arguments: list[str]) -> list[str]:
         locks += locks_of_tests(arguments)
     elif any(words[: len(command)] == command for command in DEVELOPMENT_COMMANDS):
         locks.append(DEV)
-    return locks + [lock for lock, names in SETTINGS_BY_LOCK.items() if any(map(read_setting, names))]
+    return locks + [OPTIONAL_LOCKS[lock] for lock, names in SETTINGS_BY_LOCK.items() if any(map(read_setting, names))]
 
 
 def _words(arguments: list[str]) -> list[str]:
@@ -100,7 +86,7 @@ def secrets_locks() -> list[str]:
     """Return the lock that `SECRETS_FROM` in the environment or .env needs."""
     scheme, _, names = read_setting("SECRETS_FROM").partition(":")
     is_complete = all(name.strip() for name in names.split(","))
-    return [LOCKS_OF_SECRETS[scheme]] if is_complete and scheme in LOCKS_OF_SECRETS else []
+    return [OPTIONAL_LOCKS[scheme]] if is_complete and scheme in SECRET_STORES else []
 
 
 def read_setting(name: str) -> str:

@@ -10,15 +10,7 @@ from opportune.cli.project.renamed_code import RenamedCode
 from opportune.cli.project.renamed_declarations import Change
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.source import read_source
-from opportune.errors import OperatorError
-from opportune.errors.renamed_names import (
-    ACTIONS,
-    ATTRIBUTES,
-    BUILT_IN_ADMIN_FEATURES,
-    BUILT_IN_FEATURES,
-    TEMPLATE_ATTRIBUTES,
-    find_template,
-)
+from opportune.errors import OperatorError, renamed_names
 from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 
 FOLDERS = (PACKAGE, "tests", "templates", "migrations")
@@ -76,7 +68,7 @@ def _roots_of(code: Mapping[Path, str], root: Path) -> dict[str, str]:
         tree = read_source(text, file.relative_to(root).as_posix()).tree
         for name, base in _bases_in(tree):
             bases.setdefault(name, set()).add(base)
-    roots, size = {name: name for name in ATTRIBUTES}, 0
+    roots, size = {name: name for name in renamed_names.ATTRIBUTES}, 0
     while len(roots) > size:  # each pass adds the classes that extend those of earlier passes
         size = len(roots)
         for name, names in bases.items():
@@ -118,15 +110,15 @@ def _lines(name: str, changes: Iterator[Change]) -> list[str]:
 def _rename_in_template(upgrade: CodeUpgrade, name: str, text: str) -> str:
     def rename(match: re.Match[str]) -> str:
         call, _, _, old = match.groups()
-        if (new := ACTIONS.get(old)) is None:
+        if (new := renamed_names.ACTIONS.get(old)) is None:
             return match[0]
         line = text.count("\n", 0, match.start()) + 1
         upgrade.changed.append(f'{name}:{line}: "{old}" -> "{new}"')
         return f"{call}{new}"
 
-    if new_name := find_template(name.partition("/")[2]):
+    if new_name := renamed_names.find_template(name.partition("/")[2]):
         upgrade.remaining.append(f"{name}: rename the file to {new_name}")
-    for old, new in TEMPLATE_ATTRIBUTES.items():
+    for old, new in renamed_names.TEMPLATE_ATTRIBUTES.items():
         if re.search(rf"\b{old}\b", text):
             upgrade.changed.append(f"{name}: {old} -> {new}")
             text = re.sub(rf"\b{old}\b", new, text)
@@ -137,9 +129,10 @@ def _list_features(upgrade: CodeUpgrade, text: str) -> str:
     """List the features that every site of 0.2 had, unless the project already lists one of them."""
     imports = [node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)]
     listed = {alias.name for node in imports if node.module == FRAMEWORK_FEATURES for alias in node.names}
-    if not listed or listed.intersection(BUILT_IN_FEATURES + BUILT_IN_ADMIN_FEATURES):
+    built_in, of_admin = renamed_names.BUILT_IN_FEATURES, renamed_names.BUILT_IN_ADMIN_FEATURES
+    if not listed or listed.intersection(built_in + of_admin):
         return text
-    for name in (*BUILT_IN_FEATURES, *(BUILT_IN_ADMIN_FEATURES if "admin" in listed else ())):
+    for name in built_in + of_admin if "admin" in listed else built_in:
         text = with_feature(text, name, FRAMEWORK_FEATURES)
         upgrade.changed.append(f"{INSTALLED}: lists the feature {name}")
     return text

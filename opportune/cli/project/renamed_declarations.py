@@ -9,8 +9,6 @@ from opportune.errors.renamed_names import ACTIONS, ATTRIBUTES, CRUD_API, PAGES_
 from opportune.feature.declaration import FAMILIES, RENAMED
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
 NAMES_IN_OPTIONS = {
     ("Feature", "groups"): ACTIONS,
     ("Crud", "team_roles"): ACTIONS,

@@ -17,18 +17,10 @@ from opportune.cli.output import say, say_next
 from opportune.cli.project.lock import command as update_locks
 from opportune.cli.project.shared_files import VENDOR, with_wheel
 from opportune.cli.project.upgrade import require_project
+from opportune.cli.scaffold import packages
 from opportune.cli.scaffold.feature_names import name_problem
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
-from opportune.cli.scaffold.packages import (
-    FeaturePackage,
-    find_wheel,
-    read_installed,
-    read_wheel,
-    satisfies,
-    with_dependency,
-    without_pin,
-)
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_folder
 from opportune.project.feature_packages import feature_packages
@@ -46,8 +38,8 @@ def command(
     ],
 ) -> None:
     with private_folder("opportune-addapp-") as folder:
-        wheel = find_wheel(source, folder)
-        package = read_wheel(wheel, folder) if wheel else read_installed(source)
+        wheel = packages.find_wheel(source, folder)
+        package = packages.read_wheel(wheel, folder) if wheel else packages.read_installed(source)
         if package:
             require_free_name(package)
         if wheel or not package:
@@ -59,7 +51,7 @@ def command(
     print_next_steps(package)
 
 
-def require_free_name(package: FeaturePackage) -> None:
+def require_free_name(package: packages.FeaturePackage) -> None:
     """Check that no other feature has the name of this one. Another version of the same package may be installed.
 
     Raises:
@@ -85,22 +77,22 @@ def require_own_environment() -> None:
         )
 
 
-def new_texts(source: str, package: FeaturePackage | None) -> dict[Path, str | bytes]:
+def new_texts(source: str, package: packages.FeaturePackage | None) -> dict[Path, str | bytes]:
     """Return the contents of the files that may change, with the package if it is not installed yet."""
     locks = [BASE, *(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("requirements/*.lock"))]
     texts = {name: (PROJECT / name).read_text(encoding="utf-8") for name in (INSTALLED, PYPROJECT, *locks)}
     files: dict[Path, str | bytes] = {}
     if package and package.wheel:
-        texts[PYPROJECT] = with_dependency(texts[PYPROJECT], f"{package.name}=={package.version}")
-        lock = without_pin(texts[BASE], package.name)
+        texts[PYPROJECT] = packages.with_dependency(texts[PYPROJECT], f"{package.name}=={package.version}")
+        lock = packages.without_pin(texts[BASE], package.name)
         texts[BASE] = with_wheel(lock, package.name, package.version, package.wheel_hash)
         files[PROJECT / VENDOR / package.wheel.name] = package.wheel.read_bytes()
     elif not package:
-        texts[PYPROJECT] = with_dependency(texts[PYPROJECT], source)
+        texts[PYPROJECT] = packages.with_dependency(texts[PYPROJECT], source)
     return {PROJECT / name: text for name, text in texts.items()} | files
 
 
-def old_wheels(package: FeaturePackage | None) -> list[Path]:
+def old_wheels(package: packages.FeaturePackage | None) -> list[Path]:
     """Return the wheels of other versions of the package in `vendor/`."""
     if not package or not package.wheel:
         return []
@@ -108,24 +100,24 @@ def old_wheels(package: FeaturePackage | None) -> list[Path]:
     return [path for path in (PROJECT / VENDOR).glob(f"{name}-*.whl") if path.name != package.wheel.name]
 
 
-def install(source: str, package: FeaturePackage | None) -> FeaturePackage:
+def install(source: str, package: packages.FeaturePackage | None) -> packages.FeaturePackage:
     """Complete the locks and install them into `.venv`.
 
     Raises:
         OperatorError: A package cannot be installed, or has no feature that can be added.
     """
     lock = (PROJECT / BASE).read_text(encoding="utf-8")
-    if not package or not satisfies(lock, package.requirements):
+    if not package or not packages.satisfies(lock, package.requirements):
         update_locks(upgrade=False, check=False)
     prepare(["addapp"])
-    installed = read_installed(package.name if package else source)
+    installed = packages.read_installed(package.name if package else source)
     if not installed:
         raise OperatorError(f"{source} was not installed into {VENV}. See the log: {VENV / 'install.log'}")
     require_free_name(installed)
     return installed
 
 
-def list_feature(package: FeaturePackage) -> None:
+def list_feature(package: packages.FeaturePackage) -> None:
     if package.feature not in feature_packages():
         path = PROJECT / INSTALLED
         text = with_feature(path.read_text(encoding="utf-8"), package.feature, package.module)
@@ -133,7 +125,7 @@ def list_feature(package: FeaturePackage) -> None:
             pass
 
 
-def require_start(package: FeaturePackage) -> None:
+def require_start(package: packages.FeaturePackage) -> None:
     """Check in a new process that the site starts with the feature.
 
     Raises:
@@ -146,7 +138,7 @@ def require_start(package: FeaturePackage) -> None:
         raise OperatorError(f"The site does not start with {package.feature}, so it was not added. {message}")
 
 
-def print_next_steps(package: FeaturePackage) -> None:
+def print_next_steps(package: packages.FeaturePackage) -> None:
     say(f"Added {package.feature} of {package.name} {package.version} to {INSTALLED}.")
     if f"\n{package.name}==" not in (PROJECT / BASE).read_text(encoding="utf-8"):
         say(f"{package.name} is not in {BASE}, so other machines do not install it.")

@@ -2,12 +2,14 @@
 
 import ast
 import builtins
+import importlib.util
 import keyword
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT
 from opportune.project.optional_features import OPTIONAL_FEATURES
 
@@ -28,6 +30,21 @@ def name_problem(name: str) -> str:
     if existing := next((folder for folder in folders(name) if folder.exists()), None):
         return f"{existing.relative_to(PROJECT)} already exists."
     return ""
+
+
+def check_name(name: str) -> None:
+    """Check that a new feature can have this name.
+
+    Raises:
+        OperatorError: it cannot.
+    """
+    problem = name_problem(name)
+    if not problem and (package := feature_packages().get(name)):
+        problem = f"The package {Path(package).name} has a feature named {name!r}."
+    if not problem and (importlib.util.find_spec(f"{PACKAGE}.{name}") or importlib.util.find_spec(name)):
+        problem = f"There is a Python module named {name!r}."
+    if problem:
+        raise OperatorError(f"{problem} Choose another name.")
 
 
 def _spelling_problem(name: str) -> str:

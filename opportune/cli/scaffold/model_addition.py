@@ -3,8 +3,7 @@
 import builtins
 import keyword
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -203,18 +202,34 @@ class FileTexts:
     def __setitem__(self, path: Path, text: str) -> None:
         self.changed[path] = text
 
-    def relative(self, path: Path) -> str:
+    def parse(self, path: Path) -> Source:
+        """Parse a file. Raises OperatorError for a syntax error."""
+        return read_source(self[path], self._relative(path))
+
+    def change(self, path: Path, change: Callable[[str], str]) -> None:
+        """Change the text of a file.
+
+        Raises:
+            OperatorError: the file has an unexpected structure.
+        """
+        self.parse(path)
+        try:
+            self[path] = change(self[path])
+        except UnexpectedStructure as error:
+            raise OperatorError(f"{self._relative(path)} {error}. Nothing was changed.") from error
+
+    def _relative(self, path: Path) -> str:
         return path.relative_to(self.project).as_posix()
 
 
 def add_model_texts(texts: FileTexts, model: NewModel) -> None:
     """Add the model to the texts of its feature and of its tests."""
     folder = texts.project / PACKAGE / model.feature
-    trees = [_parse(texts, folder / file).tree for file in ("pages.py", "api.py")]
+    trees = [texts.parse(folder / file).tree for file in ("pages.py", "api.py")]
     has_router = any("router" in bound_names(tree) for tree in trees)
     router = f"{model.snake_plural}_router" if has_router else "router"
     for file, code in _module_additions(model, router).items():
-        _change(texts, folder / file, partial(merge_modules, addition=code))
+        texts.change(folder / file, partial(merge_modules, addition=code))
     _register(texts, folder / "feature.py", model, feature_entries(model, router))
     _add_tests(texts, model)
     for package in (folder, texts.project / "tests" / model.feature):
@@ -230,13 +245,15 @@ def _module_additions(model: NewModel, router: str) -> dict[str, str]:
 
 def _register(texts: FileTexts, path: Path, model: NewModel, entries: dict[str, str]) -> None:
     """Register the model in its feature.py, or tell the user which owner column to add there."""
-    with _structure_errors(texts, path):
-        can_add_owner = can_add_personal_data_owner(texts[path])
-    if "personal_data" in entries and not can_add_owner:
-        del entries["personal_data"]
-        columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
-        texts.manual_edits.append(f"the owners of personal_data: {columns}")
-    _change(texts, path, lambda text: register_model(text, f"{PACKAGE}.{model.feature}", entries))
+
+    def register(text: str) -> str:
+        if "personal_data" in entries and not can_add_personal_data_owner(text):
+            del entries["personal_data"]
+            columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
+            texts.manual_edits.append(f"the owners of personal_data: {columns}")
+        return register_model(text, f"{PACKAGE}.{model.feature}", entries)
+
+    texts.change(path, register)
 
 
 def _add_tests(texts: FileTexts, model: NewModel) -> None:
@@ -251,25 +268,6 @@ def _add_tests(texts: FileTexts, model: NewModel) -> None:
         if target and target.path and not target.has_trash:
             table = texts.project / "tests" / target.feature / "access.txt"
             texts[table] = with_deletion_conflict(texts[table], target.path, belongs_to_team=target.belongs_to_team)
-
-
-def _parse(texts: FileTexts, path: Path) -> Source:
-    return read_source(texts[path], texts.relative(path))
-
-
-@contextmanager
-def _structure_errors(texts: FileTexts, path: Path) -> Iterator[None]:
-    """Report an unexpected structure of a file as an OperatorError."""
-    _parse(texts, path)
-    try:
-        yield
-    except UnexpectedStructure as error:
-        raise OperatorError(f"{texts.relative(path)} {error}. Nothing was changed.") from error
-
-
-def _change(texts: FileTexts, path: Path, change: Callable[[str], str]) -> None:
-    with _structure_errors(texts, path):
-        texts[path] = change(texts[path])
 
 
 def _placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]:

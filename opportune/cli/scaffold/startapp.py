@@ -3,7 +3,6 @@
 It has a table, pages, an API, an admin view and tests, which you can change.
 """
 
-import importlib.util
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,27 +12,22 @@ import typer
 
 from opportune import __version__
 from opportune.cli.output import say, say_next
-from opportune.cli.scaffold import addmodel
-from opportune.cli.scaffold.feature_names import folders, name_problem
+from opportune.cli.scaffold import addmodel, model_addition
+from opportune.cli.scaffold.feature_names import check_name, folders
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.migration import feature_names
 from opportune.cli.scaffold.model import NewModel, render_skeleton
-from opportune.cli.scaffold.model_addition import (
-    FileTexts,
-    ModelRequest,
-    add_model_texts,
-    new_model,
-    write_model,
-    write_with_migration,
-)
 from opportune.cli.scaffold.words import camel, label, singular
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
-from opportune.project.feature_packages import PREFIX, feature_packages
+from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import PACKAGE, PROJECT
 
 DEFAULT_FIELDS = ("owner", "title:str", "text:text:2000:optional", "created_at")
 """Fields of the first model if the user names none."""
+TEMPLATES = ("pyproject.toml", "README.md")
+CONFTEST = '"""Fixtures of the framework."""\n\npytest_plugins = ["opportune.testing.plugin"]\n'
+EMPTY_FILES = ("__init__.py", "py.typed", "static/{name}/.gitkeep", "locale/.gitkeep")
 
 
 def command(
@@ -63,7 +57,7 @@ def command(
     has_model = bool(model)
     model, fields = model or camel(singular(name)), fields or [*DEFAULT_FIELDS]
     options = (read, write, path, icon, group, navigation, soft_delete, versioned, history)
-    request = ModelRequest(name, model, fields, *options)
+    request = model_addition.ModelRequest(name, model, fields, *options)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
     if package:
         folder = (folder or default_folder(name)).expanduser().absolute()
@@ -75,9 +69,9 @@ def command(
         installed: with_feature(installed.read_text(encoding="utf-8"), name),
         PROJECT / PACKAGE / name / "feature.py": feature_file,
     }
-    created = new_model(PROJECT, request)
+    created = model_addition.new_model(PROJECT, request)
     # Users change the default model before they create its migration.
-    write_model(PROJECT, created, base, has_migration=has_model)
+    model_addition.write_model(PROJECT, created, base, has_migration=has_model)
     say(f"Created {' and '.join(str(folder.relative_to(PROJECT)) for folder in folders(name))}.")
     say(f"Added {name} to {INSTALLED}.")
     addmodel.print_next_steps(created, () if has_model else (f"makemigrations {name}",))
@@ -93,31 +87,11 @@ def print_package_steps(folder: Path) -> None:
     say_next(f"addapp {shlex.quote(str(folder))}", "migrate", heading="Next, in a project:")
 
 
-def check_name(name: str) -> None:
-    """Check that a new feature can have this name.
-
-    Raises:
-        OperatorError: it cannot.
-    """
-    problem = name_problem(name)
-    if not problem and (package := feature_packages().get(name)):
-        problem = f"The package {Path(package).name} has a feature named {name!r}."
-    if not problem and (importlib.util.find_spec(f"{PACKAGE}.{name}") or importlib.util.find_spec(name)):
-        problem = f"There is a Python module named {name!r}."
-    if problem:
-        raise OperatorError(f"{problem} Choose another name.")
-
-
-TEMPLATES = ("pyproject.toml", "README.md")
-CONFTEST = '"""Fixtures of the framework."""\n\npytest_plugins = ["opportune.testing.plugin"]\n'
-EMPTY_FILES = ("__init__.py", "py.typed", "static/{name}/.gitkeep", "locale/.gitkeep")
-
-
 def distribution_name(feature: str) -> str:
     return f"{PREFIX}{feature}".replace("_", "-")
 
 
-def create_package(request: ModelRequest, feature_file: str, folder: Path) -> None:
+def create_package(request: model_addition.ModelRequest, feature_file: str, folder: Path) -> None:
     """Write a package with a feature, its model and the migration, all or nothing.
 
     Args:
@@ -130,14 +104,14 @@ def create_package(request: ModelRequest, feature_file: str, folder: Path) -> No
     """
     if folder.exists():
         raise OperatorError(f"{folder} already exists. Choose another folder with --folder.")
-    model = new_model(PROJECT, request)
+    model = model_addition.new_model(PROJECT, request)
     _refuse_models_of_project(model)
-    texts = FileTexts(PROJECT, {PROJECT / PACKAGE / model.feature / "feature.py": feature_file})
-    add_model_texts(texts, model)
+    texts = model_addition.FileTexts(PROJECT, {PROJECT / PACKAGE / model.feature / "feature.py": feature_file})
+    model_addition.add_model_texts(texts, model)
     package = folder / f"{PREFIX}{model.feature}"
     files = _package_files(model.feature, texts.changed, package) | _surrounding_files(model.feature, folder)
     graph = MigrationGraph([*feature_names(""), model.feature], package / "migrations")
-    write_with_migration(files, texts, model, graph)
+    model_addition.write_with_migration(files, texts, model, graph)
 
 
 def _refuse_models_of_project(model: NewModel) -> None:

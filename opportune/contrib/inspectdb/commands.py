@@ -20,9 +20,9 @@ from sqlalchemy import Connection
 
 from opportune.cli.environment.locks import DEV
 from opportune.cli.output import say, warn
+from opportune.cli.scaffold.feature_names import check_name
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
-from opportune.cli.scaffold.startapp import check_name
 from opportune.config.settings import get_settings
 from opportune.contrib.inspectdb.contents import Contents, read_contents
 from opportune.db.migrations.connection import connect

@@ -16,28 +16,14 @@ from opportune.cli.scaffold.words import snake
 from opportune.db.models.native_type import NativeType
 
 CAST_LITERAL = re.compile(r"""(?P<literal>'(?:[^']|'')*')::[\w" .]+(?:\(\d+(?:,\s*\d+)?\))?[\w ]*""")
-
-
 CAST_SEQUENCE = re.compile(r"(?P<call>nextval\('.+')::regclass\)")
-
-
 NOW = ("now()", "CURRENT_TIMESTAMP")
-
-
 SQLITE_TYPES = {sa.NVARCHAR: sa.String, sa.NCHAR: sa.String, sa.CLOB: sa.Text, sa.DOUBLE: sa.Double}
 """Types that only SQLite accepts, with portable replacements."""
-
-
 ZERO_DATE = "'0000-00-00"
-
-
 BASE_TYPE = "base type"
 """Key in `Column.info` with the base type of a domain."""
-
-
 TYPES = {name for name, value in vars(builtins).items() if isinstance(value, type) and name.islower()}
-
-
 RESERVED_NAMES = {*dir(SQLModel), *TYPES, "conv", "datetime", "decimal", "text", "uuid"}
 """Names that a field would shadow in SQLModel or for later fields."""
 

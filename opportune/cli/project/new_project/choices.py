@@ -14,14 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from opportune.cli.environment.locks import pins
-from opportune.cli.project.shared_files import (
-    BASE_LOCK,
-    IS_CLONE,
-    LANDING_PAGE,
-    STARTER_ROOT,
-    substitute,
-    write_text,
-)
+from opportune.cli.project import shared_files
 from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK, PACKAGE, USERS
 
@@ -78,7 +71,7 @@ TIME_ZONES = {
 }
 """Offered languages, each with the time zone of most of its speakers; empty if they live in many zones."""
 
-PRESENTATION_MESSAGE = re.compile(rf"^#: {re.escape(LANDING_PAGE)}\n(?:.+\n)+\n?", re.MULTILINE)
+PRESENTATION_MESSAGE = re.compile(rf"^#: {re.escape(shared_files.LANDING_PAGE)}\n(?:.+\n)+\n?", re.MULTILINE)
 """A message of a catalogue that only the landing page of the clone has."""
 LANGUAGE_FIELDS = """
     language: str = "{language}"
@@ -117,14 +110,14 @@ def name_error(name: str, slug: str) -> str:
 
 def _locked_names() -> set[str]:
     """Return the names of all locked packages."""
-    locks = (STARTER_ROOT / BASE_LOCK, *STARTER_ROOT.glob("requirements/*.lock"))
+    locks = (shared_files.STARTER_ROOT / shared_files.BASE_LOCK, *shared_files.STARTER_ROOT.glob("requirements/*.lock"))
     texts = (lock.read_text(encoding="utf-8") for lock in locks)
     return {name.lower() for text in texts for name in pins(text)}
 
 
 def _is_installed(module: str) -> bool:
     """Return True if a package is installed that has a module of this name, which may differ from its own name."""
-    variables = {"base": str(STARTER_ROOT / ".venv")} if IS_CLONE else {}
+    variables = {"base": str(shared_files.STARTER_ROOT / ".venv")} if shared_files.IS_CLONE else {}
     packages = Path(sysconfig.get_path("purelib", "venv", variables))
     return any((packages / file).exists() for file in (module, f"{module}.py"))
 
@@ -135,7 +128,11 @@ def examples() -> dict[str, str]:
 
 
 def _feature_files() -> dict[str, Path]:
-    files = [file for file in sorted((STARTER_ROOT / PACKAGE).glob("*/feature.py")) if file.parent.name not in ALWAYS]
+    files = [
+        file
+        for file in sorted((shared_files.STARTER_ROOT / PACKAGE).glob("*/feature.py"))
+        if file.parent.name not in ALWAYS
+    ]
     framework_files = [FRAMEWORK / "contrib" / name / "feature.py" for name in OPTIONAL_FRAMEWORK_FEATURES]
     return {file.parent.name: file for file in [*framework_files, *files]}
 
@@ -188,12 +185,12 @@ def write_language(folder: Path, language: str) -> None:
     fields = LANGUAGE_FIELDS.format(language=language, time_zone=time_zone)
     path.write_text(path.read_text(encoding="utf-8") + fields, encoding="utf-8", newline="\n")
     for name, value in (("LANGUAGE", language), ("TIME_ZONE", time_zone)):
-        substitute(folder / ".env.example", rf"^# {name}=.*$", f"# {name}={value}")
+        shared_files.substitute(folder / ".env.example", rf"^# {name}=.*$", f"# {name}={value}")
     for feature in sorted(folder.glob(f"{PACKAGE}/*/")):
         catalogue = Path(feature.relative_to(folder), "locale", language.replace("-", "_"), "LC_MESSAGES/messages.po")
-        if (STARTER_ROOT / catalogue).exists():
-            text = PRESENTATION_MESSAGE.sub("", (STARTER_ROOT / catalogue).read_text(encoding="utf-8"))
-            write_text(folder / catalogue, text)
+        if (shared_files.STARTER_ROOT / catalogue).exists():
+            text = PRESENTATION_MESSAGE.sub("", (shared_files.STARTER_ROOT / catalogue).read_text(encoding="utf-8"))
+            shared_files.write_text(folder / catalogue, text)
 
 
 def describe_language(language: str) -> Iterator[str]:

@@ -11,16 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Never
 
 from opportune.cli.project.git import COMMIT_STEPS, NO_IDENTITY
-from opportune.cli.project.new_project import build
-from opportune.cli.project.new_project.choices import (
-    describe_language,
-    examples,
-    folder_name,
-    name_error,
-    parse_example_names,
-    require_offered_language,
-    site_name,
-)
+from opportune.cli.project.new_project import build, choices
 from opportune.cli.project.shared_files import IS_CLONE, STARTER_ROOT, ProjectNames
 from opportune.cli.registry import handle_output_error, no_such_option, wrong_usage
 from opportune.cli.terminal import printable
@@ -85,7 +76,7 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
         PROGRAM,
         description="Create a project with the framework, the examples that you select and a first commit.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n" + "\n".join(two_columns(examples())),
+        epilog="examples:\n" + "\n".join(two_columns(choices.examples())),
         allow_abbrev=False,
     )
     parser.add_argument("name", metavar="NAME", help='name of the site, such as bookshelf or "Bücher & Co"')
@@ -115,17 +106,17 @@ def two_columns(lines: dict[str, str]) -> list[str]:
 def start_project(arguments: Arguments) -> None:
     """Create the project, or change nothing."""
     target = target_folder(arguments).resolve()
-    slug = folder_name(arguments.name) or "project"
-    if message := name_error(arguments.name, slug):
+    slug = choices.folder_name(arguments.name) or "project"
+    if message := choices.name_error(arguments.name, slug):
         raise OperatorError(message)
     with explained_write_errors(target):
         refuse_folder(target)
-    language = require_offered_language(arguments.language) if arguments.language else ""
+    language = choices.require_offered_language(arguments.language) if arguments.language else ""
     selected = selected_examples(arguments)
-    names = ProjectNames(site_name(arguments.name), slug)
+    names = ProjectNames(choices.site_name(arguments.name), slug)
     with explained_write_errors(target):
         note = build.create_project(target, names, selected, arguments.theme, language)
-    print_summary(names.title, target, selected, note, describe_language(language) if language else ())
+    print_summary(names.title, target, selected, note, choices.describe_language(language) if language else ())
 
 
 @contextmanager
@@ -145,7 +136,7 @@ def target_folder(arguments: Arguments) -> Path:
     """
     if arguments.folder:
         return Path(arguments.folder)
-    if not (slug := folder_name(arguments.name)) and arguments.name.strip():
+    if not (slug := choices.folder_name(arguments.name)) and arguments.name.strip():
         raise OperatorError(f"The name has no letters for a folder name. Add a folder: {CALL} NAME FOLDER")
     return (STARTER_ROOT.parent if Path.cwd().is_relative_to(STARTER_ROOT) else Path.cwd()) / slug
 
@@ -169,16 +160,16 @@ def refuse_folder(target: Path) -> None:
 def selected_examples(arguments: Arguments) -> list[str]:
     """Return the examples of --with, or ask for them at a terminal."""
     if arguments.examples is not None:
-        return parse_example_names(arguments.examples)
+        return choices.parse_example_names(arguments.examples)
     return prompt_examples() if sys.stdin.isatty() and not arguments.no_input else []
 
 
 def prompt_examples() -> list[str]:
     print("Examples to start with (you can delete them later with removeapp):")
-    print("\n".join(two_columns(examples())))
+    print("\n".join(two_columns(choices.examples())))
     while True:
         try:
-            return parse_example_names(input("Names separated by commas, all, or Enter for none: "))
+            return choices.parse_example_names(input("Names separated by commas, all, or Enter for none: "))
         except OperatorError as error:
             print(error)
 

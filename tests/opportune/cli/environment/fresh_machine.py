@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from opportune.cli.environment.locks import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY, VENDORS
+from opportune.cli.environment.locks import BASE, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
 from opportune.cli.registry import MODULES
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
@@ -70,7 +70,7 @@ class Machine:
         for name in (*PROGRAM_FILES, *(f"{module.replace('.', '/')}.py" for module in MODULES.values())):
             copy_with_bytecode(name, self.project)
         (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
-        for lock in (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, DEV, FRAMEWORK):
+        for lock in (BASE, MODEL, *OPTIONAL_LOCKS.values(), DEV, FRAMEWORK):
             (self.project / lock).write_text(f"{lock} 1\n")
         for test_file, text in {
             "books/test_pages.py": "",

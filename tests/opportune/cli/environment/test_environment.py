@@ -16,11 +16,13 @@ import pytest
 from opportune.cli.environment import entry as environment
 from opportune.cli.environment import locks as locks_of_commands
 from opportune.cli.environment.installation import UNFINISHED, InstallError
-from opportune.cli.environment.locks import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY, VENDORS
+from opportune.cli.environment.locks import BASE, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
 from opportune.project import layout
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 from tests.opportune.cli.environment.fresh_machine import BARE_PYTHON, Machine
+
+AWS = OPTIONAL_LOCKS["aws"]
 
 
 @pytest.fixture
@@ -89,16 +91,16 @@ def test_command_installs_its_locks(installed_locks: list[str], arguments: list[
 @pytest.mark.parametrize(
     ("lines", "locks"),
     [
-        ("SENTRY_DSN=https://key@127.0.0.1/1", [TELEMETRY]),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", [TELEMETRY]),
-        ("BACKUP_RECIPIENT=age1x", [BACKUP]),
-        ("LLM_DIALECT=anthropic", [VENDORS]),
-        ("BACKUP_IDENTITY=AGE-SECRET-KEY-1X", [BACKUP]),
+        ("SENTRY_DSN=https://key@127.0.0.1/1", [OPTIONAL_LOCKS["telemetry"]]),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", [OPTIONAL_LOCKS["telemetry"]]),
+        ("BACKUP_RECIPIENT=age1x", [OPTIONAL_LOCKS["backup"]]),
+        ("LLM_DIALECT=anthropic", [OPTIONAL_LOCKS["llm-vendors"]]),
+        ("BACKUP_IDENTITY=AGE-SECRET-KEY-1X", [OPTIONAL_LOCKS["backup"]]),
         ("SENTRY_DSN=", []),
         ("PORT=1\nexport SECRETS_FROM='aws:site'", [AWS]),
         ("SECRETS_FROM = aws:a, b # comment", [AWS]),
-        ("SECRETS_FROM=gcp:site", [GCP]),
-        ("SECRETS_FROM=azure:site", [AZURE]),
+        ("SECRETS_FROM=gcp:site", [OPTIONAL_LOCKS["gcp"]]),
+        ("SECRETS_FROM=azure:site", [OPTIONAL_LOCKS["azure"]]),
         ("SECRETS_FROM=aws: ", []),
         ("SECRETS_FROM=aws:a,,b", []),
         ("SECRETS_FROM=vault:site", []),

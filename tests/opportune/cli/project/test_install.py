@@ -7,7 +7,7 @@ import pytest
 
 from opportune.cli.environment import entry
 from opportune.cli.environment.installation import InstallError
-from opportune.cli.environment.locks import AWS, BASE, DEV, LOCKS_BY_NAME, OPTIONAL_LOCKS
+from opportune.cli.environment.locks import BASE, LOCKS_BY_NAME, OPTIONAL_LOCKS
 from opportune.cli.project import install
 from tests.opportune.cli.conftest import Oppman
 
@@ -38,8 +38,9 @@ def test_lock_of_the_release_is_written_and_installed(oppman: Oppman, project: P
     assert oppman("install", name).out == f"{lock} is installed.\n"
 
 
-@pytest.mark.parametrize(("name", "lock"), [("aws", AWS), ("dev", DEV)])
-def test_lock_of_the_project_is_kept(oppman: Oppman, project: Path, name: str, lock: str) -> None:
+@pytest.mark.parametrize("name", ["aws", "dev"])
+def test_lock_of_the_project_is_kept(oppman: Oppman, project: Path, name: str) -> None:
+    lock = LOCKS_BY_NAME[name]
     (project / "requirements").mkdir()
     (project / lock).write_text("boto3==9.0\n")
     assert oppman("install", name) == (0, "", "")
