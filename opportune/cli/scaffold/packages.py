@@ -11,7 +11,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from opportune import __version__
-from opportune.cli.environment.locks import pins
 from opportune.cli.project.lock import require_uv
 from opportune.cli.project.release import NAME, hash_of, install_wheel
 from opportune.errors import OperatorError
@@ -21,6 +20,9 @@ GROUP = "opportune.features"
 """Group of the entry point that names the feature."""
 PACKAGE_NAME = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?")
 GUIDE = "See oppman.py docs feature-packages."
+DEPENDENCIES = re.compile(r"^dependencies = \[\n(?:.*\n)*?(?=^\])", re.MULTILINE)
+PIN = re.compile(r"^([a-z0-9][\w.-]*)==(\S+) \\$", re.MULTILINE)
+"""Package in the lock that is needed on all platforms."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,6 @@ def _require_version(label: str, requirements: Sequence[Requirement]) -> None:
             )
 
 
-DEPENDENCIES = re.compile(r"^dependencies = \[\n(?:.*\n)*?(?=^\])", re.MULTILINE)
-"""Package in the lock that is needed on all platforms."""
-
-
 def with_dependency(text: str, requirement: str) -> str:
     """Add a requirement to the dependencies in pyproject.toml. It replaces another version.
 
@@ -153,7 +151,7 @@ def _any_spelling(name: str) -> str:
 
 def satisfies(lock: str, requirements: Sequence[Requirement]) -> bool:
     """Return whether a lock already has all requirements, except those of extras."""
-    versions = pins(lock)
+    versions = dict(PIN.findall(lock))
     return all(_is_pinned(requirement, versions) for requirement in requirements)
 
 
