@@ -40,7 +40,7 @@ def run_reloader(app: str, listener: socket) -> None:
 def serve_reloaded_site(app: str, sockets: list[socket]) -> None:
     """Serve the application of this name with the current settings until a signal."""
     # Imported only in the process that serves.
-    from opportune.cli.development.server import server_config
+    from opportune.cli.development.server_config import server_config
     from opportune.config.settings import get_settings
     from opportune.server.handover import Server
 

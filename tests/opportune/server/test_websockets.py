@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from opportune.cli.development.server import server_options
+from opportune.cli.development.server_config import server_options
 from opportune.config.settings import clear_settings_cache
 from opportune.server.config import MAX_WEBSOCKET_MESSAGE_BYTES
 from opportune.server.connections import limits
