@@ -39,7 +39,7 @@ class ServerConfig(uvicorn.Config):
     def get_loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         if self.loop != "uvloop":
             return super().get_loop_factory()
-        from opportune.server.connections.acceptor import Loop  # Windows has no uvloop
+        from opportune.server.acceptor import Loop  # Windows has no uvloop
 
         return partial(Loop, self.shares)
 

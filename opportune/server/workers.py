@@ -4,9 +4,17 @@ import os
 import secrets
 from collections.abc import Sequence
 from math import ceil
+from typing import Any, ClassVar
 
 WORKERS_VARIABLE = "OPPORTUNE_WORKERS"
 """Environment variable with the name and size of a group of workers, set by their parent process."""
+
+
+class OpenConnections:
+    """Open connections of the server of this process."""
+
+    of_server: ClassVar[set[Any]] = set()
+    """uvicorn's set, from the first connection on."""
 
 
 class Shares:

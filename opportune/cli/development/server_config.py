@@ -1,7 +1,6 @@
 """Options of uvicorn for runserver and quickstart, also for the process that the reloader starts."""
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -29,7 +28,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "timeout_keep_alive": 120,
         # Fly allows 5 seconds in total, and closing the database also takes time.
         "timeout_graceful_shutdown": 3,
-        "http": f"opportune.server.connections.with_{'httptools' if find_spec('httptools') else 'h11'}:Protocol",
+        "http": "opportune.server.connection_limits:Protocol",
         "ws": "opportune.server.config:open_websocket",
         "ws_max_size": MAX_WEBSOCKET_MESSAGE_BYTES,
         # Compression needs memory per connection, and message lengths can reveal secrets (oppman.py docs security).

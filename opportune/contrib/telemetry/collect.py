@@ -19,7 +19,7 @@ from opportune.db.drivers.pool import Pool
 from opportune.db.models.model import utc_now
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState, LastRun
-from opportune.server.connections.limits import ConnectionLimits
+from opportune.server.workers import OpenConnections
 from opportune.services.tasks import run_with_timeout
 
 DATABASE_TIMEOUT_SECONDS = 4
@@ -31,9 +31,7 @@ def process_metrics(state: State) -> Iterator[Family]:
     yield gauge("process_start_time_seconds", "Start of the process, in seconds since 1970.", STARTED_AT)
     yield gauge("process_resident_memory_bytes", "Resident memory.", resident_memory_bytes())
     yield gauge("process_cpu_seconds_total", "Processor time.", time.process_time(), "counter")
-    yield gauge(
-        "http_connections_open", "Open connections of clients and proxies.", len(ConnectionLimits.open_connections)
-    )
+    yield gauge("http_connections_open", "Open connections of clients and proxies.", len(OpenConnections.of_server))
     yield from _pool_metrics(state.database)
     if state.telemetry.metrics:
         yield from state.telemetry.metrics.families()

@@ -35,9 +35,6 @@ from opportune.web.forms.translations import current_input, form_languages, inpu
 from opportune.web.forms.uploads import Upload, read_upload
 from opportune.web.time_zone import current_zone, in_utc, local, parse_zone_name, to_utc, zone_name
 
-Controls = Mapping[str, Control]
-Values = dict[str, str | list[str]]
-
 M = TypeVar("M", bound=BaseModel)
 
 Choices = Mapping[str, Mapping[Any, str] | RowChoices]
@@ -50,32 +47,6 @@ CLEAR_VALUE = "clear"
 """Value of the checkbox that removes a stored file."""
 FILTER_PREFIX = "filter-"
 """Prefix of the ids of filter forms. Their times are in UTC, and another form may have a field of the same name."""
-
-
-def initial_values(model: type[BaseModel], controls: Controls, row: object, *, is_in_utc: bool) -> Values:
-    """Return the HTML text of each field, except passwords and files."""
-    zone = current_zone.set(UTC if is_in_utc else current_zone.get())
-    try:
-        names = [name for name, control in controls.items() if control.type not in ("password", "file")]
-        return {name: initial_value(model, name, row) for name in names}
-    finally:
-        current_zone.reset(zone)
-
-
-def time_zones(model: type[BaseModel], controls: Controls, row: object, *, is_in_utc: bool) -> dict[str, str]:
-    """Return the zone name in which each datetime field is shown."""
-    visitor_zone = "UTC" if is_in_utc else str(current_zone.get())
-    zones = {name: visitor_zone for name, control in controls.items() if control.type == DATETIME_LOCAL}
-    if visitor_zone != "UTC":
-        for name in zones:
-            if isinstance(moment := value_of(model, name, row), datetime) and moment.tzinfo:
-                zones[name] = zone_name(local(moment))
-    return zones
-
-
-def initial_texts(model: type[BaseModel], name: str, row: object) -> Mapping[str, str]:
-    """Return the texts of a translated field by language."""
-    return texts_of(value_of(model, name, row) or "")
 
 
 def value_of(model: type[BaseModel], name: str, row: object) -> Any:
@@ -147,13 +118,10 @@ class FormState(Generic[M]):
         """Prefix of the ids, for pages with two forms that have fields of the same name."""
         self.controls = {**controls_of(model)}
         self.offer(choices or {})
-        self.values: dict[str, str | list[str]] = initial_values(model, self.controls, row, is_in_utc=self.is_in_utc)
-        for name in self._translated_names:
-            texts = initial_texts(model, name, row)
-            self.values |= {input_: texts.get(code, "") for code, input_ in input_names(name).items()}
-        self.zones: dict[str, str] = time_zones(model, self.controls, row, is_in_utc=self.is_in_utc)
-        """Time zone names by field, for fields with a time."""
         self._row = row
+        self.values: dict[str, str | list[str]] = self._initial_values()
+        self.zones: dict[str, str] = self._time_zones()
+        """Time zone names by field, for fields with a time."""
         self._shown_times = {name: self._time_text(name) for name in self.controls if row is not None}
         self.data: M | None = None
         self.errors: dict[str, str] = {}
@@ -175,6 +143,32 @@ class FormState(Generic[M]):
         """Label and text of read-only fields."""
         self.left_out: Collection[str] = ()
         """Fields that are neither shown nor read, even if a template contains them."""
+
+    def _initial_values(self) -> dict[str, str | list[str]]:
+        """Return the HTML text of each field, except passwords and files."""
+        zone = current_zone.set(UTC if self.is_in_utc else current_zone.get())
+        try:
+            names = [name for name, control in self.controls.items() if control.type not in ("password", "file")]
+            values = {name: initial_value(self.model, name, self._row) for name in names}
+        finally:
+            current_zone.reset(zone)
+        for name in self._translated_names:
+            texts = texts_of(self._value_of(name) or "")
+            values |= {input_: texts.get(code, "") for code, input_ in input_names(name).items()}
+        return values
+
+    def _time_zones(self) -> dict[str, str]:
+        """Return the zone name in which each datetime field is shown."""
+        visitor_zone = "UTC" if self.is_in_utc else str(current_zone.get())
+        zones = {name: visitor_zone for name, control in self.controls.items() if control.type == DATETIME_LOCAL}
+        if visitor_zone != "UTC":
+            for name in zones:
+                if isinstance(moment := self._value_of(name), datetime) and moment.tzinfo:
+                    zones[name] = zone_name(local(moment))
+        return zones
+
+    def _value_of(self, name: str) -> Any:
+        return value_of(self.model, name, self._row)
 
     @property
     def is_in_utc(self) -> bool:
@@ -283,7 +277,7 @@ class FormState(Generic[M]):
             is_missing = not translations and self.model.model_fields[name].default is None
             return {} if is_missing else {name: translations}
         if (text := self._time_text(name)) and text == self._shown_times.get(name):
-            return {name: value_of(self.model, name, self._row)}  # the text lacks microseconds
+            return {name: self._value_of(name)}  # the text lacks microseconds
         values = self.files.get(name) or self._parse_texts(control, submitted)
         if control.multiple:
             return {name: values}

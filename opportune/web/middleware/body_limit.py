@@ -4,7 +4,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.web.errors.problem import problem
 from opportune.web.forms.uploads import EXTRA_BODY_BYTES_KEY, is_multipart, max_upload_bytes
 
@@ -21,19 +20,13 @@ class BodyLimitMiddleware:
     A multipart body may have MAX_UPLOAD_BYTES more, if the route calls `allow_files`.
     """
 
-    def __init__(
-        self, app: ASGIApp, max_bytes: int = MAX_BODY_BYTES, max_file_bytes: int = DEFAULT_MAX_UPLOAD_BYTES
-    ) -> None:
+    def __init__(self, app: ASGIApp, max_file_bytes: int) -> None:
         self.app = app
-        self.max_bytes = max_bytes
         self.max_file_bytes = max_file_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-            return
-        if self.max_file_bytes == DEFAULT_MAX_UPLOAD_BYTES:
-            await self._check_content_length(scope, receive, send)
             return
         token = max_upload_bytes.set(self.max_file_bytes)
         try:
@@ -42,31 +35,32 @@ class BodyLimitMiddleware:
             max_upload_bytes.reset(token)
 
     async def _check_content_length(self, scope: Scope, receive: Receive, send: Send) -> None:
-        content_length, has_body, max_bytes = b"0", False, self.max_bytes
+        content_length, has_body, max_bytes = b"0", False, MAX_BODY_BYTES
         for name, value in scope["headers"]:
             if name == b"content-length":
                 content_length, has_body = value, True
             elif name == b"transfer-encoding":
                 has_body = True
             elif name == b"content-type" and is_multipart(value):
-                max_bytes = self.max_bytes + self.max_file_bytes
+                max_bytes = MAX_BODY_BYTES + self.max_file_bytes
         if not content_length.isdigit() or len(content_length) > 18 or int(content_length) > max_bytes:
             await problem(Request(scope), 413)(scope, receive, send)
             return
         if has_body or scope["http_version"] not in HTTP_1_VERSIONS:
-            receive = self._count_received(scope, receive)
+            receive = _count_received(scope, receive)
         await self.app(scope, receive, send)
 
-    def _count_received(self, scope: Scope, receive: Receive) -> Receive:
-        received = 0
-        extra: list[int] = scope.setdefault(EXTRA_BODY_BYTES_KEY, [0])
 
-        async def receive_counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.max_bytes + extra[0]:
-                raise HTTPException(status_code=413)
-            return message
+def _count_received(scope: Scope, receive: Receive) -> Receive:
+    received = 0
+    extra: list[int] = scope.setdefault(EXTRA_BODY_BYTES_KEY, [0])
 
-        return receive_counted
+    async def receive_counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES + extra[0]:
+            raise HTTPException(status_code=413)
+        return message
+
+    return receive_counted

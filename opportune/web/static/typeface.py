@@ -31,17 +31,19 @@ WEIGHTS = "wght=400:900"
 
 
 @lru_cache
-def font() -> Path | None:
-    """Return the complete font, or None without its package."""
+def font() -> Path:
+    """Return the complete font."""
     package = find_spec("fontpkg_geist")  # only this file is used
-    return Path(package.origin).with_name("files") / "Geist[wght].ttf" if package and package.origin else None
+    assert package
+    assert package.origin
+    return Path(package.origin).with_name("files") / "Geist[wght].ttf"
 
 
 @lru_cache
 def folder() -> Path:
     """Return the folder of the cut files. Its name changes with the font and the options."""
-    content = path.read_bytes() if (path := font()) else b""
-    version = hashlib.blake2b(content + repr((SUBSETS, OPTIONS, WEIGHTS)).encode(), digest_size=6).hexdigest()
+    options = repr((SUBSETS, OPTIONS, WEIGHTS)).encode()
+    version = hashlib.blake2b(font().read_bytes() + options, digest_size=6).hexdigest()
     return Path(sys.prefix) / "share" / "opportune" / f"typeface-{version}"
 
 
@@ -63,19 +65,18 @@ def preloaded_file() -> str:
 def cut() -> None:
     """Write the files unless they exist or cannot be written."""
     _has_files.cache_clear()
-    path = font()
-    if path is None or is_ready() or not (find_spec("fontTools") and os.access(sys.prefix, os.W_OK)):
+    if is_ready() or not os.access(sys.prefix, os.W_OK):
         return
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         folder().mkdir(parents=True, exist_ok=True)
         for name, code_points in SUBSETS.items():
-            _cut_file(path, folder() / name, code_points)
+            _cut_file(folder() / name, code_points)
     _has_files.cache_clear()
 
 
-def _cut_file(path: Path, target: Path, code_points: str) -> None:
+def _cut_file(target: Path, code_points: str) -> None:
     temporary = target.with_suffix(f".{os.getpid()}")
-    _run("subset", str(path), f"--unicodes={code_points}", f"--output-file={temporary}", *OPTIONS)
+    _run("subset", str(font()), f"--unicodes={code_points}", f"--output-file={temporary}", *OPTIONS)
     _run("varLib.instancer", str(temporary), WEIGHTS, f"--output={temporary}")
     temporary.replace(target)
 

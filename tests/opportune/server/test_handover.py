@@ -45,7 +45,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 listener = inherited_listener()
 hand_over_at_hangup(listener)
-http = "opportune.server.connections.with_httptools:Protocol"
+http = "opportune.server.connection_limits:Protocol"
 Server(uvicorn.Config(app, http=http, lifespan="off", log_level="error")).run([listener])
 """
 

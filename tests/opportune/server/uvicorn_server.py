@@ -1,15 +1,16 @@
-"""uvicorn server in a thread, with one of the framework's protocols."""
+"""uvicorn server in a thread, with the framework's protocol."""
 
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from queue import Queue
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from opportune.server.connection_limits import Protocol
 
 TIMEOUT_SECONDS = 30
 
@@ -25,11 +26,10 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def run_uvicorn(app: ASGIApp, parser: str, **options: Any) -> Iterator[tuple[str, int]]:
-    """Serve the application on a free port, with the protocol `httptools` or `h11`."""
-    protocol = import_module(f"opportune.server.connections.with_{parser}").Protocol
+def run_uvicorn(app: ASGIApp, **options: Any) -> Iterator[tuple[str, int]]:
+    """Serve the application on a free port."""
     server = Server(
-        uvicorn.Config(app, http=protocol, lifespan="off", port=0, log_config=None, access_log=False, **options)
+        uvicorn.Config(app, http=Protocol, lifespan="off", port=0, log_config=None, access_log=False, **options)
     )
     thread = threading.Thread(target=server.run)
     thread.start()

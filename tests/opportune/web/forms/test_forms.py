@@ -1,6 +1,6 @@
 """Reading and validation of forms, and the fields that templates get."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from io import BytesIO
 from typing import Annotated, Any, Literal
 
@@ -10,6 +10,7 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel, Field, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 
+from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Line, Text
 from opportune.web.forms.forms import MAX_FIELDS, MAX_FILES, Form, read_form
@@ -245,3 +246,22 @@ def test_template_can_require_a_field() -> None:
     form = Form(Letter)
     assert not form.field("body").required
     assert form.field("body", required=True).required
+
+
+class Slot(Schema):
+    begins: time
+    at: datetime
+
+
+async def test_unchanged_times_keep_their_microseconds() -> None:
+    row = Slot(begins=time(1, 2, 3, 4), at=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC))
+    form = Form(Slot, row)
+    await form.fill(FormData({"begins": "01:02:03", "at": str(form.values["at"])}))
+    assert form.data == row
+
+
+async def test_changed_time_is_the_submitted_one() -> None:
+    form = Form(Slot, Slot(begins=time(1, 2, 3, 4), at=datetime(2026, 1, 2, tzinfo=UTC)))
+    await form.fill(FormData({"begins": "01:02:04", "at": str(form.values["at"])}))
+    assert form.data
+    assert form.data.begins == time(1, 2, 4)

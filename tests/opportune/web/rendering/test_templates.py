@@ -1,29 +1,31 @@
-"""Filters of page and mail templates."""
+"""Filters and globals of templates, and rendering of single blocks."""
 
 from datetime import UTC, date, datetime
 
 import pytest
 from fastapi import FastAPI
+from jinja2 import DictLoader, Environment, StrictUndefined, UndefinedError
 from starlette.requests import Request
 
 from opportune.errors import OperatorError
 from opportune.i18n import use_language
-from opportune.mail.email import environment
+from opportune.mail.email import environment as mail_environment
 from opportune.web import templates
 from opportune.web.language import current_prefixes
-from opportune.web.rendering.environment import TemplateEnvironment
+from opportune.web.rendering.environment import TemplateEnvironment, render_block
 
 
 def test_pages_and_mails_share_formats() -> None:
     source = '{{ day | date }} {{ moment | date }} {{ none | date }}{{ 1234.5 | money("EUR") }}'
     context = {"day": date(2026, 11, 3), "moment": datetime(2026, 11, 3, 9, 5, tzinfo=UTC), "none": None}
-    for environment_ in (templates.environment, environment):
-        assert environment_.from_string(source).render(context) == "3 Nov 2026 3 Nov 2026 EUR\N{NO-BREAK SPACE}1,234.50"
+    for environment in (templates.environment, mail_environment):
+        assert environment.from_string(source).render(context) == "3 Nov 2026 3 Nov 2026 EUR\N{NO-BREAK SPACE}1,234.50"
 
 
 def test_template_sees_later_globals() -> None:
-    template = (environment_ := TemplateEnvironment()).from_string("{{ name }}")
-    environment_.globals["name"] = "Ada"
+    environment = TemplateEnvironment()
+    template = environment.from_string("{{ name }}")
+    environment.globals["name"] = "Ada"
     assert template.render() == "Ada"
 
 
@@ -60,3 +62,54 @@ async def test_variable_may_not_hide_url(app: FastAPI) -> None:
     request = Request({"type": "http", "app": app, "state": {}})
     with pytest.raises(OperatorError, match="hides the function url"):
         templates.render(request, "messages_partial.html", {"url": "/books"})
+
+
+BASE = "<html>{% block content %}{% endblock %}</html>"
+LIST = (
+    '{% extends "base" %}{% set unused = missing.text %}{% block content %}<h1>A list</h1>{% block rows %}<ul>'
+    "{% for row in books %}{% block row scoped %}<li>{{ row }}</li>{% endblock %}{% endfor %}"
+    "</ul>{% endblock %}{% endblock %}"
+)
+STYLED = '{% extends "list" %}{% block row %}<li class="styled">{{ row }}</li>{% endblock %}'
+TITLED = '{% extends "styled" %}{% block rows %}<p>Title</p>{{ super() }}{% endblock %}'
+TEMPLATES = {"base": BASE, "list": LIST, "styled": STYLED, "titled": TITLED}
+
+
+@pytest.fixture
+def environment() -> Environment:
+    return TemplateEnvironment(loader=DictLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+
+
+@pytest.mark.parametrize(
+    ("name", "html"),
+    [
+        ("list", "<ul><li>&lt;a&gt;</li></ul>"),
+        ("styled", '<ul><li class="styled">&lt;a&gt;</li></ul>'),
+        ("titled", '<p>Title</p><ul><li class="styled">&lt;a&gt;</li></ul>'),
+    ],
+)
+def test_block_uses_overrides_of_child_templates(environment: Environment, name: str, html: str) -> None:
+    assert render_block(environment, name, "rows", {"books": ["<a>"]}) == html
+
+
+def test_parent_templates_receive_the_text_of_a_block_at_once(environment: Environment) -> None:
+    template = environment.from_string('{% extends "base" %}{% block content %}{{ super() }}{{ rows }}.{% endblock %}')
+    assert [*template.generate(rows=1)] == ["<html>", "1.", "</html>"]
+
+
+def test_undefined_name_in_block_is_an_error(environment: Environment) -> None:
+    with pytest.raises(UndefinedError, match="'books' is undefined"):
+        render_block(environment, "styled", "rows", {})
+
+
+def test_missing_block_is_an_error(environment: Environment) -> None:
+    with pytest.raises(KeyError, match="nothing"):
+        render_block(environment, "styled", "nothing", {})
+
+
+def test_changed_template_is_reloaded() -> None:
+    sources = dict(TEMPLATES)
+    environment = Environment(loader=DictLoader(sources))  # noqa: S701 - no page is rendered
+    render_block(environment, "styled", "rows", {"books": []})
+    sources |= {"other": LIST.replace("<ul>", "<ol>"), "styled": STYLED.replace("list", "other")}
+    assert "<ol>" in render_block(environment, "styled", "rows", {"books": []})

@@ -1,18 +1,32 @@
-"""Routes that are analysed on first use."""
+"""Routes that are analysed on first use, and nested routers, whose routes permissions, OpenAPI and tools see."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import fastapi
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, WebSocket
 from fastapi.exceptions import FastAPIError
+from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
+from fastapi.sse import EventSourceResponse
 from fastapi.testclient import TestClient
+from httpx2 import AsyncClient
+from starlette.routing import Route
 
+from opportune.accounts import CurrentUser, may
+from opportune.accounts.tokens.scopes import scope_labels
+from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.application import create_app
+from opportune.cli.development.routes import find_rows
 from opportune.config.settings import Settings
-from opportune.feature import Feature
+from opportune.contrib.tools import api_tools
+from opportune.db import Database
+from opportune.feature import Feature, Llm
 from opportune.project.layout import installed_features
-from opportune.web.routing.api_router import APIRouter, LazyRoute
+from opportune.testing import make_token, make_user
+from opportune.testing.app import create_test_app
+from opportune.web.routing.api_router import APIRouter, LazyRoute, flatten, routes_within
 
 
 class Unknown:
@@ -72,3 +86,142 @@ def test_site_in_development_reports_invalid_route() -> None:
         create_app(
             Settings(_env_file=None, environment="development"), [*installed_features(), Feature("odd", pages=router)]
         )
+
+
+async def nothing() -> None: ...
+
+
+def name_of(route: APIRoute) -> str:
+    return f"x{route.path_format.replace('/', '-')}"
+
+
+def build_nested_routers() -> fastapi.APIRouter:
+    """Three nested routers, each with separate options."""
+    books = fastapi.APIRouter(prefix="/books", tags=["books"], responses={410: {"description": "Lent"}})
+
+    @books.get("/{book_id}", tags=["one"], responses={404: {"description": "No such book"}})
+    async def read_book(book_id: int) -> str:
+        return f"book {book_id}"
+
+    @books.post("", dependencies=[Depends(nothing)], response_class=PlainTextResponse)
+    async def create_book(title: str) -> str:
+        return title
+
+    @books.get("/events", response_class=EventSourceResponse)
+    async def list_events() -> AsyncIterator[int]:
+        yield 1
+
+    @books.websocket("/live")
+    async def live(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(socket.url.path)
+        await socket.close()
+
+    books.routes.append(Route("/books/plain", lambda request: PlainTextResponse(request.url.path)))
+    floor = fastapi.APIRouter(prefix="/floor", default_response_class=PlainTextResponse)
+    floor.include_router(books, prefix="/{room}", deprecated=True, tags=["room"], dependencies=[Depends(nothing)])
+    house = fastapi.APIRouter(tags=["house"], generate_unique_id_function=name_of)
+    house.include_router(floor)
+    house.include_router(books, prefix="/hidden", include_in_schema=False)
+    return house
+
+
+def test_flat_routes_behave_like_nested_routes() -> None:
+    flat, nested = FastAPI(), FastAPI()
+    flat.include_router(flatten(build_nested_routers()))
+    nested.include_router(build_nested_routers())
+    assert flat.openapi() == nested.openapi()
+    assert "/floor/{room}/books/{book_id}" in flat.openapi()["paths"]
+    with TestClient(flat) as flat_client, TestClient(nested) as nested_client:
+        for path in ("/floor/a/books/7", "/floor/a/books/x", "/hidden/books/7", "/books/7", "/floor/a/books/plain"):
+            response, expected = flat_client.get(path), nested_client.get(path)
+            assert (response.status_code, response.text) == (expected.status_code, expected.text)
+        with flat_client.websocket_connect("/floor/a/books/live") as socket:
+            assert socket.receive_text() == "/floor/a/books/live"
+
+
+def test_router_with_files_is_left_to_fastapi(tmp_path: Any) -> None:
+    inner, outer = fastapi.APIRouter(), fastapi.APIRouter()
+    inner.frontend("/pages", directory=tmp_path)
+    outer.include_router(inner)
+    assert list(routes_within(outer.routes[0])) == outer.routes
+
+
+api, pages = fastapi.APIRouter(prefix="/shelves"), fastapi.APIRouter(prefix="/shelves")
+
+
+@api.get("/mine")
+async def list_shelves(user: CurrentUser) -> str:
+    """List shelves."""
+    return user.email
+
+
+@api.post("/clear")
+async def clear_shelves(user: CurrentUser) -> None: ...
+
+
+@pages.get("/page")
+async def show_shelves(user: CurrentUser) -> str:
+    return "a page"
+
+
+for endpoint in (list_shelves, clear_shelves, show_shelves):
+    endpoint.__module__ = "app.shelves.api"
+
+
+def build_feature() -> Feature:
+    outer_api, outer_pages = fastapi.APIRouter(prefix="/house"), fastapi.APIRouter(prefix="/house")
+    outer_api.include_router(api)
+    outer_pages.include_router(pages)
+    return Feature(
+        "shelves",
+        "Shelves.",
+        api=outer_api,
+        pages=outer_pages,
+        llm=Llm(tools=api_tools(outer_api, list_shelves, clear_shelves)),
+    )
+
+
+@pytest.fixture
+async def app(settings: Any) -> AsyncIterator[FastAPI]:
+    required = [feature for feature in installed_features() if feature.name in ("accounts", "users", "jobs")]
+    app = create_test_app(settings, [*required, build_feature()])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+API_PATH, PAGE_PATH = "/api/v1/house/shelves/mine", "/house/shelves/page"
+
+
+async def test_routes_command_lists_nested_routes(app: FastAPI) -> None:
+    rows = {(row.path, row.methods, row.origin) for row in find_rows(app.routes)}
+    clear_path = "/api/v1/house/shelves/clear"
+    assert {(API_PATH, "GET", "shelves"), (clear_path, "POST", "shelves"), (PAGE_PATH, "GET", "shelves")} <= rows
+
+
+async def test_openapi_has_scopes_of_nested_routes(app: FastAPI) -> None:
+    paths = app.openapi()["paths"]
+    assert [*paths[API_PATH]["get"]["security"][0].values()] == [["shelves:read"]]
+    assert PAGE_PATH not in paths
+    assert {"shelves:read", "shelves:write"} <= scope_labels(app).keys()
+
+
+async def test_nested_routes_require_user_and_scope(client: AsyncClient, database: Database) -> None:
+    assert (await client.get(PAGE_PATH)).headers["location"].startswith("/accounts/login?")
+    assert (await client.get(API_PATH)).status_code == 401
+    user = await make_user(database)
+    for scopes, status in (("shelves:write", 403), ("shelves:read", 200)):
+        headers = {"authorization": f"Bearer {await make_token(database, user, scopes)}"}
+        assert (await client.get(API_PATH, headers=headers)).status_code == status
+
+
+def test_dependencies_of_nested_routes_are_checked() -> None:
+    inner, outer = fastapi.APIRouter(prefix="/inner"), fastapi.APIRouter(prefix="/outer")
+    inner.post("/clear", dependencies=[may("shelves", "clear")])(nothing)
+    outer.include_router(inner)
+    faults = DeclaredPermissions([Feature("shelves", pages=outer)]).faults()
+    assert "/outer/inner/clear: may('shelves', 'clear'): there is no model 'shelves' in an installed feature." in faults
+
+
+def test_nested_routes_can_be_tools() -> None:
+    assert [tool.name for tool in build_feature().llm.tools] == ["list_shelves", "clear_shelves"]

@@ -1,4 +1,4 @@
-"""Logo, typeface and icons."""
+"""The typeface of pages."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,6 @@ from httpx2 import AsyncClient
 
 from opportune.project.layout import FRAMEWORK
 from opportune.web.static import typeface
-from opportune.web.static.files import Assets
-from opportune.web.static.generated import draw_logo
 
 MAX_BYTES = 42_000
 
@@ -60,25 +58,3 @@ async def test_page_without_cut_files_uses_system_typeface(
 async def test_content_security_policy_allows_own_fonts(client: AsyncClient) -> None:
     policy = (await client.get("/accounts/login")).headers["content-security-policy"]
     assert "font-src 'self';" in policy
-
-
-@pytest.mark.parametrize(("name", "letter"), [("bookshelf", "B"), ("«Étagère»", "É"), ("3D & Co", "3"), ("!", "•")])
-def test_logo_has_first_letter_of_the_name(name: str, letter: str) -> None:
-    svg = draw_logo(name, "#0f766e").decode()
-    assert f">{letter}</text>" in svg
-    assert 'fill="#0f766e"' in svg
-
-
-def test_site_without_logo_has_generated_one(tmp_path: Path) -> None:
-    (tmp_path / "colours.css").write_text(":root { --tblr-primary: #be123c; }")
-    assets = Assets(tmp_path)
-    assets.site_name = "Harbour"
-    content = assets.content("icon.svg").decode()
-    assert "H</text>" in content
-    assert '"#be123c"' in content
-
-
-def test_logo_of_the_project_replaces_generated_one(tmp_path: Path) -> None:
-    logo_file = FRAMEWORK / "static" / "icon.svg"
-    (tmp_path / "icon.svg").write_bytes(logo_file.read_bytes())
-    assert Assets(tmp_path).content("icon.svg") == logo_file.read_bytes()

@@ -1,4 +1,4 @@
-"""Limits of connections, for both protocols of uvicorn, tested with raw sockets."""
+"""Limits of connections, tested with raw sockets."""
 
 import json
 import socket
@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from opportune.config.settings import clear_settings_cache
 from opportune.project.layout import settings_class
-from opportune.server.connections import limits, with_httptools
+from opportune.server import connection_limits
 from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, run_uvicorn
 
 HEAD = b"GET / HTTP/1.1\r\nHost: site.example\r\n"
@@ -29,21 +29,15 @@ async def report_request(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-@pytest.fixture(scope="module", params=["httptools", "h11"])
-def parser(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture(scope="module")
-def address(parser: str) -> Iterator[tuple[str, int]]:
-    with run_uvicorn(report_request, parser) as address:
+def address() -> Iterator[tuple[str, int]]:
+    with run_uvicorn(report_request) as address:
         yield address
 
 
 @pytest.fixture(autouse=True)
 def _short_close_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "CLOSE_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(connection_limits, "CLOSE_TIMEOUT_SECONDS", 0.05)
 
 
 class Client:
@@ -137,7 +131,7 @@ def test_two_host_headers_are_refused(address: tuple[str, int]) -> None:
 
 @pytest.fixture
 def short_header_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "HEADER_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(connection_limits, "HEADER_TIMEOUT_SECONDS", 0.2)
 
 
 @pytest.mark.usefixtures("short_header_timeout")
@@ -155,7 +149,6 @@ def test_slow_headers_time_out(address: tuple[str, int], data: bytes, statuses: 
 
 
 @pytest.mark.usefixtures("short_header_timeout")
-@pytest.mark.parametrize("parser", ["httptools"], indirect=True)  # h11 refuses them
 def test_empty_lines_do_not_prevent_the_timeout(address: tuple[str, int]) -> None:
     with Client(address) as client:
         assert client.send(HEAD + b"\r\n").status() == 200
@@ -170,9 +163,8 @@ def test_slow_body_does_not_time_out(address: tuple[str, int]) -> None:
         assert client.send(b"x").status() == 200
 
 
-@pytest.mark.parametrize("parser", ["httptools"], indirect=True)  # h11 parses one after another
 def test_pipelined_requests_are_limited(address: tuple[str, int]) -> None:
-    count = with_httptools.MAX_PIPELINED_REQUESTS * 4
+    count = connection_limits.MAX_PIPELINED_REQUESTS * 4
     with Client(address) as client:
         client.send((HEAD + b"\r\n") * count)
         assert 0 in [client.status() for _ in range(count)]
@@ -203,7 +195,7 @@ def test_connection_over_the_limit_serves_only_health_checks(address: tuple[str,
 
 @pytest.mark.usefixtures("one_connection")
 def test_idle_connections_do_not_block_health_checks(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "RESERVED_CONNECTIONS", 2)
+    monkeypatch.setattr(connection_limits, "RESERVED_CONNECTIONS", 2)
     with ExitStack() as stack:
         clients = [stack.enter_context(Client(address)) for _ in range(9)]
         with Client(address) as health_check:

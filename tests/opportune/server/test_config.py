@@ -1,4 +1,4 @@
-"""WebSockets with the limits of the framework, for both protocols of uvicorn."""
+"""Client addresses behind trusted proxies, and WebSockets with limits."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,11 +10,46 @@ from websockets.sync.client import ClientConnection, connect
 
 from opportune.cli.development.server_config import server_options
 from opportune.config.settings import clear_settings_cache
-from opportune.server.config import MAX_WEBSOCKET_MESSAGE_BYTES
-from opportune.server.connections import limits
-from opportune.server.connections.limits import ConnectionLimits
+from opportune.server import connection_limits
+from opportune.server.config import MAX_WEBSOCKET_MESSAGE_BYTES, ServerConfig
+from opportune.server.connection_limits import Protocol
 from opportune.testing.plugin import settings_for
 from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, run_uvicorn
+
+FORWARDED_FOR = "203.0.113.9, 198.51.100.7, 10.0.0.2"
+"""An address that the visitor forged, the visitor's address, and the address of the outer proxy."""
+
+
+@pytest.mark.parametrize(
+    ("trusted", "header", "expected"),
+    [
+        ("", FORWARDED_FOR, "127.0.0.1"),
+        ("192.0.2.1", FORWARDED_FOR, "127.0.0.1"),
+        ("127.0.0.1", FORWARDED_FOR, "10.0.0.2"),
+        ("127.0.0.1,10.0.0.0/8", FORWARDED_FOR, "198.51.100.7"),
+        ("*", FORWARDED_FOR, "10.0.0.2"),
+        ("*, 10.0.0.0/8", FORWARDED_FOR, "198.51.100.7"),
+        ("*", "203.0.113.9", "203.0.113.9"),
+        ("*", "203.0.113.9:4711", "203.0.113.9"),
+        ("*", "203.0.113.9, [2001:db8::7]:4711", "2001:db8::7"),
+        ("*", "203.0.113.9,", "127.0.0.1"),
+        ("*", "", "127.0.0.1"),
+    ],
+)
+async def test_last_entry_before_trusted_proxies_is_the_client(trusted: str, header: str, expected: str) -> None:
+    addresses = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        addresses.append(scope["client"][0])
+
+    config = ServerConfig(app, proxy_headers=bool(trusted), forwarded_allow_ips=trusted, log_config=None)
+    config.load()
+    site = config.loaded_app
+    # Proxies send one header, or one per address.
+    for headers in ([header], header.split(", ")):
+        raw = [(b"x-forwarded-for", value.encode()) for value in headers]
+        await site({"type": "http", "client": ("127.0.0.1", 1), "scheme": "http", "headers": raw}, None, None)
+    assert addresses == [expected] * 2
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,13 +64,13 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.send", "text": message["text"]})
 
 
-@pytest.fixture(params=["httptools", "h11"])
-def address(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(limits, "CLOSE_TIMEOUT_SECONDS", 0.05)
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(connection_limits, "CLOSE_TIMEOUT_SECONDS", 0.05)
     options = {
         name: value for name, value in server_options(settings_for("sqlite://")).items() if name.startswith("ws")
     }
-    with run_uvicorn(echo, request.param, loop="asyncio", **options) as (host, port):
+    with run_uvicorn(echo, loop="asyncio", **options) as (host, port):
         yield f"ws://{host}:{port}/"
 
 
@@ -62,13 +97,13 @@ def test_message_over_the_limit_closes_the_socket(address: str) -> None:
 
 def test_header_timeout_ends_with_the_upgrade(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     timers: list[asyncio.TimerHandle | None] = []
-    wait = ConnectionLimits._wait_for_headers
+    wait = Protocol._wait_for_headers
 
-    def record(self: ConnectionLimits) -> None:
+    def record(self: Protocol) -> None:
         wait(self)
         timers.append(self.timer)
 
-    monkeypatch.setattr(ConnectionLimits, "_wait_for_headers", record)
+    monkeypatch.setattr(Protocol, "_wait_for_headers", record)
     with open_socket(address) as client:
         client.send("hello")
         client.recv(TIMEOUT_SECONDS)

@@ -13,8 +13,8 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("There is no uvloop.", allow_module_level=True)
 
-from opportune.server.connections import acceptor
-from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN, Loop
+from opportune.server import acceptor
+from opportune.server.acceptor import MAX_ACCEPTED_PER_TURN, Loop
 
 CONNECTION_COUNT = 4 * MAX_ACCEPTED_PER_TURN
 TIMEOUT_SECONDS = 30

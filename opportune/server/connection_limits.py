@@ -1,6 +1,6 @@
-"""Limits for the number of connections, for the size of headers, and for the time to send them.
+"""uvicorn's protocol with limits for the number of connections, for the size of headers, and for the time to send them.
 
-uvicorn has no such limits. `with_h11.py` and `with_httptools.py` add this class to its two protocols.
+uvicorn has no such limits. Import this module in servers only, because it imports uvicorn.
 """
 
 import asyncio
@@ -11,8 +11,10 @@ from math import inf
 from typing import Any, ClassVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from opportune.config.settings import get_settings
+from opportune.server.workers import OpenConnections
 from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.middleware.security_headers import security_headers
 
@@ -31,6 +33,8 @@ CLOSE_TIMEOUT_SECONDS = 1
 DRAIN_SECONDS = 1
 """Time that idle connections stay open at shutdown, because a request may be on its way."""
 WARNING_INTERVAL_SECONDS = 60
+MAX_PIPELINED_REQUESTS = 16
+"""Maximum requests that wait on one connection for the response to an earlier one."""
 CLOSE_HEADER = (b"connection", b"close")
 
 BUSY = b"Too many connections are open. Try again in a moment."
@@ -44,30 +48,34 @@ BUSY_HEADERS = [
 ]
 
 
-class ConnectionLimits(asyncio.Protocol):
-    """Mixin for a protocol class of uvicorn, which has the annotated attributes."""
+class Protocol(HttpToolsProtocol):
+    """uvicorn's httptools protocol with limits.
 
-    app: ASGIApp
-    connections: set[Any]
-    cycle: Any
-    loop: asyncio.AbstractEventLoop
-    server_state: Any
-    transport: asyncio.Transport
+    It counts the bytes that the parser has not turned into events yet, because the parser does not limit them.
+    """
 
-    reserve: ClassVar[dict["ConnectionLimits", None]] = {}
+    # With more than 30 attributes, uvicorn's 28 included, each connection would need a dict of 1.2 kB.
+    __slots__ = ("_header_count", "_max_unparsed", "_unparsed", "timer")
+
+    reserve: ClassVar[dict["Protocol", None]] = {}
     """Connections of this process beyond MAX_HTTP_CONNECTIONS, the oldest first."""
-    open_connections: ClassVar[set[Any]] = set()
-    """Connections of the server of this process, set at the first connection."""
     warned_at: ClassVar[float] = -inf
     refusal = HTTPStatus.BAD_REQUEST
     """Status of the response if the parser reports an error."""
     is_refused = False
     """Whether this connection got an error response and will be closed."""
-    timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.timer: asyncio.TimerHandle | None = None
+        self._unparsed = 0
+        self._max_unparsed = 0
+        """Upper limit of the unparsed bytes. Only if it exceeds the maximum are they measured exactly."""
+        self._header_count = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        ConnectionLimits.open_connections = self.connections
+        OpenConnections.of_server = self.connections
         if len(self.connections) > get_settings().max_http_connections:
             self._add_to_reserve()
         self._wait_for_headers()
@@ -75,29 +83,58 @@ class ConnectionLimits(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.is_refused:
             return
+        self._max_unparsed = self._unparsed = self._unparsed + len(data)
         super().data_received(data)
+        if self._max_unparsed > MAX_HEADER_BYTES:
+            self._refuse_excess()
         if self.timer is None and not self._is_responding() and not self._is_websocket():
             self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.stop_timer()
+        self._stop_timer()
         self.reserve.pop(self, None)
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
         """Switch to the WebSocket protocol, unless the connection is beyond the limit."""
-        self.stop_timer()
+        self._stop_timer()
         if self in self.reserve:
-            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
         else:
-            super().handle_websocket_upgrade(*event)  # type: ignore[misc]  # uvicorn's
+            super().handle_websocket_upgrade(*event)
 
     def _is_websocket(self) -> bool:
         return self.transport.get_protocol() is not self
 
+    def on_headers_complete(self) -> None:
+        self._stop_timer()
+        self._unparsed = 0
+        if self._max_unparsed > MAX_HEADER_BYTES and _header_bytes(self.headers) + len(self.url) > MAX_HEADER_BYTES:
+            self.refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise ValueError("headers too large")
+        if [name for name, _ in self.headers].count(b"host") > 1:
+            raise ValueError("two hosts")
+        super().on_headers_complete()
+        self.scope["headers"] = self.headers.copy()  # uvicorn appends trailers to the headers
+        self._header_count = len(self.headers)
+        if len(self.pipeline) > MAX_PIPELINED_REQUESTS:
+            raise ValueError("too many requests at once")
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = max(0, self._unparsed - len(body) - MAX_CHUNK_OVERHEAD_BYTES)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Refuse trailers that are too large."""
+        has_trailers = len(self.headers) > self._header_count
+        if has_trailers and _header_bytes(self.headers[self._header_count :]) > MAX_HEADER_BYTES:
+            self.refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise ValueError("trailers too large")
+        super().on_message_complete()
+
     def on_response_complete(self) -> None:
-        super().on_response_complete()  # type: ignore[misc]  # uvicorn's
-        if self.has_partial_headers():  # they arrived during the response
+        super().on_response_complete()
+        if self._has_partial_headers():  # they arrived during the response
             self._wait_for_headers()
 
     def shutdown(self) -> None:
@@ -121,20 +158,26 @@ class ConnectionLimits(asyncio.Protocol):
 
     def _shut_down(self) -> None:
         if not self.transport.is_closing():
-            super().shutdown()  # type: ignore[misc]  # uvicorn's
+            super().shutdown()
 
     def send_400_response(self, _msg: str) -> None:
-        self.refuse(self.refusal)
+        self._refuse(self.refusal)
 
-    def has_partial_headers(self) -> bool:
-        raise NotImplementedError
+    def _has_partial_headers(self) -> bool:
+        return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
-    def refuse(self, status: HTTPStatus) -> None:
+    def _refuse_excess(self) -> None:
+        trailers = [] if self._has_partial_headers() else self.headers[self._header_count :]
+        if max(self._unparsed, _header_bytes(trailers)) > MAX_HEADER_BYTES and not self.is_refused:
+            self.logger.warning("Too many bytes of headers received.")
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _refuse(self, status: HTTPStatus) -> None:
         """Stop reading, and send an error unless another response has started."""
         if self.is_refused or self.transport.is_closing():
             return
         self.is_refused = True
-        if not self._is_responding() or not (self.cycle.response_started or getattr(self, "pipeline", ())):
+        if not self._is_responding() or not (self.cycle.response_started or self.pipeline):
             self.transport.write(_error_response(status))
         if self.cycle is not None:
             self.cycle.disconnected = True
@@ -142,8 +185,8 @@ class ConnectionLimits(asyncio.Protocol):
         self.loop.call_later(CLOSE_TIMEOUT_SECONDS, self.transport.close)
 
     def _add_to_reserve(self) -> None:
-        if self.loop.time() - ConnectionLimits.warned_at > WARNING_INTERVAL_SECONDS:
-            ConnectionLimits.warned_at = self.loop.time()
+        if self.loop.time() - Protocol.warned_at > WARNING_INTERVAL_SECONDS:
+            Protocol.warned_at = self.loop.time()
             logger.warning("More than MAX_HTTP_CONNECTIONS connections are open. New ones get 503.")
         self.app = HealthOnly(self.app)
         self.reserve[self] = None
@@ -156,16 +199,16 @@ class ConnectionLimits(asyncio.Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _wait_for_headers(self) -> None:
-        self.stop_timer()
+        self._stop_timer()
         self.timer = self.loop.call_later(HEADER_TIMEOUT_SECONDS, self._on_late_headers)
 
     def _on_late_headers(self) -> None:
-        if self.has_partial_headers():
-            self.refuse(HTTPStatus.REQUEST_TIMEOUT)
+        if self._has_partial_headers():
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:  # browsers open connections in advance
             self.transport.close()
 
-    def stop_timer(self) -> None:
+    def _stop_timer(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -190,7 +233,7 @@ class HealthOnly:
         await send({"type": "http.response.body", "body": BUSY})
 
 
-def header_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int:
+def _header_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) + 4 for name, value in headers)  # 4 bytes of separators
 
 

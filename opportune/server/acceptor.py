@@ -15,8 +15,7 @@ from typing import Any
 
 import uvloop
 
-from opportune.server.connections.limits import ConnectionLimits
-from opportune.server.workers import Shares
+from opportune.server.workers import OpenConnections, Shares
 
 MAX_ACCEPTED_PER_TURN = 64
 """Maximum connections accepted per iteration of the event loop, about 3 ms of work."""
@@ -101,7 +100,7 @@ class Acceptor:
             await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._tls)
 
     def _count_open(self) -> int:
-        return len(ConnectionLimits.open_connections) + len(self._connecting)
+        return len(OpenConnections.of_server) + len(self._connecting)
 
     def _pause_for(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener)

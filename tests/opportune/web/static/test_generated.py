@@ -1,4 +1,4 @@
-"""Translations of the texts in scripts: the generated file, and pages that load it."""
+"""Generated files: translations of the texts in scripts, and the logo."""
 
 import json
 from collections.abc import Iterator
@@ -10,9 +10,10 @@ from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.i18n import use_language
+from opportune.project.layout import FRAMEWORK
 from opportune.testing.app import create_test_app
 from opportune.web.static import generated
-from opportune.web.static.files import assets
+from opportune.web.static.files import Assets, assets
 
 HEADERS = {"Accept": "text/html", "Accept-Language": "de"}
 
@@ -68,3 +69,25 @@ def test_all_texts_of_scripts_are_translated() -> None:
     untranslated = {text for text, translation in german.items() if text == translation}
     assert untranslated <= {"%(label)s: selected"}
     assert len(german) > 30
+
+
+@pytest.mark.parametrize(("name", "letter"), [("bookshelf", "B"), ("«Étagère»", "É"), ("3D & Co", "3"), ("!", "•")])
+def test_logo_has_first_letter_of_the_name(name: str, letter: str) -> None:
+    svg = generated.draw_logo(name, "#0f766e").decode()
+    assert f">{letter}</text>" in svg
+    assert 'fill="#0f766e"' in svg
+
+
+def test_site_without_logo_has_generated_one(tmp_path: Path) -> None:
+    (tmp_path / "colours.css").write_text(":root { --tblr-primary: #be123c; }")
+    assets = Assets(tmp_path)
+    assets.site_name = "Harbour"
+    content = assets.content("icon.svg").decode()
+    assert "H</text>" in content
+    assert '"#be123c"' in content
+
+
+def test_logo_of_the_project_replaces_generated_one(tmp_path: Path) -> None:
+    logo_file = FRAMEWORK / "static" / "icon.svg"
+    (tmp_path / "icon.svg").write_bytes(logo_file.read_bytes())
+    assert Assets(tmp_path).content("icon.svg") == logo_file.read_bytes()
