@@ -1,13 +1,13 @@
 from opportune.accounts.admin.users import UserAdmin as UserAdmin
+from opportune.admin.base import Inline as Inline
 from opportune.admin.errors import ValidationRefused as ValidationRefused
 from opportune.admin.extensions import AdminExtension as AdminExtension
 from opportune.admin.extensions import MenuLink as MenuLink
 from opportune.admin.extensions import ModelPage as ModelPage
 from opportune.admin.forms.admin_form import AdminForm as AdminForm
-from opportune.admin.forms.inline import Inline as Inline
 from opportune.admin.lists.actions import selection_query as selection_query
-from opportune.admin.lists.filtered_rows import filtered_query as filtered_query
-from opportune.admin.persistence.transactions import session_of as session_of
+from opportune.admin.lists.parameters import filtered_query as filtered_query
+from opportune.admin.row_writer import session_of as session_of
 from opportune.admin.views import AdminView as AdminView
 from opportune.fields import FileColumn as FileColumn
 from opportune.fields import ImageColumn as ImageColumn

@@ -1,6 +1,10 @@
-"""The current request of the admin. SQLAdmin and templates do not pass it when they read the fields of a view."""
+"""The current request of the admin, and values that live as long as it. Imports no SQLAdmin, for the middleware.
+
+SQLAdmin and templates do not pass the request when they read the fields of a view.
+"""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -26,3 +30,12 @@ def values_of_request(request: Request, name: str) -> dict[Any, Any]:
         setattr(request.state, name, {})
     values: dict[Any, Any] = getattr(request.state, name)
     return values
+
+
+def changed_identities(request: Request) -> AbstractSet[str]:
+    """Return the models for which this request has added entries to the audit log."""
+    return getattr(request.state, "changed_identities", frozenset())
+
+
+def add_changed_identity(request: Request, identity: str) -> None:
+    request.state.changed_identities = {*changed_identities(request), identity}

@@ -1,4 +1,8 @@
-"""Permissions that groups and routes can name, with a message for each name that does not exist."""
+"""Permissions that groups and routes can name, and the groups that features ship.
+
+Each name that does not exist has a message. `migrate` adds each shipped permission once, and keeps later changes in the
+admin.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,15 +11,20 @@ from functools import cached_property
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from sqlalchemy import Connection, Executable, exists, insert, inspect, literal, select
+from sqlmodel import col
 
+from opportune.accounts.models import Group, GroupPermission, ShippedPermission
 from opportune.accounts.permissions import ACTIONS, WILDCARD, identity_of
 from opportune.errors import OperatorError
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.errors.renamed_names import renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature
+from opportune.project.layout import installed_features
 from opportune.web.routing.api_router import router_list
 
+SHIPPED_TABLE = ShippedPermission.__table__  # type: ignore[attr-defined]  # SQLModel's
 MAX_GROUP_NAME = 150
 
 
@@ -126,3 +135,39 @@ def _required_permissions(dependant: Dependant) -> Iterator[tuple[str, str]]:
         if permission := getattr(dependency.call, "permission", None):
             yield permission
         yield from _required_permissions(dependency)
+
+
+def shipped_group_statements(connection: Connection) -> list[Executable]:
+    """Return the statements that create groups and permissions that were never created before."""
+    features = installed_features()
+    if not any(feature.accounts.groups for feature in features) or not inspect(connection).has_table(
+        SHIPPED_TABLE.name
+    ):
+        return []
+
+    return list(_statements(connection, DeclaredPermissions(features).shipped_permissions()))
+
+
+def _statements(connection: Connection, shipped: Mapping[str, AbstractSet[tuple[str, str]]]) -> Iterator[Executable]:
+    """Yield the statements. A shipped group that was deleted or renamed is not created again."""
+    columns = SHIPPED_TABLE.c.group_name, SHIPPED_TABLE.c.identity, SHIPPED_TABLE.c.action
+    shipped_before = {(name, identity, action) for name, identity, action in connection.execute(select(*columns))}
+    existing = {name for name, _, _ in shipped_before}
+    for name, permissions in shipped.items():
+        has_name = exists().where(col(Group.name) == name)
+        if permissions and name not in existing:
+            yield insert(Group).from_select(["name"], select(literal(name)).where(~has_name))
+        for identity, action in sorted(permissions):
+            if (name, identity, action) not in shipped_before:
+                yield _permission_statement(name, identity, action)
+                yield insert(ShippedPermission).values(group_name=name, identity=identity, action=action)
+
+
+def _permission_statement(name: str, identity: str, action: str) -> Executable:
+    has_permission = exists().where(
+        col(GroupPermission.group_id) == col(Group.id),
+        col(GroupPermission.identity) == identity,
+        col(GroupPermission.action).in_((action, "*")),
+    )
+    group = select(col(Group.id), literal(identity), literal(action)).where(col(Group.name) == name, ~has_permission)
+    return insert(GroupPermission).from_select(["group_id", "identity", "action"], group)

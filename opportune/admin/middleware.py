@@ -22,8 +22,7 @@ from opportune.accounts.models import User
 from opportune.accounts.permissions import get_permissions
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.sign_in_redirects import make_sign_in_error
-from opportune.admin.current_request import use_request
-from opportune.admin.log.changed_models import changed_identities
+from opportune.admin.current_request import changed_identities, use_request
 from opportune.feature import Feature
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.problem import problem, show_errors_with, wants_json

@@ -10,8 +10,7 @@ from sqlalchemy import Integer, inspect
 from sqlalchemy.orm import Mapper
 
 from opportune.admin.base import names_without_column
-from opportune.admin.forms.conditional_fields import conditional_faults
-from opportune.admin.short_names import class_of, written_name
+from opportune.admin.sqladmin_adapter import class_of, written_name
 from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.models.columns import python_type_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
@@ -102,7 +101,7 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     inlines = view.inlines or ()
     yield from (f"{owner}.inlines: {fault}" for inline in inlines for fault in _inline_faults(mapper, inline))
     if view.show_when.keys() <= {*mapper.columns.keys()}:  # unknown names have their own message
-        yield from (f"{owner}.show_when: {fault}" for fault in conditional_faults(view.show_when, mapper))
+        yield from (f"{owner}.show_when: {fault}" for fault in _conditional_faults(view.show_when, mapper))
     yield from find_misspelt(class_of(view), base, MIN_MISSPELT_SIMILARITY, RENAMED_OPTIONS)
 
 
@@ -284,6 +283,14 @@ def _column_names(view: Any, mapper: Mapper[Any], option: str) -> Iterator[str]:
         yield from mapper.columns.keys()
     else:
         yield from (column_of_relation(mapper, name) for name in _names_in_option(option, value))
+
+
+def _conditional_faults(names: Iterable[str], mapper: Mapper[Any]) -> Iterator[str]:
+    """Yield a message for each field that cannot be hidden, because a row needs its value."""
+    for name in names:
+        info = getattr(mapper.class_, "model_fields", {}).get(name)
+        if info is not None and info.is_required() and not mapper.columns[name].nullable:
+            yield f"{name!r} is required. Make it optional, or give it a default, to hide it."
 
 
 def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import is_superuser, may_list, page_of_row
-from opportune.admin.lists.filtered_rows import narrow_by_index
+from opportune.admin.lists.parameters import narrow_by_index
 from opportune.admin.lists.row_keys import row_url
-from opportune.admin.operations.pages import OPERATIONS_PATH
+from opportune.admin.operations.operations import OPERATIONS_PATH
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.i18n import gettext

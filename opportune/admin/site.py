@@ -21,29 +21,24 @@ from opportune.admin.authorization import Authorization, may_act, may_delete_any
 from opportune.admin.base import BaseAdminSite, has_history
 from opportune.admin.editing.cells import editable_cells
 from opportune.admin.editing.editors import editors_url
-from opportune.admin.editing.pages import EDITING_PAGES
 from opportune.admin.editing.selected_rows import may_edit_selected, may_select
 from opportune.admin.extensions import AdminExtension, Extensions, ModelPage, extension_classes
-from opportune.admin.forms.admin_form import control_attributes
-from opportune.admin.forms.fieldsets import group_fields
+from opportune.admin.forms.admin_form import control_attributes, group_fields
 from opportune.admin.forms.form_view import deleted_row_page, form_page
 from opportune.admin.lists.actions import list_url, with_confirmation
-from opportune.admin.lists.columns import COLUMN_PAGES
+from opportune.admin.lists.columns import sort_path, sortable_names
 from opportune.admin.lists.display import row_actions, title_for
 from opportune.admin.lists.listed_rows import listed_rows
-from opportune.admin.lists.ordering import sort_path, sortable_names
 from opportune.admin.lists.parameters import clean_list_url
 from opportune.admin.lists.related import related_rows
 from opportune.admin.lists.row_keys import row_url
-from opportune.admin.log.history import HISTORY_PAGE
+from opportune.admin.model_pages import MODEL_PAGES
 from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.overview import overview_page
 from opportune.admin.search import search_page
 from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.admin.templates import AdminTemplates
-from opportune.admin.trash.deletion import delete_page
-from opportune.admin.trash.pages import TRASH_PAGES
-from opportune.admin.trash.rows import count_deleted, has_trash, may_use_trash
+from opportune.admin.trash.pages import count_deleted, delete_page, has_trash, may_use_trash
 from opportune.admin.view_classes import menu_label, view_classes
 from opportune.admin.views import AdminView
 from opportune.crud.registry import find_default_errors
@@ -125,7 +120,7 @@ class AdminSite(BaseAdminSite):
             if isinstance(route, Route) and route.name == "delete":
                 route.methods = {"GET", "HEAD", "POST"}  # SQLAdmin expects only scripts to call it
         self.admin.add_route("/search", partial(search_page, site=self), ["GET"], "search")
-        for page in (HISTORY_PAGE, *COLUMN_PAGES, *EDITING_PAGES, *TRASH_PAGES):
+        for page in MODEL_PAGES:
             self._add_model_page(page)
 
     def add_extensions(self) -> None:

@@ -7,25 +7,22 @@ from annotated_types import MinLen
 from pydantic import PositiveInt, StringConstraints
 from starlette.requests import Request
 
-from opportune.admin.base import parameter_name
+from opportune.admin.base import Inline, parameter_name
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, validate_model
 from opportune.admin.forms.files import file_field_for
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, RowField
-from opportune.admin.forms.inline import Inline
-from opportune.admin.forms.model_converter import AdminConverter
+from opportune.admin.forms.model_fields import AdminConverter
 from opportune.admin.lists.active_filters import list_context
-from opportune.admin.lists.columns import further_columns, listed_columns, ordered_choices
+from opportune.admin.lists.columns import further_columns, listed_columns, ordered_choices, sortable_paths
 from opportune.admin.lists.date_hierarchy import DateHierarchy
-from opportune.admin.lists.filter_options import filter_for
-from opportune.admin.lists.formatters import FORMATTERS
-from opportune.admin.lists.ordering import sortable_paths
+from opportune.admin.lists.display import FORMATTERS
+from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.model_icons import GuessedIcon
-from opportune.admin.options import option_faults
-from opportune.admin.short_names import short_name
-from opportune.admin.sqladmin_adapter import name_in_option, property_name
+from opportune.admin.options import names_of_hook, option_faults
+from opportune.admin.sqladmin_adapter import name_in_option, property_name, short_name
 from opportune.db.models.columns import (
     has_no_input,
     incomplete_links_of,
@@ -300,3 +297,33 @@ class AdminView(RowQueriesMixin):
         }
         valid = validate_model(self.model, form, values | sent, row) | linked
         return {name: value for name, value in valid.items() if name not in self.files}
+
+
+async def build_form_class(request: Request, view: AdminView, *, creating: bool) -> type[AdminForm]:
+    form: type[AdminForm] = AdminForm
+    if view.names.in_form:
+        rules = view.form_rules or (view.form_create_rules if creating else view.form_edit_rules)
+        form = await view.scaffold_form([view.names.of(name) for name in rules])
+    return await view.form_extension.extend(form, request, creating=creating)
+
+
+def shown_fields(request: Request, view: AdminView, row: Any) -> list[str]:
+    """Return the names of `get_fields`, without those that are hidden from the user."""
+    names = names_of_hook(view, "get_fields", view.get_fields(request, row))
+    return [name for name in names if not view.names.hides(name)]
+
+
+def unwritable_columns(request: Request, view: AdminView, row: Any) -> list[str]:
+    """Return the names that this user may not change, because of the view's hooks or the rules of `crud`."""
+    readonly = names_of_hook(view, "get_readonly_fields", view.get_readonly_fields(request, row))
+    shown = names_of_hook(view, "get_fields", view.get_fields(request, row))
+    fields = (*view.names.in_form, *view.form_extension.names)
+    omitted = [name for name in fields if name not in shown]
+    return list(dict.fromkeys((*readonly, *view.rules.locked, *omitted)))
+
+
+def has_changed(view: AdminView, name: str, before: Any, after: Any) -> bool:
+    """Return whether the value of a form field differs from the stored one. Linked rows have no order."""
+    if name in view.many_to_many or name in view.form_extension.names:
+        return sorted(map(str, before or ())) != sorted(map(str, after or ()))
+    return bool(before != after)

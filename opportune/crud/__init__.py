@@ -7,11 +7,11 @@
 from opportune.crud.api import CrudApi
 from opportune.crud.choices import find_rows, reference_choices
 from opportune.crud.crud import Crud
-from opportune.crud.dependencies import reading, writing
 from opportune.crud.filters import filter_by
 from opportune.crud.latest import LatestRows, latest_rows
 from opportune.crud.options import Permission
 from opportune.crud.pages import CrudPages
+from opportune.crud.routes import reading, writing
 
 __all__ = [
     "Crud",

@@ -10,11 +10,17 @@ from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
 from starlette.status import HTTP_201_CREATED
 
 from opportune.crud.crud import Crud
-from opportune.crud.dependencies import reading, writing
 from opportune.crud.filters import LANGUAGES, Languages
 from opportune.crud.options import Key, Permission
 from opportune.crud.queries import describe_parameters, validate_query
-from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
+from opportune.crud.routes import (
+    ReplaceableRoutes,
+    path_parameter_name,
+    path_parameter_type,
+    reading,
+    set_route_types,
+    writing,
+)
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError, renamed_names
 from opportune.errors.option_names import refuse_misspelt, strict

@@ -1,10 +1,11 @@
 """Data layer of one model: statements, reading and validated writes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Generic, Self, TypeVar, cast, get_args
 
-from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Select
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
@@ -12,10 +13,8 @@ from opportune.crud import row_reading
 from opportune.crud.access import RowAccess
 from opportune.crud.definition import Definition
 from opportune.crud.options import Key, Values
-from opportune.crud.registry import may_use_permissions, register, related_classes
-from opportune.crud.row_statements import RowStatements
-from opportune.crud.row_writing import find_linked_rows, validate, writes_row
-from opportune.crud.teams import TeamOwners
+from opportune.crud.registry import TeamOwners, may_use_permissions, register, related_classes
+from opportune.db.constraint_errors import ENTRY_MISSING, explain_trash_conflict, translate_database_errors
 from opportune.db.models.model import Model
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.sessions.insertion import insert_row
@@ -23,11 +22,12 @@ from opportune.db.sessions.trash import purge, restore, with_deleted
 from opportune.errors import FieldErrors, OperatorError, renamed_names
 from opportune.errors.option_names import refuse_misspelt
 from opportune.pagination import Page, Paging
+from opportune.web.forms.error_messages import messages_by_field
 
 M = TypeVar("M", bound=Model)
 
 
-class Crud(RowStatements, Generic[M]):
+class Crud(RowAccess, Generic[M]):
     """The rows of a model, as one user may read and write them.
 
     It is independent of HTTP and never commits. Methods raise `Forbidden` if the user may not do this for any row,
@@ -54,7 +54,7 @@ class Crud(RowStatements, Generic[M]):
             if not any(isinstance(arg, TypeVar) for arg in args):
                 raise OperatorError(f"{cls.__name__} names no model. Write: class {cls.__name__}(Crud[Book])")
             return
-        methods = {*vars(RowAccess), *vars(RowStatements), *vars(Crud)}
+        methods = {*vars(RowAccess), *vars(Crud)}
         cls.definition = Definition(cls, {name for name in methods if getattr(cls, name) is not getattr(Crud, name)})
         register(cls)
 
@@ -148,8 +148,8 @@ class Crud(RowStatements, Generic[M]):
         new = self.validated(self.Create, values)
         data = self._writable_values(new, type(new).model_fields.keys())
         row = self.new_row()
-        data |= await find_linked_rows(self.session, self.definition.shape, data, {}, self.choosable)
-        async with writes_row(self.session, self.model, data, in_transaction=in_transaction):
+        data |= await self._find_linked_rows(data, {})
+        async with self._writes_row(data, in_transaction=in_transaction):
             await self.assign(row, data)
             await insert_row(self.session, row)
         return row
@@ -174,13 +174,13 @@ class Crud(RowStatements, Generic[M]):
         """
         in_transaction = self.session.in_transaction()
         target = await self.get_writable(_key_of(row))
-        row_id, shape = target.id, self.definition.shape
+        row_id = target.id
         new = self.validated(self.Update, values)
         data = self._writable_values(new, new.model_fields_set)
-        previous = {name: getattr(target, name) for name in shape.references}
-        data |= await find_linked_rows(self.session, shape, data, previous, self.choosable)
+        previous = {name: getattr(target, name) for name in self.definition.shape.references}
+        data |= await self._find_linked_rows(data, previous)
         try:
-            async with writes_row(self.session, self.model, data, in_transaction=in_transaction):
+            async with self._writes_row(data, in_transaction=in_transaction):
                 await self.assign(target, data)
                 await self.session.flush()
         except FieldErrors:
@@ -198,7 +198,7 @@ class Crud(RowStatements, Generic[M]):
         """
         in_transaction = self.session.in_transaction()
         target = await self.get_writable(_key_of(row), "delete")
-        async with writes_row(self.session, self.model, in_transaction=in_transaction):
+        async with self._writes_row(in_transaction=in_transaction):
             await self.session.delete(target)
             await self.session.flush()
 
@@ -206,7 +206,7 @@ class Crud(RowStatements, Generic[M]):
         """Take a row out of the trash. Raises NotFound if it is not there, or the user may not delete it."""
         in_transaction = self.session.in_transaction()
         target = await self._load_with_trash(row, self.model.deleted_at.is_not(None))
-        async with writes_row(self.session, self.model, {}, in_transaction=in_transaction):
+        async with self._writes_row({}, in_transaction=in_transaction):
             await restore(self.session, cast("SoftDelete", target))
         return target
 
@@ -214,7 +214,7 @@ class Crud(RowStatements, Generic[M]):
         """Delete a row permanently, also from the trash. Raises NotFound, and FieldErrors if rows reference it."""
         in_transaction = self.session.in_transaction()
         target = await self._load_with_trash(row)
-        async with writes_row(self.session, self.model, in_transaction=in_transaction):
+        async with self._writes_row(in_transaction=in_transaction):
             await purge(self.session, target)
 
     async def _load_with_trash(self, row: M | Key, *conditions: ColumnElement[bool]) -> M:
@@ -230,11 +230,75 @@ class Crud(RowStatements, Generic[M]):
 
     def validated(self, schema: type[BaseModel], values: Values) -> BaseModel:
         """Validate values with a schema that refuses fields the user may not write. Raises FieldErrors."""
-        return validate(self.definition.unlocked(schema, self.locked_names), values)
+        return _validate(self.definition.unlocked(schema, self.locked_names), values)
 
     def _writable_values(self, new: BaseModel, names: Collection[str]) -> dict[str, Any]:
         return {name: getattr(new, name) for name in names if name not in self.locked_names}
 
+    async def _find_linked_rows(self, values: Mapping[str, Any], previous: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the rows to link, and check that the user may choose all referenced rows. Stored values may stay.
+
+        Raises:
+            FieldErrors: The user may not choose one of the rows, or it does not exist.
+        """
+        shape, errors, linked = self.definition.shape, set[str](), dict[str, Any]()
+        for name, target in shape.references.items():
+            ids = {values.get(name)} - {None, previous.get(name)}
+            if len(await self._find_choosable(target, ids)) < len(ids):
+                errors.add(name)
+        for name in shape.links.keys() & values.keys():
+            ids = set(values[name])
+            linked[name] = await self._find_choosable(shape.links[name], ids)
+            if len(linked[name]) < len(ids):
+                errors.add(name)
+        if errors:
+            raise FieldErrors(dict.fromkeys(errors, ENTRY_MISSING))
+        return linked
+
+    async def _find_choosable(self, model: type[Any], ids: Collection[Any]) -> Sequence[Any]:
+        """Return the rows with these ids that the user may choose, by id."""
+        if not ids:
+            return []
+        key: Any = model.id
+        rows = select(model).where(key.in_(ids), self.choosable(model)).order_by(key)
+        return (await self.session.scalars(rows)).all()
+
+    @asynccontextmanager
+    async def _writes_row(
+        self, values: Mapping[str, Any] | None = None, *, in_transaction: bool
+    ) -> AsyncIterator[None]:
+        """Turn constraint violations into FieldErrors, and roll back the statement.
+
+        Args:
+            values: Values to write, which rows in the trash may hold. None if the row is deleted.
+            in_transaction: Whether the caller had already begun a transaction, so that a savepoint is needed.
+        """
+        try:
+            with translate_database_errors(self.model.__table__, deleting=values is None):
+                if in_transaction:
+                    async with self.session.begin_nested():
+                        yield
+                else:
+                    try:
+                        yield
+                    except Exception:
+                        await self.session.rollback()
+                        raise
+        except FieldErrors as error:
+            raise await explain_trash_conflict(self.session, self.model, error, values or {}) from error
+
 
 def _key_of(row: Model | Key) -> Any:
     return row.id if isinstance(row, Model) else row
+
+
+def _validate(schema: type[BaseModel], values: Values) -> BaseModel:
+    """Return the values as an instance of a schema. Raises FieldErrors."""
+    if isinstance(values, schema):
+        return values
+    if isinstance(values, BaseModel):
+        values = {name: getattr(values, name) for name in values.model_fields_set}
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise FieldErrors(messages_by_field(error)) from error

@@ -1,20 +1,31 @@
-"""Fields that a user may not see or write: the names that `hidden_fields` and `readonly_fields` return."""
+"""Fields that a user may not see or write: the names that `hidden_fields` and `readonly_fields` return.
 
-from collections.abc import Collection, Mapping
-from inspect import iscoroutinefunction, isfunction
+Properties that read a hidden field are also hidden. Their code tells it without running: names of attributes, also of
+other properties and methods of the model, but not of functions in other places or names that the code puts together.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+from inspect import getattr_static, iscoroutinefunction, isfunction, unwrap
+from types import CodeType
 from typing import Any
 
 from sqlalchemy import Column
+from sqlalchemy.ext.associationproxy import AssociationProxy
+from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
 from sqlalchemy.sql.visitors import iterate
 
 from opportune.crud.declaration import Declaration
 from opportune.crud.options import CrudOptions
-from opportune.crud.property_reads import attributes_read_by, properties_of
 from opportune.crud.schemas import title_candidates
-from opportune.db.models.columns import name_method, natural_key_of
+from opportune.db.models.columns import declaring_classes, name_method, natural_key_of
 
 HIDDEN, READONLY = "hidden_fields", "readonly_fields"
 NO_FIELDS: frozenset[str] = frozenset()
+PROPERTY_TYPES = (property, cached_property, hybrid_property, AssociationProxy)
+NAME_IN_TEXT = re.compile(r"^\w+(?=$|\.)|(?<=[.{(\[])\w+")
+"""A name in a text that reads attributes, such as `price`, `author.price`, `{0.price}` or `%(price)s`."""
 
 
 class FieldRules:
@@ -111,3 +122,49 @@ def _reads_column(value: Any, columns: Collection[Column[Any]]) -> bool:
     """Return whether an SQL expression contains one of the columns, also as a column of an alias."""
     parts = [part for part in iterate(value) if isinstance(part, Column)]
     return any(part.shares_lineage(column) for part in parts for column in columns)
+
+
+def properties_of(model: type[Any]) -> Mapping[str, Any]:
+    """Return the properties of a model by name, also cached, hybrid and inherited ones, and association proxies."""
+    names = {name for class_ in declaring_classes(model) for name in vars(class_)}
+    members = {name: getattr_static(model, name, None) for name in names}
+    return {name: member for name, member in members.items() if isinstance(member, PROPERTY_TYPES)}
+
+
+def attributes_read_by(member: Any, model: type[Any]) -> Collection[str]:
+    """Return the names of attributes that a property or method of a model may read."""
+    if isinstance(member, AssociationProxy):
+        return [member.target_collection, member.value_attr]
+    names: dict[str, None] = {}
+    members = [member]
+    while members:
+        function = unwrap(_function_of(members.pop()))
+        if isfunction(function):
+            found = [name for name in _names_in(function.__code__) if name not in names]
+            names.update(dict.fromkeys(found))
+            members += [getattr_static(model, name, None) for name in found]
+    return names
+
+
+def _function_of(member: Any) -> Any:
+    match member:
+        case property() | hybrid_property():
+            return member.fget
+        case cached_property() | hybrid_method():
+            return member.func
+        case classmethod() | staticmethod():
+            return member.__func__
+    return member
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """Yield the names in a function, its inner functions and its texts, such as that of `getattr(self, "x")`."""
+    yield from code.co_names
+    constants = [*code.co_consts]
+    for constant in constants:
+        if isinstance(constant, CodeType):  # of a comprehension, generator or lambda
+            yield from _names_in(constant)
+        elif isinstance(constant, str):
+            yield from NAME_IN_TEXT.findall(constant)
+        elif isinstance(constant, tuple | frozenset):
+            constants += constant

@@ -12,9 +12,9 @@ from starlette.routing import Router
 
 from opportune.accounts.models import User
 from opportune.crud.crud import Crud
-from opportune.crud.dependencies import open_crud
 from opportune.crud.formats import names_of
 from opportune.crud.page_options import PageOptions, declared_pages, pages_of
+from opportune.crud.routes import open_crud
 from opportune.project.layout import is_framework_class
 
 Pages = PageOptions[Any]

@@ -11,11 +11,17 @@ from fastapi import APIRouter, Request, Response
 
 from opportune.crud.columns import ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud
-from opportune.crud.dependencies import reading, writing
 from opportune.crud.formats import Format
 from opportune.crud.options import Key
 from opportune.crud.registry import default_crud
-from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
+from opportune.crud.routes import (
+    ReplaceableRoutes,
+    path_parameter_name,
+    path_parameter_type,
+    reading,
+    set_route_types,
+    writing,
+)
 from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError

@@ -13,17 +13,16 @@ from sqlalchemy.sql.elements import True_
 from opportune.crud.choices import find_rows, reference_choices, references_in
 from opportune.crud.columns import ListColumn, make_cell_renderer, read_rows, render_rows, visible_columns
 from opportune.crud.crud import Crud
-from opportune.crud.deletion import deletion_impact
 from opportune.crud.filters import CURSOR
 from opportune.crud.formats import names_of
 from opportune.crud.options import Key
 from opportune.crud.page_options import M, PageOptions, add_url, page_url_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
-from opportune.crud.row_fields import RowFields
+from opportune.crud.row_fields import RowFields, deletion_impact
 from opportune.db.queries.row_count import RowCount
 from opportune.errors import FieldErrors, NotFound, renamed_names
 from opportune.errors.option_names import refuse_misspelt
-from opportune.fields.upload_storage import stored_uploads
+from opportune.fields.files import stored_uploads
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging

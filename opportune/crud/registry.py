@@ -1,8 +1,11 @@
-"""Registry of the `Crud` classes, and the default one of each model."""
+"""Registry of the `Crud` classes and the default one of each model, and of the models of teams that own rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple, Protocol
+
+from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.errors import OperatorError
 
@@ -85,3 +88,31 @@ def _join_names(classes: Sequence[CrudClass]) -> str:
 
 def _full_name(class_: type[Any]) -> str:
     return f"{class_.__module__}.{class_.__qualname__}"
+
+
+class Team(Protocol):
+    """The current team of a user."""
+
+    @property
+    def id(self) -> int: ...
+
+    def has_role(self, role: str) -> bool:
+        """Return whether the user has this role or a higher one."""
+        ...
+
+
+class TeamOwners(NamedTuple):
+    """Functions and roles of a model of teams, which can own rows of other models."""
+
+    find: Callable[[Request, AsyncSession, bool, bool], Awaitable[Team | None]]
+    """Find the team of a request: `find(request, session, is_required, is_writing)`."""
+    read_current: Callable[[AsyncSession, Any], Awaitable[Team | None]]
+    """Read the team that a user has selected in the browser: `read_current(session, user)`."""
+    roles: Sequence[str]
+    """Names of the roles that members can have."""
+    describe: Callable[..., Any]
+    """A dependency without effect that documents the team's header in OpenAPI."""
+
+
+team_owners: dict[type[Any], TeamOwners] = {}
+"""Team owners by the model of the team. `opportune.contrib.teams` registers its models here."""

@@ -1,14 +1,126 @@
-"""Routers whose routes a project can replace, and the path parameter of a row."""
+"""Routes of a data layer: dependencies (`books: Annotated[Books, reading(Books)]`), path parameters and routers."""
 
 import re
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Path
+from fastapi import Depends, HTTPException, Path, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.accounts.dependencies import get_current_user, get_optional_user
+from opportune.accounts.models import User
+from opportune.accounts.permissions import ACTIONS, get_permissions, identity_of, refuse_renamed_action
+from opportune.accounts.sign_in_redirects import make_sign_in_error
+from opportune.crud.access import WRITE_ACTIONS
 from opportune.crud.crud import Crud
+from opportune.crud.options import Permission
+from opportune.crud.registry import Team
 from opportune.db.models.model import MAX_ID, RowKey
+from opportune.db.sessions.dependencies import WriteSession, read_session
 from opportune.errors import OperatorError
 from opportune.web.routing.api_router import APIRouter
+
+C = TypeVar("C", bound=Crud[Any])
+
+# FastAPI solves each dependency in 28 calls, so the data layer calls the other functions that it needs itself.
+_SignedInUser = Annotated[User | None, Depends(get_current_user)]
+
+
+@cache
+def reading(crud_class: type[C], action: str = "") -> Any:
+    """Return a dependency that creates a data layer for the current user, for a route that only reads.
+
+    Tests can override it: `app.dependency_overrides[reading(Books).dependency] = ...`.
+
+    Args:
+        crud_class: The data layer, such as `Books`.
+        action: Permission that the route needs, such as `list` or `export`. Users without it get 403, and anonymous
+            visitors are sent to the sign-in page.
+
+    Returns:
+        The dependency: `books: Annotated[Books, reading(Books, "list")]`.
+    """
+    refuse_renamed_action(action)
+
+    async def read(request: Request) -> C:
+        return await read_as(request, await get_optional_user(request))
+
+    async def read_as(request: Request, user: _SignedInUser) -> C:
+        return await open_crud(crud_class, request, await read_session(request), user, action)
+
+    return _depends_on(
+        read if crud_class.definition.read_permission is Permission.ANYONE else read_as, crud_class, action
+    )
+
+
+@cache
+def writing(crud_class: type[C], action: str = "") -> Any:
+    """Return a dependency like `reading`, for a route that writes. The changes are committed before the response.
+
+    Args:
+        crud_class: The data layer, such as `Books`.
+        action: Permission that the route needs, such as `update`.
+
+    Returns:
+        The dependency: `books: Annotated[Books, writing(Books, "update")]`.
+    """
+    refuse_renamed_action(action)
+
+    async def write(request: Request, session: WriteSession) -> C:
+        return await write_as(request, session, await get_optional_user(request))
+
+    async def write_as(request: Request, session: WriteSession, user: _SignedInUser) -> C:
+        return await open_crud(crud_class, request, session, user, action, writes=True)
+
+    return _depends_on(
+        write if crud_class.definition.write_permission is Permission.ANYONE else write_as, crud_class, action
+    )
+
+
+def _depends_on(call: Any, crud_class: type[Crud[Any]], action: str) -> Any:
+    if action and action not in ACTIONS:
+        call.permission = (identity_of(crud_class.model), action)  # read by `check`
+    return Depends(call)
+
+
+async def open_crud(
+    crud_class: type[C],
+    request: Request,
+    session: AsyncSession,
+    user: User | None,
+    action: str = "",
+    *,
+    writes: bool = False,
+) -> C:
+    """Create a data layer for a user, with the permissions and the team that its rules need.
+
+    Raises:
+        HTTPException: The user may not do the action, or has to sign in first.
+    """
+    needs_permissions = user is not None and not user.is_superuser and crud_class.needs_permissions()
+    permissions = await get_permissions(request) if needs_permissions else frozenset()
+    team = await _find_team(crud_class, request, session, user, writes=writes, action=action)
+    crud = crud_class(session, user, permissions, team)
+    if action and not crud.may(action):
+        raise make_sign_in_error(request) if user is None else HTTPException(403)
+    return crud
+
+
+async def _find_team(
+    crud_class: type[Crud[Any]],
+    request: Request,
+    session: AsyncSession,
+    user: User | None,
+    *,
+    writes: bool,
+    action: str,
+) -> Team | None:
+    owners = crud_class.team_owners() if user else None
+    if owners is None:
+        return None
+    definition = crud_class.definition
+    permission = definition.write_permission if writes or action in WRITE_ACTIONS else definition.read_permission
+    return await owners.find(request, session, definition.belongs_to_team and permission is Permission.OWNER, writes)
 
 
 class ReplaceableRoutes(APIRouter):

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Result, Select, bindparam, false, select
 from sqlalchemy.sql.elements import True_
 
+from opportune.crud.access import PAGING, RowAccess
 from opportune.crud.filters import CURSOR
 from opportune.crud.options import Key
-from opportune.crud.row_statements import PAGING, RowStatements
 from opportune.crud.selection import Selection
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.indexed_search import narrow_search
@@ -55,7 +55,7 @@ def has_id(model: type[Any], text: str) -> ColumnElement[bool]:
     return is_row
 
 
-async def read_objects(crud: RowStatements, query: Paging) -> Page[Any]:
+async def read_objects(crud: RowAccess, query: Paging) -> Page[Any]:
     """Return a page of rows with their annotations."""
     cursor = await _prepare(crud, query)
     rows, count = _select_rows(crud, query, crud.readable())
@@ -73,7 +73,7 @@ async def read_objects(crud: RowStatements, query: Paging) -> Page[Any]:
     return _make_page(query, listed, items, [row.id for row in items])
 
 
-async def read_mappings(crud: RowStatements, query: Paging, names: Sequence[str]) -> Page[Any]:
+async def read_mappings(crud: RowAccess, query: Paging, names: Sequence[str]) -> Page[Any]:
     """Return a page of mappings with these names, by default those of a response."""
     cursor = await _prepare(crud, query)
     selection, statement = _cached_statement(crud, query, tuple(names or crud.serializer.names), cursor)
@@ -82,7 +82,7 @@ async def read_mappings(crud: RowStatements, query: Paging, names: Sequence[str]
     return _make_page(query, listed, items, [row[0] for row in listed.rows])
 
 
-async def read_row(crud: RowStatements, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
+async def read_row(crud: RowAccess, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
     """Return the values of one row by name. Raises NotFound."""
     selection = _select(crud, names or crud.serializer.names)
     result = (await crud.session.execute(selection.select(query))).first()
@@ -91,7 +91,7 @@ async def read_row(crud: RowStatements, query: Select[Any], names: Sequence[str]
     return (await selection.values(crud.session, [result]))[0]
 
 
-async def load_row(crud: RowStatements, query: Select[Any]) -> Any:
+async def load_row(crud: RowAccess, query: Select[Any]) -> Any:
     """Return one row with its annotations. Raises NotFound."""
     result = (await crud.session.execute(query.add_columns(*crud.definition.annotations.values()))).first()
     if result is None:
@@ -99,14 +99,14 @@ async def load_row(crud: RowStatements, query: Select[Any]) -> Any:
     return _set_annotations(crud, result)
 
 
-def _set_annotations(crud: RowStatements, result: Sequence[Any]) -> Any:
+def _set_annotations(crud: RowAccess, result: Sequence[Any]) -> Any:
     row = result[0]
     for name, value in zip(crud.definition.annotations, result[1:], strict=False):
         object.__setattr__(row, name, value)  # annotations are not fields of the model
     return row
 
 
-async def _prepare(crud: RowStatements, query: Paging) -> Cursor | None:
+async def _prepare(crud: RowAccess, query: Paging) -> Cursor | None:
     """Check a query, search its words in the search index, and return the row at which the page begins.
 
     Raises:
@@ -122,7 +122,7 @@ async def _prepare(crud: RowStatements, query: Paging) -> Cursor | None:
     return await _find_cursor(crud, query) if getattr(query, CURSOR, "") else None
 
 
-def _refuse_hidden_fields(crud: RowStatements, query: Paging) -> None:
+def _refuse_hidden_fields(crud: RowAccess, query: Paging) -> None:
     """Raise FieldErrors if a parameter belongs to a hidden field, with the messages for unknown parameters."""
     names = query.model_fields_set - PAGING
     errors = {name: str(UNKNOWN_NAME) for name in names if crud.hides_parameter(name)}
@@ -132,7 +132,7 @@ def _refuse_hidden_fields(crud: RowStatements, query: Paging) -> None:
         raise FieldErrors(errors)
 
 
-async def _find_cursor(crud: RowStatements, query: Any) -> Cursor:
+async def _find_cursor(crud: RowAccess, query: Any) -> Cursor:
     """Return the cursor of a query. Raises FieldErrors if the user may not read its row."""
     terms = [*map(OrderTerm.parse, crud.ordering(query.sort))]
     if getattr(terms[-1].expression, "key", "") != "id":  # a method of the project may leave it out
@@ -146,7 +146,7 @@ async def _find_cursor(crud: RowStatements, query: Any) -> Cursor:
 
 
 def _cached_statement(
-    crud: RowStatements, query: Paging, names: Sequence[str], cursor: Cursor | None
+    crud: RowAccess, query: Paging, names: Sequence[str], cursor: Cursor | None
 ) -> tuple[Selection, ListStatement]:
     """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
     is_shared = crud.definition.shares_statement and not (cursor or query.model_fields_set - PAGING)
@@ -161,7 +161,7 @@ def _cached_statement(
 
 
 def _build_statement(
-    crud: RowStatements, query: Paging, names: Sequence[str], cursor: Cursor | None = None
+    crud: RowAccess, query: Paging, names: Sequence[str], cursor: Cursor | None = None
 ) -> tuple[Selection, ListStatement]:
     condition = crud.readable()
     if crud.definition.shares_statement:
@@ -172,7 +172,7 @@ def _build_statement(
     return selection, statement if crud.lists_trash(query) else ListStatement(*map(hide_deleted, statement))
 
 
-def _select_rows(crud: RowStatements, query: Paging, readable: ColumnElement[bool]) -> tuple[Select[Any], Select[int]]:
+def _select_rows(crud: RowAccess, query: Paging, readable: ColumnElement[bool]) -> tuple[Select[Any], Select[int]]:
     """Return the statement of all rows of a list, and the statement that counts them.
 
     The number of rows is only remembered if the list has an identity (`_identity`).
@@ -183,14 +183,14 @@ def _select_rows(crud: RowStatements, query: Paging, readable: ColumnElement[boo
     return rows, count_listed_rows(crud.session, rows, crud.model.id, crud.model if is_table else None)
 
 
-def _select(crud: RowStatements, names: Sequence[str]) -> Selection:
+def _select(crud: RowAccess, names: Sequence[str]) -> Selection:
     definition = crud.definition
     nested, visible, hidden_in = definition.crud_class.nested, crud.visible, crud.hidden_in
     return Selection(definition.shape, nested, names, column=crud.column, visible=visible, hidden_in=hidden_in)
 
 
 async def _read_page(
-    crud: RowStatements, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
+    crud: RowAccess, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
 ) -> ListedRows:
     def keys() -> Select[Any]:
         rows, _ = _select_rows(crud, query, crud.readable())
@@ -201,7 +201,7 @@ async def _read_page(
     return await read_page(crud.session, execute, statement, rows, size=query.size, page=query.page, cursor=cursor)
 
 
-def _identity(crud: RowStatements, query: Paging) -> Hashable:
+def _identity(crud: RowAccess, query: Paging) -> Hashable:
     """Return a value that is equal for lists of the same rows. None if methods of the project select rows."""
     names = query.model_fields_set - PAGING - {CURSOR}
     if not crud.definition.shares_statement or not names.isdisjoint(crud.definition.filter_methods):
@@ -213,7 +213,7 @@ def _identity(crud: RowStatements, query: Paging) -> Hashable:
     return crud.definition, user_id, team_id, current_language.get(), *filters
 
 
-async def _fetch(crud: RowStatements, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
+async def _fetch(crud: RowAccess, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
     """Return the result rows of a list. Without links, no other statement needs the same snapshot."""
     values, session = {**limits, "owner": crud.row_permissions.owner_id or 0}, crud.session
     if not selection.links and isinstance(session, Session):

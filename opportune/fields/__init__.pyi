@@ -17,11 +17,11 @@ from opportune.fields.files import Image as Image
 from opportune.fields.files import ImageColumn as ImageColumn
 from opportune.fields.files import file_field as file_field
 from opportune.fields.files import image_field as image_field
+from opportune.fields.files import stored_uploads as stored_uploads
 from opportune.fields.slugs import Slug as Slug
 from opportune.fields.slugs import find_moved as find_moved
 from opportune.fields.slugs import slug_field as slug_field
 from opportune.fields.slugs import slugify as slugify
-from opportune.fields.upload_storage import stored_uploads as stored_uploads
 from opportune.schemas.annotations import FieldOptions as FieldOptions
 from opportune.schemas.annotations import Stored as Stored
 from opportune.schemas.text import Line as Line

@@ -1,7 +1,12 @@
-"""Fields for stored files and images. Hooks delete the files when rows change or are deleted."""
+"""Fields for stored files and images, and the storing of their uploads.
 
-from collections.abc import Mapping
+Hooks delete the files when rows change or are deleted.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Self, TypeVar
 
 import sqlmodel
@@ -13,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from opportune.db.hooks.registry import after_delete, after_update, changes
+from opportune.db.sessions.session import after_failure
 from opportune.errors.option_names import strict
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
@@ -28,7 +34,7 @@ from opportune.storage.public_folders import (
     public_url,
     save_copy,
 )
-from opportune.storage.storage import deleting_files_on_error
+from opportune.storage.storage import delete_new_files, deleting_files_on_error
 from opportune.web.forms.uploads import FILE_REQUIRED, Upload
 
 MAX_NAME_LENGTH = 200
@@ -259,3 +265,34 @@ def file_columns_of(model: type[Any]) -> dict[str, FileColumn]:
     """Return the file columns of a model by field."""
     fields = getattr(model, "model_fields", {})
     return {name: file.column for name, info in fields.items() for file in annotations_of(info, FileAttachment)}
+
+
+@asynccontextmanager
+async def stored_uploads(
+    storage: Storage, model: type[SQLModel], values: Mapping[str, Any], session: AsyncSession | None = None
+) -> AsyncIterator[dict[str, Any]]:
+    """Store uploads, and yield the values with the stored names instead of the uploads.
+
+    If the block raises an error, or the transaction of the session fails, the stored files are deleted.
+
+    Args:
+        storage: Storage of the site.
+        model: Model with the file fields.
+        values: Values of a row by field.
+        session: Session of the row, if it commits after the block.
+
+    Raises:
+        StorageError: A file cannot be stored.
+        ImageRefusedError: An image is damaged or too large.
+    """
+    stored_values = dict(values)
+    async with deleting_files_on_error(storage) as new_names:
+        if session is not None:
+            after_failure(session, partial(delete_new_files, storage, new_names))
+        for field, column in file_columns_of(model).items():
+            if isinstance(upload := values.get(field), Upload):
+                name = await column.save(storage, upload)
+                new_names.extend(column.names(name))
+                file_class = Image if isinstance(column, ImageColumn) else File
+                stored_values[field] = file_class.from_name(name, column)
+        yield stored_values

@@ -20,10 +20,9 @@ from opportune.accounts.admin.permission_table import (
 from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.admin.authorization import SuperuserOnly, has_staff_permission
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.form_extension import FormExtension
+from opportune.admin.forms.admin_form import AdminForm, FormExtension
 from opportune.admin.forms.wtforms_classes import CheckboxInput, ListWidget, SelectMultipleField
-from opportune.admin.lists.formatters import EMPTY_CELL
+from opportune.admin.lists.display import EMPTY_CELL
 from opportune.admin.log.diff import Changes
 from opportune.admin.views import AdminView
 from opportune.db.database import Database

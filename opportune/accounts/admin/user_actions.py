@@ -16,7 +16,7 @@ from opportune.accounts.users.hooks import force_deactivation
 from opportune.accounts.users.queries import delete_all_sessions, lock_superusers
 from opportune.admin.authorization import is_superuser, may_change_user
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.persistence.transactions import RowAction
+from opportune.admin.row_writer import RowAction
 from opportune.admin.views import AdminView
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l

@@ -30,8 +30,8 @@ from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.admin.authorization import is_superuser, may_act
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.lists.formatters import EMPTY_CELL
-from opportune.admin.lists.row_conditions import row_conditions
+from opportune.admin.lists.display import EMPTY_CELL
+from opportune.admin.lists.row_keys import row_conditions
 from opportune.admin.log import audit, diff
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView

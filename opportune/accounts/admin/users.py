@@ -30,13 +30,10 @@ from opportune.accounts.users.queries import lock_superusers
 from opportune.admin.authorization import has_staff_permission, is_superuser, may_change_user
 from opportune.admin.base import BaseAdminView, Check
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.fieldsets import without_fields
-from opportune.admin.forms.form_extension import FormExtension
+from opportune.admin.forms.admin_form import AdminForm, FormExtension, without_fields
 from opportune.admin.forms.wtforms_classes import InputRequired, PasswordField
 from opportune.admin.log import diff
-from opportune.admin.persistence.row_writer import RowWriter
-from opportune.admin.persistence.transactions import session_of
+from opportune.admin.row_writer import RowWriter, session_of
 from opportune.admin.views import AdminView
 from opportune.db.hooks.registry import changes
 from opportune.db.models.columns import is_long, is_secret, is_text, label_of

@@ -30,7 +30,7 @@ from opportune.accounts.users.schemas import PROVED_FIELDS, UserUpdate
 from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.errors import FieldErrors
-from opportune.fields.upload_storage import stored_uploads
+from opportune.fields.files import stored_uploads
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage import StorageError
 from opportune.web.forms.forms import Form, read_form

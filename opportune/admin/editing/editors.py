@@ -1,8 +1,12 @@
 """Notices in a form: who else has it open, and who has changed the row meanwhile."""
 
+import json
+import time
+from collections import OrderedDict
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from fastapi import FastAPI
 from pydantic import AwareDatetime, TypeAdapter
 from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
@@ -16,9 +20,17 @@ from opportune.admin.lists.row_keys import row_url
 from opportune.admin.log.audit import read_last_change_by_others
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
+from opportune.db.bus import Bus
 from opportune.db.models.model import utc_now
 from opportune.web.time_zone import in_utc
 
+TOPIC = "admin.editors"
+PRESENT_SECONDS = 45.0
+"""Seconds after a request of a form in which its user counts as present. Forms send one every 20 seconds."""
+MAX_ROWS = 2_000
+
+RowKey = tuple[str, str]
+"""Identity of the model, and key of the row."""
 AWARE_TIME = TypeAdapter(AwareDatetime)
 MAX_AGE = timedelta(hours=1)
 """Age of a form at which it stops to ask, so that a forgotten page does not keep the database awake."""
@@ -44,7 +56,7 @@ async def editors_page(request: Request, view: AdminView) -> Response:
         user, pk = cast("User", request.state.user), request.path_params["pk"]
         if not await writable_keys(request, view, [pk]):
             raise HTTPException(403)
-        others = view.site.editors.add((view.identity, pk), user.email)
+        others = _editors_of(request.app).add((view.identity, pk), user.email)
         context |= {"row": row, "others": others, "change": await _last_change(request, view, since, user)}
     return await render_page(request, view, "admin/editors.html", context)
 
@@ -55,3 +67,42 @@ async def _last_change(request: Request, view: AdminView, since: datetime, user:
         return None
     async with view.site.database.reader(fresh=True) as session:
         return await read_last_change_by_others(session, view.identity, request.path_params["pk"], since, user.id)
+
+
+def _editors_of(app: FastAPI) -> "Editors":
+    """Return the users that this process knows of."""
+    if not hasattr(app.state, "admin_editors"):
+        app.state.admin_editors = Editors(app.state.database.bus)
+    editors: Editors = app.state.admin_editors
+    return editors
+
+
+class Editors:
+    """Users who have the form of a row open, in all processes."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._seen = OrderedDict[RowKey, dict[str, float]]()
+        """Times of the last requests by e-mail address."""
+        bus.subscribe(TOPIC, self._receive)
+
+    def add(self, row: RowKey, email: str) -> list[str]:
+        """Record that a user has the form open, and return the other users."""
+        self._record(row, email)
+        self._bus.publish(TOPIC, json.dumps([*row, email]))
+        return sorted(self._seen[row].keys() - {email})
+
+    def _receive(self, payload: str | None) -> None:
+        if payload:  # otherwise messages were lost, and the forms send new ones
+            match json.loads(payload):
+                case [str(identity), str(pk), str(email)]:
+                    self._record((identity, pk), email)
+
+    def _record(self, row: RowKey, email: str) -> None:
+        now = time.monotonic()
+        present = {
+            name: seen_at for name, seen_at in self._seen.pop(row, {}).items() if seen_at > now - PRESENT_SECONDS
+        }
+        self._seen[row] = {**present, email: now}
+        while len(self._seen) > MAX_ROWS:
+            self._seen.popitem(last=False)

@@ -10,18 +10,16 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminForm, add_refusal
+from opportune.admin.forms.admin_form import AdminForm, add_refusal, keep_unsent, without_fields
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, find_changed_fields, hash_field, parse_hashes
-from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.inlines import INVALID_ROWS
-from opportune.admin.forms.view_forms import build_form_class, has_changed, unwritable_columns
 from opportune.admin.lists.actions import selected_rows
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import title_for
 from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.log import diff
-from opportune.admin.views import AdminView
+from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.queries.batches import batches_of
 from opportune.errors import FieldErrors

@@ -15,15 +15,13 @@ from opportune.admin.editing.cells import writable_keys
 from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE, RowEdit, RowEditor, load_rows
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminForm, read_form_texts
-from opportune.admin.forms.fieldsets import keep_unsent, without_fields
-from opportune.admin.forms.view_forms import unwritable_columns
+from opportune.admin.forms.admin_form import AdminForm, keep_unsent, read_form_texts, without_fields
 from opportune.admin.lists.actions import Selection, describe_rows, list_url, read_selection, redirect_with_error
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import diff_values
 from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.admin.templates import render_page
-from opportune.admin.views import AdminView
+from opportune.admin.views import AdminView, unwritable_columns
 from opportune.db.models.columns import is_secret, is_unique
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _

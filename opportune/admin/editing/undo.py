@@ -1,4 +1,4 @@
-"""Undo of a change to several rows: it restores the old values from the entries of the audit log."""
+"""Restores old values from the audit log: Undo of a change to several rows, and one change in the history of a row."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,21 +10,23 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.authorization import may_edit_any
+from opportune.admin.authorization import may_edit_any, may_see_history
 from opportune.admin.base import BaseAdminView
-from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE
+from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE, RowEdit, RowEditor, prefix_of
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.view_forms import unwritable_columns
+from opportune.admin.forms.admin_form import submitted_texts, without_fields
 from opportune.admin.lists import actions
-from opportune.admin.lists.row_keys import key_of, match_primary_keys
+from opportune.admin.lists.row_keys import key_of, match_primary_keys, parse_id
 from opportune.admin.log import audit, diff
+from opportune.admin.log.audit import entries_of
 from opportune.admin.models import AuditEntry
-from opportune.admin.persistence.row_writer import RowWriter
-from opportune.admin.views import AdminView
+from opportune.admin.row_writer import RowWriter
+from opportune.admin.views import AdminView, unwritable_columns
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import is_json, python_type_of
 from opportune.errors import FieldErrors
@@ -182,3 +184,46 @@ def _typed(view: BaseAdminView, name: str, value: Any) -> Any:
     if logged != value:  # the log has another form of the value, such as all texts of a translated one
         raise ValidationRefused(NOT_RECORDED)
     return restored
+
+
+async def restore_page(request: Request, view: AdminView) -> Response:
+    """Submit the values before a change through the form, with its validation, permissions, hooks and audit log."""
+    pk = request.path_params["pk"]
+    if not (may_see_history(request, view) and may_edit_any(request, view)):
+        raise HTTPException(403)
+    entry = await _find_entry(request, view, pk)
+    try:
+        await submit_values(request, view, old_values(view, entry))
+    except FieldErrors as refusal:
+        flash(request, gettext("Nothing was restored. %(reason)s", reason=refusal), "danger")
+    else:
+        flash(request, gettext("The old values were restored."), undo=undo_url(request, view))
+    return RedirectResponse(request.url_for("admin:history", identity=view.identity, pk=pk), 303)
+
+
+async def submit_values(request: Request, view: AdminView, values: Mapping[str, Any]) -> None:
+    """Store values in the row of the URL as if a user had typed them into its form.
+
+    Raises:
+        FieldErrors: A value is no longer valid, or the user may not change the row.
+    """
+    editor = await RowEditor.for_request(request, view)
+    pk, omitted = request.path_params["pk"], [name for name in view.names.in_form if name not in values]
+    form = without_fields(editor.form_class, omitted)(None, data=dict(values), prefix=prefix_of(pk))
+    edit = RowEdit(pk, list(values), FormData([*submitted_texts(form)]), checks_seen=False)
+    try:
+        await editor.save([edit])
+    except FieldErrors as refusal:
+        raise ValidationRefused(edit.other_errors(()) or str(refusal)) from refusal
+
+
+async def _find_entry(request: Request, view: AdminView, pk: str) -> AuditEntry:
+    try:
+        has_id = col(AuditEntry.id) == parse_id(request.query_params.get("entry", ""))
+    except ValueError:
+        raise HTTPException(404) from None
+    found = await view.queries.objects(entries_of(view.identity, pk).where(has_id, col(AuditEntry.action) == "update"))
+    if not found:
+        raise HTTPException(404)
+    entry: AuditEntry = found[0]
+    return entry

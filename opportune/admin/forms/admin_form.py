@@ -1,17 +1,21 @@
-"""Base class of the admin's forms, and validation by the rules of the model."""
+"""The admin's forms: their base class, validation by the rules of the model, and forms without some fields."""
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 from sqladmin.forms import WTFORMS_ATTRS
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.wtforms_classes import DefaultMeta, Field, FieldTexts, Form
+from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.error_messages import messages_by_field
 
@@ -19,6 +23,10 @@ NUL = _l("This contains the character NUL, which cannot be stored.")
 MAX_FIELDS = 5_000
 """Maximum fields of a form. Each inline row has several."""
 INVALID = _l("Please correct the fields below.")
+Fieldset = tuple[str, Sequence[str]]
+"""A title and the names of its columns."""
+UNCHANGED = "(unchanged)"
+"""A text for required fields, whose validator only checks that a text was sent."""
 
 
 class AdminForm(Form):  # type: ignore[misc]  # its base has no types
@@ -55,6 +63,26 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
                 add_error(field, NUL)
                 valid = False
         return valid
+
+
+class FormExtension:
+    """Changes the form of a view, and stores the values of fields without a column. By default there are none."""
+
+    names: ClassVar[Sequence[str]] = ()
+    """Fields without a column, whose values `save` stores."""
+
+    def __init__(self, view: AdapterView) -> None:
+        self.view = view
+
+    async def extend(self, form: type[AdminForm], request: Request, *, creating: bool) -> type[AdminForm]:
+        """Return the form with additional fields, or without some."""
+        return form
+
+    async def save(
+        self, session: AsyncSession, request: Request, row: Any, values: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Store the values of `names` that were sent. Return the changes for the log."""
+        return {}
 
 
 def control_attributes(request: Request, view: Any, field: Field, error: object) -> dict[str, Any]:
@@ -124,3 +152,33 @@ def submitted_texts(form: AdminForm) -> list[tuple[str, str]]:
                 text = getattr(field, "text", str(value))
         texts.append((field.name, text))
     return texts
+
+
+def group_fields(view: Any, names: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Group names by the fieldsets of a view. Names without a fieldset come last, without a title.
+
+    A fieldset may name a relationship instead of its column: `author` instead of `author_id`.
+    """
+    remaining = dict.fromkeys(names)
+    groups = []
+    for title, fieldset in view.fieldsets:
+        columns = [name if name in remaining else view.names.of(name) for name in fieldset]
+        groups.append((gettext(title), [name for name in columns if name in remaining]))
+    grouped = {name for _, group in groups for name in group}
+    groups.append(("", [name for name in remaining if name not in grouped]))
+    return [(title, group) for title, group in groups if group]
+
+
+def without_fields(form: type[AdminForm], names: Iterable[str]) -> type[AdminForm]:
+    """Return the form class without these fields."""
+    field_names = (WTFORMS_ATTRS.get(name, name) for name in names)
+    hidden = {name: None for name in field_names if hasattr(form, name)}
+    return type(form.__name__, (form,), hidden) if hidden else form
+
+
+def keep_unsent(form: AdminForm, sent: Collection[str], *, is_stored: bool = False) -> None:
+    """Restore stored or default values of fields that were not sent. A form would clear checkboxes."""
+    for form_field in form:
+        if form_field.name not in sent:
+            form_field.process_data(form_field.object_data)
+            form_field.raw_data = [UNCHANGED] if is_stored else []

@@ -5,15 +5,13 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from markupsafe import Markup, escape
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import MAX_FIELDS, read_form_texts
 from opportune.admin.forms.wtforms_classes import Field, FileInput, Form, InputRequired, Optional, ValidationError
-from opportune.admin.lists.formatters import EMPTY_CELL
-from opportune.fields.files import FileColumn, ImageColumn
+from opportune.fields.files import FileColumn
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage import Storage, StorageError
 from opportune.storage.images import ImageRefusedError
@@ -22,9 +20,6 @@ from opportune.web.forms.uploads import Upload, allow_files, file_attributes, re
 
 CLEAR = "clear"
 MISSING = _l("Please choose a file.")
-
-LINK = Markup('<a href="{url}"><i class="ti ti-file me-1"></i>{name}</a>')
-PICTURE = Markup('<a href="{url}"><img class="rounded stored" src="{url}" alt="{name}" loading="lazy"></a>')
 
 
 class FileField(Field):  # type: ignore[misc]  # its base has no types
@@ -99,15 +94,3 @@ async def _store(storage: Storage, field: FileField, upload: Upload) -> str:
         return await field.column.save(storage, upload)
     except (StorageError, ImageRefusedError) as error:
         raise ValidationRefused(str(error), field.short_name) from error
-
-
-async def render_file(storage: Storage, column: FileColumn, name: str | None) -> Markup:
-    """Render a link to a stored file, or the image, with a URL that expires after some minutes."""
-    if not name:
-        return EMPTY_CELL
-    try:
-        url = await storage.url(name)
-    except StorageError as error:
-        return escape(error)
-    html = PICTURE if isinstance(column, ImageColumn) else LINK
-    return html.format(url=url, name=name.rpartition("/")[2])

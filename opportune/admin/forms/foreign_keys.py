@@ -1,14 +1,11 @@
 """Form fields that refer to rows of other models, which are searched while the user types."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
-from functools import cache
 from typing import Any, cast
 
 from markupsafe import Markup
-from pydantic import TypeAdapter, ValidationError
 from sqladmin.ajax import QueryAjaxModelLoader
-from sqlalchemy import Column, ColumnElement, Select, inspect, select
+from sqlalchemy import ColumnElement, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from starlette.requests import Request
@@ -20,9 +17,9 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.forms.wtforms_classes import Field, Form, html_params
 from opportune.admin.forms.wtforms_classes import ValidationError as FieldError
+from opportune.admin.lists.row_keys import parse_id, parse_key
 from opportune.db.constraint_errors import ENTRY_MISSING
 from opportune.db.models.columns import is_long, is_secret, is_text, python_type_of, title_of
-from opportune.db.models.model import MAX_ID
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
@@ -34,7 +31,6 @@ from opportune.web.rendering.templates import templates
 
 MAX_IDS_PER_QUERY = 500
 """Maximum number of ids in one query."""
-INVALID_ID = _l("Choose one from the list, or enter its number.")
 MAX_SELECTED_ROWS = 500
 """Maximum rows in one field. Each adds a query parameter and an option to the page."""
 TOO_MANY = _l("Choose at most %(num)s rows.")
@@ -95,28 +91,18 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         rows: dict[int, Any] = values_of_request(request, "lookups").setdefault(self, {})
         return rows
 
-    async def load_rows(self, request: Request, ids: Sequence[int]) -> None:
-        """Load rows by their ids, whether or not the user may list them."""
-        rows = await self._fetch(select(self.model).where(self.key.in_(ids))) if ids else []
-        self.loaded_rows(request).update((self.key_of(row), row) for row in rows)
-
     async def referenced_rows(self, request: Request, ids: Sequence[int]) -> list[Any]:
-        """Return the rows that a visible row refers to. Rows that are not loaded yet are loaded."""
+        """Return the rows that a visible row refers to, whether or not the user may list them. Each is loaded once."""
         loaded = self.loaded_rows(request)
         if missing := [row_id for row_id in ids if row_id not in loaded]:
-            await self.load_rows(request, missing)
+            rows = await self._fetch(select(self.model).where(self.key.in_(missing)))
+            loaded.update((self.key_of(row), row) for row in rows)
         return [loaded[row_id] for row_id in ids if row_id in loaded]
 
-    async def load_titles(self, request: Request, rows: Iterable[Any]) -> None:
-        """Load the titles of the rows that these rows refer to, in one query for those not yet loaded."""
-        ids = {getattr(row, self.name) for row in rows} - {None}
-        related = await self.referenced_rows(request, list(ids))
-        self.titles(request).update((self.key_of(row), title_of(row)) for row in related)
-
-    def titles(self, request: Request) -> dict[int, str]:
-        """Return the titles that this request has already loaded, by id."""
-        titles: dict[int, str] = values_of_request(request, "titles").setdefault(self, {})
-        return titles
+    def title(self, request: Request, key: Any) -> Any:
+        """Return the title of a row that `load_references` has loaded, else its key."""
+        row = self.loaded_rows(request).get(key)
+        return key if row is None else title_of(row)
 
     async def visible_rows(self, request: Request, ids: list[Any]) -> list[Any]:
         """Return the rows with these ids that the user may see."""
@@ -165,36 +151,11 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         return await self.titled_rows(request, self.limit, *matching_words(searched, term), *narrowed)
 
 
-def parse_id(text: str) -> int:
-    """Return the id in a text.
-
-    Raises:
-        ValueError: The text is not an id that a row can have.
-    """
-    with suppress(ValueError):
-        if text.strip().isdecimal() and 1 <= (number := int(text)) <= MAX_ID:
-            return number
-    raise ValueError(INVALID_ID)
-
-
-@cache  # an action reads thousands of keys
-def _adapter_of(type_: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(type_)
-
-
-def parse_key(column: Column[Any], text: str) -> Any:
-    """Return the value of a primary key in a text.
-
-    Raises:
-        ValueError: No row can have this key.
-    """
-    type_: Any = python_type_of(column)
-    if type_ is int:
-        return parse_id(text)
-    try:
-        return _adapter_of(type_).validate_strings(text)
-    except ValidationError:
-        raise ValueError(INVALID_ID) from None
+async def load_references(request: Request, view: BaseAdminView, names: Iterable[str], rows: Sequence[Any]) -> None:
+    """Load the rows to which these columns refer, for cells with their titles: one query for each column."""
+    for name in view.references.keys() & {*names}:
+        ids = {getattr(row, name) for row in rows} - {None}
+        await view.references[name].referenced_rows(request, list(ids))
 
 
 class ManyToManyLookup(ForeignKeyLookup):

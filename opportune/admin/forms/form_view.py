@@ -1,38 +1,37 @@
 """Pages with a model's form: a new row, an existing row, and a copy of a row."""
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from sqladmin.forms import WTFORMS_ATTRS
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_create
+from opportune.admin.base import INLINES_KEY
 from opportune.admin.errors import RowChanged, ValidationRefused
 from opportune.admin.forms import edit_conflicts
-from opportune.admin.forms.admin_form import AdminForm, add_refusal
-from opportune.admin.forms.conditional_fields import conditions_json, reset_hidden_fields
-from opportune.admin.forms.fieldsets import group_fields, prefill, without_fields
-from opportune.admin.forms.files import read_form_data, stored_uploads
-from opportune.admin.forms.inline import INLINES_KEY
-from opportune.admin.forms.inline_tables import inline_file_fields, inline_tables
+from opportune.admin.forms.admin_form import AdminForm, add_refusal, group_fields, without_fields
+from opportune.admin.forms.files import FileField, read_form_data, stored_uploads
+from opportune.admin.forms.inline_tables import edits_lines, inline_file_fields, inline_tables
 from opportune.admin.forms.inlines import INVALID_ROWS, InlineTable
-from opportune.admin.forms.submitted_lines import edits_lines
-from opportune.admin.forms.view_forms import build_form_class, shown_fields, unwritable_columns
+from opportune.admin.forms.wtforms_classes import Field
 from opportune.admin.lists.actions import list_url
-from opportune.admin.lists.display import title_for
-from opportune.admin.lists.formatters import truncate
+from opportune.admin.lists.display import title_for, truncate
 from opportune.admin.lists.row_keys import row_by_key, row_url
 from opportune.admin.templates import render_page
-from opportune.admin.views import AdminView
+from opportune.admin.views import AdminView, build_form_class, shown_fields, unwritable_columns
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.forms.input_texts import as_text
 from opportune.web.forms.kept_form import take_kept_fields
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
@@ -41,6 +40,8 @@ SAVE_AS_NEW = "Save as new"
 ROW_IS_DELETED = _l("Another user has deleted this row. Save to add it again.")
 DIALOG_PARAMETER = "_dialog"
 """Query parameter of a form in a dialog, which the + button beside a picker opens."""
+Conditions = Mapping[str, Any]
+"""Condition of a field in `show_when`: names of other fields, each with its value or a sequence of values."""
 
 
 async def form_page(request: Request, view: AdminView, row: Any) -> Response:
@@ -80,8 +81,15 @@ async def _respond(request: Request, view: AdminView, row: Any) -> Response:
     kept_fields = take_kept_fields(request)
     page = await _open_form(request, view, row, kept_fields)
     if row is None and kept_fields is None:
-        prefill(page.form, request.query_params)
+        _prefill(page.form, request.query_params)
     return await _render(request, page)
+
+
+def _prefill(form: AdminForm, params: Mapping[str, str]) -> None:
+    """Fill in fields from query parameters, such as `?event_id=3`."""
+    for field in form:
+        if field.name in params and not isinstance(field, FileField):
+            field.process(FormData([(field.name, params[field.name])]), field.data)
 
 
 @dataclass
@@ -113,7 +121,7 @@ async def _open_form(request: Request, view: AdminView, row: Any, form_data: For
     tables = await inline_tables(request, view, row, form_data)
     page = FormPage(view, row, form_class(form_data, data=initial), initial, tables)
     if form_data is not None:
-        reset_hidden_fields(page.form, view.show_when)
+        _reset_hidden_fields(page.form, view.show_when)
     seen = form_data.get(edit_conflicts.SEEN_FIELD) if form_data else ""
     # The values in a request without any field are not those that a user has seen.
     shown_form = page.form if form_data is None else page.stored_form
@@ -203,7 +211,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "conflicts": page.conflicts,
         "action": page.action,
         "opened_at": utc_now(),
-        "conditions": {name: conditions_json(conditions) for name, conditions in view.show_when.items()},
+        "conditions": {name: _conditions_json(conditions) for name, conditions in view.show_when.items()},
         "has_files": bool(view.files or inline_file_fields(view)),
         "inline_columns": [(table.view, table.by) for table in page.tables],
         "error": error,
@@ -215,3 +223,39 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
     if page.conflicts or page.action:
         status = 409
     return await render_page(request, view, view.edit_template, context, status)
+
+
+def _conditions_json(conditions: Conditions) -> str:
+    """Return the conditions for the script of forms: texts by the name of a control."""
+    return json.dumps({_form_name(name): _expected_texts(expected) for name, expected in conditions.items()})
+
+
+def _reset_hidden_fields(form: AdminForm, options: Mapping[str, Conditions]) -> None:
+    """Give fields that the user did not see their stored or default value."""
+    for name in (_form_name(name) for name, conditions in options.items() if not _are_met(form, conditions)):
+        if name in form:
+            form[name].process_data(form[name].object_data)
+            form[name].raw_data, form[name].process_errors = None, []
+
+
+def _are_met(form: AdminForm, conditions: Conditions) -> bool:
+    """Return whether all conditions hold. A field that the user may not edit is no condition."""
+    names = {_form_name(name): expected for name, expected in conditions.items()}
+    return all(
+        _control_text(form[name]) in _expected_texts(expected) for name, expected in names.items() if name in form
+    )
+
+
+def _form_name(name: str) -> str:
+    return str(WTFORMS_ATTRS.get(name, name))
+
+
+def _expected_texts(expected: Any) -> list[str]:
+    """Return the expected values as the texts of a control."""
+    is_several = isinstance(expected, Sequence | set | frozenset) and not isinstance(expected, str)
+    return [as_text(value) for value in (expected if is_several else [expected])]
+
+
+def _control_text(field: Field) -> str:
+    is_text = hasattr(field, "control") and field.control.type != "checkbox"
+    return str(field.plain_text) if is_text else as_text(field.data)

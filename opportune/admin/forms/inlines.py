@@ -8,14 +8,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
+from opportune.admin.base import Inline
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, add_refusal
 from opportune.admin.forms.edit_conflicts import hash_values, read_values, refuse_changed_row
 from opportune.admin.forms.files import FileField
-from opportune.admin.forms.inline import Inline
-from opportune.admin.forms.view_forms import has_changed
 from opportune.admin.lists.row_keys import match_primary_keys
-from opportune.admin.views import AdminView
+from opportune.admin.views import AdminView, has_changed
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l

@@ -17,8 +17,7 @@ from opportune.admin.authorization import may_act, may_list
 from opportune.admin.base import BaseAdminView
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
-from opportune.admin.lists.filtered_rows import filtered_query
-from opportune.admin.lists.parameters import allowed_parameters
+from opportune.admin.lists.parameters import allowed_parameters, filtered_query
 from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.log import audit
 from opportune.admin.sqladmin_adapter import action_question, slug_and_label

@@ -1,10 +1,14 @@
-"""Displays the values of a row in lists and details: links to related rows, labels of choices, files."""
+"""Displays the values of a row in lists and details: links to related rows, labels of choices, files.
+
+The formats of a few types override those of `crud`.
+"""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sqladmin.authorization import Action
 from sqladmin.helpers import get_object_identifier
 from sqlalchemy import inspect
@@ -12,15 +16,47 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
-from opportune.admin.forms.files import render_file
+from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.model_fields import titles_of
-from opportune.admin.lists.formatters import EMPTY_CELL, FORMATTERS, truncate
 from opportune.admin.lists.row_keys import key_of
 from opportune.admin.sqladmin_adapter import visible_actions
-from opportune.crud.formats import format_quantity, format_value
+from opportune.crud.formats import FORMATS, format_quantity, format_value
 from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of, title_of
+from opportune.db.models.model import Model
 from opportune.db.queries.paths import read_path_values
 from opportune.fields.display import display, has_format
+from opportune.fields.files import FileColumn, ImageColumn
+from opportune.i18n import gettext
+from opportune.i18n.formats import localize_number
+from opportune.storage import Storage, StorageError
+from opportune.web.time_zone import format_time
+
+MAX_CELL_LENGTH = 300
+"""Characters in a cell of a list. The style sheet cuts texts at the width of their column."""
+
+YES = Markup('<span class="badge bg-green-lt">{}</span>')
+NO = Markup('<span class="badge bg-secondary-lt">{}</span>')
+EMPTY_CELL = Markup('<span class="text-secondary">&ndash;</span>')
+FILE_LINK = Markup('<a href="{url}"><i class="ti ti-file me-1"></i>{name}</a>')
+PICTURE = Markup('<a href="{url}"><img class="rounded stored" src="{url}" alt="{name}" loading="lazy"></a>')
+
+FORMATTERS: dict[type[Any], Any] = {
+    **FORMATS,
+    type(None): lambda _: EMPTY_CELL,
+    bool: lambda value: YES.format(gettext("Yes")) if value else NO.format(gettext("No")),
+    datetime: format_time,
+    str: lambda value: value,  # lists call `truncate`
+    float: lambda value: localize_number(f"{value:,}"),  # the admin shows all digits
+    bytes: lambda value: f"{len(value):,} bytes",
+    Model: title_of,
+}
+
+
+def truncate(value: Any) -> Any:
+    """Shorten a long text for a table cell. HTML (`Markup`) is not shortened."""
+    if isinstance(value, str) and not isinstance(value, Markup) and len(value) > MAX_CELL_LENGTH:
+        return value[: MAX_CELL_LENGTH - 1].rstrip() + "…"
+    return value
 
 
 class DisplayMixin(BaseAdminView):
@@ -64,8 +100,8 @@ class DisplayMixin(BaseAdminView):
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if self._has_formatter(prop, in_list=False):
             return await super().get_detail_value(obj, prop, request)
-        if request and prop in self.references:
-            await self.references[prop].load_titles(request, [obj])
+        if request:
+            await load_references(request, self, [prop], [obj])
         return await self._format_cell(obj, prop, request, self.column_type_formatters_detail)
 
     async def _format_cell(self, obj: Any, prop: str, request: Any, formats: Any) -> tuple[Any, Any]:
@@ -77,9 +113,9 @@ class DisplayMixin(BaseAdminView):
             return None, Markup(", ").join(self._link_or_value(row, request, formats) for row in rows) or EMPTY_CELL
         value = await self.get_prop_value(obj, prop)
         if prop in self.files:
-            return value, await render_file(request.app.state.storage, self.files[prop], value)
+            return value, await _render_file(request.app.state.storage, self.files[prop], value)
         if prop in self.references and value is not None:
-            title = self.references[prop].titles(request).get(value, value)
+            title = self.references[prop].title(request, value)
             return value, link_to(self.lookups[prop].view, value, title, request)
         return value, format_column(self, prop, value, formats)
 
@@ -107,6 +143,18 @@ class DisplayMixin(BaseAdminView):
     def site_url(self, row: Any) -> str:
         """Return the URL of the row's page on the site, or an empty text."""
         return ""
+
+
+async def _render_file(storage: Storage, column: FileColumn, name: str | None) -> Markup:
+    """Render a link to a stored file, or the image, with a URL that expires after some minutes."""
+    if not name:
+        return EMPTY_CELL
+    try:
+        url = await storage.url(name)
+    except StorageError as error:
+        return escape(error)
+    html = PICTURE if isinstance(column, ImageColumn) else FILE_LINK
+    return html.format(url=url, name=name.rpartition("/")[2])
 
 
 def row_actions(request: Request, view: DisplayMixin, row: Any) -> dict[str, str]:

@@ -1,20 +1,25 @@
-"""Query parameters of a list, and its URLs.
+"""Query parameters of a list: the rows that they select, and the URLs of the list.
 
 Unknown parameters are errors, because without a misspelt filter more rows match.
 """
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy import ColumnElement, Select
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
-from opportune.admin.lists.filters import ListFilter, parameters_of
-from opportune.admin.lists.range_filter import RangeFilter
+from opportune.admin.lists.filters import ListFilter, RangeFilter, apply_filter, parameters_of
 from opportune.crud.filters import MAX_FILTER_VALUES
+from opportune.db.queries.indexed_search import narrow_search
+from opportune.db.queries.matching import matching_words
+from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.i18n import gettext
 from opportune.pagination import TRACKING_PARAMETER
 
@@ -23,6 +28,44 @@ POSITION = "position"
 ORDER_PARAMETERS = {"page", POSITION, "pageSize", "sort", "sortBy", "columns"}
 FACETS = "_facets"
 """Parameter that requests the number of rows beside each choice of the filters."""
+NarrowedSearch = tuple[str, Sequence[ColumnElement[bool]]]
+_narrowed_search: ContextVar[NarrowedSearch] = ContextVar("narrowed_search", default=("", ()))
+"""The words of the current search and a condition that limits it, from the search index of the model."""
+
+
+async def filtered_query(request: Request, view: BaseAdminView) -> Select[Any]:
+    """Select the rows that match the search and filters of the URL.
+
+    Raises:
+        RequestValidationError: The list does not have one of the parameters.
+    """
+    refuse_unknown_parameters(request, view)
+    statement, query = view.list_query(request), request.query_params
+    for filter_ in view.get_filters():
+        statement = await apply_filter(statement, filter_, query, view.model)
+    hierarchy = visible_hierarchy(view)
+    if hierarchy and (condition := hierarchy.condition(query)) is not None:
+        statement = statement.where(condition)
+    if not (term := query.get("search")):
+        return statement
+    async with view.session_maker() as session:
+        await narrow_by_index(session, view, term)
+    return view.search_query(statement, term)
+
+
+async def narrow_by_index(session: AsyncSession, view: BaseAdminView, term: str) -> None:
+    """Find the words in the search index of the model, if there is one. It limits the next `search_query`."""
+    _narrowed_search.set((term, await narrow_search(session, _searched_paths(view), term)))
+
+
+def search_conditions(view: BaseAdminView, term: str) -> list[ColumnElement[bool]]:
+    """Return the conditions for rows that contain the words, also in the search index if it was read for them."""
+    words, narrowed = _narrowed_search.get()
+    return [*matching_words(_searched_paths(view), term), *(narrowed if words == term else ())]
+
+
+def _searched_paths(view: BaseAdminView) -> Sequence[AttributePath]:
+    return [parse_path(view.mapper, path) for path in view.names.searched]
 
 
 def visible_hierarchy(view: BaseAdminView) -> Any:

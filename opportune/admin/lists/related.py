@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_create, may_list
 from opportune.admin.base import BaseAdminView
+from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.row_keys import key_of
 from opportune.db.models.columns import label_of
 from opportune.i18n import gettext
@@ -74,8 +75,7 @@ async def _load_related_rows(
     newest = children.order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
     rows = await view.queries.objects(newest.options(*view.queries.loading(())))
     columns = [name for name in view.names.in_list if name != column and name in view.mapper.columns][:MAX_COLUMNS]
-    for name in view.references.keys() & set(columns):
-        await view.references[name].load_titles(request, rows)
+    await load_references(request, view, columns, rows)
     return RelatedRows(
         view=view,
         title=f"{view.name_plural} ({label_of(column)})" if has_several else view.name_plural,

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
+from pydantic import TypeAdapter, ValidationError
 from sqladmin.helpers import get_object_identifier
 from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, select, tuple_
 from starlette.datastructures import URL
@@ -12,11 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
-from opportune.admin.forms.foreign_keys import parse_key
 from opportune.db.models.columns import python_type_of
+from opportune.db.models.model import MAX_ID
+from opportune.i18n import gettext_lazy as _l
 
 KEY_PART = re.compile(r"(?:^|;)((?:[^;\\]|\\.)*)", re.DOTALL)
 """One value in the text of a key with several columns, in which `;` separates the values and `\\` precedes a `;`."""
+INVALID_ID = _l("Choose one from the list, or enter its number.")
 
 
 def key_of(row: Any) -> str:
@@ -59,3 +64,52 @@ def _parse_key(view: BaseAdminView, pk: str) -> tuple[Any, ...]:
     columns: Sequence[Column[Any]] = view.pk_columns
     parts = [pk] if len(columns) == 1 else [re.sub(r"\\(.)", r"\1", part) for part in KEY_PART.findall(pk)]
     return tuple(parse_key(column, part) for column, part in zip(columns, parts, strict=True))
+
+
+def parse_id(text: str) -> int:
+    """Return the id in a text.
+
+    Raises:
+        ValueError: The text is not an id that a row can have.
+    """
+    with suppress(ValueError):
+        if text.strip().isdecimal() and 1 <= (number := int(text)) <= MAX_ID:
+            return number
+    raise ValueError(INVALID_ID)
+
+
+@cache  # an action reads thousands of keys
+def _adapter_of(type_: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)
+
+
+def parse_key(column: Column[Any], text: str) -> Any:
+    """Return the value of a primary key in a text.
+
+    Raises:
+        ValueError: No row can have this key.
+    """
+    type_: Any = python_type_of(column)
+    if type_ is int:
+        return parse_id(text)
+    try:
+        return _adapter_of(type_).validate_strings(text)
+    except ValidationError:
+        raise ValueError(INVALID_ID) from None
+
+
+def listed_keys(view: BaseAdminView, request: Request) -> Select[Any] | None:
+    """Select the primary keys of the rows that the view lists for this user; None for all rows of the table."""
+    rows = view.list_query(request).with_only_columns(*_keys(view), maintain_column_froms=True).order_by(None)
+    lists_all = rows.whereclause is None and [*rows.get_final_froms()] == [view.table]
+    return None if lists_all else rows
+
+
+def row_conditions(view: BaseAdminView, request: Request) -> list[ColumnElement[bool]]:
+    """Return the condition for rows that the view lists for this user; empty for all rows of the table."""
+    rows, keys = listed_keys(view, request), _keys(view)
+    return [] if rows is None else [(tuple_(*keys) if len(keys) > 1 else keys[0]).in_(rows)]
+
+
+def _keys(view: BaseAdminView) -> list[Any]:
+    return [view.mapper.get_property_by_column(key).class_attribute for key in view.pk_columns]

@@ -12,12 +12,11 @@ from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from opportune.admin.lists.columns import listed_columns
-from opportune.admin.lists.filtered_rows import filtered_query, search_conditions
-from opportune.admin.lists.ordering import order_terms
-from opportune.admin.lists.parameters import POSITION
+from opportune.admin.forms.foreign_keys import load_references
+from opportune.admin.lists.columns import listed_columns, order_terms
+from opportune.admin.lists.parameters import POSITION, filtered_query, search_conditions
 from opportune.admin.lists.row_keys import key_of, match_primary_keys, row_by_key
-from opportune.admin.persistence.transactions import PersistenceMixin
+from opportune.admin.row_writer import PersistenceMixin
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.listing import (
     CountedRows,
@@ -77,8 +76,7 @@ class RowQueriesMixin(PersistenceMixin):
             count = self._count_statement(session, rows)
             loaded = rows.options(*self.queries.loading(columns))
             result = await PageReader(self, session, request, loaded, count, size).read(page)
-        for name in self.references.keys() & set(columns):
-            await self.references[name].load_titles(request, result.rows)
+        await load_references(request, self, columns, result.rows)
         return result
 
     def _count_statement(self, session: AsyncSession, rows: Select[Any]) -> Select[int]:

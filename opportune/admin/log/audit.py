@@ -18,8 +18,8 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite, BaseAdminView
-from opportune.admin.lists.row_conditions import listed_keys
-from opportune.admin.log.changed_models import add_changed_identity
+from opportune.admin.current_request import add_changed_identity
+from opportune.admin.lists.row_keys import listed_keys
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import PURGE, AuditEntry
 from opportune.db.models.columns import title_of

@@ -17,7 +17,7 @@ from opportune.admin.base import BaseAdminView, logged_names
 from opportune.admin.current_request import current_request
 from opportune.admin.lists.actions import describe_rows
 from opportune.admin.lists.display import format_column
-from opportune.admin.lists.row_conditions import listed_keys
+from opportune.admin.lists.row_keys import listed_keys
 from opportune.admin.log.diff import HIDDEN, Changes, format_texts
 from opportune.crud.schemas import TIMESTAMPS
 from opportune.db.models.columns import label_of, python_type_of

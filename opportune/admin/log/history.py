@@ -15,18 +15,16 @@ from starlette.responses import Response
 
 from opportune.admin.authorization import may_edit_any, may_see_history
 from opportune.admin.base import BaseAdminView
-from opportune.admin.extensions import ModelPage
-from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.filters import RunQuery
-from opportune.admin.lists.row_keys import row_by_key
+from opportune.admin.lists.row_keys import parse_id, row_by_key
 from opportune.admin.log.audit import entries_of, is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.log.recording import keeps_history
 from opportune.admin.models import AuditEntry
 from opportune.admin.sqladmin_adapter import action_labels
 from opportune.admin.templates import render_page
-from opportune.admin.trash.rows import find_deleted
+from opportune.admin.trash.pages import find_deleted
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label
 from opportune.db.sessions.trash import with_deleted
@@ -185,9 +183,6 @@ async def history_page(request: Request, view: AdminView) -> Response:
         "keeps_history": keeps_history(view.model),
     }
     return await render_page(request, view, "admin/history.html", context)
-
-
-HISTORY_PAGE = ModelPage("history/{pk:path}", history_page, ["GET"], "history", requires_list=False)
 
 
 async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) -> Sequence[AuditEntry]:

@@ -1,7 +1,9 @@
-"""Operations that a superuser starts with a button. Each is logged together with its result."""
+"""Operations that a superuser starts with a button and that are logged, and the base of pages with such buttons."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from sqlalchemy import true
@@ -9,10 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import FormData
 from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from opportune.accounts.cleanup import delete_expired
+from opportune.accounts.flows.confirmation import is_confirmed
 from opportune.accounts.models import ApiToken, Session
+from opportune.accounts.reauthentication import CONFIRM_PATH, NOT_CHANGED_YET
+from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.log import audit
+from opportune.admin.templates import render_page
 from opportune.db.queries.batches import delete_in_batches
 from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
@@ -23,14 +30,48 @@ from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.factory import transport_for
 from opportune.web.cache import ALL_TAGS, Cache
+from opportune.web.forms.submissions import let_repeat
+from opportune.web.rendering.flash import flash
 
+OPERATIONS_PATH = "/admin/operations"
 IDENTITY = "operations"
-
-
 Change = Callable[[AsyncSession, Request], Awaitable[str]]
 """Changes rows in the transaction of the log entry, and returns a sentence about the result."""
 Task = Callable[[Request, FormData], Awaitable[str]]
 """Runs outside a transaction, and returns a sentence about the result. Raises OperatorError if it fails."""
+
+V = TypeVar("V")
+Endpoint = Callable[[V, Request], Awaitable[Response]]
+
+
+def reauthentication_required(endpoint: Endpoint[V]) -> Endpoint[V]:
+    """Redirect to the confirmation page, unless the user has recently confirmed in this session."""
+
+    @wraps(endpoint)
+    async def confirm_first(view: V, request: Request) -> Response:
+        if is_confirmed(request.state.session, request.state.user):
+            return await endpoint(view, request)
+        if request.method != "GET":
+            flash(request, NOT_CHANGED_YET, "info")
+            let_repeat(request)
+        next_path = request.url.path if request.method == "GET" else OPERATIONS_PATH
+        return RedirectResponse(f"{CONFIRM_PATH}?next={quote(next_path)}", 303)
+
+    return confirm_first
+
+
+class OperationsPage(SuperuserOnly):
+    """Base of the pages below Operations. They have no menu entry; the entry Operations is highlighted instead."""
+
+    name = category = "Operations"
+    icon = "ti ti-tool"
+
+    def is_visible(self, request: Request) -> bool:
+        return False
+
+    async def render(self, request: Request, template: str, context: Mapping[str, Any]) -> Response:
+        base_context = {"menu_entry": "operations", "title": self.name, "page": OPERATIONS_PATH}
+        return await render_page(request, self, template, {**base_context, **context})
 
 
 async def run_operation(request: Request, name: str, form_data: FormData) -> str:

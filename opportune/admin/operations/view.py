@@ -1,4 +1,4 @@
-"""The pages of operations, of the settings and of cached responses."""
+"""The pages of operations, of the settings and of cached responses, and the list of the admin's own pages."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,11 +17,22 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.log import audit
-from opportune.admin.operations.operations import find_queueable_jobs, has_operation, record_operation, run_operation
-from opportune.admin.operations.pages import OPERATIONS_PATH, OperationsPage, reauthentication_required
+from opportune.admin.log.history import LogAdmin
+from opportune.admin.operations.appearance import AppearanceAdmin
+from opportune.admin.operations.jobs import JobAdmin
+from opportune.admin.operations.operations import (
+    OPERATIONS_PATH,
+    OperationsPage,
+    find_queueable_jobs,
+    has_operation,
+    reauthentication_required,
+    record_operation,
+    run_operation,
+)
 from opportune.admin.operations.settings_table import list_displayed_settings
+from opportune.admin.operations.status import StatusAdmin
 from opportune.admin.operations.upgrade import Upgrade, migration_state
-from opportune.admin.panels import read_panels
+from opportune.admin.overview import read_panels
 from opportune.admin.templates import render_page
 from opportune.checks import check_secret_key, production_checks
 from opportune.config.languages import SOURCE_LANGUAGE
@@ -170,3 +181,7 @@ class CacheAdmin(SuperuserOnly):
         else:
             flash(request, "Enter the tag of the responses to clear.", "danger")
         return RedirectResponse(request.url_for("admin:view-cache"), 303)
+
+
+VIEWS = (StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin, LogAdmin)
+"""In the order of the menu."""

@@ -11,8 +11,8 @@ from opportune.accounts.models import User
 from opportune.contrib.answers import AnswerManager, AnswerOptions
 from opportune.contrib.assistants.models import Assistant, Audience, Prompt
 from opportune.contrib.llm import LanguageModel, LlmError
-from opportune.crud import Crud, Permission, teams
-from opportune.crud.teams import Team, TeamOwners
+from opportune.crud import Crud, Permission
+from opportune.crud.registry import Team, TeamOwners, team_owners
 from opportune.db import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -38,7 +38,7 @@ class SharedRows(Crud[M]):
     def team_owners(cls) -> TeamOwners | None:
         """Return the teams of the site. Their model is unknown here, because they are an optional feature."""
         team = _team_model()
-        return teams.team_owners[team]._replace(find=_find_team, describe=_describe_nothing) if team else None
+        return team_owners[team]._replace(find=_find_team, describe=_describe_nothing) if team else None
 
     def readable(self) -> ColumnElement[bool]:
         return or_(self._is_owned(), col(self.model.shared_with) == Audience.SITE)
@@ -142,7 +142,7 @@ def options_of(assistant: Assistant | None, llm: LanguageModel, name: str = "") 
 
 def _team_model() -> Any:
     """Return the model of teams; None if their feature is not imported."""
-    return next(iter(teams.team_owners), None)
+    return next(iter(team_owners), None)
 
 
 def has_team(model: type[Any]) -> ColumnElement[bool]:
@@ -166,4 +166,4 @@ async def _find_team(request: Request, session: AsyncSession, required: bool, wr
     """Find the current team. None if teams are imported, but not installed."""
     if all(feature.name != "teams" for feature in request.app.state.features):
         return None
-    return await teams.team_owners[_team_model()].find(request, session, required, writes)
+    return await team_owners[_team_model()].find(request, session, required, writes)

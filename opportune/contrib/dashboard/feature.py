@@ -1,15 +1,29 @@
 """The feature of the dashboard: charts, numbers, health and a checklist on the first page of the admin."""
 
+from collections.abc import Iterator
+
+from opportune.config.settings import Settings
 from opportune.contrib.dashboard.checklist import has_models_of_project, is_deployed
-from opportune.contrib.dashboard.checks import check_widgets
-from opportune.feature import Admin, Feature, Monitoring, SetupStep
+from opportune.feature import Admin, Feature, Finding, Monitoring, SetupStep
+from opportune.project.layout import installed_features
+
+
+def check_widgets(_settings: Settings) -> Iterator[Finding]:
+    """Find unknown names in widgets, which would prevent the start of the admin."""
+    from opportune.admin.view_classes import view_classes  # SQLAdmin imports slowly
+    from opportune.contrib.dashboard.widgets import find_widget_errors  # SQLAdmin imports slowly
+
+    features = installed_features()
+    views = [view for view, _ in view_classes(features)]
+    yield from map(Finding, find_widget_errors(features, views))
+
 
 dashboard = Feature(
     "dashboard",
     "Charts, numbers and lists on the first page of the admin.",
     requires=("admin",),
     admin=Admin(
-        "opportune.contrib.dashboard.arrange",
+        "opportune.contrib.dashboard.dashboard",
         extension="opportune.contrib.dashboard.dashboard.Dashboard",
         setup_steps=(
             SetupStep("model", "Add a model of your own", has_models_of_project, "/docs/tutorial"),

@@ -1,21 +1,24 @@
-"""Cards of models on the dashboard: the latest rows, and how many are new in comparison to the range before."""
+"""Cards of models on the dashboard: the latest rows, and how many are new in comparison to the range before.
+
+At most a fixed number of the newest rows is read, so that counts cost the same on large tables.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, inspect, literal, select, union_all
+from sqlalchemy import ColumnElement, Integer, Select, Subquery, func, inspect, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.admin.views import AdminView
 from opportune.contrib.charts import growth
-from opportune.contrib.dashboard.newest_rows import MAX_COUNTED_ROWS, is_between, newest_rows, order_of_newest
 from opportune.contrib.dashboard.ranges import Range
 from opportune.crud.schemas import TIMESTAMPS
-from opportune.db.models.columns import foreign_keys_of, python_type_of, title_of
+from opportune.db.models.columns import foreign_keys_of, is_indexed, python_type_of, title_of
 from opportune.db.models.model import utc_now
 from opportune.i18n.formats import format_number
 from opportune.pagination import select_key
@@ -23,6 +26,10 @@ from opportune.web.time_zone import format_date, format_local_clock, local, star
 
 MAX_ROWS = 5
 """Rows of each card."""
+MAX_COUNTED_ROWS = 10_000
+"""Rows that are counted for a card of a model."""
+MAX_CHART_ROWS = 100_000
+"""Rows that are counted for a chart."""
 
 
 @dataclass(frozen=True)
@@ -147,3 +154,28 @@ def _latest_row(view: AdminView, row: Any, names: Mapping[Any, str]) -> LatestRo
 
 def _when(at: datetime) -> str:
     return format_local_clock(at) if local(at).date() == local(utc_now()).date() else format_date(at)
+
+
+def newest_rows(rows: Select[Any], at: InstrumentedAttribute[Any], limit: int, *columns: Any) -> Subquery:
+    """Select the newest rows and one more, with their time as `moment`.
+
+    Args:
+        rows: Query for the rows of one model.
+        at: Column with the time of each row. Without an index, rows with the highest keys are the newest.
+        limit: Number of rows to read.
+        columns: Further columns to select.
+    """
+    newest = rows.with_only_columns(at.label("moment"), *columns, maintain_column_froms=True).order_by(None)
+    return newest.order_by(order_of_newest(at)).limit(limit + 1).subquery()
+
+
+def order_of_newest(at: InstrumentedAttribute[Any]) -> Any:
+    """Return the order with the newest rows first, in which the database reads no older ones."""
+    mapper: Any = inspect(at.class_)
+    key = mapper.primary_key[0]
+    has_numbers = len(mapper.primary_key) == 1 and isinstance(key.type, Integer)
+    return at.desc() if is_indexed(mapper.columns[at.key]) or not has_numbers else key.desc()
+
+
+def is_between(column: Any, since: datetime, end: datetime) -> Sequence[ColumnElement[bool]]:
+    return column >= since, column < end

@@ -1,18 +1,18 @@
-"""Charts of metrics: the rows of each day, or of each choice of a column."""
+"""Charts of metrics: the rows of each day or of each choice of a column, and URLs of lists with these rows."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import ColumnElement, Select, Subquery, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.admin.lists.filters import choice_parameter, choice_text
+from opportune.admin.lists.filters import RangeFilter, choice_parameter, choice_text, parameters_of
 from opportune.admin.views import AdminView
 from opportune.contrib.charts import Chart, Point
-from opportune.contrib.dashboard.list_links import date_filter, days_filter, list_url
-from opportune.contrib.dashboard.newest_rows import MAX_CHART_ROWS, is_between, newest_rows
+from opportune.contrib.dashboard.latest import MAX_CHART_ROWS, is_between, newest_rows
 from opportune.contrib.dashboard.ranges import DAY, Range
 from opportune.db.models.columns import choices_of, is_indexed
 from opportune.feature import Metric
@@ -118,3 +118,23 @@ def _interval_column(column: ColumnElement[datetime], dialect: str, length: int)
 def _local_day(interval: str) -> date:
     """Return the day of a UTC time whose end is cut off, in the user's zone."""
     return local(datetime.fromisoformat(interval + ZERO_TIME[len(interval) :])).date()
+
+
+def date_filter(view: AdminView, column: Any, range_: Range) -> dict[str, str]:
+    """Return the filter of the list for the days of a range; empty if the list has none."""
+    return days_filter(view, column, range_.first_day(), range_.last_day())
+
+
+def days_filter(view: AdminView, column: Any, first: date, last: date) -> dict[str, str]:
+    """Return the filter of the list for these days; empty if the list has none."""
+    filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, RangeFilter)]
+    if column.key not in [filter_.parameter_name for filter_ in filters]:
+        return {}
+    return {f"{column.key}__gte": str(first), f"{column.key}__lte": str(last)}
+
+
+def list_url(view: AdminView, filters: Mapping[str, str]) -> str:
+    """Return the URL of a list. A filter that the list does not have is left out."""
+    names = {name for filter_ in view.get_filters() for name in parameters_of(filter_)}
+    present = {name: value for name, value in filters.items() if name in names}
+    return f"/admin/{view.identity}/list" + (f"?{urlencode(present)}" if present else "")

@@ -1,9 +1,9 @@
-"""Widgets of the dashboard: charts, numbers and tables, which features declare in `metrics`.
+"""Widgets of the dashboard: charts, numbers and tables, which features declare in `metrics`, and sections below them.
 
 Each widget takes one query, which is cached if it counts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -11,32 +11,35 @@ from itertools import chain, groupby
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import Column, Select, select
+from sqlalchemy import Boolean, Column, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import visitors
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from opportune.accounts.models import User
+from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite
+from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.filters import apply_filter
-from opportune.admin.lists.row_conditions import row_conditions
-from opportune.admin.options import filtered_name
-from opportune.admin.overview import is_listed
+from opportune.admin.lists.row_keys import row_conditions
+from opportune.admin.options import filter_fault, filtered_name, list_column_fault
+from opportune.admin.overview import is_listed, listed_views
 from opportune.admin.views import AdminView
 from opportune.contrib.charts import Chart
 from opportune.contrib.dashboard.latest import creation_time
-from opportune.contrib.dashboard.list_links import date_filter, list_url
-from opportune.contrib.dashboard.metric_charts import read_metric
+from opportune.contrib.dashboard.metric_charts import date_filter, list_url, read_metric
 from opportune.contrib.dashboard.ranges import Range
-from opportune.contrib.dashboard.sections import card_views, is_of_project
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.formats import format_value
-from opportune.db.models.columns import key_names_of
-from opportune.feature import Metric, Number, Table
+from opportune.db.models.columns import choice_value, choices_of, key_names_of
+from opportune.feature import Feature, Metric, Number, Table
 from opportune.feature.admin import Widget
 from opportune.i18n import current_language
+from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import localize_number
 from opportune.pagination import count_rows
+from opportune.project.layout import is_framework_class
 from opportune.web.time_zone import current_zone
 
 DEFAULT_COLUMNS = 3
@@ -182,8 +185,7 @@ async def _read_table(request: Request, declared: DeclaredWidget, table: Table) 
     names = [name for name in table.columns or _default_columns(view) if not view.names.hides(name)]
     query = view.sort_query(await _narrow(view.list_query(request), view, table.filters), request)
     rows = await view.queries.objects(query.options(*view.queries.loading(names)).limit(table.limit))
-    for name in view.references.keys() & set(names):
-        await view.references[name].load_titles(request, rows)
+    await load_references(request, view, names, rows)
     return RenderedWidget(declared, "table", list_url(view, table.filters), ListedRows(view, names, rows))
 
 
@@ -197,3 +199,80 @@ async def _narrow(query: Select[Any], view: AdminView, filters: Mapping[str, str
 def _default_columns(view: AdminView) -> Sequence[str]:
     keys = key_names_of(view.mapper)
     return [name for name in view.names.in_list if name not in keys][:DEFAULT_COLUMNS]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One card below the widgets."""
+
+    key: str
+    """Name in stored arrangements. It begins with a slash, unlike keys of widgets."""
+    label: str
+    type: str
+    """`latest`, `health` or `recent`."""
+    view: AdminView | None = None
+    """The model whose latest rows the section shows."""
+
+
+def visible_sections(request: Request, site: BaseAdminSite) -> Iterator[Section]:
+    """Yield the sections that the user may see, in their default order."""
+    for view in card_views(request, site):
+        yield Section(f"/latest/{view.identity}", view.name_plural, "latest", view)
+    if is_superuser(request):
+        yield Section("/health", _l("Health"), "health")
+    yield Section("/recent", _l("Recent actions"), "recent")
+
+
+def card_views(request: Request, site: BaseAdminSite) -> Sequence[AdminView]:
+    """Return the views of the project's models and of users; or all views, if the user may list no other."""
+    views = [*chain.from_iterable(listed_views(request, site).values())]
+    return [view for view in views if is_of_project(view) or view.model is User] or views
+
+
+def is_of_project(view: AdminView) -> bool:
+    """Return whether the project declares the model. It may also declare the model of users."""
+    return view.model is not User and not is_framework_class(view.model)
+
+
+def find_widget_errors(features: Sequence[Feature], views: Iterable[Any]) -> Iterator[str]:
+    """Yield a line for each unknown name in a widget, and for each label that is not unique. `check` also calls it."""
+    views_by_model = {view.model: view for view in views if hasattr(view, "model")}
+    for feature in features:
+        labels: set[str] = set()
+        for widget in feature.admin.metrics:
+            faults = [*_faults(widget, views_by_model.get(widget.model))]
+            if widget.label in labels:
+                faults.append("another widget of the feature has this label.")
+            labels.add(widget.label)
+            name = f"{type(widget).__name__}({widget.label!r})"
+            yield from (f"Feature({feature.name!r}): {name}: {fault}" for fault in faults)
+
+
+def _faults(widget: Widget, view: Any) -> Iterator[str]:
+    if isinstance(widget, Metric):
+        yield from _choice_faults(widget)
+    elif view is None:
+        name = widget.model.__name__
+        yield f"{name} has no view. Add {name}Admin(AdminView, model={name})."
+    else:
+        faults = [filter_fault(view, name) or _value_fault(widget, name) for name in widget.filters]
+        if isinstance(widget, Table):
+            faults += [list_column_fault(view, name) for name in widget.columns]
+        yield from filter(None, faults)
+
+
+def _value_fault(widget: Number | Table, name: str) -> str:
+    """Return a message if a filter has a value that its column cannot have."""
+    choices = [choice_value(choice) for choice in choices_of(widget.model, name)]
+    value = widget.filters[name]
+    if not choices or value in choices:
+        return ""
+    return f"{name!r} is not {value!r}. Choose one of {', '.join(choices)}."
+
+
+def _choice_faults(metric: Metric) -> Iterator[str]:
+    if metric.by is None:
+        return
+    column = inspect(metric.model).columns.get(metric.by.key)
+    if column is None or not (choices_of(metric.model, metric.by.key) or isinstance(column.type, Boolean)):
+        yield f"by={metric.by.key!r} needs a column with choices: an Enum, a Literal or a bool."

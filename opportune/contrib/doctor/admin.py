@@ -4,7 +4,7 @@ from sqladmin import expose
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.operations.pages import OperationsPage, reauthentication_required
+from opportune.admin.operations.operations import OperationsPage, reauthentication_required
 from opportune.contrib.doctor.examination import DoctorContext
 
 

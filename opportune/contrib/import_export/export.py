@@ -21,7 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import redirect_with_error
-from opportune.admin.lists.filtered_rows import filtered_query
+from opportune.admin.lists.parameters import filtered_query
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.names import NamedColumn, join_names, named_columns

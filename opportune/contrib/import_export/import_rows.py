@@ -12,12 +12,10 @@ from typing import Any
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminForm, add_refusal
-from opportune.admin.forms.fieldsets import keep_unsent, without_fields
+from opportune.admin.forms.admin_form import AdminForm, add_refusal, keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.model_fields import NO_CHOICE, FileCells
-from opportune.admin.forms.view_forms import build_form_class, has_changed, unwritable_columns
-from opportune.admin.views import AdminView
+from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
 from opportune.contrib.import_export.cell_formats import read_cell
 from opportune.contrib.import_export.export import cell_of, file_value
 from opportune.contrib.import_export.mapping import Target

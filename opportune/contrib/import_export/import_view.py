@@ -15,10 +15,10 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.authorization import may_edit_any
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.actions import list_url
+from opportune.admin.lists.row_keys import parse_id
 from opportune.admin.models import ImportFile
-from opportune.admin.status.status import HINTS, SLOW_HINT
+from opportune.admin.operations.status import HINTS, SLOW_HINT
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export import import_run
 from opportune.contrib.import_export.import_steps import choose_formats, columns_page, render_step, summary_of

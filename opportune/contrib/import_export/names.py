@@ -14,11 +14,9 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
-from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.fieldsets import keep_unsent, without_fields
+from opportune.admin.forms.admin_form import AdminForm, keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, MAX_IDS_PER_QUERY, ForeignKeyLookup
-from opportune.admin.forms.view_forms import build_form_class, unwritable_columns
-from opportune.admin.views import AdminView
+from opportune.admin.views import AdminView, build_form_class, unwritable_columns
 from opportune.db.models.columns import natural_key_of, python_type_of, title_of
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.batches import batches_of

@@ -11,7 +11,7 @@ from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument
 from opportune.contrib.knowledge.service import Collections, Documents, find_passages, readable_passages
 from opportune.crud import CrudPages, reading, writing
-from opportune.crud.dependencies import open_crud
+from opportune.crud.routes import open_crud
 from opportune.db import MAX_ID, DatabaseDependency, RowId
 from opportune.fields.addresses import Url
 from opportune.fields.files import file_columns_of

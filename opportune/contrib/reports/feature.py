@@ -7,6 +7,6 @@ reports = Feature(
     "reports",
     "Reports of the admin's lists: grouped counts and sums, also by e-mail.",
     requires=("saved_views",),
-    admin=Admin(extension="opportune.contrib.reports.extension.ReportsExtension"),
+    admin=Admin(extension="opportune.contrib.reports.pages.ReportsExtension"),
     jobs=Jobs((send_due_reports, send_report)),
 )

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, Subquery, case, func, literal, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.admin.lists.filtered_rows import filtered_query
+from opportune.admin.lists.parameters import filtered_query
 from opportune.admin.views import AdminView
 from opportune.contrib.reports.fields import Grouping, Measure, Selection
 from opportune.contrib.reports.periods import REST, GroupKey, period_key, period_of

@@ -1,9 +1,13 @@
-"""Pages of a report: the table with its chart, and files with its numbers."""
+"""Pages of a report: the table with its chart, and files with its numbers, and the button in lists."""
+
+from collections.abc import Mapping
+from typing import ClassVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.extensions import AdminExtension, ModelPage, Slot
 from opportune.admin.lists.actions import list_url
 from opportune.admin.log import audit
 from opportune.admin.models import REPORT_PARAMETER
@@ -66,3 +70,12 @@ async def download_page(request: Request, view: AdminView) -> Response:
         title = f"report {request.path_params['type']} {request.url.query}"
         audit.record(session, request, "export", view.identity, title=title)
     return response
+
+
+class ReportsExtension(AdminExtension):
+    pages = (
+        ModelPage("report", report_page, ["GET"], "report"),
+        ModelPage("report/{type}", download_page, ["GET"], "report-file"),
+    )
+    slots: ClassVar[Mapping[Slot, str]] = {"list_buttons": "reports/button.html"}
+    list_parameters = PARAMETERS

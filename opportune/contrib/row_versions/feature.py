@@ -9,5 +9,5 @@ row_versions = Feature(
     requires=("admin",),
     hooks=VERSIONING,
     jobs=Jobs((delete_old_versions_daily,)),
-    admin=Admin(extension="opportune.contrib.row_versions.extension.RowVersionsExtension"),
+    admin=Admin(extension="opportune.contrib.row_versions.pages.RowVersionsExtension"),
 )

@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import unified_diff
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sqladmin.authorization import Action
+from sqlalchemy import ColumnElement
 from sqlmodel import col
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,16 +15,22 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_act
 from opportune.admin.base import has_history
-from opportune.admin.editing.restore import submit_values
-from opportune.admin.forms.view_forms import unwritable_columns
+from opportune.admin.editing.undo import submit_values
+from opportune.admin.extensions import AdminExtension, ModelPage, Slot
 from opportune.admin.log.audit import load_emails
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import Changes
-from opportune.admin.models import RowVersion
+from opportune.admin.models import AuditEntry, RowVersion
 from opportune.admin.templates import render_page
-from opportune.admin.views import AdminView
-from opportune.contrib.row_versions.service import restorable_values, row_key, select_version, select_versions
-from opportune.contrib.row_versions.values import find_changes, to_json
+from opportune.admin.views import AdminView, unwritable_columns
+from opportune.contrib.row_versions.service import (
+    find_changes,
+    restorable_values,
+    row_key,
+    select_version,
+    select_versions,
+    to_json,
+)
 from opportune.db.models.columns import label_of
 from opportune.db.models.model import Versioned
 from opportune.errors import FieldErrors, Refused
@@ -204,3 +211,18 @@ def _history_url(request: Request, view: AdminView) -> str:
 
 def _redirect(request: Request, view: AdminView) -> Response:
     return RedirectResponse(_history_url(request, view), 303)
+
+
+class RowVersionsExtension(AdminExtension):
+    pages = (ModelPage("version/{pk:path}", version_page, ["GET", "POST"], "version", requires_list=False),)
+    slots: ClassVar[Mapping[Slot, str]] = {"history": "row_versions/history.html"}
+
+    async def log_condition(self, request: Request, view: Any, row: Any) -> ColumnElement[bool] | None:
+        """Leave out the changes that the page shows as versions."""
+        first_version = await first_version_time(view, row)
+        if first_version is None:
+            return None
+        is_change = col(AuditEntry.action).in_(("create", "update"))
+        return ~is_change | (col(AuditEntry.at) < first_version)
+
+    versions_of = staticmethod(load_versions)

@@ -9,8 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
 from opportune.admin.models import RowVersion
-from opportune.contrib.row_versions.service import find_newest, row_key, table_of
-from opportune.contrib.row_versions.values import stored_values, to_json, versioned_columns
+from opportune.contrib.row_versions.service import (
+    find_newest,
+    row_key,
+    stored_values,
+    table_of,
+    to_json,
+    versioned_columns,
+)
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import acting_user_id, current_origin
 from opportune.db.hooks.registry import add_after_create, after_delete, after_update, changes

@@ -6,5 +6,5 @@ saved_views = Feature(
     "saved_views",
     "Saved views of the admin's lists.",
     requires=("admin",),
-    admin=Admin(extension="opportune.contrib.saved_views.extension.SavedViewsExtension"),
+    admin=Admin(extension="opportune.contrib.saved_views.pages.SavedViewsExtension"),
 )

@@ -1,6 +1,7 @@
-"""Pages that open, add, change and delete the saved views of a list."""
+"""Saved views in the lists and in the menu of the admin, and pages that open, add, change and delete them."""
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode
 
 from pydantic import Field
@@ -13,12 +14,13 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.accounts.models import User
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.extensions import ModelPage
+from opportune.admin.extensions import AdminExtension, MenuLink, ModelPage, Slot
 from opportune.admin.lists.actions import list_url, redirect_with_error
 from opportune.admin.models import REPORT_PARAMETER, DefaultView, SavedView
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.saved_views import queries
+from opportune.contrib.saved_views.queries import PLAIN, load_saved_views, read_state
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
@@ -176,11 +178,37 @@ async def _find_own(request: Request, view: AdminView) -> SavedView:
     return row
 
 
-PAGES = (
-    ModelPage("views/add", create_view, ["GET", "POST"], "create-view"),
-    ModelPage("views/{view_id}", open_view, ["GET"], "open-view"),
-    ModelPage("views/{view_id}/edit", edit_view, ["GET", "POST"], "edit-view"),
-    ModelPage("views/{view_id}/update", update_view, ["POST"], "update-view"),
-    ModelPage("views/{view_id}/delete", delete_view, ["POST"], "delete-view"),
-    ModelPage("views/{view_id}/default", toggle_default_view, ["POST"], "default-view"),
-)
+class SavedViewsExtension(AdminExtension):
+    """Adds the views to lists and to the menu, and opens the default view of a list."""
+
+    pages = (
+        ModelPage("views/add", create_view, ["GET", "POST"], "create-view"),
+        ModelPage("views/{view_id}", open_view, ["GET"], "open-view"),
+        ModelPage("views/{view_id}/edit", edit_view, ["GET", "POST"], "edit-view"),
+        ModelPage("views/{view_id}/update", update_view, ["POST"], "update-view"),
+        ModelPage("views/{view_id}/delete", delete_view, ["POST"], "delete-view"),
+        ModelPage("views/{view_id}/default", toggle_default_view, ["POST"], "default-view"),
+    )
+    slots: ClassVar[Mapping[Slot, str]] = {"list_bar": "saved_views/bar.html", "list_tools": "saved_views/tools.html"}
+    list_parameters = ("view",)
+
+    async def open_list(self, request: Request, view: Any) -> Response | None:
+        """Open the user's default view."""
+        default = (await load_saved_views(request)).default(view.identity)
+        return open_list(request, view, default) if default else None
+
+    async def plain_list_url(self, request: Request, view: Any) -> str:
+        default = (await load_saved_views(request)).default(view.identity)
+        return f"{request.url.path}?view={PLAIN}" if default else ""
+
+    async def menu_links(self, request: Request) -> Mapping[str, Sequence[MenuLink]]:
+        links: dict[str, list[MenuLink]] = {}
+        current = request.path_params.get("identity"), request.query_params.get("view")
+        for saved in (await load_saved_views(request)).views:
+            if saved.is_pinned:
+                url = str(request.url_for("admin:open-view", identity=saved.identity, view_id=saved.id))
+                link = MenuLink(saved.name, url, (saved.identity, str(saved.id)) == current)
+                links.setdefault(saved.identity, []).append(link)
+        return links
+
+    list_state = staticmethod(read_state)

@@ -13,8 +13,7 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import Group, Membership, User
-from opportune.admin.lists.columns import column_choices, parse_columns
-from opportune.admin.lists.ordering import sortable_names
+from opportune.admin.lists.columns import column_choices, parse_columns, sortable_names
 from opportune.admin.lists.parameters import FACETS, POSITION, allowed_parameters
 from opportune.admin.models import DefaultView, SavedView
 from opportune.admin.views import AdminView
@@ -41,6 +40,7 @@ VIEWS_OF_USER = (
 COLUMNS = [str(column.key) for column in VIEWS_OF_USER.selected_columns][1:]
 MAX_QUERY_LENGTH = 4_000
 MAX_PAGE_SIZE_DIGITS = 6
+UNSAVED_PARAMETERS = {"page", POSITION, "view", FACETS}
 PLAIN = "plain"
 """Value of the parameter `view` for the list without the user's default view."""
 
@@ -89,9 +89,6 @@ async def set_default_view(session: AsyncSession, user: User, identity: str, vie
     await session.execute(delete(DefaultView).where(*is_default))
     if view_id is not None:
         session.add(DefaultView(user_id=user.id, identity=identity, view_id=view_id))
-
-
-UNSAVED_PARAMETERS = {"page", POSITION, "view", FACETS}
 
 
 def read_list_state(request: Request, view: AdminView) -> str:

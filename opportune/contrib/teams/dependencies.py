@@ -13,7 +13,7 @@ from opportune.accounts.dependencies import get_current_user, get_optional_user
 from opportune.accounts.sign_in_redirects import find_return_path, make_redirect_error
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.contrib.teams.user_teams import UserTeam, UserTeams, read_current_team, read_teams
-from opportune.crud.teams import TeamOwners, team_owners
+from opportune.crud.registry import TeamOwners, team_owners
 from opportune.errors import NotFound
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l

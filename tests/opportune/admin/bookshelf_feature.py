@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from sqlmodel import Field, Relationship
 
-from opportune.admin.forms.inline import Inline
+from opportune.admin.base import Inline
 from opportune.admin.views import AdminView
 from opportune.db import ModelBase
 from opportune.feature import Admin, Feature

@@ -8,8 +8,8 @@ import pytest
 from sqlmodel import Field
 from starlette.requests import Request
 
+from opportune.admin.base import Inline
 from opportune.admin.forms.files import stored_uploads
-from opportune.admin.forms.inline import Inline
 from opportune.admin.views import AdminView
 from opportune.feature import Admin, Feature
 from opportune.fields import FileColumn, ImageColumn

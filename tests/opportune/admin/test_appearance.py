@@ -7,7 +7,7 @@ import pytest
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
-from opportune.admin.appearance import view
+from opportune.admin.operations import appearance
 from opportune.config.appearance import THEMES, find_appearance, read_appearance, style_sheet
 from opportune.config.settings import Settings
 from opportune.testing.services.accessibility import find_violations
@@ -24,7 +24,7 @@ def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
 @pytest.fixture(autouse=True)
 def stored_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a project in a temporary folder."""
-    monkeypatch.setattr(view, "PROJECT", tmp_path)
+    monkeypatch.setattr(appearance, "PROJECT", tmp_path)
     return tmp_path / "static" / "colours.css"
 
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from playwright.async_api import Page, ViewportSize, expect
 
 from opportune.accounts.models import User
-from opportune.admin.forms.inline import Inline
+from opportune.admin.base import Inline
 from opportune.admin.models import SavedView
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opportune.admin.forms.inline import Inline
+from opportune.admin.base import Inline
 from opportune.admin.options import (
     COLUMN_OPTIONS,
     DISPLAY_OPTIONS,

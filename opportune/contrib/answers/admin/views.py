@@ -6,7 +6,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
-from opportune.admin.operations.pages import reauthentication_required
+from opportune.admin.operations.operations import reauthentication_required
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.answers.admin import provider

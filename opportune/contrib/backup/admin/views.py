@@ -11,8 +11,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from opportune.admin.operations.operations import record_operation
-from opportune.admin.operations.pages import OPERATIONS_PATH, OperationsPage, reauthentication_required
+from opportune.admin.operations.operations import (
+    OPERATIONS_PATH,
+    OperationsPage,
+    reauthentication_required,
+    record_operation,
+)
 from opportune.config.settings import Settings
 from opportune.contrib.backup.jobs import read_backup_state
 from opportune.contrib.backup.store import BackupStore

@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import delete
 from sqlmodel import col
 
-from opportune.admin.editing.presence import MAX_ROWS, PRESENT_SECONDS, Editors
+from opportune.admin.editing.editors import MAX_ROWS, PRESENT_SECONDS, Editors
 from opportune.db import utc_now
 from opportune.db.bus import MemoryBus
 from opportune.db.bus.redis import RedisBus
@@ -75,7 +75,7 @@ async def test_user_who_may_not_edit_is_refused(app: FastAPI) -> None:
 def test_user_who_has_left_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
     editors = Editors(MemoryBus())
     editors.add(ROW, "ann@example.com")
-    monkeypatch.setattr("opportune.admin.editing.presence.PRESENT_SECONDS", -PRESENT_SECONDS)
+    monkeypatch.setattr("opportune.admin.editing.editors.PRESENT_SECONDS", -PRESENT_SECONDS)
     assert editors.add(ROW, "ben@example.com") == []
 
 

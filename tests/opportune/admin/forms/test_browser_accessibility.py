@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 from sqlalchemy import update
 
-from opportune.admin.forms.inline import Inline
+from opportune.admin.base import Inline
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
 from tests.opportune.stored_rows import add_rows, execute

@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.admin.forms.inline import Inline
+from opportune.admin.base import Inline
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin, Review
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
 from tests.opportune.stored_rows import add_rows, read_all

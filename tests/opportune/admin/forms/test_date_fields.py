@@ -14,7 +14,7 @@ from starlette.datastructures import FormData
 
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.edit_conflicts import find_changed_fields, hash_values, is_edited
-from opportune.admin.forms.model_converter import AdminConverter
+from opportune.admin.forms.model_fields import AdminConverter
 from opportune.web.time_zone import current_zone
 
 pytestmark = pytest.mark.anyio

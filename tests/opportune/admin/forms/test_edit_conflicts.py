@@ -9,8 +9,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import delete, select, update
 from sqlmodel import col
 
+from opportune.admin.base import Inline
 from opportune.admin.forms.edit_conflicts import ANOTHER_USER, Conflict, authors_of
-from opportune.admin.forms.inline import Inline
 from opportune.i18n import use_language
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin, run_before_saving

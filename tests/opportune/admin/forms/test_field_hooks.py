@@ -8,8 +8,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from starlette.requests import Request
 
-from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.admin_form import AdminForm, without_fields
 from opportune.admin.forms.wtforms_classes import Field
 from opportune.errors import OperatorError
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin, shelves

@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from opportune.admin.forms.inline import Inline
+from opportune.admin.base import Inline
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin

@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from starlette.datastructures import FormData
 
 from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.model_converter import AdminConverter
-from opportune.admin.forms.model_fields import FileCells
+from opportune.admin.forms.model_fields import AdminConverter, FileCells
 from opportune.db.models.model import Model
 from opportune.fields import Money, money_field
 from opportune.i18n import use_language

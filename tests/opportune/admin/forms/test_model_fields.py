@@ -12,7 +12,7 @@ from sqlmodel import Field
 from starlette.datastructures import FormData
 
 from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.model_converter import AdminConverter
+from opportune.admin.forms.model_fields import AdminConverter
 from opportune.db.models.model import Model
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import declarative_base
 from starlette.datastructures import FormData
 
-from opportune.admin.forms.model_converter import AdminConverter
+from opportune.admin.forms.model_fields import AdminConverter
 from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, execute, get_row

@@ -12,7 +12,7 @@ from sqlalchemy import Select, select
 from sqlmodel import SQLModel, col
 from starlette.requests import Request
 
-from opportune.admin.lists import facets
+from opportune.admin.lists import active_filters
 from opportune.admin.views import AdminView
 from opportune.testing import counted_statements
 from opportune.testing.factories import signed_in_client
@@ -52,10 +52,10 @@ async def test_choices_have_counts(admin: AsyncClient) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_large_counts_are_minimums(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facets, "MAX_COUNT", 2)
+    monkeypatch.setattr(active_filters, "MAX_COUNT", 2)
     assert (await read_counts(admin))["colour=red"] == "2+"
     monkeypatch.undo()
-    monkeypatch.setattr(facets, "MAX_READ_ROWS", 2)
+    monkeypatch.setattr(active_filters, "MAX_READ_ROWS", 2)
     counts = await read_counts(admin, "colour=red")
     assert (counts["state=used"], "state=new" in counts) == ("3+", False)
 

@@ -12,7 +12,7 @@ from sqlmodel import col
 from opportune.accounts.admin.users import UserAdmin
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.models import AuditEntry
-from opportune.admin.persistence.transactions import session_of
+from opportune.admin.row_writer import session_of
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, gadgets, make_makers
 from tests.opportune.site_with import site_fixture

@@ -18,9 +18,9 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.admin.site import make_site
 from opportune.config.settings import Settings, get_settings
-from opportune.contrib.dashboard.checks import check_widgets
+from opportune.contrib.dashboard.feature import check_widgets
 from opportune.contrib.dashboard.ranges import RANGES
-from opportune.contrib.dashboard.widget_errors import find_widget_errors
+from opportune.contrib.dashboard.widgets import find_widget_errors
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Metric, Number, Table
@@ -220,7 +220,7 @@ MISSPELT = with_widgets(Table("Latest", Gadget, columns=("nam",)))
 
 
 def test_check_reports_misspelt_columns_of_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.dashboard.checks.installed_features", lambda: [MISSPELT])
+    monkeypatch.setattr("opportune.contrib.dashboard.feature.installed_features", lambda: [MISSPELT])
     (finding,) = check_widgets(get_settings())
     assert finding.text.startswith("Feature('gadgets'): Table('Latest'): Gadget has no 'nam'. Did you mean name?")
 

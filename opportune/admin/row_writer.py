@@ -1,29 +1,45 @@
-"""Writes the rows of a view: locks, permissions, hooks, related rows and the audit log, in the caller's transaction."""
+"""Writes the rows of a view: locks, permissions, hooks, related rows and the audit log.
 
-from collections.abc import Collection, Mapping, Sequence
+`RowWriter` works in the caller's transaction. `PersistenceMixin` and `delete_rows` open one for each change.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, ClassVar
 
+from sqladmin.authorization import custom_action
 from sqlalchemy import Select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
 from sqlalchemy.orm.attributes import set_committed_value
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.base import BaseAdminView, Check
+from opportune.admin.base import INLINES_KEY, BaseAdminView, Check
+from opportune.admin.forms.edit_conflicts import READ_VALUES_KEY, refuse_changed_row
 from opportune.admin.forms.foreign_keys import link_rows
-from opportune.admin.forms.inline import INLINES_KEY
+from opportune.admin.lists.actions import list_url
+from opportune.admin.lists.display import DisplayMixin, title_for
 from opportune.admin.lists.row_keys import match_primary_keys
 from opportune.admin.log import audit, diff
 from opportune.admin.models import PURGE, AuditEntry
+from opportune.db.constraint_errors import explain_trash_conflict, translate_database_errors
 from opportune.db.models.columns import many_to_many_of
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.paths import column_of_relation, read_path_values
 from opportune.db.sessions.insertion import insert_row, insert_rows, number_new_rows
 from opportune.db.sessions.trash import PURGES
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n.formats import format_number
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
+from opportune.web.rendering.flash import flash
+
+RowAction = Callable[[AsyncSession, Any], Awaitable[None]]
+"""Changes a locked row."""
 
 
 @dataclass(frozen=True)
@@ -212,3 +228,95 @@ def _delete_files_later(session: AsyncSession, row: Any, columns: Collection[str
     """Queue the deletion of the files of these columns, in the transaction that changes the row."""
     if names := [name for column in columns if (name := getattr(row, column))]:
         defer(session, delete_files(names))
+
+
+class PersistenceMixin(DisplayMixin):
+    _writer: ClassVar[type[RowWriter]] = RowWriter
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writer = partial(self._writer, self)
+
+    async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
+        tables = data.get(INLINES_KEY, ())
+        async with self._writer_of_row(request, data) as writer:
+            row = await writer.add(data)
+        await self._run_hooks(request, data, row, tables, is_created=True)
+        return row
+
+    async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
+        tables, read_values = data.get(INLINES_KEY, ()), data.pop(READ_VALUES_KEY, {})
+        async with self._writer_of_row(request, data) as writer:
+            row = await writer.lock_one(self.form_edit_query(request), self.check_can_edit)
+            refuse_changed_row(row, read_values)
+            await writer.change(row, data)
+        await self._run_hooks(request, data, row, tables, is_created=False)
+        return row
+
+    async def _run_hooks(
+        self, request: Request, values: dict[str, Any], row: Any, tables: Sequence[Any], *, is_created: bool
+    ) -> None:
+        """Run SQLAdmin's hooks after the transaction, for the row and the lines of its inlines."""
+        await self.after_model_change(values, row, is_created, request)
+        for table in tables:
+            await table.run_hooks(request)
+
+    @asynccontextmanager
+    async def _writer_of_row(self, request: Request, values: Mapping[str, Any]) -> AsyncIterator[RowWriter]:
+        """Open a transaction for a row with these values. Constraint violations become `FieldErrors`."""
+        database, submitted = self.site.database, dict(values)
+        try:
+            with translate_database_errors(self.table):
+                async with database.writer() as session:
+                    yield self.writer(session, request)
+        except FieldErrors as error:
+            async with database.reader(fresh=True) as session:
+                raise await explain_trash_conflict(session, self.model, error, submitted) from error
+
+    async def apply_to_selected(self, request: Request, slug: str, action: RowAction, result: str) -> Response:
+        """Run an action on all selected rows or none. Then show a message such as "Ann: signed out."."""
+
+        async def may(request: Request, row: Any) -> bool:
+            return self.has_permission(request, custom_action(slug), row)
+
+        pks = request.query_params["pks"].split(",")
+        with translate_database_errors(self.table):
+            async with self.site.database.writer() as session:
+                rows = await self.writer(session, request).lock_selected(self.list_query(request), pks, may)
+                for row in rows:
+                    before = diff.snapshot(row)
+                    await action(session, row)
+                    changes = diff.diff_edited(before, row)
+                    audit.record_row(session, request, custom_action(slug), self.identity, row, changes)
+        number = format_number(len(rows))
+        subject = await title_for(request, self, rows[0]) if len(rows) == 1 else f"{number} {self.name_plural}"
+        flash(request, f"{subject}: {gettext(result)}.")
+        return RedirectResponse(list_url(request, self), 303)
+
+
+async def delete_rows(request: Request, view: PersistenceMixin, pks: Sequence[str]) -> None:
+    """Delete all of these rows or none.
+
+    Raises:
+        ValidationRefused: A row may not be deleted, or other rows refer to it.
+    """
+    with translate_database_errors(view.table, deleting=True):
+        await view._writer.prepare_deletion(view, request, pks)
+        async with view.site.database.writer() as session:
+            writer = view.writer(session, request)
+            rows = await writer.lock_selected(view.list_query(request), pks, view.check_can_delete)
+            await writer.delete(rows)
+    for row in rows:
+        await view.after_model_delete(row, request)
+
+
+def session_of(row: Any) -> AsyncSession:
+    """Return the session that writes this row, for SQLAdmin's own hooks, which have no session.
+
+    Raises:
+        RuntimeError: The transaction is over, as in `after_model_change` and `after_model_delete`.
+    """
+    session = async_object_session(row)
+    if session is None:
+        raise RuntimeError("The transaction of this row is over. Use before_save, after_save or before_delete.")
+    return session

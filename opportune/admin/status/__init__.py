@@ -1,1 +1,0 @@
-"""The status page for superusers: the state of each part of the site, with advice."""
