@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat.conversations import conversation_id_column, message_id_column, parent_id_column
 from app.chat.models import Conversation, Message
 from app.chat.schemas import MAX_QUESTION_LENGTH, ConversationSettings
-from app.chat.tree import conversation_id_column, message_id_column, parent_id_column
 from opportune.contrib.answers import Answer, AnswerAttachment, AnswerRunning, AnswerStatus
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.errors import FieldErrors

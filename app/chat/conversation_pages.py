@@ -7,12 +7,11 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from app.chat import service
-from app.chat.conversations import Conversations
+from app.chat.conversations import Conversations, find_leaf, read_branch
 from app.chat.dependencies import MAX_POLLS, CurrentConversation, Tries
 from app.chat.models import Conversation, Message, TitledBy
 from app.chat.schemas import ConversationExport, ConversationTitle, ConversationUpdate, FolderForm
 from app.chat.search import search_messages
-from app.chat.tree import find_leaf, read_branch
 from opportune.accounts import CurrentUser
 from opportune.contrib.answers import Answers
 from opportune.db import ReadSession, RowId, WriteSession

@@ -8,11 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.comparison import find_beside
-from app.chat.conversations import Conversations, find_files
-from app.chat.documents import code_blocks
-from app.chat.models import Conversation, Message, Role
-from app.chat.tree import (
+from app.chat.conversations import (
+    Conversations,
     conversation_id_column,
+    find_files,
     find_leaf,
     find_siblings,
     message_id_column,
@@ -20,6 +19,8 @@ from app.chat.tree import (
     path_to,
     read_branch,
 )
+from app.chat.documents import code_blocks
+from app.chat.models import Conversation, Message, Role
 from opportune.contrib.answers import AnswerAttachment, AnswerManager, ShownAnswer
 
 MAX_QUESTIONS_PER_PAGE = 25

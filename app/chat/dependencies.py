@@ -8,9 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.chat.comparison import find_beside
 from app.chat.conversation_view import ConversationView, ShownMessage, view_conversation
-from app.chat.conversations import Conversations, find_newest_answer
+from app.chat.conversations import Conversations, find_newest_answer, find_siblings
 from app.chat.models import Conversation, Message, Role, TitledBy
-from app.chat.tree import find_siblings
 from opportune.accounts import CurrentUser, OptionalUser
 from opportune.contrib.answers import Answers, AnswerStream, StreamPosition
 from opportune.db import MAX_ID, RowId

@@ -16,14 +16,15 @@ from app.chat.comparison import (
     max_question_length,
     require_one_question,
 )
-from app.chat.conversations import Conversations, find_files
-from app.chat.models import Conversation, Message, TitledBy
-from app.chat.prompt import build_prompt, find_first_read
-from app.chat.schemas import ConversationPlace, ConversationSettings, MessageCreate
-from app.chat.tree import (
+from app.chat.conversations import (
+    Conversations,
+    find_files,
     find_leaf,
     read_branch,
 )
+from app.chat.models import Conversation, Message, TitledBy
+from app.chat.prompt import build_prompt, find_first_read
+from app.chat.schemas import ConversationPlace, ConversationSettings, MessageCreate
 from opportune.contrib.answers import (
     Answer,
     AnswerAttachment,

@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
+from app.chat.conversations import find_leaf, message_id_column, path_to, read_branch
 from app.chat.models import Conversation, Message, Share
-from app.chat.tree import find_leaf, message_id_column, path_to, read_branch
 from opportune.accounts import User
 from opportune.i18n import gettext as _
 from opportune.pagination import Page, Paging, paginate

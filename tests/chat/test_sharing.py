@@ -9,8 +9,7 @@ from httpx2 import AsyncClient
 
 from app.chat import share_pages
 from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
-from app.chat.conversations import Conversations
-from app.chat.tree import find_leaf
+from app.chat.conversations import Conversations, find_leaf
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.testing import PASSWORD, make_user, signed_in_client

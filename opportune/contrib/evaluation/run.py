@@ -1,25 +1,36 @@
-"""Runs of evaluations, which continue after an interruption."""
+"""Runs of evaluations, with the verdicts of a judge. They continue after an interruption."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
+from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.contrib.evaluation import judge
-from opportune.contrib.evaluation.judge import Verdict
-from opportune.contrib.evaluation.models import STORED, EvaluationRun, EvaluationVerdict, Outcome
+from opportune.contrib.evaluation.models import MAX_SCORE, STORED, EvaluationRun, EvaluationVerdict, Outcome
 from opportune.contrib.evaluation.questions import EvaluatedQuestion
 from opportune.contrib.llm import Done, ErrorCode, LanguageModel, LlmError, estimate_tokens
+from opportune.contrib.llm.attachments import DATA_RULE, as_data
 from opportune.contrib.llm.call_guard import SITE
 from opportune.contrib.llm.completion.request import messages_of
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.db import Database, utc_now
 from opportune.errors import OperatorError
 from opportune.progress import work
+
+RUBRIC = f"""You judge answers of assistants. Consider in this order:
+1. Correct: no wrong or invented facts. If there is an expected answer, it is right.
+2. Helpful: it answers the question completely, and says so if it cannot.
+3. Clear: no longer than needed, in the language of the question.
+Length, style and politeness alone do not make an answer better. {DATA_RULE}"""
+GRADE = "Give a reason in one sentence, then a score: 5 faultless, 4 good, 3 acceptable, 2 poor, 1 wrong or useless."
+COMPARE = "Give a reason in one sentence, then the better answer: A, B, or tie if you see no clear difference."
+
 
 # Typical lengths, to estimate the cost of a run.
 ANSWER_TOKENS = 500
@@ -28,6 +39,73 @@ QUESTION_CODES: frozenset[ErrorCode] = frozenset(
     {"malformed", "empty", "out_of_tokens", "context_too_long", "filtered", "rejected"}
 )
 """Errors of one question. With others, the following questions would also fail."""
+
+T = TypeVar("T")
+
+
+class Grade(BaseModel):
+    reason: str
+    score: int = Field(ge=1, le=MAX_SCORE)
+
+
+class Preference(BaseModel):
+    reason: str
+    better: Literal["A", "B", "tie"]
+
+
+class Verdict(BaseModel):
+    outcome: Outcome
+    score: int | None = None
+    reason: str = ""
+
+
+async def grade(judge: LanguageModel, question: str, expected: str, answer: str) -> Verdict:
+    """Return the score of an answer. A judge without a valid verdict is `undecided`."""
+    prompt = _prompt(question, expected, {"answer": answer})
+    try:
+        result = await judge.parse(prompt, Grade, system=f"{RUBRIC}\n\n{GRADE}")
+    except LlmError as error:
+        return _undecided(error)
+    return Verdict(outcome=Outcome.GRADED, score=result.score, reason=result.reason)
+
+
+async def compare(judge: LanguageModel, question: str, expected: str, first: str, second: str) -> Verdict:
+    """Return the better answer. The judge sees both orders, and answers that win only in one order are a tie."""
+
+    async def prefer(a: str, b: str) -> Preference:
+        prompt = _prompt(question, expected, {"answer A": a, "answer B": b})
+        return await judge.parse(prompt, Preference, system=f"{RUBRIC}\n\n{COMPARE}")
+
+    try:
+        in_order, swapped = await gather_all(prefer(first, second), prefer(second, first))
+    except LlmError as error:
+        return _undecided(error)
+    outcomes = {("A", "B"): Outcome.FIRST, ("B", "A"): Outcome.SECOND}
+    outcome = outcomes.get((in_order.better, swapped.better), Outcome.TIE)
+    return Verdict(outcome=outcome, reason=in_order.reason)
+
+
+async def gather_all(*coroutines: Awaitable[T]) -> list[T]:
+    """Return the results of all coroutines, after the last one has ended. Raise the first of their errors."""
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results  # type: ignore[return-value]  # without exceptions
+
+
+def _undecided(error: LlmError) -> Verdict:
+    """Return the verdict of a judge that writes nonsense. Other errors are raised."""
+    if error.code != "malformed":
+        raise error
+    return Verdict(outcome=Outcome.UNDECIDED, reason=str(error))
+
+
+def _prompt(question: str, expected: str, answers: dict[str, str]) -> str:
+    texts = {"question": question}
+    if expected:
+        texts["expected answer"] = expected
+    return "\n\n".join(as_data(name, text) for name, text in (texts | answers).items())
 
 
 @dataclass(frozen=True)
@@ -52,7 +130,7 @@ class Evaluation:
         cost, count = 0, len(self.candidates)
         for question in self.questions:
             prompt = estimate_tokens(question.text)
-            judge_prompt = prompt + estimate_tokens(judge.RUBRIC + question.expected) + count * ANSWER_TOKENS
+            judge_prompt = prompt + estimate_tokens(RUBRIC + question.expected) + count * ANSWER_TOKENS
             cost += sum(_cost(model, prompt, ANSWER_TOKENS) for model in self.candidates)
             cost += count * _cost(self.judge, judge_prompt, VERDICT_TOKENS)
         return cost
@@ -81,14 +159,14 @@ class Evaluation:
     async def _evaluate(self, question: EvaluatedQuestion, usage: TokenUsage) -> Verdict:
         judging = self.judge.charged_to(SITE, usage)
         try:
-            answers = await judge.gather_all(*(_answer(candidate, question, usage) for candidate in self.candidates))
+            answers = await gather_all(*(_answer(candidate, question, usage) for candidate in self.candidates))
         except LlmError as error:
             if error.code not in QUESTION_CODES:
                 raise
             return Verdict(outcome=Outcome.UNDECIDED, reason=str(error))
         if len(answers) == 1:
-            return await judge.grade(judging, question.text, question.expected, answers[0])
-        return await judge.compare(judging, question.text, question.expected, *answers)
+            return await grade(judging, question.text, question.expected, answers[0])
+        return await compare(judging, question.text, question.expected, *answers)
 
     def _row(self, question: EvaluatedQuestion, verdict: Verdict) -> EvaluationVerdict:
         row = EvaluationVerdict(

@@ -9,8 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.contrib.answers.models import Rating
-from opportune.contrib.evaluation.judge import MIN_GOOD_SCORE
 from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict, Outcome
+
+MIN_GOOD_SCORE = 4
+"""Lowest score that agrees with the rating `up`."""
 
 
 @dataclass

@@ -1,17 +1,22 @@
-"""Decisions of the user about calls of a waiting answer: approvals, refusals and replies to questions."""
+"""Decisions of the user about an answer: approvals, refusals and replies for its waiting calls, and its rating."""
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.tokens.scopes import get_common_scopes
+from opportune.contrib.answers.engine.limits import AnswerRunning
 from opportune.contrib.answers.engine.tool_runs import REFUSED, Run, is_waiting, set_approval, set_result
-from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers.models import MAX_RATING_NOTE_LENGTH, Answer, Rating
 from opportune.contrib.tools import Toolbox
 from opportune.db import utc_now
 from opportune.errors import Refused
 from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_list
+from opportune.schemas import Schema
+from opportune.schemas.text import Line
 
 
 class UnknownCall(Refused):
@@ -102,3 +107,22 @@ def _get_run(answer: Answer, call: int) -> Run:
 
 def _is_question(run: Run) -> bool:
     return run.get("result_from") == "user"
+
+
+class RatingUpdate(Schema):
+    rating: Rating | Literal[""]
+    """Empty to remove the rating."""
+    note: Annotated[Line, Field(max_length=MAX_RATING_NOTE_LENGTH)] = ""
+
+
+async def rate(session: AsyncSession, answer: Answer, update: RatingUpdate) -> Answer:
+    """Store or remove the rating of an answer.
+
+    Raises:
+        AnswerRunning: The answer is still being written.
+    """
+    if answer.is_running:
+        raise AnswerRunning
+    row = await session.get_one(Answer, answer.id)
+    row.sqlmodel_update({"rating": update.rating or None, "rating_note": update.note if update.rating else ""})
+    return row

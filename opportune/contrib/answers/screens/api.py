@@ -3,8 +3,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from opportune.accounts.dependencies import CurrentUser
-from opportune.contrib.answers.engine import rating as ratings
-from opportune.contrib.answers.engine.decisions import find_question
+from opportune.contrib.answers.engine import decisions
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer, CurrentStream, stream_json
 from opportune.contrib.answers.screens.schemas import AnswerRead, StreamEvent
@@ -33,9 +32,9 @@ async def stream(user: CurrentUser, answer_stream: CurrentStream) -> EventStream
 
 
 @router.put("/{answer_id}/rating", response_model=AnswerRead)
-async def rate(answer: CurrentAnswer, session: WriteSession, rating: ratings.RatingUpdate) -> Answer:
+async def rate(answer: CurrentAnswer, session: WriteSession, rating: decisions.RatingUpdate) -> Answer:
     """Rate the answer: `up`, `down`, or an empty text to remove the rating."""
-    return await ratings.rate(session, answer, rating)
+    return await decisions.rate(session, answer, rating)
 
 
 @router.post("/{answer_id}/stop", status_code=204)
@@ -73,7 +72,7 @@ async def refuse(answer: CurrentAnswer, session: WriteSession, answers: Answers,
 @router.post("/{answer_id}/reply", response_model=AnswerRead)
 async def reply(answer: CurrentAnswer, session: WriteSession, answers: Answers, reply: Reply) -> Answer:
     """Fill in the form of a question that waits for the user. The first reply counts."""
-    form = find_question(answer, reply.call, answers.toolbox)
+    form = decisions.find_question(answer, reply.call, answers.toolbox)
     if form is None:
         return answer
     try:

@@ -11,9 +11,8 @@ from fastapi.responses import Response
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.sign_in_redirects import find_return_path
-from opportune.contrib.answers.engine import rating as ratings
+from opportune.contrib.answers.engine import decisions
 from opportune.contrib.answers.engine.attachments import find_attachments
-from opportune.contrib.answers.engine.decisions import find_question
 from opportune.contrib.answers.engine.live import ShownAnswer
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer, CurrentStream
@@ -98,7 +97,7 @@ def _back(request: Request, answer: Answer) -> Response:
 
 
 async def _get_form(answer: CurrentAnswer, answers: Answers, call: int) -> Form[Any] | None:
-    model = find_question(answer, call, answers.toolbox)
+    model = decisions.find_question(answer, call, answers.toolbox)
     return Form(model, prefix=f"call-{answer.id}-{call}-") if model else None
 
 
@@ -135,9 +134,12 @@ def _show_question(request: Request, answer: Answer, call: int, form: Form[Any] 
 
 @router.post("/{answer_id}/rate")
 async def rate(
-    request: Request, answer: CurrentAnswer, session: WriteSession, rating: Annotated[ratings.RatingUpdate, FormField()]
+    request: Request,
+    answer: CurrentAnswer,
+    session: WriteSession,
+    rating: Annotated[decisions.RatingUpdate, FormField()],
 ) -> Response:
-    rated = await ratings.rate(session, answer, rating)
+    rated = await decisions.rate(session, answer, rating)
     if not is_htmx(request):
         return _back(request, answer)
     return templates.render_block(request, "answers/rating.html", "rating", {"answer": rated})

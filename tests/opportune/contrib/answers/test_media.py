@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts import User
-from opportune.contrib.answers.engine.pictures import NAME, adopt_pictures
+from opportune.contrib.answers.engine.attachments import PICTURE_TOOL, adopt_pictures
 from opportune.contrib.answers.lifespan import offer_pictures
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.spending.models import LlmUsage
@@ -100,7 +100,7 @@ async def test_failed_audio_stores_nothing(
         assert await session.scalar(select(func.count()).select_from(AnswerAttachment)) == 0
 
 
-DRAW = Done(tool_calls=(ToolCall("c1", NAME, '{"description": "A <red> fox"}'),))
+DRAW = Done(tool_calls=(ToolCall("c1", PICTURE_TOOL, '{"description": "A <red> fox"}'),))
 
 
 @pytest.fixture
@@ -152,4 +152,4 @@ async def test_model_is_told_of_a_failed_picture(
 async def test_no_tool_without_a_model_for_pictures(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
     offer_pictures(app)
     await ask_and_wait(app.state.answers, user.id, "Draw", "books:1", tools=True)
-    assert NAME not in {name for names in fake_llm.offered for name in names}
+    assert PICTURE_TOOL not in {name for names in fake_llm.offered for name in names}

@@ -17,7 +17,7 @@ from playwright.async_api import FilePayload, Page, expect
 from opportune.config.settings import Settings
 from opportune.contrib.knowledge import KnowledgeDocument, KnowledgePassage
 from opportune.contrib.llm import Done, FakeProvider, LlmError, ToolCall
-from opportune.contrib.llm.media.fake import PIXEL
+from opportune.contrib.llm.media.provider import PIXEL
 from opportune.db import RowId
 from opportune.feature import Feature
 from opportune.features import llm

@@ -16,8 +16,7 @@ from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.contrib.llm.call_guard import Payer, SpendingRefused
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.feature import check_llm
-from opportune.contrib.llm.media.fake import PIXEL
-from opportune.contrib.llm.media.provider import MediaModel
+from opportune.contrib.llm.media.provider import PIXEL, MediaModel
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.db import Database
 from opportune.errors import OperatorError
