@@ -108,7 +108,6 @@ def resume(events: list[Any], run: str, status: str = "resolved", payload: Any =
     return run_input(run=run, resume=entries)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_run_streams_text_calls_and_end(client: AsyncClient, model: FakeProvider) -> None:
     model.script, model.next_scripts = [Reasoning("Hm."), "Wait. ", call("find_book")], [["Here [1].", Done(20, 7)]]
     events = await run(client, run_input())

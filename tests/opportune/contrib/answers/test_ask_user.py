@@ -45,7 +45,6 @@ async def answer(manager: AnswerManager, user: User) -> Answer:
     return await ask_until_waiting(manager, user)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_reply_on_the_page_continues_the_answer(
     app: FastAPI, user_client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
 ) -> None:

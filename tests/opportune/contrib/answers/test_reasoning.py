@@ -30,7 +30,6 @@ async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProv
     assert (stored.text, stored.reasoning, stored.reasoning_tokens) == ("Because.", "Let me think.", 80)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_reasoning_survives_a_dead_process(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
     answer = await ask(manager, owner_id)
@@ -44,7 +43,6 @@ async def test_reasoning_survives_a_dead_process(manager: AnswerManager, model: 
     assert (stored.text, stored.reasoning) == ("Because.", "Let me think.\n\nAgain.")
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_stopped_answer_keeps_its_reasoning(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
     answer = await ask(manager, owner_id)

@@ -61,7 +61,6 @@ async def client(app: FastAPI, user: User, names: dict[str, Any]) -> AsyncIterat
         await connection.run_sync(Table.metadata.drop_all)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_page_is_researched_written_and_published(
     app: FastAPI, client: AsyncClient, writer: FakeProvider, names: dict[str, Any]
 ) -> None:

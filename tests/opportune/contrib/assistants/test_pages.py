@@ -14,7 +14,6 @@ from opportune.testing.rows import Make
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 
 API = "/api/v1/assistants"
-pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 
 async def names(client: AsyncClient) -> list[str]:
@@ -29,6 +28,7 @@ async def create(client: AsyncClient, name: str, shared_with: str = "me", page: 
     return response.headers["location"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("page", ["/assistants", "/assistants/prompts"])
 async def test_rows_belong_to_user_team_or_site(clients: Clients, superuser_client: AsyncClient, page: str) -> None:
     mine = await create(clients["member"], "Mine", "me", page)
