@@ -1,15 +1,53 @@
-"""Events of AG-UI for a growing answer."""
+"""Events of AG-UI for a growing answer.
+
+The package of the protocol is loaded with the first run, because its models take a third of a second.
+"""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
-from opportune.contrib.ag_ui.protocol import core
 from opportune.contrib.answers.engine.tool_runs import Run, is_waiting
 from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.errors import ServiceError
 from opportune.i18n import gettext
 
 JOB_PROGRESS = "JOB_PROGRESS"
 """Type of the activity with `done`, `total` and `note` of a job."""
+
+
+class PackageMissing(ServiceError):
+    """The optional packages are not installed."""
+
+    service = "AG-UI"
+    retryable = False
+    advice = "Install its packages: python3 oppman.py install ag-ui"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("AG-UI is not installed on this site."))
+
+
+@cache
+def core() -> ModuleType:
+    """Return the models of the protocol.
+
+    Raises:
+        PackageMissing: They are not installed.
+    """
+    if not find_spec("ag_ui"):
+        raise PackageMissing
+    from ag_ui import core
+
+    return core
+
+
+def encode(event: Any) -> bytes:
+    """Return an event by the encoder of the package."""
+    from ag_ui.encoder import EventEncoder
+
+    return EventEncoder().encode(event).encode()
 
 
 class RunEvents:

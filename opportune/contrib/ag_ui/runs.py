@@ -1,23 +1,28 @@
 """Runs of AG-UI: a run asks a question, or decides about the calls that interrupted the previous run."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from fastapi import Body, HTTPException, Request
 from fastapi.sse import KEEPALIVE_COMMENT
+from pydantic import BaseModel, ValidationError
 from sqlmodel import col
 
 from opportune.accounts import User
-from opportune.contrib.ag_ui.events import RunEvents
-from opportune.contrib.ag_ui.protocol import encode, parse, parse_input, text_of
+from opportune.contrib.ag_ui.events import RunEvents, core, encode
 from opportune.contrib.answers import Answer, AnswerManager, QuestionTooLong
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.decisions import find_question
 from opportune.contrib.llm import Message, estimate_tokens
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext as _
 from opportune.server import shutting_down
 from opportune.web import EventStream
+from opportune.web.forms.error_messages import messages_by_field
 
+MAX_ID_LENGTH = 200
 INTERRUPT_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,6})")  # ids of the answer and of its call
 
 AgUiInput = Annotated[dict[str, Any], Body()]
@@ -50,7 +55,7 @@ async def run_agent(
     Raises:
         FieldErrors: The input is invalid (422).
     """
-    run = await parse_input(data)
+    run = await _parse_input(data)
     thread = f"{topic}:{run.thread_id}:"
     if run.resume:
         answer, events = await _resume(answers, user, run, thread)
@@ -58,6 +63,34 @@ async def run_agent(
         answer = await _ask(answers, user, run, thread, system, model)
         events = RunEvents(run, answer.id)
     return EventStream(_stream(request, answers, answer, events))
+
+
+async def _parse_input(data: dict[str, Any]) -> Any:
+    """Return the `RunAgentInput` of a request.
+
+    Raises:
+        FieldErrors: It is invalid, or does not end with a question.
+        PackageMissing: The optional packages are not installed.
+    """
+    models = await asyncio.to_thread(core)
+    run = _parse(models.RunAgentInput, data)
+    if not (run.resume or (run.messages and run.messages[-1].role == "user")):
+        raise FieldErrors({"messages": _("The last message must be a question of the user.")})
+    if max(len(run.thread_id), len(run.run_id)) > MAX_ID_LENGTH:
+        raise FieldErrors({"": _("threadId and runId have at most %(number)s characters.", number=MAX_ID_LENGTH)})
+    return run
+
+
+def _parse(model: type[BaseModel], data: dict[str, Any]) -> Any:
+    """Return a valid instance of a model.
+
+    Raises:
+        FieldErrors: The data is invalid.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise FieldErrors(messages_by_field(error)) from None
 
 
 async def _ask(answers: AnswerManager, user: User, run: Any, thread: str, system: str, model: str) -> Answer:
@@ -81,7 +114,7 @@ async def _ask(answers: AnswerManager, user: User, run: Any, thread: str, system
 def _fitting(run: Any, budget: int) -> list[Message]:
     """Return the question after the newest earlier texts that fit, without calls and results of earlier answers."""
     shown = [message for message in run.messages if message.role in ("user", "assistant")]
-    turns = [Message(message.role, text_of(message)) for message in shown]
+    turns = [Message(message.role, _text_of(message)) for message in shown]
     if estimate_tokens(turns[-1]) > budget:
         raise QuestionTooLong(4 * budget)  # characters
     messages = list[Message]()
@@ -91,6 +124,19 @@ def _fitting(run: Any, budget: int) -> list[Message]:
             break
         messages.insert(0, turn)
     return messages
+
+
+def _text_of(message: Any) -> str:
+    """Return the text of a message.
+
+    Raises:
+        FieldErrors: It contains other parts.
+    """
+    if message.content is None or isinstance(message.content, str):
+        return message.content or ""
+    if any(part.type != "text" for part in message.content):
+        raise FieldErrors({"messages": _("Only text can be sent here.")})
+    return "\n\n".join(part.text for part in message.content)
 
 
 async def _resume(answers: AnswerManager, user: User, run: Any, thread: str) -> tuple[Answer, RunEvents]:
@@ -114,7 +160,7 @@ async def _decide(answers: AnswerManager, answer: Answer, call: int, entry: Any)
         if entry.status == "cancelled" or payload.get("approved") is False:
             await answers.refuse(session, answer, call)
         elif form:
-            await answers.reply(session, answer, call, parse(form, payload))
+            await answers.reply(session, answer, call, _parse(form, payload))
         else:
             await answers.approve(session, answer, call)
 

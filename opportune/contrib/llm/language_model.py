@@ -14,11 +14,11 @@ from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
 from opportune.contrib.llm.completion.calls import checked_answer
-from opportune.contrib.llm.completion.first_answer import first_answer
 from opportune.contrib.llm.completion.request import (
     ModelRequest,
     Prompt,
     Tools,
+    first_answer,
     in_visitor_language,
     messages_of,
     text_of,

@@ -10,7 +10,7 @@ from itertools import repeat
 from urllib.parse import urlsplit
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.completion.first_answer import first_answer
+from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.loose_json import is_object
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.pieces import fields_for

@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.completion.first_answer import first_answer
+from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.errors import NOT_ACCEPTED
 from opportune.contrib.llm.providers.provider import (
     CONTINUE,

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.completion.first_answer import first_answer
+from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Timeouts, ToolSchema
 from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider, compacted_answer
 from opportune.i18n import gettext_lazy as _l

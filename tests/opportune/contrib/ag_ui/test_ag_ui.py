@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import delete
 
 from opportune.accounts import User
-from opportune.contrib.ag_ui import protocol
+from opportune.contrib.ag_ui import events as events_module
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, LlmError, Message, Reasoning, ToolCall
@@ -270,8 +270,8 @@ async def test_token_needs_the_scope(app: FastAPI, user: User, client: AsyncClie
 async def test_missing_package_is_one_line(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(protocol, "find_spec", lambda _name: None)
-    protocol.core.cache_clear()
+    monkeypatch.setattr(events_module, "find_spec", lambda _name: None)
+    events_module.core.cache_clear()
     response = await client.post(URL, json=run_input())
     assert (response.status_code, response.json()["detail"]) == (503, "AG-UI is not installed on this site.")
     assert "python3 oppman.py install ag-ui" in caplog.text
