@@ -142,6 +142,7 @@ async def test_user_without_password_confirms_by_sign_in(site: FastAPI, database
 
 
 async def test_confirmation_attempts_are_limited(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PASSWORDS_PER_USER.limit == 10
     monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 2)
     async with signed_in_client(app) as client:
         for _ in range(2):

@@ -240,10 +240,12 @@ def extract_text(page: Response) -> str:
 async def test_staff_may_help_users_without_permissions(app: FastAPI, staff_client: AsyncClient) -> None:
     database = app.state.database
     user = await make_user(database, "user@example.com", totp_secret="sealed", totp_step=7)
+    token = await make_token(database, user)
     async with signed_in_client(app, user) as browser:
         assert (await browser.get("/accounts/profile")).status_code == 200
         await run_action(staff_client, "sign-out", user)
         assert (await browser.get("/accounts/profile")).status_code == 303
+        assert await token_status(browser, token) == 401
         await sign_in(browser, app, user)
         await run_action(staff_client, "deactivate", user)
         assert (await browser.get("/accounts/profile")).status_code == 303

@@ -80,12 +80,6 @@ async def test_remembered_session_lasts_a_month_unused(app: FastAPI, client: Asy
     assert row.expires_at == original.expires_at
 
 
-async def test_unused_session_ends_after_a_day(app: FastAPI, database: Database) -> None:
-    async with signed_in_client(app) as client:
-        await backdate(database, 60 * 24 + 1)
-        assert (await client.get(PROFILE)).status_code == 303
-
-
 async def test_use_of_a_token_is_recorded(app: FastAPI, client: AsyncClient, database: Database) -> None:
     token = await make_token(database, await make_user(database))
     await client.get(ME, headers=bearer(token))

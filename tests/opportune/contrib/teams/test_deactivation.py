@@ -40,28 +40,16 @@ async def co_owner(database: Database, crew: Crew) -> User:
     return crew.users["admin"]
 
 
-async def test_admin_form_keeps_the_only_owner_active(
+async def test_admin_keeps_the_only_owner_active_unless_forced(
     superuser_client: AsyncClient, database: Database, crew: Crew
 ) -> None:
     owner = crew.users["owner"]
     page = await superuser_client.post(f"/admin/user/edit/{owner.id}", data={"email": owner.email, "save": "Save"})
     assert (page.status_code, REFUSAL in page.text) == (400, True)
+    assert REFUSAL in (await run_action(superuser_client, "deactivate", owner)).text
     assert await is_active(database, owner)
-
-
-async def test_admin_action_keeps_the_only_owner_active(
-    superuser_client: AsyncClient, database: Database, crew: Crew
-) -> None:
-    page = await run_action(superuser_client, "deactivate", crew.users["owner"])
-    assert REFUSAL in page.text
-    assert await is_active(database, crew.users["owner"])
-
-
-async def test_admin_action_forces_a_deactivation(
-    superuser_client: AsyncClient, database: Database, crew: Crew
-) -> None:
-    await run_action(superuser_client, "force-deactivation", crew.users["owner"])
-    assert not await is_active(database, crew.users["owner"])
+    await run_action(superuser_client, "force-deactivation", owner)
+    assert not await is_active(database, owner)
     assert (await roles_in(database, crew.team))["owner"] == "owner"
 
 
@@ -106,13 +94,11 @@ async def test_command_keeps_the_only_owner_unless_forced(
     assert not await is_active(database, crew.users["owner"])
 
 
-async def test_one_of_two_owners_can_be_deactivated(database: Database, crew: Crew, co_owner: User) -> None:
-    await deactivate(database, crew.users["owner"])
-    assert not await is_active(database, crew.users["owner"])
-
-
-async def test_owner_without_other_active_members_can_be_deactivated(database: Database, crew: Crew) -> None:
+async def test_owner_without_other_active_members_can_be_deactivated(
+    database: Database, crew: Crew, co_owner: User
+) -> None:
     await deactivate(database, crew.users["stranger"])
-    await deactivate(database, crew.users["admin"], crew.users["member"])
+    await deactivate(database, co_owner)
+    await deactivate(database, crew.users["member"])
     await deactivate(database, crew.users["owner"])
     assert not await is_active(database, crew.users["owner"])

@@ -1,9 +1,9 @@
 """Rows that belong to the current team, or to the user while no team is selected."""
 
+import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.contrib.teams.models import TeamRole
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, signed_in_client
 from opportune.testing.rows import Make
@@ -16,6 +16,17 @@ PERSONAL = "/teams/personal/switch"
 
 
 __all__ = ["app", "database"]  # fixtures: a site with the projects feature
+
+
+@pytest.fixture
+async def mine(make: Make, crew: Crew) -> Note:
+    """A personal row of the member."""
+    return await make(Note, user_id=crew.users["member"].id, name="Mine")
+
+
+@pytest.fixture
+async def ours(make: Make, crew: Crew) -> Note:
+    return await make(Note, team_id=crew.team.id, name="Ours")
 
 
 async def names(browser: AsyncClient, **headers: str) -> list[str]:
@@ -37,10 +48,9 @@ async def test_new_row_without_a_team_is_personal(app: FastAPI, clients: Clients
     assert await names(clients["owner"]) == []
 
 
-async def test_user_switches_between_team_and_personal(clients: Clients, make: Make, crew: Crew) -> None:
-    browser, user = clients["member"], crew.users["member"]
-    await make(Note, user_id=user.id, name="Mine")
-    await make(Note, team_id=crew.team.id, name="Ours")
+@pytest.mark.usefixtures("mine", "ours")
+async def test_user_switches_between_team_and_personal(clients: Clients, crew: Crew) -> None:
+    browser = clients["member"]
     assert await names(browser) == ["Ours"]
     switched = await browser.post(PERSONAL, data={"next": "/notes"})
     assert (switched.status_code, switched.headers["location"]) == (303, "/notes")
@@ -53,39 +63,32 @@ async def test_user_switches_between_team_and_personal(clients: Clients, make: M
     assert await names(browser) == ["Ours"]
 
 
-async def test_rows_of_the_other_scope_are_not_found(clients: Clients, make: Make, crew: Crew) -> None:
-    browser = clients["owner"]
-    mine = await make(Note, user_id=crew.users["owner"].id, name="Mine")
-    ours = await make(Note, team_id=crew.team.id, name="Ours")
+async def test_rows_of_the_other_scope_are_not_found(clients: Clients, mine: Note, ours: Note) -> None:
+    browser = clients["member"]
     assert (await browser.get(f"/notes/{mine.id}")).status_code == 404
     await browser.post(PERSONAL)
     for method in ("GET", "PATCH", "DELETE"):
         assert (await browser.request(method, f"{API}/{ours.id}", json={})).status_code == 404, method
 
 
-async def test_team_roles_apply_to_rows_of_the_team(clients: Clients, make: Make, crew: Crew) -> None:
+async def test_team_roles_apply_to_rows_of_the_team(clients: Clients, mine: Note, ours: Note) -> None:
     browser = clients["member"]
-    ours = await make(Note, team_id=crew.team.id, name="Ours")
-    mine = await make(Note, user_id=crew.users["member"].id, name="Mine")
     assert (await browser.delete(f"{API}/{ours.id}")).status_code == 403
     await browser.post(PERSONAL)
     assert (await browser.delete(f"{API}/{mine.id}")).status_code == 204
 
 
+@pytest.mark.usefixtures("mine", "ours")
 async def test_removed_member_sees_only_personal_rows(clients: Clients, crew: Crew, database: Database) -> None:
-    browser = clients["member"]
-    await browser.post(API, json={"name": "Ours"})
     number = await member_id(database, crew.team, crew.users["member"])
     await clients["owner"].post(f"/teams/{crew.team.id}/members/{number}/remove")
-    assert await names(browser) == []
+    assert await names(clients["member"]) == ["Mine"]
     assert await names(clients["owner"]) == ["Ours"]
 
 
-async def test_program_asks_for_personal_rows(client: AsyncClient, make: Make, crew: Crew, database: Database) -> None:
-    user = crew.users["admin"]
-    await make(Note, user_id=user.id, name="Mine")
-    await make(Note, team_id=crew.team.id, name="Ours")
-    token = f"Bearer {await make_token(database, user)}"
+@pytest.mark.usefixtures("mine", "ours")
+async def test_program_asks_for_personal_rows(client: AsyncClient, crew: Crew, database: Database) -> None:
+    token = f"Bearer {await make_token(database, crew.users['member'])}"
     assert await names(client, Authorization=token) == ["Ours"]
     assert await names(client, **{"Authorization": token, "X-Team": "personal"}) == ["Mine"]
 
@@ -100,21 +103,13 @@ async def test_page_of_teams_asks_to_select_one(clients: Clients) -> None:
     assert '<input type="hidden" name="next" value="/projects">' in teams
     refused = await browser.get("/api/v1/projects")
     assert (refused.status_code, "Select a team" in refused.json()["detail"]) == (403, True)
+    assert [team["is_current"] for team in (await browser.get("/api/v1/teams")).json()] == [False]
 
 
-async def test_api_lists_no_current_team_while_personal(clients: Clients) -> None:
-    await clients["owner"].post(PERSONAL)
-    assert [team["is_current"] for team in (await clients["owner"].get("/api/v1/teams")).json()] == [False]
-
-
-async def test_code_without_a_request_reads_the_current_team(
-    clients: Clients, make: Make, crew: Crew, database: Database
-) -> None:
-    user = crew.users["admin"]
-    await make(Note, user_id=user.id, name="Mine")
-    await make(Note, team_id=crew.team.id, name="Ours")
+@pytest.mark.usefixtures("mine", "ours")
+async def test_code_without_a_request_reads_the_current_team(clients: Clients, crew: Crew, database: Database) -> None:
     for expected in ("Ours", "Mine"):
         async with database.reader(fresh=True) as session:
-            page = await (await Notes.for_user(session, user)).list()
+            page = await (await Notes.for_user(session, crew.users["member"])).list()
         assert [note.name for note in page.items] == [expected]
-        await clients[TeamRole.ADMIN].post(PERSONAL)
+        await clients["member"].post(PERSONAL)

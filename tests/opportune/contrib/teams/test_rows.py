@@ -32,9 +32,11 @@ async def create_project(client: AsyncClient, name: str) -> int:
     return number
 
 
-async def test_members_share_the_rows_of_their_team(clients: Clients) -> None:
+async def test_members_share_the_rows_of_their_team(clients: Clients, crew: Crew) -> None:
     await create_project(clients["member"], "Ours")
     await create_project(clients["stranger"], "Theirs")
+    foreign = {"name": "x", "team_id": crew.other_team.id}
+    assert (await clients["member"].post(API, json=foreign)).status_code == 422
     for name, projects in (("owner", ["Ours"]), ("member", ["Ours"]), ("stranger", ["Theirs"])):
         assert [row["name"] for row in (await clients[name].get(API)).json()["items"]] == projects, name
     assert "Ours" in (await clients["admin"].get("/projects")).text
@@ -45,13 +47,6 @@ async def test_rows_of_other_teams_are_not_found(clients: Clients) -> None:
     for method in ("GET", "PATCH", "DELETE"):
         assert (await clients["owner"].request(method, f"{API}/{number}", json={})).status_code == 404, method
     assert (await clients["member"].get(f"/projects/{number}")).status_code == 404
-
-
-async def test_new_row_belongs_to_the_current_team(clients: Clients, crew: Crew) -> None:
-    added = await clients["member"].post(API, json={"name": "Ours"})
-    assert added.json()["team_id"] == crew.team.id
-    foreign = {"name": "x", "team_id": crew.other_team.id}
-    assert (await clients["member"].post(API, json=foreign)).status_code == 422
 
 
 async def test_deletion_may_need_a_role(clients: Clients, make: Make, crew: Crew) -> None:

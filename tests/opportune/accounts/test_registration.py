@@ -1,35 +1,49 @@
-"""Registration by the link in an e-mail."""
+"""Registration, verification and password reset by links in e-mails."""
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import update
 
+from opportune.accounts import signed_links
 from opportune.accounts.flows import registration
 from opportune.accounts.flows.registration import (
     REGISTRATION_PURPOSE,
     VERIFICATIONS_PER_ACCOUNT,
+    _verify_user,
     send_password_reset_email,
     send_registration_email,
 )
+from opportune.accounts.models import LinkedAccount, Passkey, RecoveryCode, User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.passwords.hashing import hash_password
+from opportune.accounts.signed_links import make_link_token
 from opportune.accounts.users import context
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import InvalidLinkError
 from opportune.config.settings import Settings
 from opportune.config.signing import seal
 from opportune.db.database import Database
-from opportune.testing.factories import PASSWORD, make_user
+from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
+from opportune.testing.rows import Make
+from opportune.web.client import Client
+from tests.opportune.accounts.authenticator_app import add_authenticator_app
+from tests.opportune.accounts.conftest import token_status
 from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
     AUTH,
     EMAIL,
+    NEW_PASSWORD,
     read_newest_link,
     read_sent_subjects,
     read_users,
     register,
     settings,
     sign_in_to_api,
+    submit_new_password,
 )
+from tests.opportune.accounts.stored_rows import read_all, reload
 
 __all__ = ["settings"]  # a fixture
 
@@ -155,3 +169,101 @@ async def test_closed_registration_creates_no_account(app: FastAPI, client: Asyn
     assert (await read_users(database), await read_sent_subjects(app)) == ([], [])
     for path in ("/", "/accounts/login", "/accounts/verify", "/accounts/register", "/nothing"):
         assert 'href="/accounts/register' not in (await client.get(path)).text, path
+
+
+async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    await make_user(database, EMAIL)
+    await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
+    path, token = await read_newest_link(app)
+    assert (await client.get(path, params={"token": token})).status_code == 200
+    assert await read_users(database) == [(EMAIL, False)]
+    assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 303
+    assert await read_users(database) == [(EMAIL, True)]
+    assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
+
+
+async def test_verification_needs_the_password_of_the_account(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    await make_user(database, EMAIL)  # staff may have created the account, and know its password
+    await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
+    path, token = await read_newest_link(app)
+    for password_fields in ({}, {"password": "a password of my own"}):
+        assert (await client.post(path, data={"token": token, **password_fields})).status_code == 422
+        assert (await client.post(f"{AUTH}/verify", json={"token": token, **password_fields})).status_code == 422
+    assert await read_users(database) == [(EMAIL, False)]
+
+
+async def test_link_does_not_verify_another_address(app: FastAPI, database: Database, settings: Settings) -> None:
+    user = await make_user(database, EMAIL)
+    token = signed_links.make_link_token(settings, "verify", user)
+    async with database.writer() as session, database.reader() as other_session:
+        match = await signed_links.read_link_token(other_session, settings, "verify", token)
+        assert match
+        await session.execute(update(User).values(email="bob@example.com"))
+        context = AccountContext(session, settings, app.state.rate_limiter, Client())
+        with pytest.raises(InvalidLinkError):
+            await _verify_user(context, match[0])
+    assert await read_users(database) == [("bob@example.com", False)]
+
+
+async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    user = await make_user(database, EMAIL)
+    api_token = await make_token(database, user)
+    async with signed_in_client(app, user) as browser:
+        await client.post(f"{ACCOUNTS}/forgot-password", data={"email": "Ada@Example.com"})
+        path, token = await read_newest_link(app)
+        page = await client.get(path, params={"token": token})
+        assert page.headers["referrer-policy"] == "same-origin"
+        assert page.headers["cache-control"] == "no-store, no-transform"
+        assert "content-encoding" not in page.headers
+        weak = [await submit_new_password(client, channel, token, "password") for channel in ("page", "api")]
+        assert weak == [422, 422]
+        assert await submit_new_password(client, "page", token, NEW_PASSWORD) == 303
+        assert "You have a new password." in (await client.get(f"{ACCOUNTS}/login")).text
+        used = [await submit_new_password(client, channel, token, NEW_PASSWORD) for channel in ("page", "api")]
+        assert used == [410, 410]
+        assert (await client.get(path, params={"token": token})).status_code == 410
+        assert (await browser.get("/accounts/profile")).status_code == 303
+    assert await token_status(client, api_token) == 401
+    assert (await sign_in_to_api(client), await sign_in_to_api(client, NEW_PASSWORD)) == (401, 200)
+    assert await read_users(database) == [(EMAIL, True)]  # opening the link verified the address
+    assert (await read_sent_subjects(app))[-1] == (EMAIL, "You have a new password")
+
+    await client.post(f"{AUTH}/forgot-password", json={"email": EMAIL})
+    assert await submit_new_password(client, "api", (await read_newest_link(app))[1], "quite another password") == 200
+
+
+@pytest.mark.parametrize(("is_verified", "location"), [(False, "/"), (True, "/accounts/login/code")])
+async def test_only_verified_users_keep_their_sign_in_methods(
+    app: FastAPI, client: AsyncClient, database: Database, make: Make, *, is_verified: bool, location: str
+) -> None:
+    user = await make_user(database, EMAIL, is_verified=is_verified)
+    await add_authenticator_app(database, app.state.settings, user)
+    await make(LinkedAccount, user_id=user.id)
+    await make(Passkey, user_id=user.id)
+    token = make_link_token(app.state.settings, "reset", await reload(database, user))
+    await submit_new_password(client, "page", token, NEW_PASSWORD)
+    response = await client.post(f"{ACCOUNTS}/login", data={"email": EMAIL, "password": NEW_PASSWORD})
+    assert response.headers["location"] == location
+    for model in (LinkedAccount, Passkey, RecoveryCode):
+        assert bool(await read_all(database, model)) is is_verified, model
+
+
+async def test_reset_responses_do_not_reveal_accounts(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    await make_user(database, EMAIL)
+    await make_user(database, "off@example.com", is_active=False)
+    await make_user(database, "done@example.com", is_verified=True)
+
+    for page, endpoint, subject in (
+        ("forgot-password", "forgot-password", "Choose a new password"),
+        ("verify/again", "verify-request", "Verify your address"),
+    ):
+        for email in (EMAIL, "off@example.com", "nobody@example.com"):
+            page_response = await client.post(f"{ACCOUNTS}/{page}", data={"email": email})
+            api_response = await client.post(f"{AUTH}/{endpoint}", json={"email": email})
+            assert (page_response.status_code, "Check your mail" in page_response.text) == (200, True)
+            assert (api_response.status_code, api_response.json()["detail"][:23]) == (202, "If this address is righ")
+        assert (await read_sent_subjects(app))[-2:] == [(EMAIL, subject)] * 2
+    await client.post(f"{ACCOUNTS}/verify/again", data={"email": "done@example.com"})
+    assert len(await read_sent_subjects(app)) == 4

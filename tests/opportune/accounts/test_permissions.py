@@ -41,11 +41,7 @@ from tests.opportune.accounts.conftest import bearer, new_client
 from tests.opportune.admin.bookshelf_feature import Book, BookTag
 
 PAGE, API = "/books", "/api/v1/books"
-
-
 pages, api = APIRouter(), APIRouter()
-
-
 ExportUser = Annotated[User, may("book", "export")]
 
 

@@ -19,7 +19,6 @@ from tests.opportune.accounts.sent_emails import EMAIL, settings
 from tests.opportune.accounts.stored_rows import set_all
 
 __all__ = ["settings"]  # a fixture
-
 CONFIRMATION_PAGE = "/accounts/confirm/email"
 CONFIRMATION_API = "/api/v1/users/me/confirmation/email"
 RETURN_PATH = "/accounts/tokens"

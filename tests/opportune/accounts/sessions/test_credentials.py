@@ -1,0 +1,153 @@
+"""Pages and API of a user's sessions and API tokens."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+
+from opportune.accounts.models import ApiToken, Session
+from opportune.db.database import Database
+from opportune.db.models.model import utc_now
+from opportune.testing.factories import PASSWORD, signed_in_client
+from tests.opportune.accounts.conftest import is_signed_in, token_status
+from tests.opportune.accounts.stored_rows import change, read_all, read_one, set_all
+
+SESSIONS_API, TOKENS_API = "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
+NEW_API_TOKEN = {"name": "Backup <script>", "days": 30, "current_password": PASSWORD}
+SESSIONS, TOKENS = "/accounts/sessions", "/accounts/tokens"
+NEW_TOKEN = {"name": "Backup <script>", "days": "30", "scopes": ["read", "write"], "current_password": PASSWORD}
+
+
+@pytest.fixture
+async def eve_client(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app) as client:
+        yield client
+
+
+async def create_token(client: AsyncClient, **changes: Any) -> Any:
+    return await client.post(TOKENS_API, json={**NEW_API_TOKEN, **changes})
+
+
+async def test_user_lists_sessions(
+    user_client: AsyncClient, other_browser: AsyncClient, database: Database, eve_client: AsyncClient
+) -> None:
+    row = (await read_all(database, Session))[0]
+    agent = "Mozilla/5.0 (X11; Linux) Firefox/145.0"
+    await change(database, row, agent=agent, address="192.0.2.7", seen_at=utc_now())
+    current_session, other_session = (await user_client.get(SESSIONS_API)).json()
+    expected = {"id": row.id, "device": "Firefox on Linux", "address": "192.0.2.7", "is_current": True}
+    assert expected.items() <= current_session.items()
+    assert not other_session["is_current"]
+    assert "hash" not in str(current_session)
+
+
+async def test_user_ends_sessions(
+    user_client: AsyncClient, other_browser: AsyncClient, eve_client: AsyncClient
+) -> None:
+    ids = {row["is_current"]: row["id"] for row in (await user_client.get(SESSIONS_API)).json()}
+    assert (await eve_client.delete(f"{SESSIONS_API}/{ids[False]}")).status_code == 404
+    assert await is_signed_in(other_browser)
+    assert (await user_client.delete(f"{SESSIONS_API}/{ids[False]}")).status_code == 204
+    assert not await is_signed_in(other_browser)
+    assert (await user_client.delete(SESSIONS_API)).status_code == 204
+    assert not await is_signed_in(user_client)
+    assert await is_signed_in(eve_client)
+
+
+async def test_token_is_shown_once_and_works(user_client: AsyncClient, client: AsyncClient, database: Database) -> None:
+    response = await create_token(user_client)
+    assert (response.status_code, response.headers["cache-control"]) == (201, "no-store, no-transform")
+    token = response.json()["token"]
+    (token_row,) = (await user_client.get(TOKENS_API)).json()
+    assert token_row.keys() == response.json().keys() - {"token"}
+    assert token_row["name"] == NEW_API_TOKEN["name"]
+    stored = await read_one(database, ApiToken)
+    assert token not in stored.model_dump_json()
+    assert stored.expires_at - stored.created_at == pytest.approx(timedelta(days=30), abs=timedelta(minutes=1))
+
+    assert await token_status(client, token) == 200
+    assert (await user_client.delete(f"{TOKENS_API}/{token_row['id']}")).status_code == 204
+    assert await token_status(client, token) == 401
+
+
+INVALID_FIELDS: list[dict[str, Any]] = [
+    {"current_password": "not the password"},
+    {"name": ""},
+    {"name": "x" * 101},
+    {"name": "nul\0"},
+    {"days": 3650},
+    {"days": None},
+]
+
+
+async def test_token_needs_password_name_and_lifetime(user_client: AsyncClient) -> None:
+    for invalid_field in INVALID_FIELDS:
+        response = await create_token(user_client, **invalid_field)
+        assert [error["field"] for error in response.json()["errors"]] == [list(invalid_field)], response.text
+    assert (await user_client.get(TOKENS_API)).json() == []
+    assert [(await create_token(user_client)).status_code for _ in range(11)] == [201] * 11
+
+
+async def test_user_ends_only_own_tokens(user_client: AsyncClient, eve_client: AsyncClient) -> None:
+    token_id = (await create_token(user_client)).json()["id"]
+    for path in (f"{TOKENS_API}/{token_id}", f"{TOKENS_API}/{2**63}"):
+        assert (await eve_client.delete(path)).status_code == 404
+    assert (await eve_client.delete(TOKENS_API)).status_code == 204
+    assert len((await user_client.get(TOKENS_API)).json()) == 1
+    assert (await user_client.delete(TOKENS_API)).status_code == 204
+    assert (await user_client.get(TOKENS_API)).json() == []
+
+
+async def test_expired_rows_are_not_listed(
+    user_client: AsyncClient, other_browser: AsyncClient, database: Database
+) -> None:
+    await create_token(user_client)
+    await set_all(database, ApiToken, expires_at=utc_now() - timedelta(seconds=1))
+    assert (await user_client.get(TOKENS_API)).json() == []
+    await change(database, (await read_all(database, Session))[-1], expires_at=utc_now())
+    assert len((await user_client.get(SESSIONS_API)).json()) == 1
+
+
+def find_end_paths(page: Response) -> list[str]:
+    """Return the paths of the buttons beside the rows."""
+    return re.findall(r'action="(/accounts/\w+/\d+/\w+)"', page.text)
+
+
+async def test_button_ends_another_session(user_client: AsyncClient, other_browser: AsyncClient) -> None:
+    page = await user_client.get(SESSIONS)
+    assert page.text.count("This device") == 1
+    (end_path,) = find_end_paths(page)
+    assert (await user_client.post(end_path)).headers["location"] == SESSIONS
+    assert "That device is signed out." in (await user_client.get(SESSIONS)).text
+    assert (await is_signed_in(other_browser), await is_signed_in(user_client)) == (False, True)
+
+
+async def test_ending_other_sessions_keeps_this_one(user_client: AsyncClient, other_browser: AsyncClient) -> None:
+    assert (await user_client.post(f"{SESSIONS}/end-others")).headers["location"] == SESSIONS
+    page = (await user_client.get(SESSIONS)).text
+    assert "Every other device is signed out." in page
+    assert "end-others" not in page
+    assert not await is_signed_in(other_browser)
+
+
+async def test_ending_all_sessions_signs_out(user_client: AsyncClient, other_browser: AsyncClient) -> None:
+    response = await user_client.post(f"{SESSIONS}/end-all")
+    assert "Max-Age=0" in response.headers["set-cookie"]
+    assert "You are signed out on every device." in (await user_client.get("/")).text
+    assert (await is_signed_in(user_client), await is_signed_in(other_browser)) == (False, False)
+
+
+async def test_token_is_shown_on_one_page_only(user_client: AsyncClient, client: AsyncClient) -> None:
+    page = await user_client.post(TOKENS, data=NEW_TOKEN)
+    assert (page.status_code, page.headers["cache-control"]) == (200, "no-store, no-transform")
+    (token,) = re.findall(r"user-select-all[^>]*>(\S+)</code>", page.text)
+    assert "Backup &lt;script&gt;" in page.text
+    assert await token_status(client, token) == 200
+    next_page = await user_client.get(TOKENS)
+    assert token not in next_page.text
+    await user_client.post(find_end_paths(next_page)[0])
+    assert await token_status(client, token) == 401
