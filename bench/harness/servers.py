@@ -174,7 +174,7 @@ PEERS = {
         environ={"DJANGO_SETTINGS_MODULE": "bench.peers.django_rest.settings"},
     ),
     "bare": Peer(
-        prepare="bench.peers.bare.app",
-        serve=("-m", "uvicorn", "bench.peers.bare.app:app", "--port", "{port}", "--no-access-log"),
+        prepare="bench.peers.bare",
+        serve=("-m", "uvicorn", "bench.peers.bare:app", "--port", "{port}", "--no-access-log"),
     ),
 }

@@ -4,9 +4,8 @@ book_search = Searchable(Book, fields=["title", "summary"])
 page = await paginate(session, book_search.search(session, "os pat"), paging)
 """
 
-from opportune.search.highlighting import highlight, snippet
 from opportune.search.query import MAX_QUERY_LENGTH, passage, queries_for
-from opportune.search.results import SearchQuery, SearchResults
+from opportune.search.results import SearchQuery, SearchResults, highlight, snippet
 from opportune.search.searchable import RowHit, Searchable
 
 __all__ = [

@@ -1,5 +1,5 @@
 from opportune.feature import Feature, Site
-from opportune.search.highlighting import highlight, snippet
+from opportune.search.results import highlight, snippet
 
 search = Feature(
     "search",

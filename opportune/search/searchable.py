@@ -32,11 +32,10 @@ from opportune.db.database import Database
 from opportune.db.hooks.registry import after_create, after_update
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
-from opportune.search.highlighting import Highlighter
 from opportune.search.indexes import WEIGHTS, Dialect, Fields
 from opportune.search.postgresql import PostgreSQL, PostgreSQLVectors
 from opportune.search.query import Query, fold_like_postgresql
-from opportune.search.results import SearchResults
+from opportune.search.results import Highlighter, SearchResults
 from opportune.search.sqlite import SQLite, SQLiteVectors
 from opportune.search.vectors import EDITIONS, EMBED_LATER, EMBEDDINGS, SMOOTHING_RANKS, Embeddings, Vectors
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from opportune.contrib.documents.document import Document, IndexDefinition, Source
-from opportune.contrib.documents.similar_words import MIN_MISSPELT_LETTERS, Term
+from opportune.contrib.documents.engine import MIN_MISSPELT_LETTERS, Term
 from opportune.db.models.model import utc_now
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError

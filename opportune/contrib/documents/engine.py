@@ -1,20 +1,22 @@
-"""Queries of an index, the same for both databases, whose tables have the same names."""
+"""Queries of an index, the same for both databases, whose tables have the same names, and similar words for typos."""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import TextClause, text
 
 from opportune.contrib.documents.document import MAX_RANKED_HITS, Fields, IndexDefinition
-from opportune.contrib.documents.similar_words import MAX_CANDIDATES, Term
 from opportune.search.query import Query
 
+MIN_MISSPELT_LETTERS = 3
+"""Minimum length of words to correct. In shorter words, each letter makes another word."""
+MAX_CANDIDATES = 60
+"""Number of words with the most common trigrams that are compared by edit distance."""
 EXACT_NAME, NAME_SUFFIX, NAME_PREFIX, SUFFIX_PREFIX, TEXT_MATCH = range(5)
 """Ranks of matches, the best first. For `path` they are the names `path`, `os.path`, `pathlib` and `os.pathconf`,
 and texts with the word."""
-
 LAST_CHARACTER = "\U0010ffff"
 """Sorts after every other character."""
 FIRST_CHARACTER = " "
@@ -23,7 +25,6 @@ HAS_ENOUGH_NAMES = "(SELECT count(*) FROM names) >= 100"
 """SQL condition: so many names match that the slower search in texts is skipped."""
 IMPORTANCE_WEIGHT = 0.0003
 """Weight of an entry's number among matches in texts."""
-
 SEARCH = f"""
 WITH named AS (
     SELECT entry, CASE depth WHEN 0 THEN {EXACT_NAME} ELSE {NAME_SUFFIX} END AS rank
@@ -54,6 +55,52 @@ HAS_WORD = """
 SELECT 1 FROM {schema}terms WHERE term >= :word AND term < :upper_bound AND (is_name OR NOT :in_name) LIMIT 1
 """
 STATUS = "SELECT source, entries, skipped, built_at, {can_compare_words} AS mends_typos FROM {schema}about"
+
+
+class Term(NamedTuple):
+    """A word of the index."""
+
+    term: str
+    is_name: bool
+    """Whether it is part of a name."""
+    frequency: int
+
+
+def trigrams(word: str) -> set[str]:
+    padded = f"  {word} "
+    return {padded[i : i + 3] for i in range(len(padded) - 2)}
+
+
+def max_edit_distance(word: str) -> int:
+    """Return the maximum edit distance between a word and its correction."""
+    return 1 if len(word) < 6 else 2
+
+
+def closest_word(word: str, candidates: Iterable[Term]) -> str:
+    """Return the candidate with the smallest edit distance, or an empty string if all are too different."""
+    limit = max_edit_distance(word)
+    distances = {candidate: edit_distance(word, candidate.term) for candidate in candidates}
+    similar = [candidate for candidate, distance in distances.items() if distance <= limit]
+
+    def rank(candidate: Term) -> tuple[int, bool, int, str]:
+        has_other_start = candidate.term[0] != word[0]
+        return distances[candidate], has_other_start, -candidate.frequency, candidate.term
+
+    return min(similar, key=rank).term if similar else ""
+
+
+def edit_distance(word: str, other_word: str) -> int:
+    """Return the edit distance: letters to add, remove, replace or transpose."""
+    previous_row: list[int] = []
+    row = list(range(len(other_word) + 1))
+    for i, letter in enumerate(word, 1):
+        previous_row, row_before_previous, row = row, previous_row, [i]
+        for j, other_letter in enumerate(other_word, 1):
+            cost = min(previous_row[j] + 1, row[-1] + 1, previous_row[j - 1] + (letter != other_letter))
+            if i > 1 and j > 1 and letter == other_word[j - 2] and word[i - 2] == other_letter:
+                cost = min(cost, row_before_previous[j - 2] + 1)
+            row.append(cost)
+    return row[-1]
 
 
 class Engine(ABC):

@@ -13,9 +13,8 @@ from opportune.config.settings import Settings
 from opportune.contrib.documents.databases import engine_for
 from opportune.contrib.documents.document import H, IndexDefinition, Source, by_meaning
 from opportune.contrib.documents.feature import documents
-from opportune.contrib.documents.jobs import embed_documents
+from opportune.contrib.documents.jobs import embed_documents, vector_fields_of
 from opportune.contrib.documents.search import DocumentSearch
-from opportune.contrib.documents.vectors import vector_fields_of
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.search.searchable import vector_tables

@@ -9,17 +9,14 @@ from typing import Any, Generic
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.contrib.documents.document import MAX_RANKED_HITS, DocumentRead, Fields, H, IndexDefinition, IndexStatus
-from opportune.contrib.documents.engine import TEXT_MATCH, Engine
-from opportune.contrib.documents.jobs import embed_documents
-from opportune.contrib.documents.similar_words import MIN_MISSPELT_LETTERS, closest_word
-from opportune.contrib.documents.vectors import find_similar
+from opportune.contrib.documents.engine import MIN_MISSPELT_LETTERS, TEXT_MATCH, Engine, closest_word
+from opportune.contrib.documents.jobs import embed_documents, find_similar
 from opportune.db.database import Database
 from opportune.errors import NotFound, ReadOnlyError
 from opportune.jobs import defer
 from opportune.pagination import page_count
-from opportune.search.highlighting import Highlighter
 from opportune.search.query import NAME, Query, queries_for
-from opportune.search.results import SearchResults
+from opportune.search.results import Highlighter, SearchResults
 from opportune.search.vectors import EMBEDDINGS, fuse_rankings
 
 Rows = Sequence[Fields]

@@ -3,8 +3,8 @@
 import pytest
 
 from opportune.search import highlight, snippet
-from opportune.search.highlighting import MAX_SNIPPET_CHARS, Highlighter
 from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query, name_suffix_keys, name_words
+from opportune.search.results import MAX_SNIPPET_CHARS, Highlighter
 
 
 def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]]]]:

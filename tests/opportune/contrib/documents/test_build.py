@@ -13,8 +13,8 @@ from opportune.contrib.documents import IndexMissing
 from opportune.contrib.documents import search as search_module
 from opportune.contrib.documents.build import BuildResult
 from opportune.contrib.documents.databases import store_of
+from opportune.contrib.documents.engine import Term, closest_word, edit_distance
 from opportune.contrib.documents.postgresql import tsvector
-from opportune.contrib.documents.similar_words import Term, closest_word, edit_distance
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, temporary_path

@@ -23,7 +23,7 @@ from bench.harness.tasks import EMAIL, ITEMS
 
 URL = os.environ["BENCH_DATABASE_URL"]
 CLIENT_CONNECTIONS = 5
-HEAD, TAIL = (Path(__file__).parent / "page.html").read_text().split("{content}")
+HEAD, TAIL = Path(__file__).with_name("bare.html").read_text().split("{content}")
 ANONYMOUS_LINKS = (
     '<a class="nav-link px-2" href="/login">Sign in</a>'
     '<a class="btn btn-primary d-none d-sm-inline-flex" href="/register">Register</a>'
