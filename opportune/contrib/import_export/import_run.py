@@ -1,7 +1,6 @@
 """Checks and imports an uploaded file: in the request, or in a job if the file has many rows."""
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from time import monotonic
@@ -12,23 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
 
-from opportune.accounts.models import User
 from opportune.admin.authorization import may_edit_any
-from opportune.admin.current_request import use_request
 from opportune.admin.editing.undo import recorded_range
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.inlines import ROW_IS_GONE
-from opportune.admin.job_site import open_site, request_of
 from opportune.admin.lists.actions import describe_rows
 from opportune.admin.log import audit
 from opportune.admin.models import ImportFile
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.import_rows import ImportPlan, ImportRow, PlannedRow
-from opportune.contrib.import_export.jobs import BUSY_STATES
 from opportune.contrib.import_export.mapping import check_targets, find_targets, valid_targets
 from opportune.contrib.import_export.table import Table, named_cells
 from opportune.db.constraint_errors import translate_database_errors
-from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.models.columns import natural_key_of, title_of
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
@@ -36,9 +30,6 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import use_language
-from opportune.jobs import JobContext, PermanentFailure
-
-logger = logging.getLogger(__name__)
 
 MAX_PREVIEW_ROWS = 10
 MAX_PREVIEW_CHANGES = 50
@@ -48,28 +39,6 @@ PROGRESS_SECONDS = 1.0
 NOT_CREATED = _l("New %(name_plural)s cannot be created from their names: %(refusal)s")
 WRITE_BATCH_ROWS = 25
 """Rows of a batch, after which other requests run."""
-
-
-async def process_in_site(run: JobContext, file_id: int) -> None:
-    """Check or import the file. An error of the site becomes the result of the check."""
-    async with run.database.reader(fresh=True) as session:
-        file = await session.get(ImportFile, file_id)
-        user = await session.get(User, file.owner_id) if file else None
-    if file is None or user is None or file.state not in BUSY_STATES:
-        return  # another attempt has finished it
-    site = await open_site(run)
-    view: Any = site.find_view(file.identity)
-    request = await request_of(site, user, f"{file.identity}/import", method="POST")
-    with changes_come_from(ChangeOrigin("admin", request.scope)), use_request(request):
-        try:
-            await process(request, view, file)
-        except Exception as error:
-            logger.exception("import of %s", file.name)
-            with use_language(file.choices["language"]):
-                message = gettext("The import failed because of an error of this site. Nothing was stored.")
-            await save_outcome(view, file, {"error": message})
-            raise PermanentFailure(f"{type(error).__name__}: {error}") from error
-        await site.extensions.rows_changed(request, {file.identity})
 
 
 async def process(request: Request, view: AdminView, file: ImportFile) -> None:

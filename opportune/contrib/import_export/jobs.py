@@ -4,7 +4,7 @@ from pkgutil import resolve_name
 
 from opportune.jobs import JobContext, job
 
-PROCESS = "opportune.contrib.import_export.import_run:process_in_site"
+PROCESS = "opportune.contrib.import_export.job_site:process_in_site"
 """The function that loads the admin, which only processes with such jobs need."""
 BUSY_STATES = ("checking", "importing")
 """States of a file that a request or a job is working on."""

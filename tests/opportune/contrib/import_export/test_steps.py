@@ -155,7 +155,7 @@ async def test_error_of_a_job_is_shown(
     app: FastAPI, admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = await upload(admin, ROWS)
-    monkeypatch.setattr("opportune.contrib.import_export.import_run.process", None)
+    monkeypatch.setattr("opportune.contrib.import_export.job_site.process", None)
     with pytest.raises(PermanentFailure, match="TypeError"):
         await jobs.work()
     assert "The import failed because of an error of this site." in extract_text(await admin.get(page.url.path))
