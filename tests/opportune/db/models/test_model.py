@@ -1,21 +1,41 @@
-"""Columns of models."""
+"""Columns, partial indexes and hashes of models, and schema fields that refer to them."""
 
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Numeric, SmallInteger, Table, select
+from pydantic import TypeAdapter, ValidationError, create_model
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import synonym, validates
+from sqlalchemy.schema import CreateIndex
 from sqlmodel import Field, SQLModel
 
-from opportune.accounts.models import OwnerId
+from opportune.accounts.models import OwnerId, User
+from opportune.db import MAX_ID, Database, PartialIndex, Reference
 from opportune.db.hooks.registry import changes
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
+from opportune.db.models.references import reference_of
 from opportune.errors import OperatorError
 from opportune.schemas import field_faults
 from opportune.schemas.annotations import Stored
 from opportune.schemas.text import Text
+from opportune.testing import Make
+from tests.opportune.crud.library import Writer
+from tests.opportune.tables import make_tables
 
 
 def test_foreign_key_has_the_type_of_the_id() -> None:
@@ -209,3 +229,65 @@ def test_wrong_options_of_fields_are_reported() -> None:
 def test_field_may_have_the_name_of_a_pydantic_method() -> None:
     copied: Any = type("Copied", (Model,), {"__module__": __name__, "__annotations__": {"copy": int, "json": str}})
     assert {"copy", "json"} < copied.model_fields.keys()
+
+
+LOANS = Table(
+    "library_loan",
+    MetaData(),
+    Column("copy_id", Integer),
+    Column("returned_at", Integer),
+    PartialIndex("uq_running", "copy_id", where="returned_at IS NULL", unique=True),
+)
+
+
+@pytest.mark.parametrize("dialect", [sqlite.dialect, postgresql.dialect])
+def test_partial_index_has_its_condition(dialect: type[Dialect]) -> None:
+    (index,) = LOANS.indexes
+    sql = str(CreateIndex(index).compile(dialect=dialect()))
+    assert sql == "CREATE UNIQUE INDEX uq_running ON library_loan (copy_id) WHERE returned_at IS NULL"
+
+
+def test_copied_table_keeps_the_partial_index() -> None:
+    (index,) = LOANS.to_metadata(MetaData()).indexes
+    assert str(index.dialect_kwargs["sqlite_where"]) == str(index.dialect_kwargs["postgresql_where"])
+    assert str(index.dialect_kwargs["sqlite_where"]) == "returned_at IS NULL"
+
+
+TYPES: list[tuple[Any, Any]] = [(int, 1), (int | None, None), (int | None, 2), (list[int], [1, MAX_ID])]
+
+
+def test_reference_accepts_row_ids() -> None:
+    for type_, value in TYPES:
+        model = create_model("Sample", ids=(Annotated[type_, Reference(User)], ...))
+        assert model(ids=value).model_dump() == {"ids": value}, type_
+        assert reference_of(model.model_fields["ids"]) == Reference(User), type_
+
+
+@pytest.mark.parametrize("number", [0, -1, MAX_ID + 1, "words"])
+@pytest.mark.parametrize("type_", [int, int | None, list[int]])
+def test_impossible_ids_are_refused(type_: Any, number: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Annotated[type_, Reference(User)]).validate_python([number] if type_ == list[int] else number)
+
+
+@pytest.mark.parametrize("type_", [Annotated[int, Reference(User)] | None, list[Annotated[int, Reference(User)]]])
+def test_nested_reference_is_found(type_: Any) -> None:
+    assert reference_of(create_model("Sample", ids=(type_, None)).model_fields["ids"]) == Reference(User)
+
+
+def test_plain_field_has_no_reference() -> None:
+    assert reference_of(create_model("Sample", ids=(int, ...)).model_fields["ids"]) is None
+
+
+async def test_stored_rows_are_hashable(database: Database, make: Make) -> None:
+    await make_tables(database, Writer)
+    ann, bob = await make.many(Writer, 2)
+    async with database.reader() as session:
+        reloaded_ann = await session.get_one(Writer, ann.id)
+
+    assert {ann, bob, reloaded_ann} == {ann, bob}
+
+
+def test_row_that_is_not_stored_has_no_hash() -> None:
+    with pytest.raises(TypeError, match="This Writer has no hash: it is not stored yet"):
+        hash(Writer(name="Ann"))

@@ -1,4 +1,7 @@
-"""Rows that are deleted through a session."""
+"""Declarations of `SoftDelete` models, and rows that are deleted through a session."""
+
+import subprocess
+import sys
 
 import pytest
 from sqlalchemy import delete, func, select
@@ -6,11 +9,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 from sqlmodel import col
 
-from opportune.db import after_delete, after_update, before_delete, changes, deleted_rows_included, purge, restore
+from opportune.accounts import UserBase
+from opportune.db import (
+    Model,
+    SoftDelete,
+    after_delete,
+    after_update,
+    before_delete,
+    changes,
+    deleted_rows_included,
+    purge,
+    restore,
+)
 from opportune.db import with_deleted as include
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.trash import hide_deleted
+from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 from tests.opportune.db.trash.shop import Good, Part, Vendor
 
 NAMES = select(col(Good.name)).order_by(col(Good.id))
@@ -164,3 +180,37 @@ async def test_row_of_another_session_moves_to_the_trash(shop: Database) -> None
         await session.delete(good)
     async with shop.reader() as session:
         assert await session.get(Good, 1) is None
+
+
+CODE = """
+import sys
+from sqlmodel import Field
+from opportune.db import Model, SoftDelete
+
+class Base(Model, SoftDelete):
+    pass
+
+class Thing(Base, table=True):
+    __tablename__ = "test_thing"
+
+assert "opportune.db.sessions.trash" not in sys.modules
+from sqlalchemy import select
+from opportune.db.sessions.trash import hide_deleted
+print(hide_deleted(select(Thing.id)))
+"""
+
+
+def test_queries_hide_rows_of_models_declared_first() -> None:
+    result = subprocess.run([sys.executable, "-c", CODE], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert "deleted_at IS NULL" in result.stdout
+
+
+def test_users_cannot_be_soft_deleted() -> None:
+    with pytest.raises(OperatorError, match="Clear is_active to keep a user from signing in"):
+        type("Member", (UserBase, SoftDelete), {"__module__": __name__})
+
+
+@pytest.mark.parametrize("days", ["x", -1, True, 1.5])
+def test_keep_deleted_days_is_a_number_or_none(days: object) -> None:
+    with pytest.raises(OperatorError, match=r"Scrap\.keep_deleted_days is .*\. Write a number of days, or None\."):
+        type("Scrap", (Model, SoftDelete), {"__module__": __name__, "keep_deleted_days": days})

@@ -1,19 +1,23 @@
-"""Scheduled jobs of backups: their schedule, e-mails about failures, and the state on the status page."""
+"""Scheduled backups: schedule, e-mails about failures, state on the status page. Downloads of backups."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
-from opportune.contrib.backup import jobs
+from opportune.contrib.backup import jobs, scheduled
+from opportune.contrib.backup.archive import open_archive
 from opportune.contrib.backup.jobs import BACKUP, MAX_ATTEMPTS, make_backup, read_backup_state, rehearse_restore
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import find_last_run, record_run
+from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
 
 
 def to_folder(name: str) -> BackupSettings:
@@ -98,3 +102,37 @@ async def test_missed_backup_is_overdue(app: FastAPI, monkeypatch: pytest.Monkey
         assert not (await read_backup_state(session, settings)).is_overdue
         monkeypatch.setattr(jobs, "utc_now", lambda: utc_now().replace(year=2100))
         assert "The last scheduled backup did not run" in str(await read_backup_state(session, settings))
+
+
+def list_names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_backup_is_downloaded_and_deleted(
+    app: FastAPI, operator: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    response = await operator.post(f"{PAGE}/backup")
+    assert response.status_code == 200
+    name = re.fullmatch(r'attachment; filename="(\w+-\w+\.zip)"', response.headers["content-disposition"])
+    assert name
+    assert response.headers["cache-control"] == "no-store"
+    assert not list_names(tmp_path)
+    (tmp_path / "backup.zip").write_bytes(response.content)
+    with open_archive(tmp_path / "backup.zip") as archive:
+        archive.check()
+        assert "accounts_user" in archive.manifest.tables
+    assert await read_entries(app) == [("download-backup", name[1])]
+
+
+async def test_backup_fails_on_read_only_disk(
+    app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_folder(_prefix: str) -> Any:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(scheduled, "private_folder", refuse_folder)
+    await operator.post(f"{PAGE}/backup")
+    assert "has no disk to write a backup to (Read-only file system)" in await flash_messages(operator)
+    ((action, title),) = await read_entries(app)
+    assert (action, title[:7]) == ("download-backup", "Failed:")

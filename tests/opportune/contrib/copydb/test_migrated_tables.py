@@ -1,4 +1,4 @@
-"""Copies of generated columns, of tables without a model, and of tables of other programs."""
+"""Copies of generated columns, of tables without a model, and of rows that migrations inserted."""
 
 import json
 from dataclasses import replace
@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import JSON, Column, Computed, Identity, Integer, MetaData, String, Table
 from sqlmodel import Field
 
+from opportune.contrib.copydb.checks import examine
 from opportune.contrib.copydb.connections import open_destination, open_snapshot
 from opportune.contrib.copydb.copy import copy
 from opportune.contrib.dumps.dump import dump
@@ -59,12 +60,16 @@ def url_of(site: SampleFeatures) -> DatabaseUrl:
     return DatabaseUrl.parse(site.settings.database_url.get_secret_value())
 
 
+def with_database(site: SampleFeatures, url: str) -> SampleFeatures:
+    return replace(site, settings=settings_for(url))
+
+
 @pytest.mark.parametrize("target_kind", KINDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_are_copied_without_generated_columns(
     site: SampleFeatures, databases: Databases, target_kind: str
 ) -> None:
-    target = replace(site, settings=settings_for(databases.missing_url(target_kind)))
+    target = with_database(site, databases.missing_url(target_kind))
     copy(url_of(site), url_of(target), site.graph, metadata=ItemModel.metadata)
     assert target.execute(ROWS) == [(1, 5, 10, "x")]
 
@@ -101,7 +106,7 @@ def test_tables_of_migrations_are_copied(databases: Databases, tmp_path: Path, k
         copy(*urls, source.graph, metadata=source.metadata)
     reports = copy(*urls, source.graph, metadata=source.metadata, leave_others=True)
     assert [(report.name, report.rows) for report in reports] == [("library_book", 0), ("library_audit", 1)]
-    target = replace(source, settings=settings_for(target_url))
+    target = with_database(source, target_url)
     assert target.execute("SELECT id, note FROM library_audit") == [(7, "kept")]
     assert target.read_tables() == {"library_book", "library_audit"}
 
@@ -118,3 +123,98 @@ def test_dumps_name_adopted_tables_by_their_feature(monkeypatch: pytest.MonkeyPa
     assert {*tables} == {*adopted, "library.book"}
     assert {*select_tables(tables, ["legacy"], features)} == adopted
     assert find_table(tables, "Artist").name == "Artist"  # as in older dumps
+
+
+INSERT_GENRES = "op.execute(\"INSERT INTO library_genre (id, name) VALUES (1, 'novel'), (2, 'poem')\")"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> SampleFeatures:
+    """Site whose migration inserted two genres. One was renamed later, and a third one was added."""
+    folder = tmp_path_factory.mktemp("source")
+    sample = SampleFeatures(settings_for(f"sqlite:///{folder}/source.db"), folder / "versions")
+    sample.table("library_genre", Column("name", String(50), unique=True))
+    sample.table("library_book", sample.foreign_key("library_genre", "genre_id"))
+    sample.make_migrations()
+    sample.write_migration("library", INSERT_GENRES)
+    sample.migrate()
+    sample.execute("UPDATE library_genre SET name = 'verse' WHERE id = 2")
+    sample.execute("INSERT INTO library_genre (id, name) VALUES (7, 'poem')")
+    sample.execute("INSERT INTO library_book (id, genre_id) VALUES (1, 7)")
+    return sample
+
+
+def copy_all(source: SampleFeatures, target: SampleFeatures, *, force: bool = False) -> None:
+    copy(url_of(source), url_of(target), source.graph, force=force, metadata=source.metadata)
+
+
+def read_genres(sample: SampleFeatures) -> list[tuple[object, ...]]:
+    return sample.execute("SELECT id, name FROM library_genre ORDER BY id")
+
+
+@pytest.mark.parametrize(
+    ("kind", "migrated", "force"),
+    [
+        ("sqlite", False, False),
+        ("postgresql", True, False),
+        ("sqlite", False, True),  # `restore`
+    ],
+)
+def test_rows_of_migrations_are_replaced(
+    source: SampleFeatures, databases: Databases, kind: str, migrated: bool, force: bool
+) -> None:
+    target = with_database(source, databases.missing_url(kind))
+    if migrated:
+        target.migrate()
+    copy_all(source, target, force=force)
+    assert read_genres(target) == [(1, "novel"), (2, "verse"), (7, "poem")]
+    target.execute("INSERT INTO library_genre (name) VALUES ('essay')")
+    assert read_genres(target)[-1] == (8, "essay"), "the sequence continues after the copied rows"
+
+
+@pytest.mark.parametrize(
+    ("kind", "statement"),
+    [
+        ("sqlite", "INSERT INTO library_genre (id, name) VALUES (3, 'essay')"),
+        ("postgresql", "UPDATE library_genre SET name = 'tale' WHERE id = 1"),
+    ],
+)
+def test_changed_rows_need_force(source: SampleFeatures, databases: Databases, kind: str, statement: str) -> None:
+    target = with_database(source, databases.missing_url(kind))
+    target.migrate()
+    target.execute(statement)
+    before = read_genres(target)
+    with pytest.raises(OperatorError, match=r"has rows in library_genre\. To replace them: --force"):
+        copy_all(source, target)
+    assert read_genres(target) == before
+    copy_all(source, target, force=True)
+    assert read_genres(target) == read_genres(source)
+
+
+def test_examine_ignores_rows_of_migrations(source: SampleFeatures, databases: Databases) -> None:
+    target = with_database(source, databases.missing_url("sqlite"))
+    target.migrate()
+    counts = examine(url_of(source), url_of(target), source.graph, metadata=source.metadata)
+    assert counts == {"library_genre": 3, "library_book": 1}
+
+
+class Genre(ItemModel, table=True):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    __tablename__ = "library_genre"
+
+    name: str = Field(default="", max_length=50)
+
+
+def test_loading_replaces_rows_and_advances_sequences(
+    source: SampleFeatures, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = with_database(source, databases.missing_url("postgresql"))
+    target.migrate()
+    tables = tables_by_name(source.metadata, source.features)
+    monkeypatch.setattr(Genre, "metadata", source.metadata)
+    rows = [{"model": "library.genre", "pk": key, "fields": {"name": name}} for key, name in read_genres(source)]
+    with open_destination(url_of(target)) as connection:
+        load(connection, tables, [Genre], (FixtureObject(str(row), row) for row in rows))
+    assert read_genres(target) == read_genres(source)
+    target.execute("INSERT INTO library_genre (name) VALUES ('essay')")
+    assert read_genres(target)[-1] == (8, "essay")

@@ -1,0 +1,59 @@
+"""Time limits of statements, remembered row counts, and eager loading with `load`."""
+
+import pytest
+from sqlalchemy import select, text
+
+from opportune.db import Database, load
+from opportune.db.queries import row_count
+from opportune.db.queries.dialects import StatementTooLong, time_limit
+from opportune.db.queries.row_count import RecentCounts, RowCount
+from opportune.testing import Make
+from tests.opportune.crud.library import Volume, Writer
+from tests.opportune.tables import make_tables
+
+ENDLESS = {
+    "postgresql": "SELECT pg_sleep(3600)",
+    "sqlite": "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n",
+}
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_slow_statement_is_stopped(database: Database) -> None:
+    async with database.reader() as session:
+        with pytest.raises(StatementTooLong):
+            async with time_limit(session, 0.1):
+                await session.execute(text(ENDLESS[session.get_bind().dialect.name]))
+    async with database.reader() as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+
+
+LARGE = RowCount(1_000_000)
+
+
+@pytest.mark.parametrize(("seconds", "later", "is_found"), [(0, 9, True), (0, 11, False), (1, 99, True)])
+def test_slow_counts_are_remembered_longer(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, later: float, is_found: bool
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(row_count, "monotonic", lambda: now)
+    counts = RecentCounts()
+    counts.add("rows", LARGE, seconds)
+    now += later
+    assert counts.find("rows") == (LARGE if is_found else None)
+
+
+async def test_load_reads_relationships_with_the_query(database: Database, make: Make) -> None:
+    await make_tables(database, Volume)
+    await make(Volume, writer=await make(Writer, name="Ann"))
+
+    async with database.reader() as session:
+        volume = (await session.scalars(select(Volume).options(load(Volume.writer), load(Volume.topics)))).one()
+
+    assert volume.writer.name == "Ann"
+    assert volume.topics == []
+
+
+@pytest.mark.parametrize("value", [Volume.title, "writer", Writer])
+def test_load_takes_only_relationships(value: object) -> None:
+    with pytest.raises(TypeError, match=r"load\(\) takes relationships, such as Book\.author"):
+        load(value)
