@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, func, inspect, selec
 from sqlalchemy.schema import sort_tables_and_constraints
 
 from opportune.contrib.copydb.connections import explained_errors, open_snapshot
-from opportune.contrib.copydb.rows import Checksum, find_conversions, find_generated_columns, read_rows, without_columns
+from opportune.contrib.copydb.rows import TableRows, find_generated_columns, without_columns
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
@@ -176,10 +176,8 @@ def _have_equal_rows(table: Table, fresh: Connection, target_connection: Connect
     if not inspect(fresh).has_table(table.name):  # only migrations on PostgreSQL create it
         return False
     stored = without_columns(table, find_generated_columns(target_connection, [table])[table])
-    conversions = find_conversions(stored, fresh, target_connection)
-    rows, other_rows = read_rows(fresh, stored), read_rows(target_connection, stored)
-    checksum = Checksum.from_batches(stored, rows, conversions.load, conversions.canonical)
-    return checksum == Checksum.from_batches(stored, other_rows, conversions.load_back, conversions.canonical)
+    rows = TableRows(stored, fresh, other=target_connection)
+    return rows.checksum() == TableRows(stored, target_connection, other=fresh).checksum()
 
 
 def _refuse_newer_migrations(graph: MigrationGraph, revisions: Sequence[str], side: str) -> None:

@@ -1,6 +1,6 @@
 """Copy a database: create the schema with migrations, copy rows and sequences, then compare both sides."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -17,11 +17,9 @@ from opportune.contrib.copydb.checks import (
 from opportune.contrib.copydb.connections import explained_errors, open_destination, open_snapshot
 from opportune.contrib.copydb.rows import (
     Checksum,
-    Conversions,
-    convert_rows,
-    find_conversions,
+    Progress,
+    TableRows,
     find_generated_columns,
-    read_rows,
     refuse_invalid,
     without_columns,
 )
@@ -32,9 +30,6 @@ from opportune.db.migrations.runner import run_migrations_within
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
-
-Progress = Callable[[int], None]
-"""Called with a number of processed rows. Each row is processed twice: copied, then compared."""
 
 
 @dataclass(frozen=True)
@@ -130,35 +125,31 @@ class _Transfer:
     connection: Connection
     writer: Writer
     progress: Progress
+    """Each row is processed twice: copied, then compared."""
 
     def copy(self, table: Table) -> Checksum:
         """Copy a table and return the checksum of its rows."""
         checksum = Checksum()
-        conversions = find_conversions(table, self.connection, self.writer.connection)
         # Close the generator even after an error: psycopg cannot close a connection during COPY.
-        with closing(self._batches(table, conversions, checksum)) as batches:
+        with closing(self._batches(table, checksum)) as batches:
             self.writer.write(table, batches)
         return checksum
 
-    def _batches(
-        self, table: Table, conversions: Conversions, checksum: Checksum
-    ) -> Generator[Sequence[tuple[object, ...]]]:
+    def _batches(self, table: Table, checksum: Checksum) -> Generator[Sequence[tuple[object, ...]]]:
+        source_rows = TableRows(table, self.connection, other=self.writer.connection)
+        target_rows = TableRows(table, self.writer.connection, other=self.connection)
         with explained_errors(self.source):
-            for rows in read_rows(self.connection, table):
+            for rows in source_rows.read():
                 if self.target.kind == "postgresql" and self.source.kind != "postgresql":
                     refuse_invalid(table, rows)
-                values = convert_rows(table, rows, conversions.load)
-                checksum.add(convert_rows(table, values, conversions.canonical))
-                yield convert_rows(table, values, conversions.store)
+                values = source_rows.load(rows)
+                checksum.add(source_rows.canonical(values))
+                yield target_rows.store(values)
                 self.progress(len(rows))
 
     def compare(self, table: Table, expected: Checksum) -> None:
         """Read the written rows back. Raises OperatorError if they differ."""
-        actual = Checksum()
-        conversions = find_conversions(table, self.connection, self.writer.connection)
-        for rows in read_rows(self.writer.connection, table):
-            actual.add(convert_rows(table, convert_rows(table, rows, conversions.load_back), conversions.canonical))
-            self.progress(len(rows))
+        actual = TableRows(table, self.writer.connection, other=self.connection).checksum(self.progress)
         if actual != expected:
             raise OperatorError(
                 f"{table.name} would differ: {expected.rows} rows ({expected}) in the source, {actual.rows} rows "

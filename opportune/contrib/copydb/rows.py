@@ -6,7 +6,7 @@ Generated columns are left out, because the database computes them.
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import MAX_PREC, Context, Decimal
 from functools import partial
@@ -27,6 +27,9 @@ Row = tuple[Any, ...]
 Convert = Callable[[Any], Any]
 Converters = Mapping[int, Convert]
 """Converters by position of the column. Other columns are not converted."""
+
+Progress = Callable[[int], None]
+"""Called with a number of processed rows."""
 
 BATCH_ROWS = 500
 
@@ -53,17 +56,6 @@ class Checksum:
     rows: int = 0
     total: int = 0
 
-    @classmethod
-    def from_batches(cls, table: Table, batches: Iterable[Sequence[Row]], *conversions: Converters) -> "Checksum":
-        """Apply conversions to all batches and return the checksum of the result."""
-        checksum = cls()
-        for batch in batches:
-            rows = batch
-            for converters in conversions:
-                rows = convert_rows(table, rows, converters)
-            checksum.add(rows)
-        return checksum
-
     def add(self, rows: Sequence[Row]) -> None:
         self.rows += len(rows)
         self.total += sum(_hash(row) for row in rows)
@@ -76,33 +68,55 @@ def _hash(row: Row) -> int:
     return int.from_bytes(blake2b(repr(row).encode(), digest_size=8).digest())
 
 
-@dataclass(frozen=True)
-class Conversions:
-    """Conversions of a table's rows from the source's driver to the target's."""
+class TableRows:
+    """Rows of a table in one database, and their conversions between its driver, Python and the form to compare.
 
-    load: Converters = field(default_factory=dict)
-    """From the source's driver to Python."""
-    store: Converters = field(default_factory=dict)
-    """From Python to the target's driver."""
-    load_back: Converters = field(default_factory=dict)
-    """From the target's driver to Python."""
-    canonical: Converters = field(default_factory=dict)
-    """From Python to the form that is compared."""
+    Between two SQLite files nothing is converted.
+    """
+
+    def __init__(self, table: Table, connection: Connection, other: Connection) -> None:
+        """`other` is a connection to the database that the rows are copied to or from."""
+        self.table = table
+        self.connection = connection
+        is_converted = not connection.dialect.name == other.dialect.name == "sqlite"
+        # PostgreSQL has to be asked for the types of columns before it sends or receives rows.
+        self._load = _find_loaders(table, connection) if is_converted else {}
+        self._store = _find_storers(table, connection) if is_converted else {}
+        self._canonical = _find_canonical_converters(table) if is_converted else {}
+
+    def read(self) -> Iterator[Sequence[Row]]:
+        """Yield the rows in batches, ordered by primary key, with the driver's types.
+
+        Raises:
+            OperatorError: SQLite contains text that is not UTF-8.
+        """
+        read = _read_postgresql if self.connection.dialect.name == "postgresql" else _read_sqlite
+        rows = read(self.connection, self.table)
+        while batch := list(islice(rows, BATCH_ROWS)):
+            yield batch
+
+    def load(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Convert rows from the driver's types to those of Python."""
+        return _convert_rows(self.table, rows, self._load)
+
+    def store(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Convert rows from Python's types to those of the driver."""
+        return _convert_rows(self.table, rows, self._store)
+
+    def canonical(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Convert rows from Python's types to the form that is compared."""
+        return _convert_rows(self.table, rows, self._canonical)
+
+    def checksum(self, progress: Progress = lambda _rows: None) -> Checksum:
+        """Read all rows and return their checksum."""
+        checksum = Checksum()
+        for rows in self.read():
+            checksum.add(self.canonical(self.load(rows)))
+            progress(len(rows))
+        return checksum
 
 
-def find_conversions(table: Table, source: Connection, target: Connection) -> Conversions:
-    """Return the conversions of a table. Between two SQLite files nothing is converted."""
-    if source.dialect.name == target.dialect.name == "sqlite":
-        return Conversions()
-    return Conversions(
-        _find_loaders(table, source),
-        _find_storers(table, target),
-        _find_loaders(table, target),
-        _find_canonical_converters(table),
-    )
-
-
-def convert_rows(table: Table, rows: Sequence[Row], converters: Converters) -> Sequence[Row]:
+def _convert_rows(table: Table, rows: Sequence[Row], converters: Converters) -> Sequence[Row]:
     """Convert column by column, which is three times as fast as row by row.
 
     Raises:
@@ -116,7 +130,7 @@ def convert_rows(table: Table, rows: Sequence[Row], converters: Converters) -> S
             columns[position] = list(map(convert, columns[position]))
         except (ValueError, TypeError, LookupError, ArithmeticError):
             index = next(index for index, value in enumerate(columns[position]) if _conversion_fails(convert, value))
-            raise invalid_value_error(table, position, rows[index]) from None
+            raise _invalid_value_error(table, position, rows[index]) from None
     return list(zip(*columns, strict=True))
 
 
@@ -126,28 +140,16 @@ def refuse_invalid(table: Table, rows: Sequence[Row]) -> None:
         allowed = {*_accepted_types(table, position), NoneType}
         if not allowed.issuperset(map(type, values)):
             index = next(index for index, value in enumerate(values) if type(value) not in allowed)
-            raise invalid_value_error(table, position, rows[index])
+            raise _invalid_value_error(table, position, rows[index])
 
 
-def invalid_value_error(table: Table, position: int, row: Row) -> OperatorError:
+def _invalid_value_error(table: Table, position: int, row: Row) -> OperatorError:
     column = table.columns[position]
     key = (str(value) for column, value in zip(table.columns, row, strict=True) if column.primary_key)
     return OperatorError(
         f"{table.name}.{column.name}, row {', '.join(key)}: {type(row[position]).__name__} instead of {column.type}. "
         "Correct it in the source. Nothing was written."
     )
-
-
-def read_rows(connection: Connection, table: Table) -> Iterator[Sequence[Row]]:
-    """Yield the rows in batches, ordered by primary key, with the driver's types.
-
-    Raises:
-        OperatorError: SQLite contains text that is not UTF-8.
-    """
-    read = _read_postgresql if connection.dialect.name == "postgresql" else _read_sqlite
-    rows = read(connection, table)
-    while batch := list(islice(rows, BATCH_ROWS)):
-        yield batch
 
 
 def _select_statement(connection: Connection, table: Table) -> str:
@@ -191,7 +193,7 @@ def _find_invalid_text(driver: sqlite3.Connection, connection: Connection, table
     for row in driver.execute(_select_statement(connection, table)):
         for position in text_positions:
             if isinstance(row[position], bytes) and _conversion_fails(bytes.decode, row[position]):
-                return invalid_value_error(table, position, row)
+                return _invalid_value_error(table, position, row)
     return OperatorError(f"{table.name} contains text that is not UTF-8. Nothing was written.")
 
 

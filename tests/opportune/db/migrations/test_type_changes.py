@@ -1,4 +1,4 @@
-"""Changes of column types: values are converted without loss, or the migration fails and names the rows."""
+"""Changes of column types and translations: values are converted without loss, or the rows are named."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -6,15 +6,18 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, Numeric, String, Uuid, select
+from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, Numeric, String, Uuid, inspect, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+from opportune.config.settings import using_settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.conversion import convert
 from opportune.db.migrations.graph import Step
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.recording import describe_planned_changes
 from opportune.db.migrations.sql_script import render_migration_sql
+from opportune.db.models.translated import TranslatedColumn, TranslatedText
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
@@ -213,3 +216,46 @@ def test_secret_values_are_not_shown(make_sample: MakeSample) -> None:
         sample.migrate()
     assert "a value (id 1)" in str(error.value)
     assert "hush" not in str(error.value)
+
+
+def declare(sample: SampleFeatures, type_: TypeEngine[Any]) -> None:
+    sample.table("library_book", Column("title", type_, nullable=False))
+
+
+@pytest.fixture
+def titled(make_sample: MakeSample) -> SampleFeatures:
+    """A table whose text column becomes translated."""
+    sample = make_sample(lambda new: declare(new, String(80)))
+    with connect(sample.settings) as connection, connection.begin():
+        connection.execute(sample.metadata.tables["library_book"].insert().values(title="Emma"))
+    declare(sample, TranslatedColumn())
+    with using_settings(sample.settings.model_copy(update={"language": "de"})):
+        sample.make_migrations()
+    return sample
+
+
+def read_title(sample: SampleFeatures) -> Any:
+    with connect(sample.settings) as connection:
+        return connection.scalar(select(sample.metadata.tables["library_book"].columns.title))
+
+
+def test_text_becomes_text_in_site_language(titled: SampleFeatures) -> None:
+    titled.migrate()
+    assert read_title(titled) == TranslatedText({"de": "Emma"})
+    assert titled.draft_migrations() == []
+
+
+def test_downgrade_keeps_text_in_site_language(titled: SampleFeatures) -> None:
+    titled.migrate()
+    titled.migrate("library", "1")
+    declare(titled, String(80))
+    assert read_title(titled) == "Emma"
+
+
+@pytest.mark.database("postgresql")
+def test_new_column_is_binary_json(make_sample: MakeSample) -> None:
+    sample = make_sample(lambda new: declare(new, TranslatedColumn()))
+    with connect(sample.settings) as connection:
+        column = inspect(connection).get_columns("library_book")[1]
+    assert isinstance(column["type"], JSONB)
+    assert sample.draft_migrations() == []
