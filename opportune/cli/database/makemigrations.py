@@ -142,10 +142,9 @@ def draft_migrations(
     with autogenerate.comparison_database(settings, graph) as connection:
         missing = autogenerate.find_missing_migrations(connection, graph, features)
         compared = [name for name in features if not graph.migrations_of(name)] if missing else features
-        changed = autogenerate.find_changed_features(connection, graph, compared, Model.metadata)
-        drafts = [
-            autogenerate.draft_migration(connection, graph, name, Model.metadata, message, choices) for name in changed
-        ]
+        comparison = autogenerate.ModelComparison(connection, graph, Model.metadata)
+        changed = comparison.find_changed_features(compared)
+        drafts = [comparison.draft(name, message, choices) for name in changed]
     changes = [draft for draft in drafts if draft.changes]
     if missing and not changes:
         names = ", ".join(map(str, missing))

@@ -11,7 +11,7 @@ from warnings import catch_warnings
 from sqlalchemy import Column, MetaData, Table
 from sqlalchemy.exc import SAWarning
 
-from opportune.db.migrations.autogenerate import NewMigration, draft_migration
+from opportune.db.migrations.autogenerate import ModelComparison, NewMigration
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, MigrationGraph
 from opportune.db.models.column_types import BigId
@@ -54,7 +54,7 @@ def draft_creation(feature: str, code: str, file: Path, tables: Sequence[str], g
     with in_memory_connection() as connection:
         metadata.create_all(connection, existing_tables)
         slug = tables[0].removeprefix(f"{feature}_") if graph.migrations_of(feature) else None
-        return draft_migration(connection, graph, feature, metadata, slug)
+        return ModelComparison(connection, graph, metadata).draft(feature, slug)
 
 
 def _run_models(feature: str, code: str, file: Path) -> None:

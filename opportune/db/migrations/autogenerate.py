@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeGuard
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, ForeignKeyConstraint, MetaData, Table
+from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
 from opportune.config.settings import Settings
 from opportune.db.migrations import renaming
@@ -31,7 +31,7 @@ from opportune.db.migrations.runner import run_migrations
 from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp, order_search_indexes
 from opportune.db.migrations.type_changes import EnumMembers, add_conversions
 from opportune.db.models.foreign_keys import break_cycles
-from opportune.db.models.indexes import indexed_columns
+from opportune.db.models.indexes import indexed_columns, tables_with_search_index
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.layout import USERS, display_path, feature_of_table
@@ -70,23 +70,6 @@ class Differences(NamedTuple):
     """As in `NewMigration`, also tables without a model."""
 
 
-def find_changed_features(
-    connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData
-) -> list[str]:
-    """Return the features whose models have changed. One comparison for all is faster than one per feature.
-
-    Features that drop tables are last, after those that drop references to these tables.
-    """
-    owners = read_owners(graph, metadata, connection.dialect.name)
-    _, upgrade, _ = _compare(connection, graph, features, metadata, owners)
-    tables = {str(getattr(operation, "table_name", "")) for operation in upgrade}
-    changed = {owners.feature_of(table) for table in tables}
-    dropping = {owners.feature_of(operation.table_name) for operation in upgrade if _is_table_drop(operation)}
-    # A table that is dropped while another is created may be renamed, which references to it follow.
-    dropping -= {owners.feature_of(step.table_name) for step in upgrade if isinstance(step, ops.CreateTableOp)}
-    return sorted((name for name in features if name in changed), key=lambda name: name in dropping)
-
-
 @contextmanager
 def comparison_database(settings: Settings, graph: MigrationGraph) -> Iterator[Connection]:
     """Connect to the database that models are compared with.
@@ -116,114 +99,119 @@ def find_missing_migrations(
     return [migration for migration in graph.pending(rows) if migration.feature in features]
 
 
-def draft_migration(
-    connection: Connection,
-    graph: MigrationGraph,
-    feature: str,
-    metadata: MetaData,
-    title: str | None = None,
-    choices: Choices | None = None,
-) -> NewMigration:
-    """Return the migration for changed models of a feature. Its `changes` are empty if nothing has changed.
+class ModelComparison:
+    """Comparison of models with the tables that the migrations have created in a database."""
 
-    Raises:
-        OperatorError: The migration would drop data or needs a value for existing rows, and `choices` do not say so.
-    """
-    choices = choices or Choices()
-    owners = read_owners(graph, metadata, connection.dialect.name)
-    found = _find_differences(connection, graph, feature, metadata, owners, choices)
-    created_types, dropped_types = find_types_to_create(connection, found.upgrade)
-    upgrade, downgrade = _add_mutual_keys_last(found.upgrade, found.downgrade)
-    members = EnumMembers(feature, metadata, choices)
-    upgrade_steps = Backfill(feature, metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
-    downgrade_steps = add_conversions(members.downgrade(downgrade))  # reverses the renames of `members.upgrade`
-    first_steps = [*created_types, *map(renaming.make_operation, found.renames)]
-    reversed_renames = [renaming.reverse(rename) for rename in reversed(found.renames)]
-    last_steps = [*map(renaming.make_operation, reversed_renames), *dropped_types]
+    def __init__(self, connection: Connection, graph: MigrationGraph, metadata: MetaData) -> None:
+        self.connection = connection
+        self.graph = graph
+        self.metadata = metadata
+        self.owners = read_owners(graph, metadata, connection.dialect.name)
 
-    code_steps = [step for step in upgrade_steps if isinstance(step, CodeOp)]
-    changes = describe([*first_steps, *upgrade, *code_steps], feature)
-    return NewMigration(
-        feature,
-        _migration_name(graph, feature, changes, title),
-        order_search_indexes([*first_steps, *upgrade_steps]),
-        order_search_indexes([*downgrade_steps, *last_steps]),
-        changes,
-        {name for name in found.referencing if owners.feature_of(name)},
-        owners.models,
-    )
+    def find_changed_features(self, features: Collection[str]) -> list[str]:
+        """Return the features whose models have changed. One comparison for all is faster than one per feature.
 
+        Features that drop tables are last, after those that drop references to these tables.
+        """
+        owners = self.owners
+        _, upgrade, _ = self._compare(features)
+        tables = {str(getattr(operation, "table_name", "")) for operation in upgrade}
+        changed = {owners.feature_of(table) for table in tables}
+        dropping = {owners.feature_of(operation.table_name) for operation in upgrade if _is_table_drop(operation)}
+        # A table that is dropped while another is created may be renamed, which references to it follow.
+        dropping -= {owners.feature_of(step.table_name) for step in upgrade if isinstance(step, ops.CreateTableOp)}
+        return sorted((name for name in features if name in changed), key=lambda name: name in dropping)
 
-def _find_differences(
-    connection: Connection,
-    graph: MigrationGraph,
-    feature: str,
-    metadata: MetaData,
-    owners: TableOwners,
-    choices: Choices,
-) -> Differences:
-    """Compare the models with the database, until no rename is left."""
-    renames: list[Rename] = []
-    referencing: set[str] = set()
-    while True:
-        context, upgrade, downgrade = _compare(connection, graph, [feature], metadata, owners)
-        candidates = renaming.find_possible_renames(context, upgrade, feature)
-        rename = choices.choose_rename(candidates)
-        if rename is None:
-            break
-        referencing |= renaming.referencing_tables(connection, *rename.old)
-        renaming.apply(connection, rename)  # the next comparison does not see the rename as a difference
-        renames.append(rename)
-    choices.refuse_drops(renaming.find_dropped_names(upgrade), candidates)
-    for drop in filter(_is_table_drop, upgrade):
-        referencing |= renaming.referencing_tables(connection, drop.table_name)
-    return Differences(renames, upgrade, downgrade, referencing)
+    def draft(self, feature: str, title: str | None = None, choices: Choices | None = None) -> NewMigration:
+        """Return the migration for changed models of a feature. Its `changes` are empty if nothing has changed.
 
+        Raises:
+            OperatorError: It would drop data or needs a value for existing rows, and `choices` do not say so.
+        """
+        choices = choices or Choices()
+        found = self._find_differences(feature, choices)
+        created_types, dropped_types = find_types_to_create(self.connection, found.upgrade)
+        upgrade, downgrade = _add_mutual_keys_last(found.upgrade, found.downgrade)
+        members = EnumMembers(feature, self.metadata, choices)
+        upgrade_steps = Backfill(feature, self.metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
+        downgrade_steps = add_conversions(members.downgrade(downgrade))  # reverses the renames of `members.upgrade`
+        first_steps = [*created_types, *map(renaming.make_operation, found.renames)]
+        reversed_renames = [renaming.reverse(rename) for rename in reversed(found.renames)]
+        last_steps = [*map(renaming.make_operation, reversed_renames), *dropped_types]
 
-def _compare(
-    connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData, owners: TableOwners
-) -> tuple[MigrationContext, Operations, Operations]:
-    """Return the operations that change the database to match the models, and the operations that revert them."""
-    break_cycles(metadata)
-    context = MigrationContext.configure(connection, opts=comparison_options(graph, features, owners))
-    with ignore_reflection_warnings(), refuse_generated_column_changes():
-        script = produce_migrations(context, metadata)
-    tables = [table for table in metadata.sorted_tables if owners.feature_of(table.name) in features]
-    create_search, drop_search = _find_search_index_changes(connection, graph, features, tables)
-    # A table is dropped after the references to it, and created before them.
-    upgrade = [*sorted(script.upgrade_ops.ops if script.upgrade_ops else (), key=_is_table_drop), *create_search]
-    reverted = sorted(script.downgrade_ops.ops if script.downgrade_ops else (), key=_is_table_creation, reverse=True)
-    downgrade = [*drop_search, *reverted]
-    refuse_identity_changes(upgrade)
-    make_portable([*upgrade, *downgrade])
-    return context, upgrade, downgrade
+        code_steps = [step for step in upgrade_steps if isinstance(step, CodeOp)]
+        changes = describe([*first_steps, *upgrade, *code_steps], feature)
+        return NewMigration(
+            feature,
+            _migration_name(self.graph, feature, changes, title),
+            order_search_indexes([*first_steps, *upgrade_steps]),
+            order_search_indexes([*downgrade_steps, *last_steps]),
+            changes,
+            {name for name in found.referencing if self.owners.feature_of(name)},
+            self.owners.models,
+        )
 
+    def _find_differences(self, feature: str, choices: Choices) -> Differences:
+        """Compare the models with the database, until no rename is left."""
+        renames: list[Rename] = []
+        referencing: set[str] = set()
+        while True:
+            context, upgrade, downgrade = self._compare([feature])
+            candidates = renaming.find_possible_renames(context, upgrade, feature)
+            rename = choices.choose_rename(candidates)
+            if rename is None:
+                break
+            referencing |= renaming.referencing_tables(self.connection, *rename.old)
+            renaming.apply(self.connection, rename)  # the next comparison does not see the rename as a difference
+            renames.append(rename)
+        choices.refuse_drops(renaming.find_dropped_names(upgrade), candidates)
+        for drop in filter(_is_table_drop, upgrade):
+            referencing |= renaming.referencing_tables(self.connection, drop.table_name)
+        return Differences(renames, upgrade, downgrade, referencing)
 
-def _find_search_index_changes(
-    connection: Connection, graph: MigrationGraph, features: Collection[str], tables: Sequence[Table]
-) -> tuple[list[ops.MigrateOperation], list[ops.MigrateOperation]]:
-    """Return the operations that change the search indexes to match the models, and those that undo them."""
-    existing = _find_created_indexes(connection, graph, features)
-    expected = {table.name: tuple(indexed_columns(table)) for table in tables if indexed_columns(table)}
-    drops = [DropSearchIndexOp(name, columns) for name, columns in existing.items() if expected.get(name) != columns]
-    new = [CreateSearchIndexOp(name, columns) for name, columns in expected.items() if existing.get(name) != columns]
-    return [*drops, *new], [step.reverse() for step in (*new, *drops)]
+    def _compare(self, features: Collection[str]) -> tuple[MigrationContext, Operations, Operations]:
+        """Return the operations that change the database to match the models, and the operations that revert them."""
+        break_cycles(self.metadata)
+        context = MigrationContext.configure(
+            self.connection, opts=comparison_options(self.graph, features, self.owners)
+        )
+        with ignore_reflection_warnings(), refuse_generated_column_changes():
+            script = produce_migrations(context, self.metadata)
+        create_search, drop_search = self._find_search_index_changes(features)
+        # A table is dropped after the references to it, and created before them.
+        upgrade = [*sorted(script.upgrade_ops.ops if script.upgrade_ops else (), key=_is_table_drop), *create_search]
+        reverted = sorted(
+            script.downgrade_ops.ops if script.downgrade_ops else (), key=_is_table_creation, reverse=True
+        )
+        downgrade = [*drop_search, *reverted]
+        refuse_identity_changes(upgrade)
+        make_portable([*upgrade, *downgrade])
+        return context, upgrade, downgrade
 
+    def _find_search_index_changes(self, features: Collection[str]) -> tuple[Operations, Operations]:
+        """Return the operations that change the search indexes to match the models, and those that undo them."""
+        existing = self._find_created_indexes(features)
+        expected = {
+            table.name: tuple(indexed_columns(table))
+            for table in tables_with_search_index(self.metadata)
+            if self.owners.feature_of(table.name) in features
+        }
+        drops = [DropSearchIndexOp(*index) for index in sorted(existing.items() - expected.items())]
+        new = [CreateSearchIndexOp(*index) for index in sorted(expected.items() - existing.items())]
+        return [*drops, *new], [step.reverse() for step in (*new, *drops)]
 
-def _find_created_indexes(
-    connection: Connection, graph: MigrationGraph, features: Collection[str]
-) -> dict[str, tuple[str, ...]]:
-    """Return the columns by table of the indexes that the applied migrations have created."""
-    created: dict[str, tuple[str, ...]] = {}
-    for migration in graph.applied(read_revisions(connection)):
-        if migration.feature not in features or STEP_NAME_END not in migration.path.read_text(encoding="utf-8"):
-            continue
-        for step in record(migration):
-            if isinstance(step, CreateSearchIndexOp):
-                created[step.table_name] = tuple(step.names)
-            elif isinstance(step, DropSearchIndexOp):
-                created.pop(step.table, None)
-    return created
+    def _find_created_indexes(self, features: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Return the columns by table of the indexes that the applied migrations have created."""
+        created: dict[str, tuple[str, ...]] = {}
+        for migration in self.graph.applied(read_revisions(self.connection)):
+            if migration.feature not in features or STEP_NAME_END not in migration.path.read_text(encoding="utf-8"):
+                continue
+            for step in record(migration):
+                if isinstance(step, CreateSearchIndexOp):
+                    created[step.table_name] = tuple(step.names)
+                elif isinstance(step, DropSearchIndexOp):
+                    created.pop(step.table, None)
+        return created
 
 
 def comparison_options(graph: MigrationGraph, features: Collection[str], owners: TableOwners) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from alembic.operations import ops
 from sqlalchemy import MetaData
 
-from opportune.db.migrations.autogenerate import NewMigration, draft_migration
+from opportune.db.migrations.autogenerate import ModelComparison, NewMigration
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph, plan_migrations
 from opportune.db.migrations.ownership import read_owners
@@ -58,7 +58,7 @@ def plan_squash(graph: MigrationGraph, feature: str, metadata: MetaData) -> Squa
     _refuse_interleaved_migrations(graph, migrations)
     _refuse_moved_models(graph, feature, metadata)
     with in_memory_connection() as connection:  # empty, so that the draft creates all tables
-        draft = draft_migration(connection, graph, feature, metadata)
+        draft = ModelComparison(connection, graph, metadata).draft(feature)
     name = f"{newest.name[:4]}_squashed"
     return Squash(migrations, draft, graph.folder(feature) / f"{name}.py")
 
@@ -106,7 +106,7 @@ def _verify(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> None:
     feature = squash.draft.feature
     with in_memory_connection() as connection:
         run_migrations(connection, graph, plan_migrations(graph, feature), derive=False)
-        if changes := draft_migration(connection, graph, feature, metadata).changes:
+        if changes := ModelComparison(connection, graph, metadata).draft(feature).changes:
             raise OperatorError(f"one migration would not match the models: {changes[0].description}.")
 
 

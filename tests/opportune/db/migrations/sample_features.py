@@ -12,11 +12,10 @@ from sqlalchemy.sql.schema import SchemaItem
 from opportune.config.settings import Settings
 from opportune.db.migrations import rendering
 from opportune.db.migrations.autogenerate import (
+    ModelComparison,
     NewMigration,
     comparison_database,
     create_empty_migration,
-    draft_migration,
-    find_changed_features,
     write_migration,
 )
 from opportune.db.migrations.concurrent_indexes import split_indexes
@@ -62,10 +61,9 @@ class SampleFeatures:
                 if self.graph.migrations_of(name)
                 or any(feature_of_table(table, self.features) == name for table in self.metadata.tables)
             ]
-            drafts = [
-                draft_migration(connection, self.graph, name, self.metadata, None, self.choices)
-                for name in find_changed_features(connection, self.graph, features, self.metadata)
-            ]
+            comparison = ModelComparison(connection, self.graph, self.metadata)
+            changed = comparison.find_changed_features(features)
+            drafts = [comparison.draft(name, choices=self.choices) for name in changed]
         return [draft for draft in drafts if draft.changes]
 
     def make_migrations(self, *, concurrently: bool = False) -> list[str]:

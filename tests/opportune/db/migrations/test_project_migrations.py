@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect, text
 
 from opportune.config.settings import Settings
-from opportune.db.migrations.autogenerate import comparison_database, draft_migration, find_changed_features
+from opportune.db.migrations.autogenerate import ModelComparison, comparison_database
 from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph, plan_migrations
 from opportune.db.migrations.history import read_revisions_of_site
@@ -41,10 +41,8 @@ def read_tables(connection: Connection) -> set[str]:
 def find_changes(settings: Settings) -> list[str]:
     graph = MigrationGraph(FEATURES)
     with comparison_database(settings, graph) as connection:
-        drafts = [
-            draft_migration(connection, graph, name, Model.metadata)
-            for name in find_changed_features(connection, graph, FEATURES, Model.metadata)
-        ]
+        comparison = ModelComparison(connection, graph, Model.metadata)
+        drafts = [comparison.draft(name) for name in comparison.find_changed_features(FEATURES)]
     return [str(change) for draft in drafts for change in draft.changes]
 
 
