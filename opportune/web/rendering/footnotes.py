@@ -1,4 +1,4 @@
-"""Footnotes and task lists in Markdown.
+"""Footnotes in Markdown.
 
 The pieces of a streamed text are rendered alone, so a piece has notes and their numbers without links and ids.
 `link_footnotes` adds them to the joined HTML, where all references and notes are known.
@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.rules_block import StateBlock
-    from markdown_it.rules_core import StateCore
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
 _LABEL = re.compile(r"\[\^(\w[\w-]{0,31})\]")
 _NOTE = re.compile(r'<section class="footnote"><sup>([^<]*)</sup>(.*?)</section>\n', re.DOTALL)
 _REFERENCE = re.compile(r'<sup class="footnote-ref">([^<]*)</sup>')
-_TASK = re.compile(r"\[([ xX])\](?=[ \t])")
 
 
 def link_footnotes(html: str, key: str = "") -> str:
@@ -94,24 +92,9 @@ def read_note(state: "StateBlock", start: int, end: int, silent: bool) -> bool:
     return may_start and footnote_def(state, start, end, silent)
 
 
-def read_tasks(state: "StateCore") -> None:
-    """Turn `[ ]` and `[x]` at the beginning of list items into disabled check boxes, labelled by the item's text."""
-    from markdown_it.token import Token  # as above
-
-    for item, paragraph, inline in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
-        if item.type != "list_item_open" or paragraph.type != "paragraph_open" or not inline.children:
-            continue
-        if task := _TASK.match(inline.content):
-            item.attrSet("class", "task")
-            inline.children[0].content = inline.children[0].content[3:]
-            inline.children.insert(0, Token("task_open", "", 1, info="checked" if task[1] in "xX" else ""))
-            inline.children.append(Token("task_close", "", -1))
-
-
-def add_footnotes_and_tasks(parser: "MarkdownIt") -> None:
+def add_footnotes(parser: "MarkdownIt") -> None:
     parser.inline.ruler.before("link", "footnote", read_reference)
     parser.block.ruler.before("reference", "footnote_note", read_note, {"alt": ["paragraph"]})
-    parser.core.ruler.after("inline", "tasks", read_tasks)
     for type_, rule in _RENDER_RULES.items():
         parser.add_render_rule(type_, rule)
 
@@ -124,14 +107,8 @@ def _open_note(_: object, tokens: "Sequence[Token]", idx: int, *__: object) -> s
     return f'<section class="footnote"><sup>{tokens[idx].meta["label"]}</sup>'
 
 
-def _open_task(_: object, tokens: "Sequence[Token]", idx: int, *__: object) -> str:
-    return f'<label><input type="checkbox" disabled {tokens[idx].info}>'
-
-
 _RENDER_RULES = {
     "footnote": _render_reference,
     "footnote_reference_open": _open_note,
     "footnote_reference_close": lambda *_: "</section>\n",
-    "task_open": _open_task,
-    "task_close": lambda *_: "</label>",
 }

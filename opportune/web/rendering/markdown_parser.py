@@ -55,10 +55,12 @@ def _parser_of(source: str) -> "MarkdownIt":
 
 @cache
 def _extended_parser() -> "MarkdownIt":
+    from mdit_py_plugins.tasklists import tasklists_plugin  # as below
+
     parser = _new_parser()
     formulas.add_formulas(parser)
-    footnotes.add_footnotes_and_tasks(parser)
-    return parser
+    footnotes.add_footnotes(parser)
+    return parser.use(tasklists_plugin, label=True)
 
 
 @cache
@@ -150,7 +152,7 @@ def _cleaner() -> "Cleaner":
         },
         allowed_classes={
             "div": {"table-responsive", "formula"},
-            "li": {"task"},
+            "li": {"task-list-item"},
             "section": {"footnote"},
             "span": {"formula", "formula-line"},
             "sup": {"footnote-ref"},

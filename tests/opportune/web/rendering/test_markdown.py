@@ -65,7 +65,7 @@ INPUT = {("input", "type"), ("input", "disabled"), ("input", "checked")}
 SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 CLASS = re.compile(
     r"language-[\w+#.-]+|table|table-responsive|text-end|text-center|k|s|m|c|n[fb]|g[di]"
-    r"|formula|formula-line|footnote|footnotes|footnote-ref|task"
+    r"|formula|formula-line|footnote|footnotes|footnote-ref|task-list-item"
 )
 FOOTNOTE = re.compile(r"(?:note|ref)-[0-9a-f]+-\d+")
 
