@@ -213,17 +213,14 @@ async def test_refused_socket_is_in_the_security_log(app: FastAPI, caplog: pytes
     assert f"account={user.id} method=WEBSOCKET path=/live/export" in line
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "reason"),
-    [
+async def test_errors_close_the_socket_with_code_and_reason(app: FastAPI) -> None:
+    for name, code, reason in (
         ("missing", 1008, "Not found."),
         ("conflict", 1008, "The room is full."),
         ("outage", 1013, "Try again in a moment."),
-    ],
-)
-async def test_errors_close_the_socket_with_code_and_reason(app: FastAPI, name: str, code: int, reason: str) -> None:
-    sent = await connect(app, f"/live/raises/{name}")
-    assert sent == [{"type": "websocket.close", "code": code, "reason": reason}]
+    ):
+        sent = await connect(app, f"/live/raises/{name}")
+        assert sent == [{"type": "websocket.close", "code": code, "reason": reason}], name
 
 
 async def test_bug_before_accept_is_raised(app: FastAPI) -> None:
@@ -247,10 +244,10 @@ async def test_disconnect_ends_a_waiting_route(app: FastAPI) -> None:
     assert [message["type"] for message in await connect(app, "/live/endless")] == ["websocket.accept"]
 
 
-@pytest.mark.parametrize("path", ["/live/reads", "/live/writes"])
-async def test_session_for_whole_connection_is_an_error(app: FastAPI, path: str) -> None:
-    with pytest.raises(TypeError, match=r"would hold its database session .* `async with database\.reader\(\)`"):
-        await connect(app, path)
+async def test_session_for_whole_connection_is_an_error(app: FastAPI) -> None:
+    for path in ("/live/reads", "/live/writes"):
+        with pytest.raises(TypeError, match=r"would hold its database session .* `async with database\.reader\(\)`"):
+            await connect(app, path)
 
 
 async def test_api_socket_needs_the_scope_of_its_token(app: FastAPI) -> None:

@@ -13,10 +13,10 @@ from opportune.config.settings import Settings
 from opportune.testing.factories import signed_in_client
 
 
-@pytest.mark.parametrize("request_id", ["short", "x" * 65, "with space in it", "line\\nbreak-here"])
-async def test_invalid_request_id_is_replaced(client: AsyncClient, request_id: str) -> None:
-    response = await client.get("/health/live", headers={"X-Request-ID": request_id})
-    assert response.headers["x-request-id"] != request_id
+async def test_invalid_request_id_is_replaced(client: AsyncClient) -> None:
+    for request_id in ("short", "x" * 65, "with space in it", "line\\nbreak-here"):
+        response = await client.get("/health/live", headers={"X-Request-ID": request_id})
+        assert response.headers["x-request-id"] != request_id
 
 
 async def test_anonymous_page_is_revalidated(client: AsyncClient) -> None:
@@ -70,14 +70,10 @@ async def test_paths_that_only_begin_like_quiet_ones_are_logged(
     assert [record.getMessage().split()[1] for record in caplog.records] == ["/statistics", "/healthy-food"]
 
 
-@pytest.mark.parametrize(
-    ("path", "allows_styles"), [("/admin", True), ("/admin/list", True), ("/administration", False)]
-)
-async def test_only_pages_of_the_admin_may_have_style_attributes(
-    client: AsyncClient, path: str, allows_styles: bool
-) -> None:
-    policy = (await client.get(path)).headers["content-security-policy"]
-    assert ("style-src 'self' 'unsafe-inline'" in policy) is allows_styles
+async def test_only_pages_of_the_admin_may_have_style_attributes(client: AsyncClient) -> None:
+    for path, allows_styles in (("/admin", True), ("/admin/list", True), ("/administration", False)):
+        policy = (await client.get(path)).headers["content-security-policy"]
+        assert ("style-src 'self' 'unsafe-inline'" in policy) is allows_styles, path
 
 
 async def test_responses_to_users_are_not_stored(app: FastAPI, client: AsyncClient) -> None:
