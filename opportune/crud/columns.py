@@ -210,7 +210,7 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
     for path, relation in relations.items():
         _fill_empty_titles(page.items, path, shape.column_of(relation), shape.to_one[relation].mapper.class_)
     for name in links:
-        linked = await read_linked(crud.session, shape, name, [row["id"] for row in page.items], crud.visible)
+        linked = await read_linked(crud, name, [row["id"] for row in page.items])
         related = [row for rows in linked.values() for (row,) in rows]
         titles = dict(zip((row.id for row in related), await names_of(crud.session, related), strict=True))
         for row in page.items:

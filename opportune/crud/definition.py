@@ -18,7 +18,6 @@ from opportune.crud.filters import derive_filters, filter_aliases, filter_method
 from opportune.crud.options import CrudOptions, Permission
 from opportune.crud.registry import TeamOwners, takes_model_name, team_owners
 from opportune.crud.schemas import SchemaOptions, check_fields, create_schema, read_schema, refuse_fields, update_schema
-from opportune.crud.selection import Selection
 from opportune.crud.serializer import Serializer
 from opportune.db.models.columns import is_text, is_unique
 from opportune.db.models.soft_delete import SoftDelete
@@ -48,7 +47,7 @@ class Definition:
         self.write_permission = crud_class.write_permission or default_permission
         self.shares_statement = not self._depends_on_user and overridden.isdisjoint(QUERY_METHODS)
         """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
-        self.list_statements: dict[tuple[str, str, Sequence[str]], tuple[Selection, ListStatement]] = {}
+        self.list_statements: dict[tuple[str, str, Sequence[str]], tuple[Any, ListStatement]] = {}
         self.shape = shape_of(crud_class.model)
         self.has_trash = issubclass(crud_class.model, SoftDelete)
         self.annotations = {name: _label_annotation(name, value) for name, value in crud_class.annotations.items()}

@@ -78,17 +78,17 @@ async def read_mappings(crud: RowAccess, query: Paging, names: Sequence[str]) ->
     cursor = await _prepare(crud, query)
     selection, statement = _cached_statement(crud, query, tuple(names or crud.serializer.names), cursor)
     listed = await _read_page(crud, partial(_fetch, crud, selection), statement, query, cursor)
-    items = await selection.values(crud.session, listed.rows)
+    items = await selection.values(crud, listed.rows)
     return _make_page(query, listed, items, [row[0] for row in listed.rows])
 
 
 async def read_row(crud: RowAccess, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
     """Return the values of one row by name. Raises NotFound."""
-    selection = _select(crud, names or crud.serializer.names)
+    selection = Selection(crud, names or crud.serializer.names)
     result = (await crud.session.execute(selection.select(query))).first()
     if result is None:
         raise NotFound
-    return (await selection.values(crud.session, [result]))[0]
+    return (await selection.values(crud, [result]))[0]
 
 
 async def load_row(crud: RowAccess, query: Select[Any]) -> Any:
@@ -167,7 +167,7 @@ def _build_statement(
     if crud.definition.shares_statement:
         owner = bindparam("owner", type_=BigInteger)
         condition = crud.row_permissions.owned(crud.definition.read_permission, owner_id=owner)
-    selection, (rows, count) = _select(crud, names), _select_rows(crud, query, condition)
+    selection, (rows, count) = Selection(crud, names), _select_rows(crud, query, condition)
     statement = list_statement(selection.select(rows), count, crud.ordering(query.sort), cursor)
     return selection, statement if crud.lists_trash(query) else ListStatement(*map(hide_deleted, statement))
 
@@ -181,12 +181,6 @@ def _select_rows(crud: RowAccess, query: Paging, readable: ColumnElement[bool]) 
     rows = crud.query().where(*conditions)
     is_table = not conditions and _identity(crud, query) is not None
     return rows, count_listed_rows(crud.session, rows, crud.model.id, crud.model if is_table else None)
-
-
-def _select(crud: RowAccess, names: Sequence[str]) -> Selection:
-    definition = crud.definition
-    nested, visible, hidden_in = definition.crud_class.nested, crud.visible, crud.hidden_in
-    return Selection(definition.shape, nested, names, column=crud.column, visible=visible, hidden_in=hidden_in)
 
 
 async def _read_page(
