@@ -1,15 +1,21 @@
-"""Only the adapter module uses private names of SQLAdmin."""
+"""The adapter, which alone uses private names of SQLAdmin, and templates that call async methods without `await`."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from jinja2 import DictLoader, Environment
 from sqladmin import Admin, ModelView
 from sqladmin.forms import ModelConverter
+from sqlalchemy.exc import MissingGreenlet
 from starlette.applications import Starlette
+from starlette.requests import Request
 
 from opportune.accounts.models import Group
 from opportune.admin import sqladmin_adapter
+from opportune.admin.templates import AdminTemplates
 from opportune.project.layout import FRAMEWORK
 
 ADAPTER = Path(sqladmin_adapter.__file__)
@@ -54,3 +60,29 @@ def test_private_names_of_the_adapter_exist() -> None:
 def test_modules_need_no_type_checking_imports() -> None:
     modules = (path for path in find_sources() if path.name != "__init__.py")  # imports modules on first use
     assert [path.name for path in modules if "TYPE_CHECKING" in path.read_text()] == []
+
+
+async def double(number: int) -> int:
+    await asyncio.sleep(0)
+    return number * 2
+
+
+@pytest.fixture
+def templates() -> AdminTemplates:
+    env = Environment(loader=DictLoader({"page.html": "{{ double(2) }} {{ name }}"}), autoescape=True)
+    env.globals["double"] = double
+    return AdminTemplates(env)
+
+
+async def test_error_of_an_async_function_is_raised(templates: AdminTemplates) -> None:
+    async def fail(_number: int) -> int:
+        raise LookupError("no such number")
+
+    templates.env.globals["double"] = fail
+    with pytest.raises(LookupError, match="no such number"):
+        await templates.TemplateResponse(Request({"type": "http"}), "page.html")
+
+
+def test_sync_rendering_refuses_async_functions(templates: AdminTemplates) -> None:
+    with pytest.raises(MissingGreenlet):
+        templates.env.get_template("page.html").render()

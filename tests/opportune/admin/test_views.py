@@ -5,15 +5,16 @@ import io
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import add_rows, read_one
+from tests.opportune.stored_rows import add_rows, execute, read_one
 
 CREATE_PAGE = "/admin/gadget/create"
 CONFIRMED = {"confirmed": "yes"}
@@ -224,3 +225,30 @@ async def test_export_keeps_exact_values(admin: AsyncClient) -> None:
     (cells,) = csv.DictReader(io.StringIO((await admin.get("/admin/gadget/export/csv")).text))
     assert cells | exact | {"ratio": "0.5", "size": "2", "spare_id": "", "data": "'-1"} == cells
     assert cells["seen_at"] == "2026-02-28T23:59:59+00:00"
+
+
+EDIT = "/admin/gadget/edit/1"
+
+
+async def add_gadget(app: FastAPI, **texts: Any) -> None:
+    await add_rows(app, Gadget(name="first", maker_id=1, **texts))
+
+
+async def find_textareas(admin: AsyncClient) -> set[str]:
+    page = (await admin.get(EDIT)).text
+    return set(re.findall(r'<textarea [^>]*name="(\w+)"', page))
+
+
+async def test_long_texts_have_a_textarea(app: FastAPI, admin: AsyncClient) -> None:
+    await add_gadget(app, nickname="short")
+    assert await find_textareas(admin) == {"notes", "story", "data"}
+    for text in ("two\nlines", "two\rlines"):
+        await execute(app, update(Gadget).values(nickname=text))
+        assert "nickname" in await find_textareas(admin), text
+
+
+async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: AsyncClient) -> None:
+    await add_gadget(app, story="old")
+    full = "x" * 999 + "\r\n" + "x" * 1000  # the maximum length when a line break counts as one character
+    assert (await admin.post(EDIT, data={"name": "first", "maker_id": "1", "story": full})).status_code == 303
+    assert (await read_gadget(app)).story == full.replace("\r\n", "\n")

@@ -1,11 +1,16 @@
-"""Forms with tabs in a browser."""
+"""Forms with tabs in a browser, and the accessibility of tabs, inline rows, errors and changes of other users."""
+
+from typing import Literal
 
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import Locator, Page, expect
+from sqlalchemy import update
 
+from opportune.admin.base import Inline
+from opportune.testing.services.accessibility import find_violations
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.stored_rows import add_rows, execute
 
 EDIT = "/admin/shelf/edit/1"
 
@@ -71,3 +76,27 @@ async def test_all_parts_are_visible_without_scripts(plain_page: Page) -> None:
     for label in ("Title", "Photo", "Price", "Text of red"):
         await expect(plain_page.get_by_label(label)).to_be_visible()
     await expect(plain_page.get_by_role("tab")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_form_is_accessible(
+    app: FastAPI, page: Page, monkeypatch: pytest.MonkeyPatch, scheme: Literal["light", "dark"]
+) -> None:
+    monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text", "size"), sortable="position"),))
+    await page.emulate_media(color_scheme=scheme)
+    await page.goto(EDIT)
+    await tab(page, "Labels").click()
+    await page.get_by_role("button", name="Add Label").click()
+    await page.get_by_label("Delete red").check()
+    assert await find_violations(page) == []
+    await page.get_by_label("Size of new Label").fill("0")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(tab(page, "Labels 2 errors")).to_be_visible()
+    assert await find_violations(page) == []
+    await page.goto(EDIT)
+    await tab(page, "Name").click()
+    await page.get_by_label("Slug").fill("mine")
+    await execute(app, update(Shelf).values(slug="other"))
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_role("alert")).to_contain_text("Slug is now other (Another user). The form has your text.")
+    assert await find_violations(page) == []

@@ -1,25 +1,33 @@
-"""Operations on the page of operations, such as retrying jobs and ending sessions."""
+"""Operations of superusers who have just confirmed the password, also those that features add."""
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import pyotp
+import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+from starlette.requests import Request
 
+from opportune.accounts.flows.confirmation import CONFIRMED_FOR, PASSWORDS_PER_USER
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.config.settings import Settings
+from opportune.config.signing import seal
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.models.model import utc_now
-from opportune.feature import Admin, Feature, Jobs
+from opportune.feature import Admin, AdminPanel, Feature, HealthLight, Jobs, Monitoring
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import record_run
-from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
-from tests.opportune.stored_rows import add_rows, read_all
+from opportune.testing.factories import PASSWORD, signed_in_client
+from opportune.web.rendering.template_errors import missing_feature_templates
+from tests.opportune.admin.operations.pages import CHANGE_PATHS, CONFIRM, PAGE, READ_PATHS, flash_messages, read_entries
+from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all
 
 
 def list_names(folder: Path) -> list[str]:
@@ -122,3 +130,123 @@ async def test_backups_are_listed_and_queued(app: FastAPI, operator: AsyncClient
         assert (await flash_messages(operator)).startswith("A ")
     names = await read_all(app, select(col(Job.name)).where(col(Job.name).startswith("backups.")))
     assert {*names} == {"backups.make", "backups.rehearse"}
+
+
+PANEL_TEMPLATE = "doctor/admin_operations.html"
+
+
+def add_feature(app: FastAPI, **families: Any) -> None:
+    app.state.features = [*app.state.features, Feature("stars", **families)]
+
+
+async def show(_request: Request) -> dict[str, str]:
+    return {}
+
+
+async def hide(_request: Request) -> None:
+    return None
+
+
+async def test_panel_is_shown_to_superusers(app: FastAPI, admin: AsyncClient, staff_client: AsyncClient) -> None:
+    add_feature(app, admin=Admin(panels=[AdminPanel("dashboard", PANEL_TEMPLATE, hide)]))
+    assert "Examine the database" not in (await admin.get("/admin/")).text, "it has no context"
+    add_feature(app, admin=Admin(panels=[AdminPanel("dashboard", PANEL_TEMPLATE, show)]))
+    assert "Examine the database" in (await admin.get("/admin/")).text
+    assert "Examine the database" not in (await staff_client.get("/admin/")).text
+
+
+def test_panel_without_template_is_reported() -> None:
+    feature = Feature("stars", admin=Admin(panels=[AdminPanel("dashboard", "stars/none.html")]))
+    (line,) = missing_feature_templates([feature])
+    assert line == "Feature('stars'): the template stars/none.html does not exist."
+
+
+async def test_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncClient) -> None:
+    async def count(_session: AsyncSession, _request: Request) -> str:
+        return "Counted: 7 stars."
+
+    add_feature(app, admin=Admin(actions={"count-stars": count}))
+    await operator.post(f"{PAGE}/do/count-stars")
+    assert await flash_messages(operator) == "Counted: 7 stars."
+    assert ("count-stars", "Counted: 7 stars.") in await read_entries(app)
+
+
+async def read_lights(_app: FastAPI) -> list[HealthLight]:
+    return [HealthLight("Stars", "all shine")]
+
+
+async def test_light_joins_an_existing_heading_or_comes_last(app: FastAPI, admin: AsyncClient) -> None:
+    add_feature(app, monitoring=Monitoring(status={"Database": read_lights, "Sky": read_lights}))
+    page = (await admin.get("/admin/status")).text
+    assert page.index(">Database</h2>") < page.index("all shine") < page.index(">Jobs, mail and backups</h2>")
+    assert page.index(">Language models</h2>") < page.index(">Sky</h2>") < page.rindex("all shine")
+
+
+def is_confirmation(location: str) -> bool:
+    return location.startswith(f"{CONFIRM}?next=/admin/operations")
+
+
+async def test_operations_refuse_staff_with_all_permissions(app: FastAPI, client: AsyncClient) -> None:
+    async with signed_in_client(app, await make_staff(app, "*.*")) as browser:
+        for path in READ_PATHS:
+            assert (await browser.get(path)).status_code == 403, path
+            assert (await client.get(path)).status_code == 303, path
+        for path in (*CHANGE_PATHS, "/admin/cache"):
+            assert (await browser.post(path, data={"current_password": PASSWORD})).status_code == 403, path
+    assert await read_entries(app) == []
+
+
+async def test_operations_need_a_confirmed_password(app: FastAPI, admin: AsyncClient) -> None:
+    for path in READ_PATHS:
+        response = await admin.get(path)
+        assert (response.status_code, response.headers["location"]) == (303, f"{CONFIRM}?next={path}")
+    for path in CHANGE_PATHS:
+        response = await admin.post(path)
+        assert is_confirmation(response.headers["location"]), path
+    assert "Nothing was changed yet" in (await admin.get(CONFIRM)).text
+    assert await read_entries(app) == []
+
+
+async def test_confirmation_redirects_back_and_expires(app: FastAPI, admin: AsyncClient) -> None:
+    for next_url, location in ((READ_PATHS[1], READ_PATHS[1]), ("//evil.example", "/"), ("https://evil.example", "/")):
+        response = await admin.post(f"{CONFIRM}?next={next_url}", data={"current_password": PASSWORD})
+        assert (response.status_code, response.headers["location"]) == (303, location)
+    assert (await admin.get(PAGE)).status_code == 200
+    await execute(app, update(Session).values(confirmed_at=utc_now() - CONFIRMED_FOR))
+    assert is_confirmation((await admin.get(PAGE)).headers["location"])
+
+
+async def test_wrong_passwords_are_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 2)
+    for password in ("wrong", PASSWORD.upper()):
+        response = await admin.post(CONFIRM, data={"current_password": password})
+        assert response.status_code == 422
+        assert "This is not your current password." in response.text
+    assert "Please type your current password." in (await admin.post(CONFIRM)).text
+    response = await admin.post(CONFIRM, data={"current_password": PASSWORD})
+    assert response.status_code == 429
+    assert "Try again in" in response.text
+    assert (await admin.get(PAGE)).status_code == 303
+
+
+async def test_confirmation_is_only_for_this_browser(app: FastAPI, operator: AsyncClient, superuser: User) -> None:
+    async with signed_in_client(app, superuser) as new_session:
+        assert (await new_session.get(PAGE)).status_code == 303
+
+    for path in CHANGE_PATHS:
+        assert (await operator.post(path, headers={"origin": "https://evil.example"})).status_code == 403, path
+    assert await read_entries(app) == []
+
+
+async def test_confirmation_needs_the_second_factor(
+    app: FastAPI, admin: AsyncClient, superuser: User, settings: Settings
+) -> None:
+    key = pyotp.random_base32()
+    await execute(app, update(User).values(totp_secret=seal(settings, f"two-factor:{superuser.id}", key)))
+    assert 'name="code"' in (await admin.get(CONFIRM)).text
+    for code in ("", "000000"):
+        response = await admin.post(CONFIRM, data={"current_password": PASSWORD, "code": code})
+        assert "This code is wrong" in response.text
+    response = await admin.post(CONFIRM, data={"current_password": PASSWORD, "code": pyotp.TOTP(key).now()})
+    assert response.status_code == 303
+    assert (await admin.get(PAGE)).status_code == 200

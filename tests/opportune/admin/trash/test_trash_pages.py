@@ -1,15 +1,18 @@
-"""The trash of a view: its pages, access to them, and the entries of the log."""
+"""The trash of a view: its pages, access to them, the entries of the log, and the daily permanent deletion."""
 
+from datetime import timedelta
 from html import unescape
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
-from opportune.db import with_deleted
+from opportune.admin.trash import retention
+from opportune.admin.trash.retention import empty_trash
+from opportune.db import restore, utc_now, with_deleted
 from opportune.db.constraint_errors import HELD_BY_TRASH
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.trash.parcel_feature import LOCKED, Parcel, Receipt, Stamp, make_parcels, parcels
@@ -149,3 +152,53 @@ async def test_trash_needs_the_permission_to_delete(app: FastAPI, allowed: bool)
         assert (await client.get(TRASH)).status_code == (200 if allowed else 403)
         assert (await client.post(f"{TRASH}/purge", data=row)).status_code == (200 if allowed else 403)
         assert (await client.post(f"{TRASH}/restore", data=row)).status_code == (303 if allowed else 403)
+
+
+async def _expire(app: FastAPI, *codes: str) -> None:
+    old = utc_now() - timedelta(days=31)
+    async with app.state.database.writer() as session:
+        session.add_all([Parcel(code=code) for code in codes])
+        await session.flush()
+        await session.execute(update(Parcel).where(col(Parcel.code) != "Here").values(deleted_at=old))
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_recently_deleted_row_stays(app: FastAPI) -> None:
+    assert await empty_trash(app.state.database, [Parcel]) == 0
+    assert await _codes(app, deleted=True) == ["Here", "Gone"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_expired_rows_are_deleted_in_batches(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "ROWS_PER_TRANSACTION", 2)
+    await _expire(app, "Two", "Three", "Four")
+    assert await empty_trash(app.state.database, [Parcel]) == 4
+    assert await _codes(app, deleted=True) == ["Here"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_row_in_use_does_not_stop_the_job(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "ROWS_PER_TRANSACTION", 1)
+    await _expire(app, "Two")
+    async with app.state.database.writer() as session:
+        gone = await session.scalar(with_deleted(select(Parcel).where(col(Parcel.code) == "Gone")))
+        session.add(Receipt(parcel_id=gone.id))
+    assert await empty_trash(app.state.database, [Parcel]) == 1
+    assert await _codes(app, deleted=True) == ["Here", "Gone"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_rows_can_be_kept_forever(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Parcel, "keep_deleted_days", None)
+    await _expire(app)
+    assert await empty_trash(app.state.database, [Parcel]) == 0
+
+
+@pytest.mark.database("postgresql")
+async def test_row_that_a_user_restores_stays(app: FastAPI) -> None:
+    await _expire(app)
+    async with app.state.database.writer() as session:
+        gone = (await session.scalars(with_deleted(select(Parcel).where(col(Parcel.code) == "Gone")))).one()
+        await restore(session, gone)
+        assert await empty_trash(app.state.database, [Parcel]) == 0
+    assert await _codes(app, deleted=True) == ["Here", "Gone"]
