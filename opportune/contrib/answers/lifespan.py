@@ -31,10 +31,10 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     manager = app.state.answers = manager_class(
         app.state.database,
         llm,
-        lambda: full_toolbox_of(app),
-        app.state.storage,
-        lambda: retrieval_of(app),
-        site_limits(settings),
+        make_toolbox=lambda: full_toolbox_of(app),
+        storage=app.state.storage,
+        make_retrieval=lambda: retrieval_of(app),
+        limits=site_limits(settings),
     )
     manager.open(watch=not getattr(app.state, "is_test_app", False))
     _connect_jobs(app, manager)

@@ -1,9 +1,8 @@
 """Toolbox: runs tools with the permissions of the user, limited in time and size."""
 
 import asyncio
-import json
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -23,7 +22,7 @@ from opportune.accounts.permissions import read_permissions
 from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.contrib.llm.providers.provider import ToolCall, ToolSchema
-from opportune.contrib.tools.declaration import Function, Tool, job_context, tools_of
+from opportune.contrib.tools.declaration import Function, Tool, ToolRequest, job_context, tools_of
 from opportune.contrib.tools.results import TOOL_FAILED, ToolResult, read_result, read_sources
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
@@ -193,10 +192,7 @@ class Toolbox:
         try:
             arguments = tool.parse(call.arguments)
             async with asyncio.timeout(tool.seconds):
-                current_user, permissions = await self._read_user(user)
-                state: dict[str, Any] = {"user": current_user, "permissions": permissions, "token": token}
-                state |= {"job_context": run, "tool_parts": self._parts_of(call.name)}
-                status, body, media_type = await self._post(call.name, arguments, state, headers)
+                return await self._call_route(tool, arguments, user, token, headers, run)
         except ValidationError as error:
             return ToolResult(describe_errors(error), is_error=True)
         except TimeoutError:
@@ -204,10 +200,36 @@ class Toolbox:
         except SQLAlchemyError:
             logger.exception("tool %s", call.name)
             return ToolResult(TOOL_FAILED, is_error=True)
-        result = read_result(status, body, media_type)
+
+    async def _call_route(
+        self,
+        tool: Tool,
+        arguments: BaseModel,
+        user: User | None,
+        token: ApiToken | None,
+        headers: Headers,
+        run: JobContext | None,
+    ) -> ToolResult:
+        """Send the arguments to the route of a tool, with the state that its dependencies need."""
+        if tool.is_deferred and run is None:
+            return ToolResult(WAITS_FOR_RESULT, is_error=True)
+        current_user, permissions = await self._read_user(user)
+        state = {
+            "user": current_user,
+            "permissions": permissions,
+            "token": token,
+            "session": None,
+            "impersonator": None,
+            "job_context": run,
+            "tool_arguments": arguments,
+            "tool_parts": self._parts_of(tool.name),
+        }
+        request = tool.request(arguments)
+        scope = _scope_of(request, headers, state)
+        result = read_result(*await self._send(tool.name, scope, request.body))
         if result.is_error or not tool.returns_sources:
             return result
-        return replace(result, sources=read_sources(body))
+        return replace(result, sources=read_sources(result.body))
 
     def _parts_of(self, name: str) -> Sequence[str] | None:
         """Return the parts to which the answer limits a tool, as in `tools=["search_knowledge:3"]`; None for all."""
@@ -233,35 +255,16 @@ class Toolbox:
     def _routes(self) -> dict[str, APIRoute]:
         return self._tool_app[1]
 
-    async def _post(
-        self, name: str, arguments: BaseModel, state: Mapping[str, Any], headers: Headers
-    ) -> tuple[int, bytes, str]:
-        """Send a request to the internal application, which logs exceptions and responds with 500."""
-        if self.tools[name].is_deferred and not state["job_context"]:
-            return 400, json.dumps(WAITS_FOR_RESULT).encode(), ""
+    async def _send(self, name: str, scope: dict[str, Any], request_body: bytes) -> tuple[int, bytes, str]:
+        """Send a request to the internal application. Return status, body and media type of the response."""
         messages: list[Message] = []
-        request = self.tools[name].request(arguments)
 
         async def receive() -> Message:
-            return {"type": "http.request", "body": request.body}
+            return {"type": "http.request", "body": request_body}
 
         async def send(message: Message) -> None:
             messages.append(message)
 
-        scope = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": request.method,
-            "scheme": "http",
-            "path": request.path,
-            "raw_path": quote(request.path).encode(),
-            "query_string": request.query,
-            "root_path": "",
-            "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json"), *headers],
-            "client": None,
-            "server": None,
-            "state": {**state, "session": None, "impersonator": None, "tool_arguments": arguments},
-        }
         try:
             with changes_come_from(ChangeOrigin(f"tool {name}", scope)):
                 await self._tool_app[0](scope, receive, send)
@@ -273,6 +276,24 @@ class Toolbox:
         body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
         media_type = dict(messages[0]["headers"]).get(b"content-type", b"").decode("latin-1")
         return messages[0]["status"], body, media_type
+
+
+def _scope_of(request: ToolRequest, headers: Headers, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the ASGI scope of a request to the internal application."""
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "http",
+        "path": request.path,
+        "raw_path": quote(request.path).encode(),
+        "query_string": request.query,
+        "root_path": "",
+        "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json"), *headers],
+        "client": None,
+        "server": None,
+        "state": state,
+    }
 
 
 def _dependency_calls(dependant: Dependant) -> Iterator[object]:

@@ -32,8 +32,10 @@ def queue_job(session: AsyncSession, answer_id: int, index: int) -> None:
 
 async def cancel_jobs(session: AsyncSession, answer_id: int, indexes: Iterable[int]) -> None:
     keys = [job_key(answer_id, index) for index in indexes]
-    ids = (await session.scalars(select(col(Job.id)).where(col(Job.key).in_(keys)))).all() if keys else ()
-    for job_id in ids:
+    if not keys:
+        return
+    ids = await session.scalars(select(col(Job.id)).where(col(Job.key).in_(keys)))
+    for job_id in ids.all():
         with suppress(OperatorError):  # it has just ended
             await cancel(session, job_id)
 
