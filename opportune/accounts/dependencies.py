@@ -25,7 +25,7 @@ from opportune.errors import NotFound
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import current_language
 from opportune.web.client import Client
-from opportune.web.forms.form_user import submitted_mark, user_marks
+from opportune.web.forms.hidden_fields import submitted_mark, user_marks
 from opportune.web.language import PREFIX_KEY, offered_languages
 from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.redirects import safe_redirect_path

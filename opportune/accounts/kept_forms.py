@@ -28,10 +28,8 @@ from opportune.errors import ReadOnlyError
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.client import client_address
 from opportune.web.errors.problem import problem
-from opportune.web.forms.form_user import FIELD_NAME as FORM_USER
-from opportune.web.forms.form_user import submitted_mark, user_marks
+from opportune.web.forms.hidden_fields import USER_FIELD, let_repeat, submitted_mark, user_marks
 from opportune.web.forms.kept_form import KEY_IN_STATE, PARAMETER, STATE_KEY, KeptForm
-from opportune.web.forms.submissions import let_repeat
 from opportune.web.forms.uploads import allow_files
 from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.rate_limit import RateLimit, TooManyRequests
@@ -137,7 +135,7 @@ async def _read_texts(request: Request) -> tuple[list[tuple[str, str]], list[str
                 (name, value.encode(errors="replace").decode())
                 for name, value in form.multi_items()
                 if isinstance(value, str)
-                and name != FORM_USER
+                and name != USER_FIELD
                 and not is_secret(name)
                 and not (is_account_page and name == ONE_TIME_CODE)
             ]

@@ -48,8 +48,8 @@ from opportune.errors import OperatorError
 from opportune.i18n import format_lazy, gettext_lazy
 from opportune.i18n.languages import get_language
 from opportune.web import is_htmx
+from opportune.web.forms.hidden_fields import form_token
 from opportune.web.forms.kept_form import kept_form
-from opportune.web.forms.submissions import form_token
 from opportune.web.rendering.environment import TemplateLoader
 from opportune.web.rendering.flash import take_messages
 from opportune.web.static import icons

@@ -5,9 +5,8 @@ from opportune.schemas.annotations import FieldOptions
 from opportune.web.cache import Cache, SiteCache, cached
 from opportune.web.cache import clear as clear_cache
 from opportune.web.client import Client, client_address
-from opportune.web.forms.form_user import form_user
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.forms.submissions import let_repeat
+from opportune.web.forms.hidden_fields import form_user, let_repeat
 from opportune.web.forms.uploads import ImageUpload, Upload, allow_files
 from opportune.web.language import url
 from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRequests

@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-STATE_KEY = "response_cookies"
+ADDED_COOKIES = "response_cookies"
+"""Key of the request's state with the headers of added cookies."""
 
 
 def take_cookie(scope: Scope, prefix: bytes) -> tuple[Scope, str | None]:
@@ -36,13 +37,13 @@ def add_cookies(request: Request, response: Response) -> None:
 
     The final response is a page, a redirect or an error.
     """
-    cookies = request.scope.setdefault("state", {}).setdefault(STATE_KEY, [])
+    cookies = request.scope.setdefault("state", {}).setdefault(ADDED_COOKIES, [])
     cookies += [header for header in response.raw_headers if header[0] == b"set-cookie"]
 
 
 def cookie_headers(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Return `Set-Cookie` headers of the added cookies, except those that `headers` already set."""
-    cookies: list[tuple[bytes, bytes]] = scope["state"].get(STATE_KEY, [])
+    cookies: list[tuple[bytes, bytes]] = scope["state"].get(ADDED_COOKIES, [])
     if not cookies:
         return []
     present = {_cookie_name(header) for header in headers}

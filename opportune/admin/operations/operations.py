@@ -30,7 +30,7 @@ from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.factory import transport_for
 from opportune.web.cache import ALL_TAGS, Cache
-from opportune.web.forms.submissions import let_repeat
+from opportune.web.forms.hidden_fields import let_repeat
 from opportune.web.rendering.flash import flash
 
 OPERATIONS_PATH = "/admin/operations"

@@ -19,7 +19,7 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.optional_features import require_feature
 from opportune.web.errors.problem import wants_json
-from opportune.web.forms.form_user import TEAM_KEY, submitted_team
+from opportune.web.forms.hidden_fields import TEAM_KEY, submitted_team
 from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.redirects import safe_redirect_path
 

@@ -18,7 +18,7 @@ from opportune.web.cache.builds import Built, CacheItem
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.rule import PERSONAL_HEADERS, CacheRule, Header, request_parts
 from opportune.web.cache.store import MAX_VALUE_BYTES, CacheEntry, Store
-from opportune.web.forms.submissions import is_shared_page
+from opportune.web.forms.hidden_fields import is_shared_page
 from opportune.web.rendering.flash import may_have_messages
 from opportune.web.routing.router import CachedRoute
 from opportune.web.time_zone import current_zone

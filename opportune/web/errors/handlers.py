@@ -27,7 +27,7 @@ from opportune.web.errors.debug_page import debug_context
 from opportune.web.errors.error_hints import ErrorHint, hint_for
 from opportune.web.errors.problem import STATUS_MESSAGES, problem, wants_json
 from opportune.web.forms.error_messages import message_for
-from opportune.web.forms.submissions import let_repeat
+from opportune.web.forms.hidden_fields import let_repeat
 from opportune.web.middleware.request_log import request_id
 from opportune.web.rendering.templates import is_htmx, templates
 

@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from dataclasses import asdict, dataclass, field
+from typing import Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,10 +20,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.errors import ReadOnlyError
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.cookies import STATE_KEY as COOKIES
+from opportune.web.cookies import ADDED_COOKIES
 from opportune.web.errors.problem import problem
-from opportune.web.forms import form_user, kept_form
-from opportune.web.forms.submissions import FIELD_NAME, REPEATABLE, SubmissionStore
+from opportune.web.forms import kept_form
+from opportune.web.forms.hidden_fields import REPEATABLE, TOKEN_FIELD, USER_FIELD, USER_STATE_KEY
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from opportune.web.rendering.flash import Message as FlashMessage
 from opportune.web.rendering.flash import added_messages, flash
@@ -45,12 +46,27 @@ def _hidden_field(name: str) -> re.Pattern[bytes]:
     return re.compile(rf'(?:(?:^|&){name}=|name="{name}"\r\n\r\n)([\w-]{{16,64}})'.encode())
 
 
-TOKEN, FORM_USER = _hidden_field(FIELD_NAME), _hidden_field(form_user.FIELD_NAME)
+TOKEN, FORM_USER = _hidden_field(TOKEN_FIELD), _hidden_field(USER_FIELD)
 KEPT_FORM = kept_form.PARAMETER.encode()
 BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
 CHANGING_COOKIES = re.compile(rb"(?:__Host-)?(?:messages|wrote)=[^;]*(?:; )?")
 """Cookies that the first response may change, so they do not identify the visitor."""
 STORED_HEADERS = ("location", "hx-redirect", "hx-location", "content-type")
+
+
+class SubmissionStore(Protocol):
+    """Results of submitted forms, shared by all workers."""
+
+    async def claim(self, key: str) -> bool:
+        """Return whether this is the first submission, which must be completed or released."""
+
+    async def find(self, key: str) -> str | None:
+        """Return the result of the first submission, empty while it is processed, or None if it was released."""
+
+    async def complete(self, key: str, result: str) -> None: ...
+
+    async def release(self, key: str) -> None:
+        """Allow the same form again, because the first submission changed nothing."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +101,7 @@ class SubmissionMiddleware:
         body = FormBody(receive)
         await body.read(MAX_COMPARED_BYTES if content_type.lower().startswith(MULTIPART) else MAX_BODY_BYTES)
         if mark := FORM_USER.search(body.start):
-            scope.setdefault("state", {})[form_user.STATE_KEY] = mark[1].decode()
+            scope.setdefault("state", {})[USER_STATE_KEY] = mark[1].decode()
         token = TOKEN.search(body.start)
         if token is None:
             await self.app(scope, body.receive, send)
@@ -214,7 +230,7 @@ def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
     """Return the result to store, or None if a repeated form is processed again."""
     state, names = scope.get("state", {}), {name for name, _ in response.headers}
     messages = added_messages(scope)
-    if state.get(REPEATABLE) or state.get(COOKIES) or "set-cookie" in names or response.status >= 400:
+    if state.get(REPEATABLE) or state.get(ADDED_COOKIES) or "set-cookie" in names or response.status >= 400:
         return None
     if any(message.level == "danger" for message in messages):
         return None

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from opportune.i18n import gettext, translation
 from opportune.i18n.formats import format_amount, format_list, format_number, format_percent, format_size
 from opportune.project.layout import FRAMEWORK, TEMPLATE_FOLDERS
-from opportune.web.forms.form_user import form_user, page_mark
+from opportune.web.forms.hidden_fields import form_user, page_mark
 from opportune.web.language import url
 from opportune.web.rendering.extensions import CacheTag, PostForms, SharedParts
 from opportune.web.static.files import assets

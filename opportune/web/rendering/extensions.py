@@ -20,7 +20,7 @@ from opportune.i18n.languages import current_language
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.rule import check_seconds, tag_tuple
 from opportune.web.cache.values import dumps
-from opportune.web.forms.form_user import TEAM_KEY
+from opportune.web.forms.hidden_fields import TEAM_KEY
 from opportune.web.rendering.cached_part import CachedPart, current_part
 from opportune.web.time_zone import current_zone
 

@@ -15,8 +15,8 @@ from opportune.feature import Feature, Link, Panel
 from opportune.i18n.formats import format_weekday, week_start
 from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
+from opportune.web.forms.hidden_fields import form_token
 from opportune.web.forms.kept_form import kept_form, restore_kept_form
-from opportune.web.forms.submissions import form_token
 from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
 from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money, render_block

@@ -21,7 +21,7 @@ from opportune.testing.factories import add_permission
 from opportune.web import templates
 from opportune.web.cache import ALL_TAGS, Cache
 from opportune.web.cache.store import MemoryStore, Store
-from opportune.web.forms.submissions import form_token
+from opportune.web.forms.hidden_fields import form_token
 from opportune.web.rendering.environment import TemplateEnvironment
 from opportune.web.rendering.flash import take_messages
 from tests.opportune.web.cache.conftest import in_shared_stores

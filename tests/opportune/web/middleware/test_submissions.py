@@ -22,7 +22,7 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
 from opportune.web.cache import cached
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.forms.submissions import let_repeat
+from opportune.web.forms.hidden_fields import let_repeat
 from opportune.web.forms.uploads import ImageUpload
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import is_htmx, templates
