@@ -48,6 +48,14 @@ OPTIONS = {
 }
 COMPLETION_VARIABLE = "_OPPMAN.PY_COMPLETE"
 """Environment variable set by a shell that requests completions. Such a call has no arguments."""
+DJANGO_COMMANDS = {
+    "collectstatic": "Omit it: the site serves static/ as it is.",
+    "createcachetable": "Omit it: migrate creates the table.",
+    "diffsettings": "Use env, which lists the settings that are set.",
+    "testserver": "Use loaddata, then runserver.",
+    "version": "Use oppman.py --version.",
+}
+"""Django's commands without an equivalent of the same name."""
 
 
 def is_overview_request(arguments: list[str]) -> bool:
@@ -146,16 +154,6 @@ def feature_modules() -> dict[str, str]:
 def command_module(name: str) -> str:
     """Return the module of a command; empty if there is none of this name."""
     return MODULES.get(name) or feature_modules().get(name, "")
-
-
-DJANGO_COMMANDS = {
-    "collectstatic": "Omit it: the site serves static/ as it is.",
-    "createcachetable": "Omit it: migrate creates the table.",
-    "diffsettings": "Use env, which lists the settings that are set.",
-    "testserver": "Use loaddata, then runserver.",
-    "version": "Use oppman.py --version.",
-}
-"""Django's commands without an equivalent of the same name."""
 
 
 def no_such_option(option: str, options: Iterable[str]) -> str:

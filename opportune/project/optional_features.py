@@ -1,4 +1,7 @@
-"""Features of the framework that a project lists in `installed.py`. Nothing here imports them."""
+"""Features of the framework that a project lists in `installed.py`, and the commands that features declare.
+
+Nothing here imports a feature, because that would import all its code. Their source is read as text.
+"""
 
 import ast
 import re
@@ -54,6 +57,7 @@ OPTIONAL_FEATURES = {
     "welcome": OptionalFeature("contrib.welcome", ("/welcome",)),
 }
 """All of them by name. `opportune.features` loads those that a project lists."""
+INSTALLED = "INSTALLED"
 
 
 def how_to_list(name: str) -> str:
@@ -101,9 +105,6 @@ def _features_of_settings() -> dict[str, str]:
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
         features |= dict.fromkeys(re.findall(r"^    ([a-z]\w*) *:", text, re.MULTILINE), feature)
     return features
-
-
-INSTALLED = "INSTALLED"
 
 
 class NotLiteral(Exception):

@@ -37,7 +37,7 @@ def test_tests_do_not_contain_the_site_name() -> None:
         "tests/opportune/cli/project/test_installed_project.py",
         "tests/opportune/cli/project/upgrading/test_refusals.py",
         "tests/opportune/cli/project/upgrading/test_upgrade.py",
-        "tests/opportune/cli/scaffold/packages/test_listing.py",
+        "tests/opportune/cli/scaffold/test_addapp.py",
         "tests/opportune/test_existing_app.py",
         "tests/opportune/test_rules.py",
     }

@@ -1,7 +1,7 @@
-"""A release of the framework: a wheel in a file or of the package index, found and installed by uv or pip.
+"""A release of the framework: a wheel in a file, of the package index, or built from a clone.
 
-Both use their own configuration, so that other indexes and folders with wheels work. Uses only the standard library,
-because new projects are written before packages are installed.
+uv or pip finds and installs it with its own configuration, so that other indexes and folders with wheels work. Uses only
+the standard library, because new projects are written before packages are installed.
 """
 
 import csv
@@ -23,30 +23,6 @@ from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK
 
 NAME = FRAMEWORK.name
-
-
-def build_wheel(python: str, root: Path, folder: Path) -> Path:
-    """Build the wheel of a clone into a folder, with the hatchling of a Python.
-
-    Raises:
-        OperatorError: the wheel cannot be built.
-    """
-    command = [python, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    if result.returncode:
-        reason = (result.stderr.strip() or "no error message").splitlines()[-1]
-        raise OperatorError(f"The wheel of {root} cannot be built: {reason}")
-    return next(folder.glob(wheel_name("*")))
-
-
-def wheel_name(version: str) -> str:
-    return f"{NAME}-{version}-py3-none-any.whl"
-
-
-def hash_of(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
-
-
 TIMEOUT_SECONDS = 120
 INDEX_ADVICE = "Check the network, or name another index in UV_DEFAULT_INDEX or UV_FIND_LINKS (of pip: PIP_INDEX_URL)."
 
@@ -128,6 +104,28 @@ def _record(packages: Path) -> set[tuple[str, ...]]:
     text = record.read_text(encoding="utf-8") if record.is_file() else ""
     rows = csv.reader(text.splitlines())
     return {tuple(row[:2]) for row in rows if row[0].startswith(f"{NAME}/") and not row[0].endswith(".pyc")}
+
+
+def build_wheel(python: str, root: Path, folder: Path) -> Path:
+    """Build the wheel of a clone into a folder, with the hatchling of a Python.
+
+    Raises:
+        OperatorError: the wheel cannot be built.
+    """
+    command = [python, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if result.returncode:
+        reason = (result.stderr.strip() or "no error message").splitlines()[-1]
+        raise OperatorError(f"The wheel of {root} cannot be built: {reason}")
+    return next(folder.glob(wheel_name("*")))
+
+
+def wheel_name(version: str) -> str:
+    return f"{NAME}-{version}-py3-none-any.whl"
+
+
+def hash_of(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def _hash_on_index(requirement: str) -> str:

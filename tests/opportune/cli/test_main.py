@@ -237,7 +237,7 @@ def test_broken_pipe_prints_no_traceback() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
-@pytest.mark.parametrize("arguments", [["--help"], ["help", "startapp"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["help", "routes"], ["--version"]])
 def test_full_disk_prints_one_line(arguments: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         result = subprocess.run(

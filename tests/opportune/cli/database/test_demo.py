@@ -90,7 +90,3 @@ async def test_database_without_tables_is_reported_in_one_line(oppman: Oppman, e
 async def test_site_without_demo_data(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "installed_features", lambda: (feature_without_demo,))
     assert (await run(oppman, database_url, "load")).out == "No installed feature has demonstration data.\n"
-
-
-def test_demo_needs_a_subcommand(oppman: Oppman) -> None:
-    oppman("demo").line(2)

@@ -86,8 +86,6 @@ def test_full_disk_leaves_no_new_file(oppman: Oppman, tmp_path: Path, monkeypatc
         (["migrate", "acounts"], 1, "No feature 'acounts' is installed. Did you mean accounts?"),
         (["showmigrations", "acounts"], 1, "No feature 'acounts' is installed. Did you mean accounts?"),
         (["makemigrations", "acounts"], 1, "No feature 'acounts' is installed. Did you mean accounts?"),
-        (["migrate", "", "zero"], 2, "The value after migrate is empty. Enter one, or omit it."),
-        (["makemigrations", "", "--merge"], 2, "The value after makemigrations is empty. Enter one, or omit it."),
         (["makemigrations", "--empty"], 1, ""),
         (["migrate", "accounts", "0009"], 1, "accounts has no migration '0009'."),
         (["sqlmigrate", "acounts", "1"], 1, "No feature 'acounts' is installed. Did you mean accounts?"),

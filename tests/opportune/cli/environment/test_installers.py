@@ -47,36 +47,23 @@ def machine(tmp_path: Path) -> Machine:
     return machine
 
 
-def use_uv(folder: Path) -> None:
-    (folder / "uv").symlink_to(uv.find_uv_bin())
-
-
-def foreign_pip(folder: Path) -> None:
-    """Put a pip on the PATH that belongs to another Python."""
-    (folder / "pip").write_text("#!/bin/sh\nexit 1\n")
-    (folder / "pip").chmod(0o755)
-
-
 def assert_installs(machine: Machine) -> None:
     (machine.venv / BASE).unlink(missing_ok=True)  # force another installation
     code, output, errors = machine.run("migrate", PIP_USER="1", PIP_REQUIRE_VIRTUALENV="1")
     assert (code, output) == (0, f"1.0 {machine.venv}\n"), errors
 
 
-def test_fresh_clone_installs_with_pip(machine: Machine, tmp_path: Path) -> None:
-    foreign_pip(tmp_path)
-    assert_installs(machine)
-
-
 def test_uv_and_pip_share_an_environment(machine: Machine, tmp_path: Path) -> None:
-    foreign_pip(tmp_path)
-    use_uv(tmp_path)
+    (tmp_path / "pip").write_text("#!/bin/sh\nexit 1\n")  # belongs to another Python
+    (tmp_path / "pip").chmod(0o755)
+    uv_program = tmp_path / "uv"
+    uv_program.symlink_to(uv.find_uv_bin())
     assert_installs(machine)
     assert not list(machine.venv.glob("bin/pip*")), "uv was not used"
-    (tmp_path / "uv").unlink()
+    uv_program.unlink()
     assert_installs(machine)
     assert list(machine.venv.glob("bin/pip*")), "pip was not used"
-    use_uv(tmp_path)
+    uv_program.symlink_to(uv.find_uv_bin())
     assert_installs(machine)
 
 

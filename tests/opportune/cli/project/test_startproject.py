@@ -1,4 +1,4 @@
-"""`startproject`: names, invalid arguments, failures, git, and questions at a terminal."""
+"""`startproject`: names and their record, invalid arguments, failures, git, and questions at a terminal."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from opportune.cli.project.git import COMMIT_STEPS, NO_IDENTITY
 from opportune.cli.project.new_project import build
 from opportune.cli.project.new_project.choices import ALWAYS, TIME_ZONES, examples, folder_name, site_name
 from opportune.cli.project.new_project.command_line import main
-from opportune.cli.project.shared_files import RECORD
+from opportune.cli.project.shared_files import RECORD, ProjectNames, read_record, write_record
 from opportune.config.appearance import find_appearance, read_appearance
 from opportune.config.languages import find_language
 from opportune.errors import OperatorError
@@ -53,6 +53,23 @@ def shop(tmp_path: Path) -> Path:
 )
 def test_site_name_and_folder_name(name: str, title: str, folder: str) -> None:
     assert (site_name(name), folder_name(name)) == (title, folder)
+
+
+def test_record_is_read_as_written(tmp_path: Path) -> None:
+    names = ProjectNames("Bücher & Co", "bucher-co")
+    write_record(tmp_path, names)
+    assert read_record(tmp_path) == names
+
+
+def test_clone_has_no_record(tmp_path: Path) -> None:
+    assert read_record(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "[]", "{}", '{"title": "Shop"}', '{"version": "1.0"}'])
+def test_damaged_record_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / RECORD).write_text(text)
+    with pytest.raises(OperatorError, match=r"^\.opportune\.json is damaged. Restore it"):
+        read_record(tmp_path)
 
 
 @pytest.mark.parametrize(

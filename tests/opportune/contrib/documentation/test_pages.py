@@ -6,7 +6,6 @@ from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
 from opportune.config.settings import Settings
-from opportune.contrib.documentation import content
 from opportune.contrib.documentation.content import (
     Section,
     anchor_of,
@@ -43,13 +42,9 @@ async def test_unmatched_search_is_explained(client: AsyncClient) -> None:
 
 
 async def test_pages_are_shown(client: AsyncClient) -> None:
-    responses = {name: await client.get(f"/docs/{name}") for name in page_names()}
+    responses = {name: await client.get(f"/docs/{name}") for name in (*page_names(), "crud.md")}
     assert {name for name, response in responses.items() if "<h1" not in response.text} == set()
     assert {name for name, response in responses.items() if response.status_code != 200} == set()
-
-
-async def test_url_with_suffix_is_accepted(client: AsyncClient) -> None:
-    assert (await client.get("/docs/crud.md")).status_code == 200
 
 
 async def test_unknown_page_is_not_found(client: AsyncClient) -> None:
@@ -74,25 +69,11 @@ async def test_results_appear_while_typing(app: FastAPI, page: Page, site: str) 
     assert not await find_violations(page)
 
 
-def test_pages_in_folders_are_listed() -> None:
-    assert {"tutorial", "deploy/render"} <= set(page_names())
-
-
 @pytest.mark.parametrize("page", page_names())
 def test_sections_have_distinct_addresses(page: str) -> None:
     sections = sections_of(page)
     assert sections[0].title
     assert len({section.slug for section in sections}) == len(sections)
-
-
-def test_comment_in_code_is_no_heading() -> None:
-    assert [*content._heading_flags(["# Title", "```sh", "# a comment", "```", "## Next"])] == [
-        True,
-        False,
-        False,
-        False,
-        True,
-    ]
 
 
 @pytest.mark.parametrize(
@@ -109,23 +90,19 @@ def test_plain_text_has_no_markup() -> None:
 
 
 @pytest.mark.parametrize(
-    ("link", "expected"),
+    ("page", "link", "expected"),
     [
-        ("[jobs](jobs.md#schedules)", "[jobs](/docs/jobs#schedules)"),
-        ("[host](deploy/render.md)", "[host](/docs/deploy/render)"),
-        ("[here](#options)", "[here](#options)"),
-        ("[site](https://example.com)", "[site](https://example.com)"),
-        ("[file](../Dockerfile)", "file"),
-        ("![A list](images/list.png)", "*A list*"),
+        ("crud", "[jobs](jobs.md#schedules)", "[jobs](/docs/jobs#schedules)"),
+        ("crud", "[host](deploy/render.md)", "[host](/docs/deploy/render)"),
+        ("crud", "[here](#options)", "[here](#options)"),
+        ("crud", "[site](https://example.com)", "[site](https://example.com)"),
+        ("crud", "[file](../Dockerfile)", "file"),
+        ("crud", "![A list](images/list.png)", "*A list*"),
+        ("deploy/linux", "[mail](../mail.md)", "[mail](/docs/mail)"),
     ],
 )
-def test_links_lead_to_the_site(link: str, expected: str) -> None:
-    assert with_site_links(Section("crud", "CRUD", page="crud", markdown=link)) == expected
-
-
-def test_links_from_a_subfolder_lead_to_the_site() -> None:
-    section = Section("deploy/linux", "Linux", page="deploy/linux", markdown="[mail](../mail.md)")
-    assert with_site_links(section) == "[mail](/docs/mail)"
+def test_links_lead_to_the_site(page: str, link: str, expected: str) -> None:
+    assert with_site_links(Section(page, "Title", page=page, markdown=link)) == expected
 
 
 def test_pages_are_listed(oppman: Oppman) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
-from opportune.cli.project.release import hash_of
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.project.upgrading.files import assert_refused, git, snapshot
-from tests.opportune.cli.scaffold.packages.wheels import write_wheel
+from tests.opportune.cli.scaffold.wheels import write_wheel
 
 
 @pytest.mark.parametrize(
@@ -81,7 +80,7 @@ def test_wrong_hash_is_refused(oppman: Oppman, shop: Path, wheel: Path, digest: 
     assert_refused(oppman("upgrade", f"{wheel}#{digest}"), message, shop)
 
 
-@pytest.mark.parametrize("size", [0, 100, -200])
+@pytest.mark.parametrize("size", [0, -200])
 def test_damaged_wheel_is_refused(oppman: Oppman, shop: Path, wheel: Path, tmp_path: Path, size: int) -> None:
     file = tmp_path / wheel.name
     file.write_bytes(wheel.read_bytes()[:size])
@@ -91,8 +90,3 @@ def test_damaged_wheel_is_refused(oppman: Oppman, shop: Path, wheel: Path, tmp_p
 def test_other_package_is_refused(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
     other = write_wheel(tmp_path)
     assert_refused(oppman("upgrade", str(other)), f"{other} is not a release of Opportune", shop)
-
-
-def test_right_hash_is_accepted(oppman: Oppman, shop: Path, wheel: Path) -> None:
-    assert oppman("upgrade", f"{wheel}#sha256={hash_of(wheel)}").code == 0
-    assert git(shop, "branch", "--show-current") == "upgrade-99.0"

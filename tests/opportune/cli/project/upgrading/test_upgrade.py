@@ -32,7 +32,7 @@ Next:
 
 
 def test_release_is_installed_on_a_branch(oppman: Oppman, shop: Path, wheel: Path) -> None:
-    code, out, _ = oppman("upgrade", str(wheel))
+    code, out, _ = oppman("upgrade", f"{wheel}#sha256={hash_of(wheel)}")
     assert (code, git(shop, "branch", "--show-current"), git(shop, "status", "--porcelain")) == (0, "upgrade-99.0", "")
     assert f"opportune==99.0 \\\n    --hash=sha256:{hash_of(wheel)}\n" in (shop / "requirements.lock").read_text()
     assert out.startswith(NOTES)

@@ -1,16 +1,27 @@
-"""`addapp`: sources that are refused. test_installed_project.py adds and removes a package."""
+"""`addapp`: sources that are refused, requirement and pin. test_installed_project.py adds and removes a package."""
 
 import re
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from opportune import __version__
+from opportune.cli.project.shared_files import FIND_LINKS, with_wheel
 from opportune.cli.scaffold import addapp
-from opportune.cli.scaffold.packages import FeaturePackage, find_wheel, read_installed, read_wheel
+from opportune.cli.scaffold.packages import (
+    FeaturePackage,
+    find_wheel,
+    read_installed,
+    read_wheel,
+    satisfies,
+    with_dependency,
+    without_dependency,
+    without_pin,
+)
 from opportune.errors import OperatorError
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.scaffold.packages.wheels import FEATURE, write_wheel
+from tests.opportune.cli.scaffold.wheels import FEATURE, write_wheel
 
 
 def test_wheel_names_its_feature(tmp_path: Path) -> None:
@@ -74,3 +85,50 @@ def test_taken_name_is_refused(name: str, problem: str) -> None:
 
 def test_clone_of_the_starter_is_refused(oppman: Oppman, tmp_path: Path) -> None:
     assert oppman("addapp", str(write_wheel(tmp_path))).line().startswith("This is a clone of the starter.")
+
+
+PYPROJECT = 'dependencies = [\n    "opportune",  # the wheel\n    "psycopg[binary]>=3",\n]\n\n[other]\nlist = [\n]\n'
+LOCK = f"""\
+{FIND_LINKS}httpx2==2.16 \\
+    --hash=sha256:00
+opportune==0.2.0 \\
+    --hash=sha256:00 \\
+    --hash=sha256:01
+uvloop==0.22 ; sys_platform != 'win32' \\
+    --hash=sha256:00
+"""
+
+
+def test_requirement_is_the_last_dependency() -> None:
+    text = with_dependency(PYPROJECT, "Opportune_Journals==1.0")
+    assert '>=3",\n    "Opportune_Journals==1.0",\n]\n\n[other]' in text
+    text = with_dependency(text, "opportune-journals==2.0")
+    assert text.lower().count("journals") == 1
+    assert without_dependency(text, "opportune-journals") == PYPROJECT
+
+
+def test_project_without_dependencies_is_refused() -> None:
+    with pytest.raises(OperatorError, match="has no list `dependencies` with one package per line"):
+        with_dependency("dependencies = []\n", "opportune-journals==1.0")
+
+
+def test_pin_is_added_in_order_and_removed() -> None:
+    lock = with_wheel(LOCK, "opportune-journals", "1.0", "02")
+    assert "sha256:01\nopportune-journals==1.0 \\\n    --hash=sha256:02\nuvloop" in lock
+    assert without_pin(lock, "opportune-journals") == LOCK
+
+
+@pytest.mark.parametrize(
+    ("requirement", "expected"),
+    [
+        ("opportune>=0.2", True),
+        ("HTTPX2>=1", True),
+        ("httpx2<1", False),
+        ("httpx2[http2]", False),
+        ("uvloop", False),  # not on all platforms
+        ("missing", False),
+        ("missing; extra == 'more'", True),
+    ],
+)
+def test_lock_satisfies_requirement(requirement: str, expected: bool) -> None:
+    assert satisfies(LOCK, [Requirement(requirement)]) is expected
