@@ -70,7 +70,10 @@ def command(
         choices.confirm, choices.prompt = typer.confirm, ask_value
     settings = get_settings()
     database = direct_url(settings).kind
-    drafts = draft_migrations(settings, graph, feature, message, choices, make_empty=make_empty)
+    if make_empty:
+        drafts = [create_empty_migration(graph, feature, message)]
+    else:
+        drafts = draft_migrations(settings, graph, feature, message, choices)
     choices.refuse_unused()
     if concurrently is None:
         concurrently = database == "postgresql"
@@ -114,27 +117,28 @@ def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bo
         print(f"Migrations for '{name}':\n  {display_path(path)}\n    ~ Merge {heads}")
 
 
+def create_empty_migration(
+    graph: MigrationGraph, feature: str | None, message: str | None
+) -> autogenerate.NewMigration:
+    if feature is None:
+        raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
+    return autogenerate.create_empty_migration(graph, feature, message)
+
+
 def draft_migrations(
     settings: Settings,
     graph: MigrationGraph,
-    feature: str | None,
-    message: str | None,
+    feature: str | None = None,
+    message: str | None = None,
     choices: Choices | None = None,
-    *,
-    make_empty: bool,
-) -> Sequence[autogenerate.NewMigration]:
+) -> list[autogenerate.NewMigration]:
     """Draft the missing migrations of one feature or all.
 
     If the database has unapplied migrations, only features without any migration are compared with it.
 
     Raises:
-        OperatorError: there is no such feature, an empty migration has no feature, a table belongs to no feature, or
-            the database is not migrated.
+        OperatorError: there is no such feature, a table belongs to no feature, or the database is not migrated.
     """
-    if make_empty:
-        if feature is None:
-            raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
-        return [autogenerate.create_empty_migration(graph, feature, message)]
     refuse_unowned_tables(graph.features, Model.metadata)
     features = graph.features if feature is None else [feature]
     for name in features:

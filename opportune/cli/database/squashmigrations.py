@@ -25,7 +25,7 @@ def command(
     yes: NoInput = False,
 ) -> None:
     graph = MigrationGraph(installed_names())
-    if draft_migrations(get_settings(), graph, feature, None, make_empty=False):
+    if draft_migrations(get_settings(), graph, feature):
         raise OperatorError(f"The models of {feature} have changes without migrations. Run makemigrations first.")
     squash = plan_squash(graph, feature, Model.metadata)
     print("Will squash the following migrations:")

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any
 
@@ -131,12 +130,8 @@ def refuse_errors(findings: Sequence[Finding]) -> None:
 
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env"
-    if path.exists() and _others_may_read(path):
+    if sys.platform != "win32" and path.exists() and path.stat().st_mode & 0o077:
         yield Finding(f"Other users of this machine can read the secrets in .env. Run chmod 600 {path}.")
-
-
-def _others_may_read(path: Path) -> bool:
-    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
 
 
 def check_names(_settings: Settings) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 def check_models(settings: Settings) -> Iterator[Finding]:
     choices = Choices(may_drop=False)  # a dropped column may be a rename, about which makemigrations asks
     try:
-        drafts = draft_migrations(settings, MigrationGraph(installed_names()), None, None, choices, make_empty=False)
+        drafts = draft_migrations(settings, MigrationGraph(installed_names()), choices=choices)
     except OperatorError as error:
         yield Finding(f"makemigrations would fail: {error}", is_error=False)
         return

@@ -112,7 +112,7 @@ def serve(
     Raises:
         OperatorError: the port is in use, or the workers cannot start.
     """
-    signal.signal(signal.SIGTERM, _exit_on_signal)  # PID 1 in a container ignores signals by default
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # PID 1 in a container ignores signals by default
     _listen(listener)
     print(f"Listening on {describe_listener(listener, https=settings.local_https)} (Ctrl-C stops it)", flush=True)
     set_port(listener, settings)
@@ -181,7 +181,3 @@ def _run_workers(config: ServerConfig, listener: socket.socket) -> None:
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise OperatorError("The workers cannot start. See the errors above.")
-
-
-def _exit_on_signal(*_: object) -> None:
-    sys.exit(0)

@@ -1,7 +1,7 @@
 """A release of the framework: a wheel in a file, of the package index, or built from a clone.
 
-uv or pip finds and installs it with its own configuration, so that other indexes and folders with wheels work. Uses only
-the standard library, because new projects are written before packages are installed.
+uv or pip finds and installs it with its own configuration, so that other indexes and folders with wheels work. Uses
+only the standard library, because new projects are written before packages are installed.
 """
 
 import csv

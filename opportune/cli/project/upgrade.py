@@ -221,7 +221,8 @@ def notes_between(changelog: str, new_version: str) -> Iterator[str]:
 
 
 def print_changes(git: Git, merge: Merge) -> None:
-    say(printable_lines(git("diff", "--cached", "--stat=100", "--relative", "--no-renames", "--no-color", "HEAD")))
+    differences = git("diff", "--cached", "--stat=100", "--relative", "--no-renames", "--no-color", "HEAD")
+    say("\n".join(map(printable, differences.splitlines())))
     for path in merge.unchanged:
         print(f"{path} was not merged, because you have added, replaced or deleted it yourself.")
     for lock in merge.replaced_locks:
@@ -230,10 +231,6 @@ def print_changes(git: Git, merge: Merge) -> None:
         print("Conflicts:")
     for path, lines in merge.conflicts.items():
         print(f"  {path}: line {lines}")
-
-
-def printable_lines(text: str) -> str:
-    return "\n".join(map(printable, text.splitlines()))
 
 
 def switch_to(git: Git, branch: str, commit: str) -> None:

@@ -48,7 +48,8 @@ def without_feature(text: str, name: str) -> str:
     names = {alias.asname or alias.name for aliases in removed.values() for alias in aliases}
     lines = text.splitlines()
     entries = _entries(lines, features)
-    lines[features.lineno - 1 : features.end_lineno] = [line for line in entries if _entry_name(line) not in names]
+    remaining = [line for line in entries if line.partition("#")[0].strip(" ,") not in names]
+    lines[features.lineno - 1 : features.end_lineno] = remaining
     for node, aliases in reversed(removed.items()):  # from the end, so that the numbers of earlier lines stay the same
         if aliases:
             _remove_aliases(lines, node, aliases)
@@ -65,10 +66,6 @@ def _remove_aliases(lines: list[str], node: ast.ImportFrom, removed: list[ast.al
     else:  # one on each line
         for alias in reversed(removed):
             del lines[alias.lineno - 1]
-
-
-def _entry_name(line: str) -> str:
-    return line.partition("#")[0].strip().rstrip(",")
 
 
 def _is_import_of(node: ast.ImportFrom, alias: ast.alias, name: str) -> bool:

@@ -228,19 +228,15 @@ def add_model_texts(texts: FileTexts, model: NewModel) -> None:
     trees = [texts.parse(folder / file).tree for file in ("pages.py", "api.py")]
     has_router = any("router" in bound_names(tree) for tree in trees)
     router = f"{model.snake_plural}_router" if has_router else "router"
-    for file, code in _module_additions(model, router).items():
+    texts.change(folder / "models.py", partial(merge_modules, addition=models_module(model)))
+    for file in CRUD_MODULES:
+        code = render_skeleton(file, _placeholders_for(model, file, router))
         texts.change(folder / file, partial(merge_modules, addition=code))
     _register(texts, folder / "feature.py", model, feature_entries(model, router))
     _add_tests(texts, model)
     for package in (folder, texts.project / "tests" / model.feature):
         if not (package / "__init__.py").exists():
             texts[package / "__init__.py"] = ""
-
-
-def _module_additions(model: NewModel, router: str) -> dict[str, str]:
-    """Return the code to add to each module of the feature, by file name."""
-    crud = {file: render_skeleton(file, _placeholders_for(model, file, router)) for file in CRUD_MODULES}
-    return {"models.py": models_module(model), **crud}
 
 
 def _register(texts: FileTexts, path: Path, model: NewModel, entries: dict[str, str]) -> None:

@@ -7,7 +7,6 @@ Without arguments, the catalogues of all LANGUAGES and existing catalogues are u
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from itertools import chain
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -112,14 +111,10 @@ def updated_catalogue(source: Source, texts: Catalog, code: str) -> Catalog:
     catalogue = read_catalogue(catalogue_path(source.locale, code), code)
     # Babel puts the messages themselves into the catalogue, so each language needs its own.
     catalogue.update(deepcopy(texts), update_creation_date=False)
-    copy_translations(catalogue, read_catalogue(example_catalogue(source, code), code))
+    example = catalogue_path(STARTER_ROOT / PACKAGE / source.name / "locale", code)  # of the starter; may not exist
+    copy_translations(catalogue, read_catalogue(example, code))
     fill_in(catalogue, code, {str.__str__(text) for _, text in source.labels() if isinstance(text, DerivedLabel)})
     return catalogue
-
-
-def example_catalogue(source: Source, code: str) -> Path:
-    """Return the path of the catalogue of the starter's feature with the same name, which may not exist."""
-    return catalogue_path(STARTER_ROOT / PACKAGE / source.name / "locale", code)
 
 
 def copy_translations(catalogue: Catalog, other: Catalog) -> None:

@@ -124,7 +124,7 @@ def _is_installed(module: str) -> bool:
 
 def examples() -> dict[str, str]:
     """Return the summaries of the optional features, by name."""
-    return {name: _read_argument(file, "summary", 1) for name, file in _feature_files().items()}
+    return {name: _read_argument(file, "summary") for name, file in _feature_files().items()}
 
 
 def _feature_files() -> dict[str, Path]:
@@ -137,7 +137,7 @@ def _feature_files() -> dict[str, Path]:
     return {file.parent.name: file for file in [*framework_files, *files]}
 
 
-def _read_argument(file: Path, name: str, position: int = sys.maxsize) -> Any:
+def _read_argument(file: Path, name: str) -> Any:
     """Return a literal argument of `Feature(…)`, by keyword or position; empty if it has none.
 
     The file is parsed, because its imports may not be installed yet.
@@ -145,8 +145,7 @@ def _read_argument(file: Path, name: str, position: int = sys.maxsize) -> Any:
     calls = [node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.Call)]
     call = next(call for call in calls if ast.unparse(call.func) == "Feature")
     values = {keyword.arg: keyword.value for keyword in call.keywords}
-    if position < len(call.args):
-        values[name] = call.args[position]
+    values.update(zip(("name", "summary"), call.args, strict=False))
     return ast.literal_eval(values[name]) if name in values else ""
 
 
