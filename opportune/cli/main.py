@@ -133,5 +133,5 @@ def abort_result(error: BaseException) -> tuple[int, str]:
     if isinstance(error.__context__, KeyboardInterrupt):
         return 130, ""
     if isinstance(error.__context__, EOFError):
-        return 2, "There is no terminal for the question. Add --yes, or an option with the value (see --help)."
+        return 2, registry.NO_TERMINAL
     return 1, "Stopped."

@@ -57,6 +57,8 @@ DJANGO_COMMANDS = {
 }
 """Django's commands without an equivalent of the same name."""
 
+NO_TERMINAL = "There is no terminal for the question. Add --yes, or an option with the value (see --help)."
+
 
 def is_overview_request(arguments: list[str]) -> bool:
     return arguments in ([], ["-h"], ["--help"], ["help"]) and COMPLETION_VARIABLE not in os.environ

@@ -13,7 +13,7 @@ from typing import NamedTuple, Never
 from opportune.cli.project.git import COMMIT_STEPS, NO_IDENTITY
 from opportune.cli.project.new_project import build, choices
 from opportune.cli.project.shared_files import IS_CLONE, STARTER_ROOT, ProjectNames
-from opportune.cli.registry import handle_output_error, no_such_option, wrong_usage
+from opportune.cli.registry import NO_TERMINAL, handle_output_error, no_such_option, wrong_usage
 from opportune.cli.terminal import printable
 from opportune.config.appearance import THEMES
 from opportune.errors import OperatorError
@@ -47,9 +47,7 @@ def main(arguments: Sequence[str], *, needs_clone: bool = True) -> int:
     except OperatorError as error:
         return print_error(" ".join(str(error).split()), 1)
     except EOFError:
-        return print_error(
-            "There is no terminal for the question. Add --yes, or an option with the value (see --help).", 1
-        )
+        return print_error(NO_TERMINAL, 1)
     except OSError as error:
         if error.filename:
             raise

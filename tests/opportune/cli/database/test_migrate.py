@@ -100,21 +100,6 @@ def test_wrong_arguments_are_reported_in_one_line(
     assert message in oppman(*arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db").line(code)
 
 
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("postgresql://me:s3cret@127.0.0.1:1/name", "No server responds at 127.0.0.1:1."),
-        ("sqlite:///{folder}/a file", "is not a SQLite database"),
-    ],
-)
-def test_unusable_database_is_reported_without_secrets(oppman: Oppman, tmp_path: Path, url: str, message: str) -> None:
-    """test_bad_urls.py has the messages of `migrate`."""
-    (tmp_path / "a file").write_text("not a database\n" * 100)
-    line = oppman("showmigrations", DATABASE_URL=url.format(folder=tmp_path)).line()
-    assert message in line
-    assert "s3cret" not in line
-
-
 @pytest.mark.database("postgresql")  # SQLite compares with a temporary database
 def test_models_are_compared_with_migrated_postgresql(oppman: Oppman, empty_database_url: str) -> None:
     result = oppman("makemigrations", DATABASE_URL=empty_database_url)
