@@ -85,17 +85,19 @@ class RenamedCode:
         span = self.source.span(node)
         has_comment = b"#" in self.source.bytes[span.start : span.end]
         for (new_module, new_name), alias in zip(places, node.names, strict=True):
-            as_name = alias.asname
-            if new_name != alias.name and not as_name:
-                if alias.name in self.bound or new_name in bound_names(self.source.tree):
-                    as_name = alias.name  # the new name would hide another one, or the old one means something else
-                elif not has_comment:
-                    yield from self._change_uses(alias.name, new_name)
+            as_name = alias.asname or self._alias(alias.name, new_name)
+            if new_name != alias.name and not (as_name or has_comment):
+                yield from self._change_uses(alias.name, new_name)
             names.setdefault(new_module, []).append(f"{new_name} as {as_name}" if as_name else new_name)
         code = f"\n{self.source.indent(span.start)}".join(_import_code(*item) for item in names.items())
         old = ", ".join(f"{module}.{alias.name}" for alias in node.names)
         new = ", ".join(f"{new_module}.{name}" for new_module, new_names in names.items() for name in new_names)
         yield Change(node.lineno, f"{old} -> {new}", span, None if has_comment else code)
+
+    def _alias(self, old: str, new: str) -> str:
+        """Return the old name if the new one would hide another, or the old one has two meanings; empty otherwise."""
+        is_ambiguous = old in self.bound or new in bound_names(self.source.tree)
+        return old if new != old and is_ambiguous else ""
 
     def _change_uses(self, old: str, new: str) -> Iterator[Change]:
         for node in ast.walk(self.source.tree):
