@@ -4,8 +4,7 @@ from opportune.contrib.mcp import pages
 from opportune.contrib.mcp.oauth import models, routes
 from opportune.contrib.mcp.oauth import pages as oauth_pages
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant, delete_tokens_of_program
-from opportune.contrib.mcp.oauth.programs import EVENTS, profile_panel
-from opportune.contrib.mcp.server.cancellation import cancellations
+from opportune.contrib.mcp.server.message import cancellations
 from opportune.contrib.mcp.server.offers import offers_of
 from opportune.contrib.mcp.servers.lifespan import listed_servers
 from opportune.contrib.mcp.settings import McpSettings
@@ -26,8 +25,8 @@ mcp = Feature(
     pages=(pages.router, routes.router, oauth_pages.router),
     admin=Admin("opportune.contrib.mcp.admin"),
     accounts=Accounts(
-        events=EVENTS,
-        profile_panel=profile_panel,
+        events=oauth_pages.EVENTS,
+        profile_panel=oauth_pages.profile_panel,
         personal_data=PersonalData(summary="Programs that may use your account", owners=(McpGrant.user_id,)),
     ),
     jobs=Jobs(cleanups=models.CLEANUPS),

@@ -8,13 +8,17 @@ from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.dependencies import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.oauth.urls import MCP_PATH, RESOURCE_METADATA_PATH, build_url
-from opportune.contrib.mcp.server.caller import create_caller
-from opportune.contrib.mcp.server.cancellation import TOPIC, call_key, cancel_call
-from opportune.contrib.mcp.server.message import read_message, session_id_of
+from opportune.contrib.mcp.server.message import (
+    CANCELLED,
+    TOPIC,
+    call_key,
+    cancel_call,
+    create_caller,
+    read_message,
+)
 from opportune.web import APIRouter, RateLimit
 
 CALLS = RateLimit("mcp.calls", 600, storage="cache")
-CANCELLED = "notifications/cancelled"
 NO_TOKEN = "Send a token: Authorization: Bearer …"
 
 OTHER_ORIGIN = "Requests from pages of other sites are not allowed."
@@ -33,13 +37,15 @@ async def handle_message(request: Request) -> Response:
     token, user, _ = sign_in
     await request.app.state.rate_limiter.hit(CALLS.by(user.id))
     message = await read_message(request)
-    session_id = session_id_of(request, message)
-    if message.method == CANCELLED and session_id:
-        _cancel_call(request, call_key(user.id, session_id, message.params.get("requestId")))
+    caller = create_caller(request, message, user, token)
+    if message.method == CANCELLED and caller.session_id:
+        key = call_key(user.id, caller.session_id, message.params.get("requestId"))
+        cancel_call(key)
+        request.app.state.database.bus.publish(TOPIC, key)
     await load("opportune.contrib.mcp.server.response")
     from opportune.contrib.mcp.server.response import McpResponse  # the MCP library is slow
 
-    return McpResponse(create_caller(request, user, token, session_id), request.app.state.settings.site_name, message)
+    return McpResponse(caller, request.app.state.settings.site_name, message)
 
 
 @router.get(MCP_PATH)
@@ -47,11 +53,6 @@ async def handle_message(request: Request) -> Response:
 async def refuse() -> Response:
     """Refuse requests for sessions and event streams, which this server does not have."""
     raise HTTPException(405, headers={"Allow": "POST"})
-
-
-def _cancel_call(request: Request, key: str) -> None:
-    cancel_call(key)
-    request.app.state.database.bus.publish(TOPIC, key)
 
 
 def _has_other_origin(request: Request) -> bool:

@@ -1,16 +1,21 @@
-"""Pages to authorize and disconnect programs."""
+"""Pages to authorize and disconnect programs, a panel of the profile page, and account events."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from fastapi import Request, Response
 from pydantic import Field, StringConstraints
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.accounts import Reauthentication, User, reauthenticated, record_event
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser
+from opportune.accounts.events.kinds import EventKind
+from opportune.accounts.models import ApiToken
 from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_message
 from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.accounts.users.context import AccountContext
-from opportune.contrib.mcp.oauth import programs
 from opportune.contrib.mcp.oauth.authorization import (
     AuthorizationRequest,
     RefusedRequest,
@@ -18,10 +23,13 @@ from opportune.contrib.mcp.oauth.authorization import (
     create_code,
     read_request,
 )
+from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import host_of, opens_an_editor
 from opportune.contrib.mcp.oauth.scopes import describe_scopes
 from opportune.contrib.mcp.oauth.urls import OAUTH_PATH
-from opportune.db import DatabaseDependency, RowId
+from opportune.db import DatabaseDependency, RowId, utc_now
+from opportune.errors import NotFound
+from opportune.feature import Panel
 from opportune.i18n import gettext
 from opportune.schemas.text import Line
 from opportune.web import HOUR_SECONDS, APIRouter, Form, RateLimit, read_form, templates
@@ -29,6 +37,32 @@ from opportune.web import HOUR_SECONDS, APIRouter, Form, RateLimit, read_form, t
 CONSENTS_PER_USER = RateLimit("mcp.consents", 20, HOUR_SECONDS)
 
 router = APIRouter(prefix=OAUTH_PATH, include_in_schema=False)
+
+
+async def _list_connected_programs(session: AsyncSession, user: User) -> Mapping[str, Any]:
+    """Return the programs with a valid token, newest first."""
+    query = select(McpGrant, McpClient, ApiToken).join_from(McpGrant, McpClient).join(ApiToken)
+    query = query.where(col(McpGrant.user_id) == user.id, col(ApiToken.expires_at) > utc_now())
+    rows = (await session.execute(query.order_by(col(McpGrant.id).desc()))).all()
+    return {"programs": [(grant, client.name, host_of(grant.redirect_uri), token) for grant, client, token in rows]}
+
+
+profile_panel = Panel("mcp/profile_panel.html", _list_connected_programs)
+EVENTS = (
+    EventKind(
+        "program_connected",
+        "{name} may use your account",
+        "You have allowed a program to use your account: {scopes}. You can disconnect it on your profile page.",
+        icon="ti-plug-connected",
+    ),
+    EventKind(
+        "program_code_reused",
+        "{name} was signed out",
+        "Its authorization code was used twice. The program may have a bug, or another program may have a copy of the"
+        " code. Its access has ended. Connect the program again.",
+        icon="ti-plug-connected",
+    ),
+)
 
 
 class Consent(Reauthentication):
@@ -74,9 +108,14 @@ async def authorize(
 
 @router.post("/programs/{grant_id}/disconnect")
 async def disconnect(request: Request, grant_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
-    name = await programs.disconnect(context.session, user, grant_id)
-    record_event(context, user, "token_revoked", name=name)
-    return redirect_with_message(request, "profile", gettext("%(name)s is disconnected.", name=name))
+    """Delete the token of a program."""
+    query = select(ApiToken).join(McpGrant).where(col(McpGrant.id) == grant_id, col(McpGrant.user_id) == user.id)
+    token = (await context.session.scalars(query)).first()
+    if token is None:
+        raise NotFound
+    await context.session.delete(token)
+    record_event(context, user, "token_revoked", name=token.name)
+    return redirect_with_message(request, "profile", gettext("%(name)s is disconnected.", name=token.name))
 
 
 async def _allow(

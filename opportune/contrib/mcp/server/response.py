@@ -12,12 +12,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 import opportune
-from opportune.contrib.mcp.server.caller import Caller
-from opportune.contrib.mcp.server.completion import completion_handlers
-from opportune.contrib.mcp.server.message import SESSION_HEADER, ClientMessage
-from opportune.contrib.mcp.server.prompts import prompt_handlers
-from opportune.contrib.mcp.server.resources import resource_handlers
-from opportune.contrib.mcp.server.tools import tool_handlers
+from opportune.contrib.mcp.server.handlers import Handlers
+from opportune.contrib.mcp.server.message import SESSION_HEADER, Caller, ClientMessage
 
 logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it logs the start and end of each message
 
@@ -30,7 +26,12 @@ class McpResponse(Response):
 
     def __init__(self, caller: Caller, site_name: str, message: ClientMessage) -> None:
         super().__init__()
-        self._server = create_server(caller, site_name)
+        self._server: Server[Any] = Server(
+            site_name,
+            version=opportune.__version__,
+            get_tool_input_schema=caller.input_schema,
+            **Handlers(caller).by_name(),
+        )
         self._session_id = caller.session_id
         self._message = message
 
@@ -64,14 +65,3 @@ class McpResponse(Response):
         version = headers.get("mcp-protocol-version", HANDSHAKE_PROTOCOL_VERSIONS[0])
         is_useful = version not in HANDSHAKE_PROTOCOL_VERSIONS or self._message.wants_progress
         return is_useful and "text/event-stream" in headers.get("accept", "")
-
-
-def create_server(caller: Caller, site_name: str) -> Server[Any]:
-    """Create a server for one message of a caller."""
-    handlers: dict[str, Any] = {
-        **tool_handlers(caller),
-        **resource_handlers(caller),
-        **prompt_handlers(caller),
-        **completion_handlers(caller),
-    }
-    return Server(site_name, version=opportune.__version__, get_tool_input_schema=caller.input_schema, **handlers)

@@ -7,7 +7,7 @@ from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.config import Settings
-from opportune.contrib.mcp.server.cancellation import TOPIC, call_key, cancellations
+from opportune.contrib.mcp.server.message import TOPIC, call_key, cancellations
 from opportune.db import Database
 from opportune.db.bus.postgresql import PostgreSQLBus
 from opportune.db.url.direct import direct_url

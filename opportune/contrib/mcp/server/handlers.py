@@ -1,0 +1,216 @@
+"""Handlers of the protocol's requests: tools, resources and prompts of the site, and completion of arguments."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from mcp import MCPError, UriTemplate, types
+from mcp.server.context import ServerRequestContext
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from opportune.contrib.llm.providers.loose_json import json_in
+from opportune.contrib.llm.providers.provider import Message, Picture
+from opportune.contrib.mcp.server.calls import run_call
+from opportune.contrib.mcp.server.contents import (
+    content_of,
+    message_contents,
+    require_success,
+    resource_contents,
+    select_page,
+)
+from opportune.contrib.mcp.server.message import Caller
+from opportune.contrib.mcp.server.offers import VALUE
+from opportune.contrib.tools import Tool, ToolResult
+from opportune.contrib.tools.toolbox import Toolbox
+
+Context = ServerRequestContext[Any]
+Page = types.PaginatedRequestParams | None
+
+MESSAGE_TYPES = Message, Picture
+"""Types of results that are several contents, such as texts and pictures, instead of data."""
+RESULT = "result"
+"""Key of results that are not objects, which the protocol requires."""
+MAX_VALUES = 100
+"""Limit of the protocol for completions."""
+
+
+class Handlers:
+    """Handlers of the message of one caller."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller, self._offers = caller, caller.offers
+
+    def by_name(self) -> dict[str, Any]:
+        """Return the handlers of what the site has, by the names of the SDK."""
+        handlers: dict[str, Any] = {"on_list_tools": self.list_tools, "on_call_tool": self.call_tool}
+        if self._offers.uris:
+            handlers |= {"on_list_resources": self.list_resources, "on_read_resource": self.read_resource}
+            handlers["on_list_resource_templates"] = self.list_templates
+        if self._offers.prompts:
+            handlers |= {"on_list_prompts": self.list_prompts, "on_get_prompt": self.get_prompt}
+        return handlers | ({"on_completion": self.complete} if self._offers.uris or self._offers.prompts else {})
+
+    def _allowed(self, toolbox: Toolbox, params: Page) -> tuple[list[Tool], str | None]:
+        return select_page([*self._caller.allowed(toolbox).values()], params)
+
+    async def list_tools(self, _context: Context, params: Page) -> types.ListToolsResult:
+        toolbox = self._caller.toolbox
+        tools, cursor = self._allowed(toolbox, params)
+        described = [_describe_tool(tool, changes=toolbox.changes(tool.name)) for tool in tools]
+        return types.ListToolsResult(tools=described, next_cursor=cursor)
+
+    async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        toolbox = self._caller.toolbox
+        tool = toolbox.tools.get(params.name)
+        if tool is None:
+            raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name}.")
+        result = await run_call(context, self._caller, toolbox, params.name, params.arguments or {})
+        return types.CallToolResult(
+            content=_contents(tool, result),
+            structured_content=_structured_content(tool, result),
+            is_error=result.is_error,
+        )
+
+    async def list_resources(self, _context: Context, params: Page) -> types.ListResourcesResult:
+        uris, cursor = self._allowed_uris(params, templates=False)
+        resources = [types.Resource(uri=uri, **self._describe_resource(uri)) for uri in uris]
+        return types.ListResourcesResult(resources=resources, next_cursor=cursor)
+
+    async def list_templates(self, _context: Context, params: Page) -> types.ListResourceTemplatesResult:
+        uris, cursor = self._allowed_uris(params, templates=True)
+        templates = [types.ResourceTemplate(uri_template=uri, **self._describe_resource(uri)) for uri in uris]
+        return types.ListResourceTemplatesResult(resource_templates=templates, next_cursor=cursor)
+
+    def _allowed_uris(self, params: Page, *, templates: bool) -> tuple[list[str], str | None]:
+        names = self._caller.allowed(self._offers.resources)
+        allowed = [uri for uri, name in self._offers.uris.items() if name in names]
+        return select_page([uri for uri in allowed if UriTemplate.is_template(uri) is templates], params)
+
+    def _describe_resource(self, uri: str) -> dict[str, Any]:
+        resource = self._offers.resources.tools[self._offers.uris[uri]]
+        return {"name": resource.name, "title": resource.status, "description": resource.description}
+
+    async def read_resource(
+        self, context: Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        for uri, name in self._offers.uris.items():
+            if (arguments := UriTemplate.parse(uri).match(params.uri)) is not None:
+                result = await run_call(context, self._caller, self._offers.resources, name, arguments)
+                return types.ReadResourceResult(contents=[resource_contents(params.uri, result)])
+        raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
+
+    async def list_prompts(self, _context: Context, params: Page) -> types.ListPromptsResult:
+        prompts, cursor = self._allowed(self._offers.prompts, params)
+        return types.ListPromptsResult(prompts=[*map(_describe_prompt, prompts)], next_cursor=cursor)
+
+    async def get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        prompt = self._offers.prompts.tools.get(params.name)
+        if prompt is None:
+            raise MCPError(types.INVALID_PARAMS, f"There is no prompt {params.name}.")
+        arguments = _read_lists(prompt, params.arguments or {})
+        result = await run_call(context, self._caller, self._offers.prompts, params.name, arguments)
+        require_success(result)
+        contents = [("user", content_of(params.name, result))] if result.is_file else message_contents(result.data)
+        messages = [types.PromptMessage(role=role, content=content) for role, content in contents]
+        return types.GetPromptResult(description=prompt.description, messages=messages)
+
+    async def complete(self, _context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
+        declared = self._find_declared(params.ref)
+        if declared is None or params.argument.name not in declared.arguments.model_fields:
+            raise MCPError(types.INVALID_PARAMS, "There is no such resource, prompt or argument.")
+        known = params.context.arguments if params.context else None
+        values = await self._find_values(declared, params.argument, known or {})
+        first, has_more = [*values[:MAX_VALUES]], len(values) > MAX_VALUES
+        return types.CompleteResult(completion=types.Completion(values=first, total=len(values), has_more=has_more))
+
+    def _find_declared(self, ref: types.PromptReference | types.ResourceTemplateReference) -> Tool | None:
+        if isinstance(ref, types.PromptReference):
+            return self._caller.allowed(self._offers.prompts).get(ref.name)
+        return self._caller.allowed(self._offers.resources).get(self._offers.uris.get(ref.uri, ""))
+
+    async def _find_values(
+        self, declared: Tool, argument: types.CompletionArgument, known: Mapping[str, str]
+    ) -> Sequence[str]:
+        name = self._offers.suggested.get((declared.function, argument.name))
+        if name is None:
+            return [choice for choice in _choices(declared, argument.name) if choice.startswith(argument.value)]
+        fields = self._offers.completions.tools[name].arguments.model_fields
+        arguments = {key: value for key, value in known.items() if key in fields}
+        result = await self._caller.call(self._offers.completions, name, arguments | {VALUE: argument.value})
+        require_success(result)
+        return [*map(str, result.data or ())]
+
+
+class _OutputSchema(NamedTuple):
+    schema: dict[str, Any]
+    is_wrapped: bool = False
+
+
+@cache
+def _output_schema(tool: Tool) -> _OutputSchema | None:
+    """Return the JSON Schema of a tool's result, or None without a usable return type."""
+    if tool.result_type is inspect.Signature.empty or tool.returns(*MESSAGE_TYPES):
+        return None
+    try:
+        schema = TypeAdapter(tool.result_type).json_schema(mode="serialization")
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return None
+    if schema.get("type") == "object":
+        return _OutputSchema(schema)
+    definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+    wrapped = {"type": "object", "properties": {RESULT: schema}, "required": [RESULT], **definitions}
+    return _OutputSchema(wrapped, is_wrapped=True)
+
+
+def _structured_content(tool: Tool, result: ToolResult) -> dict[str, Any] | None:
+    """Return a result in the form of the output schema, or None for errors and tools without a schema."""
+    output = None if result.is_error else _output_schema(tool)
+    if output is None:
+        return None
+    return {RESULT: result.data} if output.is_wrapped else result.data
+
+
+def _contents(tool: Tool, result: ToolResult) -> list[types.ContentBlock]:
+    if tool.returns(*MESSAGE_TYPES) and not result.is_error:
+        return [content for _role, content in message_contents(result.data)]
+    return [content_of(tool.name, result)]
+
+
+def _describe_tool(tool: Tool, *, changes: bool) -> types.Tool:
+    output = _output_schema(tool)
+    return types.Tool(
+        name=tool.name,
+        title=tool.status,
+        description=tool.description,
+        input_schema=dict(tool.schema.parameters),
+        output_schema=output and output.schema,
+        annotations=types.ToolAnnotations(read_only_hint=not changes),
+    )
+
+
+def _describe_prompt(prompt: Tool) -> types.Prompt:
+    arguments = [
+        types.PromptArgument(name=name, description=field.description, required=field.is_required())
+        for name, field in prompt.arguments.model_fields.items()
+    ]
+    return types.Prompt(name=prompt.name, title=prompt.status, description=prompt.description, arguments=arguments)
+
+
+def _read_lists(prompt: Tool, arguments: Mapping[str, str]) -> dict[str, Any]:
+    """Read lists and objects from JSON, because the protocol sends each argument of a prompt as text."""
+    properties: Any = prompt.schema.parameters["properties"]
+    types_ = {name: properties.get(name, {}).get("type") for name in arguments}
+    return {name: json_in(text) if types_[name] in ("array", "object") else text for name, text in arguments.items()}
+
+
+def _choices(declared: Tool, argument: str) -> list[str]:
+    """Return the values of an argument whose type is a `Literal`, an enum or a bool."""
+    parameters: Any = declared.schema.parameters
+    schema = parameters["properties"][argument]
+    if "$ref" in schema:  # an enum
+        schema = parameters["$defs"][schema["$ref"].rpartition("/")[2]]
+    if schema.get("type") == "boolean":
+        return ["true", "false"]
+    return [*map(str, schema.get("enum", ()))]
