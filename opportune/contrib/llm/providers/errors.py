@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from opportune.contrib.llm.providers.loose_json import json_in
+from opportune.contrib.llm.providers.loose_json import json_in, plain_key
 from opportune.contrib.llm.providers.provider import CHECK_URL, NOT_A_MODEL, ErrorCode, LlmError
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
@@ -56,7 +56,7 @@ REASONS = (
         "context_too_long",
         _l("This conversation is too long for the model."),
         "Lower context_tokens in LLM_MODELS.",
-        r"context.?(length|window|size|limit)|too many (input )?tokens|tokens? too long|request too large"
+        r"(context|sequence).?(length|window|size|limit)|too many (input )?tokens|tokens? too long|request too large"
         r"|(prompt|input|messages?|conversation|request)\S* (is|are) too l|maximum (prompt|input) length"
         r"|(input|prompt) (token|length).{0,40}(exceed|limit|only supports)|reduce the length|tokens must be reduced"
         r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|must have less than \d+ tokens|max input characters"
@@ -84,7 +84,8 @@ REASONS = (
         "not_configured",
         _l("The endpoint does not know this model."),
         "Check LLM_MODEL and LLM_BASE_URL.",
-        r"model.{0,60}(decommissioned|no longer|not supported by)|model_not_supported|not work with the specified",
+        r"model.{0,60}(decommissioned|no longer|not supported by)|model_not_supported|not work with the specified"
+        r"|not a valid model|model not exist|invalid model:",
         r"status (404|410)|not.?found|(model|deployment).{0,60}does not exist|no such model|unknown.?model|模型不存在",
     ),
     # A redirect would send the key elsewhere.
@@ -101,15 +102,17 @@ _MIXED = (None, 400, 403, 413, 422, 429, 500)
 """Statuses that endpoints also use for the specific reasons. None is an error in an answer with status 200."""
 _VAGUE = (None, 400, 500, 502)
 """Statuses that a code in the body makes more precise."""
-_CODE_FIELDS = ("code", "status", "status_code", "statusCode", "error_code", "type", "__type", "name", "reason")
-_MESSAGE_FIELDS = ("errors", "error_msg", "error_message", "errorMessage", "detail", "message", "msg", "status_msg")
-WAIT_FIELD = re.compile(r"retry.?(after|delay)|estimated_time", re.IGNORECASE)
+_CODE_FIELDS = ("code", "status", "statuscode", "errorcode", "type", "name", "reason")
+_MESSAGE_FIELDS = (
+    *("errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"),
+)
+WAIT_FIELD = re.compile(r"retry-?(after|delay)|estimatedtime")
 DURATION = r"\d[\dhms.]*+(?!-) ?[hms]{0,2}"
 WAIT = re.compile(rf"(?:(?:again|retry|resets?) (?:in|after)|wait(?: for)?) ({DURATION})")
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
 _IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
 """Fields in which some endpoints repeat the request or the answer."""
-_SUCCESS = (None, "", 0, "0", "200", "ok", "success")
+_SUCCESS = ("", "0", "200", "ok", "success")
 
 
 def refused_parameter(name: str) -> LlmError:
@@ -144,7 +147,7 @@ def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: boo
     """
     error = value.get("error")
     if is_choice or any(map(value.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
-        is_empty = not error or (isinstance(error, dict) and all(code in _SUCCESS for code in error.values()))
+        is_empty = not error or (isinstance(error, dict) and all(text in _SUCCESS for _, text in _texts_in(error)))
     else:
         is_empty = not (error or _is_unmarked_error(value))
     return _describe(value) if is_error or not is_empty else None
@@ -187,12 +190,12 @@ def _find_reason(status: int | None, codes: str, everything: str) -> Reason:
 
 
 def _texts_in(value: object, field: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield each text and number of an error in lower case, with the name of its field."""
+    """Yield each text and number of an error in lower case, with the plain name of its field."""
     if isinstance(value, list | dict):
         items = value.items() if isinstance(value, dict) else ((field, item) for item in value)
         for name, item in items if depth < MAX_DEPTH else ():
             if name not in _IGNORED_FIELDS:
-                yield from _texts_in(item, name, depth + 1)
+                yield from _texts_in(item, plain_key(name), depth + 1)
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         yield field, str(value)[:MAX_TEXT_LENGTH].lower()
 
@@ -205,7 +208,7 @@ def _seconds_in(texts: Iterable[tuple[str, str]]) -> float | None:
 
 def _wait_in(field: str, text: str) -> str:
     if WAIT_FIELD.match(field):
-        if field.lower().endswith("ms") and text.isdecimal():
+        if field.endswith("ms") and text.isdecimal():
             return f"{text}ms"
         wait = re.match(f"({DURATION})", text)  # the first of several, also in words
         return wait[1] if wait else text

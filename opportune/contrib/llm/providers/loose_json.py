@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -198,6 +199,12 @@ def key_in(value: object) -> str:
     if isinstance(value, str):
         return value if value not in ("null", "None") else ""
     return str(value) if is_number(value) else ""
+
+
+@lru_cache(maxsize=500)
+def plain_key(name: str) -> str:
+    """Return the name of a field in a form that does not depend on the case of its words."""
+    return name.replace("_", "").lower()
 
 
 def count_in(value: object) -> int | None:

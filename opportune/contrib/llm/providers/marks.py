@@ -60,9 +60,9 @@ CALL_TAGS = (
     *("tool_call", "tool_calls", "function_call", "function_calls", f"{BAR}DSML{BAR}function_calls", "tools"),
     *("minimax:tool_call", "seed:tool_call", "longcat_tool_call", "|function_call|", "|tool_call|", "|python_tag|"),
     *("|tool_call_start|", "|tool_calls_section_begin|", "|action_start|", "|START_ACTION|", "start_function_call"),
-    *(f"{BAR}tool▁calls▁begin{BAR}", f"{BAR}tool▁call▁begin{BAR}", "|tool_call", "|python_start|"),
+    *(f"{BAR}tool▁calls▁begin{BAR}", f"{BAR}tool▁call▁begin{BAR}", "|tool_call", "|python_start|", "TOOLCALL"),
 )
-CALLS = (*(f"<{tag}>" for tag in CALL_TAGS), "<function=", "<invoke name=", "[TOOL_CALLS]")
+CALLS = (*(f"<{tag}>" for tag in CALL_TAGS), "<function=", "<invoke name=", "<steptml:invoke name=", "[TOOL_CALLS]")
 """Beginning of a text with calls: the marks of Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek and others."""
 WHOLE_CALLS = (
     *(
@@ -71,15 +71,16 @@ WHOLE_CALLS = (
         for bracket in ("", "[")
         for beginning in ('{"name": "', '{"name":"', '{"type": "function"', '{\n  "name": "')
     ),
-    "```tool_code\n",
+    *("```tool_code\n", "functools["),
 )
 """Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
 START_OF_CALL = re.compile(
-    rf"<tool_call>|<\|tool_call_begin\|>|<{BAR}tool▁call▁begin{BAR}>(?:function<{BAR}tool▁sep{BAR}>)?"
-    r"|\[TOOL_CALLS\]|<\|tool_call>|<start_function_call>|<function=|<[^<>\s]*invoke name=|\A\w*\s*to="
-    r"|<\|python_\w+\|>|```tool_code\s"
+    "|".join(re.escape(f"<{tag}>") for tag in (*CALL_TAGS, "|tool_call_begin|", "|plugin|"))
+    + rf"|function<{BAR}tool▁sep{BAR}>|\[TOOL_CALLS\]|<function=|<[^<>\s]*invoke name=|\A\w*\s*to="
+    + r"|```tool_code\s|functools"
 )
-PYTHON_CALL = re.compile(r"\s*\[?\s*[\w.]+\(.*\)", re.DOTALL)
+"""Marks in front of each call."""
+PYTHON_CALL = re.compile(r"\s*(?:\[\s*)?[\w.]+\(.*\)", re.DOTALL)
 NAME = re.compile(r"[\s\"':]*(?:call:)?([\w.:-]+)")
 ARGUMENT = re.compile(
     r"<(?:arg_key>|[^<>\s]*parameter(?: name)?=[\"']?)([^<>\"']+)(?:</arg_key|[^<>]*)>(?:\s*<arg_value>)?"
@@ -92,8 +93,8 @@ MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening mark."""
 MAX_COLLECTED_LENGTH = 200_000
 """Maximum number of characters of a header or a call."""
-MAX_PYTHON_LENGTH = 20_000
-INVALID_PYTHON = (SyntaxError, ValueError, IndexError, MemoryError, RecursionError)
+MAX_PYTHON_LENGTH = 10_000
+INVALID_PYTHON = (SyntaxError, ValueError, MemoryError, RecursionError)
 CLOSING_LINE = "\n</think>\n"
 """End of reasoning whose opening tag was in the prompt, as the templates of DeepSeek and Qwen have it."""
 UNOPENED: set[str] = set()
@@ -106,8 +107,7 @@ def _end_of(mark: str) -> str:
     return end if end != mark else f"</{re.split('[ =>]', mark[1:])[0]}>"
 
 
-Template = tuple[_Part, tuple[str, ...]]
-TEMPLATES: Mapping[str, Template] = {
+TEMPLATES: Mapping[str, tuple[_Part, tuple[str, ...]]] = {
     **dict.fromkeys((*THOUGHTS.values(), *ANSWERS, *ANSWER_TAGS), (_Part.START, ())),
     **{mark: (_Part.REASONING, (end,)) for mark, end in THOUGHTS.items()},
     **dict.fromkeys(HEADERS, (_Part.HEADER, (MESSAGE,))),
@@ -269,10 +269,10 @@ def calls_in(text: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
 
 def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
     """Return the calls in Python or JSON, or one whose name is in front of its arguments."""
-    if PYTHON_CALL.match(part) and (calls := _python_calls(part)):
+    if PYTHON_CALL.match(part) and (calls := _python_pieces(part)):
         return calls
     before, brace, rest = part.partition("{")
-    objects = json_objects_in(part) or json_objects_in(_repair(part)) or _python_objects(part)
+    objects = json_objects_in(part) or json_objects_in(_repair(part)) or _python_pieces(part)
     name = NAME.match(before)
     if not name:
         return objects
@@ -281,32 +281,21 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
     return [{"name": name[1], "arguments": values or [*objects, brace + rest][0]}]
 
 
-def _python_calls(text: str) -> list[dict[str, Any]]:
-    """Return the calls in `[find(title="Emma"), find(title="Ulysses")]`, as Llama 4 writes them. None is executed."""
-    calls = list[dict[str, Any]]()
-    for node in _read_python(text[: text.rfind(")") + 1].strip().removeprefix("[")):
-        if isinstance(node, ast.Call):
-            with suppress(*INVALID_PYTHON):
-                values = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
-                arguments = json.dumps(values, default=repr, skipkeys=True)
-                calls.append({"name": ast.unparse(node.func), "arguments": arguments})
-    return calls
-
-
-def _python_objects(text: str) -> list[dict[str, Any]]:
-    """Return objects that a model wrote as Python dictionaries, with single quotes."""
-    with suppress(*INVALID_PYTHON):
-        return [objects_in(ast.literal_eval(node))[0] for node in _read_python(text.strip().strip("[]"))]
-    return []
-
-
-def _read_python(text: str) -> list[ast.expr]:
-    """Return the syntax trees of Python expressions between commas; empty for another text."""
+def _python_pieces(text: str) -> list[dict[str, Any]]:
+    """Return calls such as `[find(title="Emma"), find(title="Ulysses")]` of Llama 4, and dictionaries."""
+    pieces = list[dict[str, Any]]()
     with warnings.catch_warnings(), suppress(*INVALID_PYTHON):
         warnings.simplefilter("ignore")  # unknown escapes in texts
-        tree = ast.parse(f"[{text[:MAX_PYTHON_LENGTH]}]", mode="eval").body
-        return tree.elts if isinstance(tree, ast.List) else []
-    return []
+        lines = ast.parse(text.strip("` \n")[:MAX_PYTHON_LENGTH]).body
+        expressions = [line.value for line in lines if isinstance(line, ast.Expr)]
+        for node in (item for expression in expressions for item in getattr(expression, "elts", [expression])):
+            if isinstance(node, ast.Call):
+                values = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
+                arguments = json.dumps(values, default=repr, skipkeys=True)
+                pieces.append({"name": ast.unparse(node.func), "arguments": arguments})
+            else:
+                pieces += objects_in(ast.literal_eval(node))
+    return pieces
 
 
 def _value_of(text: str, schema: Any) -> Any:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.errors import FILTERED, UNAVAILABLE, error_in
-from opportune.contrib.llm.providers.loose_json import Event, count_in, key_in, objects_in, text_in
+from opportune.contrib.llm.providers.loose_json import Event, count_in, key_in, objects_in, plain_key, text_in
 from opportune.contrib.llm.providers.marks import CLOSING_LINE, UNOPENED, MarkReader
 from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS, GrowingText, ReturnedFields, ToolCallReader
 from opportune.contrib.llm.providers.provider import (
@@ -47,9 +47,9 @@ OTHER_NAMES = {
     **dict.fromkeys(("text", "response", "refusal", "audio"), "content"),
     **dict.fromkeys(("toolcalls", "toolcall", "functioncall"), "tool_calls"),
     **dict.fromkeys(("finishreason", "donereason", "finishdetails", "stopreason"), "finish_reason"),
-    **dict.fromkeys(("thought", "thinkingcontent", "reasoningcontent", "cotsummary"), "thinking"),
 }
 """Normal names of fields, by those of other endpoints in lower case and without underscores."""
+REASONING_NAME = re.compile(r"(reasoning|thinking|thought|cot)(content|text|summary.*)?")
 BEGINS_ANSWER = ("role", "finish_reason")
 """Fields of a delta that adds nothing, so that a message beside it counts."""
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
@@ -111,10 +111,17 @@ def _to_fields(part: object) -> dict[str, Any]:
 def _with_normal_names(fields: Mapping[str, Any]) -> dict[str, Any]:
     normal = dict[str, Any]()
     for name, value in fields.items():
-        normal_name = name if name in KNOWN_FIELDS else OTHER_NAMES.get(_plain(name), name)
+        normal_name = _normal_name(name)
         if value or normal_name not in normal:
             normal[normal_name] = normal.get(normal_name) or value
     return normal
+
+
+@lru_cache(maxsize=500)
+def _normal_name(name: str) -> str:
+    if name in KNOWN_FIELDS:
+        return name
+    return OTHER_NAMES.get(plain_key(name)) or ("thinking" if REASONING_NAME.fullmatch(plain_key(name)) else name)
 
 
 def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
@@ -129,12 +136,6 @@ def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
         else:
             texts.append(part)
     return text_in(thoughts), text_in(texts), calls
-
-
-@lru_cache(maxsize=500)
-def _plain(name: str) -> str:
-    """Return the name of a field in a form that does not depend on the case of its words."""
-    return name.replace("_", "").lower()
 
 
 class ChatCompletionReader:
@@ -306,7 +307,7 @@ def counts_in(usage: object) -> dict[str, Any]:
     """Return the token counts in the usage of an answer, also in objects for details."""
     parts = objects_in(usage)
     details = [item for part in parts for value in part.values() for item in objects_in(value)]
-    reported = {_plain(name): count_in(value) for item in (*details, *parts) for name, value in item.items()}
+    reported = {plain_key(name): count_in(value) for item in (*details, *parts) for name, value in item.items()}
     named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields[::-1])
     counts: dict[str, Any] = {name: count for name, count in named if count is not None}
     # Google and xAI do not count the reasoning as a part of the answer.

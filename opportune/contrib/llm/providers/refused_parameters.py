@@ -203,12 +203,12 @@ FORMS: Mapping[str, tuple[str, Callable[[Body], Body]]] = {
     ),
     "system messages": (
         r"(?i)system\W* (role|message|prompt|instruction)s?.{0,40}not|not support.{0,30}(system|developer)"
-        r"|developer instruction|roles must alternate|only user and assistant",
+        r"|developer instruction|roles must alternate|only user and assistant|unexpected role\W+(system|developer)",
         _without_system,
     ),
     "pictures": (
         r"(?i)image_url|image input|not support.{0,30}(image|vision|multimodal)|images? .{0,30}not support"
-        r"|at most 0 image|not a multimodal|content\W{1,3}must be a string|expected a string",
+        r"|at most 0 image|not a multimodal|content\W{1,6}(value )?must be a string|expected a string",
         _without_pictures,
     ),
     "ids of calls": (

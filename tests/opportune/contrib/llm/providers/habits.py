@@ -29,6 +29,7 @@ class Habit(NamedTuple):
 END = event(STOP) + DONE
 YES = text("Yes")
 HUGE = 10**400
+LONG = b"9" * 5_000
 
 
 def delta(**fields: Any) -> bytes:
@@ -184,6 +185,10 @@ EVENTS = {
     "web page": fails("malformed", b"\n<!doctype html>\n<title>Sign in</title>"),
     "endless line": fails("malformed", YES, b"data: " + b"x" * (MAX_LINE_BYTES + 1), text="Yes"),
     "endless event": fails("malformed", YES, b"data: x\n" * (MAX_LINE_BYTES + 1), text="Yes"),
+    "done twice in a line": ends(YES, b"data: [DONE]data: [DONE]\n\n"),
+    "keep-alives": says(b": ping - 12:00\r\n\r\n", YES, b"event: keepalive\r\ndata: \r\n\r\n", b"data: ping\n\n"),
+    "error event with a reason": fails("rate_limited", b"event: error\ndata: rate limit exceeded\n\n", END),
+    "huge id": says(b'data: {"id": %s, "choices": [{"delta": {"content": "Yes"}}]}\n\n' % LONG),
 }
 DOCUMENTS = {
     "whole answer": ends(document(message()), tokens=(7, 3)),
@@ -200,6 +205,12 @@ DOCUMENTS = {
     "usage beside the object": says(event({"output": {"choices": [SAYS_YES]}, **COUNTED}), tokens=(7, 3)),
     "error document": fails("rate_limited", document({"error": {"message": "Slow down", "code": 429}})),
     "error in a list": fails("rate_limited", document([{"error": {"status": "RESOURCE_EXHAUSTED"}}])),
+    "log line after the answer": ends(document(message()) + b"\nINFO: 200 OK\n", tokens=(7, 3)),
+    "text of DashScope": ends(document({"output": {"text": "Yes", "finish_reason": "stop"}, **COUNTED}), tokens=(7, 3)),
+    "responses of Workers AI": ends(event({"response": "Ye", "p": "ab"}), event({"response": "s"}), DONE),
+    "code alone": fails("unauthorised", document({"error_code": 110, "error_msg": "Access token invalid"})),
+    "title and status": fails("rate_limited", document({"status": 429, "title": "Too Many Requests"})),
+    "fault of Apigee": fails("rate_limited", document({"fault": {"faultstring": "Rate limit quota violation."}})),
 }
 CHOICES = {
     "no choices": says(event({"choices": None}), event({"choices": []}), YES),
@@ -252,6 +263,9 @@ CHOICES = {
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
     "transcript of audio": says(delta(audio={"transcript": "Ye"}), delta(audio={"transcript": "s"})),
     "refusal beside null": says(delta(content=None, refusal="I cannot."), text="I cannot."),
+    "message in the delta": says(event({"type": "content-delta", "delta": {"message": {"content": {"text": "Yes"}}}})),
+    "error object with success": says(chunk(SAYS_YES, error={"code": "Success"})),
+    "filter result with an error": says(chunk({**SAYS_YES, "content_filter_result": {"error": {"code": "x"}}})),
 }
 FINISHES = {
     "stop in each chunk": ends(choice(delta={"content": "Ye"}, finish_reason="stop"), text("s"), DONE),
@@ -287,6 +301,10 @@ FINISHES = {
     "malformed call": fails("unavailable", finish("function_call_filter: MALFORMED_FUNCTION_CALL"), DONE),
     "only white space": fails("empty", text("\n"), END, text="\n"),
     "only reasoning": fails("out_of_tokens", finish("length")),
+    "MODEL_ARMOR": fails("filtered", finish("MODEL_ARMOR"), DONE),
+    "policy violation": fails("filtered", finish("policy_violation"), DONE),
+    "incomplete": ends(YES, finish("incomplete"), truncated=True),
+    "reason as object": fails("interrupted", text("Ye"), finish({"type": "abort"}), DONE, text="Ye"),
 }
 ERRORS = {
     "code as number": fails("rate_limited", YES, error(code=429), text="Yes"),
@@ -337,6 +355,28 @@ ERRORS = {
     "error of a proxy": fails("rate_limited", error(message="litellm: Error code: 429 - {}", code="429")),
     "nested error": fails("rate_limited", error(error={"code": 429})),
     "error after the reason": says(YES, event(STOP), error(code=500)),
+    "failed call of Groq": fails(
+        "unavailable", error(message="Failed to call a function.", code="tool_use_failed", failed_generation="safety")
+    ),
+    **{
+        f"{code}: {words}": fails(code, error(message=words))
+        for code, words in (
+            ("unauthorised", "Authorization Token非法"),
+            ("unauthorised", "身份验证失败。"),
+            ("unauthorised", "用户额度不足"),
+            ("not_configured", "模型不存在"),
+            ("rejected", "messages 参数非法。请检查文档。"),
+            ("rate_limited", "当前API请求过多"),
+            ("context_too_long", "token数量超过上限"),
+            ("context_too_long", "the max input characters is 20000"),
+            ("context_too_long", "prompt token count of 70000 exceeds the limit of 64000"),
+            ("context_too_long", "the input token count is 40000 but the model only supports up to 32768."),
+            ("context_too_long", "Input exceeds maximum sequence length of 4096"),
+            ("filtered", "The prompt was blocked: PROHIBITED_CONTENT"),
+            ("not_configured", "foo/bar is not a valid model ID"),
+            ("not_configured", "Model Not Exist"),
+        )
+    },
 }
 REASONING = {
     "reasoning_content": thinks(delta(content=None, reasoning_content="Hm."), YES),
@@ -392,6 +432,13 @@ REASONING = {
         text(f"analysisHm.assistantcommentary to=functions.find json{ARGS}"), END, text="", reasoning="Hm.", calls=FINDS
     ),
     "Harmony call": calls(text(f"<|channel|>commentary to=functions.find <|constrain|>json<|message|>{ARGS}<|call|>")),
+    **{
+        name: thinks(delta(**{name: "Hm."}), YES)
+        for name in ("reasoningContent", "thinking_content", "reasoning_summary_text", "thought")
+    },
+    "reasoningContent of Bedrock": thinks(delta(reasoningContent={"reasoningText": {"text": "Hm."}}), YES),
+    "tags around the answer": thinks(text("<think>Hm.</think>\n<answer>\nYes</answer>")),
+    "response tags": thinks(text("<think>Hm.</think>\n\n<response>\nYes\n</response>\n"), answer="Yes\n"),
 }
 CALLS = {
     "one piece": calls(piece(index=0, id="a", type="function", **FIND)),
@@ -537,6 +584,45 @@ CALLS = {
     "many calls": calls(
         *(piece(index=number, id=f"a{number}", **FIND) for number in range(20)), calls=[("find", ARGS)] * 20
     ),
+    "huge index and id": calls(found("").replace(b"0", LONG).replace(b'"a"', LONG), piece(arguments=ARGS)),
+    "calls in camel case": calls(delta(toolCalls=[CALL])),
+    "call as part": calls(delta(content=[{"type": "tool_use", "id": "a", "name": "find", "input": {"q": 1}}])),
+    "call as part of Gemini": calls(delta(content=[{"functionCall": {"name": "find", "args": {"q": 1}}}])),
+    "ids without index, interleaved": calls(
+        *(piece(id="a", **BEGINNING), piece(id="b", name="open", arguments='{"id"')),
+        *(piece(id="a", **REST), piece(id="b", arguments=": 2}")),
+        calls=TWO,
+    ),
+    **{
+        f"written call in Python: {written}": calls(text(written))
+        for written in (
+            *("[find(q=1)]", "\n\n[find(q=1)]\n", "<|python_start|>[find(q=1)]<|python_end|>"),
+            *(
+                "<|python_tag|>find(q=1)",
+                "```tool_code\nfind(q=1)\n```",
+                "<|tool_call_start|>[find(q=1)]<|tool_call_end|>",
+            ),
+            "<tool_call>\n{'name': 'find', 'arguments': {'q': 1}}\n</tool_call>",
+        )
+    },
+    "written calls in Python, in pieces": calls(
+        *map(text, ("[fi", 'nd(q="a, b)", x=[True, None]), fi', "nd()]")),
+        calls=[("find", '{"q": "a, b)", "x": [true, null]}'), ("find", "{}")],
+    ),
+    "written calls in lines": calls(
+        text("<function_calls>\nfind(q=1)\nfind(q=2)\n</function_calls>"), calls=[*FINDS, ("find", '{"q": 2}')]
+    ),
+    **{
+        f"written calls in a list: {mark}": calls(text(mark + json.dumps([FIND]) + end))
+        for mark, end in (("functools", ""), ("<TOOLCALL>", "</TOOLCALL>"), ("```json\n", "\n```"))
+    },
+    "written call of Step": calls(
+        text('<steptml:invoke name="find"><steptml:parameter name="q">1</steptml:parameter></steptml:invoke>')
+    ),
+    **{
+        f"no call in Python: {written}": says(text(written), text=written)
+        for written in ("[Find](https://x.example) it.", "[find, open] are tools.", "[find(q=1", "[find(q=import)]")
+    },
 }
 COUNTS = {
     "usage": says(YES, USAGE, tokens=(7, 3)),
@@ -562,5 +648,10 @@ COUNTS = {
     "odd counts": says(YES, usage({"prompt_tokens": True, "completion_tokens": -1}), usage({"prompt_tokens": "x"})),
     "fractions": says(YES, usage({"prompt_tokens": 1.5, "completion_tokens": {}})),
     "NaN and infinity": says(YES, usage({"prompt_tokens": float("nan"), "completion_tokens": float("inf")})),
+    "metrics of Bedrock": says(
+        YES, event({"invocationMetrics": {"inputTokenCount": 7, "outputTokenCount": 3}}), tokens=(7, 3)
+    ),
+    "usage in another object": says(YES, event({"choices": [], "meta": COUNTED}), tokens=(7, 3)),
+    "huge count": says(YES, usage({"prompt_tokens": 7}).replace(b"7", LONG)),
 }
 HABITS = EVENTS | DOCUMENTS | CHOICES | FINISHES | ERRORS | REASONING | CALLS | COUNTS

@@ -92,6 +92,13 @@ REFUSALS: list[tuple[str, object, str]] = [
     ("400 Qianfan", {"error": {"message": "prompt tokens too long"}}, "context_too_long"),
     ("403 OpenRouter", {"error": {"message": "Key limit exceeded (total limit)", "code": 403}}, "unauthorised"),
     ("400 xAI", {"error": "Incorrect API key provided: xa***."}, "unauthorised"),
+    ("429 Cerebras", {"message": "Tokens per minute limit exceeded - too many tokens processed."}, "rate_limited"),
+    ("429 Bedrock", {"message": "Too many tokens per day, please wait before trying again."}, "rate_limited"),
+    ("429 Moonshot", {"error": {"message": "Your account is suspended, please check your plan"}}, "unauthorised"),
+    ("429 xAI", {"error": "Your team has used all available credits or its spending limit."}, "unauthorised"),
+    ("400 Groq", {"error": {"message": "The model `x` has been decommissioned."}}, "not_configured"),
+    ("400 HF", {"error": {"code": "model_not_supported", "message": "x"}}, "not_configured"),
+    ("400 Azure", {"error": {"message": "does not work with the specified model"}}, "not_configured"),
     ("400 echo", {"detail": "x", "input": {"messages": [{"content": "content filter"}]}}, "rejected"),
 ]
 
@@ -108,6 +115,10 @@ async def test_body_distinguishes_reasons(status: str, body: object, code: str) 
         ("Retry-After: 999999", b"", 3600),
         ("Retry-After: 7.5", b"", 7.5),
         ("Retry-After: 7s", b"", 7),
+        ("Retry-After: 7\r\nRetry-After: 7", b"", 7),
+        ("Retry-After: 1.5 seconds", b"", 1.5),
+        ("X-Other: 7", b'{"message": "Limit exceeded. It resets in 45s."}', 45),
+        ("X-Other: 7", b'{"message": "Try again in 5 minutes."}', 300),
         ("Retry-After-Ms: 1500", b"", 1.5),
         ("X-Other: 7", b'{"error": {"message": "Please try again in 1m26.4s. Visit us."}}', 86.4),
         ("X-Other: 7", b'{"error": {"message": "Please retry after 30 seconds."}}', 30),
@@ -135,6 +146,11 @@ async def test_web_page_is_malformed() -> None:
     assert error.code == "malformed"
     assert "LLM_" not in str(error)
     assert error.advice == "Check LLM_BASE_URL."
+
+
+async def test_page_of_a_proxy_has_only_a_status() -> None:
+    page = b"<!DOCTYPE html><title>Just a moment</title><p>A security service for your safety.</p>"
+    assert (await read_error_of(response("403 Forbidden", page))).code == "unauthorised"
 
 
 async def test_endpoint_without_tls_is_an_error() -> None:

@@ -234,7 +234,13 @@ SYSTEM, ASKED = Message("system", "Be short."), Message("user", "Why?")
 PICTURE = Message("user", "Who?", pictures=(Picture(b"drawn"),))
 
 
-@pytest.mark.parametrize("refusal", ["System role not supported", "Developer instruction is not enabled for gemma"])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        *("System role not supported", "Developer instruction is not enabled for gemma"),
+        *("Only user and assistant roles are supported!", 'messages: Unexpected role "system".'),
+    ],
+)
 @pytest.mark.parametrize("question", [ASKED, PICTURE], ids=["text", "picture"])
 async def test_refused_system_message_becomes_part_of_the_question(refusal: str, question: Message) -> None:
     async with serve_provider(*ANSWER) as (provider, endpoint):
@@ -244,7 +250,14 @@ async def test_refused_system_message_becomes_part_of_the_question(refusal: str,
     assert "Be short." in str(endpoint.bodies[-1]["messages"])
 
 
-@pytest.mark.parametrize("refusal", ["unknown variant `image_url`, expected `text`", "image input is not supported"])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        *("unknown variant `image_url`, expected `text`", "image input is not supported"),
+        *("'messages.0.content' : value must be a string", "messages[0]: invalid type: sequence, expected a string"),
+        *("At most 0 image(s) may be provided in one request.", "meta/x is not a multimodal model"),
+    ],
+)
 async def test_refused_pictures_become_notes(refusal: str) -> None:
     async with serve_provider(*ANSWER) as (provider, endpoint):
         response = refuse(refusal, "500 Internal Server Error")
@@ -253,10 +266,17 @@ async def test_refused_pictures_become_notes(refusal: str) -> None:
     assert endpoint.bodies[-1]["messages"][0]["content"] == f"Who?\n\n{UNSEEN_PICTURE}"
 
 
-async def test_ids_of_calls_from_another_endpoint_are_shortened() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Tool call id was call_0fypS1hVX but must be a-z, A-Z, 0-9, with a length of 9.",
+        "messages.1.content.1.tool_use.id: String should match pattern '^[a-zA-Z0-9-]+$'",
+    ],
+)
+async def test_ids_of_calls_from_another_endpoint_are_shortened(words: str) -> None:
     call = ToolCall("call_0fypS1hVX", "find", "{}")
     turns = [ASKED, Message("assistant", "", tool_calls=(call,)), Message("tool", "5", tool_call_id=call.id)]
-    refusal = refuse("Tool call id was call_0fypS1hVX but must be a-z, A-Z, 0-9, with a length of 9.")
+    refusal = refuse(words)
     async with serve_provider(*ANSWER) as (provider, endpoint):
         endpoint.refuse = lambda body: refusal if "_" in body["messages"][-1]["tool_call_id"] else None
         assert (await read_answer(provider, (), turns))[0] == "Because."
@@ -265,10 +285,18 @@ async def test_ids_of_calls_from_another_endpoint_are_shortened() -> None:
     assert len(result["tool_call_id"]) == 9
 
 
-async def test_endpoint_that_cannot_stream_answers_as_a_whole() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Your organization must be verified to stream this model.",
+        "Unsupported value: 'stream' does not support true with this model.",
+        "This model doesn't support tool use in streaming mode.",
+    ],
+)
+async def test_endpoint_that_cannot_stream_answers_as_a_whole(words: str) -> None:
     async with serve_provider(json_response(message("Because."))) as (provider, endpoint):
-        endpoint.refuse_parameter("stream", refuse("Your organization must be verified to stream this model."))
-        assert (await read_answer(provider))[0] == "Because."
+        endpoint.refuse_parameter("stream", refuse(words))
+        assert (await read_answer(provider, [ToolSchema("find", "Find rows.", {})]))[0] == "Because."
     assert not {"stream", "stream_options"} & endpoint.bodies[-1].keys()
 
 
