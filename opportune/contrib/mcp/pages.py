@@ -8,14 +8,7 @@ from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.dependencies import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.oauth.urls import MCP_PATH, RESOURCE_METADATA_PATH, build_url
-from opportune.contrib.mcp.server.message import (
-    CANCELLED,
-    TOPIC,
-    call_key,
-    cancel_call,
-    create_caller,
-    read_message,
-)
+from opportune.contrib.mcp.server.message import CANCELLED, TOPIC, call_key, cancel_call, create_caller, read_message
 from opportune.web import APIRouter, RateLimit
 
 CALLS = RateLimit("mcp.calls", 600, storage="cache")

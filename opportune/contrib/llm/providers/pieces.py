@@ -21,7 +21,6 @@ MIN_DISTINCT_CHARACTERS = 5
 """Different characters of a text that is not repeated by chance."""
 MAX_TOOL_CALLS = 128
 """Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
-NAME_FIELDS = ("name", "tool_name", "function")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args")
 CALL_FIELDS = {"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"}
 """Fields of calls with signatures."""
@@ -127,20 +126,14 @@ def read_call(fields: Mapping[str, Any]) -> CallPiece:
     if not isinstance(function, dict):
         nested = map(fields.get, ("functionCall", "function_call", "custom"))
         function = next((part for part in nested if isinstance(part, dict)), fields)
-    name = _text_of(function, NAME_FIELDS) or _text_of(fields, NAME_FIELDS)
+    name = function.get("name") or fields.get("name") or function.get("tool_name") or fields.get("function")
     arguments = function.get("arguments") or next(filter(None, map(function.get, ARGUMENT_FIELDS)), "")
     if isinstance(arguments, list) and all(isinstance(part, str) for part in arguments):
         arguments = "".join(arguments)
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     returned = {field: fields[field] for field in CALL_FIELDS & fields.keys() if fields[field]}
-    return CallPiece(key_in(fields.get("index")), key_in(fields.get("id")), name, text, returned)
-
-
-def _text_of(fields: Mapping[str, Any], names: Iterable[str]) -> str:
-    for name in names:
-        if isinstance(text := fields.get(name), str):
-            return text
-    return ""
+    position, id_ = key_in(fields.get("index")), key_in(fields.get("id"))
+    return CallPiece(position, id_, name if isinstance(name, str) else "", text, returned)
 
 
 class _Call:
