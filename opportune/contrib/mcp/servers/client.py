@@ -15,7 +15,7 @@ from mcp import Client, MCPError, types
 from mcp.client.streamable_http import streamable_http_client
 
 from opportune.contrib.llm.attachments import DATA_RULE, as_data
-from opportune.contrib.mcp.servers.lifespan import RemoteTool, ServerFailed
+from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer
 from opportune.contrib.tools.declaration import NAME
 from opportune.contrib.tools.results import MAX_RESULT_LENGTH

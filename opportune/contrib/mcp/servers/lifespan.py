@@ -1,20 +1,15 @@
-"""Tools of other servers: listed after the start, and again every hour."""
+"""List the tools of other servers after the start, and again every hour."""
 
 import asyncio
-import inspect
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
 
-from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel, ConfigDict, create_model
+from fastapi import FastAPI
 
-from opportune.contrib.llm.providers.provider import ToolSchema
 from opportune.contrib.mcp.lazy_import import load
+from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer, McpSettings
-from opportune.contrib.tools.declaration import Tool
 from opportune.contrib.tools.site_tools import offer
 from opportune.services.tasks import cancel_and_wait
 
@@ -24,37 +19,6 @@ RETRY_SECONDS = 60.0
 LIST_TIMEOUT_SECONDS = 30.0
 
 logger = logging.getLogger(__name__)
-
-
-class ServerFailed(HTTPException):
-    """Failure of another server. The message is sent to the language model."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(424, message)
-
-
-@dataclass(frozen=True, eq=False)
-class RemoteTool(Tool):
-    """Tool of another MCP server. That server validates the arguments, so none are declared here."""
-
-    remote_description: str = ""
-    parameters: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def description(self) -> str:
-        return self.remote_description
-
-    @cached_property
-    def signature(self) -> inspect.Signature:
-        return inspect.Signature()
-
-    @cached_property
-    def arguments(self) -> type[BaseModel]:
-        return create_model(self.name, __config__=ConfigDict(extra="allow"))
-
-    @cached_property
-    def schema(self) -> ToolSchema:
-        return ToolSchema(self.name, self.description, self.parameters)
 
 
 @asynccontextmanager
