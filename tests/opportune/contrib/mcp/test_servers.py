@@ -12,7 +12,8 @@ from pydantic import SecretStr, ValidationError
 from opportune.accounts import User
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.mcp.servers import lifespan
-from opportune.contrib.mcp.servers.tool import ServerFailed, listed_servers
+from opportune.contrib.mcp.servers.lifespan import listed_servers
+from opportune.contrib.mcp.servers.tool import ServerFailed
 from opportune.contrib.mcp.settings import McpServer, McpSettings
 from opportune.contrib.tools import Toolbox, full_toolbox_of, toolbox_of
 from tests.opportune.contrib.llm.providers.endpoint import Step, response, serve_endpoint
