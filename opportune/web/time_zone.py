@@ -116,9 +116,9 @@ def format_datetime(moment: datetime | None) -> str:
     return format_moment(local(moment)) if moment else ""
 
 
-def format_local_clock(moment: datetime) -> str:
-    """Format the time of day in the visitor's zone: 10:05."""
-    return format_clock(local(moment))
+def format_local_clock(moment: datetime, *, with_zone: bool = False) -> str:
+    """Format the time of day in the visitor's zone: 10:05, or 10:05 CET."""
+    return format_clock(local(moment), with_zone=with_zone)
 
 
 def format_time(moment: datetime | None) -> str:
