@@ -5,17 +5,36 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from app.todos.models import Todo
 from opportune.accounts import User
 from opportune.testing import sign_in_browser
 
 
-async def test_notice_disappears_when_the_text_is_saved(page: Page, app: FastAPI, site: str, superuser: User) -> None:
+@pytest.fixture
+async def title(page: Page, app: FastAPI, site: str, superuser: User) -> Locator:
+    """The title of a to-do in the form of the superuser's list."""
     await sign_in_browser(page, app, superuser, site)
     await page.goto("/todos")
-    title = page.locator("main [name=title]").first
+    return page.locator("main [name=title]").first
+
+
+@pytest.fixture
+async def todo(app: FastAPI, superuser: User) -> Todo:
+    async with app.state.database.writer() as session:
+        session.add(todo := Todo(owner_id=superuser.id, title="Milk"))
+    return todo
+
+
+async def fill_and_keep(page: Page, field: Locator, text: str) -> None:
+    await field.fill(text)
+    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
+
+
+async def test_notice_disappears_when_the_text_is_saved(
+    page: Page, app: FastAPI, site: str, superuser: User, title: Locator
+) -> None:
     await title.fill("Milk")
     await page.context.clear_cookies()
     await title.press("Enter")
@@ -36,8 +55,7 @@ async def test_draft_survives_reload_and_a_closed_tab(
     await sign_in_browser(page, app, superuser, site)
     await page.goto(path)
     field = page.locator("main form[method=post] :is(textarea, input[name=title])").first
-    await field.fill("Buy milk")
-    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
+    await fill_and_keep(page, field, "Buy milk")
     await page.reload()
     await expect(field).to_have_value("Buy milk")
     tab = await page.context.new_page()
@@ -62,12 +80,8 @@ async def type_before_the_script_loads(page: Page, text: str) -> None:
     is_typed.set()
 
 
-async def test_older_draft_does_not_replace_typed_text(page: Page, app: FastAPI, site: str, superuser: User) -> None:
-    await sign_in_browser(page, app, superuser, site)
-    await page.goto("/todos")
-    title = page.locator("main [name=title]").first
-    await title.fill("Bread")
-    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
+async def test_older_draft_does_not_replace_typed_text(page: Page, title: Locator) -> None:
+    await fill_and_keep(page, title, "Bread")
     await type_before_the_script_loads(page, "Milk")
     await expect(page.get_by_text("Your draft is still kept.")).to_be_visible()
     await expect(title).to_have_value("Milk")
@@ -75,23 +89,16 @@ async def test_older_draft_does_not_replace_typed_text(page: Page, app: FastAPI,
     await expect(title).to_have_value("Bread")
 
 
-async def test_text_typed_before_the_script_loads_is_kept(page: Page, app: FastAPI, site: str, superuser: User) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_text_typed_before_the_script_loads_is_kept(page: Page, title: Locator) -> None:
     await type_before_the_script_loads(page, "Milk")
-    title = page.locator("main [name=title]").first
     await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
     await page.reload()
     await expect(title).to_have_value("Milk")
 
 
-async def test_draft_ends_when_it_is_saved(page: Page, app: FastAPI, site: str, superuser: User) -> None:
-    async with app.state.database.writer() as session:
-        session.add(todo := Todo(owner_id=superuser.id, title="Milk"))
-    await sign_in_browser(page, app, superuser, site)
+async def test_draft_ends_when_it_is_saved(page: Page, title: Locator, todo: Todo) -> None:
     await page.goto(f"/todos/{todo.id}")
-    title = page.locator("main [name=title]").first
-    await title.fill("Oat milk")
-    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
+    await fill_and_keep(page, title, "Oat milk")
     await page.reload()
     await expect(title).to_have_value("Oat milk")
     await title.press("Enter")
@@ -99,14 +106,9 @@ async def test_draft_ends_when_it_is_saved(page: Page, app: FastAPI, site: str, 
     await page.wait_for_function("!Object.keys(localStorage).some((key) => key.startsWith('draft:'))")
 
 
-async def test_draft_does_not_replace_newer_text(page: Page, app: FastAPI, site: str, superuser: User) -> None:
-    async with app.state.database.writer() as session:
-        session.add(todo := Todo(owner_id=superuser.id, title="Milk"))
-    await sign_in_browser(page, app, superuser, site)
+async def test_draft_does_not_replace_newer_text(page: Page, app: FastAPI, title: Locator, todo: Todo) -> None:
     await page.goto(f"/todos/{todo.id}")
-    title = page.locator("main [name=title]").first
-    await title.fill("Milk and tea")
-    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
+    await fill_and_keep(page, title, "Milk and tea")
     async with app.state.database.writer() as session:
         (await session.get_one(Todo, todo.id)).title = "Oat milk"
     await page.reload()
