@@ -1,7 +1,9 @@
-"""Settings without faults, for each host."""
+"""A site, and settings without faults for each host."""
 
+from opportune.contrib.deploy.host_files import SiteNames
 from opportune.contrib.deploy.recipes import RECIPES
 
+SITE = SiteNames("reading-circle", "Reading circle", "books.example.org", "lisbon/circle")
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 NEON = "postgresql://site:secret@ep-name-123456.eu-central-1.aws.neon.tech/site?sslmode=require"
 GOOD = {

@@ -9,13 +9,13 @@ import pytest
 
 from opportune.config.base_settings import setting_names
 from opportune.config.hosts import RESERVED_STOP_SECONDS
-from opportune.contrib.deploy.host_files import SiteNames, render_files
+from opportune.contrib.deploy.host_files import render_files
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.web.endpoints.health import HEALTH_PATHS
+from tests.opportune.contrib.deploy.good_values import SITE
 from tests.opportune.contrib.deploy.published_formats import yaml
 
 RECIPE = RECIPES["compose"]
-SITE = SiteNames("reading-circle", "Reading circle", "books.example.org", "lisbon/circle")
 FILES = {Path(path).name: text for path, text in render_files(RECIPE, SITE).items()}
 SITE_SERVICES = ("web-a", "web-b", "worker", "migrate")
 ENV = "BASE_URL=https://books.example.org\nPOSTGRES_PASSWORD=abc\nMAIN_ADDRESS=10.0.0.1\nPRIVATE_ADDRESS=10.0.0.2\n"

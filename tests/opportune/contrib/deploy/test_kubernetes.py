@@ -16,17 +16,17 @@ from opportune.config.base_settings import setting_names
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.config.settings import load_settings
 from opportune.contrib.deploy.env_production import setting_hints
-from opportune.contrib.deploy.host_files import SiteNames, render_files, render_steps
+from opportune.contrib.deploy.host_files import render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.telemetry.metrics import Metrics
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job, JobState
 from opportune.project.layout import PROJECT
+from tests.opportune.contrib.deploy.good_values import SITE
 from tests.opportune.contrib.deploy.published_formats import yaml, yaml_documents
 
 RECIPE = RECIPES["kubernetes"]
-SITE = SiteNames("reading-circle", "Reading circle", "books.example.org", "lisbon/circle")
 PATH = "/usr/local/bin:/usr/bin:/bin"
 ENV = ('SITE_NAME=Reading "circle", Lisbon', "DATABASE_URL=postgresql://u:p%20$a@h/d?x=1&y=*", "SECRET_KEY=a=b")
 GUIDE = PROJECT / "docs/deploy/kubernetes.md"
