@@ -73,7 +73,7 @@ def site(url: str, folder: Path) -> Iterator[tuple[Server, str]]:
     peer = PEERS["ours"]
     environ = environment(**peer.environ_for(url))
     cookie = run(["-m", peer.prepare], environ)
-    run(["-m", "bench.peers.ours.users"], environ)
+    run(["-m", peer.prepare, "users"], environ)
     with serve(peer.serve, environ, folder / "log") as server:
         yield server, cookie
 

@@ -59,7 +59,7 @@ class Engine:
 
 ENGINES = {
     "ours": Engine(
-        "bench.peers.jobs.ours_backlog",
+        "bench.peers.jobs.ours",
         "opportune",
         "SELECT count(*) FROM jobs_job WHERE state = 'done'",
         # Two conditions, each of which has a partial index.

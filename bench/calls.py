@@ -18,7 +18,7 @@ from bench.harness.servers import PEERS, environment, run
 from bench.harness.tasks import TASKS
 from bench.speed import new_database_urls
 
-APPS = {"ours": "bench.peers.ours.feature:create", "plain": "bench.peers.plain.app:app"}
+APPS = {"ours": "bench.peers.ours.feature:create", "plain": "bench.peers.plain:app"}
 COUNTED = [name for name, task in TASKS.items() if len(task.request_names) == 1]
 MAX_CALLS: dict[str, dict[str, int]] = {
     "sqlite": {

@@ -84,7 +84,7 @@ def exceeded_limits(kind: str, ours: Figure) -> Iterator[str]:
 def measure(peer: str, kind: str, server: Postgres, folder: Path, task: Task) -> Figure:
     name = f"jobs_{next(database_numbers)}"
     url = server.create_database(name) if kind == "PostgreSQL" else f"sqlite:///{folder / name}.db"
-    command = [sys.executable, "-m", PEERS[peer], url, str(task.jobs)]
+    command = [sys.executable, "-m", PEERS[peer], "measure", url, str(task.jobs)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
@@ -110,7 +110,7 @@ def lost_jobs(peer: str, folder: Path, kills: int) -> int:
     """Return the number of changes without their job."""
     file = folder / f"{peer}.db"
     for number in range(kills):
-        command = [sys.executable, "-m", PEERS[peer], f"sqlite:///{file}"]
+        command = [sys.executable, "-m", PEERS[peer], "commit", f"sqlite:///{file}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
             process.stdout.readline()

@@ -71,7 +71,7 @@ def measure(name: str, client: Executor | None, group: Path | None, settle_secon
         run(in_group(group, ("-m", peer.prepare)), environ)
         if client:
             # The memory limit decides the cost of the password hashes.
-            run(in_group(group, ("-m", "bench.peers.ours.users")), environ)
+            run(in_group(group, ("-m", peer.prepare, "users")), environ)
         with serve(in_group(group, COMMANDS.get(name, peer.serve)), environ, Path(folder) / "log") as server:
             load_page(server.port, "/" if name in COMMANDS else "/items")
             time.sleep(settle_seconds)

@@ -60,7 +60,7 @@ def measure(folder: Path, rounds: int) -> list[float]:
     subprocess.run([sys.executable, "oppman.py", "migrate"], cwd=project, env=environ, check=True, capture_output=True)
     measurements: list[Callable[[], float]] = [
         lambda: seconds_to_page(["oppman.py", "runserver", "--no-reload"], project, environ),
-        lambda: seconds_to_page(["-m", "uvicorn", "bench.peers.plain.app:app"], PROJECT, base_environ, "/items"),
+        lambda: seconds_to_page(["-m", "uvicorn", "bench.peers.plain:app"], PROJECT, base_environ, "/items"),
         lambda: seconds_to_page(["oppman.py", "quickstart", "--no-input"], reset_project(project), base_environ),
     ]
     if rounds >= ENOUGH_ROUNDS:

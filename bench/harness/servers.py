@@ -159,8 +159,8 @@ PEERS = {
         },
     ),
     "plain": Peer(
-        prepare="bench.peers.plain.app",
-        serve=("-m", "uvicorn", "bench.peers.plain.app:app", "--port", "{port}"),
+        prepare="bench.peers.plain",
+        serve=("-m", "uvicorn", "bench.peers.plain:app", "--port", "{port}"),
         drivers={"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"},
     ),
     "django": Peer(
@@ -171,7 +171,7 @@ PEERS = {
     "rest": Peer(
         prepare="bench.peers.django_site.prepare",
         serve=("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "4", "bench.peers.django_site.wsgi"),
-        environ={"DJANGO_SETTINGS_MODULE": "bench.peers.django_rest.settings"},
+        environ={"DJANGO_SETTINGS_MODULE": "bench.peers.django_site.rest_settings"},
     ),
     "bare": Peer(
         prepare="bench.peers.bare",

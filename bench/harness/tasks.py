@@ -67,9 +67,9 @@ TASKS = {
 }
 
 
-def user_emails(count: int = 20) -> list[str]:
+def user_emails() -> list[str]:
     """E-mails of the users who sign in concurrently."""
-    return [f"person{number}@example.com" for number in range(count)]
+    return [f"person{number}@example.com" for number in range(20)]
 
 
 def make_requests(cookie: str) -> dict[str, Request]:

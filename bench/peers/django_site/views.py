@@ -4,10 +4,12 @@
 import json
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from bench.peers.django_site.models import Item
@@ -71,3 +73,15 @@ def rows_page(request: HttpRequest) -> HttpResponse:
 @login_required
 def mine_page(request: HttpRequest) -> HttpResponse:
     return render(request, "mine.html", {"navigation": NAVIGATION})
+
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/v1/ping", ping),
+    path("api/v1/items", items),
+    path("api/v1/items/job", items_with_task),
+    path("api/v1/rows", rows),
+    path("items", items_page),
+    path("rows", rows_page),
+    path("items/mine", mine_page),
+]

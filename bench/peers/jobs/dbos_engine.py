@@ -1,4 +1,4 @@
-"""Empty jobs on DBOS, set up as in its guide, with the arguments of `ours`."""
+"""Empty jobs on DBOS, set up as in its guide, with the first two commands of `ours`."""
 
 import asyncio
 import sys
@@ -18,7 +18,7 @@ POLL_SECONDS = 0.1
 async def nothing() -> None: ...
 
 
-async def main(url: str, number: int) -> None:
+async def main(action: str, url: str, number: int = 0) -> None:
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -35,9 +35,9 @@ async def main(url: str, number: int) -> None:
     DBOS(config=config)
     DBOS.launch()
     await DBOS.register_queue_async(
-        QUEUE, worker_concurrency=PARALLEL_JOBS, polling_interval_sec=POLL_SECONDS if number else 3600
+        QUEUE, worker_concurrency=PARALLEL_JOBS, polling_interval_sec=POLL_SECONDS if action == "measure" else 3600
     )
-    if number:
+    if action == "measure":
         await report(await measure_seconds(number))
     else:
         await commit_changes(url)
@@ -66,4 +66,5 @@ async def commit_changes(url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    action, url, *numbers = sys.argv[1:]
+    asyncio.run(main(action, url, *map(int, numbers)))

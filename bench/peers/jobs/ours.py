@@ -1,11 +1,13 @@
-"""Empty jobs on the site's job engine: `python -m bench.peers.jobs.ours URL [NUMBER]`.
+"""Empty jobs on the site's job engine: `measure URL JOBS`, `commit URL`, `prepare URL JOBS` or `work URL`.
 
-Without a number, it commits changes until it is killed."""
+The first two are also those of DBOS, and the others those of the engines with a backlog.
+"""
 
 import asyncio
 import sys
 import time
 
+import psycopg
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -20,29 +22,37 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.services import Services
 from opportune.storage import open_storage
 
+INSERT = """
+INSERT INTO jobs_job (queue, priority, state, name, arguments, attempt, due_at, created_at, cancel_asked, done, total,
+    note, error)
+SELECT 'default', 0, 'waiting', 'bench.nothing', '[]', 0, now() - interval '1 hour', now(), false, 0, 0, '', ''
+FROM generate_series(1, %s)
+"""
+
 
 @job("bench.nothing")
 async def nothing(run: JobContext) -> None: ...
 
 
-def migrate_jobs(settings: Settings) -> None:
-    graph = MigrationGraph(["jobs"])
-    with connect(settings) as connection:
-        run_migrations(connection, graph)
-
-
-async def main(url: str, number: int) -> None:
+async def main(action: str, url: str, number: int = 0) -> None:
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
-    migrate_jobs(settings)
+    if action != "work":
+        with connect(settings) as connection:
+            run_migrations(connection, MigrationGraph(["jobs"]))
+    if action == "prepare":
+        insert_backlog(url, number)
+        return
     database = open_database(settings)
     await database.setup()
     services = Services(settings=settings, database=database, storage=open_storage(settings))
     jobs = DatabaseJobQueue(services, [nothing])
-    if number:
+    if action == "measure":
         async with jobs.running():
             await report(await measure_seconds(jobs, number))
-    else:
+    elif action == "commit":
         await commit_changes(jobs)
+    else:
+        await jobs.worker.work(1.0)
     await database.dispose()
 
 
@@ -66,5 +76,12 @@ async def commit_changes(jobs: DatabaseJobQueue) -> None:
             defer(session, nothing())
 
 
+def insert_backlog(url: str, jobs: int) -> None:
+    with psycopg.connect(url, autocommit=True) as statements:
+        statements.execute(INSERT, [jobs])
+        statements.execute("VACUUM ANALYZE jobs_job")
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    action, url, *numbers = sys.argv[1:]
+    asyncio.run(main(action, url, *map(int, numbers)))

@@ -1,12 +1,17 @@
-"""Creates tables, rows and a session, and prints the cookie of a signed-in user."""
+"""Creates tables, rows and a session, and prints the cookie of a signed-in user.
+
+With the argument `users` it only adds users with password hashes of the site.
+"""
 
 import asyncio
+import sys
 
 from sqlalchemy import insert
 
-from bench.harness.tasks import EMAIL, ITEMS, additional_items, additional_row_count
+from bench.harness.tasks import EMAIL, ITEMS, PASSWORD, additional_items, additional_row_count, user_emails
 from bench.peers.ours.feature import Item
 from opportune.accounts import User
+from opportune.accounts.passwords import hashing
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
 from opportune.config import Settings, get_settings
@@ -40,7 +45,19 @@ async def add_rows(settings: Settings) -> str:
     return token
 
 
+async def add_users(settings: Settings) -> None:
+    database = open_database(settings)
+    await database.setup()
+    hashed = await hashing.hash_password(PASSWORD)
+    async with database.writer() as session:
+        session.add_all(User(email=email, hashed_password=hashed) for email in user_emails())
+    await database.dispose()
+
+
 if __name__ == "__main__":
     settings = get_settings()
+    if "users" in sys.argv:
+        asyncio.run(add_users(settings))
+        sys.exit()
     make_tables(settings)
     print(f"{cookie_name(settings)}={asyncio.run(add_rows(settings))}")

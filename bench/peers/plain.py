@@ -38,7 +38,7 @@ NAVIGATION = [("Books", "/books", "message"), ("Notes", "/notes", "checkbox"), (
 
 engine = create_async_engine(os.environ["BENCH_DATABASE_URL"])
 sessions = async_sessionmaker(engine, expire_on_commit=False)
-templates = Jinja2Templates(directory=FOLDER / "templates")
+templates = Jinja2Templates(directory=FOLDER / "plain_templates")
 
 
 class Base(DeclarativeBase):

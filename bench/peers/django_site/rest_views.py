@@ -10,8 +10,8 @@ from rest_framework.generics import ListCreateAPIView
 from rest_framework.serializers import ModelSerializer
 
 from bench.peers.django_site.models import Item
-from bench.peers.django_site.urls import urlpatterns as of_the_site
 from bench.peers.django_site.views import NAVIGATION
+from bench.peers.django_site.views import urlpatterns as of_the_site
 
 
 class ItemSerializer(ModelSerializer):
