@@ -64,12 +64,13 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     settings = get_settings()
-    checks = [
-        *CHECKS,
-        *(() if no_database else DATABASE_CHECKS),
-        *(deploy_checks() if deploy else ()),
-        *(connection_checks() if with_connections else ()),
-    ]
+    checks = [*CHECKS]
+    if not no_database:
+        checks += DATABASE_CHECKS
+    if deploy:
+        checks += deploy_checks()
+    if with_connections:
+        checks += connection_checks()
     with progress("Checking", len(checks), "checks") as bar:
         findings = [*run_checks(checks, settings, bar)]
     if as_json:

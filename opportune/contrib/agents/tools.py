@@ -196,15 +196,16 @@ def describe_table(connection: Connection, table: str) -> dict[str, Any]:
     if table not in names:
         raise OperatorError(f"There is no table {table}.{did_you_mean(table, names)}")
     return {
-        "columns": {
-            column["name"]: f"{column['type']}{'' if column['nullable'] else ' NOT NULL'}"
-            for column in inspector.get_columns(table)
-        },
+        "columns": {column["name"]: column_text(column) for column in inspector.get_columns(table)},
         "primary_key": inspector.get_pk_constraint(table)["constrained_columns"],
         "foreign_keys": foreign_keys(inspector, table),
         "unique": [constraint["column_names"] for constraint in inspector.get_unique_constraints(table)],
         "indexes": {str(index["name"]): index["column_names"] for index in inspector.get_indexes(table)},
     }
+
+
+def column_text(column: Any) -> str:
+    return f"{column['type']}{'' if column['nullable'] else ' NOT NULL'}"
 
 
 def foreign_keys(inspector: Inspector, table: str) -> dict[str, str]:
