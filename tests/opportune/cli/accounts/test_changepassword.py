@@ -11,14 +11,14 @@ EMAIL = "ada@example.com"
 NEW_PASSWORD = "another good password"
 
 
-@pytest.mark.parametrize("by_environment", [True, False])
+@pytest.mark.parametrize(
+    ("options", "environ"), [(["--password", NEW_PASSWORD], {}), ([], {"NEW_PASSWORD": NEW_PASSWORD})]
+)
 async def test_new_password_signs_in(
-    client: AsyncClient, database: Database, run: Run, monkeypatch: pytest.MonkeyPatch, by_environment: bool
+    client: AsyncClient, database: Database, run: Run, options: list[str], environ: dict[str, str]
 ) -> None:
     await make_user(database, EMAIL)
-    if by_environment:
-        monkeypatch.setenv("NEW_PASSWORD", NEW_PASSWORD)
-    outcome = await run("changepassword", "ADA@example.com", *([] if by_environment else ["--password", NEW_PASSWORD]))
+    outcome = await run("changepassword", "ADA@example.com", *options, **environ)
     assert outcome.code == 0
     assert NEW_PASSWORD not in outcome.out
     response = await client.post("/accounts/login", data={"email": EMAIL, "password": NEW_PASSWORD})

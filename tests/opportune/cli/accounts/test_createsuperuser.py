@@ -26,20 +26,19 @@ def type_passwords(monkeypatch: pytest.MonkeyPatch, *passwords: str) -> None:
     monkeypatch.setattr(getpass, "getpass", lambda *_, **__: next(remaining))
 
 
-async def test_options_create_a_superuser(database: Database, run: Run) -> None:
-    code, out, err = await run("createsuperuser", "--email", "Ada@example.com", "--password", PASSWORD, "--no-input")
-    assert (code, out, err) == (0, f"{EMAIL} may now use the admin.\n", "")
+@pytest.mark.parametrize(
+    ("options", "environ"),
+    [
+        (["--email", "Ada@example.com", "--password", PASSWORD], {}),
+        ([], {"SUPERUSER_EMAIL": EMAIL, "NEW_PASSWORD": PASSWORD}),
+        ([], {"SUPERUSER_EMAIL": EMAIL, "SUPERUSER_PASSWORD": PASSWORD}),
+    ],
+    ids=["options", "NEW_PASSWORD", "SUPERUSER_PASSWORD"],
+)
+async def test_superuser_is_created(database: Database, run: Run, options: list[str], environ: dict[str, str]) -> None:
+    outcome = await run("createsuperuser", *options, "--no-input", **environ)
+    assert outcome == (0, f"{EMAIL} may now use the admin.\n", "")
     assert [(user.email, user.is_superuser) for user in await all_users(database)] == [(EMAIL, True)]
-
-
-@pytest.mark.parametrize("variable", ["NEW_PASSWORD", "SUPERUSER_PASSWORD"])
-async def test_environment_creates_a_superuser(
-    database: Database, run: Run, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    monkeypatch.setenv("SUPERUSER_EMAIL", EMAIL)
-    monkeypatch.setenv(variable, PASSWORD)
-    assert (await run("createsuperuser", "--no-input"))[0] == 0
-    assert [user.email for user in await all_users(database)] == [EMAIL]
 
 
 async def test_password_prompt_repeats_until_valid(

@@ -72,18 +72,13 @@ def test_progress_shows_the_elapsed_time(
         ("  cause: Because xllamacpp==1 has no usable wheels and you require it", "no wheel for this platform"),
         ("  cause: Because psycopg-binary==1 has no wheels with a matching tag", "no wheel for this platform"),
         ("ERROR: Failed building wheel for cryptography", "no wheel for this platform"),
+        ("/site/.venv/bin/python: No module named pip", r"This environment has no pip\. Install uv, or run"),
     ],
 )
 def test_failed_installation_has_a_hint(venv: Path, line: str, hint: str) -> None:
     with pytest.raises(InstallError, match=hint) as caught:
         run_installer(venv, "Installing", "requirements.lock", installer_command(line, "ERROR: failed", code=1))
     assert "network" not in str(caught.value)
-
-
-def test_missing_pip_is_named(venv: Path) -> None:
-    command = installer_command("/site/.venv/bin/python: No module named pip", code=1)
-    with pytest.raises(InstallError, match=r"This environment has no pip\. Install uv, or run"):
-        run_installer(venv, "Uninstalling", "opportune-reviews", command)
 
 
 def test_free_space_is_checked_after_failure(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
