@@ -72,7 +72,12 @@ def _entry(call: ast.Call, entry: str) -> ast.expr | None:
     if not isinstance(family, ast.Call):
         return family
     first = family.args[0] if entry == "admin" and family.args else None
-    return first or _argument(family, {"admin": "views"}.get(entry, entry))
+    return first or _argument(family, _keyword(entry))
+
+
+def _keyword(entry: str) -> str:
+    """Return the name of an entry in its family."""
+    return "views" if entry == "admin" else entry
 
 
 def _family(call: ast.Call, entry: str) -> ast.expr | None:
@@ -131,10 +136,10 @@ def _with_new_entry(source: Source, call: ast.Call, family: ast.expr | None, ent
         code = f"[{code}]"
     if entry not in FAMILIES:
         return _with_new_argument(source, call, entry, code)
-    argument = code if entry == "admin" else f"{entry}={code}"
     if isinstance(family, ast.Call):
-        return with_item(source, family, argument)
+        return with_item(source, family, f"{_keyword(entry)}={code}")
     name, class_ = FAMILIES[entry]
+    argument = code if entry == "admin" else f"{entry}={code}"
     return _with_new_argument(source, call, name, f"{class_}({argument})")
 
 

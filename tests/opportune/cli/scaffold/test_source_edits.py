@@ -68,6 +68,12 @@ def test_with_model_adds_the_admin_module_once() -> None:
     assert register_model(source, "app.blog", {"admin": "admin.TagAdmin"}) == source
 
 
+def test_with_model_adds_views_to_an_admin_without_views() -> None:
+    feature = 'blog = Feature("blog", admin=Admin(metrics=[]))\n'
+    source = register_model(feature, "app.blog", {"admin": "admin.PostAdmin"})
+    assert source.endswith('admin=Admin(metrics=[], views="app.blog.admin"))\n')
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
