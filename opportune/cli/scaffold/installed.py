@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Sequence
 
 from opportune.cli.scaffold.source import Source, with_imports, with_item
 from opportune.errors import OperatorError
@@ -61,11 +62,11 @@ def _remove_aliases(lines: list[str], node: ast.ImportFrom, removed: list[ast.al
     remaining = [ast.unparse(alias) for alias in node.names if alias not in removed]
     if not remaining:
         del lines[node.lineno - 1 : node.end_lineno]
-    elif node.lineno == node.end_lineno:
-        lines[node.lineno - 1] = f"from {node.module} import {', '.join(remaining)}"
-    else:  # one on each line
+    elif _has_lines(node, node.names):
         for alias in reversed(removed):
             del lines[alias.lineno - 1]
+    else:
+        lines[node.lineno - 1 : node.end_lineno] = [f"from {node.module} import {', '.join(remaining)}"]
 
 
 def _is_import_of(node: ast.ImportFrom, alias: ast.alias, name: str) -> bool:
@@ -84,7 +85,13 @@ def _find_installed(tree: ast.Module) -> tuple[ast.Tuple, list[ast.ImportFrom]]:
 
 def _entries(lines: list[str], features: ast.Tuple) -> list[str]:
     """Return the lines of the tuple, one entry per line."""
-    first, *others = lines[features.lineno - 1 : features.end_lineno]
-    if others:
-        return [first, *others]
-    return [first[: features.col_offset] + "(", *(f"    {ast.unparse(entry)}," for entry in features.elts), ")"]
+    if _has_lines(features, features.elts):
+        return lines[features.lineno - 1 : features.end_lineno]
+    start = lines[features.lineno - 1][: features.col_offset]
+    return [f"{start}(", *(f"    {ast.unparse(entry)}," for entry in features.elts), ")"]
+
+
+def _has_lines(node: ast.Tuple | ast.ImportFrom, parts: Sequence[ast.expr | ast.alias]) -> bool:
+    """Return whether each part has its own line between the parentheses."""
+    numbers = [node.lineno, *(part.lineno for part in parts), node.end_lineno]
+    return len({*numbers}) == len(numbers)

@@ -106,7 +106,10 @@ def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Cal
 
 
 def with_line(source: Source, previous: Span, item: str) -> Source:
-    """Write an item on the line after another item."""
+    """Write an item on the line after another item, or directly after it if more code is on its line."""
+    rest = source.bytes[previous.end : source.line_end(previous.end)].lstrip(b", \t")
+    if rest and not rest.startswith(b"#"):
+        return source.replaced(previous.end, previous.end, f", {item}")
     if source.bytes[previous.end :].lstrip()[:1] != b",":
         source = source.replaced(previous.end, previous.end, ",")
     end = source.line_end(previous.end)

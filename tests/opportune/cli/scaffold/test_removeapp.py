@@ -228,11 +228,19 @@ def test_readme_loses_commands_and_keeps_code(oppman: Oppman, project: Path) -> 
         ("(accounts, books)", "(\n    accounts,\n)"),
         ("(books, accounts)", "(\n    accounts,\n)"),
         ("(\n    accounts,\n    books,  # comment\n)", "(\n    accounts,\n)"),
+        ("(accounts,\n    books)", "(\n    accounts,\n)"),
     ],
 )
 def test_entry_is_removed_from_any_tuple_format(entries: str, expected: str) -> None:
     source = f"from app.books.feature import books\n\nINSTALLED: tuple[Feature, ...] = {entries}\n"
     assert without_feature(source, "books") == f"\nINSTALLED: tuple[Feature, ...] = {expected}\n"
+
+
+@pytest.mark.parametrize("names", ["(\n    accounts, books\n)", "(accounts,\n    books)", "accounts, books"])
+def test_import_is_removed_from_any_format(names: str) -> None:
+    installed = "INSTALLED: tuple[Feature, ...] = (\n    accounts,\n)\n"
+    source = f"from opportune.features import {names}\n\n{installed}"
+    assert without_feature(source, "books") == f"from opportune.features import accounts\n\n{installed}"
 
 
 def test_broken_feature_can_be_removed(project: Path) -> None:

@@ -84,6 +84,8 @@ def test_with_model_adds_views_to_an_admin_without_views() -> None:
         ("x = [\n    a,  # ä\n]", "x = [\n    a,  # ä\n    new,\n]"),
         ("x = 'ä', [a]", "x = 'ä', [a, new]"),
         ("x = ()", "x = (new,)"),
+        ("x = [a,\n    b]  # comment", "x = [a,\n    b, new]  # comment"),
+        ("x = [\n    a, b,\n]", "x = [\n    a, b,\n    new,\n]"),
     ],
 )
 def test_with_item(before: str, after: str) -> None:
