@@ -28,7 +28,7 @@ from opportune.admin.operations.status import Health
 from opportune.admin.overview import is_listed, read_panels
 from opportune.admin.templates import render_page
 from opportune.contrib.dashboard.checklist import read_checklist, step_names
-from opportune.contrib.dashboard.latest import Counts, read_counts, read_latest
+from opportune.contrib.dashboard.latest import Counts, creation_time, read_counts, read_latest
 from opportune.contrib.dashboard.layouts import (
     ARRANGE,
     Pages,
@@ -148,7 +148,8 @@ class Dashboard(AdminExtension):
         shown = views if "all" in request.query_params else views[:MAX_CARDS]
         identities = [view.identity for view in shown]
         conditions = [describe_conditions(session, row_conditions(view, request)) for view in shown]
-        key = ("rows", range_.name, range_.first_day(), str(current_zone.get()), *identities, *conditions)
+        times = [str(creation_time(view)) for view in shown]  # a user may not see the time of a model
+        key = ("rows", range_.name, range_.first_day(), str(current_zone.get()), *identities, *conditions, *times)
         read = partial(read_counts, session, request, shown, range_)
         counts = await self._counts.get(key, identities, read)
         latest = await read_latest(session, request, shown, counts)

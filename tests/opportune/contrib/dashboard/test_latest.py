@@ -1,7 +1,7 @@
 """Latest rows of models on the dashboard, and how many are new."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
 
 import pytest
@@ -13,9 +13,10 @@ from opportune.admin.models import SavedView
 from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
 from opportune.contrib.dashboard import dashboard, latest
+from opportune.crud import Crud, Permission
 from opportune.db.models.model import utc_now
 from opportune.feature import Admin, Feature
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 from tests.opportune.site_with import site_with
@@ -26,8 +27,21 @@ class SavedViewAdmin(AdminView, model=SavedView):
     pass
 
 
+class Gadgets(Crud[Gadget]):
+    """Only staff who may edit gadgets see when they were created."""
+
+    read_permission = Permission.ANYONE
+
+    def hidden_fields(self) -> Collection[str]:
+        return () if self.may("update") else ("created_at",)
+
+
+class TimelessGadgetAdmin(GadgetAdmin):
+    crud = Gadgets
+
+
 feature = Feature(
-    "gadgets", "For tests.", models=(Maker, Gadget), admin=Admin((GadgetAdmin, MakerAdmin, SavedViewAdmin))
+    "gadgets", "For tests.", models=(Maker, Gadget), admin=Admin((TimelessGadgetAdmin, MakerAdmin, SavedViewAdmin))
 )
 
 
@@ -63,6 +77,14 @@ async def test_card_names_the_owner_of_a_row(app: FastAPI, superuser: User) -> N
     assert "&lt;b&gt;Tea&lt;/b&gt;" in views
     assert superuser.email in views
     assert "new</strong>" not in views, "it has no creation time"
+
+
+async def test_counts_of_a_hidden_time_are_not_shared(app: FastAPI) -> None:
+    staff = await make_staff(app, "gadget.list")
+    async with signed_in_client(app, staff) as client:
+        assert "new</strong>" not in card((await client.get("/admin/?complete=1")).text, "Gadgets")
+        await add_permission(app.state.database, staff, "gadget", "update")
+        assert "<strong>4 new</strong>" in card((await client.get("/admin/?complete=1")).text, "Gadgets")
 
 
 async def read_as_staff(app: FastAPI, identity: str) -> str:
