@@ -4,6 +4,7 @@ Migrations of the admin create them all, so that a site can add such a feature o
 """
 
 from datetime import date, datetime
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,15 @@ from opportune.schemas.text import Line, Text
 
 PURGE = "delete permanently"
 """Action of an entry for a row that was in the trash."""
+
+
+KEY_LENGTH = 64
+"""Maximum length of a key in `row_id`."""
+
+
+def recorded_key(key: str) -> str:
+    """Return the key of a row as `row_id` stores it. Long keys are hashed, because cut keys could be equal."""
+    return key if len(key) <= KEY_LENGTH else blake2b(key.encode(), digest_size=KEY_LENGTH // 2).hexdigest()
 
 
 class AuditEntry(Model, table=True):
@@ -35,7 +45,8 @@ class AuditEntry(Model, table=True):
     """`admin`, `page` or `api`, or `job` or `tool` with its name."""
     identity: str = Field(max_length=100)
     """The model's name in the admin's URLs, such as `todo`."""
-    row_id: str = Field(default="", max_length=64)
+    row_id: str = Field(default="", max_length=KEY_LENGTH)
+    """The `recorded_key` of the row."""
     title: str = Field(default="", max_length=200)
     """Title of the row at that time."""
     changes: dict[str, Any] = Field(default_factory=dict)
@@ -113,7 +124,7 @@ class RowVersion(Model, table=True):
 
     model_table: str = Field(max_length=100)
     """Table of the row, such as `books_book`."""
-    row_id: str = Field(max_length=64)
+    row_id: str = Field(max_length=KEY_LENGTH)
     number: int
     """1 for the first version of a row."""
     at: datetime = Field(default_factory=utc_now, index=True)

@@ -21,7 +21,7 @@ from opportune.admin.base import BaseAdminSite, BaseAdminView
 from opportune.admin.current_request import add_changed_identity
 from opportune.admin.lists.row_keys import listed_keys
 from opportune.admin.log.diff import Changes
-from opportune.admin.models import PURGE, AuditEntry
+from opportune.admin.models import PURGE, AuditEntry, recorded_key
 from opportune.db.models.columns import title_of
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.web.client import client_address
@@ -47,7 +47,7 @@ def record(
         actor=user.email,
         action=action[:100],
         identity=identity,
-        row_id=str(row_id)[:64],
+        row_id=recorded_key(str(row_id)),
         title=title[:200],
         changes=changes or {},
         address=client_address(request)[:64],
@@ -81,8 +81,10 @@ def record_row(session: AsyncSession, request: Request, action: str, identity: s
 
 
 def entries_of(identity: str, row_id: str) -> Select[Any]:
-    """Select the entries of a row."""
-    return select(AuditEntry).where(col(AuditEntry.identity) == identity, col(AuditEntry.row_id) == row_id)
+    """Select the entries of a row by its key."""
+    return select(AuditEntry).where(
+        col(AuditEntry.identity) == identity, col(AuditEntry.row_id) == recorded_key(row_id)
+    )
 
 
 async def read_last_changes(

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from opportune.accounts.models import UserBase
 from opportune.accounts.permissions import identity_of
 from opportune.admin.log.diff import Changes, diff_deleted, diff_values
-from opportune.admin.models import PURGE, AuditEntry
+from opportune.admin.models import PURGE, AuditEntry, recorded_key
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.db.hooks.registry import Change, add_after_create, after_delete, after_update, changes
 from opportune.db.models.columns import title_of
@@ -89,7 +89,7 @@ def _entry_values(action: str, row: SQLModel, changed: Changes) -> Mapping[str, 
         "action": action,
         "channel": origin.channel[:100],
         "identity": identity_of(type(row)),
-        "row_id": _row_id(row)[:64],
+        "row_id": recorded_key(_row_id(row)),
         "title": title_of(row)[:200],
         "changes": changed,
         "address": _address(origin)[:64],

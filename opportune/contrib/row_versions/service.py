@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from hashlib import blake2b
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -13,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper
 from sqlmodel import SQLModel, col
 
-from opportune.admin.models import RowVersion
+from opportune.admin.models import RowVersion, recorded_key
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import foreign_keys_of, is_secret, key_names_of, label_of
 from opportune.db.models.soft_delete import is_trash_column
@@ -23,8 +22,6 @@ from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext
 
 AUTOMATIC_COLUMNS = {"created_at", "updated_at", "modified_at"}
-KEY_LENGTH = 64
-"""Maximum length of `RowVersion.row_id`. Longer keys are hashed, because cut keys could be equal."""
 
 
 def table_of(model: type[SQLModel]) -> str:
@@ -34,10 +31,7 @@ def table_of(model: type[SQLModel]) -> str:
 def row_key(row: SQLModel) -> tuple[str, str]:
     """Return table and key of a row in the table of versions."""
     mapper = inspect(type(row), raiseerr=True)
-    key = ";".join(map(str, mapper.primary_key_from_instance(row)))
-    if len(key) > KEY_LENGTH:
-        key = blake2b(key.encode(), digest_size=32).hexdigest()
-    return table_of(type(row)), key
+    return table_of(type(row)), recorded_key(";".join(map(str, mapper.primary_key_from_instance(row))))
 
 
 def select_versions(model_table: str, row_id: str) -> Select[RowVersion]:

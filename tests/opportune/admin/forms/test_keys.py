@@ -106,6 +106,16 @@ async def test_row_with_two_key_columns_is_edited(app: FastAPI, admin: AsyncClie
     assert (await read_one(app, select(Cabin).where(col(Cabin.beds) == 3))).number == 2
 
 
+async def test_row_with_a_long_key_has_a_history(app: FastAPI, admin: AsyncClient) -> None:
+    deck = "A" * 70
+    await add_rows(app, *(Cabin(deck=deck, number=number, beds=1) for number in (1, 2)))
+    for number, beds in ((1, 111), (2, 222)):
+        response = await admin.post(f"/admin/cabin/edit/{deck};{number}", data={"beds": str(beds)})
+        assert response.status_code == 303
+    history = (await admin.get(f"/admin/cabin/history/{deck};1")).text
+    assert ("111" in history, "222" in history) == (True, False)
+
+
 @pytest.mark.parametrize("key", ["A", "A;", "A;one", "A;1;2", ";", "\\"])
 async def test_impossible_key_is_not_found(admin: AsyncClient, key: str) -> None:
     assert (await admin.get(f"/admin/cabin/details/{quote(key)}")).status_code == 404
