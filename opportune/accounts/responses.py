@@ -30,7 +30,7 @@ from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.redirects import safe_redirect_path
-from opportune.web.rendering.flash import flash
+from opportune.web.rendering.flash import Level, flash
 from opportune.web.rendering.templates import templates
 
 # For pages whose address contains a token, which other sites must not see in the Referer header. "no-referrer" does not
@@ -83,16 +83,15 @@ def show_form(
     return show(request, name, headers=headers, form=form, next=next_page(request, form), **methods, **context)
 
 
-def redirect_with_message(request: Request, page: str, message: str) -> Response:
+def redirect_with_message(request: Request, path: str, message: str, level: Level = "success") -> Response:
     """Redirect to a page that shows a message."""
-    flash(request, message)
-    return RedirectResponse(f"/accounts/{page}", 303)
+    flash(request, message, level)
+    return RedirectResponse(path, 303)
 
 
 def redirect_with_error(request: Request, path: str, refusal: Exception) -> Response:
     """Redirect to a page that shows why a change was refused."""
-    flash(request, str(refusal), "danger")
-    return RedirectResponse(path, 303)
+    return redirect_with_message(request, path, str(refusal), "danger")
 
 
 async def sign_in_redirect(

@@ -46,7 +46,8 @@ class Client(NamedTuple):
 
     @classmethod
     def of(cls, request: HTTPConnection) -> Self:
-        return cls(client_address(request), request.headers.get("user-agent", ""))
+        """Return the client of a request, with texts cut to the length of the columns that store them."""
+        return cls(client_address(request)[:64], request.headers.get("user-agent", "")[:256])
 
 
 def client_address(request: HTTPConnection) -> str:

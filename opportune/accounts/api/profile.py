@@ -6,7 +6,7 @@ from fastapi import Query, Request, Response
 from pydantic_core import to_json
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, needs_scope
-from opportune.accounts.events.service import UserEvents, describe_event, record_event
+from opportune.accounts.events.service import describe_event, find_events, record_event
 from opportune.accounts.flows.deletion import delete_account, read_personal_data
 from opportune.accounts.flows.profile import change_password, check_email_change, request_email_change, update_profile
 from opportune.accounts.models import AccountEvent, User
@@ -63,7 +63,7 @@ async def list_events(
 ) -> Page[AccountEventRead]:
     """Return sign-ins and changes of the account, newest first."""
     async with database.reader(fresh=True) as session:
-        page = await UserEvents(session, user.id).list_page(paging)
+        page = await find_events(session, user, paging)
     return Page[AccountEventRead](
         items=[make_event_read(event) for event in page.items], total=page.total, page=page.page, pages=page.pages
     )

@@ -76,7 +76,7 @@ async def record_sign_in(context: EventContext, user: User, *, is_known: bool) -
 async def is_known_program(context: EventContext, user: User) -> bool:
     """Return whether the user has signed in with this user agent at this IP address before."""
     client = _get_client(context)
-    same_client = col(AccountEvent.agent) == client.user_agent[:256], col(AccountEvent.address) == client.address[:64]
+    same_client = col(AccountEvent.agent) == client.user_agent, col(AccountEvent.address) == client.address
     return await _has_signed_in(context, user, *same_client)
 
 
@@ -107,20 +107,13 @@ async def _count_wrong_password(session: AsyncSession, email: str, client: Clien
         event = AccountEvent(user_id=user.id, kind="wrong_password", details={"count": 0})
         session.add(event)
     event.details = {"count": event.details["count"] + 1}
-    event.address, event.agent = client.address[:64], client.user_agent[:256]
+    event.address, event.agent = client.address, client.user_agent
 
 
-class UserEvents:
-    """Events of one user's account."""
-
-    def __init__(self, session: AsyncSession, user_id: int) -> None:
-        self.session = session
-        self.user_id = user_id
-
-    async def list_page(self, paging: Paging) -> Page[AccountEvent]:
-        """Return a page of events, newest first."""
-        query = select(AccountEvent).where(col(AccountEvent.user_id) == self.user_id)
-        return await paginate(self.session, query.order_by(col(AccountEvent.id).desc()), paging)
+async def find_events(session: AsyncSession, user: User, paging: Paging) -> Page[AccountEvent]:
+    """Return a page of the events of a user's account, newest first."""
+    query = select(AccountEvent).where(col(AccountEvent.user_id) == user.id)
+    return await paginate(session, query.order_by(col(AccountEvent.id).desc()), paging)
 
 
 def describe_event(event: AccountEvent) -> str:
@@ -153,8 +146,8 @@ def _create_event(
         kind=kind,
         details=details,
         actor_id=actor_id,
-        address=client.address[:64],
-        agent=client.user_agent[:256],
+        address=client.address,
+        agent=client.user_agent,
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.emails import send_account_email
 from opportune.accounts.events.service import record_event
-from opportune.accounts.flows.sign_in import PASSWORDS_PER_DEVICE, PASSWORDS_PER_IP
+from opportune.accounts.flows.sign_in import limits_of_sign_in
 from opportune.accounts.models import User
 from opportune.accounts.signed_links import LIFETIMES, is_code, make_code, make_link_token, read_link_token
 from opportune.accounts.users.context import AccountContext
@@ -25,7 +25,7 @@ from opportune.errors import Refused
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import JobContext, job
 from opportune.web.client import describe_user_agent
-from opportune.web.rate_limit import HOUR_SECONDS, Hit, RateLimit, TooManyRequests
+from opportune.web.rate_limit import HOUR_SECONDS, RateLimit, TooManyRequests
 
 LIFETIME_SECONDS = int(LIFETIMES["email-sign-in"].total_seconds())
 PURPOSE = "accounts: sign-in by e-mail"
@@ -92,7 +92,7 @@ async def check_code(
         TooManyRequests: there were too many wrong codes for this account, or from this IP address.
     """
     await _count_code_of_request(context, sign_in_request)
-    attempts = _code_limits(context, sign_in_request.email, device)
+    attempts = limits_of_sign_in(context, CODES_PER_ACCOUNT.by(sign_in_request.email), device)
     await context.limiter.hit(*attempts)
     user = await find_by_email(context.session, sign_in_request.email)
     if not is_code(context.settings, user, sign_in_request.number, code):
@@ -109,12 +109,6 @@ async def _count_code_of_request(context: AccountContext, sign_in_request: SignI
     except TooManyRequests:
         context.log_refused_sign_in("email_code", None)
         raise TooManyWrongCodes(TOO_MANY_CODES) from None
-
-
-def _code_limits(context: AccountContext, email: str, device: str) -> tuple[Hit, ...]:
-    if device:
-        return (PASSWORDS_PER_DEVICE.by(device),)
-    return PASSWORDS_PER_IP.by(context.client.address), CODES_PER_ACCOUNT.by(email)
 
 
 async def read_link(session: AsyncSession, settings: Settings, token: str) -> tuple[User, dict[str, Any]] | None:

@@ -74,8 +74,8 @@ async def start_impersonation(
         impersonator_session_id=superuser_session.id,
         impersonator_may_write=may_write,
         expires_at=min(superuser_session.expires_at, utc_now() + IMPERSONATION_LIFETIME),
-        address=context.client.address[:64],
-        agent=context.client.user_agent[:256],
+        address=context.client.address,
+        agent=context.client.user_agent,
     )
     context.session.add(new_session)
     kind = "impersonated_with_changes" if may_write else "impersonated"

@@ -31,7 +31,7 @@ async def check_password(context: AccountContext, email: str, password: str, dev
         Busy: too many other users are signing in.
     """
     email = normalize_email(email)
-    hits = _password_limits(context, email, device)
+    hits = limits_of_sign_in(context, PASSWORDS_PER_ACCOUNT.by(email), device)
     async with context.limiter.one_at_a_time(*hits):
         await context.limiter.check(*hits)
         credentials = Credentials.model_construct(username=email, password=password)
@@ -65,7 +65,8 @@ async def check_code(context: AccountContext, user: User, code: str) -> bool:
     return True
 
 
-def _password_limits(context: AccountContext, email: str, device: str) -> tuple[Hit, ...]:
+def limits_of_sign_in(context: AccountContext, account: Hit, device: str) -> tuple[Hit, ...]:
+    """Return the limits of a password or code: of the IP address and the account, or only of a known browser."""
     if device:
         return (PASSWORDS_PER_DEVICE.by(device),)
-    return PASSWORDS_PER_IP.by(context.client.address), PASSWORDS_PER_ACCOUNT.by(email)
+    return PASSWORDS_PER_IP.by(context.client.address), account

@@ -119,7 +119,7 @@ async def read_identity(
 
 
 def _load_client(provider: Provider) -> "ProviderClient":
-    from opportune.accounts.sign_in_methods.provider_clients import get_client  # identity.py is slow to import
+    from opportune.accounts.sign_in_methods.provider_clients import get_client  # slow to import
 
     return get_client(provider)
 

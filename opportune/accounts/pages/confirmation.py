@@ -4,13 +4,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Depends, Request, Response
-from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.flows.confirmation import is_confirmed, send_confirmation_email
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication import confirm_by_email, confirm_identity, require_email_confirmation
-from opportune.accounts.responses import next_page, redirect_to_next, show, show_errors_in
+from opportune.accounts.responses import next_page, redirect_to_next, redirect_with_message, show, show_errors_in
 from opportune.accounts.schemas import Confirmation, EmailConfirmationCode
 from opportune.accounts.sign_in_methods.available import confirms_by_email
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
@@ -18,7 +17,6 @@ from opportune.accounts.users.context import AccountContext
 from opportune.i18n import gettext
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
-from opportune.web.rendering.flash import flash
 from opportune.web.routing.api_router import APIRouter
 
 EMAIL_PATH = "/accounts/confirm/email"
@@ -62,13 +60,13 @@ async def show_code_form(request: Request, user: CurrentUser) -> Response:
 async def send_code(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     """Send a code. This form contains only the field `next`."""
     next_path = next_page(request, await read_form(request, EmailConfirmationCode))
+    path = f"{EMAIL_PATH}?{urlencode({'next': next_path})}"
     try:
         await send_confirmation_email(context, user, request.state.session)
     except TooManyRequests as refusal:
-        flash(request, refusal.detail, "danger")
-    else:
-        flash(request, gettext("An e-mail with a code is on its way to %(email)s.", email=user.email))
-    return RedirectResponse(f"{EMAIL_PATH}?{urlencode({'next': next_path})}", 303)
+        return redirect_with_message(request, path, refusal.detail, "danger")
+    message = gettext("An e-mail with a code is on its way to %(email)s.", email=user.email)
+    return redirect_with_message(request, path, message)
 
 
 @router.post("/email/code", dependencies=BY_EMAIL)

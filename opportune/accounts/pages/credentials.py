@@ -42,14 +42,14 @@ async def list_sessions(request: Request, user: CurrentUser, database: DatabaseD
 async def end_session(request: Request, session_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     deleted = await UserSessions(context.session, user.id).delete(session_id)
     record_event(context, user, "session_ended", device=describe_session_device(deleted))
-    return redirect_with_message(request, "sessions", "That device is signed out.")
+    return redirect_with_message(request, "/accounts/sessions", "That device is signed out.")
 
 
 @router.post("/sessions/end-others")
 async def end_other_sessions(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     await UserSessions(context.session, user.id).delete_all(keep=get_current_session_id(request))
     record_event(context, user, "sessions_ended")
-    return redirect_with_message(request, "sessions", "Every other device is signed out.")
+    return redirect_with_message(request, "/accounts/sessions", "Every other device is signed out.")
 
 
 @router.post("/sessions/end-all")
@@ -92,7 +92,7 @@ async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -
 async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     deleted = await UserTokens(context.session, user.id).delete(token_id)
     record_event(context, user, "token_revoked", name=deleted.name)
-    return redirect_with_message(request, "tokens", "The token has ended.")
+    return redirect_with_message(request, "/accounts/tokens", "The token has ended.")
 
 
 def list_scope_choices(request: Request) -> Choices:

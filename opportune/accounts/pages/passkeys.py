@@ -108,7 +108,7 @@ async def create(request: Request, user: ConfirmedUser, context: AccountCtx) -> 
             form.refuse(str(refusal))
         else:
             if not codes:
-                return redirect_with_message(request, "passkeys", ADDED)
+                return redirect_with_message(request, PATH, ADDED)
             flash(request, ADDED)
             return show(request, "two_factor_codes", headers=SECRET_HEADERS, codes=codes, is_new=True)
     return show(request, "passkey_create", form=form)
@@ -120,7 +120,7 @@ async def update(request: Request, passkey_id: RowId, user: CurrentUser, context
     if form.data is None:
         return await _show_list(request, context, user, form)
     await passkeys.update_passkey(context.session, user, passkey_id, form.data.name)
-    return redirect_with_message(request, "passkeys", "The passkey is renamed.")
+    return redirect_with_message(request, PATH, "The passkey is renamed.")
 
 
 @router.post("/passkeys/{passkey_id}/remove")
@@ -129,7 +129,7 @@ async def delete(request: Request, passkey_id: RowId, user: ConfirmedUser, conte
         await passkeys.delete_passkey(context, user, passkey_id)
     except PasskeyRefused as refusal:
         return redirect_with_error(request, PATH, refusal)
-    return redirect_with_message(request, "passkeys", "That passkey is removed. Also remove it from your device.")
+    return redirect_with_message(request, PATH, "That passkey is removed. Also remove it from your device.")
 
 
 async def _show_list(

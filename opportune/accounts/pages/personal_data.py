@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.kinds import KINDS
-from opportune.accounts.events.service import UserEvents, describe_event, record_event
+from opportune.accounts.events.service import describe_event, find_events, record_event
 from opportune.accounts.flows.deletion import (
     DeletionRefused,
     delete_account,
@@ -39,7 +39,7 @@ async def list_events(
     request: Request, user: CurrentUser, database: DatabaseDependency, paging: Annotated[Paging, Query()]
 ) -> Response:
     async with database.reader(fresh=True) as session:
-        page = await UserEvents(session, user.id).list_page(paging)
+        page = await find_events(session, user, paging)
     days = request.app.state.settings.account_event_days
     return show(
         request, "events", page=page, kinds=KINDS, words=describe_event, describe=describe_user_agent, days=days

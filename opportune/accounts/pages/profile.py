@@ -70,7 +70,7 @@ async def change_profile(request: Request, user: CurrentUser, context: AccountCt
         except FieldErrors as refusal:
             form.add_errors(refusal)
         else:
-            return redirect_with_message(request, "profile", "Your profile is saved.")
+            return redirect_with_message(request, PROFILE_PATH, "Your profile is saved.")
     return await show_profile(request, user, form, Form(EmailUpdate))
 
 
@@ -93,7 +93,9 @@ async def change_language(request: Request, user: OptionalUser, database: Databa
 @router.post("/profile/verification")
 async def ask_for_verification(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     await request_verification(context, user.email)
-    return redirect_with_message(request, "profile", "We have sent you an e-mail. Open its link to verify the address.")
+    return redirect_with_message(
+        request, PROFILE_PATH, "We have sent you an e-mail. Open its link to verify the address."
+    )
 
 
 @router.post("/profile/email")
@@ -105,7 +107,7 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
         try:
             await check_email_change(context, user, data.email)
             is_pending = await request_email_change(context, user, data.email)
-            return redirect_with_message(request, "profile", EMAIL_REQUESTED if is_pending else EMAIL_CHANGED)
+            return redirect_with_message(request, PROFILE_PATH, EMAIL_REQUESTED if is_pending else EMAIL_CHANGED)
         except EmailTakenError:
             form.refuse(EMAIL_TAKEN, "email")
     return await show_profile(request, user, Form(UserUpdate, user), form)
@@ -133,7 +135,7 @@ async def change_email(request: Request, user: CurrentUser, context: AccountCtx)
         await confirm_email_change(context, owner, email)
     except (EmailTakenError, InvalidPasswordError):  # another request was faster
         return show_invalid_link(request, PROFILE_PATH)
-    return redirect_with_message(request, "profile", EMAIL_CHANGED)
+    return redirect_with_message(request, PROFILE_PATH, EMAIL_CHANGED)
 
 
 @router.get("/password")
@@ -152,7 +154,7 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
             form.refuse(str(error), "new_password")
         else:
             old_session: Session = request.state.session
-            response = redirect_with_message(request, "password", PASSWORD_CHANGED)
+            response = redirect_with_message(request, "/accounts/password", PASSWORD_CHANGED)
             await cookies.renew_session(context.session, user, request, response, remember=old_session.is_remembered)
             trust_device(request, response, user)
             return response

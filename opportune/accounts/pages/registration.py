@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.responses import RedirectResponse
 
 from opportune.accounts import signed_links
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
@@ -14,6 +13,7 @@ from opportune.accounts.responses import (
     PRIVATE_HEADERS,
     next_page,
     redirect_to_next,
+    redirect_with_message,
     request_email,
     show,
     show_email_sent,
@@ -105,10 +105,8 @@ async def verify(request: Request, signed_in_user: OptionalUser, context: Accoun
     if isinstance(user, Response):
         return user
     if owner and owner.id == user.id:
-        flash(request, gettext("Thank you, %(email)s is verified.", email=user.email))
-        return RedirectResponse("/", 303)
-    flash(request, "Thank you, your address is verified. You can sign in now.")
-    return RedirectResponse(LOGIN_PATH, 303)
+        return redirect_with_message(request, "/", gettext("Thank you, %(email)s is verified.", email=user.email))
+    return redirect_with_message(request, LOGIN_PATH, "Thank you, your address is verified. You can sign in now.")
 
 
 def _account_owner(request: Request, user: User | None) -> User | None:
@@ -147,5 +145,4 @@ async def reset_password(request: Request, context: AccountCtx) -> Response:
     user = await use_link(request, form, change, template="reset_password", request_path=FORGOT_PASSWORD_PATH)
     if isinstance(user, Response):
         return user
-    flash(request, "You have a new password. Sign in with it.")
-    return RedirectResponse(LOGIN_PATH, 303)
+    return redirect_with_message(request, LOGIN_PATH, "You have a new password. Sign in with it.")

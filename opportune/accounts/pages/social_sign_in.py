@@ -91,7 +91,7 @@ async def unlink(request: Request, account_id: RowId, user: CurrentUser, context
         await social_sign_in.unlink(context, user, account_id)
     except SocialSignInRefused as refusal:
         return redirect_with_error(request, PROFILE_PATH, refusal)
-    return redirect_with_message(request, "profile", "That account is no longer linked.")
+    return redirect_with_message(request, PROFILE_PATH, "That account is no longer linked.")
 
 
 async def _redirect_to_provider(
@@ -159,5 +159,5 @@ async def _link(
     except AccountLinkedError:  # by a concurrent request
         raise SocialSignInRefused(SIGN_IN_EXPIRED) from None
     return redirect_with_message(
-        request, "profile", gettext("You can now sign in with your account at %(label)s.", label=provider.label)
+        request, PROFILE_PATH, gettext("You can now sign in with your account at %(label)s.", label=provider.label)
     )

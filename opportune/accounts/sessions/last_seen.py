@@ -66,5 +66,5 @@ def _update_statement(row: Session | ApiToken, address: str, settings: Settings)
     now = utc_now()
     if isinstance(row, ApiToken):
         return update(ApiToken).where(col(ApiToken.id) == row.id).values(used_at=now)
-    values = {"seen_at": now, "expires_at": get_session_expiry(settings, row, now), "address": address[:64]}
+    values = {"seen_at": now, "expires_at": get_session_expiry(settings, row, now), "address": address}
     return update(Session).where(col(Session.id) == row.id).values(values)

@@ -111,7 +111,7 @@ async def create_session(
     now, token = utc_now(), secrets.token_urlsafe(32)
     new_session = Session(token_hash=hash_token(token), user_id=user.id, expires_at=now, is_remembered=remember)
     new_session.expires_at = get_session_expiry(settings, new_session, now)
-    new_session.address, new_session.agent = client.address[:64], client.user_agent[:256]
+    new_session.address, new_session.agent = client.address, client.user_agent
     session.add(new_session)
     return token
 

@@ -152,7 +152,6 @@ POSITIONS: dict[str, tuple[int, ...]] = {
     "ValidationRefused": (1,),
     "WrongCredential": (2,),
     "_apply_change": (4,),
-    "_redirect_with_message": (3,),
     "flash": (2,),
     "matching_entries": (1,),
     "problem": (3,),

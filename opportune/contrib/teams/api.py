@@ -11,7 +11,7 @@ from opportune.accounts.models import User
 from opportune.accounts.reauthentication import confirm_password
 from opportune.accounts.schemas import Reauthentication
 from opportune.contrib.teams import invitations, service
-from opportune.contrib.teams.invitations import invite_by_email, send_handed_over_email
+from opportune.contrib.teams.invitations import hand_over_team, invite_by_email
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
 from opportune.contrib.teams.schemas import (
     InvitationCreate,
@@ -109,11 +109,10 @@ async def leave(team_id: RowId, user: CurrentUser, session: WriteSession) -> Non
 @router.post("/{team_id}/hand-over", status_code=204, responses=REFUSALS)
 async def hand_over(team_id: RowId, data: TeamHandOver, user: AccountOwner, context: AccountCtx) -> None:
     """Make another member the owner. The current owner confirms the password and becomes an admin."""
-    team = (await service.open_team(context.session, team_id, user, TeamRole.OWNER)).team
+    await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.manager.release()
     await confirm_password(context, user, data.current_password)
-    owner = await service.hand_over(context.session, team_id, user, data.email)
-    send_handed_over_email(context.session, context.settings, owner, team, user)
+    await hand_over_team(context, team_id, user, data.email)
 
 
 @router.get("/{team_id}/members", responses=refusals(401, 404, 422))

@@ -15,10 +15,9 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.sessions.service import hash_token
 from opportune.accounts.users.context import AccountContext
-from opportune.config.settings import Settings
 from opportune.contrib.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate
-from opportune.contrib.teams.service import find_member, lock_team, lock_team_row, refuse_too_many_teams
+from opportune.contrib.teams.service import find_member, hand_over, lock_team, lock_team_row, refuse_too_many_teams
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import format_lazy
@@ -183,17 +182,20 @@ async def invite_by_email(context: AccountContext, team_id: int, user: User, new
     await context.limiter.hit(INVITATIONS_PER_USER.by(user.id), INVITATIONS_PER_TEAM.by(team_id))
     await context.count_email(new.email)
     team, invitation, token = await invite(context.session, team_id, user, new)
-    _send(context.session, context.settings, new.email, "", "invitation", user, team=team.name, token=token)
+    _send(context, new.email, "", "invitation", user, team=team.name, token=token)
     return invitation
 
 
-def send_handed_over_email(session: AsyncSession, settings: Settings, to: User, team: Team, by: User) -> None:
-    _send(session, settings, to.email, to.language, "handed_over", by, team=team)
+async def hand_over_team(context: AccountContext, team_id: int, user: User, email: str) -> User:
+    """Make another member the owner, and tell them by e-mail. Raises as `hand_over`."""
+    owner = await hand_over(context.session, team_id, user, email)
+    team = await context.session.get_one(Team, team_id)
+    _send(context, owner.email, owner.language, "handed_over", user, team=team)
+    return owner
 
 
-def _send(
-    session: AsyncSession, settings: Settings, to: str, language: str, template: str, by: User, **context: object
-) -> None:
-    if email_is_enabled(settings):
-        context["by"] = by.get_short_name() or by.email
-        enqueue_email(session, render_email(settings, to, f"teams/mail/{template}", context, language=language))
+def _send(context: AccountContext, to: str, language: str, template: str, by: User, **values: object) -> None:
+    if email_is_enabled(context.settings):
+        values["by"] = by.get_short_name() or by.email
+        email = render_email(context.settings, to, f"teams/mail/{template}", values, language=language)
+        enqueue_email(context.session, email)

@@ -4,17 +4,16 @@ from collections.abc import Awaitable
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
-from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, OptionalUser
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication import reauthenticated
-from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_error
+from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_error, redirect_with_message, show_errors_in
 from opportune.accounts.sign_in_redirects import find_return_path
 from opportune.contrib.teams import invitations, service
 from opportune.contrib.teams.dependencies import TEAMS_PATH, get_user_teams
-from opportune.contrib.teams.invitations import invite_by_email, send_handed_over_email
+from opportune.contrib.teams.invitations import hand_over_team, invite_by_email
 from opportune.contrib.teams.models import TeamRole
 from opportune.contrib.teams.schemas import (
     InvitationCreate,
@@ -33,9 +32,7 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.form_state import FILTER_PREFIX
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.rate_limit import TooManyRequests
 from opportune.web.redirects import safe_redirect_path
-from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.api_router import APIRouter
 
@@ -69,7 +66,7 @@ async def switcher(request: Request, _user: CurrentUser) -> Response:
 async def switch_to_personal(request: Request, user: CurrentUser, session: WriteSession) -> Response:
     next_path = await _read_next(request, TEAMS_PATH)
     await service.switch_to_personal(session, user)
-    return _redirect_with_message(request, next_path, "You have switched to “Personal”.")
+    return redirect_with_message(request, next_path, "You have switched to “Personal”.")
 
 
 @router.get("/new")
@@ -82,7 +79,7 @@ async def create(request: Request, user: CurrentUser, session: WriteSession) -> 
     form = await read_form(request, TeamCreate)
     if team := await form.save(lambda new: service.create_team(session, user, new)):
         message = gettext("You have created “%(team)s” and are its owner.", team=team.name)
-        return _redirect_with_message(request, safe_redirect_path(form.value("next"), _path(team.id)), message)
+        return redirect_with_message(request, safe_redirect_path(form.value("next"), _path(team.id)), message)
     return _render_new_team(request, form)
 
 
@@ -118,13 +115,13 @@ async def accept(request: Request, invitation_id: RowId, user: AccountOwner, ses
         return templates.render(request, "teams/no_invitation.html", {}, 404)
     except FieldErrors as refusal:
         return redirect_with_error(request, TEAMS_PATH, refusal)
-    return _redirect_with_message(request, _path(team.id), gettext("Welcome to “%(team)s”.", team=team.name))
+    return redirect_with_message(request, _path(team.id), gettext("Welcome to “%(team)s”.", team=team.name))
 
 
 @router.post("/invitations/{invitation_id}/decline")
 async def decline(request: Request, invitation_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     await invitations.decline(session, invitation_id, user)
-    return _redirect_with_message(request, TEAMS_PATH, "You have declined the invitation.")
+    return redirect_with_message(request, TEAMS_PATH, "You have declined the invitation.")
 
 
 # One team
@@ -148,7 +145,7 @@ async def members(
 async def switch(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     next_path = await _read_next(request, _path(team_id))
     team = await service.switch_team(session, team_id, user)
-    return _redirect_with_message(request, next_path, gettext("You have switched to “%(team)s”.", team=team.name))
+    return redirect_with_message(request, next_path, gettext("You have switched to “%(team)s”.", team=team.name))
 
 
 @router.post("/{team_id}/members/{member_id}/role")
@@ -158,8 +155,7 @@ async def update_member(
     form = await read_form(request, MemberUpdate)
     if form.data is None:
         await service.open_team(session, team_id, user, TeamRole.ADMIN)
-        flash(request, "This role does not exist.", "danger")
-        return RedirectResponse(_path(team_id), 303)
+        return redirect_with_message(request, _path(team_id), "This role does not exist.", "danger")
     change = service.update_role(session, team_id, user, member_id, form.data.role)
     return await _apply_change(request, team_id, change, "The role is changed.")
 
@@ -178,7 +174,7 @@ async def leave(request: Request, team_id: RowId, user: CurrentUser, session: Wr
         team = await service.leave_team(session, team_id, user)
     except FieldErrors as refusal:
         return redirect_with_error(request, _path(team_id), refusal)
-    return _redirect_with_message(request, TEAMS_PATH, gettext("You have left “%(team)s”.", team=team.name))
+    return redirect_with_message(request, TEAMS_PATH, gettext("You have left “%(team)s”.", team=team.name))
 
 
 @router.get("/{team_id}/invitations")
@@ -191,18 +187,13 @@ async def invite(request: Request, team_id: RowId, user: AccountOwner, context: 
     form = await read_form(request, InvitationCreate)
     # Check the team before counting requests for the rate limits.
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
-    headers = None
-    try:
-        invitation = await form.save(lambda new: invite_by_email(context, team_id, user, new))
-    except TooManyRequests as refusal:
-        form.refuse(refusal.detail, status=refusal.status_code)
-        invitation, headers = None, refusal.headers
-    if invitation:
-        return _redirect_with_message(
-            request, f"{_path(team_id)}/invitations", gettext("%(email)s is invited.", email=invitation.email)
-        )
+    if form.data:
+        with show_errors_in(form):
+            invitation = await invite_by_email(context, team_id, user, form.data)
+            message = gettext("%(email)s is invited.", email=invitation.email)
+            return redirect_with_message(request, f"{_path(team_id)}/invitations", message)
     response = await _show_invitations(request, context.session, team_id, user, form)
-    response.headers.update(headers or {})
+    response.headers.update(form.headers)
     return response
 
 
@@ -211,7 +202,7 @@ async def withdraw(
     request: Request, team_id: RowId, invitation_id: RowId, user: CurrentUser, session: WriteSession
 ) -> Response:
     await invitations.withdraw(session, team_id, user, invitation_id)
-    return _redirect_with_message(request, f"{_path(team_id)}/invitations", "The invitation is withdrawn.")
+    return redirect_with_message(request, f"{_path(team_id)}/invitations", "The invitation is withdrawn.")
 
 
 @router.get("/{team_id}/settings")
@@ -223,25 +214,20 @@ async def settings(request: Request, team_id: RowId, user: CurrentUser, session:
 async def rename(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     form = await read_form(request, TeamUpdate)
     if await form.save(lambda changed: service.rename_team(session, team_id, user, changed.name)):
-        return _redirect_with_message(request, f"{_path(team_id)}/settings", "The name is saved.")
+        return redirect_with_message(request, f"{_path(team_id)}/settings", "The name is saved.")
     return await _show_settings(request, session, team_id, user, rename=form)
 
 
 @router.post("/{team_id}/hand-over")
 async def hand_over(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
     form = await read_form(request, TeamHandOver, prefix=HAND_OVER_PREFIX)
-    membership = await service.open_team(context.session, team_id, user, TeamRole.OWNER)
+    await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.manager.release()  # failed attempts are counted in another transaction
     if data := await reauthenticated(context, user, form):
-        try:
-            owner = await service.hand_over(context.session, team_id, user, data.email)
-        except FieldErrors as refusal:
-            form.add_errors(refusal)
-        else:
-            send_handed_over_email(context.session, context.settings, owner, membership.team, user)
-            return _redirect_with_message(
-                request, _path(team_id), gettext("%(email)s is the owner now, and you are an admin.", email=owner.email)
-            )
+        with show_errors_in(form):
+            owner = await hand_over_team(context, team_id, user, data.email)
+            message = gettext("%(email)s is the owner now, and you are an admin.", email=owner.email)
+            return redirect_with_message(request, _path(team_id), message)
     return await _show_settings(request, context.session, team_id, user, hand_over=form)
 
 
@@ -257,7 +243,7 @@ async def delete(
     if await reauthenticated(context, user, form):
         await context.manager.release()  # do not block other writes
         await service.delete_team(context.session, database, team_id, user)
-        return _redirect_with_message(request, TEAMS_PATH, gettext("“%(name)s” is deleted.", name=name))
+        return redirect_with_message(request, TEAMS_PATH, gettext("“%(name)s” is deleted.", name=name))
     return await _show_settings(request, context.session, team_id, user, delete=form)
 
 
@@ -295,11 +281,6 @@ def _path(team_id: int) -> str:
     return f"{TEAMS_PATH}/{team_id}"
 
 
-def _redirect_with_message(request: Request, path: str, message: str) -> Response:
-    flash(request, message)
-    return RedirectResponse(path, 303)
-
-
 async def _read_next(request: Request, default: str) -> str:
     return safe_redirect_path(str((await request.form()).get("next", "")), default)
 
@@ -310,4 +291,4 @@ async def _apply_change(request: Request, team_id: int, change: Awaitable[Any], 
         await change
     except FieldErrors as refusal:
         return redirect_with_error(request, _path(team_id), refusal)
-    return _redirect_with_message(request, _path(team_id), message)
+    return redirect_with_message(request, _path(team_id), message)

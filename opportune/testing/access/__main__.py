@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from opportune.cli.output import say
 from opportune.errors import OperatorError
-from opportune.testing.access.comparison import accept
+from opportune.project.layout import display_path
 from opportune.testing.access.responses import request_all_routes
 from opportune.testing.access.sites import sqlite_site
 from opportune.testing.access.table import FRAMEWORK_TABLE, HEADING, Table, table_file
@@ -41,6 +41,27 @@ def _texts_by_file(table: Table) -> dict[Path, str]:
     return {
         file: "".join(f"{line}\n" for line in lines) for file, lines in lines_by_file.items() if file.parent.is_dir()
     }
+
+
+def accept(file: Path, text: str) -> bool:
+    """Write a table if it differs, and print its new, changed and removed lines. Return whether it differs."""
+    committed = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    heading, *lines = text.splitlines()
+    if committed == [heading, *lines]:
+        return False
+    file.write_text(text, encoding="utf-8")
+    keys = {_key(line) for line in lines}
+    changed = [line for line in lines if line not in committed]
+    changed += [f"{line} (gone)" for line in committed[1:] if _key(line) not in keys]
+    say(f"{display_path(file)}: {len(changed)} changed. Review the lines before you commit them:")
+    for line in (heading, *changed):
+        say(f"  {line}")
+    return True
+
+
+def _key(line: str) -> tuple[str, ...]:
+    """Return source, method and path of a line."""
+    return tuple(line.split()[:3])
 
 
 if __name__ == "__main__":

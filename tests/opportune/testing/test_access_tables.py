@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.testing.access.comparison import accept
+from opportune.testing.access.__main__ import accept
 
 COMMITTED = "from method address user\nbooks GET /books 200\nbooks GET /old 200\n"
 CURRENT = "from method address user\nbooks GET /books 404\nbooks GET /new 200\n"

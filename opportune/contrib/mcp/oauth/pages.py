@@ -115,7 +115,7 @@ async def disconnect(request: Request, grant_id: RowId, user: CurrentUser, conte
         raise NotFound
     await context.session.delete(token)
     record_event(context, user, "token_revoked", name=token.name)
-    return redirect_with_message(request, "profile", gettext("%(name)s is disconnected.", name=token.name))
+    return redirect_with_message(request, "/accounts/profile", gettext("%(name)s is disconnected.", name=token.name))
 
 
 async def _allow(
