@@ -63,15 +63,9 @@ async def test_assistant_answers(
     manager: AnswerManager, owner_id: int, model: FakeProvider, assistant: Assistant
 ) -> None:
     await ask(manager, owner_id, assistant_id=assistant.id, system_prompt="Rhyme.")
-    assert model.received[0][0].content.startswith("Be a librarian.\n\nRhyme.")
-    assert model.temperatures == [0.3]
-
-
-async def test_settings_of_the_conversation_have_precedence(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, assistant: Assistant
-) -> None:
     await ask(manager, owner_id, assistant_id=assistant.id, temperature=1)
-    assert model.temperatures == [1]
+    assert model.received[0][0].content.startswith("Be a librarian.\n\nRhyme.")
+    assert model.temperatures == [0.3, 1], "settings of the conversation have precedence"
 
 
 async def test_conversation_shows_its_assistant(browser: AsyncClient, assistant: Assistant) -> None:

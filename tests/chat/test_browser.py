@@ -284,7 +284,7 @@ async def test_question_is_edited_with_the_keyboard(page: Page, app: FastAPI, us
     await expect(page.locator(".chat-question")).to_have_text(["Better?"])
 
 
-@pytest.mark.parametrize("width", [390, 768, 1024, 1280])
+@pytest.mark.parametrize("width", [390, 768, 1280])
 @pytest.mark.usefixtures("script")
 async def test_head_stays_and_search_finds_while_typing(page: Page, app: FastAPI, user: User, width: int) -> None:
     conversation = await make_conversation(app.state.database, user.id, 12)

@@ -17,6 +17,8 @@ from opportune.feature import Cleanup, Person, PersonalData
 EXPORTED_FILE_FIELDS = {"topic", "filename", "content_type", "size_bytes", "stored_as", "created_at"}
 EXPORTED_RATING_FIELDS = {"topic", "rating", "rating_note", "created_at"}
 EXPORTED_FIELDS = EXPORTED_RATING_FIELDS | {"question", "text", "reasoning", "sources", "status", "model"}
+VISITOR_USAGE_DAYS = 3
+"""Days after which rows with a visitor's hashed address are deleted. The sum of all visitors is kept."""
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -46,10 +48,6 @@ personal_data = PersonalData(
     read=read,
     files=list_files,
 )
-
-
-VISITOR_USAGE_DAYS = 3
-"""Days after which rows with a visitor's hashed address are deleted. The sum of all visitors is kept."""
 
 
 def _is_older(days: int) -> ColumnElement[bool]:

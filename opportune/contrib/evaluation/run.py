@@ -30,8 +30,6 @@ RUBRIC = f"""You judge answers of assistants. Consider in this order:
 Length, style and politeness alone do not make an answer better. {DATA_RULE}"""
 GRADE = "Give a reason in one sentence, then a score: 5 faultless, 4 good, 3 acceptable, 2 poor, 1 wrong or useless."
 COMPARE = "Give a reason in one sentence, then the better answer: A, B, or tie if you see no clear difference."
-
-
 # Typical lengths, to estimate the cost of a run.
 ANSWER_TOKENS = 500
 VERDICT_TOKENS = 100
@@ -59,7 +57,7 @@ class Verdict(BaseModel):
     reason: str = ""
 
 
-async def grade(judge: LanguageModel, question: str, expected: str, answer: str) -> Verdict:
+async def _grade(judge: LanguageModel, question: str, expected: str, answer: str) -> Verdict:
     """Return the score of an answer. A judge without a valid verdict is `undecided`."""
     prompt = _prompt(question, expected, {"answer": answer})
     try:
@@ -69,7 +67,7 @@ async def grade(judge: LanguageModel, question: str, expected: str, answer: str)
     return Verdict(outcome=Outcome.GRADED, score=result.score, reason=result.reason)
 
 
-async def compare(judge: LanguageModel, question: str, expected: str, first: str, second: str) -> Verdict:
+async def _compare(judge: LanguageModel, question: str, expected: str, first: str, second: str) -> Verdict:
     """Return the better answer. The judge sees both orders, and answers that win only in one order are a tie."""
 
     async def prefer(a: str, b: str) -> Preference:
@@ -77,7 +75,7 @@ async def compare(judge: LanguageModel, question: str, expected: str, first: str
         return await judge.parse(prompt, Preference, system=f"{RUBRIC}\n\n{COMPARE}")
 
     try:
-        in_order, swapped = await gather_all(prefer(first, second), prefer(second, first))
+        in_order, swapped = await _gather_all(prefer(first, second), prefer(second, first))
     except LlmError as error:
         return _undecided(error)
     outcomes = {("A", "B"): Outcome.FIRST, ("B", "A"): Outcome.SECOND}
@@ -85,7 +83,7 @@ async def compare(judge: LanguageModel, question: str, expected: str, first: str
     return Verdict(outcome=outcome, reason=in_order.reason)
 
 
-async def gather_all(*coroutines: Awaitable[T]) -> list[T]:
+async def _gather_all(*coroutines: Awaitable[T]) -> list[T]:
     """Return the results of all coroutines, after the last one has ended. Raise the first of their errors."""
     results = await asyncio.gather(*coroutines, return_exceptions=True)
     for result in results:
@@ -159,14 +157,14 @@ class Evaluation:
     async def _evaluate(self, question: EvaluatedQuestion, usage: TokenUsage) -> Verdict:
         judging = self.judge.charged_to(SITE, usage)
         try:
-            answers = await gather_all(*(_answer(candidate, question, usage) for candidate in self.candidates))
+            answers = await _gather_all(*(_answer(candidate, question, usage) for candidate in self.candidates))
         except LlmError as error:
             if error.code not in QUESTION_CODES:
                 raise
             return Verdict(outcome=Outcome.UNDECIDED, reason=str(error))
         if len(answers) == 1:
-            return await grade(judging, question.text, question.expected, answers[0])
-        return await compare(judging, question.text, question.expected, *answers)
+            return await _grade(judging, question.text, question.expected, answers[0])
+        return await _compare(judging, question.text, question.expected, *answers)
 
     def _row(self, question: EvaluatedQuestion, verdict: Verdict) -> EvaluationVerdict:
         row = EvaluationVerdict(

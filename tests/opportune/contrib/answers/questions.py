@@ -8,6 +8,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.records import AnswerProgress
 from opportune.contrib.answers.models import Answer
@@ -68,11 +69,17 @@ async def load_answer(manager: AnswerManager, answer: Answer) -> Answer:
     return (await manager.shown(stored)).answer
 
 
-async def wait_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
-    """Wait for the end of an answer as a viewer, and return it."""
-    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+async def read_to_end(live: LiveAnswer) -> None:
+    """Follow a growing answer until it ends, or its stream is closed."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         async for _ in live.follow(0):
             pass
+
+
+async def wait_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
+    """Wait for the end of an answer as a viewer, and return it."""
+    async with manager.view(answer) as live:
+        await read_to_end(live)
     return live.answer
 
 

@@ -25,6 +25,7 @@ from tests.opportune.contrib.answers.questions import (
     kill_process,
     load_answer,
     read_progress,
+    read_to_end,
     set_values,
     start_answer,
     wait_until_ended,
@@ -146,8 +147,7 @@ async def test_close_does_not_wait_for_an_outage(
     monkeypatch.setattr("opportune.contrib.answers.engine.manager.SHUTDOWN_TIMEOUT_SECONDS", 0.05)
     async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(answer) as live:
         await manager.close()
-        async for _ in live.follow(0):
-            pass
+        await read_to_end(live)
     may_finish.set()
 
 

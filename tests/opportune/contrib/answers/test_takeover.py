@@ -35,6 +35,7 @@ from tests.opportune.contrib.answers.questions import (
     kill_process,
     load_answer,
     read_progress,
+    read_to_end,
     set_values,
     wait_until_ended,
     wait_until_saved,
@@ -182,8 +183,7 @@ async def test_streams_close_before_the_answers_end(
     answer = await start_story(manager, owner_id)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
-        async for _ in live.follow(0):
-            pass
+        await read_to_end(live)
         assert not live.ended
         model.may_continue.set()
         await closing
@@ -280,9 +280,7 @@ async def test_late_worker_stores_the_complete_answer(
     live = manager._tasks[answer.id].live
     await set_values(manager, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
     model.may_continue.set()
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        async for _ in live.follow(0):
-            pass
+    await read_to_end(live)
     loaded = await load_answer(manager, answer)
     assert (loaded.status, loaded.text, loaded.error) == (AnswerStatus.DONE, STORY, "")
 
@@ -374,8 +372,7 @@ async def test_replaced_process_finishes_its_answers(
 
     async def watch(answer: Answer) -> None:
         async with app.state.answers.view(answer) as live:
-            async for _ in live.follow(0):
-                pass
+            await read_to_end(live)
         may_continue.set()
 
     async with app.router.lifespan_context(app):
