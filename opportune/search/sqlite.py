@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, Connection, Float, Select, column, func, literal_column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db.migrations.fts5 import TRIGGERS, fill_fts5, fts5_definitions, is_own_fts5
 from opportune.db.migrations.post_migrate import FTS_PREFIX
+from opportune.db.migrations.search_indexes import TRIGGERS, fill_fts5, fts5_definitions, is_own_fts5
 from opportune.search.indexes import Dialect, Fields
 from opportune.search.query import Query
 from opportune.search.vectors import (

@@ -18,8 +18,8 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions, read_revisions_of_site
-from opportune.db.migrations.missing_search_indexes import find_missing_search_indexes
 from opportune.db.migrations.post_migrate import due_statements
+from opportune.db.migrations.search_indexes import find_missing_search_indexes
 from opportune.db.models.foreign_keys import refuse_missing_targets
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl

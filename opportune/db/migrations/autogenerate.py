@@ -12,7 +12,6 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
 from opportune.config.settings import Settings
-from opportune.db.migrations import renaming
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.comparisons import make_portable, refuse_generated_column_changes, refuse_identity_changes
 from opportune.db.migrations.connection import connect, in_memory_connection
@@ -23,7 +22,13 @@ from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.ownership import TableOwners, read_owners
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.postgresql import find_types_to_create
-from opportune.db.migrations.questions import Choices, Rename
+from opportune.db.migrations.questions import (
+    Choices,
+    Rename,
+    find_dropped_names,
+    find_possible_renames,
+    referencing_tables,
+)
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.migrations.rendering import CodeOp, write_file
@@ -135,9 +140,8 @@ class ModelComparison:
         members = EnumMembers(feature, self.metadata, choices)
         upgrade_steps = Backfill(feature, self.metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
         downgrade_steps = add_conversions(members.downgrade(downgrade))  # reverses the renames of `members.upgrade`
-        first_steps = [*created_types, *map(renaming.make_operation, found.renames)]
-        reversed_renames = [renaming.reverse(rename) for rename in reversed(found.renames)]
-        last_steps = [*map(renaming.make_operation, reversed_renames), *dropped_types]
+        first_steps = [*created_types, *(rename.operation for rename in found.renames)]
+        last_steps = [*(rename.reverse.operation for rename in reversed(found.renames)), *dropped_types]
 
         code_steps = [step for step in upgrade_steps if isinstance(step, CodeOp)]
         changes = describe([*first_steps, *upgrade, *code_steps], feature)
@@ -157,16 +161,16 @@ class ModelComparison:
         referencing: set[str] = set()
         while True:
             context, upgrade, downgrade = self._compare([feature])
-            candidates = renaming.find_possible_renames(context, upgrade, feature)
+            candidates = find_possible_renames(context, upgrade, feature)
             rename = choices.choose_rename(candidates)
             if rename is None:
                 break
-            referencing |= renaming.referencing_tables(self.connection, *rename.old)
-            renaming.apply(self.connection, rename)  # the next comparison does not see the rename as a difference
+            referencing |= referencing_tables(self.connection, *rename.old)
+            rename.apply(self.connection)  # the next comparison does not see the rename as a difference
             renames.append(rename)
-        choices.refuse_drops(renaming.find_dropped_names(upgrade), candidates)
+        choices.refuse_drops(find_dropped_names(upgrade), candidates)
         for drop in filter(_is_table_drop, upgrade):
-            referencing |= renaming.referencing_tables(self.connection, drop.table_name)
+            referencing |= referencing_tables(self.connection, drop.table_name)
         return Differences(renames, upgrade, downgrade, referencing)
 
     def _compare(self, features: Collection[str]) -> tuple[MigrationContext, Operations, Operations]:

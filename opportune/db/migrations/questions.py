@@ -1,9 +1,17 @@
 """Choices that models do not determine: renames, and values for existing rows."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import product
+from typing import NamedTuple, Self
 
+from alembic.operations import Operations, ops
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, Connection, Table, inspect
+
+from opportune.db.migrations.connection import set_table_lock_timeout
+from opportune.db.migrations.naming import flatten
+from opportune.db.migrations.options import OPTIONS
 from opportune.errors import OperatorError
 
 
@@ -27,6 +35,22 @@ class Rename(NamedTuple):
         if len(self.old) == 2:
             return f"Was {self.short_table}.{self.old[1]} renamed to {self.short_table}.{self.new} (a {self.type})?"
         return f"Was '{self.old[2]}' of {self.short_table}.{self.old[1]} renamed to '{self.new}'?"
+
+    @property
+    def operation(self) -> ops.MigrateOperation:
+        if len(self.old) == 1:
+            return ops.RenameTableOp(self.old[0], self.new)
+        return ops.AlterColumnOp(*self.old, modify_name=self.new)
+
+    @property
+    def reverse(self) -> Self:
+        *path, name = self.old
+        return self._replace(old=(*path, self.new), new=name)
+
+    def apply(self, connection: Connection) -> None:
+        """Rename in the database that models are compared with, until the transaction is rolled back."""
+        set_table_lock_timeout(connection)
+        Operations(MigrationContext.configure(connection, opts=OPTIONS)).invoke(self.operation)
 
 
 @dataclass
@@ -146,3 +170,66 @@ def _matches(rename: Rename, old: str, new: str) -> bool:
 def _spellings(path: tuple[str, ...], short_table: str) -> set[str]:
     """Return all accepted spellings: `books_book.title`, `book.title` and `title`."""
     return {".".join(path[start:]) for start in range(len(path))} | {".".join((short_table, *path[1:]))}
+
+
+def find_dropped_names(operations: Sequence[ops.MigrateOperation]) -> list[tuple[str, ...]]:
+    """Return dropped tables and columns."""
+    names: list[tuple[str, ...]] = []
+    for operation in flatten(operations):
+        if isinstance(operation, ops.DropTableOp):
+            names.append((operation.table_name,))
+        elif isinstance(operation, ops.DropColumnOp):
+            names.append((operation.table_name, operation.column_name))
+    return names
+
+
+def find_possible_renames(
+    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
+) -> list[Rename]:
+    """Return pairs of dropped and added tables or columns that may be renames."""
+    return [*_find_table_renames(context, operations, feature), *_find_column_renames(context, operations, feature)]
+
+
+def _find_table_renames(
+    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
+) -> Iterator[Rename]:
+    created = [operation for operation in operations if isinstance(operation, ops.CreateTableOp)]
+    dropped = [operation for operation in operations if isinstance(operation, ops.DropTableOp)]
+    for new, old in product(created, dropped):
+        type_ = "table" if _have_same_columns(context, old.to_table(), new.to_table()) else ""
+        yield Rename((old.table_name,), new.table_name, type_, old.table_name.removeprefix(f"{feature}_"))
+
+
+def _have_same_columns(context: MigrationContext, old: Table, new: Table) -> bool:
+    names = set(old.columns.keys())
+    return names == set(new.columns.keys()) and all(
+        _has_same_type(context, old.columns[name], new.columns[name]) for name in names
+    )
+
+
+def _find_column_renames(
+    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
+) -> Iterator[Rename]:
+    for table in (part for part in operations if isinstance(part, ops.ModifyTableOps)):
+        added = [part.column for part in table.ops if isinstance(part, ops.AddColumnOp)]
+        dropped = [part.to_column() for part in table.ops if isinstance(part, ops.DropColumnOp)]
+        short_table = table.table_name.removeprefix(f"{feature}_")
+        for new, old in product(added, dropped):
+            type_ = str(new.type) if _has_same_type(context, old, new) else ""
+            is_likely = bool(type_) or not (old.foreign_keys or new.foreign_keys)
+            yield Rename((table.table_name, old.name), new.name, type_, short_table, is_likely)
+
+
+def _has_same_type(context: MigrationContext, old: Column[object], new: Column[object]) -> bool:
+    return not context.impl.compare_type(old, new)
+
+
+def referencing_tables(connection: Connection, table_name: str, *column: str) -> set[str]:
+    """Return tables that reference a table or column. Apply their migrations before it is renamed or dropped."""
+    keys = inspect(connection).get_multi_foreign_keys()
+    return {
+        table
+        for (_, table), table_keys in keys.items()
+        for key in table_keys
+        if key["referred_table"] == table_name and {*column}.issubset(key["referred_columns"])
+    }

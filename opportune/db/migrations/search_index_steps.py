@@ -10,8 +10,8 @@ from alembic.autogenerate import renderers
 from alembic.operations import Operations, ops
 from sqlalchemy import text
 
-from opportune.db.migrations.fts5 import fill_fts5, fts5_definitions
 from opportune.db.migrations.rendering import quoted
+from opportune.db.migrations.search_indexes import fill_fts5, fts5_definitions
 from opportune.db.models.indexes import index_name
 
 logger = logging.getLogger(__name__)

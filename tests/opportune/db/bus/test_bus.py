@@ -10,9 +10,8 @@ from sqlalchemy import text
 
 from opportune.config.settings import Settings
 from opportune.db.bus import Bus
-from opportune.db.bus.base import MAX_MESSAGE_BYTES
+from opportune.db.bus.base import MAX_MESSAGE_BYTES, RedisBus
 from opportune.db.bus.postgresql import PostgreSQLBus
-from opportune.db.bus.redis import RedisBus
 from opportune.db.database import Database
 from opportune.db.url.direct import direct_url
 from opportune.testing.services.ports import free_port

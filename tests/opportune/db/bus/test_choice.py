@@ -5,8 +5,8 @@ from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.db.bus import MemoryBus
+from opportune.db.bus.base import RedisBus
 from opportune.db.bus.postgresql import PostgreSQLBus
-from opportune.db.bus.redis import RedisBus
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for

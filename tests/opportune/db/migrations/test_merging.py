@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, String
 
-from opportune.db.migrations.merging import refuse_conflicts, write_merge
+from opportune.db.migrations.combining import refuse_conflicts, write_merge
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures

@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import Column, String
 
+from opportune.db.migrations.combining import plan_squash
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Step, read_migration
-from opportune.db.migrations.missing_search_indexes import find_missing_search_indexes
 from opportune.db.migrations.questions import Choices
+from opportune.db.migrations.search_indexes import find_missing_search_indexes
 from opportune.db.migrations.sql_script import render_migration_sql
-from opportune.db.migrations.squashing import plan_squash
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Column, Integer, String
 
 from opportune.cli.database import squashmigrations
+from opportune.db.migrations.combining import plan_squash, write_squash
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.squashing import plan_squash, write_squash
 from opportune.errors import OperatorError
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
@@ -92,7 +92,7 @@ def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest
     def fail(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("opportune.db.migrations.squashing.write_file", fail)
+    monkeypatch.setattr("opportune.db.migrations.combining.write_file", fail)
     with pytest.raises(OperatorError, match=r"Nothing was squashed: .*No space left"):
         write_squash(books.graph, planned, books.metadata)
     assert {path: path.read_text() for path in books.versions.rglob("*.py")} == before

@@ -1,6 +1,14 @@
-"""Full-text tables of SQLite (FTS5). They have no copy of the texts, and triggers update them."""
+"""Search indexes in a database: full-text tables of SQLite (FTS5), and indexes that models declare and it lacks.
+
+Full-text tables have no copy of the texts, and triggers update them.
+"""
 
 from collections.abc import Sequence
+
+from sqlalchemy import Connection, MetaData, text
+
+from opportune.db.models.indexes import TRIGRAMS_PREFIX, index_name, tables_with_search_index
+from opportune.db.models.model import ModelBase
 
 TABLE = """CREATE VIRTUAL TABLE {index} USING fts5({columns}, content='{table}', content_rowid='id',
  {options})"""
@@ -10,6 +18,13 @@ TRIGGERS = {
     "_insert": f"CREATE TRIGGER {{index}}_insert AFTER INSERT ON {{table}} BEGIN {ADD} END",
     "_update": f"CREATE TRIGGER {{index}}_update AFTER UPDATE OF id, {{columns}} ON {{table}} BEGIN {REMOVE} {ADD} END",
     "_delete": f"CREATE TRIGGER {{index}}_delete AFTER DELETE ON {{table}} BEGIN {REMOVE} END",
+}
+EXISTING = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE substr(name, 1, length(:prefix)) = :prefix",
+    "postgresql": (
+        "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+        "WHERE indisvalid AND starts_with(relname, :prefix) AND pg_table_is_visible(indexrelid)"
+    ),
 }
 
 
@@ -37,3 +52,16 @@ def is_own_fts5(prefix: str, name: str, definition: str) -> bool:
     if suffix := next((suffix for suffix in TRIGGERS if name.endswith(suffix)), ""):
         return f"INSERT INTO {name.removesuffix(suffix)} (" in definition
     return f"content='{name.removeprefix(prefix)}', content_rowid='id'" in definition
+
+
+def find_missing_search_indexes(connection: Connection, metadata: MetaData = ModelBase.metadata) -> list[str]:
+    """Return the tables whose search index does not exist in the database."""
+    tables = [*tables_with_search_index(metadata)]
+    if not tables:
+        return []
+    dialect = connection.dialect.name
+    existing = {*connection.scalars(text(EXISTING[dialect]), {"prefix": TRIGRAMS_PREFIX})}
+    required = {table.name: {index_name(table.name)} for table in tables}
+    if dialect == "sqlite":
+        required = {name: {*fts5_definitions(index_name(name), name, (), "")} for name in required}
+    return [name for name, objects in required.items() if not objects <= existing]
