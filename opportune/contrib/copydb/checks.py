@@ -105,9 +105,7 @@ def refuse_same_database(source: Connection, target: Connection) -> None:
         raise OperatorError("Source and destination are the same database.")
 
 
-def check_source(
-    connection: Connection, graph: MigrationGraph, tables: Sequence[Table], *, leave_others: bool = False
-) -> None:
+def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence[Table], *, leave_others: bool) -> None:
     """Check that the copy contains everything in the source.
 
     Raises:

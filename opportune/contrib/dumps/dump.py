@@ -27,11 +27,12 @@ def dump(
         indent: Spaces of indentation; by default each object has one line.
         keys: Natural keys to use instead of primary keys.
     """
+    keys = keys or {}
     yield b"["
     separator = b"\n"
     generated = find_generated_columns(connection, tables.values())
     for name, table in tables.items():
-        statement = _select_rows(table, keys or {}, generated[table])
+        statement = _select_rows(table, keys, generated[table])
         rows = connection.execute(statement, execution_options={"yield_per": BATCH_ROWS})
         for row in rows.mappings():
             fixture = as_object(name, table, row, keys, generated[table])
@@ -52,14 +53,12 @@ def _select_rows(table: Table, keys: NaturalKeys, omitted: Collection[str]) -> S
     return select(*columns).select_from(joined).order_by(*table.primary_key)
 
 
-def as_object(
-    model: str, table: Table, row: RowMapping, keys: NaturalKeys | None = None, omitted: Collection[str] = ()
-) -> dict[str, Any]:
+def as_object(model: str, table: Table, row: RowMapping, keys: NaturalKeys, omitted: Collection[str]) -> dict[str, Any]:
     """Return a row in Django's format. Composite keys and natural keys are lists."""
     values = {column.name: _json_value(column.name, row) for column in table.columns if column.name not in omitted}
     key = [values[column.name] for column in table.primary_key]
     fields = {name: value for name, value in values.items() if not table.columns[name].primary_key}
-    natural_key = keys.get(table) if keys else None
+    natural_key = keys.get(table)
     if natural_key and row[natural_key] is not None:
         return {"model": model, "fields": fields}
     return {"model": model, "pk": key[0] if len(key) == 1 else key, "fields": fields}

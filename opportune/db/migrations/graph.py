@@ -308,7 +308,7 @@ def plan_migrations(graph: MigrationGraph, feature: str | None = None, target: s
     return plan
 
 
-def fake_steps(plan: Plan, migrations: Collection[Migration] | None = None) -> Plan:
+def fake_steps(plan: Plan, migrations: Collection[Migration] | None) -> Plan:
     """Return a plan that records these migrations, or all, without running them."""
     return lambda applied: [
         replace(step, is_faked=migrations is None or step.migration in migrations) for step in plan(applied)

@@ -101,7 +101,7 @@ class TableOwners:
 
 def read_owners(
     graph: MigrationGraph,
-    metadata: MetaData = Model.metadata,
+    metadata: MetaData,
     dialect_name: str = "sqlite",
     migrations: Iterable[Migration] | None = None,
 ) -> TableOwners:

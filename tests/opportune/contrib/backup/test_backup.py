@@ -31,12 +31,8 @@ from tests.opportune.contrib.backup.backups import (
     error_line,
     files_no_larger_than,
     only_postgresql,
-    programs,
-    site,
 )
 from tests.opportune.guides import read_guide
-
-__all__ = ["programs", "site"]  # fixtures
 
 
 def backups_of(site: Site) -> list[Path]:

@@ -30,12 +30,8 @@ from tests.opportune.contrib.backup.backups import (
     error_line,
     files_no_larger_than,
     only_postgresql,
-    programs,
-    site,
 )
 from tests.opportune.contrib.backup.corrupted_backups import CORRUPTIONS, rewrite
-
-__all__ = ["programs", "site"]  # fixtures
 
 LATEST = MigrationGraph(installed_names()).ordered[-1]
 

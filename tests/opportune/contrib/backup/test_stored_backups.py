@@ -1,4 +1,4 @@
-"""Backups at BACKUP_URL: creation, restore, rehearsal, retention and encryption."""
+"""Backups at BACKUP_URL: creation, restore, rehearsal, retention and encryption, also to public keys."""
 
 import asyncio
 import io
@@ -9,20 +9,24 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from pyrage import decrypt as decrypt_age
+from pyrage import x25519
 
+from opportune.config.settings import Settings
 from opportune.contrib.backup import age, rehearsal, store
 from opportune.contrib.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
 from opportune.contrib.backup.archive import Member
+from opportune.contrib.backup.jobs import rehearse_restore
 from opportune.contrib.backup.scheduled import find_superseded
-from opportune.contrib.backup.settings import parse_keep
+from opportune.contrib.backup.settings import BackupSettings, parse_keep
 from opportune.contrib.backup.store import StoredBackup
 from opportune.errors import OperatorError
 from opportune.storage import open_storage
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.contrib.backup.backups import Site, error_line, only_postgresql, programs, site
+from tests.opportune.contrib.backup.backups import Site, error_line, only_postgresql
 from tests.opportune.storage.s3_server import s3_server, s3_url
 
-__all__ = ["programs", "s3_server", "s3_url", "site"]  # fixtures
+__all__ = ["s3_server", "s3_url"]  # fixtures
 
 
 @pytest.fixture(autouse=True)
@@ -234,3 +238,134 @@ def test_encryption_detects_changes_and_truncation(size: int) -> None:
             list(decrypt(io.BytesIO(damaged), "words"))
     with pytest.raises(OperatorError, match="another passphrase"):
         list(decrypt(io.BytesIO(content), "other"))
+
+
+KEY = x25519.Identity.generate()
+
+
+@pytest.fixture
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BACKUP_URL", f"file:{tmp_path / 'away'}")
+    monkeypatch.setenv("BACKUP_RECIPIENT", str(KEY.to_public()))
+    return tmp_path / "away"
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "key.txt"
+    path.write_text(f"# public key: {KEY.to_public()}\n{KEY}\n")
+    return path
+
+
+def only_backup(away: Path) -> Path:
+    (path,) = away.iterdir()
+    return path
+
+
+@pytest.mark.parametrize("from_setting", [False, True], ids=["key file", "BACKUP_IDENTITY"])
+def test_private_key_opens_backup(
+    oppman: Oppman, site: Site, away: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, *, from_setting: bool
+) -> None:
+    created = oppman("backup")
+    assert (created.code, created.err) == (0, "")
+    (row,) = json.loads(oppman("backup", "--json").out)
+    assert row["encrypted"]
+    site.add_user("later@example.com")
+    site.upload.unlink()
+    options = ["--identity", str(key_file)]
+    if from_setting:
+        monkeypatch.setenv("BACKUP_IDENTITY", str(KEY))
+        options = []
+    assert oppman("restore", "--latest", "--no-input", *options).code == 0
+    assert site.emails() == ["ada@example.com"]
+    assert site.upload.read_bytes() == b"picture"
+    assert "match the backup" in oppman("restore", "--rehearse", *options).out
+
+
+@pytest.mark.usefixtures("site")
+def test_each_recipient_opens_backup(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = x25519.Identity.generate()
+    monkeypatch.setenv("BACKUP_RECIPIENT", f"{KEY.to_public()}, {other.to_public()}")
+    oppman("backup")
+    sealed = only_backup(away).read_bytes()
+    assert decrypt_age(sealed, [KEY]) == decrypt_age(sealed, [other])
+
+
+@pytest.mark.usefixtures("site")
+def test_recipient_wins_over_passphrase(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    oppman("backup")
+    assert decrypt_age(only_backup(away).read_bytes(), [KEY]).startswith(b"PK")
+
+
+@pytest.mark.usefixtures("site")
+def test_older_backup_with_passphrase_restores(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BACKUP_RECIPIENT")
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    oppman("backup")
+    monkeypatch.setenv("BACKUP_RECIPIENT", str(KEY.to_public()))
+    assert "match the backup" in oppman("restore", "--rehearse", only_backup(away).name).out
+
+
+@pytest.mark.usefixtures("site", "away")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(str(x25519.Identity.generate()), "It was encrypted to another public key: use", id="another key"),
+        pytest.param("AGE-SECRET-KEY-1S3CR3T", "The file contains no private key: age's keys are", id="no key"),
+        pytest.param("# nothing else", "The file contains no private key: age's keys are lines that", id="comment"),
+        pytest.param(None, "key.txt cannot be read: No such file or directory.", id="no file"),
+    ],
+)
+def test_wrong_identity_is_reported(oppman: Oppman, key_file: Path, content: str | None, message: str) -> None:
+    oppman("backup")
+    key_file.unlink()
+    if content is not None:
+        key_file.write_text(content)
+    error = error_line(oppman, "restore", "--latest", "--no-input", "--identity", str(key_file))
+    assert message in error
+    assert "S3CR3T" not in error
+
+
+@pytest.mark.usefixtures("site")
+def test_missing_identity_is_reported(oppman: Oppman, away: Path) -> None:
+    oppman("backup")
+    message = error_line(oppman, "restore", "--latest", "--no-input")
+    assert message.startswith(f"{only_backup(away).name} is encrypted to a public key: pass the file")
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("size", [30, 300, -20])
+def test_cut_backup_is_reported(oppman: Oppman, away: Path, key_file: Path, size: int) -> None:
+    oppman("backup")
+    path = only_backup(away)
+    path.write_bytes(path.read_bytes()[:size])
+    error = error_line(oppman, "restore", path.name, "--no-input", "--identity", str(key_file))
+    assert "It is damaged or truncated" in error
+
+
+def test_invalid_recipient_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKUP_RECIPIENT", f"{KEY.to_public()},{KEY}")
+    message = oppman("check").out
+    assert "BACKUP_RECIPIENT: must be one or more public keys of age (age1…), separated by commas." in message
+    assert str(KEY) not in message
+
+
+@pytest.mark.usefixtures("site")
+def test_error_of_the_bucket_is_reported(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OperatorError("The bucket is full.")
+
+    monkeypatch.setattr(store._HashingSink, "write", fail)
+    assert error_line(oppman, "backup") == "The bucket is full.\n"
+    assert [*away.iterdir()] == []
+
+
+@pytest.mark.parametrize(("identity", "schedule"), [("", ""), (str(KEY), "30 4 * * 0")], ids=["without", "with"])
+def test_only_a_site_with_private_key_rehearses(settings: Settings, away: Path, identity: str, schedule: str) -> None:
+    backups = BackupSettings(
+        backup_url=SecretStr(f"file:{away}"),
+        backup_recipient=str(KEY.to_public()),
+        backup_identity=SecretStr(identity),
+    )
+    assert rehearse_restore.schedule_in(settings.having(backups)) == schedule

@@ -1,4 +1,4 @@
-"""Squashing all migrations of a feature into one."""
+"""Merging several last migrations of a feature, and squashing all into one."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import Column, Integer, String
 
 from opportune.cli.database import squashmigrations
-from opportune.db.migrations.combining import plan_squash, write_squash
+from opportune.db.migrations.combining import plan_squash, refuse_conflicts, write_merge, write_squash
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
+from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 
@@ -97,3 +98,69 @@ def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest
         write_squash(books.graph, planned, books.metadata)
     assert {path: path.read_text() for path in books.versions.rglob("*.py")} == before
     assert len(MigrationGraph(books.features, books.versions).ordered) == 4
+
+
+TITLE = (
+    "with op.batch_alter_table('library_book') as batch_op:\n        batch_op.add_column(sa.Column('{}', sa.Integer()))"
+)
+
+
+def declare_books(sample: SampleFeatures) -> None:
+    sample.table("library_book", Column("title", String(50)))
+
+
+@pytest.fixture
+def branches(make_sample: MakeSample) -> SampleFeatures:
+    """A feature with two branches, of which one adds pages and the other a price."""
+    return with_branches(make_sample(declare_books), "pages", "price")
+
+
+def with_branches(sample: SampleFeatures, mine: str, yours: str) -> SampleFeatures:
+    paths = []
+    for name, column in (("0002_mine.py", mine), ("0002_yours.py", yours)):
+        path = sample.write_migration("library", TITLE.format(column))
+        paths.append(path.rename(sample.versions / name))
+    for path in paths:
+        path.rename(sample.versions / "library" / path.name)
+    return sample
+
+
+def merge(sample: SampleFeatures) -> Path:
+    refuse_conflicts(sample.graph, "library")
+    return write_merge(sample.graph, "library")
+
+
+@pytest.mark.database("sqlite", "postgresql")
+def test_merge_follows_both_branches(branches: SampleFeatures) -> None:
+    with pytest.raises(OperatorError, match=r"0002_mine and 0002_yours\. .* makemigrations library --merge"):
+        branches.migrate()
+    merge(branches)
+    steps = ["library.0002_mine", "library.0002_yours", "library.0003_merge_mine_yours"]
+    assert branches.migrate() == [f"upgrade {step}" for step in steps]
+    assert branches.migrate("library", "1") == [f"downgrade {step}" for step in reversed(steps)]
+
+
+def test_database_of_one_branch_catches_up(branches: SampleFeatures) -> None:
+    path = branches.versions / "library" / "0002_yours.py"
+    text = path.read_text(encoding="utf-8")
+    path.unlink()
+    branches.migrate()
+    path.write_text(text, encoding="utf-8")
+    merge(branches)
+    assert branches.migrate() == ["upgrade library.0002_yours", "upgrade library.0003_merge_mine_yours"]
+
+
+def test_next_migration_follows_the_merge(branches: SampleFeatures) -> None:
+    merge(branches)
+    branches.migrate()
+    branches.table(
+        "library_book", *(Column(name, Integer) for name in ("pages", "price", "year")), Column("title", String(50))
+    )
+    assert branches.make_migrations() == ["library/0004_book_year.py"]
+    assert branches.migrate() == ["upgrade library.0004_book_year"]
+
+
+def test_branches_that_change_one_column_are_refused(make_sample: MakeSample) -> None:
+    sample = with_branches(make_sample(declare_books), "pages", "pages")
+    with pytest.raises(OperatorError, match=r"0002_mine and 0002_yours both change library_book\.pages"):
+        merge(sample)
