@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path, PurePath
 from typing import IO, Any, BinaryIO, Literal, Protocol, Self, cast
 
@@ -78,6 +79,11 @@ class Manifest(BaseModel):
     """Number of rows per table (missing in older backups)."""
     members: dict[str, Member]
 
+    @property
+    def uploads(self) -> list[str]:
+        """Members that are uploads."""
+        return sorted(name for name in self.members if name.startswith(UPLOADS))
+
 
 class Readable(Protocol):
     """Source of a member: `read` returns bytes, or a buffer that `bytes` copies."""
@@ -125,10 +131,6 @@ class Archive:
         self.manifest = self._read_manifest()
         _refuse_unexpected_members(path, contents.infolist(), self.manifest)
 
-    @property
-    def uploads(self) -> list[str]:
-        return sorted(name for name in self.manifest.members if name.startswith(UPLOADS))
-
     def check(self) -> None:
         """Compare every member with its checksum. Raises OperatorError if one differs."""
         with work("Checking the backup", len(self.manifest.members), "files") as progress:
@@ -147,6 +149,12 @@ class Archive:
             actual = copy_stream(member, target, limit=expected.size)
         if actual != expected:
             raise OperatorError(f"{self.path} is damaged: {name} has changed since the backup. {USE_ANOTHER_BACKUP}")
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a member. Raises OperatorError if it differs from the manifest."""
+        content = BytesIO()
+        self.extract(name, content)
+        return content.getvalue()
 
     def _read_manifest(self) -> Manifest:
         entry = next((entry for entry in self._zip.infolist() if entry.filename == MANIFEST), None)

@@ -84,7 +84,7 @@ def rehearse_file(path: Path, name: str, target: Target) -> Rehearsal:
                 archive.check()
                 target_description, counts = _restore_database(archive, target, folder)
                 _compare_row_counts(archive, counts)
-                uploads = len(archive.uploads)
+                uploads = len(archive.manifest.uploads)
         except OSError as error:
             raise OperatorError(f"{name} cannot be restored in {folder}: {error.strerror or error}.") from error
         except OperatorError as error:

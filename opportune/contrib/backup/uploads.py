@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,8 +95,8 @@ def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator[Swap]
 
 
 def _extract_uploads(archive: Archive, folder: Path) -> None:
-    with work("Unpacking uploads", len(archive.uploads), "files") as progress:
-        for member in archive.uploads:
+    with work("Unpacking uploads", len(archive.manifest.uploads), "files") as progress:
+        for member in archive.manifest.uploads:
             path = folder / member.removeprefix(UPLOADS)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with path.open("xb") as file:
@@ -118,11 +117,9 @@ async def put_into_database(archive: Archive, settings: Settings) -> None:
     database = open_database(settings)
     storage = open_storage(settings, database)
     try:
-        with work("Storing uploads", len(archive.uploads), "files") as progress:
-            for name in archive.uploads:
-                content = BytesIO()
-                archive.extract(name, content)
-                await storage.put(name.removeprefix(UPLOADS), content.getvalue(), "")
+        with work("Storing uploads", len(archive.manifest.uploads), "files") as progress:
+            for name in archive.manifest.uploads:
+                await storage.put(name.removeprefix(UPLOADS), archive.read(name), "")
                 progress.advance()
     except (StorageError, MissingFileError) as error:
         raise OperatorError(
@@ -175,14 +172,12 @@ def restore_missing_uploads(archive: Archive, bucket: Bucket) -> None:
 
     with _open_client(bucket) as client:
         existing = set(_upload_names(client))
-        archived = [member.removeprefix(UPLOADS) for member in archive.uploads]
+        archived = [member.removeprefix(UPLOADS) for member in archive.manifest.uploads]
         missing = [name for name in archived if name not in existing]
         with work("Restoring uploads", len(missing), "files") as progress:
             for name in missing:
-                content = BytesIO()
-                archive.extract(UPLOADS + name, content)
                 media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-                put(client, name, content.getvalue(), attributes=file_headers(media_type))
+                put(client, name, archive.read(UPLOADS + name), attributes=file_headers(media_type))
                 progress.advance()
 
 

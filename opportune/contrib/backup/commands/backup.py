@@ -11,7 +11,7 @@ from opportune.cli.output import print_json, print_table, say, show_work_progres
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.backup import create, jobs, scheduled
-from opportune.contrib.backup.archive import UPLOADS, open_archive
+from opportune.contrib.backup.archive import open_archive
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.backup.store import BackupStore
 from opportune.db.migrations.graph import MigrationGraph
@@ -86,7 +86,7 @@ def find_backups(folder: Path) -> Iterator[Mapping[str, Any]]:
         raise OperatorError(f"There is no folder {folder}. Enter a folder with backups.")
     for path in folder.glob("*.zip"):
         with suppress(OperatorError, OSError), open_archive(path) as archive:
-            uploads = sum(name.startswith(UPLOADS) for name in archive.manifest.members)
+            uploads = len(archive.manifest.uploads)
             backup = {"file": display_path(path.absolute()), "created": archive.manifest.created}
             yield {**backup, "bytes": path.stat().st_size, "database": archive.manifest.source, "uploads": uploads}
 

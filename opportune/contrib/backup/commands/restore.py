@@ -102,8 +102,7 @@ def uploads_notice(manifest: Manifest, target: Target) -> str:
     if manifest.elsewhere:
         is_restored = isinstance(storage, DatabaseFiles) and manifest.elsewhere == storage.label
         return "" if is_restored else f"The uploads are in {manifest.elsewhere}. Set STORAGE_URL to this location."
-    has_uploads = any(name.startswith(UPLOADS) for name in manifest.members)
-    if isinstance(storage, Path) or not has_uploads:
+    if isinstance(storage, Path) or not manifest.uploads:
         return ""
     if isinstance(storage, Bucket) and not manifest.bucket:
         return f"The uploads were not restored to {storage.label}. Unpack {UPLOADS} of the archive there."

@@ -51,7 +51,7 @@ def test_backup_is_a_private_file_with_a_manifest(oppman: Oppman, site: Site, da
     with open_archive(path) as archive:
         archive.check()
         manifest = archive.manifest
-        assert archive.uploads == ["uploads/a/picture.png"]
+        assert archive.manifest.uploads == ["uploads/a/picture.png"]
     assert manifest.kind == database_kind
     assert MigrationGraph(installed_names()).pending(manifest.revisions) == []
     assert "accounts_user" in manifest.tables
@@ -97,7 +97,7 @@ def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch:
         == "Notice: This backup does not contain the uploads in s3://s3.example/files: back up the bucket separately.\n"
     )
     with open_archive(path) as archive:
-        assert (archive.uploads, archive.manifest.elsewhere) == ([], "s3://s3.example/files")
+        assert (archive.manifest.uploads, archive.manifest.elsewhere) == ([], "s3://s3.example/files")
     assert "The uploads are in s3://s3.example/files. Set STORAGE_URL" in oppman("restore", "--no-input", str(path)).out
 
 

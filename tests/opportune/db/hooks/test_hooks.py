@@ -373,6 +373,6 @@ def test_invalid_hook_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"@after_create takes a model, .* not 'Play'"):
         after_create("Play")  # type: ignore[arg-type]
     with pytest.raises(
-        OperatorError, match=r"test_changes\.name_play: .*@after_create must be `async def` with \(session"
+        OperatorError, match=r"test_hooks\.name_play: .*@after_create must be `async def` with \(session"
     ):
         after_create(Play)(name_play)  # type: ignore[arg-type]
