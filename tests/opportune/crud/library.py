@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from fastapi import FastAPI
 from sqlalchemy import (
     CheckConstraint,
     Column,
@@ -168,3 +169,17 @@ class Notes(Crud[Note]):
 
 TABLES: Sequence[type[SQLModel]] = (Writer, Topic, Volume, VolumeTopic, Opinion, Note)
 PRINTED = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+HTMX = {"HX-Request-Type": "partial"}
+VOLUME_FORM = {"title": "Persuasion", "slug": "persuasion", "writer_id": "1", "price": "8", "pages": "99"}
+
+
+def volume(**fields: Any) -> Volume:
+    return Volume(**{"writer_id": 1, "status": BookStatus.PUBLISHED, **fields})
+
+
+async def read_volume(app: FastAPI, slug: str) -> Volume | None:
+    async with app.state.database.reader() as session:
+        row: Volume | None = await session.scalar(select(Volume).where(col(Volume.slug) == slug))
+        return row

@@ -1,7 +1,11 @@
-"""Statements of lists and new rows. An overridden method that only calls `super()` does not change them."""
+"""Statements of lists, new rows, pages and the admin. Overridden methods that only call `super()` change none."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import wraps
+from inspect import getattr_static, iscoroutinefunction, isfunction
+from types import new_class
 from typing import Any
 
 import pytest
@@ -11,23 +15,48 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts import User
+from opportune.admin import AdminView
 from opportune.admin.log.recording import keeps_history
 from opportune.admin.models import AuditEntry
-from opportune.crud import Crud, CrudApi
+from opportune.config.settings import Settings
+from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.crud.registry import crud_classes
 from opportune.db import Database, after_create
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.hooks.registry import add_after_create, temporary_hooks
 from opportune.db.sessions.insertion import insert_row, insert_rows
 from opportune.errors import FieldErrors
-from opportune.testing import add_permission
+from opportune.feature import Admin, Feature
+from opportune.testing import add_permission, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.crud.api_feature import API, EMMA, app, database
 from tests.opportune.crud.library import Note, Notes, Topic, Volumes, Writer
-from tests.opportune.crud.overrides import override_all
+from tests.opportune.crud.shop_feature import Mark, Vendor, Vendors, Ware
 from tests.opportune.crud.trash_feature import Tool
+from tests.opportune.site_with import site_with
 
 __all__ = ["app", "database"]  # fixtures: a site with the API of the library
+
+
+Methods = Mapping[str, Any]
+
+
+def override_all(base: type[Any]) -> Methods:
+    """Return all public methods of a class. Each only calls the original."""
+
+    def override(original: Any) -> Any:
+        @wraps(original)  # with the marks of routes, actions and filters
+        def method(self: Any, *args: Any, **options: Any) -> Any:
+            return original(self, *args, **options)
+
+        @wraps(original)
+        async def async_method(self: Any, *args: Any, **options: Any) -> Any:
+            return await original(self, *args, **options)
+
+        return async_method if iscoroutinefunction(original) else method
+
+    members = {name: getattr_static(base, name) for name in dir(base) if not name.startswith("_")}
+    return {name: override(member) for name, member in members.items() if isfunction(member)}
 
 
 def with_overrides(class_: type[Any]) -> type[Any]:
@@ -177,3 +206,37 @@ async def test_hook_can_refuse_a_new_row(librarian: AsyncClient, database: Datab
 
         assert (await librarian.post(f"{API}/writers", json={"name": "Anonymous"})).status_code == 422
     assert len((await librarian.get(f"{API}/writers")).json()["items"]) == 2
+
+
+READ = ("/vendors?q=a", "/vendors/{id}", "/vendors/new", "/admin/vendor/list?search=a", "/admin/vendor/details/{id}")
+WRITTEN = ("/vendors/new", "/vendors/{id}/edit", "/admin/vendor/create", "/admin/vendor/edit/{id}")
+
+
+async def record_page_acts(
+    shop: Feature, settings: Settings, page_methods: Methods, admin_methods: Methods
+) -> list[str]:
+    """Return the statements of reading and writing rows on the pages and in the admin."""
+    pages: Any = type("VendorPages", (CrudPages,), {**page_methods})
+    options = {**admin_methods, "crud": Vendors, "column_searchable_list": ("name",)}
+    view: Any = new_class("VendorAdmin", (AdminView,), {"model": Vendor}, lambda namespace: namespace.update(options))
+    shop = replace(shop, pages=pages(Vendors, "/vendors").router, admin=Admin([view]))
+    async with site_with(shop, settings) as app:
+        superuser = await make_user(app.state.database, is_superuser=True)
+        async with app.state.database.writer() as session:
+            session.add(vendor := Vendor(name="Acme", region="Atlantis"))
+        async with signed_in_client(app, superuser) as client:
+            with counted_statements("shop_") as statements:
+                for path in READ:
+                    assert (await client.get(path.format(id=vendor.id))).status_code == 200
+                for path in WRITTEN:
+                    response = await client.post(path.format(id=vendor.id), data={"name": path, "region": "Utopia"})
+                    assert response.status_code == 303, response.text
+    return [re.sub(r"%\(\w+\)s", "?", statement) for statement in statements]  # names of parameters may differ
+
+
+async def test_overrides_of_pages_do_not_change_statements(settings: Settings) -> None:
+    expected = await record_page_acts(Feature("shop", models=[Vendor, Mark, Ware]), settings, {}, {})
+    assert len([statement for statement in expected if statement.startswith("INSERT")]) == 2
+    feature = Feature("shop")  # its tables exist
+    actual = await record_page_acts(feature, settings, override_all(CrudPages), override_all(AdminView))
+    assert actual == expected

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.testing.services.accessibility import find_violations
-from tests.opportune.admin.editing.pages import LIST, read_part
+from tests.opportune.admin.editing.parts_feature import LIST, read_part
 
 
 async def test_cells_are_edited_by_keyboard_and_mouse(app: FastAPI, page: Page) -> None:

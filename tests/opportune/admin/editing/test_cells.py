@@ -13,8 +13,10 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.testing.factories import add_permission, signed_in_client
 from opportune.testing.statements import counted_statements
-from tests.opportune.admin.editing.pages import (
+from tests.opportune.admin.editing.parts_feature import (
     LIST,
+    Part,
+    PartAdmin,
     edit_cell,
     hidden_fields,
     open_cell,
@@ -23,7 +25,6 @@ from tests.opportune.admin.editing.pages import (
     send_cell,
     undo_url,
 )
-from tests.opportune.admin.editing.parts_feature import Part, PartAdmin
 from tests.opportune.stored_rows import execute, make_staff
 
 EDITED_CELLS: tuple[tuple[str, str, Any], ...] = (

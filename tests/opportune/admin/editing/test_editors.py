@@ -14,8 +14,7 @@ from opportune.db import utc_now
 from opportune.db.bus import MemoryBus
 from opportune.db.bus.base import RedisBus
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.editing.pages import edit_cell
-from tests.opportune.admin.editing.parts_feature import Part
+from tests.opportune.admin.editing.parts_feature import Part, edit_cell
 from tests.opportune.stored_rows import execute
 
 ROW = ("part", "1")

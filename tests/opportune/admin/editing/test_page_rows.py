@@ -11,8 +11,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.testing.factories import add_permission, signed_in_client
-from tests.opportune.admin.editing.pages import LIST, edit_cell, form_fields, read_changes, read_part
-from tests.opportune.admin.editing.parts_feature import Part
+from tests.opportune.admin.editing.parts_feature import LIST, Part, edit_cell, form_fields, read_changes, read_part
 from tests.opportune.stored_rows import add_rows, execute, make_staff
 
 EDIT_PAGE = "/admin/part/edit-page"

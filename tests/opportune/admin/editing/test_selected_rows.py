@@ -10,8 +10,7 @@ from sqlalchemy import delete, func, select, update
 from sqlmodel import col
 
 from opportune.testing.factories import add_permission, signed_in_client
-from tests.opportune.admin.editing.pages import LIST, form_fields, read_changes, read_part
-from tests.opportune.admin.editing.parts_feature import Part
+from tests.opportune.admin.editing.parts_feature import LIST, Part, form_fields, read_changes, read_part
 from tests.opportune.stored_rows import add_rows, execute, make_staff
 
 EDIT_SELECTED = "/admin/part/edit-selected"

@@ -12,8 +12,7 @@ from playwright.async_api import Page, expect
 
 from opportune.admin.view_classes import find_view_errors
 from opportune.config.settings import Settings
-from tests.opportune.admin.editing.pages import read_part
-from tests.opportune.admin.editing.parts_feature import Part, PartAdmin, parts
+from tests.opportune.admin.editing.parts_feature import Part, PartAdmin, parts, read_part
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows
 

@@ -10,8 +10,7 @@ from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.testing import signed_in_client
-from tests.opportune.crud.library import BookStatus, Topic, Writer
-from tests.opportune.crud.pages.volumes import volume
+from tests.opportune.crud.library import BookStatus, Topic, Writer, volume
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.testing import add_permission
-from tests.opportune.crud.library import Note, Opinion, Writer
-from tests.opportune.crud.pages.volumes import HTMX, VOLUME_FORM, read_volume
+from tests.opportune.crud.library import HTMX, VOLUME_FORM, Note, Opinion, Writer, read_volume
 
 WRITE_REQUESTS = [
     ("GET", "/new"),

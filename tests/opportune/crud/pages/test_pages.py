@@ -16,8 +16,7 @@ from opportune.crud.columns import escaped
 from opportune.crud.formats import format_all, format_value
 from opportune.errors import OperatorError
 from opportune.testing.statements import counted_statements
-from tests.opportune.crud.library import BookStatus, Opinion, Volumes
-from tests.opportune.crud.pages.volumes import HTMX, volume
+from tests.opportune.crud.library import HTMX, BookStatus, Opinion, Volumes, volume
 from tests.opportune.page_templates import add_templates
 
 
