@@ -18,7 +18,7 @@ from opportune.admin.forms.edit_conflicts import SEEN_FIELD, describe_conflicts,
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import title_for
-from opportune.admin.lists.row_keys import key_of, match_primary_keys
+from opportune.admin.lists.row_keys import key_of, writable_keys
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView, unwritable_columns
 from opportune.db.models.columns import python_type_of
@@ -56,14 +56,6 @@ async def editable_cells(request: Request, view: AdminView, rows: Sequence[Any])
         for pk, row in rows_by_pk.items()
         if pk in writable and await view.check_can_edit(request, row)
     }
-
-
-async def writable_keys(request: Request, view: AdminView, pks: Sequence[str]) -> set[str]:
-    """Return the keys of rows that the rules of `crud` allow the user to change, in at most one query."""
-    if not (conditions := view.rules.writable(request)):
-        return set(pks)
-    statement = view.list_query(request).where(match_primary_keys(view, pks), *conditions)
-    return {key_of(row) for row in await view.queries.objects(statement)}
 
 
 async def describe_change(request: Request, view: AdminView, row: Any, name: str) -> str:

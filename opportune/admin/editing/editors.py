@@ -15,8 +15,7 @@ from starlette.responses import Response
 
 from opportune.accounts.models import User
 from opportune.admin.authorization import may_edit_any, may_see_history
-from opportune.admin.editing.cells import writable_keys
-from opportune.admin.lists.row_keys import row_url
+from opportune.admin.lists.row_keys import row_url, writable_keys
 from opportune.admin.log.audit import read_last_change_by_others
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_delete_any, may_edit_any
-from opportune.admin.editing.cells import writable_keys
 from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE, RowEdit, RowEditor, load_rows
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, keep_unsent, read_form_texts, without_fields
 from opportune.admin.lists.actions import Selection, describe_rows, list_url, read_selection, redirect_with_error
+from opportune.admin.lists.row_keys import writable_keys
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import diff_values
 from opportune.admin.sqladmin_adapter import visible_actions

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqladmin.authorization import Action
-from sqladmin.helpers import get_object_identifier
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
@@ -18,7 +17,7 @@ from opportune.admin.forms.admin_form import AdminForm, without_fields
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow, InlineTable, inline_columns
 from opportune.admin.lists.related import find_referring_views
-from opportune.admin.lists.row_keys import key_of
+from opportune.admin.lists.row_keys import key_of, writable_keys
 from opportune.admin.views import AdminView, build_form_class, shown_fields, unwritable_columns
 from opportune.db.models.columns import is_long
 from opportune.i18n import gettext
@@ -215,10 +214,8 @@ class _TableBuilder:
         order = [getattr(inline.model, inline.sortable)] if inline.sortable else []
         children = children.order_by(None).order_by(*order, *view.pk_columns).limit(MAX_INLINE_ROWS + 1)
         rows = await view.queries.objects(children)
-        conditions = view.rules.writable(request)
-        writable = await view.queries.objects(children.where(*conditions)) if conditions else rows
-        writable_keys = {get_object_identifier(row) for row in writable}
-        return [(row, get_object_identifier(row) in writable_keys) for row in rows]
+        writable = await writable_keys(request, view, [*map(key_of, rows)])
+        return [(row, key_of(row) in writable) for row in rows]
 
     async def _load_references(self, rows: Sequence[tuple[Any, bool]]) -> None:
         """Load the rows that all lines refer to, in one query per column instead of one per line."""

@@ -59,6 +59,14 @@ def row_by_key(view: BaseAdminView, pk: str) -> Select[Any]:
     return select(view.model).where(match_primary_keys(view, [pk]))
 
 
+async def writable_keys(request: Request, view: BaseAdminView, pks: Sequence[str]) -> set[str]:
+    """Return the keys of rows that the rules of `crud` allow the user to change, in at most one query."""
+    if not (conditions := view.rules.writable(request)):
+        return set(pks)
+    statement = view.list_query(request).where(match_primary_keys(view, pks), *conditions)
+    return {key_of(row) for row in await view.queries.objects(statement)}
+
+
 def _parse_key(view: BaseAdminView, pk: str) -> tuple[Any, ...]:
     """Return the values of a key that `key_of` wrote. Raises ValueError if no row can have it."""
     columns: Sequence[Column[Any]] = view.pk_columns
