@@ -56,7 +56,8 @@ REASONS = (
         "context_too_long",
         _l("This conversation is too long for the model."),
         "Lower context_tokens in LLM_MODELS.",
-        r"(context|sequence).?(length|window|size|limit)|too many (input )?tokens|tokens? too long|request too large"
+        r"(context|sequence).?(length|window|size|limit)|exceeds.{0,20}context|too many (input )?tokens"
+        r"|tokens? too long|request too large"
         r"|(prompt|input|messages?|conversation|request)\S* (is|are) too l|maximum (prompt|input) length"
         r"|(input|prompt) (token|length).{0,40}(exceed|limit|only supports)|reduce the length|tokens must be reduced"
         r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|must have less than \d+ tokens|max input characters"
@@ -78,7 +79,8 @@ REASONS = (
         _l("The model's endpoint refused the key."),
         "Check LLM_API_KEY.",
         r"valid api key|incorrect api key|api key.{0,20}(invalid|not valid|incorrect)",
-        r"status 40[13]|auth(enti|oriz)|api.?key|permission|forbidden|access.?(denied|token)|credentials|身份",
+        r"status 40[13]|auth(enti|oriz)|api.?key|permission|forbidden|access.?denied|(access|security).?token"
+        r"|credentials|身份",
     ),
     Reason(
         "not_configured",

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -201,7 +200,6 @@ def key_in(value: object) -> str:
     return str(value) if is_number(value) else ""
 
 
-@lru_cache(maxsize=500)
 def plain_key(name: str) -> str:
     """Return the name of a field in a form that does not depend on the case of its words."""
     return name.replace("_", "").lower()

@@ -48,8 +48,10 @@ ANALYSIS, UNMARKED_CALL = "analysis", "assistantcommentary"
 UNMARKED_ANALYSIS = tuple(ANALYSIS + letter for letter in ascii_uppercase)
 """Beginning of a Harmony message from a server that leaves out the marks: `analysisHm.assistantfinalYes`."""
 ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
-ANSWERS = ("<|START_RESPONSE|>", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>")
-ANSWER_TAGS = ("<answer>\n", "<response>\n")
+ANSWERS = (
+    *("<|START_RESPONSE|>", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>"),
+    *("<answer>\n", "<response>\n"),
+)
 """Marks before the text of an answer."""
 END_TOKENS = (
     *("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>"),
@@ -108,7 +110,7 @@ def _end_of(mark: str) -> str:
 
 
 TEMPLATES: Mapping[str, tuple[_Part, tuple[str, ...]]] = {
-    **dict.fromkeys((*THOUGHTS.values(), *ANSWERS, *ANSWER_TAGS), (_Part.START, ())),
+    **dict.fromkeys((*THOUGHTS.values(), *ANSWERS), (_Part.START, ())),
     **{mark: (_Part.REASONING, (end,)) for mark, end in THOUGHTS.items()},
     **dict.fromkeys(HEADERS, (_Part.HEADER, (MESSAGE,))),
     **{mark: (_Part.CALL, (_end_of(mark),)) for mark in CALLS},

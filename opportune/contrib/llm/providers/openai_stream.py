@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.errors import FILTERED, UNAVAILABLE, error_in
@@ -109,19 +108,16 @@ def _to_fields(part: object) -> dict[str, Any]:
 
 
 def _with_normal_names(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename fields of other endpoints. The first value that is not empty counts."""
     normal = dict[str, Any]()
     for name, value in fields.items():
-        normal_name = _normal_name(name)
+        normal_name = name
+        if name not in KNOWN_FIELDS:
+            plain = plain_key(name)
+            normal_name = OTHER_NAMES.get(plain) or ("thinking" if REASONING_NAME.fullmatch(plain) else name)
         if value or normal_name not in normal:
             normal[normal_name] = normal.get(normal_name) or value
     return normal
-
-
-@lru_cache(maxsize=500)
-def _normal_name(name: str) -> str:
-    if name in KNOWN_FIELDS:
-        return name
-    return OTHER_NAMES.get(plain_key(name)) or ("thinking" if REASONING_NAME.fullmatch(plain_key(name)) else name)
 
 
 def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:

@@ -35,6 +35,7 @@ TOOLS_REFUSED = (
     r"(?i)(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
     r"|tool choice requires|tools param"
 )
+SIGHT = r"(images|image.?(input|url|\(s\))|vision|multimodal)"
 MAX_REMEMBERED = 500
 
 REMEMBERED: dict[tuple[str, str], dict[str, str]] = {}
@@ -203,12 +204,12 @@ FORMS: Mapping[str, tuple[str, Callable[[Body], Body]]] = {
     ),
     "system messages": (
         r"(?i)system\W* (role|message|prompt|instruction)s?.{0,40}not|not support.{0,30}(system|developer)"
-        r"|developer instruction|roles must alternate|only user and assistant|unexpected role\W+(system|developer)",
+        r"|developer instruction|roles must alternate|unexpected role\W+(system|developer)|user'? (and|or) '?assistant",
         _without_system,
     ),
     "pictures": (
-        r"(?i)image_url|image input|not support.{0,30}(image|vision|multimodal)|images? .{0,30}not support"
-        r"|at most 0 image|not a multimodal|content\W{1,6}(value )?must be a string|expected a string",
+        rf"(?i)\b(no|not|cannot|at most 0)\b.{{0,40}}{SIGHT}|{SIGHT}.{{0,40}}(not|cannot|only|expected)"
+        r"|content\W{1,6}(value )?must be a string|expected a string",
         _without_pictures,
     ),
     "ids of calls": (

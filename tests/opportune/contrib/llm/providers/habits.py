@@ -375,6 +375,8 @@ ERRORS = {
             ("filtered", "The prompt was blocked: PROHIBITED_CONTENT"),
             ("not_configured", "foo/bar is not a valid model ID"),
             ("not_configured", "Model Not Exist"),
+            ("context_too_long", "max_tokens (8192) plus prompt (5000) exceeds model context 8192"),
+            ("unauthorised", "The security token included in the request is invalid."),
         )
     },
 }
@@ -587,6 +589,7 @@ CALLS = {
     "huge index and id": calls(found("").replace(b"0", LONG).replace(b'"a"', LONG), piece(arguments=ARGS)),
     "calls in camel case": calls(delta(toolCalls=[CALL])),
     "call as part": calls(delta(content=[{"type": "tool_use", "id": "a", "name": "find", "input": {"q": 1}}])),
+    "Python call with a dictionary": calls(text("[find(q={'a': [1]})]"), calls=[("find", '{"q": {"a": [1]}}')]),
     "call as part of Gemini": calls(delta(content=[{"functionCall": {"name": "find", "args": {"q": 1}}}])),
     "ids without index, interleaved": calls(
         *(piece(id="a", **BEGINNING), piece(id="b", name="open", arguments='{"id"')),

@@ -239,6 +239,7 @@ PICTURE = Message("user", "Who?", pictures=(Picture(b"drawn"),))
     [
         *("System role not supported", "Developer instruction is not enabled for gemma"),
         *("Only user and assistant roles are supported!", 'messages: Unexpected role "system".'),
+        "messages.0.role: Input should be 'user' or 'assistant'",
     ],
 )
 @pytest.mark.parametrize("question", [ASKED, PICTURE], ids=["text", "picture"])
@@ -256,6 +257,7 @@ async def test_refused_system_message_becomes_part_of_the_question(refusal: str,
         *("unknown variant `image_url`, expected `text`", "image input is not supported"),
         *("'messages.0.content' : value must be a string", "messages[0]: invalid type: sequence, expected a string"),
         *("At most 0 image(s) may be provided in one request.", "meta/x is not a multimodal model"),
+        *("Multimodal input is not supported by this model", "This model cannot process images"),
     ],
 )
 async def test_refused_pictures_become_notes(refusal: str) -> None:
