@@ -101,8 +101,8 @@ class EventReader:
         return self._read_data(value) if name in (b"data", b"error") else []
 
     def _read_data(self, data: bytes) -> list[Event]:
-        while data.startswith(b"data:"):  # some proxies add the field twice
-            data = data[5:].lstrip()
+        if data.startswith(b"data:"):  # some proxies add the field twice
+            data = re.sub(rb"^(?:data:\s*)+", b"", data)
         # Most events are one line. Some endpoints send no blank line between them.
         events = None if self._data else self._parse(data)
         if events is None:
