@@ -171,11 +171,12 @@ def with_imports(text: str, imports: Mapping[str, Iterable[str]]) -> str:
 
 
 def _with_import(source: Source, module: str, names: set[str]) -> str:
-    missing_names = sorted(names - _imported(source.tree).get(module, set()))
-    if not missing_names:
+    existing = _imported(source.tree).get(module, set())
+    missing_names = sorted(names - existing)
+    if not missing_names or "*" in existing:
         return source.text
     for node in source.tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module == module:
+        if isinstance(node, ast.ImportFrom) and node.module == module and not node.level:
             end = source.span(node.names[-1]).end
             return source.replaced(end, end, "".join(f", {name}" for name in missing_names)).text
     statement = f"from {module} import {', '.join(missing_names)}"

@@ -100,6 +100,8 @@ def test_with_item(before: str, after: str) -> None:
         ("", "from datetime import date\nfrom m import b\n"),
         ('"""Text."""\n', '"""Text."""\n\nfrom datetime import date\nfrom m import b\n'),
         ("from m import a, c\n", "from m import a, c, b\nfrom datetime import date\n"),
+        ("from m import *\n", "from m import *\nfrom datetime import date\n"),
+        ("from .m import a\n", "from .m import a\nfrom datetime import date\nfrom m import b\n"),
         ("from datetime import date\n\nfrom m import B\n", "from datetime import date\n\nfrom m import B, b\n"),
         (
             "from m import (\n    a,  # c\n)\nx = 1\n",
