@@ -102,15 +102,15 @@ class ExistingModels:
                 f"{reference}: write NAME:account for any user, or NAME:owner for the user who adds the row."
             )
         matches = [model for model in self.all if model.name == name and prefix in ("", model.feature)]
-        local = [model for model in matches if model.feature == feature]
-        if len(local or matches) > 1:
-            choices = " or ".join(f"{model.feature}.{model.name}" for model in matches)
-            raise OperatorError(f"{reference}: several models have this name. Write {choices}.")
         if not matches:
             names = sorted({name for model in self.all for name in (model.name, f"{model.feature}.{model.name}")})
             hint = did_you_mean(reference, names) or " Create it first: addmodel FEATURE MODEL FIELD…"
             raise OperatorError(f"There is no model {reference}.{hint}")
-        model = (local or matches)[0]
+        local = [model for model in matches if model.feature == feature]
+        model, *others = local or matches
+        if others:
+            choices = " or ".join(f"{model.feature}.{model.name}" for model in matches)
+            raise OperatorError(f"{reference}: several models have this name. Write {choices}.")
         return replace(model, is_local=bool(local), **_crud_options(model))
 
 
