@@ -3,9 +3,9 @@ from fastapi import FastAPI
 from opportune.feature import Feature, HealthLight, Monitoring, Site
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
+from opportune.web import health, pages
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.redis_store import FULL, RedisStore
-from opportune.web.endpoints import health, pages
 from opportune.web.errors import debug_page
 from opportune.web.routing.router import router_of
 from opportune.web.static.files import CHECK_INTERVAL_SECONDS, PRODUCTION_CHECK_INTERVAL_SECONDS, STATIC_URL, assets

@@ -3,7 +3,7 @@
 import pytest
 
 from opportune.config.hosts import DOCKER_STOP_SECONDS, HOST_VARIABLES, HOSTS, current_host, shutdown_seconds
-from opportune.web.endpoints.health import HEALTH_PATHS
+from opportune.web.health import HEALTH_PATHS
 
 
 @pytest.fixture(autouse=True)

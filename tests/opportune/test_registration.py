@@ -216,9 +216,7 @@ def test_name_of_the_framework_is_refused(registered: Any, location: str) -> Non
 
 def test_address_of_the_framework_is_refused() -> None:
     (message,) = find_registration_errors([*CORE_FEATURES, books_feature(pages=route_at("/health"))])
-    assert message.startswith(
-        "The route GET /health is registered twice: in opportune.web.endpoints.health (feature web)"
-    )
+    assert message.startswith("The route GET /health is registered twice: in opportune.web.health (feature web)")
 
 
 def test_two_admin_pages_at_one_address_are_reported() -> None:

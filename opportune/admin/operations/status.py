@@ -44,7 +44,7 @@ from opportune.mail.outage import read_outage
 from opportune.mail.transport import ConsoleTransport
 from opportune.services.tasks import run_with_timeout
 from opportune.storage import Storage
-from opportune.web.endpoints.health import health_check_of
+from opportune.web.health import health_check_of
 from opportune.web.time_zone import format_datetime
 
 HINTS = {

@@ -28,8 +28,8 @@ from opportune.contrib.request_panel.records import (
     set_current,
 )
 from opportune.services.observers import observed_by
-from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, masked_path, masked_request
+from opportune.web.health import MACHINE_PATHS
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.router import CachedRoute, router_of
 

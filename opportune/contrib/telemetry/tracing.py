@@ -40,7 +40,7 @@ from opportune.services.observers import (
     route_template,
     traceparent,
 )
-from opportune.web.endpoints.health import MACHINE_PATHS
+from opportune.web.health import MACHINE_PATHS
 from opportune.web.middleware.request_log import client_traceparent
 
 MAX_FLUSH_SECONDS = 3.0

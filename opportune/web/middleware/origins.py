@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.errors.error_hints import ErrorHint, csrf_hint
 from opportune.web.errors.problem import problem
+from opportune.web.health import MACHINE_PATHS
 
 API_PREFIX = "/api/"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

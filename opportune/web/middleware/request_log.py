@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from opportune.web.client import client_address
-from opportune.web.endpoints.health import MACHINE_PATHS
+from opportune.web.health import MACHINE_PATHS
 
 logger = logging.getLogger("opportune.request")
 security_logger = logging.getLogger("opportune.security")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from opportune.testing.asgi_requests import crashed
-from opportune.web.endpoints.pages import OPENAPI
+from opportune.web.pages import OPENAPI
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

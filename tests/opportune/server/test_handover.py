@@ -20,7 +20,7 @@ from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 from opportune.server import handover
 from opportune.server.shutdown import shutting_down, watch_signals
-from opportune.web.endpoints import health
+from opportune.web import health
 
 WAIT_SECONDS = 60
 PAUSE_SECONDS = 0.1

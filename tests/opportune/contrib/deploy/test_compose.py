@@ -11,7 +11,7 @@ from opportune.config.base_settings import setting_names
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.host_files import render_files
 from opportune.contrib.deploy.recipes import RECIPES
-from opportune.web.endpoints.health import HEALTH_PATHS
+from opportune.web.health import HEALTH_PATHS
 from tests.opportune.contrib.deploy.good_values import SITE
 from tests.opportune.contrib.deploy.published_formats import yaml
 

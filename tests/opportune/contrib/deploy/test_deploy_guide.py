@@ -13,7 +13,7 @@ from opportune.contrib.deploy.host_files import SiteNames, render_steps
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.project.layout import PROJECT
 from opportune.project.optional_features import OPTIONAL_FEATURES
-from opportune.web.endpoints.health import HEALTH_PATHS
+from opportune.web.health import HEALTH_PATHS
 from tests.opportune.guides import read_guide
 
 GUIDE = read_guide("deploy.md")

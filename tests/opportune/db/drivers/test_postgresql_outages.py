@@ -20,7 +20,7 @@ from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.testing.factories import PASSWORD, make_user, sign_in
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres
-from opportune.web.endpoints.health import HealthCheck
+from opportune.web.health import HealthCheck
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 
 pytestmark = pytest.mark.database("postgresql")

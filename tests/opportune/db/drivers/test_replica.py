@@ -36,7 +36,7 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres, replica
-from opportune.web.endpoints.health import HealthCheck
+from opportune.web.health import HealthCheck
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 
 pytestmark = pytest.mark.database("postgresql")

@@ -12,7 +12,7 @@ from httpx2 import AsyncClient
 from opportune import application
 from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
-from opportune.web.endpoints.pages import OPENAPI
+from opportune.web.pages import OPENAPI
 from opportune.web.rendering.warm_up import warm_up
 from opportune.web.static.files import ICONS_FILE, Assets, assets
 

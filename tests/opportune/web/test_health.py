@@ -9,7 +9,7 @@ from httpx2 import ASGITransport, AsyncClient
 from opportune.application import create_app
 from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
-from opportune.web.endpoints.health import HEALTH_PATHS
+from opportune.web.health import HEALTH_PATHS
 
 
 def client_of(app: FastAPI) -> AsyncClient:
