@@ -1,6 +1,7 @@
-"""The page /admin/status for superusers, with the lights of all parts of the site. The dashboard shows a few of them.
+"""Lights of all parts of the site, for the status page and for monitors. The dashboard shows a few of them.
 
-If one part fails or is slow, the page still shows the others.
+If one part fails or is slow, the page still shows the others. This module is imported at the start of the site, so it
+imports no views of the admin.
 """
 
 import asyncio
@@ -11,17 +12,12 @@ from datetime import datetime, timedelta
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from fastapi import FastAPI
-from sqladmin import expose
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
-from starlette.requests import Request
-from starlette.responses import Response
 
-from opportune.admin.authorization import SuperuserOnly
-from opportune.admin.templates import render_page
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.replica import Replica, Replicas
@@ -89,17 +85,6 @@ JOB_MODES: dict[str, str] = {
 ReadLights = Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]
 
 T = TypeVar("T")
-
-
-class StatusAdmin(SuperuserOnly):
-    name = "Status"
-    icon, category = "ti ti-heartbeat", "Operations"
-
-    @expose("/status", identity="status")
-    async def show(self, request: Request) -> Response:
-        groups = await read_status(request.app)
-        context = {"title": self.name, "groups": groups, "state": worst_state(groups)}
-        return await render_page(request, self, "admin/status.html", context)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from opportune.admin.operations.operations import (
     run_operation,
 )
 from opportune.admin.operations.settings_table import list_displayed_settings
-from opportune.admin.operations.status import StatusAdmin
+from opportune.admin.operations.status import read_status, worst_state
 from opportune.admin.operations.upgrade import Upgrade, migration_state
 from opportune.admin.overview import read_panels
 from opportune.admin.templates import render_page
@@ -57,6 +57,19 @@ JOB_STATES = {
     JobState.FAILED: pgettext_lazy("jobs", "failed"),
     JobState.CANCELLED: pgettext_lazy("jobs", "cancelled"),
 }
+
+
+class StatusAdmin(SuperuserOnly):
+    """The page /admin/status, with the lights of all parts of the site."""
+
+    name = "Status"
+    icon, category = "ti ti-heartbeat", "Operations"
+
+    @expose("/status", identity="status")
+    async def show(self, request: Request) -> Response:
+        groups = await read_status(request.app)
+        context = {"title": self.name, "groups": groups, "state": worst_state(groups)}
+        return await render_page(request, self, "admin/status.html", context)
 
 
 class OperationsAdmin(OperationsPage):
