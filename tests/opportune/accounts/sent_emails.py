@@ -16,6 +16,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
+from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.stored_rows import read_all
 
 EMAIL = "ada@example.com"
@@ -84,3 +85,8 @@ async def submit_new_password(client: AsyncClient, channel: str, token: str, pas
     if channel == "page":
         return (await client.post(f"{ACCOUNTS}/reset-password", data=form)).status_code
     return (await client.post(f"{AUTH}/reset-password", json=form)).status_code
+
+
+def list_sent_subjects(recorded_jobs: RecordedJobs) -> list[tuple[str, str]]:
+    """Return recipient and subject of each e-mail that the site has queued."""
+    return [(email.to, email.subject) for email in recorded_jobs.outbox]

@@ -22,7 +22,7 @@ from opportune.project.layout import installed_features
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.testing.rows import Make
-from tests.opportune.accounts.recorded_emails import list_sent_subjects
+from tests.opportune.accounts.sent_emails import list_sent_subjects
 from tests.opportune.accounts.stored_rows import read_all, store
 
 EMAIL, ME = "ada@example.com", "/api/v1/users/me"

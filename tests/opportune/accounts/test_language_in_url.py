@@ -5,6 +5,7 @@ import re
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
@@ -66,3 +67,18 @@ def test_e_mails_link_to_language_of_recipient(settings: Settings) -> None:
     with use_language("de"):
         paths = [localized_path(settings, path) for path in ("/?a=1", "/admin?a=1", "/ar/books")]
         assert paths == ["/de/?a=1", "/admin?a=1", "/ar/books"]
+
+
+async def test_visitor_stays_in_language_of_address(page: Page, site: str, user: User) -> None:
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    await page.goto("/de/accounts/profile")
+    await page.get_by_role("button", name="Anzeigen Passwort").click()  # made by a script
+    await page.get_by_label("E-Mail").fill(user.email)
+    await page.get_by_label("Passwort", exact=True).fill(PASSWORD)
+    await page.locator("main form button.btn-primary").first.click()
+    await expect(page).to_have_url(f"{site}/de/accounts/profile")
+    await page.get_by_label(re.compile("^Sprache")).click()
+    await page.get_by_role("link", name="English").click()
+    await expect(page).to_have_url(f"{site}/accounts/profile")
+    assert errors == []

@@ -18,7 +18,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
-from tests.opportune.accounts.recorded_emails import list_sent_subjects
+from tests.opportune.accounts.sent_emails import list_sent_subjects
 from tests.opportune.accounts.social_sign_in.conftest import (
     follow_to_message,
     read_links,
