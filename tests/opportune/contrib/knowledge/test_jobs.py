@@ -1,5 +1,8 @@
-"""Job that reads documents, and their passages."""
+"""Jobs that read documents and web pages, which are fetched from public addresses only."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -7,12 +10,14 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opportune.contrib.extraction.pages import Unreadable
 from opportune.contrib.knowledge import jobs
 from opportune.contrib.knowledge.jobs import MAX_PASSAGE_LENGTH, split_text
-from opportune.contrib.knowledge.web_page import WebPage
+from opportune.contrib.knowledge.web_page import Address, WebPage, fetch_page, is_public
 from opportune.storage import Storage, StorageError
 from tests.opportune.contrib.extraction.files import make_pdf
 from tests.opportune.contrib.knowledge.collections import Shelf, read_documents, read_passages
+from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
 
 
 async def test_private_web_page_fails(shelf: Shelf) -> None:
@@ -66,3 +71,95 @@ def test_passages_are_the_text_in_order(text: str) -> None:
 def test_passage_ends_with_its_paragraph() -> None:
     paragraphs = [f"{'A sentence. ' * 40}\n\n", "The next one."]
     assert [*split_text("".join(paragraphs))] == paragraphs
+
+
+PAGE = b"<title>Guide</title><p>K\xe4se</p>"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("93.184.215.14", True),
+        ("2606:2800:220:1::1", True),
+        ("127.0.0.1", False),
+        ("10.0.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.1", False),
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1", False),
+        ("fd00::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::1", False),
+    ],
+)
+def test_private_addresses_are_not_public(address: str, expected: bool) -> None:
+    assert is_public(ip_address(address)) == expected
+
+
+@asynccontextmanager
+async def serving(*responses: bytes) -> AsyncIterator[str]:
+    """Yield the URL of a server on this machine that sends each response once."""
+    async with serve_endpoint() as endpoint:
+        remaining = [response.replace(b"{port}", str(endpoint.port).encode()) for response in responses]
+        endpoint.refuse = lambda _body: remaining.pop(0)
+        yield f"http://127.0.0.1:{endpoint.port}/docs/guide"
+
+
+def redirect(url: str) -> bytes:
+    return response("302 Found", b"", f"Location: {url}")
+
+
+def allow_this_server(address: Address) -> bool:
+    return str(address) == "127.0.0.1"
+
+
+async def test_page_is_fetched() -> None:
+    html = "Content-Type: text/html; charset=latin-1"
+    async with serving(redirect("/other"), response("200 OK", PAGE, html)) as url:
+        page = await fetch_page(url, 1_000, allow_this_server)
+    assert page == WebPage("other.html", PAGE.decode("latin-1").encode())
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://127.0.0.1:1/", "private"),
+        ("http://localhost/", "private"),
+        ("http://[::1]/", "private"),
+        ("http://2130706433/", "private"),
+        ("http://169.254.169.254/latest/meta-data/", "private"),
+        ("http://user:password@example.com/", "url"),
+        ("file:///etc/passwd", "url"),
+        ("gopher://example.com/", "url"),
+        ("http://", "url"),
+        ("http://[::1", "url"),
+        ("http://no-such-host.invalid/", "unreachable"),
+    ],
+)
+async def test_url_is_refused(url: str, problem: str) -> None:
+    with pytest.raises(Unreadable, match=problem):
+        await fetch_page(url, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("responses", "problem"),
+    [
+        ([redirect("http://127.0.0.2:{port}/")], "private"),
+        ([redirect("//[::1]:{port}/")], "private"),
+        ([redirect("file:///etc/passwd")], "url"),
+        ([redirect("/again")] * 6, "unreachable"),
+        ([response("404 Not Found")], "status"),
+        ([response("503 Service Unavailable")], "unavailable"),
+        ([response("200 OK", b"a" * 2_000)], "large"),
+        ([response("200 OK", b"a", "Content-Encoding: gzip")], "unavailable"),
+        ([b"no HTTP\r\n\r\n"], "unreachable"),
+    ],
+)
+async def test_response_is_refused(responses: list[bytes], problem: str) -> None:
+    async with serving(*responses) as url:
+        with pytest.raises(Unreadable, match=problem):
+            await fetch_page(url, 1_000, allow_this_server)
