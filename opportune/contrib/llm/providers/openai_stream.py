@@ -195,7 +195,11 @@ class ChatCompletionReader:
 
     def _own_choices(self, value: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
-        choices = objects_in(value.get("choices") or (value if _is_choice(value) else None))
+        choices = value.get("choices")
+        if not choices:
+            has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
+            choices = [value] if has_text or "delta" in value or "finish_reason" in value else []
+        choices = objects_in(choices)
         if len(choices) > 1 and not self._choice_index:
             self._choice_index = key_in(choices[0].get("index")) or "0"
         if not self._choice_index:
@@ -291,12 +295,6 @@ def _unwrap(envelope: dict[str, Any]) -> dict[str, Any]:
         item for item in envelope.values() if isinstance(item, dict) and item.keys() & {"choices", "finish_reason"}
     )
     return next(wrapped, envelope)
-
-
-def _is_choice(value: Mapping[str, Any]) -> bool:
-    """Return True for an event that is a choice itself."""
-    has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
-    return has_text or "delta" in value or "finish_reason" in value
 
 
 def counts_in(usage: object) -> dict[str, Any]:

@@ -299,12 +299,11 @@ class ReturnedFields:
 
     def attach_to(self, calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
         """Return the calls with their fields. The first one also has those of the message."""
-        attached, message = list[ToolCall](), self.of_message()
+        attached = list[ToolCall]()
         for call in calls:
-            returned = dict(message) if not attached else {}
-            if call.returned:
-                returned |= {"origin": self._origin, "call": storable_json(call.returned)}
-            attached.append(replace(call, returned=returned))
+            message = {} if attached else self.of_message()
+            own = {"origin": self._origin, "call": storable_json(call.returned)} if call.returned else {}
+            attached.append(replace(call, returned={**message, **own}))
         return tuple(attached)
 
 

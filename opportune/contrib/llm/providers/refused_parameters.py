@@ -101,7 +101,7 @@ class RefusedParameters:
 
     def _named(self, refusal: str) -> Iterator[str]:
         """Yield what the endpoint refuses: forms of the request, and names of sent parameters."""
-        for form, (words, change) in FORMS.items():
+        for form, (words, change) in FORMS.items() if "messages" in self._body else ():
             if form not in self._changes and re.search(words, refusal) and change(self._body) != self._body:
                 yield form
         for name in OPTIONAL & {*_names_in(self._body)} - {*self._owner_parameters}:
@@ -157,7 +157,7 @@ def _without_stream(body: Body) -> Body:
 
 def _without_pictures(body: Body) -> Body:
     """Replace pictures by a note, for models without vision."""
-    return {**body, "messages": [{**turn, "content": _text_of(turn["content"])} for turn in _turns_of(body)]}
+    return {**body, "messages": [{**turn, "content": _text_of(turn["content"])} for turn in body["messages"]]}
 
 
 def _text_of(content: str | Sequence[Body]) -> str:
@@ -166,7 +166,7 @@ def _text_of(content: str | Sequence[Body]) -> str:
 
 def _without_system(body: Body) -> Body:
     """Move the system messages to the beginning of the question, for models without that role."""
-    turns = _turns_of(body)
+    turns: Sequence[Body] = body["messages"]
     system = [{"type": "text", "text": turn["content"]} for turn in turns if turn["role"] == "system"]
     others = [turn for turn in turns if turn["role"] != "system"]
     if not (system and others):
@@ -185,16 +185,11 @@ def _with_short_ids(body: Body) -> Body:
         is_short = not id_ or re.fullmatch(r"[A-Za-z0-9]{9}", id_)
         return {**part} if is_short else {**part, field: sha256(id_.encode()).hexdigest()[:9]}
 
-    turns = [change(turn, "tool_call_id") for turn in _turns_of(body)]
+    turns = [change(turn, "tool_call_id") for turn in body["messages"]]
     for turn in turns:
         if calls := turn.get("tool_calls"):
             turn["tool_calls"] = [change(call, "id") for call in calls]
     return {**body, "messages": turns}
-
-
-def _turns_of(body: Body) -> Sequence[Body]:
-    turns: Sequence[Body] = body.get("messages", ())
-    return turns
 
 
 FORMS: Mapping[str, tuple[str, Callable[[Body], Body]]] = {
