@@ -1,10 +1,13 @@
-"""References by natural key to later rows, in cycles, and in primary keys."""
+"""Rows that refer to others by natural key, and rows of adopted tables with other columns than new models."""
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, insert, select
+from sqlalchemy.dialects.postgresql import INT4MULTIRANGE, TSTZRANGE, Range
 from sqlmodel import Field, SQLModel
 
 from opportune.contrib.copydb.connections import open_destination
@@ -17,18 +20,18 @@ from opportune.errors import OperatorError
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases
 
 
-class Table(Model):
+class Row(Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
-class Office(Table, table=True):
+class Office(Row, table=True):
     __tablename__ = "test_office"
 
     name: str = Field(unique=True)
     head_id: int = Field(foreign_key="test_clerk.id", unique=True)
 
 
-class Clerk(Table, table=True):
+class Clerk(Row, table=True):
     __tablename__ = "test_clerk"
 
     name: str = Field(unique=True)
@@ -37,7 +40,7 @@ class Clerk(Table, table=True):
 
 
 class Visit(SQLModel, table=True):
-    metadata = Table.metadata
+    metadata = Row.metadata
     __tablename__ = "test_visit"
 
     office_id: int = Field(foreign_key="test_office.id", primary_key=True)
@@ -46,7 +49,7 @@ class Visit(SQLModel, table=True):
 
 
 MODELS = (Office, Clerk, Visit)
-TABLES = {str(model.__tablename__): Table.metadata.tables[str(model.__tablename__)] for model in MODELS}
+TABLES = {str(model.__tablename__): Row.metadata.tables[str(model.__tablename__)] for model in MODELS}
 ROWS = [
     ("test_visit", [["Post"], ["Bo"]], {"times": 3}),
     ("test_office", None, {"name": "Post", "head_id": ["Ann"]}),
@@ -63,12 +66,12 @@ DUMP: list[dict[str, object]] = [
 @pytest.fixture(params=KINDS)
 def connection(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Connection]:
     with open_destination(DatabaseUrl.parse(databases.missing_url(request.param))) as connection:
-        Table.metadata.create_all(connection)
         yield connection
         connection.rollback()
 
 
 def load_rows(connection: Connection, rows: list[dict[str, object]]) -> int:
+    Row.metadata.create_all(connection)
     objects = [FixtureObject(f"object {number}", row) for number, row in enumerate(rows, 1)]
     return load(connection, TABLES, MODELS, objects)
 
@@ -95,3 +98,52 @@ def test_missing_row_is_named(connection: Connection, index: int, column: str) -
     rows = [DUMP[index], *DUMP[3 if column == "office_id" else 4 :]]
     with pytest.raises(OperatorError, match=rf"object 1: {column}: no row of test_\w+ with this name exists"):
         load_rows(connection, rows)
+
+
+class Guest(Model, table=True):
+    metadata = MetaData()
+    __tablename__ = "test_guest"
+
+    class_: str | None = Field(default="a", sa_column=Column("class", String))
+    first_name: str = Field(sa_column=Column("First Name", String, nullable=False))
+    private: str = Field(sa_column=Column("_private", String))
+    begun_at: datetime = Field(sa_column=Column("begun_at", DateTime, nullable=False))
+    seen_at: datetime
+
+
+class Stay(Model, table=True):
+    metadata = MetaData()
+    __tablename__ = "test_stay"
+
+    during: Any = Field(sa_column=Column("during", TSTZRANGE))
+    rooms: Any = Field(sa_column=Column("rooms", INT4MULTIRANGE))
+
+
+GUEST = {"class": "x", "First Name": "Ann", "_private": "y", "begun_at": datetime(2026, 1, 2, 3, 4, 5, 6)}  # noqa: DTZ001 - as in the column
+TIME = datetime(2026, 1, 2, tzinfo=UTC)
+STAYS: list[dict[str, Any]] = [
+    {"during": Range(TIME, None, bounds="(]"), "rooms": [Range(1, 3), Range(5, None)]},
+    {"during": Range(empty=True), "rooms": []},
+    {"during": None, "rooms": None},
+]
+
+
+def load_again(connection: Connection, model: type[SQLModel], rows: list[dict[str, Any]]) -> None:
+    """Store rows, and load their dump under other ids. The rows must be equal."""
+    table: Table = model.__table__  # type: ignore[attr-defined]  # a table model has it
+    table.create(connection)
+    connection.execute(insert(table), rows)
+    dumped = json.loads(b"".join(dump(connection, {"test.row": table})))
+    objects = (FixtureObject(f"object {row['pk']}", row | {"pk": row["pk"] + len(rows)}) for row in dumped)
+    assert load(connection, {"test.row": table}, [model], objects) == len(rows)
+    stored = [row[1:] for row in connection.execute(select(table).order_by(table.c.id))]
+    assert stored[: len(rows)] == stored[len(rows) :]
+
+
+def test_renamed_columns_and_local_times_load_again(connection: Connection) -> None:
+    load_again(connection, Guest, [GUEST | {"seen_at": TIME}])
+
+
+@pytest.mark.parametrize("connection", ["postgresql"], indirect=True)
+def test_ranges_load_again(connection: Connection) -> None:
+    load_again(connection, Stay, STAYS)
