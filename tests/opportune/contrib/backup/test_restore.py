@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -293,10 +294,10 @@ def test_killed_restore_leaves_old_or_new_rows(site: Site, backup: Path) -> None
 def test_postgresql_restore_is_one_transaction(site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     temporary = site.folder / "temporary"
     temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     site.execute("CREATE TABLE accounts_archive (id int)")  # of another program
     site.execute("CREATE TABLE accounts_later (id int)")
-    restore_until_commit(site.work(backup))
+    restore_until_commit(replace(site.work(backup), temporary=str(temporary)))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))  # not before: its path is too long for a process's socket
     assert len(list(temporary.glob(f"{WORK_FOLDER_PREFIX}*"))) == 1
     assert site.emails() == ["bob@example.com"]
     later = Table("accounts_later", Model.metadata, Column("id", Integer))

@@ -25,6 +25,8 @@ from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job
 
+pytestmark = pytest.mark.database("postgresql")
+
 
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("only_young_garbage")
@@ -65,7 +67,6 @@ async def test_waiting_task_gets_the_next_connection(tmp_path: Path) -> None:
     await engine.dispose()
 
 
-@pytest.mark.database("postgresql")
 async def test_closed_connection_is_not_watched(database: Database) -> None:
     async with database.reader() as session:
         connection: Any = await (await session.connection()).get_raw_connection()
@@ -76,7 +77,6 @@ async def test_closed_connection_is_not_watched(database: Database) -> None:
     assert not asyncio.get_running_loop().remove_reader(socket)
 
 
-@pytest.mark.database("postgresql")
 async def test_watch_ends_if_the_server_closes_idle_connection(database: Database) -> None:
     async with database.reader() as session:
         connection: Any = (await (await session.connection()).get_raw_connection()).driver_connection
@@ -90,7 +90,6 @@ async def test_watch_ends_if_the_server_closes_idle_connection(database: Databas
         assert await session.scalar(select(literal(1))) == 1
 
 
-@pytest.mark.database("postgresql")
 async def test_statement_larger_than_the_send_buffer_is_sent(database: Database) -> None:
     async with database.reader() as session:
         assert await session.scalar(select(func.length("a" * 30_000_000))) == 30_000_000
@@ -130,7 +129,6 @@ def skipping_loop() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-@pytest.mark.database("postgresql")
 @pytest.mark.parametrize("jobs", ["inline", "request", "worker"])
 def test_idle_site_sends_no_statements(settings: Settings, jobs: str) -> None:
     changes = {"environment": "production", "jobs": jobs, "llm_base_url": "http://127.0.0.1:9/v1", "llm_model": "x"}

@@ -19,6 +19,8 @@ from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.errors import OperatorError
 from tests.opportune.tables import make_tables
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 
 class Table(Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
@@ -97,7 +99,6 @@ async def read_condition(database: Database, words: str, *names: str) -> str:
     return " ".join(str(condition.compile(compile_kwargs={"literal_binds": True})) for condition in conditions)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("names", [(), ("name",), ("name", "order", "weight"), ("order", "maker.name")])
 async def test_rows_are_the_same_as_without_index(tools: Database, names: Sequence[str]) -> None:
     for words in TEXTS:
@@ -105,13 +106,11 @@ async def test_rows_are_the_same_as_without_index(tools: Database, names: Sequen
         assert await search(tools, words, *names, is_indexed=True) == expected, words
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_rare_words_are_replaced_by_ids(tools: Database) -> None:
     assert await read_condition(tools, "100%") == "test_indexed_tool.id IN (4)"
     assert "IN (NULL)" in await read_condition(tools, "missing")
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_frequent_words_are_not_narrowed(tools: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexed_search, "MAX_MATCHES", 3)
     assert await read_condition(tools, "plain") == ""
@@ -121,13 +120,11 @@ async def test_frequent_words_are_not_narrowed(tools: Database, monkeypatch: pyt
     assert await read_condition(tools, "plain") == "", "remembered"
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_short_words_and_other_columns_are_not_narrowed(tools: Database) -> None:
     for words, names in (("ab", ()), ("ab \0", ()), ("smith", ("maker.name",)), ("hammer", ("weight",))):
         assert await read_condition(tools, words, *names) == "", words
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_index_follows_changes(tools: Database) -> None:
     async with tools.writer() as session:
         tool = (await session.scalars(select(Tool).where(col(Tool.name) == "Hammer"))).one()
@@ -138,7 +135,6 @@ async def test_index_follows_changes(tools: Database) -> None:
     assert await read_condition(tools, "hammerhead", "name") != ""
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_deleted_rows_are_found_in_the_trash(tools: Database) -> None:
     async with tools.writer() as session:
         tool = (await session.scalars(select(Tool).where(col(Tool.name) == "Hammer"))).one()
@@ -156,6 +152,7 @@ async def test_search_works_without_extension(tools: Database) -> None:
     assert await search(tools, "hammer", is_indexed=True) == await search(tools, "hammer", is_indexed=False)
 
 
+@pytest.mark.database("sqlite")
 async def test_missing_index_is_an_error_on_sqlite(tools: Database) -> None:
     async with tools.writer() as session:
         await session.execute(text("DROP TABLE trigrams_of_test_indexed_tool"))

@@ -1,12 +1,13 @@
-"""Declarations of `SoftDelete` models, and rows that are deleted through a session."""
+"""Declarations of `SoftDelete` models, deleted rows, and these in conditions on relationships and `exists()`."""
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import aliased, joinedload, selectinload
 from sqlmodel import col
 
 from opportune.accounts import UserBase
@@ -20,14 +21,14 @@ from opportune.db import (
     deleted_rows_included,
     purge,
     restore,
+    with_deleted,
 )
-from opportune.db import with_deleted as include
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.trash import hide_deleted
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
-from tests.opportune.db.trash.shop import Good, Part, Vendor
+from tests.opportune.db.trash.shop import Good, GoodLabel, Part, ShopLabel, Vendor
 
 NAMES = select(col(Good.name)).order_by(col(Good.id))
 
@@ -52,7 +53,7 @@ async def test_deleted_row_leaves_statements_without_session(session: AsyncSessi
 
 
 async def test_trash_is_included_on_request(session: AsyncSession) -> None:
-    assert [*await session.scalars(include(NAMES))] == ["Anvil", "Rocket"]
+    assert [*await session.scalars(with_deleted(NAMES))] == ["Anvil", "Rocket"]
     with deleted_rows_included(session):
         assert await _names(session) == ["Anvil", "Rocket"]
     assert await _names(session) == ["Anvil"]
@@ -113,7 +114,7 @@ async def test_row_is_deleted_again_restored_and_purged(session: AsyncSession) -
     await restore(session, good)
     assert await _names(session) == ["Anvil", "Rocket"]
     await purge(session, good)
-    assert [*await session.scalars(include(NAMES))] == ["Anvil"]
+    assert [*await session.scalars(with_deleted(NAMES))] == ["Anvil"]
 
 
 async def test_children_stay_until_the_purge(session: AsyncSession) -> None:
@@ -130,13 +131,13 @@ async def test_children_stay_until_the_purge(session: AsyncSession) -> None:
 async def test_purge_clears_references_of_deleted_rows(session: AsyncSession) -> None:
     vendor = await session.get_one(Vendor, 1)
     await purge(session, vendor)
-    goods = (await session.scalars(include(select(Good)))).all()
+    goods = (await session.scalars(with_deleted(select(Good)))).all()
     assert [good.vendor_id for good in goods] == [None, None]
 
 
 async def test_delete_statement_reaches_the_trash(session: AsyncSession) -> None:
     await session.execute(delete(Good))
-    assert [*await session.scalars(include(NAMES))] == []
+    assert [*await session.scalars(with_deleted(NAMES))] == []
 
 
 async def test_deletion_runs_guards_and_change_hooks(session: AsyncSession) -> None:
@@ -214,3 +215,82 @@ def test_users_cannot_be_soft_deleted() -> None:
 def test_keep_deleted_days_is_a_number_or_none(days: object) -> None:
     with pytest.raises(OperatorError, match=r"Scrap\.keep_deleted_days is .*\. Write a number of days, or None\."):
         type("Scrap", (Model, SoftDelete), {"__module__": __name__, "keep_deleted_days": days})
+
+
+# SQLModel types relationships as lists and rows.
+GOODS: Any = Vendor.goods
+VENDOR: Any = Good.vendor
+LABELS: Any = Good.labels
+SET_MEMBERS: Any = Good.set_members
+VENDOR_IDS = select(col(Vendor.id))
+GOOD_IDS = select(col(Good.id))
+SHOP: Any = aliased(Vendor)
+HAS_GOODS = exists(col(Good.id)).where(col(Good.vendor_id) == col(Vendor.id))
+
+
+@pytest.fixture
+async def deleted_rows(session: AsyncSession) -> None:
+    """A vendor with only a deleted good, a deleted vendor with a good, and a good of a deleted label and set member."""
+    session.add_all([Vendor(id=2, name="Empty"), Vendor(id=3, name="Closed"), ShopLabel(id=1, name="New")])
+    await session.flush()
+    session.add_all([Good(id=3, name="Spring", vendor_id=2), Good(id=4, name="Glue", vendor_id=3)])
+    session.add(Good(id=5, name="Nail", set_id=1))
+    await session.flush()
+    session.add(GoodLabel(good_id=1, label_id=1))
+    for model, row_id in ((Good, 3), (Good, 5), (Vendor, 3), (ShopLabel, 1)):
+        await session.flush()
+        row: Any = await session.get_one(model, row_id)
+        await session.delete(row)
+    await session.flush()
+    session.expunge_all()
+
+
+@pytest.mark.usefixtures("deleted_rows")
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize(
+    ("statement", "ids"),
+    [
+        pytest.param(VENDOR_IDS.where(GOODS.any()), [1], id="any"),
+        pytest.param(VENDOR_IDS.where(~GOODS.any()), [2], id="not any"),
+        pytest.param(VENDOR_IDS.where(GOODS.any(col(Good.name) == "Anvil")), [1], id="any with condition"),
+        pytest.param(VENDOR_IDS.where(GOODS.any(name="Rocket")), [], id="any with name of a deleted row"),
+        pytest.param(GOOD_IDS.where(VENDOR.has()), [1], id="has"),
+        pytest.param(GOOD_IDS.where(~VENDOR.has()), [4], id="has not"),
+        pytest.param(GOOD_IDS.where(VENDOR.has(GOODS.any())), [1], id="nested"),
+        pytest.param(GOOD_IDS.where(LABELS.any()), [], id="many to many"),
+        pytest.param(GOOD_IDS.where(SET_MEMBERS.any()), [], id="same model"),
+        pytest.param(GOOD_IDS.where(SET_MEMBERS.any(col(Good.name) == "Nail")), [], id="same model with condition"),
+        pytest.param(select(SHOP.id).where(SHOP.goods.any()), [1], id="alias"),
+        pytest.param(VENDOR_IDS.where(HAS_GOODS), [1], id="exists"),
+        pytest.param(with_deleted(GOOD_IDS.where(LABELS.any())), [1], id="many to many with deleted rows"),
+        pytest.param(with_deleted(VENDOR_IDS.where(GOODS.any())), [1, 2, 3], id="any with deleted rows"),
+    ],
+)
+async def test_condition_leaves_deleted_rows_out(session: AsyncSession, statement: Any, ids: list[int]) -> None:
+    assert sorted(await session.scalars(statement)) == ids
+
+
+@pytest.mark.usefixtures("deleted_rows")
+async def test_condition_in_a_block_includes_deleted_rows(session: AsyncSession) -> None:
+    with deleted_rows_included(session):
+        assert [*await session.scalars(VENDOR_IDS.where(GOODS.any(name="Rocket")))] == [1]
+
+
+@pytest.mark.usefixtures("deleted_rows")
+async def test_any_in_a_counted_subquery(session: AsyncSession) -> None:
+    counted = select(func.count()).select_from(VENDOR_IDS.where(GOODS.any()).subquery())
+    assert await session.scalar(counted) == 1
+
+
+@pytest.mark.usefixtures("deleted_rows")
+async def test_any_without_session(session: AsyncSession) -> None:
+    connection = await session.connection()
+    assert [*await connection.scalars(hide_deleted(VENDOR_IDS.where(GOODS.any())))] == [1]
+
+
+@pytest.mark.usefixtures("deleted_rows")
+@pytest.mark.database("sqlite", "postgresql")
+async def test_any_with_eager_loading_and_a_limit(session: AsyncSession) -> None:
+    statement = select(Vendor).where(GOODS.any()).options(selectinload(GOODS)).limit(5)
+    (vendor,) = await session.scalars(statement)
+    assert [good.name for good in vendor.goods] == ["Anvil"]

@@ -22,6 +22,8 @@ from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
 
+pytestmark = pytest.mark.database("postgresql")
+
 ROLE = "rotated"
 USER = text("SELECT current_user")
 tokens: list[str] = []
@@ -72,7 +74,6 @@ async def read_user(database: Database) -> str:
         return str(await session.scalar(USER))
 
 
-@pytest.mark.database("postgresql")
 async def test_new_connections_use_the_changed_password(
     rotated: Database, role: RotatedRole, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -85,14 +86,12 @@ async def test_new_connections_use_the_changed_password(
     assert not any(token in caplog.text for token in tokens)
 
 
-@pytest.mark.database("postgresql")
 async def test_open_connections_survive_the_change(rotated: Database, role: RotatedRole) -> None:
     async with rotated.reader() as session:
         role.rotate()
         assert await session.scalar(USER) == ROLE
 
 
-@pytest.mark.database("postgresql")
 def test_commands_read_the_password(role: RotatedRole) -> None:
     settings = role.settings(password_file=str(role.file))
     for _ in range(2):
@@ -104,7 +103,6 @@ def test_commands_read_the_password(role: RotatedRole) -> None:
         assert "password" not in url.conninfo
 
 
-@pytest.mark.database("postgresql")
 async def test_doctor_reads_the_password(role: RotatedRole) -> None:
     (diagnosis,) = await diagnose(DoctorContext(role.settings(password_file=str(role.file)), ()))
     assert "connect" not in [fault.check for fault in diagnosis.faults]
