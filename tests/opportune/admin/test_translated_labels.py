@@ -62,7 +62,7 @@ GERMAN_PAGES: list[tuple[str, list[str]]] = [
     ("/lamps", ['data-label="Titel"', "Eiskalt", '<h1 class="m-0 me-auto">Lampen', "Lampe hinzufügen", "Österreich"]),
     ("/lamps", ["Gesamthöhe ab", "1 Lampe"]),
     ("/lamps/new", ["Titel", "Wie auf der Schachtel.", "Ist dimmbar", "Gesamthöhe", "Eiskalt", "Zoll"]),
-    ("/lamps/1", ['<dt class="col-sm-3">Stimmung', "Eiskalt", "3 Zoll", "Österreich"]),
+    ("/lamps/1", ['<dt class="col-sm-3">Stimmung', "Eiskalt", "3\N{NO-BREAK SPACE}Zoll", "Österreich"]),
     ("/admin/lamp/list", ["Titel", "Eiskalt", "Kann gedimmt werden", "Gesamthöhe (Zoll)", "Leuchten", "Einschalten"]),
     ("/admin/lamp/list", [">Nein</span>", "Lampe hinzufügen", "Stimmung</", "Wohlig"]),
     ("/admin/lamp/list?mood=warm", ["Stimmung: Wohlig"]),
