@@ -81,8 +81,10 @@ class AnswerManager:
         make_retrieval: Returns the tools to call before a model that cannot call tools.
         limits: Limits of each answer, unless it has its own.
         """
-        self.database, self.llm = database, llm
-        self.make_toolbox, self._make_retrieval = make_toolbox, make_retrieval
+        self.database = database
+        self.llm = llm
+        self.make_toolbox = make_toolbox
+        self._make_retrieval = make_retrieval
         self._storage = storage
         self._limits = limits or AnswerLimits()
         self._scopes = ALL_SCOPES
