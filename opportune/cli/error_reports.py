@@ -94,9 +94,9 @@ def describe_unexpected(error: Exception) -> str:
     # Messages about imports end in the whole path of the module.
     reason = f"{type(error).__name__}: {re.sub(r' [(]/.*[)]$|[.]$', '', first_line)}"
     places = error_places(error)
-    if place := next((place for place in reversed(places) if is_in_project(place[0])), None):
-        path, line = place
-        if is_declaration_error(error) or not calls_framework(places[places.index(place) :]):
+    if indexes := [index for index, (path, _) in enumerate(places) if is_in_project(path)]:
+        path, line = places[indexes[-1]]
+        if is_declaration_error(error) or not calls_framework(places[indexes[-1] :]):
             return f"{display_path(path)}:{line}: {reason}. Correct the code, or add -v."
         return f"Unexpected {reason} ({display_path(path)}:{line}). Add -v for the traceback."
     path, line = places[-1]

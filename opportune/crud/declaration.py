@@ -102,7 +102,7 @@ class Declaration:
             self._raise_unknown(option, column, shape)
         if message := secret_name_message(path):
             raise self.error(option, message)
-        if text and not is_text(shape.columns[column]):
+        if text and not (column in shape.columns and is_text(shape.columns[column])):
             raise self.error(option, f"{path!r} is not a text. Name text columns.")
 
     def _raise_unknown(self, option: str, name: str, shape: Shape) -> None:

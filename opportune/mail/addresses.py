@@ -56,7 +56,7 @@ def sender_address(settings: Settings) -> Address:
     """
     if not settings.mail_from:
         return Address(settings.site_name, "noreply", _mail_domain(site_url(settings)))
-    with suppress(InvalidEmailError, MessageError, ValueError, IndexError):  # raised for malformed addresses
+    with suppress(MessageError, ValueError, IndexError):  # raised for malformed addresses
         name, email = _split_name("MAIL_FROM", settings.mail_from)
         address = Address(name, addr_spec=email)
         if address.addr_spec.isascii() and address.username and address.domain:

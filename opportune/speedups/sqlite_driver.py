@@ -1,10 +1,11 @@
-"""SQLite driver with one hop to its thread per statement. `oppman.py docs speedups` has its figures and their command.
+"""SQLite driver with at most one hop to its thread per statement. `oppman.py docs speedups` has its figures.
 
 SQLAlchemy's adapter of aiosqlite makes four hops (cursor, execute, fetchall, close), one more to begin and one to end a
 transaction. Each hop wakes two threads, which costs more than the work of SQLite.
 
 Here BEGIN waits for the first statement, and both are sent in one hop. A transaction without a statement sends nothing.
-The end of a transaction that only reads needs no hop, because it only releases a lock in memory.
+Short statements run in the thread of the event loop. The rollback of a transaction that only reads needs no hop,
+because it only releases a lock in memory.
 """
 
 import asyncio

@@ -186,6 +186,15 @@ def test_pages_precede_routes_for_all_paths(tmp_path: Path) -> None:
         assert client.get("/", headers={"accept": "text/html"}).status_code == 404  # the application's
 
 
+@pytest.mark.parametrize("path", ["/accounts/login", "/de/accounts/login"])
+def test_pages_are_served_in_all_languages(path: str, tmp_path: Path) -> None:
+    app = FastAPI()
+    settings = Settings(_env_file=None, environment="test", languages="en,de", language_in_url=True)
+    mount(app, f"sqlite:///{tmp_path}/x.db", settings)
+    with TestClient(app) as client:
+        assert client.get(path).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("files", "module"),
     [

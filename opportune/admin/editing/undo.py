@@ -89,7 +89,8 @@ async def _load_entries(request: Request, view: AdminView, session: AsyncSession
     """Return the entries of the user's change.
 
     Raises:
-        ValidationRefused: The log has none, because they are too old.
+        HTTPException: The parameter names no entries (404).
+        ValidationRefused: The log has none, because they are too old, or there are too many.
     """
     first, _, last = request.query_params.get(ENTRIES, "").partition("-")
     if not (first.isdecimal() and last.isdecimal() and max(len(first), len(last)) < 19):

@@ -98,8 +98,11 @@ def count_processes(*, with_framework: bool) -> int:
 
 
 def with_process_count(arguments: Sequence[str], processes: int) -> Iterator[str]:
-    """Add the number of processes after each `-n` that has none."""
+    """Add the number of processes after each `-n` that has none.
+
+    A process gets tests that follow each other, so that tests of a module share its fixtures.
+    """
     for word, next_word in zip(arguments, [*arguments[1:], ""], strict=True):
         yield word
         if word == "-n" and not re.fullmatch(r"\d+|auto|logical", next_word):
-            yield str(processes)
+            yield from (str(processes), "--dist", "worksteal")

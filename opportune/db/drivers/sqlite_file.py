@@ -62,9 +62,10 @@ def discard_sidecars(path: Path) -> None:
 
 def discard_unused(path: Path) -> None:
     """Remove an empty database that no other process has open."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
     with (
         suppress(sqlite3.Error, OSError),
-        closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=0, isolation_level=None, uri=True)) as connection,
+        closing(sqlite3.connect(uri, timeout=0, isolation_level=None, uri=True)) as connection,
     ):
         connection.execute("PRAGMA journal_mode = DELETE")  # fails while another process has it open
         connection.execute("BEGIN EXCLUSIVE")

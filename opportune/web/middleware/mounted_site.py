@@ -37,7 +37,9 @@ class MountedSite:
 
     def __init__(self, app: FastAPI, site: FastAPI) -> None:
         self.app, self.site = app, site
-        self.prefixes = tuple(f"{prefix}/" for prefix in language_prefixes(site.state.settings).values())
+        prefixes = language_prefixes(site.state.settings).values()
+        self.prefixes = tuple(f"{prefix}/" for prefix in prefixes if prefix)
+        """Starts of the paths in other languages than the site's, such as `/de/`."""
         self.is_running = False
         self.failure = ""
         """The mistake that prevented the start."""
@@ -55,7 +57,7 @@ class MountedSite:
         other_paths = [*_paths_of(self.app.routes)]
         for route in self.site.routes:
             path: str = getattr(route, "path", "")
-            first_segment = path.split("/", 2)[1]
+            first_segment = path.removeprefix("/").partition("/")[0]
             is_taken = path != STATIC_URL and any(_overlap(path, other) for other in other_paths)
             if is_taken and path.startswith(REQUIRED_PREFIXES):
                 raise OperatorError(

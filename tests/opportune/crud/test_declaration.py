@@ -84,6 +84,10 @@ def test_keys_have_no_separators() -> None:
     [
         ({"sort": ("prise",)}, "Books.sort: Volume has no 'prise'. Did you mean price?"),
         ({"search": ("price",)}, "Books.search: 'price' is not a text. Name text columns."),
+        (
+            {"search": ("volumes",), "annotations": {"volumes": Volume.pages}},
+            "Books.search: 'volumes' is not a text. Name text columns.",
+        ),
         ({"search": ("writer.nam",)}, "Books.search: Writer has no 'nam'. Did you mean name?"),
         ({"sort": ("writer",)}, "Books.sort: 'writer' is a relationship. Name a column of it, such as 'writer.name'."),
         (

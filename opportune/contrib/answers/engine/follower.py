@@ -61,6 +61,7 @@ class AnswerFollower:
         self._followed: dict[int, FollowedAnswer] = {}
         self._wake_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.watch_task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def follow(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
@@ -80,6 +81,11 @@ class AnswerFollower:
         """End all streams. Clients reconnect to another process."""
         for answer_id in list(self._followed):
             self._forget(answer_id)
+
+    def start_watching(self, worker: str) -> None:
+        """Run `watch` in a task, unless it runs."""
+        if self.watch_task is None or self.watch_task.done():
+            self.watch_task = asyncio.create_task(self.watch(worker), name="watch answers")
 
     async def watch(self, worker: str) -> None:
         """Take over the answers of dead processes, until no process other than this worker writes one.

@@ -94,7 +94,6 @@ class AnswerManager:
         self._flusher = AnswerFlusher(database, self.worker)
         self._followers = AnswerFollower(database, self.take_over)
         self._lock = WorkerLock(str(database.url.sync_url), self.worker)
-        self._watch_task: asyncio.Task[None] | None = None
         self._watches = False
         self._closing = asyncio.Event()
 
@@ -128,8 +127,8 @@ class AnswerManager:
         self._watch()
 
     def _watch(self) -> None:
-        if self._watches and (self._watch_task is None or self._watch_task.done()):
-            self._watch_task = asyncio.create_task(self._followers.watch(self.worker), name="watch answers")
+        if self._watches:
+            self._followers.start_watching(self.worker)
 
     async def ask(  # noqa: PLR0913 - keyword arguments
         self,
@@ -211,8 +210,10 @@ class AnswerManager:
         It raises what `ask` raises.
         """
         row = await session.get_one(Answer, answer.id, with_for_update=True)
+        if not row.can_continue:
+            return row
         row.seconds = 0  # the user grants the time again
-        return await self._start_answer(session, row) if row.can_continue else row
+        return await self._start_answer(session, row)
 
     async def stop(self, answer: Answer) -> None:
         """Stop an answer in any process. If this process writes it, wait until the end is stored."""
@@ -346,7 +347,7 @@ class AnswerManager:
 
     async def close(self, grace_seconds: float = 0) -> None:
         """Wait for answers to end, then hand over the others and close all streams."""
-        await cancel_and_wait(self._watch_task)
+        await cancel_and_wait(self._followers.watch_task)
         asyncio.get_running_loop().call_later(min(grace_seconds, VIEWERS_TIMEOUT_SECONDS), self._close_streams)
         await self._wait_for_answers(grace_seconds)
         self._closing.set()

@@ -45,7 +45,8 @@ from opportune.storage import MissingFileError, Storage, StorageError
 logger = logging.getLogger(__name__)
 
 RETRY_DELAYS_SECONDS = (0.1, 0.5, 2.0)
-"""Seconds between attempts to store the result of an answer. If all failed, the answer would stay unfinished."""
+"""Seconds between attempts to store the result of an answer. If all fail, later attempts
+follow only during an outage of the database."""
 OUTAGE_RETRY_DELAY_SECONDS = 3.0
 """Seconds between later attempts during a database outage. The result is kept in memory."""
 OUTAGE_TIMEOUT_SECONDS = 600.0
@@ -98,7 +99,7 @@ class AnswerTask:
 
     def start(self) -> None:
         self._generation = asyncio.create_task(self._generate())
-        # This task is never cancelled, so the result is always stored.
+        # This task is never cancelled, so that it can store the result.
         self.task = asyncio.create_task(self._generate_and_store(), name=f"answer {self.live.id}")
 
     def cut(self, outcome: Outcome) -> None:

@@ -144,9 +144,8 @@ async def redeploy(stage: Stage) -> str:
         return f"{_describe_stop(stage, duration)}; this site has no streamed answers"
     reader_task = asyncio.create_task(read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds))
     try:
-        async with asyncio.timeout(stage.rules.answer_seconds):
-            while not (answer.text or reader_task.done()):  # noqa: ASYNC110 - there is no event for the first word
-                await asyncio.sleep(POLL_SECONDS)
+        while not (answer.text or reader_task.done()):  # noqa: ASYNC110 - there is no event for the first word
+            await asyncio.sleep(POLL_SECONDS)
         duration = await _switch_to(stage, old, new)
         await reader_task
     finally:

@@ -42,10 +42,6 @@ MAX_UNUSED_CLIENTS = 1000
 """Programs that are not authorized yet. Registering another one deletes the oldest."""
 
 
-INVALID_CODE = TokenError("invalid_grant", "authorization code does not exist")
-INVALID_TOKEN = TokenError("invalid_grant", "refresh token does not exist")
-
-
 class GrantedCode(AuthorizationCode):
     """Code with the id of its grant."""
 
@@ -162,7 +158,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         grant = await self.session.get(McpGrant, authorization_code.grant_id)
         user = await self.session.get(User, grant.user_id) if grant else None
         if grant is None or user is None or not user.is_active:
-            raise INVALID_CODE
+            raise TokenError("invalid_grant", "authorization code does not exist")
         row, token = await self.strategy.start_sign_in(user, grant.scopes, client.client_name or client.client_id)
         grant.token_id, grant.session_id = row.id, None
         return _token_response(token)
@@ -179,7 +175,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
     ) -> OAuthToken:
         token = await self.strategy.refresh(refresh_token.token, " ".join(scopes))
         if token is None:
-            raise INVALID_TOKEN
+            raise TokenError("invalid_grant", "refresh token does not exist")
         if row := await find_client(self.session, client.client_id):
             row.used_at = utc_now()
         return _token_response(token)
@@ -189,6 +185,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         return None
 
     async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
+        """Called by the SDK's endpoint `/revoke`."""
         await self.strategy.destroy_token(token.token)
 
     async def _belongs_to_client(self, row: ApiToken, client: OAuthClientInformationFull) -> bool:

@@ -27,6 +27,7 @@ from opportune.features import llm as llm_feature
 from opportune.jobs import worker_lock
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.server import shutdown
+from opportune.services.tasks import cancel_and_wait
 from opportune.testing.app import create_test_app
 from tests.opportune.contrib.answers.processes import hold_lock
 from tests.opportune.contrib.answers.questions import (
@@ -241,10 +242,21 @@ async def test_other_answers_are_watched_until_they_end(
     await asyncio.sleep(0)
     model.may_continue.set()
     await wait_until_ended(manager, answer)
-    assert sibling._watch_task
+    assert sibling._followers.watch_task
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        await sibling._watch_task
+        await sibling._followers.watch_task
     assert (await load_answer(manager, answer)).takeovers == 0
+
+
+async def test_close_ends_the_watch_of_a_copy(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
+    await start_story(manager, owner_id)
+    sibling.open(watch=True)
+    copied = sibling.within("")
+    assert sibling._followers.watch_task
+    await cancel_and_wait(sibling._followers.watch_task)
+    copied._watch()
+    await sibling.close()
+    assert "watch answers" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def test_answer_has_a_maximum_of_takeovers(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:

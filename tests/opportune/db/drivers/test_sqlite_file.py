@@ -36,6 +36,13 @@ def test_file_instead_of_folder_is_refused(tmp_path: Path, name: str) -> None:
         make_private(tmp_path / name)
 
 
+def test_empty_database_of_a_relative_path_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("app.db").touch()
+    discard_unused(Path("app.db"))
+    assert not Path("app.db").exists()
+
+
 def test_only_unused_empty_database_is_discarded(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     discard_unused(path)
