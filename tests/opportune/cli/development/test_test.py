@@ -60,14 +60,14 @@ def run_test_command(monkeypatch: pytest.MonkeyPatch) -> RunTests:
 def test_parts_of_the_suite_have_options(run_test_command: RunTests) -> None:
     tests, cores = str(PROJECT / "tests"), os.cpu_count() or 1
     number = str(cores + 1)
-    in_parallel = ["-n", number]
+    in_parallel = ["-n", number, "--dist", "worksteal"]
     assert run_test_command() == (in_parallel, "")
-    assert run_test_command("--project") == ([tests, f"--ignore={tests}/opportune", "-n", str(cores)], "")
+    assert run_test_command("--project") == ([tests, f"--ignore={tests}/opportune", "-n", str(cores), *in_parallel[2:]], "")
     assert run_test_command("--framework", "-x") == ([f"{tests}/opportune", "-x"], "")
     assert run_test_command("--browser", "--sqlite") == (["-m", "e2e", *in_parallel], "sqlite")
     assert run_test_command("tests/users", "--postgres") == (["tests/users"], "postgresql")
     assert run_test_command("-n", "4", "-x") == (["-n", "4", "-x"], "")
-    assert run_test_command("-x", "-n", "tests/users") == (["-x", "-n", number, "tests/users"], "")
+    assert run_test_command("-x", "-n", "tests/users") == (["-x", *in_parallel, "tests/users"], "")
 
 
 def test_read_only_project_has_no_cache(
