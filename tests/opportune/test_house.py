@@ -19,16 +19,16 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 85_465,
+    "code lines of the framework": 83_805,
     "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
     "deferred imports of own modules outside cli": 30,
     "noqa comments": 58,
     "files directly in opportune": 8,
-    "files directly in opportune/cli": 14,
+    "files directly in opportune/cli": 13,
     "adapters": 1,
     "public names of AdminView": 150,
-    "lines of tests": 103_364,
+    "lines of tests": 102_461,
 }
 
 
