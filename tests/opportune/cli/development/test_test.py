@@ -62,7 +62,10 @@ def test_parts_of_the_suite_have_options(run_test_command: RunTests) -> None:
     number = str(cores + 1)
     in_parallel = ["-n", number, "--dist", "worksteal"]
     assert run_test_command() == (in_parallel, "")
-    assert run_test_command("--project") == ([tests, f"--ignore={tests}/opportune", "-n", str(cores), *in_parallel[2:]], "")
+    assert run_test_command("--project") == (
+        [tests, f"--ignore={tests}/opportune", "-n", str(cores), *in_parallel[2:]],
+        "",
+    )
     assert run_test_command("--framework", "-x") == ([f"{tests}/opportune", "-x"], "")
     assert run_test_command("--browser", "--sqlite") == (["-m", "e2e", *in_parallel], "sqlite")
     assert run_test_command("tests/users", "--postgres") == (["tests/users"], "postgresql")
