@@ -207,7 +207,7 @@ class LanguagePrefixMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        scope = self._without_prefix(scope)
+        scope = self._move_prefix(scope)
 
         async def send_with_language(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -220,7 +220,8 @@ class LanguagePrefixMiddleware:
         finally:
             current_prefixes.reset(token)
 
-    def _without_prefix(self, scope: Scope) -> Scope:
+    def _move_prefix(self, scope: Scope) -> Scope:
+        """Return the scope with the language beside the path instead of in it."""
         path: str = scope["path"]
         prefix = next((prefix for prefix in self.url_prefixes if f"{path}/".startswith(f"{prefix}/")), "")
         rest = path.removeprefix(prefix) or "/"
@@ -235,7 +236,7 @@ class LanguagePrefixMiddleware:
     def _headers(self, headers: Iterable[Header], scope: Scope) -> Iterator[Header]:
         for name, value in headers:
             if name in URL_HEADERS and scope.get(PREFIX_KEY):
-                yield name, self._localized(value.decode("latin-1"), scope).encode("latin-1")
+                yield name, self._url_in_language(value.decode("latin-1"), scope).encode("latin-1")
                 continue
             yield name, value
             if name == b"set-cookie":
@@ -249,7 +250,7 @@ class LanguagePrefixMiddleware:
         for prefix in self.url_prefixes:
             yield b"set-cookie", cookie[: path.start(1)] + prefix.encode() + cookie[path.start(1) :]
 
-    def _localized(self, url: str, scope: Scope) -> str:
+    def _url_in_language(self, url: str, scope: Scope) -> str:
         """Return the URL of a page of this site, a path or a URL, with the language of the request."""
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
         origins = (self.site_origin, f"{scope['scheme']}://{host}")

@@ -93,7 +93,7 @@ class AnswerTask:
         self._sources = [*progress.answer.sources]
         self._streamed_length = 0  # characters of text and reasoning in the running call of the model
         self._starts_paragraph = True  # of the next reasoning
-        # All calls, if some wait for the user. They are stored and shown with the end of this task.
+        # All calls, also those of `_runs`, if some wait for the user. Stored and shown with the end of this task.
         self._unapproved_runs: list[Run] | None = None
         self._cut_outcome: Outcome | None = None
 
