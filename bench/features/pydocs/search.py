@@ -82,7 +82,7 @@ def measure_indexing(folder: Path) -> float:
 def measure(folder: Path, client: Executor, rounds: int, count: int) -> dict[str, list[Figure]]:
     """Return the results by round. A short warm-up round is not counted."""
     index = folder / "index.db"
-    names = run(["-m", "bench.features.pydocs.plain"], environment(BENCH_INDEX=str(index))).splitlines()
+    names = run(["-m", "bench.features.pydocs.peer.app"], environment(BENCH_INDEX=str(index))).splitlines()
     with ExitStack() as stack:
         servers = {"ours": start_ours(stack, folder, index), "plain": start_plain(stack, folder, index)}
         figures: dict[str, list[Figure]] = {name: [] for name in servers}
@@ -107,7 +107,7 @@ def start_ours(stack: ExitStack, folder: Path, index: Path) -> Server:
 
 
 def start_plain(stack: ExitStack, folder: Path, index: Path) -> Server:
-    arguments = ("-m", "uvicorn", "bench.features.pydocs.plain:app", "--port", "{port}")
+    arguments = ("-m", "uvicorn", "bench.features.pydocs.peer.app:app", "--port", "{port}")
     return stack.enter_context(serve(arguments, environment(BENCH_INDEX=str(index)), folder / "plain.log"))
 
 
