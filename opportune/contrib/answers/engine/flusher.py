@@ -27,7 +27,7 @@ FLUSH_INTERVAL_SECONDS = 0.25
 """Maximum seconds between two saves while text arrives. A crash loses at most the text of this time."""
 VIEWED_FLUSH_INTERVAL_SECONDS = 0.1
 """Seconds between two saves while an answer is viewed in this process, unless saves are slow."""
-MAX_SAVING_SHARE = 0.15
+MAX_SAVING_SHARE = 0.05
 """Maximum share of the time spent on saves. Slower saves happen less often."""
 LEASE_RENEWAL_SECONDS = 1.0
 """Seconds between renewals of leases and checks for stop requests, also while models are silent."""
