@@ -117,6 +117,11 @@ def language_prefixes(settings: Settings) -> dict[str, str]:
     return {code: "" if code == settings.language else f"/{code}" for code in codes}
 
 
+def url_prefixes(settings: Settings) -> tuple[str, ...]:
+    """Return the prefixes of URLs in other languages than the site's, such as `/de`."""
+    return tuple(filter(None, language_prefixes(settings).values()))
+
+
 def has_language(path: str) -> bool:
     """Return whether the language belongs to the URL of this page, unlike those of the admin and the API."""
     return _first_segment(path) not in UNPREFIXED_SEGMENTS
@@ -199,8 +204,7 @@ class LanguagePrefixMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.prefixes = language_prefixes(settings)
-        self.url_prefixes = [prefix for prefix in self.prefixes.values() if prefix]
-        """The prefixes without the empty one of the site's language."""
+        self.url_prefixes = url_prefixes(settings)
         self.site_origin = site_url(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

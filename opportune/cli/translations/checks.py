@@ -16,7 +16,7 @@ from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
 from opportune.plurals import pluralize
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features, replacements
-from opportune.web.language import has_language, language_prefixes
+from opportune.web.language import has_language, language_prefixes, url_prefixes
 from opportune.web.routing.api_router import router_list
 
 LINK = re.compile(r"""\s(?:href|(?:form)?action|hx-(?:get|post|put|patch|delete)|data-[\w-]*url)=["'](/(?!/)[^"']*)""")
@@ -50,7 +50,7 @@ def check_catalogues(settings: Settings) -> Iterator[Finding]:
 
 def check_language_urls(settings: Settings) -> Iterator[Finding]:
     """Report routes whose URL begins with the prefix of a language, because no request reaches them."""
-    prefixes = tuple(f"{prefix}/" for prefix in language_prefixes(settings).values() if prefix)
+    prefixes = tuple(f"{prefix}/" for prefix in url_prefixes(settings))
     for feature in all_features(installed_features()):
         routers = (*router_list(feature.pages), *router_list(feature.site.routes))
         paths = [getattr(route, "path", "") for router in routers for route in router.routes]

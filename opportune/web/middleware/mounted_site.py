@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.dependencies import SITE
 from opportune.errors import OperatorError
-from opportune.web.language import language_prefixes
+from opportune.web.language import url_prefixes
 from opportune.web.static.files import STATIC_URL
 
 logger = logging.getLogger("opportune")
@@ -37,9 +37,7 @@ class MountedSite:
 
     def __init__(self, app: FastAPI, site: FastAPI) -> None:
         self.app, self.site = app, site
-        prefixes = language_prefixes(site.state.settings).values()
-        self.prefixes = tuple(f"{prefix}/" for prefix in prefixes if prefix)
-        """Starts of the paths in other languages than the site's, such as `/de/`."""
+        self.prefixes = tuple(f"{prefix}/" for prefix in url_prefixes(site.state.settings))
         self.is_running = False
         self.failure = ""
         """The mistake that prevented the start."""

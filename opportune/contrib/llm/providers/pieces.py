@@ -154,11 +154,11 @@ class _Call:
         if not piece.name:
             return True
         is_same_name = piece.name == self.name
-        if (
-            piece.id == self.id != ""
-        ):  # some endpoints give all calls the same id, others repeat a call at another index
-            is_at_index = piece.position in ("", self.position) and not (self._is_complete and not is_same_name)
-            return is_at_index or (is_same_name and self.arguments in ("", piece.arguments))
+        if piece.id and piece.id == self.id:
+            # Some endpoints give all calls the same id, others repeat a call at another index.
+            if piece.position in ("", self.position) and (is_same_name or not self._is_complete):
+                return True
+            return is_same_name and self.arguments in ("", piece.arguments)
         if piece.id and self.id:  # some endpoints send a new id with each piece
             return is_same_name and not self._is_complete and piece.arguments[:1] not in ("", "{")
         return not self._is_complete or (is_same_name and not piece.arguments)
@@ -211,8 +211,8 @@ class ToolCallReader:
     def _find(self, piece: CallPiece) -> _Call | None:
         """Return the newest call with the same id, or else with the same index."""
         newest_first = self._calls[::-1]
-        for call in newest_first if piece.id else ():
-            if call.id == piece.id:
+        for call in newest_first:
+            if piece.id and call.id == piece.id:
                 return call
         for call in newest_first:
             if not piece.position or call.position in (piece.position, ""):
