@@ -9,8 +9,8 @@ import httpx2
 import psycopg
 import pytest
 
+from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer
 from opportune.contrib.deploy.rehearsal.fakes import model_answer
-from opportune.contrib.deploy.rehearsal.steps import StreamedAnswer, read_answer
 from tests.opportune.many.conftest import Site
 from tests.opportune.many.load import Load, load
 from tests.opportune.many.machines import Machine

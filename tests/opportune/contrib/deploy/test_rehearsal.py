@@ -22,13 +22,14 @@ from starlette.routing import Route
 
 from opportune.config.hosts import HOSTS
 from opportune.contrib.deploy.rehearsal import process
+from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer
 from opportune.contrib.deploy.rehearsal.network import INNER_PROXY_ADDRESS, ProxyConfig, Router, find_caddy, run_proxy
 from opportune.contrib.deploy.rehearsal.process import Launcher, Limits
 from opportune.contrib.deploy.rehearsal.rehearse import PooledDatabase, Rehearsal
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
-from opportune.contrib.deploy.rehearsal.steps import STEPS, StreamedAnswer, read_answer, require_complete
+from opportune.contrib.deploy.rehearsal.steps import STEPS
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 from opportune.errors import OperatorError
 from opportune.testing.commands import Oppman
