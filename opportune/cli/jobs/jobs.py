@@ -16,6 +16,7 @@ from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.features.core import all_features
 from opportune.jobs import management
+from opportune.jobs.declaration import JobDefinition
 from opportune.jobs.limits import ALL_QUEUES
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import run_url
@@ -39,7 +40,9 @@ def list_jobs(
     if as_json:
         print_json([_as_data(job) for job in jobs])
     elif jobs:
-        print_table(("ID", "STATE", "QUEUED", "DUE", "JOB", "REMARK"), map(_as_row, jobs), right=("ID",))
+        known_names = _job_names()
+        rows = (_as_row(job, known_names) for job in jobs)
+        print_table(("ID", "STATE", "QUEUED", "DUE", "JOB", "REMARK"), rows, right=("ID",))
     else:
         say(f"No job is {state}." if state else "There are no jobs.")
 
@@ -150,7 +153,15 @@ def _check_queue(queue: str) -> None:
 
 
 def _queue_names() -> set[str]:
-    return {job.queue for job in declared_jobs(all_features(installed_features()))}
+    return {job.queue for job in _declared_jobs()}
+
+
+def _job_names() -> set[str]:
+    return {job.name for job in _declared_jobs()}
+
+
+def _declared_jobs() -> list[JobDefinition[Any]]:
+    return declared_jobs(all_features(installed_features()))
 
 
 @command.command()
@@ -159,9 +170,9 @@ def url() -> None:
     print(run_url(get_settings()))
 
 
-def _as_row(job: Job) -> Sequence[object]:
+def _as_row(job: Job, known_names: set[str]) -> Sequence[object]:
     due_at = _timestamp(job.due_at) if job.state == JobState.WAITING else ""
-    remark = _unknown_job_note(job) or job.remark
+    remark = _unknown_job_note(job, known_names) or job.remark
     return job.id, job.state, _timestamp(job.created_at), due_at, job.name, remark
 
 
@@ -179,7 +190,12 @@ def _details(job: Job) -> Iterator[tuple[str, object]]:
     yield "Attempts", job.attempt
     times = {"Queued": job.created_at, "Due": job.due_at, "Started": job.started_at, "Ended": job.ended_at}
     yield from ((label, _timestamp(time)) for label, time in times.items() if time)
-    optional = {"Key": job.key, "Progress": job.progress, "Error": job.error, "Note": _unknown_job_note(job)}
+    optional = {
+        "Key": job.key,
+        "Progress": job.progress,
+        "Error": job.error,
+        "Note": _unknown_job_note(job, _job_names()),
+    }
     yield from ((label, text) for label, text in optional.items() if text)
 
 
@@ -187,9 +203,8 @@ def _timestamp(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
-def _unknown_job_note(job: Job) -> str:
-    names = {declared.name for declared in declared_jobs(all_features(installed_features()))}
-    if job.state != JobState.WAITING or job.name in names:
+def _unknown_job_note(job: Job, known_names: set[str]) -> str:
+    if job.state != JobState.WAITING or job.name in known_names:
         return ""
     return "waiting, because no installed feature has this job"
 

@@ -195,7 +195,10 @@ class RequestRecord:
 
     @property
     def phases(self) -> list[Phase]:
-        """Time of the request by phase. The phases add up to its duration."""
+        """Time of the request by phase.
+
+        The phases add up to its duration, unless statements overlap each other or the rendering of a template.
+        """
         now = self.ended or perf_counter()
         answered = self.answered or now
         routed = self.routed or answered
