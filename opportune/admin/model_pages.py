@@ -3,8 +3,9 @@
 from opportune.admin.editing.cells import cell_page, row_page
 from opportune.admin.editing.editors import editors_page
 from opportune.admin.editing.page_rows import page_rows
+from opportune.admin.editing.restore import restore_page
 from opportune.admin.editing.selected_rows import selected_rows_page
-from opportune.admin.editing.undo import restore_page, undo_page
+from opportune.admin.editing.undo import undo_page
 from opportune.admin.extensions import ModelPage
 from opportune.admin.lists.columns import choose_columns
 from opportune.admin.log.history import history_page

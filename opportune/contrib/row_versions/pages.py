@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_act
 from opportune.admin.base import has_history
-from opportune.admin.editing.undo import submit_values
+from opportune.admin.editing.restore import submit_values
 from opportune.admin.extensions import AdminExtension, ModelPage, Slot
 from opportune.admin.log.audit import load_emails
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
