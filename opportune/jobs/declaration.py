@@ -1,10 +1,10 @@
 """Declaration of jobs, their context, and their queue: `defer` in a transaction, `JobQueue.enqueue` without one."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from inspect import Signature, signature
 from types import MappingProxyType
 from typing import Annotated, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
@@ -16,6 +16,7 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
 from opportune.errors.option_types import ASYNCHRONOUS
+from opportune.jobs.arguments import JobArguments
 from opportune.storage import Storage
 
 DEFAULT_QUEUE = "default"
@@ -135,8 +136,8 @@ class JobDefinition(Generic[P]):
     """Address that is called after each success (oppman.py docs monitoring)."""
 
     @cached_property
-    def _signature(self) -> Signature:
-        return signature(self.function)
+    def _arguments(self) -> JobArguments:
+        return JobArguments(self.function)
 
     def heartbeat_url_in(self, settings: Settings) -> str:
         return self.heartbeat_url if isinstance(self.heartbeat_url, str) else self.heartbeat_url(settings)
@@ -145,14 +146,27 @@ class JobDefinition(Generic[P]):
         return self.schedule if isinstance(self.schedule, str) else self.schedule(settings)
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> JobCall[P]:
-        """Return a call to queue: `defer(session, shrink_photo(registration.id))`."""
+        """Return a call to queue: `defer(session, shrink_photo(registration.id))`.
+
+        Raises:
+            OperatorError: An argument is missing, has another type than its annotation, or is a row.
+        """
+        with self._explained():
+            return JobCall(self, self._arguments.store(arguments, keywords))
+
+    async def run(self, context: JobContext, stored_arguments: Sequence[Any]) -> None:
+        """Run the function with arguments as the queue stores them. It gets values of its annotated types."""
+        with self._explained():
+            arguments = self._arguments.read(stored_arguments)
+        function: Callable[..., Awaitable[None]] = self.function
+        await function(context, *arguments)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            bound = self._signature.bind(None, *arguments, **keywords)
+            yield
         except TypeError as error:
             raise OperatorError(f"Job {self.name}: {error}.") from None
-        if bound.kwargs:
-            raise OperatorError(f"Job {self.name}: {', '.join(bound.kwargs)} must not be keyword-only, to be stored.")
-        return JobCall(self, bound.args[1:])
 
 
 class JobOptions(TypedDict, total=False):

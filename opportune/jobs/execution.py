@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from pydantic_core import to_jsonable_python
+
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.replica import reads_fresh
@@ -79,7 +81,11 @@ class DatabaseJobContext(ServicesContext):
             await renew_lease(session, self._job)
             step = await session.get(JobStep, (self._job.id, self._step_number))
             if step is None:
-                step = JobStep(job_id=self._job.id, position=self._step_number, result=await work(session, *args))
+                step = JobStep(
+                    job_id=self._job.id,
+                    position=self._step_number,
+                    result=to_jsonable_python(await work(session, *args)),
+                )
                 session.add(step)
         return step.result
 
@@ -88,11 +94,17 @@ class DatabaseJobContext(ServicesContext):
         async with self.database.reader(fresh=True) as session:
             step = await session.get(JobStep, (self._job.id, self._step_number))
         if step is None:
-            step = JobStep(job_id=self._job.id, position=self._step_number, result=await work(*args))
+            step = JobStep(
+                job_id=self._job.id, position=self._step_number, result=to_jsonable_python(await work(*args))
+            )
             async with self.database.writer() as session:
                 await renew_lease(session, self._job)
                 session.add(step)
         return step.result
+
+    def _make_step(self, result: Any) -> JobStep:
+        # The first attempt gets the result as later ones read it, such as a UUID as text.
+        return JobStep(job_id=self._job.id, position=self._step_number, result=to_jsonable_python(result))
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
         self._job.note = note[:200]  # also the note of a scheduled job's last run
@@ -132,7 +144,7 @@ async def run_attempt(job: ClaimedJob, store: JobStore, services: Services) -> N
     with origin, observed_job(JobAttempt(job.id, job.name, job.attempt, job.traceparent or "")):
         try:
             async with asyncio.timeout(definition.max_seconds) as timeout:
-                await definition.function(context, *job.arguments)
+                await definition.run(context, job.arguments)
         except TimeoutError:
             if not timeout.expired():
                 raise  # a timeout inside of the function

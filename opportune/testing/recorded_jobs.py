@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from pydantic_core import to_jsonable_python
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
@@ -53,7 +54,7 @@ class RecordedJobs(JobQueue):
 
     async def run(self, call: JobCall[Any]) -> None:
         """Run a job now, queued or not."""
-        await call.job.function(self.context, *call.arguments)
+        await call.job.run(self.context, call.arguments)
 
     async def work(self) -> None:
         """Run the queued jobs except e-mails, which stay queued."""
@@ -82,10 +83,10 @@ class DirectJobContext(ServicesContext):
 
     async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         async with self.database.writer() as session:
-            return await work(session, *args)
+            return to_jsonable_python(await work(session, *args))
 
     async def step(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        return await work(*args)
+        return to_jsonable_python(await work(*args))
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
         pass
