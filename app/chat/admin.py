@@ -17,5 +17,6 @@ class MessageAdmin(AdminView, model=Message):
     columns = ("id", "conversation_id", "role", "text", "created_at")
     search = ("question", "answer.text")
     filters = ("conversation_id", "role", "created_at")
+    column_formatters = {"text": lambda message, _: message.excerpt}
     can_create = can_edit = False
     icon, category = "ti ti-message", "Chat"

@@ -179,3 +179,12 @@ async def test_search_finds_only_rows_of_the_owner(app: FastAPI) -> None:
         assert f'id="m{ids["Fish answer"]}"' in (await client.get(f"/chat/{fish}?at={ids['Fish answer']}")).text
         await client.post(f"/chat/{fish}/delete")
         assert await search_for_ids("whales") == []
+
+
+def test_name_of_an_answer_has_no_marks_of_markdown() -> None:
+    text = "# Walks\n\n| Walk | Best at |\n| --- | --- |\n| Along the **bank** | 5 < 6 |\n"
+    assert (
+        str(Message(conversation_id=1, role=Role.ASSISTANT, answer=Answer(text=text)))
+        == "Walks Walk Best at Along the bank 5 < 6"
+    )
+    assert str(Message(conversation_id=1, role=Role.USER, question="Is 2 * 3 * 4 a | b?")) == "Is 2 * 3 * 4 a | b?"

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 from starlette.requests import Request
@@ -15,6 +14,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal, keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.model_fields import NO_CHOICE, FileCells
+from opportune.admin.lists.display import format_column
 from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
 from opportune.contrib.import_export.cell_formats import read_cell
 from opportune.contrib.import_export.export import cell_of, file_value
@@ -26,7 +26,7 @@ from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.formats import format_day, localize_number
+from opportune.i18n.formats import format_day
 from opportune.i18n.parsing import Source, parse_yes_no
 from opportune.web.forms.form_state import ZONE_SUFFIX
 from opportune.web.time_zone import format_datetime
@@ -126,8 +126,6 @@ def preview_of(value: Any, cell: Any) -> str:
     match value:
         case bool():
             return gettext("Yes") if value else gettext("No")
-        case int() | float() | Decimal():
-            return localize_number(f"{Decimal(str(value)):f}")
         case datetime():
             return format_datetime(value)
         case date():
@@ -256,11 +254,16 @@ class ImportPlan:
     def _texts(self, cells: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, str]:
         """Return the texts of a preview, by column of the file. Related rows have the text of the file."""
         related = {*self.view.references, *self.view.many_to_many}
+        as_in_lists = self.view.choice_names | self.view.numeric_columns
         texts = {}
         for name, target in self.columns.items():
             cell = cells.get(name)
-            has_value = target.field in values and target.field not in related
-            text = preview_of(values[target.field], cell) if has_value else str(cell_of(cell))
+            if target.field in related or target.field not in values:
+                text = str(cell_of(cell))
+            elif values[target.field] is not None and target.field in as_in_lists:
+                text = str(format_column(self.view, target.field, values[target.field]))
+            else:
+                text = preview_of(values[target.field], cell)
             texts[name] = text if len(text) <= MAX_PREVIEW_LENGTH else f"{text[: MAX_PREVIEW_LENGTH - 1]}…"
         return texts
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from starlette.requests import Request
@@ -28,6 +29,8 @@ SAMPLE_ROWS = 3
 """Rows of the file beside the choice of columns."""
 MAX_SAMPLE_LENGTH = 60
 MAX_LISTED_FAULTS = 20
+MAX_LISTED_RANGES = 10
+"""Ranges of lines before a message that many lines have."""
 
 
 def choose_formats(
@@ -116,12 +119,29 @@ async def render_step(
         "file": file,
         "amount": describe_rows,
         "list": list_url(request, view),
+        "group_faults": group_faults,
         "max_faults": MAX_LISTED_FAULTS,
     }
     if file and file.state == "imported":
         context["summary"] = summary_of(view, file.result, file.choices["updates"])
     template = STEP_TEMPLATE if is_htmx(request) else TEMPLATE
     return await render_page(request, view, template, context, status)
+
+
+def group_faults(faults: Sequence[tuple[int, str]]) -> list[tuple[Sequence[int], str, str]]:
+    """Return each message once, after its lines as numbers and as a text such as `2-4, 9`."""
+    numbers_by_message: dict[str, list[int]] = {}
+    for number, message in faults:
+        numbers_by_message.setdefault(message, []).append(number)
+    return [(numbers, _join_ranges(numbers), message) for message, numbers in numbers_by_message.items()]
+
+
+def _join_ranges(numbers: Sequence[int]) -> str:
+    """Return increasing numbers as a text such as `2-4, 9`."""
+    by_distance = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+    ranges = [[number for _, number in pairs] for _, pairs in by_distance]
+    texts = [f"{first}\N{EN DASH}{rest[-1]}" if rest else str(first) for first, *rest in ranges]
+    return ", ".join([*texts[:MAX_LISTED_RANGES], *(["…"] if len(texts) > MAX_LISTED_RANGES else [])])
 
 
 def summary_of(view: AdminView, result: Mapping[str, Any], updates: bool) -> str:

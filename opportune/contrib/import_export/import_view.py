@@ -163,7 +163,7 @@ async def file_page(request: Request, view: AdminView) -> Response:
         return await render_step(request, view, "result", file, undo=undo_url(request, view, file.result["entries"]))
     if not file.content:
         raise HTTPException(404)
-    if file.state == "checked" and "columns" not in request.query_params and not file.result["error"]:
+    if file.state == "checked" and request.query_params.get("step") != "columns" and not file.result["error"]:
         return await render_step(request, view, "preview", file)
     return await columns_page(request, view, file)
 

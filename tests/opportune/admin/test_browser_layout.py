@@ -92,6 +92,12 @@ async def test_words_of_a_title_stay_whole_beside_buttons(phone: Page) -> None:
     assert await phone.evaluate("getSelection().getRangeAt(0).getClientRects().length") == 1
 
 
+async def test_names_of_permissions_have_a_line_on_a_phone(phone: Page) -> None:
+    await phone.goto("/admin/group/create")
+    is_narrow = "names => names.map(name => name.offsetWidth < name.parentElement.offsetWidth)"
+    assert {*await phone.locator(".permission-table tbody th").evaluate_all(is_narrow)} == {False}
+
+
 async def test_open_cell_fits_a_phone(phone: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GadgetAdmin, "editable", ("state",))
     await phone.goto(LIST)

@@ -6,6 +6,7 @@ from html import unescape
 from httpx2 import AsyncClient, Response
 
 CHOICE = re.compile(r'<(?:select|input)[^>]* name="(column|format)"(?: value=""|.*?</select>)', re.DOTALL)
+FAULT = re.compile(r"<li>(?:Lines?|Rows?) ([^:]+): (.*?)</li>")
 SELECTED = re.compile(r'value="([^"]*)" selected')
 
 
@@ -16,7 +17,7 @@ async def upload_file(
     response = await admin.post(path, files={"file": (name, content)})
     if response.status_code != 303:
         return response
-    page = await admin.get(response.headers["location"], params={"columns": "1"})
+    page = await admin.get(response.headers["location"], params={"step": "columns"})
     return await choose_columns(admin, page, **choices)
 
 
@@ -30,7 +31,7 @@ async def choose_columns(admin: AsyncClient, page: Response, action: str = "colu
     for key, value in choices.items():
         option, _, number = key.partition("_")
         data[option] = _replaced([*data[option]], int(number), value) if number else value
-    response = await admin.post(page.url.path, data=data)
+    response = await admin.post(page.url, data=data)
     return await admin.get(response.headers["location"]) if response.status_code == 303 else response
 
 
@@ -53,3 +54,12 @@ async def confirm_preview(admin: AsyncClient, preview: Response) -> Response:
 
 def extract_text(page: Response) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page.text)))
+
+
+def read_faults(page: Response) -> dict[int, str]:
+    """Return the messages about lines, by line."""
+    faults: dict[int, str] = {}
+    for lines, message in FAULT.findall(page.text):
+        for first, last in re.findall(r"(\d+)(?:\N{EN DASH}(\d+))?", lines):
+            faults |= dict.fromkeys(range(int(first), int(last or first) + 1), unescape(message))
+    return faults

@@ -16,7 +16,7 @@ from opportune.db import load
 from opportune.testing import counted_statements
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Book, BookTag, Country, Review, Tag
-from tests.opportune.contrib.import_export.import_steps import confirm_preview, extract_text, upload_file
+from tests.opportune.contrib.import_export.import_steps import confirm_preview, extract_text, read_faults, upload_file
 from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all, read_one
 
 HEADER = "title,slug,isbn,author,tags,price"
@@ -152,7 +152,7 @@ async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncCl
         ("Salka", "Sigrid", ["Epic"]),
     ]
     response = await upload(admin, rows.replace("Epic\n2", "\n2"))
-    assert "Line 2: Slug: This value is already in use." in extract_text(response).replace("Isbn:", "Slug:")
+    assert read_faults(response)[2] in ("Slug: This value is already in use.", "Isbn: This value is already in use.")
 
 
 UPDATES = [
@@ -197,7 +197,7 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
     faults.append(("author", ["Ann", "Ben"]))
     page = await upload(admin, json.dumps([row | {name: value} for name, value in faults]), "books.json")
     for number, (name, value) in enumerate(faults, 1):
-        assert f"Row {number}: {name.capitalize()}: Enter" in extract_text(page), value
+        assert read_faults(page)[number].startswith(f"{name.capitalize()}: Enter"), value
 
     refused = extract_text(await upload(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
     assert "Line 2: Author: “Nobody” does not exist, and you may not add one." in refused

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import re
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,31 @@ async def test_matching_headings_skip_the_columns(app: FastAPI, admin: AsyncClie
     for content, step in STEPS.items():
         page = await open_columns(admin, IMPORT, content)
         assert {text for text in STEPS.values() if text in page.text} == {step}
+
+
+async def test_equal_messages_are_shown_once_with_their_lines(admin: AsyncClient) -> None:
+    sizes = ["many"] * 3 + ["1"] + ["many"] + ["-1"]
+    lines = [f"{number},1,{size}" for number, size in enumerate(sizes)]
+    shown = extract_text(await upload(admin, "\n".join(["name,maker_id,size", *lines])))
+    assert "Lines with errors: 5." in shown
+    assert "Lines 2\N{EN DASH}4, 6: Size: Please give a whole number." in shown
+    assert "Line 7: Size:" in shown
+    assert shown.count("Please give a whole number") == 1
+
+
+async def test_preview_shows_labels_of_choices(admin: AsyncClient) -> None:
+    shown = await upload(admin, "name,maker_id,colour,state\nfirst,1,deep_blue,used\n")
+    assert "Deep blueUsed" in extract_text(shown)
+
+
+async def test_columns_can_be_changed_after_the_preview(admin: AsyncClient) -> None:
+    path = f"{IMPORT}?columns=id,name&size=1"
+    preview = await open_columns(admin, path, "name,maker_id\nfirst,1\n")
+    assert "Import 1 Gadget" in preview.text
+    link = re.findall(r'href="([^"]*step=columns[^"]*)"', preview.text)[0]
+    checked = await choose_columns(admin, await admin.get(unescape(link)))
+    assert "Import 1 Gadget" in checked.text
+    assert 'gadget/list?columns=id%2Cname&amp;size=1"' in checked.text
 
 
 async def test_rows_are_found_by_title_or_number(app: FastAPI, admin: AsyncClient) -> None:
