@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 
+from opportune.server.paced_starts import PacedStarts
 from opportune.server.workers import Shares
 
 ANY_PROXY = "*"
@@ -31,10 +32,12 @@ class ServerConfig(uvicorn.Config):
         try:
             super().load()
         finally:
+            gc.freeze()  # or the first collection would search all imported objects
             gc.enable()
         if self.proxy_headers and addresses != names:
             app: Any = self.loaded_app
             app.trusted_hosts = AnyProxy(app.trusted_hosts)
+        self.loaded_app = PacedStarts(self.loaded_app)
 
     def get_loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         if self.loop != "uvloop":
