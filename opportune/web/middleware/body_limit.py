@@ -1,5 +1,7 @@
 """Limit for the size of request bodies."""
 
+from collections.abc import Awaitable
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,17 +26,10 @@ class BodyLimitMiddleware:
         self.app = app
         self.max_file_bytes = max_file_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        token = max_upload_bytes.set(self.max_file_bytes)
-        try:
-            await self._check_content_length(scope, receive, send)
-        finally:
-            max_upload_bytes.reset(token)
-
-    async def _check_content_length(self, scope: Scope, receive: Receive, send: Send) -> None:
+            return self.app(scope, receive, send)
+        max_upload_bytes.set(self.max_file_bytes)  # until the end of the request, whose task has its own context
         content_length, has_body, max_bytes = b"0", False, MAX_BODY_BYTES
         for name, value in scope["headers"]:
             if name == b"content-length":
@@ -44,11 +39,10 @@ class BodyLimitMiddleware:
             elif name == b"content-type" and is_multipart(value):
                 max_bytes = MAX_BODY_BYTES + self.max_file_bytes
         if not content_length.isdigit() or len(content_length) > 18 or int(content_length) > max_bytes:
-            await problem(Request(scope), 413)(scope, receive, send)
-            return
+            return problem(Request(scope), 413)(scope, receive, send)
         if has_body or scope["http_version"] not in HTTP_1_VERSIONS:
             receive = _count_received(scope, receive)
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 def _count_received(scope: Scope, receive: Receive) -> Receive:

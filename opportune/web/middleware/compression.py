@@ -8,7 +8,7 @@ from this site or the address bar, so another site cannot repeat them (oppman.py
 import asyncio
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache, partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -66,10 +66,10 @@ class CompressionMiddleware:
         self.app = app
         self.excluded_prefix = excluded_prefix
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and not scope["path"].startswith(self.excluded_prefix):
             send = CompressedSend(scope, send)
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 class CompressedSend:

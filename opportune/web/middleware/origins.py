@@ -5,6 +5,7 @@ page cannot forge. Requests without these headers are allowed: they come from pr
 because every browser since 2020 sends `Origin` with forms.
 """
 
+from collections.abc import Awaitable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -29,24 +30,24 @@ FOREIGN_PAGE = _l("This page belongs to another site.")
 FOREIGN_FORM = _l("This form was sent from another site. Open the page here and send it again.")
 
 
-class AllowedHostsMiddleware(TrustedHostMiddleware):
+class AllowedHostsMiddleware:
     """Responds 400 to unknown host names, which would otherwise appear in links.
 
     Health checks and /metrics accept any name.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        super().__init__(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
+        self.app = app
+        self.check = TrustedHostMiddleware(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
         # Starlette parses the header of each request. Names with a port or in uppercase are left to it.
-        names = [host for host in self.allowed_hosts if "*" not in host and ":" not in host]
+        names = [host for host in self.check.allowed_hosts if "*" not in host and ":" not in host]
         self.usual_headers = {(b"host", name.encode()) for name in names}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         is_machine = scope["type"] == "http" and scope["path"] in MACHINE_PATHS
         if is_machine or self.has_usual_host(scope):
-            await self.app(scope, receive, send)
-            return
-        await super().__call__(scope, receive, send)
+            return self.app(scope, receive, send)
+        return self.check(scope, receive, send)
 
     def has_usual_host(self, scope: Scope) -> bool:
         """Return whether the first host header is one of the names."""
@@ -94,17 +95,15 @@ class CsrfMiddleware:
         self.cors_origins = frozenset(settings.cors_origins)
         self.shows_hints = settings.environment == "development"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket" and self.is_foreign(scope, Headers(scope=scope)):
             # Browsers send cookies with WebSockets from any page. Closing before acceptance responds with 403.
-            await send({"type": "websocket.close", "code": 1008, "reason": str(FOREIGN_PAGE)})
-            return
+            return send({"type": "websocket.close", "code": 1008, "reason": str(FOREIGN_PAGE)})
         is_unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
         if is_unsafe and self.is_foreign(scope, Headers(scope=scope)):
             response = problem(Request(scope), 403, FOREIGN_FORM, hint=self._hint(Request(scope)))
-            await response(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
+            return response(scope, receive, send)
+        return self.app(scope, receive, send)
 
     def _hint(self, request: Request) -> ErrorHint | None:
         if not self.shows_hints:

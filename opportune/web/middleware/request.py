@@ -2,8 +2,10 @@
 
 import logging
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import tzinfo
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
@@ -46,22 +48,21 @@ class RequestMiddleware:
         self.security_headers = SecurityHeaders(settings)
         self.trusts_traces = bool(settings.trusted_proxies)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
-            await _run_websocket(self.app, scope, receive, send)
-            return
+            return _run_websocket(self.app, scope, receive, send)
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         scope.setdefault("state", {})  # before the scope is copied: all copies share the state
         scope, zone = zone_of_request(scope)
         scope, language = self.language.select(scope)
         request = ObservedRequest(scope)
-        if not observers:
-            await self._run(request, zone or self.zone, language, receive, send)
-            return
+        run = self._run_observed if observers else self._run
+        return run(request, zone or self.zone, language, receive, send)
+
+    async def _run_observed(self, request: ObservedRequest, *arguments: Any) -> None:
         with observed_request(request):
-            await self._run(request, zone or self.zone, language, receive, send)
+            await self._run(request, *arguments)
 
     async def _run(self, request: ObservedRequest, zone: tzinfo, language: str, receive: Receive, send: Send) -> None:
         scope = request.scope

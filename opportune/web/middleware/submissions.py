@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Awaitable
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -90,14 +91,15 @@ class SubmissionMiddleware:
         self.app = app
         self.store = store
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if KEPT_FORM in scope.get("query_string", b""):
             scope = _move_key(scope)
         is_post = scope["type"] == "http" and scope["method"] == "POST"
-        content_type = _form_type(scope) if is_post else b""
-        if not content_type:
-            await self.app(scope, receive, send)
-            return
+        if is_post and (content_type := _form_type(scope)):
+            return self._process_form(content_type, scope, receive, send)
+        return self.app(scope, receive, send)
+
+    async def _process_form(self, content_type: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         body = FormBody(receive)
         await body.read(MAX_COMPARED_BYTES if content_type.lower().startswith(MULTIPART) else MAX_BODY_BYTES)
         if mark := FORM_USER.search(body.start):

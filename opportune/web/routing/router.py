@@ -4,7 +4,7 @@ The copy of a route with `@cached` consults the cache first.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from copy import copy
 from typing import Self
 
@@ -66,10 +66,9 @@ class Router(APIRouter):
     _by_path: dict[str, Sequence[BaseRoute] | None]
     """Candidates by literal path. Other paths are not cached, because requests could fill the memory."""
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def app(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]  # no frame
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            await self._respond_to_head(scope, receive, send)
-            return
+            return self._respond_to_head(scope, receive, send)
         if scope["type"] == "http":
             for route in self._candidates(_path_below_root(scope)):
                 match, changes = route.matches(scope)
@@ -77,9 +76,8 @@ class Router(APIRouter):
                     scope.setdefault("router", self)
                     scope["route"] = route
                     scope.update(changes)
-                    await route.handle(scope, receive, send)
-                    return
-        await super().app(scope, receive, send)  # another method, an extra slash, or not found
+                    return route.handle(scope, receive, send)
+        return super().app(scope, receive, send)  # another method, an extra slash, or not found
 
     async def _respond_to_head(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to HEAD wherever GET does. FastAPI's routes for GET refuse it, and pages of mounts expect GET."""
