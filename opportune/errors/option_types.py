@@ -1,17 +1,25 @@
 """Checks of values by the annotations of the options that they are for."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import cache
-from inspect import iscoroutinefunction
-from reprlib import repr as shortened
-from types import SimpleNamespace, UnionType
+from inspect import iscoroutinefunction, unwrap
+from reprlib import Repr
+from types import FunctionType, SimpleNamespace, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 POSTPONED = {"ClassVar[bool]": bool, "ClassVar[int]": int, "ClassVar[str]": str}
 """Annotations of modules that postpone their evaluation. Others are not checked."""
+
+
+class _ShortRepr(Repr):
+    def repr_function(self, function: FunctionType, _level: int) -> str:
+        return f"function {function.__name__}"
+
+
+shortened = _ShortRepr().repr
 
 
 def _refuse_repeated(names: Sequence[Any]) -> Sequence[Any]:
@@ -28,6 +36,17 @@ def _require_asynchronous(function: Any) -> Any:
     return function
 
 
+def having(description: str, *attributes: str) -> AfterValidator:
+    """Return a validator of objects that have one of these attributes, such as columns of models."""
+
+    def require_attribute(value: Any) -> Any:
+        if not any(hasattr(value, attribute) for attribute in attributes):
+            raise ValueError(f"needs {description}, not {shortened(value)}")
+        return value
+
+    return AfterValidator(require_attribute)
+
+
 ASYNCHRONOUS = AfterValidator(_require_asynchronous)
 DISTINCT = AfterValidator(_refuse_repeated)
 Names = Annotated[Sequence[str], DISTINCT]
@@ -42,6 +61,8 @@ def describe_mismatch(value: object, annotation: Any) -> str:
         return f"is a text. Write a tuple: ({value!r},)"
     plain = get_type_hints(SimpleNamespace(__annotations__={"": _type_of(annotation)}))[""]
     text = plain.__name__ if isinstance(plain, type) else re.sub("[a-z_]+[.]", "", str(plain))
+    if "Callable" in text and "function " in shortened(value):
+        text = f"{'async' if 'Awaitable' in text else 'plain'} functions, {text}"
     return f"needs {text}, not {shortened(value)}"
 
 
@@ -84,7 +105,19 @@ def conforms(value: Any, annotation: Any) -> bool:
     if origin in (Sequence, Collection, list, tuple):
         return _is_collection_of(value, arguments, is_fixed=origin is tuple and Ellipsis not in arguments)
     is_class = isinstance(origin, type) and origin is not Any
-    return not is_class or isinstance(value, (int, float) if origin is float else origin)
+    has_type = not is_class or isinstance(value, (int, float) if origin is float else origin)
+    return has_type and (origin is not Callable or not arguments or _may_return(value, arguments[1]))
+
+
+def _may_return(function: Any, result: Any) -> bool:
+    """Return whether a function is asynchronous as its annotation requires. A plain one may return an awaitable."""
+    if not isinstance(function, FunctionType):
+        return True
+    if iscoroutinefunction(unwrap(function)):
+        return result is Any or "Awaitable" in str(result)
+    returned = str(function.__annotations__.get("return", ""))
+    may_be_awaitable = re.search("Awaitable|Coroutine|Task|Future|^(typing.)?Any$", returned)
+    return get_origin(result) is not Awaitable or bool(may_be_awaitable) or function.__name__ == "<lambda>"
 
 
 def _is_subclass(value: type[Any], base: Any) -> bool:

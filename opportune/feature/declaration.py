@@ -13,6 +13,7 @@ from sqlmodel import SQLModel
 
 from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
+from opportune.errors.option_types import having
 from opportune.feature.admin import Admin
 from opportune.feature.families import Accounts, Data, Jobs, Llm, Monitoring, Process, Site
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 RENAMED = {"admin_extension": "extension", "admin_panels": "panels", "admin_operations": "actions"}
 RENAMED |= {"first_jobs": "first", "llm_guard": "guard"}
 """Arguments of Opportune 0.2 that have another name in their family."""
+SETTINGS = having("a subclass of opportune.config.BaseSettings", "renamed_settings")
 CommandName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
 
@@ -50,12 +52,6 @@ def _new_spelling(option: str) -> str:
     return ""
 
 
-def require_settings(class_: type[Any] | None) -> type[Any] | None:
-    if class_ is not None and not hasattr(class_, "renamed_settings"):
-        raise ValueError("needs a subclass of opportune.config.BaseSettings")
-    return class_
-
-
 def require_module(name: str) -> str:
     with suppress(ImportError):  # its package does not exist
         if not name or find_spec(name):
@@ -74,7 +70,7 @@ class Feature:
     summary: str = ""
     """One sentence for the landing page."""
     _: KW_ONLY
-    settings: Annotated[type[Any] | None, AfterValidator(require_settings)] = None
+    settings: Annotated[type[Any], SETTINGS] | None = None
     """A subclass of `opportune.config.BaseSettings`, read with the site's settings: `settings.of(BooksSettings)`."""
     models: Sequence[type[SQLModel]] = ()
     requires: Sequence[str] = ()
@@ -82,7 +78,7 @@ class Feature:
     pages: APIRouter | Sequence[APIRouter] | None = None
     api: APIRouter | Sequence[APIRouter] | None = None
     """Mounted below /api/v1."""
-    hooks: Sequence[Callable[..., Awaitable[None]]] = ()
+    hooks: Sequence[Callable[..., Awaitable[None] | None]] = ()
     """Functions of its `hooks.py` that run when rows are created, changed or deleted (oppman.py docs hooks)."""
     commands: Mapping[CommandName, ModuleName] = field(default_factory=dict)
     """Modules of its commands for `oppman.py` by name, `{"books": "app.books.commands"}` (oppman.py docs commands)."""

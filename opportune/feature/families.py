@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI
-from pydantic import AfterValidator, StringConstraints
+from pydantic import StringConstraints
 from sqlalchemy import Connection, Executable
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.errors.option_names import strict
+from opportune.errors.option_types import having
 from opportune.services import Service, Services
 
 
@@ -81,7 +82,7 @@ class Site:
     )
     """Responses to exceptions of its routes. They replace handlers of the framework for the same exception."""
     template_globals: Mapping[str, Any] = field(default_factory=dict)
-    template_filters: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    template_filters: Mapping[str, Callable[..., object]] = field(default_factory=dict)
     middleware: Sequence[Middleware] | Callable[[FastAPI], Iterable[Middleware]] = ()
     """Outermost first, or a function that selects them by `app.state.settings`. The first feature's are outermost."""
     init_app: Callable[[FastAPI], None] | None = None
@@ -136,7 +137,7 @@ class PersonalData:
 
     summary: str
     """A heading for users, such as "Your to-dos"."""
-    owners: Sequence[Any] = ()
+    owners: Sequence[Annotated[Any, having("columns, such as Review.user_id", "class_")]] = ()
     """Columns that point at the owner of a row, such as `Review.user_id`."""
     read: Callable[[AsyncSession, Person], Awaitable[Mapping[str, Sequence[Mapping[str, Any]]]]] | None = None
     """Return the user's rows by kind, as JSON values and datetimes, if `owners` does not cover them."""
@@ -158,7 +159,7 @@ class Accounts:
     groups: Mapping[str, Mapping[str, str | Sequence[str]]] = field(default_factory=dict)
     """Groups with their permissions, `{"Librarians": {"book": "*", "loan": ["list", "update"]}}`. `migrate` creates
     them; from then on they are edited in the admin."""
-    events: Sequence[Any] = ()
+    events: Sequence[Annotated[Any, having("an EventKind for each event", "words")]] = ()
     """An `EventKind` for each event that the feature records (oppman.py docs account-events)."""
     profile_panel: Panel | None = None
     """Shown on the user's profile page, below name and address."""
@@ -178,12 +179,6 @@ class Cleanup:
     """Set these values instead of deleting the rows. A row that has them must no longer match."""
 
 
-def _require_call(call: Any) -> Any:
-    if not hasattr(call, "arguments"):
-        raise ValueError("needs calls of jobs, such as summarise()")
-    return call
-
-
 @strict
 @dataclass(frozen=True)
 class Jobs:
@@ -192,10 +187,13 @@ class Jobs:
     definitions: Sequence[Any] = ()
     """Background and scheduled jobs. A job that is not listed cannot be queued."""
     _: KW_ONLY
-    first: Sequence[Annotated[Any, AfterValidator(_require_call)]] = ()
+    first: Sequence[Annotated[Any, having("calls of jobs, such as summarise()", "arguments")]] = ()
     """Calls of jobs that quickstart queues for a new site."""
     cleanups: Sequence[Cleanup] = ()
     """Old rows that the job `jobs.clean_up` deletes each day (oppman.py docs databases)."""
+
+
+ModelFunction = Annotated[Any, having("functions", "__name__", "function")]
 
 
 @strict
@@ -204,15 +202,15 @@ class Llm:
     """Tools and sources for language models."""
 
     _: KW_ONLY
-    tools: Sequence[Any] = ()
+    tools: Sequence[ModelFunction] = ()
     """Functions that a language model may call on behalf of the user (oppman.py docs tools)."""
-    retrieval: Sequence[Any] = ()
+    retrieval: Sequence[ModelFunction] = ()
     """Functions that return `Source`s for a question. They are called before a model that cannot call tools."""
-    resources: Mapping[str, Any] = field(default_factory=dict)
+    resources: Mapping[str, ModelFunction] = field(default_factory=dict)
     """Functions that read data for MCP clients, by URI: `{"books://{book_id}": read_book}` (oppman.py docs mcp)."""
-    prompts: Sequence[Any] = ()
+    prompts: Sequence[ModelFunction] = ()
     """Functions that write a prompt, which users of MCP clients select."""
-    completions: Mapping[str, Any] = field(default_factory=dict)
+    completions: Mapping[str, ModelFunction] = field(default_factory=dict)
     """Functions that suggest values for an argument of its resources and prompts, by its name."""
     tool_headers: Sequence[str] = ()
     """Headers that its dependencies read. The MCP server passes them on to tools."""

@@ -135,6 +135,19 @@ class JobDefinition(Generic[P]):
     heartbeat_url: str | Callable[[Settings], str] = ""
     """Address that is called after each success (oppman.py docs monitoring)."""
 
+    def __post_init__(self) -> None:
+        function = self.function.__qualname__
+        try:
+            self._signature.bind_partial(None)
+        except TypeError:
+            raise OperatorError(f"Job {self.name}: {function} needs a first argument, run: JobContext.") from None
+        try:
+            if self.schedule:
+                self._signature.bind(None)
+        except TypeError as error:
+            advice = "A schedule passes no arguments: give it a default value."
+            raise OperatorError(f"Job {self.name}: {function}: {error}. {advice}") from None
+
     @cached_property
     def _arguments(self) -> JobArguments:
         return JobArguments(self.function)

@@ -217,9 +217,20 @@ def settings_class() -> type[Any]:
 
 
 def application(*arguments: Any) -> Any:
-    """Call `create_app` of the project's `main.py`, or of the framework if the project has no `main.py`."""
+    """Call `create_app` of the project's `main.py`, or of the framework if the project has no `main.py`.
+
+    Raises:
+        OperatorError: `main.py` has no such function, or it returns no application.
+    """
     installed_features()  # reports a missing or faulty installed.py better than the import in main.py
-    return _import_module("main", "opportune.application").create_app(*arguments)
+    create_app = getattr(_import_module("main", "opportune.application"), "create_app", None)
+    app = create_app(*arguments) if callable(create_app) else None
+    if not hasattr(app, "router"):
+        raise OperatorError(
+            f"{PACKAGE}/main.py needs a function create_app(settings=None) that returns the application of "
+            "`opportune.application.create_app`."
+        )
+    return app
 
 
 def has_own_users() -> bool:

@@ -164,7 +164,10 @@ def test_duplicate_table_error_names_its_modules(table: str, module: str, messag
     [
         ({"models": User}, "Feature('books', models=…) needs Sequence[type[SQLModel]], not <class 'app.u"),
         ({"models": ["Book"]}, "Feature('books', models=…) needs Sequence[type[SQLModel]], not ['Book']"),
-        ({"hooks": ["tell"]}, "Feature('books', hooks=…) needs Sequence[Callable[..., Awaitable[None]]], not ['tell']"),
+        (
+            {"hooks": ["tell"]},
+            "Feature('books', hooks=…) needs Sequence[Callable[..., Awaitable[None] | None]], not ['",
+        ),
         ({"pages": [re]}, "Feature('books', pages=…) needs APIRouter | Sequence[APIRouter] | None, not [<module"),
         ({"requires": "answers"}, "Feature('books', requires=…) is a text. Write a tuple: ('answers',)"),
         ({"commands": {"books": 5}}, "Feature('books', commands=…) needs Mapping[str, str], not {'books': 5}"),

@@ -12,7 +12,7 @@ from opportune.crud import Crud, CrudApi, CrudPages, writing
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_misspelt
-from opportune.feature import Feature, Jobs, Link, Metric, Table
+from opportune.feature import Accounts, Feature, Jobs, Link, Llm, Metric, Panel, PersonalData, Site, Table
 from opportune.jobs import JobContext, job
 from opportune.web import RateLimit
 from tests.opportune.crud.library import Note, Notes
@@ -61,12 +61,26 @@ def test_misspelt_option_is_refused(declaration: Callable[[], Any], suggestion: 
 async def work(_run: JobContext) -> None: ...
 
 
+async def work_with_number(_run: JobContext, number: int) -> None: ...
+
+
+async def shout(text: str) -> str:
+    return text.upper()
+
+
+async def no_run() -> None: ...
+
+
+def lazy_context(_session: AsyncSession, _user: Any) -> dict[str, Any]:
+    return {}
+
+
 @pytest.mark.parametrize(
     ("declaration", "message"),
     [
         (lambda: job("x.y")(cast(Any, len)), "job('x.y', function=…) needs a function that begins with async def"),
         (lambda: declare(Crud, readable=5), "Mine.readable is a method, not an option."),
-        (lambda: Jobs(first=[work]), "Jobs(first=…) needs calls of jobs, such as summarise()."),
+        (lambda: Jobs(first=[work]), "Jobs(first=…) needs calls of jobs, such as summarise(), not function work"),
         (lambda: declare(Crud, search=(Note.text,)), "Mine.search needs Sequence[str], not (<"),
         (lambda: declare(Crud, annotations={"x": 5}), "Mine.annotations needs Mapping[str, Union[SQLColumnExpression["),
         (lambda: declare(CrudPages, sections=(("Text",),)), "Mine.sections needs Sequence[tuple[str, Sequence[str]]],"),
@@ -79,9 +93,33 @@ async def work(_run: JobContext) -> None: ...
         (lambda: declare(Crud, sort=("text", "text")), "Mine.sort names text twice."),
         (
             lambda: Feature("x", settings=int),
-            "Feature('x', settings=…) needs a subclass of opportune.config.BaseSettings.",
+            "Feature('x', settings=…) needs a subclass of opportune.config.BaseSettings, not <class 'int'>.",
         ),
         (lambda: Feature("x", quickstart="no.such"), "Feature('x', quickstart=…) names the module no.such, which does"),
+        (lambda: Llm(tools=[5]), "Llm(tools=…) needs functions, not 5."),
+        (lambda: Llm(resources={"x://y": 5}), "Llm(resources=…) needs functions, not 5."),
+        (lambda: Accounts(events=[5]), "Accounts(events=…) needs an EventKind for each event, not 5."),
+        (
+            lambda: PersonalData(summary="x", owners=[5]),
+            "PersonalData(owners=…) needs columns, such as Review.user_id, not 5.",
+        ),
+        (
+            lambda: Site(template_filters={"shout": shout}),
+            "Site(template_filters=…) needs plain functions, Mapping[str, Callable[..., object]], not {",
+        ),
+        (
+            lambda: Site(init_app=cast(Any, shout)),
+            "Site(init_app=…) needs plain functions, Callable[[FastAPI], None] | None, not function shout",
+        ),
+        (
+            lambda: Panel("x.html", cast(Any, lazy_context)),
+            "Panel(context=…) needs async functions, Callable[",
+        ),
+        (lambda: job("x.y")(cast(Any, no_run)), "Job x.y: no_run needs a first argument, run: JobContext."),
+        (
+            lambda: job("x.y", schedule="* * * * *")(work_with_number),
+            "Job x.y: work_with_number: missing a required argument: 'number'.",
+        ),
         (lambda: Table("x", Note, limit=21), "Table(limit=…) must be less than or equal to 20, not 21."),
         (lambda: RateLimit("x", 0), "RateLimit(limit=…) must be greater than 0, not 0."),
         (

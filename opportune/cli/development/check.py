@@ -22,6 +22,8 @@ from opportune.admin.view_classes import find_view_errors, view_classes, views_w
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
 from opportune.cli.development import startup
 from opportune.cli.development.database_checks import check_database, check_superusers, check_vectors, url_notices
+from opportune.cli.development.references import check_references
+from opportune.cli.error_reports import describe_unexpected, explain_cause
 from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.loop import open_event_loop
 from opportune.cli.options import AsJson
@@ -73,7 +75,7 @@ def command(
     if with_connections:
         checks += connection_checks()
     with progress("Checking", len(checks), "checks") as bar:
-        findings = [*run_checks(checks, settings, bar)]
+        findings = [*dict.fromkeys(run_checks(checks, settings, bar))]
     if as_json:
         print_json(as_data(findings, url_notices(settings)))
     else:
@@ -101,8 +103,17 @@ def connection_checks() -> Iterator[Check]:
 
 def run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
     for check in checks:
-        yield from check(settings)
+        try:
+            yield from check(settings)
+        except Exception as error:  # noqa: BLE001 - code of the project may raise any, and other checks continue
+            yield Finding(_describe(error))
         bar.advance()
+
+
+def _describe(error: Exception) -> str:
+    if notes := getattr(error, "__notes__", []):  # of an invalid route
+        return " ".join([str(error).partition("\n")[0], *notes])
+    return str(error) if isinstance(error, OperatorError) else explain_cause(error) or describe_unexpected(error)
 
 
 def print_findings(findings: Sequence[Finding], notes: Iterable[str]) -> None:
@@ -235,11 +246,7 @@ def check_schemas(_settings: Settings) -> Iterator[Finding]:
 def check_permissions(_settings: Settings) -> Iterator[Finding]:
     """Find permissions for unknown models and actions in features' groups, routes and templates."""
     permissions = DeclaredPermissions(installed_features())
-    try:
-        yield from map(Finding, permissions.faults())
-    except Exception as error:  # noqa: BLE001 - FastAPI raises many types for an invalid route
-        notes = getattr(error, "__notes__", [])
-        yield Finding(" ".join([str(error).partition("\n")[0], *notes]))
+    yield from map(Finding, permissions.faults())
     for location, names in calls_in_templates("may"):
         if len(names) == 2 and (problem := permissions.find_fault(*names)):
             yield Finding(f"{location}: {problem}")
@@ -305,6 +312,7 @@ CHECKS: tuple[Check, ...] = (
     check_schemas,
     check_permissions,
     check_templates,
+    check_references,
     check_env_example,
     check_icons,
     check_catalogues,

@@ -91,7 +91,8 @@ def generate_client(client: Client, document: dict[str, Any], folder: Path) -> N
     Raises:
         OperatorError: The folder has other files, or the generator is missing or failed.
     """
-    if folder.exists() and not (folder / GENERATED_FILES[client]).is_file():
+    is_empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not is_empty and not (folder / GENERATED_FILES[client]).is_file():
         raise OperatorError(f"{folder} exists and is not a {client} client. Name a new folder with --output.")
     program, *arguments = GENERATORS[client].split()
     path = shutil.which(program, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))

@@ -13,7 +13,7 @@ from opportune.cli.development.server_config import certificate_path, server_con
 from opportune.cli.process import exec_process
 from opportune.config.settings import Settings, clear_settings_cache
 from opportune.errors import OperatorError
-from opportune.project.layout import PACKAGE, display_path
+from opportune.project.layout import display_path
 from opportune.server.config import ServerConfig
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.supervisor import Supervisor
@@ -26,7 +26,7 @@ RESERVED_OPEN_FILES = 1000
 MAX_PORT = 65535
 MAX_PORTS_TRIED = 20
 
-APPLICATION = f"{PACKAGE}.main:create_app"
+APPLICATION = "opportune.project.layout:application"
 RELOADED_APPLICATION = "opportune.cli.development.site:create_app"
 """Application that shows startup errors in the browser."""
 RELOADER = """

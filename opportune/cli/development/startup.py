@@ -20,7 +20,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions, read_revisions_of_site
 from opportune.db.migrations.post_migrate import due_statements
 from opportune.db.migrations.search_indexes import find_missing_search_indexes
-from opportune.db.models.foreign_keys import refuse_missing_targets
+from opportune.db.models.foreign_keys import refuse_wrong_keys
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
@@ -155,7 +155,7 @@ def inspect_schema(settings: Settings) -> SchemaState:
     Raises:
         OperatorError: the database is not available, or a foreign key of a model references nothing.
     """
-    refuse_missing_targets(Model.metadata)
+    refuse_wrong_keys(Model.metadata)
     with open_event_loop() as loop:
         return loop.run(_inspect_schema(settings))
 

@@ -13,7 +13,7 @@ from opportune.db.migrations.graph import Migration, MigrationGraph, framework_f
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.recording import record_with_queries
-from opportune.db.models.foreign_keys import refuse_missing_targets
+from opportune.db.models.foreign_keys import refuse_wrong_keys
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.project.layout import PACKAGE, adopted_tables, feature_module, feature_of_table
@@ -148,7 +148,7 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
             f"such as '{features[-1]}_{unowned[0]}', or, if it already existed, set "
             "data=Data(adopts_tables=True) in its Feature."
         )
-    refuse_missing_targets(metadata)
+    refuse_wrong_keys(metadata)
 
 
 def find_site_tables(connection: Connection, owners: TableOwners) -> list[str]:

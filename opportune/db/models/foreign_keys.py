@@ -1,4 +1,4 @@
-"""Foreign keys without a target, and cycles of foreign keys between tables."""
+"""Foreign keys with a wrong target or action, and cycles of foreign keys between tables."""
 
 from collections.abc import Iterable
 
@@ -8,17 +8,24 @@ from sqlalchemy.exc import NoReferenceError
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 
+ACTIONS = ("CASCADE", "RESTRICT", "SET NULL", "SET DEFAULT", "NO ACTION")
 
-def refuse_missing_targets(metadata: MetaData) -> None:
-    """Refuse foreign keys that reference nothing.
+
+def refuse_wrong_keys(metadata: MetaData) -> None:
+    """Refuse foreign keys that reference nothing, or with an action that databases do not have.
 
     Raises:
-        OperatorError: No installed feature has the table, or the table lacks the column.
+        OperatorError: No installed feature has the table, the table lacks the column, or the action is unknown.
     """
     for table in metadata.tables.values():
         for key in table.foreign_keys:
             if not _has_target(key):
                 raise OperatorError(f"{table.name}.{key.parent.name}: {_describe_target(key, metadata)}")
+            for option in ("ondelete", "onupdate"):
+                action = getattr(key, option) or ACTIONS[0]
+                if action.upper().partition(" (")[0] not in ACTIONS:
+                    hint = did_you_mean(action.upper(), ACTIONS) or f" There are: {', '.join(ACTIONS)}."
+                    raise OperatorError(f'{table.name}.{key.parent.name}: {option}="{action}" is no action.{hint}')
 
 
 def _has_target(key: ForeignKey) -> bool:

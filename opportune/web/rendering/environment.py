@@ -195,6 +195,12 @@ def render_block(environment: Environment, name: str, block: str, context: Mappi
         environment.handle_exception()  # adds template lines to the traceback
 
 
+def block_names(environment: Environment, name: str) -> set[str]:
+    """Return the names of the blocks of a template and of its parents."""
+    template = environment.get_template(name)
+    return {block for each in (template, *_parent_templates(environment, template)) for block in each.blocks}
+
+
 def is_replaced(environment: Environment, name: str, block: str) -> bool:
     """Return whether a project template overrides a block of a framework page."""
     template = environment.get_template(name)

@@ -26,7 +26,7 @@ def template_errors(*, only_overrides: bool = False, mails: Environment | None =
         mails: Jinja environment for e-mail templates (`<feature>/mail/…`), which has fewer filters.
     """
     *_, framework = TEMPLATE_FOLDERS
-    for path, name in _project_templates():
+    for path, name in project_templates():
         if (framework / name).is_file() or not only_overrides:
             is_mail = "mail" in name.split("/")[1:-1]
             yield from _find_errors(mails if mails and is_mail else templates.environment, path, name)
@@ -38,7 +38,7 @@ def unused_templates() -> Iterator[str]:
     """Yield one line for each template in a folder of the framework that replaces none, and that no code names."""
     *_, framework = TEMPLATE_FOLDERS
     pages = tuple(f"_{page.name}" for page in (framework / "crud").glob("*.html"))
-    for path, name in _project_templates():
+    for path, name in project_templates():
         folder = (framework / name).parent
         existing = [file.relative_to(framework).as_posix() for file in folder.glob("*.html")]
         if folder == framework or not existing:
@@ -49,7 +49,7 @@ def unused_templates() -> Iterator[str]:
 
 
 def _is_named_elsewhere(template: Path, name: str) -> bool:
-    files = chain((PROJECT / PACKAGE).rglob("*.py"), (path for path, _ in _project_templates()))
+    files = chain((PROJECT / PACKAGE).rglob("*.py"), (path for path, _ in project_templates()))
     return any(name.encode() in file.read_bytes() for file in files if file != template)
 
 
@@ -59,25 +59,27 @@ def missing_feature_templates(features: Iterable[Feature]) -> Iterator[str]:
         panels = (feature.accounts.profile_panel, feature.site.home_card, *feature.admin.panels)
         names = [panel.template for panel in panels if panel]
         for name in (*names, feature.site.navigation_template):
-            if name and not _template_exists(templates.environment, name):
+            if name and not template_exists(templates.environment, name):
                 yield f"Feature({feature.name!r}): the template {name} does not exist."
 
 
 def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield file and arguments of each call of a template function whose arguments are all constants."""
-    for path, _ in _project_templates():
+    for path, _ in project_templates():
         with suppress(UnicodeDecodeError, TemplateSyntaxError):  # reported by template_errors
             source = path.read_text(encoding="utf-8")
             if function not in source:
                 continue  # parsing is slow
             for call in templates.environment.parse(source).find_all(nodes.Call):
-                if isinstance(call.node, nodes.Name) and call.node.name == function:
+                name = getattr(call.node, "name", getattr(call.node, "attr", ""))
+                if name == function:
                     texts = [arg.value for arg in call.args if isinstance(arg, nodes.Const)]
                     if len(texts) == len(call.args):
                         yield f"{display_path(path)}:{call.lineno}", texts
 
 
-def _project_templates() -> Iterator[tuple[Path, str]]:
+def project_templates() -> Iterator[tuple[Path, str]]:
+    """Yield the path and the name of each template of the project."""
     project, *_ = TEMPLATE_FOLDERS
     for path in sorted(project.rglob("*")):
         if path.is_file():
@@ -88,14 +90,16 @@ def _find_errors(environment: Environment, path: Path, name: str) -> Iterator[st
     try:
         source = path.read_text(encoding="utf-8")
         tree = environment.parse(source, name, str(path))
-        missing = sorted({*_missing_templates(environment, tree), *_missing_assets(tree)})
+        missing = sorted(
+            {*_missing_templates(environment, tree), *_missing_macros(environment, tree), *_missing_assets(tree)}
+        )
         environment.compile(tree, name, str(path), raw=True)
     except UnicodeDecodeError:
         yield f"{display_path(path)} is not valid UTF-8. Save it in UTF-8."
     except TemplateSyntaxError as error:
         yield f"{display_path(path)}:{error.lineno}: {error.message}"
     else:
-        yield from (f"{display_path(path)}:{line}: the {item} does not exist." for line, item in missing)
+        yield from (f"{display_path(path)}:{line}: the {item}" for line, item in missing)
 
 
 def _missing_templates(environment: Environment, tree: nodes.Template) -> Iterator[tuple[int, str]]:
@@ -106,11 +110,41 @@ def _missing_templates(environment: Environment, tree: nodes.Template) -> Iterat
             names = [value] if isinstance(value, str) else value  # Jinja uses the first that exists
             if getattr(node, "ignore_missing", False):
                 continue
-            if not any(_template_exists(environment, name) for name in names):
-                yield node.lineno, f"template {' or '.join(names)}"
+            if not any(template_exists(environment, name) for name in names):
+                yield node.lineno, f"template {' or '.join(names)} does not exist."
 
 
-def _template_exists(environment: Environment, name: str) -> bool:
+def _missing_macros(environment: Environment, tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    """Yield each macro that a template imports, or calls in an imported template, and that does not exist."""
+    requested: list[tuple[int, nodes.Expr, str]] = []
+    modules = {node.target: node.template for node in tree.find_all(nodes.Import)}
+    for node in tree.find_all(nodes.FromImport):
+        imported = (name if isinstance(name, str) else name[0] for name in node.names)
+        requested += [(node.lineno, node.template, name) for name in imported]
+    for use in tree.find_all(nodes.Getattr):
+        if isinstance(use.node, nodes.Name) and use.node.name in modules:
+            requested.append((use.lineno, modules[use.node.name], use.attr))
+    for line, template, name in requested:
+        if isinstance(template, nodes.Const) and template_exists(environment, template.value):
+            names = {name}
+            with suppress(TemplateSyntaxError):  # of the other template, which has its own report
+                names = _exported_names(environment, template.value)
+            if name not in names:
+                yield line, f"macro {name} of {template.value} does not exist.{did_you_mean(name, names)}"
+
+
+def _exported_names(environment: Environment, template: str) -> set[str]:
+    assert environment.loader
+    source, _, _ = environment.loader.get_source(environment, template)
+    tree = environment.parse(source)
+    names = {node.name for node in tree.find_all(nodes.Macro)} | {node.target for node in tree.find_all(nodes.Import)}
+    names |= {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"}
+    imported = chain.from_iterable(node.names for node in tree.find_all(nodes.FromImport))
+    return names | {name if isinstance(name, str) else name[1] for name in imported}
+
+
+def template_exists(environment: Environment, name: str) -> bool:
+    """Return whether a project, a package or the framework has the template."""
     assert environment.loader
     with suppress(TemplateNotFound):
         return name.startswith(LIBRARY_PREFIX) or bool(environment.loader.get_source(environment, name))
@@ -124,4 +158,4 @@ def _missing_assets(tree: nodes.Template) -> Iterator[tuple[int, str]]:
                 try:
                     assets.url(name)
                 except FileNotFoundError:
-                    yield call.lineno, f"file static/{name}"
+                    yield call.lineno, f"file static/{name} does not exist."

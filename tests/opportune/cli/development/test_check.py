@@ -268,6 +268,18 @@ def test_checks_of_features_run(unopened: Settings, monkeypatch: pytest.MonkeyPa
     assert Finding("The shelf of test is empty.", is_error=False) in check.check_features(unopened)
 
 
+def test_failing_check_is_an_error_and_others_run(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_settings: Settings) -> Iterator[Finding]:
+        yield from [Finding(text) for text in 1 / 0]
+
+    monkeypatch.setattr(check, "CHECKS", (fail, fail, lambda _settings: [Finding("The shelf is empty.")]))
+    code, out, _ = oppman("check", "--no-database")
+    first, *others = out.splitlines()
+    assert code == 1
+    assert first.startswith("error: tests/opportune/cli/development/test_check.py:")
+    assert others == ["error: The shelf is empty."]
+
+
 def test_models_without_migrations_are_a_warning(oppman: Oppman, database_url: str) -> None:
     table = Table("accounts_extra", Model.metadata, Column("id", Integer, primary_key=True))
     try:

@@ -47,8 +47,18 @@ def test_document_is_written_to_file(oppman: Oppman, tmp_path: Path, document: A
     ],
 )
 def test_existing_folder_is_kept(oppman: Oppman, tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "mine.py").touch()
     outcome = oppman("openapi", *arguments, "--output", str(tmp_path))
     assert outcome == (1, "", f"{message.format(output=tmp_path)}\n")
+
+
+def test_client_is_generated_in_an_empty_folder(
+    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (tmp_path / "client").mkdir()
+    outcome = oppman("openapi", "--client", "typescript", "--output", str(tmp_path / "client"))
+    assert outcome.err == "npx is not installed. Install Node.js 20 or newer.\n"
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,23 @@ def test_foreign_key_without_target_is_refused(sample: SampleFeatures, target: s
         refuse_unowned_tables(sample.features, sample.metadata)
 
 
+@pytest.mark.parametrize("option", ["ondelete", "onupdate"])
+def test_unknown_action_of_a_foreign_key_is_refused(sample: SampleFeatures, option: str) -> None:
+    sample.table("library_author")
+    actions: dict[str, Any] = {option: "CASCAD"}
+    key = ForeignKey("library_author.id", **actions)
+    sample.table("library_book", Column("author_id", Integer, key))
+    with pytest.raises(OperatorError, match=f'author_id: {option}="CASCAD" is no action. Did you mean CASCADE'):
+        refuse_unowned_tables(sample.features, sample.metadata)
+
+
+@pytest.mark.parametrize("action", ["set null", "SET NULL (author_id)", "NO ACTION"])
+def test_action_of_a_database_is_accepted(sample: SampleFeatures, action: str) -> None:
+    sample.table("library_author")
+    sample.table("library_book", Column("author_id", Integer, ForeignKey("library_author.id", ondelete=action)))
+    refuse_unowned_tables(sample.features, sample.metadata)
+
+
 @pytest.mark.database("sqlite", "postgresql")
 def test_table_and_reference_to_it_are_dropped_together(sample: SampleFeatures) -> None:
     sample.table("library_author")

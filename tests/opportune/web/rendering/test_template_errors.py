@@ -34,6 +34,14 @@ def write(templates: Path, name: str, text: str) -> None:
         ("\n{{ 1 | roman }}", ":2: No filter named 'roman'."),
         ("{% extends 'bsae.html' %}", ":1: the template bsae.html does not exist."),
         ("\n{% include ['a.html', 'b.html'] %}", ":2: the template a.html or b.html does not exist."),
+        (
+            "{% from 'macros/forms.html' import form_field %}",
+            ":1: the macro form_field of macros/forms.html does not exist. Did you mean form_fields?",
+        ),
+        (
+            "{% import 'macros/forms.html' as forms %}\n{{ forms.nothing() }}",
+            ":2: the macro nothing of macros/forms.html does not exist.",
+        ),
         ("\n{{ asset('books.css') }}", ":2: the file static/books.css does not exist."),
     ],
 )

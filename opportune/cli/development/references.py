@@ -1,0 +1,156 @@
+"""Names of templates, blocks and pages in the project that do not exist, for `oppman.py check`."""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from jinja2 import TemplateSyntaxError, nodes
+
+from opportune.cli.development.routes import Row, find_rows
+from opportune.config.settings import Settings
+from opportune.errors.suggestions import did_you_mean
+from opportune.feature import Feature, Finding
+from opportune.mail.email import environment as mail_templates
+from opportune.project.layout import PACKAGE, PROJECT, application, display_path, installed_features
+from opportune.web.rendering.environment import block_names
+from opportune.web.rendering.template_errors import calls_in_templates, project_templates, template_exists
+from opportune.web.rendering.templates import templates
+
+ATTRIBUTE = re.compile(r"""\s(?:href|(?:form)?action|hx-(?:get|post|put|patch|delete))=(["'])((?:\{\{.*?\}\}|.)*?)\1""")
+EXPRESSION = re.compile(r"\{\{.*?\}\}")
+ANY = "\0"
+"""Part of a path that is known only when the page is rendered."""
+ALL_PAGES = {"environment": "development", "debug": True}
+"""Settings with which a site has pages that templates link under a condition, such as those for the developer."""
+BLOCK_METHODS = ("render_block", "render_block_to_string")
+PAGE_METHODS = ("render", "render_to_string", "render_form", *BLOCK_METHODS)
+
+
+class Reference(NamedTuple):
+    location: str
+    """File and line."""
+    path: str
+    """Path of a page, in which `ANY` stands for unknown text."""
+
+
+def check_references(settings: Settings) -> Iterator[Finding]:
+    """Report templates named in code, and links in templates and code, that do not exist."""
+    features = installed_features()
+    calls = [*_calls_in_code()]
+    yield from map(Finding, _missing_templates(calls))
+    rows = [*find_rows(application(settings.model_copy(update=ALL_PAGES)).routes)]
+    for location, names in calls_in_templates("url_for"):
+        if names and names[0] not in (known := {row.name for row in rows}):
+            yield Finding(f"{location}: no route is called {names[0]}.{did_you_mean(names[0], known)}")
+    for location, path in (*_links_in_templates(), *_redirects(calls), *_navigation(features)):
+        if not page_exists(path, rows):
+            hint = did_you_mean(path, [row.path for row in rows if "GET" in row.methods])
+            advice = "Correct it, unless another server has this page."
+            yield Finding(f"{location}: no page is at {path.replace(ANY, '…')}.{hint} {advice}", is_error=False)
+
+
+def page_exists(path: str, rows: Sequence[Row]) -> bool:
+    """Return whether a route may serve a path. Parameters and unknown text match any text."""
+    parts = re.split("[?#]", path)[0].strip("/").split("/")
+    return any(_matches(parts, row.path.strip("/").split("/")) for row in rows)
+
+
+def _matches(parts: Sequence[str], route: Sequence[str]) -> bool:
+    for part, pattern in zip_longest(parts, route):
+        if pattern == "…" or (pattern and ":path}" in pattern) or (part and ANY in part and part == parts[-1]):
+            return True
+        if part is None or pattern is None:
+            return False
+        if "{" not in pattern and ANY not in part and part != pattern:
+            return False
+    return True
+
+
+def _calls_in_code() -> Iterator[tuple[str, str, list[ast.expr]]]:
+    """Yield location, function and arguments of each call in the project's code."""
+    for file in sorted((PROJECT / PACKAGE).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                yield f"{display_path(file)}:{node.lineno}", name, [*node.args, *(each.value for each in node.keywords)]
+
+
+def _missing_templates(calls: Sequence[tuple[str, str, list[ast.expr]]]) -> Iterator[str]:
+    for location, function, arguments in calls:
+        texts = [text for node in arguments if (text := _text(node)) and ANY not in text]
+        if function == "render_email" and (names := [text for text in texts if re.fullmatch(r"\w+(/\w+)+", text)]):
+            if not template_exists(mail_templates, f"{names[0]}.txt"):
+                yield f"{location}: the template {names[0]}.txt does not exist."
+        elif function in PAGE_METHODS and texts and texts[0].endswith(".html"):
+            if not template_exists(templates.environment, texts[0]):
+                yield f"{location}: the template {texts[0]} does not exist."
+            elif function in BLOCK_METHODS and len(texts) > 1:
+                yield from _missing_block(location, *texts[:2])
+
+
+def _missing_block(location: str, template: str, block: str) -> Iterator[str]:
+    try:
+        blocks = block_names(templates.environment, template)
+    except TemplateSyntaxError:  # reported by check_templates
+        return
+    if block not in blocks:
+        yield f"{location}: {template} has no block {block}.{did_you_mean(block, blocks)}"
+
+
+def _redirects(calls: Sequence[tuple[str, str, list[ast.expr]]]) -> Iterator[Reference]:
+    for location, function, arguments in calls:
+        if function in ("redirect", "RedirectResponse"):
+            paths = [text for node in arguments if _is_path(text := _text(node))]
+            yield from (Reference(location, path) for path in paths[:1])
+
+
+def _text(node: ast.AST) -> str:
+    """Return the text of a constant or an f-string; empty for other expressions."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(value) if isinstance(value, ast.Constant) else ANY for value in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _navigation(features: Sequence[Feature]) -> Iterator[Reference]:
+    for feature in features:
+        for link in feature.site.navigation:
+            if _is_path(link.path):
+                yield Reference(f"Feature({feature.name!r}): Link({str(link.label)!r}, …)", link.path)
+
+
+def _links_in_templates() -> Iterator[Reference]:
+    for file, _ in project_templates():
+        text = file.read_text(encoding="utf-8", errors="replace")
+        for match in ATTRIBUTE.finditer(text):
+            path = EXPRESSION.sub(partial(_render_expression), match[2])
+            if _is_path(path) and "{%" not in path:
+                line = text.count("\n", 0, match.start(2)) + 1
+                yield Reference(f"{display_path(file)}:{line}", path)
+
+
+def _render_expression(match: re.Match[str]) -> str:
+    try:
+        output = templates.environment.parse(match[0]).find(nodes.Output)
+    except TemplateSyntaxError:  # reported by check_templates
+        return ANY
+    return "".join(map(_render_node, output.nodes)) if output else ""
+
+
+def _render_node(node: Any) -> str:
+    match node:
+        case nodes.Const(value=value) | nodes.TemplateData(data=value):
+            return str(value)
+        case nodes.Call(node=nodes.Name(name="url"), args=[path]):
+            return _render_node(path)
+        case nodes.Concat(nodes=parts):
+            return "".join(map(_render_node, parts))
+        case nodes.Add(left=left, right=right):
+            return _render_node(left) + _render_node(right)
+    return ANY
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith("/") and not text.startswith(("//", f"/{ANY}"))

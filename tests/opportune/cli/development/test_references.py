@@ -1,0 +1,107 @@
+"""Templates, blocks and pages that the project names and that do not exist, in `oppman.py check`."""
+
+from pathlib import Path
+
+import pytest
+
+from opportune.application import create_app
+from opportune.cli.development import references
+from opportune.cli.development.references import check_references
+from opportune.config import Settings
+from opportune.feature import Feature, Link, Site
+from opportune.project import layout
+from opportune.testing.plugin import settings_for
+from opportune.web.rendering import template_errors
+
+
+@pytest.fixture
+def unopened() -> Settings:
+    """Settings of a database that no check opens."""
+    return settings_for("sqlite:///nowhere.db")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project without files, whose site has the pages of the framework."""
+    monkeypatch.setattr(references, "application", create_app)
+    monkeypatch.setattr(references, "PROJECT", tmp_path)
+    monkeypatch.setattr(layout, "PROJECT", tmp_path)
+    monkeypatch.setattr(template_errors, "TEMPLATE_FOLDERS", (tmp_path / "templates", layout.TEMPLATE_FOLDERS[-1]))
+    (tmp_path / "app").mkdir()
+    (tmp_path / "templates").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('templates.render(request, "nope.html")', "the template nope.html does not exist."),
+        ('templates.render_form(request, name="nope.html", form=form)', "the template nope.html does not exist."),
+        (
+            'templates.render_block(request, "accounts/profile.html", "contnt")',
+            "accounts/profile.html has no block contnt. Did you mean content?",
+        ),
+        ('render_email(settings, to, "books/mail/due", {})', "the template books/mail/due.txt does not exist."),
+        (
+            'redirect(request, "/accounts/profil")',
+            "no page is at /accounts/profil. Did you mean /accounts/profile? Correct it, unless another server has "
+            "this page.",
+        ),
+        (
+            'redirect(request, f"/nope/{row.id}")',
+            "no page is at /nope/…. Correct it, unless another server has this page.",
+        ),
+    ],
+)
+def test_missing_name_in_code_is_reported(project: Path, unopened: Settings, line: str, message: str) -> None:
+    (project / "app/pages.py").write_text(f"\n{line}\n", encoding="utf-8")
+    assert [finding.text for finding in check_references(unopened)] == [f"app/pages.py:2: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ('<a href="/nope">', "/nope"),
+        ("""<a href="{{ url("/nope?page=1") }}">""", "/nope?page=1"),
+        ("""<a href="{{ url("/nope/" ~ row.id ~ "/edit") }}">""", "/nope/…/edit"),
+        ('<form method="post" action="/nope/{{ row.id }}">', "/nope/…"),
+        ("<button hx-post='/nope'>", "/nope"),
+    ],
+)
+def test_link_without_page_is_reported(project: Path, unopened: Settings, link: str, path: str) -> None:
+    (project / "templates/list.html").write_text(f"\n{link}", encoding="utf-8")
+    (finding,) = check_references(unopened)
+    assert finding.text.startswith(f"templates/list.html:2: no page is at {path}.")
+    assert not finding.is_error
+
+
+def test_route_name_in_a_template_is_checked(project: Path, unopened: Settings) -> None:
+    (project / "templates/list.html").write_text('{{ request.url_for("nope") }}', encoding="utf-8")
+    assert [finding.text for finding in check_references(unopened)] == [
+        "templates/list.html:1: no route is called nope."
+    ]
+
+
+def test_navigation_without_page_is_reported(
+    project: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books = Feature("books", site=Site(navigation=[Link("Books", "/boks", "book")]))
+    monkeypatch.setattr(references, "installed_features", lambda: [books])
+    (finding,) = check_references(unopened)
+    assert finding.text.startswith("Feature('books'): Link('Books', …): no page is at /boks.")
+
+
+def test_existing_pages_have_no_finding(project: Path, unopened: Settings) -> None:
+    links = (
+        "/accounts/profile#mail",
+        "/admin/user/list",
+        "/static/x.css",
+        "{{ path }}",
+        "/{{ page }}",
+        "//x.org/",
+    )
+    html = "".join(f'<a href="{link}">' for link in links)
+    (project / "templates/list.html").write_text(html, encoding="utf-8")
+    code = 'templates.render_block(request, "accounts/profile.html", "content")\nredirect(request, "/")\n'
+    (project / "app/pages.py").write_text(code, encoding="utf-8")
+    assert [finding.text for finding in check_references(unopened)] == []
