@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from inspect import signature
 from types import MappingProxyType
 from typing import Annotated, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
@@ -136,14 +137,14 @@ class JobDefinition(Generic[P]):
     """Address that is called after each success (oppman.py docs monitoring)."""
 
     def __post_init__(self) -> None:
-        function = self.function.__qualname__
+        function, parameters = self.function.__qualname__, signature(self.function)
         try:
-            self._signature.bind_partial(None)
+            parameters.bind_partial(None)
         except TypeError:
             raise OperatorError(f"Job {self.name}: {function} needs a first argument, run: JobContext.") from None
         try:
             if self.schedule:
-                self._signature.bind(None)
+                parameters.bind(None)
         except TypeError as error:
             advice = "A schedule passes no arguments: give it a default value."
             raise OperatorError(f"Job {self.name}: {function}: {error}. {advice}") from None
