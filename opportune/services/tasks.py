@@ -69,9 +69,11 @@ async def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     return result
 
 
-def run_in_background(work: Coroutine[Any, Any, object]) -> None:
-    """Run a coroutine without waiting for it."""
-    _hold_reference(asyncio.create_task(work))
+def run_in_background(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Run a coroutine without waiting for it. The caller need not keep the task."""
+    task = asyncio.create_task(work)
+    _hold_reference(task)
+    return task
 
 
 def _hold_reference(task: asyncio.Task[Any]) -> None:

@@ -4,13 +4,17 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_
+from sqlalchemy.util.concurrency import in_greenlet
 
 from opportune.config.speedups import speedup
 from opportune.db.database import Database
@@ -19,6 +23,7 @@ from opportune.db.drivers.sqlite_file import make_private
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
+from opportune.services.tasks import run_in_background
 
 BUSY_TIMEOUT_MS = 2000
 """Milliseconds to wait for a writer of another process."""
@@ -33,6 +38,26 @@ SETTINGS = f"""
 QUERY_ONLY = "PRAGMA query_only = ON;"
 FAILURE = "failure"
 """Key in a connection's `info` for the error after which SQLite has rolled back the open transaction."""
+
+
+class ClosingDialect(SQLiteDialect_aiosqlite):
+    """Dialect that closes a connection once, also if the request is cancelled again during the close.
+
+    SQLAlchemy would then stop the thread of the connection, for which its first close waits forever.
+    """
+
+    supports_statement_cache = True
+
+    def do_terminate(self, dbapi_connection: Any) -> None:
+        if not in_greenlet():  # the garbage collector
+            super().do_terminate(dbapi_connection)
+            return
+        closing = run_in_background(dbapi_connection.driver_connection.close())
+        with suppress(asyncio.CancelledError):  # the close continues
+            await_(asyncio.shield(closing))
+
+
+registry.register("sqlite.closing", __name__, ClosingDialect.__name__)
 
 
 class SQLiteDatabase(Database):
@@ -76,7 +101,7 @@ def create_async_sqlite_engine(url: DatabaseUrl, begin: str, **options: Any) -> 
     """Return an engine whose transactions begin with a statement, with one hop to the driver's thread if possible."""
     if driver := speedup("sqlite_driver", "DRIVER", ""):
         return create_async_engine(url.url.set(drivername=driver), begin=begin, **ENGINE_OPTIONS, **options)
-    engine = create_async_engine(url.url.set(drivername="sqlite+aiosqlite"), **ENGINE_OPTIONS, **options)
+    engine = create_async_engine(url.url.set(drivername="sqlite+closing"), **ENGINE_OPTIONS, **options)
     _begin_with(begin, engine.sync_engine)
     return engine
 

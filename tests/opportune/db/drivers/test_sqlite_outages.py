@@ -183,7 +183,15 @@ async def test_damaged_file_is_503_and_logged(
     assert f"database unavailable: {path} {message}" in caplog.text
 
 
-async def test_repeated_cancellation_leaves_no_lock(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def has_speedups(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.config.speedups.are_on", lambda: request.param)
+
+
+@pytest.mark.parametrize("has_speedups", [True, False], indirect=True, ids=["fast", "plain"])
+async def test_repeated_cancellation_leaves_no_lock(
+    has_speedups: None, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     # anyio cancels a stream repeatedly when its client disconnects.
     async with database.writer() as session:
         await session.execute(text("CREATE TABLE thing (id INTEGER)"))
