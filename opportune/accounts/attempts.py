@@ -8,7 +8,7 @@ import math
 import random
 from datetime import datetime, timedelta
 
-from sqlalchemy import Integer, bindparam, delete, select, text, update
+from sqlalchemy import Integer, bindparam, delete, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import UTCDateTime, col
 
@@ -16,7 +16,9 @@ from opportune.accounts.models import Attempt
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.db.database import Database
+from opportune.db.drivers.pool import DEFERRED
 from opportune.db.models.model import utc_now
+from opportune.web.middleware.submissions import COMMITTED
 from opportune.web.rate_limit import Hit, TooManyRequests
 
 MAX_DELETED_AT_ONCE = 1_000
@@ -47,6 +49,12 @@ CLAIM = text("""
     ON CONFLICT (key) DO UPDATE SET ends_at = :ends_at, result = '' WHERE accounts_attempt.ends_at <= :now
     RETURNING id
 """).bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "ends_at")))
+MARK_COMMITTED = (
+    update(Attempt)
+    .where(col(Attempt.key) == bindparam("form"), col(Attempt.result) == "")
+    .values(result=COMMITTED, ends_at=bindparam("end"))
+    .execution_options(synchronize_session=False, **{DEFERRED: True})
+)
 FIND_RESULT = select(col(Attempt.result)).where(
     col(Attempt.key) == bindparam("key"), col(Attempt.ends_at) > bindparam("now", type_=UTCDateTime)
 )
@@ -60,7 +68,7 @@ class DatabaseStorage:
         self._settings = settings
 
     async def hit(self, *hits: Hit) -> None:
-        async with self._database.writer() as session:
+        async with self._database.writer(is_change=False) as session:
             for hit in hits:
                 count, ends_at = await _increase_count(session, self.key(hit), hit.rate_limit.seconds)
                 if count > hit.rate_limit.limit:
@@ -142,6 +150,10 @@ class DatabaseSubmissions:
         async with self._database.writer() as session:
             await session.execute(change)
 
-    async def release(self, key: str) -> None:
+    async def mark_committed(self, session: AsyncSession, key: str) -> None:
+        await session.execute(MARK_COMMITTED, {"form": key, "end": utc_now() + timedelta(seconds=RESULT_SECONDS)})
+
+    async def release(self, key: str, *, unless_committed: bool) -> None:
+        condition = col(Attempt.result) == "" if unless_committed else true()
         async with self._database.writer() as session:
-            await session.execute(delete(Attempt).where(col(Attempt.key) == key))
+            await session.execute(delete(Attempt).where(col(Attempt.key) == key, condition))

@@ -18,7 +18,7 @@ from opportune.db.bus.factory import open_bus
 from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replicas, reads_fresh, record_write
 from opportune.db.errors import explain
-from opportune.db.sessions.session import Rows, Session, read_sessionmaker, run_failure_callbacks
+from opportune.db.sessions.session import Rows, Session, on_commit, read_sessionmaker, run_failure_callbacks
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.services.tasks import run_with_timeout
@@ -79,14 +79,20 @@ class Database(ABC):
             await dispose(engine)
 
     @asynccontextmanager
-    async def writer(self) -> AsyncIterator[AsyncSession]:
-        """Open a session that commits when the block ends and rolls back when it raises."""
+    async def writer(self, *, is_change: bool = True) -> AsyncIterator[AsyncSession]:
+        """Open a session that commits when the block ends and rolls back when it raises.
+
+        Args:
+            is_change: Whether the form of the request counts as processed after the commit. False for counts and logs.
+        """
         session = self._writer_sessions()
         try:
             async with session:
                 yield session
                 if session.in_transaction():
                     record_write()
+                    if is_change and (callback := on_commit.get()):
+                        await callback(session)
                 await session.commit()
         except BaseException as error:
             await run_failure_callbacks(session, error)

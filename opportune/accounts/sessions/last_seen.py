@@ -55,7 +55,7 @@ class LastSeen:
 
     async def _write(self, row: Session | ApiToken, address: str) -> None:
         try:
-            async with self._database.writer() as session:
+            async with self._database.writer(is_change=False) as session:
                 await session.execute(_update_statement(row, address, self._settings))
         except (SQLAlchemyError, OperatorError) as error:
             # The database is read-only, busy or unavailable. Pages that need it report that.

@@ -156,7 +156,7 @@ class MemoryDatabase(Database):
             if snapshot is not self._snapshot:
                 connection.close()
 
-    def writer(self) -> NoReturn:
+    def writer(self, *, is_change: bool = True) -> NoReturn:
         """Raise ReadOnlyError: the database cannot be written."""
         raise ReadOnlyError(self.url.readonly_notice)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Executable, event
@@ -27,6 +28,9 @@ Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
 BEFORE_COMMIT = "before_commit"
 AFTER_COMMIT = "after_commit"
 AFTER_FAILURE = "after_failure"
+
+on_commit: ContextVar[Callable[[AsyncSession], Awaitable[None]] | None] = ContextVar("on_commit", default=None)
+"""Called in each transaction of the current request before its commit."""
 
 
 class Session(AsyncSession):

@@ -15,12 +15,15 @@ from typing import Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from opportune.db.sessions.session import on_commit
 from opportune.errors import ReadOnlyError
 from opportune.i18n import gettext_lazy as _l
+from opportune.services.tasks import run_in_background, run_to_end
 from opportune.web.cookies import ADDED_COOKIES
 from opportune.web.errors.problem import problem
 from opportune.web.forms import kept_form
@@ -38,6 +41,10 @@ MAX_STORED_BYTES = 16_384
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.05
 STILL_PROCESSING = _l("This form is still being processed. Wait a moment, then load the page again.")
+
+COMMITTED = "committed"
+"""Result of a form that changed rows and has no response yet, or never, because its process died."""
+INTERRUPTED = _l("This form was interrupted. Load the page again to see what was saved.")
 
 STORE_ERRORS = (SQLAlchemyError, ReadOnlyError, OSError)
 URLENCODED, MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-data"
@@ -64,10 +71,13 @@ class SubmissionStore(Protocol):
     async def find(self, key: str) -> str | None:
         """Return the result of the first submission, empty while it is processed, or None if it was released."""
 
+    async def mark_committed(self, session: AsyncSession, key: str) -> None:
+        """Set the result to `COMMITTED`, in the transaction of a change that the form makes."""
+
     async def complete(self, key: str, result: str) -> None: ...
 
-    async def release(self, key: str) -> None:
-        """Allow the same form again, because the first submission changed nothing."""
+    async def release(self, key: str, *, unless_committed: bool) -> None:
+        """Allow the same form again."""
 
 
 @dataclass(frozen=True)
@@ -125,32 +135,58 @@ class SubmissionMiddleware:
     async def _first_result(self, key: str) -> str | None:
         """Return the result of the first submission, empty after a timeout, or None if this is the first."""
         deadline = time.monotonic() + WAIT_SECONDS
-        while not await self.store.claim(key):
-            while (result := await self.store.find(key)) == "":
+        while not await self._claim(key):
+            while (result := await self.store.find(key)) in ("", COMMITTED):
                 if time.monotonic() > deadline:
-                    return ""
+                    return result
                 await asyncio.sleep(POLL_SECONDS)
             if result is not None:
                 return result
         return None
 
+    async def _claim(self, key: str) -> bool:
+        """Claim a form. If the request is cancelled, no claim remains."""
+        claim = asyncio.create_task(self.store.claim(key))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            run_in_background(self._give_up(claim, key))
+            raise
+
+    async def _give_up(self, claim: asyncio.Task[bool], key: str) -> None:
+        if await claim:
+            await self.store.release(key, unless_committed=True)
+
     async def _process(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
-        response = SentResponse(send)
+        response, mark = SentResponse(send), CommitMark(self.store, key)
+        on_commit.set(mark)
         try:
             await self.app(scope, receive, response.send)
-        except BaseException:
-            await self._finish(key, None)
-            raise
-        await self._finish(key, _result_of(scope, response))
+        finally:
+            mark.is_finished = True
+            await run_to_end(self._finish(key, _result_of(scope, response), response.status))
 
-    async def _finish(self, key: str, result: SubmissionResult | None) -> None:
+    async def _finish(self, key: str, result: SubmissionResult | None, status: int) -> None:
         try:
             if result is None:
-                await self.store.release(key)
+                await self.store.release(key, unless_committed=not 0 < status < 500)
             else:
                 await self.store.complete(key, json.dumps(asdict(result)))
         except STORE_ERRORS as error:  # the claim expires
             logger.warning("The result of a form is not stored: %s", error)
+
+
+@dataclass
+class CommitMark:
+    """Callback that marks a form as committed in each transaction of its request."""
+
+    store: SubmissionStore
+    key: str
+    is_finished: bool = False
+
+    async def __call__(self, session: AsyncSession) -> None:
+        if not self.is_finished:  # tasks that the request has started continue
+            await self.store.mark_committed(session, self.key)
 
 
 class FormBody:
@@ -232,7 +268,7 @@ def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
     """Return the result to store, or None if a repeated form is processed again."""
     state, names = scope.get("state", {}), {name for name, _ in response.headers}
     messages = added_messages(scope)
-    if state.get(REPEATABLE) or state.get(ADDED_COOKIES) or "set-cookie" in names or response.status >= 400:
+    if state.get(REPEATABLE) or state.get(ADDED_COOKIES) or "set-cookie" in names or not 0 < response.status < 400:
         return None
     if any(message.level == "danger" for message in messages):
         return None
@@ -257,8 +293,8 @@ def _redirects_within_site(scope: Scope, status: int, headers: dict[str, str]) -
 def _replay(result: str, scope: Scope) -> Response:
     """Return the response of a stored `SubmissionResult`, or a refusal if the first submission is not finished."""
     request = Request(scope)
-    if not result:
-        return problem(request, 409, STILL_PROCESSING)
+    if result in ("", COMMITTED):
+        return problem(request, 409, INTERRUPTED if result else STILL_PROCESSING)
     stored = json.loads(result)
     for message in stored["messages"]:
         flash(request, *message)

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import httpx2
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -17,6 +18,7 @@ from opportune.accounts.dependencies import get_current_user
 from opportune.accounts.models import Attempt
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
+from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.feature import Feature
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
@@ -82,6 +84,15 @@ async def add_slowly(request: Request) -> Response:
     titles.append("slow")
     await may_finish.wait()
     return RedirectResponse(f"/slow/{len(titles)}", 303)
+
+
+@router.post("/commit")
+async def commit(database: DatabaseDependency, is_change: bool) -> Response:
+    async with database.writer(is_change=is_change) as session:
+        await session.execute(select(1))
+    titles.append("commit")
+    await may_finish.wait()
+    return RedirectResponse("/notes", 303)
 
 
 @router.post("/crash")
@@ -214,6 +225,43 @@ async def test_form_of_dead_worker_is_processed_again(app: FastAPI, client: Asyn
         await session.execute(update(Attempt).values(ends_at=utc_now() - timedelta(seconds=1)))
     assert await store.find("key") is None
     assert await store.claim("key")
+
+
+async def cancel(request: asyncio.Task[httpx2.Response]) -> None:
+    request.cancel()
+    await asyncio.wait([request])
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize(("is_change", "status", "count"), [(True, 409, 1), (False, 303, 2)], ids=["change", "count"])
+async def test_form_is_not_saved_again_after_its_commit(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, is_change: bool, status: int, count: int
+) -> None:
+    monkeypatch.setattr("opportune.web.middleware.submissions.WAIT_SECONDS", 0)
+    first = asyncio.create_task(client.post("/commit", params={"is_change": is_change}, data=NOTE))
+    await wait_until_slow_form_is_read()
+    await cancel(first)
+    may_finish.set()
+    assert (await client.post("/commit", params={"is_change": is_change}, data=NOTE)).status_code == status
+    assert len(titles) == count
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_form_of_cancelled_request_can_be_sent(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, is_claimed = DatabaseSubmissions.claim, asyncio.Event()
+
+    async def claim_slowly(store: DatabaseSubmissions, key: str) -> bool:
+        is_first = await claim(store, key)
+        is_claimed.set()
+        await asyncio.sleep(0)
+        return is_first
+
+    monkeypatch.setattr(DatabaseSubmissions, "claim", claim_slowly)
+    request = asyncio.create_task(client.post("/notes", data=NOTE))
+    await is_claimed.wait()
+    await cancel(request)
+    assert (await client.post("/notes", data=NOTE)).status_code == 303
+    assert titles == ["Milk"]
 
 
 @pytest.mark.database("sqlite", "postgresql")
