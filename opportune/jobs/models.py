@@ -13,6 +13,8 @@ from opportune.db.models.model import Model, ModelBase, utc_now
 from opportune.i18n import gettext
 from opportune.jobs.declaration import DEFAULT_QUEUE
 
+MAX_ARGUMENT_LENGTH = 500
+
 
 class JobState(StrEnum):
     """State of a job. After a failed attempt, the job is waiting until no attempt is left; then it has failed."""
@@ -97,9 +99,22 @@ class Job(Model, table=True):
         return ": ".join(filter(None, (items, self.note)))
 
     @property
+    def shown_arguments(self) -> str:
+        """The arguments in one line. Long ones, such as an e-mail with files, are cut."""
+        arguments = self.arguments if type(self.arguments) is list else [self.arguments]
+        texts = map(repr, arguments)
+        return ", ".join(
+            text if len(text) <= MAX_ARGUMENT_LENGTH else f"{text[:MAX_ARGUMENT_LENGTH]}…" for text in texts
+        )
+
+    @property
     def remark(self) -> str:
         """Error of the last attempt, or the progress if there is none."""
         return self.error or self.progress
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_ARGUMENT_LENGTH else f"{text[:MAX_ARGUMENT_LENGTH]}…"
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,5 @@
 from opportune.mail.addresses import InvalidEmailError as InvalidEmailError
+from opportune.mail.attachment import Attachment as Attachment
 from opportune.mail.delivery import enqueue_email as enqueue_email
 from opportune.mail.delivery import send_email as send_email
 from opportune.mail.email import EmailMessage as EmailMessage

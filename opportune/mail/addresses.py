@@ -1,6 +1,7 @@
 """Addresses of e-mails, and other values of their headers."""
 
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -14,6 +15,9 @@ from opportune.config.settings import Settings, site_url
 from opportune.errors import OperatorError
 
 WITH_NAME = re.compile(r"(?P<name>.*)<(?P<email>[^<>]*)>")
+HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+FIELD_HEADERS = {"from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version"}
+"""Headers with a separate field, also in the APIs of providers."""
 # Includes characters that only some programs treat as line breaks.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -46,6 +50,28 @@ def parse_recipient(text: str) -> Address:
     except EmailNotValidError as error:
         raise InvalidEmailError(f"'{email}' is not a valid e-mail address. {error}") from None
     return Address(name, username=validated.local_part, domain=validated.ascii_domain)
+
+
+def parse_recipients(addresses: str | Sequence[str]) -> list[Address]:
+    """Parse one recipient or several.
+
+    Raises:
+        InvalidEmailError: An address is invalid.
+    """
+    return [parse_recipient(text) for text in ([addresses] if isinstance(addresses, str) else addresses)]
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Check the names and values of additional headers.
+
+    Raises:
+        InvalidEmailError: A name is invalid or has its own field, or a value has a line break.
+    """
+    for name, value in headers.items():
+        is_own = name.lower() in FIELD_HEADERS or name.lower().startswith(("content-", "resent-"))
+        if is_own or not HEADER_NAME.fullmatch(name):
+            raise InvalidEmailError(f"'{name}' cannot be an additional header of an e-mail.")
+        single_line(f"header {name}", value)
 
 
 def sender_address(settings: Settings) -> Address:

@@ -2,17 +2,17 @@
 
 import asyncio
 import logging
-from dataclasses import asdict
 from email.headerregistry import Address
 from email.message import EmailMessage as MIMEMessage
 from email.policy import SMTP, SMTPUTF8
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
 from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
 from opportune.mail import mailbox
-from opportune.mail.addresses import InvalidEmailError, parse_recipient, sender_address
+from opportune.mail.addresses import InvalidEmailError, parse_recipients, sender_address, single_line
 from opportune.mail.email import EmailMessage
 from opportune.mail.factory import transport_for
 from opportune.mail.outage import SEND_EMAIL, report_outage
@@ -36,14 +36,14 @@ def enqueue_email(session: AsyncSession, email: EmailMessage, *, key: str = "") 
         email: The e-mail, such as from `render_email`.
         key: Unique key. Later e-mails with the same key are not sent.
     """
-    defer(session, send_email_job(asdict(email)), key=key or email.message_id)
+    defer(session, send_email_job(email.to_json()), key=key or email.message_id)
 
 
 @job(SEND_EMAIL, attempts=MAX_ATTEMPTS, wait=5)
-async def send_email_job(run: JobContext, email: dict[str, str]) -> None:
+async def send_email_job(run: JobContext, email: dict[str, Any]) -> None:
     """Send a queued e-mail. A permanent refusal is not retried."""
     try:
-        await send_email(run.settings, EmailMessage(**email))
+        await send_email(run.settings, EmailMessage.from_json(email))
     except (InvalidEmailError, PermanentDeliveryError) as error:
         raise PermanentFailure(str(error)) from None
     except DeliveryError as error:
@@ -81,15 +81,21 @@ def mime_message(email: EmailMessage, sender: Address) -> MIMEMessage:
     Raises:
         InvalidEmailError: The address is invalid.
     """
-    to = parse_recipient(email.to)
-    message = MIMEMessage(policy=SMTP if to.addr_spec.isascii() else SMTPUTF8)
+    headers = {"To": email.to, "Cc": email.cc, "Bcc": email.bcc, "Reply-To": email.reply_to}
+    addresses = {name: parse_recipients(texts) for name, texts in headers.items() if texts}
+    is_ascii = all(address.addr_spec.isascii() for group in addresses.values() for address in group)
+    message = MIMEMessage(policy=SMTP if is_ascii else SMTPUTF8)
     message["From"] = sender
-    message["To"] = to
-    message["Subject"] = email.subject
+    for name, group in addresses.items():
+        message[name] = group
+    message["Subject"] = single_line("subject", email.subject)
     message["Date"] = email.date
     message["Message-ID"] = email.message_id
-    message["Auto-Submitted"] = "auto-generated"  # suppresses automatic replies
+    for name, value in {"Auto-Submitted": "auto-generated", **email.headers}.items():  # suppresses automatic replies
+        message[name] = single_line(f"header {name}", value)
     message.set_content(email.text, cte=TRANSFER_ENCODING)
     if email.html:
         message.add_alternative(email.html, subtype="html", cte=TRANSFER_ENCODING)
+    for file in email.attachments:
+        file.add_to(message)
     return message

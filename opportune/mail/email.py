@@ -3,11 +3,11 @@
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import format_datetime as format_header_date
 from functools import partial
-from typing import Any
+from typing import Any, Self, TypedDict, Unpack
 from urllib.parse import urljoin
 
 from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoescape
@@ -16,13 +16,22 @@ from opportune.config.settings import Settings, site_url
 from opportune.db.models.model import utc_now
 from opportune.i18n import use_language
 from opportune.i18n.languages import get_language
-from opportune.mail.addresses import InvalidEmailError, parse_recipient, sender_address, single_line
+from opportune.mail.addresses import (
+    InvalidEmailError,
+    check_headers,
+    parse_recipients,
+    sender_address,
+    single_line,
+)
+from opportune.mail.attachment import Attachment
 from opportune.web.language import localized_path
 from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money
 from opportune.web.static.files import assets
 from opportune.web.time_zone import current_zone, format_date, format_datetime, local, site_zone
 
 SUBJECT_PREFIX = "Subject: "
+MAX_ATTACHMENT_MB = 10
+"""Size of the files of an e-mail, which is the lowest limit of the providers."""
 END_OF_TRANSLATION = re.compile(r"\bendtrans\s*%}")
 """End of a translated text. `+` keeps the line break after it."""
 
@@ -71,12 +80,30 @@ def render(name: str, context: Mapping[str, Any], *, required: bool = True) -> s
     return template.render(context)
 
 
+Addresses = str | Sequence[str]
+"""One address or several: `ada@example.org`, or with a name `Ada Lovelace <ada@example.org>`."""
+
+
+class EmailOptions(TypedDict, total=False):
+    """Options of an e-mail."""
+
+    cc: Addresses
+    """Recipients of a copy."""
+    bcc: Addresses
+    """Recipients of a copy whom the others do not see."""
+    reply_to: Addresses
+    """Addresses that get the replies, instead of MAIL_FROM."""
+    attachments: Sequence[Attachment]
+    """Files, together of at most 10 MB."""
+    headers: Mapping[str, str]
+    """Other headers, such as `List-Unsubscribe`."""
+
+
 @dataclass(frozen=True)
 class EmailMessage:
     """An e-mail with text and HTML."""
 
-    to: str
-    """`ada@example.org`, or with a name `Ada Lovelace <ada@example.org>`."""
+    to: Addresses
     subject: str
     text: str
     html: str
@@ -85,10 +112,48 @@ class EmailMessage:
     """Message-ID header. An e-mail that is sent again after a crash keeps it, so clients show one."""
     date: str = field(default_factory=lambda: format_header_date(utc_now()))
     """Date header."""
+    cc: Addresses = ()
+    bcc: Addresses = ()
+    reply_to: Addresses = ()
+    attachments: Sequence[Attachment] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise InvalidEmailError if the e-mail cannot be sent."""
+        if not parse_recipients(self.to):
+            raise InvalidEmailError("An e-mail needs a recipient.")  # not translated
+        for addresses in (self.cc, self.bcc, self.reply_to):
+            parse_recipients(addresses)
+        single_line("subject", self.subject)
+        check_headers(self.headers)
+        if sum(len(file.content) for file in self.attachments) > MAX_ATTACHMENT_MB * 1024**2:
+            raise InvalidEmailError(f"The files of an e-mail have at most {MAX_ATTACHMENT_MB} MB.")  # not translated
+
+    @property
+    def recipients(self) -> str:
+        """The addresses of `to`, for messages."""
+        return self.to if isinstance(self.to, str) else ", ".join(self.to)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the e-mail as JSON values, for a job."""
+        return {**vars(self), "attachments": [file.to_json() for file in self.attachments]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return an e-mail from JSON values, also of an older version."""
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        attachments = tuple(Attachment.from_json(file) for file in lists.get("attachments", ()))
+        return cls(**{**values, **lists, "attachments": attachments})
 
 
 def render_email(
-    settings: Settings, to: str, template: str, context: Mapping[str, Any], *, language: str = ""
+    settings: Settings,
+    to: Addresses,
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    language: str = "",
+    **options: Unpack[EmailOptions],
 ) -> EmailMessage:
     """Render an e-mail from `templates/<template>.txt`, and from `templates/<template>.html` if that exists.
 
@@ -97,15 +162,15 @@ def render_email(
 
     Args:
         settings: The site's settings.
-        to: Address of the recipient, with or without a name.
+        to: Address of the recipient, with or without a name, or several.
         template: Path of the templates below `templates/`, without suffix.
         context: Template variables.
         language: Language of the recipient, such as `user.language`. If empty, the e-mail is in the current language.
+        options: See `EmailOptions`.
 
     Raises:
-        InvalidEmailError: The address is invalid, or address or subject contain a line break.
+        InvalidEmailError: An address or option is invalid, or an address or the subject contains a line break.
     """
-    parse_recipient(to)
     variables = {"absolute_url": partial(_absolute_url, settings), "site_name": settings.site_name, **context}
     zone = current_zone.set(site_zone(settings))  # the recipient may be in another zone than the user of the request
     try:
@@ -116,7 +181,8 @@ def render_email(
             html = render(f"{template}.html", variables, required=False)
     finally:
         current_zone.reset(zone)
-    return EmailMessage(to, subject, text, html, message_id=_new_message_id(sender_address(settings).domain))
+    message_id = _new_message_id(sender_address(settings).domain)
+    return EmailMessage(to, subject, text, html, message_id, **options)
 
 
 def _new_message_id(domain: str) -> str:

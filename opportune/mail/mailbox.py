@@ -42,6 +42,11 @@ class StoredMessage:
         part = self.message.get_body((subtype,))
         return str(part.get_content()) if part else ""
 
+    @property
+    def files(self) -> list[str]:
+        """Names of the attached files."""
+        return [part.get_filename() or "" for part in self.message.iter_attachments()]
+
 
 def store_message(message: EmailMessage) -> None:
     """Store a sent e-mail. Errors are only logged, because after an exception the job would send the e-mail again."""

@@ -1,6 +1,5 @@
 """The parts of an e-mail for the APIs of providers."""
 
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -11,20 +10,8 @@ from email.utils import formataddr
 from mimetypes import guess_extension
 from typing import Any, cast
 
-FIELD_HEADERS = {"from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version"}
-"""Headers with a separate field in each API."""
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """An attached file of an e-mail."""
-
-    filename: str
-    content_type: str
-    content: str
-    """Content in base64."""
-    content_id: str
-    """Id by which the HTML body embeds an image (`cid:…`); empty for other attachments."""
+from opportune.mail.addresses import FIELD_HEADERS
+from opportune.mail.attachment import Attachment
 
 
 @dataclass(frozen=True)
@@ -118,9 +105,5 @@ def _attachment(part: EmailMessage) -> Attachment:
     content = part.get_payload(decode=True)
     if not isinstance(content, bytes):  # an attached e-mail
         content = part.get_content().as_bytes()
-    return Attachment(
-        filename=part.get_filename() or f"attachment{guess_extension(content_type) or ''}",
-        content_type=content_type,
-        content=b64encode(content).decode(),
-        content_id=str(part["Content-ID"] or "").strip("<> "),
-    )
+    filename = part.get_filename() or f"attachment{guess_extension(content_type) or ''}"
+    return Attachment(filename, content, content_type, str(part["Content-ID"] or "").strip("<> "))

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from typing import Any
 
+from opportune.mail.attachment import Attachment
 from opportune.mail.https import ApiResponse, HttpsTransport
-from opportune.mail.parts import Attachment, MessageParts, encode_address, encode_name, without_empty
+from opportune.mail.parts import MessageParts, encode_address, encode_name, without_empty
 from opportune.mail.transport import MailUrl, PermanentDeliveryError
 
 MAILGUN_HOSTS = {"us": "api.mailgun.net", "eu": "api.eu.mailgun.net"}
@@ -47,7 +48,7 @@ class Brevo(HttpsTransport):
                     "textContent": mail.text,
                     "htmlContent": mail.html,
                     "headers": without_empty({**mail.headers, "Idempotency-Key": mail.message_id}),
-                    "attachment": [{"name": file.filename, "content": file.content} for file in mail.attachments],
+                    "attachment": [{"name": file.filename, "content": file.base64} for file in mail.attachments],
                 }
             ),
         }
@@ -125,7 +126,7 @@ def _postmark_attachment(file: Attachment) -> dict[str, Any]:
     return without_empty(
         {
             "Name": file.filename,
-            "Content": file.content,
+            "Content": file.base64,
             "ContentType": file.content_type,
             "ContentID": f"cid:{file.content_id}" if file.content_id else "",
         }
@@ -174,7 +175,7 @@ def _resend_attachment(file: Attachment) -> dict[str, Any]:
     return without_empty(
         {
             "filename": file.filename,
-            "content": file.content,
+            "content": file.base64,
             "content_type": file.content_type,
             "content_id": file.content_id,
         }

@@ -1,6 +1,7 @@
 """SMTP, with TLS."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,8 @@ from opportune.mail.transport import DeliveryError, PermanentDeliveryError, Tran
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP, SMTPResponseException
+
+logger = logging.getLogger("opportune.mail")
 
 EXAMPLE = "Use smtp://user:password@host:587, with %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %."
 
@@ -50,7 +53,10 @@ class SmtpTransport(Transport):
     async def send(self, message: EmailMessage) -> None:
         # The name for EHLO. Without it, the name of this machine is looked up, which may be slow.
         async with self._connected(message["From"].addresses[0].domain) as client:
-            await client.send_message(message)
+            refused, _ = await client.send_message(message)
+        if refused:  # another attempt would send the e-mail to the others again
+            reason = self._redact(next(iter(refused.values())).message)
+            logger.warning("%s did not reach %s of its recipients: %s", message["Message-ID"], len(refused), reason)
 
     async def check(self) -> None:
         async with self._connected("localhost"):

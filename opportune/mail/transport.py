@@ -76,6 +76,8 @@ class ConsoleTransport(Transport):
         text = message.get_body(("plain",))
         for line in text.get_content().splitlines() if text else ():
             logger.info("| %s", line)
+        for file in message.iter_attachments():
+            logger.info("| [%s]", file.get_filename())
 
 
 @dataclass(frozen=True)

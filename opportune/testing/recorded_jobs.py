@@ -50,7 +50,7 @@ class RecordedJobs(JobQueue):
     @property
     def outbox(self) -> list[EmailMessage]:
         """Queued e-mails, in order."""
-        return [EmailMessage(**call.arguments[0]) for call in self.calls if call.job.name == "mail.send"]
+        return [EmailMessage.from_json(call.arguments[0]) for call in self.calls if call.job.name == "mail.send"]
 
     async def run(self, call: JobCall[Any]) -> None:
         """Run a job now, queued or not."""

@@ -49,13 +49,14 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
     name, plural = "Job", "Jobs"
     columns = ("id", "state", "name", "due_at", "attempt", "remark")
     fields = (
-        "id", "state", "name", "arguments", "queue", "group_name", "attempt", "progress", "error",
+        "id", "state", "name", "shown_arguments", "queue", "group_name", "attempt", "progress", "error",
         "created_at", "due_at", "started_at", "ended_at", "key",
     )  # fmt: skip
     search = ("name", "error")
     filters = ("state", "queue", "created_at", "due_at")
     sort = ("id", "state", "name", "due_at", "attempt")
     column_labels = {
+        "shown_arguments": "Arguments",
         "due_at": "Due",
         "group_name": "Group",
         "attempt": "Attempts",

@@ -171,7 +171,7 @@ async def send_test_email(request: Request, form_data: FormData) -> str:
     except InvalidEmailError as error:
         raise OperatorError(str(error)) from None
     await send_email(settings, email)
-    return _("The e-mail to %(email)s went to %(server)s.", email=email.to, server=transport_for(settings).name)
+    return _("The e-mail to %(email)s went to %(server)s.", email=email.recipients, server=transport_for(settings).name)
 
 
 CHANGES: Mapping[str, Change] = {"retry-failed-jobs": retry_failed}

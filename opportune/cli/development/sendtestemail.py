@@ -35,7 +35,8 @@ async def send(settings: Settings, email: EmailMessage) -> None:
     transport = transport_for(settings)
     if isinstance(transport, ConsoleTransport | FileTransport):
         say(
-            f"Wrote an e-mail to {email.to} into {transport.name}. To send e-mails, set MAIL_URL (oppman.py docs mail)."
+            f"Wrote an e-mail to {email.recipients} into {transport.name}. "
+            "To send e-mails, set MAIL_URL (oppman.py docs mail)."
         )
     else:
-        say(f"Sent an e-mail to {email.to} by {transport.name}.")
+        say(f"Sent an e-mail to {email.recipients} by {transport.name}.")

@@ -185,8 +185,7 @@ def _as_data(job: Job) -> dict[str, Any]:
 def _details(job: Job) -> Iterator[tuple[str, object]]:
     yield "Job", f"{job.id}: {job.name}"
     yield "State", job.state
-    arguments = job.arguments if type(job.arguments) is list else [job.arguments]
-    yield "Arguments", ", ".join(map(repr, arguments)) or "none"
+    yield "Arguments", job.shown_arguments or "none"
     yield "Attempts", job.attempt
     times = {"Queued": job.created_at, "Due": job.due_at, "Started": job.started_at, "Ended": job.ended_at}
     yield from ((label, _timestamp(time)) for label, time in times.items() if time)

@@ -24,6 +24,7 @@ from opportune.contrib.request_panel.records import (
     public_names,
 )
 from opportune.db.database import Database
+from opportune.mail import EmailMessage
 from opportune.mail.outage import SEND_EMAIL
 from opportune.project.layout import FRAMEWORK, display_path
 from opportune.services.observers import Observer
@@ -172,8 +173,8 @@ class QueuedJobs(Observer):
         """Record the name of a job, or recipient and subject of an e-mail. Arguments may contain secrets."""
         if record := current_record():
             if name == SEND_EMAIL:
-                email = arguments[0]
-                record.emails.add(f"{email['to']}: {self.mask.text(email['subject'], MAX_SUBJECT_LENGTH)}")
+                email = EmailMessage.from_json(arguments[0])
+                record.emails.add(f"{email.recipients}: {self.mask.text(email.subject, MAX_SUBJECT_LENGTH)}")
             else:
                 record.jobs.add(name)
 

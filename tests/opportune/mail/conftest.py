@@ -1,7 +1,8 @@
 """Settings, e-mails and templates for tests of mail."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -18,9 +19,9 @@ def settings_with(mail_url: str = "console:", **fields: object) -> Settings:
     return settings.model_copy(update={"mail_url": SecretStr(mail_url), "base_url": "https://example.org", **fields})
 
 
-def email_to(address: str = "ada@example.com", **fields: str) -> EmailMessage:
-    defaults = {"subject": "Hello", "text": "A text.\n", "html": "", "message_id": "<0123abcd@example.org>", **fields}
-    return EmailMessage(to=address, **defaults)
+def email_to(address: str | Sequence[str] = "ada@example.com", **fields: Any) -> EmailMessage:
+    defaults = {"subject": "Hello", "text": "A text.\n", "html": "", "message_id": "<0123abcd@example.org>"}
+    return EmailMessage(to=address, **defaults | fields)
 
 
 @pytest.fixture

@@ -22,14 +22,19 @@ class FakeMailServer:
     """Handler of the server, with its replies and received e-mails. `cut` closes the connection during an e-mail."""
 
     reply_to_recipient: str = "250 OK"
+    refused_recipient: str = ""
     reply_to_message: str = "250 OK"
     cut: bool = False
     port: int = 0
     received: list[EmailMessage] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
     was_encrypted: bool = False
 
     async def handle_RCPT(self, _server: SMTP, _session: Any, envelope: Any, address: str, _options: list[str]) -> str:
+        if address == self.refused_recipient:
+            return "550 Unknown recipient"
         envelope.rcpt_tos.append(address)
+        self.recipients.append(address)
         return self.reply_to_recipient
 
     async def handle_DATA(self, server: SMTP, _session: Any, envelope: Any) -> str:

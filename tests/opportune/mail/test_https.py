@@ -273,7 +273,7 @@ async def test_job_retries_unless_the_refusal_is_permanent(fake_api: FakeRespons
     with pytest.raises(PermanentFailure, match="422"):
         await send_email_job.function(run, vars(email_to()))
     with pytest.raises(PermanentFailure, match="is not a valid e-mail address"):
-        await send_email_job.function(run, vars(email_to("nobody")))
+        await send_email_job.function(run, vars(email_to()) | {"to": "nobody"})
     await send_email_job.function(run, vars(email_to()))
 
 

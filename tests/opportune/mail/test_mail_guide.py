@@ -49,6 +49,13 @@ def test_example_queues_an_email(write_template: Callable[[str, str], None]) -> 
     assert email["html"].count("https://example.org/accounts/profile") == 1
 
 
+def test_example_has_recipients_files_and_headers(write_template: Callable[[str, str], None]) -> None:
+    write_template("mail/invoice.txt", "Subject: Invoice {{ number }}\n\nAttached.")
+    email = run_code(blocks("python")[1])["invoice"](settings_with(), "zoe@example.com", b"%PDF")
+    assert (email.recipients, email.bcc) == ("zoe@example.com, accounting@example.com", "archive@example.com")
+    assert (email.attachments[0].content, email.attachments[0].content_type) == (b"%PDF", "application/pdf")
+
+
 def test_mail_urls_match_their_descriptions() -> None:
     assert len(ROWS) >= 5
     for url, description in ROWS:
@@ -63,7 +70,7 @@ def test_mail_urls_match_their_descriptions() -> None:
 
 
 async def test_example_provider_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = run_code(blocks("python")[1])
+    names = run_code(blocks("python")[2])
     (url,) = re.findall(r"`MAIL_URL=(app\.\S+)`", GUIDE)
     module, _, name = url.partition("://")[0].partition(":")
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: names[name]}))

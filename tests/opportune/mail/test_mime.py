@@ -4,6 +4,7 @@ from email import message_from_bytes
 from email.message import EmailMessage as MIMEMessage
 from email.policy import default
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -12,13 +13,16 @@ from playwright.async_api import Page
 from opportune.accounts.models import User
 from opportune.config.settings import Settings, load_settings
 from opportune.errors import OperatorError
-from opportune.mail import EmailMessage
+from opportune.mail import Attachment, EmailMessage, InvalidEmailError
 from opportune.mail.addresses import sender_address
 from opportune.mail.delivery import mime_message, send_email
-from opportune.mail.email import render_email
+from opportune.mail.email import MAX_ATTACHMENT_MB, render_email
+from opportune.mail.parts import split_message
 from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.mail.conftest import email_to, settings_with
+
+LARGE_FILE = Attachment("a", bytes(MAX_ATTACHMENT_MB * 1024**2 + 1))
 
 
 def render_and_parse(email: EmailMessage, mail_from: str = "") -> MIMEMessage:
@@ -58,6 +62,85 @@ def test_non_ascii_names_and_subjects_are_encoded() -> None:
         "Łukasz, 東京",
         "ada@xn--bcher-kva.example.com",
     )
+
+
+def test_copies_replies_and_own_headers() -> None:
+    email = email_to(
+        ["ada@example.com", "Zoë <zoe@example.com>"],
+        cc="cc@example.com",
+        bcc=["bcc@example.com"],
+        reply_to="Help <help@example.com>",
+        headers={"List-Unsubscribe": "<https://example.org/out>", "Auto-Submitted": "no"},
+    )
+    message = render_and_parse(email)
+    names = ("To", "Cc", "Bcc", "Reply-To", "List-Unsubscribe", "Auto-Submitted")
+    assert [message[name] for name in names] == [
+        "ada@example.com, Zoë <zoe@example.com>",
+        "cc@example.com",
+        "bcc@example.com",
+        "Help <help@example.com>",
+        "<https://example.org/out>",
+        "no",
+    ]
+
+
+def test_files_are_attached_with_the_type_of_their_name() -> None:
+    files = [Attachment("Über.pdf", b"%PDF"), Attachment("data", b"\0\xff"), Attachment("old.eml", b"Subject: A")]
+    message = render_and_parse(email_to(html="<p>A text.</p>", attachments=files))
+    assert message.get_content_type() == "multipart/mixed"
+    attached = [
+        (part.get_filename(), part.get_content_type(), part.get_payload(decode=True))
+        for part in message.iter_attachments()
+    ]
+    assert attached == [
+        ("Über.pdf", "application/pdf", b"%PDF"),
+        ("data", "application/octet-stream", b"\0\xff"),
+        ("old.eml", "application/octet-stream", b"Subject: A"),
+    ]
+
+
+def test_picture_is_embedded_in_the_html() -> None:
+    picture = Attachment("logo.png", b"picture", content_id="logo")
+    parts = split_message(
+        mime_message(
+            email_to(html='<img src="cid:logo">', attachments=[picture]),
+            sender_address(settings_with()),
+        )
+    )
+    assert (parts.html.strip(), parts.attachments) == ('<img src="cid:logo">', [picture])
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"cc": "nobody"}, "'nobody' is not a valid e-mail address."),
+        ({"bcc": ["ada@example.com", ""]}, "'' is not a valid e-mail address."),
+        ({"reply_to": "a@example.com\nBcc: b@example.com"}, "The address of an e-mail must be one line."),
+        ({"subject": "Hello\nBcc: b@example.com"}, "The subject of an e-mail must be one line."),
+        ({"headers": {"X-Note": "a\r\nBcc: b@example.com"}}, "The header X-Note of an e-mail must be one line."),
+        ({"headers": {"bcc": "b@example.com"}}, "'bcc' cannot be an additional header of an e-mail."),
+        ({"headers": {"X: a\nBcc": "b"}}, "'X: a\nBcc' cannot be an additional header of an e-mail."),
+        (
+            {"attachments": [Attachment("a", bytes(MAX_ATTACHMENT_MB * 1024**2 + 1))]},
+            "The files of an e-mail have at most 10 MB.",
+        ),
+    ],
+)
+def test_email_that_cannot_be_sent_is_refused(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidEmailError) as error:
+        email_to(**fields)
+    assert str(error.value).startswith(reason)
+
+
+def test_email_without_a_recipient_is_refused() -> None:
+    with pytest.raises(InvalidEmailError, match="An e-mail needs a recipient"):
+        email_to([])
+
+
+@pytest.mark.parametrize("options", [{"content_type": "pdf"}, {"content_id": "<logo>\n"}])
+def test_attachment_with_wrong_type_or_id_is_refused(options: dict[str, str]) -> None:
+    with pytest.raises(InvalidEmailError, match="An attachment needs a type"):
+        Attachment("a.pdf", b"", **options)
 
 
 def test_long_lines_are_wrapped() -> None:

@@ -48,6 +48,22 @@ async def test_email_arrives_unchanged() -> None:
     assert text.get_content().replace("\r\n", "\n") == "One.\n.\nTwo: Zoë\n"
 
 
+async def test_hidden_recipient_gets_the_email() -> None:
+    async with smtp_server() as mail_server:
+        await send_to(mail_server.port, email_to(cc="bob@example.com", bcc="cid@example.com"))
+    assert mail_server.recipients == ["ada@example.com", "bob@example.com", "cid@example.com"]
+    assert (mail_server.received[0]["Cc"], mail_server.received[0]["Bcc"]) == ("bob@example.com", None)
+
+
+async def test_refused_recipient_among_others_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with smtp_server() as mail_server:
+        mail_server.refused_recipient = "bob@example.com"
+        await send_to(mail_server.port, email_to(["ada@example.com", "bob@example.com"]))
+    assert mail_server.recipients == ["ada@example.com"]
+    assert "did not reach 1 of its recipients: Unknown recipient" in caplog.text
+    assert "bob@example.com" not in caplog.text
+
+
 async def test_offered_and_implicit_tls_are_used(trusted: Path) -> None:
     async with smtp_server(certificate=trusted, has_users=True) as offering:
         await send_to(offering.port, login=LOGIN)

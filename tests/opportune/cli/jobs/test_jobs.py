@@ -55,6 +55,12 @@ def test_show_prints_details(oppman: Oppman, url: str) -> None:
     assert (details["Attempts"], details["Error"]) == ("5", "No response.")
 
 
+def test_long_argument_is_cut(oppman: Oppman, url: str, tmp_path: Path) -> None:
+    add_jobs(tmp_path / "app.db", ("removed.fail", "failed", json.dumps(["x" * 100_000, 7]), 5, ""))
+    arguments = oppman("jobs", "show", "3", DATABASE_URL=url).out.splitlines()[2]
+    assert re.fullmatch(r"Arguments +'x{499}…, 7", arguments)
+
+
 def test_json_output(oppman: Oppman, url: str) -> None:
     waiting, failed = json.loads(oppman("jobs", "list", "--json", DATABASE_URL=url).out)
     assert (waiting["id"], failed["state"], failed["arguments"]) == (2, "failed", [7, "a"])
