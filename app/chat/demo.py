@@ -16,7 +16,7 @@ from app.chat.models import Conversation, Message
 from opportune.accounts import demo_owner
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.contrib.assistants import Assistant, Prompt
-from opportune.db import DemoRows, purge, utc_now, with_deleted
+from opportune.db import DemoRows, purge, with_deleted
 from opportune.i18n import gettext_lazy as _l
 
 MODEL = "demonstration (made up)"
@@ -94,9 +94,7 @@ async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The conversations")
     added = await _add_assistants(session, owner.id)
     for created_at, turns in await demo_conversations.missing(session):
-        # Recent questions, so that the chart of the admin is not empty.
-        asked_at = utc_now() - timedelta(days=1 + 5 * created_at.minute)
-        added += await _add_conversation(session, owner.id, created_at, turns, asked_at)
+        added += await _add_conversation(session, owner.id, created_at, turns)
     return added
 
 
@@ -118,13 +116,13 @@ def _translated(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _add_conversation(
-    session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]], asked_at: datetime
+    session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]]
 ) -> int:
-    """Add a conversation whose first question has the time `asked_at`, and return the number of rows."""
+    """Add a conversation with its questions and answers, and return the number of rows."""
     conversations = Conversations(session, owner_id)
     conversation = await conversations.create_conversation(str(turns[0][0]), {"created_at": created_at})
     for number, (content, text) in enumerate(turns):
-        at = asked_at + timedelta(minutes=2 * number)
+        at = created_at + timedelta(minutes=2 * number)
         question = await conversations.add_question(conversation, str(content), parent_id=conversation.leaf_id)
         answer = Answer(
             owner_id=owner_id,

@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.accounts.passwords import hashing
+from opportune.db import DemoRows
 from opportune.errors import OperatorError
 
 NAMES = (
@@ -16,20 +17,17 @@ NAMES = (
     "amira.benhaddou", "piotr.zalewski-reyes", "leilani.moore", "oskar.brandvold",
 )  # fmt: skip
 # RFC 2606 reserves this domain for examples.
-EMAILS = [f"{name}@made-up.example" for name in NAMES]
+DOMAIN = "made-up.example"
+EMAILS = [f"{name}@{DOMAIN}" for name in NAMES]
 UNVERIFIED_NAMES, DEACTIVATED_NAMES = {"jun.takahara", "leilani.moore"}, {"oskar.brandvold"}
 
-# Demo users are recognised by their creation time, because real accounts are never created at these past times.
-CREATION_TIMES = [datetime(2026, 1, 5 + day, 8, 30, tzinfo=UTC) for day in range(len(NAMES))]
-is_demo_user = col(User.created_at).in_(CREATION_TIMES)
+demo_users = DemoRows(User, NAMES, datetime(2026, 1, 5, 8, 30, tzinfo=UTC))
 
 
 async def load(session: AsyncSession) -> int:
-    rows = await session.execute(
-        select(col(User.email), col(User.created_at)).where(is_demo_user | col(User.email).in_(EMAILS))
-    )
-    existing = {value for row in rows for value in row}
-    missing = [user for user in zip(NAMES, EMAILS, CREATION_TIMES, strict=True) if existing.isdisjoint(user)]
+    existing_emails = set(await session.scalars(select(col(User.email)).where(col(User.email).in_(EMAILS))))
+    users = [(time, name, f"{name}@{DOMAIN}") for time, name in await demo_users.missing(session)]
+    missing = [user for user in users if user[-1] not in existing_emails]
     if not missing:
         return 0
     unknown_password = await hashing.hash_password(secrets.token_urlsafe(32))
@@ -41,7 +39,7 @@ async def load(session: AsyncSession) -> int:
             is_verified=name not in UNVERIFIED_NAMES,
             created_at=created_at,
         )
-        for name, email, created_at in missing
+        for created_at, name, email in missing
     )
     return len(missing)
 
@@ -64,7 +62,7 @@ async def demo_owner(session: AsyncSession, rows: str) -> User:
 
 
 async def clear(session: AsyncSession) -> int:
-    users = (await session.scalars(select(User).where(is_demo_user))).all()
+    users = (await session.scalars(select(User).where(demo_users.condition))).all()
     for user in users:
         await session.delete(user)
     return len(users)

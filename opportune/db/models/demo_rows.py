@@ -1,33 +1,53 @@
 """Demonstration rows of a model, for `Demo` of a feature."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import delete, select
+from sqlalchemy import BigInteger, String, and_, cast, delete, extract, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db.models.model import utc_now
 
 S = TypeVar("S")
 
+MARK = 202_601
+"""Microseconds of the creation times. With the second of the day, no other row has them."""
+
 
 class DemoRows(Generic[S]):
-    """Rows that are identified by their `created_at`, even after a user edits them.
+    """Rows of the last days that are identified by the time of day in `created_at`, even after a user edits them.
 
     Args:
         model: Model with a column `created_at`.
-        samples: What each row is made of.
-        first: Creation time of the first row, which no other row has. Further rows follow by minutes.
+        samples: What each row is made of, the oldest one first.
+        first: Its time of day belongs to the first row, and those of further rows follow by minutes. Rows of older
+            releases also have its date.
     """
 
     def __init__(self, model: type[Any], samples: Sequence[S], first: datetime) -> None:
         self._model, self._created_at = model, model.created_at
-        self._samples = {first + timedelta(minutes=number): sample for number, sample in enumerate(samples)}
-        self.condition = self._created_at.in_(self._samples)
+        former_times = [first + timedelta(minutes=number) for number in range(len(samples))]
+        self._samples = dict(zip((time.timetz() for time in former_times), samples, strict=True))
+        is_marked = and_(
+            (cast(extract("epoch", self._created_at), BigInteger) % 86_400).in_(
+                [time.hour * 3600 + time.minute * 60 + time.second for time in self._samples]
+            ),
+            cast(self._created_at, String).contains(f".{MARK}"),
+        )
+        self.condition = or_(is_marked, self._created_at.in_(former_times))
 
     async def missing(self, session: AsyncSession) -> list[tuple[datetime, S]]:
-        """Return the samples without a row, each with the creation time of its row."""
-        existing = set(await session.scalars(select(self._created_at).where(self.condition)))
-        return [(time, sample) for time, sample in self._samples.items() if time not in existing]
+        """Return the samples without a row, each with the creation time of its row: yesterday for the last one."""
+        times = await session.scalars(select(self._created_at).where(self.condition))
+        existing = {time.astimezone(UTC).replace(microsecond=0).timetz() for time in times}
+        today = utc_now().date()
+        days = range(len(self._samples), 0, -1)
+        return [
+            (datetime.combine(today - timedelta(age), time).replace(microsecond=MARK), sample)
+            for age, (time, sample) in zip(days, self._samples.items(), strict=True)
+            if time not in existing
+        ]
 
     async def clear(self, session: AsyncSession) -> int:
         """Delete the rows, and return their number."""
