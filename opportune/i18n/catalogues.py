@@ -11,7 +11,7 @@ from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
 
-from opportune.config.languages import PSEUDO_LANGUAGE
+from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.errors import OperatorError
 from opportune.i18n.catalogue_compiler import compile_catalogue
 from opportune.project.atomic_files import open_replacement
@@ -70,11 +70,27 @@ def project_catalogue_of(language: str) -> NullTranslations:
 
 def _chain(language: str, folders: Sequence[Path]) -> NullTranslations:
     """Return the catalogues in these folders, each with the next one as its fallback."""
-    catalogues = [found for folder in folders if (found := _read(catalogue_path(folder, language)))]
+    codes = _related_codes(language)
+    catalogues = [found for folder in folders for code in codes if (found := _read(catalogue_path(folder, code)))]
     first: NullTranslations = catalogues[0] if catalogues else NullTranslations()
     for catalogue in catalogues[1:]:
         first.add_fallback(catalogue)
     return first
+
+
+def _related_codes(language: str) -> list[str]:
+    """Return the codes of a language's catalogues: `de-AT` also uses those of `de`, and `zh` those of `zh_Hans`."""
+    if language == SOURCE_LANGUAGE:
+        return [language]
+    from langcodes import Language
+
+    try:
+        tag = Language.get(language)
+    except ValueError:
+        return [language]
+    base, script = Language.get(tag.language or ""), tag.maximize().script
+    has_usual_script = script == base.maximize().script
+    return [*dict.fromkeys([language, f"{base}-{script}", *([str(base)] if has_usual_script else [])])]
 
 
 @lru_cache(MAX_CACHED_TEXTS)
