@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 
-from opportune.db.models.columns import IRREGULAR_LABELS
+from opportune.db.models.columns import label_of
 from opportune.db.models.references import reference_of
 from opportune.db.models.translated import translation_of
 from opportune.i18n import get_language, gettext
@@ -275,7 +275,7 @@ def _decimal_places(info: FieldInfo) -> int | None:
 def default_label(name: str, info: FieldInfo) -> str:
     """Return the title of a field, or a label from its name: a reference `author_id` is "Author"."""
     words = re.sub("_ids?$", "", name) if reference_of(info) else name
-    return info.title or IRREGULAR_LABELS.get(name) or DerivedLabel(words.replace("_", " ").capitalize())
+    return info.title or label_of(words)
 
 
 def to_machine_format(control: Control, text: str, source: Source = Source.FORM) -> str:
