@@ -144,6 +144,12 @@ async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient
     assert "/admin" not in await read(member, at="/volumes/emma-1")
 
 
+async def test_page_shows_actions_after_results(app: FastAPI) -> None:
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client:
+        page = await read(client, "emma", Accept="text/html")
+    assert page.index("/volumes/emma-7") < page.index("Search the admin for “emma”")
+
+
 async def test_page_works_without_javascript(client: AsyncClient) -> None:
     page = await read(client, "emma", Accept="text/html")
     assert '<form method="get" action="/search"' in page
