@@ -145,6 +145,13 @@ async def test_failed_answer_shows_error_and_retry(
     assert 'class="chat-error' not in html
 
 
+async def test_failed_answer_without_text_has_no_rating(user_client: AsyncClient, script: FakeProvider) -> None:
+    script.script = [llm.LlmError("timeout", "The model took too long.")]
+    page = await create_conversation(user_client)
+    await stream(user_client, page)
+    assert 'class="answer-rating"' not in (await user_client.get(page)).text
+
+
 async def test_model_fault_is_for_superusers(
     app: FastAPI, user_client: AsyncClient, superuser_client: AsyncClient, script: FakeProvider
 ) -> None:
