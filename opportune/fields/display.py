@@ -4,7 +4,7 @@ import json
 from enum import Enum
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pydantic.fields import FieldInfo
 
 from opportune.fields.contents import currency_of
@@ -15,7 +15,7 @@ from opportune.web.rendering.environment import format_money
 
 LINKS = {
     # Left to right also for an address with an Arabic name, whose parts would change places otherwise.
-    "email": Markup('<a dir="ltr" href="mailto:{0}">{0}</a>'),
+    "email": Markup('<a dir="ltr" href="mailto:{0}">{1}</a>'),
     "tel": Markup('<a dir="ltr" href="tel:{0}">{0}</a>'),
     "url": Markup('<a href="{0}" rel="noopener noreferrer nofollow">{0}</a>'),
 }
@@ -48,5 +48,5 @@ def _display_text(options: FieldOptions, text: str) -> str:
     # Rows that were not written through a form may hold any text, also `javascript:` URLs.
     is_safe = options.type != "url" or text.startswith(("http://", "https://"))
     if link and is_safe:
-        return link.format(text)
+        return link.format(text, escape(text).replace("@", Markup("@<wbr>")))
     return str(gettext_lazy(options.choices[text])) if text in options.choices else text
