@@ -11,8 +11,8 @@ from opportune.db.models.model import utc_now
 
 S = TypeVar("S")
 
-MARK = 202_601
-"""Microseconds of the creation times. With the second of the day, no other row has them."""
+MARK_MICROSECONDS = 202_601
+"""Part of the creation times. With the second of the day, no other row has them."""
 
 
 class DemoRows(Generic[S]):
@@ -33,7 +33,7 @@ class DemoRows(Generic[S]):
             (cast(extract("epoch", self._created_at), BigInteger) % 86_400).in_(
                 [time.hour * 3600 + time.minute * 60 + time.second for time in self._samples]
             ),
-            cast(self._created_at, String).contains(f".{MARK}"),
+            cast(self._created_at, String).contains(f".{MARK_MICROSECONDS}"),
         )
         self.condition = or_(is_marked, self._created_at.in_(former_times))
 
@@ -44,7 +44,7 @@ class DemoRows(Generic[S]):
         today = utc_now().date()
         days = range(len(self._samples), 0, -1)
         return [
-            (datetime.combine(today - timedelta(age), time).replace(microsecond=MARK), sample)
+            (datetime.combine(today - timedelta(age), time).replace(microsecond=MARK_MICROSECONDS), sample)
             for age, (time, sample) in zip(days, self._samples.items(), strict=True)
             if time not in existing
         ]
