@@ -31,7 +31,7 @@ from opportune.admin.lists.display import row_actions, title_for
 from opportune.admin.lists.listed_rows import listed_rows
 from opportune.admin.lists.parameters import clean_list_url
 from opportune.admin.lists.related import related_rows
-from opportune.admin.lists.row_keys import row_url
+from opportune.admin.lists.row_keys import key_of, row_url
 from opportune.admin.model_pages import MODEL_PAGES
 from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.overview import overview_page
@@ -70,6 +70,7 @@ TEMPLATE_FUNCTIONS = (
 TEMPLATE_GLOBALS = {
     **{function.__name__: function for function in TEMPLATE_FUNCTIONS},
     "asset": assets.url,
+    "get_object_identifier": key_of,
     "script_texts": file_of_language,
     "typeface": preloaded_file,
     "when": format_datetime,

@@ -26,7 +26,7 @@ from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, secret_name_message, shape_of
 from opportune.crud.options import CrudOptions
 from opportune.crud.registry import default_crud
-from opportune.crud.types import missing_limits
+from opportune.crud.types import combinable, missing_limits
 from opportune.db.models.columns import (
     choices_of,
     has_no_input,
@@ -176,7 +176,7 @@ def _writable_field(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
         metadata: list[Any] = [Reference(target), *_pydantic_metadata(info)]
         default["title"] = info.title or label_of(name)
     else:
-        type_, metadata = info.annotation, [*_pydantic_metadata(info), *missing_limits(column, info)]
+        type_, metadata = combinable(info.annotation), [*_pydantic_metadata(info), *missing_limits(column, info)]
         if is_json(column) and not (options_of(info).type or choices_of(shape.model, name)):
             metadata.append(FieldOptions(type=JSON_TEXT, rows=6))
     return _annotated(type_, metadata), Field(**default)
@@ -254,7 +254,7 @@ def _readable_field(shape: Shape, options: SchemaOptions, name: str) -> tuple[An
         return list[item_type], Field()
     info = shape.model.model_fields[name]
     metadata = [item for item in _pydantic_metadata(info) if not _validates(item)]
-    return _annotated(info.annotation, metadata), Field(title=info.title, description=info.description)
+    return _annotated(combinable(info.annotation), metadata), Field(title=info.title, description=info.description)
 
 
 def _validates(item: Any) -> bool:

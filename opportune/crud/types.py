@@ -1,19 +1,23 @@
 """Types of column values in schemas and filters."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
-from typing import Annotated, Any, Literal, get_origin
+from enum import Enum, Flag
+from functools import partial, reduce
+from operator import or_
+from typing import Annotated, Any, Literal, get_args, get_origin
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, FiniteFloat
+from pydantic import AfterValidator, Field, FiniteFloat, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, Column
 
-from opportune.db.models.columns import is_json, type_of
+from opportune.db.models.columns import choice_label, choice_value, combinations_of, is_json, type_of
 from opportune.db.models.model import MAX_ID
-from opportune.schemas.annotations import plain_type
+from opportune.schemas.annotations import FieldOptions, plain_type
 from opportune.schemas.text import storable, storable_json
 from opportune.web.time_zone import in_utc
 
@@ -51,9 +55,42 @@ COMPARABLE_TYPES: dict[Any, Any] = {
 }
 
 
+def combinable(annotation: Any) -> Any:
+    """Return the type of a field with any combination of members, if its annotation is a Flag."""
+    members = get_args(annotation)
+    if type(None) in members:
+        return combinable(next(member for member in members if member is not type(None))) | None
+    if not (isinstance(annotation, type) and issubclass(annotation, Flag)):
+        return annotation
+    choices = combinations_of(annotation)
+    numbers = [choice.value for choice in choices]
+    schema = {"type": "integer", **({"enum": numbers} if choices else {"minimum": 0, "maximum": _all_bits(annotation)})}
+    labels = {choice_value(choice): choice_label(choice) for choice in choices}
+    parse = PlainValidator(partial(_parse_flag, annotation))
+    write = PlainSerializer(_number_of_flag, when_used="json")  # lists have the stored number
+    return Annotated[annotation, parse, write, WithJsonSchema(schema), FieldOptions(labels)]
+
+
+def _parse_flag(flag: type[Flag], value: Any) -> Any:
+    number = _number_of_flag(value)
+    if re.fullmatch(r"\d+", str(number)) and not int(number) & ~_all_bits(flag):
+        return flag(int(number))
+    raise PydanticCustomError("value_error", "Choose a combination of {names}.", {"names": ", ".join(flag.__members__)})
+
+
+def _number_of_flag(value: Any) -> Any:
+    return value.value if isinstance(value, Flag) else value
+
+
+def _all_bits(flag: type[Flag]) -> int:
+    return int(reduce(or_, flag).value)
+
+
 def comparable_type(annotation: Any) -> Any:
     """Return the type of values that a column can be compared with, or None."""
     type_ = plain_type(annotation)
+    if isinstance(type_, type) and issubclass(type_, Flag):
+        return combinable(type_)
     if get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, Enum)):
         return type_
     bases = type_.__mro__ if isinstance(type_, type) else ()

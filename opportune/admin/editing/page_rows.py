@@ -25,7 +25,7 @@ from opportune.admin.forms.foreign_keys import ForeignKeyLookup, load_references
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import describe_rows, list_url, redirect_with_error
 from opportune.admin.lists.columns import listed_columns
-from opportune.admin.lists.row_keys import key_of
+from opportune.admin.lists.row_keys import key_of, quote_key
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label, choice_value, choices_of, is_text, python_type_of, title_of
@@ -226,7 +226,7 @@ async def _form_text(request: Request, view: AdminView, name: str, text: str) ->
         matches = [row for row in await lookup.get_list(request, text) if title_of(row) == text]
         if len(matches) != 1:
             raise ValueError(gettext("Several rows or none have the name “%(name)s”.", name=text))
-        return str(lookup.key_of(matches[0]))
+        return quote_key(lookup.key_of(matches[0]))
     return text
 
 

@@ -16,9 +16,9 @@ from opportune.admin.editing.logged_values import NOT_RECORDED, new_values, old_
 from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists import actions
-from opportune.admin.lists.row_keys import key_of, match_primary_keys
+from opportune.admin.lists.row_keys import key_of, match_primary_keys, quote_key, unquote_key
 from opportune.admin.log import audit
-from opportune.admin.models import AuditEntry
+from opportune.admin.models import KEY_LENGTH, AuditEntry
 from opportune.admin.row_writer import RowWriter
 from opportune.admin.views import AdminView, unwritable_columns
 from opportune.db.constraint_errors import translate_database_errors
@@ -43,6 +43,8 @@ def recorded_range(request: Request, view: AdminView) -> str:
     """Return the range of this request's entries for rows of a view. Empty if they are too many or lack values."""
     entries = [entry for entry in audit.recorded_entries(request) if entry.identity == view.identity and entry.row_id]
     if not 0 < len(entries) <= actions.MAX_ROWS_PER_ACTION:
+        return ""
+    if any(len(entry.row_id) >= KEY_LENGTH for entry in entries):  # a hash, by which no row is found
         return ""
     try:
         for entry in entries:
@@ -122,9 +124,9 @@ async def _check_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], che
         ValidationRefused: A row is gone, may not be changed, or has other values than after the change.
     """
     view = writer.view
-    pks = [entry.row_id for entry in entries]
+    pks = [quote_key(entry.row_id) for entry in entries]
     locked = await writer.lock(view.list_query(writer.request).where(match_primary_keys(view, pks)), check)
-    rows = {key_of(row): row for row in locked}
+    rows = {unquote_key(key_of(row)): row for row in locked}
     for entry in entries:
         if (row := rows.get(entry.row_id)) is None:
             raise ValidationRefused(f"{entry.title}: {ROW_IS_GONE}")

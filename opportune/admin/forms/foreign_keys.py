@@ -17,7 +17,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.forms.wtforms_classes import Field, Form, html_params
 from opportune.admin.forms.wtforms_classes import ValidationError as FieldError
-from opportune.admin.lists.row_keys import parse_id, parse_key
+from opportune.admin.lists.row_keys import parse_key, quote_key, unquote_key
 from opportune.db.constraint_errors import ENTRY_MISSING
 from opportune.db.models.columns import is_long, is_secret, is_text, python_type_of, title_of
 from opportune.db.queries.batches import batches_of
@@ -75,10 +75,10 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     def parse(self, text: str) -> Any:
         """Return the key in a text of a form or a URL. Raises ValueError with a message for the user."""
-        return parse_key(self.key, text)
+        return parse_key(self.key, unquote_key(text))
 
     def format(self, model: Any) -> dict[str, Any]:
-        return {"id": str(self.key_of(model)), "text": str(title_of(model))} if model else {}
+        return {"id": quote_key(self.key_of(model)), "text": str(title_of(model))} if model else {}
 
     async def _fetch(self, statement: Select[Any]) -> list[Any]:
         """Read rows with the relationships that titles (`__str__`) may need."""
@@ -219,7 +219,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         if not self.loader.is_many:
             self.data = self.loader.parse(ids[-1]) if ids else None
         elif valuelist:
-            self.data = list(dict.fromkeys(map(parse_id, ids)))
+            self.data = list(dict.fromkeys(map(self.loader.parse, ids)))
             if len(self.data) > MAX_SELECTED_ROWS:
                 self.data = []
                 raise ValueError(gettext(TOO_MANY, num=MAX_SELECTED_ROWS))
@@ -244,14 +244,14 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         context = {"field": self, "rows": rows, "attributes": html_params(**attributes), "hint": LISTING_REQUIRED}
         return Markup(templates.environment.get_template("admin/picker.html").render(context))  # noqa: S704 - escaped
 
-    async def _row_names(self, request: Request) -> dict[int, str]:
-        """Return names by id. Rows that are neither stored nor visible to the user have their id as name."""
+    async def _row_names(self, request: Request) -> dict[str, str]:
+        """Return names by quoted id. Rows that are neither stored nor visible to the user have their id as name."""
         selected, stored = self._to_ids(self.data), self._to_ids(self.object_data)
         rows = await self.loader.referenced_rows(request, [key for key in selected if key in stored])
         if new_ids := [key for key in selected if key not in stored]:
             rows += await self.loader.visible_rows(request, new_ids)
         names = {self.loader.key_of(row): str(title_of(row)) for row in rows}
-        return {key: names.get(key, str(key)) for key in selected}
+        return {quote_key(key): names.get(key, str(key)) for key in selected}
 
     def _to_ids(self, data: Any) -> list[int]:
         if self.loader.is_many:

@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 from sqladmin.authorization import Action
-from sqladmin.helpers import get_object_identifier
 from sqlalchemy import inspect
 from starlette.requests import Request
 
@@ -18,7 +17,7 @@ from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.model_fields import titles_of
-from opportune.admin.lists.row_keys import key_of
+from opportune.admin.lists.row_keys import key_of, quote_key, unquote_key
 from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.crud.formats import FORMATS, format_quantity, format_value
 from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of, title_of
@@ -116,7 +115,7 @@ class DisplayMixin(BaseAdminView):
             return value, await _render_file(request.app.state.storage, self.files[prop], value)
         if prop in self.references and value is not None:
             title = self.references[prop].title(request, value)
-            return value, link_to(self.lookups[prop].view, value, title, request)
+            return value, link_to(self.lookups[prop].view, quote_key(value), title, request)
         return value, format_column(self, prop, value, formats)
 
     def _link_or_value(self, value: Any, request: Request, formats: Any) -> Any:
@@ -173,12 +172,12 @@ def format_column(view: BaseAdminView, name: str, value: Any, formats: Any = FOR
 
 async def title_for(request: Request, view: BaseAdminView, row: Any) -> str:
     """Return the title of a row, or only its number if the user may not see it."""
-    return title_of(row) if await may_see_titles(request, view) else f"{view.name} {get_object_identifier(row)}"
+    return title_of(row) if await may_see_titles(request, view) else f"{view.name} {unquote_key(key_of(row))}"
 
 
-def link_to(view: BaseAdminView | None, key: object, title: object, request: Request) -> Markup:
-    """Return the title of a row, as a link if the user may open its page."""
+def link_to(view: BaseAdminView | None, key: str, title: object, request: Request) -> Markup:
+    """Return the title of the row with this `key_of`, as a link if the user may open its page."""
     if view is None or not view.has_permission(request, Action.DETAILS):
         return Markup("{}").format(title)
-    url = request.url_for("admin:details", identity=view.identity, pk=quote(str(key)))
+    url = request.url_for("admin:details", identity=view.identity, pk=quote(key))
     return Markup('<a href="{}">{}</a>').format(url, title)

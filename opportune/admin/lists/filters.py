@@ -19,6 +19,7 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_list
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup
+from opportune.admin.lists.row_keys import quote_key
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.crud.filters import (
     CONTAINS,
@@ -219,7 +220,7 @@ class LookupFilter(ValuesFilter):
             ids = [row_id for row_id in self.parse([text for text in texts if text]) if row_id is not None]
         except ValueError:
             return []
-        names = {str(row_id): str(row_id) for row_id in ids}
+        names = {quote_key(row_id): str(row_id) for row_id in ids}
         visible = [self.lookup.format(row) for row in await self.lookup.visible_rows(request, ids)]
         names |= {row["id"]: row["text"] for row in visible}
         return [*names.items(), *([(NULL_CHOICE, EMPTY)] if NULL_CHOICE in texts else [])]

@@ -19,14 +19,29 @@ from opportune.db.models.columns import python_type_of
 from opportune.db.models.model import MAX_ID
 from opportune.i18n import gettext_lazy as _l
 
+INTEGER = re.compile(r"-?\d{1,19}")
 KEY_PART = re.compile(r"(?:^|;)((?:[^;\\]|\\.)*)", re.DOTALL)
 """One value in the text of a key with several columns, in which `;` separates the values and `\\` precedes a `;`."""
+UNSAFE = re.compile(r"[^\w.@:;-]|^$|^\.(?=\.?$)|^_(?=_None$)")
+"""Characters with a meaning in URLs, forms or lists of keys, and texts that browsers or forms would change."""
+QUOTED = re.compile(r"~(?:[0-9A-F]{2}(?:~[0-9A-F]{2})*)?")
 INVALID_ID = _l("Choose one from the list, or enter its number.")
 
 
 def key_of(row: Any) -> str:
     """Return the primary key of a row as it is in URLs and forms."""
-    return str(get_object_identifier(row))
+    return quote_key(get_object_identifier(row))
+
+
+def quote_key(key: object) -> str:
+    """Return a key without special characters: `a/b?` is `a~2Fb~3F`. Servers and proxies decode `%2F` in paths."""
+    return UNSAFE.sub(lambda match: "~" + match[0].encode().hex("~").upper(), str(key))
+
+
+def unquote_key(text: str) -> str:
+    """Return the key in a text of `quote_key`. Any other text, such as one that a user typed, is the key itself."""
+    key = QUOTED.sub(lambda match: bytes.fromhex(match[0].replace("~", " ")).decode(errors="replace"), text)
+    return key if quote_key(key) == text else text
 
 
 def row_url(request: Request, view: BaseAdminView, page: str, row: Any) -> URL:
@@ -70,6 +85,7 @@ async def writable_keys(request: Request, view: BaseAdminView, pks: Sequence[str
 def _parse_key(view: BaseAdminView, pk: str) -> tuple[Any, ...]:
     """Return the values of a key that `key_of` wrote. Raises ValueError if no row can have it."""
     columns: Sequence[Column[Any]] = view.pk_columns
+    pk = unquote_key(pk)
     parts = [pk] if len(columns) == 1 else [re.sub(r"\\(.)", r"\1", part) for part in KEY_PART.findall(pk)]
     return tuple(parse_key(column, part) for column, part in zip(columns, parts, strict=True))
 
@@ -81,7 +97,7 @@ def parse_id(text: str) -> int:
         ValueError: The text is not an id that a row can have.
     """
     with suppress(ValueError):
-        if text.strip().isdecimal() and 1 <= (number := int(text)) <= MAX_ID:
+        if INTEGER.fullmatch(text.strip()) and -MAX_ID <= (number := int(text)) <= MAX_ID:
             return number
     raise ValueError(INVALID_ID)
 

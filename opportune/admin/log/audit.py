@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import reduce
 from typing import Any
 
-from sqladmin.helpers import get_object_identifier
 from sqlalchemy import ColumnElement, Select, String, Uuid, cast, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -19,7 +18,7 @@ from opportune.accounts.models import User
 from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite, BaseAdminView
 from opportune.admin.current_request import add_changed_identity
-from opportune.admin.lists.row_keys import listed_keys
+from opportune.admin.lists.row_keys import key_of, listed_keys, unquote_key
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import PURGE, AuditEntry, recorded_key
 from opportune.db.models.columns import title_of
@@ -36,7 +35,7 @@ def record(
     action: str,
     identity: str,
     *,
-    row_id: object = "",
+    row_id: str = "",
     title: str = "",
     changes: Changes | None = None,
 ) -> None:
@@ -47,7 +46,7 @@ def record(
         actor=user.email,
         action=action[:100],
         identity=identity,
-        row_id=recorded_key(str(row_id)),
+        row_id=recorded_key(unquote_key(row_id)),
         title=title[:200],
         changes=changes or {},
         address=client_address(request)[:64],
@@ -77,13 +76,13 @@ def is_recorded(request: Request) -> bool:
 
 def record_row(session: AsyncSession, request: Request, action: str, identity: str, row: Any, changes: Changes) -> None:
     """Add an entry for a row, which must have its primary key."""
-    record(session, request, action, identity, row_id=get_object_identifier(row), title=title_of(row), changes=changes)
+    record(session, request, action, identity, row_id=key_of(row), title=title_of(row), changes=changes)
 
 
 def entries_of(identity: str, row_id: str) -> Select[Any]:
     """Select the entries of a row by its key."""
     return select(AuditEntry).where(
-        col(AuditEntry.identity) == identity, col(AuditEntry.row_id) == recorded_key(row_id)
+        col(AuditEntry.identity) == identity, col(AuditEntry.row_id) == recorded_key(unquote_key(row_id))
     )
 
 

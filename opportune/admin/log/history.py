@@ -17,7 +17,7 @@ from opportune.admin.authorization import may_edit_any, may_see_history
 from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.filters import RunQuery
-from opportune.admin.lists.row_keys import parse_id, row_by_key
+from opportune.admin.lists.row_keys import parse_id, quote_key, row_by_key
 from opportune.admin.log.audit import entries_of, is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.log.recording import keeps_history
@@ -145,7 +145,7 @@ class LogAdmin(AdminView, model=AuditEntry):
         title = entry.title or entry.row_id
         if not (view and entry.row_id and may_see_history(request, view)):
             return title
-        url = request.url_for("admin:history", identity=entry.identity, pk=entry.row_id)
+        url = request.url_for("admin:history", identity=entry.identity, pk=quote_key(entry.row_id))
         return Markup('<a href="{}">{}</a>').format(url, title)
 
 

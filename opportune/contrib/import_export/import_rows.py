@@ -15,6 +15,7 @@ from opportune.admin.forms.admin_form import AdminForm, add_refusal, keep_unsent
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.model_fields import NO_CHOICE, FileCells
 from opportune.admin.lists.display import format_column
+from opportune.admin.lists.row_keys import quote_key
 from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
 from opportune.contrib.import_export.cell_formats import read_cell
 from opportune.contrib.import_export.export import cell_of, file_value
@@ -98,7 +99,9 @@ class FormFiller:
         text = form_text(self.view.mapper.columns[name], value)
         if text and isinstance(value, str) and target.control and (format_ := self.formats.get(name)):
             text = read_cell(target.control, text, format_)
-        return text or (NO_CHOICE if name in self.view.references else "")
+        if name in self.view.references:
+            return quote_key(text) if text else NO_CHOICE
+        return text
 
 
 def form_text(column: Any, value: Any) -> str:

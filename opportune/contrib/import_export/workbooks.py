@@ -94,7 +94,8 @@ def _cell_value(cell: Any) -> Any:
         case float():
             return int(value) if value.is_integer() and abs(value) < 10**MAX_EXACT_DIGITS else value
         case datetime():
-            return value.date().isoformat() if value.time() == time() else value.isoformat(timespec="seconds")
+            precision = "milliseconds" if value.microsecond else "seconds"
+            return value.date().isoformat() if value.time() == time() else value.isoformat(timespec=precision)
         case date() | time():
             return value.isoformat()
         case timedelta():
@@ -143,8 +144,9 @@ def excel_value(value: Any) -> Any:
         case datetime() if value.tzinfo:
             return excel_value(value.astimezone(UTC).replace(tzinfo=None))
         case datetime() | date():
-            return value if value.year >= MIN_YEAR else value.isoformat()
+            is_exact = value.year >= MIN_YEAR and not getattr(value, "microsecond", 0)
+            return value if is_exact else value.isoformat()
         case time():
-            return value
+            return value.isoformat() if value.microsecond else value
     text = ILLEGAL_CHARACTERS_RE.sub("\ufffd", str(value))
     return text if len(text) <= MAX_CELL_LENGTH else f"{text[: MAX_CELL_LENGTH - 1]}…"

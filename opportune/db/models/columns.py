@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from enum import Enum
-from functools import cache, lru_cache
+from enum import Enum, Flag
+from functools import cache, lru_cache, reduce
+from itertools import product
+from operator import or_
 from typing import Any, Literal, get_args, get_origin
 from weakref import WeakKeyDictionary
 
@@ -26,6 +28,9 @@ ACCOUNT_STATE_NAME = re.compile(r"^(is_)?active$|^groups?$")
 """Names that are privileges only of accounts. Other rows may be active, or have a group."""
 LONG_TEXT_LENGTH = 500
 """Maximum characters of a column that lists show. Forms also show longer columns."""
+
+MAX_COMBINED_FLAGS = 6
+"""Maximum members of a Flag whose combinations a form offers. Others are numbers."""
 
 MAX_KEYWORD_LENGTH = 64
 """Maximum characters of a column that lists do not truncate, because it holds a key or an address."""
@@ -260,10 +265,19 @@ def choices_of(model: type[Any], name: str) -> tuple[Any, ...]:
     field = getattr(model, "model_fields", {}).get(name)
     for part in (field.annotation, *get_args(field.annotation)) if field else ():
         if isinstance(part, type) and issubclass(part, Enum):
-            return tuple(part)
+            return combinations_of(part) if issubclass(part, Flag) else tuple(part)
         if get_origin(part) is Literal:
             return get_args(part)
     return ()
+
+
+@cache
+def combinations_of(flag: type[Flag]) -> tuple[Flag, ...]:
+    """Return the values of a Flag: all combinations of its members. Empty if they are too many for a select."""
+    if len(flag) > MAX_COMBINED_FLAGS:
+        return ()
+    subsets = product(*((flag(0), member) for member in reversed(flag)))
+    return tuple(reduce(or_, subset) for subset in subsets)
 
 
 def choice_value(value: Any) -> str:
@@ -275,6 +289,8 @@ def choice_value(value: Any) -> str:
 def choice_label(value: Any) -> LazyText:
     """Return the label of a choice: the property `label` of its Enum, if that is lazy. Pages translate it."""
     label = getattr(value, "label", None)
+    if isinstance(value, Flag) and not isinstance(label, LazyText):
+        label = DerivedLabel(", ".join(str(flag.name) for flag in value).replace("_", " ").capitalize() or "None")
     return label if isinstance(label, LazyText) else DerivedLabel(choice_value(value).replace("_", " ").capitalize())
 
 

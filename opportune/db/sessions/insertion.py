@@ -219,14 +219,15 @@ async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:
     no other writer can take the ids. PostgreSQL returns all ids from one statement. It skips models with
     `before_` hooks, because these may add rows.
     """
-    key = inspect(model).primary_key[0]
+    key = inspect(model).local_table.autoincrement_column
     may_add_rows = issubclass(model, Model) and any(name.startswith("before_") for name in hooks_of(model))
-    if session.get_bind().dialect.name != "sqlite" or may_add_rows:
+    if key is None or session.get_bind().dialect.name != "sqlite" or may_add_rows:
         return
-    rows = [row for row in session.new if type(row) is model and getattr(row, key.key) is None]
+    name = inspect(model).get_property_by_column(key).key
+    rows = [row for row in session.new if type(row) is model and getattr(row, name) is None]
     if not rows:
         return
     with session.no_autoflush:
         max_id = await session.scalar(select(func.max(key))) or 0
     for id_, row in enumerate(rows, max_id + 1):
-        setattr(row, key.key, id_)
+        setattr(row, name, id_)

@@ -74,12 +74,14 @@ class Tile(Model, table=True):
     width: int
     seal: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
     glaze: Glaze = Glaze.MATT
+    mode: Mode = Field(default=Mode.READ, sa_column=Column(Integer, nullable=False))
     area: int | None = Field(default=None, sa_column=Column(Integer, Computed("width * width", persisted=True)))
 
 
 class Tiles(Crud[Tile]):
     read_permission = Permission.ANYONE
     sort = ("glaze", "width")
+    filters = ("mode",)
 
 
 class RateAdmin(AdminView, model=Rate):
@@ -151,6 +153,28 @@ async def test_value_outside_the_choices_stays(app: FastAPI, admin: AsyncClient)
     assert await read_one(app, select(col(Gauge.mode))) == 3
 
 
+@pytest.mark.parametrize("mode", [0, 2, 3])
+async def test_flags_of_a_form_are_combined(app: FastAPI, admin: AsyncClient, mode: int) -> None:
+    page = (await admin.get("/admin/gauge/create")).text
+    assert "Read, write" in page
+    assert (await admin.post("/admin/gauge/create", data={"mode": str(mode), "width": "1"})).status_code == 303
+    assert await read_one(app, select(col(Gauge.mode))) == mode
+
+
+@pytest.mark.parametrize(("mode", "status"), [(0, 201), (3, 201), (4, 422), (-1, 422), ("a", 422)])
+async def test_flags_of_an_api_are_combined(app: FastAPI, admin: AsyncClient, mode: object, status: int) -> None:
+    response = await admin.post("/api/v1/tiles", json={"width": 1, "mode": mode})
+    assert response.status_code == status
+    if status == 201:
+        assert response.json()["mode"] == mode
+        assert (await admin.get(f"/api/v1/tiles?mode={mode}")).json()["total"] == 1
+
+
+def test_schema_of_flags_lists_their_combinations() -> None:
+    for schema in (Tiles.Create, Tiles.Read):
+        assert schema.model_json_schema()["properties"]["mode"]["enum"] == [0, 1, 2, 3]
+
+
 async def test_bytes_have_no_input_and_stay(app: FastAPI, admin: AsyncClient) -> None:
     await add_rows(app, Gauge(seal=b"\xff\0"))
     assert 'name="seal"' not in (await admin.get("/admin/gauge/edit/1")).text
@@ -180,7 +204,7 @@ async def test_export_has_the_duration_of_the_form(app: FastAPI, admin: AsyncCli
 
 
 def test_new_rows_of_an_api_lack_computed_columns() -> None:
-    assert [*Tiles.Create.model_fields] == ["width", "glaze"]
+    assert [*Tiles.Create.model_fields] == ["width", "glaze", "mode"]
 
 
 def test_bytes_are_left_out_of_responses() -> None:

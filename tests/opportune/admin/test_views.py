@@ -89,7 +89,7 @@ INVALID_VALUES = [
     ("maker_id", ""),
     ("maker_id", "abc"),
     ("maker_id", "9" * 40),
-    ("spare_id", "-1"),
+    ("spare_id", "1e3"),
     ("colour", "green"),
     ("state", "broken"),
     ("size", "9" * 30),

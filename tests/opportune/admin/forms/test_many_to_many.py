@@ -140,7 +140,7 @@ async def test_invalid_selection_is_refused(app: FastAPI, admin: AsyncClient) ->
     for text, message in (
         ("Crime", "Choose one from the list, or enter its number."),
         ("1,Crime", "Choose one from the list, or enter its number."),
-        ("-1", "Choose one from the list, or enter its number."),
+        ("-1", "The selected entry no longer exists."),
         ("9" * 30, "Choose one from the list, or enter its number."),
         ("999", "The selected entry no longer exists."),
         ("3", "The selected entry no longer exists."),
@@ -206,7 +206,7 @@ async def collect_refusals(admin: AsyncClient, model: str, row: dict[str, Any]) 
 
 
 async def test_invalid_integer_key_is_refused(admin: AsyncClient) -> None:
-    for text, message in {"Emma": INVALID_ID, "0": INVALID_ID, "9" * 30: INVALID_ID, "7": ENTRY_MISSING}.items():
+    for text, message in {"Emma": INVALID_ID, "0": ENTRY_MISSING, "9" * 30: INVALID_ID, "7": ENTRY_MISSING}.items():
         for page in await collect_refusals(admin, "copy", {"label": "Mine", "novel_id": text}):
             assert message in page, text
 

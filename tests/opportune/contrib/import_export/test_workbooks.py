@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -74,6 +74,8 @@ async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypa
         (Decimal("1.5"), Decimal("1.5")),
         (float("inf"), "inf"),
         (date(1850, 1, 2), "1850-01-02"),
+        (datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), "2026-01-02T03:04:05.678901"),
+        (time(1, 2, 3, 4), "01:02:03.000004"),
         ("a\x00b", "a\ufffdb"),
         ("x" * 40_000, "x" * 32_766 + "…"),
         (True, True),

@@ -1,0 +1,167 @@
+"""Rows of the admin whose keys are special texts, UUIDs, zero, negative numbers or made by the database."""
+
+import re
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import MetaData, select, text
+from sqlmodel import Field, SQLModel, col
+
+from opportune.admin import AdminView
+from opportune.admin.lists.row_keys import quote_key, unquote_key
+from opportune.admin.models import AuditEntry
+from opportune.feature import Admin, Feature
+from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
+from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows, read_all, read_one
+
+TEXTS = ("a?b", "a#b", "a/b", "%41", "a,b", "a;b", "a+b", "a~b", " a ", "a\nb", ".", "..", "__None", "🎉", "x" * 300)
+
+
+class Table(SQLModel):
+    metadata = MetaData()
+
+
+class Part(Table, table=True):
+    __tablename__ = "test_part"
+
+    code: str = Field(primary_key=True, max_length=300)
+    title: str = ""
+
+    def __str__(self) -> str:
+        return self.title or self.code
+
+
+class Level(Table, table=True):
+    __tablename__ = "test_level"
+
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    title: str = ""
+
+
+class Crate(Table, table=True):
+    __tablename__ = "test_crate"
+
+    id: str = Field(default=None, primary_key=True, sa_column_kwargs={"server_default": text("('c' || random())")})
+    part_code: str | None = Field(default=None, foreign_key="test_part.code", max_length=300)
+    level_number: int | None = Field(default=None, foreign_key="test_level.number")
+
+
+class PartAdmin(AdminView, model=Part):
+    can_import = can_export = True
+    editable = ("title",)
+
+
+class LevelAdmin(AdminView, model=Level):
+    pass
+
+
+class CrateAdmin(AdminView, model=Crate):
+    filters = ("part_code", "level_number")
+    can_import = can_export = True
+
+
+admin_views = Admin((PartAdmin, LevelAdmin, CrateAdmin))
+app = site_fixture(Feature("keys", "For tests.", models=(Part, Level, Crate), admin=admin_views))
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
+
+async def read_links(admin: AsyncClient, url: str, path: str) -> list[str]:
+    return [unescape(link) for link in re.findall(rf'href="([^"]*{path}[^"]*)"', (await admin.get(url)).text)]
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_quoted_key_is_read_again(key: str) -> None:
+    assert unquote_key(quote_key(key)) == key
+
+
+@pytest.mark.parametrize("key", ["a?b", "a~b", "100%", "~zz"])
+def test_typed_key_stays(key: str) -> None:
+    assert unquote_key(key) == key
+
+
+async def test_pages_of_rows_with_special_keys_open(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, *(Part(code=code) for code in TEXTS))
+    for page in ("details", "edit"):
+        links = await read_links(admin, "/admin/part/list", f"/part/{page}/")
+        assert len({*links}) == len(TEXTS)
+        assert {(await admin.get(link)).status_code for link in links} == {200}
+
+
+@pytest.mark.parametrize("code", TEXTS)
+async def test_row_with_a_special_key_is_edited_and_deleted(app: FastAPI, admin: AsyncClient, code: str) -> None:
+    await add_rows(app, Part(code=code))
+    (url,) = {*await read_links(admin, "/admin/part/list", "/part/edit/")}
+    assert (await admin.post(url, data={"title": "new", "save": "Save"})).status_code == 303
+    assert (await read_one(app, select(Part))).title == "new"
+    (history,) = await read_links(admin, url, "/part/history/")
+    assert "new" in (await admin.get(history)).text
+    (deletion,) = {*await read_links(admin, "/admin/part/list", "/part/delete")}
+    assert (await admin.post(deletion, data={"confirmed": "1"})).status_code == 303
+    assert await read_all(app, select(Part)) == []
+
+
+async def test_log_stores_the_key_itself(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.post("/admin/part/create", data={"code": "a/b?", "title": "", "save": "Save"})
+    assert (await read_one(app, select(AuditEntry).where(col(AuditEntry.identity) == "part"))).row_id == "a/b?"
+    (link,) = await read_links(admin, "/admin/audit-entry/list", "/part/history/")
+    assert (await admin.get(link)).status_code == 200
+
+
+async def test_selected_rows_may_have_commas_in_keys(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Part(code="a,b"), Part(code="a"), Part(code="b"))
+    keys = re.findall(r'name="pk" value="([^"]*)"', (await admin.get("/admin/part/list")).text)
+    page = await admin.post("/admin/part/delete", data={"pk": next(key for key in keys if len(key) > 1)})
+    (pks,) = re.findall(r'name="pks" value="([^"]*)"', page.text)
+    await admin.post("/admin/part/delete", data={"pks": unescape(pks), "confirmed": "1"})
+    assert await read_all(app, select(col(Part.code)).order_by(col(Part.code))) == ["a", "b"]
+
+
+@pytest.mark.parametrize("code", ["x" * 64, "x" * 300])
+async def test_change_of_a_row_with_a_long_key_has_no_undo(app: FastAPI, admin: AsyncClient, code: str) -> None:
+    await add_rows(app, Part(code=code))
+    cell = await admin.post(f"/admin/part/cell/title/{code}", data={"title": "new"}, headers={"HX-Request": "true"})
+    assert cell.status_code == 200
+    assert "/undo" not in cell.text
+
+
+@pytest.mark.parametrize("number", [0, -1])
+async def test_keys_may_be_zero_or_negative(app: FastAPI, admin: AsyncClient, number: int) -> None:
+    await add_rows(app, Level(number=number), Crate(id="a", level_number=number))
+    (url,) = {*await read_links(admin, "/admin/level/list", "/level/edit/")}
+    assert (await admin.post(url, data={"title": "new", "save": "Save"})).status_code == 303
+    assert (await read_one(app, select(Level))).title == "new"
+    page = (await admin.get("/admin/crate/edit/a")).text
+    assert f'<option value="{number}" selected>' in page
+    response = await admin.post("/admin/crate/edit/a", data={"level_number": str(number), "save": "Save"})
+    assert response.status_code == 303
+    assert (await admin.get("/admin/crate/list?_facets=1")).status_code == 200
+
+
+async def test_picker_keeps_a_special_key(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Part(code=" a,b "), Crate(id="a", part_code=" a,b "))
+    (key,) = re.findall(r'<option value="([^"]+)" selected>', (await admin.get("/admin/crate/edit/a")).text)
+    assert (await admin.post("/admin/crate/edit/a", data={"part_code": key, "save": "Save"})).status_code == 303
+    assert (await read_one(app, select(Crate))).part_code == " a,b "
+    assert "/crate/details/a" in (await admin.get("/admin/crate/list", params={"part_code": key})).text
+
+
+@pytest.mark.parametrize("format_", ["csv", "json", "xlsx"])
+async def test_references_with_special_keys_are_imported(app: FastAPI, admin: AsyncClient, format_: str) -> None:
+    codes = [" a,b ", "a~41", "a?b"]
+    await add_rows(app, *(Part(code=code) for code in codes), *(Crate(id=code, part_code=code) for code in codes))
+    file = await admin.get(f"/admin/crate/export/{format_}")
+    await confirm_preview(admin, await upload_file(admin, "/admin/crate/import", file.content, f"a.{format_}"))
+    stored = await read_all(app, select(col(Crate.part_code)))
+    assert sorted(stored) == sorted([*codes, *codes])
+
+
+async def test_import_leaves_keys_to_the_database(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Part(code="a"))
+    preview = await upload_file(admin, "/admin/crate/import", "part_code\na\na\n")
+    await confirm_preview(admin, preview)
+    keys = await read_all(app, select(col(Crate.id)))
+    assert [key[0] for key in keys] == ["c", "c"]
+    assert len({*keys}) == 2
