@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +11,7 @@ from opportune.errors import OperatorError
 from opportune.project.layout import display_path
 from opportune.testing.access.responses import request_all_routes
 from opportune.testing.access.sites import sqlite_site
-from opportune.testing.access.table import FRAMEWORK_TABLE, HEADING, Table, table_file
+from opportune.testing.access.table import HEADING, Table, TableLine, table_file
 from opportune.testing.migrations import migrate
 
 
@@ -30,17 +31,20 @@ async def _current_table() -> Table:
         migrate(f"sqlite:///{file}")
         app = sqlite_site(file)
         async with app.router.lifespan_context(app):
-            return await request_all_routes(app, file)
+            return await request_all_routes(app, file, _has_tests)
+
+
+@cache
+def _has_tests(source: str) -> bool:
+    """Return whether the project has tests of a feature, as it has none of those of the framework."""
+    return table_file(source).parent.is_dir()
 
 
 def _texts_by_file(table: Table) -> dict[Path, str]:
-    """Return the content of each file. A project has no tests of the framework."""
-    lines_by_file = {FRAMEWORK_TABLE: [HEADING]}
+    lines_by_file: dict[Path, list[TableLine]] = {}
     for line in table.values():
         lines_by_file.setdefault(table_file(line.source), [HEADING]).append(line)
-    return {
-        file: "".join(f"{line}\n" for line in lines) for file, lines in lines_by_file.items() if file.parent.is_dir()
-    }
+    return {file: "".join(f"{line}\n" for line in lines) for file, lines in lines_by_file.items()}
 
 
 def accept(file: Path, text: str) -> bool:
