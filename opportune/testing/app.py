@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, request_response
 from jinja2 import FileSystemBytecodeCache
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune import application
@@ -19,8 +20,8 @@ from opportune.admin.middleware import LazyAdmin
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.web import feature as web_feature
-from opportune.web.cache.rule import rule_of
-from opportune.web.routing.router import Router
+from opportune.web.cache.rule import Counts
+from opportune.web.routing.router import CachedRoute, Router
 
 GC_THRESHOLDS = (100_000, 20, 50)
 STATIC_FILES_SECONDS = 3600
@@ -61,27 +62,41 @@ async def skip_warm_up(_app: FastAPI) -> None:
 
 
 def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
-    """Analyse the parameters of each route once, and not again for each of the thousands of sites of a run."""
-    copy_route = Router.copy_route
-    copies: dict[object, tuple[APIRoute, APIRoute]] = {}
-    """Routes with their copies. The routes are kept, because the id of a deleted one could be that of another."""
+    """Copy and analyse the routes of each router once, and not again for each of the thousands of sites of a run."""
+    include_flat = Router.include_flat
+    shared: dict[object, tuple[APIRouter, list[BaseRoute], list[APIRoute]]] = {}
+    """Routers with their routes and copies. Routers are kept, because the id of a deleted one could be reused."""
 
-    def copy_shared(
-        router: Router, route: APIRoute, prefix: str, dependencies: Sequence[Depends], include_in_schema: bool = True
-    ) -> APIRoute:
-        arguments = route, prefix, dependencies, include_in_schema
-        if rule_of(route.endpoint):  # each site counts the hits of its cached routes
-            return copy_route(router, *arguments)
-        key = id(route), prefix, include_in_schema, *router.dependencies, *dependencies
-        if key not in copies:
-            copies[key] = route, copy_route(router, *arguments)
-            _ = copies[key][1].dependant  # else each copy would be analysed
-        copied = quick_copy(copies[key][1])
-        copied.dependency_overrides_provider = router.dependency_overrides_provider
-        copied.app = first_use(copied)
-        return copied
+    def include_shared(
+        site: Router,
+        router: APIRouter,
+        prefix: str = "",
+        dependencies: Sequence[Depends] = (),
+        *,
+        include_in_schema: bool = True,
+    ) -> None:
+        key = id(router), prefix, include_in_schema, *site.dependencies, *dependencies
+        _, routes, copies = shared.get(key, (router, [], []))
+        if not copies or routes != router.routes:
+            count, lifespan = len(site.routes), site.lifespan_context
+            include_flat(site, router, prefix, dependencies, include_in_schema=include_in_schema)
+            included = site.routes[count:]
+            copies = [route for route in included if isinstance(route, APIRoute)]
+            if len(copies) < len(included) or site.lifespan_context is not lifespan:
+                return  # each site has its own sockets, mounts and lifespan
+            for route in copies:
+                _ = route.dependant  # else each copy would be analysed
+            shared[key] = router, [*router.routes], copies
+            del site.routes[count:]
+        for route in copies:
+            copied = quick_copy(route)
+            copied.dependency_overrides_provider = site.dependency_overrides_provider
+            copied.app = first_use(copied)
+            if isinstance(copied, CachedRoute):
+                copied.counts = Counts()
+            site.routes.append(copied)
 
-    patch.setattr(Router, "copy_route", copy_shared)
+    patch.setattr(Router, "include_flat", include_shared)
 
 
 def quick_copy(route: APIRoute) -> APIRoute:
