@@ -63,7 +63,8 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
         OperatorError: Settings are invalid, or features conflict.
     """
     installed = installed_features() if features is None else features
-    require_unique_names(installed)
+    if features is not None:
+        require_unique_names(features)
     listed = getattr(sys.modules.get(f"{PACKAGE}.installed"), "INSTALLED", None)
     is_complete = features is None or features is listed  # tests may create sites with some of the features
     return assemble(settings or get_settings(), all_features(installed), is_complete=is_complete)

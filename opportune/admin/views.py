@@ -150,6 +150,8 @@ class AdminView(RowQueriesMixin):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if "site" in vars(cls):  # the subclass for a site, whose base has been checked
+            return
         if callable(cls.readonly):
             raise OperatorError(f"{cls.__name__}.readonly is now get_readonly_fields. Rename it.")
         if message := next(find_mismatches(cls, AdminView), ""):
