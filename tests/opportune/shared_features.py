@@ -1,12 +1,15 @@
-"""Checks and settings of features, which tests share because each site would read them again."""
+"""Checks and settings of features, and checks of views, which each site of the tests would repeat."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
 from opportune import application
+from opportune.admin import views
 from opportune.admin.declared_permissions import DeclaredPermissions
+from opportune.admin.options import option_faults
 from opportune.config import settings as settings_module
 from opportune.config.base_settings import BaseSettings, read_class
 from opportune.feature import Feature
@@ -36,6 +39,22 @@ def share_checks_of_features(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(application, "require_consistent_features", require_once)
     patch.setattr(DeclaredPermissions, "require_existing", require_existing_once)
+
+
+def share_checks_of_views(patch: pytest.MonkeyPatch) -> None:
+    """Check the options of each view of the admin once, and not those of its subclass for each site."""
+    checked: WeakSet[type[Any]] = WeakSet()
+
+    def faults_once(view: Any, base: type[Any]) -> Iterator[str]:
+        class_, parent, *_ = type(view).__mro__
+        if parent in checked:
+            return iter(())
+        faults = list(option_faults(view, base))
+        if "site" in vars(class_) and not faults:
+            checked.add(parent)
+        return iter(faults)
+
+    patch.setattr(views, "option_faults", faults_once)
 
 
 def share_settings_of_features(patch: pytest.MonkeyPatch) -> None:
