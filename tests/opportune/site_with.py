@@ -12,21 +12,27 @@ from opportune.config.settings import Settings
 from opportune.db import Model
 from opportune.feature import Feature
 from opportune.project.layout import installed_features
-from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.testing.app import create_test_app
 from tests.opportune.stored_rows import add_rows
 from tests.opportune.tables import make_tables
 
-FRAMEWORK_FEATURES = (*OPTIONAL_FEATURES, "users")
-"""The site has only these other features, because hundreds of tests would build the project's views without use."""
+ADMIN_FEATURES = (
+    *("accounts", "users", "jobs", "admin", "dashboard", "saved_views", "reports", "row_versions", "import_export"),
+    *("palette", "teams"),
+)
+"""Features with pages and rules for all models. Routes and views of others would slow down hundreds of tests."""
 
 
 @asynccontextmanager
 async def site_with(
-    feature: Feature, settings: Settings, *rows: SQLModel, without: Collection[str] = ()
+    feature: Feature,
+    settings: Settings,
+    *rows: SQLModel,
+    others: Collection[str] = ADMIN_FEATURES,
+    without: Collection[str] = (),
 ) -> AsyncIterator[FastAPI]:
     """Start a site with a feature and rows. Tables with a separate metadata have no migrations and are created."""
-    names = {*FRAMEWORK_FEATURES} - {*without}
+    names = {*others} - {*without}
     app = create_test_app(settings, (*(other for other in installed_features() if other.name in names), feature))
     async with app.router.lifespan_context(app):
         unmigrated = (model for model in feature.models if model.metadata is not Model.metadata)

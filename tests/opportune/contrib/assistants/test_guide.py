@@ -13,6 +13,7 @@ from opportune.contrib.assistants import Assistant, Audience
 from opportune.contrib.llm import FakeProvider
 from opportune.db.database import Database
 from opportune.feature import Feature
+from opportune.project.layout import installed_names
 from opportune.testing.rows import Make
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.page_templates import add_templates
@@ -31,7 +32,7 @@ def block(language: str) -> str:
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     names = run_code(block("python"))
     add_templates(monkeypatch, {"desk/desk.html": block("jinja")})
-    async with site_with(Feature("desk", pages=names["pages"]), settings) as app:
+    async with site_with(Feature("desk", pages=names["pages"]), settings, others=installed_names()) as app:
         yield app
 
 

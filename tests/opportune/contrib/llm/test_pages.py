@@ -21,6 +21,7 @@ from opportune.contrib.llm.media.provider import PIXEL
 from opportune.db import RowId
 from opportune.feature import Feature
 from opportune.features import llm
+from opportune.project.layout import installed_names
 from opportune.testing import signed_in_client
 from opportune.testing.app import create_test_app
 from opportune.testing.services.accessibility import find_violations
@@ -77,7 +78,7 @@ def open_page(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
     ) -> AsyncIterator[tuple[FastAPI, AsyncClient, FakeProvider]]:
         page = load_page(section, monkeypatch)[name]
         feature = page if isinstance(page, Feature) else Feature("page", "A page.", pages=page)
-        async with site_with(feature, settings) as app:
+        async with site_with(feature, settings, others=installed_names()) as app:
             app.state.llm.provider = model = FakeProvider.in_turn(*script)
             async with signed_in_client(app) as client:
                 yield app, client, model
