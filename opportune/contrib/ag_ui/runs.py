@@ -8,14 +8,15 @@ from typing import Annotated, Any
 from fastapi import Body, HTTPException, Request
 from fastapi.sse import KEEPALIVE_COMMENT
 from pydantic import BaseModel, ValidationError
+from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.contrib.ag_ui.events import RunEvents, core, encode
 from opportune.contrib.answers import Answer, AnswerManager, QuestionTooLong
-from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.decisions import find_question
 from opportune.contrib.llm import Message, estimate_tokens
+from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
 from opportune.server import shutting_down
@@ -95,9 +96,6 @@ def _parse(model: type[BaseModel], data: dict[str, Any]) -> Any:
 
 async def _ask(answers: AnswerManager, user: User, run: Any, thread: str, system: str, model: str) -> Answer:
     topic = f"{thread}{run.run_id}"
-    is_same_run = (col(Answer.topic) == topic) & (col(Answer.owner_id) == user.id)
-    if answer := await store.find_newest_answer(answers.database, is_same_run):
-        return answer
     budget = answers.llm.using(model).context_budget - estimate_tokens(Message("system", system))
     messages = _fitting(run, budget)
     options: dict[str, Any] = {
@@ -107,8 +105,11 @@ async def _ask(answers: AnswerManager, user: User, run: Any, thread: str, system
         "question": messages[-1].content,
         "model": model,
     }
+    same_run = select(Answer).where(col(Answer.topic) == topic, col(Answer.owner_id) == user.id)
     async with answers.database.writer() as session:
-        return await answers.ask(session, messages, tools=True, **options)
+        await acquire_advisory_lock(session, f"ag-ui {user.id} {topic}")  # repeated requests wait
+        answer = (await session.scalars(same_run.order_by(col(Answer.id).desc()).limit(1))).one_or_none()
+        return answer or await answers.ask(session, messages, tools=True, **options)
 
 
 def _fitting(run: Any, budget: int) -> list[Message]:

@@ -108,6 +108,13 @@ def resume(events: list[Any], run: str, status: str = "resolved", payload: Any =
     return run_input(run=run, resume=entries)
 
 
+@pytest.mark.database("sqlite", "postgresql")
+async def test_run_sent_twice_at_a_time_asks_once(client: AsyncClient, model: FakeProvider) -> None:
+    runs = await asyncio.gather(*(run(client, run_input()) for _ in range(3)))
+    assert {text_of(events) for events in runs} == {"It has waves."}
+    assert len(model.received) == 1
+
+
 async def test_run_streams_text_calls_and_end(client: AsyncClient, model: FakeProvider) -> None:
     model.script, model.next_scripts = [Reasoning("Hm."), "Wait. ", call("find_book")], [["Here [1].", Done(20, 7)]]
     events = await run(client, run_input())
