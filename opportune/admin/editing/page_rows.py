@@ -23,6 +23,7 @@ from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, load_references
 from opportune.admin.forms.inlines import INVALID_ROWS
+from opportune.admin.forms.model_fields import find_choice
 from opportune.admin.lists.actions import describe_rows, list_url, redirect_with_error
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.row_keys import key_of, quote_key
@@ -219,8 +220,7 @@ async def _form_text(request: Request, view: AdminView, name: str, text: str) ->
     if python_type_of(column) is bool:
         return _yes_or_no(text, is_nullable=column.nullable)
     if choices := choices_of(view.model, name):
-        labels = {gettext(str(choice_label(choice))).lower(): choice_value(choice) for choice in choices}
-        return labels.get(text.lower(), text)
+        return find_choice({choice_value(choice): str(choice_label(choice)) for choice in choices}, text)
     lookup = view.references.get(name)
     if lookup and text and not _is_key(lookup, text):
         matches = [row for row in await lookup.get_list(request, text) if title_of(row) == text]

@@ -147,10 +147,11 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
 
     def _parse_choice(self, text: str) -> Any:
         control = self.control
-        choice = text if text in control.choices else text.lower()
+        choice = find_choice(control.choices, text)
         if choice not in control.choices:
-            examples = [*control.choices][:MAX_LISTED_CHOICES]
-            more = ", …" if len(control.choices) > len(examples) else ""
+            labels = [label for value, label in translated_choices(control.choices).items() if value]
+            examples = labels[:MAX_LISTED_CHOICES]
+            more = ", …" if len(labels) > len(examples) else ""
             raise ValueError(gettext("Choose one of: %(choices)s.", choices=", ".join(examples) + more))
         return control.values_by_text.get(choice, choice)
 
@@ -215,6 +216,13 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         choices = self.control.choices
         is_other = bool(choices) and text and text not in choices and text == self._format(self.object_data)
         return {**choices, text: text} if is_other else choices
+
+
+def find_choice(choices: Mapping[str, str], text: str) -> str:
+    """Return the choice with this value or label, in any case, or the text if there is none."""
+    values = {label.lower(): value for value, label in translated_choices(choices).items() if value}
+    values |= {value.lower(): value for value in choices}
+    return text if text in choices else values.get(text.strip().lower(), text)
 
 
 def macros() -> Any:

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import Enum
 from typing import Any
 
@@ -27,6 +27,11 @@ MACHINE_FORMATS = {
     DATETIME_LOCAL: LOCAL_TIME,
 }
 """Formats of the texts that inputs of these types send and show. Browsers display them in the user's format."""
+PARSERS: Mapping[str, Callable[[str], object]] = {
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+    DATETIME_LOCAL: datetime.fromisoformat,
+}
 
 
 def as_text(value: object) -> str:
@@ -103,4 +108,9 @@ def _machine_number(text: str, unit: str, decimals: int | None, source: Source) 
 def input_type(type_: str, text: str) -> str:
     """Return the type of an input that shows this text. Browsers would hide a text that their input cannot send."""
     pattern = MACHINE_FORMATS.get(type_)
-    return "text" if pattern and text and not pattern.fullmatch(text) else type_
+    if not (pattern and text):
+        return type_
+    try:
+        return type_ if pattern.fullmatch(text) and PARSERS.get(type_, str)(text) is not None else "text"
+    except ValueError:  # no day of the calendar, or no time of the day
+        return "text"

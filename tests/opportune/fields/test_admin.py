@@ -76,7 +76,7 @@ async def test_admin_form_refuses_a_time_skipped_by_the_clock_change(admin: Asyn
 
 async def test_admin_form_has_an_error_message_per_type(admin: AsyncClient) -> None:
     unreadable = (
-        ("country", "XX", "Choose one of: , AF, "),
+        ("country", "XX", "Choose one of: Afghanistan, "),
         ("price", "many", "Please give a number, such as 12.50."),
         ("facts", "{", "Please write this as JSON"),
     )

@@ -73,7 +73,7 @@ INVALID_ROWS: list[tuple[dict[str, Any], str, str]] = [
     ({"stars": "9"}, "stars", "Please give 5 or less."),
     ({"critic_id": "99"}, "critic_id", "The selected entry no longer exists"),
     ({"tags": ["", "99"]}, "tags", "The selected entry no longer exists"),
-    ({"mood": "angry"}, "mood", "Choose one of: glad, sad."),
+    ({"mood": "angry"}, "mood", "Choose one of: Glad, Sad."),
 ]
 
 

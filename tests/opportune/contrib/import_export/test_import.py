@@ -83,7 +83,7 @@ async def test_faults_of_csv_lines_are_reported(app: FastAPI, admin: AsyncClient
     for message in (
         "Line 3: Name: A gizmo is no gadget.",
         "Line 5: Name: ",
-        "Line 6: Colour: Choose one of: red, deep_blue.",
+        "Line 6: Colour: Choose one of: Red, Deep blue.",
         "Line 7: Size: Please give a whole number. Maker: Choose one from the list, or enter its number.",
     ):
         assert message in text

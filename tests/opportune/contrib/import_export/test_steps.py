@@ -85,9 +85,9 @@ async def test_equal_messages_are_shown_once_with_their_lines(admin: AsyncClient
     assert shown.count("Please give a whole number") == 1
 
 
-async def test_preview_shows_labels_of_choices(admin: AsyncClient) -> None:
-    shown = await upload(admin, "name,maker_id,colour,state\nfirst,1,deep_blue,used\n")
-    assert "Deep blueUsed" in extract_text(shown)
+async def test_choices_are_read_by_value_or_label(admin: AsyncClient) -> None:
+    shown = await upload(admin, "name,maker_id,colour,state\na,1,deep_blue,used\nb,1,deep Blue ,Used\n")
+    assert extract_text(shown).count("Deep blueUsed") == 2
 
 
 async def test_columns_can_be_changed_after_the_preview(admin: AsyncClient) -> None:
