@@ -210,7 +210,7 @@ class AdminView(RowQueriesMixin):
 
     def _short_texts(self) -> list[str]:
         names = [name for name, column in self.mapper.columns.items() if is_text(column) and not is_long(column)]
-        return [name for name in names if name not in self.files]
+        return [name for name in names if name not in self.files and name not in self.choice_names]
 
     def _default_filters(self) -> list[str]:
         """Return the columns to filter by default. Texts are searched instead."""

@@ -8,12 +8,13 @@ from enum import Enum
 from typing import Any
 
 from markupsafe import Markup, escape
+from sqlalchemy import Column
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
 from opportune.crud.declaration import Shape, shape_of
 from opportune.crud.schemas import title_candidates
-from opportune.db.models.columns import choice_label, is_amount, name_method, title_of
+from opportune.db.models.columns import choice_label, is_amount, name_method, title_of, type_of
 from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn, TranslatedText
 from opportune.fields.display import display, has_format
@@ -68,7 +69,9 @@ def format_for(shape: Shape, name: str) -> Format:
         return lambda value: format_value(display(field, value))
     if suffix := options_of(field).suffix:
         return lambda value: "" if value is None else f"{format_value(value)}\N{NO-BREAK SPACE}{gettext(suffix)}"
-    return format_quantity if column is not None and is_amount(column) else format_value
+    if column is None or not is_amount(column):
+        return format_value
+    return lambda value: format_quantity(with_scale(value, column))
 
 
 def format_file(file: File, file_url: str = "") -> str:
@@ -117,6 +120,18 @@ def format_quantity(value: Any, formats: Mapping[type[Any], Format] | None = Non
     if isinstance(value, int) and abs(value) >= MIN_SEPARATED:
         return localize_number(f"{value:,}")
     return format_value(value, formats)
+
+
+def with_scale(value: Any, column: Column[Any]) -> Any:
+    """Return a decimal with the digits of its column. Without a scale, it loses the zeros that SQLite adds."""
+    if not isinstance(value, Decimal) or not value.is_finite():
+        return value
+    digits = getattr(type_of(column), "scale", None) or 0
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    missing = digits - len(text.partition(".")[2])
+    return Decimal(text).quantize(Decimal(1).scaleb(-digits)) if missing > 0 else Decimal(text)
 
 
 def format_list(values: Any) -> str:

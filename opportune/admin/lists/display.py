@@ -19,7 +19,7 @@ from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.row_keys import key_of, quote_key, unquote_key
 from opportune.admin.sqladmin_adapter import visible_actions
-from opportune.crud.formats import FORMATS, format_quantity, format_value
+from opportune.crud.formats import FORMATS, format_quantity, format_value, with_scale
 from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of, title_of
 from opportune.db.models.model import Model
 from opportune.db.queries.paths import read_path_values
@@ -167,7 +167,9 @@ def format_column(view: BaseAdminView, name: str, value: Any, formats: Any = FOR
         return ", ".join(str(choice_label(item)) for item in (value if isinstance(value, list) else [value]))
     field = view.formatted_fields.get(name)
     text = display(field, value) if field else value
-    return format_quantity(text, formats) if name in view.numeric_columns else format_value(text, formats)
+    if name not in view.numeric_columns:
+        return format_value(text, formats)
+    return format_quantity(with_scale(text, view.mapper.columns[name]), formats)
 
 
 async def title_for(request: Request, view: BaseAdminView, row: Any) -> str:

@@ -75,7 +75,7 @@ def is_privilege(name: str, *, of_account: bool = False) -> bool:
     return bool(PRIVILEGE_NAME.search(name) or (of_account and ACCOUNT_STATE_NAME.search(name)))
 
 
-IRREGULAR_LABELS = {"id": "ID", "email": "E-mail"}
+IRREGULAR_LABELS = {"id": "ID", "email": "E-mail", "url": "URL"}
 
 
 @lru_cache(4096)

@@ -252,3 +252,7 @@ async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: Asyn
     full = "x" * 999 + "\r\n" + "x" * 1000  # the maximum length when a line break counts as one character
     assert (await admin.post(EDIT, data={"name": "first", "maker_id": "1", "story": full})).status_code == 303
     assert (await read_gadget(app)).story == full.replace("\r\n", "\n")
+
+
+async def test_default_search_leaves_out_choices(admin: AsyncClient) -> None:
+    assert 'placeholder="Name, Data, Nickname"' in (await admin.get("/admin/gadget/list")).text

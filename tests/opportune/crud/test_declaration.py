@@ -1,15 +1,16 @@
 """Error messages for invalid options of `Crud` classes."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import Column, ColumnElement, Numeric, select
 from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.crud import Crud, CrudApi, Permission, filter_by
 from opportune.crud.columns import list_columns
-from opportune.crud.formats import format_for
+from opportune.crud.formats import format_for, format_value, with_scale
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from tests.opportune.crud.library import Note, Opinion, Opinions, Volume, Volumes, VolumeTopic
@@ -73,6 +74,14 @@ def test_dates_numbers_and_choices_do_not_wrap() -> None:
 @pytest.mark.parametrize(("number", "text"), [(2026, "2026"), (12345, "12,345"), (-12345, "-12,345"), (None, "")])
 def test_large_amounts_have_separators(number: int | None, text: str) -> None:
     assert format_for(Volumes.definition.shape, "pages")(number) == text
+
+
+@pytest.mark.parametrize(
+    ("scale", "value", "text"),
+    [(2, "8", "8.00"), (2, "8.5", "8.50"), (None, "0.2500000000", "0.25"), (None, "1200.0000000000", "1,200")],
+)
+def test_decimals_have_the_digits_of_their_column(scale: int | None, value: str, text: str) -> None:
+    assert format_value(with_scale(Decimal(value), Column(Numeric(scale=scale)))) == text
 
 
 def test_keys_have_no_separators() -> None:
