@@ -10,6 +10,8 @@ from ssl import SSLContext
 MAX_RETRY_AFTER_SECONDS = 3600.0
 NUMBER = r"(\d{1,20}(?:\.\d{1,20})?) ?"
 DURATION = re.compile(rf"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}(?:s|$))?(?:{NUMBER}ms)?")
+MIN_UNIX_TIME = 10**9
+"""Larger durations are times since 1970."""
 SECONDS_OF_UNITS = (3600, 60, 1, 0.001)
 
 
@@ -34,16 +36,23 @@ async def read_body(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes | Non
 def retry_after_seconds(header: str | None) -> float | None:
     """Return the seconds of a Retry-After header, at most an hour; None if it is neither a duration nor a date.
 
-    Durations are seconds, or have units, such as `1m26.4s` and `500ms`.
+    Durations are seconds, or have units, such as `1m26.4s` and `500ms`. Dates are those of HTTP or ISO 8601, or Unix
+    times in seconds or milliseconds.
     """
     if not header:
         return None
     duration = DURATION.fullmatch(header)
     try:
-        seconds = _to_seconds(duration) if duration else _seconds_until(parsedate_to_datetime(header))
+        seconds = _to_seconds(duration) if duration else _seconds_until(_read_date(header))
     except ValueError:
         return None
+    if seconds >= MIN_UNIX_TIME:
+        seconds = seconds / (1000 if seconds >= 1000 * MIN_UNIX_TIME else 1) - datetime.now(UTC).timestamp()
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def _read_date(header: str) -> datetime:
+    return datetime.fromisoformat(header.upper()) if header[:1].isdecimal() else parsedate_to_datetime(header)
 
 
 def _to_seconds(duration: re.Match[str]) -> float:

@@ -1,8 +1,8 @@
 """Structured answers: instances of a Pydantic model, or of another type such as a list of them."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from types import UnionType
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError, create_
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
+from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
 from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import describe_errors
@@ -91,8 +92,28 @@ class AnswerType(Generic[T]):
         Raises:
             ValidationError: It does not follow the schema.
         """
-        value: T = self._result(self._adapter.validate_json(self._json_in(text)))
-        return value
+        try:
+            value = self._adapter.validate_json(self._json_in(text))
+        except ValidationError:
+            for candidate in self._candidates(text):
+                with suppress(ValidationError):
+                    value = self._adapter.validate_json(json.dumps(candidate))
+                    break
+            else:
+                raise
+        result: T = self._result(value)
+        return result
+
+    def _candidates(self, text: str) -> Iterator[object]:
+        """Yield other objects that may be meant: beside others, or in an object or a list that nobody requested."""
+        quoted = json_in(text.strip())
+        items = [*filter(None, json_objects_in(quoted if isinstance(quoted, str) else text))]
+        if not self._is_object:
+            yield {"result": items}
+            return
+        for item in items:
+            inner = [item.get("properties"), *(item.values() if len(item) == 1 else ())]
+            yield from (item, *objects_in(inner))
 
     def read_partial(self, text: str) -> T | None:
         """Return the value of the beginning of an answer; None if it has none yet."""

@@ -1,18 +1,22 @@
 """Embedders: endpoints with OpenAI's /embeddings API, such as Ollama, or a class of the project."""
 
 from abc import ABC, abstractmethod
+from array import array
+from base64 import b64decode
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
-from opportune.contrib.llm.providers.loose_json import json_in
+from opportune.contrib.llm.providers.loose_json import json_in, results_in
 from opportune.contrib.llm.providers.openai_stream import counts_in
-from opportune.contrib.llm.providers.provider import LlmError, Timeouts
+from opportune.contrib.llm.providers.provider import Timeouts
 from opportune.contrib.llm.providers.remote import ModelEndpoint
 
 MAX_RESPONSE_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
+VECTOR_FIELDS = ("embedding", "embeddings", "values", "float", "base64", "data", "output", "result")
+"""Fields with vectors, of various endpoints. Some are within others."""
 
 
 class Embedded(NamedTuple):
@@ -57,11 +61,18 @@ class OpenAIEmbedder(Embedder):
         _, content = await self._endpoint.post("/embeddings", MAX_RESPONSE_BYTES, json=body)
         response = json_in(content)
         try:
-            data = sorted(response["data"], key=lambda item: item.get("index", 0))  # a stable order without one
-            vectors = [[float(number) for number in item["embedding"]] for item in data]
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-            raise LlmError("malformed", NO_EMBEDDING) from None
-        return Embedded(vectors, counts_in(response.get("usage")).get("prompt_tokens"))
+            vectors = [_vector(result) for result in results_in(response, VECTOR_FIELDS)]
+        except (TypeError, ValueError, OverflowError):
+            vectors = []
+        if not vectors:
+            raise self._endpoint.failure(response, NO_EMBEDDING)
+        usage = response.get("usage") if isinstance(response, dict) else None
+        return Embedded(vectors, counts_in(usage).get("prompt_tokens"))
 
     async def close(self) -> None:
         await self._endpoint.close()
+
+
+def _vector(result: Any) -> list[float]:
+    """Return a vector, which some endpoints send as 32-bit numbers in Base64."""
+    return [*map(float, array("f", b64decode(result)) if isinstance(result, str) else result)]

@@ -1,22 +1,32 @@
 """Models at endpoints with OpenAI's API for pictures and audio, and with the one of Jina, Cohere, vLLM or TEI."""
 
+import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from math import nan
 from pathlib import PurePath
 from typing import Any
 
 from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
-from opportune.contrib.llm.providers.loose_json import json_in, objects_in
+from opportune.contrib.llm.providers.loose_json import EventReader, count_in, json_in, results_in, text_in
 from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import Done, LlmError, Picture, Timeouts
 from opportune.contrib.llm.providers.remote import ModelEndpoint
-from opportune.i18n import LazyText
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage.images import ImageRefusedError, check_image
 
 MAX_PICTURE_BYTES, MAX_SPEECH_BYTES, MAX_TEXT_BYTES = 50_000_000, 50_000_000, 5_000_000
 """Maximum sizes of responses."""
+SOUND_TYPES = ("audio/", "application/octet-stream", "binary/")
 DEFAULT_VOICE = "alloy"
+IMAGE_FIELDS = (
+    *("b64_json", "base64", "image_base64", "image", "url", "images", "artifacts", "data", "result"),
+    *("choices", "message", "image_url"),
+)
+AUDIO_FIELDS = ("audio", "audio_content", "audioContent", "data", "result")
+TRANSCRIPT_FIELDS = ("text", "transcript", "result", "results", "output", "channels", "alternatives", "segments")
+RANKING_FIELDS = ("scores", "results", "rankings", "data", "output", "result", "response")
+"""Fields with results, of various endpoints. Some are within others."""
 NO_PICTURE = _l("The model made no picture. Describe it in other words, or try again.")
 NO_SPEECH = _l("The model could not read this text aloud. Try again.")
 NO_TRANSCRIPT = _l("The model heard no words. Record it again.")
@@ -38,16 +48,13 @@ class MediaEndpoints(MediaProvider):
         body = {"prompt": prompt, "n": 1, "response_format": "b64_json"} | self._body("image")
         if size:
             body["size"] = size
-        content = await self._post("image", "/images/generations", MAX_PICTURE_BYTES, json=body)
-        data = [*objects_in(_object(content).get("data"))]
-        encoded = data[0].get("b64_json") or data[0].get("url") if data else None
-        if not isinstance(encoded, str) or encoded.startswith("http"):  # a link would be a request to another host
-            raise self._malformed("image", NO_PICTURE)
-        try:
-            picture = b64decode(encoded.rpartition(",")[2])
+        _, response = await self._endpoints["image"].post("/images/generations", MAX_PICTURE_BYTES, json=body)
+        content = json_in(response)
+        try:  # links are not followed: they would be requests to other hosts
+            picture = response if content is None else _decode(text_in(results_in(content, IMAGE_FIELDS)[:1]))
             return Made(Picture(picture, await check_image(picture)), _usage(content))
         except (ImageRefusedError, ValueError):
-            raise self._malformed("image", NO_PICTURE) from None
+            raise self._endpoints["image"].failure(content, NO_PICTURE) from None
 
     async def speech(self, text: str, voice: str) -> Made[Speech]:
         body = {"input": text, "voice": DEFAULT_VOICE, "response_format": "mp3"} | self._body("speech")
@@ -55,9 +62,14 @@ class MediaEndpoints(MediaProvider):
             body["voice"] = voice
         content_type, content = await self._endpoints["speech"].post("/audio/speech", MAX_SPEECH_BYTES, json=body)
         content_type = content_type.partition(";")[0].strip().lower()
-        if not (content and content_type.startswith(("audio/", "application/octet-stream", "binary/"))):
-            raise self._malformed("speech", NO_SPEECH)
-        return Made(Speech(content, content_type if content_type.startswith("audio/") else "audio/mpeg"))
+        value = json_in(content) if content_type == "application/json" else None
+        try:
+            sound = content if value is None else _decode(text_in(results_in(value, AUDIO_FIELDS)))
+        except ValueError:
+            sound = b""
+        if not sound or (value is None and not content_type.startswith(SOUND_TYPES)):
+            raise self._endpoints["speech"].failure(value, NO_SPEECH)
+        return Made(Speech(sound, content_type if content_type.startswith("audio/") else "audio/mpeg"))
 
     async def transcribe(self, audio: bytes, filename: str, language: str) -> Made[str]:
         fields = {"response_format": "json"} | self._body("transcription")
@@ -66,48 +78,63 @@ class MediaEndpoints(MediaProvider):
         file = f"audio{PurePath(filename).suffix.lower()}", audio
         path, form = "/audio/transcriptions", {"data": fields, "files": {"file": file}}
         content_type, body = await self._endpoints["transcription"].post(path, MAX_TEXT_BYTES, **form)
-        is_json = not content_type.startswith("text/plain")
-        content = _object(json_in(body)) if is_json else {"text": body.decode(errors="replace")}
-        text = content.get("text")
-        if not (isinstance(text, str) and text.strip()):
-            raise self._malformed("transcription", NO_TRANSCRIPT) if text is None else LlmError("empty", NO_TRANSCRIPT)
-        seconds = _number(_object(content.get("usage")).get("seconds", content.get("duration")))
-        return Made(text.strip(), _usage(content), None if seconds is None else seconds / 60)
+        is_text = content_type.startswith("text/plain")
+        content = {"text": body.decode(errors="replace")} if is_text else json_in(body) or _last_event(body)
+        text = text_in(results_in(content, TRANSCRIPT_FIELDS)).strip()
+        if not text:
+            is_silent = isinstance(_object(content).get("text"), str)
+            failure = self._endpoints["transcription"].failure(content, NO_TRANSCRIPT)
+            raise LlmError("empty", NO_TRANSCRIPT) if is_silent else failure
+        fields = _object(content)
+        seconds = _number(_object(fields.get("usage")).get("seconds", fields.get("duration")))
+        return Made(text, _usage(content), None if seconds is None else seconds / 60)
 
     async def rerank(self, query: str, documents: Sequence[str]) -> Made[list[Ranked]]:
         body = {"query": query, "documents": [*documents]} | self._body("rerank")
-        content = await self._post("rerank", "/rerank", MAX_TEXT_BYTES, json=body)
-        results = content  # the list of TEI, or an object
-        if isinstance(content, dict):
-            results = content.get("results", content.get("data"))
-        ranking = [*map(_ranked, objects_in(results))]
+        content = json_in((await self._endpoints["rerank"].post("/rerank", MAX_TEXT_BYTES, json=body))[1])
+        results = results_in(content, RANKING_FIELDS)
+        if results and isinstance(results[0], list):  # only the scores, in the order of the documents
+            results = [{"index": index, "score": score} for index, score in enumerate(results[0])]
+        ranking = [*map(_ranked, results)]
         if not ranking or {item.index for item in ranking} - {*range(len(documents))}:
-            raise self._malformed("rerank", NO_RANKING)
+            raise self._endpoints["rerank"].failure(content, NO_RANKING)
         return Made(ranking, _usage(content))
 
     async def close(self) -> None:
         for endpoint in self._endpoints.values():
             await endpoint.close()
 
-    def _malformed(self, task: MediaTask, sentence: LazyText) -> LlmError:
-        advice = f"Check {task.upper()}_MODEL and its base_url."  # not translated
-        return LlmError("malformed", sentence, advice=advice)
-
     def _body(self, task: MediaTask) -> dict[str, Any]:
         model = self.models[task]
         return {"model": model.model or model.name, **model.extra_body}
 
-    async def _post(self, task: MediaTask, path: str, max_bytes: int, **content: Any) -> Any:
-        return json_in((await self._endpoints[task].post(path, max_bytes, **content))[1])
+
+def _decode(text: str) -> bytes:
+    """Return the bytes in Base64, also in a data URL and without its padding, or in hexadecimal digits."""
+    if re.fullmatch(r"(?:[0-9a-f]{2})+", text):
+        return bytes.fromhex(text)
+    return b64decode(text.rpartition(",")[2] + "==") if not text.startswith("http") else b""
 
 
-def _ranked(result: dict[str, Any]) -> Ranked:
-    index, score = result.get("index"), _number(result.get("relevance_score", result.get("score")))
-    return Ranked(index, score) if isinstance(index, int) and score is not None else Ranked(-1, 0)
+def _last_event(body: bytes) -> object:
+    reader = EventReader()
+    return [{}, *(event.value for event in (*reader.feed(body), *reader.finish()))][-1]
+
+
+def _ranked(result: object) -> Ranked:
+    fields = _object(result)
+    index = count_in(fields.get("index", fields.get("id")))
+    scores = (_number(fields.get(name)) for name in ("relevance_score", "score", "logit"))
+    score = next((score for score in scores if score is not None), None)
+    return Ranked(index, score) if index is not None and score is not None else Ranked(-1, 0)
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and abs(value) < 1e12 else None
+    try:
+        number = float(value) if isinstance(value, int | float | str) else nan
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) < 1e12 else None
 
 
 def _usage(content: object) -> Done:

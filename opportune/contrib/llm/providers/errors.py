@@ -1,7 +1,7 @@
 """Errors of endpoints: a sentence for the user, and advice for operators. No text of the endpoint is shown."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.loose_json import json_in, plain_key
@@ -36,20 +36,21 @@ FILTERED = Reason(
     _l("The content filter of the model's endpoint stopped this answer."),
     specific=r"content.?(filter|policy|management)|responsible.?ai|inspection.?failed|moderation|\bsafety\b"
     r"|sensitive.?(content|word|info)|put.{0,5}sensitive|exists risk|usage (guideline|polic)|policy.?violat"
-    r"|prohibited|prompt.{0,20}blocked|敏感|不安全",
+    r"|prohibited|\bflagged\b|prompt.{0,20}blocked|敏感|不安全",
 )
 UNAVAILABLE = Reason(
     "unavailable",
     _l("The model's endpoint is not working at the moment."),
     # The model wrote a call that its endpoint could not read. It may do better next time.
     specific=r"tool_use_failed|failed to call a function",
-    general=r"status (424|425|498|5\d\d)|overload|unavailable|capacity|internal|server.?error|upstream|busy|try again",
+    general=r"status (409|42[45]|498|5\d\d)|overload|unavailable|capacity|internal|server.?error|upstream|busy"
+    r"|try again",
 )
 REASONS = (
     Reason(
         "rate_limited",
         _l("The model's endpoint allows no more questions for now."),
-        specific=r"per (minute|day|hour)|please wait",
+        specific=r"^(?!.*request too large).*(per (minute|day|hour)|please wait)",
         general=r"status 429|rate.?limit|too.?many.?requests|throttl|resource.?exhausted|quota|并发|频率|请求过多",
     ),
     Reason(
@@ -57,9 +58,9 @@ REASONS = (
         _l("This conversation is too long for the model."),
         "Lower context_tokens in LLM_MODELS.",
         r"(context|sequence).?(length|window|size|limit)|exceeds.{0,20}context|too many (input )?tokens"
-        r"|tokens? too long|request too large"
-        r"|(prompt|input|messages?|conversation|request)\S* (is|are) too l|maximum (prompt|input) length"
-        r"|(input|prompt) (token|length).{0,40}(exceed|limit|only supports)|reduce the length|tokens must be reduced"
+        r"|tokens? too long|(prompt|input|messages?|conversation|request)\S* (is |are )?too l|more than max tokens"
+        r"|maximum (prompt|input) length|(input|prompt) (token|length).{0,40}(exceed|limit|only supports)"
+        r"|reduce the length|tokens must be reduced"
         r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|must have less than \d+ tokens|max input characters"
         r"|tokens.{0,30}must be <=|input length should|超长|超过.{0,4}(上限|限制|长度)",
         "status 413",
@@ -79,7 +80,7 @@ REASONS = (
         _l("The model's endpoint refused the key."),
         "Check LLM_API_KEY.",
         r"valid api key|incorrect api key|api key.{0,20}(invalid|not valid|incorrect)",
-        r"status 40[13]|auth(enti|oriz)|api.?key|permission|forbidden|access.?denied|(access|security).?token"
+        r"status 40[13]|auth(enti|oriz)|no.?auth|api.?key|permission|forbidden|access.?denied|(access|security).?token"
         r"|credentials|身份",
     ),
     Reason(
@@ -97,7 +98,8 @@ REASONS = (
         "rejected",
         _l("The model's endpoint did not accept this conversation."),
         "Check LLM_MODEL.",
-        general=r"status 4\d\d|invalid|bad.?request|validation|unsupported|unprocessable|malformed|missing|参数",
+        general=r"status 4\d\d|invalid|bad.?(request|input)|template|validation|unsupported|unprocessable|malformed"
+        r"|missing|参数",
     ),
 )
 _MIXED = (None, 400, 403, 413, 422, 429, 500)
@@ -110,6 +112,9 @@ _MESSAGE_FIELDS = (
 )
 WAIT_FIELD = re.compile(r"retry-?(after|delay)|estimatedtime")
 DURATION = r"\d[\dhms.]*+(?!-) ?[hms]{0,2}"
+RESET_FIELD = re.compile(r"reset|timeremaining|ratelimit$")
+RESET = re.compile(r".*\b(?:reset|t)=([^;,]+).*")
+"""Value of a `RateLimit` header, such as `limit=10, remaining=0, reset=30`."""
 WAIT = re.compile(rf"(?:(?:again|retry|resets?) (?:in|after)|wait(?: for)?) ({DURATION})")
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
 _IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
@@ -126,17 +131,22 @@ def refused_parameter(name: str) -> LlmError:
     return LlmError("rejected", sentence, advice=f"Remove {name} from this model in LLM_MODELS.")
 
 
-def error_for_status(status: int, retry_after: str | None = None, body: bytes = b"") -> LlmError:
+def error_for_status(
+    status: int, retry_after: str | None = None, body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> LlmError:
     """Return the error for the HTTP status of a response.
 
     Args:
         status: HTTP status of the endpoint.
         retry_after: Value of the Retry-After header.
         body: Body of the response. It distinguishes the reasons that share a status.
+        headers: All headers, of which some endpoints use others than Retry-After.
     """
     is_page = body.lstrip().startswith(b"<")  # of a proxy, which knows nothing of models
     value = {} if is_page else json_in(body) or body.decode(errors="replace")
-    return _describe(value, status, retry_after or "")
+    waits = {"retry-after": retry_after or ""} | dict(headers or {})
+    texts = [(name.lower(), text.lower()) for name, text in waits.items()]
+    return _describe(value, status, sorted(texts, reverse=True))  # first Retry-After-Ms of OpenAI and Azure
 
 
 def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: bool = False) -> LlmError | None:
@@ -165,14 +175,16 @@ def _is_unmarked_error(value: Mapping[str, Any]) -> bool:
     return is_failure or not others or any(field in _CODE_FIELDS and text not in _SUCCESS for field, text in others)
 
 
-def _describe(error: object, status: int | None = None, retry_after: str = "") -> LlmError:
+def _describe(error: object, status: int | None = None, headers: Sequence[tuple[str, str]] = ()) -> LlmError:
     texts = [*_texts_in(error)]
     codes = [text for field, text in texts if field in _CODE_FIELDS]
     everything = " ".join(text for _, text in texts)
     if status in _VAGUE:
         status = _status_in(codes, everything) or status
     reason = _find_reason(status, " ".join(codes), everything)
-    seconds = _seconds_in([("retry-after", retry_after), *texts])
+    seconds = _seconds_in([*headers, *texts])
+    if seconds is None and reason.code == "rate_limited":
+        seconds = _seconds_until_reset([*headers, *texts])
     return LlmError(reason.code, reason.sentence, seconds, advice=reason.advice)
 
 
@@ -206,6 +218,15 @@ def _seconds_in(texts: Iterable[tuple[str, str]]) -> float | None:
     """Return the wait that an error requests, such as `"retryDelay": "34s"` or `Please try again in 7.66s.`"""
     waits = (_wait_in(field, text) for field, text in texts)
     return next((seconds for wait in waits if (seconds := retry_after_seconds(wait)) is not None), None)
+
+
+def _seconds_until_reset(texts: Sequence[tuple[str, str]]) -> float | None:
+    """Return the wait until all exhausted limits are reset, or the shortest one if none is known to be exhausted."""
+    limits = dict(texts)
+    resets = ((name, RESET.sub(r"\1", text)) for name, text in texts if RESET_FIELD.search(name))
+    waits = {name: retry_after_seconds(text) for name, text in resets}
+    exhausted = [wait for name, wait in waits.items() if wait and limits.get(name.replace("reset", "remaining")) == "0"]
+    return max(exhausted, default=min(filter(None, waits.values()), default=None))
 
 
 def _wait_in(field: str, text: str) -> str:

@@ -87,9 +87,7 @@ class EndpointClient:
                 with suppress(httpx2.HTTPError):  # the status is enough
                     body = await deadline.wait_for(read_body(response.aiter_bytes(), MAX_REFUSAL_BYTES))
             refusal = body or b""
-            milliseconds = response.headers.get("retry-after-ms")  # of OpenAI and Azure
-            wait = f"{milliseconds}ms" if milliseconds else response.headers.get("Retry-After")
-            error = error_for_status(response.status_code, wait, refusal)
+            error = error_for_status(response.status_code, body=refusal, headers=response.headers)
             if not parameters.change(response.status_code, error, refusal.decode(errors="replace")):
                 raise error
         raise error

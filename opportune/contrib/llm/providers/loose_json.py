@@ -5,8 +5,7 @@ httpx-sse is not used: it accepts lines of any length, and fails at what endpoin
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -21,6 +20,8 @@ MAX_BODY_BYTES = 100_000_000
 MAX_DEPTH = 5
 """Levels of objects and lists around a text."""
 MAX_NUMBER = 10**18
+MAX_FAILURES = 5
+"""Braces in a text that begin no JSON."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE)
 """Name and value of a field. `error` is a field of llama.cpp."""
@@ -152,11 +153,13 @@ DECODER = json.JSONDecoder(strict=False, parse_int=_read_integer)
 
 def json_objects_in(text: str) -> list[dict[str, Any]]:
     """Return the JSON objects in a text. Some endpoints send no line break between events."""
-    objects, end = list[dict[str, Any]](), 0
-    with suppress(ValueError, RecursionError):
-        while (start := text.find("{", end)) >= 0:
+    objects, end, failures = list[dict[str, Any]](), 0, 0
+    while (start := text.find("{", end)) >= 0 and failures < MAX_FAILURES:
+        try:
             value, end = DECODER.raw_decode(text, start)
             objects.append(value)
+        except (ValueError, RecursionError):
+            end, failures = start + 1, failures + 1
     return objects
 
 
@@ -180,6 +183,24 @@ def objects_in(value: object) -> list[dict[str, Any]]:
         is_list = value and all(key.isdecimal() for key in value)  # a list by index
         value = [*value.values()] if is_list else [value]
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def results_in(value: Any, names: Sequence[str], depth: int = 2 * MAX_DEPTH) -> list[Any]:
+    """Return what is in fields with these names, within each other: objects without them, lists of values, and values.
+
+    Endpoints put results into various objects and lists. The first of the names whose field is not empty counts.
+    """
+    if isinstance(value, dict) and depth and not value.keys().isdisjoint(names):
+        results = (results_in(value[name], names, depth - 1) for name in names if name in value)
+        return next(filter(None, results), [])
+    if isinstance(value, list) and value and depth and isinstance(value[0], list | dict):
+        items = sorted(value, key=_index_of) if all(isinstance(item, dict) for item in value) else value
+        return [result for item in items for result in results_in(item, names, depth - 1)]
+    return [] if value in (None, "", [], {}) else [value]
+
+
+def _index_of(item: Mapping[str, Any]) -> int:
+    return count_in(item.get("index", item.get("text_index"))) or 0
 
 
 def text_in(value: object, depth: int = MAX_DEPTH) -> str:

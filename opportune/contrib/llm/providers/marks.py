@@ -55,16 +55,23 @@ ANSWERS = (
 """Marks before the text of an answer."""
 END_TOKENS = (
     *("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>"),
-    *("<|END_RESPONSE|>", f"<{BAR}end▁of▁sentence{BAR}>", "</answer>", "</response>", "</response>\n"),
+    *("<|END_RESPONSE|>", f"<{BAR}end▁of▁sentence{BAR}>", "</answer>", "</response>", "</response>\n", "[e~["),
 )
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
 CALL_TAGS = (
     *("tool_call", "tool_calls", "function_call", "function_calls", f"{BAR}DSML{BAR}function_calls", "tools"),
+    *(f"{BAR}DSML{BAR}tool_calls", "|tools_prefix|"),
     *("minimax:tool_call", "seed:tool_call", "longcat_tool_call", "|function_call|", "|tool_call|", "|python_tag|"),
     *("|tool_call_start|", "|tool_calls_section_begin|", "|action_start|", "|START_ACTION|", "start_function_call"),
     *(f"{BAR}tool▁calls▁begin{BAR}", f"{BAR}tool▁call▁begin{BAR}", "|tool_call", "|python_start|", "TOOLCALL"),
 )
-CALLS = (*(f"<{tag}>" for tag in CALL_TAGS), "<function=", "<invoke name=", "<steptml:invoke name=", "[TOOL_CALLS]")
+M3 = "]<]minimax[>["
+"""Prefix of the tags of MiniMax M3. Those of arguments have their name: `]<]minimax[>[<title>`."""
+BRACKETS = ("[TOOL_CALLS]", "[TOOL_CALL]", "[TOOL_REQUEST]")
+CALLS = (
+    *(f"<{tag}>" for tag in CALL_TAGS),
+    *("<function=", "<invoke name=", "<steptml:invoke name=", f"{M3}<tool_call>", *BRACKETS),
+)
 """Beginning of a text with calls: the marks of Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek and others."""
 WHOLE_CALLS = (
     *(
@@ -78,7 +85,7 @@ WHOLE_CALLS = (
 """Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
 START_OF_CALL = re.compile(
     "|".join(re.escape(f"<{tag}>") for tag in (*CALL_TAGS, "|tool_call_begin|", "|plugin|"))
-    + rf"|function<{BAR}tool▁sep{BAR}>|\[TOOL_CALLS\]|<function=|<[^<>\s]*invoke name=|\A\w*\s*to="
+    + rf"|function<{BAR}tool▁sep{BAR}>|\[TOOL_(?:CALLS?|REQUEST)\]|<function=|<[^<>\s]*invoke name=|\A\w*\s*to="
     + r"|```tool_code\s|functools"
 )
 """Marks in front of each call."""
@@ -89,6 +96,7 @@ ARGUMENT = re.compile(
     r"((?:[^<]|<(?!/?(?:arg_|[^<>\s]*parameter)))*)</(?:arg_value|[^<>\s]*parameter)>"
 )
 """Name and value of an argument between tags. A value ends before the next tag, so that it is found in one pass."""
+M3_ARGUMENT = re.compile(re.escape(M3) + r"<(/?)(?!/?(?:tool_call|invoke))(\w+)>")
 RECIPIENT = re.compile(r"to=[\w.-]+")
 MAX_MARK_LENGTH = 80
 MAX_LEADING_SPACE = 100
@@ -113,7 +121,7 @@ TEMPLATES: Mapping[str, tuple[_Part, tuple[str, ...]]] = {
     **dict.fromkeys((*THOUGHTS.values(), *ANSWERS), (_Part.START, ())),
     **{mark: (_Part.REASONING, (end,)) for mark, end in THOUGHTS.items()},
     **dict.fromkeys(HEADERS, (_Part.HEADER, (MESSAGE,))),
-    **{mark: (_Part.CALL, (_end_of(mark),)) for mark in CALLS},
+    **{mark: (_Part.CALL, (_end_of(mark.removeprefix(M3)),)) for mark in CALLS},
     UNMARKED_CALL: (_Part.CALL, ENDS_OF_ANALYSIS),
 }
 """Part of the answer that each mark begins, and the marks that end it."""
@@ -148,7 +156,7 @@ class MarkReader:
     def feed(self, content: str) -> tuple[str, str]:
         """Return the reasoning and the text added by a chunk."""
         is_plain = self._part is _Part.TEXT and not (self._ends or self._pending)
-        if is_plain and not ("<" in content or "[" in content):
+        if is_plain and not ("<" in content or "[" in content or "]" in content):
             self._backticks += content.count("`")
             return "", content
         self._pending += content
@@ -260,6 +268,7 @@ class MarkReader:
 def calls_in(text: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
     """Return the name and the arguments of the calls in a text that begins with a mark."""
     is_marked = not text.startswith(WHOLE_CALLS)
+    text = M3_ARGUMENT.sub(lambda tag: "</parameter>" if tag[1] else f"<parameter={tag[2]}>", text).replace(M3, "")
     pieces = (read_call(piece) for part in START_OF_CALL.split(text) for piece in _pieces_of(part, tools))
     calls = [(plain_name(piece.name), piece.arguments) for piece in pieces]
     return [
@@ -277,10 +286,16 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
     objects = json_objects_in(part) or json_objects_in(_repair(part)) or _python_pieces(part)
     name = NAME.match(before)
     if not name:
-        return objects
+        return [_with_name(item, tools) for item in objects]
     properties = tools.get(name[1], {}).get("properties", {})
     values = {key: _value_of(value, properties.get(key)) for key, value in ARGUMENT.findall(part)}
     return [{"name": name[1], "arguments": values or [*objects, brace + rest][0]}]
+
+
+def _with_name(fields: dict[str, Any], tools: Mapping[str, Schema]) -> dict[str, Any]:
+    """Return a call of Apertus, which has the name as its only key, in the form of others."""
+    name = next(iter(fields), "")
+    return {"name": name, "arguments": fields[name]} if name in tools and len(fields) == 1 else fields
 
 
 def _python_pieces(text: str) -> list[dict[str, Any]]:

@@ -200,12 +200,15 @@ class ChatCompletionReader:
             has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
             choices = [value] if has_text or "delta" in value or "finish_reason" in value else []
         choices = objects_in(choices)
+        indexes = [key_in(choice.get("index")) or str(number) for number, choice in enumerate(choices)]
         if len(choices) > 1 and not self._choice_index:
-            self._choice_index = key_in(choices[0].get("index")) or "0"
-        if not self._choice_index:
-            return choices
-        indexes = (key_in(choice.get("index")) or str(number) for number, choice in enumerate(choices))
-        return [choice for index, choice in zip(indexes, choices, strict=True) if index == self._choice_index]
+            self._choice_index = indexes[0]
+        return [
+            choice
+            for index, choice in zip(indexes, choices, strict=True)
+            # Copilot has the text and the calls in two choices without indexes.
+            if self._choice_index in ("", index) or ("index" not in choice and "tool_calls" in repr(choice))
+        ]
 
     def _add(self, piece: Piece) -> tuple[str, str]:
         """Return the reasoning and the content that a piece adds."""

@@ -17,6 +17,8 @@ Body = Mapping[str, Any]
 
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 """Names of the maximum length. OpenAI's newer models refuse the first one, other endpoints the second one."""
+LIMIT_WORDS = ("maximum tokens you requested",)
+"""Other names of the maximum length in refusals."""
 OTHER_NAMES = {**LIMITS, "documents": "texts"}
 """Names that other endpoints have for a parameter. Rerankers of TEI need `texts`."""
 USAGE_OPTION = "stream_options"
@@ -101,13 +103,19 @@ class RefusedParameters:
 
     def _named(self, refusal: str) -> Iterator[str]:
         """Yield what the endpoint refuses: forms of the request, and names of sent parameters."""
-        for form, (words, change) in FORMS.items() if "messages" in self._body else ():
-            if form not in self._changes and re.search(words, refusal) and change(self._body) != self._body:
+        for form, (pattern, change) in FORMS.items() if "messages" in self._body else ():
+            if form not in self._changes and re.search(pattern, refusal) and change(self._body) != self._body:
                 yield form
         for name in OPTIONAL & {*_names_in(self._body)} - {*self._owner_parameters}:
             sent_as = self._changes.get(name, name)
             is_needed = name in RETURNED_FIELDS and re.search(NEEDED_BACK, refusal)
-            if sent_as and not is_needed and re.search(rf"\b({sent_as}|{OTHER_NAMES.get(name, name)})\b", refusal):
+            words = {
+                name,
+                sent_as,
+                OTHER_NAMES.get(name, name),
+                "maximum tokens you requested" if name in LIMITS else name,
+            }
+            if sent_as and not is_needed and re.search(rf"\b({'|'.join(words)})\b", refusal):
                 yield name
 
     def _require_owner_parameters(self, status: int, refusal: str) -> None:
@@ -203,7 +211,7 @@ FORMS: Mapping[str, tuple[str, Callable[[Body], Body]]] = {
         _without_system,
     ),
     "pictures": (
-        rf"(?i)\b(no|not|cannot|at most 0)\b.{{0,40}}{SIGHT}|{SIGHT}.{{0,40}}(not|cannot|only|expected)"
+        rf"(?i)\b(no|not|cannot|missing|at most 0)\b.{{0,40}}{SIGHT}|{SIGHT}.{{0,40}}(not|cannot|only|expected)"
         r"|content\W{1,6}(value )?must be a string|expected a string",
         _without_pictures,
     ),

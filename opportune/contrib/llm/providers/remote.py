@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.request import first_answer
-from opportune.contrib.llm.providers.errors import NOT_ACCEPTED
+from opportune.contrib.llm.providers.errors import NOT_ACCEPTED, error_in
 from opportune.contrib.llm.providers.provider import (
     CONTINUE,
     Chunk,
@@ -98,6 +98,12 @@ class ModelEndpoint:
         if body is None:
             raise LlmError("malformed", f"{self._setting}: the response of the endpoint is too long.")
         return content_type, body
+
+    def failure(self, value: object, sentence: str) -> LlmError:
+        """Return the error that a response without a result reports, also with status 200."""
+        error = error_in(value) if isinstance(value, dict) else None
+        error = error or LlmError("malformed", sentence)
+        return LlmError(error.code, error.args[0], error.retry_after, advice=f"Check {self._setting} and its base_url.")
 
 
 class RemoteProvider(Provider):

@@ -37,6 +37,13 @@ GOOD = Mood(mood="good")
         ('{"result": [{"mood": "good"}]}', [GOOD]),
         ('Sure: [{"mood": "good"}] Done.', [GOOD]),
         ('```\n{"result": [{"mood": "good"}]}```', [GOOD]),
+        ('{"mood": "good"} Is {that} fine?', GOOD),
+        ('The set {a} is {"mood": "good"}', GOOD),
+        ('"{\\"mood\\": \\"good\\"}"', GOOD),
+        ('{"type": "object", "properties": {"mood": "good"}}', GOOD),
+        ('{"Mood": {"mood": "good"}}', GOOD),
+        ('{"mood": "good"}', [GOOD]),
+        ('{"mood": "good"}\n{"mood": "good"}', [GOOD, GOOD]),
     ],
 )
 async def test_text_around_json_is_ignored(reply: str, value: Mood | list[Mood]) -> None:

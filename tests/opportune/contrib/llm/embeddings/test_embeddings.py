@@ -60,8 +60,22 @@ async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint)
     await llm.close()
 
 
-async def test_embeddings_without_index_keep_their_order(endpoint: EmbeddingEndpoint) -> None:
-    endpoint.responses = [response("200 OK", b'{"data": [{"embedding": [1, 0]}, {"embedding": [0, 1]}]}')]
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"data": [{"embedding": [1, 0]}, {"embedding": [0, 1]}]}',
+        '{"data": [{"index": "1", "embedding": ["0", 1]}, {"index": "0", "embedding": [1, 0]}]}',
+        '{"data": [{"embedding": "AACAPwAAAAA="}, {"embedding": "AAAAAAAAgD8="}]}',
+        '{"embeddings": [[1, 0], [0, 1]]}',
+        '{"embeddings": {"float": [[1, 0], [0, 1]]}}',
+        '{"embeddings": [{"values": [1, 0]}, {"values": [0, 1]}]}',
+        '{"output": {"embeddings": [{"text_index": 1, "embedding": [0, 1]}, {"text_index": 0, "embedding": [1, 0]}]}}',
+        "[[1, 0], [0, 1]]",
+        '[{"index": 0, "embedding": [[1, 0]]}, {"index": 1, "embedding": [[0, 1]]}]',
+    ],
+)
+async def test_embeddings_of_other_endpoints_are_read(endpoint: EmbeddingEndpoint, answer: str) -> None:
+    endpoint.responses = [response("200 OK", answer.encode())]
     async with open_embeddings(endpoint) as embeddings:
         assert [[*vector] for vector in await embeddings.embed_texts(["a", "b"])] == [[1, 0], [0, 1]]
 
@@ -109,6 +123,14 @@ async def test_invalid_embedding_is_an_error(endpoint: EmbeddingEndpoint, answer
     async with open_embeddings(endpoint) as embeddings:
         with pytest.raises(LlmError, match="EMBEDDING_MODEL: the response of the endpoint is not an embedding"):
             await embeddings.embed_texts(["a"])
+
+
+async def test_error_with_status_200_keeps_its_meaning(endpoint: EmbeddingEndpoint) -> None:
+    endpoint.responses = [response("200 OK", b'{"error": {"message": "Wrong key", "code": 401}}')]
+    async with open_embeddings(endpoint) as embeddings:
+        with pytest.raises(LlmError) as caught:
+            await embeddings.embed_texts(["a"])
+    assert caught.value.code == "unauthorised"
 
 
 async def test_unavailable_endpoint_is_paused(

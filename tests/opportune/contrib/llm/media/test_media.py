@@ -56,9 +56,19 @@ async def serve_media(
         await llm.close()
 
 
-@pytest.mark.parametrize("content", [PICTURE, {"data": [{"url": f"data:image/png;base64,{PICTURE_TEXT}"}]}])
-async def test_image_is_made(content: object) -> None:
-    async with serve_media(json_response(content), image_model="painter") as (llm, endpoint):
+@pytest.mark.parametrize(
+    "content",
+    [
+        json_response(PICTURE),
+        json_response({"data": [{"url": f"data:image/png;base64,{PICTURE_TEXT}"}]}),
+        json_response({"result": {"image": PICTURE_TEXT.rstrip("=")}}),
+        json_response({"data": {"image_base64": [PICTURE_TEXT]}, "base_resp": {"status_code": 0}}),
+        json_response({"choices": [{"message": {"images": [{"image_url": {"url": f"data:x,{PICTURE_TEXT}"}}]}}]}),
+        response("200 OK", PIXEL, "Content-Type: image/png"),
+    ],
+)
+async def test_image_is_made(content: bytes) -> None:
+    async with serve_media(content, image_model="painter") as (llm, endpoint):
         picture = await llm.image("A cat", size="256x256")
     assert (picture.content, picture.content_type) == (PIXEL, "image/png")
     assert endpoint.bodies == [
@@ -87,10 +97,33 @@ async def test_speech_is_read_aloud() -> None:
     assert endpoint.bodies[0]["speed"] == 1.5
 
 
+@pytest.mark.parametrize("content", [{"data": {"audio": b"sound".hex()}}, {"result": {"audio": "c291bmQ="}}])
+async def test_speech_may_be_text(content: object) -> None:
+    async with serve_media(json_response(content), speech_model="reader") as (llm, _):
+        assert (await llm.speech("Good morning")).content == b"sound"
+
+
+@pytest.mark.parametrize("call", ARGUMENTS)
+async def test_error_with_status_200_keeps_its_meaning(call: str) -> None:
+    failure = json_response({"data": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}})
+    async with serve_media(failure, **EVERY_MODEL) as (llm, _):
+        with pytest.raises(LlmError) as caught:
+            await getattr(llm, call)(*ARGUMENTS[call])
+    assert caught.value.code == "unauthorised"
+
+
 PLAIN_TEXT = response("200 OK", b" Hello.\n", "Content-Type: text/plain; charset=utf-8")
 
 
-@pytest.mark.parametrize("transcript", [json_response({"text": " Hello. "}), PLAIN_TEXT])
+TRANSCRIPTS = [
+    json_response({"text": " Hello. ", "segments": [{"text": "Hel"}]}),
+    json_response({"segments": [{"text": "Hel"}, {"text": "lo."}]}),
+    json_response({"results": {"channels": [{"alternatives": [{"transcript": "Hello."}]}]}}),
+    response("200 OK", b'data: {"type": "transcript.text.done", "text": "Hello."}\n\n'),
+]
+
+
+@pytest.mark.parametrize("transcript", [*TRANSCRIPTS, PLAIN_TEXT])
 async def test_recording_is_transcribed(transcript: bytes) -> None:
     async with serve_media(transcript, transcription_model="ear") as (llm, endpoint):
         assert await llm.transcribe(b"sound", "../My voice.WEBM", language="en") == "Hello."
@@ -101,7 +134,14 @@ async def test_recording_is_transcribed(transcript: bytes) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [{"results": RESULTS}, {"data": RESULTS}, [{"index": i["index"], "score": i["relevance_score"]} for i in RESULTS]],
+    [
+        *({name: RESULTS} for name in ("results", "data")),
+        {"output": {"results": RESULTS}},
+        [{"index": i["index"], "score": i["relevance_score"]} for i in RESULTS],
+        {"rankings": [{"index": str(i["index"]), "logit": str(i["relevance_score"])} for i in RESULTS]},
+        {"result": {"response": [{"id": i["index"], "score": i["relevance_score"]} for i in RESULTS]}},
+        {"scores": [0.2, 0.1, 0.9]},
+    ],
 )
 async def test_documents_are_ordered(answer: object) -> None:
     async with serve_media(json_response(answer), rerank_model="judge") as (llm, endpoint):

@@ -224,6 +224,9 @@ CHOICES = {
         chunk({"index": 0, **SAYS_YES}, {"index": 1, **SAYS_NO}), chunk({"index": 1, "finish_reason": "length"})
     ),
     "another index in each chunk": says(chunk({"index": 0, **IN_TWO[0]}), chunk({"index": 1, **IN_TWO[1]})),
+    "text and calls in choices without index": ends(
+        document({"choices": [{"message": {"content": "Yes"}}, {"message": {"tool_calls": [CALL]}}]}), calls=FINDS
+    ),
     "second choice without index": says(chunk(SAYS_YES, SAYS_NO)),
     "parts of a choice in a list": says(chunk({"index": 0, **SAYS_YES}, {"index": 0, **SAYS_NO}), text="YesNo"),
     "odd created, model and logprobs": says(chunk({**SAYS_YES, "logprobs": [1]}, id=5, created="now", model=None)),
@@ -618,6 +621,17 @@ CALLS = {
     **{
         f"written calls in a list: {mark}": calls(text(mark + json.dumps([FIND]) + end))
         for mark, end in (("functools", ""), ("<TOOLCALL>", "</TOOLCALL>"), ("```json\n", "\n```"))
+    },
+    **{
+        f"written call of {name}": calls(text(written), calls=[("find", '{"q": "cats"}')])
+        for name, written in {
+            "MiniMax M3": "<tool_call><invoke name='find'><q>cats</q></invoke></tool_call>".replace(
+                "<", "]<]minimax[>[<"
+            ),
+            "LM Studio": '[TOOL_REQUEST]{"name": "find", "arguments": {"q": "cats"}}[END_TOOL_REQUEST]',
+            "MiniMax M2 at LM Studio": '[TOOL_CALL] {"tool": "find", "args": {"q": "cats"}} [/TOOL_CALL]',
+            "Apertus": '<|tools_prefix|>[{"find": {"q": "cats"}}]<|tools_suffix|>',
+        }.items()
     },
     "written call of Step": calls(
         text('<steptml:invoke name="find"><steptml:parameter name="q">1</steptml:parameter></steptml:invoke>')

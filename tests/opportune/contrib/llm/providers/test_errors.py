@@ -5,6 +5,7 @@ import gzip
 import json
 import logging
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -99,6 +100,9 @@ REFUSALS: list[tuple[str, object, str]] = [
     ("400 Groq", {"error": {"message": "The model `x` has been decommissioned."}}, "not_configured"),
     ("400 HF", {"error": {"code": "model_not_supported", "message": "x"}}, "not_configured"),
     ("400 Azure", {"error": {"message": "does not work with the specified model"}}, "not_configured"),
+    ("403 OpenRouter", {"error": {"message": "Your input was flagged", "metadata": {"reasons": ["x"]}}}, "filtered"),
+    ("413 Groq", {"error": {"message": "Request too large on tokens per minute: Limit 9"}}, "context_too_long"),
+    ("400 Zhipu", {"error": {"message": "tokens in request more than max tokens allowed"}}, "context_too_long"),
     ("400 echo", {"detail": "x", "input": {"messages": [{"content": "content filter"}]}}, "rejected"),
 ]
 
@@ -125,6 +129,19 @@ async def test_body_distinguishes_reasons(status: str, body: object, code: str) 
         ("X-Other: 7", b'{"retry_after_ms": 250}', 0.25),
         ("X-Other: 7", b'{"error": "Model is loading", "estimated_time": 20.5}', 20.5),
         ("X-Other: 7", b'{"message": "Please wait 20 seconds."}', 20),
+        ("X-RateLimit-Reset-Tokens: 1m30s", b"", 90),
+        ("X-RateLimit-Reset-Requests: 120ms", b"", 0.12),
+        ("RateLimit-Reset: 30", b"", 30),
+        ("RateLimit: limit=10, remaining=0, reset=30", b"", 30),
+        ('RateLimit: "default";r=0;t=30', b"", 30),
+        ("X-RateLimit-TimeRemaining: 30", b"", 30),
+        ("X-RateLimit-Reset: tomorrow", b"", None),
+        ("X-RateLimit-Reset: 1000000000", b"", None),
+        ("Retry-After: 7\r\nX-RateLimit-Reset: 30", b"", 7),
+        ("X-RateLimit-Reset-Day: 900\r\nX-RateLimit-Reset-Minute: 9", b"", 9),
+        ("X-RateLimit-Reset-Day: 900\r\nX-RateLimit-Remaining-Day: 0\r\nX-RateLimit-Reset-Minute: 9", b"", 900),
+        ("X-Other: 7", b'{"error": {"metadata": {"headers": {"X-RateLimit-Reset": "30"}}}}', 30),
+        ("X-Other: 7", b'{"error": {"type": "usage_limit_reached", "resets_in_seconds": 120}}', 120),
         ("Retry-After: soon", b"", None),
         ("Retry-After: -3", b"", None),
         ("X-Other: 7", b'{"error": {"details": [{"retryDelay": "34s"}]}}', 34),
@@ -134,9 +151,20 @@ async def test_wait_before_a_retry_is_read_and_bounded(header: str, body: bytes,
     assert (await read_error_of(response("429 Too Many Requests", body, header))).retry_after == seconds
 
 
-async def test_retry_after_may_be_a_date() -> None:
-    date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
-    error = await read_error_of(response("503 Service Unavailable", b"", f"Retry-After: {date}"))
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda date: format_datetime(date, usegmt=True),
+        lambda date: date.isoformat(),
+        lambda date: f"{date:%Y-%m-%dT%H:%M:%SZ}",
+        lambda date: str(int(date.timestamp())),
+        lambda date: str(int(date.timestamp() * 1000)),
+    ],
+)
+@pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset", "Anthropic-RateLimit-Tokens-Reset"])
+async def test_wait_may_be_a_date(write: Callable[[datetime], str], header: str) -> None:
+    date = write(datetime.now(UTC) + timedelta(minutes=10))
+    error = await read_error_of(response("429 Too Many Requests", b"", f"{header}: {date}"))
     assert error.retry_after
     assert 0 < error.retry_after <= 600
 

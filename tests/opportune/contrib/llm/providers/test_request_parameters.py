@@ -258,6 +258,7 @@ async def test_refused_system_message_becomes_part_of_the_question(refusal: str,
         *("'messages.0.content' : value must be a string", "messages[0]: invalid type: sequence, expected a string"),
         *("At most 0 image(s) may be provided in one request.", "meta/x is not a multimodal model"),
         *("Multimodal input is not supported by this model", "This model cannot process images"),
+        "this model is missing data required for image input",
     ],
 )
 async def test_refused_pictures_become_notes(refusal: str) -> None:
@@ -302,6 +303,13 @@ async def test_endpoint_that_cannot_stream_answers_as_a_whole(words: str) -> Non
     assert not {"stream", "stream_options"} & endpoint.bodies[-1].keys()
 
 
+async def test_limit_that_is_too_large_by_either_name_is_left_out() -> None:
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        message = refuse("max_tokens is too large: 99. This model supports at most 9 completion tokens.")
+        endpoint.refuse = lambda body: message if body.keys() & {"max_tokens", "max_completion_tokens"} else None
+        assert (await read_answer(provider))[0] == "Because."
+
+
 TOO_LARGE = "max_tokens is too large: 99. This model's maximum context length is 100 tokens."
 TOO_LARGE_AT_SGLANG = "exceeds the model's maximum context length. You requested 99 tokens for the completion."
 TOO_LARGE_AT_TGI = "`inputs` tokens + `max_new_tokens` must be <= 100. Given: 6 `inputs` tokens and 99 `max_new_tokens`"
@@ -317,6 +325,9 @@ TOO_LARGE_FOR_MODEL = (
         pytest.param(TOO_LARGE, [True, False, True], id="for this conversation"),
         pytest.param(TOO_LARGE_AT_SGLANG, [True, False, True], id="for this conversation, at SGLang"),
         pytest.param(TOO_LARGE_AT_TGI, [True, False, True], id="for this conversation, at TGI"),
+        pytest.param(
+            "The maximum tokens you requested exceeds the model limit of 9", [True, False, False], id="Bedrock"
+        ),
         pytest.param(TOO_LARGE_FOR_MODEL, [True, False, False], id="for each conversation, at Groq"),
     ],
 )
