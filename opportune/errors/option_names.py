@@ -64,15 +64,20 @@ def _added_attributes(class_: type[Any], base: Any) -> Iterator[tuple[str, Any]]
 
 def find_mismatches(class_: type[Any], base: Any) -> Iterator[str]:
     """Yield a message for each option with a value of another type than the base class declares."""
-    for parent in base.__mro__:
-        for name, annotation in get_annotations(parent, **ANNOTATION_FORMAT).items():
-            value = getattr_static(class_, name, "__all__")
-            is_set = value != "__all__" and value is not getattr_static(base, name, None)
-            if is_set and (mismatch := describe_mismatch(value, annotation)):
-                yield f"{class_.__name__}.{name} {mismatch}."
+    added = {name for parent in class_.__mro__ if parent not in base.__mro__ for name in vars(parent)}
+    for name, annotation in _declared_options(base):
+        value = getattr_static(class_, name) if name in added else "__all__"
+        is_set = value != "__all__" and value is not getattr_static(base, name, None)
+        if is_set and (mismatch := describe_mismatch(value, annotation)):
+            yield f"{class_.__name__}.{name} {mismatch}."
     for name, value in vars(class_).items():
-        if isinstance(getattr_static(base, name, None), FunctionType) and not hasattr(type(value), "__get__"):
+        if not hasattr(type(value), "__get__") and isinstance(getattr_static(base, name, None), FunctionType):
             yield f"{class_.__name__}.{name} is a method, not an option. Write a function, or rename it."
+
+
+@cache
+def _declared_options(base: Any) -> Sequence[tuple[str, Any]]:
+    return [item for parent in base.__mro__ for item in get_annotations(parent, **ANNOTATION_FORMAT).items()]
 
 
 def refuse_misspelt(class_: type[Any], base: type[Any], renamed: Mapping[str, str] = NO_NAMES) -> None:
