@@ -29,6 +29,8 @@ FRAMEWORK_FEATURES = "opportune.features"
 """Module from which `installed.py` imports the features of the framework."""
 REQUIRED = ("accounts", "admin", "jobs")
 """Features of the framework that every site needs."""
+ONLY_DATABASE = "OPPORTUNE_TEST_DATABASE"
+"""Environment variable with the only database to run tests on."""
 USER_TABLE = "accounts_user"
 """Table of the user model. It keeps the prefix of its former feature, because foreign keys point to it."""
 

@@ -5,14 +5,14 @@ With `-n` the controller process imports neither fixtures nor framework, so it s
 
 import gc
 import os
+import sys
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
 
-from opportune.cli.development.test import ONLY_DATABASE
 from opportune.config.languages import SOURCE_LANGUAGE
-from opportune.project.layout import features_on_postgresql, settings_class
+from opportune.project.layout import ONLY_DATABASE, features_on_postgresql, settings_class
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = ["pytest_terminal_summary"]  # a hook
 
 SECRET_KEY = "a key for tests that opens nothing anywhere"
 
+HYPOTHESIS_PLUGIN = "hypothesispytest"
 TEST_PLUGINS = ("opportune.testing.fixtures", "opportune.testing.time_limit")
 """Modules that are imported in processes that run tests."""
 
@@ -38,6 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         for name in TEST_PLUGINS:
             config.pluginmanager.import_plugin(name)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Remove the plug-in of Hypothesis, which would import it for its summary, if no test uses it."""
+    plugins = session.config.pluginmanager
+    if "hypothesis" not in sys.modules and plugins.has_plugin(HYPOTHESIS_PLUGIN):
+        plugins.unregister(name=HYPOTHESIS_PLUGIN)
 
 
 def pytest_runtest_call() -> None:

@@ -17,14 +17,12 @@ from opportune.cli.environment.locks import DEV, FRAMEWORK, FRAMEWORK_TESTS, ONL
 from opportune.cli.output import warn
 from opportune.cli.process import exec_process
 from opportune.errors import OperatorError
-from opportune.project.layout import PROJECT
+from opportune.project.layout import ONLY_DATABASE, PROJECT
 
 CONTEXT_SETTINGS = {"ignore_unknown_options": True}
 ACCEPT_ACCESS = "--accept-access"
 MARKER_PACKAGES = {DEV: "pytest", FRAMEWORK: "moto"}
 """Packages that show that a lock is installed."""
-ONLY_DATABASE = "OPPORTUNE_TEST_DATABASE"
-"""Environment variable of `opportune.testing.plugin` with the only database to test."""
 
 
 def command(

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from opportune.cli.development import test as test_command
 from opportune.cli.environment.locks import BASE, DEV, FRAMEWORK
 from opportune.cli.main import main
-from opportune.project.layout import PROJECT
+from opportune.project.layout import ONLY_DATABASE, PROJECT
 from opportune.testing import plugin
 from tests.opportune.cli.command_server import FEATURE_MODULES, PYTEST_OPTIONS, command_server
 from tests.opportune.cli.conftest import Oppman
@@ -49,7 +49,7 @@ def run_test_command(monkeypatch: pytest.MonkeyPatch) -> RunTests:
         monkeypatch.setattr(
             test_command,
             "exec_process",
-            lambda command, environ=os.environ: runs.append((command[3:], environ.get(test_command.ONLY_DATABASE, ""))),
+            lambda command, environ=os.environ: runs.append((command[3:], environ.get(ONLY_DATABASE, ""))),
         )
         assert main(["test", *arguments]) == 0
         return runs[0]
@@ -119,9 +119,18 @@ def test_only_one_database_is_used(only: str, expected: list[str], monkeypatch: 
     parametrized = [item("on sqlite", "sqlite"), item("on postgresql", "postgresql")]
     items = [*parametrized, item("served", "", "postgres_server"), item("without")]
     hook = SimpleNamespace(pytest_deselected=lambda **_: None)
-    monkeypatch.setenv(test_command.ONLY_DATABASE, only)
+    monkeypatch.setenv(ONLY_DATABASE, only)
     plugin.pytest_collection_modifyitems(cast("pytest.Config", SimpleNamespace(hook=hook)), items)
     assert [item.name for item in items] == expected
+
+
+def test_run_without_hypothesis_leaves_out_its_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "hypothesis", raising=False)
+    plugins = pytest.PytestPluginManager()
+    plugins.register(object(), plugin.HYPOTHESIS_PLUGIN)
+    config = SimpleNamespace(pluginmanager=plugins)
+    plugin.pytest_collection_finish(cast("pytest.Session", SimpleNamespace(config=config)))
+    assert not plugins.has_plugin(plugin.HYPOTHESIS_PLUGIN)
 
 
 @pytest.mark.parametrize(
