@@ -22,6 +22,7 @@ T = TypeVar("T")
 RENAMED = {"admin_extension": "extension", "admin_panels": "panels", "admin_operations": "actions"}
 RENAMED |= {"first_jobs": "first", "llm_guard": "guard"}
 """Arguments of Opportune 0.2 that have another name in their family."""
+TABLE = having("tables, which begin with class Book(Model, table=True)", "__table__")
 SETTINGS = having("a subclass of opportune.config.BaseSettings", "renamed_settings")
 CommandName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
@@ -72,7 +73,7 @@ class Feature:
     _: KW_ONLY
     settings: Annotated[type[Any], SETTINGS] | None = None
     """A subclass of `opportune.config.BaseSettings`, read with the site's settings: `settings.of(BooksSettings)`."""
-    models: Sequence[type[SQLModel]] = ()
+    models: Sequence[Annotated[type[SQLModel], TABLE]] = ()
     requires: Sequence[str] = ()
     """Names of optional features that it uses, such as `("answers",)`. The site does not start without them."""
     pages: APIRouter | Sequence[APIRouter] | None = None

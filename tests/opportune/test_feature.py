@@ -69,7 +69,8 @@ def make_feature(name: str, *tables: str) -> Feature:
 
 def make_model(table: str, package: str = "shelf") -> Any:
     """Return a stand-in for a model in app/shelf/models.py."""
-    return type("Shelf", (SQLModel,), {"__tablename__": table, "__module__": f"app.{package}.models"})
+    attributes = {"__tablename__": table, "__table__": None, "__module__": f"app.{package}.models"}
+    return type("Shelf", (SQLModel,), attributes)
 
 
 BOOKS = make_feature("books")
@@ -163,6 +164,7 @@ def test_duplicate_table_error_names_its_modules(table: str, module: str, messag
     ("options", "message"),
     [
         ({"models": User}, "Feature('books', models=…) needs Sequence[type[SQLModel]], not <class 'app.u"),
+        ({"models": [SQLModel]}, "Feature('books', models=…) needs tables, which begin with class Book(Model, table"),
         ({"models": ["Book"]}, "Feature('books', models=…) needs Sequence[type[SQLModel]], not ['Book']"),
         (
             {"hooks": ["tell"]},

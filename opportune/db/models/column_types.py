@@ -2,7 +2,7 @@
 
 import re
 from enum import Enum, Flag
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from annotated_types import MaxLen
 from pydantic.fields import FieldInfo
@@ -68,6 +68,8 @@ def _find_column_type(info: FieldInfo) -> Any:
     max_length = next(reversed([annotation.max_length for annotation in annotations_of(info, MaxLen)]), None)
     if not column_types:
         return _default_type(plain_type(info.annotation))
+    if isinstance(plain_type(info.annotation), TypeVar):
+        raise TypeError("the type has no other in brackets, such as Translated[Line]")
     *text_types, column_type = column_types
     if not isinstance(column_type, TranslatedColumn):
         return _bounded_type(column_type, max_length)
@@ -84,6 +86,8 @@ def _bounded_type(column_type: Any, max_length: int | None) -> Any:
 
 def _default_type(annotation: Any) -> Any:
     """Return the column type of an annotation that SQLModel does not support, else None."""
+    if model := next((each for each in (annotation, *get_args(annotation)) if hasattr(each, "__tablename__")), None):
+        raise TypeError(f"{model.__name__} is a table. Relations end with `= Relationship()`")
     outer = get_origin(annotation) or annotation
     if outer is list:
         return MutableList.as_mutable(JSON(none_as_null=True))

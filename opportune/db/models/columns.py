@@ -14,6 +14,7 @@ from sqlalchemy import ARRAY, JSON, Column, Index, Integer, LargeBinary, String,
 from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from opportune.db.models.foreign_keys import load_targets
 from opportune.db.models.translated import TranslatedColumn
 from opportune.errors import OperatorError
 from opportune.i18n import LazyText, format_lazy, gettext_lazy
@@ -148,6 +149,7 @@ _references: WeakKeyDictionary[Mapper[Any], dict[str, type[Any]]] = WeakKeyDicti
 
 
 def _find_references(mapper: Mapper[Any]) -> dict[str, type[Any]]:
+    load_targets(mapper.columns)
     classes = {other.local_table: other.class_ for other in mapper.registry.mappers}
     models = {}
     for name, column in mapper.columns.items():

@@ -1,12 +1,17 @@
 """Foreign keys with a wrong target or action, and cycles of foreign keys between tables."""
 
 from collections.abc import Iterable
+from importlib import import_module
+from itertools import chain
+from typing import Any
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Table
 from sqlalchemy.exc import NoReferenceError
 
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
+from opportune.project.feature_packages import feature_packages
+from opportune.project.layout import PACKAGE, PROJECT, feature_module, feature_of_table
 
 ACTIONS = ("CASCADE", "RESTRICT", "SET NULL", "SET DEFAULT", "NO ACTION")
 
@@ -26,6 +31,25 @@ def refuse_wrong_keys(metadata: MetaData) -> None:
                 if action.upper().partition(" (")[0] not in ACTIONS:
                     hint = did_you_mean(action.upper(), ACTIONS) or f" There are: {', '.join(ACTIONS)}."
                     raise OperatorError(f'{table.name}.{key.parent.name}: {option}="{action}" is no action.{hint}')
+
+
+def load_targets(columns: Iterable[Any]) -> None:
+    """Import the models that these columns reference, if `installed.py` imports their feature later.
+
+    Raises:
+        OperatorError: A foreign key references nothing.
+    """
+    for key in chain.from_iterable(column.foreign_keys for column in columns):
+        if not _has_target(key) and (feature := _feature_with_models(key)):
+            import_module(f"{feature_module(feature)}.models")
+        if not _has_target(key):
+            raise OperatorError(f"{key.parent}: {_describe_target(key, key.parent.table.metadata)}")
+
+
+def _feature_with_models(key: ForeignKey) -> str | None:
+    """Return the feature of the project that has the table of a foreign key by its name."""
+    names = [file.parent.name for file in (PROJECT / PACKAGE).glob("*/models.py")]
+    return feature_of_table(key.target_fullname.rpartition(".")[0], [*names, *feature_packages()])
 
 
 def _has_target(key: ForeignKey) -> bool:

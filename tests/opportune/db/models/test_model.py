@@ -33,6 +33,7 @@ from opportune.db.models.field_usages import describe_usages, find_usages
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
 from opportune.db.models.references import reference_of
 from opportune.errors import OperatorError
+from opportune.fields import Translated
 from opportune.schemas import field_faults
 from opportune.schemas.annotations import Stored
 from opportune.schemas.text import Text
@@ -187,7 +188,7 @@ def test_reserved_name_of_a_field_is_refused(name: str) -> None:
         type("Reserved", (Model,), {"__annotations__": {name: str}}, table=True)
 
 
-@pytest.mark.parametrize("type_", [object, set[int], int | str])
+@pytest.mark.parametrize("type_", [object, set[int], int | str, User, list[User], Translated])
 def test_field_without_type_of_a_column_is_refused(type_: object) -> None:
     with pytest.raises(OperatorError, match=r"Untyped\.title: .* Choose another type, or set that of the column"):
         type("Untyped", (Model,), {"__annotations__": {"title": type_}}, table=True)
