@@ -10,6 +10,8 @@ from email.policy import default
 from pathlib import Path
 
 from opportune.errors import NotFound, OperatorError
+from opportune.mail.attachment import Attachment
+from opportune.mail.parts import split_message
 from opportune.mail.transport import EML_SUFFIX, write_eml
 from opportune.project.layout import PROJECT
 
@@ -43,9 +45,17 @@ class StoredMessage:
         return str(part.get_content()) if part else ""
 
     @property
-    def files(self) -> list[str]:
-        """Names of the attached files."""
-        return [part.get_filename() or "" for part in self.message.iter_attachments()]
+    def files(self) -> list[Attachment]:
+        return split_message(self.message).attachments
+
+    @property
+    def html(self) -> str:
+        """The HTML with its embedded pictures as `data:` addresses; empty if it is missing."""
+        html = self.body("html")
+        for file in self.files:
+            if file.content_id:
+                html = html.replace(f"cid:{file.content_id}", f"data:{file.content_type};base64,{file.base64}")
+        return html
 
 
 def store_message(message: EmailMessage) -> None:

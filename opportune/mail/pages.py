@@ -87,4 +87,4 @@ async def show(request: Request, name: str) -> Response:
 async def show_html(name: str) -> Response:
     message = await find_message(name)
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "X-Frame-Options": "SAMEORIGIN"}
-    return HTMLResponse(message.body("html"), headers=headers)
+    return HTMLResponse(message.html, headers=headers)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -13,7 +14,7 @@ from playwright.async_api import Page, expect
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.errors import NotFound
-from opportune.mail import mailbox
+from opportune.mail import Attachment, mailbox
 from opportune.mail.delivery import send_email
 from opportune.mail.pages import log_mailbox_link
 from opportune.testing.factories import make_user, signed_in_client
@@ -23,7 +24,7 @@ HTML = "<style>p { color: red }</style><p>Dear <b>Zoë</b></p><script>document.b
 
 
 async def store_email(
-    number: int = 1, environment: str = "development", to: str = "ada@example.com", **fields: str
+    number: int = 1, environment: str = "development", to: str = "ada@example.com", **fields: Any
 ) -> str:
     """Send an e-mail in development and return its name in the mailbox."""
     date = f"Fri, 20 Nov 2026 13:{number // 60:02}:{number % 60:02} +0000"
@@ -89,6 +90,16 @@ async def test_html_of_an_email_is_sandboxed(mailbox_folder: Path, client: Async
     assert "script-src" not in policy
     assert policy.endswith("sandbox allow-popups allow-popups-to-escape-sandbox")
     assert response.headers["x-frame-options"] == "SAMEORIGIN"
+
+
+async def test_files_and_pictures_are_shown(mailbox_folder: Path, client: AsyncClient) -> None:
+    files = [Attachment("invoice.pdf", b"%PDF"), Attachment("logo.png", b"picture", content_id="logo")]
+    name = await store_email(html='<img src="cid:logo">', attachments=files, cc="bob@example.com")
+    page = (await client.get(f"/mailbox/{name}")).text
+    assert "bob@example.com" in page
+    assert "logo.png, invoice.pdf" in page
+    html = (await client.get(f"/mailbox/{name}/html")).text
+    assert html.strip() == f'<img src="data:image/png;base64,{files[1].base64}">'
 
 
 async def test_empty_mailbox_shows_a_hint(mailbox_folder: Path, client: AsyncClient) -> None:
