@@ -95,7 +95,7 @@ async def file_response(
     if type_ == "csv":
         return Response(_csv_content(header, rows), media_type="text/csv; charset=utf-8", headers=headers)
     try:
-        content = await asyncio.to_thread(_xlsx_content, header, rows)
+        content = await asyncio.to_thread(workbook_content, header, rows)
     except ValidationRefused as refusal:
         return redirect_with_error(request, view, str(refusal))
     return Response(content, media_type=XLSX_TYPE, headers=headers)
@@ -129,7 +129,8 @@ def _local_text(value: Any) -> Any:
     return value
 
 
-def _xlsx_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+def workbook_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    """Return an Excel workbook. Raises ValidationRefused if a cell cannot be stored."""
     target = io.BytesIO()
     writer = SheetWriter(header)
     writer.append([[cell_of(cell) if isinstance(cell, dict | list) else cell for cell in row] for row in rows])

@@ -1,6 +1,10 @@
 """The e-mail with a report, made with the permissions that its owner has when it is sent."""
 
+import asyncio
+from collections.abc import Sequence
+
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
 
 from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.models import User
@@ -10,12 +14,13 @@ from opportune.admin.job_site import open_site, request_of
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.admin.models import SavedView
 from opportune.admin.views import AdminView
-from opportune.contrib.reports.pages import try_report
+from opportune.contrib.import_export.downloads import workbook_content
+from opportune.contrib.reports.pages import may_export, try_report
 from opportune.contrib.reports.report import Report
 from opportune.contrib.saved_views.queries import restore_list_state
 from opportune.i18n.languages import use_language
 from opportune.jobs import JobContext
-from opportune.mail import enqueue_email, render_email
+from opportune.mail import Attachment, enqueue_email, render_email
 from opportune.web.time_zone import current_zone, site_zone
 
 MAX_SECONDS = 60.0
@@ -45,15 +50,31 @@ async def send(run: JobContext, view_id: int) -> None:
             request = await request_of(site, user, f"{view.identity}/report", query)
             with use_request(request):
                 report, fault = await try_report(request, view, MAX_SECONDS)
+                files = await _workbooks(request, view, report)
     finally:
         current_zone.reset(zone)
-    await run.write(_enqueue, run, user, saved, report, fault)
+    await run.write(_enqueue, run, user, saved, report, fault, files)
+
+
+async def _workbooks(request: Request, view: AdminView, report: Report | None) -> list[Attachment]:
+    """Return the report as an Excel workbook, if the user may export it."""
+    if report is None or not await may_export(request, view):
+        return []
+    content = await asyncio.to_thread(workbook_content, report.header, report.table)
+    return [Attachment(f"{view.identity}-report.xlsx", content)]
 
 
 async def _enqueue(
-    session: AsyncSession, run: JobContext, user: User, saved: SavedView, report: Report | None, fault: str
+    session: AsyncSession,
+    run: JobContext,
+    user: User,
+    saved: SavedView,
+    report: Report | None,
+    fault: str,
+    files: Sequence[Attachment],
 ) -> None:
     path = f"{ADMIN_PATH}/{saved.identity}/views/{saved.id}"
     context = {"report": report, "fault": fault, "name": saved.name, "path": path}
     language = user.language or run.settings.language
-    enqueue_email(session, render_email(run.settings, user.email, "reports/mail", context, language=language))
+    email = render_email(run.settings, user.email, "reports/mail", context, language=language, attachments=files)
+    enqueue_email(session, email)

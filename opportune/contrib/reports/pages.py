@@ -37,7 +37,7 @@ async def report_page(request: Request, view: AdminView) -> Response:
         "fault": fault,
         "groupings": groupings,
         "measures": measures_of(view),
-        "file_types": FILE_TYPES if report and await _may_export(request, view) else (),
+        "file_types": FILE_TYPES if report and await may_export(request, view) else (),
         "kept": [(name, text) for name, text in request.query_params.multi_items() if name not in PARAMETERS],
         "list": list_url(request, view),
         "query": f"?{request.url.query}" if request.url.query else "",
@@ -55,12 +55,12 @@ async def try_report(request: Request, view: AdminView, seconds: float) -> tuple
         return None, gettext(TOO_LONG)
 
 
-async def _may_export(request: Request, view: AdminView) -> bool:
+async def may_export(request: Request, view: AdminView) -> bool:
     return view.can_export and await view.check_can_export(request)
 
 
 async def download_page(request: Request, view: AdminView) -> Response:
-    if not await _may_export(request, view):
+    if not await may_export(request, view):
         raise HTTPException(403)
     report, fault = await try_report(request, view, MAX_SECONDS)
     if report is None:

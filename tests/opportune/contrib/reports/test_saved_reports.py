@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from html import unescape
+from io import BytesIO
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from openpyxl import load_workbook
 from sqlalchemy import Executable, delete, update
 
 from opportune.accounts.models import GroupPermission, User
@@ -87,6 +89,20 @@ async def test_report_is_sent_once_a_period(
     await recorded_jobs.run(send_due_reports())
     await recorded_jobs.work()
     assert len(await send_due(app, recorded_jobs, date(2026, 11, 23))) == 1, "Monday of this week"
+
+
+async def test_workbook_is_attached_for_readers_who_may_export(
+    app: FastAPI, staff: User, client: AsyncClient, recorded_jobs: RecordedJobs
+) -> None:
+    await save(client, schedule="daily")
+    (email,) = await send_due(app, recorded_jobs, date(2020, 1, 1))
+    assert email.attachments == ()
+    await add_permission(app.state.database, staff, "gadget", "export")
+    _, email = await send_due(app, recorded_jobs, date(2020, 1, 1))
+    (workbook,) = email.attachments
+    assert workbook.filename == "gadget-report.xlsx"
+    rows = load_workbook(BytesIO(workbook.content)).active.values
+    assert ("Red", 5) in [*rows]
 
 
 SCHEDULES = [
