@@ -1,7 +1,7 @@
 """Demo users for the admin. Their names and addresses are invented, and they cannot sign in."""
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,7 +21,10 @@ DOMAIN = "made-up.example"
 EMAILS = [f"{name}@{DOMAIN}" for name in NAMES]
 UNVERIFIED_NAMES, DEACTIVATED_NAMES = {"jun.takahara", "leilani.moore"}, {"oskar.brandvold"}
 
-demo_users = DemoRows(User, NAMES, datetime(2026, 1, 5, 8, 30, tzinfo=UTC))
+FIRST = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
+demo_users = DemoRows(User, NAMES, FIRST)
+# Users of older releases were a day apart.
+is_demo_user = demo_users.condition | col(User.created_at).in_(FIRST + timedelta(day) for day in range(len(NAMES)))
 
 
 async def load(session: AsyncSession) -> int:
@@ -62,7 +65,7 @@ async def demo_owner(session: AsyncSession, rows: str) -> User:
 
 
 async def clear(session: AsyncSession) -> int:
-    users = (await session.scalars(select(User).where(demo_users.condition))).all()
+    users = (await session.scalars(select(User).where(is_demo_user))).all()
     for user in users:
         await session.delete(user)
     return len(users)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
@@ -11,6 +12,8 @@ from opportune.testing import make_user
 
 FIRST = datetime(2026, 1, 5, 9, tzinfo=UTC)
 demo_users = DemoRows(User, ["a", "b"], FIRST)
+
+pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 
 async def test_creation_times_are_the_last_days(database: Database) -> None:
