@@ -136,7 +136,8 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
             f"The table {in_schema.fullname} names a schema. Migrations, backups and copies only handle tables in the "
             "schema of the connection: remove the schema from its model, and set the search_path of the user."
         )
-    if unowned := [name for name in metadata.tables if name not in owners_of_models(metadata, features)]:
+    owners = owners_of_models(metadata, features)
+    if unowned := [name for name in metadata.tables if name not in owners]:
         owner = unowned[0].partition("_")[0]
         if framework_folder(owner):
             raise OperatorError(

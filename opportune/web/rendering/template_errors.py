@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,12 @@ def _missing_macros(environment: Environment, tree: nodes.Template) -> Iterator[
 def _exported_names(environment: Environment, template: str) -> set[str]:
     assert environment.loader
     source, _, _ = environment.loader.get_source(environment, template)
+    return _names_in(environment, source)
+
+
+@lru_cache
+def _names_in(environment: Environment, source: str) -> set[str]:
+    """Return the names that a template exports. Cached, because dozens of templates import the same macros."""
     tree = environment.parse(source)
     names = {node.name for node in tree.find_all(nodes.Macro)} | {node.target for node in tree.find_all(nodes.Import)}
     names |= {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"}
