@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
 MAX_CODE_LENGTH = 10_000
 """Length in characters of the longest block that is highlighted."""
+LONG_LINE = re.compile(r"[^\n]{500}")
+"""Code that is not highlighted, because a lexer can take cubic time for one token: minutes for 10,000 characters."""
 MAX_LEXER_SECONDS = 0.1
-"""CPU time per block, because lexers can take quadratic time. Usual code takes 1 ms per 1,000 characters."""
+"""CPU time per block, checked after each token. Usual code takes 1 ms per 1,000 characters."""
 
 TOKENS_BY_CLASS = {
     "c": ("Comment", "Generic.Heading", "Generic.Output", "Generic.Prompt", "Generic.Subheading"),
@@ -46,7 +48,7 @@ def highlight_code(html: str) -> str:
 
 def _highlight_block(block: re.Match[str]) -> str:
     language, code = block[2].lower(), unescape(block[3])
-    if not LANGUAGES.fullmatch(language) or len(code) > MAX_CODE_LENGTH:
+    if not LANGUAGES.fullmatch(language) or len(code) > MAX_CODE_LENGTH or LONG_LINE.search(code):
         return block[0]
     segments = _split_by_class(_lexer(LEXERS.get(language, language)), code)
     if "".join(text for _, text in segments) != code:

@@ -137,6 +137,11 @@ def test_slow_code_is_not_highlighted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "<span" not in render(LONG_CODE)
 
 
+def test_lexer_does_not_read_long_lines() -> None:
+    assert "<span" in render("```console\n$ ls\n```")
+    assert "<span" not in render(f"```console\n$ ls\n{'[:]' * 200}\n```")
+
+
 def test_table_scrolls_and_keeps_alignment() -> None:
     html = render("|a|b|\n|-|-:|\n|1|2|")
     assert html.startswith('<div class="table-responsive" tabindex="0"><table class="table">')
