@@ -72,7 +72,7 @@ class SearchOutcome:
         for index, (_name, search) in enumerate(sources):
             if index >= MAX_SOURCES or monotonic() > deadline:
                 names = format_list([str(name) for name, _search in sources[index:]])
-                self.note = gettext("The search took too long. It left out: %(names)s.", names=names)
+                self.note = gettext("Left out to answer quickly: %(names)s.", names=names)
                 return
             if group := await search():
                 self.add(group)

@@ -78,7 +78,7 @@ const restore = (form) => {
   if (isStale) return offer(gettext("The saved text has changed since. Your draft is still kept."));
   if (waiting.some(([field]) => wasTyped(field))) return offer(gettext("You have typed another text. Your draft is still kept."));
   insert(waiting);
-  showKept(form, files.length ? gettext("Your draft is here again. Choose the files again: %(names)s.", { names: files.join(", ") }) : gettext("Your draft is here again."));
+  showKept(form, files.length ? gettext("Your draft is here again. Choose the files again: %(names)s.", { names: files.join(", ") }) : waiting.length ? gettext("Your draft is here again.") : gettext("Draft kept in this browser."));
 };
 
 try {

@@ -96,11 +96,13 @@ async def test_any_query_is_valid(admin: AsyncClient) -> None:
         assert response.headers["cache-control"] == "no-store", query
 
 
-async def test_slow_search_names_what_it_left_out(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(everything, "MAX_SECONDS", -1)
+@pytest.mark.parametrize("limit", ["MAX_SECONDS", "MAX_SOURCES"])
+async def test_limited_search_names_what_it_left_out(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(everything, limit, -1)
     page = (await admin.get("/admin/search?q=ada")).text
-    assert "The search took too long." in page
-    assert "Authors" in page.partition("It left out:")[2]
+    assert "Authors" in page.partition("Left out to answer quickly:")[2]
     assert "Ada 1" not in page
 
 
