@@ -33,7 +33,7 @@ def _require_line(value: SecretStr) -> SecretStr:
     return value
 
 
-HeaderName = Annotated[str, Field(pattern=r"^[\w!#$%&'*+.^`|~-]+$")]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_!#$%&'*+.^`|~-]+$")]
 HeaderValue = Annotated[SecretStr, AfterValidator(_require_line)]
 
 

@@ -110,6 +110,7 @@ class AnswerType(Generic[T]):
         items = [*filter(None, json_objects_in(quoted if isinstance(quoted, str) else text))]
         if not self._is_object:
             yield {"result": items}
+            yield from ({"result": value} for item in items for value in item.values())
             return
         for item in items:
             inner = [item.get("properties"), *(item.values() if len(item) == 1 else ())]

@@ -15,7 +15,18 @@ from opportune.contrib.llm.providers.remote import ModelEndpoint
 
 MAX_RESPONSE_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
-VECTOR_FIELDS = ("embedding", "embeddings", "values", "float", "base64", "data", "output", "result")
+VECTOR_FIELDS = (
+    "embedding",
+    "embeddings",
+    "values",
+    "float",
+    "base64",
+    "data",
+    "output",
+    "result",
+    "results",
+    "vectors",
+)
 """Fields with vectors, of various endpoints. Some are within others."""
 
 

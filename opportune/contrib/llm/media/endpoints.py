@@ -21,10 +21,21 @@ SOUND_TYPES = ("audio/", "application/octet-stream", "binary/")
 DEFAULT_VOICE = "alloy"
 IMAGE_FIELDS = (
     *("b64_json", "base64", "image_base64", "image", "url", "images", "artifacts", "data", "result"),
+    *("output", "predictions", "bytesBase64Encoded"),
     *("choices", "message", "image_url"),
 )
-AUDIO_FIELDS = ("audio", "audio_content", "audioContent", "data", "result")
-TRANSCRIPT_FIELDS = ("text", "transcript", "result", "results", "output", "channels", "alternatives", "segments")
+AUDIO_FIELDS = ("output", "audio", "audio_content", "audioContent", "data", "result")
+TRANSCRIPT_FIELDS = (
+    "text",
+    "transcript",
+    "result",
+    "results",
+    "output",
+    "channels",
+    "alternatives",
+    "segments",
+    "chunks",
+)
 RANKING_FIELDS = ("scores", "results", "rankings", "data", "output", "result", "response")
 """Fields with results, of various endpoints. Some are within others."""
 NO_PICTURE = _l("The model made no picture. Describe it in other words, or try again.")

@@ -72,7 +72,7 @@ REASONS = (
         _l("The account at the model's endpoint has no credit left."),
         specific=r"insufficient.{0,6}(quota|balance|credit|fund)|(no|any|out of|more|enough|available) credit"
         r"|credit balance|arrear|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded|key limit exceeded"
-        r"|account is suspended|spending limit|欠费|余额不足|额度",
+        r"|account is suspended|spending limit|balance is insufficient|欠费|余额不足|额度",
         general="status 402",
     ),
     Reason(
@@ -80,8 +80,8 @@ REASONS = (
         _l("The model's endpoint refused the key."),
         "Check LLM_API_KEY.",
         r"valid api key|incorrect api key|api key.{0,20}(invalid|not valid|incorrect)",
-        r"status 40[13]|auth(enti|oriz)|no.?auth|api.?key|permission|forbidden|access.?denied|(access|security).?token"
-        r"|credentials|身份",
+        r"status 40[13]|auth(enti|oriz)|no.?auth|login fail|api.?key|permission|forbidden|access.?denied"
+        r"|(access|security).?token|credentials|身份",
     ),
     Reason(
         "not_configured",
@@ -98,8 +98,8 @@ REASONS = (
         "rejected",
         _l("The model's endpoint did not accept this conversation."),
         "Check LLM_MODEL.",
-        general=r"status 4\d\d|invalid|bad.?(request|input)|template|validation|unsupported|unprocessable|malformed"
-        r"|missing|参数",
+        general=r"status 4\d\d|invalid|not.{0,20} valid|bad.?(request|input)|template|validation|unsupported"
+        r"|unprocessable|malformed|missing|参数",
     ),
 )
 _MIXED = (None, 400, 403, 413, 422, 429, 500)

@@ -17,7 +17,7 @@ Body = Mapping[str, Any]
 
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 """Names of the maximum length. OpenAI's newer models refuse the first one, other endpoints the second one."""
-LIMIT_WORDS = ("maximum tokens you requested",)
+LIMIT_WORDS = "|maximum tokens you requested|max tokens must be|maxOutputTokens"
 """Other names of the maximum length in refusals."""
 OTHER_NAMES = {**LIMITS, "documents": "texts"}
 """Names that other endpoints have for a parameter. Rerankers of TEI need `texts`."""
@@ -37,7 +37,7 @@ TOOLS_REFUSED = (
     r"(?i)(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
     r"|tool choice requires|tools param"
 )
-SIGHT = r"(images|image.?(input|url|\(s\))|vision|multimodal)"
+SIGHT = r"(images|image.?(input|url|content|\(s\))|vision|multimodal)"
 MAX_REMEMBERED = 500
 
 REMEMBERED: dict[tuple[str, str], dict[str, str]] = {}
@@ -109,13 +109,8 @@ class RefusedParameters:
         for name in OPTIONAL & {*_names_in(self._body)} - {*self._owner_parameters}:
             sent_as = self._changes.get(name, name)
             is_needed = name in RETURNED_FIELDS and re.search(NEEDED_BACK, refusal)
-            words = {
-                name,
-                sent_as,
-                OTHER_NAMES.get(name, name),
-                "maximum tokens you requested" if name in LIMITS else name,
-            }
-            if sent_as and not is_needed and re.search(rf"\b({'|'.join(words)})\b", refusal):
+            words = rf"\b({name}|{sent_as}|{OTHER_NAMES.get(name, name)})\b" + LIMIT_WORDS * (name in LIMITS)
+            if sent_as and not is_needed and re.search(words, refusal):
                 yield name
 
     def _require_owner_parameters(self, status: int, refusal: str) -> None:
@@ -202,17 +197,18 @@ def _with_short_ids(body: Body) -> Body:
 
 FORMS: Mapping[str, tuple[str, Callable[[Body], Body]]] = {
     "a stream": (
-        r"(?i)verified to stream|stream(ing)?\W{1,2}(is |does )?not support|not support stream|in streaming mode",
+        r"(?i)verified to stream|stream(ing|=true)?\W{1,2}(is |does )?not support|not support stream|in streaming mode",
         _without_stream,
     ),
     "system messages": (
         r"(?i)system\W* (role|message|prompt|instruction)s?.{0,40}not|not support.{0,30}(system|developer)"
-        r"|developer instruction|roles must alternate|unexpected role\W+(system|developer)|user'? (and|or) '?assistant",
+        r"|developer instruction|roles must alternate|un(expected|supported) role\W+(system|developer)"
+        r"|user'? (and|or) '?assistant",
         _without_system,
     ),
     "pictures": (
         rf"(?i)\b(no|not|cannot|missing|at most 0)\b.{{0,40}}{SIGHT}|{SIGHT}.{{0,40}}(not|cannot|only|expected)"
-        r"|content\W{1,6}(value )?must be a string|expected a string",
+        r"|content.type.{0,80}'text'|content\W{1,6}(value )?must be a string|expected a string",
         _without_pictures,
     ),
     "ids of calls": (

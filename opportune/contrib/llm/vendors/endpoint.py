@@ -45,7 +45,7 @@ from pydantic_ai.tools import ToolDefinition
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.errors import FILTERED, error_for_status, error_in
 from opportune.contrib.llm.providers.http_client import Deadline, translate_errors
-from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
+from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH, OUT_OF_TOKENS
 from opportune.contrib.llm.providers.pieces import Returned, fields_for, storable_json
 from opportune.contrib.llm.providers.provider import (
     CHECK_URL,
@@ -53,6 +53,7 @@ from opportune.contrib.llm.providers.provider import (
     INTERRUPTED,
     Chunk,
     Done,
+    ErrorCode,
     LlmError,
     Message,
     Reasoning,
@@ -142,7 +143,8 @@ def _require_complete(answer: ModelResponse, done: Done, *, has_text: bool) -> N
     if answer.finish_reason in (None, "error"):
         raise LlmError("interrupted", INTERRUPTED, done=done)
     if not (has_text or done.tool_calls):
-        raise LlmError("empty", EMPTY, done=done)
+        failure: tuple[ErrorCode, str] = ("out_of_tokens", OUT_OF_TOKENS) if done.truncated else ("empty", EMPTY)
+        raise LlmError(*failure, done=done)
 
 
 @contextmanager
@@ -154,7 +156,7 @@ def _translated_errors(*, is_open: bool = False) -> Iterator[None]:
             yield
     except ModelHTTPError as error:
         content = json.dumps(error.body, default=str).encode()
-        raise error_for_status(error.status_code, str(error.retry_after or ""), content) from None
+        raise error_for_status(error.status_code, str(error.retry_after or ""), content, error.headers) from None
     except ContentFilterError:
         raise LlmError(FILTERED.code, FILTERED.sentence) from None
     except ModelTimeoutError:

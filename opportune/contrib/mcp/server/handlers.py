@@ -1,8 +1,9 @@
 """Handlers of the protocol's requests: tools, resources and prompts of the site, and completion of arguments."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from mcp import MCPError, UriTemplate, types
@@ -33,7 +34,8 @@ MESSAGE_TYPES = Message, Picture
 RESULT = "result"
 """Key of results that are not objects, which the protocol requires."""
 MAX_VALUES = 100
-"""Limit of the protocol for completions."""
+"""Limit of the protocol for completions, and of links in a result."""
+MAX_SCHEME_LENGTH = 30
 
 
 class Handlers:
@@ -68,10 +70,18 @@ class Handlers:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name}.")
         result = await run_call(context, self._caller, toolbox, params.name, params.arguments or {})
         return types.CallToolResult(
-            content=_contents(tool, result),
+            content=[*_contents(tool, result), *self._links_in(result)],
             structured_content=_structured_content(tool, result),
             is_error=result.is_error,
         )
+
+    def _links_in(self, result: ToolResult) -> list[types.ResourceLink]:
+        """Return links to the resources whose URIs are values in a result."""
+        names = self._caller.allowed(self._offers.resources)
+        templates = {uri: UriTemplate.parse(uri) for uri, name in self._offers.uris.items() if name in names}
+        texts = islice(dict.fromkeys(_texts_in(result.data)), MAX_VALUES) if templates else ()
+        found = ((text, uri) for text in texts for uri in templates if templates[uri].match(text) is not None)
+        return [types.ResourceLink(uri=text, **self._describe_resource(uri)) for text, uri in found]
 
     async def list_resources(self, _context: Context, params: Page) -> types.ListResourcesResult:
         uris, cursor = self._allowed_uris(params, templates=False)
@@ -170,6 +180,14 @@ def _structured_content(tool: Tool, result: ToolResult) -> dict[str, Any] | None
     if output is None:
         return None
     return {RESULT: result.data} if output.is_wrapped else result.data
+
+
+def _texts_in(data: object) -> Iterator[str]:
+    if isinstance(data, list | dict):
+        for value in data.values() if isinstance(data, dict) else data:
+            yield from _texts_in(value)
+    elif isinstance(data, str) and "://" in data[:MAX_SCHEME_LENGTH]:
+        yield data
 
 
 def _contents(tool: Tool, result: ToolResult) -> list[types.ContentBlock]:

@@ -43,6 +43,7 @@ GOOD = Mood(mood="good")
         ('{"type": "object", "properties": {"mood": "good"}}', GOOD),
         ('{"Mood": {"mood": "good"}}', GOOD),
         ('{"mood": "good"}', [GOOD]),
+        ('{"moods": [{"mood": "good"}]}', [GOOD]),
         ('{"mood": "good"}\n{"mood": "good"}', [GOOD, GOOD]),
     ],
 )

@@ -77,6 +77,11 @@ async def scan_shelves(count: int) -> Book:
     return Book(title="shelves", pages=count)
 
 
+async def recommend_books() -> dict[str, list[str]]:
+    """Recommend books."""
+    return {"books": ["books://7", "https://other.example/books", "A book", "books://7"]}
+
+
 class Loan:
     """State of a function that waits until it is cancelled."""
 
@@ -119,13 +124,21 @@ RESOURCES = {
     "books://{book_id}": read_book,
     "books://{book_id}/cover": read_cover,
 }
-for function in (*RESOURCES.values(), review_book, discuss_book, suggest_titles, scan_shelves, lend_book):
+for function in (
+    *RESOURCES.values(),
+    review_book,
+    discuss_book,
+    suggest_titles,
+    scan_shelves,
+    lend_book,
+    recommend_books,
+):
     function.__module__ = "app.room.tools"
 
 ROOM = Feature(
     "room",
     llm=Llm(
-        tools=[scan_shelves, lend_book],
+        tools=[scan_shelves, lend_book, recommend_books],
         resources=RESOURCES,
         prompts=[review_book, discuss_book],
         completions={"title": suggest_titles},

@@ -56,6 +56,16 @@ async def test_resource_is_read_as_the_user(open_room: Connect, mode: str) -> No
 
 
 @BOTH_MODES
+async def test_result_links_to_its_resources(open_room: Connect, mode: str) -> None:
+    from mcp.types import ResourceLink  # as in `open_mcp_client`
+
+    async with open_room(mode=mode) as client:
+        _text, *links = (await client.call_tool("recommend_books")).content
+    assert [(link.uri, link.title) for link in links if isinstance(link, ResourceLink)] == [("books://7", "A book")]
+    assert len(links) == 1
+
+
+@BOTH_MODES
 async def test_unreadable_resource_is_an_error(open_room: Connect, mode: str) -> None:
     async with open_room(mode=mode) as client:
         for uri, code, message in (

@@ -227,6 +227,7 @@ async def test_bad_response_of_a_server_fails(step: Step, monkeypatch: pytest.Mo
         ([{"url": "https://x.example:99999"}], "Port out of range"),
         ([{"token": "one\ntwo"}], "must be one line"),
         ([{"headers": {"X Y": "a"}}], "X Y"),
+        ([{"headers": {"X-Größe": "a"}}], "X-Größe"),
         ([{"name": "A b"}], "should match pattern"),
         ([{}, {}], "contains a twice"),
     ],

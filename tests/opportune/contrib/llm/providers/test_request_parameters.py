@@ -259,6 +259,7 @@ async def test_refused_system_message_becomes_part_of_the_question(refusal: str,
         *("At most 0 image(s) may be provided in one request.", "meta/x is not a multimodal model"),
         *("Multimodal input is not supported by this model", "This model cannot process images"),
         "this model is missing data required for image input",
+        "messages.content.type: ['text']",
     ],
 )
 async def test_refused_pictures_become_notes(refusal: str) -> None:

@@ -22,7 +22,7 @@ from opportune.contrib.llm.vendors.vendor_model import VendorModel
 from opportune.testing.services.web_server import make_certificate
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve
 from tests.opportune.contrib.llm.providers.model_answers import read_answer, read_chunks, read_error
-from tests.opportune.contrib.llm.vendors.recordings import ANSWERS, ARGUMENTS, MODELS, SIGNATURE, events
+from tests.opportune.contrib.llm.vendors.recordings import ANSWERS, ARGUMENTS, MODELS, SIGNATURE, candidate, events
 
 Serve = Callable[..., AbstractAsyncContextManager[tuple[FakeEndpoint, VendorModel]]]
 
@@ -199,6 +199,26 @@ async def test_error_in_the_middle_keeps_its_meaning(served: Serve) -> None:
     body = ANSWERS["anthropic"].partition(b"event: message_delta")[0] + overloaded
     async with served("anthropic", response("200 OK", body, "Content-Type: text/event-stream")) as (_, provider):
         assert (await read_error(provider)).code == "unavailable"
+
+
+ONLY_THOUGHTS = {
+    "anthropic": ANSWERS["anthropic"].partition(b"event: ping")[0]
+    + events({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 12}}),
+    "google": events(candidate({"text": "Hm.", "thought": True}, finishReason="MAX_TOKENS")),
+}
+
+
+@pytest.mark.parametrize("dialect", ONLY_THOUGHTS)
+async def test_answer_that_ends_while_thinking_is_out_of_tokens(dialect: str, served: Serve) -> None:
+    async with served(dialect, response("200 OK", ONLY_THOUGHTS[dialect], EVENT_STREAM)) as (_, provider):
+        assert (await read_error(provider)).code == "out_of_tokens"
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses"])
+async def test_wait_until_the_limit_is_reset_is_read(dialect: str, served: Serve) -> None:
+    refusal = response("429 Too Many Requests", b"{}", "X-RateLimit-Reset-Tokens: 1m30s")
+    async with served(dialect, refusal) as (_, provider):
+        assert (await read_error(provider)).retry_after == 90
 
 
 async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
