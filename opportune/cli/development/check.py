@@ -67,6 +67,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     settings = get_settings()
+    installed_features()  # without them, most checks would find errors that are none
     checks = [*CHECKS]
     if not no_database:
         checks += DATABASE_CHECKS

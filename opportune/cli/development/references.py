@@ -72,7 +72,7 @@ def _matches(parts: Sequence[str], route: Sequence[str]) -> bool:
 def _calls_in_code() -> Iterator[tuple[str, str, list[ast.expr]]]:
     """Yield location, function and arguments of each call in the project's code."""
     for file in sorted((PROJECT / PACKAGE).rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_bytes())):
+        for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
                 yield f"{display_path(file)}:{node.lineno}", name, [*node.args, *(each.value for each in node.keywords)]

@@ -191,12 +191,16 @@ class MigrationGraph:
         return list(visited.values())
 
     def _visit(self, revision: str, visited: dict[str, Migration], path: tuple[str, ...]) -> None:
-        # Revisions without a file belong to removed features, and are ignored.
+        # Other revisions without a file belong to removed features, and are ignored.
         migration = self.by_revision.get(revision)
         if migration is None or revision in visited:
             return
         if revision in path:
             raise OperatorError(f"{migration} depends on itself. Check down_revision and depends_on in its file.")
+        if missing := next((each for each in migration.follows if each not in self.by_revision), ""):
+            raise OperatorError(
+                f"{migration} follows {missing}, whose file is missing. Restore it, for example with git."
+            )
         for needed in (*migration.depends_on, *migration.follows):
             self._visit(needed, visited, (*path, revision))
         visited[revision] = migration

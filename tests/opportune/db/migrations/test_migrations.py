@@ -175,6 +175,16 @@ def test_foreign_key_without_target_is_refused(sample: SampleFeatures, target: s
         refuse_unowned_tables(sample.features, sample.metadata)
 
 
+def test_missing_previous_migration_is_refused(sample: SampleFeatures) -> None:
+    sample.table("library_author")
+    sample.migrate_models()
+    sample.table("library_book")
+    sample.migrate_models()
+    min(sample.versions.glob("library/*.py")).unlink()
+    with pytest.raises(OperatorError, match=r"^library\.0002_book follows library_0001_\w+, whose file is missing\."):
+        sample.find_pending()
+
+
 @pytest.mark.parametrize("option", ["ondelete", "onupdate"])
 def test_unknown_action_of_a_foreign_key_is_refused(sample: SampleFeatures, option: str) -> None:
     sample.table("library_author")
