@@ -45,7 +45,15 @@ from opportune.jobs.checks import find_invalid_schedules
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
-from opportune.project.layout import PACKAGE, PROJECT, display_path, feature_folder, installed_features
+from opportune.project.layout import (
+    PACKAGE,
+    PROJECT,
+    USERS,
+    display_path,
+    feature_folder,
+    feature_module,
+    installed_features,
+)
 from opportune.schemas import field_faults, schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering.template_errors import (
@@ -207,14 +215,14 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
             yield Finding(f"{problem} Add `row_versions` to {PACKAGE}/installed.py.", is_error=False)
 
 
-def check_hooks(_settings: Settings) -> Iterator[Finding]:
-    """Find `hooks.py` files of features that list no hooks, because these hooks are never imported."""
+def check_modules(_settings: Settings) -> Iterator[Finding]:
+    """Find files of features that no code imports, after the checks that import everything of the site."""
     for feature in installed_features():
-        path = feature_folder(feature.name) / "hooks.py"
-        if path.exists() and not feature.hooks:
-            yield Finding(
-                f"{display_path(path)} has no effect. List its functions in Feature({feature.name!r}, …, hooks=[…])."
-            )
+        used = {*feature.commands.values(), feature.quickstart, *sys.modules}
+        for path in sorted(feature_folder(feature.name).glob("[!_]*.py")):
+            if feature.name != USERS and f"{feature_module(feature.name)}.{path.stem}" not in used:
+                text = f"{display_path(path)} has no effect, because no code imports it. Use it in feature.py."
+                yield Finding(text, is_error=path.stem in PARTS)
 
 
 def check_commands(_settings: Settings) -> Iterator[Finding]:
@@ -308,7 +316,6 @@ CHECKS: tuple[Check, ...] = (
     check_features,
     check_admin,
     check_versions,
-    check_hooks,
     check_commands,
     check_schemas,
     check_permissions,
@@ -319,5 +326,8 @@ CHECKS: tuple[Check, ...] = (
     check_catalogues,
     check_language_urls,
     check_links,
+    check_modules,
 )
+PARTS = ("admin", "api", "demo", "hooks", "jobs", "pages", "settings", "tools")
+"""Files of features that other files name."""
 DATABASE_CHECKS: tuple[Check, ...] = (check_storage, check_database, check_vectors)

@@ -3,6 +3,7 @@
 import gc
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -141,12 +142,19 @@ def test_readable_secrets_are_an_error(folder: Path, unopened: Settings) -> None
     assert list(check.check_env_file(unopened)) == []
 
 
-def test_unlisted_hooks_are_an_error(folder: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "app/books").mkdir(parents=True)
-    (folder / "app/books/hooks.py").touch()
-    monkeypatch.setattr(check, "installed_features", lambda: [Feature("books"), Feature("films")])
-    (finding,) = check.check_hooks(unopened)
-    assert "app/books/hooks.py has no effect. List its functions in Feature('books'," in finding.text
+@pytest.mark.parametrize(("name", "is_error"), [("hooks", True), ("jobs", True), ("statistics", False)])
+def test_file_without_effect_is_reported(
+    folder: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch, name: str, is_error: bool
+) -> None:
+    for stem in ("__init__", name, "commands", "questions"):
+        (folder / f"{stem}.py").touch()
+    modules: dict[str, Any] = {"commands": {"films": "app.films.commands"}, "quickstart": "app.todos.feature"}
+    monkeypatch.setattr(check, "feature_folder", lambda _name: folder)
+    monkeypatch.setitem(sys.modules, "app.films.questions", sys)
+    monkeypatch.setattr(check, "installed_features", lambda: [Feature("films", **modules)])
+    (finding,) = check.check_modules(unopened)
+    assert finding.text.endswith(f"{name}.py has no effect, because no code imports it. Use it in feature.py.")
+    assert finding.is_error == is_error
 
 
 @pytest.mark.parametrize(
