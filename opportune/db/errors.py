@@ -64,7 +64,7 @@ EXPLANATIONS = (
     ("no password supplied", "{place} requires a password for user '{user}'. Add it to {setting}."),
     ('role "', "{place} has no user '{user}'. Check {setting}."),
     ("Tenant or user not found", "The pooler at {place} has no user '{user}'. Copy the pooler's connection string."),
-    ("does not exist", "{place} has no database '{name}'. Create it, or check {setting}."),
+    ('database "', "{place} has no database '{name}'. Create it, or check {setting}."),
     ("SSL negotiation", "The server at {place} is not PostgreSQL. Check host and port in {setting}."),
     (
         "does not support SSL",

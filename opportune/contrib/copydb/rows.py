@@ -153,7 +153,9 @@ def _invalid_value_error(table: Table, position: int, row: Row) -> OperatorError
 
 
 def _select_statement(connection: Connection, table: Table) -> str:
-    return str(select(table).order_by(*table.primary_key).compile(dialect=connection.dialect))
+    statement = str(select(table).order_by(*table.primary_key).compile(dialect=connection.dialect))
+    # SQLAlchemy writes `%%` for statements with parameters, and psycopg reads it literally in those without.
+    return statement.replace("%%", "%") if connection.dialect.name == "postgresql" else statement
 
 
 def sqlite_driver(connection: Connection) -> sqlite3.Connection:

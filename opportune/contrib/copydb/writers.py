@@ -125,7 +125,7 @@ class PostgreSQLWriter(Writer):
 
     def _copy_batches(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
         columns = ", ".join(map(self.connection.dialect.identifier_preparer.format_column, table.columns))
-        statement = f"COPY {self._name(table)} ({columns}) FROM STDIN".encode()
+        statement = f"COPY {self._name(table)} ({columns}) FROM STDIN".replace("%%", "%").encode()
         keys: list[Any] = []
         sent_rows = 0
         try:

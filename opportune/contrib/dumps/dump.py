@@ -1,10 +1,11 @@
 """Dump rows to JSON in batches."""
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, FromClause, RowMapping, Select, Table, select
+from sqlalchemy import Column, Connection, FromClause, RowMapping, Select, Table, select
 from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 
 from opportune.contrib.copydb.rows import find_generated_columns
@@ -55,7 +56,7 @@ def _select_rows(table: Table, keys: NaturalKeys, omitted: Collection[str]) -> S
 
 def as_object(model: str, table: Table, row: RowMapping, keys: NaturalKeys, omitted: Collection[str]) -> dict[str, Any]:
     """Return a row in Django's format. Composite keys and natural keys are lists."""
-    values = {column.name: _json_value(column.name, row) for column in table.columns if column.name not in omitted}
+    values = {column.name: _json_value(column, row) for column in table.columns if column.name not in omitted}
     key = [values[column.name] for column in table.primary_key]
     fields = {name: value for name, value in values.items() if not table.columns[name].primary_key}
     natural_key = keys.get(table)
@@ -64,10 +65,12 @@ def as_object(model: str, table: Table, row: RowMapping, keys: NaturalKeys, omit
     return {"model": model, "pk": key[0] if len(key) == 1 else key, "fields": fields}
 
 
-def _json_value(column: str, row: RowMapping) -> Any:
-    natural = row.get(f"{NATURAL_PREFIX}{column}")
-    value = row[column] if natural is None else [natural]
+def _json_value(column: Column[Any], row: RowMapping) -> Any:
+    natural = row.get(f"{NATURAL_PREFIX}{column.name}")
+    value = row[column.name] if natural is None else [natural]
     match value:
+        case datetime() if value.tzinfo is None and getattr(column.type, "timezone", False):
+            return value.replace(tzinfo=UTC)  # SQLite's own type of columns that a model declares with `sa_column`
         case TranslatedText():
             return texts_of(value)
         case Range():

@@ -79,6 +79,7 @@ class PostgreSQLDatabase(Database):
             url.url,
             connect_args={**url.arguments, "async_creator_fn": connect},
             pool_use_lifo=True,  # the connection used last needs no liveness check
+            native_inet_types=False,  # texts, as fields declare them and SQLite returns them
             pool_recycle=280,  # hosts drop idle connections after five minutes
             **ENGINE_OPTIONS,
             **pool_options(self.settings),

@@ -1,14 +1,14 @@
 """Comparison of parts of tables that Alembic compares not at all, or not exactly.
 
 - Alembic compares check constraints only by name. Those that list values are compared by their values.
-- PostgreSQL cannot compare the server defaults of some types.
+- PostgreSQL cannot compare the server defaults of some types, and `random()` has another value each time.
 - Changes of generated columns and identities are refused, because Alembic cannot write them.
 """
 
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from alembic.autogenerate.api import AutogenContext
@@ -16,6 +16,7 @@ from alembic.operations import ops
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy import CheckConstraint, Column, Computed, DefaultClause, Identity, Table
+from sqlalchemy.exc import DBAPIError
 
 from opportune.db.migrations.create_statements import AllowedValues, normalize, parse_allowed_values, sql_of
 from opportune.db.migrations.naming import flatten
@@ -25,8 +26,9 @@ from opportune.errors import OperatorError
 PLUGIN = "opportune.comparisons"
 BY_NAME = "alembic.ext.checkconstraint_byname"
 """Alembic's plugin that compares check constraints by name."""
-CAST = re.compile(r"(?<=')::[\w\" .]+$")
-"""Cast behind a default of PostgreSQL."""
+STORED_DEFAULT = """
+    SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'pg_temp.opportune_default'::regclass
+"""
 COMPUTED_WARNING = re.compile(r"Computed default on (.+) cannot be modified")
 """Alembic's warning."""
 
@@ -84,7 +86,7 @@ def _compare_defaults(
     existing: Column[object],
     model: Column[object],
 ) -> PriorityDispatchResult:
-    """Compare defaults of sequences and of types without an equality operator. Alembic compares the others."""
+    """Find equal defaults by their text in the database. Alembic compares values, which `random()` changes."""
     if context.dialect is None or context.dialect.name != "postgresql":
         return PriorityDispatchResult.CONTINUE
     old, new = _default_sql(existing), _default_sql(model)
@@ -92,13 +94,28 @@ def _compare_defaults(
         # Reflection omits the default of a column that owns its sequence.
         is_sequence = existing.server_default is None and (new or "").startswith("nextval(")
         return PriorityDispatchResult.STOP if is_sequence else PriorityDispatchResult.CONTINUE
-    is_comparable = not isinstance(model.type, NativeType) and model.type.compile(context.dialect) != "JSON"
-    if new is None or is_comparable:
+    if new is not None and old == _stored_default(context, model):
+        return PriorityDispatchResult.STOP
+    if new is None or not (isinstance(model.type, NativeType) or model.type.compile(context.dialect) == "JSON"):
         return PriorityDispatchResult.CONTINUE
-    if CAST.sub("", old) != CAST.sub("", new):
-        operation.existing_server_default = existing.server_default
-        operation.modify_server_default = model.server_default
+    operation.existing_server_default = existing.server_default
+    operation.modify_server_default = model.server_default
     return PriorityDispatchResult.STOP
+
+
+def _stored_default(context: AutogenContext, column: Column[object]) -> str | None:
+    """Return the default of a column as PostgreSQL stores it. None if the user may not create a temporary table."""
+    connection, dialect = context.connection, context.dialect
+    assert connection is not None
+    assert dialect is not None
+    default = dialect.ddl_compiler(dialect, None).get_column_default_string(column)  # type: ignore[arg-type]  # not used
+    with suppress(DBAPIError), connection.begin_nested() as savepoint:
+        type_ = column.type.compile(dialect)
+        connection.exec_driver_sql(f"CREATE TEMPORARY TABLE opportune_default (value {type_} DEFAULT {default})")
+        stored: str | None = connection.exec_driver_sql(STORED_DEFAULT).scalar()
+        savepoint.rollback()
+        return stored
+    return None
 
 
 def _default_sql(column: Column[object]) -> str | None:

@@ -112,8 +112,9 @@ def is_text(column: Column[Any]) -> bool:
 
 
 def is_json(column: Column[Any]) -> bool:
-    """Return whether a column holds JSON, or an array, which forms and files treat alike."""
-    return isinstance(type_of(column), JSON | ARRAY)
+    """Return whether a column holds JSON, an array or an `HSTORE`, which forms and files treat alike."""
+    type_ = type_of(column)
+    return isinstance(type_, JSON | ARRAY) or type_.__visit_name__ == "HSTORE"
 
 
 def is_long(column: Column[Any]) -> bool:

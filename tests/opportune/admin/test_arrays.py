@@ -11,10 +11,14 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import ARRAY, JSON, Column, Integer, MetaData, String, Uuid, select
 from sqlalchemy import Enum as EnumType
+from sqlalchemy.dialects.postgresql import CIDR, HSTORE, INET
 from sqlmodel import Field, SQLModel
 
 from opportune.admin import AdminView
+from opportune.crud.schemas import value_schema
 from opportune.feature import Admin, Feature
+from opportune.web.forms.controls import controls_of
+from opportune.web.forms.input_texts import JSON_TEXT
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_one
 
@@ -39,11 +43,32 @@ class Kit(SQLModel, table=True):
     marks: list[Literal["new", "used"]] = Field(default_factory=list, sa_column=Column(JSON))
 
 
+class Label(SQLModel, table=True):
+    __tablename__ = "test_label"
+    metadata = MetaData()
+
+    id: int | None = Field(default=None, primary_key=True)
+    texts: dict[str, str | None] = Field(default_factory=dict, sa_column=Column(HSTORE))
+
+
+class Host(SQLModel, table=True):
+    __tablename__ = "test_host"
+    metadata = MetaData()
+
+    id: int | None = Field(default=None, primary_key=True)
+    address: str = Field(sa_column=Column(INET))
+    network: str | None = Field(default=None, sa_column=Column(CIDR))
+
+
+class HostAdmin(AdminView, model=Host):
+    pass
+
+
 class KitAdmin(AdminView, model=Kit):
     can_export = True
 
 
-app = site_fixture(Feature("kits", "For tests.", models=(Kit,), admin=Admin((KitAdmin,))))
+app = site_fixture(Feature("kits", "For tests.", models=(Kit, Host), admin=Admin((KitAdmin, HostAdmin))))
 VALUES: dict[str, Any] = {
     "words": ["a", "b c"],
     "sizes": [1, 2],
@@ -83,3 +108,15 @@ async def test_arrays_are_exported(admin: AsyncClient, format_: str) -> None:
 async def test_several_values_have_no_filter_and_no_order(admin: AsyncClient, name: str) -> None:
     assert (await admin.get("/admin/kit/list", params={name: "a"})).status_code == 422
     assert (await admin.get("/admin/kit/list", params={"sortBy": name})).status_code == 400
+
+
+async def test_addresses_are_texts(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Host(address="10.0.0.1"))
+    fields = {"address": "10.0.0.1", "network": "10.0.0.0/8", "save": "Save"}
+    assert (await admin.post("/admin/host/edit/1", data=fields)).status_code == 303
+    host = await read_one(app, select(Host))
+    assert (host.address, host.network) == ("10.0.0.1", "10.0.0.0/8")
+
+
+def test_hstore_is_edited_as_json() -> None:
+    assert controls_of(value_schema(Label, "texts"))["value"].type == JSON_TEXT

@@ -76,6 +76,7 @@ ITEMS = Table(
     Column("title", TranslatedColumn()),
     Column("picture", LargeBinary),
     Column("key", Uuid),
+    Column('100% "é"', Integer),
     Column("size", Enum(Size, native_enum=False)),
 )
 SHELVES = Table(
@@ -102,6 +103,7 @@ ROWS: list[dict[str, Any]] = [
         "title": TranslatedText({"en": "Eagle", "de": "Adler"}),
         "picture": bytes(range(256)),
         "key": UUID(int=7),
+        '100% "é"': 100,
         "size": Size.LARGE,
     },
     {"id": 2, "name": "", "words": "\\.", "more": 5, "picture": b"", "sold": True, "weight": -0.0, "price": Decimal(0)},

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, insert, select
+from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, func, insert, select
 from sqlalchemy.dialects.postgresql import INT4MULTIRANGE, TSTZRANGE, Range
 from sqlmodel import Field, SQLModel
 
@@ -119,6 +119,14 @@ class Stay(Model, table=True):
     rooms: Any = Field(sa_column=Column("rooms", INT4MULTIRANGE))
 
 
+class Parcel(Model, table=True):
+    metadata = MetaData()
+    __tablename__ = "test_parcel"
+
+    name: str
+    sent_at: datetime = Field(sa_column=Column(DateTime(timezone=True), server_default=func.now(), nullable=False))
+
+
 GUEST = {"class": "x", "First Name": "Ann", "_private": "y", "begun_at": datetime(2026, 1, 2, 3, 4, 5, 6)}  # noqa: DTZ001 - as in the column
 TIME = datetime(2026, 1, 2, tzinfo=UTC)
 STAYS: list[dict[str, Any]] = [
@@ -142,6 +150,10 @@ def load_again(connection: Connection, model: type[SQLModel], rows: list[dict[st
 
 def test_renamed_columns_and_local_times_load_again(connection: Connection) -> None:
     load_again(connection, Guest, [GUEST | {"seen_at": TIME}])
+
+
+def test_times_of_the_database_load_again(connection: Connection) -> None:
+    load_again(connection, Parcel, [{"name": "a"}])
 
 
 @pytest.mark.parametrize("connection", ["postgresql"], indirect=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Boolean, Column, Computed, Identity, Integer, String, false, func, true
+from sqlalchemy import JSON, Boolean, Column, Computed, Identity, Integer, String, false, func, text, true
 
 from opportune.errors import OperatorError
 from tests.opportune.db.migrations.sample_features import SampleFeatures
@@ -70,6 +70,9 @@ def test_defaults_are_stable_and_changed(sample: SampleFeatures) -> None:
             "library_book",
             Column("is_new", Boolean, server_default=value),
             Column("title", String(50), server_default=func.lower("A")),
+            Column("code", String(50), server_default=text("('c' || CAST(random() AS VARCHAR(9)))")),
+            Column("rate", String(50), server_default="100%"),
+            Column("facts", JSON, server_default="{}"),
             Column("number", Integer, Identity(), nullable=False),
         )
         assert len(sample.make_migrations()) == 1
