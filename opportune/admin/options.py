@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapper
 from opportune.admin.base import names_without_column
 from opportune.admin.sqladmin_adapter import class_of, written_name
 from opportune.crud.declaration import secret_name_message, unknown_name_message
-from opportune.db.models.columns import python_type_of
+from opportune.db.models.columns import python_type_of, references_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_misspelt
@@ -295,11 +295,7 @@ def _conditional_faults(names: Iterable[str], mapper: Mapper[Any]) -> Iterator[s
 
 def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:
     target, model = inspect(inline.model), inline.model.__name__
-    references = [
-        target.get_property_by_column(column).key
-        for column in target.columns
-        if any(key.column.table is mapper.local_table for key in column.foreign_keys)
-    ]
+    references = [name for name, other in references_of(target).items() if other is mapper.class_]
     if column_of_relation(target, inline.by) not in references:
         advice = f"Did you mean {references[0]}?" if references else f"No column of {model} does."
         yield f"{inline.by!r} of {model} does not refer to {mapper.class_.__name__}. {advice}"

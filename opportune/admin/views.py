@@ -275,11 +275,10 @@ class AdminView(RowQueriesMixin):
         return () if row is None else (*typed_keys_of(self.mapper), *self.readonly_after_create)
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
-        linked = {name: await self._linked_rows(obj, name) for name in self.names.in_form if name in self.many_to_many}
-        return {
-            name: [other.id for other in linked[name]] if name in linked else getattr(obj, name)
-            for name in self.names.in_form
-        }
+        values = {name: getattr(obj, name) for name in self.names.in_form if name not in self.many_to_many}
+        for name in self.many_to_many.keys() & {*self.names.in_form}:
+            values[name] = list(map(self.many_to_many[name].key_of, await self._linked_rows(obj, name)))
+        return values
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
         """Return the values of a form to store. `row` is None for a new row.

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Integer, inspect
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, class_mapper
 
-from opportune.db.models.columns import foreign_keys_of, is_secret, is_text, many_to_many_of, type_of
+from opportune.db.models.columns import foreign_keys_of, has_integer_key, is_secret, is_text, many_to_many_of, type_of
 from opportune.db.models.field_usages import describe_usages
 from opportune.db.queries.paths import column_of_relation
 from opportune.errors import OperatorError
@@ -52,7 +52,9 @@ def shape_of(model: type[Any]) -> Shape:
     if model not in _shapes:
         mapper: Mapper[Any] = class_mapper(model)
         columns = dict(mapper.columns.items())
-        _shapes[model] = Shape(model, mapper, columns, foreign_keys_of(mapper), many_to_many_of(mapper))
+        linked = many_to_many_of(mapper).items() if has_integer_key(mapper) else ()
+        links = {name: other for name, other in linked if has_integer_key(class_mapper(other))}
+        _shapes[model] = Shape(model, mapper, columns, foreign_keys_of(mapper), links)
     return _shapes[model]
 
 

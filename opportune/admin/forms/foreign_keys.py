@@ -191,7 +191,7 @@ async def link_rows(
     for name, lookup in lookups.items():
         if inspect(row).persistent and name in inspect(row).unloaded:
             await session.refresh(row, [name])
-        old_rows = {other.id: other for other in getattr(row, name)}
+        old_rows = {lookup.key_of(other): other for other in getattr(row, name)}
         ids = selected.get(name, list(old_rows))
         added = await lookup.allowed_rows(session, request, [key for key in ids if key not in old_rows])
         new_rows = [old_rows[key] for key in ids if key in old_rows] + added

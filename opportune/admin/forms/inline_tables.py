@@ -208,7 +208,9 @@ class _TableBuilder:
         request, view, inline = self.request, self.view, self.inline
         if not (view.has_permission(request, Action.EDIT) or await view.check_can_list(request)):
             return []
-        children = view.list_query(request).where(getattr(inline.model, view.names.of(inline.by)) == parent.id)
+        by = view.names.of(inline.by)
+        is_child = getattr(inline.model, by) == view.references[by].key_of(parent)
+        children = view.list_query(request).where(is_child)
         linked = view.many_to_many.keys() & set(view.names.in_form)
         children = children.options(*view.queries.loading(list(linked)))
         order = [getattr(inline.model, inline.sortable)] if inline.sortable else []
@@ -222,8 +224,9 @@ class _TableBuilder:
         request, view, names = self.request, self.view, inline_columns(self.inline, self.view)
         await load_references(request, view, names, [row for row, _ in rows])
         for name in view.many_to_many.keys() & {*names}:
-            loaded = view.many_to_many[name].loaded_rows(request)
-            loaded.update((other.id, other) for row, _ in rows for other in getattr(row, name))
+            lookup = view.many_to_many[name]
+            loaded = lookup.loaded_rows(request)
+            loaded.update((lookup.key_of(other), other) for row, _ in rows for other in getattr(row, name))
 
     async def _form_class(self, row: Any, *, is_readonly: bool = False) -> type[AdminForm]:
         """Return the form of a line: the columns of the inline that the user may change."""

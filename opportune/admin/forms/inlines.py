@@ -138,10 +138,11 @@ class InlineTable:
             return
         view, writer = self.view, self.view.writer(session, request)
         if line.row is None:
-            line.saved_row = await writer.add(line.values, {self.by: parent.id})
+            line.saved_row = await writer.add(line.values, {self.by: self.view.references[self.by].key_of(parent)})
             return
         has_key = match_primary_keys(view, [line.key])
-        rows = view.list_query(request).where(has_key, getattr(view.model, self.by) == parent.id)
+        parent_key = view.references[self.by].key_of(parent)
+        rows = view.list_query(request).where(has_key, getattr(view.model, self.by) == parent_key)
         check = view.check_can_delete if line.is_deleted else view.check_can_edit
         locked = await writer.lock(rows, check)
         if not locked:

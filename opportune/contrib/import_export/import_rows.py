@@ -95,7 +95,7 @@ class FormFiller:
     def _form_text(self, name: str, target: Target, value: Any) -> str:
         if target.named:
             ids = self.names.ids(target.named, target.named.names_in(value))
-            return ",".join(map(str, ids)) or ("" if target.named.is_many else NO_CHOICE)
+            return ",".join(map(quote_key, ids)) or ("" if target.named.is_many else NO_CHOICE)
         text = form_text(self.view.mapper.columns[name], value)
         if text and isinstance(value, str) and target.control and (format_ := self.formats.get(name)):
             text = read_cell(target.control, text, format_)

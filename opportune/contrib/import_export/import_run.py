@@ -6,7 +6,7 @@ from itertools import chain
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import inspect, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
@@ -212,7 +212,7 @@ class ImportWriter:
             except FieldErrors as refusal:
                 plural = new_rows.view.name_plural
                 raise ValidationRefused(gettext(NOT_CREATED, name_plural=plural, refusal=refusal)) from None
-            ids |= {new_rows.placeholders[name]: row.id for name, row in new_rows.created.items()}
+            ids |= {new_rows.placeholders[name]: inspect(row).identity[0] for name, row in new_rows.created.items()}
         return ids
 
     async def _preload(self) -> None:
@@ -225,22 +225,23 @@ class ImportWriter:
     async def _write(self, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
         with translate_database_errors(self.view.table):
             async with self.session.begin_nested():
-                locked = await self._lock_stored([planned.stored.id for planned in batch if planned.stored])
-                rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
+                keys = [inspect(planned.stored).identity if planned.stored else None for planned in batch]
+                locked = await self._lock_stored([key for key in keys if key])
+                rows = [locked[key] if key else None for key in keys]
                 changes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
                 written = await self.view.writer(self.session, self.request).save_all(changes)
                 return list(zip(batch, written, strict=True))
 
-    async def _lock_stored(self, ids: Sequence[int]) -> dict[int, Any]:
+    async def _lock_stored(self, ids: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], Any]:
         """Lock the rows. Raises ValidationRefused if one no longer exists."""
         if not ids:
             return {}
-        statement = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
+        statement = self.view.list_query(self.request).where(tuple_(*self.view.pk_columns).in_(ids))
         loaded = statement.options(*loading_options(self.view.mapper, [*self.view.many_to_many]))
         rows = await self.view.writer(self.session, self.request).lock(loaded, self.view.check_can_edit)
         if len(rows) < len(ids):
             raise ValidationRefused(ROW_IS_GONE)
-        return {row.id: row for row in rows}
+        return {inspect(row).identity: row for row in rows}
 
     async def _write_one(self, planned: PlannedRow, written: list[tuple[PlannedRow, Any]]) -> None:
         try:

@@ -141,7 +141,7 @@ class NameResolver:
         for batch in batches_of(names, MAX_IDS_PER_QUERY):
             statement = with_names(column.lookup.list_query(self.request), column.lookup.model, column.key, batch)
             for row in await column.lookup.model_admin.queries.objects(statement):
-                ids.setdefault(str(getattr(row, column.key)), []).append(row.id)
+                ids.setdefault(str(getattr(row, column.key)), []).append(column.lookup.key_of(row))
         missing = [name for name in names if name not in ids]
         if missing:
             await self._plan_new(column, missing)
@@ -151,7 +151,7 @@ class NameResolver:
         ids, lookup = self._ids[column.name], column.lookup
         rows = await lookup.titled_rows(self.request, MAX_TITLED_ROWS + 1) if names else ()
         for row in rows:
-            ids.setdefault(str(title_of(row)), []).append(row.id)
+            ids.setdefault(str(title_of(row)), []).append(lookup.key_of(row))
         missing = _l("No %(model)s is named “%(name)s”.")
         if len(rows) > MAX_TITLED_ROWS:
             missing = _l("%(model)s has too many rows to find “%(name)s” by its title. Use its number.")
@@ -199,7 +199,7 @@ class NameResolver:
         if not (isinstance(view, AdminView) and view.is_accessible(request) and await view.check_can_create(request)):
             return gettext("“%(name)s” does not exist, and you may not add one.", name=NAME)
         form = (await creation_form_class(request, view))()
-        if key not in form:
+        if key not in form or python_type_of(view.pk_columns[0]) is not int:
             return gettext("“%(name)s” does not exist, and a name is not enough to create one.", name=NAME)
         unset = [field for field in form if field.flags.required and not field.data and field.name != key]
         required = ", ".join(str(field.label.text) for field in unset)

@@ -168,7 +168,7 @@ def many_to_many_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
         relation.key: relation.mapper.class_
         for relation in mapper.relationships
         if relation.direction is RelationshipDirection.MANYTOMANY and not relation.viewonly
-        if _has_integer_key(relation.parent) and _has_integer_key(relation.mapper)
+        if len(relation.parent.primary_key) == len(relation.mapper.primary_key) == 1
     }
 
 
@@ -252,7 +252,7 @@ def _covers_all_rows(index: Index, column: Column[Any]) -> bool:
     return [*index.expressions] == [column] and not any(condition is not None for condition in conditions)
 
 
-def _has_integer_key(mapper: Mapper[Any]) -> bool:
+def has_integer_key(mapper: Mapper[Any]) -> bool:
     keys: Any = mapper.primary_key
     return len(keys) == 1 and isinstance(type_of(keys[0]), Integer)
 

@@ -2,14 +2,15 @@
 
 import re
 from html import unescape
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import MetaData, select, text
-from sqlmodel import Field, SQLModel, col
+from sqlmodel import Field, Relationship, SQLModel, col
 
-from opportune.admin import AdminView
+from opportune.admin import AdminView, Inline
 from opportune.admin.lists.row_keys import quote_key, unquote_key
 from opportune.admin.models import AuditEntry
 from opportune.feature import Admin, Feature
@@ -17,6 +18,7 @@ from tests.opportune.contrib.import_export.import_steps import confirm_preview, 
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_all, read_one
 
+UNIT = UUID(int=2**127)
 TEXTS = ("a?b", "a#b", "a/b", "%41", "a,b", "a;b", "a+b", "a~b", " a ", "a\nb", ".", "..", "__None", "🎉", "x" * 300)
 
 
@@ -49,9 +51,32 @@ class Crate(Table, table=True):
     level_number: int | None = Field(default=None, foreign_key="test_level.number")
 
 
+class KitPart(Table, table=True):
+    __tablename__ = "test_kit_part"
+
+    kit_id: UUID = Field(primary_key=True, foreign_key="test_kit.id")
+    code: str = Field(primary_key=True, foreign_key="test_part.code", max_length=300)
+
+
+class Kit(Table, table=True):
+    __tablename__ = "test_kit"
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    parts: list[Part] = Relationship(link_model=KitPart)
+
+
+class Note(Table, table=True):
+    __tablename__ = "test_note"
+
+    id: int | None = Field(default=None, primary_key=True)
+    part_code: str = Field(foreign_key="test_part.code", max_length=300)
+    body: str = ""
+
+
 class PartAdmin(AdminView, model=Part):
     can_import = can_export = True
     editable = ("title",)
+    inlines = (Inline(Note, "part_code", ("body",)),)
 
 
 class LevelAdmin(AdminView, model=Level):
@@ -63,8 +88,16 @@ class CrateAdmin(AdminView, model=Crate):
     can_import = can_export = True
 
 
-admin_views = Admin((PartAdmin, LevelAdmin, CrateAdmin))
-app = site_fixture(Feature("keys", "For tests.", models=(Part, Level, Crate), admin=admin_views))
+class KitAdmin(AdminView, model=Kit):
+    filters = ("parts",)
+
+
+class NoteAdmin(AdminView, model=Note):
+    pass
+
+
+admin_views = Admin((PartAdmin, LevelAdmin, CrateAdmin, KitAdmin, NoteAdmin))
+app = site_fixture(Feature("keys", "For tests.", models=(Part, Level, Crate, Kit, KitPart, Note), admin=admin_views))
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 
@@ -165,3 +198,25 @@ async def test_import_leaves_keys_to_the_database(app: FastAPI, admin: AsyncClie
     keys = await read_all(app, select(col(Crate.id)))
     assert [key[0] for key in keys] == ["c", "c"]
     assert len({*keys}) == 2
+
+
+async def test_many_to_many_may_have_texts_and_uuids_as_keys(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, *(Part(code=code) for code in ("a,b", "a", "?")), Kit(id=UNIT))
+    page = await admin.get("/admin/kit/ajax/lookup", params={"name": "parts", "term": "a,b"})
+    keys = [row["id"] for row in page.json()["results"]]
+    data = {"parts": [*keys, quote_key("?")], "save": "Save"}
+    assert (await admin.post(f"/admin/kit/edit/{UNIT}", data=data)).status_code == 303
+    assert await read_all(app, select(col(KitPart.code)).order_by(col(KitPart.code))) == ["?", "a,b"]
+    selected = re.findall(r'<option value="([^"]+)" selected>', (await admin.get(f"/admin/kit/edit/{UNIT}")).text)
+    assert {*map(unquote_key, selected)} == {"?", "a,b"}
+    assert f"/kit/details/{UNIT}" in (await admin.get("/admin/kit/list", params={"parts": keys[0]})).text
+    assert "a,b" in (await admin.get(f"/admin/kit/details/{UNIT}")).text
+
+
+async def test_inline_rows_may_refer_to_a_text(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Part(code="a/b"), Part(code="b"), Note(part_code="a/b", body="old"))
+    url, data = f"/admin/part/edit/{quote_key('a/b')}", {"title": "", "note-1-body": "changed", "save": "Save"}
+    assert "old" in (await admin.get(url)).text
+    assert (await admin.post(url, data={**data, "note-new0-body": "new"})).status_code == 303
+    notes = await read_all(app, select(Note).order_by(col(Note.id)))
+    assert [(note.part_code, note.body) for note in notes] == [("a/b", "changed"), ("a/b", "new")]
