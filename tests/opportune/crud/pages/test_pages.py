@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from markupsafe import escape
+from sqlalchemy import delete
 
 from opportune.accounts import User
 from opportune.crud import CrudPages
@@ -16,7 +17,7 @@ from opportune.crud.columns import escaped
 from opportune.crud.formats import format_all, format_value
 from opportune.errors import OperatorError
 from opportune.testing.statements import counted_statements
-from tests.opportune.crud.library import HTMX, BookStatus, Opinion, Volumes, volume
+from tests.opportune.crud.library import HTMX, BookStatus, Opinion, Volume, Volumes, volume
 from tests.opportune.page_templates import add_templates
 
 
@@ -113,6 +114,14 @@ async def test_empty_list_offers_to_add_a_row(client: AsyncClient, admin: AsyncC
     assert "Nothing here yet" in empty
     assert "Add the first" not in empty
     assert "Nothing matches" in (await client.get("/volumes?q=nothing")).text
+
+
+async def test_search_is_offered_if_there_are_rows(app: FastAPI, client: AsyncClient) -> None:
+    search = 'type="search" name="q"'
+    assert search in (await client.get("/volumes?q=nothing")).text
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Volume))
+    assert search not in (await client.get("/volumes")).text
 
 
 async def test_filter_form_has_the_values_of_the_address(client: AsyncClient) -> None:
