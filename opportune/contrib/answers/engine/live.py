@@ -146,8 +146,8 @@ class LiveAnswer:
             elif not await self._wait_for_change():
                 yield growth
 
-    async def _wait_for_change(self) -> bool:
-        """Wait for a change, and return True. Return False if a heartbeat is due.
+    def _wait_for_change(self) -> asyncio.Future[bool]:
+        """Return a future with the result True after a change, and False if a heartbeat is due.
 
         All viewers share one timer, because a timer per viewer is expensive.
         """
@@ -156,7 +156,7 @@ class LiveAnswer:
             self._heartbeat = loop.call_later(HEARTBEAT_INTERVAL_SECONDS, self._send_heartbeat)
         change: asyncio.Future[bool] = loop.create_future()
         self._waiting_viewers.append(change)
-        return await change
+        return change
 
     def _send_heartbeat(self) -> None:
         self._heartbeat = None
