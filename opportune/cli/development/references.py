@@ -7,7 +7,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from jinja2 import TemplateSyntaxError, nodes
+from jinja2 import TemplateNotFound, TemplateSyntaxError, nodes
 
 from opportune.cli.development.routes import Row, find_rows
 from opportune.config.settings import Settings
@@ -94,7 +94,7 @@ def _missing_templates(calls: Sequence[tuple[str, str, list[ast.expr]]]) -> Iter
 def _missing_block(location: str, template: str, block: str) -> Iterator[str]:
     try:
         blocks = block_names(templates.environment, template)
-    except TemplateSyntaxError:  # reported by check_templates
+    except (TemplateNotFound, TemplateSyntaxError):  # reported by check_templates
         return
     if block not in blocks:
         yield f"{location}: {template} has no block {block}.{did_you_mean(block, blocks)}"

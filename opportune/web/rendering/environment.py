@@ -195,10 +195,21 @@ def render_block(environment: Environment, name: str, block: str, context: Mappi
         environment.handle_exception()  # adds template lines to the traceback
 
 
-def block_names(environment: Environment, name: str) -> set[str]:
+def block_names(environment: Environment, name: str) -> frozenset[str]:
     """Return the names of the blocks of a template and of its parents."""
-    template = environment.get_template(name)
-    return {block for each in (template, *_parent_templates(environment, template)) for block in each.blocks}
+    assert environment.loader
+    blocks, names = frozenset[str](), set[str]()
+    while name and name not in names:  # a template may extend itself by mistake
+        names.add(name)
+        own_blocks, name = _blocks_and_parent(environment, environment.loader.get_source(environment, name)[0])
+        blocks |= own_blocks
+    return blocks
+
+
+@lru_cache(maxsize=64)
+def _blocks_and_parent(environment: Environment, source: str) -> tuple[frozenset[str], str]:
+    tree = environment.parse(source)
+    return frozenset(block.name for block in tree.find_all(nodes.Block)), _extended_name(tree)
 
 
 def is_replaced(environment: Environment, name: str, block: str) -> bool:
@@ -222,5 +233,9 @@ def _parent_name(environment: Environment, template: Template) -> str:
     assert environment.loader
     assert template.name
     source, _, _ = environment.loader.get_source(environment, template.name)
-    extends = environment.parse(source).find(nodes.Extends)
+    return _extended_name(environment.parse(source))
+
+
+def _extended_name(tree: nodes.Template) -> str:
+    extends = tree.find(nodes.Extends)
     return extends.template.value if extends and isinstance(extends.template, nodes.Const) else ""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from jinja2 import DictLoader
 
 from opportune.application import create_app
 from opportune.cli.development import references
@@ -12,6 +13,7 @@ from opportune.feature import Feature, Link, Site
 from opportune.project import layout
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors
+from opportune.web.rendering.templates import templates
 
 
 @pytest.fixture
@@ -56,6 +58,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_missing_name_in_code_is_reported(project: Path, unopened: Settings, line: str, message: str) -> None:
     (project / "app/pages.py").write_text(f"\n{line}\n", encoding="utf-8")
     assert [finding.text for finding in check_references(unopened)] == [f"app/pages.py:2: {message}"]
+
+
+@pytest.mark.parametrize("parent", ["nope.html", "list.html"])
+def test_block_of_a_page_with_wrong_parent_is_accepted(
+    project: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch, parent: str
+) -> None:
+    page = f'{{% extends "{parent}" %}}{{% block rows %}}{{% endblock %}}'
+    monkeypatch.setattr(templates.environment, "loader", DictLoader({"list.html": page}))
+    (project / "app/pages.py").write_text('templates.render_block(request, "list.html", "rows")', encoding="utf-8")
+    assert not [*check_references(unopened)]
 
 
 @pytest.mark.parametrize(
