@@ -4,6 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
@@ -18,7 +19,14 @@ from opportune.db.bus.factory import open_bus
 from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replicas, reads_fresh, record_write
 from opportune.db.errors import explain
-from opportune.db.sessions.session import Rows, Session, on_commit, read_sessionmaker, run_failure_callbacks
+from opportune.db.sessions.session import (
+    Rows,
+    Session,
+    before_commit,
+    on_commit,
+    read_sessionmaker,
+    run_failure_callbacks,
+)
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.services.tasks import run_with_timeout
@@ -92,7 +100,7 @@ class Database(ABC):
                 if session.in_transaction():
                     record_write()
                     if is_change and (callback := on_commit.get()):
-                        await callback(session)
+                        before_commit(session, partial(callback, session))  # after the hooks, which may open a session
                 await session.commit()
         except BaseException as error:
             await run_failure_callbacks(session, error)

@@ -19,6 +19,7 @@ from opportune.accounts.models import Attempt
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.db.sessions.session import before_commit
 from opportune.feature import Feature
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
@@ -92,6 +93,18 @@ async def commit(database: DatabaseDependency, is_change: bool) -> Response:
         await session.execute(select(1))
     titles.append("commit")
     await may_finish.wait()
+    return RedirectResponse("/notes", 303)
+
+
+@router.post("/two-sessions")
+async def open_two_sessions(database: DatabaseDependency) -> Response:
+    async def open_another() -> None:
+        async with database.writer() as other:
+            await other.execute(select(1))
+
+    async with database.writer() as session:
+        await session.execute(select(1))
+        before_commit(session, open_another)
     return RedirectResponse("/notes", 303)
 
 
@@ -244,6 +257,12 @@ async def test_form_is_not_saved_again_after_its_commit(
     may_finish.set()
     assert (await client.post("/commit", params={"is_change": is_change}, data=NOTE)).status_code == status
     assert len(titles) == count
+
+
+@pytest.mark.database("postgresql")  # SQLite has a single writer
+async def test_form_may_open_a_session_before_its_commit(client: AsyncClient) -> None:
+    async with asyncio.timeout(20):
+        assert (await client.post("/two-sessions", data=NOTE)).status_code == 303
 
 
 @pytest.mark.database("sqlite", "postgresql")
