@@ -35,7 +35,14 @@ MAX_LISTED_CHANGES = 3
 """Changes of an entry in the list."""
 MAX_LISTED_VALUE = 60
 """Characters of a value in the list."""
-ACTION_LABELS = {"update": _l("Edit")}
+ACTION_LABELS = {
+    "create": _l("Create"),
+    "update": _l("Edit"),
+    "delete": _l("Delete"),
+    "restore": _l("Restore"),
+    "import": _l("Import"),
+    "export": _l("Export"),
+}
 """Labels as on buttons and in the table of permissions."""
 
 

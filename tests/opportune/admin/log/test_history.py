@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from html import unescape
 
+import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select, update
@@ -12,7 +13,9 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.admin.log.change_rows import ABSENT
 from opportune.admin.log.diff import diff_values, snapshot
+from opportune.admin.log.history import get_action_label
 from opportune.admin.models import AuditEntry
+from opportune.i18n import use_language
 from opportune.testing import counted_statements
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
@@ -74,7 +77,7 @@ async def test_log_list_shows_changes_with_few_queries(app: FastAPI, admin: Asyn
     async def read_list() -> tuple[str, int]:
         with counted_statements("test_maker", "test_gadget") as statements:
             page = (await admin.get("/admin/audit-entry/list?identity=gadget")).text
-        return " ".join(unescape(re.sub("<[^>]+>", " ", page)).split()), len(statements)
+        return " ".join(unescape(re.sub("<[^>]+>", " ", re.sub("</?bdi>", "", page))).split()), len(statements)
 
     await admin.post("/admin/gadget/create", data=GADGET_FORM)
     await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "2", "notes": "<b>" + "n" * 90})
@@ -90,7 +93,7 @@ async def test_log_list_shows_changes_with_few_queries(app: FastAPI, admin: Asyn
 
 def extract_changed_maker(page: str) -> list[str]:
     """Return the values before and after the first change of a maker."""
-    _, _, after_label = page.partition("Maker:</span>")
+    _, _, after_label = page.partition("Maker</bdi>:")
     old, _, new = re.sub("<[^>]+>", "", after_label.partition("</li>")[0]).partition("became")
     return [old.strip(), new.strip()]
 
@@ -263,3 +266,12 @@ async def test_history_restores_nothing_that_is_no_longer_valid(app: FastAPI, ad
     assert (
         "Nothing was restored. Name: This value is already in use." in (await admin.get("/admin/gadget/history/1")).text
     )
+
+
+@pytest.mark.parametrize(
+    ("action", "label"),
+    [("create", "Anlegen"), ("update", "Bearbeiten"), ("delete", "Löschen"), ("import", "Importieren")],
+)
+def test_actions_have_labels_in_the_language_of_the_user(action: str, label: str) -> None:
+    with use_language("de"):
+        assert get_action_label(AuditEntry(actor="a", action=action, identity="book", title=""), None) == label
