@@ -23,7 +23,8 @@ from opportune.web import feature as web_feature
 from opportune.web.cache.rule import Counts
 from opportune.web.routing.router import CachedRoute, Router
 
-GC_THRESHOLDS = (100_000, 20, 50)
+GC_THRESHOLDS = (20_000, 50, 50)
+"""Higher than Python's. Beyond this, the objects to search no longer fit into the caches of a processor."""
 STATIC_FILES_SECONDS = 3600
 """Seconds until static files are hashed again, which sites in development do each second."""
 
