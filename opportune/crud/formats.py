@@ -127,11 +127,8 @@ def with_scale(value: Any, column: Column[Any]) -> Any:
     if not isinstance(value, Decimal) or not value.is_finite():
         return value
     digits = getattr(type_of(column), "scale", None) or 0
-    text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    missing = digits - len(text.partition(".")[2])
-    return Decimal(text).quantize(Decimal(1).scaleb(-digits)) if missing > 0 else Decimal(text)
+    decimals = f"{value:f}".partition(".")[2].rstrip("0")
+    return Decimal(f"{value:.{max(digits, len(decimals))}f}")  # `quantize` refuses more than 28 digits
 
 
 def format_list(values: Any) -> str:

@@ -74,6 +74,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
         """
         for name in RESERVED_NAMES & vars(cls).get("__annotations__", {}).keys():
             raise OperatorError(f"{cls.__module__}.{cls.__name__}: the name {name} is reserved. Rename this field.")
+        _refuse_table_inheritance(cls)
         _check_table_name(cls)
         super().__init_subclass__(**options)
 
@@ -89,6 +90,16 @@ class ModelBase(SQLModel, registry=REGISTRY):
             _set_column_options(f"{cls.__module__}.{cls.__name__}.{name}", info)
             for attached in annotations_of(info, Attached):
                 attached.attach(cls, name)
+
+
+def _refuse_table_inheritance(model: type[ModelBase]) -> None:
+    """Refuse single-table and joined inheritance, for which SQLModel would silently map no table."""
+    base = next((base for base in model.__mro__[1:] if "__table__" in vars(base)), None)
+    if base and vars(model).keys() & {"__tablename__", "__mapper_args__", "__table_args__"}:
+        raise OperatorError(
+            f"{model.__module__}.{model.__name__} inherits the table of {base.__name__}, which SQLModel does not "
+            f"support. Refer to {base.__name__} by a foreign key, or move shared fields to a class without table=True."
+        )
 
 
 def _check_table_name(model: type[ModelBase]) -> None:

@@ -78,7 +78,13 @@ def test_large_amounts_have_separators(number: int | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("scale", "value", "text"),
-    [(2, "8", "8.00"), (2, "8.5", "8.50"), (None, "0.2500000000", "0.25"), (None, "1200.0000000000", "1,200")],
+    [
+        (2, "8", "8.00"),
+        (2, "8.5", "8.50"),
+        (None, "0.2500000000", "0.25"),
+        (None, "1200.0000000000", "1,200"),
+        (4, f"{'7' * 30}.5", f"{',777' * 10}.5000".removeprefix(",")),
+    ],
 )
 def test_decimals_have_the_digits_of_their_column(scale: int | None, value: str, text: str) -> None:
     assert format_value(with_scale(Decimal(value), Column(Numeric(scale=scale)))) == text

@@ -188,6 +188,12 @@ def test_reserved_name_of_a_field_is_refused(name: str) -> None:
         type("Reserved", (Model,), {"__annotations__": {name: str}}, table=True)
 
 
+@pytest.mark.parametrize("name", ["__tablename__", "__mapper_args__"])
+def test_inheritance_of_a_table_is_refused(name: str) -> None:
+    with pytest.raises(OperatorError, match="Guest inherits the table of User, which SQLModel does not support"):
+        type("Guest", (User,), {name: "test_guest"}, table=True)
+
+
 @pytest.mark.parametrize("type_", [object, set[int], int | str, User, list[User], Translated])
 def test_field_without_type_of_a_column_is_refused(type_: object) -> None:
     with pytest.raises(OperatorError, match=r"Untyped\.title: .* Choose another type, or set that of the column"):
