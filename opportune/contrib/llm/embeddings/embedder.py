@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
-from opportune.contrib.llm.providers.loose_json import json_in, results_in
+from opportune.contrib.llm.providers.loose_json import json_in
 from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import Timeouts
-from opportune.contrib.llm.providers.remote import ModelEndpoint
+from opportune.contrib.llm.whole_responses import ModelEndpoint, results_in
 
 MAX_RESPONSE_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""

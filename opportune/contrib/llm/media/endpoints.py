@@ -3,15 +3,14 @@
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from math import nan
 from pathlib import PurePath
 from typing import Any
 
 from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
-from opportune.contrib.llm.providers.loose_json import EventReader, count_in, json_in, results_in, text_in
+from opportune.contrib.llm.providers.loose_json import count_in, json_in, text_in
 from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import Done, LlmError, Picture, Timeouts
-from opportune.contrib.llm.providers.remote import ModelEndpoint
+from opportune.contrib.llm.whole_responses import ModelEndpoint, results_in
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage.images import ImageRefusedError, check_image
 
@@ -90,7 +89,7 @@ class MediaEndpoints(MediaProvider):
         path, form = "/audio/transcriptions", {"data": fields, "files": {"file": file}}
         content_type, body = await self._endpoints["transcription"].post(path, MAX_TEXT_BYTES, **form)
         is_text = content_type.startswith("text/plain")
-        content = {"text": body.decode(errors="replace")} if is_text else json_in(body) or _last_event(body)
+        content = {"text": body.decode(errors="replace")} if is_text else json_in(body)
         text = text_in(results_in(content, TRANSCRIPT_FIELDS)).strip()
         if not text:
             is_silent = isinstance(_object(content).get("text"), str)
@@ -127,11 +126,6 @@ def _decode(text: str) -> bytes:
     return b64decode(text.rpartition(",")[2] + "==") if not text.startswith("http") else b""
 
 
-def _last_event(body: bytes) -> object:
-    reader = EventReader()
-    return [{}, *(event.value for event in (*reader.feed(body), *reader.finish()))][-1]
-
-
 def _ranked(result: object) -> Ranked:
     fields = _object(result)
     index = count_in(fields.get("index", fields.get("id")))
@@ -141,11 +135,7 @@ def _ranked(result: object) -> Ranked:
 
 
 def _number(value: object) -> float | None:
-    try:
-        number = float(value) if isinstance(value, int | float | str) else nan
-    except (ValueError, OverflowError):
-        return None
-    return number if abs(number) < 1e12 else None
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e12 else None
 
 
 def _usage(content: object) -> Done:

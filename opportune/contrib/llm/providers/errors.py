@@ -144,9 +144,9 @@ def error_for_status(
     """
     is_page = body.lstrip().startswith(b"<")  # of a proxy, which knows nothing of models
     value = {} if is_page else json_in(body) or body.decode(errors="replace")
-    waits = {"retry-after": retry_after or ""} | dict(headers or {})
-    texts = [(name.lower(), text.lower()) for name, text in waits.items()]
-    return _describe(value, status, sorted(texts, reverse=True))  # first Retry-After-Ms of OpenAI and Azure
+    waits = {"Retry-After": retry_after or "", **(headers or {})}
+    texts = sorted(((name.lower(), text.lower()) for name, text in waits.items()), reverse=True)
+    return _describe(value, status, texts)  # first Retry-After-Ms of OpenAI and Azure
 
 
 def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: bool = False) -> LlmError | None:
@@ -182,9 +182,7 @@ def _describe(error: object, status: int | None = None, headers: Sequence[tuple[
     if status in _VAGUE:
         status = _status_in(codes, everything) or status
     reason = _find_reason(status, " ".join(codes), everything)
-    seconds = _seconds_in([*headers, *texts])
-    if seconds is None and reason.code == "rate_limited":
-        seconds = _seconds_until_reset([*headers, *texts])
+    seconds = _seconds_in([*headers, *texts], is_limited=reason.code == "rate_limited")
     return LlmError(reason.code, reason.sentence, seconds, advice=reason.advice)
 
 
@@ -214,16 +212,16 @@ def _texts_in(value: object, field: str = "", depth: int = 0) -> Iterator[tuple[
         yield field, str(value)[:MAX_TEXT_LENGTH].lower()
 
 
-def _seconds_in(texts: Iterable[tuple[str, str]]) -> float | None:
+def _seconds_in(texts: Sequence[tuple[str, str]], *, is_limited: bool) -> float | None:
     """Return the wait that an error requests, such as `"retryDelay": "34s"` or `Please try again in 7.66s.`"""
     waits = (_wait_in(field, text) for field, text in texts)
-    return next((seconds for wait in waits if (seconds := retry_after_seconds(wait)) is not None), None)
+    default = _seconds_until_reset(dict(texts)) if is_limited else None
+    return next((seconds for wait in waits if (seconds := retry_after_seconds(wait)) is not None), default)
 
 
-def _seconds_until_reset(texts: Sequence[tuple[str, str]]) -> float | None:
+def _seconds_until_reset(limits: Mapping[str, str]) -> float | None:
     """Return the wait until all exhausted limits are reset, or the shortest one if none is known to be exhausted."""
-    limits = dict(texts)
-    resets = ((name, RESET.sub(r"\1", text)) for name, text in texts if RESET_FIELD.search(name))
+    resets = ((name, RESET.sub(r"\1", text)) for name, text in limits.items() if RESET_FIELD.search(name))
     waits = {name: retry_after_seconds(text) for name, text in resets}
     exhausted = [wait for name, wait in waits.items() if wait and limits.get(name.replace("reset", "remaining")) == "0"]
     return max(exhausted, default=min(filter(None, waits.values()), default=None))

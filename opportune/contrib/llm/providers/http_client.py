@@ -17,7 +17,6 @@ from opportune.web.remote_responses import read_body
 
 logger = logging.getLogger(__name__)
 
-EVENT_STREAM = "text/event-stream"
 MAX_REFUSAL_BYTES = 100_000
 MAX_REQUESTS = 5
 """Maximum number of requests until an endpoint accepts the parameters of one."""
@@ -45,7 +44,7 @@ class EndpointClient:
         """Yield the events of an answer."""
         deadline = Deadline(self._timeouts)
         with translate_errors():
-            async with aclosing(await self._request(parameters, deadline, accept=EVENT_STREAM)) as response:
+            async with aclosing(await self._request(parameters, deadline, accept="text/event-stream")) as response:
                 if response.headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
                     raise not_a_model()
                 chunks, reader = response.aiter_bytes(), EventReader()

@@ -5,7 +5,7 @@ httpx-sse is not used: it accepts lines of any length, and fails at what endpoin
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -183,24 +183,6 @@ def objects_in(value: object) -> list[dict[str, Any]]:
         is_list = value and all(key.isdecimal() for key in value)  # a list by index
         value = [*value.values()] if is_list else [value]
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def results_in(value: Any, names: Sequence[str], depth: int = 2 * MAX_DEPTH) -> list[Any]:
-    """Return what is in fields with these names, within each other: objects without them, lists of values, and values.
-
-    Endpoints put results into various objects and lists. The first of the names whose field is not empty counts.
-    """
-    if isinstance(value, dict) and depth and not value.keys().isdisjoint(names):
-        results = (results_in(value[name], names, depth - 1) for name in names if name in value)
-        return next(filter(None, results), [])
-    if isinstance(value, list) and value and depth and isinstance(value[0], list | dict):
-        items = sorted(value, key=_index_of) if all(isinstance(item, dict) for item in value) else value
-        return [result for item in items for result in results_in(item, names, depth - 1)]
-    return [] if value in (None, "", [], {}) else [value]
-
-
-def _index_of(item: Mapping[str, Any]) -> int:
-    return count_in(item.get("index", item.get("text_index"))) or 0
 
 
 def text_in(value: object, depth: int = MAX_DEPTH) -> str:

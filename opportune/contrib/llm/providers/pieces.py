@@ -21,7 +21,7 @@ MIN_DISTINCT_CHARACTERS = 5
 """Different characters of a text that is not repeated by chance."""
 MAX_TOOL_CALLS = 128
 """Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
-NAME_FIELDS = ("tool_name", "tool", "function")
+NAME_FIELDS = ("name", "tool_name", "tool", "function")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args")
 CALL_FIELDS = {"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"}
 """Fields of calls with signatures."""
@@ -127,8 +127,7 @@ def read_call(fields: Mapping[str, Any]) -> CallPiece:
     if not isinstance(function, dict):
         nested = map(fields.get, ("functionCall", "function_call", "custom"))
         function = next((part for part in nested if isinstance(part, dict)), fields)
-    names = (function.get("name"), fields.get("name"), *map(function.get, NAME_FIELDS))
-    name = next(filter(None, names), "")
+    name = next(filter(None, map({**fields, **function}.get, NAME_FIELDS)), "")
     arguments = function.get("arguments") or next(filter(None, map(function.get, ARGUMENT_FIELDS)), "")
     if isinstance(arguments, list) and all(isinstance(part, str) for part in arguments):
         arguments = "".join(arguments)

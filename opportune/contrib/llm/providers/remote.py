@@ -1,7 +1,7 @@
 """Endpoints: their clients, which are created on first use because libraries are slow, and shorter conversations."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.request import first_answer
-from opportune.contrib.llm.providers.errors import NOT_ACCEPTED, error_in
 from opportune.contrib.llm.providers.provider import (
     CONTINUE,
     Chunk,
@@ -19,7 +18,6 @@ from opportune.contrib.llm.providers.provider import (
     Timeouts,
     estimate_prompt_tokens,
 )
-from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 
 if TYPE_CHECKING:
     from opportune.contrib.llm.providers.http_client import EndpointClient
@@ -64,46 +62,6 @@ def connect(model: LlmModel, timeouts: Timeouts) -> "LazyClient[EndpointClient]"
         return EndpointClient(model, timeouts)
 
     return LazyClient(create)
-
-
-class ModelEndpoint:
-    """Endpoint of a model that answers as a whole, such as one for embeddings."""
-
-    def __init__(self, setting: str, model: LlmModel, timeouts: Timeouts, read_seconds: float) -> None:
-        """`setting`: name for the advice in errors. `read_seconds`: maximum wait for the response."""
-        self._setting = setting
-        self._url = model.base_url.rstrip("/")
-        self._client = connect(model, replace(timeouts, first=read_seconds, idle=read_seconds))
-
-    async def close(self) -> None:
-        await self._client.close()
-
-    async def post(
-        self, path: str, max_bytes: int, *, json: Mapping[str, Any] | None = None, **form: Any
-    ) -> tuple[str, bytes]:
-        """Send JSON or a form, and return the media type and the body of the response.
-
-        Raises:
-            LlmError: The request failed.
-        """
-        client, parameters = await self._client.open(), RefusedParameters(f"{self._url}{path}", json or {})
-        try:
-            content_type, body = await client.read(parameters, max_bytes, **form)
-        except LlmError as error:
-            advice = f"Check {self._setting}."
-            # A batch of texts that is too long is divided like another one that is rejected.
-            if error.code in ("rejected", "context_too_long"):
-                raise LlmError("rejected", NOT_ACCEPTED, error.retry_after, advice=advice) from None
-            raise LlmError(error.code, error.args[0], error.retry_after, advice=advice) from None
-        if body is None:
-            raise LlmError("malformed", f"{self._setting}: the response of the endpoint is too long.")
-        return content_type, body
-
-    def failure(self, value: object, sentence: str) -> LlmError:
-        """Return the error that a response without a result reports, also with status 200."""
-        error = error_in(value) if isinstance(value, dict) else None
-        error = error or LlmError("malformed", sentence)
-        return LlmError(error.code, error.args[0], error.retry_after, advice=f"Check {self._setting} and its base_url.")
 
 
 class RemoteProvider(Provider):

@@ -119,7 +119,6 @@ TRANSCRIPTS = [
     json_response({"text": " Hello. ", "segments": [{"text": "Hel"}]}),
     json_response({"segments": [{"text": "Hel"}, {"text": "lo."}]}),
     json_response({"results": {"channels": [{"alternatives": [{"transcript": "Hello."}]}]}}),
-    response("200 OK", b'data: {"type": "transcript.text.done", "text": "Hello."}\n\n'),
 ]
 
 
@@ -138,7 +137,7 @@ async def test_recording_is_transcribed(transcript: bytes) -> None:
         *({name: RESULTS} for name in ("results", "data")),
         {"output": {"results": RESULTS}},
         [{"index": i["index"], "score": i["relevance_score"]} for i in RESULTS],
-        {"rankings": [{"index": str(i["index"]), "logit": str(i["relevance_score"])} for i in RESULTS]},
+        {"rankings": [{"index": str(i["index"]), "logit": i["relevance_score"]} for i in RESULTS]},
         {"result": {"response": [{"id": i["index"], "score": i["relevance_score"]} for i in RESULTS]}},
         {"scores": [0.2, 0.1, 0.9]},
     ],

@@ -1,0 +1,74 @@
+"""Endpoints that respond as a whole, such as those for embeddings and pictures, and the results in their responses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.errors import NOT_ACCEPTED, error_in
+from opportune.contrib.llm.providers.loose_json import count_in
+from opportune.contrib.llm.providers.provider import LlmError, Timeouts
+from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
+from opportune.contrib.llm.providers.remote import connect
+
+MAX_DEPTH = 10
+"""Levels of objects and lists around a result."""
+
+
+class ModelEndpoint:
+    """Endpoint of a model that answers as a whole, such as one for embeddings."""
+
+    def __init__(self, setting: str, model: LlmModel, timeouts: Timeouts, read_seconds: float) -> None:
+        """`setting`: name for the advice in errors. `read_seconds`: maximum wait for the response."""
+        self._setting = setting
+        self._url = model.base_url.rstrip("/")
+        self._client = connect(model, replace(timeouts, first=read_seconds, idle=read_seconds))
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def post(
+        self, path: str, max_bytes: int, *, json: Mapping[str, Any] | None = None, **form: Any
+    ) -> tuple[str, bytes]:
+        """Send JSON or a form, and return the media type and the body of the response.
+
+        Raises:
+            LlmError: The request failed.
+        """
+        client, parameters = await self._client.open(), RefusedParameters(f"{self._url}{path}", json or {})
+        try:
+            content_type, body = await client.read(parameters, max_bytes, **form)
+        except LlmError as error:
+            # A batch of texts that is too long is divided like another one that is rejected.
+            is_refused = error.code in ("rejected", "context_too_long")
+            error = LlmError("rejected", NOT_ACCEPTED, error.retry_after) if is_refused else error
+            raise self._with_advice(error) from None
+        if body is None:
+            raise LlmError("malformed", f"{self._setting}: the response of the endpoint is too long.")
+        return content_type, body
+
+    def failure(self, value: object, sentence: str) -> LlmError:
+        """Return the error that a response without a result reports, also with status 200."""
+        error = error_in(value) if isinstance(value, dict) else None
+        return self._with_advice(error or LlmError("malformed", sentence))
+
+    def _with_advice(self, error: LlmError) -> LlmError:
+        return LlmError(error.code, error.args[0], error.retry_after, advice=f"Check {self._setting}.")
+
+
+def results_in(value: Any, names: Sequence[str], depth: int = MAX_DEPTH) -> list[Any]:
+    """Return what is in fields with these names, within each other: objects without them, lists of values, and values.
+
+    Endpoints put results into various objects and lists. The first of the names whose field is not empty counts.
+    """
+    if isinstance(value, dict) and depth and not value.keys().isdisjoint(names):
+        results = (results_in(value[name], names, depth - 1) for name in names if name in value)
+        return next(filter(None, results), [])
+    if isinstance(value, list) and value and depth and isinstance(value[0], list | dict):
+        items = sorted(value, key=_index_of) if all(isinstance(item, dict) for item in value) else value
+        return [result for item in items for result in results_in(item, names, depth - 1)]
+    return [] if value in (None, "", [], {}) else [value]
+
+
+def _index_of(item: Mapping[str, Any]) -> int:
+    return count_in(item.get("index", item.get("text_index"))) or 0
