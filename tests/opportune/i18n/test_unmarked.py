@@ -9,7 +9,7 @@ FOR_OPERATORS = (
     *("opportune/accounts/management.py", "opportune/cli/", "opportune/config/"),
     *("opportune/db/drivers/sqlite_file.py", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
     *("opportune/jobs/", "opportune/contrib/answers/monitoring.py"),
-    *(f"opportune/contrib/llm/providers/{name}.py" for name in ("errors", "remote")),
+    *("opportune/contrib/llm/providers/errors.py", "opportune/contrib/llm/whole_responses.py"),
     "opportune/contrib/llm/vendors/vendor_model.py",
     *("opportune/mail/providers.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
     *(
