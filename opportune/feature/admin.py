@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
-from opportune.errors.option_types import Names
+from opportune.errors.option_types import Names, having
 
 
 @strict
@@ -123,12 +123,15 @@ class SetupStep:
     """Page where the step is done or described: `/admin/llm/provider`, or `/docs/mail` of the documentation."""
 
 
+VIEW = having("views, such as class BookAdmin(AdminView, model=Book)", "icon")
+
+
 @strict
 @dataclass(frozen=True)
 class Admin:
     """Views of a feature, and its additions to other pages of the admin."""
 
-    views: Sequence[type[Any]] | str = ()
+    views: Sequence[Annotated[type[Any], VIEW]] | str = ()
     """The module of its SQLAdmin views, `"app.books.admin"`, imported when the admin is first opened; or the views."""
     _: KW_ONLY
     extension: str = ""

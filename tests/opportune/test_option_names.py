@@ -12,7 +12,7 @@ from opportune.crud import Crud, CrudApi, CrudPages, writing
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_misspelt
-from opportune.feature import Accounts, Feature, Jobs, Link, Llm, Metric, Panel, PersonalData, Site, Table
+from opportune.feature import Accounts, Admin, Feature, Jobs, Link, Llm, Metric, Panel, PersonalData, Site, Table
 from opportune.jobs import JobContext, job
 from opportune.web import RateLimit
 from tests.opportune.crud.library import Note, Notes
@@ -96,6 +96,7 @@ def lazy_context(_session: AsyncSession, _user: Any) -> dict[str, Any]:
             "Feature('x', settings=…) needs a subclass of opportune.config.BaseSettings, not <class 'int'>.",
         ),
         (lambda: Feature("x", quickstart="no.such"), "Feature('x', quickstart=…) names the module no.such, which does"),
+        (lambda: Admin([Note]), "Admin(views=…) needs views, such as class BookAdmin(AdminView, model=Book), not <"),
         (lambda: Llm(tools=[5]), "Llm(tools=…) needs functions, not 5."),
         (lambda: Llm(resources={"x://y": 5}), "Llm(resources=…) needs functions, not 5."),
         (lambda: Accounts(events=[5]), "Accounts(events=…) needs an EventKind for each event, not 5."),
