@@ -57,6 +57,14 @@ PREPARED = "OPPMAN_PREPARED"
 
 def enter(arguments: list[str]) -> None:
     """Return if the packages for the command are installed. Otherwise install them and restart in `.venv`, or exit."""
+    try:
+        find_environment(arguments)
+    except PermissionError as error:  # such as a Python in the home folder of root
+        reason = f"This user may not use {error.filename or VENV} ({error.strerror or error})."
+        sys.exit(f"{reason} Give it access, or let this user create {VENV}.")
+
+
+def find_environment(arguments: list[str]) -> None:
     is_in_venv = Path(sys.prefix).resolve() == VENV
     if os.environ.pop(PREPARED, "") or uses_own_packages(is_in_venv=is_in_venv):
         return

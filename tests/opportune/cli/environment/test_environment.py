@@ -324,3 +324,14 @@ def test_misspelt_command_installs_nothing(machine: Machine, arguments: list[str
 
 def test_unknown_command_may_be_of_a_feature(machine: Machine) -> None:
     assert machine.run("books")[:2] == (0, "ran books\n")
+
+
+def test_environment_of_another_user_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unreadable:
+        def exists(self) -> bool:
+            raise PermissionError(13, "Permission denied", "/srv/shop/.venv/bin/python")
+
+    monkeypatch.setattr(environment, "PYTHON", Unreadable())
+    monkeypatch.setattr(environment, "uses_own_packages", lambda **_options: False)
+    with pytest.raises(SystemExit, match=r"^This user may not use /srv/shop/\.venv/bin/python \(Permission denied\)\."):
+        environment.enter(["migrate"])
