@@ -116,6 +116,8 @@ class TypeWriter(TablesGenerator):
     def render_column_type(self, column: sa.Column[Any]) -> str:
         if isinstance(column.type, NativeType):
             return repr(column.type)
+        if isinstance(column.type, postgresql.HSTORE):
+            return "HSTORE()"  # sqlacodegen would write `HSTORE(Text())` without an import of Text
         if result := database_variant(column.type):
             database, variant_type = result
             self.add_import(variant_type)

@@ -1,3 +1,4 @@
+CREATE EXTENSION IF NOT EXISTS hstore;
 -- Everything else: odd names, types without a class in SQLAlchemy, other schemas, EXCLUDE, inheritance, mutual keys.
 CREATE SCHEMA accounting;
 CREATE TABLE accounting.ledger (id serial PRIMARY KEY, name text NOT NULL);
@@ -69,6 +70,7 @@ CREATE TABLE kinds (
     ticket integer DEFAULT nextval('ticket_numbers'),
     doubled integer GENERATED ALWAYS AS (length('a') * 2) STORED,
     number_always integer GENERATED ALWAYS AS IDENTITY,
+    labels hstore,
     collated text COLLATE "C"
 );
 CREATE INDEX kinds_words ON kinds USING gin (words);
