@@ -78,6 +78,12 @@ def _chain(language: str, folders: Sequence[Path]) -> NullTranslations:
     return first
 
 
+def has_catalogue(language: str) -> bool:
+    """Return whether a folder has texts in a language."""
+    codes = _related_codes(language)
+    return any(catalogue_path(folder, code).parent.is_dir() for folder in locale_folders() for code in codes)
+
+
 def _related_codes(language: str) -> list[str]:
     """Return the codes of a language's catalogues: `de-AT` also uses those of `de`, and `zh` those of `zh_Hans`."""
     if language == SOURCE_LANGUAGE:

@@ -9,7 +9,7 @@ from markupsafe import escape
 
 from opportune.config.appearance import DEFAULT, THEMES
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
-from opportune.i18n.catalogues import catalogue_path, locale_folders
+from opportune.i18n.catalogues import has_catalogue
 from opportune.i18n.languages import get_language, use_language
 from opportune.i18n.translation import gettext
 from opportune.project.feature_packages import feature_packages
@@ -50,9 +50,7 @@ def is_script_texts(name: str) -> bool:
     match = SCRIPT_TEXTS.fullmatch(name)
     if match is None or match[1] == SOURCE_LANGUAGE:
         return False
-    return match[1] == PSEUDO_LANGUAGE or any(
-        catalogue_path(path, match[1]).parent.is_dir() for path in locale_folders()
-    )
+    return match[1] == PSEUDO_LANGUAGE or has_catalogue(match[1])
 
 
 @cache

@@ -55,6 +55,11 @@ async def test_language_without_catalogue_has_no_file(client: AsyncClient, code:
     assert (await client.get(f"/static/texts.{code}.js")).status_code == 404
 
 
+def test_file_has_the_texts_of_a_related_catalogue() -> None:
+    assert generated.is_script_texts("texts.zh.js")
+    assert texts_in(generated.script_texts("texts.zh.js"))["Cancel"] == "取消"
+
+
 def test_texts_of_the_project_are_included(project: Path) -> None:
     generated._find_texts.cache_clear()
     generated.script_texts.cache_clear()
