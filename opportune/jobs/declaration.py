@@ -138,10 +138,10 @@ class JobDefinition(Generic[P]):
 
     def __post_init__(self) -> None:
         function, parameters = self.function.__qualname__, signature(self.function)
-        try:
-            parameters.bind_partial(None)
-        except TypeError:
-            raise OperatorError(f"Job {self.name}: {function} needs a first argument, run: JobContext.") from None
+        first = next(iter(parameters.parameters.values()), None)
+        is_value = getattr(first and first.annotation, "__module__", "") == "builtins"  # such as int
+        if first is None or is_value or first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):
+            raise OperatorError(f"Job {self.name}: {function} needs a first argument, run: JobContext.")
         try:
             if self.schedule:
                 parameters.bind(None)

@@ -117,6 +117,7 @@ def lazy_context(_session: AsyncSession, _user: Any) -> dict[str, Any]:
             "Panel(context=…) needs async functions, Callable[",
         ),
         (lambda: job("x.y")(cast(Any, no_run)), "Job x.y: no_run needs a first argument, run: JobContext."),
+        (lambda: job("x.y")(cast(Any, shout)), "Job x.y: shout needs a first argument, run: JobContext."),
         (
             lambda: job("x.y", schedule="* * * * *")(work_with_number),
             "Job x.y: work_with_number: missing a required argument: 'number'.",
