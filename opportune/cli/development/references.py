@@ -42,6 +42,7 @@ def check_references(settings: Settings) -> Iterator[Finding]:
     calls = [*_calls_in_code()]
     yield from map(Finding, _missing_templates(calls))
     rows = [*find_rows(application(settings.model_copy(update=ALL_PAGES)).routes)]
+    yield from map(Finding, _hidden_routes(rows))
     for location, names in calls_in_templates("url_for"):
         if names and names[0] not in (known := {row.name for row in rows}):
             yield Finding(f"{location}: no route is called {names[0]}.{did_you_mean(names[0], known)}")
@@ -56,6 +57,16 @@ def page_exists(path: str, rows: Sequence[Row]) -> bool:
     """Return whether a route may serve a path. Parameters and unknown text match any text."""
     parts = re.split("[?#]", path)[0].strip("/").split("/")
     return any(_matches(parts, row.path.strip("/").split("/")) for row in rows)
+
+
+def _hidden_routes(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield a line for each plain path that an earlier route with a parameter takes."""
+    for index, row in enumerate(rows):
+        earlier = (other for other in rows[:index] if ":" not in other.path and "{" not in row.path)
+        for other in earlier:
+            is_same_method = set(row.methods.split(",")) & set(other.methods.split(",")) - {"OPTIONS"}
+            if "{" in other.path and is_same_method and page_exists(row.path, [other]):
+                yield f"{row.methods} {row.path} of {row.origin} is hidden by {other.path}. List its router earlier."
 
 
 def _matches(parts: Sequence[str], route: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from jinja2 import DictLoader
 from opportune.application import create_app
 from opportune.cli.development import references
 from opportune.cli.development.references import check_references
+from opportune.cli.development.routes import Row
 from opportune.config import Settings
 from opportune.feature import Feature, Link, Site
 from opportune.project import layout
@@ -101,6 +102,25 @@ def test_navigation_without_page_is_reported(
     monkeypatch.setattr(references, "installed_features", lambda: [books])
     (finding,) = check_references(unopened)
     assert finding.text.startswith("Feature('books'): Link('Books', …): no page is at /boks.")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_hidden"),
+    [
+        ("GET /books/{id}", "GET /books/order", True),
+        ("GET /books/order", "GET /books/{id}", False),
+        ("GET /books/{id}", "POST /books/order", False),
+        ("GET /books/{id}", "GET /books/order/form", False),
+    ],
+)
+def test_route_behind_a_parameter_is_reported(
+    project: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch, first: str, second: str, *, is_hidden: bool
+) -> None:
+    rows = [Row(path, methods, "", "books") for methods, path in (first.split(), second.split())]
+    monkeypatch.setattr(references, "find_rows", lambda _routes: rows)
+    texts = [finding.text for finding in check_references(unopened) if "hidden" in finding.text]
+    line = "GET /books/order of books is hidden by /books/{id}. List its router earlier."
+    assert texts == ([line] if is_hidden else [])
 
 
 def test_existing_pages_have_no_finding(project: Path, unopened: Settings) -> None:
