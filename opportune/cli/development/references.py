@@ -29,6 +29,14 @@ BLOCK_METHODS = ("render_block", "render_block_to_string")
 PAGE_METHODS = ("render", "render_to_string", "render_form", *BLOCK_METHODS)
 
 
+class Call(NamedTuple):
+    """A call in the project's code."""
+
+    location: str
+    function: str
+    arguments: Sequence[ast.expr]
+
+
 class Reference(NamedTuple):
     location: str
     """File and line."""
@@ -61,11 +69,15 @@ def page_exists(path: str, rows: Sequence[Row]) -> bool:
 
 def _hidden_routes(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a line for each plain path that an earlier route with a parameter takes."""
-    for index, row in enumerate(rows):
-        earlier = (other for other in rows[:index] if ":" not in other.path and "{" not in row.path)
+    earlier: list[Row] = []
+    for row in rows:
+        if "{" in row.path:
+            if ":" not in row.path:  # a converter accepts only some texts
+                earlier.append(row)
+            continue
         for other in earlier:
-            is_same_method = set(row.methods.split(",")) & set(other.methods.split(",")) - {"OPTIONS"}
-            if "{" in other.path and is_same_method and page_exists(row.path, [other]):
+            common_methods = set(row.methods.split(",")).intersection(other.methods.split(",")) - {"OPTIONS"}
+            if common_methods and page_exists(row.path, [other]):
                 yield f"{row.methods} {row.path} of {row.origin} is hidden by {other.path}. List its router earlier."
 
 
@@ -80,26 +92,30 @@ def _matches(parts: Sequence[str], route: Sequence[str]) -> bool:
     return True
 
 
-def _calls_in_code() -> Iterator[tuple[str, str, list[ast.expr]]]:
-    """Yield location, function and arguments of each call in the project's code."""
+def _calls_in_code() -> Iterator[Call]:
     for file in sorted((PROJECT / PACKAGE).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                yield f"{display_path(file)}:{node.lineno}", name, [*node.args, *(each.value for each in node.keywords)]
+                arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+                yield Call(f"{display_path(file)}:{node.lineno}", name, arguments)
 
 
-def _missing_templates(calls: Sequence[tuple[str, str, list[ast.expr]]]) -> Iterator[str]:
+def _missing_templates(calls: Sequence[Call]) -> Iterator[str]:
     for location, function, arguments in calls:
         texts = [text for node in arguments if (text := _text(node)) and ANY not in text]
-        if function == "render_email" and (names := [text for text in texts if re.fullmatch(r"\w+(/\w+)+", text)]):
-            if not template_exists(mail_templates, f"{names[0]}.txt"):
-                yield f"{location}: the template {names[0]}.txt does not exist."
+        if function == "render_email":
+            names = [f"{text}.txt" for text in texts if re.fullmatch(r"\w+(/\w+)+", text)][:1]
+            yield from (_missing(location, name) for name in names if not template_exists(mail_templates, name))
         elif function in PAGE_METHODS and texts and texts[0].endswith(".html"):
             if not template_exists(templates.environment, texts[0]):
-                yield f"{location}: the template {texts[0]} does not exist."
+                yield _missing(location, texts[0])
             elif function in BLOCK_METHODS and len(texts) > 1:
                 yield from _missing_block(location, *texts[:2])
+
+
+def _missing(location: str, template: str) -> str:
+    return f"{location}: the template {template} does not exist."
 
 
 def _missing_block(location: str, template: str, block: str) -> Iterator[str]:
@@ -111,7 +127,7 @@ def _missing_block(location: str, template: str, block: str) -> Iterator[str]:
         yield f"{location}: {template} has no block {block}.{did_you_mean(block, blocks)}"
 
 
-def _redirects(calls: Sequence[tuple[str, str, list[ast.expr]]]) -> Iterator[Reference]:
+def _redirects(calls: Sequence[Call]) -> Iterator[Reference]:
     for location, function, arguments in calls:
         if function in ("redirect", "RedirectResponse"):
             paths = [text for node in arguments if _is_path(text := _text(node))]
