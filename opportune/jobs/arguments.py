@@ -1,14 +1,20 @@
 """Arguments of jobs: JSON values in the database, and values of the annotated types in the function."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from functools import cached_property
 from inspect import Parameter, Signature, signature
 from itertools import chain, repeat
 from math import isfinite
 from typing import Any
 
-from pydantic import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeAdapter, ValidationError
+from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
+
+from opportune.errors.option_names import ANNOTATION_FORMAT
+
+SIGNATURE_FORMAT: dict[str, Any] = {f"annotation_{name}": value for name, value in ANNOTATION_FORMAT.items()}
+"""Option of `signature` with which annotations may be names that only type checkers import."""
 
 
 class JobArguments:
@@ -26,8 +32,7 @@ class JobArguments:
         bound = self._signature.bind(None, *arguments, **keywords)
         if bound.kwargs:
             raise TypeError(f"{', '.join(bound.kwargs)} must not be keyword-only, to be stored")
-        values = [self._convert(parameter, value) for parameter, value in self._named(bound.args[1:])]
-        return tuple(_to_json(parameter.name, value) for parameter, value in self._named(values))
+        return tuple(self._store(parameter, value) for parameter, value in self._named(bound.args[1:]))
 
     def read(self, stored: Sequence[Any]) -> list[Any]:
         """Return the arguments of the function.
@@ -43,7 +48,7 @@ class JobArguments:
         try:
             return signature(self._function, eval_str=True)
         except NameError:  # annotations of `if TYPE_CHECKING`, whose values stay JSON
-            return signature(self._function)
+            return signature(self._function, **SIGNATURE_FORMAT)
 
     @cached_property
     def _adapters(self) -> Mapping[str, TypeAdapter[Any] | None]:
@@ -58,6 +63,15 @@ class JobArguments:
         """Return values with their parameters, of which `*names` takes all that are left."""
         parameters = (repeat(each) if each.kind is Parameter.VAR_POSITIONAL else (each,) for each in self._parameters)
         return zip(chain.from_iterable(parameters), values, strict=False)
+
+    def _store(self, parameter: Parameter, value: Any) -> Any:
+        converted = self._convert(parameter, value)
+        stored = _to_json(parameter.name, converted)
+        restored = self._convert(parameter, stored)
+        if self._adapters[parameter.name] and type(restored) is not type(converted):
+            names = f"{type(converted).__name__}, which the job would get as {type(restored).__name__}"
+            raise TypeError(f"{parameter.name} is {names}. Annotate it with the type of its value")
+        return stored
 
     def _convert(self, parameter: Parameter, value: Any) -> Any:
         adapter = self._adapters[parameter.name]
@@ -80,8 +94,11 @@ def _make_adapter(parameter: Parameter) -> TypeAdapter[Any] | None:
 
 
 def _to_json(name: str, value: Any) -> Any:
-    if any(hasattr(type(part), "__table__") for part in _parts(value)):
-        raise TypeError(f"{name} is a row. Queue its key, because the row may change before the job runs")
+    for part in _parts(value):
+        if hasattr(type(part), "__table__"):
+            raise TypeError(f"{name} is a row. Queue its key, because the row may change before the job runs")
+        if hasattr(part, "get_secret_value"):
+            raise TypeError(f"{name} is secret. Queue the key of its row, because arguments are stored as text")
     try:
         stored = to_jsonable_python(value)
     except ValueError:
@@ -93,6 +110,8 @@ def _to_json(name: str, value: Any) -> Any:
 
 def _parts(value: Any) -> Iterator[Any]:
     """Return the value, or those that it contains."""
+    if (isinstance(value, BaseModel) and not hasattr(value, "__table__")) or is_dataclass(value):
+        value = vars(value)
     if isinstance(value, Mapping):
         value = [*value.values()]
     if isinstance(value, list | tuple | set | frozenset):

@@ -17,7 +17,7 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
 from opportune.errors.option_types import ASYNCHRONOUS
-from opportune.jobs.arguments import JobArguments
+from opportune.jobs.arguments import SIGNATURE_FORMAT, JobArguments
 from opportune.storage import Storage
 
 DEFAULT_QUEUE = "default"
@@ -137,9 +137,9 @@ class JobDefinition(Generic[P]):
     """Address that is called after each success (oppman.py docs monitoring)."""
 
     def __post_init__(self) -> None:
-        function, parameters = self.function.__qualname__, signature(self.function)
+        function, parameters = self.function.__qualname__, signature(self.function, **SIGNATURE_FORMAT)
         first = next(iter(parameters.parameters.values()), None)
-        is_value = getattr(first and first.annotation, "__module__", "") == "builtins"  # such as int
+        is_value = first is not None and first.annotation in (int, float, bool, str, bytes, list, dict)
         if first is None or is_value or first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):
             raise OperatorError(f"Job {self.name}: {function} needs a first argument, run: JobContext.")
         try:

@@ -81,11 +81,7 @@ class DatabaseJobContext(ServicesContext):
             await renew_lease(session, self._job)
             step = await session.get(JobStep, (self._job.id, self._step_number))
             if step is None:
-                step = JobStep(
-                    job_id=self._job.id,
-                    position=self._step_number,
-                    result=to_jsonable_python(await work(session, *args)),
-                )
+                step = self._make_step(await work(session, *args))
                 session.add(step)
         return step.result
 
@@ -94,9 +90,7 @@ class DatabaseJobContext(ServicesContext):
         async with self.database.reader(fresh=True) as session:
             step = await session.get(JobStep, (self._job.id, self._step_number))
         if step is None:
-            step = JobStep(
-                job_id=self._job.id, position=self._step_number, result=to_jsonable_python(await work(*args))
-            )
+            step = self._make_step(await work(*args))
             async with self.database.writer() as session:
                 await renew_lease(session, self._job)
                 session.add(step)

@@ -102,10 +102,7 @@ class Job(Model, table=True):
     def shown_arguments(self) -> str:
         """The arguments in one line. Long ones, such as an e-mail with files, are cut."""
         arguments = self.arguments if type(self.arguments) is list else [self.arguments]
-        texts = map(repr, arguments)
-        return ", ".join(
-            text if len(text) <= MAX_ARGUMENT_LENGTH else f"{text[:MAX_ARGUMENT_LENGTH]}…" for text in texts
-        )
+        return ", ".join(_shorten(repr(argument)) for argument in arguments)
 
     @property
     def remark(self) -> str:

@@ -67,11 +67,11 @@ def check_headers(headers: Mapping[str, str]) -> None:
     Raises:
         InvalidEmailError: A name is invalid or has its own field, or a value has a line break.
     """
-    for name, value in headers.items():
-        is_own = name.lower() in FIELD_HEADERS or name.lower().startswith(("content-", "resent-"))
-        if is_own or not HEADER_NAME.fullmatch(name):
+    for name, value in (headers or {}).items():
+        has_field = name.lower() in FIELD_HEADERS or name.lower().startswith(("content-", "resent-"))
+        if has_field or not HEADER_NAME.fullmatch(name):
             raise InvalidEmailError(f"'{name}' cannot be an additional header of an e-mail.")
-        single_line(f"header {name}", value)
+        single_line(f"header {name}", str(value))
 
 
 def sender_address(settings: Settings) -> Address:

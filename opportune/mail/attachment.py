@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage as MIMEMessage
 from mimetypes import guess_type
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from opportune.mail.addresses import InvalidEmailError, single_line
 
 CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 CONTENT_ID = re.compile(r"[\w.@+-]*", re.ASCII)
+WRONG_ATTACHMENT = "An attachment needs a type such as image/png, and a content_id such as logo."  # not translated
 COMPOSED = ("message/", "multipart/")
 """Types of e-mails and their parts, which programs would show instead of the file."""
 ANY_TYPE = "application/octet-stream"
-
-
-WRONG_ATTACHMENT = "An attachment needs a type such as image/png, and letters as content_id."  # not translated
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,8 @@ class Attachment:
 
     def __post_init__(self) -> None:
         """Raise InvalidEmailError for a wrong type or id."""
-        content_type = self.content_type or guess_type(self.filename)[0] or ANY_TYPE
+        guessed, compression = guess_type(self.filename)
+        content_type = self.content_type or (guessed if guessed and not compression else ANY_TYPE)
         if not CONTENT_TYPE.fullmatch(content_type) or not CONTENT_ID.fullmatch(self.content_id):
             raise InvalidEmailError(WRONG_ATTACHMENT)
         object.__setattr__(self, "content_type", content_type)
@@ -43,22 +42,15 @@ class Attachment:
     def base64(self) -> str:
         return b64encode(self.content).decode()
 
-    def add_to(self, message: MIMEMessage) -> None:
-        """Attach the file, or embed it in the HTML."""
+    def add_to(self, message: MIMEMessage, html: MIMEMessage | None) -> None:
+        """Attach the file to an e-mail, or embed it in its HTML."""
         content_type = ANY_TYPE if self.content_type.startswith(COMPOSED) else self.content_type
         main_type, _, subtype = content_type.partition("/")
-        html = message.get_body(("html",)) if self.content_id else None
-        if html is None:
-            message.add_attachment(self.content, maintype=main_type, subtype=subtype, filename=self.filename)
-            return
-        cast(MIMEMessage, html).add_related(
-            self.content,
-            maintype=main_type,
-            subtype=subtype,
-            filename=self.filename,
-            disposition="inline",
-            cid=f"<{self.content_id}>",
-        )
+        options: dict[str, Any] = {"maintype": main_type, "subtype": subtype, "filename": self.filename}
+        if html and self.content_id:
+            html.add_related(self.content, **options, disposition="inline", cid=f"<{self.content_id}>")
+        else:
+            message.add_attachment(self.content, **options)
 
     def to_json(self) -> dict[str, str]:
         return {**vars(self), "content": self.base64}

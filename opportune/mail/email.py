@@ -36,6 +36,25 @@ END_OF_TRANSLATION = re.compile(r"\bendtrans\s*%}")
 """End of a translated text. `+` keeps the line break after it."""
 
 
+Addresses = str | Sequence[str]
+"""One address or several: `ada@example.org`, or with a name `Ada Lovelace <ada@example.org>`."""
+
+
+class EmailOptions(TypedDict, total=False):
+    """Options of an e-mail."""
+
+    cc: Addresses
+    """Recipients of a copy."""
+    bcc: Addresses
+    """Recipients of a copy whom the others do not see."""
+    reply_to: Addresses
+    """Addresses that get the replies, instead of MAIL_FROM."""
+    attachments: Sequence[Attachment]
+    """Files, together of at most 10 MB."""
+    headers: Mapping[str, str]
+    """Other headers, such as `List-Unsubscribe`."""
+
+
 class EmailTemplateLoader(TemplateLoader):
     """Loader that splits `<name>.txt`: its first line is the template `<name>.subject`, the rest is `<name>.txt`.
 
@@ -80,23 +99,7 @@ def render(name: str, context: Mapping[str, Any], *, required: bool = True) -> s
     return template.render(context)
 
 
-Addresses = str | Sequence[str]
-"""One address or several: `ada@example.org`, or with a name `Ada Lovelace <ada@example.org>`."""
-
-
-class EmailOptions(TypedDict, total=False):
-    """Options of an e-mail."""
-
-    cc: Addresses
-    """Recipients of a copy."""
-    bcc: Addresses
-    """Recipients of a copy whom the others do not see."""
-    reply_to: Addresses
-    """Addresses that get the replies, instead of MAIL_FROM."""
-    attachments: Sequence[Attachment]
-    """Files, together of at most 10 MB."""
-    headers: Mapping[str, str]
-    """Other headers, such as `List-Unsubscribe`."""
+OPTIONS = EmailOptions.__optional_keys__
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class EmailMessage:
         if not parse_recipients(self.to):
             raise InvalidEmailError("An e-mail needs a recipient.")  # not translated
         for addresses in (self.cc, self.bcc, self.reply_to):
-            parse_recipients(addresses)
+            parse_recipients(addresses or ())
         single_line("subject", self.subject)
         check_headers(self.headers)
         if sum(len(file.content) for file in self.attachments) > MAX_ATTACHMENT_MB * 1024**2:
@@ -135,8 +138,9 @@ class EmailMessage:
         return self.to if isinstance(self.to, str) else ", ".join(self.to)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the e-mail as JSON values, for a job."""
-        return {**vars(self), "attachments": [file.to_json() for file in self.attachments]}
+        """Return the e-mail as JSON values for a job. Workers of the first version do not know the options."""
+        values = {name: value for name, value in vars(self).items() if value or name not in OPTIONS}
+        return values | ({"attachments": [file.to_json() for file in self.attachments]} if self.attachments else {})
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

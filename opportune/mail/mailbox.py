@@ -21,6 +21,7 @@ FOLDER = PROJECT / "data" / "mailbox"
 MAX_STORED_MESSAGES = 100
 """Older e-mails are deleted."""
 
+PICTURE = re.compile(r"cid:([\w.@+-]+)")
 MESSAGE_NAME = re.compile(r"\d{8}T\d{6}-\w{1,100}")
 
 
@@ -51,11 +52,8 @@ class StoredMessage:
     @property
     def html(self) -> str:
         """The HTML with its embedded pictures as `data:` addresses; empty if it is missing."""
-        html = self.body("html")
-        for file in self.files:
-            if file.content_id:
-                html = html.replace(f"cid:{file.content_id}", f"data:{file.content_type};base64,{file.base64}")
-        return html
+        pictures = {file.content_id: f"data:{file.content_type};base64,{file.base64}" for file in self.files}
+        return PICTURE.sub(lambda match: pictures.get(match[1], match[0]), self.body("html"))
 
 
 def store_message(message: EmailMessage) -> None:

@@ -10,8 +10,8 @@ from email.utils import formataddr
 from mimetypes import guess_extension
 from typing import Any, cast
 
-from opportune.mail.addresses import FIELD_HEADERS
-from opportune.mail.attachment import Attachment
+from opportune.mail.addresses import CONTROL_CHARACTERS, FIELD_HEADERS
+from opportune.mail.attachment import CONTENT_ID, Attachment
 
 
 @dataclass(frozen=True)
@@ -106,4 +106,10 @@ def _attachment(part: EmailMessage) -> Attachment:
     if not isinstance(content, bytes):  # an attached e-mail
         content = part.get_content().as_bytes()
     filename = part.get_filename() or f"attachment{guess_extension(content_type) or ''}"
-    return Attachment(filename, content, content_type, str(part["Content-ID"] or "").strip("<> "))
+    content_id = str(part["Content-ID"] or "").strip("<> ")
+    return Attachment(
+        CONTROL_CHARACTERS.sub(" ", filename),
+        content,
+        content_type,
+        content_id if CONTENT_ID.fullmatch(content_id) else "",
+    )

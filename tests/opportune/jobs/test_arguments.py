@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from opportune.accounts.models import User
 from opportune.errors import OperatorError
@@ -28,6 +28,10 @@ class Size(Enum):
 class Order(BaseModel):
     due: date
     amounts: list[Decimal]
+
+
+class Login(BaseModel):
+    password: SecretStr
 
 
 @dataclass
@@ -105,6 +109,9 @@ async def test_each_of_several_arguments_has_the_type(recorded_jobs: RecordedJob
         (int, "seven", "Job test.typed: value: Input should be a valid integer"),
         (Any, object(), "Job test.typed: value is no JSON value, but object."),
         (Any, [1.0, math.nan], "Job test.typed: value is no JSON value, because a number is not finite."),
+        (UUID | str, UUID(int=1), "Job test.typed: value is UUID, which the job would get as str."),
+        (Any, SecretStr("key"), "Job test.typed: value is secret."),
+        (Login, Login(password=SecretStr("key")), "Job test.typed: value is secret."),
         (bytes, b"\xff", "Job test.typed: value is no JSON value, but bytes."),
         (User, USER, "Job test.typed: value is a row. Queue its key, because the row may"),
         (Sequence[Any], [USER], "Job test.typed: value is a row."),

@@ -49,6 +49,10 @@ async def test_email_is_queued_with_the_commit(database: Database, jobs: Recorde
     assert jobs.outbox == [email]
 
 
+def test_email_without_options_is_stored_as_in_the_first_version() -> None:
+    assert {*email_to().to_json()} == {*FIRST_FIELDS, "date"}
+
+
 async def test_rollback_sends_no_email(database: Database, jobs: RecordedJobs) -> None:
     async with database.writer() as session:
         enqueue_email(session, email_to())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiosmtplib.email import flatten_message
 from fastapi import FastAPI
 from playwright.async_api import Page
 
@@ -85,7 +86,8 @@ def test_copies_replies_and_own_headers() -> None:
 
 
 def test_files_are_attached_with_the_type_of_their_name() -> None:
-    files = [Attachment("Über.pdf", b"%PDF"), Attachment("data", b"\0\xff"), Attachment("old.eml", b"Subject: A")]
+    files = [Attachment("Über.pdf", b"%PDF"), Attachment("data", b"\0\xff"), Attachment("rows.csv.gz", b"\x1f")]
+    files.append(Attachment("old.eml", b"Subject: A"))
     message = render_and_parse(email_to(html="<p>A text.</p>", attachments=files))
     assert message.get_content_type() == "multipart/mixed"
     attached = [
@@ -95,19 +97,28 @@ def test_files_are_attached_with_the_type_of_their_name() -> None:
     assert attached == [
         ("Über.pdf", "application/pdf", b"%PDF"),
         ("data", "application/octet-stream", b"\0\xff"),
+        ("rows.csv.gz", "application/octet-stream", b"\x1f"),
         ("old.eml", "application/octet-stream", b"Subject: A"),
     ]
 
 
-def test_picture_is_embedded_in_the_html() -> None:
-    picture = Attachment("logo.png", b"picture", content_id="logo")
-    parts = split_message(
-        mime_message(
-            email_to(html='<img src="cid:logo">', attachments=[picture]),
-            sender_address(settings_with()),
-        )
-    )
-    assert (parts.html.strip(), parts.attachments) == ('<img src="cid:logo">', [picture])
+def test_pictures_are_embedded_in_the_html() -> None:
+    pictures = [Attachment(f"{name}.png", b"picture", content_id=name) for name in ("logo", "logo2")]
+    message = mime_message(email_to(html='<img src="cid:logo">', attachments=pictures), sender_address(settings_with()))
+    parts = split_message(message)
+    assert (parts.html.strip(), parts.attachments) == ('<img src="cid:logo">', pictures)
+    assert [part.get_content_type() for part in message.walk()].count("multipart/related") == 1
+
+
+def test_long_own_header_is_neither_encoded_nor_broken() -> None:
+    link = f"<https://example.com/out?token={'a' * 150}>"
+    message = mime_message(email_to(headers={"List-Unsubscribe": link}), sender_address(settings_with()))
+    assert f"\r\nList-Unsubscribe: {link}\r\n".encode() in flatten_message(message)
+
+
+def test_own_header_replaces_the_default_in_any_case() -> None:
+    message = render_and_parse(email_to(headers={"auto-submitted": "no"}))
+    assert message.get_all("Auto-Submitted") == ["no"]
 
 
 @pytest.mark.parametrize(
@@ -120,10 +131,7 @@ def test_picture_is_embedded_in_the_html() -> None:
         ({"headers": {"X-Note": "a\r\nBcc: b@example.com"}}, "The header X-Note of an e-mail must be one line."),
         ({"headers": {"bcc": "b@example.com"}}, "'bcc' cannot be an additional header of an e-mail."),
         ({"headers": {"X: a\nBcc": "b"}}, "'X: a\nBcc' cannot be an additional header of an e-mail."),
-        (
-            {"attachments": [Attachment("a", bytes(MAX_ATTACHMENT_MB * 1024**2 + 1))]},
-            "The files of an e-mail have at most 10 MB.",
-        ),
+        ({"attachments": [LARGE_FILE]}, "The files of an e-mail have at most 10 MB."),
     ],
 )
 def test_email_that_cannot_be_sent_is_refused(fields: dict[str, Any], reason: str) -> None:
