@@ -66,7 +66,7 @@ def _has_sample_values(feature: Feature) -> bool:
 def _refusal_message(model: type[SQLModel], error: Exception) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
     reason, name = " ".join(str(cause).split()).rstrip("."), model.__name__
-    return f"No sample row of {name}: {reason}. Give its values in Feature(sample_rows={{{name}: {{…}}}})."
+    return f"No sample row of {name}: {reason}. Give its values in data=Data(sample_rows={{{name}: {{…}}}})."
 
 
 def sample_row(model: type[SQLModel], table: Table, values: Mapping[str, Any]) -> SQLModel:

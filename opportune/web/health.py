@@ -22,7 +22,7 @@ HEALTH_PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL_PATHS}
 METRICS_PATH = "/metrics"
 STATUS_PATH = "/metrics/status"
 MACHINE_PATHS = {*HEALTH_PATHS, METRICS_PATH, STATUS_PATH}
-"""Paths for machines: any host name is accepted, and requests are not logged."""
+"""Paths for machines: any host name is accepted, and requests are logged only for debugging."""
 
 METHODS = ["GET", "HEAD", "OPTIONS"]
 

@@ -78,7 +78,7 @@ def find_application() -> str:
     cause = f"There is no module {module}" if module else "No application was found"
     raise OperatorError(
         f"{cause}. Create a project: opportune new NAME. Or, in the folder of your application, write into "
-        'pyproject.toml: [tool.fastapi] entrypoint = "main:app"'
+        'pyproject.toml the line [tool.fastapi], and below it entrypoint = "main:app"'
     )
 
 

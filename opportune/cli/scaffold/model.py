@@ -144,7 +144,7 @@ class NewModel:
         candidates = [field for field in listed if field is not title]
         selected = sorted(candidates, key=lambda field: field.type not in PREFERRED_COLUMNS)[: MAX_COLUMNS - 1]
         ordered = [*([title] if title else []), *(field for field in candidates if field in selected)]
-        return [_list_column(field) for field in ordered][:MAX_COLUMNS]
+        return [_list_column(field) for field in ordered]
 
     def admin_options(self) -> Iterator[str]:
         """Yield the class body of the admin view, line by line."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 
 from opportune.admin.model_icons import guess_icon
@@ -255,7 +256,8 @@ def _register(texts: FileTexts, path: Path, model: NewModel, entries: dict[str, 
 def _add_tests(texts: FileTexts, model: NewModel) -> None:
     """Add a test module and the expected responses to each role."""
     tests = texts.project / "tests" / model.feature
-    names = (f"test_{model.snake_plural}.py", f"test_{model.snake_name}_rows.py")
+    others = (f"test_{model.snake_name}_rows{number or ''}.py" for number in count())
+    names = chain((f"test_{model.snake_plural}.py",), others)
     new_file = next(tests / name for name in names if not (tests / name).exists())
     texts[new_file] = tests_module(model)
     table = tests / "access.txt"

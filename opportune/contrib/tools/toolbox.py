@@ -72,7 +72,7 @@ class Toolbox:
                 raise OperatorError(f"The tool {name} {WRITES_ONCE}")
 
     def require_search_functions(self) -> None:
-        """Check that all tools can be used for `Feature(retrieval=...)`.
+        """Check that all tools can be used for `Llm(retrieval=…)`.
 
         Raises:
             OperatorError: A tool is invalid, changes data, or is not a search.
@@ -120,8 +120,8 @@ class Toolbox:
         return toolbox
 
     def _select(self, names: Iterable[str]) -> "Toolbox":
-        tools = {name: self.tools[name] for name in names}  # creates the routes
-        toolbox = copy(self)  # shares the routes
+        tools = {name: self.tools[name] for name in names}
+        toolbox = copy(self)  # shares the created routes
         toolbox.tools = tools
         return toolbox
 

@@ -12,7 +12,7 @@ SIDECARS = (*LOGS, "-shm")
 
 
 def is_database(path: Path) -> bool:
-    """Return whether a file is a SQLite database or empty.
+    """Return whether a file is a SQLite database or empty, or cannot be read, which other code reports.
 
     SQLite itself reads the file and does not touch the WAL. Opening and closing the file with Python would release
     all POSIX locks of this process, and another process could then delete the WAL.

@@ -64,7 +64,7 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
 def log_security_event(
     event: str, address: str, account: int | None, level: int = logging.WARNING, **values: object
 ) -> None:
-    """Log a security event in one line. The values must not contain secrets or text from visitors."""
+    """Log a security event in one line. The values must not contain secrets. Of visitors they contain the path."""
     fields = {"event": event, "address": address or None, "account": account, **values}
     text = " ".join(f"{name}={value}" for name, value in fields.items() if name != "event" and value is not None)
     security_logger.log(level, "%s %s", event, text, extra=fields)

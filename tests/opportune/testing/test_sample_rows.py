@@ -75,5 +75,5 @@ async def test_refused_sample_row_is_explained_in_one_sentence(database: Databas
         await insert_sample_rows(database, features_with({"name": None}))
     assert str(refusal.value) == (
         "No sample row of Team: NOT NULL constraint failed: teams_team.name. "
-        "Give its values in Feature(sample_rows={Team: {…}})."
+        "Give its values in data=Data(sample_rows={Team: {…}})."
     )

@@ -107,7 +107,8 @@ def cancellable(key: str) -> Iterator[CancelScope]:
         try:
             yield scope
         finally:
-            del _scopes[key]
+            if _scopes.get(key) is scope:  # a client may have used the id again
+                del _scopes[key]
 
 
 def cancel_call(key: str | None) -> None:
