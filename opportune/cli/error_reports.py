@@ -73,10 +73,17 @@ def with_choice_suggestion(message: str) -> str:
 def report_unexpected_error(error: Exception) -> int:
     """Report an unexpected error in one line, with its traceback if -v or DEBUG is set."""
     report_to_features(error)
-    if output.is_verbose() or os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}:
-        traceback.print_exception(error)
+    if print_traceback(error):
         return 1
     return print_error(explain_cause(error) or describe_unexpected(error), 1)
+
+
+def print_traceback(error: Exception) -> bool:
+    """Print the traceback of an error if -v or DEBUG is set. Return whether it is."""
+    is_verbose = output.is_verbose() or os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}
+    if is_verbose:
+        traceback.print_exception(error)
+    return is_verbose
 
 
 def explain_cause(error: Exception) -> str:

@@ -4,26 +4,20 @@ In a class, a public value is refused if its name is similar to an option, and a
 method of the base class. Names of your own can begin with `_`, be constants in capitals, or come from a mixin.
 """
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, wraps
-from importlib import import_module
 from inspect import Signature, get_annotations, getattr_static, signature
 from itertools import chain
 from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
 
 from opportune.errors import OperatorError
-from opportune.errors.option_types import describe_mismatch
+from opportune.errors.option_types import ANNOTATION_FORMAT, describe_mismatch
 from opportune.errors.renamed_names import KEYWORDS, renamed_to
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, MIN_SIMILARITY, closest_name, did_you_mean
 
 T = TypeVar("T", bound=type[Any])
 
-ANNOTATION_FORMAT: dict[str, Any] = (
-    {} if sys.version_info < (3, 14) else {"format": import_module("annotationlib").Format.FORWARDREF}
-)
-"""Names in annotations may be imported for type checkers only."""
 MIN_METHOD_LENGTH = 5
 """Methods with shorter names are similar to too many words."""
 METHOD_TYPES = (FunctionType, classmethod, staticmethod, property)

@@ -1,15 +1,23 @@
 """Checks of values by the annotations of the options that they are for."""
 
 import re
+import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import cache
-from inspect import iscoroutinefunction, unwrap
+from importlib import import_module
+from inspect import get_annotations, iscoroutinefunction
 from reprlib import Repr
 from types import FunctionType, SimpleNamespace, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
+ANNOTATION_FORMAT: dict[str, Any] = (
+    {} if sys.version_info < (3, 14) else {"format": import_module("annotationlib").Format.FORWARDREF}
+)
+"""Names in annotations may be imported for type checkers only."""
+MAY_BE_AWAITABLE = re.compile(r"Awaitable|Coroutine|Task|Future|^(typing\.)?Any$")
+"""Return annotations of plain functions that may return an awaitable."""
 POSTPONED = {"ClassVar[bool]": bool, "ClassVar[int]": int, "ClassVar[str]": str}
 """Annotations of modules that postpone their evaluation. Others are not checked."""
 
@@ -61,9 +69,14 @@ def describe_mismatch(value: object, annotation: Any) -> str:
         return f"is a text. Write a tuple: ({value!r},)"
     plain = get_type_hints(SimpleNamespace(__annotations__={"": _type_of(annotation)}))[""]
     text = plain.__name__ if isinstance(plain, type) else re.sub("[a-z_]+[.]", "", str(plain))
-    if "Callable" in text and "function " in shortened(value):
+    if "Callable" in text and _has_function(value):
         text = f"{'async' if 'Awaitable' in text else 'plain'} functions, {text}"
     return f"needs {text}, not {shortened(value)}"
+
+
+def _has_function(value: object) -> bool:
+    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, Collection) else (value,)
+    return any(isinstance(item, FunctionType) for item in values)
 
 
 def _broken_constraint(value: object, annotation: Any) -> str:
@@ -113,11 +126,12 @@ def _may_return(function: Any, result: Any) -> bool:
     """Return whether a function is asynchronous as its annotation requires. A plain one may return an awaitable."""
     if not isinstance(function, FunctionType):
         return True
-    if iscoroutinefunction(unwrap(function)):
+    if iscoroutinefunction(function):
         return result is Any or "Awaitable" in str(result)
-    returned = str(function.__annotations__.get("return", ""))
-    may_be_awaitable = re.search("Awaitable|Coroutine|Task|Future|^(typing.)?Any$", returned)
-    return get_origin(result) is not Awaitable or bool(may_be_awaitable) or function.__name__ == "<lambda>"
+    returned = (
+        "Any" if hasattr(function, "__wrapped__") else get_annotations(function, **ANNOTATION_FORMAT).get("return", Any)
+    )
+    return get_origin(result) is not Awaitable or bool(MAY_BE_AWAITABLE.search(str(returned)))
 
 
 def _is_subclass(value: type[Any], base: Any) -> bool:

@@ -193,7 +193,7 @@ class Jobs:
     """Old rows that the job `jobs.clean_up` deletes each day (oppman.py docs databases)."""
 
 
-ModelFunction = Annotated[Any, having("functions", "__name__", "function")]
+ModelFunction = Annotated[Any, having("named functions", "__name__", "function")]
 
 
 @strict

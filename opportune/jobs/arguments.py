@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
-from opportune.errors.option_names import ANNOTATION_FORMAT
+from opportune.errors.option_types import ANNOTATION_FORMAT
 
 SIGNATURE_FORMAT: dict[str, Any] = {f"annotation_{name}": value for name, value in ANNOTATION_FORMAT.items()}
 """Option of `signature` with which annotations may be names that only type checkers import."""

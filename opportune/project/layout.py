@@ -227,11 +227,23 @@ def application(*arguments: Any) -> Any:
     installed_features()  # reports a missing or faulty installed.py better than the import in main.py
     create_app = getattr(_import_module("main", "opportune.application"), "create_app", None)
     app = create_app(*arguments) if callable(create_app) else None
-    if not hasattr(app, "router"):
+    if not callable(app):
         raise OperatorError(
             f"{PACKAGE}/main.py needs a function create_app(settings=None) that returns the application of "
             "`opportune.application.create_app`."
         )
+    return app
+
+
+def site_application(*arguments: Any) -> Any:
+    """Return `application`, whose routes a command reads.
+
+    Raises:
+        OperatorError: There is none, or it is wrapped in another one.
+    """
+    app = application(*arguments)
+    if not hasattr(app, "router"):
+        raise OperatorError(f"{PACKAGE}/main.py: create_app returns {type(app).__name__}, whose routes are unknown.")
     return app
 
 

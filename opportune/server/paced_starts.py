@@ -24,7 +24,7 @@ class PacedStarts:
         self._waiting = deque[asyncio.Future[None]]()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if self._started < MAX_STARTED_PER_TURN or scope["path"] in MACHINE_PATHS:
+        if self._started < MAX_STARTED_PER_TURN or scope.get("path") in MACHINE_PATHS:
             self._count_start()
             return self.app(scope, receive, send)
         return self._start_later(scope, receive, send)

@@ -26,12 +26,12 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
 )
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
-from opportune.db.drivers.pool import DEFERRED
+from opportune.db.drivers.pool import DEFERRED, close_once
 from opportune.speedups import require
 from opportune.speedups.hops import ExecutorFactory, Hop, HopExecutor
 from opportune.speedups.quick_statements import QuickStatements
 
-require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_force_close", "_terminate_graceful_close")
+require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_graceful_close")
 require(AsyncAdapt_aiosqlite_cursor, "_aenter_cursor", "_awaitable_cursor_close", "_make_new_cursor")
 
 DRIVER = "sqlite+fused"
@@ -186,12 +186,10 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         self.transaction.is_open = False
 
     def terminate(self) -> None:
-        with suppress(asyncio.CancelledError):  # a second cancellation; the close continues
+        if in_greenlet():
+            close_once(self._terminate_graceful_close())
+        else:
             super().terminate()
-
-    def _terminate_force_close(self) -> None:
-        if not in_greenlet():  # inside a greenlet a close is already running, and this would prevent its rollback
-            super()._terminate_force_close()
 
     async def _terminate_graceful_close(self) -> None:
         closing = asyncio.ensure_future(super()._terminate_graceful_close())

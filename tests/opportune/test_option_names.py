@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, cast
 
 import pytest
@@ -97,8 +98,8 @@ def lazy_context(_session: AsyncSession, _user: Any) -> dict[str, Any]:
         ),
         (lambda: Feature("x", quickstart="no.such"), "Feature('x', quickstart=…) names the module no.such, which does"),
         (lambda: Admin([Note]), "Admin(views=…) needs views, such as class BookAdmin(AdminView, model=Book), not <"),
-        (lambda: Llm(tools=[5]), "Llm(tools=…) needs functions, not 5."),
-        (lambda: Llm(resources={"x://y": 5}), "Llm(resources=…) needs functions, not 5."),
+        (lambda: Llm(tools=[5]), "Llm(tools=…) needs named functions, not 5."),
+        (lambda: Llm(resources={"x://y": 5}), "Llm(resources=…) needs named functions, not 5."),
         (lambda: Accounts(events=[5]), "Accounts(events=…) needs an EventKind for each event, not 5."),
         (
             lambda: PersonalData(summary="x", owners=[5]),
@@ -115,6 +116,10 @@ def lazy_context(_session: AsyncSession, _user: Any) -> dict[str, Any]:
         (
             lambda: Panel("x.html", cast(Any, lazy_context)),
             "Panel(context=…) needs async functions, Callable[",
+        ),
+        (
+            lambda: Site(init_app=cast(Any, "function x")),
+            "Site(init_app=…) needs Callable[[FastAPI], None] | None, not 'function x'",
         ),
         (lambda: job("x.y")(cast(Any, no_run)), "Job x.y: no_run needs a first argument, run: JobContext."),
         (lambda: job("x.y")(cast(Any, shout)), "Job x.y: shout needs a first argument, run: JobContext."),
@@ -139,6 +144,27 @@ def lazy_context(_session: AsyncSession, _user: Any) -> dict[str, Any]:
 def test_value_of_another_type_is_refused(declaration: Callable[[], Any], message: str) -> None:
     with pytest.raises(OperatorError, match=f"^{re.escape(message)}"):
         declaration()
+
+
+def returns_coroutine(request: Any) -> Any:
+    return shout(request)
+
+
+del returns_coroutine.__annotations__["return"]
+
+
+@wraps(shout)
+def wrapped(*arguments: Any) -> Any:
+    return shout(*arguments)
+
+
+@pytest.mark.parametrize("function", [returns_coroutine, wrapped])
+def test_plain_function_may_return_a_coroutine(function: Any) -> None:
+    assert Panel("x.html", function).context is function
+
+
+def test_plain_wrapper_of_an_async_function_is_accepted() -> None:
+    assert Site(init_app=cast(Any, wrapped)).init_app is wrapped
 
 
 def test_misspelt_method_of_admin_view_is_reported() -> None:

@@ -22,8 +22,8 @@ from opportune.admin.view_classes import find_view_errors, view_classes, views_w
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
 from opportune.cli.development import startup
 from opportune.cli.development.database_checks import check_database, check_superusers, check_vectors, url_notices
-from opportune.cli.development.references import check_references
-from opportune.cli.error_reports import describe_unexpected, explain_cause
+from opportune.cli.development.references import check_references, imports_in_code
+from opportune.cli.error_reports import describe_unexpected, explain_cause, print_traceback
 from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.loop import open_event_loop
 from opportune.cli.options import AsJson
@@ -114,7 +114,11 @@ def run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> It
     for check in checks:
         try:
             yield from check(settings)
+        except typer.Exit:
+            raise
         except Exception as error:  # noqa: BLE001 - code of the project may raise any, and other checks continue
+            if not isinstance(error, OperatorError):
+                print_traceback(error)
             yield Finding(_describe(error))
         bar.advance()
 
@@ -217,8 +221,9 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
 
 def check_modules(_settings: Settings) -> Iterator[Finding]:
     """Find files of features that no code imports, after the checks that import everything of the site."""
+    imported = {*sys.modules, *imports_in_code()}
     for feature in installed_features():
-        used = {*feature.commands.values(), feature.quickstart, *sys.modules}
+        used = {*feature.commands.values(), feature.quickstart, *imported}
         for path in sorted(feature_folder(feature.name).glob("[!_]*.py")):
             if feature.name != USERS and f"{feature_module(feature.name)}.{path.stem}" not in used:
                 text = f"{display_path(path)} has no effect, because no code imports it. Use it in feature.py."

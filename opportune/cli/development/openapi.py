@@ -19,7 +19,7 @@ import typer
 
 from opportune.cli.output import print_json, say
 from opportune.errors import OperatorError
-from opportune.project.layout import application
+from opportune.project.layout import site_application
 from opportune.web.errors.problem import operations
 
 
@@ -51,7 +51,7 @@ def command(
         Client | None, typer.Option(help="Generate a client in this language.", show_default=False)
     ] = None,
 ) -> None:
-    app = application()
+    app = site_application()
     document = {**app.openapi(), "servers": [{"url": app.state.settings.base_url}]}
     require_distinct_names(document)
     if client:

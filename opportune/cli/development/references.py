@@ -4,7 +4,9 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
+from importlib.util import resolve_name
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateNotFound, TemplateSyntaxError, nodes
@@ -14,7 +16,7 @@ from opportune.config.settings import Settings
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature, Finding
 from opportune.mail.email import environment as mail_templates
-from opportune.project.layout import PACKAGE, PROJECT, application, display_path, installed_features
+from opportune.project.layout import PACKAGE, PROJECT, display_path, installed_features, site_application
 from opportune.web.rendering.environment import block_names
 from opportune.web.rendering.template_errors import calls_in_templates, project_templates, template_exists
 from opportune.web.rendering.templates import templates
@@ -49,11 +51,12 @@ def check_references(settings: Settings) -> Iterator[Finding]:
     features = installed_features()
     calls = [*_calls_in_code()]
     yield from map(Finding, _missing_templates(calls))
-    rows = [*find_rows(application(settings.model_copy(update=ALL_PAGES)).routes)]
+    rows = [*find_rows(site_application(settings.model_copy(update=ALL_PAGES)).routes)]
     yield from map(Finding, _hidden_routes(rows))
+    route_names = {row.name for row in rows}
     for location, names in calls_in_templates("url_for"):
-        if names and names[0] not in (known := {row.name for row in rows}):
-            yield Finding(f"{location}: no route is called {names[0]}.{did_you_mean(names[0], known)}")
+        if names and names[0] not in route_names:
+            yield Finding(f"{location}: no route is called {names[0]}.{did_you_mean(names[0], route_names)}")
     for location, path in (*_links_in_templates(), *_redirects(calls), *_navigation(features)):
         if not page_exists(path, rows):
             hint = did_you_mean(path, [row.path for row in rows if "GET" in row.methods])
@@ -82,8 +85,8 @@ def _hidden_routes(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _matches(parts: Sequence[str], route: Sequence[str]) -> bool:
-    for part, pattern in zip_longest(parts, route):
-        if pattern == "…" or (pattern and ":path}" in pattern) or (part and ANY in part and part == parts[-1]):
+    for number, (part, pattern) in enumerate(zip_longest(parts, route), 1):
+        if pattern == "…" or (pattern and ":path}" in pattern) or (part and ANY in part and number == len(parts)):
             return True
         if part is None or pattern is None:
             return False
@@ -92,13 +95,30 @@ def _matches(parts: Sequence[str], route: Sequence[str]) -> bool:
     return True
 
 
-def _calls_in_code() -> Iterator[Call]:
+def _nodes_in_code() -> Iterator[tuple[Path, ast.AST]]:
     for file in sorted((PROJECT / PACKAGE).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
-            if isinstance(node, ast.Call):
-                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
-                yield Call(f"{display_path(file)}:{node.lineno}", name, arguments)
+            yield file, node
+
+
+def _calls_in_code() -> Iterator[Call]:
+    for file, node in _nodes_in_code():
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+            yield Call(f"{display_path(file)}:{node.lineno}", name, arguments)
+
+
+def imports_in_code() -> Iterator[str]:
+    """Yield the names that the project's code imports, also within functions."""
+    for file, node in _nodes_in_code():
+        module = ""
+        if isinstance(node, ast.ImportFrom):
+            package = ".".join(file.parent.relative_to(PROJECT).parts)
+            module = resolve_name("." * node.level + (node.module or ""), package)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (f"{module}.{alias.name}".strip(".") for alias in node.names)
+            yield module
 
 
 def _missing_templates(calls: Sequence[Call]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table
 from opportune.errors import OperatorError
-from opportune.project.layout import application, origin
+from opportune.project.layout import origin, site_application
 
 WEBSOCKET = "WEBSOCKET"
 
@@ -33,7 +33,7 @@ def command(
     filter_text: Annotated[str, typer.Argument(metavar="FILTER", help="Show only lines that contain this.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    rows = [row for row in sorted(find_rows(application().routes)) if filter_text.lower() in " ".join(row).lower()]
+    rows = [row for row in sorted(find_rows(site_application().routes)) if filter_text.lower() in " ".join(row).lower()]
     if as_json:
         print_json([{**row._asdict(), "methods": row.methods.split(",")} for row in rows])
     elif rows:

@@ -154,8 +154,12 @@ def _invalid_value_error(table: Table, position: int, row: Row) -> OperatorError
 
 def _select_statement(connection: Connection, table: Table) -> str:
     statement = str(select(table).order_by(*table.primary_key).compile(dialect=connection.dialect))
-    # SQLAlchemy writes `%%` for statements with parameters, and psycopg reads it literally in those without.
-    return statement.replace("%%", "%") if connection.dialect.name == "postgresql" else statement
+    return without_doubled_percents(statement) if connection.dialect.name == "postgresql" else statement
+
+
+def without_doubled_percents(statement: str) -> str:
+    """Return a statement for psycopg. SQLAlchemy writes `%%`, which is literal in statements without parameters."""
+    return statement.replace("%%", "%")
 
 
 def sqlite_driver(connection: Connection) -> sqlite3.Connection:

@@ -13,7 +13,7 @@ import psycopg
 from sqlalchemy import Connection, Table, func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from opportune.contrib.copydb.rows import Row, psycopg_driver, sqlite_driver
+from opportune.contrib.copydb.rows import Row, psycopg_driver, sqlite_driver, without_doubled_percents
 from opportune.errors import OperatorError
 
 NOTHING_WRITTEN = "Nothing was written."
@@ -125,7 +125,7 @@ class PostgreSQLWriter(Writer):
 
     def _copy_batches(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
         columns = ", ".join(map(self.connection.dialect.identifier_preparer.format_column, table.columns))
-        statement = f"COPY {self._name(table)} ({columns}) FROM STDIN".replace("%%", "%").encode()
+        statement = without_doubled_percents(f"COPY {self._name(table)} ({columns}) FROM STDIN").encode()
         keys: list[Any] = []
         sent_rows = 0
         try:

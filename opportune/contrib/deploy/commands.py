@@ -53,7 +53,7 @@ from opportune.contrib.deploy.values import (
 )
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.project.layout import PROJECT, application, display_path
+from opportune.project.layout import PROJECT, display_path, site_application
 
 command = typer.Typer()
 HostName = Annotated[
@@ -251,7 +251,7 @@ async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
     if sys.platform != "win32" and (task := asyncio.current_task()):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     outcomes = Counter[Outcome]()
-    questions = find_question_endpoint(application())
+    questions = find_question_endpoint(site_application())
     with postgresql() as server:
         for host in hosts:
             say(f"\n{host.title}")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -12,6 +12,7 @@ from sqlalchemy.util import await_, greenlet_spawn
 
 from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseUrl
+from opportune.services.tasks import run_in_background
 
 MAX_COMPILED_STATEMENTS = 100
 """Compiled statements per engine. SQLAlchemy drops the oldest ones at 1.5 times this number. Its default is 500.
@@ -90,3 +91,11 @@ def read_password_on_connect(engine: Engine, url: DatabaseUrl, *, is_async: bool
             parameters["password"] = url.read_password()
 
     event.listen(engine, "do_connect", set_password)
+
+
+def close_once(close: Coroutine[Any, Any, None]) -> None:
+    """Wait for the close of a connection to SQLite, which continues if the request is cancelled.
+
+    SQLAlchemy would then stop the thread of the connection, for which its first close waits forever.
+    """
+    await_(asyncio.shield(run_in_background(close)))

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,17 +13,15 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.util import await_
 from sqlalchemy.util.concurrency import in_greenlet
 
 from opportune.config.speedups import speedup
 from opportune.db.database import Database
-from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
+from opportune.db.drivers.pool import ENGINE_OPTIONS, close_once, pool_options
 from opportune.db.drivers.sqlite_file import make_private
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
-from opportune.services.tasks import run_in_background
 
 BUSY_TIMEOUT_MS = 2000
 """Milliseconds to wait for a writer of another process."""
@@ -41,20 +39,15 @@ FAILURE = "failure"
 
 
 class ClosingDialect(SQLiteDialect_aiosqlite):
-    """Dialect that closes a connection once, also if the request is cancelled again during the close.
-
-    SQLAlchemy would then stop the thread of the connection, for which its first close waits forever.
-    """
+    """Dialect that closes a connection once, also if the request is cancelled again during the close."""
 
     supports_statement_cache = True
 
     def do_terminate(self, dbapi_connection: Any) -> None:
-        if not in_greenlet():  # the garbage collector
+        if in_greenlet():
+            close_once(dbapi_connection.driver_connection.close())
+        else:  # the garbage collector
             super().do_terminate(dbapi_connection)
-            return
-        closing = run_in_background(dbapi_connection.driver_connection.close())
-        with suppress(asyncio.CancelledError):  # the close continues
-            await_(asyncio.shield(closing))
 
 
 registry.register("sqlite.closing", __name__, ClosingDialect.__name__)

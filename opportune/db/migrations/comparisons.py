@@ -29,6 +29,7 @@ BY_NAME = "alembic.ext.checkconstraint_byname"
 STORED_DEFAULT = """
     SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'pg_temp.opportune_default'::regclass
 """
+CAST = re.compile(r"::[\w .\[\](,)\"]+$")
 COMPUTED_WARNING = re.compile(r"Computed default on (.+) cannot be modified")
 """Alembic's warning."""
 
@@ -94,7 +95,7 @@ def _compare_defaults(
         # Reflection omits the default of a column that owns its sequence.
         is_sequence = existing.server_default is None and (new or "").startswith("nextval(")
         return PriorityDispatchResult.STOP if is_sequence else PriorityDispatchResult.CONTINUE
-    if new is not None and old == _stored_default(context, model):
+    if new is not None and _is_default(context, model, old):
         return PriorityDispatchResult.STOP
     if new is None or not (isinstance(model.type, NativeType) or model.type.compile(context.dialect) == "JSON"):
         return PriorityDispatchResult.CONTINUE
@@ -103,19 +104,21 @@ def _compare_defaults(
     return PriorityDispatchResult.STOP
 
 
-def _stored_default(context: AutogenContext, column: Column[object]) -> str | None:
-    """Return the default of a column as PostgreSQL stores it. None if the user may not create a temporary table."""
+def _is_default(context: AutogenContext, column: Column[object], stored: str) -> bool:
+    """Return whether PostgreSQL stores the default of a column so. Without a temporary table, their texts count."""
     connection, dialect = context.connection, context.dialect
     assert connection is not None
     assert dialect is not None
     default = dialect.ddl_compiler(dialect, None).get_column_default_string(column)  # type: ignore[arg-type]  # not used
+    if stored == default:
+        return True
     with suppress(DBAPIError), connection.begin_nested() as savepoint:
         type_ = column.type.compile(dialect)
         connection.exec_driver_sql(f"CREATE TEMPORARY TABLE opportune_default (value {type_} DEFAULT {default})")
-        stored: str | None = connection.exec_driver_sql(STORED_DEFAULT).scalar()
+        is_equal: bool = connection.exec_driver_sql(STORED_DEFAULT).scalar() == stored
         savepoint.rollback()
-        return stored
-    return None
+        return is_equal
+    return CAST.sub("", stored) == CAST.sub("", default or "")
 
 
 def _default_sql(column: Column[object]) -> str | None:

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, String, and_, cast, delete, extract, or_, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.models.model import utc_now
+from opportune.errors import OperatorError
 
 S = TypeVar("S")
 
@@ -27,7 +28,10 @@ class DemoRows(Generic[S]):
 
     def __init__(self, model: type[Any], samples: Sequence[S], first: datetime) -> None:
         self._model, self._created_at = model, model.created_at
+        first = first.astimezone(UTC)
         former_times = [first + timedelta(minutes=number) for number in range(len(samples))]
+        if any(time.date() != first.date() for time in former_times):
+            raise OperatorError(f"The minutes of DemoRows({model.__name__}, …) pass midnight in UTC. Begin earlier.")
         self._samples = dict(zip((time.timetz() for time in former_times), samples, strict=True))
         is_marked = and_(
             (cast(extract("epoch", self._created_at), BigInteger) % 86_400).in_(

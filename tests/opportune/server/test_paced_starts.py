@@ -1,6 +1,7 @@
 """Starts of requests that arrive together, in the order of their arrival."""
 
 import asyncio
+from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
 
@@ -63,6 +64,18 @@ async def test_health_check_starts_before_waiting_requests() -> None:
     requests = start_requests(app)
     await asyncio.gather(request(app, "/health/live"), *requests)
     assert started.paths[MAX_STARTED_PER_TURN] == "/health/live"
+
+
+async def test_other_scopes_have_no_path() -> None:
+    scopes = list[Scope]()
+
+    async def record(scope: Scope, _receive: Receive, _send: Send) -> None:
+        scopes.append(scope)
+
+    app, wait = PacedStarts(record), asyncio.Event().wait
+    for _ in range(MAX_STARTED_PER_TURN + 1):
+        await app({"type": "lifespan"}, cast(Any, wait), cast(Any, wait))
+    assert len(scopes) == MAX_STARTED_PER_TURN + 1
 
 
 async def test_cancelled_request_gives_its_turn_to_the_next() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import httpx2
 
 from opportune.contrib.deploy.rehearsal.fakes import model_answer
+from opportune.contrib.deploy.rehearsal.process import RETRY_SECONDS
 from opportune.contrib.deploy.rehearsal.rules import WORD_COUNT
 from opportune.contrib.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped
 from opportune.plurals import pluralize
 
-RETRY_SECONDS = 0.3
 MAX_CONNECTIONS = 60
 
 

@@ -22,6 +22,7 @@ EXCLUDED_FOLDERS = {".git", ".venv", "data", "bench", "tests", "node_modules"}
 """Folders that are not in an image."""
 ignored_names = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
 POLL_SECONDS = 0.05
+RETRY_SECONDS = 0.3
 RUNSERVER = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
 """Command of the Dockerfile."""
 KILL_TIMEOUT_SECONDS = 10.0

@@ -20,7 +20,7 @@ from opportune.contrib.deploy.rehearsal.page_steps import (
     sign_up,
     upload_picture,
 )
-from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS, Instance
+from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS, RETRY_SECONDS, Instance
 from opportune.contrib.deploy.rehearsal.stage import (
     Outcome,
     Result,
@@ -31,8 +31,6 @@ from opportune.contrib.deploy.rehearsal.stage import (
     suggest_fix,
 )
 from opportune.plurals import pluralize
-
-RETRY_SECONDS = 0.3
 
 
 async def redeploy(stage: Stage) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError, create_
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
-from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
+from opportune.contrib.llm.providers.loose_json import MAX_PROSE_BRACES, json_in, json_objects_in, objects_in
 from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import describe_errors
@@ -95,19 +95,23 @@ class AnswerType(Generic[T]):
         try:
             value = self._adapter.validate_json(self._json_in(text))
         except ValidationError:
-            for candidate in self._candidates(text):
-                with suppress(ValidationError):
-                    value = self._adapter.validate_json(json.dumps(candidate))
-                    break
-            else:
+            if (value := self._validate_candidates(text)) is None:
                 raise
         result: T = self._result(value)
         return result
 
+    def _validate_candidates(self, text: str) -> Any:
+        for candidate in self._candidates(text):
+            with suppress(ValidationError):
+                return self._adapter.validate_json(json.dumps(candidate))
+        return None
+
     def _candidates(self, text: str) -> Iterator[object]:
-        """Yield other objects that may be meant: beside others, or in an object or a list that nobody requested."""
+        """Yield other objects that may be meant: beside others, or in an additional object or list."""
         quoted = json_in(text.strip())
-        items = [*filter(None, json_objects_in(quoted if isinstance(quoted, str) else text))]
+        items = [
+            *filter(None, json_objects_in(quoted if isinstance(quoted, str) else text, other_braces=MAX_PROSE_BRACES))
+        ]
         if not self._is_object:
             yield {"result": items}
             yield from ({"result": value} for item in items for value in item.values())

@@ -92,9 +92,9 @@ class MediaEndpoints(MediaProvider):
         content = {"text": body.decode(errors="replace")} if is_text else json_in(body)
         text = text_in(results_in(content, TRANSCRIPT_FIELDS)).strip()
         if not text:
-            is_silent = isinstance(_object(content).get("text"), str)
-            failure = self._endpoints["transcription"].failure(content, NO_TRANSCRIPT)
-            raise LlmError("empty", NO_TRANSCRIPT) if is_silent else failure
+            if isinstance(_object(content).get("text"), str):
+                raise LlmError("empty", NO_TRANSCRIPT)
+            raise self._endpoints["transcription"].failure(content, NO_TRANSCRIPT)
         fields = _object(content)
         seconds = _number(_object(fields.get("usage")).get("seconds", fields.get("duration")))
         return Made(text, _usage(content), None if seconds is None else seconds / 60)

@@ -20,8 +20,8 @@ MAX_BODY_BYTES = 100_000_000
 MAX_DEPTH = 5
 """Levels of objects and lists around a text."""
 MAX_NUMBER = 10**18
-MAX_FAILURES = 5
-"""Braces in a text that begin no JSON."""
+MAX_PROSE_BRACES = 5
+"""Braces in prose that begin no JSON."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE)
 """Name and value of a field. `error` is a field of llama.cpp."""
@@ -151,10 +151,13 @@ DECODER = json.JSONDecoder(strict=False, parse_int=_read_integer)
 """Slower than pydantic_core, but accepts line breaks in texts, halves of surrogate pairs, and several values."""
 
 
-def json_objects_in(text: str) -> list[dict[str, Any]]:
-    """Return the JSON objects in a text. Some endpoints send no line break between events."""
+def json_objects_in(text: str, *, other_braces: int = 0) -> list[dict[str, Any]]:
+    """Return the JSON objects in a text until one is invalid. Some endpoints send no line break between events.
+
+    `other_braces` begin no JSON: with them, an invalid object is skipped, and objects in it count.
+    """
     objects, end, failures = list[dict[str, Any]](), 0, 0
-    while (start := text.find("{", end)) >= 0 and failures < MAX_FAILURES:
+    while (start := text.find("{", end)) >= 0 and failures <= other_braces:
         try:
             value, end = DECODER.raw_decode(text, start)
             objects.append(value)

@@ -22,12 +22,30 @@ from opportune.i18n import gettext_lazy as _l
 MAX_ANSWER_LENGTH = 200_000
 """Maximum number of characters, also of the reasoning."""
 COUNT_FIELDS = {
-    "prompt_tokens": "prompttokens inputtokens promptevalcount prompttokencount promptn inputtokencount",
-    "completion_tokens": "completiontokens outputtokens evalcount candidatestokencount predictedn outputtokencount",
-    "cached_tokens": "cachedtokens promptcachehittokens cachereadinputtokens",
-    "reasoning_tokens": "reasoningtokens",
+    "prompt_tokens": (
+        "inputtokencount",
+        "promptn",
+        "prompttokencount",
+        "promptevalcount",
+        "inputtokens",
+        "prompttokens",
+    ),
+    "completion_tokens": (
+        "outputtokencount",
+        "predictedn",
+        "candidatestokencount",
+        "evalcount",
+        "outputtokens",
+        "completiontokens",
+    ),
+    "cached_tokens": (
+        "cachereadinputtokens",
+        "promptcachehittokens",
+        "cachedtokens",
+    ),
+    "reasoning_tokens": ("reasoningtokens",),
 }
-"""Names of the counts, in lower case and without underscores."""
+"""Names of the counts, in lower case and without underscores. The last one in an answer counts."""
 EVENT_FIELDS = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
 """Fields of an event that have no token counts."""
 PIECE_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
@@ -296,7 +314,7 @@ def counts_in(usage: object) -> dict[str, Any]:
     parts = objects_in(usage)
     details = [item for part in parts for value in part.values() for item in objects_in(value)]
     reported = {plain_key(name): count_in(value) for item in (*details, *parts) for name, value in item.items()}
-    named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields.split()[::-1])
+    named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields)
     counts: dict[str, Any] = {name: count for name, count in named if count is not None}
     # Google and xAI do not count the reasoning as a part of the answer.
     total = next(filter(None, map(reported.get, ("totaltokens", "totaltokencount"))), 0)

@@ -127,7 +127,7 @@ def read_call(fields: Mapping[str, Any]) -> CallPiece:
     if not isinstance(function, dict):
         nested = map(fields.get, ("functionCall", "function_call", "custom"))
         function = next((part for part in nested if isinstance(part, dict)), fields)
-    name = next(filter(None, map({**fields, **function}.get, NAME_FIELDS)), "")
+    name = next(filter(None, (part.get(name) for name in NAME_FIELDS for part in (function, fields))), "")
     arguments = function.get("arguments") or next(filter(None, map(function.get, ARGUMENT_FIELDS)), "")
     if isinstance(arguments, list) and all(isinstance(part, str) for part in arguments):
         arguments = "".join(arguments)

@@ -34,7 +34,7 @@ MESSAGE_TYPES = Message, Picture
 RESULT = "result"
 """Key of results that are not objects, which the protocol requires."""
 MAX_VALUES = 100
-"""Limit of the protocol for completions, and of links in a result."""
+"""Limit of the protocol for completions, and ours for links in a result."""
 MAX_SCHEME_LENGTH = 30
 
 
@@ -78,9 +78,9 @@ class Handlers:
     def _links_in(self, result: ToolResult) -> list[types.ResourceLink]:
         """Return links to the resources whose URIs are values in a result."""
         names = self._caller.allowed(self._offers.resources)
-        templates = {uri: UriTemplate.parse(uri) for uri, name in self._offers.uris.items() if name in names}
-        texts = islice(dict.fromkeys(_texts_in(result.data)), MAX_VALUES) if templates else ()
-        found = ((text, uri) for text in texts for uri in templates if templates[uri].match(text) is not None)
+        texts = islice(dict.fromkeys(_texts_in(result.data)), MAX_VALUES) if names else ()
+        matches = ((text, self._offers.match(text)) for text in texts)
+        found = ((text, match[0]) for text, match in matches if match and self._offers.uris[match[0]] in names)
         return [types.ResourceLink(uri=text, **self._describe_resource(uri)) for text, uri in found]
 
     async def list_resources(self, _context: Context, params: Page) -> types.ListResourcesResult:
@@ -105,11 +105,12 @@ class Handlers:
     async def read_resource(
         self, context: Context, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        for uri, name in self._offers.uris.items():
-            if (arguments := UriTemplate.parse(uri).match(params.uri)) is not None:
-                result = await run_call(context, self._caller, self._offers.resources, name, arguments)
-                return types.ReadResourceResult(contents=[resource_contents(params.uri, result)])
-        raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
+        match = self._offers.match(params.uri)
+        if match is None:
+            raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
+        name = self._offers.uris[match[0]]
+        result = await run_call(context, self._caller, self._offers.resources, name, match[1])
+        return types.ReadResourceResult(contents=[resource_contents(params.uri, result)])
 
     async def list_prompts(self, _context: Context, params: Page) -> types.ListPromptsResult:
         prompts, cursor = self._allowed(self._offers.prompts, params)

@@ -3,7 +3,6 @@
 import gc
 import json
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from opportune.cli import loading
 from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import check, database_checks
 from opportune.cli.development.database_checks import vectors_problem
+from opportune.cli.output import progress
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.migrations.autogenerate import NewMigration
@@ -150,7 +150,7 @@ def test_file_without_effect_is_reported(
         (folder / f"{stem}.py").touch()
     modules: dict[str, Any] = {"commands": {"films": "app.films.commands"}, "quickstart": "app.todos.feature"}
     monkeypatch.setattr(check, "feature_folder", lambda _name: folder)
-    monkeypatch.setitem(sys.modules, "app.films.questions", sys)
+    monkeypatch.setattr(check, "imports_in_code", lambda: ["app.films.questions"])
     monkeypatch.setattr(check, "installed_features", lambda: [Feature("films", **modules)])
     (finding,) = check.check_modules(unopened)
     assert finding.text.endswith(f"{name}.py has no effect, because no code imports it. Use it in feature.py.")
@@ -310,3 +310,17 @@ def test_invalid_address_is_an_error(oppman: Oppman, name: str, value: str, mess
     code, out, err = oppman("check", DATABASE_URL=UNREACHABLE, **{name: value})
     assert (code, message in out) == (1, True)
     assert "hun" not in out + err
+
+
+def failing_check(_settings: Settings) -> Iterator[Finding]:
+    raise ZeroDivisionError("x")
+
+
+@pytest.mark.parametrize("is_verbose", [True, False])
+def test_verbose_check_has_the_traceback(
+    unopened: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_verbose: bool
+) -> None:
+    monkeypatch.setattr("opportune.cli.output.is_verbose", lambda: is_verbose)
+    with progress("Checking", 1, "checks") as bar:
+        assert len([*check.run_checks([failing_check], unopened, bar)]) == 1
+    assert ("Traceback" in capsys.readouterr().err) == is_verbose

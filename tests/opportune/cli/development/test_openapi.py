@@ -14,7 +14,7 @@ from tests.opportune.cli.conftest import Oppman
 
 @pytest.fixture(autouse=True)
 def _site_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openapi, "application", lambda: create_app(settings_for("sqlite:///nowhere.db")))
+    monkeypatch.setattr(openapi, "site_application", lambda: create_app(settings_for("sqlite:///nowhere.db")))
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_duplicate_name_is_an_error(
     paths = document["paths"]
     additions = paths if part == "paths" else document["components"]["schemas"]
     additions[name] = paths["/api/v1/teams"]
-    monkeypatch.setattr(openapi, "application", lambda: _Site(document))
+    monkeypatch.setattr(openapi, "site_application", lambda: _Site(document))
     assert message in oppman("openapi").err
 
 

@@ -7,7 +7,7 @@ from jinja2 import DictLoader
 
 from opportune.application import create_app
 from opportune.cli.development import references
-from opportune.cli.development.references import check_references
+from opportune.cli.development.references import check_references, imports_in_code, page_exists
 from opportune.cli.development.routes import Row
 from opportune.config import Settings
 from opportune.feature import Feature, Link, Site
@@ -26,7 +26,7 @@ def unopened() -> Settings:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project without files, whose site has the pages of the framework."""
-    monkeypatch.setattr(references, "application", create_app)
+    monkeypatch.setattr(references, "site_application", create_app)
     monkeypatch.setattr(references, "PROJECT", tmp_path)
     monkeypatch.setattr(layout, "PROJECT", tmp_path)
     monkeypatch.setattr(template_errors, "TEMPLATE_FOLDERS", (tmp_path / "templates", layout.TEMPLATE_FOLDERS[-1]))
@@ -88,6 +88,11 @@ def test_link_without_page_is_reported(project: Path, unopened: Settings, link: 
     assert not finding.is_error
 
 
+@pytest.mark.parametrize(("path", "exists"), [("/a/\0/b/\0", True), ("/a/\0/c/\0", False), ("/a/1/\0", True)])
+def test_text_around_unknown_parts_is_compared(path: str, exists: bool) -> None:
+    assert page_exists(path, [Row("/a/{x}/b/{y}", "GET", "", "")]) == exists
+
+
 def test_route_name_in_a_template_is_checked(project: Path, unopened: Settings) -> None:
     (project / "templates/list.html").write_text('{{ request.url_for("nope") }}', encoding="utf-8")
     assert [finding.text for finding in check_references(unopened)] == [
@@ -137,3 +142,12 @@ def test_existing_pages_have_no_finding(project: Path, unopened: Settings) -> No
     code = 'templates.render_block(request, "accounts/profile.html", "content")\nredirect(request, "/")\n'
     (project / "app/pages.py").write_text(code, encoding="utf-8")
     assert [finding.text for finding in check_references(unopened)] == []
+
+
+@pytest.mark.parametrize(
+    "line", ["import app.books.statistics", "from app.books import statistics", "from .statistics import count"]
+)
+def test_imports_within_functions_count(project: Path, line: str) -> None:
+    (project / "app/books").mkdir()
+    (project / "app/books/pages.py").write_text(f"def count():\n    {line}\n", encoding="utf-8")
+    assert "app.books.statistics" in [*imports_in_code()]

@@ -20,7 +20,7 @@ def site() -> FastAPI:
 
 @pytest.fixture(autouse=True)
 def _site_without_a_database(site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "application", lambda: site)
+    monkeypatch.setattr(routes, "site_application", lambda: site)
 
 
 def test_routes_are_sorted_with_methods_name_and_origin(oppman: Oppman) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 
 from opportune.cli.development import startup
 from opportune.config.hosts import HOST_VARIABLES
@@ -12,7 +11,7 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
-from opportune.project.layout import application
+from opportune.project.layout import application, site_application
 from opportune.testing.plugin import settings_for
 
 
@@ -46,10 +45,17 @@ def test_persistent_databases_have_no_warning(monkeypatch: pytest.MonkeyPatch, t
         assert startup.data_loss_warning(settings_for("sqlite:////dev/shm/app.db")) == ""
 
 
-@pytest.mark.parametrize("replacement", [None, lambda: None, lambda: FastAPI])
+@pytest.mark.parametrize("replacement", [None, lambda: None, lambda: 5])
 def test_main_without_an_application_is_refused(
     monkeypatch: pytest.MonkeyPatch, replacement: Callable[[], object] | None
 ) -> None:
     monkeypatch.setattr("app.main.create_app", replacement)
     with pytest.raises(OperatorError, match=r"^app/main\.py needs a function create_app\(settings=None\) that returns"):
         application()
+
+
+def test_wrapped_application_is_accepted_without_its_routes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.main.create_app", lambda: print)
+    assert application() is print
+    with pytest.raises(OperatorError, match=r"create_app returns builtin_function_or_method, whose routes are unknown"):
+        site_application()

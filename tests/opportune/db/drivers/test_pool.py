@@ -15,12 +15,13 @@ import pytest
 from psycopg import OperationalError
 from sqlalchemy import Select, func, literal, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.drivers import psycopg_timeouts
-from opportune.db.drivers.pool import MAX_COMPILED_STATEMENTS, Pool, dispose
+from opportune.db.drivers.pool import MAX_COMPILED_STATEMENTS, Pool, close_once, dispose
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job
@@ -173,3 +174,21 @@ async def test_connect_retries_until_database_wakes_up(
     monkeypatch.setattr(TimedConnection, "connect", connect)
     assert str(await TimedConnection._retry_connect()) == "connected"
     assert len(attempts) == times + 1
+
+
+async def test_close_continues_when_its_request_is_cancelled() -> None:
+    begun, may_end, closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def close() -> None:
+        begun.set()
+        await may_end.wait()
+        closed.set()
+
+    request = asyncio.create_task(greenlet_spawn(close_once, close()))
+    await begun.wait()
+    request.cancel()
+    await asyncio.wait({request})
+    assert request.cancelled()
+    may_end.set()
+    async with asyncio.timeout(10):
+        await closed.wait()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import JSON, Boolean, Column, Computed, Identity, Integer, String, false, func, text, true
 
+from opportune.db.migrations import comparisons
 from opportune.errors import OperatorError
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
@@ -78,3 +79,12 @@ def test_defaults_are_stable_and_changed(sample: SampleFeatures) -> None:
         assert len(sample.make_migrations()) == 1
         sample.migrate()
         assert sample.draft_migrations() == []
+
+
+@pytest.mark.database("postgresql")
+def test_defaults_are_stable_without_temporary_tables(sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparisons, "STORED_DEFAULT", "SELECT nothing")
+    for value, count in (("{}", 1), ("{}", 0), ("[]", 1)):
+        sample.table("library_book", Column("facts", JSON, server_default=value))
+        assert len(sample.make_migrations()) == count
+        sample.migrate()

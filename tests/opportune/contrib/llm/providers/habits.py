@@ -551,6 +551,7 @@ CALLS = {
         text(f"Ye<tool_call>{json.dumps(FIND)}</tool_call>s"), finish("tool_calls"), calls=FINDS
     ),
     "written call in a fence": calls(text(f"```json\n{json.dumps(FIND)}\n```")),
+    "written call without quotes": calls(text('<tool_call>{name: "find", "arguments": {"q": 1}}</tool_call>')),
     "written call without a brace": calls(text(f"<tool_call>{json.dumps(FIND)[:-1]}</tool_call>")),
     "JSON that is no call": says(text('{"name": "Ann"}'), text='{"name": "Ann"}'),
     "written and sent call": calls(text(f"<tool_call>{json.dumps(FIND)}</tool_call>"), FOUND),

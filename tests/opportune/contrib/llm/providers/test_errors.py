@@ -102,6 +102,7 @@ REFUSALS: list[tuple[str, object, str]] = [
     ("400 Azure", {"error": {"message": "does not work with the specified model"}}, "not_configured"),
     ("403 OpenRouter", {"error": {"message": "Your input was flagged", "metadata": {"reasons": ["x"]}}}, "filtered"),
     ("413 Groq", {"error": {"message": "Request too large on tokens per minute: Limit 9"}}, "context_too_long"),
+    ("413 Groq", {"error": {"message": "Rejected:\nrequest too large on tokens per minute"}}, "context_too_long"),
     ("400 Zhipu", {"error": {"message": "tokens in request more than max tokens allowed"}}, "context_too_long"),
     ("400 echo", {"detail": "x", "input": {"messages": [{"content": "content filter"}]}}, "rejected"),
 ]
