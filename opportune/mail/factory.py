@@ -11,11 +11,11 @@ from opportune.mail.transport import EXAMPLES, ConsoleTransport, FileTransport, 
 from opportune.project.layout import PROJECT
 
 PROVIDERS = {
-    "resend": "opportune.mail.providers:Resend",
-    "postmark": "opportune.mail.providers:Postmark",
-    "brevo": "opportune.mail.providers:Brevo",
-    "mailgun": "opportune.mail.providers:Mailgun",
-    "ses": "opportune.mail.providers:SES",
+    "resend": "opportune.contrib.mail_providers:Resend",
+    "postmark": "opportune.contrib.mail_providers:Postmark",
+    "brevo": "opportune.contrib.mail_providers:Brevo",
+    "mailgun": "opportune.contrib.mail_providers:Mailgun",
+    "ses": "opportune.contrib.mail_providers:SES",
 }
 CLASS_PATH = re.compile(r"[a-z_][\w.]*:[a-z_]\w*", re.IGNORECASE)
 """Path of a transport class in the project."""

@@ -11,7 +11,7 @@ FOR_OPERATORS = (
     *("opportune/jobs/", "opportune/contrib/answers/monitoring.py"),
     *("opportune/contrib/llm/providers/errors.py", "opportune/contrib/llm/whole_responses.py"),
     "opportune/contrib/llm/vendors/vendor_model.py",
-    *("opportune/mail/providers.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
+    *("opportune/contrib/mail_providers.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
     *(
         f"opportune/contrib/{name}"
         for name in (
