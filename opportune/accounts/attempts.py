@@ -18,7 +18,7 @@ from opportune.config.signing import derived_key
 from opportune.db.database import Database
 from opportune.db.drivers.pool import DEFERRED
 from opportune.db.models.model import utc_now
-from opportune.web.middleware.submissions import COMMITTED
+from opportune.web.middleware.submissions import COMMITTED, FAILED
 from opportune.web.rate_limit import Hit, TooManyRequests
 
 MAX_DELETED_AT_ONCE = 1_000
@@ -153,7 +153,9 @@ class DatabaseSubmissions:
     async def mark_committed(self, session: AsyncSession, key: str) -> None:
         await session.execute(MARK_COMMITTED, {"form": key, "end": utc_now() + timedelta(seconds=RESULT_SECONDS)})
 
-    async def release(self, key: str, *, unless_committed: bool) -> None:
-        condition = col(Attempt.result) == "" if unless_committed else true()
+    async def release(self, key: str, *, even_if_committed: bool) -> None:
+        rows, is_committed = col(Attempt.key) == key, col(Attempt.result) == COMMITTED
+        condition = true() if even_if_committed else col(Attempt.result) == ""
         async with self._database.writer() as session:
-            await session.execute(delete(Attempt).where(col(Attempt.key) == key, condition))
+            await session.execute(delete(Attempt).where(rows, condition))
+            await session.execute(update(Attempt).where(rows, is_committed).values(result=FAILED))

@@ -43,7 +43,9 @@ POLL_SECONDS = 0.05
 STILL_PROCESSING = _l("This form is still being processed. Wait a moment, then load the page again.")
 
 COMMITTED = "committed"
-"""Result of a form that changed rows and has no response yet, or never, because its process died."""
+"""Result of a form whose change is committed and whose response is not stored."""
+FAILED = "failed"
+"""Result of a form whose change is committed, and which ended in an error."""
 INTERRUPTED = _l("This form was interrupted. Load the page again to see what was saved.")
 
 STORE_ERRORS = (SQLAlchemyError, ReadOnlyError, OSError)
@@ -76,8 +78,8 @@ class SubmissionStore(Protocol):
 
     async def complete(self, key: str, result: str) -> None: ...
 
-    async def release(self, key: str, *, unless_committed: bool) -> None:
-        """Allow the same form again."""
+    async def release(self, key: str, *, even_if_committed: bool) -> None:
+        """Allow the same form again. If its change is committed and `even_if_committed` is False, it has `FAILED`."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ class SubmissionMiddleware:
 
     async def _give_up(self, claim: asyncio.Task[bool], key: str) -> None:
         if await claim:
-            await self.store.release(key, unless_committed=True)
+            await self.store.release(key, even_if_committed=False)
 
     async def _process(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
         response, mark = SentResponse(send), CommitMark(self.store, key)
@@ -169,7 +171,7 @@ class SubmissionMiddleware:
     async def _finish(self, key: str, result: SubmissionResult | None, status: int) -> None:
         try:
             if result is None:
-                await self.store.release(key, unless_committed=not 0 < status < 500)
+                await self.store.release(key, even_if_committed=0 < status < 500)
             else:
                 await self.store.complete(key, json.dumps(asdict(result)))
         except STORE_ERRORS as error:  # the claim expires
@@ -293,7 +295,7 @@ def _redirects_within_site(scope: Scope, status: int, headers: dict[str, str]) -
 def _replay(result: str, scope: Scope) -> Response:
     """Return the response of a stored `SubmissionResult`, or a refusal if the first submission is not finished."""
     request = Request(scope)
-    if result in ("", COMMITTED):
+    if result in ("", COMMITTED, FAILED):
         return problem(request, 409, INTERRUPTED if result else STILL_PROCESSING)
     stored = json.loads(result)
     for message in stored["messages"]:

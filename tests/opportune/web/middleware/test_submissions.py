@@ -1,6 +1,7 @@
 """Double submission of forms."""
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -94,6 +95,13 @@ async def commit(database: DatabaseDependency, is_change: bool) -> Response:
     titles.append("commit")
     await may_finish.wait()
     return RedirectResponse("/notes", 303)
+
+
+@router.post("/crash-after-commit")
+async def crash_after_commit(database: DatabaseDependency) -> None:
+    async with database.writer() as session:
+        await session.execute(select(1))
+    raise RuntimeError
 
 
 @router.post("/two-sessions")
@@ -257,6 +265,18 @@ async def test_form_is_not_saved_again_after_its_commit(
     may_finish.set()
     assert (await client.post("/commit", params={"is_change": is_change}, data=NOTE)).status_code == status
     assert len(titles) == count
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_form_that_failed_after_its_commit_is_refused(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.web.middleware.submissions.POLL_SECONDS", math.inf)  # fails if it waits
+    assert (await client.post("/crash-after-commit", data=NOTE)).status_code == 500
+    for _ in range(2):
+        async with asyncio.timeout(20):
+            response = await client.post("/crash-after-commit", data=NOTE, headers={"Accept": "text/html"})
+        assert (response.status_code, "was interrupted" in response.text) == (409, True)
 
 
 @pytest.mark.database("postgresql")  # SQLite has a single writer
