@@ -197,11 +197,10 @@ def render_block(environment: Environment, name: str, block: str, context: Mappi
 
 def block_names(environment: Environment, name: str) -> frozenset[str]:
     """Return the names of the blocks of a template and of its parents."""
-    assert environment.loader
     blocks, names = frozenset[str](), set[str]()
     while name and name not in names:  # a template may extend itself by mistake
         names.add(name)
-        own_blocks, name = _blocks_and_parent(environment, environment.loader.get_source(environment, name)[0])
+        own_blocks, name = _blocks_and_parent(environment, source_of(environment, name))
         blocks |= own_blocks
     return blocks
 
@@ -209,7 +208,9 @@ def block_names(environment: Environment, name: str) -> frozenset[str]:
 @lru_cache(maxsize=64)
 def _blocks_and_parent(environment: Environment, source: str) -> tuple[frozenset[str], str]:
     tree = environment.parse(source)
-    return frozenset(block.name for block in tree.find_all(nodes.Block)), _extended_name(tree)
+    extends = tree.find(nodes.Extends)
+    parent = extends.template.value if extends and isinstance(extends.template, nodes.Const) else ""
+    return frozenset(block.name for block in tree.find_all(nodes.Block)), parent
 
 
 def is_replaced(environment: Environment, name: str, block: str) -> bool:
@@ -230,12 +231,11 @@ def _parent_templates(environment: Environment, template: Template) -> Iterator[
 @lru_cache(maxsize=512)
 def _parent_name(environment: Environment, template: Template) -> str:
     # Jinja creates a new Template for a changed file, so the cached name is never outdated.
-    assert environment.loader
     assert template.name
-    source, _, _ = environment.loader.get_source(environment, template.name)
-    return _extended_name(environment.parse(source))
+    return _blocks_and_parent(environment, source_of(environment, template.name))[1]
 
 
-def _extended_name(tree: nodes.Template) -> str:
-    extends = tree.find(nodes.Extends)
-    return extends.template.value if extends and isinstance(extends.template, nodes.Const) else ""
+def source_of(environment: Environment, name: str) -> str:
+    """Return the source of a template. Raises TemplateNotFound."""
+    assert environment.loader
+    return environment.loader.get_source(environment, name)[0]

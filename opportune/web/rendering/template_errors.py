@@ -12,6 +12,7 @@ from opportune.errors.renamed_names import find_template
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature
 from opportune.project.layout import PACKAGE, PROJECT, TEMPLATE_FOLDERS, display_path
+from opportune.web.rendering.environment import source_of
 from opportune.web.rendering.templates import templates
 from opportune.web.static.files import assets
 
@@ -133,8 +134,9 @@ def _missing_macros(environment: Environment, found: Sequence[nodes.Node]) -> It
     for line, template, name in requested:
         if isinstance(template, nodes.Const) and template_exists(environment, template.value):
             exported = {name}
-            with suppress(TemplateSyntaxError):  # of the other template, which has its own report
-                exported = _exported_names(environment, _source(environment, template.value))
+            # The other template has its own report, and a check does not load those of libraries.
+            with suppress(TemplateSyntaxError, TemplateNotFound):
+                exported = _exported_names(environment, source_of(environment, template.value))
             if name not in exported:
                 yield line, f"macro {name} of {template.value} does not exist.{did_you_mean(name, exported)}"
 
@@ -154,14 +156,8 @@ def _exported_names(environment: Environment, source: str) -> set[str]:
 def template_exists(environment: Environment, name: str) -> bool:
     """Return whether a project, a package or the framework has the template."""
     with suppress(TemplateNotFound):
-        return name.startswith(LIBRARY_PREFIX) or bool(_source(environment, name))
+        return name.startswith(LIBRARY_PREFIX) or bool(source_of(environment, name))
     return False
-
-
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader
-    source, _, _ = environment.loader.get_source(environment, name)
-    return source
 
 
 def _missing_assets(found: Iterable[nodes.Node]) -> Iterator[tuple[int, str]]:

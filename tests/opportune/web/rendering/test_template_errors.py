@@ -51,6 +51,11 @@ def test_error_is_reported_with_its_file(templates: Path, text: str, message: st
     assert line.startswith(f"{templates}/books/list.html{message}")
 
 
+def test_macro_of_a_library_is_not_checked(templates: Path) -> None:
+    write(templates, "books/list.html", '{% from "sqladmin/_macros.html" import menu %}')
+    assert [*template_errors()] == []
+
+
 def test_unknown_filter_in_mail_is_reported(templates: Path) -> None:
     write(templates, "books/mail/due.html", "{{ price | money('EUR') }} {{ about | markdown }}")
     write(templates, "books/mail.html", "{{ about | markdown }}")
