@@ -14,7 +14,6 @@ from opportune.contrib.answers import Answer
 from opportune.contrib.llm import MAX_MODEL_NAME_LENGTH
 from opportune.db import BigId, Model, SoftDelete, utc_now
 from opportune.fields import Text
-from opportune.web import markdown
 
 MAX_TITLE_LENGTH = 100
 MAX_FOLDER_LENGTH = 50
@@ -107,17 +106,11 @@ class Message(Model, table=True):
     answer: Answer | None = Relationship(sa_relationship_kwargs={"lazy": "joined"})
 
     def __str__(self) -> str:
-        return shorten(self.excerpt, MAX_TITLE_LENGTH, placeholder="…") or f"#{self.id}"
+        return shorten(self.text[:MAX_EXCERPT_LENGTH], MAX_TITLE_LENGTH, placeholder="…") or f"#{self.id}"
 
     @property
     def text(self) -> str:
         return self.answer.text if self.answer else self.question
-
-    @property
-    def excerpt(self) -> str:
-        """The beginning of the text, without the marks of Markdown in answers."""
-        text = self.text[:MAX_EXCERPT_LENGTH]
-        return str(markdown.render(text).striptags()) if self.answer else text
 
     @property
     def is_running(self) -> bool:
