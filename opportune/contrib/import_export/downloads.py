@@ -13,8 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import may_see_titles
-from opportune.admin.errors import ValidationRefused
-from opportune.admin.lists.actions import redirect_with_error
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, csv_cell, download_headers
 from opportune.contrib.import_export.import_run import faulty_rows
@@ -43,7 +41,7 @@ async def sample_page(request: Request, view: AdminView) -> Response:
         by_field.setdefault(target.field, target)
     columns = [await _examples(request, view, target) for target in by_field.values()]
     labels = [target.label for target in by_field.values()]
-    return await file_response(request, view, f"{view.identity}-sample", labels, [*zip(*columns, strict=True)])
+    return await file_response(request, f"{view.identity}-sample", labels, [*zip(*columns, strict=True)])
 
 
 async def faults_page(request: Request, view: AdminView) -> Response:
@@ -55,7 +53,7 @@ async def faults_page(request: Request, view: AdminView) -> Response:
     table = await asyncio.to_thread(Table.load, file.content)
     rows = [[*row.cells, faults[row.number]] for row in table.rows if row.number in faults]
     name = f"{file.name.rpartition('.')[0]}-errors"
-    return await file_response(request, view, name, [*table.header, gettext("Import error")], rows)
+    return await file_response(request, name, [*table.header, gettext("Import error")], rows)
 
 
 async def _examples(request: Request, view: AdminView, target: Target) -> Sequence[Any]:
@@ -84,9 +82,7 @@ def _example_values(column: Any, target: Target) -> Sequence[Any]:
     return [f"{before}{row}{after}"[: getattr(column.type, "length", None)] for row in range(1, SAMPLE_ROWS + 1)]
 
 
-async def file_response(
-    request: Request, view: AdminView, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> Response:
+async def file_response(request: Request, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Response:
     """Return a file of the type in the URL."""
     type_ = request.path_params["type"]
     if type_ not in FILE_TYPES:
@@ -94,10 +90,7 @@ async def file_response(
     headers = download_headers(f"{name}.{type_}")
     if type_ == "csv":
         return Response(_csv_content(header, rows), media_type="text/csv; charset=utf-8", headers=headers)
-    try:
-        content = await asyncio.to_thread(workbook_content, header, rows)
-    except ValidationRefused as refusal:
-        return redirect_with_error(request, view, str(refusal))
+    content = await asyncio.to_thread(workbook_content, header, rows)
     return Response(content, media_type=XLSX_TYPE, headers=headers)
 
 
@@ -130,7 +123,7 @@ def _local_text(value: Any) -> Any:
 
 
 def workbook_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """Return an Excel workbook. Raises ValidationRefused if a cell cannot be stored."""
+    """Return an Excel workbook."""
     target = io.BytesIO()
     writer = SheetWriter(header)
     writer.append([[cell_of(cell) if isinstance(cell, dict | list) else cell for cell in row] for row in rows])

@@ -11,6 +11,7 @@ from opportune.accounts.models import User
 from opportune.admin.authorization import may_list
 from opportune.admin.current_request import use_request
 from opportune.admin.job_site import open_site, request_of
+from opportune.admin.log import audit
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.admin.models import SavedView
 from opportune.admin.views import AdminView
@@ -53,7 +54,7 @@ async def send(run: JobContext, view_id: int) -> None:
                 files = await _workbooks(request, view, report)
     finally:
         current_zone.reset(zone)
-    await run.write(_enqueue, run, user, saved, report, fault, files)
+    await run.write(_enqueue, run, request, saved, report, fault, files)
 
 
 async def _workbooks(request: Request, view: AdminView, report: Report | None) -> list[Attachment]:
@@ -67,12 +68,15 @@ async def _workbooks(request: Request, view: AdminView, report: Report | None) -
 async def _enqueue(
     session: AsyncSession,
     run: JobContext,
-    user: User,
+    request: Request,
     saved: SavedView,
     report: Report | None,
     fault: str,
     files: Sequence[Attachment],
 ) -> None:
+    user: User = request.state.user
+    if files:
+        audit.record(session, request, "export", saved.identity, title=f"report xlsx by e-mail {request.url.query}")
     path = f"{ADMIN_PATH}/{saved.identity}/views/{saved.id}"
     context = {"report": report, "fault": fault, "name": saved.name, "path": path}
     language = user.language or run.settings.language

@@ -65,7 +65,7 @@ async def download_page(request: Request, view: AdminView) -> Response:
     report, fault = await try_report(request, view, MAX_SECONDS)
     if report is None:
         raise HTTPException(422, fault)
-    response = await file_response(request, view, f"{view.identity}-report", report.header, report.table)
+    response = await file_response(request, f"{view.identity}-report", report.header, report.table)
     async with view.site.database.writer() as session:
         title = f"report {request.path_params['type']} {request.url.query}"
         audit.record(session, request, "export", view.identity, title=title)

@@ -10,10 +10,11 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from openpyxl import load_workbook
-from sqlalchemy import Executable, delete, update
+from sqlalchemy import Executable, delete, select, update
+from sqlmodel import col
 
 from opportune.accounts.models import GroupPermission, User
-from opportune.admin.models import SavedView
+from opportune.admin.models import AuditEntry, SavedView
 from opportune.config.settings import Settings
 from opportune.contrib.reports import jobs
 from opportune.contrib.reports.feature import reports
@@ -103,6 +104,10 @@ async def test_workbook_is_attached_for_readers_who_may_export(
     assert workbook.filename == "gadget-report.xlsx"
     rows = load_workbook(BytesIO(workbook.content)).active.values
     assert ("Red", 5) in [*rows]
+    async with app.state.database.reader() as session:
+        entry = await session.scalar(select(AuditEntry).where(col(AuditEntry.action) == "export"))
+    assert entry.actor == staff.email
+    assert entry.title.startswith("report xlsx by e-mail _group=colour")
 
 
 SCHEDULES = [
