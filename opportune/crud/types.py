@@ -73,9 +73,10 @@ def combinable(annotation: Any) -> Any:
 
 def _parse_flag(flag: type[Flag], value: Any) -> Any:
     number = _number_of_flag(value)
-    if re.fullmatch(r"\d+", str(number)) and not int(number) & ~_all_bits(flag):
+    if re.fullmatch(r"\d{1,19}", str(number)) and not int(number) & ~_all_bits(flag):
         return flag(int(number))
-    raise PydanticCustomError("value_error", "Choose a combination of {names}.", {"names": ", ".join(flag.__members__)})
+    choices = {"choices": ", ".join(str(choice_label(member)) for member in flag)}
+    raise PydanticCustomError("flag_combination", "Choose a combination of {choices}.", choices)
 
 
 def _number_of_flag(value: Any) -> Any:

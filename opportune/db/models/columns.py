@@ -80,11 +80,15 @@ IRREGULAR_LABELS = {"id": "ID", "email": "E-mail", "url": "URL"}
 
 
 @lru_cache(4096)
-def label_of(name: str) -> LazyText:
-    """Return the label of a column: `owner_id` is "Owner", `is_active` is "Active". Pages translate it."""
+def label_of(name: str, *, is_reference: bool = True) -> LazyText:
+    """Return the label of a column: `owner_id` is "Owner", `is_active` is "Active". Pages translate it.
+
+    A column that is no reference keeps its "id".
+    """
     if name in IRREGULAR_LABELS:
         return LazyText(IRREGULAR_LABELS[name])
-    words = name.removeprefix("is_").removesuffix("_id").replace(".", " ").replace("_", " ")
+    words = name.removeprefix("is_").removesuffix("_id" if is_reference else "") or name
+    words = words.replace(".", " ").replace("_", " ").strip()
     return DerivedLabel(words[:1].upper() + words[1:])
 
 
@@ -279,6 +283,8 @@ def combinations_of(flag: type[Flag]) -> tuple[Flag, ...]:
     """Return the values of a Flag: all combinations of its members. Empty if they are too many for a select."""
     if len(flag) > MAX_COMBINED_FLAGS:
         return ()
+    if not len(flag):
+        raise OperatorError(f"{flag.__name__} has no members.")
     subsets = product(*((flag(0), member) for member in reversed(flag)))
     return tuple(reduce(or_, subset) for subset in subsets)
 

@@ -274,8 +274,8 @@ def _decimal_places(info: FieldInfo) -> int | None:
 
 def default_label(name: str, info: FieldInfo) -> str:
     """Return the title of a field, or a label from its name: a reference `author_id` is "Author"."""
-    words = re.sub("_ids?$", "", name) if reference_of(info) else name
-    return info.title or label_of(words)
+    is_reference = reference_of(info) is not None
+    return info.title or label_of(re.sub("_ids$", "_id", name) if is_reference else name, is_reference=is_reference)
 
 
 def to_machine_format(control: Control, text: str, source: Source = Source.FORM) -> str:

@@ -56,6 +56,7 @@ MESSAGES = {
     "less_than_equal": _l("Please give %(le)s or less."),
     **dict.fromkeys(("bool_parsing", "bool_type"), INVALID_BOOLEAN),
     **dict.fromkeys(("enum", "literal_error"), INVALID_CHOICE),
+    "flag_combination": _l("Choose a combination of %(choices)s."),
     "upload_type": _l("Please choose a file."),
     "url_parsing": _l("Please give an address, such as https://example.com."),
     "url_scheme": _l("Please give an address that begins with %(expected_schemes)s."),

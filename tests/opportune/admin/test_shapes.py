@@ -15,7 +15,9 @@ from sqlmodel import Field, SQLModel, col
 
 from opportune.admin import AdminView
 from opportune.crud import Crud, CrudApi, Permission
+from opportune.crud.types import combinable
 from opportune.db import Model
+from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_all, read_one
@@ -161,13 +163,23 @@ async def test_flags_of_a_form_are_combined(app: FastAPI, admin: AsyncClient, mo
     assert await read_one(app, select(col(Gauge.mode))) == mode
 
 
-@pytest.mark.parametrize(("mode", "status"), [(0, 201), (3, 201), (4, 422), (-1, 422), ("a", 422)])
+@pytest.mark.parametrize(("mode", "status"), [(0, 201), (3, 201), (4, 422), (-1, 422), ("a", 422), ("9" * 5000, 422)])
 async def test_flags_of_an_api_are_combined(app: FastAPI, admin: AsyncClient, mode: object, status: int) -> None:
     response = await admin.post("/api/v1/tiles", json={"width": 1, "mode": mode})
     assert response.status_code == status
     if status == 201:
         assert response.json()["mode"] == mode
         assert (await admin.get(f"/api/v1/tiles?mode={mode}")).json()["total"] == 1
+
+
+async def test_refused_flags_name_their_labels(admin: AsyncClient) -> None:
+    response = await admin.post("/api/v1/tiles", json={"width": 1, "mode": 4})
+    assert "Choose a combination of Read, Write." in response.text
+
+
+def test_flag_without_members_is_refused() -> None:
+    with pytest.raises(OperatorError, match=r"Nothing has no members\."):
+        combinable(IntFlag("Nothing", []))
 
 
 def test_schema_of_flags_lists_their_combinations() -> None:

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr, create_model
 
+from opportune.accounts.models import User
 from opportune.db.models.columns import label_of
+from opportune.db.models.references import Reference
 from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Line, Password, Text
 from opportune.web.forms.controls import Control, controls_of
@@ -88,6 +90,9 @@ def test_field_options_override_defaults() -> None:
 def test_label_is_title_or_name() -> None:
     assert control(date, name="due_on").label == "Due on"
     assert control(bool, name="is_paid").label == label_of("is_paid") == "Paid"
+    assert control(str, name="client_id").label == "Client id"
+    assert control(Annotated[list[int], Reference(User)], name="owner_ids").label == label_of("owner_id") == "Owner"
+    assert control(str, name="is_").label
     named = control(str, Field(title="E-mail", description="The answer goes there."))
     assert (named.label, named.help) == ("E-mail", "The answer goes there.")
 
