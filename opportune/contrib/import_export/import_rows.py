@@ -32,6 +32,9 @@ from opportune.i18n.parsing import Source, parse_yes_no
 from opportune.web.forms.form_state import ZONE_SUFFIX
 from opportune.web.time_zone import format_datetime
 
+MAX_PREVIEW_ROWS = 10
+MAX_PREVIEW_CHANGES = 50
+"""Changed rows in the preview."""
 MAX_PREVIEW_LENGTH = 60
 """Maximum characters of a value in a preview."""
 NOT_EDITABLE = _l("This cannot be changed.")
@@ -58,7 +61,7 @@ class PlannedRow:
     line: ImportRow
     values: dict[str, Any]
     texts: dict[str, str]
-    """The values as they were understood, by column of the file."""
+    """The values as they were understood, by column of the file. Empty for rows that no preview shows."""
     stored: Any = None
     """The row to change; None for a new row."""
     changes: list[tuple[str, str, str]] = field(default_factory=list)
@@ -155,6 +158,9 @@ class ImportPlan:
 
     def __post_init__(self) -> None:
         self.names = NameResolver(self.request)
+        self.related = {*self.view.references, *self.view.many_to_many}
+        self.as_in_lists = {*self.view.choice_names, *self.view.numeric_columns}
+        self.shown_changes = 0
 
     @property
     def key(self) -> str:
@@ -229,7 +235,11 @@ class ImportPlan:
 
     def _plan_new_row(self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow) -> PlannedRow:
         values = self._clean(filler, form_class, line, None, None)
-        return PlannedRow(line, values, self._texts(line.cells, values))
+        return PlannedRow(line, values, self._texts(line.cells, values) if self._is_first_row else {})
+
+    @property
+    def _is_first_row(self) -> bool:
+        return len(self.rows) < MAX_PREVIEW_ROWS
 
     async def _plan_change(self, filler: FormFiller, form: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
         if not await self.view.check_can_edit(self.request, row):
@@ -238,14 +248,18 @@ class ImportPlan:
         stored = await self.view.get_form_data_for_edit(row)
         values = self._clean(filler, without_fields(form, unwritable), line, row, stored)
         changed = {name: value for name, value in values.items() if has_changed(self.view, name, stored[name], value)}
-        planned = PlannedRow(line, changed, self._texts(line.cells, values), row)
+        is_shown = bool(changed) and self.shown_changes < MAX_PREVIEW_CHANGES
+        new_texts = self._texts(line.cells, values) if is_shown or self._is_first_row else {}
+        planned = PlannedRow(line, changed, new_texts, row)
         before = {name: await self._stored_value(row, target) for name, target in self.columns.items()}
-        texts = self._texts(before, {**stored, **{name: before.get(name) for name in unwritable}})
+        stored = {**stored, **{name: before.get(name) for name in unwritable}}
+        texts = self._texts(before, stored) if is_shown else {}
         for name, target in self.columns.items():
-            if target.field in changed:
-                planned.changes.append((target.label, texts[name], planned.texts[name]))
+            if target.field in changed and is_shown:
+                planned.changes.append((target.label, texts[name], new_texts[name]))
             elif target.field in unwritable and str(cell_of(before[name])) != str(cell_of(line.cells.get(name))):
                 raise ValidationRefused(f"{target.label}: {NOT_EDITABLE}")
+        self.shown_changes += is_shown
         return planned
 
     async def _stored_value(self, row: Any, target: Target) -> Any:
@@ -256,14 +270,12 @@ class ImportPlan:
 
     def _texts(self, cells: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, str]:
         """Return the texts of a preview, by column of the file. Related rows have the text of the file."""
-        related = {*self.view.references, *self.view.many_to_many}
-        as_in_lists = self.view.choice_names | self.view.numeric_columns
         texts = {}
         for name, target in self.columns.items():
             cell = cells.get(name)
-            if target.field in related or target.field not in values:
+            if target.field in self.related or target.field not in values:
                 text = str(cell_of(cell))
-            elif values[target.field] is not None and target.field in as_in_lists:
+            elif values[target.field] is not None and target.field in self.as_in_lists:
                 text = str(format_column(self.view, target.field, values[target.field]))
             else:
                 text = preview_of(values[target.field], cell)

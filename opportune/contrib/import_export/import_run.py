@@ -19,7 +19,13 @@ from opportune.admin.lists.actions import describe_rows
 from opportune.admin.log import audit
 from opportune.admin.models import ImportFile
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.import_rows import ImportPlan, ImportRow, PlannedRow
+from opportune.contrib.import_export.import_rows import (
+    MAX_PREVIEW_CHANGES,
+    MAX_PREVIEW_ROWS,
+    ImportPlan,
+    ImportRow,
+    PlannedRow,
+)
 from opportune.contrib.import_export.mapping import check_targets, find_targets, valid_targets
 from opportune.contrib.import_export.table import Table, named_cells
 from opportune.db.constraint_errors import translate_database_errors
@@ -31,9 +37,6 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import use_language
 
-MAX_PREVIEW_ROWS = 10
-MAX_PREVIEW_CHANGES = 50
-"""Changed rows in the preview."""
 PROGRESS_SECONDS = 1.0
 """Time between two reports of the progress."""
 NOT_CREATED = _l("New %(name_plural)s cannot be created from their names: %(refusal)s")
@@ -199,9 +202,9 @@ class ImportWriter:
                     await self._write_one(planned, written)
         return written
 
-    async def _create_related(self) -> dict[int, int]:
+    async def _create_related(self) -> dict[int, Any]:
         """Create the related rows that do not exist yet. Return the ids that replace their placeholders."""
-        ids: dict[int, int] = {}
+        ids: dict[int, Any] = {}
         for new_rows in self.plan.names.new_rows.values():
             names = list(new_rows.placeholders)
             try:
@@ -251,7 +254,7 @@ class ImportWriter:
             self.plan.faults.append((planned.line.number, f"{labels}: {refusal}" if labels else str(refusal)))
 
 
-def _replace_placeholders(value: Any, ids: Mapping[int, int]) -> Any:
+def _replace_placeholders(value: Any, ids: Mapping[int, Any]) -> Any:
     if isinstance(value, list):
         return [_replace_placeholders(item, ids) for item in value]
     return ids.get(value, value) if type(value) is int else value

@@ -125,7 +125,7 @@ class NameResolver:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.new_rows: dict[type[Any], NewRows] = {}
-        self._ids: dict[str, dict[str, list[int]]] = {}
+        self._ids: dict[str, dict[str, list[Any]]] = {}
         self._faults: dict[tuple[type[Any], str], str] = {}
         self._next_placeholder = MAX_ID
 
@@ -159,11 +159,11 @@ class NameResolver:
         faults = {name: gettext(missing, model=model, name=name) for name in names if name not in ids}
         self._faults |= {(lookup.model, name): fault for name, fault in faults.items()}
 
-    def ids(self, column: NamedColumn, names: Sequence[str]) -> list[int]:
+    def ids(self, column: NamedColumn, names: Sequence[str]) -> list[Any]:
         """Return the ids or placeholders of these rows. Raises ValueError with a message for the user."""
         return [self._find_id(column, name) for name in names]
 
-    def _find_id(self, column: NamedColumn, name: str) -> int:
+    def _find_id(self, column: NamedColumn, name: str) -> Any:
         model, ids = column.lookup.model, self._ids[column.name].get(name, [])
         if fault := self._faults.get((model, name)):
             raise ValueError(fault)

@@ -28,7 +28,7 @@ async def import_numbers(app: FastAPI, admin: AsyncClient, *lines: str) -> tuple
 async def test_german_file_is_read_in_german(app: FastAPI, admin: AsyncClient, language: str) -> None:
     page, rows = await import_numbers(app, admin, "a;1;1.000;1.234,5;1.234;01/02/2026")
     assert rows == [(1000, Decimal("1234.5"), 1234.0, "2026-02-01")]
-    for text in (">1000<", ">1.234,5<", ">1.234,0<", ">01.02.2026<"):
+    for text in (">1000<", ">1.234,50<", ">1.234,0<", ">01.02.2026<"):
         assert text in page
 
 
