@@ -93,7 +93,8 @@ class BaseAdminView(AdapterView):
     """Lookups for references, many-to-many relationships and filters."""
     choice_names: set[str]
     """Fields with choices."""
-    numeric_columns: set[str]
+    numeric_columns: Mapping[str, int]
+    """Number of decimals by column."""
     formatted_fields: dict[str, Any]
     """Fields whose annotations set a format, such as amounts, and fields with JSON values."""
     hierarchy: Any

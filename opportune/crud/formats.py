@@ -71,7 +71,8 @@ def format_for(shape: Shape, name: str) -> Format:
         return lambda value: "" if value is None else f"{format_value(value)}\N{NO-BREAK SPACE}{gettext(suffix)}"
     if column is None or not is_amount(column):
         return format_value
-    return lambda value: format_quantity(with_scale(value, column))
+    digits = scale_of(column)
+    return lambda value: format_quantity(with_scale(value, digits))
 
 
 def format_file(file: File, file_url: str = "") -> str:
@@ -122,11 +123,15 @@ def format_quantity(value: Any, formats: Mapping[type[Any], Format] | None = Non
     return format_value(value, formats)
 
 
-def with_scale(value: Any, column: Column[Any]) -> Any:
-    """Return a decimal with the digits of its column. Without a scale, it loses the zeros that SQLite adds."""
+def scale_of(column: Column[Any]) -> int:
+    """Return the number of decimals of a column, 0 if it has no scale."""
+    return getattr(type_of(column), "scale", None) or 0
+
+
+def with_scale(value: Any, digits: int) -> Any:
+    """Return a decimal with at least these digits, without the zeros that SQLite adds."""
     if not isinstance(value, Decimal) or not value.is_finite():
         return value
-    digits = getattr(type_of(column), "scale", None) or 0
     decimals = f"{value:f}".partition(".")[2].rstrip("0")
     return Decimal(f"{value:.{max(digits, len(decimals))}f}")  # `quantize` refuses more than 28 digits
 

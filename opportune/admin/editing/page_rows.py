@@ -23,13 +23,12 @@ from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, load_references
 from opportune.admin.forms.inlines import INVALID_ROWS
-from opportune.admin.forms.model_fields import find_choice
 from opportune.admin.lists.actions import describe_rows, list_url, redirect_with_error
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.row_keys import key_of, quote_key
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import choice_label, choice_value, choices_of, is_text, python_type_of, title_of
+from opportune.db.models.columns import is_text, python_type_of, title_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -214,13 +213,11 @@ async def _form_text(request: Request, view: AdminView, name: str, text: str) ->
     """Return the text as a browser would send it; None for a checkbox that is not checked.
 
     Raises:
-        ValueError: The text is not yes or no, or no choice has this label. The message is for the user.
+        ValueError: The text is not yes or no, or not the title of one row. The message is for the user.
     """
     column: Any = view.mapper.columns[name]
     if python_type_of(column) is bool:
         return _yes_or_no(text, is_nullable=column.nullable)
-    if choices := choices_of(view.model, name):
-        return find_choice({choice_value(choice): str(choice_label(choice)) for choice in choices}, text)
     lookup = view.references.get(name)
     if lookup and text and not _is_key(lookup, text):
         matches = [row for row in await lookup.get_list(request, text) if title_of(row) == text]

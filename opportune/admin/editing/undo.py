@@ -42,9 +42,8 @@ def undo_url(request: Request, view: AdminView, entries: str | None = None) -> s
 def recorded_range(request: Request, view: AdminView) -> str:
     """Return the range of this request's entries for rows of a view. Empty if they are too many or lack values."""
     entries = [entry for entry in audit.recorded_entries(request) if entry.identity == view.identity and entry.row_id]
-    if not 0 < len(entries) <= actions.MAX_ROWS_PER_ACTION:
-        return ""
-    if any(len(entry.row_id) >= KEY_LENGTH for entry in entries):  # a hash, by which no row is found
+    has_hash = any(len(entry.row_id) >= KEY_LENGTH for entry in entries)  # by which no row is found
+    if has_hash or not 0 < len(entries) <= actions.MAX_ROWS_PER_ACTION:
         return ""
     try:
         for entry in entries:

@@ -86,12 +86,12 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         rows: list[Any] = await self.model_admin.queries.objects(with_relationships)
         return rows
 
-    def loaded_rows(self, request: Request) -> dict[int, Any]:
+    def loaded_rows(self, request: Request) -> dict[Any, Any]:
         """Return the rows that this request has already loaded, by id."""
-        rows: dict[int, Any] = values_of_request(request, "lookups").setdefault(self, {})
+        rows: dict[Any, Any] = values_of_request(request, "lookups").setdefault(self, {})
         return rows
 
-    async def referenced_rows(self, request: Request, ids: Sequence[int]) -> list[Any]:
+    async def referenced_rows(self, request: Request, ids: Sequence[Any]) -> list[Any]:
         """Return the rows that a visible row refers to, whether or not the user may list them. Each is loaded once."""
         loaded = self.loaded_rows(request)
         if missing := [row_id for row_id in ids if row_id not in loaded]:
@@ -116,11 +116,11 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
             self.list_query(request).where(*conditions).order_by(None).order_by(self.key).limit(limit)
         )
 
-    async def preload(self, session: AsyncSession, request: Request, ids: Collection[int]) -> None:
+    async def preload(self, session: AsyncSession, request: Request, ids: Collection[Any]) -> None:
         """Load the visible rows with these ids for later calls of `allowed_rows`, in one query per batch."""
         if not await may_see_titles(request, self.view):
             return
-        preloaded: dict[int, Any] = session.info.setdefault(self, {})
+        preloaded: dict[Any, Any] = session.info.setdefault(self, {})
         for batch in batches_of(list(ids), MAX_IDS_PER_QUERY):
             rows = await session.scalars(self.list_query(request).where(self.key.in_(batch)))
             preloaded.update((self.key_of(row), row) for row in rows)
@@ -128,13 +128,13 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     def forget(self, session: AsyncSession) -> None:
         session.info.pop(self, None)
 
-    async def allowed_rows(self, session: AsyncSession, request: Request, ids: Sequence[int]) -> list[Any]:
+    async def allowed_rows(self, session: AsyncSession, request: Request, ids: Sequence[Any]) -> list[Any]:
         """Return the rows with these ids. The user must be able to see them, because lists show their titles.
 
         Raises:
             ValidationRefused: The user may not see the rows, or one of them does not exist.
         """
-        preloaded: Mapping[int, Any] = session.info.get(self, {})
+        preloaded: Mapping[Any, Any] = session.info.get(self, {})
         if all(row_id in preloaded for row_id in ids):
             return [preloaded[row_id] for row_id in ids]
         if not await may_see_titles(request, self.view):
@@ -178,7 +178,7 @@ async def link_rows(
     request: Request,
     lookups: Mapping[str, ManyToManyLookup],
     row: Any,
-    selected: Mapping[str, Sequence[int]],
+    selected: Mapping[str, Sequence[Any]],
 ) -> dict[str, Any]:
     """Link a row with the selected rows. Return the titles before and after for the log.
 
@@ -253,7 +253,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         names = {self.loader.key_of(row): str(title_of(row)) for row in rows}
         return {quote_key(key): names.get(key, str(key)) for key in selected}
 
-    def _to_ids(self, data: Any) -> list[int]:
+    def _to_ids(self, data: Any) -> list[Any]:
         if self.loader.is_many:
             return list(data or ())
         return [] if data is None else [data]

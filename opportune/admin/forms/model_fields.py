@@ -219,10 +219,13 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
 
 
 def find_choice(choices: Mapping[str, str], text: str) -> str:
-    """Return the choice with this value or label, in any case, or the text if there is none."""
-    values = {label.lower(): value for value, label in translated_choices(choices).items() if value}
-    values |= {value.lower(): value for value in choices}
-    return text if text in choices else values.get(text.strip().lower(), text)
+    """Return the choice with this value or label, in any case, or the text if there is none or several."""
+    if text in choices:
+        return text
+    word = text.strip().lower()
+    labels = translated_choices(choices).items()
+    matches = [value for value, label in labels if word in (value.lower(), value and label.lower())]
+    return matches[0] if len(matches) == 1 else text
 
 
 def macros() -> Any:

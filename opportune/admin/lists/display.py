@@ -19,7 +19,7 @@ from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.row_keys import key_of, quote_key, unquote_key
 from opportune.admin.sqladmin_adapter import visible_actions
-from opportune.crud.formats import FORMATS, format_quantity, format_value, with_scale
+from opportune.crud.formats import FORMATS, format_quantity, format_value, scale_of, with_scale
 from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of, title_of
 from opportune.db.models.model import Model
 from opportune.db.queries.paths import read_path_values
@@ -63,8 +63,8 @@ class DisplayMixin(BaseAdminView):
         super().__init__()
         fields, columns = getattr(self.model, "model_fields", {}), self.mapper.columns
         self.choice_names = {name for name in fields if choices_of(self.model, name)}
-        amounts = {name for name, column in columns.items() if is_amount(column)}
-        self.numeric_columns = amounts - self.choice_names
+        amounts = {name: column for name, column in columns.items() if is_amount(column)}
+        self.numeric_columns = {name: scale_of(amounts[name]) for name in amounts.keys() - self.choice_names}
         self.formatted_fields = {
             name: field
             for name, field in fields.items()
@@ -169,7 +169,7 @@ def format_column(view: BaseAdminView, name: str, value: Any, formats: Any = FOR
     text = display(field, value) if field else value
     if name not in view.numeric_columns:
         return format_value(text, formats)
-    return format_quantity(with_scale(text, view.mapper.columns[name]), formats)
+    return format_quantity(with_scale(text, view.numeric_columns[name]), formats)
 
 
 async def title_for(request: Request, view: BaseAdminView, row: Any) -> str:

@@ -35,7 +35,7 @@ def key_of(row: Any) -> str:
 
 def quote_key(key: object) -> str:
     """Return a key without special characters: `a/b?` is `a~2Fb~3F`. Servers and proxies decode `%2F` in paths."""
-    return UNSAFE.sub(lambda match: "~" + match[0].encode().hex("~").upper(), str(key))
+    return UNSAFE.sub(lambda match: "~" + match[0].encode(errors="surrogatepass").hex("~").upper(), str(key))
 
 
 def unquote_key(text: str) -> str:

@@ -110,6 +110,10 @@ def test_quoted_key_is_read_again(key: str) -> None:
     assert unquote_key(quote_key(key)) == key
 
 
+def test_key_of_half_a_character_is_quoted() -> None:
+    assert quote_key("\ud800") == "~ED~A0~80"
+
+
 @pytest.mark.parametrize("key", ["a?b", "a~b", "100%", "~zz"])
 def test_typed_key_stays(key: str) -> None:
     assert unquote_key(key) == key

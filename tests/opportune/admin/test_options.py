@@ -201,8 +201,9 @@ def test_second_view_of_a_model_has_its_own_identity() -> None:
 
 
 def test_model_in_place_of_a_view_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"lists Book, which is no view\. Write class BookAdmin"):
-        views_of(Feature("x", admin=Admin([Book])))
+    menu_item = type("MenuItem", (), {"icon": ""})  # a model with an icon
+    with pytest.raises(OperatorError, match=r"lists MenuItem, which is no view\. Write class MenuItemAdmin"):
+        views_of(Feature("x", admin=Admin([menu_item])))
 
 
 def test_shared_identity_has_advice_for_views_of_models() -> None:

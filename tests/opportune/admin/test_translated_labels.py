@@ -24,7 +24,6 @@ GERMAN = {
     "Mood": "Stimmung",
     "Warm": "Wohlig",
     "Very cold": "Eiskalt",
-    "Is dimmable": "Ist dimmbar",
     "Dimmable": "Dimmbar",
     "Can be dimmed": "Kann gedimmt werden",
     "Total height": "Gesamthöhe",
@@ -61,7 +60,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 GERMAN_PAGES: list[tuple[str, list[str]]] = [
     ("/lamps", ['data-label="Titel"', "Eiskalt", '<h1 class="m-0 me-auto">Lampen', "Lampe hinzufügen", "Österreich"]),
     ("/lamps", ["Gesamthöhe ab", "1 Lampe"]),
-    ("/lamps/new", ["Titel", "Wie auf der Schachtel.", "Ist dimmbar", "Gesamthöhe", "Eiskalt", "Zoll"]),
+    ("/lamps/new", ["Titel", "Wie auf der Schachtel.", "Dimmbar", "Gesamthöhe", "Eiskalt", "Zoll"]),
     ("/lamps/1", ['<dt class="col-sm-3">Stimmung', "Eiskalt", "3\N{NO-BREAK SPACE}Zoll", "Österreich"]),
     ("/admin/lamp/list", ["Titel", "Eiskalt", "Kann gedimmt werden", "Gesamthöhe (Zoll)", "Leuchten", "Einschalten"]),
     ("/admin/lamp/list", [">Nein</span>", "Lampe hinzufügen", "Stimmung</", "Wohlig"]),

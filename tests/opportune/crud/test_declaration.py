@@ -10,7 +10,7 @@ from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.crud import Crud, CrudApi, Permission, filter_by
 from opportune.crud.columns import list_columns
-from opportune.crud.formats import format_for, format_value, with_scale
+from opportune.crud.formats import format_for, format_value, scale_of, with_scale
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from tests.opportune.crud.library import Note, Opinion, Opinions, Volume, Volumes, VolumeTopic
@@ -87,7 +87,7 @@ def test_large_amounts_have_separators(number: int | None, text: str) -> None:
     ],
 )
 def test_decimals_have_the_digits_of_their_column(scale: int | None, value: str, text: str) -> None:
-    assert format_value(with_scale(Decimal(value), Column(Numeric(scale=scale)))) == text
+    assert format_value(with_scale(Decimal(value), scale_of(Column(Numeric(scale=scale))))) == text
 
 
 def test_keys_have_no_separators() -> None:

@@ -17,7 +17,7 @@ from starlette.datastructures import FormData
 
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.edit_conflicts import find_changed_fields, hash_values, is_edited
-from opportune.admin.forms.model_fields import AdminConverter, FileCells
+from opportune.admin.forms.model_fields import AdminConverter, FileCells, find_choice
 from opportune.db.models.model import Model
 from opportune.fields import Money, money_field
 from opportune.i18n import use_language
@@ -257,3 +257,12 @@ async def test_invalid_value_has_a_readable_message(type_: Any, text: str, messa
     assert not form.validate()
     (message,) = form["value"].errors
     assert message.startswith(message_start)
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [("m", "m"), ("M", "M"), ("MEGA", "M"), ("twice", "twice"), (" ", ""), ("No such", "No such")],
+)
+def test_choice_is_found_by_value_or_label(text: str, choice: str) -> None:
+    choices = {"": "", "m": "Milli", "M": "Mega", "a": "Twice", "b": "Twice"}
+    assert find_choice(choices, text) == choice
