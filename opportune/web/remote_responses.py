@@ -46,8 +46,10 @@ def retry_after_seconds(header: str | None) -> float | None:
         seconds = _to_seconds(duration) if duration else _seconds_until(_read_date(header))
     except ValueError:
         return None
+    if seconds >= 1000 * MIN_UNIX_TIME:
+        seconds /= 1000
     if seconds >= MIN_UNIX_TIME:
-        seconds = seconds / (1000 if seconds >= 1000 * MIN_UNIX_TIME else 1) - datetime.now(UTC).timestamp()
+        seconds -= datetime.now(UTC).timestamp()
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 

@@ -111,6 +111,7 @@ def input_type(type_: str, text: str) -> str:
     if not (pattern and text):
         return type_
     try:
-        return type_ if pattern.fullmatch(text) and PARSERS.get(type_, str)(text) is not None else "text"
+        PARSERS.get(type_, str)(text)
     except ValueError:  # no day of the calendar, or no time of the day
         return "text"
+    return type_ if pattern.fullmatch(text) else "text"

@@ -38,16 +38,16 @@ class AllowedHostsMiddleware:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self.check = TrustedHostMiddleware(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
+        self.trusted_host = TrustedHostMiddleware(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
         # Starlette parses the header of each request. Names with a port or in uppercase are left to it.
-        names = [host for host in self.check.allowed_hosts if "*" not in host and ":" not in host]
+        names = [host for host in self.trusted_host.allowed_hosts if "*" not in host and ":" not in host]
         self.usual_headers = {(b"host", name.encode()) for name in names}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         is_machine = scope["type"] == "http" and scope["path"] in MACHINE_PATHS
         if is_machine or self.has_usual_host(scope):
             return self.app(scope, receive, send)
-        return self.check(scope, receive, send)
+        return self.trusted_host(scope, receive, send)
 
     def has_usual_host(self, scope: Scope) -> bool:
         """Return whether the first host header is one of the names."""

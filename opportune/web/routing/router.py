@@ -66,7 +66,7 @@ class Router(APIRouter):
     _by_path: dict[str, Sequence[BaseRoute] | None]
     """Candidates by literal path. Other paths are not cached, because requests could fill the memory."""
 
-    def app(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]  # no frame
+    def app(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]  # saves a coroutine
         if scope["type"] == "http" and scope["method"] == "HEAD":
             return self._respond_to_head(scope, receive, send)
         if scope["type"] == "http":

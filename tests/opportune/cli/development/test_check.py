@@ -148,7 +148,7 @@ def test_file_without_effect_is_reported(
 ) -> None:
     for stem in ("__init__", name, "commands", "questions"):
         (folder / f"{stem}.py").touch()
-    modules: dict[str, Any] = {"commands": {"films": "app.films.commands"}, "quickstart": "app.todos.feature"}
+    modules: dict[str, Any] = {"commands": {"films": "app.films.commands"}, "quickstart": "app.users.feature"}
     monkeypatch.setattr(check, "feature_folder", lambda _name: folder)
     monkeypatch.setattr(check, "imports_in_code", lambda: ["app.films.questions"])
     monkeypatch.setattr(check, "installed_features", lambda: [Feature("films", **modules)])
