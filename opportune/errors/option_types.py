@@ -128,10 +128,10 @@ def _may_return(function: Any, result: Any) -> bool:
         return True
     if iscoroutinefunction(function):
         return result is Any or "Awaitable" in str(result)
-    returned = (
-        "Any" if hasattr(function, "__wrapped__") else get_annotations(function, **ANNOTATION_FORMAT).get("return", Any)
-    )
-    return get_origin(result) is not Awaitable or bool(MAY_BE_AWAITABLE.search(str(returned)))
+    if get_origin(result) is not Awaitable or hasattr(function, "__wrapped__"):
+        return True
+    returned = get_annotations(function, **ANNOTATION_FORMAT).get("return", Any)
+    return bool(MAY_BE_AWAITABLE.search(str(returned)))
 
 
 def _is_subclass(value: type[Any], base: Any) -> bool:

@@ -109,9 +109,8 @@ class AnswerType(Generic[T]):
     def _candidates(self, text: str) -> Iterator[object]:
         """Yield other objects that may be meant: beside others, or in an additional object or list."""
         quoted = json_in(text.strip())
-        items = [
-            *filter(None, json_objects_in(quoted if isinstance(quoted, str) else text, other_braces=MAX_PROSE_BRACES))
-        ]
+        text = quoted if isinstance(quoted, str) else text
+        items = [*filter(None, json_objects_in(text, other_braces=MAX_PROSE_BRACES))]
         if not self._is_object:
             yield {"result": items}
             yield from ({"result": value} for item in items for value in item.values())

@@ -23,26 +23,12 @@ MAX_ANSWER_LENGTH = 200_000
 """Maximum number of characters, also of the reasoning."""
 COUNT_FIELDS = {
     "prompt_tokens": (
-        "inputtokencount",
-        "promptn",
-        "prompttokencount",
-        "promptevalcount",
-        "inputtokens",
-        "prompttokens",
+        *("inputtokencount", "promptn", "prompttokencount", "promptevalcount", "inputtokens", "prompttokens"),
     ),
     "completion_tokens": (
-        "outputtokencount",
-        "predictedn",
-        "candidatestokencount",
-        "evalcount",
-        "outputtokens",
-        "completiontokens",
+        *("outputtokencount", "predictedn", "candidatestokencount", "evalcount", "outputtokens", "completiontokens"),
     ),
-    "cached_tokens": (
-        "cachereadinputtokens",
-        "promptcachehittokens",
-        "cachedtokens",
-    ),
+    "cached_tokens": ("cachereadinputtokens", "promptcachehittokens", "cachedtokens"),
     "reasoning_tokens": ("reasoningtokens",),
 }
 """Names of the counts, in lower case and without underscores. The last one in an answer counts."""

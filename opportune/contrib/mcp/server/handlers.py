@@ -37,6 +37,8 @@ MAX_VALUES = 100
 """Limit of the protocol for completions, and ours for links in a result."""
 MAX_SCHEME_LENGTH = 30
 
+_parse_template = cache(UriTemplate.parse)
+
 
 class Handlers:
     """Handlers of the message of one caller."""
@@ -79,8 +81,8 @@ class Handlers:
         """Return links to the resources whose URIs are values in a result."""
         names = self._caller.allowed(self._offers.resources)
         texts = islice(dict.fromkeys(_texts_in(result.data)), MAX_VALUES) if names else ()
-        matches = ((text, self._offers.match(text)) for text in texts)
-        found = ((text, match[0]) for text, match in matches if match and self._offers.uris[match[0]] in names)
+        matches = ((text, self._match(text)[0]) for text in texts)
+        found = ((text, uri) for text, uri in matches if self._offers.uris.get(uri) in names)
         return [types.ResourceLink(uri=text, **self._describe_resource(uri)) for text, uri in found]
 
     async def list_resources(self, _context: Context, params: Page) -> types.ListResourcesResult:
@@ -102,14 +104,18 @@ class Handlers:
         resource = self._offers.resources.tools[self._offers.uris[uri]]
         return {"name": resource.name, "title": resource.status, "description": resource.description}
 
+    def _match(self, text: str) -> tuple[str, Mapping[str, Any]]:
+        """Return the first URI or URI template that matches a URI, and its arguments; empty without such a resource."""
+        matches = ((uri, _parse_template(uri).match(text)) for uri in self._offers.uris)
+        return next(((uri, arguments) for uri, arguments in matches if arguments is not None), ("", {}))
+
     async def read_resource(
         self, context: Context, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        match = self._offers.match(params.uri)
-        if match is None:
+        uri, arguments = self._match(params.uri)
+        if not uri:
             raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
-        name = self._offers.uris[match[0]]
-        result = await run_call(context, self._caller, self._offers.resources, name, match[1])
+        result = await run_call(context, self._caller, self._offers.resources, self._offers.uris[uri], arguments)
         return types.ReadResourceResult(contents=[resource_contents(params.uri, result)])
 
     async def list_prompts(self, _context: Context, params: Page) -> types.ListPromptsResult:

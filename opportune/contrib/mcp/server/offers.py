@@ -3,11 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI
-from mcp import UriTemplate
 
 from opportune.contrib.tools.declaration import Function, Tool, tool
 from opportune.contrib.tools.toolbox import Toolbox
@@ -32,15 +30,6 @@ class Offers:
     completions: Toolbox
     uris: Mapping[str, str]
     suggested: Mapping[tuple[Function, str], str]
-
-    @cached_property
-    def _templates(self) -> Mapping[str, UriTemplate]:
-        return {uri: UriTemplate.parse(uri) for uri in self.uris}
-
-    def match(self, text: str) -> tuple[str, Mapping[str, Any]] | None:
-        """Return the first URI or URI template that matches a URI, and its arguments; None without such a resource."""
-        matches = ((uri, template.match(text)) for uri, template in self._templates.items())
-        return next(((uri, arguments) for uri, arguments in matches if arguments is not None), None)
 
     def require_valid(self) -> None:
         """Check all functions now instead of at the first request.

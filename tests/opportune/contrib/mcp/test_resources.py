@@ -2,13 +2,12 @@
 
 import base64
 import json
-from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
 
 from opportune.accounts import User
-from opportune.contrib.mcp.server.offers import Offers, offers_of
+from opportune.contrib.mcp.server.offers import offers_of
 from opportune.db import WriteSession
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Llm
@@ -208,8 +207,8 @@ async def test_template_has_no_completion_without_function(open_room: Connect) -
     assert message.startswith("There is no such resource, prompt or argument")
 
 
-def test_first_template_that_matches_is_the_resource() -> None:
-    uris = {"books://{book_id}": "read_book", "books://{+path}": "read_any"}
-    toolbox = cast(Any, None)
-    offers = Offers(toolbox, toolbox, toolbox, uris, {})
-    assert offers.match("books://7") == ("books://{book_id}", {"book_id": "7"})
+async def test_text_links_to_the_first_resource_that_matches(app: FastAPI, ada: User) -> None:
+    other = Feature("other", llm=Llm(resources={"books://{+book_id}": read_book}))
+    async with connect(create_site(app, LIBRARY, ROOM, other), ada) as client:
+        _text, *links = (await client.call_tool("recommend_books")).content
+    assert len(links) == 1
