@@ -1,5 +1,6 @@
 """Conversations and their messages. The framework stores the answers."""
 
+import re
 import secrets
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +19,8 @@ from opportune.fields import Text
 MAX_TITLE_LENGTH = 100
 MAX_FOLDER_LENGTH = 50
 MAX_EXCERPT_LENGTH = 400
+MARKS = re.compile(r"[*`#|]|-{3,}")
+"""Usual marks of Markdown."""
 
 
 class Role(StrEnum):
@@ -106,7 +109,9 @@ class Message(Model, table=True):
     answer: Answer | None = Relationship(sa_relationship_kwargs={"lazy": "joined"})
 
     def __str__(self) -> str:
-        return shorten(self.text[:MAX_EXCERPT_LENGTH], MAX_TITLE_LENGTH, placeholder="…") or f"#{self.id}"
+        text = self.text[:MAX_EXCERPT_LENGTH]
+        plain = MARKS.sub("", text) if self.answer else text  # rendering Markdown of each row takes too long
+        return shorten(plain, MAX_TITLE_LENGTH, placeholder="…") or f"#{self.id}"
 
     @property
     def text(self) -> str:
