@@ -25,6 +25,7 @@ from opportune.contrib.deploy.rehearsal import process
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer
 from opportune.contrib.deploy.rehearsal.network import INNER_PROXY_ADDRESS, ProxyConfig, Router, find_caddy, run_proxy
+from opportune.contrib.deploy.rehearsal.page_steps import EDIT_LINK
 from opportune.contrib.deploy.rehearsal.process import Launcher, Limits
 from opportune.contrib.deploy.rehearsal.rehearse import PooledDatabase, Rehearsal
 from opportune.contrib.deploy.rehearsal.rules import Rules
@@ -274,3 +275,8 @@ def test_unknown_host_is_a_usage_error(oppman: Oppman, arguments: Sequence[str],
     code, _, err = oppman("deploy", "rehearse", *arguments)
     assert (code, err.count("\n")) == (2, 1)
     assert message in err
+
+
+@pytest.mark.parametrize("key", ["7", "a~2Fb", "x.y@z:1;2"])
+def test_edit_pages_of_all_keys_are_opened(key: str) -> None:
+    assert EDIT_LINK.search(f"/admin/part/edit/{key}")
