@@ -75,8 +75,10 @@ def describe_mismatch(value: object, annotation: Any) -> str:
 
 
 def _has_function(value: object) -> bool:
-    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, Collection) else (value,)
-    return any(isinstance(item, FunctionType) for item in values)
+    if isinstance(value, Mapping):
+        value = value.values()
+    items = value if isinstance(value, Collection) else (value,)
+    return any(isinstance(item, FunctionType) for item in items)
 
 
 def _broken_constraint(value: object, annotation: Any) -> str:

@@ -100,7 +100,7 @@ def _is_searched(module: str) -> bool:
 
 def _is_table(class_: type[Any]) -> bool:
     """Return whether this is a table of the project. The views of the framework name the columns that they show."""
-    return hasattr(class_, "__table__") and class_.__module__.startswith((f"{PACKAGE}.", PREFIX))
+    return hasattr(class_, "__mapper__") and class_.__module__.startswith((f"{PACKAGE}.", PREFIX))
 
 
 def _model_labels(model: type[Any]) -> Iterator[Label]:
