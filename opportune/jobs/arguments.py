@@ -16,6 +16,9 @@ from opportune.errors.option_types import ANNOTATION_FORMAT
 SIGNATURE_FORMAT: dict[str, Any] = {f"annotation_{name}": value for name, value in ANNOTATION_FORMAT.items()}
 """Option of `signature` with which annotations may be names that only type checkers import."""
 
+COLLECTIONS = (Mapping, list, tuple, set, frozenset)
+"""Types of which a job may get another one, such as a list for a tuple that is annotated as a `Sequence`."""
+
 
 class JobArguments:
     """Conversion of the arguments of a function, whose first parameter is the context of the job."""
@@ -68,9 +71,10 @@ class JobArguments:
         converted = self._convert(parameter, value)
         stored = _to_json(parameter.name, converted)
         restored = self._convert(parameter, stored)
-        if self._adapters[parameter.name] and type(restored) is not type(converted):
-            names = f"{type(converted).__name__}, which the job would get as {type(restored).__name__}"
-            raise TypeError(f"{parameter.name} is {names}. Annotate it with the type of its value")
+        may_differ = self._adapters[parameter.name] is None or isinstance(converted, COLLECTIONS)
+        if not may_differ and type(restored) is not type(converted):
+            types = f"{type(converted).__name__}, which the job would get as {type(restored).__name__}"
+            raise TypeError(f"{parameter.name} is {types}. Annotate it with the type of its value")
         return stored
 
     def _convert(self, parameter: Parameter, value: Any) -> Any:
@@ -114,7 +118,7 @@ def _parts(value: Any) -> Iterator[Any]:
         value = vars(value)
     if isinstance(value, Mapping):
         value = [*value.values()]
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, COLLECTIONS):
         for part in value:
             yield from _parts(part)
     else:

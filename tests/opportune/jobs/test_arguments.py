@@ -89,6 +89,11 @@ async def test_job_gets_a_value_of_its_annotated_type(
     assert received == [value if annotation is not object else stored]
 
 
+async def test_tuple_becomes_a_list_for_a_sequence(recorded_jobs: RecordedJobs) -> None:
+    await recorded_jobs.run(job_with(Sequence[date])((date(2026, 1, 2),)))
+    assert received == [[date(2026, 1, 2)]]
+
+
 async def test_recorded_job_gets_the_same_types(recorded_jobs: RecordedJobs) -> None:
     await recorded_jobs.run(job_with(UUID)(UUID(int=7)))
     assert received == [UUID(int=7)]
