@@ -21,8 +21,8 @@ FAILING_JOBS = {
     "object": ("ledger.check", '{"text": "a"}', "The arguments of this job are not a JSON list."),
     "number": ("ledger.check", "5", "The arguments of this job are not a JSON list."),
     "null": ("ledger.check", "null", "The arguments of this job are not a JSON list."),
-    "too few arguments": ("ledger.check", "[]", "TypeError: check_text() missing 1 required positional argument"),
-    "too many arguments": ("ledger.check", '["a", "b"]', "TypeError: check_text() takes 2 positional arguments"),
+    "too few arguments": ("ledger.check", "[]", "Job ledger.check: missing a required argument"),
+    "too many arguments": ("ledger.check", '["a", "b"]', "Job ledger.check: too many positional arguments"),
     "too much memory": ("ledger.exhaust", "[]", "MemoryError"),
 }
 """Name, arguments and error of jobs that fail."""
