@@ -1,8 +1,5 @@
-from typing import Any
-
-from app.chat.models import MAX_EXCERPT_LENGTH, Conversation, Message
+from app.chat.models import Conversation, Message
 from opportune.admin import AdminView
-from opportune.web import markdown
 
 
 class ConversationAdmin(AdminView, model=Conversation):
@@ -14,18 +11,12 @@ class ConversationAdmin(AdminView, model=Conversation):
     icon, category = "ti ti-messages", "Chat"
 
 
-def _excerpt(message: Message, _name: Any) -> str:
-    """Return the beginning of the text, without the marks of Markdown in answers."""
-    text = message.text[:MAX_EXCERPT_LENGTH]
-    return str(markdown.render(text).striptags()) if message.answer else text
-
-
 class MessageAdmin(AdminView, model=Message):
     """Read-only list of messages."""
 
     columns = ("id", "conversation_id", "role", "text", "created_at")
     search = ("question", "answer.text")
     filters = ("conversation_id", "role", "created_at")
-    column_formatters = {"text": _excerpt}
+    column_formatters = {"text": lambda message, _: message.excerpt}
     can_create = can_edit = False
     icon, category = "ti ti-message", "Chat"

@@ -19,8 +19,9 @@ from opportune.fields import Text
 MAX_TITLE_LENGTH = 100
 MAX_FOLDER_LENGTH = 50
 MAX_EXCERPT_LENGTH = 400
+LINK = re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)")
 MARKS = re.compile(r"[*`#|]|-{3,}")
-"""Usual marks of Markdown."""
+"""Usual marks of Markdown. Rendering the Markdown of each row of a list would take too long."""
 
 
 class Role(StrEnum):
@@ -109,9 +110,13 @@ class Message(Model, table=True):
     answer: Answer | None = Relationship(sa_relationship_kwargs={"lazy": "joined"})
 
     def __str__(self) -> str:
+        return shorten(self.excerpt, MAX_TITLE_LENGTH, placeholder="…") or f"#{self.id}"
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the text, without the marks of Markdown in answers."""
         text = self.text[:MAX_EXCERPT_LENGTH]
-        plain = MARKS.sub("", text) if self.answer else text  # rendering Markdown of each row takes too long
-        return shorten(plain, MAX_TITLE_LENGTH, placeholder="…") or f"#{self.id}"
+        return MARKS.sub("", LINK.sub(r"\1", text)) if self.answer else text
 
     @property
     def text(self) -> str:

@@ -8,7 +8,7 @@ import math
 import random
 from datetime import datetime, timedelta
 
-from sqlalchemy import Integer, bindparam, delete, select, text, true, update
+from sqlalchemy import Integer, bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import UTCDateTime, col
 
@@ -154,8 +154,8 @@ class DatabaseSubmissions:
         await session.execute(MARK_COMMITTED, {"form": key, "end": utc_now() + timedelta(seconds=RESULT_SECONDS)})
 
     async def release(self, key: str, *, even_if_committed: bool) -> None:
-        rows, is_committed = col(Attempt.key) == key, col(Attempt.result) == COMMITTED
-        condition = true() if even_if_committed else col(Attempt.result) == ""
+        is_form, result = col(Attempt.key) == key, col(Attempt.result)
         async with self._database.writer() as session:
-            await session.execute(delete(Attempt).where(rows, condition))
-            await session.execute(update(Attempt).where(rows, is_committed).values(result=FAILED))
+            if not even_if_committed:
+                await session.execute(update(Attempt).where(is_form, result == COMMITTED).values(result=FAILED))
+            await session.execute(delete(Attempt).where(is_form, result.in_(("", COMMITTED))))

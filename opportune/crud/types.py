@@ -67,7 +67,7 @@ def combinable(annotation: Any) -> Any:
     schema = {"type": "integer", **({"enum": numbers} if choices else {"minimum": 0, "maximum": _all_bits(annotation)})}
     labels = {choice_value(choice): choice_label(choice) for choice in choices}
     parse = PlainValidator(partial(_parse_flag, annotation))
-    write = PlainSerializer(_number_of_flag, when_used="json")  # lists have the stored number
+    write = PlainSerializer(_number_of_flag, when_used="json")  # Python code gets the Flag
     return Annotated[annotation, parse, write, WithJsonSchema(schema), FieldOptions(labels)]
 
 

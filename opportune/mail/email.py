@@ -35,7 +35,6 @@ MAX_ATTACHMENT_MB = 10
 END_OF_TRANSLATION = re.compile(r"\bendtrans\s*%}")
 """End of a translated text. `+` keeps the line break after it."""
 
-
 Addresses = str | Sequence[str]
 """One address or several: `ada@example.org`, or with a name `Ada Lovelace <ada@example.org>`."""
 
@@ -53,6 +52,9 @@ class EmailOptions(TypedDict, total=False):
     """Files, together of at most 10 MB."""
     headers: Mapping[str, str]
     """Other headers, such as `List-Unsubscribe`."""
+
+
+OPTIONS = EmailOptions.__optional_keys__
 
 
 class EmailTemplateLoader(TemplateLoader):
@@ -97,9 +99,6 @@ def render(name: str, context: Mapping[str, Any], *, required: bool = True) -> s
             raise
         return ""
     return template.render(context)
-
-
-OPTIONS = EmailOptions.__optional_keys__
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,10 @@ class ModelEndpoint:
 
 
 def results_in(value: Any, names: Sequence[str], depth: int = MAX_DEPTH) -> list[Any]:
-    """Return what is in fields with these names, within each other: objects without them, lists of values, and values.
+    """Return the results in a response: the values of fields with these names.
 
-    Endpoints put results into various objects and lists. The first of the names whose field is not empty counts.
+    Endpoints put results into various objects and lists, so a field may contain objects with such a field again. In
+    each object, the first of the names with a value counts.
     """
     if isinstance(value, dict) and depth and not value.keys().isdisjoint(names):
         results = (results_in(value[name], names, depth - 1) for name in names if name in value)

@@ -138,7 +138,7 @@ def attributes_of(schema: JsonSchemaValue, type_: str) -> dict[str, Attribute]:
 class RowChoices:
     """Choices of a foreign key field, such as `Annotated[int, Reference(Author)]`."""
 
-    names: Mapping[int, str] | Mapping[str, str]
+    names: Mapping[Any, str]
     """Labels by id, of all rows; with `lookup_url`, of the first rows and the selected ones."""
     lookup_url: str = ""
     """URL of the search for more rows, or empty if `names` has all rows."""
