@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple
-from urllib.parse import unquote, urljoin, urlsplit
 
 from opportune.contrib.extraction.pages import Unreadable
 from opportune.i18n import gettext_lazy as _l
@@ -15,8 +14,14 @@ from opportune.web.remote_responses import read_body
 MAX_REDIRECTS = 5
 TIMEOUT_SECONDS = 30.0
 """Timeout of a page with its redirects."""
-EMBEDDED_IPV4 = [ip_network("64:ff9b::/96"), ip_network("2002::/16")]
-"""IPv6 networks that lead to an IPv4 address."""
+ASSIGNED_IPV6 = ip_network("2000::/3")
+"""Network of all public IPv6 addresses."""
+PRIVATE_NETWORKS = [
+    ip_network("2002::/16"),  # leads to an IPv4 address
+    ip_network("168.63.129.16"),  # the host of a machine at Azure
+    *map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")),
+]
+"""Networks that `is_global` does not know, at least before Python 3.13."""
 
 PAGE_PROBLEMS = {
     "url": _l("%(name)s is not the address of a web page. Use one that begins with http:// or https://."),
@@ -39,11 +44,10 @@ class WebPage(NamedTuple):
 
 def is_public(address: Address) -> bool:
     """Return whether an address belongs to the public internet."""
-    if isinstance(address, IPv6Address):
-        if any(address in network for network in EMBEDDED_IPV4):
-            return False
-        address = address.ipv4_mapped or address
-    return address.is_global and not address.is_multicast
+    address = (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+    if address.is_multicast or any(address in network for network in PRIVATE_NETWORKS):
+        return False
+    return address.is_global and (isinstance(address, IPv4Address) or address in ASSIGNED_IPV6)
 
 
 async def fetch_page(url: str, max_bytes: int, is_allowed: Callable[[Address], bool] = is_public) -> WebPage:
@@ -60,7 +64,7 @@ async def fetch_page(url: str, max_bytes: int, is_allowed: Callable[[Address], b
                 page = await _fetch(url, max_bytes, is_allowed)
                 if isinstance(page, WebPage):
                     return page
-                url = urljoin(url, page)
+                url = page
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError, UnicodeError):
         raise Unreadable("unreachable") from None
     raise Unreadable("unreachable")
@@ -70,18 +74,20 @@ async def _fetch(url: str, max_bytes: int, is_allowed: Callable[[Address], bool]
     """Return the page, or the URL of a redirect. The connection goes to the checked address."""
     import httpx2
 
-    host, address = await _resolve(url, is_allowed)
-    parts = urlsplit(url)
-    netloc = f"[{address}]" if address.version == 6 else str(address)
-    if parts.port:
-        netloc = f"{netloc}:{parts.port}"
-    target = parts._replace(netloc=netloc, fragment="").geturl()
-    headers = {"Host": parts.netloc, "Accept": "text/html, */*;q=0.5", "Accept-Encoding": "identity"}
-    client = httpx2.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS, verify=parts.scheme == "https")
+    try:
+        page = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        raise Unreadable("url") from None
+    if page.scheme not in ("http", "https") or not page.host or page.userinfo:
+        raise Unreadable("url")
+    host = page.raw_host.decode()
+    target = page.copy_with(host=str(await _resolve(host, page.port or page.scheme, is_allowed)))
+    headers = {"Host": page.netloc.decode(), "Accept": "text/html, */*;q=0.5", "Accept-Encoding": "identity"}
+    client = httpx2.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS, verify=page.scheme == "https")
     extensions = {"sni_hostname": host}
     async with client, client.stream("GET", target, headers=headers, extensions=extensions) as response:
         if response.is_redirect and (location := response.headers.get("Location")):
-            return str(location)
+            return str(page.join(location))
         if response.status_code != httpx2.codes.OK:
             raise Unreadable("status" if response.is_client_error else "unavailable")
         if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -89,28 +95,21 @@ async def _fetch(url: str, max_bytes: int, is_allowed: Callable[[Address], bool]
         content = await read_body(response.aiter_raw(), max_bytes)
     if content is None:
         raise Unreadable("large")
-    filename = _filename(parts.path, response.headers.get("Content-Type", ""))
+    filename = _filename(page.path, response.headers.get("Content-Type", ""))
     return WebPage(filename, _as_utf8(content, response.charset_encoding))
 
 
-async def _resolve(url: str, is_allowed: Callable[[Address], bool]) -> tuple[str, Address]:
-    """Return the host and its address. Refuse the host if any of its addresses is private."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise Unreadable("url") from None
-    if parts.scheme not in ("http", "https") or not host or parts.username is not None:
-        raise Unreadable("url")
-    infos = await asyncio.get_running_loop().getaddrinfo(host, port or parts.scheme, type=socket.SOCK_STREAM)
+async def _resolve(host: str, port: int | str, is_allowed: Callable[[Address], bool]) -> Address:
+    """Return the first address of a host. Refuse the host if any of its addresses is private."""
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [ip_address(str(info[4][0]).partition("%")[0]) for info in infos]
     if not all(map(is_allowed, addresses)):
         raise Unreadable("private")
-    return host, addresses[0]
+    return addresses[0]
 
 
 def _filename(path: str, content_type: str) -> str:
-    name = unquote(path).rpartition("/")[2] or "index"
+    name = path.rpartition("/")[2] or "index"
     return f"{name}.html" if content_type.startswith(("text/html", "application/xhtml")) else name
 
 

@@ -1,5 +1,6 @@
 """Jobs that read documents and web pages, which are fetched from public addresses only."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -94,6 +95,14 @@ PAGE = b"<title>Guide</title><p>K\xe4se</p>"
         ("::ffff:127.0.0.1", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("fec0::1", False),
+        ("3fff::1", False),
+        ("168.63.129.16", False),
+        ("192.0.0.192", False),
+        ("192.88.99.1", False),
     ],
 )
 def test_private_addresses_are_not_public(address: str, expected: bool) -> None:
@@ -124,6 +133,15 @@ async def test_page_is_fetched() -> None:
     assert page == WebPage("other.html", PAGE.decode("latin-1").encode())
 
 
+async def test_host_with_umlaut_is_requested(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *options, **named: resolve("127.0.0.1", *options, **named))
+    async with serve_endpoint() as endpoint:
+        endpoint.refuse = lambda _body: response("200 OK", PAGE)
+        await fetch_page(f"http://bücher.example:{endpoint.port}/", 1_000, allow_this_server)
+    assert endpoint.requests[0].headers["host"] == f"xn--bcher-kva.example:{endpoint.port}"
+
+
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
@@ -151,6 +169,7 @@ async def test_url_is_refused(url: str, problem: str) -> None:
         ([redirect("http://127.0.0.2:{port}/")], "private"),
         ([redirect("//[::1]:{port}/")], "private"),
         ([redirect("file:///etc/passwd")], "url"),
+        ([redirect("//[")], "unreachable"),
         ([redirect("/again")] * 6, "unreachable"),
         ([response("404 Not Found")], "status"),
         ([response("503 Service Unavailable")], "unavailable"),
