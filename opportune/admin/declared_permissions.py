@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from sqlalchemy import Connection, Executable, exists, insert, inspect, literal, select
 from sqlmodel import col
@@ -22,7 +21,7 @@ from opportune.errors.renamed_names import renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature
 from opportune.project.layout import installed_features
-from opportune.web.routing.api_router import router_list
+from opportune.web.routing.api_router import router_list, with_dependencies
 
 SHIPPED_TABLE = ShippedPermission.__table__  # type: ignore[attr-defined]  # SQLModel's
 MAX_GROUP_NAME = 150
@@ -126,15 +125,11 @@ def _route_permissions(feature: Feature) -> Iterator[tuple[str, str, str]]:
     for routers in (feature.pages, feature.api, feature.site.routes):
         for router in router_list(routers):
             for route in router.routes:
-                if isinstance(route, APIRoute):
-                    yield from ((route.path, *permission) for permission in _required_permissions(route.dependant))
-
-
-def _required_permissions(dependant: Dependant) -> Iterator[tuple[str, str]]:
-    for dependency in dependant.dependencies:
-        if permission := getattr(dependency.call, "permission", None):
-            yield permission
-        yield from _required_permissions(dependency)
+                if not isinstance(route, APIRoute):
+                    continue
+                for dependency in with_dependencies(route.dependant):
+                    if permission := getattr(dependency.call, "permission", None):
+                        yield route.path, *permission
 
 
 def shipped_group_statements(connection: Connection) -> list[Executable]:

@@ -9,7 +9,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from opportune.config.base_settings import BaseSettings
@@ -24,7 +23,7 @@ from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import PACKAGE, REQUIRED, display_path, feature_folder, feature_of_table, origin
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_module, how_to_list
 from opportune.web.rendering.templates import templates
-from opportune.web.routing.api_router import router_list
+from opportune.web.routing.api_router import router_list, with_dependencies
 
 FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | OPTIONAL_FEATURES.keys()
 """Names of the framework's features. Features of projects and packages have other names."""
@@ -102,16 +101,10 @@ def _find_missing(
 def _features_of_dependencies(feature: Feature) -> Iterator[tuple[str, str]]:
     """Yield each route with the optional features whose dependencies it has."""
     for path, route in _routes(feature):
-        calls = (dependant.call for dependant in _with_dependencies(route.dependant) if isfunction(dependant.call))
+        calls = (dependant.call for dependant in with_dependencies(route.dependant) if isfunction(dependant.call))
         for required in dict.fromkeys(feature_of_module(call.__module__) for call in calls):
             if required:
                 yield f"the route {path}", required
-
-
-def _with_dependencies(dependant: Dependant) -> Iterator[Dependant]:
-    yield dependant
-    for dependency in dependant.dependencies:
-        yield from _with_dependencies(dependency)
 
 
 def _features_of_foreign_keys(feature: Feature, installed: Iterable[Feature]) -> Iterator[tuple[str, str]]:

@@ -9,9 +9,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from inspect import signature
 from itertools import chain
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.params import Security
 from fastapi.routing import iter_route_contexts
 
@@ -21,7 +22,7 @@ from opportune.i18n import gettext, gettext_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.layout import origin
 from opportune.web.middleware.origins import SAFE_METHODS
-from opportune.web.routing.api_router import router_list
+from opportune.web.routing.api_router import router_list, with_dependencies
 
 READ, WRITE = "read", "write"
 VERBS = (_l("read"), _l("write"), _l("manage"))
@@ -154,7 +155,6 @@ def _scopes_of_tools(features: Sequence[Feature]) -> Iterator[str]:
             yield from chain.from_iterable(option.scopes or () for option in options if isinstance(option, Security))
 
 
-def _declared_scopes(dependant: Any) -> Iterator[str]:
-    for dependency in dependant.dependencies:
+def _declared_scopes(dependant: Dependant) -> Iterator[str]:
+    for dependency in with_dependencies(dependant):
         yield from dependency.own_oauth_scopes or ()
-        yield from _declared_scopes(dependency)

@@ -1,11 +1,12 @@
 """FastAPI's router for features: routes that are analysed on first use, and copies of those of included routers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from inspect import signature
 from typing import Any
 
 import fastapi
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, compile_path, get_name
 
@@ -88,6 +89,13 @@ def routes_within(route: BaseRoute) -> Sequence[BaseRoute]:
         return [route]
     contexts = iter_route_contexts([route])
     return [route if context.route is route else copy_included(context) for context in contexts]
+
+
+def with_dependencies(dependant: Dependant) -> Iterator[Dependant]:
+    """Yield the dependant of a route, followed by its dependencies and theirs."""
+    yield dependant
+    for dependency in dependant.dependencies:
+        yield from with_dependencies(dependency)
 
 
 def has_fallback_files(route: BaseRoute) -> bool:
