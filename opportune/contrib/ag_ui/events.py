@@ -63,6 +63,7 @@ class RunEvents:
         runs: Tool calls that an earlier run has sent.
         first_call: Index of the first call whose result belongs to this run.
         """
+        self._models = core()
         self._ids = {"thread_id": run.thread_id, "run_id": run.run_id}
         self._answer_id = answer_id
         self._offset: int = runs[first_call]["at"] if runs else 0
@@ -74,9 +75,8 @@ class RunEvents:
         self._message_id = ""
 
     def start(self) -> Iterator[Any]:
-        models = core()
-        yield models.RunStartedEvent(**self._ids)
-        yield models.CustomEvent(name="answer", value={"id": self._answer_id})
+        yield self._models.RunStartedEvent(**self._ids)
+        yield self._models.CustomEvent(name="answer", value={"id": self._answer_id})
 
     def update(self, text: str, reasoning: str, runs: Sequence[Run]) -> Iterator[Any]:
         """Yield events for new reasoning, text, calls and results."""
@@ -92,7 +92,7 @@ class RunEvents:
 
     def finish(self, answer: Answer | None) -> Iterator[Any]:
         """Yield the last events of an answer that has ended, waits for the user, or was deleted (None)."""
-        models = core()
+        models = self._models
         if answer and not answer.is_running:
             yield from self.update(answer.text, answer.reasoning, answer.tool_runs)
         yield from self._end_text()
@@ -106,7 +106,7 @@ class RunEvents:
             yield models.RunFinishedEvent(**self._ids, outcome=self._outcome(answer), usage=_usage(answer))
 
     def _outcome(self, answer: Answer) -> Any:
-        models = core()
+        models = self._models
         if answer.status == AnswerStatus.STOPPED:
             return models.RunFinishedCancelledOutcome()
         waiting = [index for index, run in enumerate(answer.tool_runs) if is_waiting(run)]
@@ -117,7 +117,7 @@ class RunEvents:
     def _interrupt(self, answer: Answer, index: int) -> Any:
         run = answer.tool_runs[index]
         is_question = run.get("result_from") == "user"
-        return core().Interrupt(
+        return self._models.Interrupt(
             id=f"{answer.id}-{index}",
             reason="input_required" if is_question else "approval_required",
             message=run["details"][0][1] if is_question and run.get("details") else gettext(run["status"]),
@@ -130,7 +130,7 @@ class RunEvents:
         return f"{self._answer_id}-{index}"
 
     def _call(self, index: int, run: Run) -> Iterator[Any]:
-        models, call_id = core(), self._call_id(index)
+        models, call_id = self._models, self._call_id(index)
         yield from self._end_text()
         yield models.ToolCallStartEvent(tool_call_id=call_id, tool_call_name=run["name"])
         yield models.ToolCallArgsEvent(tool_call_id=call_id, delta=run["arguments"] or "{}")
@@ -138,7 +138,7 @@ class RunEvents:
         self._calls = index + 1
 
     def _result(self, index: int, run: Run) -> Iterator[Any]:
-        models, progress = core(), run.get("progress")
+        models, progress = self._models, run.get("progress")
         if progress and run["result"] is None and self._progress.get(index) != progress:
             self._progress[index] = progress
             activity_id = f"{self._call_id(index)}-progress"
@@ -151,11 +151,10 @@ class RunEvents:
     def _text(self, text: str) -> Iterator[Any]:
         if len(text) <= self._offset:
             return
-        models = core()
         if not self._message_id:
             self._message_id = f"{self._answer_id}-text-{self._offset}"
-            yield models.TextMessageStartEvent(message_id=self._message_id, role="assistant")
-        yield models.TextMessageContentEvent(message_id=self._message_id, delta=text[self._offset :])
+            yield self._models.TextMessageStartEvent(message_id=self._message_id, role="assistant")
+        yield self._models.TextMessageContentEvent(message_id=self._message_id, delta=text[self._offset :])
         self._offset = len(text)
 
     def _reasoning(self, reasoning: str) -> Iterator[Any]:
@@ -163,11 +162,11 @@ class RunEvents:
             self._was_interrupted, self._reasoning_length = False, len(reasoning)
         if delta := reasoning[self._reasoning_length :]:
             self._reasoning_length = len(reasoning)
-            yield core().ReasoningMessageChunkEvent(message_id=f"{self._answer_id}-reasoning", delta=delta)
+            yield self._models.ReasoningMessageChunkEvent(message_id=f"{self._answer_id}-reasoning", delta=delta)
 
     def _end_text(self) -> Iterator[Any]:
         if self._message_id:
-            yield core().TextMessageEndEvent(message_id=self._message_id)
+            yield self._models.TextMessageEndEvent(message_id=self._message_id)
             self._message_id = ""
 
 

@@ -159,13 +159,12 @@ def _sum_of(*counts: int | None) -> int | None:
 
 def _create_run(toolbox: Toolbox, call: ToolCall, round_: int) -> ToolRun:
     tool = toolbox.tools.get(call.name)
-    if tool is None:
-        return ToolRun(call, call.name, round=round_)
+    run = ToolRun(call, tool.status if tool else call.name, round=round_)
     if toolbox.starts_job(call):
-        return ToolRun(call, tool.status, round=round_, result_from="job")
-    if tool.form:
-        return ToolRun(call, tool.status, round=round_, result_from="user", form=tool.form.model_json_schema())
-    return ToolRun(call, tool.status, round=round_)
+        return replace(run, result_from="job")
+    if tool and tool.form:
+        return replace(run, result_from="user", form=tool.form.model_json_schema())
+    return run
 
 
 def number_result(result: ToolResult, cited: list[Cited]) -> ToolResult:

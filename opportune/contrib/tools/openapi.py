@@ -41,12 +41,17 @@ def api_tools(router: APIRouter, *functions: Callable[..., Any]) -> list[Tool]:
     for function in functions:
         if not any(route.endpoint is function for route in routes):
             raise OperatorError(f"{function.__module__}.{function.__qualname__} is not a route of this router.")
-    return [_make_tool(route) for route in routes if not functions or route.endpoint in functions]
-
-
-def _make_tool(route: APIRoute) -> "ApiTool":
-    status = route.name.replace("_", " ").capitalize()
-    return ApiTool(route.endpoint, route.name, status, asks=_method(route) not in SAFE_METHODS, route=route)
+    return [
+        ApiTool(
+            route.endpoint,
+            route.name,
+            route.name.replace("_", " ").capitalize(),
+            asks=_method(route) not in SAFE_METHODS,
+            route=route,
+        )
+        for route in routes
+        if not functions or route.endpoint in functions
+    ]
 
 
 def _method(route: APIRoute) -> str:

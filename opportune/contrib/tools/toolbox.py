@@ -2,37 +2,29 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
-from typing import Any
-from urllib.parse import quote
 
 from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import FastAPIError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.types import Message
 
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.permissions import read_permissions
 from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.contrib.llm.providers.provider import ToolCall, ToolSchema
-from opportune.contrib.tools.declaration import Function, Tool, ToolRequest, job_context, tools_of
-from opportune.contrib.tools.results import TOOL_FAILED, ToolResult, read_result, read_sources
+from opportune.contrib.tools.declaration import Function, Tool, job_context, tools_of
+from opportune.contrib.tools.results import TOOL_FAILED, ToolResult, read_sources
+from opportune.contrib.tools.tool_app import Headers, ToolApp
 from opportune.db.database import Database
-from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
-from opportune.jobs import JobContext, RetryLater
+from opportune.jobs import JobContext
 from opportune.schemas import describe_errors
-from opportune.web.errors.handlers import add_error_handlers
 
-Headers = Sequence[tuple[bytes, bytes]]
 MAX_STEPS = 8
 """Maximum number of rounds of tool calls per answer. After these, the model must answer without tools."""
 WAITS_FOR_RESULT = "This tool works only in the answers of the site, which can wait for its result."
@@ -43,8 +35,7 @@ logger = logging.getLogger(__name__)
 class Toolbox:
     """Tools of a site.
 
-    Each tool is a route of an internal application, so it can use `CurrentUser`, `ReadSession`, `WriteSession`,
-    `may(...)` and dependencies of features. No HTTP request can reach it.
+    Tools can use `CurrentUser`, `ReadSession`, `WriteSession`, `may(...)` and dependencies of features, as routes do.
     """
 
     max_steps = MAX_STEPS
@@ -54,6 +45,7 @@ class Toolbox:
     def __init__(self, site: FastAPI, declared: Sequence[Function | Tool]) -> None:
         self._site = site
         self.tools = tools_of(declared)
+        self._app = ToolApp(site, self.tools)
         self._selected: Collection[str] = ()
 
     def require_valid_tools(self) -> None:
@@ -68,7 +60,7 @@ class Toolbox:
                 self.asks(name)
             except (FastAPIError, AssertionError) as error:
                 raise OperatorError(f"The tool {name}: {str(error).splitlines()[0]}") from error
-            if tool.is_job and write_session in _dependency_calls(self._routes[name].dependant):
+            if tool.is_job and write_session in self._app.dependency_calls(name):
                 raise OperatorError(f"The tool {name} {WRITES_ONCE}")
 
     def require_search_functions(self) -> None:
@@ -120,9 +112,8 @@ class Toolbox:
         return toolbox
 
     def _select(self, names: Iterable[str]) -> "Toolbox":
-        tools = {name: self.tools[name] for name in names}
-        toolbox = copy(self)  # shares the created routes
-        toolbox.tools = tools
+        toolbox = copy(self)  # shares the routes
+        toolbox.tools = {name: self.tools[name] for name in names}
         return toolbox
 
     def asks(self, name: str) -> bool:
@@ -132,7 +123,7 @@ class Toolbox:
 
     def writes(self, name: str) -> bool:
         """Return True if any dependency of the tool can write: a session, or a database or job unless `asks=False`."""
-        calls = {*_dependency_calls(self._routes[name].dependant)}
+        calls = self._app.dependency_calls(name)
         if write_session in calls:
             return True
         return bool(calls & {get_database, job_context}) and self.tools[name].asks is not False
@@ -144,7 +135,7 @@ class Toolbox:
     def needed_scopes(self, name: str) -> list[str]:
         """Return the scopes that a token needs, as for a route of the feature's API."""
         method = "POST" if self.changes(name) else "GET"
-        return needed_scopes(self._routes[name], method, self._site.state.features)
+        return needed_scopes(self._app.route(name), method, self._site.state.features)
 
     def missing_scopes(self, name: str, scopes: str) -> list[str]:
         """Return the needed scopes that are missing in these scopes (separated by spaces)."""
@@ -224,9 +215,7 @@ class Toolbox:
             "tool_arguments": arguments,
             "tool_parts": self._parts_of(tool.name),
         }
-        request = tool.request(arguments)
-        scope = _scope_of(request, headers, state)
-        result = read_result(*await self._send(tool.name, scope, request.body))
+        result = await self._app.send(tool.name, tool.request(arguments), headers, state)
         if result.is_error or not tool.returns_sources:
             return result
         return replace(result, sources=read_sources(result.body))
@@ -242,61 +231,3 @@ class Toolbox:
             row = await session.get(User, user.id) if user else None
             row = row if row and row.is_active else None
             return row, await read_permissions(session, row)
-
-    @cached_property
-    def _tool_app(self) -> tuple[FastAPI, dict[str, APIRoute]]:
-        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        app.state = self._site.state
-        app.dependency_overrides = self._site.dependency_overrides
-        add_error_handlers(app, self._site.state.features)
-        return app, {name: tool.add_to(app) for name, tool in self.tools.items()}
-
-    @property
-    def _routes(self) -> dict[str, APIRoute]:
-        return self._tool_app[1]
-
-    async def _send(self, name: str, scope: dict[str, Any], request_body: bytes) -> tuple[int, bytes, str]:
-        """Send a request to the internal application. Return status, body and media type of the response."""
-        messages: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": request_body}
-
-        async def send(message: Message) -> None:
-            messages.append(message)
-
-        try:
-            with changes_come_from(ChangeOrigin(f"tool {name}", scope)):
-                await self._tool_app[0](scope, receive, send)
-        except RetryLater:
-            raise
-        except Exception:
-            logger.exception("tool %s", name)
-            return 500, b"", ""
-        body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
-        media_type = dict(messages[0]["headers"]).get(b"content-type", b"").decode("latin-1")
-        return messages[0]["status"], body, media_type
-
-
-def _scope_of(request: ToolRequest, headers: Headers, state: dict[str, Any]) -> dict[str, Any]:
-    """Return the ASGI scope of a request to the internal application."""
-    return {
-        "type": "http",
-        "http_version": "1.1",
-        "method": request.method,
-        "scheme": "http",
-        "path": request.path,
-        "raw_path": quote(request.path).encode(),
-        "query_string": request.query,
-        "root_path": "",
-        "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json"), *headers],
-        "client": None,
-        "server": None,
-        "state": state,
-    }
-
-
-def _dependency_calls(dependant: Dependant) -> Iterator[object]:
-    yield dependant.call
-    for dependency in dependant.dependencies:
-        yield from _dependency_calls(dependency)

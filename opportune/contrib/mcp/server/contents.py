@@ -1,15 +1,25 @@
-"""Contents of results (text, and the pictures, sound and files of a `Response`), and errors instead of them."""
+"""Contents of results: text, pictures, sound and files of a `Response`, and data with its schema."""
 
 import base64
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, TypeVar
+import inspect
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
 from mcp import MCPError, types
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from opportune.contrib.llm.providers.provider import Message, Picture
+from opportune.contrib.tools import Tool
 from opportune.contrib.tools.results import JSON, TOOL_FAILED, ToolResult
 
 Role = Literal["assistant", "user"]
 MAX_CONTENT_BYTES = 2_000_000
+MESSAGE_TYPES = Message, Picture
+"""Types of results that are several contents, such as texts and pictures, instead of data."""
+RESULT = "result"
+"""Key of results that are not objects, which the protocol requires."""
 
 
 def require_success(result: ToolResult) -> None:
@@ -18,6 +28,41 @@ def require_success(result: ToolResult) -> None:
         raise MCPError(types.INTERNAL_ERROR, "The request failed on the server.")
     if result.is_error:
         raise MCPError(types.INVALID_PARAMS, result.text)
+
+
+class OutputSchema(NamedTuple):
+    schema: dict[str, Any]
+    is_wrapped: bool = False
+
+
+@cache
+def output_schema(tool: Tool) -> OutputSchema | None:
+    """Return the JSON Schema of a tool's result, or None without a usable return type."""
+    if tool.result_type is inspect.Signature.empty or tool.returns(*MESSAGE_TYPES):
+        return None
+    try:
+        schema = TypeAdapter(tool.result_type).json_schema(mode="serialization")
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return None
+    if schema.get("type") == "object":
+        return OutputSchema(schema)
+    definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+    wrapped = {"type": "object", "properties": {RESULT: schema}, "required": [RESULT], **definitions}
+    return OutputSchema(wrapped, is_wrapped=True)
+
+
+def structured_content(tool: Tool, result: ToolResult) -> dict[str, Any] | None:
+    """Return a result in the form of the output schema, or None for errors and tools without a schema."""
+    output = None if result.is_error else output_schema(tool)
+    if output is None:
+        return None
+    return {RESULT: result.data} if output.is_wrapped else result.data
+
+
+def contents_of(tool: Tool, result: ToolResult) -> list[types.ContentBlock]:
+    if tool.returns(*MESSAGE_TYPES) and not result.is_error:
+        return [content for _role, content in message_contents(result.data)]
+    return [content_of(tool.name, result)]
 
 
 def message_contents(data: Any) -> Iterator[tuple[Role, types.ContentBlock]]:
@@ -64,23 +109,3 @@ def _encode(body: bytes) -> str:
     if len(body) > MAX_CONTENT_BYTES:
         raise MCPError(types.INVALID_PARAMS, f"The content is larger than {MAX_CONTENT_BYTES:,} bytes.")
     return base64.b64encode(body).decode()
-
-
-T = TypeVar("T")
-
-MAX_ITEMS_PER_PAGE = 100
-
-
-def select_page(items: Sequence[T], params: types.PaginatedRequestParams | None) -> tuple[list[T], str | None]:
-    """Return the requested items, and the cursor of the next page.
-
-    Raises:
-        MCPError: The cursor is not one of this list.
-    """
-    cursors = [str(start) for start in range(MAX_ITEMS_PER_PAGE, len(items), MAX_ITEMS_PER_PAGE)]
-    cursor = params.cursor if params else None
-    if cursor is not None and cursor not in cursors:
-        raise MCPError(types.INVALID_PARAMS, "This cursor is not valid. List from the start.")
-    start = int(cursor or 0)
-    end = start + MAX_ITEMS_PER_PAGE
-    return [*items[start:end]], str(end) if end < len(items) else None

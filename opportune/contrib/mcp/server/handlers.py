@@ -1,25 +1,23 @@
 """Handlers of the protocol's requests: tools, resources and prompts of the site, and completion of arguments."""
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 from mcp import MCPError, UriTemplate, types
 from mcp.server.context import ServerRequestContext
-from pydantic import TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from opportune.contrib.llm.providers.loose_json import json_in
-from opportune.contrib.llm.providers.provider import Message, Picture
 from opportune.contrib.mcp.server.calls import run_call
 from opportune.contrib.mcp.server.contents import (
     content_of,
+    contents_of,
     message_contents,
+    output_schema,
     require_success,
     resource_contents,
-    select_page,
+    structured_content,
 )
 from opportune.contrib.mcp.server.message import Caller
 from opportune.contrib.mcp.server.offers import VALUE
@@ -28,13 +26,11 @@ from opportune.contrib.tools.toolbox import Toolbox
 
 Context = ServerRequestContext[Any]
 Page = types.PaginatedRequestParams | None
+T = TypeVar("T")
 
-MESSAGE_TYPES = Message, Picture
-"""Types of results that are several contents, such as texts and pictures, instead of data."""
-RESULT = "result"
-"""Key of results that are not objects, which the protocol requires."""
 MAX_VALUES = 100
 """Limit of the protocol for completions, and ours for links in a result."""
+MAX_ITEMS_PER_PAGE = 100
 MAX_SCHEME_LENGTH = 30
 
 _parse_template = cache(UriTemplate.parse)
@@ -57,7 +53,7 @@ class Handlers:
         return handlers | ({"on_completion": self.complete} if self._offers.uris or self._offers.prompts else {})
 
     def _allowed(self, toolbox: Toolbox, params: Page) -> tuple[list[Tool], str | None]:
-        return select_page([*self._caller.allowed(toolbox).values()], params)
+        return _select_page([*self._caller.allowed(toolbox).values()], params)
 
     async def list_tools(self, _context: Context, params: Page) -> types.ListToolsResult:
         toolbox = self._caller.toolbox
@@ -72,8 +68,8 @@ class Handlers:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name}.")
         result = await run_call(context, self._caller, toolbox, params.name, params.arguments or {})
         return types.CallToolResult(
-            content=[*_contents(tool, result), *self._links_in(result)],
-            structured_content=_structured_content(tool, result),
+            content=[*contents_of(tool, result), *self._links_in(result)],
+            structured_content=structured_content(tool, result),
             is_error=result.is_error,
         )
 
@@ -98,7 +94,7 @@ class Handlers:
     def _allowed_uris(self, params: Page, *, templates: bool) -> tuple[list[str], str | None]:
         names = self._caller.allowed(self._offers.resources)
         allowed = [uri for uri, name in self._offers.uris.items() if name in names]
-        return select_page([uri for uri in allowed if UriTemplate.is_template(uri) is templates], params)
+        return _select_page([uri for uri in allowed if UriTemplate.is_template(uri) is templates], params)
 
     def _describe_resource(self, uri: str) -> dict[str, Any]:
         resource = self._offers.resources.tools[self._offers.uris[uri]]
@@ -160,33 +156,19 @@ class Handlers:
         return [*map(str, result.data or ())]
 
 
-class _OutputSchema(NamedTuple):
-    schema: dict[str, Any]
-    is_wrapped: bool = False
+def _select_page(items: Sequence[T], params: Page) -> tuple[list[T], str | None]:
+    """Return the requested items, and the cursor of the next page.
 
-
-@cache
-def _output_schema(tool: Tool) -> _OutputSchema | None:
-    """Return the JSON Schema of a tool's result, or None without a usable return type."""
-    if tool.result_type is inspect.Signature.empty or tool.returns(*MESSAGE_TYPES):
-        return None
-    try:
-        schema = TypeAdapter(tool.result_type).json_schema(mode="serialization")
-    except (PydanticSchemaGenerationError, PydanticUserError):
-        return None
-    if schema.get("type") == "object":
-        return _OutputSchema(schema)
-    definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
-    wrapped = {"type": "object", "properties": {RESULT: schema}, "required": [RESULT], **definitions}
-    return _OutputSchema(wrapped, is_wrapped=True)
-
-
-def _structured_content(tool: Tool, result: ToolResult) -> dict[str, Any] | None:
-    """Return a result in the form of the output schema, or None for errors and tools without a schema."""
-    output = None if result.is_error else _output_schema(tool)
-    if output is None:
-        return None
-    return {RESULT: result.data} if output.is_wrapped else result.data
+    Raises:
+        MCPError: The cursor is not one of this list.
+    """
+    cursors = [str(start) for start in range(MAX_ITEMS_PER_PAGE, len(items), MAX_ITEMS_PER_PAGE)]
+    cursor = params.cursor if params else None
+    if cursor is not None and cursor not in cursors:
+        raise MCPError(types.INVALID_PARAMS, "This cursor is not valid. List from the start.")
+    start = int(cursor or 0)
+    end = start + MAX_ITEMS_PER_PAGE
+    return [*items[start:end]], str(end) if end < len(items) else None
 
 
 def _texts_in(data: object) -> Iterator[str]:
@@ -197,14 +179,8 @@ def _texts_in(data: object) -> Iterator[str]:
         yield data
 
 
-def _contents(tool: Tool, result: ToolResult) -> list[types.ContentBlock]:
-    if tool.returns(*MESSAGE_TYPES) and not result.is_error:
-        return [content for _role, content in message_contents(result.data)]
-    return [content_of(tool.name, result)]
-
-
 def _describe_tool(tool: Tool, *, changes: bool) -> types.Tool:
-    output = _output_schema(tool)
+    output = output_schema(tool)
     return types.Tool(
         name=tool.name,
         title=tool.status,

@@ -19,7 +19,8 @@ from opportune.accounts.models import ApiToken, User
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.mcp.server.offers import Offers, offers_of
 from opportune.contrib.tools import Tool, ToolResult, toolbox_of
-from opportune.contrib.tools.toolbox import Headers, Toolbox
+from opportune.contrib.tools.tool_app import Headers
+from opportune.contrib.tools.toolbox import Toolbox
 from opportune.services import Services
 
 SESSION_HEADER = "Mcp-Session-Id"

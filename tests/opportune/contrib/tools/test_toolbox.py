@@ -105,7 +105,7 @@ async def test_limited_toolbox_calls_no_other_tools(app: FastAPI, ada: User) -> 
     limited = toolbox.without_approval
     assert [*limited.allowed("*").tools] == ["with_reader", "greet"]
     assert (await limited.call(call("rename", name="Ada"), ada)).text.startswith("There is no tool rename.")
-    assert limited._routes is toolbox._routes
+    assert limited._app is toolbox._app
     assert not toolbox.allowed("books:read")
 
 

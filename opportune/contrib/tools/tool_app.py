@@ -1,0 +1,90 @@
+"""Internal application with the routes of tools. No HTTP request can reach it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.types import Message
+
+from opportune.contrib.tools.declaration import Tool, ToolRequest
+from opportune.contrib.tools.results import ToolResult, read_result
+from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
+from opportune.jobs import RetryLater
+from opportune.web.errors.handlers import add_error_handlers
+from opportune.web.routing.api_router import with_dependencies
+
+Headers = Sequence[tuple[bytes, bytes]]
+logger = logging.getLogger(__name__)
+
+
+class ToolApp:
+    """Application with a route for each tool, so that tools have the dependencies of routes, such as `CurrentUser`."""
+
+    def __init__(self, site: FastAPI, tools: Mapping[str, Tool]) -> None:
+        self._site = site
+        self._tools = tools
+
+    @cached_property
+    def _app_and_routes(self) -> tuple[FastAPI, dict[str, APIRoute]]:
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app.state = self._site.state
+        app.dependency_overrides = self._site.dependency_overrides
+        add_error_handlers(app, self._site.state.features)
+        return app, {name: tool.add_to(app) for name, tool in self._tools.items()}
+
+    def route(self, name: str) -> APIRoute:
+        """Return the route of a tool. The first call creates the routes of all tools."""
+        return self._app_and_routes[1][name]
+
+    def dependency_calls(self, name: str) -> set[object]:
+        """Return the functions on which a tool depends, also indirectly."""
+        return {dependant.call for dependant in with_dependencies(self.route(name).dependant)}
+
+    async def send(self, name: str, request: ToolRequest, headers: Headers, state: Mapping[str, Any]) -> ToolResult:
+        """Send a request to the route of a tool. `state`: attributes of `request.state` for its dependencies.
+
+        Raises:
+            RetryLater: The tool runs as a job and wants to be repeated.
+        """
+        app, _ = self._app_and_routes
+        scope = _scope_of(request, headers, state)
+        messages: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": request.body}
+
+        async def send(message: Message) -> None:
+            messages.append(message)
+
+        try:
+            with changes_come_from(ChangeOrigin(f"tool {name}", scope)):
+                await app(scope, receive, send)
+        except RetryLater:
+            raise
+        except Exception:
+            logger.exception("tool %s", name)
+            return read_result(500, b"")
+        body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
+        media_type = dict(messages[0]["headers"]).get(b"content-type", b"").decode("latin-1")
+        return read_result(messages[0]["status"], body, media_type)
+
+
+def _scope_of(request: ToolRequest, headers: Headers, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "http",
+        "path": request.path,
+        "raw_path": quote(request.path).encode(),
+        "query_string": request.query,
+        "root_path": "",
+        "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json"), *headers],
+        "client": None,
+        "server": None,
+        "state": dict(state),
+    }
