@@ -96,7 +96,9 @@ async def _keep(request: Request, notice: str) -> str:
     """Store the texts of the request and return their key. Return an empty string if there is nothing to keep."""
     if request.method != "POST":
         return ""
-    mark, marks_of_user = submitted_mark(request), _marks_of_user(request)
+    user: User | None = getattr(request.state, "user", None)
+    marks_of_user = user_marks(request.app.state.settings, user.id) if user else []
+    mark = submitted_mark(request)
     users = [*filter(None, [mark]), *marks_of_user[:1]]
     if not users and read_session_token(request):  # the author is unknown, and another user may sign in
         return ""
@@ -105,24 +107,7 @@ async def _keep(request: Request, notice: str) -> str:
     if not fields and not is_of_other_user and not notice:  # a button of another user needs a message on the page
         return ""
     content = {"users": users, "fields": fields, "names": names, "notice": notice}
-    return await _try_to_store(request, content, users[0] if users else client_address(request))
-
-
-def _marks_of_user(request: Request) -> list[str]:
-    user: User | None = getattr(request.state, "user", None)
-    return user_marks(request.app.state.settings, user.id) if user else []
-
-
-async def _try_to_store(request: Request, content: dict[str, object], author: str) -> str:
-    """Store the content and return its key. Return an empty string if there are too many, or the database fails."""
-    try:
-        await request.app.state.rate_limiter.hit(KEEP_LIMIT.by(author))
-        return await _store(request, content)
-    except TooManyRequests:
-        return ""
-    except (SQLAlchemyError, ReadOnlyError, OSError) as error:
-        logger.warning("The texts of a form are not kept: %s", error)
-        return ""
+    return await _store(request, content, users[0] if users else client_address(request))
 
 
 async def _read_texts(request: Request) -> tuple[list[tuple[str, str]], list[str]]:
@@ -144,12 +129,20 @@ async def _read_texts(request: Request) -> tuple[list[tuple[str, str]], list[str
         return [], []
 
 
-async def _store(request: Request, content: dict[str, object]) -> str:
+async def _store(request: Request, content: dict[str, object], author: str) -> str:
+    """Store the content and return its key. Return an empty string if there are too many, or the database fails."""
     key = secrets.token_urlsafe(16)
-    sealed = await asyncio.to_thread(seal, request.app.state.settings, PURPOSE, json.dumps(content))
-    values = {"key": _hashed(key), "count": 0, "ends_at": utc_now() + LIFETIME, "result": sealed}
-    async with request.app.state.database.writer() as session:
-        await session.execute(insert(Attempt).values(values))
+    try:
+        await request.app.state.rate_limiter.hit(KEEP_LIMIT.by(author))
+        sealed = await asyncio.to_thread(seal, request.app.state.settings, PURPOSE, json.dumps(content))
+        values = {"key": _hashed(key), "count": 0, "ends_at": utc_now() + LIFETIME, "result": sealed}
+        async with request.app.state.database.writer() as session:
+            await session.execute(insert(Attempt).values(values))
+    except TooManyRequests:
+        return ""
+    except (SQLAlchemyError, ReadOnlyError, OSError) as error:
+        logger.warning("The texts of a form are not kept: %s", error)
+        return ""
     return key
 
 

@@ -10,25 +10,12 @@ from opportune.web.rate_limit import RateLimiter
 from opportune.web.rate_limit_cache import CacheStorage
 
 
-def _open_cache(services: Services) -> Cache:
-    return open_cache(services, load_user=get_optional_user)
-
-
 def _open_rate_limiter(services: Services) -> RateLimiter:
     database, settings = services.database, services.settings
     in_database = DatabaseStorage(database, settings)
-    return RateLimiter(
-        {"database": in_database, "cache": in_database if _has_machines(services) else CacheStorage(settings)}
-    )
-
-
-def _has_machines(services: Services) -> bool:
-    """Return whether several machines may serve the site without a Redis that would count for all of them."""
-    return services.database.url.kind == "postgresql" and not services.settings.has_redis
-
-
-def _open_last_seen(services: Services) -> LastSeen:
-    return LastSeen(services.database, services.settings)
+    # Several machines may serve the site, without a Redis that would count for all of them.
+    has_machines = database.url.kind == "postgresql" and not settings.has_redis
+    return RateLimiter({"database": in_database, "cache": in_database if has_machines else CacheStorage(settings)})
 
 
 visitors = Feature(
@@ -36,9 +23,14 @@ visitors = Feature(
     "The cache of pages, rate limits, and the times at which credentials were used.",
     process=Process(
         services=(
-            Service("cache", Cache, _open_cache, close=Cache.close),
+            Service("cache", Cache, lambda services: open_cache(services, get_optional_user), close=Cache.close),
             Service("rate_limiter", RateLimiter, _open_rate_limiter, close=RateLimiter.close),
-            Service("last_seen", LastSeen, _open_last_seen, close=LastSeen.close),
+            Service(
+                "last_seen",
+                LastSeen,
+                lambda services: LastSeen(services.database, services.settings),
+                close=LastSeen.close,
+            ),
         )
     ),
 )

@@ -6,6 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from opportune.config.settings import Settings
+
 ADDED_COOKIES = "response_cookies"
 """Key of the request's state with the headers of added cookies."""
 
@@ -30,6 +32,19 @@ def take_cookie(scope: Scope, prefix: bytes) -> tuple[Scope, str | None]:
         if other_cookies:
             headers.append((name, b"; ".join(other_cookies)))
     return {**scope, "headers": headers} if is_changed else scope, value
+
+
+def may_have_cookie(scope: Scope, text: bytes) -> bool:
+    """Return whether the request may have a cookie with this text. Its cookies are not parsed, to save time."""
+    return any(name == b"cookie" and text in value for name, value in scope["headers"])
+
+
+def set_cookie(
+    response: Response, settings: Settings, name: str, value: str, max_age: int | None, path: str = "/"
+) -> None:
+    """Set a cookie that scripts cannot read. Without `max_age`, in seconds, it is deleted when the browser closes."""
+    secure = settings.has_secure_cookies
+    response.set_cookie(name, value, max_age, path=path, secure=secure, httponly=True, samesite="lax")
 
 
 def add_cookies(request: Request, response: Response) -> None:

@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 from starlette.datastructures import URL
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.languages import PSEUDO_LANGUAGE, Language, find_language
@@ -180,19 +179,6 @@ def page_languages(request: HTTPConnection) -> list[PageLanguage]:
         for code, prefix in language_prefixes(settings).items()
         if (language := find_language(code))
     ]
-
-
-def set_language_cookie(response: Response, settings: Settings, code: str) -> None:
-    """Remember the language in this browser for a year."""
-    response.set_cookie(
-        COOKIE,
-        code,
-        max_age=COOKIE_SECONDS,
-        secure=settings.has_secure_cookies,
-        httponly=True,
-        samesite="lax",
-        path="/",
-    )
 
 
 class LanguagePrefixMiddleware:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from opportune.accounts.emails import send_account_email
 from opportune.accounts.models import Session, User
+from opportune.accounts.passwords import hashing
 from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.signed_links import is_code, make_code
 from opportune.accounts.users.context import AccountContext
@@ -61,7 +62,8 @@ async def check_password(context: AccountContext, user: User, password: str, fie
         raise WrongCredential(field, PASSWORD_REQUIRED if user.has_password else SIGN_IN_AGAIN)
     attempt = PASSWORDS_PER_USER.by(user.id)
     await context.limiter.hit(attempt)
-    if not await context.manager.is_password_of(user, password):
+    is_correct, _new_hash = await hashing.verify_password(password, user.hashed_password)
+    if not is_correct:
         context.log_refused_sign_in("confirmation", user)
         raise WrongCredential(field, wrong_password(user))
     await context.limiter.refund(context.session, attempt)

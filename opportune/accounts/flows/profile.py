@@ -58,7 +58,7 @@ async def request_email_change(context: AccountContext, user: User, email: str) 
     """
     settings = context.settings
     if not email_is_enabled(settings):
-        await _change_email(context, user, email, is_verified=None)
+        await apply_email_change(context, user, email, is_verified=None)
         return False
     token = signed_links.make_link_token(settings, CHANGE_EMAIL_PURPOSE, user, email=email)
     template = "email_taken" if await context.manager.is_taken(email) else "email_change"
@@ -78,17 +78,13 @@ async def read_email_change(
     return (link[0], str(link[1]["email"])) if link and link[0].id == user.id else None
 
 
-async def confirm_email_change(context: AccountContext, user: User, email: str) -> None:
-    """Change the user's e-mail to that of a link, and notify the old address.
+async def apply_email_change(context: AccountContext, user: User, email: str, *, is_verified: bool | None) -> None:
+    """Change the user's e-mail, such as to that of a link, and notify the old address.
 
     Raises:
         EmailTakenError: another account has got the address since the link was sent.
         InvalidPasswordError: the password was changed at the same time.
     """
-    await _change_email(context, user, email, is_verified=True)
-
-
-async def _change_email(context: AccountContext, user: User, email: str, *, is_verified: bool | None) -> None:
     old_email = user.email
     await context.manager.change(user, email=email, is_verified=is_verified)
     record_event(context, user, "email_updated", to=old_email, old=old_email, new=email)

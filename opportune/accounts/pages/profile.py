@@ -8,9 +8,9 @@ from sqlmodel import col
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser
 from opportune.accounts.flows.profile import (
+    apply_email_change,
     change_password,
     check_email_change,
-    confirm_email_change,
     read_email_change,
     request_email_change,
     update_profile,
@@ -33,8 +33,9 @@ from opportune.errors import FieldErrors
 from opportune.fields.files import stored_uploads
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage import StorageError
+from opportune.web.cookies import set_cookie
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.language import offered_languages, set_language_cookie
+from opportune.web.language import COOKIE, COOKIE_SECONDS, offered_languages
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.templates import redirect, render_panels
@@ -83,7 +84,7 @@ async def change_language(request: Request, user: OptionalUser, database: Databa
     response = redirect(request, safe_redirect_path(str(form.get("next", ""))))
     if code not in offered_languages(settings):
         return response
-    set_language_cookie(response, settings, code)
+    set_cookie(response, settings, COOKIE, code, COOKIE_SECONDS)
     if user and not request.state.impersonator:
         async with database.writer() as session:
             await session.execute(update(User).where(col(User.id) == user.id).values(language=code))
@@ -132,7 +133,7 @@ async def change_email(request: Request, user: CurrentUser, context: AccountCtx)
         return show_invalid_link(request, PROFILE_PATH)
     owner, email = link
     try:
-        await confirm_email_change(context, owner, email)
+        await apply_email_change(context, owner, email, is_verified=True)
     except (EmailTakenError, InvalidPasswordError):  # another request was faster
         return show_invalid_link(request, PROFILE_PATH)
     return redirect_with_message(request, PROFILE_PATH, EMAIL_CHANGED)

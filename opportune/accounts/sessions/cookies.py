@@ -25,7 +25,7 @@ from opportune.config.signing import derived_keys, signer
 from opportune.db.models.model import utc_now
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.web.client import Client
-from opportune.web.cookies import add_cookies
+from opportune.web.cookies import add_cookies, set_cookie
 
 DEVICE_PURPOSE = "accounts: browser"
 DEVICE_SECONDS = 180 * 24 * 60 * 60
@@ -109,9 +109,8 @@ async def _delete_session(session: AsyncSession, request: Request) -> None:
 def _set_session_cookie(request: Request, response: Response, token: str, lifetime: timedelta | None) -> None:
     """Set the cookie. Without a lifetime, the browser deletes it when it is closed."""
     settings: Settings = request.app.state.settings
-    name, secure = cookie_name(settings), settings.has_secure_cookies
     max_age = None if lifetime is None else int(lifetime.total_seconds())
-    response.set_cookie(name, token, max_age=max_age, path="/", secure=secure, httponly=True, samesite="lax")
+    set_cookie(response, settings, cookie_name(settings), token, max_age)
 
 
 @dataclass(frozen=True)
@@ -138,8 +137,7 @@ class PageCookie:
 
     def _set_cookie(self, request: Request, response: Response, value: str, max_age: int) -> None:
         settings: Settings = request.app.state.settings
-        name, secure = self._browser_name(settings), settings.has_secure_cookies
-        response.set_cookie(name, value, max_age, path=self.path, secure=secure, httponly=True, samesite="lax")
+        set_cookie(response, settings, self._browser_name(settings), value, max_age, self.path)
 
 
 DEVICE_COOKIE = PageCookie("browser", COOKIE_PATH, DEVICE_SECONDS)

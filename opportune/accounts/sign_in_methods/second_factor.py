@@ -41,15 +41,12 @@ async def has_second_factor(session: AsyncSession, user: User) -> bool:
 
 async def setup_is_required(database: Database, settings: Settings, user: User) -> bool:
     """Return whether the site requires a second factor of this user, and the user has none."""
-    if user.has_two_factor or not _needs_second_factor(settings, user):
+    policy = settings.needs_second_factor
+    is_required = policy == "all" or (policy == "staff" and (user.is_staff or user.is_superuser))
+    if user.has_two_factor or not is_required:
         return False
     async with database.reader(fresh=True) as session:
         return not await has_passkey(session, user)
-
-
-def _needs_second_factor(settings: Settings, user: User) -> bool:
-    policy = settings.needs_second_factor
-    return policy == "all" or (policy == "staff" and (user.is_staff or user.is_superuser))
 
 
 async def renew_recovery_codes(session: AsyncSession, user: User) -> list[str]:
@@ -72,12 +69,6 @@ async def delete_recovery_codes(session: AsyncSession, user: User) -> None:
 async def count_recovery_codes(session: AsyncSession, user: User) -> int:
     count = select(func.count()).select_from(RecoveryCode).where(col(RecoveryCode.user_id) == user.id)
     return await session.scalar(count) or 0
-
-
-async def use_recovery_code(session: AsyncSession, user: User, code: str) -> bool:
-    """Delete the code, and return whether the user had it."""
-    conditions = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == hash_token(code))
-    return await session.scalar(delete(RecoveryCode).where(*conditions).returning(col(RecoveryCode.id))) is not None
 
 
 def format_in_groups(text: str, size: int, separator: str) -> str:
@@ -111,7 +102,8 @@ async def verify_code(session: AsyncSession, settings: Settings, user: User, cod
     """Return whether this is an unused code of the app, or a recovery code. The code cannot be used again."""
     code = "".join(code.split()).replace("-", "").lower()
     if len(code) == RECOVERY_CODE_LENGTH:
-        return await use_recovery_code(session, user, code)
+        conditions = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == hash_token(code))
+        return await session.scalar(delete(RecoveryCode).where(*conditions).returning(col(RecoveryCode.id))) is not None
     key = _unseal_key(settings, user)
     period = _find_period(key, code) if key else None
     if key is None or period is None:

@@ -291,10 +291,6 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     async def is_taken(self, email: str) -> bool:
         return await find_by_email(self.session, email) is not None
 
-    async def is_password_of(self, user: U, password: str) -> bool:
-        is_correct, _new_hash = await hashing.verify_password(password, user.hashed_password)
-        return is_correct
-
     async def authenticate(self, credentials: Credentials) -> U | None:
         """Return the active user with this e-mail and password. Unknown addresses take the same time.
 

@@ -18,8 +18,9 @@ from opportune.web.cache.builds import Built, CacheItem
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.rule import PERSONAL_HEADERS, CacheRule, Header, request_parts
 from opportune.web.cache.store import MAX_VALUE_BYTES, CacheEntry, Store
+from opportune.web.cookies import may_have_cookie
 from opportune.web.forms.hidden_fields import is_shared_page
-from opportune.web.rendering.flash import may_have_messages
+from opportune.web.rendering.flash import COOKIE_NAME
 from opportune.web.routing.router import CachedRoute
 from opportune.web.time_zone import current_zone
 
@@ -29,6 +30,7 @@ ALLOWED_VARY = {b"accept-encoding", b"accept-language", b"authorization", b"cook
 REPLACED_HEADERS = {b"age", b"etag", b"vary"}
 
 BODY_HEADERS = {b"content-length", b"transfer-encoding"}
+MESSAGES_COOKIE = f"{COOKIE_NAME}=".encode()
 
 UserLoader = Callable[[Request], Awaitable[Any]]
 
@@ -134,16 +136,13 @@ class ResponseCapture:
         elif message["type"] == "http.response.start":
             self._start = message
         elif self._start and message["type"] == "http.response.body" and not message.get("more_body"):
-            self.response = _complete_response(self._start, message.get("body", b""))
+            headers = tuple((bytes(name), bytes(value)) for name, value in self._start["headers"])
+            self.response = CachedResponse(self._start["status"], headers, message.get("body", b""))
         else:
             self._is_streaming = True
             if self._start:
                 await self._send(self._start)
             await self._send(message)
-
-
-def _complete_response(start: Message, body: bytes) -> CachedResponse:
-    return CachedResponse(start["status"], tuple((bytes(name), bytes(value)) for name, value in start["headers"]), body)
 
 
 async def load_no_user(_request: Request) -> None:
@@ -240,7 +239,9 @@ class ResponseCache(Cache):
         if not self.is_enabled or not names.isdisjoint(BODY_HEADERS):
             return None
         is_personal = not names.isdisjoint(PERSONAL_HEADERS)
-        if is_personal and (not rule.per_user or may_have_messages(scope)):  # flash messages are rendered once
+        if is_personal and (
+            not rule.per_user or may_have_cookie(scope, MESSAGES_COOKIE)
+        ):  # flash messages are rendered once
             return None
         request = Request(scope)
         user = await self._load_user(request) if is_personal else None

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.db.drivers.replica import MEASUREMENT_SECONDS, on_first_write, reads_fresh
+from opportune.web.cookies import may_have_cookie
 from opportune.web.middleware.origins import SAFE_METHODS
 
 
@@ -28,7 +29,7 @@ class ReadYourWritesMiddleware:
             await self.app(scope, receive, send)
         elif scope["method"] not in SAFE_METHODS:
             await self._read_from_primary(scope, receive, self._with_cookie(send, [True]))
-        elif self._is_marked(scope):
+        elif may_have_cookie(scope, self._mark):
             await self._read_from_primary(scope, receive, send)
         else:
             await self._watch_writes(scope, receive, send)
@@ -58,7 +59,3 @@ class ReadYourWritesMiddleware:
             await send(message)
 
         return send_with_cookie
-
-    def _is_marked(self, scope: Scope) -> bool:
-        # Not parsed, because a false positive only costs a read from the primary.
-        return any(name == b"cookie" and self._mark in value for name, value in scope["headers"])

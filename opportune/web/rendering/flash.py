@@ -14,6 +14,7 @@ from starlette.types import Scope
 from opportune.config.settings import Settings
 from opportune.config.signing import signer
 from opportune.i18n import gettext
+from opportune.web.cookies import set_cookie
 from opportune.web.rendering.cached_part import exclude_from_cache
 
 Level = Literal["success", "info", "warning", "danger"]
@@ -85,12 +86,6 @@ def added_messages(scope: Scope) -> list[Message]:
     return messages.added if messages else []
 
 
-def may_have_messages(scope: Scope) -> bool:
-    """Return whether the request may have a cookie with messages to render."""
-    # Not parsed, because a false positive only bypasses the page cache.
-    return any(name == b"cookie" and b"messages=" in value for name, value in scope["headers"])
-
-
 def cookie_headers(scope: Scope, status: int, settings: Settings) -> list[tuple[bytes, bytes]]:
     """Return the `Set-Cookie` header for the remaining messages. Empty if they have not changed."""
     messages: Messages | None = scope["state"].get(COOKIE_NAME)
@@ -102,14 +97,8 @@ def cookie_headers(scope: Scope, status: int, settings: Settings) -> list[tuple[
     if remaining == messages.received:
         return []
     response = Response()
-    response.set_cookie(
-        _full_cookie_name(settings),
-        _serialize(settings, remaining),
-        max_age=LIFETIME_SECONDS if remaining else 0,
-        secure=settings.has_secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
+    max_age = LIFETIME_SECONDS if remaining else 0
+    set_cookie(response, settings, _full_cookie_name(settings), _serialize(settings, remaining), max_age)
     return [header for header in response.raw_headers if header[0] == b"set-cookie"]
 
 
