@@ -12,6 +12,7 @@ from opportune.db.models.indexes import PartialIndex
 from opportune.db.models.model import Model, ModelBase, utc_now
 from opportune.i18n import gettext
 from opportune.jobs.declaration import DEFAULT_QUEUE
+from opportune.schemas.text import shorten
 
 MAX_ARGUMENT_LENGTH = 500
 
@@ -102,16 +103,12 @@ class Job(Model, table=True):
     def shown_arguments(self) -> str:
         """The arguments in one line. Long ones, such as an e-mail with files, are cut."""
         arguments = self.arguments if type(self.arguments) is list else [self.arguments]
-        return ", ".join(_shorten(repr(argument)) for argument in arguments)
+        return ", ".join(shorten(repr(argument), MAX_ARGUMENT_LENGTH) for argument in arguments)
 
     @property
     def remark(self) -> str:
         """Error of the last attempt, or the progress if there is none."""
         return self.error or self.progress
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= MAX_ARGUMENT_LENGTH else f"{text[:MAX_ARGUMENT_LENGTH]}…"
 
 
 @dataclass(slots=True, eq=False)

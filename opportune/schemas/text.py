@@ -1,4 +1,4 @@
-"""Types of text input that every database can store."""
+"""Types of text input that every database can store, and functions that make texts fit."""
 
 import math
 from collections.abc import Mapping
@@ -49,6 +49,11 @@ def storable_json(value: Any) -> Any:
 def make_storable(value: str) -> str:
     """Remove NUL and replace halves of surrogate pairs. Use it for text that does not come from a form."""
     return value.replace("\0", "").encode(errors="replace").decode()
+
+
+def shorten(text: str, max_length: int) -> str:
+    """Return at most this number of characters of a text. A text that is cut ends with an ellipsis."""
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 
 Text = Annotated[

@@ -27,6 +27,7 @@ from opportune.fields.display import display, has_format
 from opportune.fields.files import FileColumn, ImageColumn
 from opportune.i18n import gettext
 from opportune.i18n.formats import localize_number
+from opportune.schemas.text import shorten
 from opportune.storage import Storage, StorageError
 from opportune.web.time_zone import format_time
 
@@ -53,9 +54,8 @@ FORMATTERS: dict[type[Any], Any] = {
 
 def truncate(value: Any) -> Any:
     """Shorten a long text for a table cell. HTML (`Markup`) is not shortened."""
-    if isinstance(value, str) and not isinstance(value, Markup) and len(value) > MAX_CELL_LENGTH:
-        return value[: MAX_CELL_LENGTH - 1].rstrip() + "…"
-    return value
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return shorten(value, MAX_CELL_LENGTH) if is_text else value
 
 
 class DisplayMixin(BaseAdminView):

@@ -12,6 +12,7 @@ from sqlalchemy.orm import InstanceState
 
 from opportune.db.models.columns import is_secret, key_names_of
 from opportune.db.models.translated import TranslatedText
+from opportune.schemas.text import shorten
 
 HIDDEN = "(not shown)"
 """Text in place of a secret."""
@@ -69,8 +70,7 @@ def _to_json(value: Any) -> Any:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    text = _to_text(value)
-    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"
+    return shorten(_to_text(value), MAX_VALUE_LENGTH)
 
 
 def _to_text(value: Any) -> str:

@@ -29,6 +29,7 @@ from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label
 from opportune.db.sessions.trash import with_deleted
 from opportune.i18n import gettext_lazy as _l
+from opportune.schemas.text import shorten
 
 ENTRIES_PER_PAGE = 30
 MAX_LISTED_CHANGES = 3
@@ -125,7 +126,10 @@ class LogAdmin(AdminView, model=AuditEntry):
         number_left_out = 0
         if is_short:
             number_left_out = max(len(changes) - MAX_LISTED_CHANGES, 0)
-            changes = [(label, _shorten(old), _shorten(new)) for label, old, new in changes[:MAX_LISTED_CHANGES]]
+            changes = [
+                (label, shorten(old, MAX_LISTED_VALUE), shorten(new, MAX_LISTED_VALUE))
+                for label, old, new in changes[:MAX_LISTED_CHANGES]
+            ]
         template = self.templates.env.get_template("admin/diff.html")
         return Markup(template.render(changes=changes, number_left_out=number_left_out))  # noqa: S704 - escaped
 
@@ -154,10 +158,6 @@ class LogAdmin(AdminView, model=AuditEntry):
             return title
         url = request.url_for("admin:history", identity=entry.identity, pk=quote_key(entry.row_id))
         return Markup('<a href="{}">{}</a>').format(url, title)
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= MAX_LISTED_VALUE else f"{text[: MAX_LISTED_VALUE - 1].rstrip()}…"
 
 
 async def history_page(request: Request, view: AdminView) -> Response:

@@ -29,6 +29,7 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_day
 from opportune.i18n.parsing import Source, parse_yes_no
+from opportune.schemas.text import shorten
 from opportune.web.forms.form_state import ZONE_SUFFIX
 from opportune.web.time_zone import format_datetime
 
@@ -279,7 +280,7 @@ class ImportPlan:
                 text = str(format_column(self.view, target.field, values[target.field]))
             else:
                 text = preview_of(values[target.field], cell)
-            texts[name] = text if len(text) <= MAX_PREVIEW_LENGTH else f"{text[: MAX_PREVIEW_LENGTH - 1]}…"
+            texts[name] = shorten(text, MAX_PREVIEW_LENGTH)
         return texts
 
     def _clean(

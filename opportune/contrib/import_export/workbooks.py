@@ -13,6 +13,7 @@ from typing import Any
 from opportune.admin.errors import ValidationRefused
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.schemas.text import shorten
 
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ZIP_SIGNATURE = b"PK\x03\x04"
@@ -148,5 +149,4 @@ def excel_value(value: Any) -> Any:
             return value if is_exact else value.isoformat()
         case time():
             return value.isoformat() if value.microsecond else value
-    text = ILLEGAL_CHARACTERS_RE.sub("\ufffd", str(value))
-    return text if len(text) <= MAX_CELL_LENGTH else f"{text[: MAX_CELL_LENGTH - 1]}…"
+    return shorten(ILLEGAL_CHARACTERS_RE.sub("\ufffd", str(value)), MAX_CELL_LENGTH)

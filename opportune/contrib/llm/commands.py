@@ -33,6 +33,7 @@ from opportune.contrib.llm.providers.factory import models_of
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT, installed_features
 from opportune.project.optional_features import require_feature
+from opportune.schemas.text import shorten
 
 command = typer.Typer()
 
@@ -82,7 +83,7 @@ class Trial:
             f"{self.tokens_per_second:.0f}" if self.tokens_per_second else "",
             f"{self.prompt_tokens} + {self.answer_tokens}",
             f"{self.cost:f}" if self.cost else "",
-            _shorten(self.error or self.text),
+            _cell(self.error or self.text),
         )
 
 
@@ -242,7 +243,7 @@ def _switch_answers(state: Literal["on", "off"]) -> None:
 
 def _print_results(results: Sequence[tuple[Question, Trial, list[str]]]) -> None:
     rows = (
-        (trial.model, _shorten(question.ask), "; ".join(faults) or "ok", f"{trial.seconds:.1f}", _shorten(trial.text))
+        (trial.model, _cell(question.ask), "; ".join(faults) or "ok", f"{trial.seconds:.1f}", _cell(trial.text))
         for question, trial, faults in results
     )
     print_table(("MODEL", "QUESTION", "RESULT", "SECONDS", "ANSWER"), rows, right=("SECONDS",))
@@ -263,9 +264,8 @@ def _print_trials(trials: Sequence[Trial]) -> None:
     print_table(headings, [trial.cells for trial in trials], right=headings[1:-1])
 
 
-def _shorten(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_COLUMN_CHARS else line[: MAX_COLUMN_CHARS - 1] + "…"
+def _cell(text: str) -> str:
+    return shorten(" ".join(text.split()), MAX_COLUMN_CHARS)
 
 
 def _selected_models(llm: LanguageModel, names: Sequence[str] | None, use_all: bool) -> list[LanguageModel]:

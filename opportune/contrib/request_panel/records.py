@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
+from opportune.schemas.text import shorten
 from opportune.web.errors.debug_page import MASK, SECRET_NAME, SecretMask
 
 MAX_VALUE_LENGTH = 80
@@ -38,8 +39,7 @@ class PanelMask:
 
     def text(self, text: str, max_length: int) -> str:
         """Mask secrets in a text and shorten it."""
-        masked = TOKEN.sub(MASK, self.secrets.mask_text(text[: 2 * max_length]))
-        return masked if len(masked) <= max_length else f"{masked[:max_length]}…"
+        return shorten(TOKEN.sub(MASK, self.secrets.mask_text(text[: 2 * max_length])), max_length)
 
     def sql(self, sql: str) -> str:
         """Mask long texts inside SQL."""

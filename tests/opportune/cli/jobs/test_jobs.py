@@ -58,7 +58,7 @@ def test_show_prints_details(oppman: Oppman, url: str) -> None:
 def test_long_argument_is_cut(oppman: Oppman, url: str, tmp_path: Path) -> None:
     add_jobs(tmp_path / "app.db", ("removed.fail", "failed", json.dumps(["x" * 100_000, 7]), 5, ""))
     arguments = oppman("jobs", "show", "3", DATABASE_URL=url).out.splitlines()[2]
-    assert re.fullmatch(r"Arguments +'x{499}…, 7", arguments)
+    assert re.fullmatch(r"Arguments +'x{498}…, 7", arguments)
 
 
 def test_json_output(oppman: Oppman, url: str) -> None:
