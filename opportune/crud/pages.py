@@ -20,6 +20,7 @@ from opportune.crud.page_options import M, PageOptions, add_url, page_url_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
 from opportune.crud.row_fields import RowFields, deletion_impact
 from opportune.db.queries.row_count import RowCount
+from opportune.db.sessions.dependencies import read_session
 from opportune.errors import FieldErrors, NotFound, renamed_names
 from opportune.errors.option_names import refuse_misspelt
 from opportune.fields.files import stored_uploads
@@ -27,7 +28,7 @@ from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
-from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
+from opportune.web import Form, flash, is_htmx, redirect, templates
 from opportune.web.forms.form_state import FILTER_PREFIX
 from opportune.web.forms.forms import SEARCH_SUFFIX, fill_form
 from opportune.web.forms.kept_form import restore_kept_form
@@ -118,16 +119,13 @@ class CrudPages(PageOptions[M]):
 
     async def update(self, request: Request, crud: Any, key: Key) -> Response:
         """Change a row, or show the form with its errors."""
-        if (await self._form(request, crud)).takes_files:
-            allow_files(request)
-        await request.body()  # read it before the row is locked, so that slow uploads do not block other requests
-        row = await crud.get_writable(key)
-        form = await self._read_form(request, crud, row)
-        title = await title_of(crud, row)
-
-        if await self._save(request, crud, form, partial(crud.update, row)):
-            return await self._after_save(request, crud, row, _l("“%(title)s” is saved."))
-        return await self._show_form(request, crud, form, row, title)
+        # The row is locked after its files are stored, so that slow uploads do not block other requests.
+        reader = type(crud)(await read_session(request), crud.user, crud.permissions, crud.team)
+        row = await self._writable_row(reader, key, "update")
+        form = await self._read_form(request, reader, row)
+        if saved := await self._save(request, crud, form, partial(crud.update, row.id)):
+            return await self._after_save(request, crud, saved, _l("“%(title)s” is saved."))
+        return await self._show_form(request, reader, form, row)
 
     async def delete_form(self, request: Request, crud: Any, key: Key) -> Response:
         """Ask for confirmation, with a preview of the related rows that are affected."""
@@ -268,9 +266,7 @@ class CrudPages(PageOptions[M]):
         changed = form.controls.keys() - form.kept_files
         return {name: getattr(form.data, name) for name in names if name in changed}
 
-    async def _show_form(
-        self, request: Request, crud: Crud[M], form: Form[Any], row: M | None, title: str = ""
-    ) -> Response:
+    async def _show_form(self, request: Request, crud: Crud[M], form: Form[Any], row: M | None) -> Response:
         in_dialog = DIALOG in request.query_params
         restore_kept_form(request, form)  # before the choices are read, which contain the selected rows
         choices = await reference_choices(
@@ -278,7 +274,7 @@ class CrudPages(PageOptions[M]):
         )
         form.offer(choices)
         if row:
-            heading = gettext("Edit %(title)s", title=title or await title_of(crud, row))
+            heading = gettext("Edit %(title)s", title=await title_of(crud, row))
         else:
             heading = gettext("Add %(name)s", name=lower_name(self.name))
         context = {

@@ -179,7 +179,7 @@ def _writable_field(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
         type_, metadata = combinable(info.annotation), [*_pydantic_metadata(info), *missing_limits(column, info)]
         if is_json(column) and not (options_of(info).type or choices_of(shape.model, name)):
             metadata.append(FieldOptions(type=JSON_TEXT, rows=6))
-    return _annotated(type_, metadata), Field(**default)
+    return annotated(type_, metadata), Field(**default)
 
 
 def _model_field(shape: Shape, name: str) -> FieldInfo:
@@ -219,7 +219,7 @@ def _pydantic_metadata(info: FieldInfo) -> Iterator[Any]:
     yield from (item for item in info.metadata if not isinstance(item, FieldInfoMetadata))
 
 
-def _annotated(type_: Any, metadata: Sequence[Any]) -> Any:
+def annotated(type_: Any, metadata: Sequence[Any]) -> Any:
     return Annotated[(type_, *metadata)] if metadata else type_
 
 
@@ -254,7 +254,7 @@ def _readable_field(shape: Shape, options: SchemaOptions, name: str) -> tuple[An
         return list[item_type], Field()
     info = shape.model.model_fields[name]
     metadata = [item for item in _pydantic_metadata(info) if not _validates(item)]
-    return _annotated(combinable(info.annotation), metadata), Field(title=info.title, description=info.description)
+    return annotated(combinable(info.annotation), metadata), Field(title=info.title, description=info.description)
 
 
 def _validates(item: Any) -> bool:
@@ -268,8 +268,8 @@ _nested: dict[type[Any], type[BaseModel]] = {}
 def nested_schema(model: type[Any]) -> type[BaseModel]:
     """Return the schema of a row inside a response: its id and its title."""
     if model not in _nested:
-        shape = shape_of(model)
-        fields = {name: (shape.model.model_fields[name].annotation, Field()) for name in nested_field_names(shape)}
+        names = nested_field_names(shape_of(model))
+        fields = {name: (model.model_fields[name].annotation, Field()) for name in names}
         _nested[model] = _model(f"{model.__name__}Nested", fields, _require_nested(model))
     return _nested[model]
 

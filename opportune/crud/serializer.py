@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from opportune.crud.declaration import Shape
+from opportune.crud.schemas import annotated
 from opportune.db.sessions.insertion import has_stored_values
 from opportune.pagination import Page
 from opportune.schemas.annotations import plain_type
@@ -99,13 +100,11 @@ def _create_writers(fields: Mapping[str, FieldInfo], nested: Collection[str]) ->
     if all(_has_type(info, PLAIN_JSON_TYPES) and not info.metadata for info in fields.values()):
         plain = partial(to_json, inf_nan_mode="null")
         return plain, plain
-    types = {name: Any if name in nested else _annotated(info) for name, info in fields.items()}
+    types = {
+        name: Any if name in nested else annotated(info.annotation, info.metadata) for name, info in fields.items()
+    }
     row_type: Any = TypedDict("row_type", types)  # type: ignore[misc]  # derived at run time
     return TypeAdapter(row_type).dump_json, TypeAdapter(list[row_type]).dump_json
-
-
-def _annotated(info: FieldInfo) -> Any:
-    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
 
 
 def _has_type(info: FieldInfo, types: tuple[type[Any], ...]) -> bool:

@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 from unittest.mock import DEFAULT, AsyncMock
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlmodel import Field
 
 from opportune.crud import Crud, CrudPages, Permission
@@ -108,6 +109,22 @@ async def test_failed_copy_deletes_the_upload(app: FastAPI, admin: AsyncClient, 
         response = await admin.post("/posters/new", data={"title": "Cats"}, files={"picture": ("a.jpg", photo())})
     assert (response.status_code, put.await_count) == (503, 2)
     assert stored_files(tmp_path) == []
+
+
+async def test_no_row_is_locked_while_a_file_is_stored(app: FastAPI, admin: AsyncClient) -> None:
+    url, storage = await add_poster(admin, "picture"), app.state.storage
+
+    async def put_after_another_change(*args: Any, **options: Any) -> None:
+        async with app.state.database.writer() as session:
+            await session.execute(update(Poster).values(title="Changed meanwhile"))
+        await original(*args, **options)
+
+    original = storage.put
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "put", put_after_another_change)
+        response = await admin.post(f"{url}/edit", data={"title": "Dogs"}, files={"back": ("a.jpg", photo())})
+    assert response.status_code == 303
+    assert "Dogs" in (await admin.get(url)).text
 
 
 async def test_image_stays_without_a_new_upload(admin: AsyncClient) -> None:
