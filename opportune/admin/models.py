@@ -8,8 +8,8 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sqlalchemy import Index, UniqueConstraint
-from sqlmodel import Field
+from sqlalchemy import Index, UniqueConstraint, inspect
+from sqlmodel import Field, SQLModel
 
 from opportune.accounts.models import OwnerId
 from opportune.db.models.column_types import BigId
@@ -27,6 +27,14 @@ KEY_LENGTH = 64
 def recorded_key(key: str) -> str:
     """Return the key of a row as `row_id` stores it. Long keys are hashed, because cut keys could be equal."""
     return key if len(key) <= KEY_LENGTH else blake2b(key.encode(), digest_size=KEY_LENGTH // 2).hexdigest()
+
+
+def recorded_key_of(row: SQLModel) -> str:
+    """Return the `recorded_key` of a row. Several columns are joined as in SQLAdmin, which not all processes import."""
+    key = [str(value) for value in inspect(type(row), raiseerr=True).primary_key_from_instance(row)]
+    if len(key) > 1:
+        key = [value.replace("\\", r"\\").replace(";", r"\;") for value in key]
+    return recorded_key(";".join(key))
 
 
 class AuditEntry(Model, table=True):

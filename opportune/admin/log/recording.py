@@ -6,7 +6,6 @@ The admin writes its own entries, which include the name of the action and the r
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from starlette.requests import Request
 from opportune.accounts.models import UserBase
 from opportune.accounts.permissions import identity_of
 from opportune.admin.log.diff import Changes, diff_deleted, diff_values
-from opportune.admin.models import PURGE, AuditEntry, recorded_key
+from opportune.admin.models import PURGE, AuditEntry, recorded_key_of
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.db.hooks.registry import Change, add_after_create, after_delete, after_update, changes
 from opportune.db.models.columns import title_of
@@ -89,17 +88,11 @@ def _entry_values(action: str, row: SQLModel, changed: Changes) -> Mapping[str, 
         "action": action,
         "channel": origin.channel[:100],
         "identity": identity_of(type(row)),
-        "row_id": recorded_key(_row_id(row)),
+        "row_id": recorded_key_of(row),
         "title": title_of(row)[:200],
         "changes": changed,
         "address": _address(origin)[:64],
     }
-
-
-def _row_id(row: SQLModel) -> str:
-    """Return the id of a row in the URLs of SQLAdmin, which processes without the admin do not import."""
-    key = [str(value) for value in inspect(type(row), raiseerr=True).primary_key_from_instance(row)]
-    return key[0] if len(key) == 1 else ";".join(value.replace("\\", r"\\").replace(";", r"\;") for value in key)
 
 
 def _address(origin: ChangeOrigin) -> str:

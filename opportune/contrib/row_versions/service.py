@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper
 from sqlmodel import SQLModel, col
 
-from opportune.admin.models import RowVersion, recorded_key
+from opportune.admin.models import RowVersion, recorded_key_of
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import foreign_keys_of, is_secret, key_names_of, label_of
 from opportune.db.models.soft_delete import is_trash_column
@@ -30,8 +30,7 @@ def table_of(model: type[SQLModel]) -> str:
 
 def row_key(row: SQLModel) -> tuple[str, str]:
     """Return table and key of a row in the table of versions."""
-    mapper = inspect(type(row), raiseerr=True)
-    return table_of(type(row)), recorded_key(";".join(map(str, mapper.primary_key_from_instance(row))))
+    return table_of(type(row)), recorded_key_of(row)
 
 
 def select_versions(model_table: str, row_id: str) -> Select[RowVersion]:
