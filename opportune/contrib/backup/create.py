@@ -7,14 +7,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from sqlalchemy import URL
 
 from opportune import __version__
 from opportune.config.settings import Settings
 from opportune.contrib.backup import postgresql, uploads
-from opportune.contrib.backup.archive import ArchiveWriter, Content, Manifest, Sink, open_archive
+from opportune.contrib.backup.archive import ArchiveWriter, Manifest, Sink, open_archive
 from opportune.contrib.backup.sqlite import DatabaseState, copy_snapshot, inspect_database, merge_wal
 from opportune.contrib.backup.uploads import add_bucket_uploads
 from opportune.contrib.copydb.copy import copy
@@ -93,12 +93,10 @@ def write_archive(
             base_url=settings.base_url,
             source=url.redacted,
             kind=url.kind,
-            database=database.member,
-            namespace=database.namespace,
             elsewhere=elsewhere,
             bucket=bucket,
-            **asdict(database.state),  # revisions, tables and rows
             members=writer.members,
+            **database,
         )
         writer.finish(manifest)
     return manifest
@@ -146,19 +144,10 @@ def prune(newest: Path, keep: int) -> list[Path]:
     return old_backups
 
 
-class _AddedDatabase(NamedTuple):
-    """Snapshot of the database in an archive."""
-
-    member: Content
-    state: DatabaseState
-    namespace: str = ""
-    """PostgreSQL schema of a dump."""
-
-
 def _add_database(
     writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path, notify: Notify
-) -> _AddedDatabase:
-    """Add a snapshot, using a temporary file at `path`."""
+) -> dict[str, Any]:
+    """Add a snapshot, using a temporary file at `path`. Return the fields of the manifest that describe it."""
     if direct_url(settings).kind != "postgresql":
         return _add_sqlite(writer, path, partial(_snapshot_sqlite, settings))
     _describe_differences(settings, graph, notify)
@@ -169,12 +158,12 @@ def _add_database(
     return _add_sqlite(writer, path, partial(_copy_to_sqlite, settings, graph))
 
 
-def _add_sqlite(writer: ArchiveWriter, path: Path, fill: Callable[[Path], DatabaseState]) -> _AddedDatabase:
+def _add_sqlite(writer: ArchiveWriter, path: Path, fill: Callable[[Path], DatabaseState]) -> dict[str, Any]:
     with private_file(path, lock=False):
         state = fill(path)
         with path.open("rb") as file:
             writer.add("database.sqlite3", file)
-    return _AddedDatabase("database.sqlite3", state)
+    return {"database": "database.sqlite3", **asdict(state)}
 
 
 def _describe_differences(settings: Settings, graph: MigrationGraph, notify: Notify) -> None:
@@ -203,14 +192,14 @@ def _add_uploads(writer: ArchiveWriter, location: StorageLocation, notify: Notif
     return location.label
 
 
-def _add_dump(writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path) -> _AddedDatabase:
+def _add_dump(writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path) -> dict[str, Any]:
     with private_file(path, lock=False) as file, postgresql.open_dump(settings, graph) as dump:
         dump.write(settings, file)
         postgresql.refuse_unreadable_dump(path)
         _compare_rows(dump.state.rows, postgresql.count_rows_in_dump(path))
         file.seek(0)
         writer.add("database.dump", file)
-        return _AddedDatabase("database.dump", dump.state, dump.namespace)
+        return {"database": "database.dump", "namespace": dump.namespace, **asdict(dump.state)}
 
 
 def _snapshot_sqlite(settings: Settings, path: Path) -> DatabaseState:

@@ -12,7 +12,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.backup.encryption import can_decrypt
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.models.model import Model, utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
 from opportune.jobs import JobContext, job
@@ -55,7 +55,7 @@ def _run(name: str, settings: Settings, stop_event: threading.Event) -> str:
     graph = MigrationGraph(installed_names())
     if name == BACKUP:
         return str(scheduled.send_backup(settings, graph, logger.warning, stop_event))
-    return str(rehearsal.rehearse(settings, graph, Model.metadata.tables.keys()))
+    return str(rehearsal.rehearse(settings, graph))
 
 
 async def _run_in_thread(run: JobContext, name: str) -> None:

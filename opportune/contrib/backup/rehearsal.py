@@ -4,12 +4,11 @@ import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
@@ -22,6 +21,7 @@ from opportune.contrib.backup.restore import (
     migrate_sqlite_file,
     open_backup,
     refuse_newer_backup,
+    with_database,
 )
 from opportune.contrib.backup.scheduled import scratch_folder
 from opportune.contrib.backup.sqlite import inspect_database
@@ -54,42 +54,32 @@ class Rehearsal:
         return f"{self.backup}: {counts} match the backup ({self.target_description}, {self.seconds:.0f} s)"
 
 
-def rehearse(settings: Settings, graph: MigrationGraph, tables: Collection[str], name: str = "") -> Rehearsal:
+def rehearse(settings: Settings, graph: MigrationGraph, name: str = "") -> Rehearsal:
     """Restore a backup into a temporary database, without changing the site.
 
     Checksums and the number of rows per table are compared with the manifest.
 
     Args:
-        tables: Tables of the models.
         name: Local file, or name of a backup at BACKUP_URL. Default: the newest there.
 
     Raises:
         OperatorError: The backup cannot be restored, or differs from its manifest.
     """
-    with open_backup(settings, name) as (path, label):
-        return rehearse_file(path, label, Target(settings, graph, tables))
-
-
-def rehearse_file(path: Path, name: str, target: Target) -> Rehearsal:
-    """Rehearse the restore of a local file. `name` appears in messages instead of its path.
-
-    Raises:
-        OperatorError: The backup cannot be restored, or differs from its manifest.
-    """
-    start = time.monotonic()
-    with scratch_folder() as folder:
+    with open_backup(settings, name) as (path, label), scratch_folder() as folder:
+        start = time.monotonic()
         try:
             with open_archive(path) as archive:
-                refuse_newer_backup(target.graph, archive)
+                refuse_newer_backup(graph, archive)
                 archive.check()
-                target_description, counts = _restore_database(archive, target, folder)
+                target_description, counts = _restore_database(archive, Target(settings, graph), folder)
                 _compare_row_counts(archive, counts)
                 uploads = len(archive.manifest.uploads)
         except OSError as error:
-            raise OperatorError(f"{name} cannot be restored in {folder}: {error.strerror or error}.") from error
+            raise OperatorError(f"{label} cannot be restored in {folder}: {error.strerror or error}.") from error
         except OperatorError as error:
-            raise OperatorError(str(error).replace(str(path), name)) from error
-    return Rehearsal(name, len(counts), sum(counts.values()), uploads, time.monotonic() - start, target_description)
+            raise OperatorError(str(error).replace(str(path), label)) from error
+        seconds = time.monotonic() - start
+    return Rehearsal(label, len(counts), sum(counts.values()), uploads, seconds, target_description)
 
 
 def _restore_database(archive: Archive, target: Target, folder: Path) -> tuple[str, Mapping[str, int]]:
@@ -147,7 +137,7 @@ def _temporary_database(settings: Settings) -> Iterator[Settings | None]:
         yield None
         return
     try:
-        yield _settings_for_database(settings, name)
+        yield with_database(settings, _url_on_same_server(settings, name))
     finally:
         with connect(settings) as connection:
             _drop_database(connection, name)
@@ -173,7 +163,6 @@ def _drop_database(connection: Connection, name: str) -> None:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _settings_for_database(settings: Settings, name: str) -> Settings:
+def _url_on_same_server(settings: Settings, database_name: str) -> str:
     url = direct_url(settings)
-    rehearsal_url = url.url.set(database=name, password=url.read_password()).render_as_string(hide_password=False)
-    return settings.model_copy(update={"database_url": SecretStr(rehearsal_url), "database_direct_url": SecretStr("")})
+    return url.url.set(database=database_name, password=url.read_password()).render_as_string(hide_password=False)

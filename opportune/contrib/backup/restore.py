@@ -1,7 +1,7 @@
 """Restore a backup. Everything is verified before anything is replaced."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.runner import run_migrations
+from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
@@ -45,8 +46,6 @@ class Target:
 
     settings: Settings
     graph: MigrationGraph
-    tables: Collection[str]
-    """Tables of the models."""
 
     @property
     def url(self) -> DatabaseUrl:
@@ -164,7 +163,7 @@ def _check_sqlite(path: Path, archive: Archive, target: Target) -> None:
     manifest = archive.manifest
     if state.revisions != sorted(manifest.revisions) or state.tables != sorted(manifest.tables):
         raise OperatorError(f"{archive.path} is damaged: its database differs from its manifest. {USE_ANOTHER_BACKUP}")
-    missing = sorted(set(target.tables) - set(state.tables))
+    missing = sorted(Model.metadata.tables.keys() - set(state.tables))
     if missing and not target.graph.pending(state.revisions):
         raise OperatorError(
             f"{archive.path} is not restored: it lacks the table {missing[0]}, which its migrations create."
@@ -209,12 +208,14 @@ def refuse_foreign_tables(target: Target, archive: Archive) -> None:
 
 def migrate_sqlite_file(path: Path, target: Target) -> DatabaseUrl:
     """Apply pending migrations to a SQLite file and return its URL: rows are only copied between equal schemas."""
-    settings = target.settings.model_copy(
-        update={"database_url": SecretStr(f"sqlite:///{quote(str(path))}"), "database_direct_url": SecretStr("")}
-    )
+    settings = with_database(target.settings, f"sqlite:///{quote(str(path))}")
     with connect(settings) as connection:
         run_migrations(connection, target.graph)
     return direct_url(settings)
+
+
+def with_database(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(update={"database_url": SecretStr(url), "database_direct_url": SecretStr("")})
 
 
 @contextmanager

@@ -1,24 +1,23 @@
 """Connections of a copy: a read-only snapshot of the source, and a transaction on the destination."""
 
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from glob import escape
+from functools import partial
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from opportune.db.drivers.sqlite import configure_sqlite
+from opportune.db.drivers.sqlite import QUERY_ONLY
 from opportune.db.drivers.sqlite_file import discard, make_private
 from opportune.db.drivers.sync_engines import create_postgresql_engine, create_sqlite_engine
 from opportune.db.errors import explain
-from opportune.db.migrations.connection import MIGRATION_LOCK_TIMEOUT_SECONDS, TABLE_LOCK_TIMEOUT_SECONDS
+from opportune.db.migrations.connection import TABLE_LOCK_TIMEOUT_SECONDS, unchecked_settings
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
-from opportune.project.atomic_files import replace_file
+from opportune.project.atomic_files import private_file, replace_file, temporary_path
 
 LONG_TRANSACTION_SETTINGS = (
     "SET LOCAL statement_timeout = 0",  # some hosts set a minute or two by default
@@ -55,7 +54,7 @@ def open_snapshot(url: DatabaseUrl) -> Iterator[Connection]:
             url, isolation_level="REPEATABLE READ", execution_options={"postgresql_readonly": True}
         )
     elif url.path.is_file():
-        engine = _create_sqlite_engine(url.path, "BEGIN", query_only="ON")
+        engine = _create_sqlite_engine(url.path, "BEGIN", QUERY_ONLY)
     else:
         raise OperatorError(f"There is no database at {url.path}.")
     with _transaction(engine, url) as connection:
@@ -76,8 +75,11 @@ def open_destination(url: DatabaseUrl) -> Iterator[Connection]:
                 connection.commit()
         return
     # A new file must be a single file when it is renamed, so it begins without WAL.
-    journal_mode = "WAL" if url.path.exists() else "DELETE"
-    with _file_to_write(url.path) as path, _transaction(_writable_sqlite_engine(path, journal_mode), url) as connection:
+    settings = f"{unchecked_settings()} PRAGMA journal_mode = {'WAL' if url.path.exists() else 'DELETE'};"
+    with (
+        _file_to_write(url.path) as path,
+        _transaction(_create_sqlite_engine(path, "BEGIN IMMEDIATE", settings), url) as connection,
+    ):
         yield connection
         with explained_errors(url):
             connection.commit()
@@ -97,28 +99,11 @@ def _transaction(engine: Engine, url: DatabaseUrl) -> Iterator[Connection]:
         connection.close()
 
 
-def _writable_sqlite_engine(path: Path, journal_mode: str) -> Engine:
-    timeout_ms = f"{MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}"
-    engine = _create_sqlite_engine(
-        path, "BEGIN IMMEDIATE", foreign_keys="OFF", busy_timeout=timeout_ms, journal_mode=journal_mode
-    )
-    event.listen(engine, "connect", configure_sqlite, insert=True)
-    return engine
-
-
-def _create_sqlite_engine(path: Path, begin_statement: str, **pragmas: str) -> Engine:
+def _create_sqlite_engine(path: Path, begin_statement: str, settings: str) -> Engine:
     """Open an existing SQLite file. Also readers open it for writing, because otherwise a -wal file would remain."""
     uri = f"{path.as_uri()}?mode=rw"
-    engine = create_sqlite_engine(
-        "sqlite+pysqlite://", begin_statement, creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None)
-    )
-
-    @event.listens_for(engine, "connect")
-    def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-        for name, value in pragmas.items():
-            connection.execute(f"PRAGMA {name} = {value}")
-
-    return engine
+    connect = partial(sqlite3.connect, uri, uri=True, isolation_level=None)
+    return create_sqlite_engine("sqlite+pysqlite://", begin_statement, settings, creator=connect)
 
 
 @contextmanager
@@ -130,25 +115,15 @@ def _file_to_write(path: Path) -> Iterator[Path]:
     if path.exists():
         yield path
         return
-    _remove_leftovers(path)
-    temporary_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}.copying")
-    make_private(temporary_path, "Copy to another folder, or make it writable for this user.")
-    try:
-        yield temporary_path
-        if path.exists():
-            raise OperatorError(f"Another process created {path} during the copy. It was not changed.")
-        replace_file(temporary_path, path)
-    finally:
-        discard(temporary_path)
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove the files of killed copies to the same path."""
-    for leftover in path.parent.glob(f".{escape(path.name)}.*.copying"):
+    lock_path, new_path = temporary_path(path), temporary_path(path, "copied")
+    make_private(lock_path, "Copy to another folder, or make it writable for this user.")
+    with private_file(lock_path):
+        discard(new_path)  # of a killed copy
+        make_private(new_path)
         try:
-            with sqlite3.connect(leftover, timeout=0, isolation_level=None) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-            connection.close()
-        except sqlite3.OperationalError:
-            raise OperatorError(f"Another process is copying to {path}: wait for it.") from None
-        discard(leftover)
+            yield new_path
+            if path.exists():
+                raise OperatorError(f"Another process created {path} during the copy. It was not changed.")
+            replace_file(new_path, path)
+        finally:
+            discard(new_path)

@@ -129,21 +129,24 @@ def _driver(connection: Connection) -> Any:
 
 
 def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> None:
-    """Configure a connection to a SQLite file, also for migrations."""
-    _run_script(connection, SETTINGS)
+    """Configure a connection to a SQLite file."""
+    run_script(connection, SETTINGS)
 
 
 def configure_reader(connection: DBAPIConnection, _record: object = None) -> None:
     """Configure a read-only connection to a SQLite file."""
-    _run_script(connection, SETTINGS + QUERY_ONLY)
+    run_script(connection, SETTINGS + QUERY_ONLY)
 
 
 def set_query_only(connection: DBAPIConnection, _record: object) -> None:
-    _run_script(connection, QUERY_ONLY)
+    run_script(connection, QUERY_ONLY)
 
 
-def _run_script(connection: DBAPIConnection, script: str) -> None:
-    # All settings need one hop to the driver's thread. SQLite does not wait while another process creates the WAL.
+def run_script(connection: DBAPIConnection, script: str) -> None:
+    """Run all settings of a connection, with one hop to the driver's thread.
+
+    SQLite itself does not wait while another process creates the WAL.
+    """
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:

@@ -5,22 +5,29 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from opportune.db.drivers.pool import read_password_on_connect
-from opportune.db.drivers.sqlite import configure_sqlite
+from opportune.db.drivers.sqlite import SETTINGS, run_script
 from opportune.db.url.database_url import DatabaseUrl
 
 
-def create_sqlite_engine(url: URL | str, begin: str = "BEGIN", **options: Any) -> Engine:
+def create_sqlite_engine(url: URL | str, begin: str = "BEGIN", settings: str = SETTINGS, **options: Any) -> Engine:
     """Create an engine that begins transactions with a given statement.
-
-    Connect with `isolation_level=None`, so that the driver does not begin transactions itself.
 
     Args:
         url: URL of the database.
         begin: Statement that begins a transaction. The execution option `sqlite_begin` overrides it.
+        settings: Script that configures each connection.
         options: Options of `create_engine`.
     """
-    execution = {"sqlite_begin": begin}
-    engine = create_engine(url, poolclass=NullPool, execution_options=execution, hide_parameters=True, **options)
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        # Otherwise the driver begins transactions itself, and commits them before DDL.
+        connect_args={"isolation_level": None},
+        execution_options={"sqlite_begin": begin},
+        hide_parameters=True,
+        **options,
+    )
+    event.listen(engine, "connect", lambda connection, _record: run_script(connection, settings))
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -37,9 +44,7 @@ def create_writing_engine(url: DatabaseUrl) -> Engine:
     """Create an engine for short write transactions in a thread."""
     if url.kind == "postgresql":
         return create_postgresql_engine(url)
-    engine = create_sqlite_engine(url.sync_url, "BEGIN IMMEDIATE", connect_args={"isolation_level": None})
-    event.listen(engine, "connect", configure_sqlite)
-    return engine
+    return create_sqlite_engine(url.sync_url, "BEGIN IMMEDIATE")
 
 
 def _begin(connection: Connection) -> None:

@@ -7,13 +7,13 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from opportune.config.settings import Settings
-from opportune.db.drivers import sqlite
+from opportune.db.drivers.sqlite import SETTINGS
 from opportune.db.drivers.sqlite_file import discard_unused, make_private
 from opportune.db.drivers.sync_engines import create_postgresql_engine, create_sqlite_engine
 from opportune.db.errors import explain
@@ -91,18 +91,14 @@ def in_memory_connection() -> Iterator[Connection]:
 
 
 def _create_sqlite_engine(url: URL) -> Engine:
-    # isolation_level=None: otherwise the driver commits before DDL, and a failed migration would be half applied.
-    # `run_migrations` sets BEGIN IMMEDIATE.
-    engine = create_sqlite_engine(with_complete_reflection(url), connect_args={"isolation_level": None})
-    event.listen(engine, "connect", sqlite.configure_sqlite)
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine
+    """Create an engine without foreign keys: Alembic copies a table to change it, and drops the old one."""
+    return create_sqlite_engine(with_complete_reflection(url), settings=unchecked_settings())
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # Alembic changes a table by copying it. Dropping the old one must not cascade.
-    connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute(f"PRAGMA busy_timeout = {MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}")
+def unchecked_settings() -> str:
+    """Return settings of a SQLite connection that enforces no foreign keys, and waits for other migrations."""
+    timeout_ms = f"{MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}"
+    return f"{SETTINGS} PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = {timeout_ms};"
 
 
 def acquire_migration_lock(connection: Connection) -> None:

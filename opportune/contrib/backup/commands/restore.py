@@ -17,7 +17,6 @@ from opportune.contrib.backup.restore import Target, is_local_file, open_backup,
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
-from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import record_run
 from opportune.project.layout import installed_names
@@ -67,7 +66,7 @@ def read_identity(path: Path) -> SecretStr:
 def rehearse(settings: Settings, name: str) -> None:
     graph = MigrationGraph(installed_names())
     with show_work_progress():
-        result = str(rehearsal.rehearse(settings, graph, Model.metadata.tables.keys(), name))
+        result = str(rehearsal.rehearse(settings, graph, name))
     say(f"Tested the restore. {result}.")
     if not is_local_file(settings, name) and not graph.pending(read_revisions_of_site(settings)):
         in_transaction(lambda session: record_run(session, jobs.REHEARSAL, result))
@@ -77,7 +76,7 @@ def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -
     if not (no_input or sys.stdin.isatty()):
         with open_archive(file):  # report an invalid file first
             raise typer.BadParameter("Replacing all data needs a confirmation. Add --no-input.")
-    target = Target(get_settings(), MigrationGraph(installed_names()), Model.metadata.tables.keys())
+    target = Target(get_settings(), MigrationGraph(installed_names()))
     result = restore_backup(
         file,
         target,

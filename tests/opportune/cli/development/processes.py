@@ -55,9 +55,7 @@ class Work:
         create.create_backup(self.settings, MigrationGraph(self.features), self.file, notify=lambda _line: None)
 
     def restore(self) -> None:
-        restore_backup(
-            self.file, Target(self.settings, MigrationGraph(self.features), tables=()), confirm=lambda _manifest: None
-        )
+        restore_backup(self.file, Target(self.settings, MigrationGraph(self.features)), confirm=lambda _manifest: None)
 
 
 def kill_at_each_step(act: Callable[[Work], None], work: Work) -> Iterator[None]:
