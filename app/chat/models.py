@@ -46,7 +46,7 @@ class Conversation(Model, SoftDelete, table=True):
     owner_id: OwnerId = Field(index=False)
     title: str = Field(max_length=MAX_TITLE_LENGTH)
     titled_by: TitledBy = TitledBy.QUESTION
-    leaf_id: int | None = Field(default=None, sa_type=BigId)
+    leaf_id: int | None = Field(default=None, sa_type=BigId, title="Leaf")
     """Last message of the current branch. If it was deleted, the newest message is used."""
     model: str = Field(default="", max_length=MAX_MODEL_NAME_LENGTH)
     """A name of LLM_MODELS. Empty for the first."""
@@ -57,7 +57,7 @@ class Conversation(Model, SoftDelete, table=True):
     system_prompt: Text = ""
     """Empty for the default in `prompt.py`."""
     temperature: float | None = None
-    assistant_id: int | None = Field(default=None, sa_type=BigId)
+    assistant_id: int | None = Field(default=None, sa_type=BigId, title="Assistant")
     """Not a foreign key, so that the conversation can tell that its assistant was deleted."""
     assistant_name: str = Field(
         default="", max_length=MAX_TITLE_LENGTH, sa_column_kwargs={"server_default": text("''")}
@@ -102,7 +102,7 @@ class Message(Model, table=True):
     """Files of a question."""
     follow_ups: list[str] = Field(default_factory=list, sa_column_kwargs={"server_default": text("'[]'")})
     """Questions that the model suggests after an answer."""
-    read_from_id: int | None = Field(default=None, sa_type=BigId)
+    read_from_id: int | None = Field(default=None, sa_type=BigId, title="Read from")
     """First question that the model read for an answer, if earlier messages did not fit. Not a foreign key."""
     answer_id: int | None = Field(default=None, foreign_key="answers_answer.id", ondelete="CASCADE", unique=True)
     client_key: str | None = Field(default=None, max_length=64)

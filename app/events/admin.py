@@ -16,7 +16,7 @@ from opportune.web import form_user
 
 TOGGLE_FORM = Markup(
     '<form method="post" action="{url}">{user}<button class="btn btn-icon btn-sm btn-ghost-secondary"'
-    ' title="{label}" aria-label="{label}"><i class="ti {icon}"></i></button></form>'
+    ' title="{label}" aria-label="{label}" aria-pressed="{pressed}"><i class="ti {icon}"></i></button></form>'
 )
 CHECK_IN, CHECK_OUT = "check-in", "check-out"
 """Slugs of the actions."""
@@ -72,16 +72,14 @@ class RegistrationAdmin(AdminView, model=Registration):
     def _toggle(self, row: Registration, request: Request) -> Markup:
         """Render the check-in button for staff with permission. It is a form, so it works without JavaScript.
 
-        The icon shows the current state, and the label says what the button does.
+        The icon and `aria-pressed` show the current state.
         """
-        if row.is_present:
-            slug, icon, label = CHECK_OUT, "ti-check text-green", _("%(name)s is not here", name=row.name)
-        else:
-            slug, icon, label = CHECK_IN, "ti-x", _("%(name)s is here", name=row.name)
+        slug, icon = (CHECK_OUT, "ti-check text-green") if row.is_present else (CHECK_IN, "ti-x")
         if not self.has_permission(request, custom_action(slug)):
             return Markup("")
         url = f"{request.url_for(f'admin:action-{self.identity}-{slug}')}?{selection_query(request, row.id)}"
-        return TOGGLE_FORM.format(url=url, user=form_user(), label=label, icon=icon)
+        label, pressed = _("%(name)s is here", name=row.name), str(row.is_present).lower()
+        return TOGGLE_FORM.format(url=url, user=form_user(), label=label, pressed=pressed, icon=icon)
 
     # SQLAdmin shows actions in reverse order.
     @action(CHECK_OUT, "Is not here")

@@ -53,7 +53,7 @@ class AuditEntry(Model, table=True):
     """`admin`, `page` or `api`, or `job` or `tool` with its name."""
     identity: str = Field(max_length=100)
     """The model's name in the admin's URLs, such as `todo`."""
-    row_id: str = Field(default="", max_length=KEY_LENGTH)
+    row_id: str = Field(default="", max_length=KEY_LENGTH, title="Row")
     """The `recorded_key` of the row."""
     title: str = Field(default="", max_length=200)
     """Title of the row at that time."""

@@ -155,7 +155,8 @@ def _column_filters(shape: Shape, column: str, name: str, type_: Any) -> dict[st
         operators.append(CONTAINS)
     if unit := options_of(field).suffix:
         type_ = Annotated[type_, FieldOptions(suffix=unit)]
-    attribute, label = getattr(shape.model, column), gettext_lazy(field.title or label_of(name))
+    label = gettext_lazy(field.title or label_of(name, is_reference=target is not None))
+    attribute = getattr(shape.model, column)
     filters = {name + op.suffix: _filter(op, name, label, type_, attribute, target) for op in operators}
     if shape.columns[column].nullable:
         filters[name + IS_EMPTY.suffix] = _filter(IS_EMPTY, name, label, bool, attribute, None)

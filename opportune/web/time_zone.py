@@ -21,7 +21,7 @@ SECOND_TIME_SUFFIX = " again"
 """Suffix of a zone name for the second of two equal local times, which exist when clocks are set back."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")
 SKIPPED_TIME = _l("This time does not exist because clocks are set forward. Please choose another.")
-YEAR_OUT_OF_RANGE = _l("Please give a year from 2 to 9998.")
+YEAR_OUT_OF_RANGE = _l("Please enter a year from 2 to 9998.")
 
 current_zone: ContextVar[tzinfo] = ContextVar("current_zone", default=UTC)
 """Zone of the visitor, or else of the site. UTC outside of requests and e-mails."""

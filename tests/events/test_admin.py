@@ -1,5 +1,6 @@
 """Admin of events and their attendees."""
 
+import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import select
 
@@ -83,6 +84,15 @@ async def test_attendees_are_checked_in_and_out(admin: AsyncClient, database: Da
     log = (await admin.get("/admin/audit-entry/export/json?identity=registration")).json()
     assert [entry["title"] for entry in log] == ["Ada", "Bob", "Bob"]
     assert log[-1]["changes"] == {"is_present": [True, False]}
+
+
+@pytest.mark.parametrize("is_present", [True, False])
+async def test_check_in_button_states_presence(
+    admin: AsyncClient, database: Database, tea: Event, *, is_present: bool
+) -> None:
+    await add_registration(database, tea, "Ada", is_present=is_present)
+    button = f'aria-label="Ada is here" aria-pressed="{str(is_present).lower()}"'
+    assert button in (await admin.get(ATTENDEES)).text
 
 
 async def test_staff_edit_group_and_notes(admin: AsyncClient, database: Database, tea: Event) -> None:

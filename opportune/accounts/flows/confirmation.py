@@ -23,7 +23,7 @@ CONFIRMED_FOR = timedelta(minutes=15)
 SIGNED_IN_FOR = timedelta(minutes=10)
 """Users without a password count as confirmed for this time after they sign in."""
 
-PASSWORD_REQUIRED = _l("Please type your current password.")
+PASSWORD_REQUIRED = _l("Please enter your current password.")
 SIGN_IN_AGAIN = _l("Your sign-in was too long ago. Sign out, sign in again, and repeat this within ten minutes.")
 INVALID_CODE = _l("This code is wrong, or has been used.")
 

@@ -70,7 +70,7 @@ async def export(
 async def delete(request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx) -> Response:
     form = await read_form(request, AccountDeletion)
     if form.data and normalize_email(form.data.email) != user.email:
-        form.refuse("Please type the address of this account.", "email")
+        form.refuse("Please enter the address of this account.", "email")
     if await reauthenticated(context, user, form):
         try:
             await delete_account(context, database, request.app.state.features, user)

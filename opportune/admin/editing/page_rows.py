@@ -170,8 +170,8 @@ async def _read_pasted_edits(
     if not 0 < width <= len(columns) or len(lines) > len(pks):
         raise ValidationRefused(
             gettext(
-                "Nothing was changed: you copied %(rows)s rows with %(columns)s columns, and from this cell on the "
-                "page has %(free)s rows with %(width)s columns. Show more rows per page, or start at another cell.",
+                "Nothing was changed, because the copied cells (%(rows)s by %(columns)s) do not fit into the page from "
+                "this cell on (%(free)s by %(width)s). Show more rows per page, or start at another cell.",
                 rows=format_number(len(lines)),
                 columns=format_number(width),
                 free=format_number(len(pks)),

@@ -20,7 +20,7 @@ from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.row_keys import key_of, quote_key, unquote_key
 from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.crud.formats import FORMATS, format_quantity, format_value, scale_of, with_scale
-from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of, title_of
+from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of_field, title_of
 from opportune.db.models.model import Model
 from opportune.db.queries.paths import read_path_values
 from opportune.fields.display import display, has_format
@@ -80,7 +80,7 @@ class DisplayMixin(BaseAdminView):
         choices = map(self.names.of, self.column_choices)
         displayed = (*self.names.in_list, *choices, *self.names.in_details, *self.names.searched)
         names = (*(attribute.key for attribute in self.mapper.attrs), *displayed)
-        return {**{name: label_of(name) for name in names}, **titles_of(self.model)}
+        return {**{name: label_of_field(self.model, name) for name in names}, **titles_of(self.model)}
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
         """Return a value by its name, or all values at the end of a path such as `author.name`."""

@@ -17,6 +17,7 @@ from opportune.db.migrations.combining import Squash, plan_squash, write_squash
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
+from opportune.plurals import pluralize
 from opportune.project.layout import display_path, installed_names
 
 
@@ -43,7 +44,7 @@ def command(
 
 def write_files(graph: MigrationGraph, squash: Squash) -> None:
     dependents = write_squash(graph, squash, Model.metadata)
-    say(f"Created {display_path(squash.path)}, which replaces {len(squash.migrations)} files.")
+    say(f"Created {display_path(squash.path)}, which replaces {pluralize(len(squash.migrations), 'file')}.")
     for path in dependents:
         say(f"Changed {display_path(path)} to depend on it.")
     say("Databases with only some of these migrations are refused. Migrate them with the previous code first.")

@@ -106,7 +106,7 @@ def queues(as_json: AsJson = False) -> None:
     numbers = ("HELD", "WAITING", "RUNNING", "LIMIT")
     print_table(("QUEUE", *numbers, "NOTE"), rows, right=numbers)
     if ALL_QUEUES in limits:
-        say(f"At most {limits[ALL_QUEUES]} jobs of all queues run at a time (JOBS_LIMITS).")
+        say(f"All queues together run at most {pluralize(limits[ALL_QUEUES], 'job')} at a time (JOBS_LIMITS).")
 
 
 def _queue_note(state: management.QueueState) -> str:

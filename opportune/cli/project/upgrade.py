@@ -27,7 +27,7 @@ from opportune.cli.project.shared_files import RECORD, STARTER, ProjectNames, re
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.terminal import printable
 from opportune.errors import OperatorError
-from opportune.plurals import list_first
+from opportune.plurals import list_first, pluralize
 from opportune.project.atomic_files import private_folder
 from opportune.project.layout import FRAMEWORK, PROJECT
 
@@ -90,7 +90,7 @@ def rename_in_code(*, dry_run: bool) -> None:
     if dry_run:
         say("Nothing was changed (--dry-run).")
     elif upgrade.texts:
-        say(f"Changed {len(upgrade.texts)} files. To see the changes: git diff")
+        say(f"Changed {pluralize(len(upgrade.texts), 'file')}. To see the changes: git diff")
     elif not upgrade.remaining:
         say("The code uses no names of earlier versions.")
 

@@ -30,6 +30,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import run_migrations
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
+from opportune.plurals import pluralize
 
 DATABASE_PREFIX = "opportune_rehearsal_"
 ABANDONED_DATABASE = re.compile(rf"{DATABASE_PREFIX}(\d+)_[0-9a-f]{{8}}")
@@ -50,7 +51,8 @@ class Rehearsal:
     """Temporary target, such as `into SQLite`."""
 
     def __str__(self) -> str:
-        counts = f"{self.tables} tables with {self.rows:,} rows and {self.uploads:,} uploads"
+        tables, rows = pluralize(self.tables, "table"), pluralize(self.rows, "row")
+        counts = f"{tables} with {rows} and {pluralize(self.uploads, 'upload')}"
         return f"{self.backup}: {counts} match the backup ({self.target_description}, {self.seconds:.0f} s)"
 
 

@@ -16,6 +16,7 @@ from opportune.contrib.copydb.checks import examine
 from opportune.contrib.copydb.copy import TableReport, copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
+from opportune.plurals import pluralize
 from opportune.project.layout import installed_names
 
 
@@ -33,7 +34,8 @@ def command(
     counts = examine(from_url, to_url, graph, force=force)
     if dry_run:
         print_table(("TABLE", "ROWS"), ((name, f"{rows:,}") for name, rows in counts.items()), right=("ROWS",))
-        print(f"{sum(counts.values()):,} rows would be copied from {from_url.redacted} to {to_url.redacted}.")
+        rows = pluralize(sum(counts.values()), "row")
+        print(f"{rows} would be copied from {from_url.redacted} to {to_url.redacted}.")
         return
     started = time.monotonic()
     with progress("Copying", 2 * sum(counts.values()), "rows") as bar:  # copy and compare
@@ -44,5 +46,5 @@ def command(
 def print_reports(reports: list[TableReport], seconds: float) -> None:
     cells = ((report.name, f"{report.rows:,}", report.checksum) for report in reports)
     print_table(("TABLE", "ROWS", "CHECKSUM OF BOTH"), cells, right=("ROWS",))
-    rows = sum(report.rows for report in reports)
-    say(f"Copied {rows:,} rows of {len(reports)} tables in {seconds:.1f} s. Both databases are equal.")
+    rows, tables = pluralize(sum(report.rows for report in reports), "row"), pluralize(len(reports), "table")
+    say(f"Copied {rows} of {tables} in {seconds:.1f} s. Both databases are equal.")

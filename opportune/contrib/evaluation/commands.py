@@ -121,7 +121,7 @@ def _announce(evaluation: Evaluation) -> None:
     run = evaluation.run
     total, remaining = run.questions, len(evaluation.questions)
     if remaining < total:
-        say(f"Continuing evaluation {run.id}: {total - remaining} of {total} questions are judged.")
+        say(f"Continuing evaluation {run.id}: {total - remaining} of {pluralize(total, 'question')} judged.")
     answers, verdicts = evaluation.calls
     cost = evaluation.estimate_cost_micro()
     cost_note = f"about {_money(cost)}" if cost else "of unknown cost, because LLM_MODELS has no prices"
@@ -143,7 +143,8 @@ def _money(micro: int) -> str:
 
 def _describe(summary: Summary) -> str:
     run, count = summary.run, summary.outcomes
-    judged = f"{summary.judged} of {run.questions} questions judged by {run.judge}, cost {_money(run.cost_micro)}"
+    questions = pluralize(run.questions, "question")
+    judged = f"{summary.judged} of {questions} judged by {run.judge}, cost {_money(run.cost_micro)}"
     if run.second:
         wins = f"{run.first} {count[Outcome.FIRST]}, {run.second} {count[Outcome.SECOND]}, tie {count[Outcome.TIE]}"
         return f"{wins}, undecided {count[Outcome.UNDECIDED]}. {judged}."

@@ -36,6 +36,7 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import use_language
+from opportune.plurals import pluralize
 
 PROGRESS_SECONDS = 1.0
 """Time between two reports of the progress."""
@@ -136,7 +137,7 @@ async def _finish(
 ) -> None:
     """Write the log and the result in the transaction of the rows. Only skipped rows are kept, to be corrected."""
     number = len(plan.new_rows) + len(plan.changed_rows)
-    audit.record(session, request, "import", plan.view.identity, title=f"{number:,} rows of {file.name}")
+    audit.record(session, request, "import", plan.view.identity, title=f"{pluralize(number, 'row')} of {file.name}")
     await session.flush()
     remaining = Table(table.type, table.header, [row for row in table.rows if row.number in skipped])
     result = {**_describe(plan, table, skipped), "entries": recorded_range(request, plan.view)}

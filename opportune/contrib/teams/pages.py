@@ -38,7 +38,7 @@ from opportune.web.routing.api_router import APIRouter
 
 HAND_OVER_PREFIX, DELETE_PREFIX = "hand-over-", "delete-"
 """Prefixes of element ids, because both forms have a password field."""
-WRONG_NAME = _l("Please type the name of this team.")
+WRONG_NAME = _l("Please enter the name of this team.")
 
 router = APIRouter(prefix=TEAMS_PATH, dependencies=[Depends(get_user_teams)])
 

@@ -9,6 +9,7 @@ from alembic.operations import ops
 
 from opportune.db.migrations.rendering import CodeOp
 from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp
+from opportune.plurals import pluralize
 
 MAX_NAME_LENGTH = 50
 MAX_SQL_LENGTH = 90
@@ -108,7 +109,7 @@ def _describe_row_change(operation: ops.MigrateOperation) -> Change | None:
         case ops.ExecuteSQLOp(sqltext=sql):
             return Change("~", f"Run SQL: {shorten(' '.join(str(sql).split()), MAX_SQL_LENGTH, placeholder=' …')}", "")
         case ops.BulkInsertOp(table=target, rows=rows):
-            return Change("+", f"Add {len(rows)} rows to {target.name}", "")
+            return Change("+", f"Add {pluralize(len(rows), 'row')} to {target.name}", "")
     return None
 
 

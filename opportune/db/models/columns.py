@@ -98,9 +98,12 @@ def label_of_class(class_: type[Any]) -> LazyText:
 
 
 def label_of_field(model: type[Any], name: str) -> LazyText:
-    """Return the title of a field, or the label of its name."""
-    info = getattr(model, "model_fields", {}).get(name)
-    return gettext_lazy(info.title) if info and info.title else label_of(name)
+    """Return the title of a field, or the label of its name. Only foreign keys lose their "id"."""
+    info, mapper = getattr(model, "model_fields", {}).get(name), inspect(model, raiseerr=False)
+    if info and info.title:
+        return gettext_lazy(info.title)
+    is_value = mapper is not None and name in mapper.columns and not mapper.columns[name].foreign_keys
+    return label_of(name, is_reference=not is_value)
 
 
 def type_of(column: Column[Any]) -> TypeEngine[Any]:

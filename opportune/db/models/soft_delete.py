@@ -26,7 +26,7 @@ class SoftDelete(SQLModel):
     """Days until a daily job deletes a row in the trash permanently. None keeps it."""
 
     deleted_at: datetime | None = Field(default=None, index=True)
-    deleted_by_id: int | None = Field(default=None, sa_type=BigId)
+    deleted_by_id: int | None = Field(default=None, sa_type=BigId, title="Deleted by")
     """Id of the user who deleted the row. It is no foreign key, so that users can be deleted."""
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -13,33 +13,33 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_day, localize_number
 from opportune.web.time_zone import format_datetime
 
-INVALID_DATE = _l("Please give a date, such as 2026-12-31.")
-INVALID_DATETIME = _l("Please give a date and a time, such as 2026-12-31 18:30.")
-INVALID_TIME = _l("Please give a time, such as 18:30.")
-INVALID_NUMBER = _l("Please give a number, such as 12.50.")
-INVALID_INTEGER = _l("Please give a whole number.")
-NO_SEPARATORS = _l("Please give a whole number without separators, such as 1000.")
-INVALID_DURATION = _l("Please give a span of time, such as 1 day 1:25:33.")
-INVALID_UUID = _l("Please give a UUID, such as 123e4567-e89b-12d3-a456-426614174000.")
+INVALID_DATE = _l("Please enter a date, such as 2026-12-31.")
+INVALID_DATETIME = _l("Please enter a date and a time, such as 2026-12-31 18:30.")
+INVALID_TIME = _l("Please enter a time, such as 18:30.")
+INVALID_NUMBER = _l("Please enter a number, such as 12.50.")
+INVALID_INTEGER = _l("Please enter a whole number.")
+NO_SEPARATORS = _l("Please enter a whole number without separators, such as 1000.")
+INVALID_DURATION = _l("Please enter a span of time, such as 1 day 1:25:33.")
+INVALID_UUID = _l("Please enter a UUID, such as 123e4567-e89b-12d3-a456-426614174000.")
 MISSING_VALUE = _l("Please fill this in.")
-INVALID_EMAIL = _l("Please give an e-mail address, such as ada@example.com.")
+INVALID_EMAIL = _l("Please enter an e-mail address, such as ada@example.com.")
 INVALID_CHOICE = _l("Please choose one of the options.")
 INVALID_JSON = _l('Please write this as JSON, such as {"colour": "red"}.')
 INVALID_BOOLEAN = _l("Please choose yes or no.")
-INVALID_LIST = _l("Please give a list.")
-INVALID_OBJECT = _l("Please give an object.")
+INVALID_LIST = _l("Please enter a list.")
+INVALID_OBJECT = _l("Please enter an object.")
 UNKNOWN_NAME = _l("There is no field or parameter of this name.")
 
 MESSAGES = {
     "extra_forbidden": UNKNOWN_NAME,
     "missing": MISSING_VALUE,
     "json_invalid": _l("This is not valid JSON."),
-    "string_type": _l("Please give a text."),
+    "string_type": _l("Please enter a text."),
     **dict.fromkeys(("list_type", "set_type"), INVALID_LIST),
     **dict.fromkeys(("dict_type", "model_attributes_type"), INVALID_OBJECT),
     "string_pattern_mismatch": _l("Please use the requested format."),
-    "too_short": _l("Please give at least %(min_length)s."),
-    "too_long": _l("Please give at most %(max_length)s."),
+    "too_short": _l("Please enter at least %(min_length)s."),
+    "too_long": _l("Please enter at most %(max_length)s."),
     **dict.fromkeys(("date_from_datetime_parsing", "date_from_datetime_inexact"), INVALID_DATE),
     **dict.fromkeys(("date_parsing", "date_type"), INVALID_DATE),
     **dict.fromkeys(("datetime_from_date_parsing", "datetime_parsing", "datetime_type"), INVALID_DATETIME),
@@ -47,19 +47,19 @@ MESSAGES = {
     **dict.fromkeys(("time_delta_parsing", "time_delta_type"), INVALID_DURATION),
     **dict.fromkeys(("uuid_parsing", "uuid_type"), INVALID_UUID),
     **dict.fromkeys(("int_parsing", "int_from_float", "int_type"), INVALID_INTEGER),
-    "int_parsing_size": _l("Please give a smaller number."),
+    "int_parsing_size": _l("Please enter a smaller number."),
     **dict.fromkeys(("float_parsing", "float_type", "decimal_parsing", "finite_number"), INVALID_NUMBER),
-    "multiple_of": _l("Please give a multiple of %(multiple_of)s."),
-    "greater_than": _l("Please give more than %(gt)s."),
-    "greater_than_equal": _l("Please give %(ge)s or more."),
-    "less_than": _l("Please give less than %(lt)s."),
-    "less_than_equal": _l("Please give %(le)s or less."),
+    "multiple_of": _l("Please enter a multiple of %(multiple_of)s."),
+    "greater_than": _l("Please enter more than %(gt)s."),
+    "greater_than_equal": _l("Please enter %(ge)s or more."),
+    "less_than": _l("Please enter less than %(lt)s."),
+    "less_than_equal": _l("Please enter %(le)s or less."),
     **dict.fromkeys(("bool_parsing", "bool_type"), INVALID_BOOLEAN),
     **dict.fromkeys(("enum", "literal_error"), INVALID_CHOICE),
     "flag_combination": _l("Choose a combination of %(choices)s."),
     "upload_type": _l("Please choose a file."),
-    "url_parsing": _l("Please give an address, such as https://example.com."),
-    "url_scheme": _l("Please give an address that begins with %(expected_schemes)s."),
+    "url_parsing": _l("Please enter an address, such as https://example.com."),
+    "url_scheme": _l("Please enter an address that begins with %(expected_schemes)s."),
 }
 """Messages by Pydantic's error type."""
 STORABLE_MESSAGES = (
@@ -71,10 +71,10 @@ STORABLE_MESSAGES = (
 EMAIL_ERROR_PREFIX = "value is not a valid email address"
 """Start of Pydantic's message for invalid e-mail addresses, which have no error type."""
 DATE_MESSAGES = {
-    "greater_than": _l("Please give a date after %(gt)s."),
-    "greater_than_equal": _l("Please give %(ge)s or later."),
-    "less_than": _l("Please give a date before %(lt)s."),
-    "less_than_equal": _l("Please give %(le)s or earlier."),
+    "greater_than": _l("Please enter a date after %(gt)s."),
+    "greater_than_equal": _l("Please enter %(ge)s or later."),
+    "less_than": _l("Please enter a date before %(lt)s."),
+    "less_than_equal": _l("Please enter %(le)s or earlier."),
 }
 
 
@@ -131,26 +131,26 @@ def _numbered_message(type_: str, limits: Mapping[str, Any]) -> str:
         case "string_too_short":
             number = limits["min_length"]
             return ngettext(
-                "Please write at least %(num)s character.", "Please write at least %(num)s characters.", number
+                "Please enter at least %(num)s character.", "Please enter at least %(num)s characters.", number
             )
         case "string_too_long":
             number = limits["max_length"]
             return ngettext(
-                "Please write at most %(num)s character.", "Please write at most %(num)s characters.", number
+                "Please enter at most %(num)s character.", "Please enter at most %(num)s characters.", number
             )
         case "decimal_max_places":
             return ngettext(
-                "Please give at most %(num)s digit after the point.",
-                "Please give at most %(num)s digits after the point.",
+                "Please enter at most %(num)s digit after the point.",
+                "Please enter at most %(num)s digits after the point.",
                 limits["decimal_places"],
             )
         case "decimal_max_digits":
             number = limits["max_digits"]
-            return ngettext("Please give at most %(num)s digit.", "Please give at most %(num)s digits.", number)
+            return ngettext("Please enter at most %(num)s digit.", "Please enter at most %(num)s digits.", number)
         case "decimal_whole_digits":
             return ngettext(
-                "Please give at most %(num)s digit before the point.",
-                "Please give at most %(num)s digits before the point.",
+                "Please enter at most %(num)s digit before the point.",
+                "Please enter at most %(num)s digits before the point.",
                 limits["whole_digits"],
             )
     return ""

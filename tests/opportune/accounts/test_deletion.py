@@ -192,8 +192,8 @@ async def test_export_with_files_is_a_zip_archive(app: FastAPI, ada_client: Asyn
 async def test_deletion_page_needs_email_and_password(ada_client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
     for change, message in (
         ({"current_password": "not the password"}, "This is not your current password."),
-        ({"current_password": ""}, "Please type your current password."),
-        ({"email": "bob@example.com"}, "Please type the address of this account."),
+        ({"current_password": ""}, "Please enter your current password."),
+        ({"email": "bob@example.com"}, "Please enter the address of this account."),
     ):
         response = await ada_client.post("/accounts/data/delete", data={**DELETION_FORM, **change})
         assert response.status_code == 422

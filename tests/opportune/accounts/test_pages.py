@@ -62,8 +62,8 @@ async def test_refusals_are_translated(
 @pytest.mark.parametrize(
     ("email", "password", "messages"),
     [
-        ("ada@", "short", ["Please give an e-mail address", "Please use at least 8 characters."]),
-        ("nonsense", PASSWORD, ["Please give an e-mail address"]),
+        ("ada@", "short", ["Please enter an e-mail address", "Please use at least 8 characters."]),
+        ("nonsense", PASSWORD, ["Please enter an e-mail address"]),
         (EMAIL, EMAIL, ["too close to your name"]),
     ],
 )
@@ -167,7 +167,7 @@ async def test_refused_password_change_changes_nothing(
         ({"current_password": "not it at all", "new_password": NEW_PASSWORD}, "This is not your current password."),
         ({"current_password": "not it at all", "new_password": "qwerty123"}, "too easy to guess"),
         ({"new_password": EMAIL}, "too close to your name"),
-        ({"new_password": NEW_PASSWORD}, "Please type your current password."),
+        ({"new_password": NEW_PASSWORD}, "Please enter your current password."),
         # The user has just typed the password.
         ({"current_password": PASSWORD}, "Please fill this in."),
         ({"current_password": PASSWORD, "new_password": EMAIL}, "too close to your name"),

@@ -119,8 +119,8 @@ async def test_email_change_needs_password_and_valid_email(
 ) -> None:
     for email, password, message in (
         (NEW_EMAIL, "not the password", "This is not your current password."),
-        (NEW_EMAIL, "", "Please type your current password."),
-        ("nonsense", PASSWORD, "Please give an e-mail address"),
+        (NEW_EMAIL, "", "Please enter your current password."),
+        ("nonsense", PASSWORD, "Please enter an e-mail address"),
         (EMAIL.upper(), PASSWORD, "This is already your address."),
     ):
         response = await request_email_change(user_client, email, password)

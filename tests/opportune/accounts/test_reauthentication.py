@@ -113,7 +113,7 @@ async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
         await set_all(database, Session, confirmed_at=utc_now() - CONFIRMED_FOR)
         assert (await client.get(PROTECTED_PAGE)).status_code == 303
         redirect = await client.post("/accounts/tokens", data=NEW_TOKEN)
-        assert "Please type your current password." in redirect.text
+        assert "Please enter your current password." in redirect.text
 
 
 async def test_second_factor_needs_a_code_to_confirm(

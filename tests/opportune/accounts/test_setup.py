@@ -93,7 +93,7 @@ async def test_concurrent_setups_create_one_superuser(client: AsyncClient, datab
 
 
 async def test_invalid_setup_is_refused(client: AsyncClient, database: Database, token: str) -> None:
-    for email, message in (("ada@", "Please give an e-mail address"), (EMAIL, "Please use at least 8 characters.")):
+    for email, message in (("ada@", "Please enter an e-mail address"), (EMAIL, "Please use at least 8 characters.")):
         response = await client.post(SETUP_PAGE, data={"email": email, "password": "short", "token": token})
         assert (response.status_code, message in response.text, token in response.text) == (422, True, True)
     assert await read_superusers(database) == []

@@ -102,6 +102,17 @@ async def test_entries_that_do_not_fit_are_in_more(page: Page, app: FastAPI, sit
     await expect(last).to_be_visible()
 
 
+@pytest.mark.parametrize("user", [(12, ("ann.thackeray@example.com", "Harbour Library", "Orders"))], indirect=True)
+async def test_names_are_whole(page: Page, app: FastAPI, site: str, user: User) -> None:
+    await page.set_viewport_size({"width": 1000, "height": 700})
+    await sign_in_browser(page, app, user, site)
+    await page.goto("/accounts/profile")
+    for name in ("ann.thackeray", "Harbour Library"):
+        element = page.locator(".header-name", has_text=name)
+        await expect(element).to_have_text(name)
+        assert await element.evaluate("element => element.scrollWidth <= element.clientWidth"), name
+
+
 async def test_menus_of_a_phone_are_whole(page: Page, app: FastAPI, site: str, user: User) -> None:
     await page.set_viewport_size({"width": 320, "height": 700})
     await sign_in_browser(page, app, user, site)

@@ -77,14 +77,14 @@ async def test_admin_form_refuses_a_time_skipped_by_the_clock_change(admin: Asyn
 async def test_admin_form_has_an_error_message_per_type(admin: AsyncClient) -> None:
     unreadable = (
         ("country", "XX", "Choose one of: Afghanistan, "),
-        ("price", "many", "Please give a number, such as 12.50."),
+        ("price", "many", "Please enter a number, such as 12.50."),
         ("facts", "{", "Please write this as JSON"),
     )
     invalid = (  # reported once all values can be parsed
-        ("price", "1.234", "Please give at most 2 digits after the point."),
+        ("price", "1.234", "Please enter at most 2 digits after the point."),
         ("home", "ftp://x", "Please enter a URL, such as https://example.com."),
         ("phone", "12", "Please enter a phone number with its country code"),
-        ("email", "x", "Please give an e-mail address"),
+        ("email", "x", "Please enter an e-mail address"),
         ("slug", "!!", "Please use letters from a to z or digits."),
     )
     for cases in (unreadable, invalid):

@@ -18,11 +18,11 @@ from opportune.web.forms.controls import controls_of
 from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Sample, Status
 
-DECIMALS_MESSAGE = "Please give at most 2 digits after the point."
+DECIMALS_MESSAGE = "Please enter at most 2 digits after the point."
 JSON_MESSAGE = 'Please write this as JSON, such as {"colour": "red"}.'
 PHONE_MESSAGE = "Please enter a phone number with its country code, such as +43 1 711 000."
 URL_MESSAGE = "Please enter a URL, such as https://example.com."
-EMAIL_MESSAGE = "Please give an e-mail address, such as ada@example.com."
+EMAIL_MESSAGE = "Please enter an e-mail address, such as ada@example.com."
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ EMAIL_MESSAGE = "Please give an e-mail address, such as ada@example.com."
         ("status", "for_sale", Status.FOR_SALE, "sold", "Please choose one of the options."),
         ("size", "large", "large", "huge", "Please choose one of the options."),
         ("price", "1234.50", Decimal("1234.50"), "1.005", DECIMALS_MESSAGE),
-        ("price", "0", Decimal(0), "-0.01", "Please give 0 or more."),
-        ("discount", "0.10", Decimal("0.10"), "NaN", "Please give a number, such as 12.50."),
+        ("price", "0", Decimal(0), "-0.01", "Please enter 0 or more."),
+        ("discount", "0.10", Decimal("0.10"), "NaN", "Please enter a number, such as 12.50."),
         ("email", "Ada@Example.com", "ada@example.com", "ada", EMAIL_MESSAGE),
         ("home", "https://x.at/a?b", "https://x.at/a?b", "javascript:alert(1)", URL_MESSAGE),
         ("phone", "+43 1 711-000", "+431711000", "711", PHONE_MESSAGE),

@@ -129,7 +129,7 @@ async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
         ({"starts_at": "0001-01-01T00:00+14:00"}, str({"starts_at": YEAR_OUT_OF_RANGE})),
         (
             {"starts_at": "2026-13-01T00:00"},
-            str({"starts_at": "Please give a date and a time, such as 2026-12-31 18:30."}),
+            str({"starts_at": "Please enter a date and a time, such as 2026-12-31 18:30."}),
         ),
     ):
         assert (await client.post("/meetings", data=fields, headers=VIENNA)).text == expected, fields

@@ -10,6 +10,7 @@ from opportune.config.llm_models import MICRO_PER_UNIT, LlmModel
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm.call_guard import Payer
 from opportune.i18n import gettext as _
+from opportune.i18n import ngettext
 from opportune.i18n.formats import format_day, format_number, is_english
 
 Scope = Literal["person", "visitor", "site"]
@@ -127,7 +128,8 @@ class LimitMessages:
 
     def amount(self, limit: Limit) -> str:
         if limit.unit == "tokens":
-            return _("%(number)s tokens", number=format_number(limit.amount))
+            number = format_number(limit.amount)
+            return ngettext("%(number)s token", "%(number)s tokens", limit.amount, number=number)
         return money(limit.amount, self.currency)
 
     def renewal(self, limit: Limit, now: datetime) -> str:

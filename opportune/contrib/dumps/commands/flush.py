@@ -43,7 +43,7 @@ def confirm(url: DatabaseUrl) -> None:
         raise typer.BadParameter("Deleting all rows needs a confirmation. Add --yes.")
     with open_snapshot(url) as connection, explained_errors(url):
         rows = sum(count(connection, table) for table in sort_tables(Model.metadata))
-    print(f"This deletes all {rows:,} rows in {url.redacted}, including users and their sessions.")
+    print(f"This deletes {pluralize(rows, 'row')} in {url.redacted}, including users and their sessions.")
     print("It keeps tables, migrations and uploaded files outside the database. Without a backup it cannot be undone.")
     if typer.prompt("Type yes to continue") != "yes":
         raise typer.Abort

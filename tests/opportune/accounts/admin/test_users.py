@@ -46,7 +46,7 @@ INVALID_FIELDS = [
     ({"email": "nonsense"}, "This is not an e-mail address."),
     ({"email": ""}, "This field is required."),
     ({"email": "a\0@example.com"}, "NUL"),
-    ({"email": "a" * 400 + "@example.com"}, "Please write at most 320 characters."),
+    ({"email": "a" * 400 + "@example.com"}, "Please enter at most 320 characters."),
     ({"email": "<script>@x"}, "This is not an e-mail address."),
     ({"email": "ROOT@example.com"}, "This value is already in use."),
     ({"password": ""}, "This field is required."),

@@ -72,10 +72,10 @@ async def test_unchecked_checkbox_saves_no(app: FastAPI, admin: AsyncClient) -> 
 
 
 REFUSED_TEXTS = (
-    ("price", "cheap", "Please give a number"),
+    ("price", "cheap", "Please enter a number"),
     ("name", "", "This field is required."),
     ("name", "n" * 21, "at most 20 characters"),
-    ("due_on", "soon", "Please give a date"),
+    ("due_on", "soon", "Please enter a date"),
     ("state", "broken", "Choose one of"),
     ("name", "nut", "This value is already in use."),
     ("name", "cursed", "This name brings bad luck."),

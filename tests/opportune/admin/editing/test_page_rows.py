@@ -139,8 +139,8 @@ async def test_quoted_cells_keep_line_breaks_out_of_rows(app: FastAPI, admin: As
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1\t2\t3\t4\t5\t6\t7\t8\t9", "1 rows with 9 columns"),
-        ("1\n2\n3", "3 rows with 1 columns"),
+        ("1\t2\t3\t4\t5\t6\t7\t8\t9", "(1 by 9)"),
+        ("1\n2\n3", "(3 by 1)"),
         ("", "Nothing was changed"),
         ("1\tYes\t\t\t\t9", "Saves cannot be edited here"),
     ],

@@ -70,7 +70,7 @@ async def test_inline_file_is_stored_shown_and_cleared(app: FastAPI, admin: Asyn
 
 
 INVALID_ROWS: list[tuple[dict[str, Any], str, str]] = [
-    ({"stars": "9"}, "stars", "Please give 5 or less."),
+    ({"stars": "9"}, "stars", "Please enter 5 or less."),
     ({"critic_id": "99"}, "critic_id", "The selected entry no longer exists"),
     ({"tags": ["", "99"]}, "tags", "The selected entry no longer exists"),
     ({"mood": "angry"}, "mood", "Choose one of: Glad, Sad."),

@@ -216,7 +216,7 @@ async def test_other_keys_are_checked_by_the_database(admin: AsyncClient) -> Non
     for column, text, message in (
         ("language", "xx", ENTRY_MISSING),
         ("shelf_id", "7", ENTRY_MISSING),
-        ("shelf_id", "A", "Please give a whole number."),
+        ("shelf_id", "A", "Please enter a whole number."),
     ):
         for page in await collect_refusals(admin, "novel", {"title": "Emma", column: text}):
             assert message in page, (column, text)

@@ -234,17 +234,17 @@ def test_value_outside_choices_is_refused(unusual_form: type[AdminForm], name: s
 def test_number_is_refused_as_a_date(unusual_form: type[AdminForm]) -> None:
     form = unusual_form(FormData({"day": "1700000000"}))
     assert not form.validate()
-    assert form["day"].errors == ["Please give a date, such as 2026-12-31."]
+    assert form["day"].errors == ["Please enter a date, such as 2026-12-31."]
 
 
 @pytest.mark.parametrize(
     ("type_", "text", "message_start"),
     [
-        (Uuid(), "abc", "Please give a UUID"),
+        (Uuid(), "abc", "Please enter a UUID"),
         (JSON(), "{", "Please write this as JSON"),
         (JSON(), "[" * 100_000, "Please write this as JSON"),
-        (Interval(), "soon", "Please give a span of time"),
-        (Interval(), "9" * 12 + " days", "Please give a span of time"),
+        (Interval(), "soon", "Please enter a span of time"),
+        (Interval(), "9" * 12 + " days", "Please enter a span of time"),
     ],
 )
 async def test_invalid_value_has_a_readable_message(type_: Any, text: str, message_start: str) -> None:

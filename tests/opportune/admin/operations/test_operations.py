@@ -222,7 +222,7 @@ async def test_wrong_passwords_are_limited(admin: AsyncClient, monkeypatch: pyte
         response = await admin.post(CONFIRM, data={"current_password": password})
         assert response.status_code == 422
         assert "This is not your current password." in response.text
-    assert "Please type your current password." in (await admin.post(CONFIRM)).text
+    assert "Please enter your current password." in (await admin.post(CONFIRM)).text
     response = await admin.post(CONFIRM, data={"current_password": PASSWORD})
     assert response.status_code == 429
     assert "Try again in" in response.text

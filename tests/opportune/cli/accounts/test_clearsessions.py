@@ -23,7 +23,7 @@ async def test_clearsessions_deletes_expired_rows(settings: Settings, database: 
             created = end - timedelta(days=settings.account_event_days)
             session.add(AccountEvent(user_id=user.id, kind="signed_in", created_at=created))
     outcome = await run("clearsessions")
-    assert outcome == (0, "Deleted 1 sessions, 1 tokens, 1 attempt counters and 1 account events.\n", "")
+    assert outcome == (0, "Deleted 1 session, 1 token, 1 attempt counter and 1 account event.\n", "")
     async with database.reader() as session:
         for model in (Session, ApiToken, Attempt, AccountEvent):
             assert await session.scalar(select(func.count()).select_from(model)) == 1

@@ -20,7 +20,7 @@ def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: 
     (user,) = (line.split() for line in lines if line.startswith("accounts_user"))
     assert user[1] == "1"
     assert len(user[2]) == 16
-    assert lines[-1].startswith("Copied 1 rows of ")
+    assert lines[-1].startswith("Copied 1 row of ")
     assert emails(target) == ["a@example.com"]
     execute(source, "UPDATE accounts_user SET email = 'new@example.com'")
     result = oppman("copydb", source, target)
@@ -34,7 +34,7 @@ def test_dry_run_counts_rows_and_creates_nothing(oppman: Oppman, databases: Data
     source, target = databases.create_filled("sqlite", "a@example.com"), databases.missing_url(kind)
     dry_run = oppman("copydb", source, target, "--dry-run")
     assert (dry_run.code, has_tables(target)) == (0, False)
-    assert dry_run.out.splitlines()[-1].startswith("1 rows would be copied from ")
+    assert dry_run.out.splitlines()[-1].startswith("1 row would be copied from ")
 
 
 @pytest.mark.parametrize(

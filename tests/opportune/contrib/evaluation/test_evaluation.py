@@ -149,7 +149,7 @@ async def test_interrupted_run_continues(evaluate: Evaluate, questions: str) -> 
     FAULTS.append(1)
     code, out, err = await evaluate(*arguments)
     assert (code, err, "2 of 2 questions judged" in out) == (0, "", True)
-    assert out.startswith("Continuing evaluation 1: 1 of 2 questions are judged.\n1 question: 1 answer and 1 verdict")
+    assert out.startswith("Continuing evaluation 1: 1 of 2 questions judged.\n1 question: 1 answer and 1 verdict")
 
 
 async def test_limit_of_costs_keeps_verdicts(evaluate: Evaluate, questions: str, database: Database) -> None:
@@ -230,7 +230,7 @@ async def test_admin_shows_charts(
     await evaluate("--judge", "Judge", "--questions", questions, "--model", "Parrot", "--model", "Owl", "--yes")
     page = (await superuser_client.get("/admin/evaluations")).text
     assert "Mean scores" in page
-    assert "Agrees with 2 of 3 ratings of users." in page
+    assert "Agreement with ratings of users: 2 of 3" in page
     assert "Parrot / Owl" in page
     verdicts = (await superuser_client.get("/admin/evaluation-verdict/list?run_id=2&outcome=second")).text
     assert "Who?" in verdicts

@@ -84,7 +84,7 @@ async def test_faults_of_csv_lines_are_reported(app: FastAPI, admin: AsyncClient
         "Line 3: Name: A gizmo is no gadget.",
         "Line 5: Name: ",
         "Line 6: Colour: Choose one of: Red, Deep blue.",
-        "Line 7: Size: Please give a whole number. Maker: Choose one from the list, or enter its number.",
+        "Line 7: Size: Please enter a whole number. Maker: Choose one from the list, or enter its number.",
     ):
         assert message in text
     text = unescape((await upload(admin, "\n".join([HEADER, valid_line, valid_line, lines[1], "x,1,red,new,13"]))).text)

@@ -48,7 +48,7 @@ async def test_mixed_formats_are_refused(admin: AsyncClient, language: str) -> N
 async def test_whole_number_of_another_language_is_refused(admin: AsyncClient) -> None:
     for size in ("1.000,5", "1 000", "1_000"):
         page = await upload(admin, f"{HEADER}\na;1;{size};;;")
-        assert "Line 2: Size: Please give a whole number" in page.text, size
+        assert "Line 2: Size: Please enter a whole number" in page.text, size
 
 
 @pytest.mark.language("de")

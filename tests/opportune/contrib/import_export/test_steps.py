@@ -80,9 +80,9 @@ async def test_equal_messages_are_shown_once_with_their_lines(admin: AsyncClient
     lines = [f"{number},1,{size}" for number, size in enumerate(sizes)]
     shown = extract_text(await upload(admin, "\n".join(["name,maker_id,size", *lines])))
     assert "Lines with errors: 5." in shown
-    assert "Lines 2\N{EN DASH}4, 6: Size: Please give a whole number." in shown
+    assert "Lines 2\N{EN DASH}4, 6: Size: Please enter a whole number." in shown
     assert "Line 7: Size:" in shown
-    assert shown.count("Please give a whole number") == 1
+    assert shown.count("Please enter a whole number") == 1
 
 
 async def test_choices_are_read_by_value_or_label(admin: AsyncClient) -> None:
@@ -134,7 +134,7 @@ async def test_lines_with_errors_are_corrected_and_imported(app: FastAPI, admin:
     header, *rows = csv.reader(io.StringIO(file))
     assert header == ["name", "maker_id", "size", "Import error"]
     assert [row[:3] for row in rows] == [["second", "999", "2"], ["third", "1", "many"]]
-    assert rows[1][3].startswith("Size: Please give a whole number")
+    assert rows[1][3].startswith("Size: Please enter a whole number")
     corrected = file.replace("999", "2").replace("many", "3")
     await confirm_preview(admin, await upload(admin, corrected))
     assert await read_names(app) == ["first", "second", "third"]

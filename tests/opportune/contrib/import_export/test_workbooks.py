@@ -137,6 +137,6 @@ async def test_faulty_rows_of_a_workbook_can_be_downloaded(admin: AsyncClient) -
     preview = await upload(admin, make_workbook(HEADER, [*ROW[:2], "many", *ROW[3:]]), "rows.xlsx")
     file = (await admin.get(f"{preview.url.path}/errors.xlsx")).content
     _, row = openpyxl.load_workbook(io.BytesIO(file)).active.iter_rows(values_only=True)
-    assert row[-1].startswith("Size: Please give a whole number")
+    assert row[-1].startswith("Size: Please enter a whole number")
     page = await open_columns(admin, IMPORT, file, "again.xlsx")
     assert "Line 2: Size:" in extract_text(await choose_columns(admin, page))

@@ -55,7 +55,7 @@ async def test_last_attempt_ends_the_document(app: FastAPI, shelf: Shelf, monkey
 async def test_pages_above_the_limit_are_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "LIMITS", jobs.LIMITS._replace(max_pages=2))
     await shelf.add_and_read("long.pdf", make_pdf("One", "Two", "Three"))
-    assert "Only the first 2 of 3 pages were read." in await shelf.html()
+    assert "Only the first pages were read: 2 of 3." in await shelf.html()
 
 
 SENTENCES = st.text(st.sampled_from("ab .!?\n"), max_size=4_000)

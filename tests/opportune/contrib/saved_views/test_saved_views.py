@@ -167,7 +167,7 @@ async def test_duplicate_and_long_names_are_refused(app: FastAPI, admin: AsyncCl
     await save(admin)
     for name, message in (
         ("Mine", "You already have a view with this name."),
-        ("x" * 61, "Please write at most 60 characters."),
+        ("x" * 61, "Please enter at most 60 characters."),
         (" ", "Please fill this in."),
     ):
         response = await save(admin, name=name)

@@ -107,7 +107,7 @@ async def test_invalid_form_keeps_its_values(app: FastAPI, admin: AsyncClient, a
     await add_permission(app.state.database, ann, "volume", "create")
     for data, message, paths in (
         ({"title": ""}, "Please fill this in.", (new, edit)),
-        ({"price": "-1"}, "Please give 0 or more.", (new,)),
+        ({"price": "-1"}, "Please enter 0 or more.", (new,)),
         ({"writer_id": ""}, "Please choose one.", (new, edit)),
         ({"writer_id": "2"}, "The selected entry no longer exists", (new,)),
         ({"writer_id": "77"}, "The selected entry no longer exists", (edit,)),

@@ -29,6 +29,7 @@ from sqlmodel import Field, SQLModel
 from opportune.accounts.models import OwnerId, User
 from opportune.db import MAX_ID, Database, PartialIndex, Reference
 from opportune.db.hooks.registry import changes
+from opportune.db.models.columns import label_of_field
 from opportune.db.models.field_usages import describe_usages, find_usages
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
 from opportune.db.models.references import reference_of
@@ -166,6 +167,12 @@ class Owned(Model, table=True):
     writer_id: OwnerId = Field(index=False)
     reader_id: OwnerId | None = None
     editor_id: OwnerId | None = Field(default=None, unique=True, index=False)
+    client_id: int
+
+
+def test_only_foreign_keys_are_labelled_without_id() -> None:
+    assert label_of_field(Owned, "owner_id") == "Owner"
+    assert label_of_field(Owned, "client_id") == "Client id"
 
 
 def test_owner_id_is_a_foreign_key_of_users() -> None:

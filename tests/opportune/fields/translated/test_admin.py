@@ -30,7 +30,7 @@ async def test_form_stores_texts(app: FastAPI, admin: AsyncClient, poem: Poem) -
 @pytest.mark.parametrize(
     ("texts", "message", "name"),
     [
-        ({"title.en": "Eagle", "title.de": "A" * 21}, "Deutsch: Please write at most 20 characters.", "title.de"),
+        ({"title.en": "Eagle", "title.de": "A" * 21}, "Deutsch: Please enter at most 20 characters.", "title.de"),
         ({"title.en": "", "title.de": "Adler"}, "English: Please fill this in.", "title.en"),
         ({"title.en": "", "title.de": ""}, "This field is required.", "title.en"),
     ],

@@ -54,7 +54,7 @@ async def test_edit_form_replaces_texts(app: FastAPI, client: AsyncClient, poem:
     [
         ({"title.de": "Adler"}, "title.en", "Please fill this in."),
         ({"title.de": ""}, "title.en", "Please fill this in."),
-        ({"title.en": "Eagle", "title.de": "A" * 21}, "title.de", "Please write at most 20 characters."),
+        ({"title.en": "Eagle", "title.de": "A" * 21}, "title.de", "Please enter at most 20 characters."),
     ],
 )
 async def test_errors_are_beside_their_language(

@@ -162,8 +162,8 @@ async def test_all_field_types_have_error_messages() -> None:
         "size": "Please choose one of the options.",
         "extras": "Please choose one of the options.",
         "group_id": "Please choose one of the options.",
-        "from_at": "Please give a date and a time, such as 2026-12-31 18:30.",
-        "on": "Please give a date, such as 2026-12-31.",
+        "from_at": "Please enter a date and a time, such as 2026-12-31 18:30.",
+        "on": "Please enter a date, such as 2026-12-31.",
         "is_member": "Please choose yes or no.",
         "agrees": "Please tick this.",
         "notes": "Must not contain the character NUL.",
@@ -187,7 +187,7 @@ async def test_form_error_is_shown_above_form() -> None:
 
 
 async def test_hidden_field_error_is_shown_above_form() -> None:
-    assert (await filled_form(("key", "abcd"), model=HiddenKey)).faults == ["Please write at most 3 characters."]
+    assert (await filled_form(("key", "abcd"), model=HiddenKey)).faults == ["Please enter at most 3 characters."]
 
 
 async def test_refusal_sets_field_and_status() -> None:

@@ -62,8 +62,8 @@ async def test_invalid_form_keeps_values(enquiries: FastAPI, client: AsyncClient
     assert 'value="&lt;&#34;Ada&#34;&gt;"' in response.text
     assert 'aria-invalid="true" aria-describedby="email-error email-help" autofocus=""' in response.text
     assert response.text.count("autofocus") == 1
-    assert "Please write at most 2000 characters." in response.text
-    assert "Please give a date" in response.text
+    assert "Please enter at most 2000 characters." in response.text
+    assert "Please enter a date" in response.text
     assert 'name="newsletter" checked' in response.text
 
 
