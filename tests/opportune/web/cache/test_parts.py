@@ -208,7 +208,7 @@ def test_template_without_request_renders_parts() -> None:
 async def test_part_follows_tags_without_a_bus(
     store: Store, open_other: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.web.cache.cache.TAG_CHECK_SECONDS", 0.001)
+    monkeypatch.setattr("opportune.web.cache.page_parts.TAG_CHECK_SECONDS", 0.001)
     cache, other = Cache(store), Cache(open_other())
     page = Page(cache, PART)
     async with asyncio.timeout(60):
