@@ -24,7 +24,7 @@ async def test_internationalised_addresses_are_accepted(app: FastAPI, page: Page
         assert (await session.scalars(select(User.email))).all() == [email]  # type: ignore[call-overload]  # a column
 
 
-async def test_text_without_at_sign_is_not_sent(app: FastAPI, page: Page, site: str) -> None:
+async def test_text_without_at_sign_is_not_sent(page: Page) -> None:
     await register(page, "ada")
     await expect(page.get_by_label("E-mail")).to_be_focused()
     assert await page.get_by_label("E-mail").evaluate("(input) => input.validity.patternMismatch")

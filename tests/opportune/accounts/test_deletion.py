@@ -104,7 +104,7 @@ async def test_deleted_account_leaves_no_rows(
 
 
 async def test_features_forget_users_with_verified_emails_only(
-    app: FastAPI, ada_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
+    app: FastAPI, ada_client: AsyncClient, user: User, database: Database
 ) -> None:
     forgotten: list[Person] = []
 
@@ -127,7 +127,7 @@ async def test_features_forget_users_with_verified_emails_only(
     assert await count_rows(database, user.id) == {}
 
 
-async def test_export_contains_everything_but_secrets(ada_client: AsyncClient, user: User) -> None:
+async def test_export_contains_everything_but_secrets(ada_client: AsyncClient) -> None:
     response = await ada_client.get("/accounts/data/export")
 
     assert response.headers["cache-control"] == "no-store"

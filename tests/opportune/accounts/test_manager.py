@@ -98,7 +98,7 @@ async def test_registration_calls_the_hook(
     assert hook_calls == [("register", "zoe@example.com")]
 
 
-async def test_sign_in_calls_the_hook(app: FastAPI, client: AsyncClient, user: User, hook_calls: list[Any]) -> None:
+async def test_sign_in_calls_the_hook(client: AsyncClient, user: User, hook_calls: list[Any]) -> None:
     hook_calls.clear()
     form = {"username": user.email, "password": PASSWORD}
     assert (await client.post("/api/v1/auth/login", data=form)).status_code == 200

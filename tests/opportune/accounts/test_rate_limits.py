@@ -165,7 +165,7 @@ async def test_trusted_browser_has_its_own_limit(
 
 
 @pytest.mark.usefixtures("low_limits")
-async def test_processes_share_the_counts(app: FastAPI, settings: Settings, client: AsyncClient) -> None:
+async def test_processes_share_the_counts(settings: Settings, client: AsyncClient) -> None:
     other_app = create_test_app(settings)
     async with other_app.router.lifespan_context(other_app), new_client(other_app) as other_client:
         for process in (client, other_client, client):

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 from opportune.config.settings import Settings
-from opportune.db.database import Database
 from opportune.jobs.models import JobState
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
@@ -24,7 +23,7 @@ def settings(database_url: str) -> Iterator[Settings]:
         yield settings_for(url)
 
 
-async def test_two_processes_run_each_job_once(make_queue: MakeQueue, database: Database, emails: Emails) -> None:
+async def test_two_processes_run_each_job_once(make_queue: MakeQueue, emails: Emails) -> None:
     first_queue, second_queue = make_queue(), make_queue()
     job_ids = [await first_queue.enqueue(register(email), key=email) for email in EMAILS]
     async with first_queue.running(), second_queue.running():

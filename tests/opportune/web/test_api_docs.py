@@ -36,7 +36,7 @@ async def test_api_docs_load_nothing_from_other_hosts(page: Page, site: str) -> 
     assert [url for url in urls if not url.startswith((site, "data:"))] == []
 
 
-async def test_api_docs_have_layout_and_theme_of_site(page: Page, site: str) -> None:
+async def test_api_docs_have_layout_and_theme_of_site(page: Page) -> None:
     await page.emulate_media(color_scheme="dark")
     await page.goto("/api/docs")
     await expect(page.locator("html.dark-mode")).to_have_count(1)
@@ -46,6 +46,6 @@ async def test_api_docs_have_layout_and_theme_of_site(page: Page, site: str) -> 
     await page.emulate_media(color_scheme="light")
 
 
-async def test_api_docs_without_javascript_link_openapi(plain_page: Page, site: str) -> None:
+async def test_api_docs_without_javascript_link_openapi(plain_page: Page) -> None:
     await plain_page.goto("/api/docs")
     await expect(plain_page.get_by_role("link", name="/api/openapi.json")).to_be_visible()

@@ -1,7 +1,6 @@
 """Gallery of the components, which only developers see."""
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from playwright.async_api import Page, expect
 
@@ -25,7 +24,7 @@ async def test_gallery_exists_only_with_debug(settings: Settings, update: dict[s
         assert (await client.get(ADDRESS)).status_code == 404
 
 
-async def test_gallery_is_accessible_and_opens_the_modal(app: FastAPI, page: Page) -> None:
+async def test_gallery_is_accessible_and_opens_the_modal(page: Page) -> None:
     await page.goto(ADDRESS)
     assert not await find_violations(page)
     await page.get_by_role("button", name="Delete the book").click()
@@ -35,7 +34,7 @@ async def test_gallery_is_accessible_and_opens_the_modal(app: FastAPI, page: Pag
     await expect(dialog).to_be_hidden()
 
 
-async def test_toast_can_be_closed(app: FastAPI, page: Page) -> None:
+async def test_toast_can_be_closed(page: Page) -> None:
     await page.goto(ADDRESS)
     alert = page.get_by_role("alert")
     await alert.get_by_role("button", name="Close").click()

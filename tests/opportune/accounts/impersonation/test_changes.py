@@ -39,7 +39,7 @@ async def read_team_name(database: Database) -> str:
 
 
 async def test_impersonation_is_read_only_by_default(
-    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
+    boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
     await impersonate(boss_client, ada)
     page = await boss_client.get(f"/teams/{team.id}")
@@ -54,7 +54,7 @@ async def test_impersonation_is_read_only_by_default(
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_changes_are_listed_on_the_users_events(
-    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
+    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
 ) -> None:
     await impersonate(boss_client, ada, may_write=True)
     page = (await boss_client.get(f"/teams/{team.id}")).text
@@ -135,7 +135,7 @@ async def test_changes_of_the_user_are_neither_watched_nor_listed(
 
 
 async def test_lasting_access_to_teams_is_refused(
-    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
+    boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
     bob = await make_user(database, "bob@example.com", is_verified=True)
     await store(database, member := TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.MEMBER))

@@ -35,7 +35,7 @@ async def get_current_email(client: AsyncClient) -> str:
     return str(response.json().get("email", ""))
 
 
-async def test_superuser_impersonates_and_returns(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
+async def test_superuser_impersonates_and_returns(boss_client: AsyncClient, ada: User) -> None:
     assert "Sign in as …" in (await boss_client.get(f"/admin/user/details/{ada.id}")).text
     assert REASON not in (await boss_client.get(f"/admin/user/impersonate/{ada.id}")).text
 

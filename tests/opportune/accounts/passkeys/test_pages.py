@@ -67,7 +67,7 @@ async def test_passkeys_of_another_user_are_not_found(app: FastAPI, ada_client: 
     assert (await read_passkeys(app.state.database, other_user))[0].name == "Phone"
 
 
-async def test_changes_need_a_complete_confirmation(app: FastAPI, user: User, database: Database) -> None:
+async def test_changes_need_a_complete_confirmation(app: FastAPI, user: User) -> None:
     await add_passkey(app, user)
     row_id = await find_passkey_id(app.state.database, user, "Phone")
     async with signed_in_client(app, user) as client:
@@ -130,9 +130,7 @@ async def test_passkey_is_renamed_and_removed(ada_client: AsyncClient, user: Use
     assert (await send_password(ada_client)).headers["location"] == "/"
 
 
-async def test_last_sign_in_method_cannot_be_removed(
-    app: FastAPI, ada_client: AsyncClient, user: User, database: Database
-) -> None:
+async def test_last_sign_in_method_cannot_be_removed(ada_client: AsyncClient, user: User, database: Database) -> None:
     await submit_passkey(ada_client, Authenticator(), "Phone")
     await confirm_sessions(database)
     await submit_passkey(ada_client, Authenticator(verifies=False), "Key")
@@ -175,7 +173,7 @@ async def test_registration_is_bound_to_user_and_valid_once(
 
 
 async def test_passkeys_per_user_are_limited(
-    ada_client: AsyncClient, user: User, database: Database, monkeypatch: pytest.MonkeyPatch
+    ada_client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device, options = Authenticator(), await get_options(ada_client, "add")
     await submit_passkey(ada_client, Authenticator())

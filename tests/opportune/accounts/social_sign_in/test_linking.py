@@ -169,7 +169,7 @@ async def no_user(_database: UserDatabase, _issuer: str, _subject: str) -> None:
 
 
 async def test_removed_provider_is_no_sign_in_method(
-    app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
+    client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     await return_from_provider(client, provider)
     user_id = (await client.get("/api/v1/users/me")).json()["id"]

@@ -47,9 +47,7 @@ async def refresh(client: AsyncClient, token: str) -> Any:
     return await client.post(REFRESH, json={"refresh_token": token})
 
 
-async def test_sign_in_returns_a_short_lived_jwt(
-    client: AsyncClient, user: User, settings: Settings, database: Database
-) -> None:
+async def test_sign_in_returns_a_short_lived_jwt(client: AsyncClient, user: User, database: Database) -> None:
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
     assert (claims["sub"], claims["exp"] - claims["iat"], granted["expires_in"]) == (str(user.id), 300, 300)

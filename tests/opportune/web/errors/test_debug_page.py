@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from reprlib import Repr
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import Request
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
@@ -55,7 +55,7 @@ async def test_request_is_shown_without_secrets(faulty: AsyncClient) -> None:
     assert "opensesame" not in page.split("Traceback, with the framework")[0]
 
 
-async def test_details_are_hidden_without_debug(faulty: AsyncClient, client: AsyncClient, app: FastAPI) -> None:
+async def test_details_are_hidden_without_debug(faulty: AsyncClient, client: AsyncClient) -> None:
     problem = (await faulty.get("/shelf/upper", headers={"Accept": "application/json"})).text
     assert "Emma" not in problem
     assert (await client.get(debug_page.CODE_VERSION_PATH)).status_code == 404
