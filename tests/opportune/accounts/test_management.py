@@ -42,12 +42,6 @@ async def test_invalid_superuser_is_refused(
     assert password not in str(refused.value)
 
 
-async def test_set_password_ends_all_sessions(user_client: AsyncClient, database: Database) -> None:
-    async with database.writer() as session:
-        await set_password(session, "ADA@example.com", "another good password")
-    assert (await user_client.get("/accounts/profile")).status_code == 303
-
-
 async def test_password_of_an_unknown_user_is_refused(database: Database) -> None:
     async with database.writer() as session:
         with pytest.raises(OperatorError, match=r"There is no user with the e-mail eve@example\.com"):

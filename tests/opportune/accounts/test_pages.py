@@ -131,6 +131,7 @@ async def test_registration_signs_in(client: AsyncClient, database: Database) ->
     response = await client.post("/accounts/register", data={"email": "Ada@Example.com", "password": PASSWORD})
     assert (response.status_code, response.headers["location"]) == (303, "/")
     assert (await read_one(database, User)).email == EMAIL
+    assert f"An e-mail was sent to {EMAIL}" in (await client.get("/")).text
     assert EMAIL in (await client.get("/accounts/profile")).text
     client.cookies.clear()
     again = await client.post("/accounts/register", data={"email": EMAIL, "password": PASSWORD})

@@ -30,6 +30,7 @@ from opportune.testing.rows import Make
 from opportune.web.client import Client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import token_status
+from tests.opportune.accounts.impersonation.conftest import impersonate
 from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
     AUTH,
@@ -267,3 +268,33 @@ async def test_reset_responses_do_not_reveal_accounts(app: FastAPI, client: Asyn
         assert (await read_sent_subjects(app))[-2:] == [(EMAIL, subject)] * 2
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": "done@example.com"})
     assert len(await read_sent_subjects(app)) == 4
+
+
+async def test_own_link_needs_no_password(
+    app: FastAPI, database: Database, user: User, user_client: AsyncClient
+) -> None:
+    token = make_link_token(app.state.settings, "verify", user)
+    page = (await user_client.get(f"{ACCOUNTS}/verify", params={"token": token})).text
+    assert "Yes, this is my address" in page
+    assert 'type="password"' not in page
+    redirect = await user_client.post(f"{ACCOUNTS}/verify", data={"token": token})
+    assert (redirect.status_code, redirect.headers["location"]) == (303, "/")
+    assert f"Thank you, {EMAIL} is verified." in (await user_client.get("/")).text
+    assert (await reload(database, user)).is_verified
+
+
+async def test_link_of_another_account_needs_its_password(app: FastAPI, database: Database, user: User) -> None:
+    token = make_link_token(app.state.settings, "verify", user)
+    async with signed_in_client(app, await make_user(database)) as client:
+        assert 'type="password"' in (await client.get(f"{ACCOUNTS}/verify", params={"token": token})).text
+        assert (await client.post(f"{ACCOUNTS}/verify", data={"token": token})).status_code == 422
+    assert not (await reload(database, user)).is_verified
+
+
+async def test_superuser_signed_in_as_user_needs_the_password(app: FastAPI, database: Database, user: User) -> None:
+    token = make_link_token(app.state.settings, "verify", user)
+    async with signed_in_client(app, await make_user(database, is_superuser=True)) as boss_client:
+        await boss_client.post("/accounts/confirm", data={"current_password": PASSWORD})
+        await impersonate(boss_client, user, may_write=True)
+        await boss_client.post(f"{ACCOUNTS}/verify", data={"token": token})
+    assert not (await reload(database, user)).is_verified

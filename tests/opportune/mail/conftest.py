@@ -13,6 +13,8 @@ from opportune.mail.email import EmailTemplateLoader, environment
 from opportune.project.layout import TEMPLATE_FOLDERS
 from opportune.testing.plugin import settings_for
 
+WriteTemplate = Callable[[str, str], None]
+
 
 def settings_with(mail_url: str = "console:", **fields: object) -> Settings:
     settings = settings_for("sqlite:///unused.db")
@@ -25,7 +27,7 @@ def email_to(address: str | Sequence[str] = "ada@example.com", **fields: Any) ->
 
 
 @pytest.fixture
-def write_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+def write_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteTemplate:
     """Return a function that writes a template."""
     assert isinstance(environment.loader, EmailTemplateLoader)
     monkeypatch.setattr(environment.loader, "searchpath", [str(tmp_path), *map(str, TEMPLATE_FOLDERS)])

@@ -1,6 +1,5 @@
 """Delivery of queued e-mails by a job, and outages of the mail server."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,10 +24,9 @@ from opportune.storage import open_storage
 from opportune.testing.factories import make_user
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.stored_rows import read_one, reload, store
-from tests.opportune.mail.conftest import email_to, settings_with
+from tests.opportune.mail.conftest import WriteTemplate, email_to, settings_with
 from tests.opportune.mail.smtp_server import smtp_server
 
-WriteTemplate = Callable[[str, str], None]
 HOUR_SECONDS = 3600
 FIRST_FIELDS = ("to", "subject", "text", "html", "message_id")
 """Fields of an e-mail in the first version."""

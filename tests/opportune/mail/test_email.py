@@ -1,15 +1,12 @@
 """E-mails rendered from templates."""
 
-from collections.abc import Callable
-
 import pytest
 from jinja2 import TemplateNotFound, UndefinedError
 
 from opportune.config.settings import site_url
 from opportune.mail import InvalidEmailError, render_email
-from tests.opportune.mail.conftest import settings_with
+from tests.opportune.mail.conftest import WriteTemplate, settings_with
 
-WriteTemplate = Callable[[str, str], None]
 TO = "ada@example.com"
 
 

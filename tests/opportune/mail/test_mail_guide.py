@@ -3,7 +3,6 @@
 import re
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +18,7 @@ from opportune.mail.factory import transport_for
 from opportune.mail.smtp import SmtpTransport
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.guides import code_blocks, read_guide, run_code
-from tests.opportune.mail.conftest import email_to, settings_with
+from tests.opportune.mail.conftest import WriteTemplate, email_to, settings_with
 from tests.opportune.mail.providers import FakeApi
 
 __all__ = ["oppman"]  # a fixture
@@ -29,19 +28,15 @@ ROWS = re.findall(r"^\| `(\w+:[^`]*)` \| (.*) \|$", GUIDE, re.MULTILINE)
 COMMANDS = re.findall(r"^(?:MAIL_URL=(\S+) )?python3 oppman\.py (.+)$", GUIDE, re.MULTILINE)
 
 
-def blocks(language: str) -> list[str]:
-    return code_blocks(GUIDE, language)
-
-
-def test_example_queues_an_email(write_template: Callable[[str, str], None]) -> None:
-    text, html = blocks("jinja")
+def test_example_queues_an_email(write_template: WriteTemplate) -> None:
+    text, html = code_blocks(GUIDE, "jinja")
     write_template("mail/welcome.txt", text)
     write_template("mail/welcome.html", html)
     calls: list[JobCall[Any]] = []
     session = SimpleNamespace(
         info={"jobs": SimpleNamespace(defer=lambda _session, call, **_options: calls.append(call))}
     )
-    names = run_code(blocks("python")[0])
+    names = run_code(code_blocks(GUIDE)[0])
     names["welcome"](session, settings_with(), "Zoë", "zoe@example.com")
     ((email,),) = [call.arguments for call in calls]
     assert (email["to"], email["subject"]) == ("Zoë <zoe@example.com>", "Welcome, Zoë")
@@ -49,9 +44,9 @@ def test_example_queues_an_email(write_template: Callable[[str, str], None]) -> 
     assert email["html"].count("https://example.org/accounts/profile") == 1
 
 
-def test_example_has_recipients_files_and_headers(write_template: Callable[[str, str], None]) -> None:
+def test_example_has_recipients_files_and_headers(write_template: WriteTemplate) -> None:
     write_template("mail/invoice.txt", "Subject: Invoice {{ number }}\n\nAttached.")
-    email = run_code(blocks("python")[1])["invoice"](settings_with(), "zoe@example.com", b"%PDF")
+    email = run_code(code_blocks(GUIDE)[1])["invoice"](settings_with(), "zoe@example.com", b"%PDF")
     assert (email.recipients, email.bcc) == ("zoe@example.com, accounting@example.com", "archive@example.com")
     assert (email.attachments[0].content, email.attachments[0].content_type) == (b"%PDF", "application/pdf")
 
@@ -70,7 +65,7 @@ def test_mail_urls_match_their_descriptions() -> None:
 
 
 async def test_example_provider_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = run_code(blocks("python")[2])
+    names = run_code(code_blocks(GUIDE)[2])
     (url,) = re.findall(r"`MAIL_URL=(app\.\S+)`", GUIDE)
     module, _, name = url.partition("://")[0].partition(":")
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: names[name]}))

@@ -20,6 +20,8 @@ from opportune.mail.pages import log_mailbox_link
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.mail.conftest import email_to, settings_with
 
+pytestmark = pytest.mark.usefixtures("mailbox_folder")
+
 HTML = "<style>p { color: red }</style><p>Dear <b>Zoë</b></p><script>document.body.remove()</script>"
 
 
@@ -33,7 +35,7 @@ async def store_email(
     return f"20261120T13{number // 60:02}{number % 60:02}-{number:04x}"
 
 
-async def test_mailbox_lists_newest_first(mailbox_folder: Path) -> None:
+async def test_mailbox_lists_newest_first() -> None:
     names = [await store_email(number, subject=f"E-mail {number}") for number in (2, 1, 3)]
     assert [message.name for message in mailbox.list_messages()] == sorted(names, reverse=True)
     message = mailbox.find_message(names[1])
@@ -41,14 +43,14 @@ async def test_mailbox_lists_newest_first(mailbox_folder: Path) -> None:
     assert (message.body("plain").strip(), message.body("html")) == ("A text.", "")
 
 
-async def test_mailbox_deletes_old_emails(mailbox_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_mailbox_deletes_old_emails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailbox, "MAX_STORED_MESSAGES", 2)
     for number in range(4):
         await store_email(number)
     assert [message.name[-4:] for message in mailbox.list_messages()] == ["0003", "0002"]
 
 
-async def test_mailbox_is_empty_outside_development(mailbox_folder: Path) -> None:
+async def test_mailbox_is_empty_outside_development() -> None:
     await store_email(environment="test")
     assert mailbox.list_messages() == []
 
@@ -60,14 +62,14 @@ async def test_unwritable_mailbox_is_logged(mailbox_folder: Path, caplog: pytest
     assert message == f"the mailbox cannot be written: [Errno 17] File exists: '{mailbox_folder}'"
 
 
-async def test_unknown_email_is_not_found(mailbox_folder: Path) -> None:
+async def test_unknown_email_is_not_found() -> None:
     await store_email()
     for name in ["", "20261120T130001-0009", "../mailbox/20261120T130001-0001", "20261120T130001-0001.eml"]:
         with pytest.raises(NotFound):
             mailbox.find_message(name)
 
 
-async def test_mailbox_escapes_text_emails(mailbox_folder: Path, client: AsyncClient) -> None:
+async def test_mailbox_escapes_text_emails(client: AsyncClient) -> None:
     name = await store_email(
         to="Zoë <zoe@example.com>", subject="<b>Hello</b>", text="See https://example.org/a?b=c <now>\n"
     )
@@ -81,7 +83,7 @@ async def test_mailbox_escapes_text_emails(mailbox_folder: Path, client: AsyncCl
     assert "iframe" not in page
 
 
-async def test_html_of_an_email_is_sandboxed(mailbox_folder: Path, client: AsyncClient) -> None:
+async def test_html_of_an_email_is_sandboxed(client: AsyncClient) -> None:
     name = await store_email(html=HTML)
     assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in (await client.get(f"/mailbox/{name}")).text
     response = await client.get(f"/mailbox/{name}/html")
@@ -92,7 +94,7 @@ async def test_html_of_an_email_is_sandboxed(mailbox_folder: Path, client: Async
     assert response.headers["x-frame-options"] == "SAMEORIGIN"
 
 
-async def test_files_and_pictures_are_shown(mailbox_folder: Path, client: AsyncClient) -> None:
+async def test_files_and_pictures_are_shown(client: AsyncClient) -> None:
     files = [Attachment("invoice.pdf", b"%PDF"), Attachment("logo.png", b"picture", content_id="logo")]
     name = await store_email(html='<img src="cid:logo">', attachments=files, cc="bob@example.com")
     page = (await client.get(f"/mailbox/{name}")).text
@@ -102,7 +104,7 @@ async def test_files_and_pictures_are_shown(mailbox_folder: Path, client: AsyncC
     assert html.strip() == f'<img src="data:image/png;base64,{files[1].base64}">'
 
 
-async def test_empty_mailbox_shows_a_hint(mailbox_folder: Path, client: AsyncClient) -> None:
+async def test_empty_mailbox_shows_a_hint(client: AsyncClient) -> None:
     assert "sendtestemail" in (await client.get("/mailbox")).text
     for name in ("20261120T130009-0009", "20261120T130009-0009/html", "a.eml", f"20261120T130009-{'0' * 300}"):
         assert (await client.get(f"/mailbox/{name}")).status_code == 404, name
@@ -131,9 +133,7 @@ async def new_browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def test_link_opens_the_mailbox_in_one_browser(
-    mailbox_folder: Path, app: FastAPI, new_browser: AsyncClient, link: str
-) -> None:
+async def test_link_opens_the_mailbox_in_one_browser(app: FastAPI, new_browser: AsyncClient, link: str) -> None:
     cookie = (await new_browser.get(link)).headers["set-cookie"]
     assert all(part in cookie for part in ("Path=/mailbox;", "HttpOnly", "SameSite=lax", "Max-Age=2592000"))
     assert (await new_browser.get("/mailbox")).status_code == 200
@@ -141,7 +141,7 @@ async def test_link_opens_the_mailbox_in_one_browser(
         assert (await other_browser.get("/mailbox")).status_code == 403
 
 
-async def test_wrong_key_does_not_open_the_mailbox(mailbox_folder: Path, new_browser: AsyncClient, link: str) -> None:
+async def test_wrong_key_does_not_open_the_mailbox(new_browser: AsyncClient, link: str) -> None:
     for guess in ("", "?key=", "?key=x", "?key=%00", "?key=%ff", link.removeprefix("/mailbox/open")[:-1]):
         assert (await new_browser.get(f"/mailbox/open{guess}")).status_code == 403, guess
     for guess in ("", "x", "%FF"):
@@ -160,7 +160,7 @@ async def test_development_server_logs_the_link(settings: Settings, caplog: pyte
         assert sum("/mailbox/open?key=" in message for message in caplog.messages) == count
 
 
-async def test_superusers_need_no_link(mailbox_folder: Path, app: FastAPI, new_browser: AsyncClient) -> None:
+async def test_superusers_need_no_link(app: FastAPI, new_browser: AsyncClient) -> None:
     name = await store_email()
     paths = ["/mailbox", f"/mailbox/{name}", f"/mailbox/{name}/html"]
     assert [(await new_browser.get(path)).status_code for path in paths] == [403] * 3
@@ -171,14 +171,14 @@ async def test_superusers_need_no_link(mailbox_folder: Path, app: FastAPI, new_b
             assert [(await new_browser.get(path)).status_code for path in paths] == [status] * 3
 
 
-async def test_production_has_no_mailbox(mailbox_folder: Path) -> None:
+async def test_production_has_no_mailbox() -> None:
     app = create_app(settings_with(environment="production"))
     async with AsyncClient(transport=ASGITransport(app), base_url="https://example.org") as client:
         assert (await client.get("/mailbox")).status_code == 404
         assert "/mailbox" not in (await client.get("/nothing")).text
 
 
-async def test_email_is_readable_in_a_browser(mailbox_folder: Path, page: Page, site: str, link: str) -> None:
+async def test_email_is_readable_in_a_browser(page: Page, site: str, link: str) -> None:
     await store_email(
         subject="Your place", text="Plain words.\n", html='<base target="_blank"><p>Dear <a href="/">Zoë</a></p>'
     )

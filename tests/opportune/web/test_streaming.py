@@ -14,7 +14,6 @@ from fastapi.responses import HTMLResponse
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 from sqlalchemy import text
-from starlette.types import Message
 
 from opportune.config.settings import Settings
 from opportune.contrib.llm import FakeProvider, LlmError
@@ -150,30 +149,15 @@ async def test_disconnect_stops_the_model(app: FastAPI, script: FakeProvider, he
         await script.stopped.wait()
 
 
-async def test_stream_holds_no_session(app: FastAPI, script: FakeProvider) -> None:
+async def test_stream_holds_no_session(client: AsyncClient, app: FastAPI, script: FakeProvider) -> None:
     may_continue = asyncio.Event()
     script.script = ["So far", may_continue]
-    open_connections = list[int]()
-
-    async def send(message: Message) -> None:
-        if b"Waves" in message.get("body", b""):
-            open_connections.append(app.state.database.engine.sync_engine.pool.checkedout())
-            may_continue.set()
-
-    body: list[Message] = [{"type": "http.request", "body": b"question=Who%3F", "more_body": False}]
-
-    async def receive() -> Message:
-        if not body:
-            await asyncio.Event().wait()
-        return body.pop()
-
-    headers = [(b"content-type", b"application/x-www-form-urlencoded"), (b"host", b"testserver")]
-    scope = {"type": "http", "method": "POST", "path": "/books/1/ask", "raw_path": b"/books/1/ask", "query_string": b""}
-    scope |= {"headers": headers, "scheme": "http", "client": ("testclient", 1), "http_version": "1.1"}
+    answer = asyncio.create_task(ask(client))
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        await app({**scope, "asgi": {"version": "3.0"}, "server": ("testserver", 80)}, receive, send)
-    assert open_connections
-    assert not any(open_connections)
+        while not script.received or app.state.database.engine.sync_engine.pool.checkedout():
+            await asyncio.sleep(0)
+        may_continue.set()
+        assert "So far" in (await answer)[1]
 
 
 async def test_shutdown_ends_stream(client: AsyncClient, app: FastAPI, script: FakeProvider) -> None:

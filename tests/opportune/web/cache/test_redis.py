@@ -1,18 +1,22 @@
-"""Behaviour with an unavailable, slow or foreign Redis."""
+"""Behaviour with an unavailable, slow, full or foreign Redis."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 import pytest
+from fastapi import FastAPI
+from redis import Redis
 
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.redis import redis
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.redis_store import KEY_PREFIX, RedisStore
+from opportune.web.feature import REDIS_FULL_HINT, cache_lights
 from tests.opportune.web.cache.shop import Shop, get_concurrently
 
 OpenShop = Callable[[str], Shop]
+Limit = Callable[[int], None]
 
 
 @pytest.fixture
@@ -148,3 +152,63 @@ async def test_concurrent_lookups_share_an_mget(shop: Shop, monkeypatch: pytest.
     assert [len(names) for names in commands] == [9 + 2, 1 + 2]  # keys and tag_versions of two tags
     assert len({str(lookup.tag_versions) for lookup in lookups}) == 1
     assert later.tag_versions != lookups[0].tag_versions
+
+
+@pytest.fixture
+def limit_memory(redis_url: str, no_retry_delay: None) -> Iterator[Limit]:
+    """Function that limits the bytes of Redis, which evicts nothing; 0 for no limit."""
+
+    def limit(byte_count: int) -> None:
+        client.config_set("maxmemory", byte_count)
+
+    with Redis.from_url(redis_url) as client:
+        yield limit
+        limit(0)
+
+
+async def test_full_redis_serves_stored_pages(
+    shop: Shop, limit_memory: Limit, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with shop.client(query=["page"]) as client:
+        await client.get("/things?page=stored")
+        limit_memory(1)
+        for _ in range(3):
+            assert (await client.get("/things?page=new")).status_code == 200
+        await client.get("/things?page=stored")
+    assert shop.builds == 4
+    (line,) = [record.message for record in caplog.records if "is unavailable" in record.message]
+    assert line.endswith("(OutOfMemoryError): no more pages are stored")
+
+
+async def test_page_cleared_in_full_redis_is_built_again(
+    shop: Shop, open_shop: OpenShop, redis_url: str, limit_memory: Limit
+) -> None:
+    other = open_shop(redis_url)
+    async with shop.client(tags=["things"]) as client, other.client(tags=["things"]) as other_client:
+        await client.get("/things")
+        limit_memory(1)
+        await shop.cache.clear("things")
+        await other_client.get("/things")
+    assert other.builds == 1
+
+
+async def test_pages_are_stored_again(shop: Shop, limit_memory: Limit, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with shop.client() as client:
+        limit_memory(1)
+        await client.get("/things")
+        limit_memory(0)
+        await client.get("/things")
+        await client.get("/things")
+    assert shop.builds == 2
+    assert "is available again" in caplog.text
+
+
+async def test_status_page_reports_full_redis(shop: Shop, limit_memory: Limit) -> None:
+    app = FastAPI()
+    app.state.cache = shop.cache
+    (light,) = await cache_lights(app)
+    assert (light.state, light.words) == ("ok", "is available")
+    limit_memory(1)
+    (light,) = await cache_lights(app)
+    assert (light.state, light.words, light.hint) == ("fault", "is not available (OutOfMemoryError)", REDIS_FULL_HINT)

@@ -24,26 +24,23 @@ ENQUIRY = {"name": "Ada", "email": "ada@example.com", "message": "How much\nis i
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
-def blocks(language: str) -> list[str]:
-    return code_blocks(GUIDE, language)
-
-
 @pytest.fixture
 def guide(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """Names that the Python code of the guide defines."""
-    names = run_code("".join(blocks("python")))
-    form, list_ = blocks("jinja")
+    names = run_code("".join(code_blocks(GUIDE)))
+    form, list_ = code_blocks(GUIDE, "jinja")
     add_templates(monkeypatch, {"enquiries/ask.html": form, "enquiries/list.html": list_})
     return SimpleNamespace(**names)
 
 
 @pytest.fixture
-def enquiries(app: FastAPI, guide: SimpleNamespace) -> FastAPI:
+def app(app: FastAPI, guide: SimpleNamespace) -> FastAPI:
+    """Site with the pages of the guide."""
     app.include_router(guide.router)
     return app
 
 
-async def test_page_has_every_field(enquiries: FastAPI, client: AsyncClient) -> None:
+async def test_page_has_every_field(client: AsyncClient) -> None:
     page = (await client.get("/enquiries")).text
     assert '<label class="form-label required" for="name">Name</label>' in page
     assert 'autocomplete="name"' in page
@@ -54,7 +51,7 @@ async def test_page_has_every_field(enquiries: FastAPI, client: AsyncClient) -> 
     assert 'enctype="multipart/form-data"' in page
 
 
-async def test_invalid_form_keeps_values(enquiries: FastAPI, client: AsyncClient) -> None:
+async def test_invalid_form_keeps_values(client: AsyncClient) -> None:
     enquiry = {"name": '<"Ada">', "email": "ada", "message": "x" * 2001, "call_on": "soon", "newsletter": "true"}
     response = await client.post("/enquiries", data=enquiry)
     assert response.status_code == 422
@@ -67,12 +64,12 @@ async def test_invalid_form_keeps_values(enquiries: FastAPI, client: AsyncClient
     assert 'name="newsletter" checked' in response.text
 
 
-async def test_htmx_gets_only_the_invalid_form(enquiries: FastAPI, client: AsyncClient) -> None:
+async def test_htmx_gets_only_the_invalid_form(client: AsyncClient) -> None:
     response = await client.post("/enquiries", data=ENQUIRY | {"email": ""}, headers=HTMX)
     assert (response.status_code, response.text.lstrip()[:5]) == (422, "<form")
 
 
-async def test_valid_form_redirects(enquiries: FastAPI, client: AsyncClient) -> None:
+async def test_valid_form_redirects(client: AsyncClient) -> None:
     response = await client.post("/enquiries", data=ENQUIRY, headers=HTMX)
     assert (response.status_code, response.headers["HX-Redirect"]) == (200, "/")
     response = await client.post("/enquiries", data=ENQUIRY)
@@ -80,12 +77,12 @@ async def test_valid_form_redirects(enquiries: FastAPI, client: AsyncClient) -> 
 
 
 async def test_storage_error_keeps_other_values(
-    enquiries: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> str:
         raise StorageError
 
-    monkeypatch.setattr(type(enquiries.state.storage), "save", fail)
+    monkeypatch.setattr(type(app.state.storage), "save", fail)
     response = await client.post("/enquiries", data=ENQUIRY, files={"photo": ("a.jpg", photo(), "image/jpeg")})
     assert response.status_code == 503
     assert f"{StorageError()} You can also send this without a photo." in response.text
@@ -111,7 +108,7 @@ def test_list_shows_filter_order_and_pages(guide: SimpleNamespace) -> None:
     assert "Page 2 of 3" in html
 
 
-async def test_browser_replaces_invalid_form(enquiries: FastAPI, page: Page) -> None:
+async def test_browser_replaces_invalid_form(page: Page) -> None:
     await page.goto("/enquiries")
     await page.locator("form[hx-post]").evaluate("form => form.noValidate = true")
     await page.evaluate("window.wasNotReloaded = true")

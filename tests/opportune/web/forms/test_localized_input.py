@@ -15,8 +15,6 @@ from opportune.web.forms.error_messages import INVALID_INTEGER, INVALID_NUMBER, 
 from opportune.web.forms.forms import Form
 from opportune.web.rendering.templates import templates
 
-pytestmark = pytest.mark.anyio
-
 
 class Offer(BaseModel):
     price: Money = money_field("EUR", Decimal(1))
