@@ -26,6 +26,23 @@ NUMBER_LENGTH = 6
 """Characters at the end of a long slug that make room for a hyphen and a number."""
 RESERVED = {"new"}
 """Slugs that no row gets, because `/books/new` is the form of a new row."""
+TRANSLITERATIONS = str.maketrans(
+    {
+        "ß": "ss",
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "ð": "d",
+        "đ": "d",
+        "þ": "th",
+        "ħ": "h",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+        "ł": "l",
+        "ŋ": "n",
+        "ŧ": "t",
+    }
+)
+"""ASCII for Latin letters that Unicode does not decompose into a letter and an accent. `fields.js` has the same."""
 INVALID_SLUG = _l("please use letters from a to z or digits")
 SLUG_HELP = _l("The end of the URL. Leave it empty to generate it.")
 
@@ -37,14 +54,15 @@ def slugify(text: str, max_length: int = MAX_SLUG_LENGTH) -> str:
         text: Any text.
         max_length: Maximum characters of the result.
     """
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    decomposed = unicodedata.normalize("NFKD", text).lower()
+    plain = decomposed.translate(TRANSLITERATIONS).encode("ascii", "ignore").decode()
     return "-".join(re.findall(r"[a-z0-9]+", plain))[:max_length].strip("-")
 
 
 def _to_slug(text: str) -> str:
     if text and not slugify(text):
         raise ValueError(INVALID_SLUG)
-    return slugify(text, len(text))
+    return slugify(text, len(text))  # it may not grow, because the length of the text has been checked
 
 
 Slug = Annotated[Line, AfterValidator(_to_slug), Stored(String(MAX_SLUG_LENGTH))]

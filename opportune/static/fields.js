@@ -23,7 +23,9 @@ customElements.get("markdown-preview") ?? customElements.define("markdown-previe
 });
 
 // <input data-slug-from="title"> follows the title until the user edits it.
-const slugOf = (text) => text.normalize("NFKD").replace(/[^\x00-\x7f]/g, "").toLowerCase().match(/[a-z0-9]+/g)?.join("-") ?? "";
+const transliterations = { ß: "ss", æ: "ae", œ: "oe", ø: "o", ð: "d", đ: "d", þ: "th", ħ: "h", ı: "i", ł: "l", ŋ: "n", ŧ: "t" };
+const toAscii = (letter) => transliterations[letter] ?? "";
+const slugOf = (text) => text.normalize("NFKD").toLowerCase().replace(/[^\x00-\x7f]/g, toAscii).match(/[a-z0-9]+/g)?.join("-") ?? "";
 const edited = new WeakMap();
 document.addEventListener("input", ({ target }) => {
   if (target.matches("[data-slug-from]")) edited.set(target, target.value !== "");

@@ -22,6 +22,8 @@ async def read_slugs(app: FastAPI, model: type[Sample] | type[Follower] = Sample
         ("Çay & Python 3.14", "cay-python-3-14"),
         ("  a--b ", "a-b"),
         ("日本", ""),
+        ("Straße, STRAẞE", "strasse-strasse"),
+        ("Ærø, Œuvre, Þór, Đà, Ħal, \u0131ş\u0131k, Łódź, Ŋ, Ŧ, ð", "aero-oeuvre-thor-da-hal-isik-lodz-n-t-d"),
         ("x" * 90, "x" * 80),
         ("a " * 90, ("a-" * 40).strip("-")),
     ],
