@@ -2,11 +2,10 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from opportune.db.drivers.sqlite import configure_sqlite
+from opportune.db.drivers.sqlite import SETTINGS
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.project.layout import installed_names
 from tests.opportune.cli.command_server import RunCommand
@@ -69,11 +68,7 @@ def test_check_creates_no_database_file(oppman: Oppman, tmp_path: Path) -> None:
 
 
 def test_full_disk_leaves_no_new_file(oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def limit_pages(connection: Any, _record: object) -> None:
-        configure_sqlite(connection)
-        connection.execute("PRAGMA max_page_count = 3")
-
-    monkeypatch.setattr("opportune.db.drivers.sqlite.configure_sqlite", limit_pages)
+    monkeypatch.setattr("opportune.db.migrations.connection.SETTINGS", f"{SETTINGS} PRAGMA max_page_count = 3;")
     error = oppman("migrate", DATABASE_URL=f"sqlite:///{tmp_path}/app.db").err
     assert error.count("\n") == 1
     assert error.endswith("database or disk is full. Free some space, then run this again.\n")
