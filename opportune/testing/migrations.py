@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import Connection, Table, inspect
 
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.feature import Feature
 from opportune.project.layout import FRAMEWORK, PACKAGE, installed_features, installed_names

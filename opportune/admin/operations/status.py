@@ -22,8 +22,9 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.replica import Replica, Replicas
 from opportune.db.errors import explain, is_outage
-from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
+from opportune.db.migrations.migration_file import Migration
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight

@@ -10,8 +10,10 @@ from fastapi import FastAPI
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Migration, MigrationGraph, Step
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
+from opportune.db.migrations.migration_file import Migration
+from opportune.db.migrations.plans import Step
 from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.i18n import gettext as _

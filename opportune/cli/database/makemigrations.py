@@ -15,7 +15,8 @@ from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations import autogenerate
 from opportune.db.migrations.combining import choose_merge_name, refuse_conflicts, write_merge
 from opportune.db.migrations.concurrent_indexes import split_indexes
-from opportune.db.migrations.graph import MigrationGraph, read_migration
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.migration_file import read_migration
 from opportune.db.migrations.ownership import refuse_unowned_tables
 from opportune.db.migrations.questions import Choices, parse_options
 from opportune.db.migrations.safety import find_incompatibilities, find_table_locks

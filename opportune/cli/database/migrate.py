@@ -12,16 +12,10 @@ from opportune.cli.terminal import is_terminal
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.adoption import compare_existing_tables
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import (
-    Migration,
-    MigrationGraph,
-    Plan,
-    Step,
-    fake_steps,
-    plan_migrations,
-    refuse_newer,
-)
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import forget_revisions, read_revisions, read_revisions_of_site
+from opportune.db.migrations.migration_file import Migration
+from opportune.db.migrations.plans import Plan, Step, fake_steps, plan_migrations, refuse_newer
 from opportune.db.migrations.recording import describe_planned_changes
 from opportune.db.migrations.runner import run_migrations
 from opportune.db.migrations.safety import find_incompatibilities, find_table_locks

@@ -9,8 +9,9 @@ from opportune.cli.database.migrate import warn_about_removed
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json
 from opportune.config.settings import get_settings
-from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
+from opportune.db.migrations.migration_file import Migration
 from opportune.project.layout import installed_names
 
 

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from opportune.config.settings import get_settings
-from opportune.db.migrations.graph import MigrationGraph, Step
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.plans import Step
 from opportune.db.migrations.safety import find_table_locks
 from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.db.url.direct import direct_url

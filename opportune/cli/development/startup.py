@@ -192,7 +192,7 @@ def apply_migrations(settings: Settings) -> None:
         OperatorError: a migration failed, or the database is newer than the code.
     """
     from opportune.cli.database.migrate import apply_plan  # Alembic, which most starts do not need
-    from opportune.db.migrations.graph import plan_migrations
+    from opportune.db.migrations.plans import plan_migrations
 
     graph = MigrationGraph(installed_names())
     check_compatibility(settings, graph)

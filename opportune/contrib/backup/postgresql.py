@@ -19,9 +19,10 @@ from sqlalchemy import Connection, func, inspect, select, table, text
 from opportune.config.settings import Settings
 from opportune.contrib.backup.archive import CHUNK_BYTES, Manifest
 from opportune.contrib.backup.sqlite import DatabaseState
-from opportune.db.migrations.connection import ADVISORY_LOCK_ID, TABLE_LOCK_TIMEOUT_SECONDS, connect
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
+from opportune.db.migrations.locks import ADVISORY_LOCK_ID, TABLE_LOCK_TIMEOUT_SECONDS
 from opportune.db.migrations.ownership import find_other_tables, find_site_tables, read_applied_owners
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError

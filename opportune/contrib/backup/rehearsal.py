@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError
 from opportune.config.settings import Settings
 from opportune.contrib.backup import postgresql
 from opportune.contrib.backup.archive import Archive, open_archive
+from opportune.contrib.backup.opening import open_backup
 from opportune.contrib.backup.restore import (
     Target,
     extracted_database,
     migrate_sqlite_file,
-    open_backup,
     refuse_newer_backup,
     with_database,
 )

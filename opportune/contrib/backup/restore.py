@@ -5,21 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup import postgresql, uploads
-from opportune.contrib.backup.age import SUFFIX
 from opportune.contrib.backup.archive import USE_ANOTHER_BACKUP, Archive, Manifest, open_archive
-from opportune.contrib.backup.encryption import decrypt
 from opportune.contrib.backup.marker import RestoreMarker
-from opportune.contrib.backup.scheduled import scratch_folder
-from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.backup.sqlite import inspect_database, replace_database
-from opportune.contrib.backup.store import NAME, BackupStore
 from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
@@ -28,7 +22,6 @@ from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.progress import work
 from opportune.project.atomic_files import private_file, private_folder, sync_file, temporary_path
 from opportune.storage.location import DatabaseFiles, StorageLocation, parse_storage_url
 
@@ -216,43 +209,3 @@ def migrate_sqlite_file(path: Path, target: Target) -> DatabaseUrl:
 
 def with_database(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"database_url": SecretStr(url), "database_direct_url": SecretStr("")})
-
-
-@contextmanager
-def open_backup(settings: Settings, name: str) -> Iterator[tuple[Path, str]]:
-    """Yield the path of a decrypted archive, and the name of the backup for messages.
-
-    Raises:
-        OperatorError: There is no such backup, or it cannot be read.
-    """
-    path, is_local = Path(name), is_local_file(settings, name)
-    if is_local and settings.of(BackupSettings).location is not None and not path.exists():
-        raise OperatorError(f"There is no file {name}. `backup --list` shows the names at BACKUP_URL.")
-    if is_local and path.suffix != SUFFIX:
-        yield path, name
-        return
-    with scratch_folder() as folder, (folder / "backup.zip").open("xb") as file:
-        if is_local:
-            _decrypt_file(path, file, settings)
-        else:
-            store = BackupStore(settings)
-            backup = store.find(name)
-            name = backup.name
-            with work(f"Downloading {name}"):
-                store.fetch(backup, file)
-        yield Path(file.name), name
-
-
-def is_local_file(settings: Settings, name: str) -> bool:
-    """Return True for a local file, False for a name at BACKUP_URL, or no name, which means the newest one there."""
-    can_be_at_url = settings.of(BackupSettings).location is not None and NAME.fullmatch(name)
-    return bool(name) and (Path(name).exists() or not can_be_at_url)
-
-
-def _decrypt_file(path: Path, file: BinaryIO, settings: Settings) -> None:
-    try:
-        with path.open("rb") as source:
-            decrypt(str(path), source, file, settings.of(BackupSettings))
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read: {error.strerror}.") from error
-    file.flush()

@@ -14,7 +14,8 @@ from opportune.db.drivers.sqlite import QUERY_ONLY
 from opportune.db.drivers.sqlite_file import discard, make_private
 from opportune.db.drivers.sync_engines import create_postgresql_engine, create_sqlite_engine
 from opportune.db.errors import explain
-from opportune.db.migrations.connection import TABLE_LOCK_TIMEOUT_SECONDS, unchecked_settings
+from opportune.db.migrations.connection import unchecked_settings
+from opportune.db.migrations.locks import TABLE_LOCK_TIMEOUT_SECONDS
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, replace_file, temporary_path

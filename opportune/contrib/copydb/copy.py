@@ -24,8 +24,8 @@ from opportune.contrib.copydb.rows import (
     without_columns,
 )
 from opportune.contrib.copydb.writers import NOTHING_WRITTEN, Writer, writer_for
-from opportune.db.migrations.connection import acquire_migration_lock
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.locks import acquire_migration_lock
 from opportune.db.migrations.runner import run_migrations_within
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl

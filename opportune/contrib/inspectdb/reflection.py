@@ -10,7 +10,7 @@ from sqlalchemy.exc import CompileError, DBAPIError, SQLAlchemyError
 from opportune.contrib.inspectdb.models import ModelGenerator
 from opportune.contrib.inspectdb.types import TypeWriter, adapt_columns, class_words, type_name
 from opportune.db.migrations.create_statements import parse_allowed_values
-from opportune.db.migrations.postgresql import complete_indexes
+from opportune.db.migrations.postgresql_indexes import complete_indexes
 from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.native_type import NativeType

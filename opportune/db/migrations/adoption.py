@@ -8,7 +8,7 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, ForeignKeyConstraint, Index, MetaData, Table, inspect
 
-from opportune.db.migrations.graph import Migration
+from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.naming import describe, flatten
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.post_migrate import is_derived

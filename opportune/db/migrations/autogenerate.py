@@ -15,13 +15,15 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.comparisons import make_portable, refuse_generated_column_changes, refuse_identity_changes
 from opportune.db.migrations.connection import connect, in_memory_connection
-from opportune.db.migrations.graph import Migration, MigrationGraph, refuse_newer
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
+from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.naming import Change, choose_title, describe, flatten, slug
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.ownership import TableOwners, read_owners
+from opportune.db.migrations.plans import refuse_newer
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.db.migrations.postgresql import find_types_to_create
+from opportune.db.migrations.postgresql_types import find_types_to_create
 from opportune.db.migrations.questions import (
     Choices,
     Rename,

@@ -14,9 +14,11 @@ from sqlalchemy import MetaData
 
 from opportune.db.migrations.autogenerate import ModelComparison, NewMigration
 from opportune.db.migrations.connection import in_memory_connection
-from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph, plan_migrations
+from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, MigrationGraph
+from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.naming import slug, table_of
 from opportune.db.migrations.ownership import read_owners
+from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.rendering import CodeOp, write_file
 from opportune.db.migrations.runner import run_migrations

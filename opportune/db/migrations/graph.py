@@ -1,67 +1,19 @@
-"""Graph of the migration files of installed features, and plans to apply or revert them.
+"""Graph of the migrations of installed features."""
 
-The files are parsed, not imported, so that pending migrations are known without importing Alembic.
-"""
-
-import ast
-import re
 import sysconfig
-import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
+from opportune.db.migrations.migration_file import Migration, read_migration
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import feature_packages
-from opportune.project.layout import FRAMEWORK, PROJECT, display_path
+from opportune.project.layout import FRAMEWORK, PROJECT
 
 VERSIONS = PROJECT / "migrations" / "versions"
 FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations", FRAMEWORK / "contrib" / "migrations"
-HEADER = re.compile(r"^(?:revision|down_revision|depends_on|replaces|safety_assured)\b", re.MULTILINE)
-
-NOT_ATOMIC = ("autocommit_block", "in_batches(")
-"""Code that commits within a migration."""
-
-# Python counts the recursion depth of the parser for all threads together, so parallel parsing raises SystemError.
-_parser_lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Migration:
-    """Migration file `<feature>/NNNN_title.py`."""
-
-    path: Path
-    revision: str
-    follows: tuple[str, ...]
-    """Previous revisions of the feature."""
-    depends_on: tuple[str, ...]
-    """Revisions of other features that must be applied first."""
-    is_atomic: bool = True
-    """Whether it runs in one transaction. Otherwise an `autocommit_block` or `in_batches` commits some of its steps."""
-    replaces: tuple[str, ...] = ()
-    """Revisions that it replaces after `squashmigrations`."""
-    safety_assured: str = ""
-    """Reason why the previous version of the code keeps working, or is no longer running."""
-
-    @property
-    def feature(self) -> str:
-        return self.path.parent.name
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
-    @property
-    def number(self) -> int:
-        """Number at the start of the name, or 0 without one."""
-        number = self.name.partition("_")[0]
-        return int(number) if number.isdecimal() else 0
-
-    def __str__(self) -> str:
-        return f"{self.feature}.{self.name}"
 
 
 class MigrationGraph:
@@ -223,45 +175,6 @@ def framework_folder(feature: str) -> Path | None:
     return next((folder for folder in folders if any(folder.glob("*.py"))), next(iter(folders), None))
 
 
-def read_migration(path: Path) -> Migration:
-    """Parse the header of a migration file without importing it.
-
-    Raises:
-        OperatorError: The file has no revision.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        with _parser_lock:
-            module = ast.parse(_header_of(text))
-        values = _read_assignments(module)
-        follows, depends_on, replaces = (values.get(name, ()) for name in ("down_revision", "depends_on", "replaces"))
-        assured = " ".join(values.get("safety_assured", ()))
-        is_atomic = not any(name in text for name in NOT_ATOMIC)
-        return Migration(path, values["revision"][0], follows, depends_on, is_atomic, replaces, assured)
-    except (SyntaxError, ValueError, LookupError) as error:
-        reason = "it sets no revision" if isinstance(error, LookupError) else f"{type(error).__name__}: {error}"
-        raise OperatorError(f"{display_path(path)} is not a migration: {reason}. Correct or delete it.") from None
-
-
-def _header_of(text: str) -> str:
-    """Return the text before the first function, which is faster to parse, or the whole text if variables follow."""
-    head, _, steps = text.partition("\ndef ")
-    return text if "\n@" in head or HEADER.search(steps) else head
-
-
-def _read_assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:
-    values: dict[str, tuple[str, ...]] = {}
-    for node in module.body:
-        match node:
-            case (
-                ast.Assign(targets=[ast.Name(id=name)], value=value)
-                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
-            ) if name in ("revision", "down_revision", "depends_on", "replaces", "safety_assured"):
-                literal = ast.literal_eval(value)
-                values[name] = (literal,) if isinstance(literal, str) else tuple(literal or ())
-    return values
-
-
 def _index_by_revision(migrations: Iterable[Migration]) -> dict[str, Migration]:
     by_revision: dict[str, Migration] = {}
     for migration in migrations:
@@ -274,80 +187,3 @@ def _index_by_revision(migrations: Iterable[Migration]) -> dict[str, Migration]:
 def feature_of_revision(revision: str) -> str:
     """Return the feature of a revision: `books` for `books_0002_9f3c`."""
     return revision.rsplit("_", 2)[0]
-
-
-@dataclass(frozen=True)
-class Step:
-    """Migration to apply or revert."""
-
-    migration: Migration
-    direction: Literal["upgrade", "downgrade"]
-    is_faked: bool = False
-    """Record the migration without running it."""
-
-
-Plan = Callable[[Sequence[Migration]], list[Step]]
-"""Return the remaining steps for a list of applied migrations."""
-
-
-def plan_migrations(graph: MigrationGraph, feature: str | None = None, target: str | None = None) -> Plan:
-    """Return a plan that applies all migrations, those of a feature, or those up to or back to a target.
-
-    Raises:
-        OperatorError: The feature or migration does not exist, or a feature has two last migrations.
-    """
-    features = graph.features if feature is None else [feature]
-    newest = [migration for name in features if (migration := graph.newest(name))]
-    if feature and target == "zero":
-        return lambda applied: _revert(graph, applied, feature, keep=[])
-    if feature and target:
-        newest = [graph.find(feature, target)]
-    needed = _with_ancestors(graph, newest)
-
-    def plan(applied: Sequence[Migration]) -> list[Step]:
-        if feature and target and newest[0] in applied:
-            return _revert(graph, applied, feature, keep=needed)
-        return [Step(migration, "upgrade") for migration in needed if migration not in applied]
-
-    return plan
-
-
-def fake_steps(plan: Plan, migrations: Collection[Migration] | None) -> Plan:
-    """Return a plan that records these migrations, or all, without running them."""
-    return lambda applied: [
-        replace(step, is_faked=migrations is None or step.migration in migrations) for step in plan(applied)
-    ]
-
-
-def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
-    """Refuse a database that newer code has migrated.
-
-    Raises:
-        OperatorError: The database is newer.
-    """
-    newer = graph.unknown(rows).newer
-    if not newer:
-        return
-    names = ", ".join(newer)
-    for migration in graph.ordered:
-        if not set(newer).isdisjoint(migration.replaces):
-            raise OperatorError(
-                f"The database has applied only some migrations that {migration} replaces ({names}). First run "
-                "`migrate` with the code from before it was squashed."
-            )
-    raise OperatorError(
-        f"The database has migrations that this code lacks ({names}). Run the version that created them, or restore "
-        "their files."
-    )
-
-
-def _with_ancestors(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Migration]:
-    ancestors = {ancestor for migration in migrations for ancestor in graph.needed_by(migration)}
-    return [migration for migration in graph.ordered if migration in ancestors]
-
-
-def _revert(graph: MigrationGraph, applied: Sequence[Migration], feature: str, keep: Sequence[Migration]) -> list[Step]:
-    """Return the steps that revert a feature's migrations except `keep`. Dependent migrations are reverted first."""
-    reverted = {migration for migration in applied if migration.feature == feature and migration not in keep}
-    reverted |= {migration for migration in applied if reverted.intersection(graph.needed_by(migration))}
-    return [Step(migration, "downgrade") for migration in reversed(graph.ordered) if migration in reverted]

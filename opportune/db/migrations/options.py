@@ -7,7 +7,7 @@ from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 
 from opportune.db.migrations import comparisons
-from opportune.db.migrations.postgresql import CompletePostgresqlImpl
+from opportune.db.migrations.postgresql_indexes import CompletePostgresqlImpl
 from opportune.db.migrations.sqlite import CompleteSQLiteImpl
 
 IMPLEMENTATIONS = (CompletePostgresqlImpl, CompleteSQLiteImpl)

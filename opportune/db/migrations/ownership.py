@@ -9,8 +9,9 @@ from alembic.operations import ops
 from sqlalchemy import Connection, Constraint, MetaData, Table, inspect, text
 from sqlalchemy.sql.elements import conv
 
-from opportune.db.migrations.graph import Migration, MigrationGraph, framework_folder
+from opportune.db.migrations.graph import MigrationGraph, framework_folder
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
+from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.recording import record_with_queries
 from opportune.db.models.foreign_keys import refuse_wrong_keys

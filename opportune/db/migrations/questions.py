@@ -9,7 +9,7 @@ from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, Table, inspect
 
-from opportune.db.migrations.connection import set_table_lock_timeout
+from opportune.db.migrations.locks import set_lock_timeout
 from opportune.db.migrations.naming import flatten
 from opportune.db.migrations.options import OPTIONS
 from opportune.errors import OperatorError
@@ -49,7 +49,7 @@ class Rename(NamedTuple):
 
     def apply(self, connection: Connection) -> None:
         """Rename in the database that models are compared with, until the transaction is rolled back."""
-        set_table_lock_timeout(connection)
+        set_lock_timeout(connection)
         Operations(MigrationContext.configure(connection, opts=OPTIONS)).invoke(self.operation)
 
 

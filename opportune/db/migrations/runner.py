@@ -15,20 +15,22 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from opportune.db.errors import is_full
 from opportune.db.migrations.batches import AppliedElsewhereError, find_step_before_batches, forget_position
-from opportune.db.migrations.connection import (
+from opportune.db.migrations.conversion import ConversionError
+from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import read_revisions, record_revisions
+from opportune.db.migrations.locks import (
     TableLockedError,
     acquire_migration_lock,
     is_locked,
     retry_while_locked,
     separate_migration_lock,
     set_attempt_timeout,
-    set_table_lock_timeout,
+    set_lock_timeout,
 )
-from opportune.db.migrations.conversion import ConversionError
-from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
-from opportune.db.migrations.graph import Migration, MigrationGraph, Plan, Step, plan_migrations, refuse_newer
-from opportune.db.migrations.history import read_revisions, record_revisions
+from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.options import OPTIONS, STEP, TransactionalOperations, keep_transaction
+from opportune.db.migrations.plans import Plan, Step, plan_migrations, refuse_newer
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection import ignore_reflection_warnings
@@ -80,7 +82,7 @@ def run_migrations(
     if steps := plan(graph.applied(rows)):  # otherwise no lock is taken, so a read-only database works
         connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         is_atomic = connection.dialect.name == "sqlite" or all(step.migration.is_atomic for step in steps)
-        run = _Run(connection, graph, plan, acquire_migration_lock if is_atomic else set_table_lock_timeout)
+        run = _Run(connection, graph, plan, acquire_migration_lock if is_atomic else set_lock_timeout)
         separate_lock = nullcontext() if is_atomic else separate_migration_lock(connection)
         try:
             with separate_lock, work("Migrating", len(steps), "migrations") as progress:

@@ -12,7 +12,7 @@ from alembic.operations import ops
 from sqlalchemy import String, Text
 
 from opportune.db.migrations.create_statements import sql_of
-from opportune.db.migrations.graph import Migration
+from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.naming import table_of
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.rendering import CodeOp

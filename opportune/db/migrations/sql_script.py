@@ -14,9 +14,11 @@ from sqlalchemy.schema import CreateTable
 
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.duplicates import MARK
-from opportune.db.migrations.graph import Migration, MigrationGraph, Step
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE
+from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.options import OPTIONS
+from opportune.db.migrations.plans import Step
 from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 

@@ -13,7 +13,8 @@ from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.backup import jobs, rehearsal
 from opportune.contrib.backup.archive import UPLOADS, Manifest, open_archive
-from opportune.contrib.backup.restore import Target, is_local_file, open_backup, restore_backup
+from opportune.contrib.backup.opening import is_local_file, open_backup
+from opportune.contrib.backup.restore import Target, restore_backup
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site

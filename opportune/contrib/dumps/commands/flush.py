@@ -17,7 +17,7 @@ from opportune.cli.transaction import migrated_settings
 from opportune.contrib.copydb.checks import count, sort_tables
 from opportune.contrib.copydb.connections import explained_errors, open_destination, open_snapshot
 from opportune.contrib.copydb.writers import writer_for
-from opportune.db.migrations.connection import acquire_migration_lock
+from opportune.db.migrations.locks import acquire_migration_lock
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import Column, Index, Integer, String, func
 
-from opportune.db.migrations.graph import MigrationGraph, Step
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.plans import Step
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.errors import OperatorError

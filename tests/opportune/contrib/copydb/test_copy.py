@@ -14,8 +14,9 @@ from sqlalchemy import Column, String
 from opportune.contrib.copydb import rows, writers
 from opportune.contrib.copydb.checks import examine
 from opportune.contrib.copydb.copy import TableReport, copy
-from opportune.db.migrations.connection import ADVISORY_LOCK_ID, connect
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.locks import ADVISORY_LOCK_ID
 from opportune.db.migrations.runner import run_migrations
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError

@@ -20,8 +20,9 @@ from opportune.db.migrations.autogenerate import (
 )
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph, Step, plan_migrations
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
+from opportune.db.migrations.plans import Step, plan_migrations
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.runner import Announce, run_migrations
 from opportune.db.models.model import NAMING_CONVENTION

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Column, Integer, text
 
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Step
+from opportune.db.migrations.plans import Step
 from opportune.db.migrations.runner import run_migrations_within
 from opportune.db.migrations.safety import find_table_locks
 from opportune.db.migrations.sql_script import render_migration_sql
@@ -175,8 +175,8 @@ def test_pooled_connection_changes_rows(books: SampleFeatures) -> None:
 
 @pytest.mark.database("postgresql")
 def test_locked_row_is_waited_for(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.db.migrations.connection.ATTEMPT_SECONDS", 0.1)
-    monkeypatch.setattr("opportune.db.migrations.connection.PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("opportune.db.migrations.locks.ATTEMPT_SECONDS", 0.1)
+    monkeypatch.setattr("opportune.db.migrations.locks.PAUSE_SECONDS", 0.1)
     write_batches(books, DOUBLE)
     with ThreadPoolExecutor(1) as threads:
         with connect(books.settings) as connection, connection.begin():
@@ -190,8 +190,8 @@ def test_locked_row_is_waited_for(books: SampleFeatures, monkeypatch: pytest.Mon
 
 @pytest.mark.database("postgresql")
 def test_row_locked_for_too_long_is_reported(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.db.migrations.connection.ATTEMPT_SECONDS", 0.1)
-    monkeypatch.setattr("opportune.db.migrations.connection.MAX_RETRY_SECONDS", 0)
+    monkeypatch.setattr("opportune.db.migrations.locks.ATTEMPT_SECONDS", 0.1)
+    monkeypatch.setattr("opportune.db.migrations.locks.MAX_RETRY_SECONDS", 0)
     write_batches(books, DOUBLE)
     with connect(books.settings) as connection, connection.begin():
         connection.execute(text("UPDATE library_book SET pages = 8 WHERE id = 8"))

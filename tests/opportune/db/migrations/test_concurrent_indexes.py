@@ -8,7 +8,8 @@ from sqlalchemy import Column, Index, Integer, String, inspect, text
 
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Step, read_migration
+from opportune.db.migrations.migration_file import read_migration
+from opportune.db.migrations.plans import Step
 from opportune.db.migrations.runner import run_migrations_within
 from opportune.db.migrations.sql_script import render_migration_sql
 from tests.opportune.db.conftest import MakeSample
@@ -121,7 +122,7 @@ def test_unique_new_and_changed_indexes_are_not_split(books: SampleFeatures) -> 
 
 @pytest.mark.database("postgresql")
 def test_locked_table_delays_the_index(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.db.migrations.connection.PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("opportune.db.migrations.locks.PAUSE_SECONDS", 0.1)
     books.make_migrations(concurrently=True)
     books.migrate("library", "2")
     path = max((books.versions / "library").glob("*.py"))

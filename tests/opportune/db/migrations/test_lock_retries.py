@@ -22,8 +22,8 @@ def books(make_sample: MakeSample, monkeypatch: pytest.MonkeyPatch) -> SampleFea
     sample = make_sample(lambda sample: sample.table("library_book"))
     sample.table("library_book", Column("pages", Integer))
     sample.make_migrations()
-    monkeypatch.setattr("opportune.db.migrations.connection.ATTEMPT_SECONDS", 0.2)
-    monkeypatch.setattr("opportune.db.migrations.connection.PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("opportune.db.migrations.locks.ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr("opportune.db.migrations.locks.PAUSE_SECONDS", 0.2)
     return sample
 
 
@@ -50,7 +50,7 @@ def test_migration_waits_and_lets_other_sessions_read(books: SampleFeatures) -> 
 def test_locked_table_is_reported_after_the_last_attempt(
     books: SampleFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.db.migrations.connection.MAX_RETRY_SECONDS", 0.5)
+    monkeypatch.setattr("opportune.db.migrations.locks.MAX_RETRY_SECONDS", 0.5)
     with locked_table(books), pytest.raises(OperatorError) as error:
         books.migrate()
     assert str(error.value) == (

@@ -26,12 +26,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import JSON
 
-from opportune.db.migrations import autogenerate
-from opportune.db.migrations import connection as connections
+from opportune.db.migrations import autogenerate, locks
 from opportune.db.migrations.autogenerate import NewMigration, write_migration
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph, plan_migrations, read_migration
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.migration_file import read_migration
 from opportune.db.migrations.ownership import refuse_unowned_tables
+from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.layout import installed_features, installed_names
@@ -263,11 +264,11 @@ def test_concurrent_processes_migrate_once(offers: SampleFeatures) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 def test_migration_lock_times_out(offers: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MIGRATION_LOCK_TIMEOUT_SECONDS", 0.05)
-    with connections.connect(offers.settings) as other_process:
+    monkeypatch.setattr(locks, "MIGRATION_LOCK_TIMEOUT_SECONDS", 0.05)
+    with connect(offers.settings) as other_process:
         other_process.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         with other_process.begin():
-            connections.acquire_migration_lock(other_process)
+            locks.acquire_migration_lock(other_process)
             with pytest.raises(OperatorError, match=r"another process|Another process"):
                 offers.migrate()
     assert offers.read_tables() == set()

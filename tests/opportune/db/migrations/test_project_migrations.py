@@ -15,9 +15,10 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect, text
 from opportune.config.settings import Settings
 from opportune.db.migrations.autogenerate import ModelComparison, comparison_database
 from opportune.db.migrations.connection import connect, in_memory_connection
-from opportune.db.migrations.graph import MigrationGraph, plan_migrations
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.migrations.options import OPTIONS
+from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import run_migrations
 from opportune.db.models.model import NAMING_CONVENTION, Model

@@ -5,7 +5,8 @@ from sqlalchemy import Column, String
 
 from opportune.db.migrations.combining import plan_squash
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Step, read_migration
+from opportune.db.migrations.migration_file import read_migration
+from opportune.db.migrations.plans import Step
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.search_indexes import find_missing_search_indexes
 from opportune.db.migrations.sql_script import render_migration_sql

@@ -1,0 +1,114 @@
+"""Alembic's comparison of indexes on PostgreSQL."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from alembic.ddl.impl import ComparisonResult
+from alembic.ddl.postgresql import PostgresqlImpl
+from sqlalchemy import Column, Connection, Index, Table, TextClause, literal_column, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateIndex
+
+from opportune.db.migrations.create_statements import escape_parameters, has_collation, parse_index, sql_of
+
+COPY = "opportune_comparison"
+INDEX_DEFINITIONS = """
+    SELECT relname, pg_get_indexdef(indexrelid, 0, true) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE indrelid = to_regclass(:table)
+"""
+
+
+class CompletePostgresqlImpl(PostgresqlImpl):
+    """Replacement for Alembic's PostgreSQL implementation, registered by `__dialect__`."""
+
+    __dialect__ = "postgresql"
+
+    def correct_for_autogen_constraints(
+        self, conn_unique_constraints: Any, conn_indexes: set[Index], *model_constraints: Any
+    ) -> None:
+        """Add the collations of existing indexes, which SQLAlchemy does not reflect."""
+        super().correct_for_autogen_constraints(  # type: ignore[no-untyped-call]
+            conn_unique_constraints, conn_indexes, *model_constraints
+        )
+        assert self.connection is not None  # models are compared with a database
+        for table in {index.table for index in conn_indexes if index.table is not None}:
+            indexes = [index for index in conn_indexes if index.table is table]
+            conn_indexes.difference_update(indexes)
+            conn_indexes.update(complete_indexes(self.connection, table, indexes))
+
+    def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:
+        """Compare expressions and conditions as PostgreSQL itself writes them."""
+        if not _has_expression(metadata_index) and not _has_expression(reflected_index):
+            return super().compare_indexes(metadata_index, reflected_index)
+        assert self.connection is not None  # models are compared with a database
+        assert reflected_index.table is not None  # it was reflected with its table
+        old = _read_index_definitions(self.connection, self._format(reflected_index.table))[str(reflected_index.name)]
+        try:
+            new = self._define(metadata_index)
+            if parse_index(new) != parse_index(old):  # a restored dump has another form of the same condition
+                new, old = self._define_again(new, metadata_index), self._define_again(old, metadata_index)
+        except DBAPIError:  # a column does not exist yet, or the user may not create temporary tables
+            return super().compare_indexes(metadata_index, reflected_index)
+        is_equal = parse_index(new) == parse_index(old)
+        return ComparisonResult.Equal() if is_equal else ComparisonResult.Different(f"{old} to {new}")
+
+    def _define(self, index: Index) -> str:
+        """Return the definition that PostgreSQL gives to an index."""
+        assert index.table is not None
+        sql = str(CreateIndex(_with_operator_classes(index)).compile(dialect=self.dialect))
+        return self._define_on_copy(index.table, sql.replace(f" ON {self._format(index.table)} ", f" ON {COPY} ", 1))
+
+    def _define_again(self, definition: str, index: Index) -> str:
+        """Return the definition of an index that is created from a definition, as in a restored dump."""
+        assert index.table is not None
+        unique = "UNIQUE " if parse_index(definition).is_unique else ""
+        _, _, properties = definition.partition(" USING ")
+        escaped = properties.replace("%", "%%")  # for the driver
+        return self._define_on_copy(index.table, f"CREATE {unique}INDEX ON {COPY} USING {escaped}")
+
+    def _define_on_copy(self, table: Table, sql: str) -> str:
+        """Create an index on an empty copy of a table, and return its definition."""
+        assert self.connection is not None  # models are compared with a database
+        with self.connection.begin_nested() as savepoint:
+            self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {self._format(table)})")
+            self.connection.exec_driver_sql(sql)
+            (definition,) = _read_index_definitions(self.connection, COPY).values()
+            savepoint.rollback()
+        return definition
+
+    def _format(self, table: Table) -> str:
+        return self.dialect.identifier_preparer.format_table(table)
+
+
+def complete_indexes(connection: Connection, table: Table, indexes: Iterable[Index]) -> list[Index]:
+    """Return reflected indexes of a table with their collations, which SQLAlchemy does not reflect."""
+    definitions = _read_index_definitions(connection, connection.dialect.identifier_preparer.format_table(table))
+    return [_complete(index, definitions[str(index.name)]) for index in indexes]
+
+
+def _read_index_definitions(connection: Connection, table_name: str) -> dict[str, str]:
+    return dict(connection.execute(text(INDEX_DEFINITIONS), {"table": table_name}).all())
+
+
+def _with_operator_classes(index: Index) -> Index:
+    """Return an index with expressions as migrations write them. `text` would ignore `postgresql_ops`."""
+    parts = [literal_column(sql_of(part)) if isinstance(part, TextClause) else part for part in index.expressions]
+    return Index(index.name, *parts, unique=index.unique, _table=index.table, **index.kwargs)
+
+
+def _has_expression(index: Index) -> bool:
+    return bool(index.kwargs.get("postgresql_where") is not None) or any(
+        not isinstance(part, Column) for part in index.expressions
+    )
+
+
+def _complete(index: Index, sql: str) -> Index:
+    """Return an index with the collations of its definition, and with a condition that migrations can write."""
+    parts = [
+        text(escape_parameters(definition)) if has_collation(definition) else part
+        for part, definition in zip(index.expressions, parse_index(sql).parts, strict=True)
+    ]
+    options = dict(index.kwargs)
+    if isinstance(where := options.get("postgresql_where"), str):
+        options["postgresql_where"] = text(escape_parameters(where))
+    return Index(index.name, *parts, unique=index.unique, _table=index.table, info=index.info, **options)
