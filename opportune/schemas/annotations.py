@@ -1,8 +1,10 @@
 """Annotations of fields: options of their form elements and their column types."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 T = TypeVar("T")
@@ -101,3 +103,9 @@ def _inner_annotations(annotation: Any) -> Iterator[Any]:
         for member in members:
             if get_origin(member) is Annotated:
                 yield from member.__metadata__
+
+
+@cache
+def adapter_of(type_: Any) -> TypeAdapter[Any]:
+    """Return the cached adapter that validates values of a type. Creating one takes longer than a validation."""
+    return TypeAdapter(type_)

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from sqladmin.helpers import get_object_identifier
 from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, select, tuple_
 from starlette.datastructures import URL
@@ -18,6 +17,7 @@ from opportune.admin.base import BaseAdminView
 from opportune.db.models.columns import python_type_of
 from opportune.db.models.model import MAX_ID
 from opportune.i18n import gettext_lazy as _l
+from opportune.schemas.annotations import adapter_of
 
 INTEGER = re.compile(r"-?\d{1,19}")
 KEY_PART = re.compile(r"(?:^|;)((?:[^;\\]|\\.)*)", re.DOTALL)
@@ -102,11 +102,6 @@ def parse_id(text: str) -> int:
     raise ValueError(INVALID_ID)
 
 
-@cache  # an action reads thousands of keys
-def _adapter_of(type_: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(type_)
-
-
 def parse_key(column: Column[Any], text: str) -> Any:
     """Return the value of a primary key in a text.
 
@@ -117,7 +112,7 @@ def parse_key(column: Column[Any], text: str) -> Any:
     if type_ is int:
         return parse_id(text)
     try:
-        return _adapter_of(type_).validate_strings(text)
+        return adapter_of(type_).validate_strings(text)
     except ValidationError:
         raise ValueError(INVALID_ID) from None
 

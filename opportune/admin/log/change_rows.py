@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
-from functools import cache
 from typing import Any
 
 from markupsafe import Markup
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from sqladmin.authorization import Action
 from starlette.requests import Request
 
@@ -21,6 +20,7 @@ from opportune.admin.lists.row_keys import listed_keys
 from opportune.admin.log.diff import HIDDEN, Changes, format_texts
 from opportune.crud.schemas import TIMESTAMPS
 from opportune.db.models.columns import label_of, python_type_of
+from opportune.schemas.annotations import adapter_of
 
 ABSENT = "\N{EN DASH}"
 
@@ -101,11 +101,6 @@ def _restore_type(type_: Any, value: Any) -> Any:
     if not issubclass(type_, Decimal | date | time | Enum):
         return value
     try:
-        return _adapter_of(type_).validate_python(value)
+        return adapter_of(type_).validate_python(value)
     except ValidationError:
         return value
-
-
-@cache
-def _adapter_of(type_: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(type_)

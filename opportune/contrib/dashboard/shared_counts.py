@@ -1,7 +1,6 @@
 """Counts of the overview, which the processes of the site share for a minute."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import cache
 from typing import Any, Generic, TypeVar
 
 from fastapi import FastAPI
@@ -10,6 +9,7 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune import __version__
+from opportune.schemas.annotations import adapter_of
 from opportune.web.cache import Cache
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class SharedCounts(Generic[T]):
     def __init__(self, app: FastAPI, type_: Any) -> None:
         self._state = app.state
         self._type = type_
-        self._adapter: TypeAdapter[T] = _adapter_of(type_)
+        self._adapter: TypeAdapter[T] = adapter_of(type_)
 
     async def get(self, key: Sequence[object], identities: Iterable[str], read: Callable[[], Awaitable[T]]) -> T:
         """Return a value that is at most a minute old.
@@ -43,11 +43,6 @@ class SharedCounts(Generic[T]):
             return self._adapter.dump_python(await read(), mode="json")
 
         return self._adapter.validate_python(await cache.get_or_set(name, build, MAX_AGE_SECONDS, tags=tags))
-
-
-@cache
-def _adapter_of(type_: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(type_)
 
 
 def describe_conditions(session: AsyncSession, conditions: Iterable[ClauseElement]) -> str:
