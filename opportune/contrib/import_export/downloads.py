@@ -17,8 +17,8 @@ from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, csv_cell, download_headers
 from opportune.contrib.import_export.import_run import faulty_rows
 from opportune.contrib.import_export.import_view import check_import, load_file
-from opportune.contrib.import_export.mapping import Target, find_targets
 from opportune.contrib.import_export.table import Table
+from opportune.contrib.import_export.targets import Target, find_targets
 from opportune.contrib.import_export.workbooks import XLSX_TYPE, SheetWriter
 from opportune.db.models.columns import python_type_of, title_of
 from opportune.i18n import gettext
@@ -58,9 +58,9 @@ async def faults_page(request: Request, view: AdminView) -> Response:
 
 async def _examples(request: Request, view: AdminView, target: Target) -> Sequence[Any]:
     """Return an example for each sample row."""
-    if target.named is None:
+    if target.related is None:
         return _example_values(view.mapper.columns[target.name], target)
-    lookup, key = target.named.lookup, target.named.key
+    lookup, key = target.related.lookup, target.related.key
     rows = await lookup.titled_rows(request, SAMPLE_ROWS) if await may_see_titles(request, lookup.view) else ()
     names = [str(getattr(row, key) if key else title_of(row)) for row in rows]
     return [*names, *[""] * SAMPLE_ROWS][:SAMPLE_ROWS]

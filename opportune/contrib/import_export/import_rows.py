@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -19,8 +19,9 @@ from opportune.admin.lists.row_keys import quote_key
 from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
 from opportune.contrib.import_export.cell_formats import read_cell
 from opportune.contrib.import_export.export import cell_of, file_value
-from opportune.contrib.import_export.mapping import Target
 from opportune.contrib.import_export.names import NamedColumn, NameResolver, creation_form_class, with_names
+from opportune.contrib.import_export.table import TableRow
+from opportune.contrib.import_export.targets import Target
 from opportune.db.models.columns import is_text, natural_key_of, python_type_of
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
@@ -55,6 +56,13 @@ class ImportRow:
     """The cells by the names of their targets."""
 
 
+def named_rows(rows: Iterable[TableRow], names: Sequence[str]) -> list[ImportRow]:
+    """Return the rows of a table, given the name of the target of each column, or an empty text."""
+    return [
+        ImportRow(row.number, {name: cell for name, cell in zip(names, row.cells, strict=True) if name}) for row in rows
+    ]
+
+
 @dataclass
 class PlannedRow:
     """A row of a file and the values to store."""
@@ -67,45 +75,6 @@ class PlannedRow:
     """The row to change; None for a new row."""
     changes: list[tuple[str, str, str]] = field(default_factory=list)
     """Label, old and new value of each change."""
-
-
-@dataclass(frozen=True)
-class FormFiller:
-    """Fills in forms with the cells of a file."""
-
-    view: AdminView
-    columns: Mapping[str, Target]
-    """The field of each column of the file, by its name."""
-    formats: Mapping[str, str]
-    """The format of numbers and dates, by column."""
-    names: NameResolver
-
-    def fill(
-        self, form_class: type[AdminForm], cells: Mapping[str, Any], stored: Mapping[str, Any] | None = None
-    ) -> tuple[AdminForm, list[str]]:
-        """Return the form of a new or stored row, and messages about cells that cannot be put into a form."""
-        texts: dict[str, str] = {}
-        faults = []
-        for name, target in self.columns.items():
-            try:
-                text = self._form_text(name, target, cells.get(name))
-                texts |= {target.field: text, target.field + ZONE_SUFFIX: "UTC"}
-            except ValueError as error:
-                faults.append(f"{target.label}: {error}")
-        form = form_class(FileCells(texts, Source.MACHINE), data=stored or {})
-        keep_unsent(form, texts, is_stored=stored is not None)
-        return form, faults
-
-    def _form_text(self, name: str, target: Target, value: Any) -> str:
-        if target.named:
-            ids = self.names.ids(target.named, target.named.names_in(value))
-            return ",".join(map(quote_key, ids)) or ("" if target.named.is_many else NO_CHOICE)
-        text = form_text(self.view.mapper.columns[name], value)
-        if text and isinstance(value, str) and target.control and (format_ := self.formats.get(name)):
-            text = read_cell(target.control, text, format_)
-        if name in self.view.references:
-            return quote_key(text) if text else NO_CHOICE
-        return text
 
 
 def form_text(column: Any, value: Any) -> str:
@@ -186,7 +155,6 @@ class ImportPlan:
         creation_form = await creation_form_class(self.request, self.view)
         edit_form = await build_form_class(self.request, self.view, creating=False)
         await self._read_names(lines)
-        filler = FormFiller(self.view, self.columns, self.formats, self.names)
         stored = await self._load_stored_rows(lines) if self.key else {}
         line_numbers: dict[str, int] = {}
         may_add = await self.view.check_can_create(self.request)
@@ -197,9 +165,9 @@ class ImportPlan:
             try:
                 row = self._find_stored_row(line, stored, line_numbers) if self.key else None
                 if row is not None:
-                    planned = await self._plan_change(filler, edit_form, line, row)
+                    planned = await self._plan_change(edit_form, line, row)
                 elif may_add:
-                    planned = self._plan_new_row(filler, creation_form, line)
+                    planned = self._plan_new_row(creation_form, line)
                 else:
                     raise ValidationRefused(MAY_NOT_ADD)
                 self.rows.append(planned)
@@ -209,15 +177,15 @@ class ImportPlan:
     async def _read_names(self, lines: Sequence[ImportRow]) -> None:
         """Find all related rows that the file names."""
         for name, target in self.columns.items():
-            if target.named:
-                valid_names = _valid_names(target.named, [line.cells.get(name) for line in lines])
-                await self.names.read(target.named, list(dict.fromkeys(valid_names)))
+            if target.related:
+                valid_names = _valid_names(target.related, [line.cells.get(name) for line in lines])
+                await self.names.read(target.related, list(dict.fromkeys(valid_names)))
 
     async def _load_stored_rows(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
         """Return the stored rows by their natural keys in the file."""
         rows_by_name: dict[str, list[Any]] = {}
         names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
-        named_columns = [name for name, target in self.columns.items() if target.named and target.named.key]
+        named_columns = [name for name, target in self.columns.items() if target.related and target.related.key]
         options = loading_options(self.view.mapper, [*self.view.many_to_many, *named_columns])
         statement = self.view.list_query(self.request).options(*options)
         for batch in batches_of(names, MAX_IDS_PER_QUERY):
@@ -234,20 +202,20 @@ class ImportPlan:
             raise ValidationRefused(gettext(AMBIGUOUS, label=label, number=len(rows), name=name))
         return rows[0] if rows else None
 
-    def _plan_new_row(self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow) -> PlannedRow:
-        values = self._clean(filler, form_class, line, None, None)
+    def _plan_new_row(self, form_class: type[AdminForm], line: ImportRow) -> PlannedRow:
+        values = self._clean(form_class, line, None, None)
         return PlannedRow(line, values, self._texts(line.cells, values) if self._is_first_row else {})
 
     @property
     def _is_first_row(self) -> bool:
         return len(self.rows) < MAX_PREVIEW_ROWS
 
-    async def _plan_change(self, filler: FormFiller, form: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
+    async def _plan_change(self, form: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
         if not await self.view.check_can_edit(self.request, row):
             raise ValidationRefused("You may not change this row.")
         unwritable = unwritable_columns(self.request, self.view, row)
         stored = await self.view.get_form_data_for_edit(row)
-        values = self._clean(filler, without_fields(form, unwritable), line, row, stored)
+        values = self._clean(without_fields(form, unwritable), line, row, stored)
         changed = {name: value for name, value in values.items() if has_changed(self.view, name, stored[name], value)}
         is_shown = bool(changed) and self.shown_changes < MAX_PREVIEW_CHANGES
         new_texts = self._texts(line.cells, values) if is_shown or self._is_first_row else {}
@@ -265,9 +233,9 @@ class ImportPlan:
 
     async def _stored_value(self, row: Any, target: Target) -> Any:
         """Return the stored value as an export writes it: of a related row its natural key, or else its id."""
-        if target.named and target.named.key:
-            return await file_value(self.view, row, target.name, target.named)
-        return await file_value(self.view, row, target.field if target.named else target.name, None)
+        if target.related and target.related.key:
+            return await file_value(self.view, row, target.name, target.related)
+        return await file_value(self.view, row, target.field if target.related else target.name, None)
 
     def _texts(self, cells: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, str]:
         """Return the texts of a preview, by column of the file. Related rows have the text of the file."""
@@ -284,9 +252,12 @@ class ImportPlan:
         return texts
 
     def _clean(
-        self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow, row: Any, data: Mapping[str, Any] | None
+        self, form_class: type[AdminForm], line: ImportRow, row: Any, stored: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        form, faults = filler.fill(form_class, line.cells, data)
+        """Return the values of a line, validated by the form of a new or stored row. Raises ValidationRefused."""
+        texts, faults = self._form_texts(line.cells)
+        form = form_class(FileCells(texts, Source.MACHINE), data=stored or {})
+        keep_unsent(form, texts, is_stored=stored is not None)
         try:
             values = self.view.clean(form, row)
         except FieldErrors as refusal:
@@ -297,6 +268,29 @@ class ImportPlan:
         if faults:
             raise ValidationRefused(" ".join(faults))
         return values
+
+    def _form_texts(self, cells: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+        """Return the texts for the fields of a form, and messages about cells that cannot be put into one."""
+        texts: dict[str, str] = {}
+        faults = []
+        for name, target in self.columns.items():
+            try:
+                text = self._form_text(name, target, cells.get(name))
+                texts |= {target.field: text, target.field + ZONE_SUFFIX: "UTC"}
+            except ValueError as error:
+                faults.append(f"{target.label}: {error}")
+        return texts, faults
+
+    def _form_text(self, name: str, target: Target, value: Any) -> str:
+        if target.related:
+            ids = self.names.ids(target.related, target.related.names_in(value))
+            return ",".join(map(quote_key, ids)) or ("" if target.related.is_many else NO_CHOICE)
+        text = form_text(self.view.mapper.columns[name], value)
+        if text and isinstance(value, str) and target.control and (format_ := self.formats.get(name)):
+            text = read_cell(target.control, text, format_)
+        if name in self.view.references:
+            return quote_key(text) if text else NO_CHOICE
+        return text
 
 
 def _valid_names(column: NamedColumn, values: Sequence[Any]) -> Iterator[str]:

@@ -23,11 +23,11 @@ from opportune.contrib.import_export.import_rows import (
     MAX_PREVIEW_CHANGES,
     MAX_PREVIEW_ROWS,
     ImportPlan,
-    ImportRow,
     PlannedRow,
+    named_rows,
 )
-from opportune.contrib.import_export.mapping import check_targets, find_targets, valid_targets
-from opportune.contrib.import_export.table import Table, named_cells
+from opportune.contrib.import_export.table import Table
+from opportune.contrib.import_export.targets import find_choice_fault, find_targets, require_targets
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import natural_key_of, title_of
 from opportune.db.queries.batches import batches_of
@@ -72,9 +72,7 @@ async def _process(request: Request, view: AdminView, file: ImportFile) -> None:
     skipped = faulty_rows(file) if file.state == "importing" else {}
     rows = [row for row in table.rows if row.number not in skipped]
     plan = await plan_import(request, view, table, file.choices)
-    names = file.choices["columns"]
-    lines = [ImportRow(row.number, named_cells(row, names)) for row in rows]
-    await plan.read(lines, _ProgressReport(view, file).save)
+    await plan.read(named_rows(rows, file.choices["columns"]), _ProgressReport(view, file).save)
     async with view.site.database.writer() as session:
         written = await ImportWriter(plan, session).write()
         is_imported = file.state == "importing" and not plan.faults
@@ -119,9 +117,9 @@ async def plan_import(request: Request, view: AdminView, table: Table, choices: 
         ValidationRefused: A field is missing, or two columns have the same one.
     """
     targets = await find_targets(request, view)
-    names = valid_targets(choices["columns"], table, targets)
+    names = require_targets(choices["columns"], table, targets)
     key = natural_key_of(view.model)
-    if fault := check_targets(table, names, targets, key, updates=choices["updates"]):
+    if fault := find_choice_fault(table, names, targets, key, updates=choices["updates"]):
         raise ValidationRefused(fault)
     formats = {name: format_ for name, format_ in zip(names, choices["formats"], strict=False) if name and format_}
     return ImportPlan(request, view, {name: targets[name] for name in names if name}, formats, choices["updates"])

@@ -14,10 +14,10 @@ from opportune.admin.models import ImportFile
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.cell_formats import Guess, format_choices, guess_formats
-from opportune.contrib.import_export.import_rows import ImportRow
+from opportune.contrib.import_export.import_rows import named_rows
 from opportune.contrib.import_export.import_run import plan_import, preview_rows
-from opportune.contrib.import_export.mapping import Target, find_targets, missing_labels, valid_targets
-from opportune.contrib.import_export.table import Table, named_cells
+from opportune.contrib.import_export.table import Table
+from opportune.contrib.import_export.targets import Target, find_targets, missing_labels, require_targets
 from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -52,7 +52,7 @@ async def columns_page(request: Request, view: AdminView, file: ImportFile, *, s
     targets = await find_targets(request, view)
     choices, context = file.choices, {"error": file.result.get("error", "")}
     try:
-        names = valid_targets(choices["columns"], table, targets)
+        names = require_targets(choices["columns"], table, targets)
     except FieldErrors as refusal:
         names, context["error"] = [""] * len(table.header), str(refusal)
     chosen = choices["formats"] if len(choices["formats"]) == len(names) else ()
@@ -98,8 +98,7 @@ def _describe_columns(
 async def _read_sample(request: Request, view: AdminView, table: Table, choices: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first rows as they will be read. Raises FieldErrors."""
     plan = await plan_import(request, view, table, choices)
-    names = choices["columns"]
-    await plan.read([ImportRow(row.number, named_cells(row, names)) for row in table.rows[:SAMPLE_ROWS]])
+    await plan.read(named_rows(table.rows[:SAMPLE_ROWS], choices["columns"]))
     labels = [target.label for target in plan.columns.values()]
     return {"rows": preview_rows(plan), "faults": plan.faults, "labels": labels}
 

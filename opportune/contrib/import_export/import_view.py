@@ -23,8 +23,8 @@ from opportune.admin.views import AdminView
 from opportune.contrib.import_export import import_run
 from opportune.contrib.import_export.import_steps import choose_formats, columns_page, render_step, summary_of
 from opportune.contrib.import_export.jobs import BUSY_STATES, process_file
-from opportune.contrib.import_export.mapping import are_certain, find_targets, guess_targets, missing_labels
 from opportune.contrib.import_export.table import Table, read_table
+from opportune.contrib.import_export.targets import find_targets, guess_targets, missing_labels
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import get_language, gettext
@@ -77,10 +77,10 @@ async def _store_upload(request: Request, view: AdminView) -> tuple[ImportFile, 
     table = await asyncio.to_thread(read_table, name, content, view.import_max_rows)
     targets = await find_targets(request, view)
     remembered = await _remembered_targets(request, view)
-    names = await asyncio.to_thread(guess_targets, view, table, targets, remembered)
+    names, are_certain = await asyncio.to_thread(guess_targets, view, table, targets, remembered)
     formats = await asyncio.to_thread(choose_formats, table, names, targets)
     is_certain = (
-        are_certain(view, table, targets, names, remembered)
+        are_certain
         and not missing_labels(names, targets)
         and not any(guess.is_ambiguous for guess in formats)
         and not (table.encoding or table.sheet)

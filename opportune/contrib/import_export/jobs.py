@@ -1,11 +1,7 @@
 """The job that checks or imports a large file."""
 
-from pkgutil import resolve_name
-
 from opportune.jobs import JobContext, job
 
-PROCESS = "opportune.contrib.import_export.job_site:process_in_site"
-"""The function that loads the admin, which only processes with such jobs need."""
 BUSY_STATES = ("checking", "importing")
 """States of a file that a request or a job is working on."""
 
@@ -13,4 +9,7 @@ BUSY_STATES = ("checking", "importing")
 @job("import_export.process", attempts=3)
 async def process_file(run: JobContext, file_id: int) -> None:
     """Check or import a file for its owner."""
-    await resolve_name(PROCESS)(run, file_id)
+    # Only processes that import files load the admin.
+    from opportune.contrib.import_export.job_site import process_in_site
+
+    await process_in_site(run, file_id)

@@ -9,7 +9,7 @@ import json
 import re
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,8 +201,3 @@ def _read_json(content: bytes, _max_rows: int) -> Table:
     header = list(dict.fromkeys(name for row in rows for name in row))
     lines = [TableRow(number, [row.get(name) for name in header]) for number, row in enumerate(rows, 1)]
     return Table("json", header, lines)
-
-
-def named_cells(row: TableRow, names: Sequence[str]) -> Mapping[str, Any]:
-    """Return the cells by the names of their columns. Columns without a name are left out."""
-    return {name: cell for name, cell in zip(names, row.cells, strict=True) if name}

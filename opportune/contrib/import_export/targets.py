@@ -31,11 +31,11 @@ class Target:
     name: str
     """Name of the column in an export."""
     label: str
-    choice: str
+    choice_label: str
     """The label in the choice of fields, which tells number and name apart."""
     field: str
     """Name of the form field."""
-    named: NamedColumn | None
+    related: NamedColumn | None
     is_required: bool
     control: Control | None
 
@@ -62,11 +62,12 @@ async def find_targets(request: Request, view: AdminView) -> dict[str, Target]:
 
 def guess_targets(
     view: AdminView, table: Table, targets: Mapping[str, Target], remembered: Mapping[str, str]
-) -> list[str]:
-    """Return the name of the target for each column, or an empty text.
+) -> tuple[list[str], bool]:
+    """Return the name of the target for each column, or an empty text, and whether the user need not check them.
 
     A column means the field with its name, with the name that the user has chosen before, with its label, or with a
-    similar label. No two columns get the same field.
+    similar label. No two columns get the same field. The user checks similar labels, and columns without a field,
+    unless these are from an export.
     """
     labels = _names_by_label(view, targets)
     guessed = [""] * len(table.header)
@@ -74,10 +75,11 @@ def guess_targets(
     matchers: Sequence[Callable[[str], str]] = (
         str,
         lambda heading: remembered.get(heading, ""),
-        lambda heading: labels.get(_plain(heading), ""),
-        lambda heading: labels.get(_most_similar(_plain(heading), labels), ""),
+        lambda heading: labels.get(_normalized(heading), ""),
+        lambda heading: labels.get(_most_similar(_normalized(heading), labels), ""),
     )
     only_exported = {*view.names.in_export} - targets.keys()
+    are_certain = True
     for matcher in matchers:  # a certain match of any column comes before a less certain one of another
         for position, heading in enumerate(table.header):
             if guessed[position] or heading in only_exported:
@@ -86,19 +88,10 @@ def guess_targets(
             if name in targets and targets[name].field in free:
                 free.discard(targets[name].field)
                 is_exact = heading == name
-                guessed[position] = name if is_exact else _by_content(targets, name, table, position)
-    return guessed
-
-
-def are_certain(
-    view: AdminView, table: Table, targets: Mapping[str, Target], names: Sequence[str], remembered: Mapping[str, str]
-) -> bool:
-    """Return whether no heading was guessed by similarity, and only columns of exports are left out."""
-    labels = _names_by_label(view, targets)
-    pairs = [*zip(table.header, names, strict=True)]
-    left_out = {heading for heading, name in pairs if not name}
-    is_sure = (heading in remembered or _plain(heading) in labels for heading, name in pairs if name)
-    return left_out <= {*view.names.in_export} - targets.keys() and all(is_sure)
+                guessed[position] = name if is_exact else _by_cells(targets, name, table, position)
+                are_certain = are_certain and matcher is not matchers[-1]
+    left_out = {heading for heading, name in zip(table.header, guessed, strict=True) if not name}
+    return guessed, are_certain and left_out <= only_exported
 
 
 def _most_similar(text: str, labels: Iterable[str]) -> str:
@@ -108,27 +101,27 @@ def _most_similar(text: str, labels: Iterable[str]) -> str:
 def _names_by_label(view: AdminView, targets: Mapping[str, Target]) -> dict[str, str]:
     names: dict[str, str] = {}
     for target in targets.values():
-        column = target.named.column if target.named else target.name
+        column = target.related.column if target.related else target.name
         english = str(view.labels.get(column, column))
-        for text in (target.name, target.choice, gettext(english), english):
-            names.setdefault(_plain(text), target.name)
+        for text in (target.name, target.choice_label, gettext(english), english):
+            names.setdefault(_normalized(text), target.name)
     return names
 
 
-def _plain(text: str) -> str:
+def _normalized(text: str) -> str:
     """Return the letters and digits of a text, to compare headings."""
     return re.sub(r"[\W_]+", " ", text[:MAX_HEADING_LENGTH].casefold()).strip()
 
 
-def _by_content(targets: Mapping[str, Target], name: str, table: Table, position: int) -> str:
+def _by_cells(targets: Mapping[str, Target], name: str, table: Table, position: int) -> str:
     """Return the target of a relationship by number if all cells are numbers, else that by name."""
     cells = [str(row.cells[position]).strip() for row in table.rows]
     is_number = any(cells) and all(cell.isdecimal() for cell in cells if cell)
     same = [other for other in targets.values() if other.field == targets[name].field]
-    return next((other.name for other in same if is_number != bool(other.named)), name)
+    return next((other.name for other in same if is_number != bool(other.related)), name)
 
 
-def check_targets(
+def find_choice_fault(
     table: Table, chosen: Sequence[str], targets: Mapping[str, Target], key: str, *, updates: bool
 ) -> str:
     """Return a message if fields are missing or chosen twice, else an empty text.
@@ -167,7 +160,7 @@ def missing_labels(chosen: Sequence[str], targets: Mapping[str, Target]) -> list
     return list(required.values())
 
 
-def valid_targets(values: Sequence[str], table: Table, targets: Mapping[str, Target]) -> list[str]:
+def require_targets(values: Sequence[str], table: Table, targets: Mapping[str, Target]) -> list[str]:
     """Return the submitted names of targets, one for each column.
 
     Raises:
