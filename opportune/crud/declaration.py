@@ -94,9 +94,11 @@ class Declaration:
         """
         name, _, related_name = path.partition(".")
         shape = self.shape
+        relation = shape.mapper.relationships.get(name)
+        if relation is not None and relation.uselist:
+            several = f"{path!r} has several values in a row."
+            raise self.error(option, f"{several} Name a column of one related row or an annotation.")
         if related_name:
-            if name in shape.links:
-                raise self.error(option, f"{path!r} has several values in a row. Name a column of one related row.")
             self.require_one_of(option, name, shape.to_one)
             shape = shape_of(shape.to_one[name].mapper.class_)
         column = related_name or name
@@ -108,8 +110,10 @@ class Declaration:
             raise self.error(option, f"{path!r} is not a text. Name text columns.")
 
     def _raise_unknown(self, option: str, name: str, shape: Shape) -> None:
-        if name in shape.mapper.relationships:
-            example = f"{name}.name"
+        if name in shape.to_one:
+            columns = shape_of(shape.to_one[name].mapper.class_).columns.items()
+            texts = (key for key, column in columns if is_text(column) and not is_secret(key))
+            example = f"{name}.{next(texts, 'id')}"
             raise self.error(option, f"{name!r} is a relationship. Name a column of it, such as {example!r}.")
         names = [*shape.columns, *(self.annotations if shape is self.shape else ())]
         raise self.error(option, unknown_name_message(shape.model, name, names))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opportune.config.languages import SOURCE_LANGUAGE
+from opportune.errors import OperatorError
 from opportune.project.layout import ONLY_DATABASE, features_on_postgresql, settings_class
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 
@@ -35,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "model: needs the local model's wheels")
     config.addinivalue_line("markers", "time_limit(seconds): of an asynchronous test; None for no limit")
     config.addinivalue_line("filterwarnings", "ignore:Field name .* shadows an attribute in parent")
+    config.addinivalue_line("filterwarnings", "ignore::pluggy.PluggyTeardownRaisedWarning")  # hides the error itself
     gc.disable()  # collecting creates no garbage, and searching for it takes a fifth of the time
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         for name in TEST_PLUGINS:
@@ -71,8 +73,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @cache
 def default_database() -> str:
-    """Return the database of tests without the mark: SQLite unless the run or the features need another."""
-    return os.environ.get(ONLY_DATABASE) or ("postgresql" if features_on_postgresql() else "sqlite")
+    """Return the database of tests without the mark: SQLite unless the run or the features need another.
+
+    This imports the project. pytest shows only the message of a mistake in a declaration.
+    """
+    try:
+        return os.environ.get(ONLY_DATABASE) or ("postgresql" if features_on_postgresql() else "sqlite")
+    except OperatorError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
 
 
 @pytest.hookimpl(tryfirst=True)

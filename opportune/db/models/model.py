@@ -15,6 +15,7 @@ from sqlmodel import Field, SQLModel
 
 from opportune.db.models.column_types import BigId, set_column_options, store_enum_values
 from opportune.db.models.indexes import declare_search_index
+from opportune.db.models.relationships import complete_relationships
 from opportune.db.models.soft_delete import LiveRowComparator
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
@@ -128,6 +129,7 @@ def _set_column_options(place: str, info: FieldInfo) -> None:
 
 
 event.listen(ModelBase, "after_mapper_constructed", declare_search_index, propagate=True)
+event.listen(ModelBase, "before_mapper_configured", complete_relationships, propagate=True)
 
 
 @cache

@@ -106,8 +106,12 @@ def test_keys_have_no_separators() -> None:
         ({"search": ("writer.nam",)}, "Books.search: Writer has no 'nam'. Did you mean name?"),
         ({"sort": ("writer",)}, "Books.sort: 'writer' is a relationship. Name a column of it, such as 'writer.name'."),
         (
+            {"sort": ("topics",)},
+            "Books.sort: 'topics' has several values in a row. Name a column of one related row or an annotation.",
+        ),
+        (
             {"sort": ("topics.name",)},
-            "Books.sort: 'topics.name' has several values in a row. Name a column of one related row.",
+            "Books.sort: 'topics.name' has several values in a row. Name a column of one related row or an annotation.",
         ),
         ({"read_permission": "anyone"}, "Books.read_permission needs Permission | None, not 'anyone'."),
         ({"sort": "title"}, "Books.sort is a text. Write a tuple: ('title',)."),

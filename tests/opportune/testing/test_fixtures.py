@@ -9,7 +9,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.testing import make_user
+from opportune.errors import OperatorError
+from opportune.project.layout import ONLY_DATABASE
+from opportune.testing import make_user, plugin
 from opportune.testing.fixtures import start_postgres
 from opportune.testing.services import postgres, scratch
 from tests.opportune.unreadable import unreadable
@@ -27,6 +29,16 @@ def test_missing_server_fails_with_a_next_step(monkeypatch: pytest.MonkeyPatch) 
         "did not start: no libpq. Run the tests on SQLite only: python3 oppman.py test --sqlite"
     )
     assert not failure.value.pytrace
+
+
+def test_mistake_in_a_declaration_is_shown_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def features() -> list[str]:
+        raise OperatorError("Books.sort: Book has no 'titel'.")
+
+    monkeypatch.delenv(ONLY_DATABASE, raising=False)
+    monkeypatch.setattr(plugin, "features_on_postgresql", features)
+    with pytest.raises(pytest.Collector.CollectError, match=r"^Books\.sort: Book has no 'titel'\.$"):
+        plugin.default_database.__wrapped__()
 
 
 def test_unwritable_shared_memory_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

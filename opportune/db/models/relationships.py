@@ -1,0 +1,43 @@
+"""Options of relationships that follow from their models: the related model, and deletion with the parent."""
+
+from typing import Any
+
+from sqlalchemy.orm import Mapper, RelationshipProperty
+
+from opportune.errors import OperatorError
+
+
+def complete_relationships(mapper: Mapper[Any], _model: type[Any]) -> None:
+    """Set the options of a model's relationships before SQLAlchemy reads them.
+
+    Raises:
+        OperatorError: The name of a related model is ambiguous.
+    """
+    for relation in mapper.relationships:
+        if isinstance(relation.argument, str) and (target := _find_model(relation)):
+            relation.argument = target
+        is_list = relation.collection_class is not None
+        if is_list and not relation.cascade.delete and not relation.passive_deletes and _has_cascading_keys(relation):
+            # Otherwise, SQLAlchemy first sets the foreign keys to NULL, and the database deletes none of the rows.
+            relation.cascade = {*relation.cascade, "delete"}
+            relation.passive_deletes = True
+
+
+def _find_model(relation: RelationshipProperty[Any]) -> type[Any] | None:
+    """Return the model with the name of the relation's target. That of the same module has precedence."""
+    name, parent = relation.argument, relation.parent.class_
+    models = [mapper.class_ for mapper in relation.parent.registry.mappers if mapper.class_.__name__ == name]
+    if len(models) > 1:
+        models = [model for model in models if model.__module__ == parent.__module__] or models
+    if len(models) > 1:
+        places = " and ".join(sorted(f"{model.__module__}.{name}" for model in models))
+        raise OperatorError(f"{parent.__module__}.{parent.__name__}.{relation.key}: {places} share a name. Rename one.")
+    return models[0] if models else None
+
+
+def _has_cascading_keys(relation: RelationshipProperty[Any]) -> bool:
+    """Return whether all foreign keys of the related table to the parent's table have ondelete="CASCADE"."""
+    table = getattr(relation.argument, "__table__", None)
+    keys = [] if table is None else table.foreign_keys
+    actions = {key.ondelete for key in keys if key.target_fullname.startswith(f"{relation.parent.local_table}.")}
+    return {(action or "").upper() for action in actions} == {"CASCADE"}

@@ -1,0 +1,113 @@
+"""Lists of related rows follow `ondelete` of their foreign key, and names of models mean those of the same module."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import func, inspect, select
+from sqlalchemy.orm import registry
+from sqlmodel import Field, Relationship
+
+from opportune.db.database import Database
+from opportune.db.models.model import ModelBase
+from opportune.db.queries.paths import load
+from opportune.errors import OperatorError
+from tests.opportune.tables import UnmigratedTable, make_tables
+
+BOTH = pytest.mark.database("sqlite", "postgresql")
+
+
+class Rack(UnmigratedTable, table=True):
+    __tablename__ = "test_cascade_rack"
+
+    parent_id: int | None = Field(default=None, foreign_key="test_cascade_rack.id", ondelete="CASCADE")
+
+    parent: "Rack" = Relationship(back_populates="children", sa_relationship_kwargs={"remote_side": "Rack.id"})
+    children: list["Rack"] = Relationship(back_populates="parent")
+    tomes: list["Tome"] = Relationship(back_populates="rack")
+    loans: list["RackLoan"] = Relationship(back_populates="rack")
+
+
+class Tome(UnmigratedTable, table=True):
+    __tablename__ = "test_cascade_tome"
+
+    rack_id: int = Field(foreign_key="test_cascade_rack.id", ondelete="CASCADE")
+
+    rack: Rack = Relationship(back_populates="tomes")
+
+
+class RackLoan(UnmigratedTable, table=True):
+    __tablename__ = "test_cascade_lending"
+
+    rack_id: int | None = Field(default=None, foreign_key="test_cascade_rack.id", ondelete="SET NULL")
+
+    rack: Rack | None = Relationship(back_populates="loans")
+
+
+async def count_after_deletion(database: Database, row: Rack | Tome | RackLoan, *, loaded: bool = False) -> int:
+    """Delete the rack of a stored row, and return the number of rows of its model that remain."""
+    await make_tables(database, Rack, Tome, RackLoan)
+    async with database.writer() as session:
+        session.add(Rack())
+        await session.flush()
+        session.add(row)
+    async with database.writer() as session:
+        options = [load(Rack.tomes), load(Rack.children)] if loaded else []
+        await session.delete(await session.get_one(Rack, 1, options=options))
+    async with database.reader() as session:
+        return await session.scalar(select(func.count()).select_from(type(row))) or 0
+
+
+@BOTH
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_required_rows_are_deleted(database: Database, loaded: bool) -> None:
+    assert await count_after_deletion(database, Tome(rack_id=1), loaded=loaded) == 0
+
+
+@BOTH
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_optional_rows_are_deleted(database: Database, loaded: bool) -> None:
+    assert await count_after_deletion(database, Rack(parent_id=1), loaded=loaded) == 0
+
+
+async def test_rows_to_clear_remain(database: Database) -> None:
+    assert await count_after_deletion(database, RackLoan(rack_id=1)) == 1
+
+
+def test_parent_is_not_deleted_with_its_row() -> None:
+    assert not inspect(Rack).relationships["parent"].cascade.delete
+
+
+def declare_rooms(*chair_modules: str) -> type[Any]:
+    """Return a model of this module with a list of chairs, of which each of these modules has a model."""
+
+    class Base(ModelBase, registry=registry()):
+        pass
+
+    class Room(Base, table=True):
+        __tablename__ = "test_room"
+
+        id: int = Field(primary_key=True)
+        chairs: list["Chair"] = Relationship()
+
+    for module in chair_modules:
+
+        class Chair(Base, table=True):
+            __module__ = module
+            __tablename__ = f"{module.rpartition('.')[2]}_chair"
+
+            id: int = Field(primary_key=True)
+            room_id: int = Field(foreign_key="test_room.id")
+
+    return Room
+
+
+def test_related_model_of_the_same_module_is_meant() -> None:
+    room = declare_rooms("app.depot", __name__)
+    assert inspect(room).relationships["chairs"].mapper.class_.__module__ == __name__
+
+
+def test_ambiguous_name_of_a_model_is_refused() -> None:
+    room = declare_rooms("app.depot", "app.shop")
+    message = r"test_relationships\.Room\.chairs: app\.depot\.Chair and app\.shop\.Chair share a name\. Rename one\."
+    with pytest.raises(OperatorError, match=message):
+        _ = inspect(room).relationships
