@@ -70,7 +70,7 @@ async def on_http_exception(request: Request, error: HTTPException) -> Response:
         return Response(status_code=error.status_code, headers=error.headers)
     if error.status_code == 204:
         return Response(status_code=204, headers=error.headers)
-    detail = str(error.detail or "")
+    detail: Any = error.detail  # FastAPI allows any JSON value
     if error.status_code == 404 and (feature := _missing_feature(request)):
         detail = f"This page belongs to the feature {feature}. {how_to_list(feature)}"
     return problem(request, error.status_code, detail, headers=error.headers)

@@ -1,7 +1,7 @@
 """The response for an error: a page, or RFC 9457 problem details, by the `Accept` header."""
 
 from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 from fastapi import Request, Response
@@ -80,7 +80,7 @@ def wants_json(request: Request) -> bool:
 def problem(
     request: Request,
     status: int,
-    detail: str = "",
+    detail: Any = "",
     *,
     errors: list[dict[str, Any]] | None = None,
     code: str = "",
@@ -92,19 +92,20 @@ def problem(
     Args:
         request: The request that failed.
         status: The HTTP status.
-        detail: A sentence for the user.
+        detail: A sentence for the user. Other JSON values are only in responses of the API.
         errors: The invalid fields, each with `field` and `message`.
         code: Stable name of the error, for API clients.
         headers: Headers to add.
         hint: Advice for the developer, replaces `detail`.
     """
-    phrase = HTTPStatus(status).phrase
+    phrase = responses.get(status) or f"{gettext('Error')} {status}"
     title, message = STATUS_TEXTS.get(status, (phrase, phrase))
-    detail = gettext(detail if detail and detail != phrase else message)
+    value = None if isinstance(detail, str) else detail
+    detail = gettext(detail if detail and value is None and detail != phrase else message)
     if hint:
         detail = f"{hint.title}. {hint.cause} {hint.change} {hint.code}".strip()
     if wants_json(request):
-        body = {"type": "about:blank", "title": gettext(title), "status": status, "detail": detail}
+        body = {"type": "about:blank", "title": gettext(title), "status": status, "detail": value or detail}
         optional = {"errors": errors, "code": code, "request_id": request_id.get()}
         body |= {name: value for name, value in optional.items() if value}
         return JSONResponse(body, status, headers, media_type="application/problem+json")

@@ -2,6 +2,7 @@
 
 import logging
 from itertools import product
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Form, HTTPException
@@ -68,6 +69,26 @@ async def test_json_client_gets_problem_details(client: AsyncClient) -> None:
         "status": 404,
         "detail": "There is nothing at this address.",
     }
+
+
+@pytest.mark.parametrize("detail", [{"code": "sold_out", "left": 0}, ["sold out"], 7])
+async def test_detail_of_a_route_is_any_json_value(app: FastAPI, client: AsyncClient, detail: Any) -> None:
+    @app.get("/refused")
+    async def refused() -> None:
+        raise HTTPException(409, detail)
+
+    assert (await client.get("/refused", headers=JSON)).json()["detail"] == detail
+    assert "This conflicts with existing data." in (await client.get("/refused", headers=HTML)).text
+
+
+@pytest.mark.parametrize("status", [499, 520, 599])
+async def test_status_of_a_route_may_have_no_name(app: FastAPI, client: AsyncClient, status: int) -> None:
+    @app.get("/refused")
+    async def refused() -> None:
+        raise HTTPException(status, "Gone fishing.")
+
+    problem = (await client.get("/refused", headers=JSON)).json()
+    assert (problem["status"], problem["title"], problem["detail"]) == (status, f"Error {status}", "Gone fishing.")
 
 
 async def test_error_has_the_number_of_the_log(app: FastAPI, client: AsyncClient) -> None:
