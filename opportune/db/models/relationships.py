@@ -19,7 +19,7 @@ def complete_relationships(mapper: Mapper[Any], _model: type[Any]) -> None:
         is_list = relation.collection_class is not None
         if is_list and not relation.cascade.delete and not relation.passive_deletes and _has_cascading_keys(relation):
             # Otherwise, SQLAlchemy first sets the foreign keys to NULL, and the database deletes none of the rows.
-            relation.cascade = {*relation.cascade, "delete"}
+            relation.cascade = ", ".join({*relation.cascade, "delete"})
             relation.passive_deletes = True
 
 
