@@ -10,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from opportune.contrib.doctor.examination import Finding, Role, ServerContext, compare_migrations, fault, notice, ok
-from opportune.contrib.doctor.probes import Handshake, Trial, shake_hands, try_prepared
+from opportune.contrib.doctor.prepared_statements import check_prepared
+from opportune.contrib.doctor.tls import check_tls
 from opportune.db.bus.factory import bus_kind
 from opportune.db.drivers.replica import LAG_QUERY, measure_lag
 from opportune.db.migrations.history import read_revisions
@@ -20,7 +21,6 @@ MIN_SERVER_VERSION = 13
 EXTENSIONS = ("pg_trgm", "vector", "unaccent", "citext")
 MAX_CLOCK_DRIFT_SECONDS = 60
 """Difference from which links and tokens expire noticeably early or late."""
-CERTIFICATE_WARNING_DAYS = 14
 
 SERVER = """
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
@@ -51,62 +51,6 @@ async def check_server(server: ServerContext) -> Finding:
         fix = "Create the database again with ENCODING 'UTF8' TEMPLATE template0: this one cannot store all characters."
         return fault("server", message, fix, **values)
     return ok("server", message, **values)
-
-
-async def check_tls(server: ServerContext) -> Finding:
-    driver = await server.driver()
-    mode = str(server.url.url.query.get("sslmode", "prefer"))
-    if not driver.pgconn.ssl_in_use:
-        return _describe_plain_connection(mode, is_local=server.url.is_local)
-    try:
-        handshake = await shake_hands(driver.info.host, driver.info.port)
-    except (OSError, EOFError, ValueError):  # libpq's connection works, only this handshake does not
-        return ok("tls", f"in use (sslmode={mode})", in_use=True, sslmode=mode)
-    return _describe_tls(mode, handshake)
-
-
-def _describe_plain_connection(mode: str, *, is_local: bool) -> Finding:
-    if is_local:
-        return ok("tls", "not used, and not needed on this machine", in_use=False, sslmode=mode)
-    fix = "Add sslmode=require to the URL, unless the network is private."
-    return notice("tls", "not used: password and data are sent unencrypted", fix, in_use=False, sslmode=mode)
-
-
-def _describe_tls(mode: str, handshake: Handshake) -> Finding:
-    name = handshake.subject or "no name"
-    message = f"{handshake.version}, certificate of {name} until {handshake.expires:%Y-%m-%d}"
-    values = {
-        "in_use": True,
-        "sslmode": mode,
-        "version": handshake.version,
-        "subject": handshake.subject,
-        "expires": handshake.expires.isoformat(),
-        "trusted": not handshake.distrust,
-    }
-    if handshake.days_left < CERTIFICATE_WARNING_DAYS:
-        return notice("tls", message, "Renew the certificate: clients that verify it will refuse it.", **values)
-    if mode.startswith("verify"):
-        return ok("tls", f"{message}, verified ({mode})", **values)
-    if handshake.distrust:
-        return ok("tls", f"{message}, not verified (sslmode={mode}; {handshake.distrust})", **values)
-    fix = "This machine trusts the certificate, so you can use sslmode=verify-full&sslrootcert=system."
-    return ok("tls", f"{message}, not verified (sslmode={mode}). {fix}", **values)
-
-
-async def check_prepared(server: ServerContext) -> Finding:
-    trial = await try_prepared(server.engine)
-    values = {"survive": not trial.is_lost, "swapped": trial.is_swapped, "used": server.url.prepares}
-    if trial.is_lost and server.url.prepares:
-        message = "lost between transactions: a pooler is in use although DATABASE_POOLED=false"
-        return fault("prepared", message, "Remove DATABASE_POOLED=false.", **values)
-    use = "the site uses them (DATABASE_POOLED=false)" if server.url.prepares else "the site does not need them"
-    return ok("prepared", f"{_describe_trial(trial)}; {use}", **values)
-
-
-def _describe_trial(trial: Trial) -> str:
-    if trial.is_lost:
-        return "do not survive a transaction: a pooler shares the server's connections"
-    return f"survive a transaction{', even through a pooler' if trial.is_swapped else ''}"
 
 
 async def check_writes(server: ServerContext) -> Finding:
@@ -240,16 +184,17 @@ def _is_denied(error: DBAPIError) -> bool:
 
 
 Check = Callable[[ServerContext], Awaitable[Finding]]
+ALL_ROLES = {*Role}
 
 CHECKS: dict[str, tuple[Check, set[Role]]] = {
-    "server": (check_server, {Role.WRITER, Role.READER, Role.DIRECT}),
-    "tls": (check_tls, {Role.WRITER, Role.READER, Role.DIRECT}),
+    "server": (check_server, ALL_ROLES),
+    "tls": (check_tls, ALL_ROLES),
     "prepared": (check_prepared, {Role.WRITER, Role.READER}),
     "writes": (check_writes, {Role.WRITER, Role.DIRECT}),
     "replica": (check_replica, {Role.READER}),
     "clock": (check_clock, {Role.WRITER, Role.READER}),
     "extensions": (check_extensions, {Role.WRITER}),
-    "migrations": (check_migrations, {Role.WRITER, Role.READER, Role.DIRECT}),
+    "migrations": (check_migrations, ALL_ROLES),
     "connections": (check_connections, {Role.WRITER, Role.READER}),
 }
 """Checks by name, with the roles they apply to."""

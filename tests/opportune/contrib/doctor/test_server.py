@@ -12,10 +12,10 @@ from sqlalchemy import inspect
 
 from opportune.config.settings import Settings
 from opportune.contrib.doctor import diagnose as diagnose_module
-from opportune.contrib.doctor import probes, server
+from opportune.contrib.doctor import prepared_statements, server
 from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.examination import DoctorContext, Finding, Role, ServerContext, Status, compare_migrations
-from opportune.contrib.doctor.probes import shake_hands
+from opportune.contrib.doctor.tls import shake_hands
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
@@ -116,7 +116,7 @@ async def test_pooler_with_database_pooled_false_is_a_fault(pooled_url: str) -> 
 async def test_no_statement_is_left_on_a_pooler_s_only_connection(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "RIVAL_TIMEOUT_SECONDS", 0.01)  # the only connection stays occupied
+    monkeypatch.setattr(prepared_statements, "SECOND_CLIENT_SECONDS", 0.01)  # the only connection stays occupied
     with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
         assert (await check_prepared(settings_for(url))).values["survive"]
         with connect_to_pooler(url) as connection:
