@@ -11,11 +11,10 @@ percentile of the times from the scheduled request to the response is at most 50
 import asyncio
 import re
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
@@ -23,11 +22,12 @@ from pathlib import Path
 from statistics import median, quantiles
 from urllib.parse import urlencode
 
+from bench.harness.databases import NewUrl, run_on_databases
 from bench.harness.load import Request, WrongResponseError, drive
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
-from bench.harness.servers import PEERS, Server, environment, run, serve
+from bench.harness.options import BenchmarkParser
+from bench.harness.servers import PEERS, Server, run
+from bench.harness.sites import serve_site
 from bench.harness.tasks import PASSWORD, make_requests, user_emails
-from bench.speed import new_database_urls
 
 MAX_RATIO = 1.3
 MAX_LATENCY_MS = 50.0
@@ -54,35 +54,24 @@ class Figures:
 
 
 def main() -> int:
-    options = new_databases_parser(__doc__, 7).parse_args()
-    failures: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        for kind in selected_databases(options):
-            with (
-                new_database_urls(kind, Path(folder)) as new_url,
-                site(new_url("ours"), Path(folder)) as (server, cookie),
-            ):
-                figures = measure(server, make_requests(cookie)["signed_in_page"], options.rounds, client)
-            failures += report(kind, figures)
-    return exit_status(failures, is_judged=options.rounds >= ENOUGH_ROUNDS)
+    return run_on_databases(BenchmarkParser(__doc__, 7), run_on)
 
 
-@contextmanager
-def site(url: str, folder: Path) -> Iterator[tuple[Server, str]]:
-    """Start the server and return it with the cookie of a signed-in user."""
-    peer = PEERS["ours"]
-    environ = environment(**peer.environ_for(url))
-    cookie = run(["-m", peer.prepare], environ)
-    run(["-m", peer.prepare, "users"], environ)
-    with serve(peer.serve, environ, folder / "log") as server:
-        yield server, cookie
+def run_on(options: Namespace, kind: str, new_url: NewUrl, folder: Path) -> list[str]:
+    with (
+        ProcessPoolExecutor(1, get_context("spawn")) as client,
+        serve_site(new_url("ours"), folder) as site,
+    ):
+        run(["-m", PEERS["ours"].prepare, "users"], site.environ)
+        request = make_requests(site.cookie)["signed_in_page"]
+        return report(kind, measure(site.server, request, options, client))
 
 
-def measure(server: Server, cookie_request: Request, rounds: int, client: Executor) -> Figures:
+def measure(server: Server, cookie_request: Request, options: Namespace, client: Executor) -> Figures:
     """Measure all rounds. A warm-up round is not counted; tests of the benchmark have none."""
-    figures, count = Figures(), REQUESTS if rounds >= ENOUGH_ROUNDS else TEST_REQUESTS
-    is_test = rounds < ENOUGH_ROUNDS
-    for number in range(is_test, rounds + 1):
+    is_test, figures = not options.is_judged, Figures()
+    count = TEST_REQUESTS if is_test else REQUESTS
+    for number in range(is_test, options.rounds + 1):
         round_figures = figures if number else Figures()
         for path, microseconds in round_figures.cpu_microseconds.items():
             request = Request(cookie_request.raw.replace(b" /items/mine ", f" {path} ".encode()), 200, b"Item 20</a>")

@@ -9,7 +9,7 @@ plain list.
 """
 
 import sys
-import tempfile
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
@@ -17,11 +17,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
-from bench.harness.servers import PEERS, environment, run, serve
+from bench.harness.databases import NewUrl, run_on_databases
+from bench.harness.options import BenchmarkParser
+from bench.harness.sites import Contestant, serve_site
 from bench.harness.tables import Figure
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, Task, page_request
-from bench.speed import Contestant, new_database_urls
 
 REQUESTS, TEST_REQUESTS = 40, 3
 TABLE_ROWS, TEST_ROWS = 100_000, 1_000
@@ -49,40 +49,34 @@ Figures = dict[str, dict[str, list[Figure]]]
 
 
 def main() -> int:
-    parser = new_databases_parser(__doc__, 5)
-    parser.add_argument("--requests", type=int, help="of each kind in each round")
-    parser.add_argument("--rows", type=int)
-    options = parser.parse_args()
-    is_judged = options.rounds >= ENOUGH_ROUNDS
-    options.requests = options.requests or (REQUESTS if is_judged else TEST_REQUESTS)
-    options.rows = options.rows or (TABLE_ROWS if is_judged else TEST_ROWS)
-    failures: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        for kind in selected_databases(options):
-            with new_database_urls(kind, Path(folder)) as new_url, ExitStack() as stack:
-                contestants = [start(stack, name, new_url(name), Path(folder), client, options.rows) for name in LISTS]
-                figures = measure(contestants, options.rounds, options.requests)
-                editable = measure_editable(contestants[0], options.rounds, options.requests)
-            failures += [*report(kind, options.rows, figures), *report_editable(kind, editable)]
-    return exit_status(failures, is_judged=is_judged)
+    parser = BenchmarkParser(__doc__, 5)
+    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
+    parser.add_size("rows", TABLE_ROWS, TEST_ROWS)
+    return run_on_databases(parser, run_on)
+
+
+def run_on(options: Namespace, kind: str, new_url: NewUrl, folder: Path) -> list[str]:
+    with ProcessPoolExecutor(1, get_context("spawn")) as client, ExitStack() as stack:
+        contestants = [start(stack, name, new_url(name), folder, client, options.rows) for name in LISTS]
+        figures = measure(contestants, options.rounds, options.requests)
+        editable = measure_editable(contestants[0], options.rounds, options.requests)
+    return [*report(kind, options.rows, figures), *report_editable(kind, editable)]
 
 
 def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor, rows: int) -> Contestant:
-    peer = PEERS[name]
-    environ = environment(**peer.environ_for(url), **{ADDITIONAL_ROWS_VARIABLE: str(rows), "JOBS": "off"})
-    cookie = run(["-m", peer.prepare], environ)
-    server = stack.enter_context(serve(peer.serve, environ, folder / f"{name}.log"))
+    variables = {ADDITIONAL_ROWS_VARIABLE: str(rows), "JOBS": "off"}
+    site = stack.enter_context(serve_site(url, folder, variables, name))
     last_page = (rows + 19) // ROWS_PER_PAGE + 1
     # The oldest rows, on the last page, have other titles.
     requests = {
         page: page_request(
-            LISTS[name] + query[name].format(last_page=last_page), cookie, "Item" if "last" in page else "Entry"
+            LISTS[name] + query[name].format(last_page=last_page), site.cookie, "Item" if "last" in page else "Entry"
         )
         for page, query in PAGES.items()
     }
     if name == "ours":
-        requests |= {page: page_request(path, cookie, "Entry") for page, path in EDITABLE_PAGES.items()}
-    return Contestant(name, server, requests, client)
+        requests |= {page: page_request(path, site.cookie, "Entry") for page, path in EDITABLE_PAGES.items()}
+    return Contestant(name, site.server, requests, client)
 
 
 def measure(contestants: Sequence[Contestant], rounds: int, count: int) -> Figures:

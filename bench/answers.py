@@ -8,8 +8,8 @@ processor time of this process from the first word until the last answer is stor
 
 import asyncio
 import sys
-import tempfile
 import time
+from argparse import Namespace
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +17,8 @@ from statistics import median
 
 import uvloop
 
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
-from bench.speed import new_database_urls
+from bench.harness.databases import NewUrl, run_on_databases
+from bench.harness.options import BenchmarkParser
 from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
@@ -84,17 +84,14 @@ Times = dict[int, dict[str, list[float]]]
 
 
 def main() -> int:
-    options = new_databases_parser(__doc__, 5).parse_args()
-    is_judged = options.rounds >= ENOUGH_ROUNDS
-    faults = list[str]()
-    with tempfile.TemporaryDirectory() as folder:
-        for kind in selected_databases(options):
-            with new_database_urls(kind, Path(folder)) as new_url:
-                migrate(url := new_url("answers"))
-                times = uvloop.run(measure(url, options.rounds, 4 if is_judged else 0.6))
-            report(kind, times)
-            faults += exceeded_limits(kind, times)
-    return exit_status(faults, is_judged=is_judged)
+    return run_on_databases(BenchmarkParser(__doc__, 5), run_on)
+
+
+def run_on(options: Namespace, kind: str, new_url: NewUrl, _folder: Path) -> Iterator[str]:
+    migrate(url := new_url("answers"))
+    times = uvloop.run(measure(url, options.rounds, 4 if options.is_judged else 0.6))
+    report(kind, times)
+    return exceeded_limits(kind, times)
 
 
 async def measure(url: str, rounds: int, seconds: float) -> Times:

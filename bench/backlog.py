@@ -26,7 +26,7 @@ from typing import Any
 import psycopg
 from redis import Redis
 
-from bench.harness.options import ENOUGH_ROUNDS, comma_separated_numbers, new_parser
+from bench.harness.options import BenchmarkParser, comma_separated_numbers, exit_status
 from bench.harness.servers import PROJECT, environment
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres, postgres
@@ -86,17 +86,13 @@ ENGINES = {
 
 
 def main() -> int:
-    parser = new_parser(__doc__, 3)
-    parser.add_argument("--waiting", type=comma_separated_numbers)
-    parser.add_argument("--workers", type=comma_separated_numbers)
-    parser.add_argument("--engines", type=lambda text: text.split(","), default=[*ENGINES])
-    parser.add_argument("--seconds", type=float, help="of each measurement")
+    parser = BenchmarkParser(__doc__, 3)
+    parser.add_size("waiting", [10_000, 100_000, 1_000_000], [2_000], type=comma_separated_numbers)
+    parser.add_size("workers", [1, 4, 10], [1], type=comma_separated_numbers)
+    parser.add_names("--engines", [*ENGINES], default=[*ENGINES])
+    parser.add_size("seconds", MEASURED_SECONDS, TEST_SECONDS, type=float, help="of each measurement")
     parser.add_argument("--pooler", action="store_true")
-    options = parser.parse_args()
-    is_judged = options.rounds >= ENOUGH_ROUNDS
-    waiting = options.waiting or ([10_000, 100_000, 1_000_000] if is_judged else [2_000])
-    workers = options.workers or ([1, 4, 10] if is_judged else [1])
-    options.seconds = options.seconds or (MEASURED_SECONDS if is_judged else TEST_SECONDS)
+    options = parser.read()
     engines = [
         name
         for name, engine in ENGINES.items()
@@ -107,18 +103,17 @@ def main() -> int:
     print(f"{'jobs a second':>12} {'waiting':>10} {'workers':>8}" + "".join(f"{name:>16}" for name in engines))
     best = 0.0
     with postgres() as server:
-        for jobs in waiting:
-            for number in workers:
+        for jobs in options.waiting:
+            for number in options.workers:
                 rates = {name: median(rounds(name, server, jobs, number, options)) for name in engines}
                 print(
                     f"{'':12} {jobs:>10,} {number:>8}" + "".join(f"{rates[name]:>16.0f}" for name in engines),
                     flush=True,
                 )
-                best = max(best, rates.get("ours", 0)) if jobs == max(waiting) else 0
-    if is_judged and 0 < best < MIN_RATE and not options.pooler:
-        print(f"Too slow: {best:.0f} jobs a second with {max(waiting):,} waiting (at least {MIN_RATE}).")
-        return 1
-    return 0
+                best = max(best, rates.get("ours", 0)) if jobs == max(options.waiting) else 0
+    is_slow = 0 < best < MIN_RATE and not options.pooler
+    slow = f"Too slow: {best:.0f} jobs a second with {max(options.waiting):,} waiting (at least {MIN_RATE})."
+    return exit_status([slow] * is_slow, options)
 
 
 def rounds(name: str, server: Postgres, jobs: int, workers: int, options: Namespace) -> Iterator[float]:

@@ -11,17 +11,14 @@ Redis needs a socket round trip per request, so that clearing the cache affects 
 
 import asyncio
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 
 from bench.harness.load import Request, drive
-from bench.harness.options import ENOUGH_ROUNDS, new_parser
-from bench.harness.servers import PEERS, Server, environment, run, serve
+from bench.harness.options import BenchmarkParser
+from bench.harness.servers import Server
+from bench.harness.sites import serve_on_sqlite
 from bench.harness.tasks import make_requests
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.testing.services.redis import PROGRAM, redis
@@ -49,16 +46,15 @@ MEASURED = {
 
 
 def main() -> int:
-    parser = new_parser(__doc__, 7)
-    parser.add_argument("--requests", type=int, help="of each kind in each round")
-    options = parser.parse_args()
-    requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
-    is_quick = report_values(options.rounds, requests)
-    ratio = report("memory", "memory:", options.rounds, requests)
+    parser = BenchmarkParser(__doc__, 7)
+    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
+    options = parser.read()
+    is_quick = report_values(options.rounds, options.requests)
+    ratio = report("memory", "memory:", options.rounds, options.requests)
     if PROGRAM:
         with redis() as url:
-            report("Redis", url, options.rounds, requests)
-    if options.rounds < ENOUGH_ROUNDS or (ratio >= MIN_RATIO and is_quick):
+            report("Redis", url, options.rounds, options.requests)
+    if not options.is_judged or (ratio >= MIN_RATIO and is_quick):
         return 0
     print(f"Too slow: a cached page is {ratio:.2f} x a static JSON route (at least {MIN_RATIO}), or a value or a part.")
     return 1
@@ -96,8 +92,8 @@ async def measure_values(rounds: int, count: int) -> tuple[float, float]:
 
 def report(backend: str, cache_url: str, rounds: int, count: int) -> float:
     """Print the results and return the ratio of the cached page to the JSON route."""
-    with site(cache_url) as server:
-        rates = measure(server, rounds, count)
+    with serve_on_sqlite({"CACHE_URL": cache_url}) as site:
+        rates = measure(site.server, rounds, count)
     print(f"\n{backend}, medians of {rounds} rounds\n")
     for name, rate in rates.items():
         print(f"{name:24}{rate:8.0f} a second{rate / rates[JSON]:8.2f} x")
@@ -113,15 +109,6 @@ def measure(server: Server, rounds: int, count: int) -> dict[str, float]:
             if number:
                 rates[name].append(count / seconds)
     return {name: median(page_rates) for name, page_rates in rates.items()}
-
-
-@contextmanager
-def site(cache_url: str) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        peer = PEERS["ours"]
-        environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"), CACHE_URL=cache_url)
-        run(["-m", peer.prepare], environ)
-        yield stack.enter_context(serve(peer.serve, environ, Path(folder) / "log"))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.harness.counting import GROUPS
-from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, exit_status, new_parser, selected_databases
+from bench.harness.databases import new_database_urls
+from bench.harness.options import BenchmarkParser, exit_status, selected_databases
 from bench.harness.servers import PEERS, environment, run
 from bench.harness.tasks import TASKS
-from bench.speed import new_database_urls
 
 APPS = {"ours": "bench.peers.ours.feature:create", "plain": "bench.peers.plain:app"}
 COUNTED = [name for name, task in TASKS.items() if len(task.request_names) == 1]
@@ -49,15 +49,13 @@ Calls = Mapping[str, int]
 
 
 def main() -> int:
-    parser = new_parser(__doc__, 3, "the lowest count is taken")
-    names = (*DATABASES, *COUNTED)
-    parser.add_argument("--only", type=comma_separated(*names), default=[], help=", ".join(names))
-    options = parser.parse_args()
-    only, rounds = options.only, options.rounds
-    tasks = [task for task in COUNTED if task in only] or COUNTED
+    parser = BenchmarkParser(__doc__, 3, "the lowest count is taken")
+    parser.add_databases(*COUNTED)
+    options = parser.read()
+    tasks = [task for task in COUNTED if task in options.only] or COUNTED
     exceeded: list[str] = []
     for database in selected_databases(options):
-        ours, plain = (fewest([count(database, peer, tasks) for _ in range(rounds)]) for peer in APPS)
+        ours, plain = (fewest([count(database, peer, tasks) for _ in range(options.rounds)]) for peer in APPS)
         print(f"{database:24}{'plain':>8}{'ours':>8}  of which {''.join(f'{group:>11}' for group in GROUPS)}")
         for task in tasks:
             total, limit = sum(ours[task].values()), MAX_CALLS[database].get(task)
@@ -65,7 +63,7 @@ def main() -> int:
             print(f"{TASKS[task].title:24}{sum(plain[task].values()):>8}{total:>8}           {groups}")
             if limit is not None and total > limit:
                 exceeded.append(f"{TASKS[task].title} on {database}: {total} calls (at most {limit})")
-    return exit_status(exceeded, is_judged=rounds >= ENOUGH_ROUNDS)
+    return exit_status(exceeded, options)
 
 
 def fewest(counts: list[dict[str, Calls]]) -> dict[str, Calls]:

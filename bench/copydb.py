@@ -3,8 +3,8 @@
     .venv/bin/python -m bench.copydb [--rounds 3] [--rows 1000000]
 
 Whole processes, one per copy, on the interpreter that runs this file. The time includes the comparison of both sides.
-The source is a SQLite file with sessions of one user, in a table with three indexes. With one round it copies few
-rows and judges nothing.
+The source is a SQLite file with sessions of one user, in a table with three indexes. With fewer than three rounds
+it copies few rows and judges nothing.
 """
 
 import json
@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from statistics import median
 
-from bench.harness.options import new_parser
+from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PROJECT, environment, run
 from opportune.testing.migrations import migrate
 from opportune.testing.services.postgres import postgres
@@ -54,20 +54,18 @@ SESSIONS = """
 
 
 def main() -> int:
-    parser = new_parser(__doc__, 3)
-    parser.add_argument("--rows", type=int)
-    options = parser.parse_args()
-    is_judged = options.rounds > 1
-    rows = options.rows or (1_000_000 if is_judged else FEW_ROWS)
+    parser = BenchmarkParser(__doc__, 3)
+    parser.add_size("rows", 1_000_000, FEW_ROWS)
+    options = parser.read()
     with tempfile.TemporaryDirectory(prefix="opportune-bench-") as folder:
-        results = measure(Path(folder), rows, options.rounds)
-    print(f"{rows:,} rows, {options.rounds} rounds{'':19}median    limit")
+        results = measure(Path(folder), options.rows, options.rounds)
+    print(f"{options.rows:,} rows, {options.rounds} rounds{'':19}median    limit")
     for name, rate in results.items():
         print(f"{name:32}{rate[0]:10,.0f} rows/s   peak {rate[1] / 1024:.0f} MiB")
     small, all_rows = (results[f"SQLite to SQLite, {part}"] for part in ("a tenth", "all"))
     growth = all_rows[1] / small[1]
     print(f"{'memory, all rows to a tenth':32}{growth:10.2f} x   {MAX_MEMORY_RATIO:.2f} x at most")
-    return int(is_judged and (all_rows[0] < MIN_ROWS_PER_SECOND or growth > MAX_MEMORY_RATIO))
+    return int(options.is_judged and (all_rows[0] < MIN_ROWS_PER_SECOND or growth > MAX_MEMORY_RATIO))
 
 
 def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, float]]:

@@ -14,7 +14,7 @@ from time import process_time
 
 from pydantic import SecretStr
 
-from bench.harness.options import new_parser
+from bench.harness.options import BenchmarkParser
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry.process import resident_memory_bytes
 from opportune.db.factory import open_database
@@ -30,7 +30,7 @@ VIDEO_BYTES = 100_000_000
 
 
 def main() -> int:
-    rounds = new_parser(__doc__, 5).parse_args().rounds
+    rounds = BenchmarkParser(__doc__, 5).read().rounds
     print(f"{'':12}{'save 100 kB':>14}{'read 100 kB':>14}{'send 100 MB':>14}{'memory':>10}")
     with postgres() as server, tempfile.TemporaryDirectory() as folder:
         storages = {

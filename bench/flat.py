@@ -8,27 +8,22 @@ at most 1.15 times as long with the large table.
 
 import json
 import sys
-import tempfile
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
+from bench.harness.databases import NewUrl, run_on_databases
 from bench.harness.load import Request, drive
-from bench.harness.options import (
-    ENOUGH_ROUNDS,
-    comma_separated_numbers,
-    exit_status,
-    new_databases_parser,
-    selected_databases,
-)
-from bench.harness.servers import PEERS, environment, run, serve
+from bench.harness.options import BenchmarkParser, comma_separated_numbers
+from bench.harness.servers import PEERS
+from bench.harness.sites import serve_site
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, encode_request
 from bench.peers.ours.entries import ROWS_VARIABLE, SHELF_ROWS
-from bench.speed import new_database_urls
 
 REQUESTS, TEST_REQUESTS = 40, 3
 ROWS, TEST_ROWS = [1_000, 1_000_000], [200, 400]
@@ -53,39 +48,36 @@ PATHS = {
 }
 
 
+PEER = replace(
+    PEERS["ours"],
+    prepare="bench.peers.ours.entries",
+    serve=(*PEERS["ours"].serve, "bench.peers.ours.entries:create"),
+)
+
+
 @dataclass(frozen=True)
-class Site:
+class Target:
     port: int
     requests: Mapping[str, Request]
 
 
 def main() -> int:
-    parser = new_databases_parser(__doc__, 5)
-    parser.add_argument("--requests", type=int, help="of each kind in each round")
-    parser.add_argument("--rows", type=comma_separated_numbers, help="small,large")
-    options = parser.parse_args()
-    is_judged = options.rounds >= ENOUGH_ROUNDS
-    rows = options.rows or (ROWS if is_judged else TEST_ROWS)
-    count = options.requests or (REQUESTS if is_judged else TEST_REQUESTS)
-    failures: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        for kind in selected_databases(options):
-            with new_database_urls(kind, Path(folder)) as address, ExitStack() as stack:
-                sites = [start(stack, address(f"rows_{number}"), Path(folder), number) for number in rows]
-                failures += report(kind, rows, measure(client, sites, options.rounds, count))
-    return exit_status(failures, is_judged=is_judged)
+    parser = BenchmarkParser(__doc__, 5)
+    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
+    parser.add_size("rows", ROWS, TEST_ROWS, type=comma_separated_numbers, help="small,large")
+    return run_on_databases(parser, run_on)
 
 
-def start(stack: ExitStack, url: str, folder: Path, rows: int) -> Site:
-    peer = PEERS["ours"]
-    environ = environment(
-        **peer.environ_for(url), **{ROWS_VARIABLE: str(rows), ADDITIONAL_ROWS_VARIABLE: "1", "JOBS": "off"}
-    )
-    cookie = run(["-m", "bench.peers.ours.entries"], environ)
-    server = stack.enter_context(
-        serve([*peer.serve, "bench.peers.ours.entries:create"], environ, folder / f"{rows}.log")
-    )
-    return Site(server.port, make_requests(cookie))
+def run_on(options: Namespace, kind: str, new_url: NewUrl, folder: Path) -> list[str]:
+    with ProcessPoolExecutor(1, get_context("spawn")) as client, ExitStack() as stack:
+        targets = [start(stack, new_url(f"rows_{number}"), folder, number) for number in options.rows]
+        return report(kind, options.rows, measure(client, targets, options.rounds, options.requests))
+
+
+def start(stack: ExitStack, url: str, folder: Path, rows: int) -> Target:
+    variables = {ROWS_VARIABLE: str(rows), ADDITIONAL_ROWS_VARIABLE: "1", "JOBS": "off"}
+    site = stack.enter_context(serve_site(url, folder, variables, f"rows_{rows}", PEER))
+    return Target(site.server.port, make_requests(site.cookie))
 
 
 def make_requests(cookie: str) -> dict[str, Request]:
@@ -105,13 +97,13 @@ def make_requests(cookie: str) -> dict[str, Request]:
     return requests
 
 
-def measure(client: Executor, sites: Sequence[Site], rounds: int, count: int) -> dict[str, list[list[float]]]:
-    """Return the latencies in seconds by request and site. The sites take turns, after a round to warm up."""
-    latencies = {name: [list[float]() for _ in sites] for name in sites[0].requests}
+def measure(client: Executor, targets: Sequence[Target], rounds: int, count: int) -> dict[str, list[list[float]]]:
+    """Return the latencies in seconds by request and target. The targets take turns, after a round to warm up."""
+    latencies = {name: [list[float]() for _ in targets] for name in targets[0].requests}
     for number in range(rounds + 1):
-        for name, of_sites in latencies.items():
-            for site, measured in zip(sites, of_sites, strict=True):
-                seconds = client.submit(send, site.port, site.requests[name], count if number else 3).result()
+        for name, of_targets in latencies.items():
+            for target, measured in zip(targets, of_targets, strict=True):
+                seconds = client.submit(send, target.port, target.requests[name], count if number else 3).result()
                 measured.extend(seconds if number else ())
     return latencies
 
@@ -126,8 +118,8 @@ def report(kind: str, rows: Sequence[int], latencies: Mapping[str, Sequence[Sequ
     """Print the results and return a line for each request that takes longer in the large table."""
     print(f"\n{f'{kind}, ms by rows':28}" + "".join(f"{number:>12,}" for number in rows) + f"{'ratio':>8}")
     failures = []
-    for name, of_sites in latencies.items():
-        small, large = (median(seconds) * 1000 for seconds in of_sites)
+    for name, of_targets in latencies.items():
+        small, large = (median(seconds) * 1000 for seconds in of_targets)
         ratio = large / small
         print(f"{name:28}{small:12.2f}{large:12.2f}{ratio:8.2f}", flush=True)
         if ratio > MAX_GROWTH_RATIO:

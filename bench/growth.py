@@ -6,16 +6,15 @@ The requests are pages, lists with all combinations of filters, search and order
 values. Nothing is judged.
 """
 
-import tempfile
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from random import Random
 from urllib.parse import urlencode
 
 from bench.harness.load import Request, drive
-from bench.harness.options import ENOUGH_ROUNDS, new_parser
-from bench.harness.servers import PEERS, environment, run, serve
+from bench.harness.options import BenchmarkParser
+from bench.harness.sites import serve_on_sqlite
+from bench.harness.tasks import encode_request
 from bench.resident import load_page
 
 REQUESTS_PER_ROUND, TEST_REQUESTS = 2_000, 100
@@ -25,22 +24,19 @@ ORDERS = ("", "id", "-id", "title", "-title", "created_at", "-created_at")
 
 
 def main() -> None:
-    rounds = new_parser(__doc__, 10, f"of {REQUESTS_PER_ROUND:,} requests each").parse_args().rounds
-    measure(rounds, REQUESTS_PER_ROUND if rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
+    options = BenchmarkParser(__doc__, 10, f"of {REQUESTS_PER_ROUND:,} requests each").read()
+    measure(options.rounds, REQUESTS_PER_ROUND if options.is_judged else TEST_REQUESTS)
 
 
 def measure(rounds: int, count: int) -> None:
     """Print the memory after the first page and after each round."""
-    peer = PEERS["ours"]
-    with tempfile.TemporaryDirectory() as folder:
-        environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"))
-        requests = mixed_requests(run(("-m", peer.prepare), environ))
-        with serve(peer.serve, environ, Path(folder) / "log") as server:
-            load_page(server.port, "/")
-            print(f"{'after the first page':38}{server.resident_mb():6.1f} MB")
-            for number in range(1, rounds + 1):
-                drive(server.port, list(islice(requests, count)), count, MAX_CONNECTIONS)
-                print(f"{f'after {number * count:,} requests':38}{server.resident_mb():6.1f} MB", flush=True)
+    with serve_on_sqlite() as site:
+        server, requests = site.server, mixed_requests(site.cookie)
+        load_page(server.port, "/")
+        print(f"{'after the first page':38}{server.resident_mb():6.1f} MB")
+        for number in range(1, rounds + 1):
+            drive(server.port, list(islice(requests, count)), count, MAX_CONNECTIONS)
+            print(f"{f'after {number * count:,} requests':38}{server.resident_mb():6.1f} MB", flush=True)
 
 
 def mixed_requests(cookie: str) -> Iterator[Request]:
@@ -56,8 +52,7 @@ def mixed_requests(cookie: str) -> Iterator[Request]:
 
 
 def get_request(path: str, cookie: str, status: int) -> Request:
-    head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\nCookie: {cookie}\r\n\r\n"
-    return Request(head.encode(), status, b"")
+    return Request(encode_request("GET", path, "text/html", cookie=cookie), status, b"")
 
 
 def _list_query(random: Random) -> str:

@@ -6,42 +6,34 @@ Whole processes, one of each in turn, on the interpreter that runs this file. Th
 benchmarks, with the applications of `startproject`.
 """
 
-import subprocess
 import sys
-import time
-from statistics import median
+from functools import partial
 
-from bench.harness.options import new_parser
-from bench.harness.servers import PROJECT, environment
+from bench.harness.commands import medians_in_turn, time_command
+from bench.harness.options import BenchmarkParser
+from bench.harness.servers import environment
 from opportune.cli.registry import MODULES
 
 MAX_RATIO = 0.7
-ENOUGH_ROUNDS = 5
-"""With fewer rounds nothing is judged."""
-PROGRAMS = {
-    "oppman.py --help": [sys.executable, str(PROJECT / "oppman.py"), "--help"],
-    "django-admin help": [sys.executable, "-m", "django", "help", "--settings", "bench.peers.django_site.settings"],
+COMMANDS = {
+    "oppman.py --help": ["oppman.py", "--help"],
+    "django-admin help": ["-m", "django", "help", "--settings", "bench.peers.django_site.settings"],
 }
-ENVIRON = environment(BENCH_DATABASE_URL="sqlite:////nowhere.db", PYTHONPATH=str(PROJECT))
+ENVIRON = environment(BENCH_DATABASE_URL="sqlite:////nowhere.db")
 
 
 def milliseconds(command: list[str]) -> float:
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=ENVIRON)
-    return (time.perf_counter() - started) * 1000
+    return time_command(command, ENVIRON).seconds * 1000
 
 
 def main() -> int:
-    rounds = new_parser(__doc__, 11).parse_args().rounds
-    for command in PROGRAMS.values():
-        milliseconds(command)  # compiles missing bytecode
-    measured = [{name: milliseconds(command) for name, command in PROGRAMS.items()} for _ in range(rounds)]
-    medians = {name: median(times[name] for times in measured) for name in PROGRAMS}
-    for name, value in medians.items():
+    options = BenchmarkParser(__doc__, 11).read()
+    oppman, django = medians_in_turn([partial(milliseconds, command) for command in COMMANDS.values()], options.rounds)
+    for name, value in zip(COMMANDS, (oppman, django), strict=True):
         print(f"{name:20} {value:7.1f} ms")
-    oppman, django = medians.values()
-    print(f"{'ratio':20} {oppman / django:7.2f}    (at most {MAX_RATIO}; {rounds} rounds, {len(MODULES)} commands)")
-    return int(rounds >= ENOUGH_ROUNDS and oppman / django > MAX_RATIO)
+    remark = f"(at most {MAX_RATIO}; {options.rounds} rounds, {len(MODULES)} commands)"
+    print(f"{'ratio':20} {oppman / django:7.2f}    {remark}")
+    return int(options.is_judged and oppman / django > MAX_RATIO)
 
 
 if __name__ == "__main__":

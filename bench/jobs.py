@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_parser
+from bench.harness.options import BenchmarkParser, exit_status
 from opportune.testing.services.postgres import Postgres, postgres
 
 MAX_SECONDS = 20.0
@@ -50,8 +50,9 @@ class Figure:
 
 
 def main() -> int:
-    rounds = new_parser(__doc__, 3).parse_args().rounds
-    task = Task(1000, 10, 20) if rounds >= ENOUGH_ROUNDS else Task(20, 1.5, 1)
+    options = BenchmarkParser(__doc__, 3).read()
+    rounds = options.rounds
+    task = Task(1000, 10, 20) if options.is_judged else Task(20, 1.5, 1)
     peers = [name for name in PEERS if name == "ours" or find_spec("dbos")]
     print(_line(f"{task.jobs} jobs ({rounds} rounds)", "seconds", "MiB", f"transactions in {task.idle_seconds:.0f} s"))
     failures = list[str]()
@@ -71,7 +72,7 @@ def main() -> int:
     for peer, number in lost.items():
         print(f"{peer}: {number} jobs lost by {task.kills} kills")
     failures += [f"Lost: {lost['ours']} changes without a job."] if lost["ours"] else []
-    return exit_status(failures, is_judged=rounds >= ENOUGH_ROUNDS)
+    return exit_status(failures, options)
 
 
 def exceeded_limits(kind: str, ours: Figure) -> Iterator[str]:

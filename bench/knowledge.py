@@ -5,7 +5,7 @@
 The words of the passages are distributed as in a language (Zipf), and a tenth of the passages belongs to another user.
 SQLite is measured in processor time, PostgreSQL in wall-clock time, which includes the server. One process of the site
 reads the PDF, while a client requests a page every 20 ms. The memory is that of the process that extracts the text,
-and the growth of the site. With fewer than five rounds there are fewer passages and pages by default, and no limit.
+and the growth of the site. With fewer than three rounds there are fewer passages and pages by default, and no limit.
 
 First, thirty questions about the handbook in the tests are searched by words, and by meaning if EMBEDDING_MODEL is set.
 """
@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from httpx2 import AsyncClient, codes
 from sqlalchemy import insert, text
 
-from bench.harness.options import new_parser
+from bench.harness.options import BenchmarkParser
 from bench.harness.servers import Server, environment, run, serve
 from opportune.accounts.models import User
 from opportune.contrib.knowledge.models import DocumentState, KnowledgeCollection, KnowledgeDocument, KnowledgePassage
@@ -45,7 +45,6 @@ LINES_PER_PAGE, WORDS_PER_LINE = 40, 12
 ROWS_PER_DOCUMENT = 1_000
 PASSAGES, TEST_PASSAGES = 100_000, 1_000
 PAGES, TEST_PAGES = 1_000, 100
-ENOUGH_ROUNDS = 5
 MAX_SEARCH_MS, MAX_INDEX_MB, MAX_DELAY_MS = 60, 200, 50
 QUIET_REQUESTS, REQUEST_SECONDS = 250, 0.02
 INDEX_TIMEOUT_SECONDS = 600
@@ -196,13 +195,10 @@ def states(url: str) -> Iterator[bool]:
 
 
 def main() -> int:
-    parser = new_parser(__doc__, 30)
-    parser.add_argument("--passages", type=int)
-    parser.add_argument("--pages", type=int)
-    arguments = parser.parse_args()
-    is_judged = arguments.rounds >= ENOUGH_ROUNDS
-    passages = arguments.passages or (PASSAGES if is_judged else TEST_PASSAGES)
-    pages = arguments.pages or (PAGES if is_judged else TEST_PAGES)
+    parser = BenchmarkParser(__doc__, 30)
+    parser.add_size("passages", PASSAGES, TEST_PASSAGES)
+    parser.add_size("pages", PAGES, TEST_PAGES)
+    options = parser.read()
     excesses: list[bool] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="opportune-bench-")))
@@ -213,19 +209,19 @@ def main() -> int:
         print(f"answers among the first five passages: {asyncio.run(measure_hits(url))} of {QUESTIONS}")
         for name, url in urls.items():
             run(["oppman.py", "migrate"], environment(DATABASE_URL=url, ENVIRONMENT="test", SECRET_KEY=SECRET_KEY))
-            times = asyncio.run(measure_search(url, passages, arguments.rounds))
-            print(f"{name}: {median(times):.1f} ms, at most {max(times):.1f} ms, among {passages} passages")
+            times = asyncio.run(measure_search(url, options.passages, options.rounds))
+            print(f"{name}: {median(times):.1f} ms, at most {max(times):.1f} ms, among {options.passages} passages")
             excesses.append(median(times) > MAX_SEARCH_MS)
-        indexing = measure_indexing(folder, pages)
+        indexing = measure_indexing(folder, options.pages)
     total_mb = indexing.extraction_mb + indexing.growth_mb
-    print(f"{pages} pages in {indexing.seconds:.1f} s")
+    print(f"{options.pages} pages in {indexing.seconds:.1f} s")
     print(f"memory: {indexing.extraction_mb:.0f} MB to read them, {indexing.growth_mb:.0f} MB growth of the site")
     quiet, busy = (quantiles(times, n=20) for times in (indexing.quiet, indexing.busy))
     print(
         f"requests: median {quiet[9]:.1f} ms, then {busy[9]:.1f} ms; 95 % within {quiet[18]:.1f}, then {busy[18]:.1f}"
     )
     excesses += [total_mb > MAX_INDEX_MB, busy[18] > quiet[18] + MAX_DELAY_MS]
-    return int(is_judged and any(excesses))
+    return int(options.is_judged and any(excesses))
 
 
 if __name__ == "__main__":

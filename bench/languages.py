@@ -16,14 +16,14 @@ from pathlib import Path
 from statistics import median
 
 from bench.harness.load import Request, drive
-from bench.harness.options import ENOUGH_ROUNDS, new_parser
-from bench.harness.servers import PEERS, Server, environment, run, serve
+from bench.harness.options import BenchmarkParser
+from bench.harness.servers import PEERS, Server
+from bench.harness.sites import serve_site
 from bench.harness.tasks import page_request
-from bench.speed import TEST_REQUESTS
 
 LANGUAGES = ("de", "fr", "es", "ar", "ja", "zh-Hans")
 MAX_ENGLISH_RATIO, MAX_GERMAN_RATIO, MAX_LANGUAGE_MB = 1.05, 1.05, 3.0
-REQUEST_COUNT = 30
+REQUEST_COUNT, TEST_REQUESTS = 30, 20
 SETTLE_SECONDS = 5.0
 
 
@@ -39,16 +39,14 @@ PAGES = {
 
 
 def main() -> int:
-    parser = new_parser(__doc__, 30)
-    parser.add_argument("--requests", type=int, help="of each kind in each round")
-    options = parser.parse_args()
-    is_judged = options.rounds >= ENOUGH_ROUNDS
-    requests = options.requests or (REQUEST_COUNT if is_judged else TEST_REQUESTS)
+    parser = BenchmarkParser(__doc__, 30)
+    parser.add_size("requests", REQUEST_COUNT, TEST_REQUESTS, help="of each kind in each round")
+    options = parser.read()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         english = start(stack, Path(folder), "en")
         translated = start(stack, Path(folder), ",".join(["en", *LANGUAGES]))
         megabytes = measure_memory(english, translated)
-        times = measure_times(translated, options.rounds, requests)
+        times = measure_times(translated, options.rounds, options.requests)
     ratios = median_ratio(times["English"], times["plain"]), median_ratio(times["German"], times["English"])
     for name, microseconds in times.items():
         print(f"{name:24}{median(microseconds):8.0f} µs of processor time per page")
@@ -56,14 +54,13 @@ def main() -> int:
     print(f"{'German / English':24}{ratios[1]:8.2f} (at most {MAX_GERMAN_RATIO})")
     print(f"{'memory of a language':24}{megabytes:8.1f} MB (at most {MAX_LANGUAGE_MB})")
     exceeded = ratios[0] > MAX_ENGLISH_RATIO or ratios[1] > MAX_GERMAN_RATIO or megabytes > MAX_LANGUAGE_MB
-    return int(is_judged and exceeded)
+    return int(options.is_judged and exceeded)
 
 
 def start(stack: ExitStack, folder: Path, languages: str) -> Server:
-    peer, name = PEERS["ours"], f"languages{len(languages)}"
-    environ = environment(**peer.environ_for(f"sqlite:///{folder / name}.db"), LANGUAGES=languages)
-    run(["-m", peer.prepare], environ)
-    return stack.enter_context(serve(peer.serve, environ, folder / f"{name}.log"))
+    name = f"languages{len(languages)}"
+    site = serve_site(f"sqlite:///{folder / name}.db", folder, {"LANGUAGES": languages}, name, PEERS["ours"])
+    return stack.enter_context(site).server
 
 
 def measure_memory(english: Server, translated: Server) -> float:

@@ -11,6 +11,7 @@ same rows is measured with one process, and queues jobs with Celery in Redis. No
 import os
 import sys
 import tempfile
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from statistics import median
 import psycopg
 
 from bench.harness.load import Request, WrongResponseError, drive
-from bench.harness.options import ENOUGH_ROUNDS, comma_separated_numbers, new_parser
+from bench.harness.options import BenchmarkParser, comma_separated_numbers
 from bench.harness.servers import PEERS, Server, environment, run, serve
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, make_requests, page_request
 from opportune.testing.services.postgres import Postgres, postgres
@@ -88,23 +89,21 @@ class Machines:
 
 
 def main() -> int:
-    parser = new_parser(__doc__, 3)
-    parser.add_argument("--processes", type=comma_separated_numbers, default=[1, 2, 4, 10])
-    parser.add_argument("--rows", type=comma_separated_numbers, default=[1_000, 100_000, 1_000_000])
-    options = parser.parse_args()
-    if options.rounds < ENOUGH_ROUNDS:
-        options.processes, options.rows = options.processes[1:2], options.rows[:1]
+    parser = BenchmarkParser(__doc__, 3)
+    parser.add_size("processes", [1, 2, 4, 10], [2], type=comma_separated_numbers)
+    parser.add_size("rows", [1_000, 100_000, 1_000_000], [1_000], type=comma_separated_numbers)
+    options = parser.read()
     print(f"{'rows':>9}  {'request':18}{'processes':>10}{'requests/s':>12}{'web ms':>9}{'database ms':>13}")
     with postgres() as database, redis() as broker, tempfile.TemporaryDirectory() as folder:
         os.environ["BENCH_BROKER_URL"] = broker
         for rows in options.rows:
             for processes in options.processes:
-                measure("ours", rows, processes, options.rounds, database, Path(folder))
-            measure("django", rows, 1, options.rounds, database, Path(folder))
+                measure("ours", rows, processes, options, database, Path(folder))
+            measure("django", rows, 1, options, database, Path(folder))
     return 0
 
 
-def measure(name: str, rows: int, processes: int, rounds: int, database: Postgres, folder: Path) -> None:
+def measure(name: str, rows: int, processes: int, options: Namespace, database: Postgres, folder: Path) -> None:
     """Print the figures of a site with so many rows and web processes."""
     peer, url = PEERS[name], database.create_database(f"{name}_{rows}_{processes}")
     environ = environment(**peer.environ_for(url), **UNLIMITED, **{ADDITIONAL_ROWS_VARIABLE: str(FIRST_ROWS)})
@@ -117,7 +116,7 @@ def measure(name: str, rows: int, processes: int, rounds: int, database: Postgre
         ]
         machines = Machines(servers, Server(database.pid, database.port), requests_of(name, cookie))
         for title in machines.requests:
-            print_median(f"{rows:>9,}  {_title(name, title)}{processes:>10}", run_rounds(machines, title, rounds))
+            print_median(f"{rows:>9,}  {_title(name, title)}{processes:>10}", run_rounds(machines, title, options))
     database.drop_database(f"{name}_{rows}_{processes}")
 
 
@@ -142,12 +141,12 @@ def add_rows(url: str, table: str, count: int) -> None:
         connection.execute("VACUUM ANALYZE")
 
 
-def run_rounds(machines: Machines, title: str, rounds: int) -> list[Figure]:
+def run_rounds(machines: Machines, title: str, options: Namespace) -> list[Figure]:
     """Return the figures of each round after a round of warming up."""
-    count = (ADMIN_REQUESTS if title in ADMIN_QUERIES else REQUESTS) if rounds >= ENOUGH_ROUNDS else TEST_REQUESTS
+    count = (ADMIN_REQUESTS if title in ADMIN_QUERIES else REQUESTS) if options.is_judged else TEST_REQUESTS
     try:
         machines.measure(title, TEST_REQUESTS)
-        return [machines.measure(title, count) for _ in range(rounds)]
+        return [machines.measure(title, count) for _ in range(options.rounds)]
     except WrongResponseError as error:
         sys.exit(f"{title}: {error}")
 

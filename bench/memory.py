@@ -19,7 +19,7 @@ from typing import NamedTuple
 import uvloop
 from sqlalchemy import text
 
-from bench.harness.options import new_parser
+from bench.harness.options import BenchmarkParser
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.sqlite import SQLiteDatabase
@@ -50,9 +50,9 @@ KINDS: dict[str, tuple[type[Database], str]] = {
 
 
 def main() -> None:
-    parser = new_parser(__doc__, 7)
+    rounds = BenchmarkParser(__doc__, 7).read().rounds
     with example_file() as path:
-        uvloop.run(measure(path, parser.parse_args().rounds))
+        uvloop.run(measure(path, rounds))
 
 
 @contextmanager

@@ -9,19 +9,17 @@ Whole processes, one of each in turn, on the interpreter that runs this file. Th
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
-from statistics import median
 
-from bench.harness.options import new_parser
+from bench.harness.commands import medians_in_turn, time_command
+from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PROJECT, environment
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.project.layout import installed_names
 
 MAX_RATIO = 4.5
 """The peer has no models, and `migrate` imports all features: they register search indexes and groups to create."""
-ENOUGH_ROUNDS = 5
-"""With fewer rounds nothing is judged."""
 MIGRATION = """
 revision = {revision!r}
 down_revision = {down_revision!r}
@@ -37,25 +35,23 @@ def downgrade() -> None:
 
 
 def main() -> int:
-    rounds = new_parser(__doc__, 11).parse_args().rounds
+    options = BenchmarkParser(__doc__, 11).read()
     with tempfile.TemporaryDirectory() as folder:
-        ours, peer = measure(Path(folder), rounds)
+        ours, peer = measure(Path(folder), options.rounds)
     print(f"{'oppman.py migrate':24} {ours:7.1f} ms")
     print(f"{'alembic upgrade head':24} {peer:7.1f} ms")
-    print(f"{'ratio':24} {ours / peer:7.2f}    (at most {MAX_RATIO}; medians of {rounds} rounds)")
-    return int(rounds >= ENOUGH_ROUNDS and ours / peer > MAX_RATIO)
+    print(f"{'ratio':24} {ours / peer:7.2f}    (at most {MAX_RATIO}; medians of {options.rounds} rounds)")
+    return int(options.is_judged and ours / peer > MAX_RATIO)
 
 
 def measure(folder: Path, rounds: int) -> list[float]:
     site = environment(DATABASE_URL=f"sqlite:///{folder}/site.db", ENVIRONMENT="test")
+    peer = create_alembic_project(folder / "peer")
     commands = [
-        ([sys.executable, "oppman.py", "migrate"], PROJECT, site),
-        ([sys.executable, "-m", "alembic", "upgrade", "head"], create_alembic_project(folder / "peer"), environment()),
+        partial(milliseconds, ["oppman.py", "migrate"], PROJECT, site),
+        partial(milliseconds, ["-m", "alembic", "upgrade", "head"], peer, environment()),
     ]
-    for command in commands:
-        milliseconds(*command)  # applies all migrations and compiles missing bytecode
-    measured = [[milliseconds(*command) for command in commands] for _ in range(rounds)]
-    return [median(column) for column in zip(*measured, strict=True)]
+    return medians_in_turn(commands, rounds)
 
 
 def create_alembic_project(folder: Path) -> Path:
@@ -75,9 +71,7 @@ def create_alembic_project(folder: Path) -> Path:
 
 
 def milliseconds(command: list[str], folder: Path, environ: dict[str, str]) -> float:
-    started = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=environ, check=True, capture_output=True)
-    return (time.perf_counter() - started) * 1000
+    return time_command(command, environ, folder).seconds * 1000
 
 
 if __name__ == "__main__":

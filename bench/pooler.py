@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from bench.harness.options import new_parser
+from bench.harness.options import BenchmarkParser
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
@@ -27,8 +27,6 @@ from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer
 from opportune.testing.services.postgres import postgres
 
 MIN_RATIO = 0.95
-ENOUGH_ROUNDS = 5
-"""With fewer rounds nothing is judged."""
 CLIENT_TASKS = 16
 PAIRS, TEST_PAIRS = 25, 5
 """Reads and inserts of each task in each round."""
@@ -39,25 +37,24 @@ Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
 def main() -> int:
-    rounds = new_parser(__doc__, 11).parse_args().rounds
+    options = BenchmarkParser(__doc__, 11).read()
     if PROGRAM is None:
         sys.exit("PgBouncer is missing: apt-get install pgbouncer")
     with postgres() as server, pgbouncer(server.create_database("pooled")) as url:
-        ours, plain = uvloop.run(measure(url, rounds))
+        ours, plain = uvloop.run(measure(url, options.rounds, PAIRS if options.is_judged else TEST_PAIRS))
     print(f"{'our database':24} {ours:7.0f} statements a second")
     print(f"{'plain engines':24} {plain:7.0f}")
-    print(f"{'ratio':24} {ours / plain:7.2f}    (at least {MIN_RATIO}; medians of {rounds} rounds)")
-    return int(rounds >= ENOUGH_ROUNDS and ours / plain < MIN_RATIO)
+    print(f"{'ratio':24} {ours / plain:7.2f}    (at least {MIN_RATIO}; medians of {options.rounds} rounds)")
+    return int(options.is_judged and ours / plain < MIN_RATIO)
 
 
-async def measure(url: str, rounds: int) -> tuple[float, float]:
+async def measure(url: str, rounds: int, pairs: int) -> tuple[float, float]:
     """Return the medians of our database and of the engines configured by hand."""
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
     database, peer = open_database(settings), PlainEngines(url, settings)
     await database.setup()
     targets: list[tuple[Sessions, Sessions]] = [(database.reader, database.writer), (peer.reader, peer.writer)]
     await create_table(database)
-    pairs = PAIRS if rounds >= ENOUGH_ROUNDS else TEST_PAIRS
     figures: tuple[list[float], list[float]] = ([], [])
     for number in range(-1, rounds):  # round -1 opens connections and is not counted
         for target in (0, 1) if number % 2 else (1, 0):

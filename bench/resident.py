@@ -25,7 +25,7 @@ from statistics import median
 
 from bench.accounts import sign_in_requests
 from bench.harness.load import drive
-from bench.harness.options import ENOUGH_ROUNDS, new_parser
+from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PEERS, PROJECT, Server, environment, run, serve
 from bench.harness.tasks import user_emails
 from bench.start import copy_project
@@ -42,13 +42,12 @@ GROUP_PATHS = Path("/sys/fs/cgroup/memory/opportune-bench"), Path("/sys/fs/cgrou
 
 
 def main() -> int:
-    rounds = new_parser(__doc__, 3).parse_args().rounds
-    has_enough_rounds = rounds >= ENOUGH_ROUNDS
-    settle_seconds = SETTLE_SECONDS if has_enough_rounds else TEST_SETTLE_SECONDS
+    options = BenchmarkParser(__doc__, 3).read()
+    rounds, settle_seconds = options.rounds, SETTLE_SECONDS if options.is_judged else TEST_SETTLE_SECONDS
     with ProcessPoolExecutor(1, get_context("spawn")) as client, limited_memory_group() as group:
         ours = [measure("ours", client, group, settle_seconds) for _ in range(rounds)]
         django = [measure("django", None, None, settle_seconds) for _ in range(rounds)] if find_spec("django") else []
-    empty, quickstart = development_mb(SETTLE_QUICKSTART_SECONDS if has_enough_rounds else TEST_SETTLE_SECONDS)
+    empty, quickstart = development_mb(SETTLE_QUICKSTART_SECONDS if options.is_judged else TEST_SETTLE_SECONDS)
     start, peak = (median(column) for column in zip(*ours, strict=True))
     print(f"{'ours, after the first page':38}{start:6.1f} MB (at most {MAX_START_MB})")
     print(f"{'ours, while twenty sign in':38}{peak:6.1f} MB (at most {MAX_SIGN_IN_MB})")
@@ -58,9 +57,8 @@ def main() -> int:
         print(f"{'Django under gunicorn, first page':38}{median(first for first, _ in django):6.1f} MB")
     if group is None:
         print("Memory is not limited: no control group can be created here.")
-    is_judged = group is not None and has_enough_rounds
     exceeded = (start > MAX_START_MB, peak > MAX_SIGN_IN_MB, empty > MAX_EMPTY_MB, quickstart > MAX_QUICKSTART_MB)
-    return int(is_judged and any(exceeded))
+    return int(group is not None and options.is_judged and any(exceeded))
 
 
 def measure(name: str, client: Executor | None, group: Path | None, settle_seconds: float) -> tuple[float, float]:

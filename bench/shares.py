@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections import Counter
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
@@ -19,10 +20,11 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, new_parser, selected_databases
+from bench.harness.databases import NewUrl, run_on_databases
+from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PEERS
 from bench.harness.tasks import TASKS
-from bench.speed import new_database_urls, start
+from bench.speed import selected_tasks, start
 
 SAMPLED_PEERS = ("ours", "plain")
 ROUND_REQUESTS, TEST_REQUESTS = 200, 50
@@ -40,20 +42,17 @@ LIBRARIES = {
 
 
 def main() -> int:
-    parser = new_parser(__doc__, 10, f"of {ROUND_REQUESTS} requests of each kind")
-    parser.add_argument(
-        "--only", type=comma_separated(*DATABASES, *TASKS), default=[], help=", ".join((*DATABASES, *TASKS))
-    )
-    parser.add_argument("--peers", type=comma_separated(*SAMPLED_PEERS), default=["ours"], help="ours, plain")
-    options = parser.parse_args()
-    tasks = [name for name in TASKS if name in options.only] or list(TASKS)
-    count = options.rounds * (ROUND_REQUESTS if options.rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        for database in selected_databases(options):
-            with new_database_urls(database, Path(folder)) as new_url:
-                for name in options.peers:
-                    print_shares(f"{name}, {database}", sample(name, new_url(name), tasks, count, client))
-    return 0
+    parser = BenchmarkParser(__doc__, 10, f"of {ROUND_REQUESTS} requests of each kind")
+    parser.add_names("--peers", SAMPLED_PEERS, default=["ours"])
+    return run_on_databases(parser, run_on, TASKS)
+
+
+def run_on(options: Namespace, kind: str, new_url: NewUrl, _folder: Path) -> list[str]:
+    count = options.rounds * (ROUND_REQUESTS if options.is_judged else TEST_REQUESTS)
+    with ProcessPoolExecutor(1, get_context("spawn")) as client:
+        for name in options.peers:
+            print_shares(f"{name}, {kind}", sample(name, new_url(name), selected_tasks(options), count, client))
+    return []
 
 
 def sample(name: str, url: str, tasks: list[str], count: int, client: Executor) -> dict[str, Counter[str]]:

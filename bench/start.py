@@ -19,7 +19,8 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from statistics import median
 
-from bench.harness.options import new_parser
+from bench.harness.commands import medians_in_turn
+from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PROJECT, environment
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Message, make_provider
@@ -33,23 +34,21 @@ PRODUCTION = {
     "LLM_BASE_URL": "http://127.0.0.1:9/v1",  # production does not load a local model
 }
 MAX_RATIO, MAX_QUICKSTART_SECONDS, MAX_FIRST_WORD_SECONDS = 2.0, 5.0, 1.0
-ENOUGH_ROUNDS = 5
-"""With fewer rounds nothing is judged."""
 
 
 def main() -> int:
-    rounds = new_parser(__doc__, 7).parse_args().rounds
+    options = BenchmarkParser(__doc__, 7).read()
     with tempfile.TemporaryDirectory() as folder:
-        site, plain, quickstart = measure(Path(folder), rounds)
-    first_word = median(asyncio.run(seconds_to_first_word()) for _ in range(rounds))
-    print(f"{'':34}median  limit   ({rounds} rounds)")
+        site, plain, quickstart = measure(Path(folder), options.rounds)
+    first_word = median(asyncio.run(seconds_to_first_word()) for _ in range(options.rounds))
+    print(f"{'':34}median  limit   ({options.rounds} rounds)")
     print(f"{'plain app, first page':32}{plain:6.2f} s")
     print(f"{'oppman.py runserver, first page':32}{site:6.2f} s")
     print(f"{'  ratio':32}{site / plain:6.2f}   {MAX_RATIO:.2f}")
     print(f"{'oppman.py quickstart, first page':32}{quickstart:6.2f} s {MAX_QUICKSTART_SECONDS:.2f} s")
     print(f"{'local model, first word':32}{first_word:6.2f} s {MAX_FIRST_WORD_SECONDS:.2f} s")
     exceeded = (site / plain > MAX_RATIO, quickstart > MAX_QUICKSTART_SECONDS, first_word > MAX_FIRST_WORD_SECONDS)
-    return int(rounds >= ENOUGH_ROUNDS and any(exceeded))
+    return int(options.is_judged and any(exceeded))
 
 
 def measure(folder: Path, rounds: int) -> list[float]:
@@ -63,11 +62,7 @@ def measure(folder: Path, rounds: int) -> list[float]:
         lambda: seconds_to_page(["-m", "uvicorn", "bench.peers.plain:app"], PROJECT, base_environ, "/items"),
         lambda: seconds_to_page(["oppman.py", "quickstart", "--no-input"], reset_project(project), base_environ),
     ]
-    if rounds >= ENOUGH_ROUNDS:
-        for measure_seconds in measurements:
-            measure_seconds()  # compiles missing bytecode
-    measured = [[measure_seconds() for measure_seconds in measurements] for _ in range(rounds)]
-    return [median(column) for column in zip(*measured, strict=True)]
+    return medians_in_turn(measurements, rounds)
 
 
 def copy_project(folder: Path) -> Path:

@@ -11,7 +11,7 @@ the memory per answer and viewer, and the 99th percentile of `/health/live`. All
 import asyncio
 import json
 import sys
-import tempfile
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -28,10 +28,10 @@ from typing import cast
 import uvloop
 
 from bench.accounts import has_passed, health_latencies_ms, percentile_99
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
+from bench.harness.databases import NewUrl, run_on_databases
+from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PEERS, Server, environment, run, serve
 from bench.peers.streams.relay import WORD, WORD_INTERVAL_SECONDS
-from bench.speed import new_database_urls
 
 END_TIMEOUT_SECONDS = 30
 """Seconds after the last word in which a stream must end."""
@@ -67,24 +67,20 @@ class Figures:
 
 
 def main() -> int:
-    options = new_databases_parser(__doc__, 3).parse_args()
-    is_judged = options.rounds >= ENOUGH_ROUNDS
-    load, failures = FULL if is_judged else SMALL, list[str]()
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        for kind in selected_databases(options):
-            with new_database_urls(kind, Path(folder)) as new_url:
-                url = new_url("streams")
-                run(["-m", PEERS["ours"].prepare], environment(**PEERS["ours"].environ_for(url)))
-                rounds = [
-                    {transport: measure_round(transport, url, load, Path(folder), client) for transport in TRANSPORTS}
-                    for _ in range(options.rounds)
-                ]
-            figures = {
-                transport: median_figures([figures[transport] for figures in rounds]) for transport in TRANSPORTS
-            }
-            report(kind, figures)
-            failures += exceeded_limits(kind, figures)
-    return exit_status(failures, is_judged=is_judged)
+    return run_on_databases(BenchmarkParser(__doc__, 3), run_on)
+
+
+def run_on(options: Namespace, kind: str, new_url: NewUrl, folder: Path) -> Iterator[str]:
+    load, url = FULL if options.is_judged else SMALL, new_url("streams")
+    run(["-m", PEERS["ours"].prepare], environment(**PEERS["ours"].environ_for(url)))
+    with ProcessPoolExecutor(1, get_context("spawn")) as client:
+        rounds = [
+            {transport: measure_round(transport, url, load, folder, client) for transport in TRANSPORTS}
+            for _ in range(options.rounds)
+        ]
+    figures = {transport: median_figures([figures[transport] for figures in rounds]) for transport in TRANSPORTS}
+    report(kind, figures)
+    return exceeded_limits(kind, figures)
 
 
 def measure_round(transport: str, url: str, load: Load, folder: Path, client: Executor) -> Figures:

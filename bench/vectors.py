@@ -3,8 +3,8 @@
     .venv/bin/python -m bench.vectors [--rounds 15] [--rows 100000] [--dimensions 384]
 
 The vectors are a thousand topics with noise, so that neighbours are close. SQLite is measured in processor time,
-PostgreSQL in wall-clock time. A round is a query. With fewer than five rounds there are 5,000 rows by default. There is
-no limit.
+PostgreSQL in wall-clock time. A round is a query. With fewer than three rounds there are 5,000 rows by default.
+There is no limit.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from typing import NamedTuple
 from sqlalchemy import column, insert, select, table
 from sqlmodel import col
 
-from bench.harness.options import new_parser
+from bench.harness.options import BenchmarkParser
 from opportune.db.factory import open_database
 from opportune.search.indexes import Fields
 from opportune.search.searchable import VECTORS
@@ -33,7 +33,6 @@ from opportune.testing.services.postgres import postgres
 from tests.opportune.search.books import Book, make_tables
 
 TOPICS, RESULT_COUNT, BATCH_ROWS = 1_000, 10, 2_000
-ENOUGH_ROUNDS = 5
 FIELDS = Fields("test_book", {"title": "A"}, by_meaning=True)
 
 
@@ -105,25 +104,20 @@ def batches(rows: int) -> Iterator[range]:
 
 
 def main() -> None:
-    parser = new_parser(__doc__, 15)
-    parser.add_argument("--rows", type=int)
+    parser = BenchmarkParser(__doc__, 15)
+    parser.add_size("rows", 100_000, 5_000)
     parser.add_argument("--dimensions", type=int, default=384)
-    arguments = parser.parse_args()
-    rows = arguments.rows or (100_000 if arguments.rounds >= ENOUGH_ROUNDS else 5_000)
-    corpus = Corpus(rows, arguments.dimensions, arguments.rounds)
+    options = parser.read()
+    corpus = Corpus(options.rows, options.dimensions, options.rounds)
     expected = [corpus.nearest_ids(question) for question in corpus.questions]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="opportune-bench-")))
         server = stack.enter_context(postgres())
-        for name, url in (
-            ("SQLite", f"sqlite:///{folder / 'bench.db'}"),
-            ("PostgreSQL", server.create_database("bench")),
-        ):
+        urls = {"SQLite": f"sqlite:///{folder / 'bench.db'}", "PostgreSQL": server.create_database("bench")}
+        for name, url in urls.items():
             figure = asyncio.run(measure(url, corpus, expected))
-            print(
-                f"{name}: {figure.milliseconds:.1f} ms among {rows} rows, {figure.owner_milliseconds:.1f} ms among "
-                f"100 of them; {figure.hits:.1f} of the {RESULT_COUNT} nearest"
-            )
+            times = f"{figure.milliseconds:.1f} ms among {options.rows} rows, {figure.owner_milliseconds:.1f} ms"
+            print(f"{name}: {times} among 100 of them; {figure.hits:.1f} of the {RESULT_COUNT} nearest")
 
 
 if __name__ == "__main__":

@@ -9,18 +9,14 @@ printed, but a busy machine may miss them.
 
 import asyncio
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
-from bench.harness.options import new_parser
-from bench.harness.servers import PEERS, Server, environment, run, serve
+from bench.harness.options import BenchmarkParser
+from bench.harness.sites import serve_on_sqlite
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE
 from opportune.testing.services.browser import ARGUMENTS, CHROMIUM
 
@@ -45,12 +41,12 @@ BytesByUrl = dict[str, int]
 
 
 def main() -> int:
-    rounds = new_parser(__doc__, 3, "visits over slow 4G; bytes are the same each time").parse_args().rounds
+    rounds = BenchmarkParser(__doc__, 3, "visits over slow 4G; bytes are the same each time").read().rounds
     if CHROMIUM is None:
         print("Chromium is missing: apt-get install chromium-headless-shell")
         return 0
-    with site() as (server, cookie):
-        is_met = asyncio.run(measure(f"http://127.0.0.1:{server.port}", CHROMIUM, cookie, rounds))
+    with serve_on_sqlite({ADDITIONAL_ROWS_VARIABLE: "1"}) as site:
+        is_met = asyncio.run(measure(f"http://127.0.0.1:{site.server.port}", CHROMIUM, site.cookie, rounds))
     return int(not is_met)
 
 
@@ -145,17 +141,6 @@ def record_requests(network: CDPSession) -> BytesByUrl:
     network.on("Network.requestWillBeSent", remember_url)
     network.on("Network.loadingFinished", count_bytes)
     return byte_counts
-
-
-@contextmanager
-def site() -> Iterator[tuple[Server, str]]:
-    """Serve the site, and yield the cookie of a superuser as well."""
-    peer = PEERS["ours"]
-    with tempfile.TemporaryDirectory() as folder:
-        environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"))
-        cookie = run(["-m", peer.prepare], {**environ, ADDITIONAL_ROWS_VARIABLE: "1"}).split()[-1]
-        with serve(peer.serve, environ, Path(folder) / "log") as server:
-            yield server, cookie
 
 
 if __name__ == "__main__":

@@ -27,15 +27,16 @@ class Server:
 
     def memory_kb(self) -> int:
         """Return the resident memory of the process in KiB."""
-        return _resident_kb(self.pid)
+        return _kilobytes(self.pid, "status", "VmRSS:")
 
     def resident_mb(self, program: str = "") -> float:
         """Return the resident memory in MiB of those processes of the server whose command contains a text."""
-        return sum(_resident_kb(pid) for pid in _process_tree(self.pid) if program in _command(pid)) / 1024
+        processes = [pid for pid in _process_tree(self.pid) if program in _read(pid, "cmdline")]
+        return sum(_kilobytes(pid, "status", "VmRSS:") for pid in processes) / 1024
 
     def proportional_mb(self) -> float:
         """Return the memory of the process and its children in MB, with a share of the pages that others also use."""
-        return sum(_proportional_kb(pid) for pid in _process_tree(self.pid)) / 1000
+        return sum(_kilobytes(pid, "smaps_rollup", "Pss:") for pid in _process_tree(self.pid)) / 1000
 
 
 @contextmanager
@@ -88,43 +89,31 @@ def _cpu_clock(pid: int) -> int:
     return ~pid << 3 | 2
 
 
-def _resident_kb(pid: int) -> int:
-    return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:")
-
-
-def _proportional_kb(pid: int) -> int:
-    return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
-
-
-def _command(pid: int) -> str:
+def _read(pid: int, file: str) -> str:
+    """Return the text of a file about a process; empty if the process has ended."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return Path(f"/proc/{pid}/{file}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 
-def _kilobytes(file: Path, name: str) -> int:
-    try:
-        lines = file.read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):  # the process has ended
-        return 0
+def _kilobytes(pid: int, file: str, name: str) -> int:
+    lines = _read(pid, file).splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0)
 
 
 def _process_tree(pid: int) -> list[int]:
-    parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdecimal()}
+    parents = {int(path.name): _parent(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdecimal()}
     family = [pid]
     for member in family:  # grows during the loop
         family += [child for child, parent in parents.items() if parent == member]
     return family
 
 
-def _parent(process: Path) -> int:
-    try:
-        # The second field is a name in parentheses, which may contain any character.
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):  # it has ended
-        return 0
+def _parent(pid: int) -> int:
+    # The second field is a name in parentheses, which may contain any character.
+    fields = _read(pid, "stat").rpartition(")")[2].split()
+    return int(fields[1]) if fields else 0
 
 
 @dataclass(frozen=True)
@@ -142,6 +131,14 @@ class Peer:
     def environ_for(self, url: str) -> dict[str, str]:
         scheme, location = url.split("://", 1)
         return {**self.environ, self.variable: f"{self.drivers.get(scheme, scheme)}://{location}"}
+
+
+def django_peer(settings: str) -> Peer:
+    return Peer(
+        prepare="bench.peers.django_site.prepare",
+        serve=("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "4", "bench.peers.django_site.wsgi"),
+        environ={"DJANGO_SETTINGS_MODULE": f"bench.peers.django_site.{settings}"},
+    )
 
 
 PEERS = {
@@ -163,16 +160,8 @@ PEERS = {
         serve=("-m", "uvicorn", "bench.peers.plain:app", "--port", "{port}"),
         drivers={"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"},
     ),
-    "django": Peer(
-        prepare="bench.peers.django_site.prepare",
-        serve=("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "4", "bench.peers.django_site.wsgi"),
-        environ={"DJANGO_SETTINGS_MODULE": "bench.peers.django_site.settings"},
-    ),
-    "rest": Peer(
-        prepare="bench.peers.django_site.prepare",
-        serve=("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "4", "bench.peers.django_site.wsgi"),
-        environ={"DJANGO_SETTINGS_MODULE": "bench.peers.django_site.rest_settings"},
-    ),
+    "django": django_peer("settings"),
+    "rest": django_peer("rest_settings"),
     "bare": Peer(
         prepare="bench.peers.bare",
         serve=("-m", "uvicorn", "bench.peers.bare:app", "--port", "{port}", "--no-access-log"),

@@ -7,24 +7,23 @@ shows the newest 50 messages.
 """
 
 import sys
-import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
 import uvloop
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
-from bench.speed import new_database_urls
-from opportune.application import create_app
+from bench.harness.client import fetch_page, site_client
+from bench.harness.databases import NewUrl, run_on_databases
+from bench.harness.options import BenchmarkParser
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import Database, utc_now
 from opportune.testing import make_user, sign_in
 from opportune.testing.migrations import migrate
-from opportune.testing.plugin import settings_for
 
 LENGTHS = (20, 50, 2_000)
 """Numbers of messages: few, a full page, and many."""
@@ -39,25 +38,18 @@ def main() -> int:
     if find_spec("app.chat") is None:
         print("The feature whose page is measured, the chat, is not installed.")
         return 0
-    options = new_databases_parser(__doc__, 15).parse_args()
-    faults = list[str]()
-    with tempfile.TemporaryDirectory() as folder:
-        for kind in selected_databases(options):
-            with new_database_urls(kind, Path(folder)) as new_url:
-                migrate(url := new_url("conversations"))
-                times = uvloop.run(measure(url, options.rounds))
-            faults += report(kind, times)
-    return exit_status(faults, is_judged=options.rounds >= ENOUGH_ROUNDS)
+    return run_on_databases(BenchmarkParser(__doc__, 15), run_on)
+
+
+def run_on(options: Namespace, kind: str, new_url: NewUrl, _folder: Path) -> list[str]:
+    migrate(url := new_url("conversations"))
+    return report(kind, uvloop.run(measure(url, options.rounds)))
 
 
 async def measure(url: str, rounds: int) -> Times:
     """Return milliseconds by round and number of messages. A warm-up round is not counted."""
     times: Times = {length: [] for length in LENGTHS}
-    app = create_app(settings_for(url).model_copy(update={"jobs": "off"}))
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client,
-    ):
+    async with site_client(url) as (app, client):
         owner = await make_user(app.state.database)
         await sign_in(client, app, owner)
         paths = {length: f"/chat/{await add_conversation(app.state.database, owner.id, length)}" for length in LENGTHS}
@@ -100,11 +92,8 @@ async def add_conversation(database: Database, owner_id: int, length: int) -> in
 
 async def measure_page_ms(client: AsyncClient, path: str) -> float:
     started = time.process_time()
-    response = await client.get(path)
-    seconds = time.process_time() - started
-    if response.status_code != 200 or "And ship" not in response.text:
-        sys.exit(f"{path} returned status {response.status_code}: {response.text[:500]}")
-    return seconds * 1000
+    await fetch_page(client, path, "And ship")
+    return (time.process_time() - started) * 1000
 
 
 def report(kind: str, times: Mapping[int, list[float]]) -> list[str]:

@@ -6,8 +6,8 @@ Two sites in this process serve the same pages in turn. The results are medians 
 """
 
 import sys
-import tempfile
 import time
+from argparse import Namespace
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -17,16 +17,15 @@ from statistics import median
 from typing import Any
 
 import uvloop
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import insert
 
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
-from bench.speed import new_database_urls
-from opportune.application import create_app
+from bench.harness.client import fetch_page, site_client
+from bench.harness.databases import NewUrl, run_on_databases
+from bench.harness.options import BenchmarkParser
 from opportune.db import Database, utc_now
 from opportune.testing import make_user, sign_in
 from opportune.testing.migrations import migrate
-from opportune.testing.plugin import settings_for
 
 FEW_ROWS, MANY_ROWS = 500, 50_000
 STORED_EVENTS = 10
@@ -51,16 +50,14 @@ def main() -> int:
     if find_spec("app.events") is None:
         print("The feature whose list is measured, events, is not installed.")
         return 0
-    options = new_databases_parser(__doc__, 15).parse_args()
-    failures: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for kind in selected_databases(options):
-            with new_database_urls(kind, Path(folder)) as address:
-                urls = {rows: address(f"rows_{rows}") for rows in (FEW_ROWS, MANY_ROWS)}
-                for url in urls.values():
-                    migrate(url)
-                failures += report(kind, uvloop.run(measure(urls, options.rounds)))
-    return exit_status(failures, is_judged=options.rounds >= ENOUGH_ROUNDS)
+    return run_on_databases(BenchmarkParser(__doc__, 15), run_on)
+
+
+def run_on(options: Namespace, kind: str, new_url: NewUrl, _folder: Path) -> list[str]:
+    urls = {rows: new_url(f"rows_{rows}") for rows in (FEW_ROWS, MANY_ROWS)}
+    for url in urls.values():
+        migrate(url)
+    return report(kind, uvloop.run(measure(urls, options.rounds)))
 
 
 async def measure(urls: Mapping[int, str], rounds: int) -> Times:
@@ -80,12 +77,10 @@ async def measure(urls: Mapping[int, str], rounds: int) -> Times:
 @asynccontextmanager
 async def site(url: str, rows: int) -> AsyncIterator[AsyncClient]:
     """Return a client of a superuser on a site with this many attendees."""
-    app = create_app(settings_for(url).model_copy(update={"jobs": "off"}))
-    async with app.router.lifespan_context(app):
+    async with site_client(url) as (app, client):
         await add_attendees(app.state.database, rows)
-        async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
-            await sign_in(client, app, await make_user(app.state.database, is_superuser=True))
-            yield client
+        await sign_in(client, app, await make_user(app.state.database, is_superuser=True))
+        yield client
 
 
 async def add_attendees(database: Database, rows: int) -> None:
@@ -123,11 +118,8 @@ def attendees(rows: int, events: list[int]) -> Iterator[dict[str, Any]]:
 
 async def measure_page_ms(client: AsyncClient, address: str) -> float:
     started = time.perf_counter()
-    response = await client.get(address)
-    seconds = time.perf_counter() - started
-    if response.status_code != 200 or "attendee" not in response.text:
-        sys.exit(f"{address} returned status {response.status_code}: {response.text[:500]}")
-    return seconds * 1000
+    await fetch_page(client, address, "attendee")
+    return (time.perf_counter() - started) * 1000
 
 
 def report(kind: str, times: Times) -> list[str]:

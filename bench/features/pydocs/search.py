@@ -9,7 +9,6 @@ over 32 connections, for prefixes of names in the index.
 import sys
 import tempfile
 import time
-from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
@@ -22,12 +21,14 @@ from statistics import median, quantiles
 from urllib.parse import quote
 
 from bench.harness.load import Request, drive
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_parser
-from bench.harness.servers import PEERS, Server, environment, run, serve
+from bench.harness.options import BenchmarkParser, exit_status
+from bench.harness.servers import environment, run, serve
+from bench.harness.sites import serve_site
 
 REQUESTS, TEST_REQUESTS = 2000, 100
 CLIENT_CONNECTIONS = 32
 MIN_RATIO, MAX_TAIL_RATIO, MAX_INDEXING_SECONDS = 1.5, 4, 30
+PLAIN = ("-m", "uvicorn", "bench.features.pydocs.peer.app:app", "--port", "{port}")
 HEAD = (
     "GET /pydocs?q={} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\n"
     "HX-Request: true\r\nHX-Request-Type: partial\r\nAccept-Language: en\r\n\r\n"
@@ -50,25 +51,16 @@ def main() -> int:
     if find_spec("app.pydocs") is None:
         print("The feature whose search is measured, pydocs, is not installed.")
         return 0
-    options = read_options()
+    parser = BenchmarkParser(__doc__, 5)
+    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="in each round")
+    options = parser.read()
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, get_context("spawn")) as client:
         folder = Path(name)
         seconds = measure_indexing(folder)
         figures = measure(folder, client, options.rounds, options.requests)
     ours, plain = (summary(figures[name]) for name in ("ours", "plain"))
     report(seconds, ours, plain, options.rounds)
-    failures = [text for text, is_missed in check_limits(seconds, ours, plain) if is_missed]
-    return exit_status(failures, is_judged=options.rounds >= ENOUGH_ROUNDS)
-
-
-def read_options() -> Namespace:
-    parser = new_parser(__doc__, 5)
-    parser.add_argument("--requests", type=int, help="in each round")
-    options = parser.parse_args()
-    options.requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
-    if min(options.rounds, options.requests) < 1:
-        parser.error("--rounds and --requests must be 1 or more")
-    return options
+    return exit_status([text for text, is_missed in check_limits(seconds, ours, plain) if is_missed], options)
 
 
 def measure_indexing(folder: Path) -> float:
@@ -84,7 +76,9 @@ def measure(folder: Path, client: Executor, rounds: int, count: int) -> dict[str
     index = folder / "index.db"
     names = run(["-m", "bench.features.pydocs.peer.app"], environment(BENCH_INDEX=str(index))).splitlines()
     with ExitStack() as stack:
-        servers = {"ours": start_ours(stack, folder, index), "plain": start_plain(stack, folder, index)}
+        ours = serve_site(f"sqlite:///{folder / 'ours.db'}", folder, {"PYDOCS_DATABASE_URL": f"sqlite:///{index}"})
+        plain = serve(PLAIN, environment(BENCH_INDEX=str(index)), folder / "plain.log")
+        servers = {"ours": stack.enter_context(ours).server, "plain": stack.enter_context(plain)}
         figures: dict[str, list[Figure]] = {name: [] for name in servers}
         for number in range(rounds + 1):
             queries = prefix_searches(names, number, count if number else count // 5 + 1)
@@ -95,20 +89,6 @@ def measure(folder: Path, client: Executor, rounds: int, count: int) -> dict[str
                 if number:
                     figures[name].append(figure)
     return figures
-
-
-def start_ours(stack: ExitStack, folder: Path, index: Path) -> Server:
-    peer = PEERS["ours"]
-    environ = environment(
-        **peer.environ_for(f"sqlite:///{folder / 'ours.db'}"), PYDOCS_DATABASE_URL=f"sqlite:///{index}"
-    )
-    run(["-m", peer.prepare], environ)
-    return stack.enter_context(serve(peer.serve, environ, folder / "ours.log"))
-
-
-def start_plain(stack: ExitStack, folder: Path, index: Path) -> Server:
-    arguments = ("-m", "uvicorn", "bench.features.pydocs.peer.app:app", "--port", "{port}")
-    return stack.enter_context(serve(arguments, environment(BENCH_INDEX=str(index)), folder / "plain.log"))
 
 
 def prefix_searches(names: Sequence[str], seed: int, count: int) -> list[Request]:

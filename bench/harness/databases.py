@@ -1,0 +1,44 @@
+"""New databases for the benchmarks."""
+
+import tempfile
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.harness.options import BenchmarkParser, exit_status, selected_databases
+from opportune.testing.services.postgres import postgres
+
+NewUrl = Callable[[str], str]
+"""Function that returns the URL of a new, empty database for a name."""
+
+
+def run_on_databases(
+    parser: BenchmarkParser,
+    run_on: Callable[[Namespace, str, NewUrl, Path], Iterable[str]],
+    other_names: Iterable[str] = (),
+) -> int:
+    """Run a benchmark on each selected database, and return the exit status of the process.
+
+    Args:
+        parser: Parser of the command line.
+        run_on: Measures on one kind of database, with a temporary folder. It returns a line for each exceeded limit.
+        other_names: Names that --only takes beside the databases.
+    """
+    parser.add_databases(*other_names)
+    options = parser.read()
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in selected_databases(options):
+            with new_database_urls(kind, Path(folder)) as new_url:
+                failures += run_on(options, kind, new_url, Path(folder))
+    return exit_status(failures, options)
+
+
+@contextmanager
+def new_database_urls(kind: str, folder: Path) -> Iterator[NewUrl]:
+    if kind == "sqlite":
+        yield lambda name: f"sqlite:///{folder / name}.db"
+        return
+    with postgres() as server:
+        yield server.create_database
