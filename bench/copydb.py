@@ -30,7 +30,7 @@ import json, resource, sys, time
 from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 started = time.perf_counter()
 reports = copy(*map(DatabaseUrl.parse, sys.argv[1:]), MigrationGraph(installed_names()))

@@ -16,7 +16,7 @@ from bench.harness.commands import medians_in_turn, time_command
 from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PROJECT, environment
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 MAX_RATIO = 4.5
 """The peer has no models, and `migrate` imports all features: they register search indexes and groups to create."""

@@ -12,7 +12,8 @@ from opportune.db.models.model import Model, utc_now
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.errors import OperatorError
 from opportune.i18n import pgettext_lazy as _p
-from opportune.project.layout import PACKAGE, USER_TABLE, users_module
+from opportune.project.layout import PACKAGE, USER_TABLE
+from opportune.project.modules import users_module
 
 OwnerId = Annotated[int, Field(foreign_key=f"{USER_TABLE}.id", ondelete="CASCADE", index=True)]
 """Id of the user a row belongs to, and with whom it is deleted: `owner_id: OwnerId`."""

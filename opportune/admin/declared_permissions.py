@@ -20,7 +20,7 @@ from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.errors.renamed_names import renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.web.routing.api_router import router_list, with_dependencies
 
 SHIPPED_TABLE = ShippedPermission.__table__  # type: ignore[attr-defined]  # SQLModel's

@@ -17,7 +17,8 @@ from opportune.cli.registry import PROGRAM, command_module, no_such_option, wron
 from opportune.cli.terminal import printable, styled
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import HAS_PROJECT
-from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import FRAMEWORK, PROJECT, display_path
 
 Place: TypeAlias = tuple[Path, int | None]
 """File and line of code."""

@@ -22,7 +22,8 @@ from typer.main import get_command_name
 from opportune.cli import output
 from opportune.cli.registry import OPTIONS, command_module
 from opportune.errors import OperatorError
-from opportune.project.layout import display_path, feature_folder, feature_module, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import display_path, feature_folder, feature_module
 from opportune.project.optional_features import OPTIONAL_FEATURES, commands_of_optional, how_to_list
 
 Command: TypeAlias = Any

@@ -18,7 +18,7 @@ from opportune.db.migrations.history import read_revisions_of_site
 from opportune.errors import FieldErrors, OperatorError
 from opportune.features.core import all_features, installed_hooks
 from opportune.jobs.service import DatabaseJobQueue, declared_jobs, open_services
-from opportune.project.layout import installed_features, installed_names
+from opportune.project.installed import installed_features, installed_names
 from opportune.storage import open_storage
 
 R = TypeVar("R")

@@ -8,5 +8,5 @@ from opportune.config.signing import derived_keys as derived_keys
 from opportune.config.signing import seal as seal
 from opportune.config.signing import signer as signer
 from opportune.config.signing import unseal as unseal
+from opportune.project.installed import installed_features as installed_features
 from opportune.project.layout import PROJECT as PROJECT
-from opportune.project.layout import installed_features as installed_features

@@ -12,7 +12,9 @@ from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource, Set
 
 from opportune.config.pasted_values import pasted_values, unreadable_line, usable_values
 from opportune.errors import SettingsError
-from opportune.project.layout import PROJECT, installed_features, settings_class
+from opportune.project.installed import installed_features
+from opportune.project.layout import PROJECT
+from opportune.project.modules import settings_class
 
 FILE_OWNER_HINT = "Run this as the user whose file it is, or give the file to this user (chown)."
 MESSAGES = {"bool_parsing": "Write true or false.", "int_parsing": "Write a whole number."}

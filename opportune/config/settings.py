@@ -17,7 +17,8 @@ from opportune.config.base_settings import BaseSettings, S, read_class
 from opportune.config.validated_settings import ValidatedSettings
 from opportune.errors import SettingsError
 from opportune.plurals import list_first
-from opportune.project.layout import PACKAGE, settings_class
+from opportune.project.layout import PACKAGE
+from opportune.project.modules import settings_class
 
 if TYPE_CHECKING:
     from opportune.feature import Feature

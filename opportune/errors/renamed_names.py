@@ -68,6 +68,9 @@ DOCUMENTS = """
     MAX_RANKED_HITS MAX_TEXT_LENGTH Source parse_main
 """
 """Names that moved from `opportune.search` to `opportune.contrib.documents`."""
+INSTALLED_FEATURES = ("feature_of_table", "installed_features", "installed_names", "mounted_features")
+PROJECT_MODULES = ("application", "settings_class", "site_application", "users_module")
+"""Names in two parts of the former module `opportune.config.project`."""
 KEYWORDS = {
     "HealthLight": {"address": "url"},
     "Link": {"right": "permission"},
@@ -86,6 +89,8 @@ IMPORTS = {
     "opportune.admin:versions": "opportune.contrib.row_versions:versions",
     "opportune.crud:Access": "opportune.crud:Permission",
     "opportune.config.project": "opportune.project.layout",
+    **{f"opportune.config.project:{name}": f"opportune.project.installed:{name}" for name in INSTALLED_FEATURES},
+    **{f"opportune.config.project:{name}": f"opportune.project.modules:{name}" for name in PROJECT_MODULES},
     "opportune.db:DatabaseURL": "opportune.db:DatabaseUrl",
     "opportune.db:after_change": "opportune.db:after_update",
     "opportune.db:before_change": "opportune.db:before_update",

@@ -20,7 +20,8 @@ from opportune.feature import Feature
 from opportune.features.core import CORE_FEATURES
 from opportune.jobs.declaration import declared as declared_jobs
 from opportune.project.feature_packages import PREFIX
-from opportune.project.layout import PACKAGE, REQUIRED, display_path, feature_folder, feature_of_table, origin
+from opportune.project.installed import REQUIRED, feature_of_table
+from opportune.project.layout import PACKAGE, display_path, feature_folder, origin
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_module, how_to_list
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.api_router import router_list, with_dependencies

@@ -9,7 +9,7 @@ import pytest
 from opportune.cli import output
 from opportune.cli.main import main
 from opportune.config.settings import clear_settings_cache
-from opportune.project.layout import settings_class
+from opportune.project.modules import settings_class
 
 
 class Outcome(NamedTuple):

@@ -29,7 +29,8 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers import sync_engines
 from opportune.db.factory import open_database
-from opportune.project.layout import features_on_postgresql, settings_class
+from opportune.project.installed import features_on_postgresql
+from opportune.project.modules import settings_class
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.migrations import migrate, migrate_file
 from opportune.testing.plugin import settings_for

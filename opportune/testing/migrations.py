@@ -18,7 +18,8 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.feature import Feature
-from opportune.project.layout import FRAMEWORK, PACKAGE, installed_features, installed_names
+from opportune.project.installed import installed_features, installed_names
+from opportune.project.layout import FRAMEWORK, PACKAGE
 from opportune.testing.plugin import settings_for
 
 MAX_FILES = 10

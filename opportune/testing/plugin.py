@@ -13,7 +13,9 @@ import pytest
 
 from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.errors import OperatorError
-from opportune.project.layout import ONLY_DATABASE, features_on_postgresql, settings_class
+from opportune.project.installed import features_on_postgresql
+from opportune.project.layout import ONLY_DATABASE
+from opportune.project.modules import settings_class
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from itertools import combinations, count
 from math import comb
 
 from opportune.feature import Feature
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 
 
 def feature_rounds(names: Sequence[str]) -> list[list[str]]:

@@ -11,7 +11,7 @@ from sqlmodel import SQLModel
 from opportune.config.settings import Settings
 from opportune.db import Model
 from opportune.feature import Feature
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from tests.opportune.stored_rows import add_rows
 from tests.opportune.tables import make_tables

@@ -19,7 +19,12 @@ from opportune.application import create_app
 from opportune.db import Model
 from opportune.errors import NotFound, OperatorError
 from opportune.feature import Feature, Jobs, Metric, Site
-from opportune.project.layout import feature_of_table, installed_features, require_core_features, require_unique_names
+from opportune.project.installed import (
+    feature_of_table,
+    installed_features,
+    require_core_features,
+    require_unique_names,
+)
 from opportune.testing.plugin import settings_for
 
 router = APIRouter()
@@ -209,7 +214,7 @@ def test_missing_list_of_features_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("app.installed.INSTALLED", {})
     with pytest.raises(OperatorError, match=r"^app/installed\.py has no INSTALLED: begin it with"):
         installed_features()
-    monkeypatch.setattr("opportune.project.layout.find_spec", lambda _name: None)
+    monkeypatch.setattr("opportune.project.installed.find_spec", lambda _name: None)
     with pytest.raises(OperatorError, match=r"^app/installed\.py is missing\. Restore it: git checkout"):
         installed_features()
 

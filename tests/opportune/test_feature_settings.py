@@ -15,7 +15,7 @@ from opportune.config.secrets import open_secrets
 from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
-from opportune.project.layout import settings_class
+from opportune.project.modules import settings_class
 from opportune.testing.plugin import settings_for
 
 

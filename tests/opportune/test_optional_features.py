@@ -13,7 +13,8 @@ from opportune.cli.development import check, startup
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.features.core import CORE_FEATURES, all_features
-from opportune.project.layout import REQUIRED, USERS, installed_features
+from opportune.project.installed import REQUIRED, installed_features
+from opportune.project.layout import USERS
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_path, feature_of_setting
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.app import create_test_app

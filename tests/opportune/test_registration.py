@@ -32,7 +32,7 @@ from opportune.jobs import JobContext, JobDefinition, job
 from opportune.jobs.execution import ServicesContext
 from opportune.jobs.models import Job
 from opportune.project import layout
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.services import Service, Services
 from opportune.testing.plugin import settings_for
 

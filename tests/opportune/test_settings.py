@@ -12,7 +12,9 @@ from opportune.config.env_example import AREAS, COMMON_SETTINGS, describe_settin
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import SettingsError
-from opportune.project.layout import PROJECT, installed_features, settings_class
+from opportune.project.installed import installed_features
+from opportune.project.layout import PROJECT
+from opportune.project.modules import settings_class
 from tests.opportune.unreadable import unreadable
 
 STRONG_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"

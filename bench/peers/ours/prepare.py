@@ -19,7 +19,7 @@ from opportune.db import Model, open_database, utc_now
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import run_migrations
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 
 def make_tables(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.events import AnswerStream
 from opportune.db import RowId, WriteSession
 from opportune.feature import Feature
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.web import EventStream, templates
 
 api = APIRouter(prefix="/bench")

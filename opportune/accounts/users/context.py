@@ -10,7 +10,7 @@ from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.users.queries import REQUEST_KEY
 from opportune.config.settings import Settings
 from opportune.jobs import JobCall, defer
-from opportune.project.layout import users_module
+from opportune.project.modules import users_module
 from opportune.web.client import Client
 from opportune.web.middleware.request_log import log_security_event
 from opportune.web.rate_limit import HOUR_SECONDS, Hit, RateLimit, RateLimiter, TooManyRequests

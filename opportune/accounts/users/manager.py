@@ -25,7 +25,7 @@ from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings, get_settings
 from opportune.db.models.model import MAX_ID
 from opportune.i18n.languages import current_language
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.web.language import offered_languages
 
 U = TypeVar("U", bound=UserBase)

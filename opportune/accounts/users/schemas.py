@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from opportune.accounts import schemas
 from opportune.accounts.models import User
 from opportune.errors import OperatorError
-from opportune.project.layout import PACKAGE, users_module
+from opportune.project.layout import PACKAGE
+from opportune.project.modules import users_module
 
 if TYPE_CHECKING:
     from opportune.accounts.schemas import UserRead, UserUpdate

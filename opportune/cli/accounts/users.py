@@ -20,7 +20,7 @@ from opportune.cli.options import NEW_PASSWORD, AsJson, NoInput
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.db.queries.matching import contains
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 
 command = typer.Typer()
 

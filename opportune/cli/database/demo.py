@@ -8,7 +8,7 @@ from opportune.cli.transaction import in_transaction
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.i18n import use_language
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 
 command = typer.Typer()
 

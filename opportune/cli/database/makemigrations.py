@@ -23,7 +23,8 @@ from opportune.db.migrations.safety import find_incompatibilities, find_table_lo
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.project.layout import display_path, installed_names
+from opportune.project.installed import installed_names
+from opportune.project.layout import display_path
 
 
 def command(

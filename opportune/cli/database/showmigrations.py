@@ -12,7 +12,7 @@ from opportune.config.settings import get_settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.migrations.migration_file import Migration
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 
 def command(

@@ -10,7 +10,7 @@ from opportune.db.migrations.plans import Step
 from opportune.db.migrations.safety import find_table_locks
 from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.db.url.direct import direct_url
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 
 def command(

@@ -18,7 +18,8 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize
-from opportune.project.layout import display_path, installed_names
+from opportune.project.installed import installed_names
+from opportune.project.layout import display_path
 
 
 def command(

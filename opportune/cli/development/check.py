@@ -45,15 +45,8 @@ from opportune.jobs.checks import find_invalid_schedules
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
-from opportune.project.layout import (
-    PACKAGE,
-    PROJECT,
-    USERS,
-    display_path,
-    feature_folder,
-    feature_module,
-    installed_features,
-)
+from opportune.project.installed import installed_features
+from opportune.project.layout import PACKAGE, PROJECT, USERS, display_path, feature_folder, feature_module
 from opportune.schemas import field_faults, schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering.template_errors import (

@@ -21,7 +21,7 @@ from opportune.db.migrations.safety import find_incompatibilities, find_table_lo
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 SAMPLE_DOMAIN = "@example.com"
 MAY_CREATE = text(

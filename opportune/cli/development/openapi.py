@@ -19,7 +19,7 @@ import typer
 
 from opportune.cli.output import print_json, say
 from opportune.errors import OperatorError
-from opportune.project.layout import site_application
+from opportune.project.modules import site_application
 from opportune.web.errors.problem import operations
 
 

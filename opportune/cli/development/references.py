@@ -16,7 +16,9 @@ from opportune.config.settings import Settings
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature, Finding
 from opportune.mail.email import environment as mail_templates
-from opportune.project.layout import PACKAGE, PROJECT, display_path, installed_features, site_application
+from opportune.project.installed import installed_features
+from opportune.project.layout import PACKAGE, PROJECT, display_path
+from opportune.project.modules import site_application
 from opportune.web.rendering.environment import block_names
 from opportune.web.rendering.template_errors import calls_in_templates, project_templates, template_exists
 from opportune.web.rendering.templates import templates

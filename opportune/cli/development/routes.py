@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table
 from opportune.errors import OperatorError
-from opportune.project.layout import origin, site_application
+from opportune.project.layout import origin
+from opportune.project.modules import site_application
 
 WEBSOCKET = "WEBSOCKET"
 

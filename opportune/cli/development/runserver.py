@@ -20,7 +20,7 @@ from opportune.config.settings import Settings, clear_settings_cache, get_settin
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.features.core import all_features
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.storage import open_storage
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: HOST]")]

@@ -26,7 +26,7 @@ RESERVED_OPEN_FILES = 1000
 MAX_PORT = 65535
 MAX_PORTS_TRIED = 20
 
-APPLICATION = "opportune.project.layout:application"
+APPLICATION = "opportune.project.modules:application"
 RELOADED_APPLICATION = "opportune.cli.development.site:create_app"
 """Application that shows startup errors in the browser."""
 RELOADER = """

@@ -23,7 +23,7 @@ from opportune.cli.development import startup
 from opportune.cli.loop import open_event_loop
 from opportune.cli.transaction import open_job_queue
 from opportune.config.settings import get_settings
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 
 BANNER = """\
 You can await: (await session.scalars(select({example}))).all()

@@ -10,7 +10,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from opportune.config.settings import get_settings
-from opportune.project.layout import application
+from opportune.project.modules import application
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, code_version, debug_context
 from opportune.web.errors.error_hints import hint_for
 from opportune.web.middleware.security_headers import security_headers

@@ -30,7 +30,8 @@ from opportune.mail.addresses import sender_address
 from opportune.mail.factory import transport_for
 from opportune.plurals import pluralize
 from opportune.project.atomic_files import remove_abandoned, remove_abandoned_in
-from opportune.project.layout import PROJECT, installed_features, installed_names
+from opportune.project.installed import installed_features, installed_names
+from opportune.project.layout import PROJECT
 from opportune.project.optional_features import feature_of_setting, how_to_list
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import cache_name

@@ -12,7 +12,7 @@ from opportune.cli.main import main as run_command_line
 from opportune.cli.registry import COMMANDS, MODULES, is_overview_request, show_overview
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import HAS_PROJECT
-from opportune.project.layout import mounted_features
+from opportune.project.installed import mounted_features
 
 OFFERED = {"check", "sendtestemail", "migrate", "showmigrations", "sqlmigrate", "doctor"}
 OFFERED |= {*COMMANDS["Accounts"], *COMMANDS["Jobs"]}

@@ -22,7 +22,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import run_url
 from opportune.jobs.service import declared_jobs
 from opportune.plurals import pluralize
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 
 command = typer.Typer()
 

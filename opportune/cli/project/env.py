@@ -13,7 +13,8 @@ from opportune.cli.terminal import printable, styled
 from opportune.config.base_settings import settings_classes
 from opportune.config.env_example import describe_settings, env_example
 from opportune.config.settings import get_settings
-from opportune.project.layout import PROJECT, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import PROJECT
 
 command = typer.Typer()
 

@@ -28,7 +28,8 @@ from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings, load_settings
 from opportune.errors import OperatorError
 from opportune.jobs import defer
-from opportune.project.layout import PROJECT, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import PROJECT
 
 DEFAULT_EMAIL = "admin@example.com"
 FIRST_JOBS_DELAY_SECONDS = 3.0

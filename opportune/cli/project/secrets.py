@@ -11,7 +11,8 @@ from opportune.cli.project.first_env import KEY, generate_key
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize
-from opportune.project.layout import PROJECT, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import PROJECT
 
 command = typer.Typer()
 

@@ -18,7 +18,8 @@ from opportune.db.models.column_types import BigId
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
-from opportune.project.layout import PACKAGE, feature_of_table
+from opportune.project.installed import feature_of_table
+from opportune.project.layout import PACKAGE
 
 
 def feature_names(installed: str) -> list[str]:

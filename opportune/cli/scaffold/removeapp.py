@@ -29,7 +29,8 @@ from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.migrations.ownership import find_site_tables, read_applied_owners
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import feature_packages
-from opportune.project.layout import PROJECT, installed_names
+from opportune.project.installed import installed_names
+from opportune.project.layout import PROJECT
 
 
 def command(

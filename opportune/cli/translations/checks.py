@@ -15,7 +15,8 @@ from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
 from opportune.plurals import pluralize
-from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features, replacements
+from opportune.project.installed import installed_features
+from opportune.project.layout import FRAMEWORK, PROJECT, display_path, replacements
 from opportune.web.language import has_language, language_prefixes, url_prefixes
 from opportune.web.routing.api_router import router_list
 

@@ -32,7 +32,8 @@ from opportune.i18n import LazyText
 from opportune.i18n.translation import DerivedLabel
 from opportune.pagination import Paging
 from opportune.project.feature_packages import PREFIX
-from opportune.project.layout import FRAMEWORK, PACKAGE, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import FRAMEWORK, PACKAGE
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.controls import default_label
 

@@ -27,7 +27,8 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import open_replacement, private_file, remove_abandoned_in, temporary_path
-from opportune.project.layout import PROJECT, features_on_postgresql
+from opportune.project.installed import features_on_postgresql
+from opportune.project.layout import PROJECT
 from opportune.storage.location import Bucket, DatabaseFiles, StorageLocation, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"

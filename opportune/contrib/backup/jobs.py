@@ -19,7 +19,7 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.models import LastRun
 from opportune.jobs.schedules import find_last_run, next_run_time
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 BACKUP, REHEARSAL = "backups.make", "backups.rehearse"
 MAX_ATTEMPTS = 5

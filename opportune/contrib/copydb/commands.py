@@ -17,7 +17,7 @@ from opportune.contrib.copydb.copy import TableReport, copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.plurals import pluralize
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 
 def command(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from opportune.config.settings import Settings
 from opportune.contrib.dashboard.checklist import has_models_of_project, is_deployed
 from opportune.feature import Admin, Feature, Finding, Monitoring, SetupStep
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 
 
 def check_widgets(_settings: Settings) -> Iterator[Finding]:

@@ -53,7 +53,8 @@ from opportune.contrib.deploy.values import (
 )
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.project.layout import PROJECT, display_path, site_application
+from opportune.project.layout import PROJECT, display_path
+from opportune.project.modules import site_application
 
 command = typer.Typer()
 HostName = Annotated[

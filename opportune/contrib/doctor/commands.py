@@ -17,7 +17,7 @@ from opportune.config.settings import Settings, get_settings
 from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.examination import Diagnosis, DoctorContext, Finding, Status
 from opportune.errors import OperatorError
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 COLOURS = {Status.OK: "green", Status.NOTICE: "yellow", Status.FAULT: "red"}
 STATUS_WIDTH_CHARS, NAME_WIDTH_CHARS = 6, 12

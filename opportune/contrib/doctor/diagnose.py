@@ -33,7 +33,7 @@ from opportune.db.errors import UNAVAILABLE, explain
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseUrl, Pooled
 from opportune.db.url.replicas import parse_replicas
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 
 SERVER_TIMEOUT_SECONDS = 8
 """Time limit for all checks of a server."""

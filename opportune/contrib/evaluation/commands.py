@@ -22,7 +22,7 @@ from opportune.contrib.llm import LanguageModel, LlmError, open_llm
 from opportune.db import Database, open_database
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.project.optional_features import require_feature
 from opportune.web.time_zone import site_zone
 

@@ -34,7 +34,8 @@ from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.plurals import list_first, pluralize
-from opportune.project.layout import PACKAGE, PROJECT, installed_features, installed_names
+from opportune.project.installed import installed_features, installed_names
+from opportune.project.layout import PACKAGE, PROJECT
 from opportune.project.ruff import format_code
 
 HEADINGS = {

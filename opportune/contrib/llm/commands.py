@@ -31,7 +31,8 @@ from opportune.contrib.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.contrib.llm.language_model import NOT_CONFIGURED
 from opportune.contrib.llm.providers.factory import models_of
 from opportune.errors import OperatorError
-from opportune.project.layout import PROJECT, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import PROJECT
 from opportune.project.optional_features import require_feature
 from opportune.schemas.text import shorten
 

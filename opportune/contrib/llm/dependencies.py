@@ -10,7 +10,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import guard_of
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.db.factory import open_database
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.project.optional_features import require_feature
 
 

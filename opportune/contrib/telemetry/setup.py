@@ -14,7 +14,7 @@ from opportune.contrib.telemetry.metrics import Metrics
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import get_workers
 from opportune.errors import SettingsError
-from opportune.project.layout import settings_class
+from opportune.project.modules import settings_class
 from opportune.server.workers import WORKERS_VARIABLE
 from opportune.services import Services
 from opportune.services.observers import observed_by

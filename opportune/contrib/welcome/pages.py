@@ -8,7 +8,8 @@ import fastapi
 from fastapi import Request, Response
 
 from opportune.accounts import OptionalUser
-from opportune.project.layout import PROJECT, installed_names
+from opportune.project.installed import installed_names
+from opportune.project.layout import PROJECT
 from opportune.web import templates
 from opportune.web.routing.api_router import APIRouter
 

@@ -20,7 +20,7 @@ from opportune.db.migrations.rendering import render_item
 from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
-from opportune.project.layout import installed_names  # importing the features also fills Model.metadata
+from opportune.project.installed import installed_names  # importing the features also fills Model.metadata
 
 
 def run() -> None:

@@ -41,7 +41,8 @@ from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.indexes import indexed_columns, tables_with_search_index
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.project.layout import USERS, display_path, feature_of_table
+from opportune.project.installed import feature_of_table
+from opportune.project.layout import USERS, display_path
 
 Operations = list[ops.MigrateOperation]
 

@@ -17,7 +17,8 @@ from opportune.db.migrations.recording import record_with_queries
 from opportune.db.models.foreign_keys import refuse_wrong_keys
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.project.layout import PACKAGE, adopted_tables, feature_module, feature_of_table
+from opportune.project.installed import adopted_tables, feature_of_table
+from opportune.project.layout import PACKAGE, feature_module
 
 CHANGES_TABLES = re.compile(r"create_table|drop_table|rename_table|\bTABLE\b", re.IGNORECASE)
 IDENTIFIER = r"""(?:[\w$]+\s*\.\s*|"[^"]+"\s*\.\s*)?(?:["`\[](?P<{0}quoted>[^"`\]]+)["`\]]|(?P<{0}plain>[\w$]+))"""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Executable
 
 from opportune.db.models.indexes import TRIGRAMS_PREFIX
 from opportune.progress import work
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 
 FTS_PREFIX = "fts_"
 """Prefix of tables and indexes for text search. Migrations and copies ignore them."""

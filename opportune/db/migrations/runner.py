@@ -37,7 +37,8 @@ from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.migrations.sqlite import preserve_views_and_triggers
 from opportune.errors import OperatorError
 from opportune.progress import Progress, work
-from opportune.project.layout import display_path, features_on_postgresql
+from opportune.project.installed import features_on_postgresql
+from opportune.project.layout import display_path
 
 # `alembic.op`, which migrations use, is global.
 _op_lock = threading.Lock()

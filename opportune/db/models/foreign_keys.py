@@ -11,7 +11,8 @@ from sqlalchemy.exc import NoReferenceError
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import feature_packages
-from opportune.project.layout import PACKAGE, PROJECT, feature_module, feature_of_table
+from opportune.project.installed import feature_of_table
+from opportune.project.layout import PACKAGE, PROJECT, feature_module
 
 ACTIONS = ("CASCADE", "RESTRICT", "SET NULL", "SET DEFAULT", "NO ACTION")
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.config.base_settings import BaseSettings
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing.factories import make_user, session_cookie
 from opportune.testing.plugin import settings_for
 from opportune.testing.sample_rows import insert_sample_rows

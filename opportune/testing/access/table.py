@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opportune.project.feature_packages import feature_packages
-from opportune.project.layout import PROJECT, feature_folder, installed_names
+from opportune.project.installed import installed_names
+from opportune.project.layout import PROJECT, feature_folder
 from opportune.testing.access.sites import ROLES
 
 FRAMEWORK_TABLE = PROJECT / "tests/opportune/security/access.txt"

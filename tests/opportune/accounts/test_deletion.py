@@ -18,7 +18,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import Model
 from opportune.db.queries import batches
 from opportune.feature import Accounts, Feature, Person, PersonalData
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.testing.rows import Make

@@ -32,7 +32,7 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.feature import Feature
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.plugin import settings_for

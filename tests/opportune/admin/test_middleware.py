@@ -16,7 +16,7 @@ from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.plugin import settings_for

@@ -18,7 +18,7 @@ from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.errors import OperatorError
 from opportune.feature import Accounts, Feature
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors
 from tests.opportune.admin.bookshelf_feature import Book, BookTag

@@ -11,7 +11,7 @@ import pytest
 from opportune.config import secrets as source
 from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
-from opportune.project.layout import settings_class
+from opportune.project.modules import settings_class
 from tests.opportune.guides import read_guide
 
 REGION = "eu-central-1"

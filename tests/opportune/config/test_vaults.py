@@ -17,7 +17,7 @@ from opportune.config import secrets as source
 from opportune.config.base_settings import BaseSettings, read_class
 from opportune.config.settings import load_settings
 from opportune.errors import SettingsError
-from opportune.project.layout import settings_class
+from opportune.project.modules import settings_class
 
 SECRET = "p@ss/w:rd%?#[é"
 LOGIN = "https://login.microsoftonline.com/tenant"

@@ -10,7 +10,8 @@ from httpx2 import ASGITransport, AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.feature import Feature
-from opportune.project.layout import PACKAGE, PROJECT, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import PACKAGE, PROJECT
 from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.testing.app import create_test_app
 from opportune.testing.commands import Oppman

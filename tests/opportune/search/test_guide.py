@@ -18,7 +18,7 @@ from opportune.db import DatabaseUrl
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature
 from opportune.pagination import Page
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.search import SearchQuery
 from opportune.testing.app import create_test_app
 from tests.opportune.guides import read_guide, run_code

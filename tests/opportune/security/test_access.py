@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.cli.scaffold.access import ADMIN_STATUSES, EMPTY_FORMS, STATUSES_OF_FEATURES
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.testing.access.responses import (
     JSON_ERRORS,
     REFUSALS,

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from opportune.config.settings import clear_settings_cache
-from opportune.project.layout import settings_class
+from opportune.project.modules import settings_class
 from opportune.server import connection_limits
 from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, run_uvicorn
 

@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.db import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing import Make
 from opportune.testing.sample_rows import FUTURE, insert_sample_rows, sample_row
 from tests.opportune.tables import UnmigratedTable, make_tables

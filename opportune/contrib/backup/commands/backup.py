@@ -18,7 +18,8 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import record_run
-from opportune.project.layout import display_path, installed_names
+from opportune.project.installed import installed_names
+from opportune.project.layout import display_path
 
 COLUMNS = {"file": "FILE", "created": "CREATED (UTC)", "bytes": "KB", "uploads": "UPLOADS", "database": "DATABASE"}
 """Headings of the table by key of the JSON."""

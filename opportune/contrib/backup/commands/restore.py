@@ -20,7 +20,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import record_run
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.storage.location import Bucket, DatabaseFiles
 
 

@@ -17,7 +17,7 @@ from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import open_replacement
-from opportune.project.layout import installed_features, installed_names
+from opportune.project.installed import installed_features, installed_names
 
 
 def command(

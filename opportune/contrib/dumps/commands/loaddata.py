@@ -20,7 +20,7 @@ from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize
-from opportune.project.layout import installed_features, installed_names
+from opportune.project.installed import installed_features, installed_names
 
 STDIN = "-"
 

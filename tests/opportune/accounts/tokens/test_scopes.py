@@ -24,7 +24,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Link, Llm, Site
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, signed_in_client
 from opportune.testing.statements import counted_statements

@@ -9,7 +9,7 @@ from pydantic import create_model
 
 from opportune.accounts.users import schemas as user_schemas
 from opportune.errors import OperatorError
-from opportune.project.layout import users_module
+from opportune.project.modules import users_module
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
 from tests.opportune.cli.conftest import ProjectCopy, install_required_features
 

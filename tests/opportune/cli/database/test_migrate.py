@@ -7,7 +7,7 @@ import pytest
 
 from opportune.db.drivers.sqlite import SETTINGS
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Library, Oppman
 from tests.opportune.cli.development.processes import run_concurrent_migrations

@@ -10,7 +10,7 @@ from opportune.cli.development import database_checks
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.safety import TableLock
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 

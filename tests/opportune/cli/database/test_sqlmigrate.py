@@ -16,7 +16,7 @@ from opportune.db.migrations.plans import Step
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.errors import OperatorError
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.cli.conftest import Oppman

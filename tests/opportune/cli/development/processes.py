@@ -29,7 +29,7 @@ from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.atomic_files import open_replacement, private_file, temporary_path
-from opportune.project.layout import settings_class
+from opportune.project.modules import settings_class
 from tests.opportune.contrib.copydb.two_databases import copy_tables
 from tests.opportune.forked import PROCESSES
 

@@ -20,7 +20,7 @@ import pytest
 from opportune.cli.development import server
 from opportune.config.settings import clear_settings_cache, get_settings, site_url
 from opportune.errors import OperatorError
-from opportune.project.layout import settings_class
+from opportune.project.modules import settings_class
 from opportune.server.acceptor import MAX_ACCEPTED_PER_TURN
 from opportune.testing.plugin import SECRET_KEY, settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS

@@ -13,7 +13,8 @@ import pytest
 from opportune.cli.development import shell
 from opportune.cli.main import main
 from opportune.config.settings import Settings
-from opportune.project.layout import PROJECT, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
 
 CREATE = "from sqlalchemy import text; await session.execute(text('create table t (x int)'))"

@@ -11,7 +11,7 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
-from opportune.project.layout import application, site_application
+from opportune.project.modules import application, site_application
 from opportune.testing.plugin import settings_for
 
 

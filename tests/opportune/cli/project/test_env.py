@@ -10,7 +10,8 @@ from dotenv import dotenv_values
 
 from opportune.cli.project import env, secrets
 from opportune.config.settings import Settings
-from opportune.project.layout import PROJECT, settings_class
+from opportune.project.layout import PROJECT
+from opportune.project.modules import settings_class
 from tests.opportune.cli.conftest import Oppman
 
 CANARY = "c4n4ry-of-a-secret-of-32-characters"

@@ -22,7 +22,8 @@ from opportune.cli.project.shared_files import (
     read_record,
     write_shared_files,
 )
-from opportune.project.layout import PROJECT, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import assert_ruff_passes
 from tests.opportune.cli.project.git_program import git

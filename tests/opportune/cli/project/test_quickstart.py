@@ -27,7 +27,7 @@ from opportune.feature import Feature, Jobs
 from opportune.features import accounts
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
-from opportune.project.layout import settings_class
+from opportune.project.modules import settings_class
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, read_until
 from tests.opportune.cli.development.processes import running

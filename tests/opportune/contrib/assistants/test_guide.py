@@ -13,7 +13,7 @@ from opportune.contrib.assistants import Assistant, Audience
 from opportune.contrib.llm import FakeProvider
 from opportune.db.database import Database
 from opportune.feature import Feature
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.testing.rows import Make
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.page_templates import add_templates

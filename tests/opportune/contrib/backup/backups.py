@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from opportune.config.settings import Settings
 from opportune.contrib.backup import create
 from opportune.db.migrations.connection import connect
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work

@@ -22,7 +22,7 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
 from opportune.project.atomic_files import temporary_path
-from opportune.project.layout import adopted_tables, installed_names
+from opportune.project.installed import adopted_tables, installed_names
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work, kill_at_each_step
 from tests.opportune.contrib.backup.backups import (

@@ -21,7 +21,7 @@ from opportune.contrib.backup.marker import describe_interrupted_restore, interr
 from opportune.contrib.backup.restore import WORK_FOLDER_PREFIX
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.services import Services
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work, kill_at_each_step, restore_until_commit

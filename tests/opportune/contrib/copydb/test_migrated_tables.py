@@ -18,7 +18,7 @@ from opportune.contrib.dumps.names import find_table, select_tables, tables_by_n
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
-from opportune.project.layout import adopted_tables
+from opportune.project.installed import adopted_tables
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases
 from tests.opportune.db.migrations.sample_features import SampleFeatures

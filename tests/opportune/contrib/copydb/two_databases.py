@@ -12,7 +12,7 @@ from sqlalchemy import MetaData, text
 from opportune.db.migrations.connection import connect
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseUrl
-from opportune.project.layout import feature_of_table, installed_names
+from opportune.project.installed import feature_of_table, installed_names
 from opportune.testing.plugin import settings_for
 
 KINDS = ("sqlite", "postgresql")

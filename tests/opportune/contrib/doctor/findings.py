@@ -9,7 +9,7 @@ from opportune.contrib.doctor import diagnose as diagnose_module
 from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.examination import Diagnosis, DoctorContext, Finding
 from opportune.contrib.doctor.server import CHECKS
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 
 async def examine(settings: Settings, processes: int = 1) -> Diagnosis:

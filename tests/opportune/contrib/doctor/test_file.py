@@ -15,7 +15,7 @@ from opportune.contrib.doctor.examination import DoctorContext, Finding, Status
 from opportune.contrib.doctor.file import examine_file
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.scratch import scratch
 from tests.opportune.contrib.doctor.findings import find_finding

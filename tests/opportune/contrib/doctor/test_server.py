@@ -20,7 +20,7 @@ from opportune.db.drivers import psycopg_timeouts
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres

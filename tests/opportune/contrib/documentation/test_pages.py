@@ -14,7 +14,7 @@ from opportune.contrib.documentation.content import (
     sections_of,
     with_site_links,
 )
-from opportune.project.layout import application
+from opportune.project.modules import application
 from opportune.testing.services.accessibility import find_violations
 from opportune.web.routing.router import router_of
 from tests.opportune.cli.conftest import Oppman

@@ -21,7 +21,7 @@ from opportune.contrib.llm.media.provider import PIXEL
 from opportune.db import RowId
 from opportune.feature import Feature
 from opportune.features import llm
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.testing import signed_in_client
 from opportune.testing.app import create_test_app
 from opportune.testing.services.accessibility import find_violations

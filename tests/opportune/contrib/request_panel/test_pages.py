@@ -16,7 +16,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.request_panel.recording import MAX_VALUE_BYTES
 from opportune.contrib.request_panel.records import RequestRecord
 from opportune.db import ReadSession
-from opportune.project.layout import application
+from opportune.project.modules import application
 from opportune.services.observers import observers
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import sign_in, sign_in_browser

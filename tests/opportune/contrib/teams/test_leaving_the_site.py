@@ -10,7 +10,7 @@ from opportune.contrib.teams import demo
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing.factories import PASSWORD
 from tests.opportune.accounts.stored_rows import read_all, read_one
 from tests.opportune.contrib.teams.conftest import Clients, Crew

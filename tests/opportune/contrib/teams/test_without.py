@@ -9,7 +9,8 @@ from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.project.layout import FRAMEWORK, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import FRAMEWORK
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.testing.statements import counted_statements

@@ -24,7 +24,7 @@ from opportune.errors import SettingsError
 from opportune.feature import Feature, Gauge, Jobs, Monitoring
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.server.workers import WORKERS_VARIABLE, create_worker_group
 from opportune.services.observers import observers
 from opportune.testing.app import create_test_app

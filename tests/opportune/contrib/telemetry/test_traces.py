@@ -20,7 +20,7 @@ from opportune.errors import SettingsError
 from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.models import JobState
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from tests.opportune.contrib.telemetry.sink import Sink
 

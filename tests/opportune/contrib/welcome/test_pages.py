@@ -8,7 +8,8 @@ from httpx2 import ASGITransport, AsyncClient
 from playwright.async_api import Page
 
 from opportune.config.settings import Settings
-from opportune.project.layout import PROJECT, installed_features
+from opportune.project.installed import installed_features
+from opportune.project.layout import PROJECT
 from opportune.testing.app import create_test_app
 from opportune.testing.services.accessibility import find_violations
 

@@ -30,7 +30,7 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.execution import run_attempt
 from opportune.jobs.models import ClaimedJob
 from opportune.jobs.store import JobStore
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 from opportune.services import Services
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client

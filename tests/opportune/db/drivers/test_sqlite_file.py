@@ -16,7 +16,7 @@ from opportune.db.drivers.sqlite_file import discard_unused, is_database, make_p
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
-from opportune.project.layout import installed_names
+from opportune.project.installed import installed_names
 
 
 def test_existing_file_keeps_mode_and_content(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from opportune.db.migrations.plans import Step, plan_migrations
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.runner import Announce, run_migrations
 from opportune.db.models.model import NAMING_CONVENTION
-from opportune.project.layout import feature_of_table
+from opportune.project.installed import feature_of_table
 
 ID = BigInteger().with_variant(Integer, "sqlite")
 

@@ -35,7 +35,7 @@ from opportune.db.migrations.ownership import refuse_unowned_tables
 from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
-from opportune.project.layout import installed_features, installed_names
+from opportune.project.installed import installed_features, installed_names
 from opportune.testing.plugin import settings_for
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures

@@ -5,7 +5,7 @@ from sqlalchemy import Column, String
 
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.ownership import find_other_tables, find_site_tables, read_applied_owners
-from opportune.project.layout import adopted_tables
+from opportune.project.installed import adopted_tables
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 

@@ -22,7 +22,8 @@ from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import run_migrations
 from opportune.db.models.model import NAMING_CONVENTION, Model
-from opportune.project.layout import PROJECT, installed_names
+from opportune.project.installed import installed_names
+from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
 
 FEATURES = installed_names()

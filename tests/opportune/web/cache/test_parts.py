@@ -14,7 +14,7 @@ from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.feature import Feature
 from opportune.i18n.languages import use_language
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import add_permission

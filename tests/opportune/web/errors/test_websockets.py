@@ -16,7 +16,7 @@ from opportune.config.settings import Settings
 from opportune.db import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import NotFound
 from opportune.feature import Feature
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing import make_token, make_user, sign_in
 from opportune.testing.access.responses import list_addresses
 from opportune.testing.app import create_test_app

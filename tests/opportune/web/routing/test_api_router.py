@@ -23,7 +23,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.tools import api_tools
 from opportune.db import Database
 from opportune.feature import Feature, Llm
-from opportune.project.layout import installed_features
+from opportune.project.installed import installed_features
 from opportune.testing import make_token, make_user
 from opportune.testing.app import create_test_app
 from opportune.web.routing.api_router import APIRouter, LazyRoute, flatten, routes_within

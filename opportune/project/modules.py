@@ -1,0 +1,64 @@
+"""Settings, application and user model of the project; the framework's if the project has no such module."""
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from opportune.errors import OperatorError
+from opportune.project.installed import installed_features
+from opportune.project.layout import PACKAGE, USERS, has_module, has_own_users
+
+
+def settings_class() -> type[Any]:
+    """Return the project's `Settings` class, or the framework's if the project has no `settings.py`.
+
+    Raises:
+        OperatorError: `settings.py` has no such class.
+    """
+    settings: type[Any] | None = getattr(_import_module("settings", "opportune.config.settings"), "Settings", None)
+    if settings is None:
+        raise OperatorError(
+            f"{PACKAGE}/settings.py has no class Settings. Begin it with `class Settings(opportune.config.Settings):`."
+        )
+    return settings
+
+
+def application(*arguments: Any) -> Any:
+    """Call `create_app` of the project's `main.py`, or of the framework if the project has no `main.py`.
+
+    Raises:
+        OperatorError: `main.py` has no such function, or it returns no application.
+    """
+    installed_features()  # reports a missing or faulty installed.py better than the import in main.py
+    create_app = getattr(_import_module("main", "opportune.application"), "create_app", None)
+    app = create_app(*arguments) if callable(create_app) else None
+    if not callable(app):
+        raise OperatorError(
+            f"{PACKAGE}/main.py needs a function create_app(settings=None) that returns the application of "
+            "`opportune.application.create_app`."
+        )
+    return app
+
+
+def site_application(*arguments: Any) -> Any:
+    """Return `application`, whose routes a command reads.
+
+    Raises:
+        OperatorError: There is none, or it is wrapped in another one.
+    """
+    app = application(*arguments)
+    if not hasattr(app, "router"):
+        raise OperatorError(f"{PACKAGE}/main.py: create_app returns {type(app).__name__}, whose routes are unknown.")
+    return app
+
+
+def users_module(name: str) -> ModuleType:
+    """Return the project's `models`, `schemas` or `manager` of users; the framework's if the project has none."""
+    fallbacks = {"manager": "users.manager"}
+    if not has_own_users():
+        fallbacks |= dict.fromkeys(("models", "schemas"), "users.default_user")
+    return _import_module(f"{USERS}.{name}", f"opportune.accounts.{fallbacks.get(name, name)}")
+
+
+def _import_module(name: str, fallback: str) -> ModuleType:
+    return import_module(f"{PACKAGE}.{name}" if has_module(name) else fallback)
