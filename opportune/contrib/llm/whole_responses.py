@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.errors import NOT_ACCEPTED, error_in
-from opportune.contrib.llm.providers.loose_json import count_in
+from opportune.contrib.llm.providers.errors import NOT_ACCEPTED, error_in, filter_error
+from opportune.contrib.llm.providers.loose_json import EventReader, count_in, json_in, objects_in, plain_key
 from opportune.contrib.llm.providers.provider import LlmError, Timeouts
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.llm.providers.remote import connect
@@ -49,25 +49,42 @@ class ModelEndpoint:
 
     def failure(self, value: object, sentence: str) -> LlmError:
         """Return the error that a response without a result reports, also with status 200."""
-        error = error_in(value) if isinstance(value, dict) else None
-        return self._with_advice(error or LlmError("malformed", sentence))
+        reported = (error_in(item) for item in objects_in(value))
+        error = next(filter(None, reported), None) or filter_error(value) or LlmError("malformed", sentence)
+        return self._with_advice(error)
 
     def _with_advice(self, error: LlmError) -> LlmError:
         return LlmError(error.code, error.args[0], error.retry_after, advice=f"Check {self._setting}.")
 
 
-def results_in(value: Any, names: Sequence[str], depth: int = MAX_DEPTH) -> list[Any]:
-    """Return the results in a response: the values of fields with these names.
+def content_of(body: bytes) -> Any:
+    """Return the JSON of a response; of one that comes as events, a list of them. None for other content."""
+    if (value := json_in(body)) is not None or not body.lstrip().startswith((b"data:", b"event:", b"{")):
+        return value
+    reader = EventReader(max_line_bytes=len(body))
+    return [event.value for event in (*reader.feed(body), *reader.finish()) if event.value]
+
+
+def results_in(value: Any, names: Sequence[str]) -> list[Any]:
+    """Return the results in a response: the values of fields with these names, in any case and with underscores.
 
     Endpoints put results into various objects and lists, so a field may contain objects with such a field again. In
-    each object, the first of the names with a value counts.
+    each object, the first of the names with a value counts. Of events, the last one may repeat the results of others.
     """
-    if isinstance(value, dict) and depth and not value.keys().isdisjoint(names):
-        results = (results_in(value[name], names, depth - 1) for name in names if name in value)
-        return next(filter(None, results), [])
+    ends = [event for event in objects_in(value) if str(event.get("type")).endswith(("done", "completed"))]
+    whole = [event for event in ends if not {*map(plain_key, event)}.isdisjoint(names)]
+    return _results_in(whole or value, names, MAX_DEPTH)
+
+
+def _results_in(value: Any, names: Sequence[str], depth: int) -> list[Any]:
+    if isinstance(value, dict) and depth:
+        fields = {plain_key(name): item for name, item in value.items()}
+        if not fields.keys().isdisjoint(names):
+            results = (_results_in(fields[name], names, depth - 1) for name in names if name in fields)
+            return next(filter(None, results), [])
     if isinstance(value, list) and value and depth and isinstance(value[0], list | dict):
         items = sorted(value, key=_index_of) if all(isinstance(item, dict) for item in value) else value
-        return [result for item in items for result in results_in(item, names, depth - 1)]
+        return [result for item in items for result in _results_in(item, names, depth - 1)]
     return [] if value in (None, "", [], {}) else [value]
 
 

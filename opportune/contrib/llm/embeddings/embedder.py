@@ -2,30 +2,21 @@
 
 from abc import ABC, abstractmethod
 from array import array
-from base64 import b64decode
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
-from opportune.contrib.llm.providers.loose_json import json_in
+from opportune.contrib.llm.providers.loose_json import bytes_in
 from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import Timeouts
-from opportune.contrib.llm.whole_responses import ModelEndpoint, results_in
+from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
 
 MAX_RESPONSE_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
 VECTOR_FIELDS = (
-    "embedding",
-    "embeddings",
-    "values",
-    "float",
-    "base64",
-    "data",
-    "output",
-    "result",
-    "results",
-    "vectors",
+    *("embedding", "embeddings", "embeddingsbytype", "values", "float", "base64", "data", "output", "result"),
+    *("results", "vectors", "predictions"),
 )
 """Fields with vectors, of various endpoints. Some are within others."""
 
@@ -70,7 +61,7 @@ class OpenAIEmbedder(Embedder):
             body["dimensions"] = self._model.dimensions
         body |= self._model.extra_body
         _, content = await self._endpoint.post("/embeddings", MAX_RESPONSE_BYTES, json=body)
-        response = json_in(content)
+        response = content_of(content)
         try:
             vectors = [_vector(result) for result in results_in(response, VECTOR_FIELDS)]
         except (TypeError, ValueError, OverflowError):
@@ -86,4 +77,4 @@ class OpenAIEmbedder(Embedder):
 
 def _vector(result: Any) -> list[float]:
     """Return a vector, which some endpoints send as 32-bit numbers in Base64."""
-    return [*map(float, array("f", b64decode(result)) if isinstance(result, str) else result)]
+    return [*map(float, array("f", bytes_in(result)) if isinstance(result, str) else result)]

@@ -1,41 +1,39 @@
 """Models at endpoints with OpenAI's API for pictures and audio, and with the one of Jina, Cohere, vLLM or TEI."""
 
 import re
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
 
 from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
-from opportune.contrib.llm.providers.loose_json import count_in, json_in, text_in
+from opportune.contrib.llm.providers.loose_json import bytes_in, count_in, plain_key, text_in
 from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import Done, LlmError, Picture, Timeouts
-from opportune.contrib.llm.whole_responses import ModelEndpoint, results_in
+from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage.images import ImageRefusedError, check_image
 
 MAX_PICTURE_BYTES, MAX_SPEECH_BYTES, MAX_TEXT_BYTES = 50_000_000, 50_000_000, 5_000_000
 """Maximum sizes of responses."""
 SOUND_TYPES = ("audio/", "application/octet-stream", "binary/")
+CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\n)?[\d:.,]+ --> .*\n)")
+"""Lines of subtitles without words."""
 DEFAULT_VOICE = "alloy"
 IMAGE_FIELDS = (
-    *("b64_json", "base64", "image_base64", "image", "url", "images", "artifacts", "data", "result"),
-    *("output", "predictions", "bytesBase64Encoded"),
-    *("choices", "message", "image_url"),
+    *("b64json", "base64", "imagebase64", "image", "url", "images", "artifacts", "data", "result", "output"),
+    *("predictions", "bytesbase64encoded", "candidates", "content", "parts", "inlinedata"),
+    *("choices", "message", "imageurl"),
 )
-AUDIO_FIELDS = ("output", "audio", "audio_content", "audioContent", "data", "result")
+AUDIO_FIELDS = (
+    *("output", "audio", "audiocontent", "audiobase64", "data", "result", "delta"),
+    *("candidates", "content", "parts", "inlinedata", "choices", "message"),
+)
 TRANSCRIPT_FIELDS = (
-    "text",
-    "transcript",
-    "result",
-    "results",
-    "output",
-    "channels",
-    "alternatives",
-    "segments",
-    "chunks",
+    *("text", "delta", "transcript", "result", "results", "output", "channels", "alternatives", "segments", "chunks"),
+    *("combinedphrases", "candidates", "choices", "message", "content", "parts"),
 )
-RANKING_FIELDS = ("scores", "results", "rankings", "data", "output", "result", "response")
+RANKING_FIELDS = ("scores", "results", "rankings", "records", "data", "output", "result", "response")
 """Fields with results, of various endpoints. Some are within others."""
 NO_PICTURE = _l("The model made no picture. Describe it in other words, or try again.")
 NO_SPEECH = _l("The model could not read this text aloud. Try again.")
@@ -59,9 +57,9 @@ class MediaEndpoints(MediaProvider):
         if size:
             body["size"] = size
         _, response = await self._endpoints["image"].post("/images/generations", MAX_PICTURE_BYTES, json=body)
-        content = json_in(response)
+        content = content_of(response)
         try:  # links are not followed: they would be requests to other hosts
-            picture = response if content is None else _decode(text_in(results_in(content, IMAGE_FIELDS)[:1]))
+            picture = response if content is None else _decode(results_in(content, IMAGE_FIELDS), 1)
             return Made(Picture(picture, await check_image(picture)), _usage(content))
         except (ImageRefusedError, ValueError):
             raise self._endpoints["image"].failure(content, NO_PICTURE) from None
@@ -72,9 +70,9 @@ class MediaEndpoints(MediaProvider):
             body["voice"] = voice
         content_type, content = await self._endpoints["speech"].post("/audio/speech", MAX_SPEECH_BYTES, json=body)
         content_type = content_type.partition(";")[0].strip().lower()
-        value = json_in(content) if content_type == "application/json" else None
+        value = None if content_type.startswith(SOUND_TYPES) else content_of(content)
         try:
-            sound = content if value is None else _decode(text_in(results_in(value, AUDIO_FIELDS)))
+            sound = content if value is None else _decode(results_in(value, AUDIO_FIELDS))
         except ValueError:
             sound = b""
         if not sound or (value is None and not content_type.startswith(SOUND_TYPES)):
@@ -88,8 +86,9 @@ class MediaEndpoints(MediaProvider):
         file = f"audio{PurePath(filename).suffix.lower()}", audio
         path, form = "/audio/transcriptions", {"data": fields, "files": {"file": file}}
         content_type, body = await self._endpoints["transcription"].post(path, MAX_TEXT_BYTES, **form)
-        is_text = content_type.startswith("text/plain")
-        content = {"text": body.decode(errors="replace")} if is_text else json_in(body)
+        content = content_of(body)
+        if content is None and content_type.startswith(("text/plain", "text/vtt")):
+            content = {"text": CUE.sub("", body.decode(errors="replace"))}
         text = text_in(results_in(content, TRANSCRIPT_FIELDS)).strip()
         if not text:
             if isinstance(_object(content).get("text"), str):
@@ -101,7 +100,7 @@ class MediaEndpoints(MediaProvider):
 
     async def rerank(self, query: str, documents: Sequence[str]) -> Made[list[Ranked]]:
         body = {"query": query, "documents": [*documents]} | self._body("rerank")
-        content = json_in((await self._endpoints["rerank"].post("/rerank", MAX_TEXT_BYTES, json=body))[1])
+        content = content_of((await self._endpoints["rerank"].post("/rerank", MAX_TEXT_BYTES, json=body))[1])
         results = results_in(content, RANKING_FIELDS)
         if results and isinstance(results[0], list):  # only the scores, in the order of the documents
             results = [{"index": index, "score": score} for index, score in enumerate(results[0])]
@@ -119,23 +118,27 @@ class MediaEndpoints(MediaProvider):
         return {"model": model.model or model.name, **model.extra_body}
 
 
-def _decode(text: str) -> bytes:
-    """Return the bytes in Base64, also in a data URL and without its padding, or in hexadecimal digits."""
-    if re.fullmatch(r"(?:[0-9a-f]{2})+", text):
-        return bytes.fromhex(text)
-    return b64decode(text.rpartition(",")[2] + "==") if not text.startswith("http") else b""
+def _decode(parts: Sequence[object], limit: int | None = None) -> bytes:
+    """Return the bytes in texts with Base64 or hexadecimal digits; none in links."""
+    texts = [text_in(part) for part in parts if isinstance(part, str | list)][:limit]
+    if all(re.fullmatch(r"(?:[0-9a-f]{2})+", text) for text in texts):
+        return bytes.fromhex("".join(texts))
+    return b"".join(bytes_in(text) for text in texts if not text.startswith("http"))
 
 
 def _ranked(result: object) -> Ranked:
-    fields = _object(result)
+    fields = {plain_key(name): value for name, value in _object(result).items()}
     index = count_in(fields.get("index", fields.get("id")))
-    scores = (_number(fields.get(name)) for name in ("relevance_score", "score", "logit"))
+    scores = (_number(fields.get(name)) for name in ("relevancescore", "score", "logit"))
     score = next((score for score in scores if score is not None), None)
     return Ranked(index, score) if index is not None and score is not None else Ranked(-1, 0)
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and abs(value) < 1e12 else None
+    with suppress(TypeError, ValueError, OverflowError):
+        number = float(value)  # type: ignore[arg-type]
+        return number if abs(number) < 1e12 else None
+    return None
 
 
 def _usage(content: object) -> Done:

@@ -37,13 +37,14 @@ FILTERED = Reason(
     specific=r"content.?(filter|policy|management)|responsible.?ai|inspection.?failed|moderation|\bsafety\b"
     r"|sensitive.?(content|word|info)|put.{0,5}sensitive|exists risk|usage (guideline|polic)|policy.?violat"
     r"|prohibited|\bflagged\b|prompt.{0,20}blocked|敏感|不安全",
+    general="status 451",
 )
 UNAVAILABLE = Reason(
     "unavailable",
     _l("The model's endpoint is not working at the moment."),
     # The model wrote a call that its endpoint could not read. It may do better next time.
     specific=r"tool_use_failed|failed to call a function",
-    general=r"status (409|42[45]|498|5\d\d)|overload|unavailable|capacity|internal|server.?error|upstream|busy"
+    general=r"status (409|42[45]|49[89]|5\d\d)|overload|unavailable|capacity|internal|server.?error|upstream|busy"
     r"|try again",
 )
 REASONS = (
@@ -62,7 +63,7 @@ REASONS = (
         r"|maximum (prompt|input) length|(input|prompt) (token|length).{0,40}(exceed|limit|only supports)"
         r"|reduce the length|tokens must be reduced"
         r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|must have less than \d+ tokens|max input characters"
-        r"|tokens.{0,30}must be <=|input length should|超长|超过.{0,4}(上限|限制|长度)",
+        r"|tokens.{0,30}must be <=|input length should|token limit exceeded|超长|超过.{0,4}(上限|限制|长度)",
         "status 413",
     ),
     FILTERED,
@@ -110,12 +111,19 @@ _CODE_FIELDS = ("code", "status", "statuscode", "errorcode", "type", "name", "re
 _MESSAGE_FIELDS = (
     *("errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"),
 )
-WAIT_FIELD = re.compile(r"retry-?(after|delay)|estimatedtime")
+WAIT_FIELD = re.compile(r".*retry-?(after|delay)|estimatedtime")
 DURATION = r"\d[\dhms.]*+(?!-) ?[hms]{0,2}"
 RESET_FIELD = re.compile(r"reset|timeremaining|ratelimit$")
 RESET = re.compile(r".*\b(?:reset|t)=([^;,]+).*")
 """Value of a `RateLimit` header, such as `limit=10, remaining=0, reset=30`."""
-WAIT = re.compile(rf"(?:(?:again|retry|resets?) (?:in|after)|wait(?: for)?) ({DURATION})")
+WAIT = re.compile(
+    rf"(?:(?:again|retry|resets?) (?:in|after|at)|wait(?: for| until)?|请在)"
+    rf" (\d{{4}}-\d\d-\d\dt[\d:.]+(?:z|[+-][\d:]+)|{DURATION})"
+)
+FILTER_REASONS = re.compile(
+    r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii|policy|armor"
+)
+"""Reasons for which an answer ends."""
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
 _IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
 """Fields in which some endpoints repeat the request or the answer."""
@@ -165,6 +173,12 @@ def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: boo
     return _describe(value) if is_error or not is_empty else None
 
 
+def filter_error(value: object) -> LlmError | None:
+    """Return the error of a whole response whose content was withheld; None for other responses."""
+    reasons = [text for field, text in _texts_in(value) if field in ("finishreason", "blockreason")]
+    return LlmError(FILTERED.code, FILTERED.sentence) if FILTER_REASONS.search(" ".join(reasons)) else None
+
+
 def _is_unmarked_error(value: Mapping[str, Any]) -> bool:
     """Return True for a message alone, or with a failure. Endpoints put them into objects with various names."""
     texts = [(field, text) for field, text in _texts_in(value) if text]
@@ -189,7 +203,7 @@ def _describe(error: object, status: int | None = None, headers: Sequence[tuple[
 def _status_in(codes: Iterable[str], everything: str) -> int | None:
     """Return the HTTP status that the body of an error names."""
     numbers = [re.match(r"([45]\d\d)(?!\d)", code) for code in codes]
-    numbers.append(re.search(r"(?:code|status|http|error)\D{0,12}([45]\d\d)\b", everything))
+    numbers.append(re.search(r"(?:code|status|http|error)\D{0,20}([45]\d\d)\b", everything))
     return next((int(number[1]) for number in numbers if number), None)
 
 
@@ -207,7 +221,7 @@ def _texts_in(value: object, field: str = "", depth: int = 0) -> Iterator[tuple[
         items = value.items() if isinstance(value, dict) else ((field, item) for item in value)
         for name, item in items if depth < MAX_DEPTH else ():
             if name not in _IGNORED_FIELDS:
-                yield from _texts_in(item, plain_key(name), depth + 1)
+                yield from _texts_in(item, field if name == "seconds" else plain_key(name), depth + 1)
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         yield field, str(value)[:MAX_TEXT_LENGTH].lower()
 
@@ -231,7 +245,7 @@ def _wait_in(field: str, text: str) -> str:
     if WAIT_FIELD.match(field):
         if field.endswith("ms") and text.isdecimal():
             return f"{text}ms"
-        wait = re.match(f"({DURATION})", text)  # the first of several, also in words
+        wait = re.match(f"(?:pt)?({DURATION})", text)  # the first of several, also in words or of ISO 8601
         return wait[1] if wait else text
     wait = WAIT.search(text)
     return wait[1].rstrip(". ") if wait else ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import zlib
 from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import httpx2
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.errors import error_for_status
-from opportune.contrib.llm.providers.loose_json import Event, EventReader
+from opportune.contrib.llm.providers.loose_json import Event, EventReader, json_in
 from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, LlmError, Timeouts, not_a_model
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.web.remote_responses import read_body
@@ -20,6 +21,10 @@ logger = logging.getLogger(__name__)
 MAX_REFUSAL_BYTES = 100_000
 MAX_REQUESTS = 5
 """Maximum number of requests until an endpoint accepts the parameters of one."""
+GZIP, GZIP_BITS = b"\x1f\x8b", zlib.MAX_WBITS | 16
+"""First bytes of gzip, and its format for zlib."""
+MAX_INFLATED_BYTES = 1_000_000
+"""Bytes to decompress in one step. Larger bodies are read in several."""
 T = TypeVar("T")
 
 
@@ -45,15 +50,17 @@ class EndpointClient:
         deadline = Deadline(self._timeouts)
         with translate_errors():
             async with aclosing(await self._request(parameters, deadline, accept="text/event-stream")) as response:
-                if response.headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
-                    raise not_a_model()
-                chunks, reader = response.aiter_bytes(), EventReader()
+                chunks, reader, has_events = _decoded(response), EventReader(), False
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     for event in reader.feed(chunk):
                         deadline.restart_idle()
+                        has_events = True
                         yield event
                 for event in reader.finish():
+                    has_events = True
                     yield event
+                if not has_events and "html" in response.headers.get("Content-Type", "").lower():
+                    raise not_a_model()
 
     async def read(self, parameters: RefusedParameters, max_bytes: int, **content: Any) -> tuple[str, bytes | None]:
         """Return the media type and the body of a whole response. The body is None if it is too long.
@@ -66,7 +73,7 @@ class EndpointClient:
         deadline = Deadline(self._timeouts)
         with translate_errors():
             async with aclosing(await self._request(parameters, deadline, **content)) as response:
-                body = await deadline.wait_for(read_body(response.aiter_bytes(), max_bytes))
+                body = await deadline.wait_for(read_body(_decoded(response), max_bytes))
         parameters.remember()
         return response.headers.get("Content-Type", ""), body
 
@@ -84,12 +91,37 @@ class EndpointClient:
             body: bytes | None = None
             async with aclosing(response):
                 with suppress(httpx2.HTTPError):  # the status is enough
-                    body = await deadline.wait_for(read_body(response.aiter_bytes(), MAX_REFUSAL_BYTES))
+                    body = await deadline.wait_for(read_body(_decoded(response), MAX_REFUSAL_BYTES))
             refusal = body or b""
             error = error_for_status(response.status_code, body=refusal, headers=response.headers)
             if not parameters.change(response.status_code, error, refusal.decode(errors="replace")):
+                parameters.last_event = json_in(refusal)
                 raise error
         raise error
+
+
+async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    """Yield the body. httpx2 reads neither several gzip members, nor gzip without its header or called `x-gzip`."""
+    encoding = response.headers.get("Content-Encoding", "").lower()
+    inflater = zlib.decompressobj(GZIP_BITS) if encoding in ("gzip", "x-gzip") else None
+    is_raw, is_first = inflater is not None or encoding in ("", "identity"), True
+    async for chunk in response.aiter_raw() if is_raw else response.aiter_bytes():
+        if is_raw and is_first and chunk.startswith(GZIP):
+            inflater = zlib.decompressobj(GZIP_BITS)
+        is_first = False
+        if inflater is None:
+            yield chunk
+            continue
+        rest, content = chunk, b""
+        while rest or len(content) == MAX_INFLATED_BYTES:
+            inflater = zlib.decompressobj(GZIP_BITS) if inflater.eof else inflater
+            try:
+                content = inflater.decompress(rest, MAX_INFLATED_BYTES)
+            except zlib.error as error:
+                raise httpx2.DecodingError(str(error)) from None
+            if content:
+                yield content
+            rest = inflater.unconsumed_tail or inflater.unused_data.lstrip(b"\0")
 
 
 class Deadline:

@@ -5,7 +5,9 @@ httpx-sse is not used: it accepts lines of any length, and fails at what endpoin
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -28,7 +30,7 @@ FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.D
 END = re.compile(rb"\W*(?:(?:data\W*)?DONE\W*)+", re.IGNORECASE)
 AROUND_JSON = b" \t,[]\0\x1e"
 """Characters around the objects of a list that is sent line by line, of a JSON text sequence, and of heartbeats."""
-TEXT_FIELDS = ("text", "content", "summary", "thinking", "reasoningText", "transcript", "refusal", "value")
+TEXT_FIELDS = ("text", "content", "summary", "thinking", "reasoningText", "transcript", "refusal", "value", "parts")
 """Fields of a part of an answer, of which one has its text."""
 NOT_AN_ANSWER = _l("The model's endpoint sent something that is not an answer.")
 
@@ -49,7 +51,8 @@ class EventReader:
     Data that is not a JSON object is skipped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_line_bytes: int | None = None) -> None:
+        self._max_line_bytes = max_line_bytes or MAX_LINE_BYTES
         self._rest = bytearray()
         """Beginning of a line."""
         self._body_bytes = 0
@@ -73,7 +76,7 @@ class EventReader:
             self._rest = bytearray(b"" if lines[-1].endswith(b"\n") else lines.pop())
             for line in lines:
                 yield from self._read_line(line)
-        if len(self._rest) > MAX_LINE_BYTES or self._body_bytes > MAX_BODY_BYTES:
+        if len(self._rest) > self._max_line_bytes or self._body_bytes > MAX_BODY_BYTES:
             raise LlmError("malformed", NOT_AN_ANSWER)
 
     def finish(self) -> Iterator[Event]:
@@ -108,7 +111,7 @@ class EventReader:
         events = None if self._data else self._parse(data)
         if events is None:
             self._data += data + b"\n"
-            if len(self._data) > MAX_LINE_BYTES:
+            if len(self._data) > self._max_line_bytes:
                 raise LlmError("malformed", NOT_AN_ANSWER)
         return events or []
 
@@ -147,23 +150,64 @@ def _read_integer(digits: str) -> float:
     return int(digits) if len(digits) < 20 else float(digits)
 
 
-DECODER = json.JSONDecoder(strict=False, parse_int=_read_integer)
+DECODER = json.JSONDecoder(strict=False, parse_int=_read_integer, parse_constant=lambda _: None)
 """Slower than pydantic_core, but accepts line breaks in texts, halves of surrogate pairs, and several values."""
 
 
-def json_objects_in(text: str, *, other_braces: int = 0) -> list[dict[str, Any]]:
+def json_objects_in(text: str, *, other_braces: int = 0, may_lack_end: bool = False) -> list[dict[str, Any]]:
     """Return the JSON objects in a text until one is invalid. Some endpoints send no line break between events.
 
-    `other_braces` begin no JSON: with them, an invalid object is skipped, and objects in it count.
+    An object that is invalid is repaired if it has one meaning, such as one of JavaScript or Python.
+
+    Args:
+        text: The text.
+        other_braces: Braces that begin no JSON: with them, an invalid object is skipped, and objects in it count.
+        may_lack_end: Brackets may be missing at the end of the text.
     """
-    objects, end, failures = list[dict[str, Any]](), 0, 0
+    objects, end, failures, is_repaired = list[dict[str, Any]](), 0, 0, False
     while (start := text.find("{", end)) >= 0 and failures <= other_braces:
         try:
             value, end = DECODER.raw_decode(text, start)
             objects.append(value)
         except (ValueError, RecursionError):
-            end, failures = start + 1, failures + 1
+            if is_repaired:
+                end, failures = start + 1, failures + 1
+            else:
+                text, is_repaired = text[:start] + _repair(text[start:], may_lack_end=may_lack_end), True
     return objects
+
+
+STRING = r'"(?:[^"\\]|\\.)*"'
+TOKEN = re.compile(
+    rf"(?P<text>{STRING}|'(?:[^'\\]|\\.)*'|[“”][^“”]*[“”])|<(?P<tag>\|\"\||escape)>(?P<raw>.*?)<(?P=tag)>"
+    r"|(?P<key>[\w$.-]+)(?=\s*:)|(?P<word>-?[A-Za-z]\w*|[()])|//[^\n]*|\#[^\n]*|/\*.*?\*/|,(?=\s*[}\])])",
+    re.DOTALL,
+)
+"""Text in quotes of any kind (also those of Gemma's models), name without quotes, word, comment or spare comma."""
+NULLS = ("None", "undefined", "NaN", "Infinity", "-Infinity")
+WORDS = {"True": "true", "False": "false", "(": "[", ")": "]", **dict.fromkeys(NULLS, "null")}
+BAD_ESCAPE = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
+
+
+def _repair(text: str, *, may_lack_end: bool) -> str:
+    """Return JSON for comments, other quotes, names without quotes, spare commas and missing brackets."""
+    text = TOKEN.sub(_plain_token, text).rstrip()
+    missing = list[str]()
+    for bracket in re.findall(r"[{}\[\]]", re.sub(STRING, "", text)):
+        if bracket in "{[":
+            missing.append("}" if bracket == "{" else "]")
+        elif missing:
+            missing.pop()
+    # A number at the end may lack digits.
+    return text + "".join(missing[::-1]) if may_lack_end and text[-1:] in (*'}]"el',) else text
+
+
+def _plain_token(token: re.Match[str]) -> str:
+    if content := token["text"]:
+        content = BAD_ESCAPE.sub(r"\\\\", content[1:-1].replace("\\'", "'"))
+        return '"' + re.sub(r'(?<!\\)"', r'\\"', content) + '"'
+    plain = token["key"] or token["raw"]
+    return WORDS.get(token["word"], token["word"] or "") if plain is None else json.dumps(plain)
 
 
 def json_in(content: bytes | str) -> Any:
@@ -176,12 +220,21 @@ def json_in(content: bytes | str) -> Any:
 
 def is_object(text: str) -> bool:
     """Return True for the JSON of an object."""
-    text = text.strip()
-    return text[:1] == "{" and text[-1:] == "}" and isinstance(json_in(text), dict)
+    try:
+        return "{" in text and isinstance(from_json(text, allow_inf_nan=False), dict)
+    except ValueError:
+        return False
+
+
+def bytes_in(text: str) -> bytes:
+    """Return the bytes in Base64, also in a data URL, with the letters for URLs or without its padding."""
+    plain = re.sub(r"\s", "", text.rpartition(",")[2]).replace("-", "+").replace("_", "/")
+    return b64decode(plain + "==")
 
 
 def objects_in(value: object) -> list[dict[str, Any]]:
-    """Return the objects in a list, also in one that was sent as an object, or an object without its list."""
+    """Return the objects in a list, also in one that was sent as an object or text, or an object without its list."""
+    value = json_in(value) if isinstance(value, str) else value
     if isinstance(value, dict):
         is_list = value and all(key.isdecimal() for key in value)  # a list by index
         value = [*value.values()] if is_list else [value]
@@ -213,8 +266,9 @@ def plain_key(name: str) -> str:
 
 def count_in(value: object) -> int | None:
     """Return a number of tokens, also of one sent as text; None for other values."""
-    if isinstance(value, str) and value.isdecimal() and len(value) <= 20:
-        value = int(value)
+    if isinstance(value, str) and len(value) <= 20:
+        with suppress(ValueError):
+            value = float(value)
     if isinstance(value, int | float) and is_number(value) and value >= 0 and value == int(value):
         return int(value)
     return None

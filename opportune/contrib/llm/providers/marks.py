@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum, auto
 from functools import lru_cache
+from itertools import chain
 from string import ascii_uppercase
 from typing import Any
 
 from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
-from opportune.contrib.llm.providers.pieces import plain_name, read_call
+from opportune.contrib.llm.providers.pieces import CUT, plain_name, read_call
 
 Schema = Mapping[str, Any]
 
@@ -32,12 +33,14 @@ BAR = "\uff5c"
 """Full-width vertical line in the marks of DeepSeek."""
 TAGS = ("think", "thinking", "thought", "reason", "reasoning", "seed:think", "mm:think", "longcat_think")
 THOUGHTS = {
-    **{f"<{tag}>": f"</{tag}>" for tag in TAGS},
+    **{f"<{form}>": f"</{form}>" for tag in TAGS for form in (tag, tag.upper(), tag.title())},
     "[THINK]": "[/THINK]",
     "<|begin_of_thought|>": "<|end_of_thought|>",
     "<|inner_prefix|>": "<|inner_suffix|>",
     "◁think▷": "◁/think▷",
     "<|channel>thought": "<channel|>",
+    "<unused94>thought": "<unused95>",
+    "<|think|>": "<|end|>",
     "<|START_THINKING|>": "<|END_THINKING|>",
 }
 """Closing mark of each opening mark. They count only at the start of an answer."""
@@ -45,17 +48,27 @@ HEADERS, MESSAGE = ("<|channel|>", "<|start|>"), "<|message|>"
 """Beginning of a Harmony message, and the end of its header: `<|start|>assistant<|channel|>final<|message|>`."""
 ENDS_OF_MESSAGE = ("<|end|>", "<|return|>", "<|call|>", *HEADERS)
 ANALYSIS, UNMARKED_CALL = "analysis", "assistantcommentary"
-UNMARKED_ANALYSIS = tuple(ANALYSIS + letter for letter in ascii_uppercase)
-"""Beginning of a Harmony message from a server that leaves out the marks: `analysisHm.assistantfinalYes`."""
 ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
+PRESUMED = {
+    # Harmony from a server that leaves out the marks: `analysisHm.assistantfinalYes`
+    **{ANALYSIS + letter: (ANALYSIS, ENDS_OF_ANALYSIS) for letter in ascii_uppercase},
+    # Granite, Apriel
+    **{
+        begin: (begin, ("Here is my response:",))
+        for begin in ("Here is my thought process:", "Here's my thought process:")
+    },
+    "Here are my reasoning steps:": ("Here are my reasoning steps:", ("[BEGIN FINAL RESPONSE]",)),
+}
+"""Beginning of reasoning without a mark, which is a text unless one of the ends follows: its prefix, and the ends."""
 ANSWERS = (
     *("<|START_RESPONSE|>", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>"),
-    *("<answer>\n", "<response>\n"),
+    *("<answer>\n", "<response>\n", "<|begin|>assistant<|content|>"),
 )
 """Marks before the text of an answer."""
 END_TOKENS = (
     *("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>"),
     *("<|END_RESPONSE|>", f"<{BAR}end▁of▁sentence{BAR}>", "</answer>", "</response>", "</response>\n", "[e~["),
+    "[END FINAL RESPONSE]",
 )
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
 CALL_TAGS = (
@@ -64,40 +77,50 @@ CALL_TAGS = (
     *("minimax:tool_call", "seed:tool_call", "longcat_tool_call", "|function_call|", "|tool_call|", "|python_tag|"),
     *("|tool_call_start|", "|tool_calls_section_begin|", "|action_start|", "|START_ACTION|", "start_function_call"),
     *(f"{BAR}tool▁calls▁begin{BAR}", f"{BAR}tool▁call▁begin{BAR}", "|tool_call", "|python_start|", "TOOLCALL"),
+    *("TOOL_CALL", "toolcall"),
+    *("|tool_call_section_begin|", "|tool_call_begin|", f"{BAR}tool_calls_begin{BAR}", f"{BAR}tool_call_begin{BAR}"),
 )
 M3 = "]<]minimax[>["
 """Prefix of the tags of MiniMax M3. Those of arguments have their name: `]<]minimax[>[<title>`."""
 BRACKETS = ("[TOOL_CALLS]", "[TOOL_CALL]", "[TOOL_REQUEST]")
 CALLS = (
     *(f"<{tag}>" for tag in CALL_TAGS),
-    *("<function=", "<invoke name=", "<steptml:invoke name=", f"{M3}<tool_call>", *BRACKETS),
+    *("<function=", "<function(", "<invoke name=", "<steptml:invoke name=", f"{M3}<tool_call>", *BRACKETS),
+    *(f"{before}function call<|role_sep|>" for before in ("<|message_sep|>\n\n", "")),
 )
 """Beginning of a text with calls: the marks of Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek and others."""
+CALL_NAMES = ("id", "name", "type", "tool", "tool_name", "tool_calls", "function", "function_call", "action")
 WHOLE_CALLS = (
     *(
-        f"{fence}{bracket}{beginning}"
-        for fence in ("", "```json\n")
-        for bracket in ("", "[")
-        for beginning in ('{"name": "', '{"name":"', '{"type": "function"', '{\n  "name": "')
+        f'{fence}{bracket}{{{space}"{name}"'
+        for fence in ("", "```json\n", "```tool_call\n", "Action: ```json\n")
+        for bracket in ("", "[", "[\n  ")
+        for space in ("", "\n  ", "\n    ")
+        for name in CALL_NAMES
     ),
     *("```tool_code\n", "functools["),
 )
 """Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
+TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
+"""Beginning of a line with a call of a tool that was offered."""
 START_OF_CALL = re.compile(
-    "|".join(re.escape(f"<{tag}>") for tag in (*CALL_TAGS, "|tool_call_begin|", "|plugin|"))
-    + rf"|function<{BAR}tool▁sep{BAR}>|\[TOOL_(?:CALLS?|REQUEST)\]|<function=|<[^<>\s]*invoke name=|\A\w*\s*to="
-    + r"|```tool_code\s|functools"
+    "|".join(re.escape(f"<{tag}>") for tag in (*CALL_TAGS, "|plugin|"))
+    + rf"|function<{BAR}tool[▁_]sep{BAR}>|\[TOOL_(?:CALLS?|REQUEST)\]|<function[=(]|<[^<>\s]*invoke name="
+    + r"|\A\w*\s*to=|```tool_\w+\s|functools|function call<\|role_sep\|>|\AAction:"
 )
 """Marks in front of each call."""
 PYTHON_CALL = re.compile(r"\s*(?:\[\s*)?[\w.]+\(.*\)", re.DOTALL)
 NAME = re.compile(r"[\s\"':]*(?:call:)?([\w.:-]+)")
 ARGUMENT = re.compile(
-    r"<(?:arg_key>|[^<>\s]*parameter(?: name)?=[\"']?)([^<>\"']+)(?:</arg_key|[^<>]*)>(?:\s*<arg_value>)?"
-    r"((?:[^<]|<(?!/?(?:arg_|[^<>\s]*parameter)))*)</(?:arg_value|[^<>\s]*parameter)>"
+    r"<(?:arg_key>|[^<>\s]*parameter(?: name)?=[\"']?)([^<>\"']+)(</arg_key|[^<>]*)>(?:\s*<arg_value>)?"
+    r"((?:[^<]|<(?!/?(?:arg_|[^<>\s]*(?:parameter|function|invoke|tool_call))))*)"
 )
 """Name and value of an argument between tags. A value ends before the next tag, so that it is found in one pass."""
+PARENTHESES = re.compile(r"\((.*)\)", re.DOTALL)
 M3_ARGUMENT = re.compile(re.escape(M3) + r"<(/?)(?!/?(?:tool_call|invoke))(\w+)>")
 RECIPIENT = re.compile(r"to=[\w.-]+")
+TOKEN_IN_TEXT, MARK_IN_TEXT = re.compile(r"[<\[\]]"), re.compile(r"[<\[\]{]")
+"""Characters of marks that may follow a text, without and with tools."""
 MAX_MARK_LENGTH = 80
 MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening mark."""
@@ -118,7 +141,8 @@ def _end_of(mark: str) -> str:
 
 
 TEMPLATES: Mapping[str, tuple[_Part, tuple[str, ...]]] = {
-    **dict.fromkeys((*THOUGHTS.values(), *ANSWERS), (_Part.START, ())),
+    # Some models end a thought or a call twice.
+    **dict.fromkeys((*THOUGHTS.values(), *map(_end_of, CALLS), *ANSWERS), (_Part.START, ())),
     **{mark: (_Part.REASONING, (end,)) for mark, end in THOUGHTS.items()},
     **dict.fromkeys(HEADERS, (_Part.HEADER, (MESSAGE,))),
     **{mark: (_Part.CALL, (_end_of(mark.removeprefix(M3)),)) for mark in CALLS},
@@ -145,10 +169,13 @@ class MarkReader:
         self._mark = self._collected = ""
         """Mark of a call, and a header or a call up to its end."""
         self._call_marks = CALLS if tools or tools is None else ()
-        self._whole_calls = (*WHOLE_CALLS, *(f"[{name}(" for name in self._tools)) if tools else ()
+        self._line_marks = tuple(form.format(name) for name in self._tools for form in TEXT_CALLS)
+        self._whole_calls = (*WHOLE_CALLS, *self._line_marks) if tools else ()
+        self._text_marks = (*self._call_marks, *self._line_marks)
         marks = (mark for mark, (part, _) in TEMPLATES.items() if part is not _Part.CALL)
-        self._start_marks = (*marks, *UNMARKED_ANALYSIS, *self._call_marks, *self._whole_calls)
-        self._is_first, self._has_text = True, False
+        self._start_marks = (*marks, *PRESUMED, *self._call_marks, *self._whole_calls)
+        self._may_begin_mark = (MARK_IN_TEXT if tools else TOKEN_IN_TEXT).search
+        self._is_first, self._has_text, self._last = True, False, ""
         self._backticks = 0
         """Backticks in the text. An odd number means that a quotation of code is open."""
         self._start(_Part.START, "")
@@ -156,8 +183,9 @@ class MarkReader:
     def feed(self, content: str) -> tuple[str, str]:
         """Return the reasoning and the text added by a chunk."""
         is_plain = self._part is _Part.TEXT and not (self._ends or self._pending)
-        if is_plain and not ("<" in content or "[" in content or "]" in content):
+        if is_plain and not self._may_begin_mark(content):
             self._backticks += content.count("`")
+            self._last = content
             return "", content
         self._pending += content
         self._added = dict.fromkeys(_Part, "")
@@ -165,12 +193,12 @@ class MarkReader:
             pass
         return self._added[_Part.REASONING], self._added[_Part.TEXT]
 
-    def finish(self) -> tuple[str, str]:
-        """Return the reasoning and the text that were held back."""
+    def finish(self, *, is_cut: bool = False) -> tuple[str, str]:
+        """Return the reasoning and the text that were held back. `is_cut`: the answer is incomplete."""
         pending, self._pending = self._pending, ""
         if self._part is _Part.CALL:
             self._collected += pending
-            return "", self._end_call("")
+            return "", self._end_call("", is_cut=is_cut)
         if self._part is _Part.HEADER or pending in END_TOKENS:
             return "", ""
         if self._presumed is not None:  # the whole answer is text
@@ -178,9 +206,9 @@ class MarkReader:
             return "", self._presumed + pending
         return (pending, "") if self._part is _Part.REASONING else ("", pending)
 
-    def read_reasoning(self, text: str) -> None:
-        """Add calls in the reasoning of an answer without text: some models do not end their thoughts before a call."""
-        if self._tools and (found := _pattern(self._call_marks).search(text)):
+    def read_calls(self, text: str) -> None:
+        """Add the calls in another text, such as reasoning: some models do not end their thoughts before a call."""
+        if self._tools and (found := _pattern((*self._text_marks, *self._whole_calls)).search(text)):
             self.calls += calls_in(text[found.start() :], self._tools)
 
     def _start(self, part: _Part, rest: str, ends: tuple[str, ...] = (), mark: str = "") -> None:
@@ -199,8 +227,8 @@ class MarkReader:
         is_open = len(self._pending) <= MAX_LEADING_SPACE and not mark
         if is_open and _length_of_mark(stripped, self._start_marks) == len(stripped):
             return False
-        if self._is_first and mark in UNMARKED_ANALYSIS:
-            self._presume_reasoning(ANALYSIS, ENDS_OF_ANALYSIS)
+        if self._is_first and mark in PRESUMED:
+            self._presume_reasoning(*PRESUMED[mark])
         elif mark:
             self._start_after(mark, stripped.removeprefix(mark))
         elif self._is_first and self._origin in UNOPENED:
@@ -213,13 +241,15 @@ class MarkReader:
 
     def _read_part(self) -> bool:
         """Read up to the next mark. Return False if more content is needed."""
-        marks = self._ends + (self._call_marks if self._part is _Part.TEXT else ())
+        marks = self._ends + (self._text_marks if self._part is _Part.TEXT else ())
         found = _pattern(marks).search(self._pending) if marks else None
         held = marks if self._ends else (*marks, *END_TOKENS)
         length = found.start() if found else len(self._pending) - _length_of_mark(self._pending, held)
         self._add(self._pending[:length])
         self._pending = self._pending[length:]
-        if found and found[0] in self._call_marks and self._backticks % 2:  # quoted, perhaps from a hostile document
+        is_in_line = found and found[0] in self._line_marks and not self._last.endswith("\n")
+        is_quoted = found and found[0] in self._text_marks and self._backticks % 2  # perhaps from a hostile document
+        if found and (is_in_line or is_quoted):
             self._add(found[0])
             self._pending = self._pending.removeprefix(found[0])
         elif found:
@@ -230,14 +260,15 @@ class MarkReader:
         if self._part in (_Part.HEADER, _Part.CALL):
             self._collected = (self._collected + text)[:MAX_COLLECTED_LENGTH]
             return
+        if self._presumed is not None:
+            self._presumed += text
         text = text.lstrip() if self._is_blank else text
         self._is_blank = self._is_blank and not text
         if self._part is _Part.TEXT:
             self._has_text = self._has_text or bool(text)
             self._backticks += text.count("`")
+            self._last = text or self._last
         self._added[self._part] += text
-        if self._presumed is not None:
-            self._presumed += text
 
     def _start_after(self, mark: str, rest: str) -> None:
         """Start the part that follows a mark."""
@@ -255,10 +286,13 @@ class MarkReader:
             part, ends = TEMPLATES.get(mark, (_Part.START, ()))
             self._start(part, rest, ends, mark)
 
-    def _end_call(self, end: str) -> str:
+    def _end_call(self, end: str, *, is_cut: bool = False) -> str:
         """Add the calls that were collected. Return a text that is none, without marks around the whole answer."""
         text = self._mark + self._collected
         calls = calls_in(text, self._tools)
+        if is_cut:
+            names = [call["name"] for call in calls] or [name for name in self._tools if name in text]
+            calls = [*calls[:-1], *({"name": name, "arguments": CUT} for name in names[-1:])]
         self.calls += calls
         if calls:
             return ""
@@ -283,12 +317,15 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
     if PYTHON_CALL.match(part) and (calls := _python_pieces(part)):
         return calls
     before, brace, rest = part.partition("{")
-    objects = json_objects_in(part) or json_objects_in(_repair(part)) or _python_pieces(part)
     name = NAME.match(before)
+    if name and not brace and (inner := PARENTHESES.search(part)):
+        part = f"{{{inner[1]}}}"
+    objects = json_objects_in(part, may_lack_end=True)
     if not name:
-        return [_with_name(item, tools) for item in objects]
+        nested = (value for item in objects for value in (item.get("tool_calls"), item.get("function_call")))
+        return [*chain(*map(objects_in, nested))] or [_with_name(item, tools) for item in objects]
     properties = tools.get(name[1], {}).get("properties", {})
-    values = {key: _value_of(value, properties.get(key)) for key, value in ARGUMENT.findall(part)}
+    values = {key: _value_of(value, properties.get(key), more) for key, more, value in ARGUMENT.findall(part)}
     return [{"name": name[1], "arguments": values or [*objects, brace + rest][0]}]
 
 
@@ -299,7 +336,7 @@ def _with_name(fields: dict[str, Any], tools: Mapping[str, Schema]) -> dict[str,
 
 
 def _python_pieces(text: str) -> list[dict[str, Any]]:
-    """Return calls such as `[find(title="Emma"), find(title="Ulysses")]` of Llama 4, and dictionaries."""
+    """Return calls such as `[find(title="Emma"), find(title="Ulysses")]` of Llama 4."""
     pieces = list[dict[str, Any]]()
     with warnings.catch_warnings(), suppress(*INVALID_PYTHON):
         warnings.simplefilter("ignore")  # unknown escapes in texts
@@ -310,23 +347,15 @@ def _python_pieces(text: str) -> list[dict[str, Any]]:
                 values = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
                 arguments = json.dumps(values, default=repr, skipkeys=True)
                 pieces.append({"name": ast.unparse(node.func), "arguments": arguments})
-            else:
-                pieces += objects_in(ast.literal_eval(node))
     return pieces
 
 
-def _value_of(text: str, schema: Any) -> Any:
+def _value_of(text: str, schema: Any, attributes: str) -> Any:
     """Return the value of an argument between tags, which is JSON unless it is a text."""
     text = text.removeprefix("\n").removesuffix("\n")
-    is_text = isinstance(schema, dict) and schema.get("type") == "string"
+    is_text = 'string="true"' in attributes or (isinstance(schema, dict) and schema.get("type") == "string")
     value = None if is_text else json_in(text)
     return text if value is None and text != "null" else value
-
-
-def _repair(text: str) -> str:
-    """Return JSON with the quotes that Gemma's models omit, and with the last brace that Qwen's models may forget."""
-    quoted = re.sub(r'<\|"\|>|<escape>', '"', text)
-    return re.sub(r"([{,]\s*)(\w+):", r'\1"\2":', quoted).strip() + "}"
 
 
 @lru_cache(maxsize=50)

@@ -71,7 +71,8 @@ class OpenAICompatible(RemoteProvider):
                     if answer.is_over:
                         break
         except LlmError:
-            if not answer.is_finished:  # otherwise only the token counts are missing
+            # If it is finished, only the token counts are missing.
+            if not (answer.is_finished or answer.recover(parameters.last_event)):
                 raise
         for chunk in answer.read_pending():
             yield chunk

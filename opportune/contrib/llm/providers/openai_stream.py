@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from opportune.contrib.llm.providers.errors import FILTERED, UNAVAILABLE, error_in
+from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, error_in, filter_error
 from opportune.contrib.llm.providers.loose_json import Event, count_in, key_in, objects_in, plain_key, text_in
 from opportune.contrib.llm.providers.marks import CLOSING_LINE, UNOPENED, MarkReader
 from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS, GrowingText, ReturnedFields, ToolCallReader
@@ -26,7 +26,15 @@ COUNT_FIELDS = {
         *("inputtokencount", "promptn", "prompttokencount", "promptevalcount", "inputtokens", "prompttokens"),
     ),
     "completion_tokens": (
-        *("outputtokencount", "predictedn", "candidatestokencount", "evalcount", "outputtokens", "completiontokens"),
+        *(
+            "outputtokencount",
+            "generatedtokencount",
+            "predictedn",
+            "candidatestokencount",
+            "evalcount",
+            "outputtokens",
+            "completiontokens",
+        ),
     ),
     "cached_tokens": ("cachereadinputtokens", "promptcachehittokens", "cachedtokens"),
     "reasoning_tokens": ("reasoningtokens",),
@@ -38,18 +46,19 @@ PIECE_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finis
 """Fields of a piece with text alone, in their normal form."""
 KNOWN_FIELDS = PIECE_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
 OTHER_NAMES = {
-    **dict.fromkeys(("text", "response", "refusal", "audio"), "content"),
+    **dict.fromkeys(("text", "response", "refusal", "audio", "generatedtext"), "content"),
     **dict.fromkeys(("toolcalls", "toolcall", "functioncall"), "tool_calls"),
     **dict.fromkeys(("finishreason", "donereason", "finishdetails", "stopreason"), "finish_reason"),
 }
 """Normal names of fields, by those of other endpoints in lower case and without underscores."""
+CHOICE_FIELDS = ("choices", "candidates", "results")
+"""The last ones are those of Google's and watsonx' own APIs."""
 REASONING_NAME = re.compile(r"(reasoning|thinking|thought|cot)(content|text|summary.*)?")
+THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")
+"""Mark at the beginning or end of a thought that is already in its own field."""
 BEGINS_ANSWER = ("role", "finish_reason")
 """Fields of a delta that adds nothing, so that a message beside it counts."""
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
-FILTER_REASONS = re.compile(
-    r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii|policy|armor"
-)
 LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete")
 FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
 
@@ -77,7 +86,7 @@ class Piece(NamedTuple):
 
 def read_piece(choice: Mapping[str, Any], event: Mapping[str, Any]) -> Piece:
     """Return the piece in a choice. Endpoints put its fields into the choice, a delta or a message."""
-    delta, message = _to_fields(choice.get("delta")), choice.get("message")
+    delta, message = _to_fields(choice.get("delta") or {}), choice.get("message")
     if isinstance(delta.get("message"), dict):
         delta = delta["message"]
     fields = {**choice, **delta}
@@ -118,9 +127,10 @@ def _with_normal_names(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
     """Return the reasoning, the text and the calls of a list of parts, as Mistral's models send it."""
     thoughts, calls, texts = list[object](), list[dict[str, Any]](), list[object]()
+    content = content.get("parts", content) if isinstance(content, dict) else content
     for part in content if isinstance(content, list) else [content]:
         kind = f"{part.get('type')} {[*part]}" if isinstance(part, dict) else ""
-        if re.search(r"think|reason", kind):
+        if re.search(r"think|reason|'thought'", kind):
             thoughts.append(part)
         elif re.search(r"tool|function", kind) and isinstance(part, dict):
             calls.append(part)
@@ -171,7 +181,9 @@ class ChatCompletionReader:
         name, envelope = event
         value = _unwrap(envelope)
         may_fail = value.get("error") or not value.get("choices") or name == "error"
-        if may_fail and (error := error_in(value, is_error=name == "error")):
+        if may_fail and (
+            error := error_in(value, is_error=name == "error") or filter_error(value.get("promptFeedback"))
+        ):
             raise error
         reasoning = text = ""
         for choice in self._own_choices(value):
@@ -190,7 +202,7 @@ class ChatCompletionReader:
 
     def _own_choices(self, value: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
-        choices = value.get("choices")
+        choices = next(filter(None, map(value.get, CHOICE_FIELDS)), None)
         if not choices:
             has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
             choices = [value] if has_text or "delta" in value or "finish_reason" in value else []
@@ -202,7 +214,7 @@ class ChatCompletionReader:
             choice
             for index, choice in zip(indexes, choices, strict=True)
             # Copilot has the text and the calls in two choices without indexes.
-            if self._choice_index in ("", index) or ("index" not in choice and "tool_calls" in repr(choice))
+            if self._choice_index in ("", index) or ("index" not in choice and read_piece(choice, value).calls)
         ]
 
     def _add(self, piece: Piece) -> tuple[str, str]:
@@ -226,12 +238,14 @@ class ChatCompletionReader:
             self._usage[name] = count or self._usage.get(name, count)
 
     def _to_chunks(self, reasoning: str, text: str) -> list[str | Reasoning]:
+        if "think>" in reasoning:
+            reasoning = THOUGHT_TAG.sub("", reasoning)
         reasoning = reasoning[: MAX_ANSWER_LENGTH - self._reasoning_length]
         text = text[: max(MAX_ANSWER_LENGTH - self._length, 0)]
         self._reasoning_length += len(reasoning)
         self._thoughts.append(reasoning)
         self._length += len(text)
-        self.is_over |= self._is_truncated
+        self.is_over |= self._is_too_long
         self._has_text = self._has_text or bool(text.strip())
         chunks: list[str | Reasoning] = [Reasoning(reasoning)] if reasoning else []
         if text:
@@ -239,20 +253,31 @@ class ChatCompletionReader:
         return chunks
 
     @property
-    def _is_truncated(self) -> bool:
+    def _is_too_long(self) -> bool:
         return max(self._length, self._reasoning_length) >= MAX_ANSWER_LENGTH
+
+    @property
+    def _is_truncated(self) -> bool:
+        return self._is_too_long or bool(LENGTH_REASONS.search(self._finish_reason))
 
     def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a mark."""
         if self._origin and _lacks_opening_tag(self._content.text, CLOSING_LINE):
             UNOPENED.add(self._origin)
         marked, text = self._marks.feed(self._content.pending)
-        pending = self._marks.finish()
+        pending = self._marks.finish(is_cut=self._is_truncated)
         if not (self._has_text or text + pending[1] or self._calls):
-            self._marks.read_reasoning("".join(self._thoughts))
+            self._marks.read_calls("".join(self._thoughts))
         for number, call in enumerate(self._marks.calls):
             self._calls.add({"id": f"written_{number}", **call}, is_whole=True)
         return self._to_chunks(self._returned.pending() + marked + pending[0], text + pending[1])
+
+    def recover(self, event: object) -> bool:
+        """Read the calls that Groq's endpoint reports with an error, because it cannot read them itself."""
+        errors = [error for item in objects_in(event) for error in objects_in(item.get("error", item))]
+        self._marks.read_calls("".join(text_in(error.get("failed_generation")) for error in errors))
+        self._finish_reason = "tool_calls" if self._marks.calls else ""
+        return bool(self._marks.calls)
 
     def finish(self) -> Done:
         """Return the token counts and tool calls of the complete answer.
@@ -264,8 +289,8 @@ class ChatCompletionReader:
             raise LlmError("interrupted", INTERRUPTED)
         done = Done(
             **self._usage,
-            truncated=self._is_truncated or bool(LENGTH_REASONS.search(self._finish_reason)),
-            tool_calls=self._returned.attach_to(self._calls.finish()),
+            truncated=self._is_truncated,
+            tool_calls=self._returned.attach_to(self._calls.finish(is_cut=self._is_truncated)),
             returned=self._returned.of_message(),
         )
         if failure := self._failure_of(done):
@@ -302,10 +327,13 @@ def counts_in(usage: object) -> dict[str, Any]:
     reported = {plain_key(name): count_in(value) for item in (*details, *parts) for name, value in item.items()}
     named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields)
     counts: dict[str, Any] = {name: count for name, count in named if count is not None}
+    if "prompttokens" not in reported:  # Anthropic does not count the cache as a part of the prompt
+        cache = (reported.get(name) or 0 for name in ("cachereadinputtokens", "cachecreationinputtokens"))
+        counts |= {"prompt_tokens": counts["prompt_tokens"] + sum(cache)} if "prompt_tokens" in counts else {}
     # Google and xAI do not count the reasoning as a part of the answer.
-    total = next(filter(None, map(reported.get, ("totaltokens", "totaltokencount"))), 0)
-    without_prompt = total - counts.get("prompt_tokens", 0)
-    if 0 < counts.get("completion_tokens", 0) < without_prompt and "prompt_tokens" in counts:
+    total = reported.get("totaltokens") or reported.get("totaltokencount") or 0
+    without_prompt = total - counts.get("prompt_tokens", total)
+    if without_prompt > counts.get("completion_tokens", 0) and counts.get("completion_tokens") != 0:
         counts["completion_tokens"] = without_prompt
     return counts
 

@@ -21,8 +21,11 @@ MIN_DISTINCT_CHARACTERS = 5
 """Different characters of a text that is not repeated by chance."""
 MAX_TOOL_CALLS = 128
 """Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
-NAME_FIELDS = ("name", "tool_name", "tool", "function")
-ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args")
+NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
+ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input")
+NO_ARGUMENTS = ("", "null", "None", "undefined", "[]")
+CUT = "{"
+"""Arguments that are no JSON, for a call that the length of the answer cut. The tool does not run."""
 CALL_FIELDS = {"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"}
 """Fields of calls with signatures."""
 TEXT_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
@@ -169,15 +172,16 @@ class _Call:
         self.returned |= piece.returned
         if piece.name != self.name:
             self.name += piece.name
-        arguments = piece.arguments
+        arguments, is_whole = piece.arguments, is_object(piece.arguments)
         if self._is_complete:  # some endpoints begin or end with {}, or repeat the whole arguments
-            is_replaced = self.arguments.strip() == "{}" or (is_object(arguments) and arguments.strip() != "{}")
+            is_replaced = self.arguments.strip() == "{}" or (is_whole and arguments.strip() != "{}")
             if not (arguments and is_replaced):
                 return
+        if self._is_complete or (is_whole and arguments.startswith(self.arguments)):
             self._arguments = GrowingText()
         self._arguments.add(arguments)
-        if end := arguments.strip()[-1:]:
-            self._is_complete = end == "}" and is_object(self.arguments)
+        if arguments.strip():
+            self._is_complete = arguments.rstrip().endswith("}") and is_object(self.arguments)
 
 
 class ToolCallReader:
@@ -221,32 +225,36 @@ class ToolCallReader:
         # Some endpoints count the pieces. One without a name continues a call.
         return self._calls[-1] if self._calls and not piece.name else None
 
-    def finish(self) -> tuple[ToolCall, ...]:
-        """Return the calls in the order of their first pieces."""
-        calls = enumerate(call for call in self._calls if call.name or call.arguments.strip())
+    def finish(self, *, is_cut: bool = False) -> tuple[ToolCall, ...]:
+        """Return the calls in the order of their first pieces. `is_cut`: the last one may be incomplete."""
+        calls = [call for call in self._calls if call.name or call.arguments.strip()]
         return tuple(
             ToolCall(
                 make_storable(call.id) or f"call_{number}",
                 plain_name(call.name),
-                make_storable(_plain_arguments(call.arguments)),
+                make_storable(_plain_arguments(call.arguments, is_cut=is_cut and call is calls[-1])),
                 call.returned,
             )
-            for number, call in calls
+            for number, call in enumerate(calls)
         )
 
 
 def plain_name(name: str) -> str:
-    """Return the name of a function without marks of the Harmony format, and as Kimi's models write it."""
-    return re.sub(r":\d+$", "", make_storable(name).strip().partition("<|")[0]).removeprefix("functions.")
+    """Return the name of a function without marks and prefixes, such as `functions.find:0` of Kimi's models."""
+    plain = re.sub(r":\d+$", "", make_storable(name).strip().partition("<|")[0])
+    return re.sub(r"^(?:(?:functions|default_api)\.|(.+):(?=\1$))", "", plain)
 
 
-def _plain_arguments(arguments: str) -> str:
-    """Return arguments without additions of endpoints: quotes, a code fence, a brace, or the same object again."""
+def _plain_arguments(arguments: str, *, is_cut: bool) -> str:
+    """Return arguments as JSON without additions of endpoints: quotes, a code fence, a brace, or the object again."""
     text = arguments.strip()
-    if is_object(text) or text in ("null", "None"):
-        return arguments if is_object(text) else ""
-    text = str(json_in(text)) if text.startswith('"') else text
-    objects = {json.dumps(item, ensure_ascii=False) for item in json_objects_in(text) if item}
+    while text.startswith('"') and isinstance(inner := json_in(text), str):
+        text = inner.strip()
+    if text in NO_ARGUMENTS:
+        return CUT if is_cut else ""
+    if is_object(text):
+        return text
+    objects = {json.dumps(item, ensure_ascii=False) for item in json_objects_in(text, may_lack_end=not is_cut) if item}
     return objects.pop() if len(objects) == 1 else arguments
 
 

@@ -71,6 +71,8 @@ async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint)
         '{"embeddings": [{"values": [1, 0]}, {"values": [0, 1]}]}',
         '{"output": {"embeddings": [{"text_index": 1, "embedding": [0, 1]}, {"text_index": 0, "embedding": [1, 0]}]}}',
         "[[1, 0], [0, 1]]",
+        '{"predictions": [{"embeddings": {"values": [1, 0]}}, {"embeddings": {"values": [0, 1]}}]}',
+        'data: {"data": [{"embedding": [1, 0]}, {"embedding": "AAAAAAAAgD8"}]}',
         '[{"index": 0, "embedding": [[1, 0]]}, {"index": 1, "embedding": [[0, 1]]}]',
     ],
 )

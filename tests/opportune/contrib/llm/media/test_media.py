@@ -22,10 +22,18 @@ from opportune.db import Database
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.llm.metering_guard import MeteringGuard
-from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, json_response, response, serve_endpoint
+from tests.opportune.contrib.llm.providers.endpoint import (
+    DONE,
+    FakeEndpoint,
+    event,
+    json_response,
+    response,
+    serve_endpoint,
+)
 
 PICTURE_TEXT = b64encode(PIXEL).decode()
 PICTURE = {"data": [{"b64_json": PICTURE_TEXT}]}
+EVENT_STREAM = "Content-Type: text/event-stream"
 EVERY_MODEL = dict.fromkeys(("image_model", "speech_model", "transcription_model", "rerank_model"), "model")
 ARGUMENTS: dict[str, list[Any]] = {
     "image": ["A cat"],
@@ -65,6 +73,10 @@ async def serve_media(
         json_response({"data": {"image_base64": [PICTURE_TEXT]}, "base_resp": {"status_code": 0}}),
         json_response({"choices": [{"message": {"images": [{"image_url": {"url": f"data:x,{PICTURE_TEXT}"}}]}}]}),
         response("200 OK", PIXEL, "Content-Type: image/png"),
+        json_response(
+            {"candidates": [{"content": {"parts": [{"text": "A"}, {"inlineData": {"data": PICTURE_TEXT}}]}}]}
+        ),
+        response("200 OK", event({"b64_json": "AAAA"}) + event({"type": "completed", **PICTURE}), EVENT_STREAM),
     ],
 )
 async def test_image_is_made(content: bytes) -> None:
@@ -97,9 +109,17 @@ async def test_speech_is_read_aloud() -> None:
     assert endpoint.bodies[0]["speed"] == 1.5
 
 
-@pytest.mark.parametrize("content", [{"data": {"audio": b"sound".hex()}}, {"result": {"audio": "c291bmQ="}}])
-async def test_speech_may_be_text(content: object) -> None:
-    async with serve_media(json_response(content), speech_model="reader") as (llm, _):
+@pytest.mark.parametrize(
+    "content",
+    [
+        json_response({"data": {"audio": b"sound".hex()}}),
+        json_response({"result": {"audio": "c291bmQ="}}),
+        json_response({"choices": [{"message": {"audio": {"data": "c291bmQ="}}}]}),
+        response("200 OK", event({"audio": "c291"}) + event({"audio": "bmQ"}) + event({"type": "done"}), EVENT_STREAM),
+    ],
+)
+async def test_speech_may_be_text(content: bytes) -> None:
+    async with serve_media(content, speech_model="reader") as (llm, _):
         assert (await llm.speech("Good morning")).content == b"sound"
 
 
@@ -119,6 +139,10 @@ TRANSCRIPTS = [
     json_response({"text": " Hello. ", "segments": [{"text": "Hel"}]}),
     json_response({"segments": [{"text": "Hel"}, {"text": "lo."}]}),
     json_response({"results": {"channels": [{"alternatives": [{"transcript": "Hello."}]}]}}),
+    json_response({"combinedPhrases": [{"text": "Hello."}]}),
+    response("200 OK", event({"delta": "Hel"}) + event({"delta": "lo."}) + DONE, EVENT_STREAM),
+    response("200 OK", event({"delta": "Hel"}) + event({"type": "text.done", "text": "Hello."}), EVENT_STREAM),
+    response("200 OK", b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello.\n", "Content-Type: text/vtt"),
 ]
 
 
@@ -140,6 +164,7 @@ async def test_recording_is_transcribed(transcript: bytes) -> None:
         {"rankings": [{"index": str(i["index"]), "logit": i["relevance_score"]} for i in RESULTS]},
         {"result": {"response": [{"id": i["index"], "score": i["relevance_score"]} for i in RESULTS]}},
         {"scores": [0.2, 0.1, 0.9]},
+        {"records": [{"id": "2", "relevanceScore": "0.9"}]},
     ],
 )
 async def test_documents_are_ordered(answer: object) -> None:
@@ -167,6 +192,7 @@ async def test_rerank_sends_texts_to_tei() -> None:
         ("image", json_response({"data": [{"url": "http://127.0.0.1/secret"}]}), "made no picture"),
         ("image", json_response({"data": [{"b64_json": "%%%"}]}), "made no picture"),
         ("image", json_response({"data": [{"b64_json": "PGh0bWw+"}]}), "made no picture"),
+        ("image", json_response({"candidates": [{"finishReason": "IMAGE_SAFETY"}]}), "content filter"),
         ("speech", audio_response(b""), "could not read this text aloud"),
         ("speech", audio_response(b"<html>", "text/html"), "could not read this text aloud"),
         ("rerank", json_response({"results": []}), "did not order the results"),
@@ -181,7 +207,7 @@ async def test_invalid_answer_is_one_sentence(call: str, answer: bytes, message:
     async with serve_media(answer, **EVERY_MODEL) as (llm, endpoint):
         with pytest.raises(LlmError, match=message) as caught:
             await getattr(llm, call)(*ARGUMENTS[call])
-    assert caught.value.code in ("malformed", "empty")
+    assert caught.value.code in ("malformed", "empty", "filtered")
     assert len(endpoint.bodies) == 1
 
 

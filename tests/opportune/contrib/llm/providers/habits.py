@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.loose_json import MAX_LINE_BYTES
 from opportune.contrib.llm.providers.marks import BAR
+from opportune.contrib.llm.providers.pieces import CUT
 from tests.opportune.contrib.llm.providers.endpoint import DONE, STOP, event, text
 
 Call = tuple[str, str]
@@ -88,7 +89,7 @@ def ends(*pieces: bytes, **expected: Any) -> Habit:
 
 
 def calls(*pieces: bytes, calls: list[Call] | None = None) -> Habit:
-    expected = [("find", '{"q": 1}')] if calls is None else calls
+    expected = [("find", ARGS)] if calls is None else calls
     return Habit(b"".join(pieces) + finish("tool_calls") + DONE, Answer("", calls=tuple(expected)))
 
 
@@ -642,7 +643,118 @@ CALLS = {
         for written in ("[Find](https://x.example) it.", "[find, open] are tools.", "[find(q=1", "[find(q=import)]")
     },
 }
+REPAIRS = {
+    **{
+        f"arguments of another language: {arguments}": calls(found(arguments))
+        for arguments in (
+            "{'q': 1}",
+            '{"q": 1,}',
+            '{"q": 1 // row\n}',
+            '{/* row */ "q": 1}',
+            "{q: 1} # row",
+            "{“q”: 1}",
+        )
+    },
+    **{
+        f"arguments {name}": calls(found(arguments), calls=[("find", json.dumps(meaning))])
+        for name, arguments, meaning in (
+            ("of Python", "{'q': (None, True, \"it's\")}", {"q": [None, True, "it's"]}),
+            ("with NaN", '{"q": NaN}', {"q": None}),
+            ("with a bad escape", r'{"q": "\d"}', {"q": r"\d"}),
+            ("with a line break", '{"q": "a\nb"}', {"q": "a\nb"}),
+            ("without their end", '{"q": ["a"', {"q": ["a"]}),
+        )
+    },
+    **{
+        f"arguments of two meanings: {arguments}": calls(found(arguments), calls=[("find", arguments)])
+        for arguments in ('{"q": a b}', '{"q": 1', '{"a": {"b": 1}, "c": ', '"{')
+    },
+    **{f"no arguments: {empty}": calls(found(empty), calls=[("find", "")]) for empty in (" ", "undefined", "[]")},
+    "arguments as text, twice": calls(found(json.dumps(json.dumps(ARGS)))),
+    "arguments that grow once": calls(found('{"q"'), found(ARGS)),
+    "name of Gemini": calls(piece(index=0, id="a", name="default_api.find", arguments=ARGS)),
+    "calls as text": calls(delta(tool_calls=json.dumps([CALL]))),
+}
+WRITTEN = {
+    **{
+        f"written call: {written[:40]}": calls(*map(text, written.partition("find")))
+        for written in (
+            f"function call<|role_sep|>\n{json.dumps(FIND)}",
+            f"<function(find){ARGS}</function>",
+            "<function=find>\n<parameter=q>\n1\n</parameter>\n</function>\n</tool_call>",
+            "<tool_call><function=find><parameter=q>1</function></tool_call>",
+            f"<|tool_call_begin|>functions.find:0<|tool_call_argument_begin|>{ARGS}<|tool_call_end|>",
+            f"<{BAR}tool_calls_begin{BAR}><{BAR}tool_call_begin{BAR}>function<{BAR}tool_sep{BAR}>"
+            f'<steptml:invoke name="find"><steptml:parameter name="q">1</steptml:parameter></steptml:invoke>'
+            f"<{BAR}tool_call_end{BAR}>",
+            f'{{"tool_calls": [{json.dumps(CALL)}]}}',
+            f'{{"function_call": {json.dumps(FIND)}}}',
+            '{"tool": "find", "parameters": {"q": 1}}',
+            '{"action": "find", "action_input": {"q": 1}}',
+            'Action: ```json\n[\n  {\n    "tool_name": "find",\n    "parameters": {"q": 1}\n  }\n]```',
+            f"```tool_call\n{json.dumps(FIND)}\n```",
+            f"<TOOL_CALL>{json.dumps(FIND)}</TOOL_CALL>",
+            "<|tool_call>call:find(q: 1)<tool_call|>",
+            "<|tool_call>call:find:find{q: 1,}<tool_call|>",
+        )
+    },
+    **{
+        f"call after a line: {written}": ends(text("Yes\n"), text(written), END, text="Yes\n", calls=FINDS)
+        for written in ("[find(q=1)]", json.dumps(FIND), '{"name":"find","arguments":{"q":1}}')
+    },
+    "call of GigaChat after text": ends(
+        YES, text(f"<|message_sep|>\n\nfunction call<|role_sep|>\n{json.dumps(FIND)}"), END, calls=FINDS
+    ),
+    "call in a line": says(text(f"Send {json.dumps(FIND)}."), text=f"Send {json.dumps(FIND)}."),
+    "text argument of DeepSeek": calls(
+        text(f'<{BAR}DSML{BAR}function_calls><{BAR}DSML{BAR}invoke name="find">'),
+        text(f'<{BAR}DSML{BAR}parameter name="q" string="true">1</{BAR}DSML{BAR}parameter></{BAR}DSML{BAR}invoke>'),
+        calls=[("find", '{"q": "1"}')],
+    ),
+    **{
+        f"cut {name}": ends(answer, finish("length"), text="", calls=(("find", arguments),), truncated=True)
+        for name, answer, arguments in (
+            ("arguments", found('{"q": ["a"'), '{"q": ["a"'),
+            ("call without arguments", piece(index=0, id="a", name="find"), CUT),
+            ("written call", text('<tool_call>{"name": "find", "arguments": {"q": "a'), CUT),
+            ("written call in tags", text("<tool_call><function=find><parameter=q>a"), CUT),
+        )
+    },
+    **{
+        f"thought: {written}": thinks(*map(text, written.partition("m.")))
+        for written in (
+            "<THINK>Hm.</THINK>Yes",
+            "<unused94>thought\nHm.<unused95>Yes",
+            "<|think|>Hm.<|end|><|begin|>assistant<|content|>Yes",
+            "Here's my thought process:\nHm.Here is my response:\nYes",
+            "Here are my reasoning steps:\nHm.[BEGIN FINAL RESPONSE]\nYes[END FINAL RESPONSE]",
+        )
+    },
+    "mark in the field of a thought": thinks(delta(reasoning="<think>Hm."), delta(reasoning="\n</think>\n"), YES),
+}
+GEMINI = {
+    "text of Gemini": says(
+        event({"candidates": [{"content": {"parts": [{"text": "Hm.", "thought": True}, {"text": "Yes"}]}}]}),
+        reasoning="Hm.",
+    ),
+    "call of Gemini": calls(
+        event(
+            {
+                "candidates": [
+                    {"content": {"parts": [{"functionCall": FIND | {"args": {"q": 1}}, "thoughtSignature": "x"}]}}
+                ]
+            }
+        )
+    ),
+    "blocked prompt of Gemini": fails("filtered", event({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}})),
+    "text of watsonx": says(event({"results": [{"generated_text": "Yes"}]})),
+}
 COUNTS = {
+    "tokens of the cache, of Anthropic": says(
+        YES, usage({"input_tokens": 2, "cache_read_input_tokens": 5, "output_tokens": 3}), tokens=(7, 3)
+    ),
+    "total without the answer": says(YES, usage({"prompt_tokens": 7, "total_tokens": 10}), tokens=(7, 3)),
+    "spaces around counts": says(YES, usage({"prompt_tokens": " 7 ", "completion_tokens": "3.0"}), tokens=(7, 3)),
     "usage": says(YES, USAGE, tokens=(7, 3)),
     "usage after the reason": ends(YES, event(STOP), USAGE, DONE, tokens=(7, 3)),
     "usage in each chunk": says(YES, usage({"prompt_tokens": 7}), usage({"completion_tokens": 3}), tokens=(7, 3)),
@@ -672,4 +784,4 @@ COUNTS = {
     "usage in another object": says(YES, event({"choices": [], "meta": COUNTED}), tokens=(7, 3)),
     "huge count": says(YES, usage({"prompt_tokens": 7}).replace(b"7", LONG)),
 }
-HABITS = EVENTS | DOCUMENTS | CHOICES | FINISHES | ERRORS | REASONING | CALLS | COUNTS
+HABITS = EVENTS | DOCUMENTS | CHOICES | FINISHES | ERRORS | REASONING | CALLS | REPAIRS | WRITTEN | GEMINI | COUNTS

@@ -54,6 +54,8 @@ from tests.opportune.contrib.llm.providers.model_answers import (
         ("410 Gone", "not_configured", False),
         ("424 Failed Dependency", "unavailable", True),
         ("498 Flex Tier Capacity Exceeded", "unavailable", True),
+        ("499 Client Closed Request", "unavailable", True),
+        ("451 Unavailable For Legal Reasons", "filtered", False),
     ],
 )
 async def test_status_determines_the_error_code(status: str, code: str, retryable: bool) -> None:
@@ -146,6 +148,11 @@ async def test_body_distinguishes_reasons(status: str, body: object, code: str) 
         ("Retry-After: soon", b"", None),
         ("Retry-After: -3", b"", None),
         ("X-Other: 7", b'{"error": {"details": [{"retryDelay": "34s"}]}}', 34),
+        ("X-Other: 7", b'{"details": [{"retryDelay": {"seconds": "34"}}]}', 34),
+        ("X-Other: 7", "请在 15 秒后重试".encode(), 15),
+        ("X-Other: 7", b'{"message": "Try again at 2099-01-01T00:00:00Z."}', 3600),
+        ("X-Retry-After: 9", b"", 9),
+        ("Retry-After: PT30S", b"", 30),
     ],
 )
 async def test_wait_before_a_retry_is_read_and_bounded(header: str, body: bytes, seconds: float | None) -> None:

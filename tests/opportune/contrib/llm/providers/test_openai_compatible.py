@@ -1,6 +1,7 @@
 """Requests to an OpenAI-compatible endpoint, and the streamed answer."""
 
 import asyncio
+import gzip
 from contextlib import aclosing
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from opportune.contrib.llm import Done, LanguageModel, LlmModel, Message, Picture
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
-from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
+from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE, ToolSchema
 from tests.opportune.contrib.llm.providers.endpoint import (
     DONE,
     EVENTS,
@@ -16,14 +17,18 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     STOP,
     Step,
     event,
+    json_response,
+    response,
     serve_endpoint,
     text,
 )
+from tests.opportune.contrib.llm.providers.habits import ARGS, FINDS
 from tests.opportune.contrib.llm.providers.model_answers import (
     KEY,
     LONG_TIMEOUTS,
     QUESTION,
     read_answer,
+    read_answer_of,
     serve_provider,
 )
 
@@ -117,3 +122,34 @@ async def test_pictures_need_vision(sees_images: bool, content: Any) -> None:
     body = endpoint.bodies[0]
     assert [message["content"] for message in body["messages"]] == ["Look.", content]
     assert body["temperature"] == 0.5
+
+
+FIND_TOOL = ToolSchema("find", "Find rows.", {"type": "object", "properties": {}})
+
+
+@pytest.mark.parametrize("written", [f"<function=find{ARGS}</function>", '{"name": "find", "arguments": {"q": 1}}'])
+@pytest.mark.parametrize("status", ["400 Bad Request", "200 OK"])
+async def test_call_that_groq_could_not_read_is_read(written: str, status: str) -> None:
+    failure = {"error": {"code": "tool_use_failed", "failed_generation": written}}
+    async with serve_provider(json_response(failure, status)) as (provider, _):
+        _, done = await read_answer(provider, [FIND_TOOL])
+    assert isinstance(done, Done)
+    assert [(call.name, call.arguments) for call in done.tool_calls] == [*FINDS]
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (gzip.compress(text("Yes") + DONE), "x-gzip"),
+        (gzip.compress(text("Yes")) + gzip.compress(DONE) + b"\0", "gzip"),
+        (gzip.compress(text("Yes") + DONE), "identity"),
+    ],
+)
+async def test_odd_gzip_is_read(body: bytes, encoding: str) -> None:
+    answer, _ = await read_answer_of(response("200 OK", body, f"Content-Encoding: {encoding}"))
+    assert answer == "Yes"
+
+
+async def test_events_may_be_called_html() -> None:
+    answer, _ = await read_answer_of(response("200 OK", text("Yes") + DONE, "Content-Type: text/html"))
+    assert answer == "Yes"
