@@ -54,7 +54,7 @@ def test_encrypted_backup_in_a_bucket(oppman: Oppman, site: Site, s3_url: str, m
     assert row["encrypted"]
     rehearsal_output = oppman("restore", "--rehearse").out
     assert rehearsal_output.startswith(f"Tested the restore. {row['file']}: ")
-    assert "rows and 1 uploads match the backup (into " in rehearsal_output
+    assert "rows and 1 upload match the backup (into " in rehearsal_output
     site.add_user("later@example.com")
     site.upload.unlink()
     assert oppman("restore", "--latest", "--no-input").code == 0
@@ -176,13 +176,6 @@ def test_unusable_backup_url_hides_secrets(
 PLAIN, ENCRYPTED = "opportune-20260101T000000Z-sqlite.zip", "opportune-20251231T000000Z-sqlite.zip.age"
 
 
-@pytest.fixture
-def plain_backup(site: Site, folder: Path) -> None:
-    """A damaged backup without encryption."""
-    folder.mkdir()
-    (folder / PLAIN).write_text("x")
-
-
 @pytest.mark.usefixtures("site", "folder")
 def test_contradictory_options_are_refused(oppman: Oppman) -> None:
     for arguments in (("restore",), ("restore", "x.zip", "--latest"), ("backup", "--keep", "3")):
@@ -190,19 +183,18 @@ def test_contradictory_options_are_refused(oppman: Oppman) -> None:
 
 
 @pytest.mark.usefixtures("site")
-def test_restore_without_backups_names_the_folder(oppman: Oppman, folder: Path) -> None:
+def test_restore_of_a_missing_backup_names_the_newest(oppman: Oppman, folder: Path) -> None:
     message = f"There is no backup of this site at {folder}. Their names begin with opportune- (from SITE_NAME).\n"
     assert error_line(oppman, "restore", "--latest") == message
-
-
-@pytest.mark.usefixtures("plain_backup")
-def test_restore_of_a_missing_backup_names_the_newest(oppman: Oppman, folder: Path) -> None:
+    (folder / PLAIN).write_text("x")
     line = error_line(oppman, "restore", f"{PLAIN}.age", "--no-input")
     assert f"There is no backup {PLAIN}.age at {folder}. The newest is {PLAIN}" in line
 
 
-@pytest.mark.usefixtures("plain_backup")
+@pytest.mark.usefixtures("site")
 def test_passphrase_selects_encrypted_backups(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / PLAIN).write_text("x")
     monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
     assert "are not encrypted with BACKUP_PASSPHRASE" in error_line(oppman, "restore", "--latest", "--no-input")
     (folder / ENCRYPTED).write_text("x")
@@ -244,10 +236,10 @@ KEY = x25519.Identity.generate()
 
 
 @pytest.fixture
-def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("BACKUP_URL", f"file:{tmp_path / 'away'}")
+def away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of BACKUP_URL of a site that encrypts to a public key."""
     monkeypatch.setenv("BACKUP_RECIPIENT", str(KEY.to_public()))
-    return tmp_path / "away"
+    return folder
 
 
 @pytest.fixture
@@ -283,19 +275,14 @@ def test_private_key_opens_backup(
 
 
 @pytest.mark.usefixtures("site")
-def test_each_recipient_opens_backup(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipients_win_over_passphrase(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = x25519.Identity.generate()
     monkeypatch.setenv("BACKUP_RECIPIENT", f"{KEY.to_public()}, {other.to_public()}")
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
     oppman("backup")
     sealed = only_backup(away).read_bytes()
     assert decrypt_age(sealed, [KEY]) == decrypt_age(sealed, [other])
-
-
-@pytest.mark.usefixtures("site")
-def test_recipient_wins_over_passphrase(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
-    oppman("backup")
-    assert decrypt_age(only_backup(away).read_bytes(), [KEY]).startswith(b"PK")
+    assert decrypt_age(sealed, [KEY]).startswith(b"PK")
 
 
 @pytest.mark.usefixtures("site")
@@ -307,41 +294,34 @@ def test_older_backup_with_passphrase_restores(oppman: Oppman, away: Path, monke
     assert "match the backup" in oppman("restore", "--rehearse", only_backup(away).name).out
 
 
-@pytest.mark.usefixtures("site", "away")
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        pytest.param(str(x25519.Identity.generate()), "It was encrypted to another public key: use", id="another key"),
-        pytest.param("AGE-SECRET-KEY-1S3CR3T", "The file contains no private key: age's keys are", id="no key"),
-        pytest.param("# nothing else", "The file contains no private key: age's keys are lines that", id="comment"),
-        pytest.param(None, "key.txt cannot be read: No such file or directory.", id="no file"),
-    ],
-)
-def test_wrong_identity_is_reported(oppman: Oppman, key_file: Path, content: str | None, message: str) -> None:
+@pytest.mark.usefixtures("site")
+def test_wrong_or_missing_identity_is_reported(oppman: Oppman, away: Path, key_file: Path) -> None:
     oppman("backup")
-    key_file.unlink()
-    if content is not None:
+    error = error_line(oppman, "restore", "--latest", "--no-input")
+    assert error.startswith(f"{only_backup(away).name} is encrypted to a public key: pass the file")
+    for content, message in (
+        (str(x25519.Identity.generate()), "It was encrypted to another public key: use"),
+        ("AGE-SECRET-KEY-1S3CR3T", "The file contains no private key: age's keys are"),
+        ("# nothing else", "The file contains no private key: age's keys are lines that"),
+    ):
         key_file.write_text(content)
+        error = error_line(oppman, "restore", "--latest", "--no-input", "--identity", str(key_file))
+        assert message in error
+        assert "S3CR3T" not in error
+    key_file.unlink()
     error = error_line(oppman, "restore", "--latest", "--no-input", "--identity", str(key_file))
-    assert message in error
-    assert "S3CR3T" not in error
+    assert "key.txt cannot be read: No such file or directory." in error
 
 
 @pytest.mark.usefixtures("site")
-def test_missing_identity_is_reported(oppman: Oppman, away: Path) -> None:
-    oppman("backup")
-    message = error_line(oppman, "restore", "--latest", "--no-input")
-    assert message.startswith(f"{only_backup(away).name} is encrypted to a public key: pass the file")
-
-
-@pytest.mark.usefixtures("site")
-@pytest.mark.parametrize("size", [30, 300, -20])
-def test_cut_backup_is_reported(oppman: Oppman, away: Path, key_file: Path, size: int) -> None:
+def test_cut_backup_is_reported(oppman: Oppman, away: Path, key_file: Path) -> None:
     oppman("backup")
     path = only_backup(away)
-    path.write_bytes(path.read_bytes()[:size])
-    error = error_line(oppman, "restore", path.name, "--no-input", "--identity", str(key_file))
-    assert "It is damaged or truncated" in error
+    content = path.read_bytes()
+    for size in (30, 300, -20):
+        path.write_bytes(content[:size])
+        error = error_line(oppman, "restore", path.name, "--no-input", "--identity", str(key_file))
+        assert "It is damaged or truncated" in error
 
 
 def test_invalid_recipient_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:

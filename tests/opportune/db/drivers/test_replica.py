@@ -33,7 +33,7 @@ from opportune.jobs.store import JobStore
 from opportune.project.installed import installed_names
 from opportune.services import Services
 from opportune.testing.app import create_test_app
-from opportune.testing.factories import signed_in_client
+from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres, replica
 from opportune.web.health import HealthCheck
@@ -274,11 +274,6 @@ async def test_busy_replica_is_not_unavailable(settings: Settings) -> None:
         assert await reads_from_replica(database)
 
 
-async def write_user(database: Database) -> None:
-    async with database.writer() as session:
-        session.add(User(email="a@example.com", hashed_password="none"))
-
-
 @pytest.fixture
 async def lag_limited(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
     """Database whose replica may lag for a tenth of a second."""
@@ -295,7 +290,7 @@ async def test_lagging_replica_is_not_read(
     assert await reads_from_replica(lag_limited)
     (replica,) = lag_limited.replicas.members
     with standby.lagging():
-        await write_user(lag_limited)
+        await make_user(lag_limited)
         async with asyncio.timeout(30):
             while "is not used" not in caplog.text:
                 await reads_from_replica(lag_limited)
@@ -310,7 +305,7 @@ async def test_lagging_replica_is_not_read(
 
 async def test_doctor_reports_a_lagging_replica(lag_limited: Database, standby: Standby) -> None:
     with standby.lagging():
-        await write_user(lag_limited)
+        await make_user(lag_limited)
         for _ in range(1000):  # until the replica lags by a tenth of a second
             _, reader = await diagnose(DoctorContext(lag_limited.settings, installed_names()))
             if reader.faults:

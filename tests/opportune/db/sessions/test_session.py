@@ -23,6 +23,7 @@ from opportune.db.sessions.dependencies import (
     context_dependency,
     read_session,
 )
+from opportune.testing.factories import make_user
 from opportune.testing.plugin import settings_for
 from tests.opportune.guides import read_guide, run_code
 
@@ -46,32 +47,56 @@ class Registration(Context):
         return self
 
 
+def new_user(email: str = "a@example.com") -> User:
+    return User(email=email, hashed_password="none")
+
+
 @pytest.fixture
 async def routes_client(app: FastAPI, client: AsyncClient) -> AsyncClient:
-    """Client of a site with routes that read and write."""
+    """Client of a site with routes that read and write, with sessions and with contexts."""
 
     @app.post("/api/write")
-    async def write(session: WriteSession) -> dict[str, bool]:
-        session.add(User(email="a@example.com", hashed_password="none"))
-        return {"written": True}
+    async def write(session: WriteSession) -> None:
+        session.add(new_user())
 
     @app.post("/api/fail")
     async def fail(session: WriteSession) -> None:
-        session.add(User(email="a@example.com", hashed_password="none"))
+        session.add(new_user())
         await session.flush()
+        raise RuntimeError("after the write")
+
+    @app.post("/api/fail-in-context")
+    async def fail_in_context(context: RWCtx) -> None:
+        context.writer.add(new_user())
+        await context.writer.flush()
         raise RuntimeError("after the write")
 
     @app.get("/api/count")
     async def count(session: ReadSession) -> int:
-        return await session.scalar(select(func.count()).select_from(User)) or 0
+        return await session.scalar(COUNT) or 0
+
+    @app.get("/api/count-readonly")
+    async def count_in_context(context: ReadonlyCtx) -> int:
+        return await context.reader.scalar(COUNT) or 0
+
+    @app.post("/api/before-and-after")
+    async def count_in_both_sessions(context: RWCtx) -> list[int | None]:
+        context.writer.add(new_user())
+        await context.writer.flush()
+        return [await session.scalar(COUNT) for session in (context.reader, context.writer)]
+
+    @app.post("/api/registration")
+    async def register(registration: Annotated[Registration, context_dependency(Registration)]) -> str:
+        registration.writer.add(new_user(registration.email))
+        return registration.agent
 
     return client
 
 
-@pytest.mark.parametrize("path", ["/api/fail", "/api/broken"])
-async def test_failed_request_is_rolled_back(context_client: AsyncClient, path: str) -> None:
-    assert (await context_client.post(path)).status_code == 500
-    assert (await context_client.get("/api/count")).json() == 0
+@pytest.mark.parametrize("path", ["/api/fail", "/api/fail-in-context"])
+async def test_failed_request_is_rolled_back(routes_client: AsyncClient, path: str) -> None:
+    assert (await routes_client.post(path)).status_code == 500
+    assert (await routes_client.get("/api/count")).json() == 0
 
 
 async def test_failed_commit_is_an_error_response(routes_client: AsyncClient) -> None:
@@ -117,57 +142,29 @@ async def test_request_has_a_single_session(app: FastAPI, client: AsyncClient) -
     assert (await client.post("/api/same")).json() is True
 
 
-@pytest.fixture
-async def context_client(app: FastAPI, routes_client: AsyncClient) -> AsyncClient:
-    """Client of a site with routes that take a context."""
-
-    @app.post("/api/before-and-after")
-    async def count_in_both_sessions(context: RWCtx) -> list[int | None]:
-        context.writer.add(User(email="a@example.com", hashed_password="none"))
-        await context.writer.flush()
-        return [await session.scalar(COUNT) for session in (context.reader, context.writer)]
-
-    @app.get("/api/count-readonly")
-    async def count(context: ReadonlyCtx) -> int:
-        return await context.reader.scalar(COUNT) or 0
-
-    @app.post("/api/broken")
-    async def broken(context: RWCtx) -> None:
-        context.writer.add(User(email="a@example.com", hashed_password="none"))
-        await context.writer.flush()
-        raise RuntimeError("after the write")
-
-    @app.post("/api/registration")
-    async def register(registration: Annotated[Registration, context_dependency(Registration)]) -> str:
-        registration.writer.add(User(email=registration.email, hashed_password="none"))
-        return registration.agent
-
-    return routes_client
-
-
 @pytest.mark.database("sqlite", "postgresql")
-async def test_context_dependency_reads_and_commits(context_client: AsyncClient) -> None:
-    assert (await context_client.post("/api/before-and-after")).json() == [0, 1]
-    assert (await context_client.get("/api/count-readonly")).json() == 1
+async def test_context_dependency_reads_and_commits(routes_client: AsyncClient) -> None:
+    assert (await routes_client.post("/api/before-and-after")).json() == [0, 1]
+    assert (await routes_client.get("/api/count-readonly")).json() == 1
 
 
-async def test_failed_commit_of_a_context_is_a_conflict(context_client: AsyncClient) -> None:
-    await context_client.post("/api/before-and-after")
-    assert (await context_client.post("/api/registration?email=a@example.com")).status_code == 409
+async def test_failed_commit_of_a_context_is_a_conflict(routes_client: AsyncClient) -> None:
+    await routes_client.post("/api/before-and-after")
+    assert (await routes_client.post("/api/registration?email=a@example.com")).status_code == 409
 
 
-async def test_context_parameters_become_route_parameters(app: FastAPI, context_client: AsyncClient) -> None:
-    response = await context_client.post("/api/registration?email=b@example.com", headers={"user-agent": "a browser"})
+async def test_context_parameters_become_route_parameters(app: FastAPI, routes_client: AsyncClient) -> None:
+    response = await routes_client.post("/api/registration?email=b@example.com", headers={"user-agent": "a browser"})
     assert (response.status_code, response.json()) == (200, "a browser")
-    assert (await context_client.get("/api/count-readonly")).json() == 1
+    assert (await routes_client.get("/api/count-readonly")).json() == 1
     parameters = app.openapi()["paths"]["/api/registration"]["post"]["parameters"]
     assert [parameter["name"] for parameter in parameters] == ["email", "user-agent"]
 
 
 @pytest.mark.parametrize("query", ["", "?email=a-much-too-long-address@example.com"])
-async def test_invalid_context_parameters_are_422(context_client: AsyncClient, query: str) -> None:
-    assert (await context_client.post(f"/api/registration{query}")).status_code == 422
-    assert (await context_client.get("/api/count-readonly")).json() == 0
+async def test_invalid_context_parameters_are_422(routes_client: AsyncClient, query: str) -> None:
+    assert (await routes_client.post(f"/api/registration{query}")).status_code == 422
+    assert (await routes_client.get("/api/count-readonly")).json() == 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -233,15 +230,6 @@ async def test_commit_after_a_failed_statement_is_refused(database: Database, us
 EMAILS = select(User.email)  # type: ignore[call-overload]  # a column here
 
 
-def make_user_row(email: str = "a@example.com") -> User:
-    return User(email=email, hashed_password="none")
-
-
-async def add_user(database: Database, email: str) -> None:
-    async with database.writer() as session:
-        session.add(make_user_row(email))
-
-
 async def read_emails(database: Database) -> set[str]:
     async with database.reader() as session:
         return set(await session.scalars(EMAILS))
@@ -249,28 +237,28 @@ async def read_emails(database: Database) -> set[str]:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_failed_commit_leaves_clean_connections(database: Database) -> None:
-    await add_user(database, "a@example.com")
+    await make_user(database, "a@example.com")
 
     with pytest.raises(IntegrityError):
         async with database.context() as context:
-            context.writer.add(make_user_row("a@example.com"))
+            context.writer.add(new_user())
 
-    await add_user(database, "b@example.com")
+    await make_user(database, "b@example.com")
     assert await read_emails(database) == {"a@example.com", "b@example.com"}
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_snapshot_is_taken_when_the_context_opens(database: Database) -> None:
     async with database.context() as context:
-        await add_user(database, "other@example.com")
+        await make_user(database, "other@example.com")
         assert (await context.reader.scalars(EMAILS)).all() == []
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_idle_writer_does_not_block_others(database: Database) -> None:
     async with asyncio.timeout(30), database.context() as context:
-        await add_user(database, "other@example.com")
-        context.writer.add(make_user_row("mine@example.com"))
+        await make_user(database, "other@example.com")
+        context.writer.add(new_user("mine@example.com"))
     assert await read_emails(database) == {"other@example.com", "mine@example.com"}
 
 
@@ -287,7 +275,7 @@ async def test_context_reader_cannot_write(
 
 async def test_another_task_cannot_use_the_context(database: Database) -> None:
     async def write_in_task(context: Context) -> None:
-        context.writer.add(make_user_row())
+        context.writer.add(new_user())
 
     async with database.context() as context:
         with pytest.raises(RuntimeError, match=r"another task.*async with database\.context\(\)"):
@@ -311,9 +299,9 @@ async def test_context_can_be_reopened(database: Database) -> None:
     async with context:
         with pytest.raises(RuntimeError, match="already open"):
             await context.__aenter__()
-        context.writer.add(make_user_row("a@example.com"))
+        context.writer.add(new_user())
     async with context:
-        context.writer.add(make_user_row("b@example.com"))
+        context.writer.add(new_user("b@example.com"))
     assert await read_emails(database) == {"a@example.com", "b@example.com"}
 
 
@@ -322,7 +310,7 @@ async def test_second_task_cannot_open_the_context(database: Database) -> None:
 
     async def write() -> None:
         async with context:
-            context.writer.add(make_user_row())
+            context.writer.add(new_user())
 
     result, error = await asyncio.gather(write(), write(), return_exceptions=True)
     assert result is None
