@@ -3,12 +3,12 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
-from sqlalchemy import Engine, Executable, TextClause, event, text
+from sqlalchemy import Engine, Executable, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.util import greenlet_spawn
 
@@ -19,6 +19,7 @@ from opportune.db.bus.factory import open_bus
 from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replicas, reads_fresh, record_write
 from opportune.db.errors import explain
+from opportune.db.listeners import listening
 from opportune.db.sessions.session import (
     Rows,
     Session,
@@ -146,14 +147,10 @@ class Database(ABC):
     @contextmanager
     def listened_to_by(self, listeners: Mapping[str, Callable[..., None]]) -> Iterator[None]:
         """Call the listeners for events of all engines, such as `before_cursor_execute`, until the block ends."""
-        targets = [(engine, name, listener) for engine in self.sync_engines for name, listener in listeners.items()]
-        for target in targets:
-            event.listen(*target)
-        try:
+        with ExitStack() as stack:
+            for engine in self.sync_engines:
+                stack.enter_context(listening(engine, **listeners))
             yield
-        finally:
-            for target in targets:
-                event.remove(*target)
 
     @property
     def _autocommit_engine(self) -> AsyncEngine:

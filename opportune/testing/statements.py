@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import event
 from sqlalchemy.engine import Engine
+
+from opportune.db.listeners import listening
 
 
 @contextmanager
@@ -20,8 +21,5 @@ def counted_statements(*words: str) -> Iterator[list[str]]:
         if not words or any(word in statement for word in words):
             statements.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", record)
-    try:
+    with listening(Engine, before_cursor_execute=record):
         yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", record)

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Select,
     UniqueConstraint,
     column,
-    event,
     func,
     literal_column,
     select,
@@ -25,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
 
+from opportune.db.listeners import listening
 from opportune.db.models.columns import value_for_message
 from opportune.errors import OperatorError
 
@@ -54,11 +54,8 @@ def refuse_duplicates(connection: Connection) -> Iterator[None]:
         for rule in _unique_rules(statement):
             _check_rows(connection, rule)
 
-    event.listen(connection, "before_execute", check)
-    try:
+    with listening(connection, before_execute=check):
         yield
-    finally:
-        event.remove(connection, "before_execute", check)
 
 
 def _unique_rules(statement: object) -> Sequence[UniqueRule]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.sqlite import SQLiteImpl
-from sqlalchemy import CheckConstraint, Column, Connection, Index, String, Table, UniqueConstraint, event, text
+from sqlalchemy import CheckConstraint, Column, Connection, Index, String, Table, UniqueConstraint, text
 
+from opportune.db.listeners import listening
 from opportune.db.migrations.create_statements import (
     TableDefinition,
     escape_parameters,
@@ -184,10 +185,7 @@ def preserve_views_and_triggers(connection: Connection) -> Iterator[None]:
                 connection.exec_driver_sql(sql)
             dropped.clear()
 
-    event.listen(connection, "before_cursor_execute", drop_views_and_triggers)
-    event.listen(connection, "after_cursor_execute", recreate_views_and_triggers)
-    try:
+    with listening(
+        connection, before_cursor_execute=drop_views_and_triggers, after_cursor_execute=recreate_views_and_triggers
+    ):
         yield
-    finally:
-        event.remove(connection, "before_cursor_execute", drop_views_and_triggers)
-        event.remove(connection, "after_cursor_execute", recreate_views_and_triggers)

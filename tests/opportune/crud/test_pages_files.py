@@ -8,11 +8,12 @@ from unittest.mock import DEFAULT, AsyncMock
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import event, update
+from sqlalchemy import update
 from sqlmodel import Field
 
 from opportune.crud import Crud, CrudPages, Permission
 from opportune.crud.columns import list_columns
+from opportune.db.listeners import listening
 from opportune.db.sessions.insertion import InsertingSession
 from opportune.feature import Feature
 from opportune.fields import Image, Line, Markdown, Url, image_field
@@ -92,11 +93,8 @@ async def test_failed_commit_deletes_the_upload(app: FastAPI, admin: AsyncClient
     def fail(_session: object) -> None:
         raise ZeroDivisionError
 
-    event.listen(InsertingSession, "before_commit", fail)
-    try:
+    with listening(InsertingSession, before_commit=fail):
         response = await admin.post("/posters/new", data={"title": "Cats"}, files={"picture": ("a.jpg", photo())})
-    finally:
-        event.remove(InsertingSession, "before_commit", fail)
     assert response.status_code == 500
     assert stored_files(tmp_path) == []
 

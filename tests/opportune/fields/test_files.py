@@ -10,10 +10,11 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import event, inspect, select
+from sqlalchemy import inspect, select
 from sqlalchemy.exc import OperationalError
 from starlette.datastructures import UploadFile
 
+from opportune.db.listeners import listening
 from opportune.db.sessions.insertion import InsertingSession
 from opportune.errors import OperatorError
 from opportune.fields import Image, image_field, stored_uploads
@@ -38,9 +39,8 @@ def database_is_lost(app: FastAPI) -> Iterator[None]:
     def lose(_session: object) -> None:
         raise OperationalError("COMMIT", {}, psycopg.OperationalError("server closed the connection unexpectedly"))
 
-    event.listen(InsertingSession, "after_commit", lose)
-    yield
-    event.remove(InsertingSession, "after_commit", lose)
+    with listening(InsertingSession, after_commit=lose):
+        yield
 
 
 async def upload_picture(content: bytes | None = None) -> Upload:

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
+from opportune.db.listeners import listening
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.jobs.tasks import TASKS, job_queue, register
 
@@ -75,11 +76,8 @@ def recorded_statements() -> Iterator[list[Statement]]:
         if "jobs_job" in statement:
             statements.append((statement, parameters))
 
-    event.listen(Engine, "before_cursor_execute", record)
-    try:
+    with listening(Engine, before_cursor_execute=record):
         yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", record)
 
 
 def read_rows(plan: dict[str, Any]) -> float:

@@ -23,6 +23,7 @@ from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database, after_update
 from opportune.db.hooks.registry import temporary_hooks
+from opportune.db.listeners import listening
 from tests.opportune.contrib.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
@@ -91,9 +92,8 @@ def count_connections(database: Database, event_name: str) -> Iterator[list[int]
     def note(*_: object) -> None:
         counts.append(database.engine.pool.checkedout())  # type: ignore[attr-defined]  # of QueuePool
 
-    event.listen(engine, event_name, note)
-    yield counts
-    event.remove(engine, event_name, note)
+    with listening(engine, **{event_name: note}):
+        yield counts
 
 
 async def test_many_answers_share_transactions(

@@ -8,11 +8,12 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts.models import Attempt, Session, User
 from opportune.db.database import Database
+from opportune.db.listeners import listening
 from opportune.db.models.model import utc_now
 from opportune.db.queries import batches
 from opportune.db.queries.batches import delete_dependents_in_batches, delete_in_batches, update_in_batches
@@ -36,9 +37,8 @@ def record_commits(database: Database) -> Iterator[list[None]]:
     def record(_: object) -> None:
         commits.append(None)
 
-    event.listen(database.engine.sync_engine, "commit", record)
-    yield commits
-    event.remove(database.engine.sync_engine, "commit", record)
+    with listening(database.engine.sync_engine, commit=record):
+        yield commits
 
 
 async def add_attempts(database: Database, hours: int, number: int) -> None:

@@ -15,6 +15,7 @@ from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.db import after_commit
 from opportune.db.database import Context, Database, ReadonlyContext
+from opportune.db.listeners import listening
 from opportune.db.sessions.dependencies import (
     ReadonlyCtx,
     ReadSession,
@@ -103,11 +104,8 @@ async def test_failed_commit_is_an_error_response(routes_client: AsyncClient) ->
     def refuse(_: SyncSession) -> None:
         raise RuntimeError("the disk went away")
 
-    event.listen(SyncSession, "before_commit", refuse)
-    try:
+    with listening(SyncSession, before_commit=refuse):
         response = await routes_client.post("/api/write")
-    finally:
-        event.remove(SyncSession, "before_commit", refuse)
     assert response.status_code == 500
     assert "disk" not in response.text
     assert (await routes_client.get("/api/count")).json() == 0
