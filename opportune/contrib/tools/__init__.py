@@ -1,7 +1,8 @@
 """Tools: functions of the site that a language model may call with the permissions of the user."""
 
 from opportune.contrib.tools.conversation import ToolRun, converse
-from opportune.contrib.tools.declaration import Tool, ToolParts, ask_user, tool
+from opportune.contrib.tools.declaration import Tool, ask_user, tool
+from opportune.contrib.tools.endpoint import ToolParts
 from opportune.contrib.tools.openapi import api_tools
 from opportune.contrib.tools.results import Source, ToolResult
 from opportune.contrib.tools.site_tools import full_toolbox_of, toolbox_of

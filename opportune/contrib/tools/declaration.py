@@ -5,17 +5,17 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple, get_args
 
-from fastapi import Depends, FastAPI, params
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.requests import HTTPConnection, Request
 
 from opportune.accounts.models import User
 from opportune.contrib.llm.providers.provider import ToolSchema
+from opportune.contrib.tools.endpoint import Function, is_dependency, make_endpoint
 from opportune.contrib.tools.results import Source
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
@@ -27,7 +27,6 @@ CALL_SECONDS = 30.0
 JOB_SECONDS = 3_600.0
 """Maximum duration of a job, unless the tool sets `max_seconds`."""
 
-Function = Callable[..., Awaitable[Any]]
 FindParts = Callable[[AsyncSession, User | None], Awaitable[Mapping[str, str]]]
 """Return labels of the parts that a user may select, by name."""
 
@@ -87,7 +86,7 @@ class Tool:
     @cached_property
     def dependencies(self) -> list[inspect.Parameter]:
         """Parameters that FastAPI resolves, as in a route."""
-        return [parameter for parameter in self.signature.parameters.values() if _is_dependency(parameter)]
+        return [parameter for parameter in self.signature.parameters.values() if is_dependency(parameter)]
 
     @cached_property
     def is_job(self) -> bool:
@@ -109,7 +108,7 @@ class Tool:
         """Model of the parameters that the model sets."""
         fields: dict[str, Any] = {}
         for parameter in self.signature.parameters.values():
-            if _is_dependency(parameter):
+            if is_dependency(parameter):
                 continue
             is_named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
             if parameter.annotation is parameter.empty or not is_named:
@@ -156,7 +155,8 @@ class Tool:
 
     def add_to(self, app: FastAPI) -> APIRoute:
         """Add the route for `request` to an application."""
-        app.add_api_route(f"/{self.name}", _endpoint(self), methods=["POST"])
+        endpoint = make_endpoint(self.function, self.dependencies, self.result_type)
+        app.add_api_route(f"/{self.name}", endpoint, methods=["POST"])
         route = app.routes[-1]
         assert isinstance(route, APIRoute)
         return route
@@ -249,57 +249,6 @@ def tools_of(declared: Sequence[Function | Tool]) -> dict[str, Tool]:
             raise OperatorError(f"There are two tools {new_tool.name}: {other._path} and {new_tool._path}. Rename one.")
         tools[new_tool.name] = new_tool
     return tools
-
-
-def _endpoint(tool: Tool) -> Any:
-    """Create the function of a route: FastAPI resolves its dependencies, and the arguments are already parsed."""
-
-    async def call(tool_arguments: BaseModel, **dependencies: Any) -> Any:
-        return await tool.function(**dict(tool_arguments), **dependencies)
-
-    body = inspect.Parameter(
-        "tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(_parsed_arguments)]
-    )
-    dependencies = [_as_keyword(parameter) for parameter in tool.dependencies]
-    returned = tool.signature.return_annotation
-    call.__module__ = tool.function.__module__  # determines the feature
-    call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [body, *dependencies], return_annotation=returned
-    )
-    return call
-
-
-def _as_keyword(parameter: inspect.Parameter) -> inspect.Parameter:
-    is_context = parameter.annotation is JobContext
-    type_ = Annotated[Any, Depends(job_context)] if is_context else parameter.annotation
-    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=type_)
-
-
-async def _parsed_arguments(request: Request) -> Any:
-    return request.state.tool_arguments
-
-
-async def job_context(request: Request) -> Any:
-    """Return the `JobContext` of a call that runs as a job."""
-    return request.state.job_context
-
-
-async def _tool_parts(request: Request) -> Sequence[str] | None:
-    parts: Sequence[str] | None = request.state.tool_parts
-    return parts
-
-
-ToolParts = Annotated[Sequence[str] | None, Depends(_tool_parts)]
-"""Parts, such as collections of documents, to which the answer limits a tool. None for all."""
-
-
-def _is_dependency(parameter: inspect.Parameter) -> bool:
-    if isinstance(parameter.default, params.Depends) or parameter.annotation is JobContext:
-        return True
-    type_ = parameter.annotation
-    if get_origin(type_) is Annotated:
-        return any(isinstance(metadata, params.Depends) for metadata in get_args(type_)[1:])
-    return isinstance(type_, type) and issubclass(type_, HTTPConnection)
 
 
 def _types_in(annotation: Any) -> Iterator[Any]:

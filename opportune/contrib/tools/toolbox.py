@@ -16,7 +16,8 @@ from opportune.accounts.permissions import read_permissions
 from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.contrib.llm.providers.provider import ToolCall, ToolSchema
-from opportune.contrib.tools.declaration import Function, Tool, job_context, tools_of
+from opportune.contrib.tools.declaration import Tool, tools_of
+from opportune.contrib.tools.endpoint import Function, job_context
 from opportune.contrib.tools.results import TOOL_FAILED, ToolResult, read_sources
 from opportune.contrib.tools.tool_app import Headers, ToolApp
 from opportune.db.database import Database

@@ -7,7 +7,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from opportune.contrib.tools.declaration import Function, Tool, tool
+from opportune.contrib.tools.declaration import Tool, tool
+from opportune.contrib.tools.endpoint import Function
 from opportune.contrib.tools.toolbox import Toolbox
 from opportune.errors import OperatorError
 
