@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.contrib.answers.engine.attachments import adopt_pictures
 from opportune.contrib.answers.engine.jobs import cancel_jobs, queue_job
+from opportune.contrib.answers.engine.pictures import adopt_pictures
 from opportune.contrib.answers.engine.records import (
     INTERRUPTED,
     STOPPED,
@@ -181,7 +181,7 @@ async def find_newest_answer(database: Database, condition: ColumnElement[bool])
     # Fresh, because a client may resume a stream long after its last write.
     async with database.reader(fresh=True) as session:
         query = select(Answer).where(condition).order_by(col(Answer.id).desc()).limit(1)
-        return (await session.scalars(query)).one_or_none()
+        return await session.scalar(query)
 
 
 async def read_running_answers(session: AsyncSession, condition: ColumnElement[bool]) -> Sequence[Answer]:

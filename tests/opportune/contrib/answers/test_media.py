@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts import User
-from opportune.contrib.answers.engine.attachments import PICTURE_TOOL, adopt_pictures
+from opportune.contrib.answers.engine.pictures import PICTURE_TOOL, adopt_pictures
 from opportune.contrib.answers.lifespan import offer_pictures
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.spending.models import LlmUsage
