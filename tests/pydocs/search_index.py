@@ -43,7 +43,7 @@ def settings_with_index(url: str) -> Settings:
 def fill_index(url: str, pieces: Iterable[Entry], source: str = "Shelf 1.0") -> None:
     store = store_of(python_docs, DatabaseUrl.parse(url))
     store.prepare()
-    store.write(Contents.from_documents(source, pieces, 0), lambda number: None)
+    store.write(Contents.from_documents(source, pieces), lambda number: None)
 
 
 def open_search(url: str) -> DocumentSearch[SearchHit]:

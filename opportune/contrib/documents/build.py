@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any
 
 from opportune.contrib.documents.document import Document, IndexDefinition, Source
 from opportune.contrib.documents.engine import MIN_MISSPELT_LETTERS, Term
@@ -51,11 +52,14 @@ class Contents:
 
     source: str
     entries: list[NumberedDocument]
-    skipped: int
+    skipped: Mapping[str, str]
+    """Reasons by name of batches that could not be read."""
     built_at: datetime
 
     @classmethod
-    def from_documents(cls, source: str, documents: Iterable[Document], skipped: int) -> "Contents":
+    def from_documents(
+        cls, source: str, documents: Iterable[Document], skipped: Mapping[str, str] = MappingProxyType({})
+    ) -> "Contents":
         """Number documents by importance. Duplicate slugs are stored once."""
         by_importance = sorted(documents, key=lambda document: document.importance, reverse=True)
         unique = {document.slug: document for document in by_importance}
@@ -85,18 +89,6 @@ class Vocabulary:
                 yield Term(word, is_name, frequency)
 
 
-class BuildResult(NamedTuple):
-    """Result of a build.
-
-    Attributes:
-        entries: Number of documents.
-        skipped: Reasons by name of batches that could not be read.
-    """
-
-    entries: int
-    skipped: dict[str, str]
-
-
 class Store(ABC):
     """Index to write, in one of the databases. Searches use the old one until the new one is complete."""
 
@@ -104,20 +96,20 @@ class Store(ABC):
         self.index = index
         self.url = url
 
-    def build(self, source: Source) -> BuildResult:
-        """Replace the index by the documents of a source.
+    def build(self, source: Source) -> Contents:
+        """Replace the index by the documents of a source, and return them.
 
         Raises:
             OperatorError: There is nothing to read, or the target is not writable.
         """
         self.prepare()
         documents, skipped = _read_source(source)
-        contents = Contents.from_documents(source.title, documents, len(skipped))
+        contents = Contents.from_documents(source.title, documents, skipped)
         if not contents.entries:
             raise OperatorError(f"{source.title} contains nothing to index. The index is unchanged.")
         with work("Writing", len(contents.entries)) as progress:
             self.write(contents, progress.advance)
-        return BuildResult(len(contents.entries), skipped)
+        return contents
 
     @abstractmethod
     def prepare(self) -> None:

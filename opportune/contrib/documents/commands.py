@@ -58,15 +58,15 @@ def build_index(documents: IndexDefinition[Any], source: Source, settings: Setti
     """Build the index, and print its size and skipped batches."""
     started_at = time.monotonic()
     try:
-        result = store_of(documents, documents.url(settings)).build(source)
+        contents = store_of(documents, documents.url(settings)).build(source)
     except KeyboardInterrupt:
         typer.echo("Stopped. The old index is unchanged.", err=True)
         raise typer.Exit(130) from None
-    for name in list(result.skipped)[:MAX_NAMES_SHOWN]:
-        typer.echo(f"Skipped {name}: {result.skipped[name]}", err=True)
-    if len(result.skipped) > MAX_NAMES_SHOWN:
-        typer.echo(f"Skipped {len(result.skipped) - MAX_NAMES_SHOWN} more.", err=True)
-    typer.echo(f"{result.entries} entries of {source.title} in {time.monotonic() - started_at:.1f} s.")
+    for name, reason in [*contents.skipped.items()][:MAX_NAMES_SHOWN]:
+        typer.echo(f"Skipped {name}: {reason}", err=True)
+    if len(contents.skipped) > MAX_NAMES_SHOWN:
+        typer.echo(f"Skipped {len(contents.skipped) - MAX_NAMES_SHOWN} more.", err=True)
+    typer.echo(f"{len(contents.entries)} entries of {source.title} in {time.monotonic() - started_at:.1f} s.")
 
 
 async def read_status(documents: IndexDefinition[Any], settings: Settings) -> IndexStatus:

@@ -176,7 +176,7 @@ class PostgreSQLStore(Store):
         about = {
             "source": contents.source,
             "entries": len(contents.entries),
-            "skipped": contents.skipped,
+            "skipped": len(contents.skipped),
             "built_at": contents.built_at.isoformat(),
         }
         edition = int(connection.scalar(self._sql(EDITION), about))

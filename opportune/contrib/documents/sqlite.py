@@ -199,7 +199,7 @@ def _build(path: Path, columns: Sequence[str], contents: Contents, advance: Call
             _insert(connection, entries, vocabulary)
             advance(len(entries))
         _insert_terms(connection, vocabulary)
-        about = contents.source, len(contents.entries), contents.skipped, contents.built_at.isoformat()
+        about = contents.source, len(contents.entries), len(contents.skipped), contents.built_at.isoformat()
         connection.execute("INSERT INTO about VALUES (?, ?, ?, ?)", about)
         for statement in (*INDEXES, "COMMIT"):
             connection.execute(statement)

@@ -1,11 +1,12 @@
 """Deletion of the files of documents that the database deletes by a cascade."""
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument
+from opportune.contrib.knowledge.models import KnowledgeCollection
+from opportune.contrib.knowledge.service import list_files
 from opportune.contrib.teams.models import Team
 from opportune.db.hooks.registry import before_delete
 from opportune.jobs import defer
@@ -28,6 +29,5 @@ async def delete_files_of_user(session: AsyncSession, user: User) -> None:
 
 
 async def _delete_files(session: AsyncSession, condition: ColumnElement[bool]) -> None:
-    files = select(col(KnowledgeDocument.file)).join(KnowledgeCollection)
-    if names := (await session.scalars(files.where(condition, col(KnowledgeDocument.file) != ""))).all():
+    if names := await list_files(session, condition):
         defer(session, delete_files([*names]))

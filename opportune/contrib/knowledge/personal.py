@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument
+from opportune.contrib.knowledge.service import list_files
 from opportune.feature import Person, PersonalData
 
 EXPORTED_FIELDS = {"collection_id", "title", "url", "file", "state", "created_at"}
@@ -23,12 +24,10 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
     }
 
 
-async def list_files(session: AsyncSession, person: Person) -> Sequence[str]:
-    files = select(col(KnowledgeDocument.file)).join(KnowledgeCollection)
-    is_file_of_user = (col(KnowledgeCollection.owner_id) == person.id) & (col(KnowledgeDocument.file) != "")
-    return (await session.scalars(files.where(is_file_of_user))).all()
+async def list_files_of_user(session: AsyncSession, person: Person) -> Sequence[str]:
+    return await list_files(session, col(KnowledgeCollection.owner_id) == person.id)
 
 
 personal_data = PersonalData(
-    summary="Your collections of documents with their files, except those of teams", read=read, files=list_files
+    summary="Your collections of documents with their files, except those of teams", read=read, files=list_files_of_user
 )

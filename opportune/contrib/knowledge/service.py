@@ -158,6 +158,12 @@ def only_collections(ids: Sequence[int] | None) -> Iterator[None]:
         collection_scope.reset(token)
 
 
+async def list_files(session: AsyncSession, condition: ColumnElement[bool]) -> Sequence[str]:
+    """Return the stored names of the files in the collections that meet a condition."""
+    files = select(col(KnowledgeDocument.file)).join(KnowledgeCollection)
+    return (await session.scalars(files.where(condition, col(KnowledgeDocument.file) != ""))).all()
+
+
 def readable_passages(collections: Collections, ids: Sequence[int] | None = None) -> Select[KnowledgePassage]:
     """Select the passages that the user may read, optionally of some collections."""
     documents = select(col(KnowledgeDocument.id)).join(KnowledgeCollection).where(collections.readable())

@@ -71,7 +71,7 @@ def pieces() -> Iterator[Entry]:
 
 
 if __name__ == "__main__":
-    contents = Contents.from_documents(PythonSource.title, pieces(), skipped=0)
+    contents = Contents.from_documents(PythonSource.title, pieces())
     assert len(contents.entries) == INDEX_ENTRIES
     store = store_of(python_docs, DatabaseUrl.parse(f"sqlite:///{FILE}"))
     store.prepare()

@@ -46,7 +46,7 @@ def write_index(url: str, documents: Iterable[Document], source: str = "Shelf 1.
     """Replace the index in the database of a URL."""
     store = store_of(shelf, DatabaseUrl.parse(url))
     store.prepare()
-    store.write(Contents.from_documents(source, documents, 0), lambda number: None)
+    store.write(Contents.from_documents(source, documents), lambda number: None)
 
 
 def open_search(url: str) -> DocumentSearch[Hit]:

@@ -11,7 +11,7 @@ import pytest
 
 from opportune.contrib.documents import IndexMissing
 from opportune.contrib.documents import search as search_module
-from opportune.contrib.documents.build import BuildResult
+from opportune.contrib.documents.build import Contents
 from opportune.contrib.documents.databases import store_of
 from opportune.contrib.documents.engine import Term, closest_word, edit_distance
 from opportune.contrib.documents.postgresql import tsvector
@@ -47,7 +47,7 @@ def source() -> ScriptedSource:
     return ScriptedSource({"a": [code_document("alpha")], "b": "it is broken", "c": [code_document("gamma")]})
 
 
-def build_index(source: ScriptedSource, url: str) -> BuildResult:
+def build_index(source: ScriptedSource, url: str) -> Contents:
     return store_of(shelf, DatabaseUrl.parse(url)).build(source)
 
 
@@ -61,7 +61,8 @@ async def find_names(url: str, query: str) -> list[str]:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_build_skips_unreadable_batches(source: ScriptedSource, empty_database_url: str) -> None:
-    assert build_index(source, empty_database_url) == BuildResult(2, {"b": "it is broken"})
+    contents = build_index(source, empty_database_url)
+    assert (len(contents.entries), contents.skipped) == (2, {"b": "it is broken"})
     search = open_search(empty_database_url)
     status = await search.status()
     await search.close()

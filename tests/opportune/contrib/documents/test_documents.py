@@ -285,7 +285,7 @@ async def test_index_with_other_fields_is_rebuilt(empty_database_url: str) -> No
     wider = Shelf("shelf", "the shelf", Wider, Hit)
     store = store_of(wider, DatabaseUrl.parse(empty_database_url))
     store.prepare()
-    store.write(Contents.from_documents("Wider", [Wider("after.it", "after.it", more="more")], 0), lambda number: None)
+    store.write(Contents.from_documents("Wider", [Wider("after.it", "after.it", more="more")]), lambda number: None)
     search = wider.open(settings_for(empty_database_url))
     assert await find_names(search, "it") == ["after.it"]
     assert (await search.get("after.it")).document["more"] == "more"

@@ -49,7 +49,7 @@ class SearchableHandbook:
         store = store_of(self.index, self.index.url(self.settings))
         store.prepare()
         documents = [Document(name.lower(), name, text=text) for name, text in texts.items()]
-        store.write(Contents.from_documents("Handbook 1", documents, 0), lambda number: None)
+        store.write(Contents.from_documents("Handbook 1", documents), lambda number: None)
 
     async def find_names(self, query: str, limit: int = 20, page: int = 1) -> list[str]:
         return [hit.name for hit in (await self.search.find(query, limit=limit, page=page)).items]

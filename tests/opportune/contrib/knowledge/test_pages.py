@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 from opportune.accounts import User
 from opportune.contrib.knowledge.demo import clear, load
 from opportune.contrib.knowledge.models import DocumentState
-from opportune.contrib.knowledge.personal import list_files
+from opportune.contrib.knowledge.personal import list_files_of_user
 from opportune.contrib.knowledge.service import Collections, find_passages, readable_passages
 from opportune.contrib.teams.models import Team, TeamRole
 from opportune.contrib.teams.testing import make_team
@@ -154,7 +154,7 @@ async def test_export_contains_collections_and_documents(
     assert [row["title"] for row in data["documents"]] == ["guide.md"]
     async with database.reader() as session:
         (document,) = await read_documents(database)
-        assert list(await list_files(session, Person(user.id, user.email))) == [document.file]
+        assert list(await list_files_of_user(session, Person(user.id, user.email))) == [document.file]
 
 
 @pytest.mark.database("sqlite", "postgresql")
