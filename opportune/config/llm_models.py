@@ -29,6 +29,20 @@ MICRO_PER_UNIT = 1_000_000
 MAX_MODEL_NAME_LENGTH = 100
 
 
+def read_json_list(value: object, example: str) -> object:
+    """Return the list in a setting, which is a list or JSON.
+
+    Raises:
+        ValueError: It is invalid JSON. The message contains the example.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return TypeAdapter(list[Any]).validate_json(value or "[]")
+    except ValidationError:
+        raise ValueError(f"must be a JSON list such as [{example}]") from None
+
+
 def read_model(value: object, example: str) -> object:
     """Return the fields of a model in a setting, which is a name or JSON. None if it is empty.
 
@@ -150,6 +164,11 @@ class LlmModel(BaseModel):
         return self
 
     @property
+    def endpoint_name(self) -> str:
+        """Name of the model at its endpoint."""
+        return self.model or self.name
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Request parameters in addition to the conversation."""
         named = {"top_p": self.top_p, "reasoning_effort": self.reasoning_effort or None}
@@ -209,7 +228,7 @@ class EmbeddingModel(LlmModel):
     @property
     def made_of(self) -> str:
         """Identity of the vector space. Only vectors of the same space can be compared."""
-        return json.dumps([self.model or self.name, self.dimensions, self.query_prefix, self.document_prefix])
+        return json.dumps([self.endpoint_name, self.dimensions, self.query_prefix, self.document_prefix])
 
     def as_made_of(self, made_of: str) -> "EmbeddingModel":
         """Return the model that made stored vectors, at the same endpoint."""

@@ -3,15 +3,22 @@
 import re
 import secrets
 from ipaddress import ip_network
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
 
 from opportune.config.host_names import LOCAL_HOSTS, ascii_host
 from opportune.config.languages import find_language
-from opportune.config.llm_models import BEDROCK_URL, VENDOR_URLS, LlmModel, find_list_error, read_model
+from opportune.config.llm_models import (
+    BEDROCK_URL,
+    VENDOR_URLS,
+    LlmModel,
+    find_list_error,
+    read_json_list,
+    read_model,
+)
 from opportune.config.site_settings import SOCIAL_PROVIDERS, SiteSettings
 from opportune.project.layout import PACKAGE
 
@@ -151,12 +158,7 @@ class ValidatedSettings(SiteSettings):
     @field_validator("llm_models", mode="before")
     @classmethod
     def _parse_models(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return TypeAdapter(list[Any]).validate_json(value or "[]")
-        except ValidationError:
-            raise ValueError('must be a JSON list such as [{"name": "Fast", "model": "openai/gpt-5-mini"}]') from None
+        return read_json_list(value, example='{"name": "Fast", "model": "openai/gpt-5-mini"}')
 
     @field_validator("embedding_model", mode="before")
     @classmethod

@@ -1,21 +1,14 @@
 """Settings of other MCP servers."""
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from opportune.config.base_settings import BaseSettings
+from opportune.config.llm_models import read_json_list
 
 
 def _require_http(value: str) -> str:
@@ -33,6 +26,7 @@ def _require_line(value: SecretStr) -> SecretStr:
     return value
 
 
+_read_servers = partial(read_json_list, example='{"name": "a", "url": "https://a.example/mcp"}')
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_!#$%&'*+.^`|~-]+$")]
 HeaderValue = Annotated[SecretStr, AfterValidator(_require_line)]
 
@@ -62,18 +56,8 @@ class McpServer(BaseModel):
 
 
 class McpSettings(BaseSettings):
-    mcp_servers: Annotated[list[McpServer], NoDecode] = Field(default=[], repr=False)
+    mcp_servers: Annotated[list[McpServer], NoDecode, BeforeValidator(_read_servers)] = Field(default=[], repr=False)
     """MCP servers whose tools LLM answers may use: [{"name": "weather", "url": "https://…", "token": "…"}]."""
-
-    @field_validator("mcp_servers", mode="before")
-    @classmethod
-    def _parse_list(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return TypeAdapter(list[Any]).validate_json(value or "[]")
-        except ValidationError:
-            raise ValueError('must be a JSON list such as [{"name": "a", "url": "https://a.example/mcp"}]') from None
 
     @field_validator("mcp_servers")
     @classmethod

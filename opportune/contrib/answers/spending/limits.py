@@ -1,7 +1,7 @@
 """Limits of tokens and cost in the settings, and what remains of them."""
 
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal, NamedTuple
@@ -9,8 +9,11 @@ from typing import Literal, NamedTuple
 from opportune.config.llm_models import MICRO_PER_UNIT, LlmModel
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm.call_guard import Payer
+from opportune.i18n import LazyText
 from opportune.i18n import gettext as _
-from opportune.i18n import ngettext
+from opportune.i18n import LazyText, ngettext
+from opportune.i18n import gettext as _
+from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_day, format_number, is_english
 
 Scope = Literal["person", "visitor", "site"]
@@ -29,6 +32,18 @@ LIMIT_SETTINGS: tuple[tuple[str, Scope, Unit, Period], ...] = (
     ("llm_max_tokens_per_month", "site", "tokens", "month"),
     ("llm_max_cost_per_month", "site", "cost", "month"),
 )
+USED_UP: Mapping[Scope, LazyText] = {
+    "person": _l("You have used up your %(amount)s for %(span)s."),
+    "visitor": _l("You have used up the %(amount)s that a visitor may use per day."),
+    "site": _l("This site has reached its limit of language model answers for %(span)s."),
+}
+TOO_SMALL = _l("The remainder of your %(amount)s for %(span)s is too small for this question.")
+RESERVED: Mapping[Scope, LazyText] = {
+    "person": _l("The remainder of your %(amount)s for %(span)s is reserved."),
+    "visitor": _l("The remainder of the %(amount)s that a visitor may use per day is reserved."),
+    "site": _l("The remainder of this site's limit for %(span)s is reserved."),
+}
+NEARLY_USED_UP = _l("You have used %(percent)s of your %(amount)s for %(span)s.")
 MIN_ANSWER_TOKENS = 64
 """Minimum number of answer tokens that must remain for a call to start."""
 
@@ -141,15 +156,8 @@ class LimitMessages:
 
     def used_up(self, limit: Limit, now: datetime, *, has_remainder: bool = False) -> str:
         """Explain a limit to the user. The amount of the site's limits is not disclosed."""
-        values = {"amount": self.amount(limit), "span": period_name(limit)}
-        if limit.scope == "site":
-            message = _("This site has reached its limit of language model answers for %(span)s.", **values)
-        elif limit.scope == "visitor":
-            message = _("You have used up the %(amount)s that a visitor may use per day.", **values)
-        elif has_remainder:
-            message = _("The remainder of your %(amount)s for %(span)s is too small for this question.", **values)
-        else:
-            message = _("You have used up your %(amount)s for %(span)s.", **values)
+        is_too_small = has_remainder and limit.scope == "person"
+        message = self._describe(TOO_SMALL if is_too_small else USED_UP[limit.scope], limit)
         renewal = self.renewal(limit, now)
         if limit.period == "day":
             advice = _("You can ask again at %(time)s.", time=renewal)
@@ -159,17 +167,12 @@ class LimitMessages:
 
     def reserved(self, limit: Limit) -> str:
         """Explain a refusal that lasts until running answers have ended."""
-        values = {"amount": self.amount(limit), "span": period_name(limit)}
-        if limit.scope == "site":
-            subject = _("The remainder of this site's limit for %(span)s is reserved.", **values)
-        elif limit.scope == "visitor":
-            subject = _("The remainder of the %(amount)s that a visitor may use per day is reserved.", **values)
-        else:
-            subject = _("The remainder of your %(amount)s for %(span)s is reserved.", **values)
         advice = _("Ask again when the answers that are being written have ended.")
-        return f"{subject} {advice}"
+        return f"{self._describe(RESERVED[limit.scope], limit)} {advice}"
 
     def nearly_used_up(self, limit: Limit, used: int) -> str:
         percent = f"{100 * used // limit.amount} %"
-        values = {"percent": percent, "amount": self.amount(limit), "span": period_name(limit)}
-        return _("You have used %(percent)s of your %(amount)s for %(span)s.", **values)
+        return self._describe(NEARLY_USED_UP, limit, percent=percent)
+
+    def _describe(self, sentence: LazyText, limit: Limit, **values: str) -> str:
+        return _(sentence, amount=self.amount(limit), span=period_name(limit), **values)

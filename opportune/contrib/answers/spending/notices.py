@@ -3,23 +3,19 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import UTCDateTime
+from sqlmodel import col
 
 from opportune.accounts.emails import email_superusers
 from opportune.config.settings import Settings
 from opportune.contrib.answers.spending import ledger
 from opportune.contrib.answers.spending.limits import Limit, LimitMessages, period_name
+from opportune.contrib.answers.spending.models import LlmState
 from opportune.contrib.llm.call_guard import SITE
 from opportune.db import Database, utc_now
+from opportune.db.queries.dialects import upsert
 
 LEVEL_PERCENTS = (100, 80)  # highest first
-
-# Only the process that inserts the row sends the e-mail.
-_INSERT_KEY = text(
-    "INSERT INTO answers_state (key, said, at) VALUES (:key, '', :at) ON CONFLICT (key) DO NOTHING RETURNING key"
-).bindparams(bindparam("at", type_=UTCDateTime))
 
 
 class Notices:
@@ -67,7 +63,9 @@ class Notices:
 
     @staticmethod
     async def _insert_key(session: AsyncSession, key: str) -> bool:
-        return (await session.execute(_INSERT_KEY, {"key": key, "at": utc_now()})).first() is not None
+        """Return True in the process that inserts the key. Only this one sends the e-mail."""
+        insertion = upsert(session, LlmState).values(key=key, at=utc_now()).on_conflict_do_nothing()
+        return (await session.execute(insertion.returning(col(LlmState.key)))).first() is not None
 
     async def _email(self, session: AsyncSession, limit: Limit, percent: int, now: datetime) -> None:
         context = {

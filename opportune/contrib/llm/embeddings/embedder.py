@@ -56,7 +56,7 @@ class OpenAIEmbedder(Embedder):
         self._endpoint = ModelEndpoint("EMBEDDING_MODEL", model, timeouts, timeouts.first)
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        body: dict[str, object] = {"model": self._model.model or self._model.name, "input": [*texts]}
+        body: dict[str, object] = {"model": self._model.endpoint_name, "input": [*texts]}
         if self._model.dimensions:
             body["dimensions"] = self._model.dimensions
         body |= self._model.extra_body

@@ -115,7 +115,7 @@ class MediaEndpoints(MediaProvider):
 
     def _body(self, task: MediaTask) -> dict[str, Any]:
         model = self.models[task]
-        return {"model": model.model or model.name, **model.extra_body}
+        return {"model": model.endpoint_name, **model.extra_body}
 
 
 def _decode(parts: Sequence[object], limit: int | None = None) -> bytes:

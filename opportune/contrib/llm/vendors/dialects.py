@@ -57,7 +57,7 @@ def _anthropic(model: LlmModel, client: VendorHttpClient, _timeouts: Timeouts) -
 
     key = model.api_key.get_secret_value()
     sdk = AsyncAnthropic(api_key=key, base_url=model.base_url, http_client=client, max_retries=0)
-    return AnthropicModel(_name(model), provider=AnthropicProvider(anthropic_client=sdk))
+    return AnthropicModel(model.endpoint_name, provider=AnthropicProvider(anthropic_client=sdk))
 
 
 def _openai_responses(model: LlmModel, client: VendorHttpClient, _timeouts: Timeouts) -> Model:
@@ -69,7 +69,7 @@ def _openai_responses(model: LlmModel, client: VendorHttpClient, _timeouts: Time
     sdk = AsyncOpenAI(api_key=key, base_url=model.base_url, http_client=client, max_retries=0)
     # Conversations are stored here, not at the vendor. Reasoning is then sent back encrypted.
     settings = OpenAIResponsesModelSettings(openai_store=False)
-    return OpenAIResponsesModel(_name(model), provider=OpenAIProvider(openai_client=sdk), settings=settings)
+    return OpenAIResponsesModel(model.endpoint_name, provider=OpenAIProvider(openai_client=sdk), settings=settings)
 
 
 def _google(model: LlmModel, client: VendorHttpClient, _timeouts: Timeouts) -> Model:
@@ -77,7 +77,8 @@ def _google(model: LlmModel, client: VendorHttpClient, _timeouts: Timeouts) -> M
     from pydantic_ai.providers.google import GoogleProvider
 
     key = model.api_key.get_secret_value()
-    return GoogleModel(_name(model), provider=GoogleProvider(api_key=key, base_url=model.base_url, http_client=client))
+    provider = GoogleProvider(api_key=key, base_url=model.base_url, http_client=client)
+    return GoogleModel(model.endpoint_name, provider=provider)
 
 
 def _bedrock(model: LlmModel, _client: VendorHttpClient, timeouts: Timeouts) -> Model:
@@ -108,7 +109,7 @@ def _bedrock(model: LlmModel, _client: VendorHttpClient, timeouts: Timeouts) -> 
             ignore_configured_endpoint_urls=True,
         ),
     )
-    return BedrockConverseModel(_name(model), provider=BedrockProvider(bedrock_client=client))
+    return BedrockConverseModel(model.endpoint_name, provider=BedrockProvider(bedrock_client=client))
 
 
 def _region_of(url: str) -> str:
@@ -123,7 +124,3 @@ MAKERS: Mapping[str, Callable[[LlmModel, VendorHttpClient, Timeouts], Model]] = 
     "google": _google,
     "openai-responses": _openai_responses,
 }
-
-
-def _name(model: LlmModel) -> str:
-    return model.model or model.name

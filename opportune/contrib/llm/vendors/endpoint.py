@@ -76,7 +76,7 @@ class Endpoint:
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
         self._client = VendorHttpClient(model, timeouts)
-        self._origin = f"{model.dialect} {model.base_url} {model.model or model.name}"
+        self._origin = f"{model.dialect} {model.base_url} {model.endpoint_name}"
         self._model = make_model(model, self._client, timeouts)
         self._settings = _settings_of(model)
 

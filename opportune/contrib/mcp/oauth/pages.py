@@ -27,7 +27,7 @@ from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import host_of, opens_an_editor
 from opportune.contrib.mcp.oauth.scopes import describe_scopes
 from opportune.contrib.mcp.oauth.urls import OAUTH_PATH
-from opportune.db import DatabaseDependency, RowId, utc_now
+from opportune.db import Database, DatabaseDependency, RowId, utc_now
 from opportune.errors import NotFound
 from opportune.feature import Panel
 from opportune.i18n import gettext
@@ -73,11 +73,9 @@ class Consent(Reauthentication):
 @router.get("/authorize")
 async def show_consent(request: Request, user: AccountOwner, database: DatabaseDependency) -> Response:
     """Show the request of a program. There is no redirect before the user's decision."""
-    async with database.reader(fresh=True) as session:
-        try:
-            authorization = await read_request(session, request.app, request.query_params)
-        except (UntrustedRequest, RefusedRequest) as refusal:
-            return _render_refusal(request, refusal)
+    authorization = await _read_authorization(request, database)
+    if isinstance(authorization, Response):
+        return authorization
     return _render_consent(request, authorization, Form(Consent, {"scopes": authorization.scopes}))
 
 
@@ -86,11 +84,9 @@ async def authorize(
     request: Request, user: AccountOwner, context: AccountCtx, database: DatabaseDependency
 ) -> Response:
     """Handle the user's decision. The request is still in the query and is validated again."""
-    async with database.reader(fresh=True) as session:
-        try:
-            authorization = await read_request(session, request.app, request.query_params)
-        except (UntrustedRequest, RefusedRequest) as refusal:
-            return _render_refusal(request, refusal)
+    authorization = await _read_authorization(request, database)
+    if isinstance(authorization, Response):
+        return authorization
     descriptions = describe_scopes(request.app, authorization.scopes)
     choices = {scope: description.label for scope, description in descriptions.items()}
     form = await read_form(request, Consent, choices={"scopes": choices})
@@ -110,12 +106,21 @@ async def authorize(
 async def disconnect(request: Request, grant_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     """Delete the token of a program."""
     query = select(ApiToken).join(McpGrant).where(col(McpGrant.id) == grant_id, col(McpGrant.user_id) == user.id)
-    token = (await context.session.scalars(query)).first()
+    token = await context.session.scalar(query)
     if token is None:
         raise NotFound
     await context.session.delete(token)
     record_event(context, user, "token_revoked", name=token.name)
     return redirect_with_message(request, "/accounts/profile", gettext("%(name)s is disconnected.", name=token.name))
+
+
+async def _read_authorization(request: Request, database: Database) -> AuthorizationRequest | Response:
+    """Return the valid request of a program, or the page that explains its refusal."""
+    async with database.reader(fresh=True) as session:
+        try:
+            return await read_request(session, request.app, request.query_params)
+        except (UntrustedRequest, RefusedRequest) as refusal:
+            return _render_refusal(request, refusal)
 
 
 async def _allow(
