@@ -117,4 +117,4 @@ async def find_beside(session: AsyncSession, message: Message) -> Message | None
         .join(Answer, col(Answer.id) == col(Message.answer_id))
         .where(parent_id_column == message.parent_id, col(Answer.topic) != message.answer.topic)
     )
-    return (await session.scalars(query.order_by(message_id_column.desc()).limit(1))).one_or_none()
+    return await session.scalar(query.order_by(message_id_column.desc()).limit(1))

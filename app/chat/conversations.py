@@ -141,7 +141,7 @@ class Conversations:
 
     async def get(self, conversation_id: int) -> Conversation | None:
         query = select(Conversation).where(col(Conversation.id) == conversation_id, self._is_owner)
-        return (await self.session.scalars(query)).one_or_none()
+        return await self.session.scalar(query)
 
     async def require(self, conversation_id: int) -> Conversation:
         """Return a conversation. Raises NotFound, for example if it was deleted during the request."""
@@ -158,14 +158,14 @@ class Conversations:
         """
         is_deleted = col(Conversation.id) == conversation_id, col(Conversation.deleted_at).is_not(None)
         query = with_deleted(select(Conversation).where(self._is_owner, *is_deleted).with_for_update())
-        conversation = (await self.session.scalars(query)).one_or_none()
+        conversation = await self.session.scalar(query)
         if conversation is None:
             raise NotFound
         await restore(self.session, conversation)
         return conversation
 
     async def find_message(self, message_id: int) -> Message | None:
-        return (await self.session.scalars(self._messages.where(message_id_column == message_id))).one_or_none()
+        return await self.session.scalar(self._messages.where(message_id_column == message_id))
 
     async def list_all_messages(self, conversation_id: int) -> list[Message]:
         """Return the messages of all branches, oldest first."""
@@ -184,7 +184,7 @@ class Conversations:
         query = self._messages.where(col(Message.client_key) == client_key)
         if conversation_id is not None:
             query = query.where(conversation_id_column == conversation_id)
-        question = (await self.session.scalars(query.limit(1))).one_or_none()
+        question = await self.session.scalar(query.limit(1))
         if not question:
             return None
         answers = select(Message).where(parent_id_column == question.id).order_by(message_id_column.desc())
@@ -245,7 +245,7 @@ class Conversations:
 
 async def find_newest_answer(session: AsyncSession, conversation_id: int) -> Message | None:
     query = select(Message).where(conversation_id_column == conversation_id, col(Message.role) == Role.ASSISTANT)
-    return (await session.scalars(query.order_by(message_id_column.desc()).limit(1))).one_or_none()
+    return await session.scalar(query.order_by(message_id_column.desc()).limit(1))
 
 
 async def find_files(

@@ -51,7 +51,7 @@ class Documents:
 
     async def get(self, document_id: int, *, for_update: bool = False) -> Document | None:
         query = self._query.where(col(Document.id) == document_id)
-        return (await self.session.scalars(query.with_for_update(of=Document) if for_update else query)).one_or_none()
+        return await self.session.scalar(query.with_for_update(of=Document) if for_update else query)
 
     async def list(self, conversation_id: int) -> Sequence[Document]:
         query = self._query.where(col(Document.conversation_id) == conversation_id).order_by(col(Document.id))
@@ -139,7 +139,7 @@ async def write_document(answers: AnswerManager, owner_id: int, document_id: int
 async def store_version(session: AsyncSession, answer: Answer) -> None:
     """Store the text of the model. It becomes the current version if it is complete and its base is still current."""
     query = select(DocumentVersion).where(col(DocumentVersion.answer_id) == answer.id)
-    version = (await session.scalars(query)).one_or_none()
+    version = await session.scalar(query)
     if version is None:
         return
     base = await session.scalar(

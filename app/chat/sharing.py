@@ -62,7 +62,7 @@ class Shares:
         if leaf is None or leaf.is_running:
             raise NothingToShareError
         query = select(Share).where(col(Share.message_id) == leaf.id, col(Share.title) == conversation.title)
-        existing = (await self.session.scalars(query.order_by(col(Share.id).desc()).limit(1))).one_or_none()
+        existing = await self.session.scalar(query.order_by(col(Share.id).desc()).limit(1))
         if existing and existing.shows(leaf):
             return existing
         share = Share(conversation_id=conversation.id, message_id=leaf.id, title=conversation.title)
@@ -81,7 +81,7 @@ class Shares:
 async def read_share(session: AsyncSession, token: str, before: int | None = None) -> SharedView | None:
     """Read the end of a shared branch, or messages `before` one. None for unknown links and inactive owners."""
     query = select(Share).join(Conversation).join(User, col(User.id) == col(Conversation.owner_id))
-    share = (await session.scalars(query.where(col(Share.token) == token, col(User.is_active)))).one_or_none()
+    share = await session.scalar(query.where(col(Share.token) == token, col(User.is_active)))
     if share is None:
         return None
     last_id: int | None = share.message_id

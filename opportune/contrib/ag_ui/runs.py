@@ -108,7 +108,7 @@ async def _ask(answers: AnswerManager, user: User, run: Any, thread: str, system
     same_run = select(Answer).where(col(Answer.topic) == topic, col(Answer.owner_id) == user.id)
     async with answers.database.writer() as session:
         await acquire_advisory_lock(session, f"ag-ui {user.id} {topic}")  # repeated requests wait
-        answer = (await session.scalars(same_run.order_by(col(Answer.id).desc()).limit(1))).one_or_none()
+        answer = await session.scalar(same_run.order_by(col(Answer.id).desc()).limit(1))
         return answer or await answers.ask(session, messages, tools=True, **options)
 
 

@@ -95,7 +95,7 @@ async def find_assistant(session: AsyncSession, user: User | None, key: int | st
         query = query.where(col(Assistant.name) == key, col(Assistant.shared_with) == Audience.SITE)
     else:
         query = query.where(col(Assistant.id) == key)
-    return (await session.scalars(query.order_by(col(Assistant.id)).limit(1))).one_or_none()
+    return await session.scalar(query.order_by(col(Assistant.id)).limit(1))
 
 
 async def assistant_options(answers: AnswerManager, user: User | None, key: int | str) -> AnswerOptions:

@@ -91,7 +91,7 @@ async def _find_speech(database: Database, answer: Answer) -> AnswerAttachment |
         col(AnswerAttachment.filename) == _filename(answer),
     )
     async with database.reader(fresh=True) as session:
-        return (await session.scalars(query.limit(1))).one_or_none()
+        return await session.scalar(query.limit(1))
 
 
 async def _make_speech(database: Database, storage: Storage, llm: LanguageModel, answer: Answer) -> None:

@@ -9,8 +9,6 @@ from typing import Literal, NamedTuple
 from opportune.config.llm_models import MICRO_PER_UNIT, LlmModel
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm.call_guard import Payer
-from opportune.i18n import LazyText
-from opportune.i18n import gettext as _
 from opportune.i18n import LazyText, ngettext
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l

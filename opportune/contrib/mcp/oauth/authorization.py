@@ -110,8 +110,7 @@ def _find_problem(
 async def find_client(session: AsyncSession, client_id: str) -> McpClient | None:
     if not CLIENT_ID.fullmatch(client_id):  # databases refuse some characters
         return None
-    client: McpClient | None = await session.scalar(select(McpClient).where(col(McpClient.client_id) == client_id))
-    return client
+    return await session.scalar(select(McpClient).where(col(McpClient.client_id) == client_id))
 
 
 async def create_code(

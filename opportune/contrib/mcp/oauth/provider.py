@@ -129,7 +129,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         query = query.where(
             col(McpGrant.code_hash) == hash_token(authorization_code), col(McpClient.client_id) == client.client_id
         )
-        grant = (await self.session.scalars(query.with_for_update(of=McpGrant))).first()
+        grant = await self.session.scalar(query.with_for_update(of=McpGrant))
         if grant is None:
             return None
         if grant.token_id is not None:

@@ -1,6 +1,7 @@
 """Helpers that ask questions and wait for answers."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -88,10 +89,18 @@ async def read_progress(manager: AnswerManager, answer: Answer) -> AnswerProgres
     return (await store.read_progress(manager.database, {answer.id: -1}))[answer.id]
 
 
-async def wait_until_saved(manager: AnswerManager, answer: Answer, text: str) -> None:
+async def wait_for_progress(
+    manager: AnswerManager, answer: Answer, is_reached: Callable[[AnswerProgress], object]
+) -> Answer:
+    """Wait until the stored answer meets a condition, and return it."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (await read_progress(manager, answer)).text != text:
+        while not is_reached(progress := await read_progress(manager, answer)):
             await asyncio.sleep(0.01)
+    return progress.answer
+
+
+async def wait_until_saved(manager: AnswerManager, answer: Answer, text: str) -> None:
+    await wait_for_progress(manager, answer, lambda progress: progress.text == text)
 
 
 async def set_values(manager: AnswerManager, answer: Answer, **values: Any) -> None:

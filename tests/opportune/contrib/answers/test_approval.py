@@ -31,6 +31,7 @@ from tests.opportune.contrib.answers.questions import (
     read_progress,
     resume,
     set_values,
+    wait_for_progress,
     wait_until_ended,
 )
 from tests.opportune.contrib.answers.waiting_answers import ask_until_waiting, start_manager
@@ -225,9 +226,7 @@ async def test_interrupted_change_is_not_repeated(
     answer = await ask_until_waiting(manager, user)
     may_lend.clear()
     await decide(manager, answer)
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not (await find(manager, answer.id)).tool_runs[0]["has_begun"]:
-            await asyncio.sleep(0.01)
+    await wait_for_progress(manager, answer, lambda progress: progress.answer.tool_runs[0]["has_begun"])
     await kill_process(manager, answer)
     may_lend.set()
     other = restart(app, librarian)

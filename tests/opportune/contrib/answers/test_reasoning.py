@@ -7,20 +7,19 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
-from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import AnswerStatus
 from opportune.contrib.llm import Done, FakeProvider, Reasoning
-from opportune.db import Database
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, kill_process, load_answer, wait_until_ended
+from tests.opportune.contrib.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    kill_process,
+    load_answer,
+    wait_for_progress,
+    wait_until_ended,
+)
 
 HOSTILE = "<script>alert(1)</script> **no**"
-
-
-async def wait_until_reasoned(database: Database, answer_id: int, reasoning: str) -> None:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (await store.read_progress(database, {answer_id: -1}))[answer_id].reasoning != reasoning:
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -33,7 +32,7 @@ async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProv
 async def test_reasoning_survives_a_dead_process(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
     answer = await ask(manager, owner_id)
-    await wait_until_reasoned(manager.database, answer.id, "Let me think.")
+    await wait_for_progress(manager, answer, lambda progress: progress.reasoning == "Let me think.")
     await kill_process(manager, answer)
     model.script = [Reasoning("Again."), "Because."]
     await load_answer(manager, answer)

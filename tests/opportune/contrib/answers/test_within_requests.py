@@ -10,7 +10,7 @@ from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import LanguageModel
 from opportune.db import Database, utc_now
 from opportune.testing.statements import counted_statements
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, find, set_values
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, find, set_values, wait_for_progress
 from tests.opportune.contrib.answers.test_takeover import STORY, Storyteller
 
 
@@ -26,10 +26,7 @@ def create_manager(database: Database, model: Storyteller) -> RequestAnswerManag
 
 
 async def poll_until_ended(manager: RequestAnswerManager, answer: Answer) -> Answer:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (stored := await find(manager, answer.id)).is_running:
-            await asyncio.sleep(0.01)
-    return stored
+    return await wait_for_progress(manager, answer, lambda progress: not progress.answer.is_running)
 
 
 async def read_stream(manager: RequestAnswerManager, answer: Answer, until: str = "") -> str:
@@ -42,10 +39,7 @@ async def read_stream(manager: RequestAnswerManager, answer: Answer, until: str 
 
 
 async def wait_until_handed_over(manager: RequestAnswerManager, answer: Answer) -> Answer:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (stored := await find(manager, answer.id)).worker:
-            await asyncio.sleep(0.01)
-    return stored
+    return await wait_for_progress(manager, answer, lambda progress: not progress.answer.worker)
 
 
 async def test_reopened_stream_continues_the_answer(database: Database, model: Storyteller, owner_id: int) -> None:
