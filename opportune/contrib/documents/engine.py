@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import TextClause, text
@@ -121,14 +122,7 @@ class Engine(ABC):
     def __init__(self, index: IndexDefinition[Any]) -> None:
         self.index = index
         self.result_columns = tuple(dict.fromkeys((*index.links, "text")))
-        self._search = self._statement(self.search_sql)
-        self._document = self._statement(DOCUMENT_BY_SLUG)
-        self._children = self._statement(CHILDREN)
-        self._has_word = self._statement(HAS_WORD)
-        self._similar_terms = self._statement(self.similar_terms_sql)
-        self._status = self._statement(STATUS)
-        self._texts = self._statement(TEXTS)
-        self._by_slug = self._statement(DOCUMENTS_BY_SLUG)
+        self._statement = cache(self._make_statement)
 
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
         """Return fields of matching documents with `rank` and `total` (number of matches), the best first."""
@@ -140,35 +134,36 @@ class Engine(ABC):
             "limit": limit,
             "offset": offset,
         }
-        return await self.rows(self._search, values)
+        return await self.rows(self._statement(self.search_sql), values)
 
     async def get(self, slug: str) -> tuple[Fields | None, Sequence[Fields]]:
         """Return a document with its parent, and its children. An unknown anchor returns its page."""
-        rows = await self.rows(self._document, {"slug": slug, "page": slug.partition("#")[0]})
+        rows = await self.rows(self._statement(DOCUMENT_BY_SLUG), {"slug": slug, "page": slug.partition("#")[0]})
         if not rows:
             return None, ()
-        return rows[0], await self.rows(self._children, {"slug": rows[0]["slug"]})
+        return rows[0], await self.rows(self._statement(CHILDREN), {"slug": rows[0]["slug"]})
 
     async def read_texts(self, after: int, limit: int) -> Sequence[Fields]:
         """Return id, slug, name, title and text of documents whose id is greater than `after`, in the order of ids."""
-        return await self.rows(self._texts, {"after": after, "limit": limit})
+        return await self.rows(self._statement(TEXTS), {"after": after, "limit": limit})
 
     async def find_by_slug(self, slugs: Sequence[str]) -> Sequence[Fields]:
         """Return fields of the documents with these slugs."""
-        return await self.rows(self._by_slug, {"slugs": json.dumps(slugs)}) if slugs else ()
+        return await self.rows(self._statement(DOCUMENTS_BY_SLUG), {"slugs": json.dumps(slugs)}) if slugs else ()
 
     async def has_word(self, word: str, *, in_name: bool) -> bool:
         """Return whether a word of the index starts with `word`. With `in_name`, whether a name contains `word`."""
         values = {"word": word, "upper_bound": word + (FIRST_CHARACTER if in_name else LAST_CHARACTER)}
-        return bool(await self.rows(self._has_word, {**values, "in_name": in_name}))
+        return bool(await self.rows(self._statement(HAS_WORD), {**values, "in_name": in_name}))
 
     async def find_similar_terms(self, word: str) -> list[Term]:
         """Return similar terms. Empty if the database cannot compare words."""
-        rows = await self.rows(self._similar_terms, {"candidates": MAX_CANDIDATES, **self.similarity_parameters(word)})
+        values = {"candidates": MAX_CANDIDATES, **self.similarity_parameters(word)}
+        rows = await self.rows(self._statement(self.similar_terms_sql), values)
         return [Term(**row) for row in rows]
 
     async def read_status(self) -> Fields | None:
-        rows = await self.rows(self._status, {})
+        rows = await self.rows(self._statement(STATUS), {})
         return rows[0] if rows else None
 
     async def edition(self) -> int | None:
@@ -193,7 +188,7 @@ class Engine(ABC):
     async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
         """Return the rows of a statement."""
 
-    def _statement(self, sql: str) -> TextClause:
+    def _make_statement(self, sql: str) -> TextClause:
         names = {"schema": self.prefix.format(name=self.index.name), "name": self.index.name}
         return text(
             sql.format(

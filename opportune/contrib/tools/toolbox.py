@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fastapi import FastAPI
 from fastapi.exceptions import FastAPIError
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.accounts.models import ApiToken, User
@@ -183,8 +183,24 @@ class Toolbox:
         tool = self.tools[call.name]
         try:
             arguments = tool.parse(call.arguments)
+            if tool.is_deferred and run is None:
+                return ToolResult(WAITS_FOR_RESULT, is_error=True)
             async with asyncio.timeout(tool.seconds):
-                return await self._call_route(tool, arguments, user, token, headers, run)
+                current_user, permissions = await self._read_user(user)
+                state = {
+                    "user": current_user,
+                    "permissions": permissions,
+                    "token": token,
+                    "session": None,
+                    "impersonator": None,
+                    "job_context": run,
+                    "tool_arguments": arguments,
+                    "tool_parts": self._parts_of(tool.name),
+                }
+                result = await self._app.send(tool.name, tool.request(arguments), headers, state)
+            if tool.returns_sources and not result.is_error:
+                result = replace(result, sources=read_sources(result.body))
+            return result
         except ValidationError as error:
             return ToolResult(describe_errors(error), is_error=True)
         except TimeoutError:
@@ -192,34 +208,6 @@ class Toolbox:
         except SQLAlchemyError:
             logger.exception("tool %s", call.name)
             return ToolResult(TOOL_FAILED, is_error=True)
-
-    async def _call_route(
-        self,
-        tool: Tool,
-        arguments: BaseModel,
-        user: User | None,
-        token: ApiToken | None,
-        headers: Headers,
-        run: JobContext | None,
-    ) -> ToolResult:
-        """Send the arguments to the route of a tool, with the state that its dependencies need."""
-        if tool.is_deferred and run is None:
-            return ToolResult(WAITS_FOR_RESULT, is_error=True)
-        current_user, permissions = await self._read_user(user)
-        state = {
-            "user": current_user,
-            "permissions": permissions,
-            "token": token,
-            "session": None,
-            "impersonator": None,
-            "job_context": run,
-            "tool_arguments": arguments,
-            "tool_parts": self._parts_of(tool.name),
-        }
-        result = await self._app.send(tool.name, tool.request(arguments), headers, state)
-        if result.is_error or not tool.returns_sources:
-            return result
-        return replace(result, sources=read_sources(result.body))
 
     def _parts_of(self, name: str) -> Sequence[str] | None:
         """Return the parts to which the answer limits a tool, as in `tools=["search_knowledge:3"]`; None for all."""
