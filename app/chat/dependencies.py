@@ -1,7 +1,7 @@
 """Dependencies of the chat's routes."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Query
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -64,22 +64,19 @@ CurrentMessage = Annotated[Message, Depends(get_message)]
 """A message in a conversation of the current user."""
 
 
-async def get_answer(message: CurrentMessage) -> Message:
-    if message.role != Role.ASSISTANT:
-        raise HTTPException(404)
-    return message
+def message_by(role: Role) -> Any:
+    """Return a dependency for messages of the model or of the user only."""
+
+    async def get_message_by_role(message: CurrentMessage) -> Message:
+        if message.role != role:
+            raise HTTPException(404)
+        return message
+
+    return Depends(get_message_by_role)
 
 
-CurrentAnswer = Annotated[Message, Depends(get_answer)]
-
-
-async def get_question(message: CurrentMessage) -> Message:
-    if message.role != Role.USER:
-        raise HTTPException(404)
-    return message
-
-
-CurrentQuestion = Annotated[Message, Depends(get_question)]
+CurrentAnswer = Annotated[Message, message_by(Role.ASSISTANT)]
+CurrentQuestion = Annotated[Message, message_by(Role.USER)]
 
 
 @dataclass(frozen=True)

@@ -98,18 +98,20 @@ async def _ask(answers: AnswerManager, user: User, run: Any, thread: str, system
     topic = f"{thread}{run.run_id}"
     budget = answers.llm.using(model).context_budget - estimate_tokens(Message("system", system))
     messages = _fitting(run, budget)
-    options: dict[str, Any] = {
-        "system": system,
-        "owner_id": user.id,
-        "topic": topic,
-        "question": messages[-1].content,
-        "model": model,
-    }
     same_run = select(Answer).where(col(Answer.topic) == topic, col(Answer.owner_id) == user.id)
     async with answers.database.writer() as session:
         await acquire_advisory_lock(session, f"ag-ui {user.id} {topic}")  # repeated requests wait
         answer = await session.scalar(same_run.order_by(col(Answer.id).desc()).limit(1))
-        return answer or await answers.ask(session, messages, tools=True, **options)
+        return answer or await answers.ask(
+            session,
+            messages,
+            system=system,
+            owner_id=user.id,
+            topic=topic,
+            question=messages[-1].content,
+            model=model,
+            tools=True,
+        )
 
 
 def _fitting(run: Any, budget: int) -> list[Message]:
