@@ -12,7 +12,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.agents import query
 from opportune.contrib.agents.masks import MASK
 from opportune.contrib.agents.query import MAX_RESULT_CHARS, require_masked, run_query
-from opportune.contrib.agents.tools import list_routes, read_schema, run_tests
+from opportune.contrib.agents.tools import read_schema
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing import make_user
@@ -104,17 +104,6 @@ async def test_postgresql_decides_about_columns(settings: Settings) -> None:
     for sql in ("SELECT count(hashed_password) FROM public.accounts_user", "SELECT u FROM public.accounts_user AS u"):
         with pytest.raises(OperatorError, match=r"^The statement reads the secret accounts_user\.\w+\."):
             await require_masked(settings, sql)
-
-
-@pytest.mark.parametrize("path", ["../x.py", "tests/../app", "/etc/hosts", "tests/\0", "opportune", "nowhere"])
-async def test_tests_outside_of_their_folder_do_not_run(path: str) -> None:
-    with pytest.raises(OperatorError, match=r"^[^\n]*Name a file or folder of tests, such as tests/users\.$"):
-        await run_tests(path)
-
-
-async def test_null_character_is_refused() -> None:
-    with pytest.raises(OperatorError, match="NUL character"):
-        await list_routes("a\0b")
 
 
 async def test_sqlite_decides_about_columns_and_sizes(settings: Settings) -> None:

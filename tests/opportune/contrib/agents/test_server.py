@@ -126,6 +126,17 @@ async def test_wrong_argument_is_explained(
         assert message in await text_of(client, tool, is_error=True, **arguments)
 
 
+@pytest.mark.parametrize("path", ["../x.py", "tests/../app", "/etc/hosts", "tests/\0", "opportune", "nowhere"])
+async def test_tests_outside_of_their_folder_do_not_run(path: str) -> None:
+    with pytest.raises(OperatorError, match=r"^[^\n]*Name a file or folder of tests, such as tests/users\.$"):
+        await tools.run_tests(path)
+
+
+async def test_null_character_is_refused() -> None:
+    with pytest.raises(OperatorError, match="NUL character"):
+        await tools.list_routes("a\0b")
+
+
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The path of the log file, which does not exist yet."""

@@ -16,7 +16,7 @@ from opportune.contrib.answers.engine.limits import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.screens.events import AnswerStream
-from opportune.contrib.llm import FakeProvider, LanguageModel
+from opportune.contrib.llm import FakeProvider, LanguageModel, Reasoning
 from opportune.db import utc_now
 from tests.opportune.contrib.answers.questions import (
     TIMEOUT_SECONDS,
@@ -42,17 +42,19 @@ async def test_other_process_stops_an_answer(manager: AnswerManager, owner_id: i
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id: int) -> None:
-    gate = asyncio.Event()
-    answer = await start_answer(manager, owner_id, "One, ", gate, "two.")
+    reasons, gate = asyncio.Event(), asyncio.Event()
+    answer = await start_answer(manager, owner_id, "One, ", reasons, Reasoning("Hm."), gate, "two.")
     sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
     answer = await load_answer(sibling, answer)
     assert answer.text == "One, "
     seen = []
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         async for growth in live.follow(0):
-            seen.append(growth.text)
-            gate.set()
-    assert seen == ["One, ", "two."]
+            seen.append((growth.text, growth.reasoning))
+            reasons.set()
+            if live.reasoning:
+                gate.set()
+    assert seen == [("One, ", ""), ("", "Hm."), ("two.", "")]
     assert live.answer.status == AnswerStatus.DONE
 
 
