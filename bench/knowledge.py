@@ -29,7 +29,8 @@ from bench.harness.options import BenchmarkParser
 from bench.harness.servers import Server, environment, run, serve
 from opportune.accounts.models import User
 from opportune.contrib.knowledge.models import DocumentState, KnowledgeCollection, KnowledgeDocument, KnowledgePassage
-from opportune.contrib.knowledge.service import Collections, find_passages, readable_passages
+from opportune.contrib.knowledge.passages import find_passages, readable_passages
+from opportune.contrib.knowledge.service import Collections
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.testing.app import create_test_app

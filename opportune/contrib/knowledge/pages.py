@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument
-from opportune.contrib.knowledge.service import Collections, Documents, find_passages, readable_passages
+from opportune.contrib.knowledge.passages import find_passages, readable_passages
+from opportune.contrib.knowledge.service import Collections, Documents
 from opportune.crud import CrudPages, reading, writing
 from opportune.crud.routes import open_crud
 from opportune.db import MAX_ID, DatabaseDependency, RowId

@@ -1,12 +1,9 @@
-"""Collections, and the search in their passages."""
+"""Collections and their documents, limited to those that the user may read or change."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from itertools import combinations
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, or_, select
+from sqlalchemy import ColumnElement, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -17,7 +14,6 @@ from opportune.contrib.knowledge.models import (
     KnowledgeCollection,
     KnowledgeDocument,
     KnowledgePassage,
-    passage_search,
 )
 from opportune.contrib.teams.models import TeamMember
 from opportune.crud.crud import Crud
@@ -25,19 +21,7 @@ from opportune.errors import NotFound
 from opportune.fields.files import File
 from opportune.jobs import defer
 from opportune.pagination import Page, Paging, paginate
-from opportune.search.query import Query, fold, key_words, queries_for
-from opportune.search.vectors import EMBEDDINGS, fuse_rankings
 
-MAX_PAIRED_WORDS = 4
-"""Key words of which a passage must contain two. A query has at most twelve words, so six pairs."""
-MAX_SINGLE_WORDS = 5
-"""Key words that are searched alone, if few passages contain two of them."""
-MAX_CANDIDATES = 200
-"""Number of matching passages, the newest first, that are ranked on PostgreSQL."""
-MAX_FUSED = 20
-"""Number of passages of each search that are merged."""
-collection_scope: ContextVar[Sequence[int] | None] = ContextVar("collection_scope", default=None)
-"""Ids of the collections of `only_collections`."""
 INDEX_GROUP = "knowledge"
 """Documents are read one after the other."""
 PASSAGES_PER_PAGE = 30
@@ -145,81 +129,7 @@ class Documents:
         return document
 
 
-@contextmanager
-def only_collections(ids: Sequence[int] | None) -> Iterator[None]:
-    """Limit searches for language models in this block to these collections, if the user may read them.
-
-    None searches all collections that the user may read.
-    """
-    token = collection_scope.set(ids)
-    try:
-        yield
-    finally:
-        collection_scope.reset(token)
-
-
 async def list_files(session: AsyncSession, condition: ColumnElement[bool]) -> Sequence[str]:
     """Return the stored names of the files in the collections that meet a condition."""
     files = select(col(KnowledgeDocument.file)).join(KnowledgeCollection)
     return (await session.scalars(files.where(condition, col(KnowledgeDocument.file) != ""))).all()
-
-
-def readable_passages(collections: Collections, ids: Sequence[int] | None = None) -> Select[KnowledgePassage]:
-    """Select the passages that the user may read, optionally of some collections."""
-    documents = select(col(KnowledgeDocument.id)).join(KnowledgeCollection).where(collections.readable())
-    if ids is not None:
-        documents = documents.where(col(KnowledgeCollection.id).in_(ids))
-    return select(KnowledgePassage).where(col(KnowledgePassage.document_id).in_(documents))
-
-
-def _precise_queries(question: str) -> Iterator[str]:
-    """Yield queries for names, for all key words, and for two of the first key words."""
-    # The last query is for any of the words, which `_find_by_any_word` does with weights.
-    *precise_queries, _any_word = [*queries_for(question)] or [""]
-    yield from precise_queries
-    if pairs := [*combinations(key_words(question)[:MAX_PAIRED_WORDS], 2)]:
-        yield " or ".join(f'"{word}" "{other_word}"' for word, other_word in pairs)
-
-
-async def _find_by_words(
-    session: AsyncSession, query: str, within: Select[KnowledgePassage]
-) -> Sequence[KnowledgePassage]:
-    statement = passage_search.search(session, query, within)
-    if session.get_bind().dialect.name == "sqlite":
-        return (await session.scalars(statement.limit(MAX_FUSED))).all()
-    # PostgreSQL's rank parses each text again, which takes 0.3 ms for a passage.
-    newest = statement.order_by(None).order_by(col(KnowledgePassage.id).desc()).limit(MAX_CANDIDATES)
-    words = Query.parse(query).highlighted_words
-
-    def count_words(passage: KnowledgePassage) -> tuple[int, int]:
-        folded = fold(f"{passage.heading} {passage.text}")
-        return sum(word in folded for word in words), sum(map(folded.count, words))
-
-    matches = (await session.scalars(newest)).all()
-    return sorted(matches, key=count_words, reverse=True)[:MAX_FUSED]
-
-
-async def _find_by_any_word(
-    session: AsyncSession, question: str, within: Select[KnowledgePassage]
-) -> list[KnowledgePassage]:
-    """Return passages with words that begin with a key word. Rare words count more."""
-    weights: dict[KnowledgePassage, float] = {}
-    for word in key_words(question)[:MAX_SINGLE_WORDS]:
-        rows = await _find_by_words(session, word, within)
-        for passage in rows:
-            weights[passage] = weights.get(passage, 0) + 1 / len(rows)
-    return sorted(weights, key=lambda passage: -weights[passage])
-
-
-async def find_passages(
-    session: AsyncSession, question: str, within: Select[KnowledgePassage], limit: int = 5
-) -> list[KnowledgePassage]:
-    """Return the passages about a question, the best first: by words, and by meaning if EMBEDDING_MODEL is set."""
-    rankings: list[Sequence[KnowledgePassage]]
-    rankings = [await _find_by_words(session, query, within) for query in _precise_queries(question)]
-    if sum(map(len, rankings)) < MAX_FUSED:
-        rankings.append(await _find_by_any_word(session, question, within))
-    if session.info.get(EMBEDDINGS):
-        by_meaning = await passage_search.search_hybrid(session, question, within)
-        rankings.append((await session.scalars(by_meaning.limit(MAX_FUSED))).all())
-    return fuse_rankings(rankings)[:limit]

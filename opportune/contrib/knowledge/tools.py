@@ -9,7 +9,8 @@ from sqlmodel import col
 
 from opportune.accounts import CurrentUser, User
 from opportune.contrib.knowledge.models import KnowledgeCollection
-from opportune.contrib.knowledge.service import Collections, collection_scope, find_passages, readable_passages
+from opportune.contrib.knowledge.passages import collection_scope, find_passages, readable_passages
+from opportune.contrib.knowledge.service import Collections
 from opportune.contrib.tools import Source, ToolParts, tool
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext_lazy as _l

@@ -9,8 +9,9 @@ from httpx2 import AsyncClient
 from opportune.accounts import User
 from opportune.contrib.knowledge.demo import clear, load
 from opportune.contrib.knowledge.models import DocumentState
+from opportune.contrib.knowledge.passages import find_passages, readable_passages
 from opportune.contrib.knowledge.personal import list_files_of_user
-from opportune.contrib.knowledge.service import Collections, find_passages, readable_passages
+from opportune.contrib.knowledge.service import Collections
 from opportune.contrib.teams.models import Team, TeamRole
 from opportune.contrib.teams.testing import make_team
 from opportune.db import Database
