@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,6 +21,7 @@ from opportune.contrib.answers.spending.models import SITE_CALLS, TOTAL, VISITOR
 from opportune.contrib.answers.spending.switch import read_switch
 from opportune.contrib.charts import Chart, Point
 from opportune.contrib.llm.call_guard import SITE
+from opportune.contrib.llm.completion.usage import COUNTERS, TokenUsage
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_month_day
@@ -39,29 +40,16 @@ SUM_LABELS = {
 TOKENS = col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens)
 
 
-@dataclass(frozen=True)
-class UsageRow:
+SUMS = [func.sum(getattr(LlmUsage, name)) for name in COUNTERS]
+"""Sums in the order of the fields of `TokenUsage`."""
+
+
+@dataclass(kw_only=True)
+class UsageRow(TokenUsage):
+    """Usage of a model, user or sum."""
+
     name: str
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    estimated_tokens: int
-    cost_micro: int
     user_id: int | None = None
-
-    @property
-    def tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
-
-SUMS = (
-    func.sum(LlmUsage.calls),
-    func.sum(LlmUsage.prompt_tokens),
-    func.sum(LlmUsage.completion_tokens),
-    func.sum(LlmUsage.estimated_tokens),
-    func.sum(LlmUsage.cost_micro),
-)
-"""Sums in the order of the fields of `UsageRow`."""
 
 
 async def usage_context(request: Request) -> dict[str, Any]:
@@ -141,7 +129,7 @@ async def sum_by_model(session: AsyncSession, first: date) -> Sequence[UsageRow]
     """Return the usage of all payers since a day. Models with the most tokens come first."""
     query = select(col(LlmUsage.model), *SUMS).where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= first)
     rows = await session.execute(query.group_by(col(LlmUsage.model)).order_by(func.sum(TOKENS).desc()))
-    return [UsageRow(name, *map(int, numbers)) for name, *numbers in rows]
+    return [UsageRow(*map(int, numbers), name=name) for name, *numbers in rows]
 
 
 async def _sum_by_payer(session: AsyncSession, first: date, model: str) -> Sequence[UsageRow]:
@@ -160,7 +148,7 @@ async def _sum_by_payer(session: AsyncSession, first: date, model: str) -> Seque
     )
     rows = await session.execute(query)
     return [
-        replace(UsageRow(str(SUM_LABELS.get(name, name)), *map(int, numbers)), user_id=owner_id)
+        UsageRow(*map(int, numbers), name=str(SUM_LABELS.get(name, name)), user_id=owner_id)
         for name, *numbers, owner_id in rows
     ]
 

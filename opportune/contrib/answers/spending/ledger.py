@@ -16,16 +16,15 @@ from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.spending.limits import Limit, Sums
 from opportune.contrib.answers.spending.models import OFF, SITE_CALLS, TOTAL, VISITORS, LlmReservation
 from opportune.contrib.llm.call_guard import Payer
-from opportune.contrib.llm.completion.usage import TokenUsage
+from opportune.contrib.llm.completion.usage import COUNTERS, TokenUsage
 from opportune.db import Database, utc_now
 from opportune.services.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 
-_COUNTERS = ("calls", "prompt_tokens", "completion_tokens", "estimated_tokens", "cost_micro")
-_COLUMNS = f"owner_id, payer, day, model, {', '.join(_COUNTERS)}"
-_VALUES = f":payer, :day, :model, {', '.join(f':{name}' for name in _COUNTERS)}"
-_INCREMENTS = ", ".join(f"{name} = answers_usage.{name} + excluded.{name}" for name in _COUNTERS)
+_COLUMNS = f"owner_id, payer, day, model, {', '.join(COUNTERS)}"
+_VALUES = f":payer, :day, :model, {', '.join(f':{name}' for name in COUNTERS)}"
+_INCREMENTS = ", ".join(f"{name} = answers_usage.{name} + excluded.{name}" for name in COUNTERS)
 _DAY = bindparam("day", type_=Date)
 
 # SQL text, because SQLAlchemy compiles "on conflict" each time. Nothing is inserted for a deleted user.

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from opportune.config.llm_models import LlmModel
@@ -44,9 +44,17 @@ class TokenUsage:
     """Part of the tokens that was estimated, not reported."""
     cost_micro: int = 0
 
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
     def add(self, other: Self) -> None:
-        for name, number in asdict(other).items():
-            setattr(self, name, getattr(self, name) + number)
+        for name in COUNTERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+COUNTERS = tuple(field.name for field in fields(TokenUsage))
+"""Names of the counters of a usage, which are also columns of the table of usage."""
 
 
 class CallMeter:
