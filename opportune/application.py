@@ -14,9 +14,9 @@ from starlette.datastructures import State
 from starlette.middleware import Middleware
 
 from opportune import features as framework
-from opportune.accounts.attempts import DatabaseSubmissions
 from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.events.kinds import add_event_kinds
+from opportune.accounts.submissions import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.admin.middleware import add_admin, add_icons

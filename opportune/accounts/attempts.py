@@ -1,7 +1,4 @@
-"""Counts of rate limits and results of submitted forms, in one table of the database.
-
-Processes share them, and they survive a restart.
-"""
+"""Counts of rate limits in the database. Processes share them, and they survive a restart."""
 
 import hmac
 import math
@@ -16,9 +13,7 @@ from opportune.accounts.models import Attempt
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.db.database import Database
-from opportune.db.drivers.pool import DEFERRED
 from opportune.db.models.model import utc_now
-from opportune.web.middleware.submissions import COMMITTED, FAILED
 from opportune.web.rate_limit import Hit, TooManyRequests
 
 MAX_DELETED_AT_ONCE = 1_000
@@ -37,26 +32,6 @@ INCREASE_COUNT = (
     """)
     .bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "latest", "ends_at")))
     .columns(count=Integer, ends_at=UTCDateTime)
-)
-
-PROCESSING_SECONDS = 60
-"""Time after which another process may claim the form, in case the first process died."""
-RESULT_SECONDS = 3600
-"""Time for which a result is stored."""
-# Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
-CLAIM = text("""
-    INSERT INTO accounts_attempt (key, count, ends_at, result) VALUES (:key, 1, :ends_at, '')
-    ON CONFLICT (key) DO UPDATE SET ends_at = :ends_at, result = '' WHERE accounts_attempt.ends_at <= :now
-    RETURNING id
-""").bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "ends_at")))
-MARK_COMMITTED = (
-    update(Attempt)
-    .where(col(Attempt.key) == bindparam("form"), col(Attempt.result) == "")
-    .values(result=COMMITTED, ends_at=bindparam("end"))
-    .execution_options(synchronize_session=False, **{DEFERRED: True})
-)
-FIND_RESULT = select(col(Attempt.result)).where(
-    col(Attempt.key) == bindparam("key"), col(Attempt.ends_at) > bindparam("now", type_=UTCDateTime)
 )
 
 
@@ -126,36 +101,3 @@ async def _increase_count(session: AsyncSession, key: str, seconds: int) -> tupl
     values = {"key": key, "now": now, "latest": _latest_end(now, seconds), "ends_at": now + timedelta(seconds=seconds)}
     row = (await session.execute(INCREASE_COUNT, values)).one()
     return row[0], row[1]
-
-
-class DatabaseSubmissions:
-    """A `SubmissionStore` in the site's database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def claim(self, key: str) -> bool:
-        now = utc_now()
-        values = {"key": key, "now": now, "ends_at": now + timedelta(seconds=PROCESSING_SECONDS)}
-        async with self._database.writer() as session:
-            return (await session.execute(CLAIM, values)).first() is not None
-
-    async def find(self, key: str) -> str | None:
-        row = await self._database.lookup(FIND_RESULT, {"key": key, "now": utc_now()})
-        return row[0] if row else None
-
-    async def complete(self, key: str, result: str) -> None:
-        ends_at = utc_now() + timedelta(seconds=RESULT_SECONDS)
-        change = update(Attempt).where(col(Attempt.key) == key).values(result=result, ends_at=ends_at)
-        async with self._database.writer() as session:
-            await session.execute(change)
-
-    async def mark_committed(self, session: AsyncSession, key: str) -> None:
-        await session.execute(MARK_COMMITTED, {"form": key, "end": utc_now() + timedelta(seconds=RESULT_SECONDS)})
-
-    async def release(self, key: str, *, even_if_committed: bool) -> None:
-        is_form, result = col(Attempt.key) == key, col(Attempt.result)
-        async with self._database.writer() as session:
-            if not even_if_committed:
-                await session.execute(update(Attempt).where(is_form, result == COMMITTED).values(result=FAILED))
-            await session.execute(delete(Attempt).where(is_form, result.in_(("", COMMITTED))))

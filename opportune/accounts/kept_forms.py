@@ -17,9 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection
 
-from opportune.accounts.attempts import FIND_RESULT
 from opportune.accounts.models import Attempt, User
 from opportune.accounts.sessions.cookies import read_session_token
+from opportune.accounts.submissions import FIND_RESULT
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.db.models.columns import is_secret

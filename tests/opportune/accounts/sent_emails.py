@@ -14,9 +14,8 @@ from pydantic import SecretStr
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.testing.factories import PASSWORD
+from opportune.testing import PASSWORD, RecordedJobs
 from opportune.testing.plugin import settings_for
-from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.stored_rows import read_all
 
 EMAIL = "ada@example.com"

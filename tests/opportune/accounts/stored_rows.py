@@ -5,8 +5,7 @@ from typing import Any, TypeVar
 from sqlalchemy import select, text, update
 from sqlmodel import col
 
-from opportune.db.database import Database
-from opportune.db.models.model import Model
+from opportune.db import Database, Model
 
 M = TypeVar("M", bound=Model)
 

@@ -14,14 +14,11 @@ from sqlalchemy import Column, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import AccountEvent, Group, Membership, Passkey, RecoveryCode, User
-from opportune.db.database import Database
-from opportune.db.models.model import Model
+from opportune.db import Database, Model
 from opportune.db.queries import batches
 from opportune.feature import Accounts, Feature, Person, PersonalData
 from opportune.project.installed import installed_features
-from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from opportune.testing.recorded_jobs import RecordedJobs
-from opportune.testing.rows import Make
+from opportune.testing import PASSWORD, Make, RecordedJobs, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import list_sent_subjects
 from tests.opportune.accounts.stored_rows import read_all, store
 

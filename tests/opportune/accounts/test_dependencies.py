@@ -6,10 +6,8 @@ import pytest
 from fastapi import FastAPI, Request
 from httpx2 import AsyncClient
 
-from opportune.accounts.dependencies import CurrentUser, OptionalUser, get_optional_user
-from opportune.accounts.models import User
-from opportune.db.database import Database
-from opportune.db.sessions.dependencies import WriteSession
+from opportune.accounts import CurrentUser, OptionalUser, User, get_optional_user
+from opportune.db import Database, WriteSession
 from tests.opportune.accounts.stored_rows import reload
 
 TOKENS_URL = "http://testserver/accounts/tokens"

@@ -9,8 +9,7 @@ from httpx2 import AsyncClient, Response
 
 from opportune.accounts.flows.confirmation import EMAILED_CODES_PER_USER
 from opportune.accounts.models import Session, User
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import read_security_log

@@ -12,8 +12,7 @@ from opportune.accounts.events.kinds import KINDS, add_event_kinds
 from opportune.accounts.events.service import describe_event, record_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Accounts, Feature
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client

@@ -10,8 +10,7 @@ from httpx2 import AsyncClient
 from opportune.accounts.flows.profile import EMAIL_CHANGES_PER_USER
 from opportune.accounts.models import User
 from opportune.db.database import Database
-from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing import PASSWORD, RecordedJobs, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import list_sent_subjects
 from tests.opportune.accounts.stored_rows import reload
 

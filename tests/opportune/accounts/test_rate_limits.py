@@ -13,8 +13,7 @@ from opportune.accounts.attempts import DatabaseStorage
 from opportune.accounts.flows import sign_in
 from opportune.accounts.models import Attempt, User
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import RateLimit

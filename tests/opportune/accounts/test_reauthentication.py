@@ -11,8 +11,7 @@ from opportune.accounts.flows.confirmation import CONFIRMED_FOR, PASSWORDS_PER_U
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication import get_confirmed_user
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import bearer

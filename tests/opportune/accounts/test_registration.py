@@ -21,12 +21,10 @@ from opportune.accounts.signed_links import make_link_token
 from opportune.accounts.users import context
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import InvalidLinkError
-from opportune.config.settings import Settings
-from opportune.config.signing import seal
+from opportune.config import Settings, seal
 from opportune.db.database import Database
-from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
+from opportune.testing import PASSWORD, Make, make_token, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
-from opportune.testing.rows import Make
 from opportune.web.client import Client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import token_status

@@ -11,8 +11,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.jobs import JobDefinition, management
 from opportune.jobs.models import Job
 from opportune.jobs.service import DatabaseJobQueue

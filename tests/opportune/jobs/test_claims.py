@@ -10,8 +10,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.jobs import JobContext, JobDefinition, job, management, worker
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import schedule_key

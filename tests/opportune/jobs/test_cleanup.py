@@ -9,9 +9,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import Attempt
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
-from opportune.db.queries.batches import older_than
+from opportune.db import Database, older_than, utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Cleanup, Feature, Jobs
 from opportune.jobs import JobContext, job

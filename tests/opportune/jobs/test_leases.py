@@ -12,8 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.jobs import lease_keeper, leases
 from opportune.jobs.lease_keeper import LoopWatch
 from opportune.jobs.models import JobState

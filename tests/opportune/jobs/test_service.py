@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.errors import NotFound, OperatorError
 from opportune.jobs import defer, management, run_command, worker
 from opportune.jobs.leases import LEASE_DURATION

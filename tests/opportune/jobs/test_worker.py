@@ -13,9 +13,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.factory import open_database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, open_database, utc_now
 from opportune.jobs import JobCall, RetryLater, worker
 from opportune.jobs.checks import find_invalid_schedules
 from opportune.jobs.execution import error_summary, retry_delay

@@ -11,18 +11,15 @@ from sqlalchemy import event
 from opportune.accounts.emails import report_mail_outage
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.jobs import JobContext
 from opportune.jobs.execution import retry_delay
 from opportune.jobs.models import Job, JobState
-from opportune.mail import Attachment, EmailMessage, enqueue_email, render_email
+from opportune.mail import Attachment, DeliveryError, EmailMessage, enqueue_email, render_email
 from opportune.mail.delivery import MIN_OUTAGE_ATTEMPTS, send_email, send_email_job
 from opportune.mail.outage import OUTAGE_AFTER, read_outage
-from opportune.mail.transport import DeliveryError
 from opportune.storage import open_storage
-from opportune.testing.factories import make_user
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing import RecordedJobs, make_user
 from tests.opportune.accounts.stored_rows import read_one, reload, store
 from tests.opportune.mail.conftest import WriteTemplate, email_to, settings_with
 from tests.opportune.mail.smtp_server import smtp_server

@@ -11,8 +11,7 @@ from sqlalchemy import func, select
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.factory import open_database
+from opportune.db import Database, open_database
 from opportune.storage import MissingFileError, Storage, StorageDependency, StorageError, open_storage
 from opportune.storage.models import StoredPiece
 from opportune.storage.storage import FileTooLargeError, StorageFullError

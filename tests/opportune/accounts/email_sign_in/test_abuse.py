@@ -11,8 +11,7 @@ from itsdangerous import TimestampSigner
 from opportune.accounts.flows import email_sign_in
 from opportune.accounts.flows.sign_in import PASSWORDS_PER_IP
 from opportune.accounts.models import Session, User
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.conftest import is_signed_in, read_security_log
 from tests.opportune.accounts.email_sign_in.sign_in_emails import (

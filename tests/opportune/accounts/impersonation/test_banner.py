@@ -7,8 +7,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from httpx2 import AsyncClient
 from jinja2 import ChoiceLoader, DictLoader
 
-from opportune.accounts import OptionalUser
-from opportune.accounts.models import User
+from opportune.accounts import OptionalUser, User
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.project.installed import installed_features

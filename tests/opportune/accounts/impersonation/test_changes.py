@@ -14,8 +14,7 @@ from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.testing import make_team
-from opportune.db import WriteSession
-from opportune.db.database import Database
+from opportune.db import Database, WriteSession
 from opportune.db.sessions.hooked_session import has_flush_listeners
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.impersonation.conftest import ADA, END, impersonate, read_events

@@ -15,8 +15,7 @@ from opportune.accounts.events.service import describe_event
 from opportune.accounts.flows.impersonation import IMPERSONATION_LIFETIME, NOT_INACTIVE, NOT_SUPERUSERS, NOT_YOURSELF
 from opportune.accounts.models import Session, User
 from opportune.admin.models import AuditEntry
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.testing.access.responses import example_path, list_addresses
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.accounts.impersonation.conftest import ADA, BOSS, END, REASON, impersonate, read_events

@@ -6,8 +6,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
 from opportune.accounts.models import AccountEvent, Passkey, Session, User
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
 from tests.opportune.accounts.stored_rows import read_all, set_all

@@ -7,8 +7,7 @@ from playwright.async_api import Browser, Page, expect
 from sqlalchemy import update
 
 from opportune.accounts.models import Session, User
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from opportune.testing.services.browser import MAX_WAIT_MS

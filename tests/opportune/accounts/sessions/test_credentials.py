@@ -10,8 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
 from opportune.accounts.models import ApiToken, Session
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.accounts.conftest import is_signed_in, token_status
 from tests.opportune.accounts.stored_rows import change, read_all, read_one, set_all

@@ -11,8 +11,7 @@ from sqlalchemy import event, update
 
 from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.sessions.service import create_session
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.errors import ReadOnlyError
 from opportune.testing.factories import make_token, make_user, signed_in_client
 from opportune.web.client import Client

@@ -13,9 +13,7 @@ from opportune.accounts.sessions import service
 from opportune.accounts.sessions.cookies import confirm_session
 from opportune.application import create_app
 from opportune.config.settings import Settings, load_settings
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
-from opportune.db.sessions.dependencies import WriteSession
+from opportune.db import Database, WriteSession, utc_now
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 from tests.opportune.accounts.conftest import new_client, token_status

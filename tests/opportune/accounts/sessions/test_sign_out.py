@@ -6,8 +6,7 @@ from fastapi.responses import HTMLResponse
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
-from opportune.accounts import OptionalUser
-from opportune.accounts.models import User
+from opportune.accounts import OptionalUser, User
 from opportune.testing.factories import PASSWORD, sign_in_browser
 from tests.opportune.accounts.conftest import bearer
 

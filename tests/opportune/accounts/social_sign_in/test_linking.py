@@ -13,11 +13,9 @@ from sqlmodel import col
 from opportune.accounts.models import LinkedAccount, Session, User
 from opportune.accounts.users.database import UserDatabase
 from opportune.config.settings import load_settings
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.errors import SettingsError
-from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
-from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.testing import PASSWORD, RecordedJobs, make_user, sign_in, signed_in_client
 from tests.opportune.accounts.sent_emails import list_sent_subjects
 from tests.opportune.accounts.social_sign_in.conftest import (
     follow_to_message,

@@ -7,8 +7,7 @@ from httpx2 import AsyncClient
 
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.testing.factories import PASSWORD, make_token
 from tests.opportune.accounts.conftest import bearer, token_status
 from tests.opportune.accounts.stored_rows import read_one, set_all

@@ -13,13 +13,10 @@ from httpx2 import AsyncClient
 from pydantic import SecretStr
 
 from opportune.accounts.models import ApiToken, User
-from opportune.config.settings import Settings
-from opportune.config.signing import derived_key
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
-from opportune.testing.factories import PASSWORD, make_token, make_user
+from opportune.config import Settings, derived_key
+from opportune.db import Database, utc_now
+from opportune.testing import PASSWORD, RecordedJobs, make_token, make_user
 from opportune.testing.plugin import settings_for
-from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.conftest import bearer, token_status
 from tests.opportune.accounts.stored_rows import change, delete, set_all
 

@@ -25,9 +25,8 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Link, Llm, Site
 from opportune.project.installed import installed_features
+from opportune.testing import PASSWORD, counted_statements, make_token, signed_in_client
 from opportune.testing.app import create_test_app
-from opportune.testing.factories import PASSWORD, make_token, signed_in_client
-from opportune.testing.statements import counted_statements
 from tests.opportune.accounts.conftest import bearer
 from tests.opportune.guides import code_blocks, read_guide, run_code
 

@@ -7,9 +7,8 @@ from httpx2 import AsyncClient
 from opportune.accounts.models import Passkey, User
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing import Make, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
-from opportune.testing.rows import Make
 
 SETUP_PAGE = "/accounts/two-factor"
 ACCEPT_HTML = {"Accept": "text/html"}

@@ -19,8 +19,7 @@ from opportune.accounts.models import RecoveryCode, Session, User
 from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT
 from opportune.accounts.tokens.service import create_token
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations

@@ -15,9 +15,8 @@ from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.feature import Feature
 from opportune.i18n.languages import use_language
 from opportune.project.installed import installed_features
-from opportune.testing import make_user, signed_in_client
+from opportune.testing import add_permission, make_user, signed_in_client
 from opportune.testing.app import create_test_app
-from opportune.testing.factories import add_permission
 from opportune.web import templates
 from opportune.web.cache import ALL_TAGS, Cache
 from opportune.web.cache.store import MemoryStore, Store

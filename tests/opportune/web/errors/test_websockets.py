@@ -9,18 +9,16 @@ from httpx2 import AsyncClient
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
-from opportune.accounts import CurrentUser, OptionalUser, may
-from opportune.accounts.models import User
+from opportune.accounts import CurrentUser, OptionalUser, User, may
 from opportune.cli.development.routes import find_rows
 from opportune.config.settings import Settings
 from opportune.db import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import NotFound
 from opportune.feature import Feature
 from opportune.project.installed import installed_features
-from opportune.testing import make_token, make_user, sign_in
+from opportune.testing import add_permission, make_token, make_user, sign_in
 from opportune.testing.access.responses import list_addresses
 from opportune.testing.app import create_test_app
-from opportune.testing.factories import add_permission
 from opportune.web import cached, settings_of
 
 Messages = list[dict[str, Any]]

@@ -14,13 +14,11 @@ from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import select, update
 
-from opportune.accounts.attempts import DatabaseSubmissions
 from opportune.accounts.dependencies import get_current_user
 from opportune.accounts.models import Attempt
+from opportune.accounts.submissions import DatabaseSubmissions
 from opportune.config.settings import Settings
-from opportune.db.models.model import utc_now
-from opportune.db.sessions.dependencies import DatabaseDependency
-from opportune.db.sessions.session import before_commit
+from opportune.db import DatabaseDependency, before_commit, utc_now
 from opportune.feature import Feature
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
