@@ -24,11 +24,8 @@ REMOVED_SCHEDULE_DAYS = 7
 @job("jobs.clean_up", schedule="17 3 * * *")
 async def clean_up_daily(run: JobContext) -> None:
     features: Sequence[Feature] = run.features
-    await clean_up(run.database, run.settings, [_cleanup_of_removed_schedules(features), *declared_cleanups(features)])
-
-
-def declared_cleanups(features: Iterable[Feature]) -> list[Cleanup]:
-    return [cleanup for feature in features for cleanup in feature.jobs.cleanups]
+    declared = [cleanup for feature in features for cleanup in feature.jobs.cleanups]
+    await clean_up(run.database, run.settings, [_cleanup_of_removed_schedules(features), *declared])
 
 
 async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cleanup]) -> list[int]:

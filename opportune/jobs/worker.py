@@ -225,22 +225,17 @@ class Worker:
         del self._running[task]
         self._ended_count += 1
         has_failed = task.cancelled() or task.exception() is not None
-        if self._is_stopping or has_failed or self._has_effect_after_success(attempt.job):
+        definition = self.jobs[attempt.job.name]
+        has_effect_after_success = definition.schedule or definition.heartbeat_url
+        if self._is_stopping or has_failed or has_effect_after_success:
             recording = asyncio.create_task(self._record_outcome(attempt), context=context)
             self._recording.add(recording)
-            recording.add_done_callback(self._handle_end_of_recording)
+            recording.add_done_callback(self._recording.remove)
+            recording.add_done_callback(lambda _: self.wake())
         else:
             self._completed.append(attempt)
         self._fill_slots()
         self.wake()
-
-    def _handle_end_of_recording(self, task: asyncio.Task[None]) -> None:
-        self._recording.remove(task)
-        self.wake()
-
-    def _has_effect_after_success(self, job: ClaimedJob) -> bool:
-        definition = self.jobs[job.name]
-        return bool(definition.schedule or definition.heartbeat_url)
 
     def _forget(self, *attempts: Attempt) -> None:
         """Forget attempts whose outcome is stored."""

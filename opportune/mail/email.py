@@ -184,13 +184,9 @@ def render_email(
             html = render(f"{template}.html", variables, required=False)
     finally:
         current_zone.reset(zone)
-    message_id = _new_message_id(sender_address(settings).domain)
+    # The id begins with the time, by which the mailbox sorts e-mails of the same second.
+    message_id = f"<{time.time_ns():016x}{secrets.token_hex(8)}@{sender_address(settings).domain}>"
     return EmailMessage(to, subject, text, html, message_id, **options)
-
-
-def _new_message_id(domain: str) -> str:
-    """Return a random id that begins with the time, by which the mailbox sorts e-mails of the same second."""
-    return f"<{time.time_ns():016x}{secrets.token_hex(8)}@{domain}>"
 
 
 def _absolute_url(settings: Settings, path: str) -> str:

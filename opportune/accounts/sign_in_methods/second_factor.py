@@ -104,7 +104,7 @@ async def verify_code(session: AsyncSession, settings: Settings, user: User, cod
     if len(code) == RECOVERY_CODE_LENGTH:
         conditions = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == hash_token(code))
         return await session.scalar(delete(RecoveryCode).where(*conditions).returning(col(RecoveryCode.id))) is not None
-    key = _unseal_key(settings, user)
+    key = unseal(settings, f"two-factor:{user.id}", user.totp_secret) if user.has_two_factor else None
     period = _find_period(key, code) if key else None
     if key is None or period is None:
         return False
@@ -166,10 +166,6 @@ def _pending_setup(settings: Settings, user: User, key: str) -> PendingSetup:
 def _seal_key(settings: Settings, user: User, key: str) -> str:
     """Encrypt the key for this user. In the row of another user it cannot be decrypted."""
     return seal(settings, f"two-factor:{user.id}", key)
-
-
-def _unseal_key(settings: Settings, user: User) -> str | None:
-    return unseal(settings, f"two-factor:{user.id}", user.totp_secret) if user.has_two_factor else None
 
 
 async def _use_period(session: AsyncSession, settings: Settings, user: User, key: str, period: int) -> bool:

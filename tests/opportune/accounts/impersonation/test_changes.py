@@ -9,9 +9,9 @@ from httpx2 import AsyncClient
 from sqlalchemy import select, update
 
 from opportune.accounts import CurrentUser
-from opportune.accounts.dependencies import OWNER_ONLY, READ_ONLY
 from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent, User
+from opportune.accounts.request_rules import OWNER_ONLY, READ_ONLY
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.testing import make_team
 from opportune.db import Database, WriteSession

@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import update
 from sqlmodel import col
 
-from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, dependencies, record_event
+from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, record_event, request_rules
 from opportune.accounts.events.service import describe_event
 from opportune.accounts.flows.impersonation import IMPERSONATION_LIFETIME, NOT_INACTIVE, NOT_SUPERUSERS, NOT_YOURSELF
 from opportune.accounts.models import Session, User
@@ -127,20 +127,20 @@ async def test_impersonator_may_not_open_personal_pages_or_admin(
     personal_routes = [
         (method, path)
         for _, method, path in list_addresses(app)
-        if path.startswith(dependencies.PERSONAL_PATHS)
+        if path.startswith(request_rules.PERSONAL_PATHS)
         and path != END
         and not path.startswith("/api/v1/auth/")
-        and not (path in dependencies.IMPERSONATOR_PATHS and method == "GET")
+        and not (path in request_rules.IMPERSONATOR_PATHS and method == "GET")
         and not path.startswith(tuple(f"/accounts/{page}" for page in (*public_pages, *program_pages, "left")))
     ]
     assert len(personal_routes) > 30
     for method, path in personal_routes:
         response = await boss_client.request(method, example_path(path))
-        assert (response.status_code, dependencies.OWNER_ONLY in response.text) == (403, True), (method, path)
+        assert (response.status_code, request_rules.OWNER_ONLY in response.text) == (403, True), (method, path)
     admin = await boss_client.get("/admin/")
     assert (admin.status_code, BANNER in admin.text) == (403, True)
     assert "Return to your own account first" in admin.text
-    for path in dependencies.IMPERSONATOR_PATHS:
+    for path in request_rules.IMPERSONATOR_PATHS:
         assert (await boss_client.get(path)).status_code == 200
     assert await get_current_email(boss_client) == editor.email
 
@@ -238,4 +238,4 @@ async def test_impersonation_confirms_nothing_for_the_user(
         assert (await user_browser.post("/pay")).status_code == 200
     await impersonate(boss_client, user, may_write=True)
     assert (await boss_client.post("/pay")).headers["location"].startswith("/accounts/confirm")
-    assert dependencies.OWNER_ONLY in (await boss_client.get("/accounts/confirm")).text
+    assert request_rules.OWNER_ONLY in (await boss_client.get("/accounts/confirm")).text

@@ -11,9 +11,9 @@ from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.dependencies import READ_ONLY
 from opportune.accounts.flows.impersonation import start_impersonation
 from opportune.accounts.models import Session, User
+from opportune.accounts.request_rules import READ_ONLY
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.users.context import AccountContext
 from opportune.contrib.answers.engine.manager import AnswerManager
