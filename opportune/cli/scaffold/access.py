@@ -4,10 +4,9 @@ import re
 from collections.abc import Collection, Iterator
 
 from opportune.cli.scaffold.field_types import OWNERS, TIMESTAMPS
-from opportune.cli.scaffold.model import NewModel
+from opportune.cli.scaffold.new_model import NewModel
+from opportune.project.access_lines import HEADING, ROLES, SIGN_IN, AccessLine, parse_line
 
-ROLES = ("anonymous", "user", "owner", "staff", "superuser")
-SIGN_IN = "sign-in"
 ADMIN_STATUSES = {
     ("GET", "create"): "200",
     ("GET", "delete"): "303",
@@ -52,9 +51,10 @@ def with_model_rows(text: str, model: NewModel, features: Collection[str]) -> st
         model: The model.
         features: Names of the installed features, which add pages to the admin.
     """
-    heading, *lines = text.splitlines() or [_format_row("from", "method", "address", ROLES)]
-    lines += [_format_row(model.feature, *row) for row in _expected_responses(model, features)]
-    return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_sort_key)))
+    lines = [parse_line(line) for line in text.splitlines()[1:]]
+    lines += [AccessLine(model.feature, *response) for response in _expected_responses(model, features)]
+    lines.sort(key=lambda line: (line.path, line.method))
+    return "".join(f"{line}\n" for line in (HEADING, *lines))
 
 
 def with_deletion_conflict(text: str, path: str, *, belongs_to_team: bool = False) -> str:
@@ -66,23 +66,14 @@ def _with_conflict(line: str, path: str, *, belongs_to_team: bool) -> str:
     is_page = re.search(rf" POST +{path}/{{\w+}}/delete ", line)
     if not is_page and not re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
         return line
-    source, method, address, *statuses = line.split()
+    access = parse_line(line)
     deleted = "303" if is_page else "204"
     # Only the owner is in the team, so requests of the other roles are refused earlier.
     new_statuses = (
         "422" if status == deleted and (role == "owner" or not belongs_to_team) else status
-        for role, status in zip(ROLES, statuses, strict=True)
+        for role, status in zip(ROLES, access.results, strict=True)
     )
-    return _format_row(source, method, address, tuple(new_statuses))
-
-
-def _format_row(source: str, method: str, path: str, statuses: tuple[str, ...]) -> str:
-    return f"{source:9} {method:6} {path:62} {' '.join(f'{status:9}' for status in statuses)}".rstrip()
-
-
-def _sort_key(line: str) -> tuple[str, str]:
-    _, method, path, *_ = line.split()
-    return path, method
+    return str(access._replace(results=tuple(new_statuses)))
 
 
 def _expected_responses(model: NewModel, features: Collection[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:

@@ -60,7 +60,7 @@ def folders(name: str) -> list[Path]:
     return [PROJECT / parent / name for parent in (PACKAGE, "tests")]
 
 
-def require_feature(project: Path, name: str) -> None:
+def require_feature_folder(project: Path, name: str) -> None:
     """Check that the project has a folder of this feature.
 
     Raises:

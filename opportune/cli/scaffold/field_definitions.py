@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from opportune.cli.scaffold.existing_models import ACCOUNT, ExistingModels
 from opportune.cli.scaffold.field_types import (
     ALIASES,
     FIELD_TYPES,
@@ -17,7 +18,6 @@ from opportune.cli.scaffold.field_types import (
     WORDS_FOR_REFERENCES,
     Field,
 )
-from opportune.cli.scaffold.models import ACCOUNT, ExistingModels
 from opportune.cli.scaffold.words import camel
 from opportune.crud.types import MAX_INTEGER
 from opportune.db.models import columns
@@ -67,7 +67,7 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     name, *parts = _split_definition(definition)
     if not parts and name in (*OWNERS, *TIMESTAMPS):
         parts = [name]
-    check_name(name)
+    check_field_name(name)
     if not parts:
         raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type. {TYPES_HINT}")
     type_, *options = parts
@@ -116,7 +116,7 @@ def _type_of_django(name: str) -> str:
 def _check_team(definition: str, name: str, models: ExistingModels) -> None:
     if name not in ("team", "team_id"):
         raise OperatorError(f"{definition!r}: the field for the team must be called team. Write team.")
-    if "teams" not in models.optional_features:
+    if "teams" not in models.installed_features:
         raise OperatorError(
             f"{definition!r}: the feature teams is not installed. {how_to_list('teams')} Or write owner: rows then "
             "belong to the user who adds them."
@@ -150,14 +150,14 @@ def check_mixins(mixins: Sequence[str], fields: Sequence[Field], models: Existin
             if field.column in MIXIN_NAMES[mixin]:
                 option = "--soft-delete" if mixin == "SoftDelete" else "--versioned"
                 raise OperatorError(f"{field.column!r} belongs to {mixin}. Rename the field, or omit {option}.")
-    if "Versioned" in mixins and "row_versions" not in models.optional_features:
+    if "Versioned" in mixins and "row_versions" not in models.installed_features:
         raise OperatorError(
             f"--versioned: the feature row_versions is not installed. {how_to_list('row_versions')} "
             "Or omit --versioned."
         )
 
 
-def check_name(name: str) -> None:
+def check_field_name(name: str) -> None:
     """Validate a field name.
 
     Raises:

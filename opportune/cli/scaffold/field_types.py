@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from opportune.cli.scaffold.models import ExistingModel
+from opportune.cli.scaffold.existing_models import ExistingModel
 from opportune.cli.scaffold.words import camel, label
 from opportune.crud.types import MAX_INTEGER
 from opportune.fields import Country, Email, Phone, Url

@@ -28,7 +28,7 @@ def with_feature(text: str, name: str, module: str = "") -> str:
     return with_imports(with_item(source, features, name).text, {module or f"{PACKAGE}.{name}.feature": {name}})
 
 
-def installed_names(text: str) -> set[str]:
+def listed_names(text: str) -> set[str]:
     """Return the names of the installed features.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from opportune.cli.scaffold.field_definitions import enum_member
 from opportune.cli.scaffold.field_types import FIELDS, TIMESTAMPS, Field
-from opportune.cli.scaffold.model import NewModel
+from opportune.cli.scaffold.new_model import NewModel
 from opportune.cli.scaffold.source import with_imports
 from opportune.cli.scaffold.words import label, snake
 from opportune.project.layout import USER_TABLE

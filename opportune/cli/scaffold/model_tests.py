@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from opportune.cli.scaffold.field_types import Field
-from opportune.cli.scaffold.model import NewModel, render_skeleton
+from opportune.cli.scaffold.new_model import NewModel, render_skeleton
 from opportune.cli.scaffold.source import with_imports
 
 USER_OWNED = {"owner": "user", "owner_argument": "user: User", "user_arguments": "user: User, staff: User"}

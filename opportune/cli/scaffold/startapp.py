@@ -12,11 +12,13 @@ import typer
 
 from opportune import __version__
 from opportune.cli.output import say, say_next
-from opportune.cli.scaffold import addmodel, model_addition
+from opportune.cli.scaffold import addmodel
 from opportune.cli.scaffold.feature_names import check_name, folders
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.migration import feature_names
-from opportune.cli.scaffold.model import NewModel, render_skeleton
+from opportune.cli.scaffold.model_files import FileTexts, add_model_texts, write_model, write_with_migration
+from opportune.cli.scaffold.model_request import ModelRequest, plan_model
+from opportune.cli.scaffold.new_model import NewModel, render_skeleton
 from opportune.cli.scaffold.words import camel, label, singular
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
@@ -57,7 +59,7 @@ def command(
     has_model = bool(model)
     model, fields = model or camel(singular(name)), fields or [*DEFAULT_FIELDS]
     options = (read, write, path, icon, group, navigation, soft_delete, versioned, history)
-    request = model_addition.ModelRequest(name, model, fields, *options)
+    request = ModelRequest(name, model, fields, *options)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
     if package:
         folder = (folder or default_folder(name)).expanduser().absolute()
@@ -69,9 +71,9 @@ def command(
         installed: with_feature(installed.read_text(encoding="utf-8"), name),
         PROJECT / PACKAGE / name / "feature.py": feature_file,
     }
-    created = model_addition.new_model(PROJECT, request)
+    created = plan_model(PROJECT, request)
     # Users change the default model before they create its migration.
-    model_addition.write_model(PROJECT, created, base, has_migration=has_model)
+    write_model(PROJECT, created, base, has_migration=has_model)
     say(f"Created {' and '.join(str(folder.relative_to(PROJECT)) for folder in folders(name))}.")
     say(f"Added {name} to {INSTALLED}.")
     addmodel.print_next_steps(created, () if has_model else (f"makemigrations {name}",))
@@ -91,7 +93,7 @@ def distribution_name(feature: str) -> str:
     return f"{PREFIX}{feature}".replace("_", "-")
 
 
-def create_package(request: model_addition.ModelRequest, feature_file: str, folder: Path) -> None:
+def create_package(request: ModelRequest, feature_file: str, folder: Path) -> None:
     """Write a package with a feature, its model and the migration, all or nothing.
 
     Args:
@@ -104,14 +106,14 @@ def create_package(request: model_addition.ModelRequest, feature_file: str, fold
     """
     if folder.exists():
         raise OperatorError(f"{folder} already exists. Choose another folder with --folder.")
-    model = model_addition.new_model(PROJECT, request)
+    model = plan_model(PROJECT, request)
     _refuse_models_of_project(model)
-    texts = model_addition.FileTexts(PROJECT, {PROJECT / PACKAGE / model.feature / "feature.py": feature_file})
-    model_addition.add_model_texts(texts, model)
+    texts = FileTexts(PROJECT, {PROJECT / PACKAGE / model.feature / "feature.py": feature_file})
+    add_model_texts(texts, model)
     package = folder / f"{PREFIX}{model.feature}"
     files = _package_files(model.feature, texts.changed, package) | _surrounding_files(model.feature, folder)
     graph = MigrationGraph([*feature_names(""), model.feature], package / "migrations")
-    model_addition.write_with_migration(files, texts, model, graph)
+    write_with_migration(files, texts, model, graph)
 
 
 def _refuse_models_of_project(model: NewModel) -> None:

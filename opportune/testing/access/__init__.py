@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from opportune.errors import OperatorError
+from opportune.project.access_lines import HEADING
 from opportune.testing.access.responses import request_all_routes
 from opportune.testing.access.sites import copy_sqlite_file, sqlite_site
-from opportune.testing.access.table import HEADING, is_project_feature, read_tables
+from opportune.testing.access.table import is_project_feature, read_tables
 
 __all__ = ["HEADING", "differences"]
 

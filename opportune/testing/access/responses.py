@@ -18,16 +18,15 @@ from opportune.admin.site import AdminSite
 from opportune.cli.development.routes import WEBSOCKET, find_rows
 from opportune.db.models.model import Versioned
 from opportune.db.models.soft_delete import SoftDelete
+from opportune.project.access_lines import ROLES, SIGN_IN, AccessLine
 from opportune.project.layout import origin
-from opportune.testing.access.sites import ROLES, copy_sqlite_file, headers_by_role
-from opportune.testing.access.table import Table, TableLine
+from opportune.testing.access.sites import copy_sqlite_file, headers_by_role
+from opportune.testing.access.table import Table
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.sample_rows import ROW_ID, SAMPLE_WORD
 from opportune.web.middleware.request_log import logger as security_logger
 
-SIGN_IN_REDIRECT = "sign-in"
-"""Word in the tables for a redirect to the sign-in page."""
-REFUSALS = (SIGN_IN_REDIRECT, "401", "403", "404", "405")
+REFUSALS = (SIGN_IN, "401", "403", "404", "405")
 """Responses to requests that change no rows."""
 JSON_ERRORS = {"accept": "application/json"}
 """Header that requests JSON errors, which take less time than pages."""
@@ -78,13 +77,13 @@ async def request_all_routes(
         for source, method, path in list_addresses(app):
             if is_included(source):
                 results = tuple([await request_as(role, method, path) for role in ROLES])
-                table[method, path] = TableLine(source, method, path, results)
+                table[method, path] = AccessLine(source, method, path, results)
     return table
 
 
 def status_word(response: Response) -> str:
     is_sign_in = response.headers.get("location", "").startswith(f"{LOGIN_PATH}?")
-    return SIGN_IN_REDIRECT if is_sign_in else str(response.status)
+    return SIGN_IN if is_sign_in else str(response.status)
 
 
 @contextmanager

@@ -16,9 +16,6 @@ from opportune.testing.factories import make_user, session_cookie
 from opportune.testing.plugin import settings_for
 from opportune.testing.sample_rows import insert_sample_rows
 
-ROLES = ("anonymous", "user", "owner", "staff", "superuser")
-"""Roles of clients. The owner has one row of each table, the user has none, and staff have no permissions."""
-
 
 def sqlite_site(file: Path, **settings: object) -> FastAPI:
     return site_with_database(f"sqlite:///{file}", **settings)

@@ -1,34 +1,17 @@
-"""Lines of an access table, and the files that store them."""
+"""Files of access tables."""
 
 import sysconfig
 from pathlib import Path
-from typing import NamedTuple
 
+from opportune.project.access_lines import AccessLine, parse_line
 from opportune.project.feature_packages import feature_packages
 from opportune.project.installed import installed_names
 from opportune.project.layout import PROJECT, feature_folder
-from opportune.testing.access.sites import ROLES
 
 FRAMEWORK_TABLE = PROJECT / "tests/opportune/security/access.txt"
 
-Table = dict[tuple[str, str], "TableLine"]
+Table = dict[tuple[str, str], AccessLine]
 """Lines by method and path."""
-
-
-class TableLine(NamedTuple):
-    source: str
-    """Feature or part of the site that defines the route."""
-    method: str
-    path: str
-    results: tuple[str, ...]
-    """Status for each role, or `sign-in`."""
-
-    def __str__(self) -> str:
-        results = " ".join(f"{result:9}" for result in self.results)
-        return f"{self.source:9} {self.method:6} {self.path:62} {results}".rstrip()
-
-
-HEADING = TableLine("from", "method", "address", ROLES)
 
 
 def table_file(source: str) -> Path:
@@ -51,7 +34,6 @@ def read_tables() -> Table:
     table: Table = {}
     for file in dict.fromkeys([FRAMEWORK_TABLE, *map(table_file, installed_names())]):
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        for line in lines[1:]:
-            source, method, path, *results = line.split()
-            table[method, path] = TableLine(source, method, path, tuple(results))
+        for line in map(parse_line, lines[1:]):
+            table[line.method, line.path] = line
     return table

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.cli.scaffold.access import ADMIN_STATUSES, EMPTY_FORMS, STATUSES_OF_FEATURES
+from opportune.project.access_lines import HEADING, ROLES
 from opportune.project.installed import installed_names
 from opportune.testing.access.responses import (
     JSON_ERRORS,
@@ -21,8 +22,7 @@ from opportune.testing.access.responses import (
     request_all_routes,
     status_word,
 )
-from opportune.testing.access.sites import ROLES
-from opportune.testing.access.table import FRAMEWORK_TABLE, HEADING, read_tables
+from opportune.testing.access.table import FRAMEWORK_TABLE, read_tables
 from opportune.testing.asgi_requests import send_request
 from tests.opportune.security.visit import Visit
 

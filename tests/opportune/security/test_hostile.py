@@ -7,7 +7,8 @@ from fastapi import FastAPI
 
 from opportune.accounts.models import User
 from opportune.admin.middleware import ADMIN_PATH
-from opportune.testing.access.responses import SIGN_IN_REDIRECT, example_path, status_word
+from opportune.project.access_lines import SIGN_IN
+from opportune.testing.access.responses import example_path, status_word
 from opportune.testing.access.sites import Headers, session_headers
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
@@ -74,7 +75,7 @@ class _UserClient:
 
     async def send(self, request: HostileRequest) -> Response:
         response = await self._send_once(request)
-        if status_word(response) in (SIGN_IN_REDIRECT, "401"):
+        if status_word(response) in (SIGN_IN, "401"):
             self._headers = await session_headers(self._app, self._user)
             response = await self._send_once(request)
         return response

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.scaffold import addmodel, feature_names, models, startapp
-from opportune.cli.scaffold.model import NewModel
-from opportune.cli.scaffold.model_addition import navigation_link
-from opportune.cli.scaffold.models import ExistingModel
-from opportune.cli.scaffold.models import _models_in as models_in
+from opportune.cli.scaffold import addmodel, existing_models, feature_names, startapp
+from opportune.cli.scaffold.existing_models import ExistingModel
+from opportune.cli.scaffold.existing_models import _models_in as models_in
+from opportune.cli.scaffold.model_files import navigation_link
+from opportune.cli.scaffold.new_model import NewModel
 from opportune.project.layout import FRAMEWORK, PROJECT
 from tests.opportune.cli.conftest import Oppman, assert_ruff_passes
 from tests.opportune.cli.scaffold.field_definitions import EVERY_TYPE, SIGNED_IN
@@ -49,7 +49,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (addmodel, startapp, feature_names):
         monkeypatch.setattr(module, "PROJECT", tmp_path)
     monkeypatch.setattr(
-        models, "_models_in", lambda file: (framework_models if file.is_relative_to(FRAMEWORK) else models_in)(file)
+        existing_models,
+        "_models_in",
+        lambda file: (framework_models if file.is_relative_to(FRAMEWORK) else models_in)(file),
     )
     return tmp_path
 
@@ -57,8 +59,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_migration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add models without writing a migration."""
-    monkeypatch.setattr("opportune.cli.scaffold.model_addition.draft_creation", lambda *_arguments: None)
-    monkeypatch.setattr("opportune.cli.scaffold.model_addition.write_migration", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.model_files.draft_creation", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.model_files.write_migration", lambda *_arguments: None)
 
 
 def file_texts(project: Path) -> dict[str, str]:
@@ -191,7 +193,7 @@ def test_failure_or_interrupt_leaves_no_files(
         assert "class Post" in (project / "app/blog/models.py").read_text()
         raise error
 
-    monkeypatch.setattr("opportune.cli.scaffold.model_addition.write_migration", fail)
+    monkeypatch.setattr("opportune.cli.scaffold.model_files.write_migration", fail)
     outcome = oppman("addmodel", "blog", "Post", "title:str")
     assert (outcome.code, "Nothing was changed" in outcome.err) == (code, code == 1)
     assert file_texts(project) == PROJECT_TEXTS

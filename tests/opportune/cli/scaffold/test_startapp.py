@@ -9,7 +9,7 @@ import pytest
 
 from opportune.admin import AdminView
 from opportune.cli.scaffold import feature_names, startapp
-from opportune.cli.scaffold.field_definitions import check_name
+from opportune.cli.scaffold.field_definitions import check_field_name
 from opportune.cli.scaffold.installed import with_feature, without_feature
 from opportune.cli.scaffold.migration import draft_creation
 from opportune.db.migrations.graph import MigrationGraph
@@ -120,14 +120,14 @@ def test_failing_models_are_not_left_imported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["active", "is_active", "group", "groups", "scope", "grant", "secretary", "staffing"])
 def test_names_of_products_are_accepted(name: str) -> None:
-    check_name(name)
+    check_field_name(name)
     assert not is_privilege(name)
 
 
 @pytest.mark.parametrize("name", ["admin", "role", "permissions", "is_verified", "client_secret", "reset_token"])
 def test_names_of_privileges_and_secrets_are_refused(name: str) -> None:
     with pytest.raises(OperatorError, match="is the name of a "):
-        check_name(name)
+        check_field_name(name)
 
 
 def test_active_is_a_privilege_of_accounts() -> None:

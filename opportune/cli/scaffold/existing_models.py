@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from opportune.cli.scaffold.installed import INSTALLED, listed_names
 from opportune.cli.scaffold.source import bound_names, read_source
 from opportune.cli.scaffold.words import snake
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.project.layout import FRAMEWORK, FRAMEWORK_FEATURES, PACKAGE, USER_TABLE
+from opportune.project.layout import FRAMEWORK, PACKAGE, USER_TABLE
 
 TEAM_COLUMN = "team_id"
 """Column of rows that a team owns."""
@@ -65,17 +66,15 @@ class ExistingModels:
     project: Path
 
     @cached_property
-    def optional_features(self) -> set[str]:
-        """Names of the framework's features that the project has installed."""
-        file = self.project / PACKAGE / "installed.py"
-        imports = ast.parse(file.read_bytes()).body if file.is_file() else []
-        features = [node for node in imports if isinstance(node, ast.ImportFrom) and node.module == FRAMEWORK_FEATURES]
-        return {alias.name for node in features for alias in node.names}
+    def installed_features(self) -> set[str]:
+        """Names of the features that the project has installed, among them those of the framework."""
+        file = self.project / INSTALLED
+        return listed_names(file.read_text(encoding="utf-8")) if file.is_file() else set()
 
     @cached_property
     def all(self) -> list[ExistingModel]:
         files = [*self.project.glob(f"{PACKAGE}/*/models.py"), *FRAMEWORK.rglob("models.py")]
-        if "teams" not in self.optional_features:  # without teams, the project may use their model names
+        if "teams" not in self.installed_features:  # without teams, the project may use their model names
             files.remove(FRAMEWORK / "contrib/teams/models.py")
         return [model for file in sorted(files) for model in _models_in(file)]
 
