@@ -11,6 +11,11 @@ from opportune.contrib.llm.providers.provider import LlmError, Timeouts
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.llm.providers.remote import connect
 
+CONTAINERS = (
+    *("artifacts", "channels", "data", "result", "results", "output", "predictions", "candidates", "choices"),
+    *("message", "response", "content", "parts", "inlinedata"),
+)
+"""Fields around the results of various endpoints."""
 MAX_DEPTH = 10
 """Levels of objects and lists around a result."""
 
@@ -71,6 +76,7 @@ def results_in(value: Any, names: Sequence[str]) -> list[Any]:
     Endpoints put results into various objects and lists, so a field may contain objects with such a field again. In
     each object, the first of the names with a value counts. Of events, the last one may repeat the results of others.
     """
+    names = (*names, *CONTAINERS)
     ends = [event for event in objects_in(value) if str(event.get("type")).endswith(("done", "completed"))]
     whole = [event for event in ends if not {*map(plain_key, event)}.isdisjoint(names)]
     return _results_in(whole or value, names, MAX_DEPTH)

@@ -14,10 +14,7 @@ from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, res
 
 MAX_RESPONSE_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
-VECTOR_FIELDS = (
-    *("embedding", "embeddings", "embeddingsbytype", "values", "float", "base64", "data", "output", "result"),
-    *("results", "vectors", "predictions"),
-)
+VECTOR_FIELDS = ("embedding", "embeddings", "embeddingsbytype", "values", "float", "base64", "vectors")
 """Fields with vectors, of various endpoints. Some are within others."""
 
 

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
 
 from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
-from opportune.contrib.llm.providers.loose_json import bytes_in, count_in, plain_key, text_in
+from opportune.contrib.llm.providers.loose_json import bytes_in, count_in, json_in, plain_key, text_in
 from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import Done, LlmError, Picture, Timeouts
 from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
@@ -20,21 +19,11 @@ SOUND_TYPES = ("audio/", "application/octet-stream", "binary/")
 CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\n)?[\d:.,]+ --> .*\n)")
 """Lines of subtitles without words."""
 DEFAULT_VOICE = "alloy"
-IMAGE_FIELDS = (
-    *("b64json", "base64", "imagebase64", "image", "url", "images", "artifacts", "data", "result", "output"),
-    *("predictions", "bytesbase64encoded", "candidates", "content", "parts", "inlinedata"),
-    *("choices", "message", "imageurl"),
-)
-AUDIO_FIELDS = (
-    *("output", "audio", "audiocontent", "audiobase64", "data", "result", "delta"),
-    *("candidates", "content", "parts", "inlinedata", "choices", "message"),
-)
-TRANSCRIPT_FIELDS = (
-    *("text", "delta", "transcript", "result", "results", "output", "channels", "alternatives", "segments", "chunks"),
-    *("combinedphrases", "candidates", "choices", "message", "content", "parts"),
-)
-RANKING_FIELDS = ("scores", "results", "rankings", "records", "data", "output", "result", "response")
-"""Fields with results, of various endpoints. Some are within others."""
+IMAGE_FIELDS = ("b64json", "base64", "imagebase64", "bytesbase64encoded", "image", "url", "imageurl", "images")
+AUDIO_FIELDS = ("audio", "audiocontent", "audiobase64", "delta")
+TRANSCRIPT_FIELDS = ("text", "delta", "transcript", "alternatives", "segments", "chunks", "combinedphrases")
+RANKING_FIELDS = ("scores", "rankings", "records")
+"""Fields with results, of various endpoints."""
 NO_PICTURE = _l("The model made no picture. Describe it in other words, or try again.")
 NO_SPEECH = _l("The model could not read this text aloud. Try again.")
 NO_TRANSCRIPT = _l("The model heard no words. Record it again.")
@@ -135,10 +124,8 @@ def _ranked(result: object) -> Ranked:
 
 
 def _number(value: object) -> float | None:
-    with suppress(TypeError, ValueError, OverflowError):
-        number = float(value)  # type: ignore[arg-type]
-        return number if abs(number) < 1e12 else None
-    return None
+    value = json_in(value) if isinstance(value, str) else value
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e12 else None
 
 
 def _usage(content: object) -> Done:

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.loose_json import json_in, plain_key
-from opportune.contrib.llm.providers.provider import CHECK_URL, NOT_A_MODEL, ErrorCode, LlmError
+from opportune.contrib.llm.providers.provider import CHECK_URL, NOT_A_MODEL, Done, ErrorCode, LlmError
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.remote_responses import retry_after_seconds
 
 NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
 NOT_ACCEPTED = _l("The model's endpoint did not accept this request.")
-MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000
-"""Levels of an error object, and characters of each text, that are read."""
+NO_TOOLS = _l("This model cannot call tools.")
+MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000  # levels of an error object, and characters of each text, that are read
 
 
 class Reason(NamedTuple):
@@ -29,6 +29,9 @@ class Reason(NamedTuple):
     advice: str = ""
     specific: str = r"(?!)"
     general: str = r"(?!)"
+
+    def error(self, seconds: float | None = None, *, done: Done | None = None) -> LlmError:
+        return LlmError(self.code, self.sentence, seconds, done=done, advice=self.advice)
 
 
 FILTERED = Reason(
@@ -103,19 +106,14 @@ REASONS = (
         r"|unprocessable|malformed|missing|参数",
     ),
 )
-_MIXED = (None, 400, 403, 413, 422, 429, 500)
-"""Statuses that endpoints also use for the specific reasons. None is an error in an answer with status 200."""
-_VAGUE = (None, 400, 500, 502)
-"""Statuses that a code in the body makes more precise."""
+_MIXED = (None, 400, 403, 413, 422, 429, 500)  # also used for the specific reasons. None: the status is 200.
+_VAGUE = (None, 400, 500, 502)  # statuses that a code in the body makes more precise
 _CODE_FIELDS = ("code", "status", "statuscode", "errorcode", "type", "name", "reason")
-_MESSAGE_FIELDS = (
-    *("errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"),
-)
+_MESSAGE_FIELDS = "errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"
 WAIT_FIELD = re.compile(r".*retry-?(after|delay)|estimatedtime")
 DURATION = r"\d[\dhms.]*+(?!-) ?[hms]{0,2}"
 RESET_FIELD = re.compile(r"reset|timeremaining|ratelimit$")
-RESET = re.compile(r".*\b(?:reset|t)=([^;,]+).*")
-"""Value of a `RateLimit` header, such as `limit=10, remaining=0, reset=30`."""
+RESET = re.compile(r".*\b(?:reset|t)=([^;,]+).*")  # in `RateLimit: limit=10, remaining=0, reset=30`
 WAIT = re.compile(
     rf"(?:(?:again|retry|resets?) (?:in|after|at)|wait(?: for| until)?|请在)"
     rf" (\d{{4}}-\d\d-\d\dt[\d:.]+(?:z|[+-][\d:]+)|{DURATION})"
@@ -123,18 +121,15 @@ WAIT = re.compile(
 FILTER_REASONS = re.compile(
     r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii|policy|armor"
 )
-"""Reasons for which an answer ends."""
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
-_IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
-"""Fields in which some endpoints repeat the request or the answer."""
+_IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")  # of request or answer
 _SUCCESS = ("", "0", "200", "ok", "success")
 
 
 def refused_parameter(name: str) -> LlmError:
     """Return the error for a parameter of LLM_MODELS that the endpoint refuses."""
     if name == "tools":
-        sentence: str = _l("This model cannot call tools.")
-        return LlmError("rejected", sentence, advice="Set calls_tools to false for this model in LLM_MODELS.")
+        return LlmError("rejected", NO_TOOLS, advice="Set calls_tools to false for this model in LLM_MODELS.")
     sentence = format_lazy("The model's endpoint rejects the parameter %(name)s.", name=name)
     return LlmError("rejected", sentence, advice=f"Remove {name} from this model in LLM_MODELS.")
 
@@ -167,16 +162,18 @@ def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: boo
     """
     error = value.get("error")
     if is_choice or any(map(value.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
-        is_empty = not error or (isinstance(error, dict) and all(text in _SUCCESS for _, text in _texts_in(error)))
+        is_error |= bool(error) and not (
+            isinstance(error, dict) and all(text in _SUCCESS for _, text in _texts_in(error))
+        )
     else:
-        is_empty = not (error or _is_unmarked_error(value))
-    return _describe(value) if is_error or not is_empty else None
+        is_error |= bool(error) or _is_unmarked_error(value)
+    return _describe(value) if is_error else filter_error(value.get("promptFeedback"))
 
 
 def filter_error(value: object) -> LlmError | None:
     """Return the error of a whole response whose content was withheld; None for other responses."""
     reasons = [text for field, text in _texts_in(value) if field in ("finishreason", "blockreason")]
-    return LlmError(FILTERED.code, FILTERED.sentence) if FILTER_REASONS.search(" ".join(reasons)) else None
+    return FILTERED.error() if FILTER_REASONS.search(" ".join(reasons)) else None
 
 
 def _is_unmarked_error(value: Mapping[str, Any]) -> bool:
@@ -196,8 +193,7 @@ def _describe(error: object, status: int | None = None, headers: Sequence[tuple[
     if status in _VAGUE:
         status = _status_in(codes, everything) or status
     reason = _find_reason(status, " ".join(codes), everything)
-    seconds = _seconds_in([*headers, *texts], is_limited=reason.code == "rate_limited")
-    return LlmError(reason.code, reason.sentence, seconds, advice=reason.advice)
+    return reason.error(_seconds_in([*headers, *texts], is_limited=reason.code == "rate_limited"))
 
 
 def _status_in(codes: Iterable[str], everything: str) -> int | None:

@@ -19,12 +19,9 @@ from opportune.web.remote_responses import read_body
 logger = logging.getLogger(__name__)
 
 MAX_REFUSAL_BYTES = 100_000
-MAX_REQUESTS = 5
-"""Maximum number of requests until an endpoint accepts the parameters of one."""
-GZIP, GZIP_BITS = b"\x1f\x8b", zlib.MAX_WBITS | 16
-"""First bytes of gzip, and its format for zlib."""
-MAX_INFLATED_BYTES = 1_000_000
-"""Bytes to decompress in one step. Larger bodies are read in several."""
+MAX_REQUESTS = 5  # maximum number of requests until an endpoint accepts the parameters of one
+GZIP_BITS = zlib.MAX_WBITS | 16
+MAX_INFLATED_BYTES = 1_000_000  # bytes to decompress in one step. Larger bodies are read in several.
 T = TypeVar("T")
 
 
@@ -50,16 +47,14 @@ class EndpointClient:
         deadline = Deadline(self._timeouts)
         with translate_errors():
             async with aclosing(await self._request(parameters, deadline, accept="text/event-stream")) as response:
-                chunks, reader, has_events = _decoded(response), EventReader(), False
+                chunks, reader = _decoded(response), EventReader()
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     for event in reader.feed(chunk):
                         deadline.restart_idle()
-                        has_events = True
                         yield event
                 for event in reader.finish():
-                    has_events = True
                     yield event
-                if not has_events and "html" in response.headers.get("Content-Type", "").lower():
+                if not reader.has_events and "html" in response.headers.get("Content-Type", "").lower():
                     raise not_a_model()
 
     async def read(self, parameters: RefusedParameters, max_bytes: int, **content: Any) -> tuple[str, bytes | None]:
@@ -90,7 +85,7 @@ class EndpointClient:
                 return response
             body: bytes | None = None
             async with aclosing(response):
-                with suppress(httpx2.HTTPError):  # the status is enough
+                with suppress(httpx2.HTTPError, zlib.error):  # the status is enough
                     body = await deadline.wait_for(read_body(_decoded(response), MAX_REFUSAL_BYTES))
             refusal = body or b""
             error = error_for_status(response.status_code, body=refusal, headers=response.headers)
@@ -102,26 +97,19 @@ class EndpointClient:
 
 async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     """Yield the body. httpx2 reads neither several gzip members, nor gzip without its header or called `x-gzip`."""
-    encoding = response.headers.get("Content-Encoding", "").lower()
-    inflater = zlib.decompressobj(GZIP_BITS) if encoding in ("gzip", "x-gzip") else None
-    is_raw, is_first = inflater is not None or encoding in ("", "identity"), True
+    is_raw = response.headers.get("Content-Encoding", "").lower() in ("", "identity", "gzip", "x-gzip")
+    inflater, is_first = None, True
     async for chunk in response.aiter_raw() if is_raw else response.aiter_bytes():
-        if is_raw and is_first and chunk.startswith(GZIP):
+        if is_first and is_raw and chunk.startswith(b"\x1f\x8b"):
             inflater = zlib.decompressobj(GZIP_BITS)
-        is_first = False
-        if inflater is None:
-            yield chunk
-            continue
-        rest, content = chunk, b""
-        while rest or len(content) == MAX_INFLATED_BYTES:
-            inflater = zlib.decompressobj(GZIP_BITS) if inflater.eof else inflater
-            try:
-                content = inflater.decompress(rest, MAX_INFLATED_BYTES)
-            except zlib.error as error:
-                raise httpx2.DecodingError(str(error)) from None
-            if content:
+        rest, content, is_first = chunk, b"", False
+        while inflater and (rest or content):
+            if content := inflater.decompress(rest, MAX_INFLATED_BYTES):
                 yield content
             rest = inflater.unconsumed_tail or inflater.unused_data.lstrip(b"\0")
+            inflater = zlib.decompressobj(GZIP_BITS) if inflater.eof else inflater
+        if not inflater:
+            yield chunk
 
 
 class Deadline:
@@ -157,6 +145,6 @@ def translate_errors() -> Iterator[None]:
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
         logger.warning("the LLM endpoint cannot be reached: %s", error or type(error).__name__)
         raise LlmError("refused", "The model's endpoint cannot be reached.", advice=CHECK_URL) from None
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, zlib.error) as error:
         logger.warning("the LLM endpoint closed the connection: %s", type(error).__name__)
         raise LlmError("interrupted", INTERRUPTED) from None

@@ -7,7 +7,6 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -15,23 +14,16 @@ from pydantic_core import from_json
 from opportune.contrib.llm.providers.provider import LlmError, not_a_model
 from opportune.i18n import gettext_lazy as _l
 
-MAX_LINE_BYTES = 1_000_000
-"""Maximum length of a line, and of the lines of one event."""
-MAX_BODY_BYTES = 100_000_000
-"""Maximum length of all events, of which an answer may ignore most."""
-MAX_DEPTH = 5
-"""Levels of objects and lists around a text."""
+MAX_LINE_BYTES = 1_000_000  # maximum length of a line, and of the lines of one event
+MAX_BODY_BYTES = 100_000_000  # maximum length of all events, of which an answer may ignore most
+MAX_DEPTH = 5  # levels of objects and lists around a text
 MAX_NUMBER = 10**18
-MAX_PROSE_BRACES = 5
-"""Braces in prose that begin no JSON."""
+MAX_PROSE_BRACES = 5  # braces in prose that begin no JSON
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE)
-"""Name and value of a field. `error` is a field of llama.cpp."""
 END = re.compile(rb"\W*(?:(?:data\W*)?DONE\W*)+", re.IGNORECASE)
-AROUND_JSON = b" \t,[]\0\x1e"
-"""Characters around the objects of a list that is sent line by line, of a JSON text sequence, and of heartbeats."""
+AROUND_JSON = b" \t,[]\0\x1e"  # around the objects of a list in lines, of a JSON text sequence, and of heartbeats
 TEXT_FIELDS = ("text", "content", "summary", "thinking", "reasoningText", "transcript", "refusal", "value", "parts")
-"""Fields of a part of an answer, of which one has its text."""
 NOT_AN_ANSWER = _l("The model's endpoint sent something that is not an answer.")
 
 
@@ -53,13 +45,11 @@ class EventReader:
 
     def __init__(self, max_line_bytes: int | None = None) -> None:
         self._max_line_bytes = max_line_bytes or MAX_LINE_BYTES
-        self._rest = bytearray()
-        """Beginning of a line."""
+        self._rest = bytearray()  # beginning of a line
         self._body_bytes = 0
-        self._has_begun = False
+        self._has_begun = self.has_events = False
         self._name = ""
-        self._data = bytearray()
-        """Lines of data that are not complete JSON, until the blank line after the event."""
+        self._data = bytearray()  # lines of data that are not complete JSON, until the blank line after the event
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Yield the events that a chunk completes.
@@ -142,6 +132,7 @@ class EventReader:
         if isinstance(value, str):  # encoded twice
             return self._parse(value.encode(errors="replace"))
         values = value if isinstance(value, list) else [value]
+        self.has_events = True
         return [Event(self._name, value) for value in values if isinstance(value, dict)]
 
 
@@ -266,9 +257,7 @@ def plain_key(name: str) -> str:
 
 def count_in(value: object) -> int | None:
     """Return a number of tokens, also of one sent as text; None for other values."""
-    if isinstance(value, str) and len(value) <= 20:
-        with suppress(ValueError):
-            value = float(value)
+    value = json_in(value) if isinstance(value, str) and len(value) <= 20 else value
     if isinstance(value, int | float) and is_number(value) and value >= 0 and value == int(value):
         return int(value)
     return None

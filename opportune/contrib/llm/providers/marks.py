@@ -9,9 +9,8 @@ import re
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from enum import Enum, auto
+from enum import Enum
 from functools import lru_cache
-from itertools import chain
 from string import ascii_uppercase
 from typing import Any
 
@@ -21,27 +20,27 @@ from opportune.contrib.llm.providers.pieces import CUT, plain_name, read_call
 Schema = Mapping[str, Any]
 
 
-class _Part(Enum):
-    START = auto()
-    TEXT = auto()
-    REASONING = auto()
-    HEADER = auto()
-    CALL = auto()
+_Part = Enum("_Part", "START TEXT REASONING HEADER CALL")
 
 
-BAR = "\uff5c"
-"""Full-width vertical line in the marks of DeepSeek."""
+BAR = "\uff5c"  # full-width vertical line in the marks of DeepSeek
+
+
+def _end_of(mark: str) -> str:
+    """Return the mark after a part: `</tool_call>`, `<|tool_call_end|>`, `[/THINK]`, or one that never comes."""
+    end = re.sub("begin|start", "end", mark).replace("START", "END").replace("prefix", "suffix")
+    name = re.split("[ =(]", mark)[0]
+    return end if end != mark else f"{mark[0]}/{name[1:]}" + ">" * (name != mark)
+
+
 TAGS = ("think", "thinking", "thought", "reason", "reasoning", "seed:think", "mm:think", "longcat_think")
 THOUGHTS = {
-    **{f"<{form}>": f"</{form}>" for tag in TAGS for form in (tag, tag.upper(), tag.title())},
-    "[THINK]": "[/THINK]",
-    "<|begin_of_thought|>": "<|end_of_thought|>",
-    "<|inner_prefix|>": "<|inner_suffix|>",
-    "◁think▷": "◁/think▷",
+    **{mark: _end_of(mark) for tag in TAGS for mark in (f"<{tag}>", f"<{tag.upper()}>", f"<{tag.title()}>")},
+    **{mark: _end_of(mark) for mark in ("[THINK]", "◁think▷", "<|begin_of_thought|>", "<|inner_prefix|>")},
+    "<|START_THINKING|>": "<|END_THINKING|>",
     "<|channel>thought": "<channel|>",
     "<unused94>thought": "<unused95>",
     "<|think|>": "<|end|>",
-    "<|START_THINKING|>": "<|END_THINKING|>",
 }
 """Closing mark of each opening mark. They count only at the start of an answer."""
 HEADERS, MESSAGE = ("<|channel|>", "<|start|>"), "<|message|>"
@@ -49,15 +48,13 @@ HEADERS, MESSAGE = ("<|channel|>", "<|start|>"), "<|message|>"
 ENDS_OF_MESSAGE = ("<|end|>", "<|return|>", "<|call|>", *HEADERS)
 ANALYSIS, UNMARKED_CALL = "analysis", "assistantcommentary"
 ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
+PROSE = ("Here is my thought process:", "Here's my thought process:", "Here are my reasoning steps:")
+PROSE_ENDS = ("Here is my response:", "[BEGIN FINAL RESPONSE]")
 PRESUMED = {
     # Harmony from a server that leaves out the marks: `analysisHm.assistantfinalYes`
     **{ANALYSIS + letter: (ANALYSIS, ENDS_OF_ANALYSIS) for letter in ascii_uppercase},
-    # Granite, Apriel
-    **{
-        begin: (begin, ("Here is my response:",))
-        for begin in ("Here is my thought process:", "Here's my thought process:")
-    },
-    "Here are my reasoning steps:": ("Here are my reasoning steps:", ("[BEGIN FINAL RESPONSE]",)),
+    # Granite and Apriel
+    **{begin: (begin, PROSE_ENDS) for begin in PROSE},
 }
 """Beginning of reasoning without a mark, which is a text unless one of the ends follows: its prefix, and the ends."""
 ANSWERS = (
@@ -71,17 +68,15 @@ END_TOKENS = (
     "[END FINAL RESPONSE]",
 )
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
+CALL_NAMES = ("tool_calls", "tool_call", "function_calls", "function_call")
 CALL_TAGS = (
-    *("tool_call", "tool_calls", "function_call", "function_calls", f"{BAR}DSML{BAR}function_calls", "tools"),
-    *(f"{BAR}DSML{BAR}tool_calls", "|tools_prefix|"),
-    *("minimax:tool_call", "seed:tool_call", "longcat_tool_call", "|function_call|", "|tool_call|", "|python_tag|"),
-    *("|tool_call_start|", "|tool_calls_section_begin|", "|action_start|", "|START_ACTION|", "start_function_call"),
-    *(f"{BAR}tool▁calls▁begin{BAR}", f"{BAR}tool▁call▁begin{BAR}", "|tool_call", "|python_start|", "TOOLCALL"),
-    *("TOOL_CALL", "toolcall"),
-    *("|tool_call_section_begin|", "|tool_call_begin|", f"{BAR}tool_calls_begin{BAR}", f"{BAR}tool_call_begin{BAR}"),
+    *(f"{vendor}{name}" for vendor in ("", "minimax:", "seed:", "longcat_", f"{BAR}DSML{BAR}") for name in CALL_NAMES),
+    *("tools", "toolcall", "TOOLCALL", "TOOL_CALL", "|tools_prefix|", "|tool_call|", "|tool_call", "|function_call|"),
+    *("|python_tag|", "|python_start|", "|action_start|", "|START_ACTION|", "start_function_call", "|tool_call_start|"),
+    *(f"|{name}_begin|" for name in ("tool_calls_section", "tool_call_section", "tool_call")),
+    *(f"{BAR}{name}{BAR}" for name in ("tool▁calls▁begin", "tool▁call▁begin", "tool_calls_begin", "tool_call_begin")),
 )
-M3 = "]<]minimax[>["
-"""Prefix of the tags of MiniMax M3. Those of arguments have their name: `]<]minimax[>[<title>`."""
+M3 = "]<]minimax[>["  # prefix of the tags of MiniMax M3. Those of arguments have their name: `]<]minimax[>[<title>`.
 BRACKETS = ("[TOOL_CALLS]", "[TOOL_CALL]", "[TOOL_REQUEST]")
 CALLS = (
     *(f"<{tag}>" for tag in CALL_TAGS),
@@ -89,26 +84,23 @@ CALLS = (
     *(f"{before}function call<|role_sep|>" for before in ("<|message_sep|>\n\n", "")),
 )
 """Beginning of a text with calls: the marks of Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek and others."""
-CALL_NAMES = ("id", "name", "type", "tool", "tool_name", "tool_calls", "function", "function_call", "action")
+FIELDS = ("id", "name", "type", "tool", "tool_name", "tool_calls", "function", "function_call", "action")
 WHOLE_CALLS = (
     *(
         f'{fence}{bracket}{{{space}"{name}"'
         for fence in ("", "```json\n", "```tool_call\n", "Action: ```json\n")
         for bracket in ("", "[", "[\n  ")
         for space in ("", "\n  ", "\n    ")
-        for name in CALL_NAMES
+        for name in FIELDS
     ),
     *("```tool_code\n", "functools["),
 )
 """Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
-TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
-"""Beginning of a line with a call of a tool that was offered."""
+TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')  # at the beginning of a line, for each offered tool
 START_OF_CALL = re.compile(
-    "|".join(re.escape(f"<{tag}>") for tag in (*CALL_TAGS, "|plugin|"))
-    + rf"|function<{BAR}tool[▁_]sep{BAR}>|\[TOOL_(?:CALLS?|REQUEST)\]|<function[=(]|<[^<>\s]*invoke name="
-    + r"|\A\w*\s*to=|```tool_\w+\s|functools|function call<\|role_sep\|>|\AAction:"
+    "|".join(map(re.escape, (*CALLS, "<|plugin|>", "functools")))
+    + rf"|function<{BAR}tool[▁_]sep{BAR}>|<[^<>\s]*invoke name=|\A\w*\s*to=|```tool_\w+\s|\AAction:"
 )
-"""Marks in front of each call."""
 PYTHON_CALL = re.compile(r"\s*(?:\[\s*)?[\w.]+\(.*\)", re.DOTALL)
 NAME = re.compile(r"[\s\"':]*(?:call:)?([\w.:-]+)")
 ARGUMENT = re.compile(
@@ -119,25 +111,14 @@ ARGUMENT = re.compile(
 PARENTHESES = re.compile(r"\((.*)\)", re.DOTALL)
 M3_ARGUMENT = re.compile(re.escape(M3) + r"<(/?)(?!/?(?:tool_call|invoke))(\w+)>")
 RECIPIENT = re.compile(r"to=[\w.-]+")
-TOKEN_IN_TEXT, MARK_IN_TEXT = re.compile(r"[<\[\]]"), re.compile(r"[<\[\]{]")
-"""Characters of marks that may follow a text, without and with tools."""
+MARK_IN_TEXT = re.compile(r"[<\[\]{]")  # first characters of marks that may follow a text
 MAX_MARK_LENGTH = 80
-MAX_LEADING_SPACE = 100
-"""Maximum number of white space characters before the opening mark."""
-MAX_COLLECTED_LENGTH = 200_000
-"""Maximum number of characters of a header or a call."""
+MAX_LEADING_SPACE = 100  # maximum number of white space characters before the opening mark
+MAX_COLLECTED_LENGTH = 200_000  # maximum number of characters of a header or a call
 MAX_PYTHON_LENGTH = 10_000
-INVALID_PYTHON = (SyntaxError, ValueError, MemoryError, RecursionError)
-CLOSING_LINE = "\n</think>\n"
-"""End of reasoning whose opening tag was in the prompt, as the templates of DeepSeek and Qwen have it."""
+CLOSING_LINE = "\n</think>\n"  # its opening tag is in the prompt in the templates of DeepSeek and Qwen
 UNOPENED: set[str] = set()
 """Origins whose last answers had only the closing tag. Their next answer is read as reasoning until the tag."""
-
-
-def _end_of(mark: str) -> str:
-    """Return the mark at the end of a text with calls: `</tool_call>`, `<|tool_call_end|>`, or one that never comes."""
-    end = re.sub("begin|start", "end", mark).replace("START", "END")
-    return end if end != mark else f"</{re.split('[ =>]', mark[1:])[0]}>"
 
 
 TEMPLATES: Mapping[str, tuple[_Part, tuple[str, ...]]] = {
@@ -162,28 +143,23 @@ class MarkReader:
         """`tools`: Schemas of the arguments by name. None if any name may be called."""
         self._origin, self._tools = origin, tools or {}
         self.calls: list[dict[str, Any]] = []
-        self._presumed: str | None = None
-        """Text that is presumed to be reasoning, as long as its closing mark has not come."""
-        self._pending = ""
-        """Last characters, which may be the beginning of a mark."""
-        self._mark = self._collected = ""
-        """Mark of a call, and a header or a call up to its end."""
+        self._presumed: str | None = None  # text presumed to be reasoning, until its closing mark comes
+        self._pending = ""  # last characters, which may be the beginning of a mark
+        self._mark = self._collected = ""  # mark of a call, and a header or a call up to its end
         self._call_marks = CALLS if tools or tools is None else ()
         self._line_marks = tuple(form.format(name) for name in self._tools for form in TEXT_CALLS)
         self._whole_calls = (*WHOLE_CALLS, *self._line_marks) if tools else ()
         self._text_marks = (*self._call_marks, *self._line_marks)
         marks = (mark for mark, (part, _) in TEMPLATES.items() if part is not _Part.CALL)
         self._start_marks = (*marks, *PRESUMED, *self._call_marks, *self._whole_calls)
-        self._may_begin_mark = (MARK_IN_TEXT if tools else TOKEN_IN_TEXT).search
         self._is_first, self._has_text, self._last = True, False, ""
-        self._backticks = 0
-        """Backticks in the text. An odd number means that a quotation of code is open."""
+        self._backticks = 0  # backticks in the text. An odd number means that a quotation of code is open.
         self._start(_Part.START, "")
 
     def feed(self, content: str) -> tuple[str, str]:
         """Return the reasoning and the text added by a chunk."""
         is_plain = self._part is _Part.TEXT and not (self._ends or self._pending)
-        if is_plain and not self._may_begin_mark(content):
+        if is_plain and not MARK_IN_TEXT.search(content):
             self._backticks += content.count("`")
             self._last = content
             return "", content
@@ -216,23 +192,20 @@ class MarkReader:
         self._part, self._pending, self._ends, self._mark, self._collected = part, rest, ends, mark, ""
         self._is_blank = True  # white space at its beginning is dropped
 
-    def _presume_reasoning(self, prefix: str, ends: tuple[str, ...]) -> None:
-        self._start(_Part.REASONING, self._pending.lstrip().removeprefix(prefix), ends)
-        self._presumed = prefix
-
     def _read_start(self) -> bool:
         """Read the mark at the start of an answer or after another part. Return False if more content is needed."""
         stripped = self._pending.lstrip()
-        mark = next(filter(stripped.startswith, self._start_marks), "")
+        found = _pattern(self._start_marks).match(stripped)
+        mark = found[0] if found else ""
         is_open = len(self._pending) <= MAX_LEADING_SPACE and not mark
         if is_open and _length_of_mark(stripped, self._start_marks) == len(stripped):
             return False
-        if self._is_first and mark in PRESUMED:
-            self._presume_reasoning(*PRESUMED[mark])
+        presumed = PRESUMED.get(mark) or (None if mark or self._origin not in UNOPENED else ("", ("</think>",)))
+        if self._is_first and presumed:
+            self._presumed, ends = presumed
+            self._start(_Part.REASONING, stripped.removeprefix(self._presumed), ends)
         elif mark:
             self._start_after(mark, stripped.removeprefix(mark))
-        elif self._is_first and self._origin in UNOPENED:
-            self._presume_reasoning("", ("</think>",))
         else:
             self._start(_Part.TEXT, self._pending)
             self._is_blank = not self._is_first
@@ -280,19 +253,16 @@ class MarkReader:
         if self._part is _Part.CALL:
             self._added[_Part.TEXT] += self._end_call(mark)
         self._presumed = None
-        if mark in self._whole_calls:
-            self._start(_Part.CALL, rest, (), mark)
-        else:
-            part, ends = TEMPLATES.get(mark, (_Part.START, ()))
-            self._start(part, rest, ends, mark)
+        part, ends = TEMPLATES.get(mark, (_Part.CALL if mark in self._whole_calls else _Part.START, ()))
+        self._start(part, rest, ends, mark)
 
     def _end_call(self, end: str, *, is_cut: bool = False) -> str:
         """Add the calls that were collected. Return a text that is none, without marks around the whole answer."""
         text = self._mark + self._collected
         calls = calls_in(text, self._tools)
         if is_cut:
-            names = [call["name"] for call in calls] or [name for name in self._tools if name in text]
-            calls = [*calls[:-1], *({"name": name, "arguments": CUT} for name in names[-1:])]
+            names = [call["name"] for call in calls[-1:]] or [name for name in self._tools if name in text]
+            calls[-1:] = [{"name": name, "arguments": CUT} for name in names[:1]]
         self.calls += calls
         if calls:
             return ""
@@ -322,23 +292,19 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
         part = f"{{{inner[1]}}}"
     objects = json_objects_in(part, may_lack_end=True)
     if not name:
-        nested = (value for item in objects for value in (item.get("tool_calls"), item.get("function_call")))
-        return [*chain(*map(objects_in, nested))] or [_with_name(item, tools) for item in objects]
+        nested = [call for item in objects for call in objects_in(item.get("tool_calls") or item.get("function_call"))]
+        # Apertus has the name as the only key.
+        named = [{"name": key, "arguments": item[key]} for item in objects for key in item if key in tools]
+        return nested or named or objects
     properties = tools.get(name[1], {}).get("properties", {})
     values = {key: _value_of(value, properties.get(key), more) for key, more, value in ARGUMENT.findall(part)}
     return [{"name": name[1], "arguments": values or [*objects, brace + rest][0]}]
 
 
-def _with_name(fields: dict[str, Any], tools: Mapping[str, Schema]) -> dict[str, Any]:
-    """Return a call of Apertus, which has the name as its only key, in the form of others."""
-    name = next(iter(fields), "")
-    return {"name": name, "arguments": fields[name]} if name in tools and len(fields) == 1 else fields
-
-
 def _python_pieces(text: str) -> list[dict[str, Any]]:
     """Return calls such as `[find(title="Emma"), find(title="Ulysses")]` of Llama 4."""
     pieces = list[dict[str, Any]]()
-    with warnings.catch_warnings(), suppress(*INVALID_PYTHON):
+    with warnings.catch_warnings(), suppress(SyntaxError, ValueError, MemoryError, RecursionError):
         warnings.simplefilter("ignore")  # unknown escapes in texts
         lines = ast.parse(text.strip("` \n")[:MAX_PYTHON_LENGTH]).body
         expressions = [line.value for line in lines if isinstance(line, ast.Expr)]
@@ -370,5 +336,5 @@ def _beginnings(marks: tuple[str, ...]) -> frozenset[str]:
 
 def _length_of_mark(text: str, marks: tuple[str, ...]) -> int:
     """Return the length of the longest end of the text that is a mark or the beginning of one."""
-    lengths = range(min(len(text), MAX_MARK_LENGTH), 0, -1)
-    return next((length for length in lengths if text[-length:] in _beginnings(marks)), 0)
+    beginnings, lengths = _beginnings(marks), range(min(len(text), MAX_MARK_LENGTH), 0, -1)
+    return next((length for length in lengths if text[-length:] in beginnings), 0)

@@ -4,60 +4,36 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, error_in, filter_error
+from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, error_in
 from opportune.contrib.llm.providers.loose_json import Event, count_in, key_in, objects_in, plain_key, text_in
 from opportune.contrib.llm.providers.marks import CLOSING_LINE, UNOPENED, MarkReader
 from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS, GrowingText, ReturnedFields, ToolCallReader
-from opportune.contrib.llm.providers.provider import (
-    EMPTY,
-    INTERRUPTED,
-    Done,
-    ErrorCode,
-    LlmError,
-    Reasoning,
-    ToolSchema,
-)
+from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning, ToolSchema
 from opportune.i18n import gettext_lazy as _l
 
-MAX_ANSWER_LENGTH = 200_000
-"""Maximum number of characters, also of the reasoning."""
+MAX_ANSWER_LENGTH = 200_000  # maximum number of characters, also of the reasoning
 COUNT_FIELDS = {
-    "prompt_tokens": (
-        *("inputtokencount", "promptn", "prompttokencount", "promptevalcount", "inputtokens", "prompttokens"),
-    ),
-    "completion_tokens": (
-        *(
-            "outputtokencount",
-            "generatedtokencount",
-            "predictedn",
-            "candidatestokencount",
-            "evalcount",
-            "outputtokens",
-            "completiontokens",
-        ),
-    ),
-    "cached_tokens": ("cachereadinputtokens", "promptcachehittokens", "cachedtokens"),
-    "reasoning_tokens": ("reasoningtokens",),
+    "prompt_tokens": "inputtokencount promptn prompttokencount promptevalcount inputtokens prompttokens",
+    "completion_tokens": "outputtokencount generatedtokencount predictedn candidatestokencount evalcount outputtokens"
+    " completiontokens",
+    "cached_tokens": "cachereadinputtokens promptcachehittokens cachedtokens",
+    "reasoning_tokens": "reasoningtokens",
 }
 """Names of the counts, in lower case and without underscores. The last one in an answer counts."""
-EVENT_FIELDS = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
-"""Fields of an event that have no token counts."""
-PIECE_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
-"""Fields of a piece with text alone, in their normal form."""
-KNOWN_FIELDS = PIECE_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
+UNCOUNTED_FIELDS = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
+TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
+KNOWN_FIELDS = TEXT_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
 OTHER_NAMES = {
     **dict.fromkeys(("text", "response", "refusal", "audio", "generatedtext"), "content"),
     **dict.fromkeys(("toolcalls", "toolcall", "functioncall"), "tool_calls"),
     **dict.fromkeys(("finishreason", "donereason", "finishdetails", "stopreason"), "finish_reason"),
 }
 """Normal names of fields, by those of other endpoints in lower case and without underscores."""
-CHOICE_FIELDS = ("choices", "candidates", "results")
-"""The last ones are those of Google's and watsonx' own APIs."""
+CHOICE_FIELDS = ("choices", "candidates", "results")  # the last ones are those of Google's and watsonx' own APIs
 REASONING_NAME = re.compile(r"(reasoning|thinking|thought|cot)(content|text|summary.*)?")
-THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")
-"""Mark at the beginning or end of a thought that is already in its own field."""
-BEGINS_ANSWER = ("role", "finish_reason")
-"""Fields of a delta that adds nothing, so that a message beside it counts."""
+THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")  # around a thought that has its own field
+WRAPPED_FIELDS = {"choices", "finish_reason"}  # of an event in an object of a gateway
+BEGINS_ANSWER = ("role", "finish_reason")  # fields of a delta that adds nothing, so that a message beside it counts
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
 LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete")
 FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
@@ -149,23 +125,18 @@ class ChatCompletionReader:
             origin: Identifies endpoint and model, for fields that they need back.
             tools: Tools that were offered. None if they are unknown.
         """
-        self._content = GrowingText()
-        """Content as received, with reasoning between marks."""
-        self._length = 0
-        self._has_text = False
+        self._content = GrowingText()  # as received, with reasoning between marks
         self._thoughts: list[str] = []
-        self._reasoning_length = 0
+        self._length = self._reasoning_length = 0
         self._origin = origin
-        schemas = None if tools is None else {tool.name: tool.parameters for tool in tools}
-        self._marks = MarkReader(origin, schemas)
+        self._marks = MarkReader(origin, None if tools is None else {tool.name: tool.parameters for tool in tools})
         self._finish_reason = ""
-        self._choice_index = ""
-        """Index of the first choice, if there are several. Only one answer is requested, so others are ignored."""
+        self._choice_index = ""  # of the first choice, if there are several. Only one answer is requested.
         self._usage: dict[str, Any] = {}
         self._calls = ToolCallReader()
         self._returned = ReturnedFields(origin)
-        self.is_over = False
-        """True if the remaining stream can be ignored."""
+        self._has_text = self._is_too_long = False
+        self.is_over = False  # true if the remaining stream can be ignored
 
     @property
     def is_finished(self) -> bool:
@@ -179,11 +150,10 @@ class ChatCompletionReader:
             LlmError: The event reports an error.
         """
         name, envelope = event
-        value = _unwrap(envelope)
+        wrapped = (item for item in envelope.values() if isinstance(item, dict) and item.keys() & WRAPPED_FIELDS)
+        value = envelope if envelope.get("choices") else next(wrapped, envelope)
         may_fail = value.get("error") or not value.get("choices") or name == "error"
-        if may_fail and (
-            error := error_in(value, is_error=name == "error") or filter_error(value.get("promptFeedback"))
-        ):
+        if may_fail and (error := error_in(value, is_error=name == "error")):
             raise error
         reasoning = text = ""
         for choice in self._own_choices(value):
@@ -192,8 +162,8 @@ class ChatCompletionReader:
             added_reasoning, added_text = self._add(read_piece(choice, value))
             reasoning += added_reasoning
             text += added_text
-        if not envelope.keys() <= EVENT_FIELDS:
-            self._count(envelope[field] for field in envelope.keys() - EVENT_FIELDS)
+        if not envelope.keys() <= UNCOUNTED_FIELDS:
+            self._count(envelope[field] for field in envelope.keys() - UNCOUNTED_FIELDS)
         if name == "done" or value.get("done") is True:
             self.is_over = True
             self._count([value])
@@ -202,11 +172,9 @@ class ChatCompletionReader:
 
     def _own_choices(self, value: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
-        choices = next(filter(None, map(value.get, CHOICE_FIELDS)), None)
-        if not choices:
-            has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
-            choices = [value] if has_text or "delta" in value or "finish_reason" in value else []
-        choices = objects_in(choices)
+        has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
+        whole = [value] if has_text or "delta" in value or "finish_reason" in value else []
+        choices = objects_in(next(filter(None, map(value.get, CHOICE_FIELDS)), whole))
         indexes = [key_in(choice.get("index")) or str(number) for number, choice in enumerate(choices)]
         if len(choices) > 1 and not self._choice_index:
             self._choice_index = indexes[0]
@@ -223,7 +191,7 @@ class ChatCompletionReader:
         content, reasoning = piece.content, piece.reasoning
         if piece.is_whole and not self._content.text and _lacks_opening_tag(content, "</think>\n"):
             content = f"<think>{content}"  # the prompt had the opening tag
-        if not piece.fields.keys() <= PIECE_FIELDS:
+        if not piece.fields.keys() <= TEXT_FIELDS:
             if "usage" in piece.fields:
                 self._count([piece.fields["usage"]])
             reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole) or reasoning
@@ -245,16 +213,10 @@ class ChatCompletionReader:
         self._reasoning_length += len(reasoning)
         self._thoughts.append(reasoning)
         self._length += len(text)
+        self._is_too_long = max(self._length, self._reasoning_length) >= MAX_ANSWER_LENGTH
         self.is_over |= self._is_too_long
         self._has_text = self._has_text or bool(text.strip())
-        chunks: list[str | Reasoning] = [Reasoning(reasoning)] if reasoning else []
-        if text:
-            chunks.append(text)
-        return chunks
-
-    @property
-    def _is_too_long(self) -> bool:
-        return max(self._length, self._reasoning_length) >= MAX_ANSWER_LENGTH
+        return [*([Reasoning(reasoning)] if reasoning else ()), *([text] if text else ())]
 
     @property
     def _is_truncated(self) -> bool:
@@ -274,8 +236,8 @@ class ChatCompletionReader:
 
     def recover(self, event: object) -> bool:
         """Read the calls that Groq's endpoint reports with an error, because it cannot read them itself."""
-        errors = [error for item in objects_in(event) for error in objects_in(item.get("error", item))]
-        self._marks.read_calls("".join(text_in(error.get("failed_generation")) for error in errors))
+        for error in (error for item in objects_in(event) for error in objects_in(item.get("error"))):
+            self._marks.read_calls(text_in(error.get("failed_generation")))
         self._finish_reason = "tool_calls" if self._marks.calls else ""
         return bool(self._marks.calls)
 
@@ -294,30 +256,21 @@ class ChatCompletionReader:
             returned=self._returned.of_message(),
         )
         if failure := self._failure_of(done):
-            raise LlmError(*failure, done=done)
+            raise failure
         return done
 
-    def _failure_of(self, done: Done) -> tuple[ErrorCode, str] | None:
+    def _failure_of(self, done: Done) -> LlmError | None:
         """Return why a finished answer is none. Some models count their reasoning but never send it."""
         if FILTER_REASONS.search(self._finish_reason) and "malformed" not in self._finish_reason:
-            return FILTERED.code, FILTERED.sentence
+            return FILTERED.error(done=done)
         if FAILURE_REASONS.search(self._finish_reason):
-            return ("interrupted", INTERRUPTED) if self._length else (UNAVAILABLE.code, UNAVAILABLE.sentence)
+            return LlmError("interrupted", INTERRUPTED, done=done) if self._length else UNAVAILABLE.error(done=done)
         if self._has_text or done.tool_calls:
             return None
         if done.truncated:
-            return "out_of_tokens", OUT_OF_TOKENS
-        return "empty", ONLY_REASONING if self._reasoning_length or done.reasoning_tokens else EMPTY
-
-
-def _unwrap(envelope: dict[str, Any]) -> dict[str, Any]:
-    """Return an event without the object into which some gateways put it."""
-    if envelope.get("choices"):
-        return envelope
-    wrapped = (
-        item for item in envelope.values() if isinstance(item, dict) and item.keys() & {"choices", "finish_reason"}
-    )
-    return next(wrapped, envelope)
+            return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
+        has_thought = self._reasoning_length or done.reasoning_tokens
+        return LlmError("empty", ONLY_REASONING if has_thought else EMPTY, done=done)
 
 
 def counts_in(usage: object) -> dict[str, Any]:
@@ -325,7 +278,7 @@ def counts_in(usage: object) -> dict[str, Any]:
     parts = objects_in(usage)
     details = [item for part in parts for value in part.values() for item in objects_in(value)]
     reported = {plain_key(name): count_in(value) for item in (*details, *parts) for name, value in item.items()}
-    named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields)
+    named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields.split())
     counts: dict[str, Any] = {name: count for name, count in named if count is not None}
     if "prompttokens" not in reported:  # Anthropic does not count the cache as a part of the prompt
         cache = (reported.get(name) or 0 for name in ("cachereadinputtokens", "cachecreationinputtokens"))

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -17,26 +18,20 @@ from opportune.contrib.llm.providers.loose_json import is_object, json_in, json_
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.schemas.text import make_storable
 
-MIN_DISTINCT_CHARACTERS = 5
-"""Different characters of a text that is not repeated by chance."""
-MAX_TOOL_CALLS = 128
-"""Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
+MIN_DISTINCT_CHARACTERS = 5  # different characters of a text that is not repeated by chance
+MAX_TOOL_CALLS = 128  # maximum number of calls that are read. `converse` runs fewer, and tells the model so.
 NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input")
 NO_ARGUMENTS = ("", "null", "None", "undefined", "[]")
-CUT = "{"
-"""Arguments that are no JSON, for a call that the length of the answer cut. The tool does not run."""
-CALL_FIELDS = {"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"}
-"""Fields of calls with signatures."""
+CUT = "{"  # arguments that are no JSON, for a call that the length of the answer cut. The tool does not run.
+SIGNATURE_FIELDS = {"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"}
 TEXT_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 LIST_FIELDS = ("reasoning_details", "thinking_blocks")
 OTHER_FIELDS = frozenset({*LIST_FIELDS, "reasoning_opaque", "extra_content"})
 RETURNED_FIELDS = OTHER_FIELDS | {*TEXT_FIELDS}
-REASONING_FIELDS = (*TEXT_FIELDS, "thinking", *LIST_FIELDS)
-"""Fields with reasoning. Some endpoints send the same text in several of them."""
+REASONING_FIELDS = (*TEXT_FIELDS, "thinking", *LIST_FIELDS)  # some endpoints send the same text in several of them
 JOINED_TEXTS = ("text", "summary", "thinking", "data")
-MAX_RETURNED_LENGTH = 1_000_000
-"""Characters of the fields of one answer. Longer ones are dropped, because parts of encrypted data are invalid."""
+MAX_RETURNED_LENGTH = 1_000_000  # longer fields are dropped, because parts of encrypted data are invalid
 MAX_DEPTH = 10
 
 Returned = Mapping[str, Any]
@@ -52,10 +47,8 @@ class GrowingText:
         self._added: list[str] = []
         self._length = 0
         self._is_repeated: bool | None = None  # None as long as it is unknown
-        self._held = ""
-        """A piece that repeats a short text, perhaps by chance, such as `10` after `1`. The next piece decides."""
-        self._half = ""
-        """First half of a surrogate pair whose second half is in the next piece."""
+        self._held = ""  # repeats a short text, perhaps by chance, such as `10` after `1`. The next piece decides.
+        self._half = ""  # first half of a surrogate pair whose second half is in the next piece
 
     @property
     def text(self) -> str:
@@ -135,7 +128,7 @@ def read_call(fields: Mapping[str, Any]) -> CallPiece:
     if isinstance(arguments, list) and all(isinstance(part, str) for part in arguments):
         arguments = "".join(arguments)
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    returned = {field: fields[field] for field in CALL_FIELDS & fields.keys() if fields[field]}
+    returned = {field: fields[field] for field in SIGNATURE_FIELDS & fields.keys() if fields[field]}
     position, id_ = key_in(fields.get("index")), key_in(fields.get("id"))
     return CallPiece(position, id_, name if isinstance(name, str) else "", text, returned)
 
@@ -208,35 +201,27 @@ class ToolCallReader:
         if call is None or not call.is_continued_by(piece):
             if len(self._calls) == MAX_TOOL_CALLS:
                 return 0
-            call = _Call(piece)
-            self._calls.append(call)
+            self._calls.append(call := _Call(piece))
         call.add(piece)
         return len(piece.name) + len(piece.arguments)
 
     def _find(self, piece: CallPiece) -> _Call | None:
         """Return the newest call with the same id, or else with the same index."""
         newest_first = self._calls[::-1]
-        for call in newest_first:
-            if piece.id and call.id == piece.id:
-                return call
-        for call in newest_first:
-            if not piece.position or call.position in (piece.position, ""):
-                return call
+        with_id = (call for call in newest_first if piece.id and call.id == piece.id)
+        at_position = (call for call in newest_first if not piece.position or call.position in (piece.position, ""))
         # Some endpoints count the pieces. One without a name continues a call.
-        return self._calls[-1] if self._calls and not piece.name else None
+        return next(chain(with_id, at_position, newest_first[:1] if not piece.name else ()), None)
 
     def finish(self, *, is_cut: bool = False) -> tuple[ToolCall, ...]:
         """Return the calls in the order of their first pieces. `is_cut`: the last one may be incomplete."""
         calls = [call for call in self._calls if call.name or call.arguments.strip()]
-        return tuple(
-            ToolCall(
-                make_storable(call.id) or f"call_{number}",
-                plain_name(call.name),
-                make_storable(_plain_arguments(call.arguments, is_cut=is_cut and call is calls[-1])),
-                call.returned,
-            )
-            for number, call in enumerate(calls)
-        )
+        finished = list[ToolCall]()
+        for call in calls:
+            arguments = make_storable(_plain_arguments(call.arguments, is_cut=is_cut and call is calls[-1]))
+            id_ = make_storable(call.id) or f"call_{len(finished)}"
+            finished.append(ToolCall(id_, plain_name(call.name), arguments, call.returned))
+        return tuple(finished)
 
 
 def plain_name(name: str) -> str:
