@@ -11,25 +11,10 @@ from httpx2 import AsyncClient
 from sqlalchemy import select
 
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
-from tests.opportune.fields.samples_feature import Sample, Status
+from tests.opportune.fields.samples_feature import FORM_TEXTS, Sample, Status
 from tests.opportune.storage.pictures import photo
 
-SAMPLE_FORM = {
-    "title": "One Book",
-    "status": "for_sale",
-    "size": "large",
-    "price": "12.50",
-    "email": "Ada@Example.com",
-    "home": "https://x.at/",
-    "phone": "+43 1 711000",
-    "country": "AT",
-    "keywords": "one\r\n\r\ntwo",
-    "facts": '{"a": 1}',
-    "about": "*hello*",
-    "save": "Save",
-}
-
-
+SAMPLE_FORM = FORM_TEXTS | {"save": "Save"}
 SUMMER_TIME = {"starts_at": "2026-07-01 14:00:00", "starts_at.zone": "Europe/Vienna"}
 
 
@@ -61,20 +46,12 @@ async def test_admin_form_has_an_input_per_type(admin: AsyncClient) -> None:
     assert 'enctype="multipart/form-data"' in page
 
 
-async def test_admin_form_refuses_a_file_that_is_no_picture(admin: AsyncClient) -> None:
+async def test_admin_form_has_an_error_message_per_type(admin: AsyncClient) -> None:
     response = await admin.post("/admin/sample/create", data=SAMPLE_FORM, files={"cover": ("a.jpg", b"text")})
     assert (response.status_code, "This is not a picture that we can read" in response.text) == (400, True)
-
-
-async def test_admin_form_refuses_a_time_skipped_by_the_clock_change(admin: AsyncClient) -> None:
-
-    response = await admin.post(
-        "/admin/sample/create", data=SAMPLE_FORM | SUMMER_TIME | {"starts_at": "2026-03-29 02:30:00"}
-    )
+    skipped_time = SUMMER_TIME | {"starts_at": "2026-03-29 02:30:00"}
+    response = await admin.post("/admin/sample/create", data=SAMPLE_FORM | skipped_time)
     assert (response.status_code, "This time does not exist" in response.text) == (400, True)
-
-
-async def test_admin_form_has_an_error_message_per_type(admin: AsyncClient) -> None:
     unreadable = (
         ("country", "XX", "Choose one of: Afghanistan, "),
         ("price", "many", "Please enter a number, such as 12.50."),

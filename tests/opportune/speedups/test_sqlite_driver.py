@@ -100,16 +100,6 @@ async def test_commit_reports_deferred_errors(engines: Engines) -> None:
     assert await read_titles(engines) == ["one", "two", "three"]
 
 
-async def test_failed_commit_is_rolled_back(engines: Engines) -> None:
-    async with engines.writer() as session:
-        await session.execute(insert(ITEM).values(title="orphan", parent_id=99))
-        with pytest.raises(IntegrityError, match="FOREIGN KEY"):
-            await session.commit()
-    assert await read_titles(engines) == ["one", "two", "three"]
-    await engines.write(insert(ITEM).values(title="four"))
-    assert (await read_titles(engines))[-1] == "four"
-
-
 async def test_transaction_that_sqlite_rolled_back_ends(engines: Engines) -> None:
     long_title = insert(ITEM).values(title="long" * 100_000)
     async with engines.writer() as session:

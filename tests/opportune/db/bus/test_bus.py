@@ -34,6 +34,14 @@ def make_postgresql_bus(database: Database, settings: Settings) -> MakeBus:
     return lambda: PostgreSQLBus(database.engine, direct_url(settings))
 
 
+@pytest.fixture
+async def sender(make_bus: MakeBus) -> AsyncIterator[Bus]:
+    """Bus of another process."""
+    bus = make_bus()
+    yield bus
+    await bus.close()
+
+
 @pytest.fixture(autouse=True)
 def _connect_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.db.bus.base.RECONNECT_SECONDS", (0.01,))
@@ -55,56 +63,48 @@ async def listening(bus: Bus, *topics: str) -> AsyncIterator[Messages]:
 pytestmark = pytest.mark.database("postgresql")
 
 
-async def test_message_reaches_every_other_process(make_bus: MakeBus) -> None:
-    sender = make_bus()
+async def test_message_reaches_every_other_process(make_bus: MakeBus, sender: Bus) -> None:
     async with AsyncExitStack() as stack:
         received = [await stack.enter_async_context(listening(make_bus(), "jobs")) for _ in range(2)]
         sender.publish("jobs", "mail")
         assert [await messages.get() for messages in received] == ["mail", "mail"]
-    await sender.close()
 
 
-async def test_process_ignores_its_own_messages(make_bus: MakeBus) -> None:
-    bus, other = make_bus(), make_bus()
+async def test_process_ignores_its_own_messages(make_bus: MakeBus, sender: Bus) -> None:
+    bus = make_bus()
     async with listening(bus, "jobs") as messages:
         bus.publish("jobs", "own")
         await bus.flush()
-        other.publish("jobs", "other")
+        sender.publish("jobs", "other")
         assert await messages.get() == "other"
-    await other.close()
 
 
-async def test_equal_messages_are_sent_once(make_bus: MakeBus) -> None:
-    sender = make_bus()
+async def test_equal_messages_are_sent_once(make_bus: MakeBus, sender: Bus) -> None:
     async with listening(make_bus(), "jobs", "last") as messages:
         for _ in range(100):
             sender.publish("jobs")
         await sender.flush()
         sender.publish("last", "end")
         assert [await messages.get(), await messages.get()] == ["", "end"]
-    await sender.close()
 
 
-async def test_long_message_counts_as_lost(make_bus: MakeBus) -> None:
-    sender = make_bus()
+async def test_long_message_counts_as_lost(make_bus: MakeBus, sender: Bus) -> None:
     async with listening(make_bus(), "cache") as messages:
         sender.publish("cache", "x" * MAX_MESSAGE_BYTES)
         assert await messages.get() is None
-    await sender.close()
 
 
 FOREIGN = ("not JSON", "5", "null", '["a", {}, "b"]', '["a", "jobs", {}]', '["a", ["jobs"], null]', "[" * 5000)
 
 
-async def test_foreign_message_is_ignored(make_bus: MakeBus, caplog: pytest.LogCaptureFixture) -> None:
-    sender, bus = make_bus(), make_bus()
+async def test_foreign_message_is_ignored(make_bus: MakeBus, sender: Bus, caplog: pytest.LogCaptureFixture) -> None:
+    bus = make_bus()
     bus.subscribe("jobs", lambda payload: json.loads(payload or ""))  # fails
     async with listening(bus, "jobs") as messages:
         for message in FOREIGN:
             await sender.send(message)
         sender.publish("jobs", "mail")
         assert await messages.get() == "mail"
-    await sender.close()
     assert caplog.text.count("A message that is not of this site was ignored.") == len(FOREIGN)
     assert "A message of the topic jobs was ignored: JSONDecodeError" in caplog.text
 
