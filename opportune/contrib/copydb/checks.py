@@ -4,10 +4,10 @@ import secrets
 from collections.abc import Sequence
 
 from sqlalchemy import Column, Connection, MetaData, Table, func, inspect, select
-from sqlalchemy.schema import sort_tables_and_constraints
 
 from opportune.contrib.copydb.connections import explained_errors, open_snapshot
-from opportune.contrib.copydb.rows import TableRows, find_generated_columns, without_columns
+from opportune.contrib.copydb.rows import TableRows
+from opportune.contrib.copydb.tables import count_rows, find_generated_columns, has_rows, sort_tables, without_columns
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
@@ -49,13 +49,7 @@ def examine(
                 refuse_same_database(connection, target_connection)
                 check_target(target_connection, graph, tables, force=force)
         with explained_errors(source):
-            return {table.name: count(connection, table) for table in tables}
-
-
-def sort_tables(metadata: MetaData) -> list[Table]:
-    """Return the tables sorted by their foreign keys, as far as there are no cycles."""
-    tables = sort_tables_and_constraints(metadata.tables.values())  # type: ignore[no-untyped-call]
-    return [table for table, _ in tables if table is not None]
+            return {table.name: count_rows(connection, table) for table in tables}
 
 
 def find_tables(connection: Connection, graph: MigrationGraph, metadata: MetaData) -> list[Table]:
@@ -75,10 +69,6 @@ def _read_table(connection: Connection, name: str) -> Table:
         columns = inspector.get_columns(name)
     parts = [Column(column["name"], column["type"], primary_key=column["name"] in keys) for column in columns]
     return Table(name, MetaData(), *parts)
-
-
-def count(connection: Connection, table: Table) -> int:
-    return connection.scalar(select(func.count()).select_from(table)) or 0
 
 
 def refuse_same_file(source: DatabaseUrl, target: DatabaseUrl) -> None:
@@ -151,10 +141,6 @@ def check_target(connection: Connection, graph: MigrationGraph, tables: Sequence
     if not force and (nonempty_tables := _tables_with_own_rows(connection, graph, tables)):
         raise OperatorError(f"The destination has rows in {', '.join(nonempty_tables)}. To replace them: --force")
     return True
-
-
-def has_rows(connection: Connection, table: Table) -> bool:
-    return connection.execute(select(1).select_from(table).limit(1)).first() is not None
 
 
 def _tables_with_own_rows(connection: Connection, graph: MigrationGraph, tables: Sequence[Table]) -> list[str]:

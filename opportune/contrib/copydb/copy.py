@@ -6,23 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, MetaData, Table, inspect
 
-from opportune.contrib.copydb.checks import (
-    check_source,
-    check_target,
-    examine,
-    find_tables,
-    has_rows,
-    refuse_same_database,
-)
+from opportune.contrib.copydb.checks import check_source, check_target, examine, find_tables, refuse_same_database
 from opportune.contrib.copydb.connections import explained_errors, open_destination, open_snapshot
-from opportune.contrib.copydb.rows import (
-    Checksum,
-    Progress,
-    TableRows,
-    find_generated_columns,
-    refuse_invalid,
-    without_columns,
-)
+from opportune.contrib.copydb.rows import Checksum, Progress, TableRows, refuse_invalid
+from opportune.contrib.copydb.tables import find_generated_columns, has_rows, without_columns
 from opportune.contrib.copydb.writers import NOTHING_WRITTEN, Writer, writer_for
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.locks import acquire_migration_lock

@@ -1,33 +1,29 @@
-"""Read rows from the drivers, and convert them between SQLite, PostgreSQL and a canonical form for comparison.
+"""Read rows from the drivers, and convert them."""
 
-Generated columns are left out, because the database computes them.
-"""
-
-import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import MAX_PREC, Context, Decimal
-from functools import partial
+from decimal import Decimal
 from hashlib import blake2b
 from itertools import islice, repeat
 from types import NoneType
 from typing import Any
 
 import psycopg
-from sqlalchemy import JSON, Column, Connection, MetaData, Table, TypeDecorator, inspect, select
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Connection, Table, select
 
-from opportune.db.migrations.reflection import ignore_reflection_warnings
-from opportune.db.models.translated import is_translated
+from opportune.contrib.copydb.conversions import (
+    Convert,
+    Converters,
+    find_canonical_converters,
+    find_loaders,
+    find_storers,
+    is_json,
+    python_type,
+)
 from opportune.errors import OperatorError
 
 Row = tuple[Any, ...]
-Convert = Callable[[Any], Any]
-Converters = Mapping[int, Convert]
-"""Converters by position of the column. Other columns are not converted."""
-
 Progress = Callable[[int], None]
 """Called with a number of processed rows."""
 
@@ -46,7 +42,6 @@ ACCEPTED_TYPES: Mapping[type, Collection[type]] = {
 TEXT_TYPES = {str}
 TEXT_OID = 25
 """PostgreSQL's id of the type text."""
-EXACT_CONTEXT = Context(prec=MAX_PREC)
 
 
 @dataclass
@@ -78,11 +73,13 @@ class TableRows:
         """`other` is a connection to the database that the rows are copied to or from."""
         self.table = table
         self.connection = connection
-        is_converted = not connection.dialect.name == other.dialect.name == "sqlite"
+        dialect = connection.dialect
+        is_converted = not dialect.name == other.dialect.name == "sqlite"
         # PostgreSQL has to be asked for the types of columns before it sends or receives rows.
-        self._load = _find_loaders(table, connection) if is_converted else {}
-        self._store = _find_storers(table, connection) if is_converted else {}
-        self._canonical = _find_canonical_converters(table) if is_converted else {}
+        type_codes = _type_codes(connection, table) if dialect.name == "postgresql" else repeat(None)
+        self._load = find_loaders(table, dialect, type_codes) if is_converted else {}
+        self._store = find_storers(table, dialect) if is_converted else {}
+        self._canonical = find_canonical_converters(table) if is_converted else {}
 
     def read(self) -> Iterator[Sequence[Row]]:
         """Yield the rows in batches, ordered by primary key, with the driver's types.
@@ -212,7 +209,7 @@ def _conversion_fails(convert: Convert, value: object) -> bool:
 
 
 def _accepted_types(table: Table, position: int) -> Collection[type]:
-    return ACCEPTED_TYPES.get(_python_type(table.columns[position].type), TEXT_TYPES)
+    return ACCEPTED_TYPES.get(python_type(table.columns[position].type), TEXT_TYPES)
 
 
 def _type_codes(connection: Connection, table: Table) -> list[int]:
@@ -220,97 +217,4 @@ def _type_codes(connection: Connection, table: Table) -> list[int]:
     with psycopg_driver(connection).cursor() as cursor:
         cursor.execute(f"{_select_statement(connection, table)} LIMIT 0".encode())
         codes = [column.type_code for column in cursor.description or ()]
-    return [TEXT_OID if _is_json(column) else code for column, code in zip(table.columns, codes, strict=True)]
-
-
-def _is_json(column: Column[Any]) -> bool:
-    """Return True for JSON, which is copied as text: drivers do not distinguish JSON's null from NULL."""
-    return isinstance(column.type, JSON) or is_translated(column)
-
-
-def _find_loaders(table: Table, connection: Connection) -> Converters:
-    dialect = connection.dialect
-    codes = _type_codes(connection, table) if dialect.name == "postgresql" else repeat(None)
-    return _index_by_position(
-        _json_text if _is_json(column) else column.type.dialect_impl(dialect).result_processor(dialect, code)
-        for column, code in zip(table.columns, codes, strict=False)
-    )
-
-
-def _json_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) else value  # SQLite has converted it to a number
-
-
-def _find_storers(table: Table, connection: Connection) -> Converters:
-    dialect = connection.dialect
-    return _index_by_position(
-        None if _is_json(column) else column.type.dialect_impl(dialect).bind_processor(dialect)
-        for column in table.columns
-    )
-
-
-def _find_canonical_converters(table: Table) -> Converters:
-    """Return converters for values with several forms: order of JSON keys, trailing zeros, time zone (always UTC)."""
-    return _index_by_position(
-        _sort_json_keys if _is_json(column) else _canonical_form(_python_type(column.type)) for column in table.columns
-    )
-
-
-def _index_by_position(converters: Iterable[Convert | None]) -> Converters:
-    return {position: convert for position, convert in enumerate(converters) if convert}
-
-
-def _sort_json_keys(text: Any) -> Any:
-    if text is None:
-        return None
-    return json.dumps(json.loads(text, parse_int=_to_decimal, parse_float=_to_decimal), sort_keys=True, default=repr)
-
-
-def _to_decimal(number: str | Decimal) -> Decimal:
-    return Decimal(number).normalize(EXACT_CONTEXT) or Decimal(0)  # removes the sign of -0
-
-
-def _canonical_form(type_: type) -> Convert | None:
-    if type_ is dict:  # custom types on top of JSON
-        return partial(json.dumps, sort_keys=True, default=repr)
-    if type_ in (float, Decimal):
-        return _canonical_number
-    return _without_zone if type_ is datetime else None
-
-
-def _canonical_number(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return _to_decimal(value)
-    return None if value is None else value + 0.0  # SQLite does not store the sign of -0.0
-
-
-def _without_zone(value: Any) -> Any:
-    return None if value is None else value.replace(tzinfo=None)
-
-
-def _python_type(type_: TypeEngine[Any]) -> type:
-    if type_.python_type is object and isinstance(type_, TypeDecorator):
-        return _python_type(type_.impl_instance)
-    return type_.python_type
-
-
-def find_generated_columns(connection: Connection, tables: Iterable[Table]) -> dict[Table, set[str]]:
-    """Return the generated columns of tables, according to their models and the database."""
-    tables = list(tables)
-    with ignore_reflection_warnings():
-        existing = inspect(connection).get_multi_columns(filter_names=[table.name for table in tables])
-    generated: dict[Table, set[str]] = {}
-    for table in tables:
-        in_model = {column.name for column in table.columns if column.computed is not None}
-        columns = existing.get((None, table.name), ())
-        generated[table] = in_model | {column["name"] for column in columns if "computed" in column}
-    return generated
-
-
-def without_columns(table: Table, names: Collection[str]) -> Table:
-    """Return a table without these columns, to read and write rows. It has no foreign keys."""
-    if not names:
-        return table
-    stored = [column for column in table.columns if column.name not in names]
-    copies = [Column(column.name, column.type, primary_key=column.primary_key) for column in stored]
-    return Table(table.name, MetaData(), *copies)
+    return [TEXT_OID if is_json(column) else code for column, code in zip(table.columns, codes, strict=True)]

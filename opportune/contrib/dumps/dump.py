@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from sqlalchemy import Column, Connection, FromClause, RowMapping, Select, Table, select
 from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 
-from opportune.contrib.copydb.rows import find_generated_columns
+from opportune.contrib.copydb.tables import find_generated_columns
 from opportune.contrib.dumps.names import NaturalKeys, find_natural_references
 from opportune.db.models.translated import TranslatedText, texts_of
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import class_mapper
 from sqlalchemy.sql.elements import NamedColumn
 from sqlmodel import SQLModel
 
-from opportune.contrib.copydb.rows import find_generated_columns, without_columns
+from opportune.contrib.copydb.tables import find_generated_columns, without_columns
 from opportune.contrib.copydb.writers import writer_for
 from opportune.contrib.dumps.names import find_natural_references, find_table, is_natural, natural_keys
 from opportune.db.queries.batches import batches_of

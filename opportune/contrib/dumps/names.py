@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import MetaData, Table
 from sqlmodel import SQLModel
 
-from opportune.contrib.copydb.checks import sort_tables
+from opportune.contrib.copydb.tables import sort_tables
 from opportune.db.migrations.ownership import owners_of_models
 from opportune.db.models.columns import is_unique, natural_key_of
 from opportune.errors import OperatorError

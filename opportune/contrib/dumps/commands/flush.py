@@ -14,8 +14,8 @@ from sqlalchemy import Connection, inspect
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.transaction import migrated_settings
-from opportune.contrib.copydb.checks import count, sort_tables
 from opportune.contrib.copydb.connections import explained_errors, open_destination, open_snapshot
+from opportune.contrib.copydb.tables import count_rows, sort_tables
 from opportune.contrib.copydb.writers import writer_for
 from opportune.db.migrations.locks import acquire_migration_lock
 from opportune.db.migrations.post_migrate import run_due_statements
@@ -42,7 +42,7 @@ def confirm(url: DatabaseUrl) -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("Deleting all rows needs a confirmation. Add --yes.")
     with open_snapshot(url) as connection, explained_errors(url):
-        rows = sum(count(connection, table) for table in sort_tables(Model.metadata))
+        rows = sum(count_rows(connection, table) for table in sort_tables(Model.metadata))
     print(f"This deletes {pluralize(rows, 'row')} in {url.redacted}, including users and their sessions.")
     print("It keeps tables, migrations and uploaded files outside the database. Without a backup it cannot be undone.")
     if typer.prompt("Type yes to continue") != "yes":
@@ -61,7 +61,7 @@ def delete_all_rows(url: DatabaseUrl) -> int:
         refuse_foreign_references(connection)
         writer = writer_for(connection)
         writer.lock_tables(tables)
-        rows = sum(count(connection, table) for table in tables)
+        rows = sum(count_rows(connection, table) for table in tables)
         writer.clear(tables, restart_numbers=True)
         run_due_statements(connection)
     return rows
