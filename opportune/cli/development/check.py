@@ -9,10 +9,11 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from dotenv import dotenv_values
+from fastapi.routing import APIRoute
 
 from opportune.accounts.events.kinds import add_event_kinds
 from opportune.admin.declared_permissions import DeclaredPermissions
@@ -56,6 +57,7 @@ from opportune.web.rendering.template_errors import (
     unused_templates,
 )
 from opportune.web.rendering.templates import templates
+from opportune.web.routing.api_router import router_list
 from opportune.web.static import icons
 
 
@@ -250,6 +252,18 @@ def check_schemas(_settings: Settings) -> Iterator[Finding]:
     yield from map(Finding, chain.from_iterable(map(field_faults, models)))
 
 
+def check_request_bodies(_settings: Settings) -> Iterator[Finding]:
+    """Find routes whose requests are rows of a table, because SQLModel does not validate these."""
+    for feature in installed_features():
+        routers = chain.from_iterable(map(router_list, (feature.pages, feature.api, feature.site.routes)))
+        routes = chain.from_iterable(router.routes for router in routers)
+        for route in (route for route in routes if isinstance(route, APIRoute)):
+            types = (body.field_info.annotation for body in route.dependant.body_params)
+            for table in (each for type_ in types for each in (type_, *get_args(type_)) if hasattr(each, "__table__")):
+                problem = f"{route.path} reads {table.__name__}, a table, so requests set any column to any value."
+                yield Finding(f"{problem} Read a Pydantic model with the fields to set.", is_error=False)
+
+
 def check_permissions(_settings: Settings) -> Iterator[Finding]:
     """Find permissions for unknown models and actions in features' groups, routes and templates."""
     permissions = DeclaredPermissions(installed_features())
@@ -316,6 +330,7 @@ CHECKS: tuple[Check, ...] = (
     check_versions,
     check_commands,
     check_schemas,
+    check_request_bodies,
     check_permissions,
     check_templates,
     check_references,

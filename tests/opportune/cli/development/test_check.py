@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import APIRouter
 from sqlalchemy import Column, Integer, Table
 
+from opportune.accounts.models import User
 from opportune.checks import Finding
 from opportune.cli import loading
 from opportune.cli.database.makemigrations import draft_migrations
@@ -199,6 +201,19 @@ def test_invalid_schema_is_an_error(unopened: Settings) -> None:
     assert finding.text.startswith(f"{__name__}.Drawing: Unable to generate pydantic-core schema for ")
     del Drawing
     gc.collect()
+
+
+@pytest.mark.parametrize("type_", [User, list[User], User | None])
+def test_table_as_request_body_is_a_warning(unopened: Settings, monkeypatch: pytest.MonkeyPatch, type_: Any) -> None:
+    router = APIRouter()
+
+    @router.post("/people")
+    async def add(person: type_) -> None: ...
+
+    monkeypatch.setattr(check, "installed_features", lambda: [Feature("people", api=router)])
+    (finding,) = check.check_request_bodies(unopened)
+    assert finding.text.startswith("/people reads User, a table, so requests set any column")
+    assert not finding.is_error
 
 
 def test_unknown_icon_is_a_warning(unopened: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
