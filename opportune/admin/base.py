@@ -1,29 +1,23 @@
-"""Base classes of the views and of the site, for modules that `AdminView` and `AdminSite` import.
-
-A view has its names, the rules of its data layer and its queries in the attributes `names`, `rules` and `queries`.
-"""
+"""Base classes of the views and of the site, for modules that `AdminView` and `AdminSite` import."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 from pydantic import NonNegativeInt
 from sqladmin.filters import get_parameter_name
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.accounts.models import User
-from opportune.admin.current_request import current_request, values_of_request
 from opportune.admin.extensions import Extensions
 from opportune.admin.forms.admin_form import Fieldset, FormExtension
-from opportune.admin.sqladmin_adapter import AdapterSite, AdapterView, name_in_option
+from opportune.admin.sqladmin_adapter import AdapterSite, AdapterView
+from opportune.admin.view_parts import CrudRules, FieldNames, Queries
 from opportune.crud import Crud
-from opportune.crud.field_rules import NO_FIELDS
 from opportune.crud.registry import default_crud
 from opportune.db.database import Database
-from opportune.db.queries.paths import loading_options
 from opportune.errors.option_names import strict
 from opportune.errors.option_types import DISTINCT, Names
 from opportune.fields.files import FileColumn
@@ -158,133 +152,6 @@ class Inline:
     """Number of empty lines for new rows on pages without JavaScript, which have no button to add a line."""
     sortable: str = ""
     """Column of whole numbers with the position of a row. Users move the rows, and the form stores the positions."""
-
-
-class CrudRules:
-    """Row rules of a request, and field rules of the current request. Without a data layer there are none."""
-
-    def __init__(self, crud_class: type[Crud[Any]] | None, identity: str) -> None:
-        self.crud_class, self.identity = crud_class, identity
-
-    def readable(self, request: Request) -> list[ColumnElement[bool]]:
-        """Return the conditions for rows that the user may see."""
-        return [crud.readable()] if (crud := self._layer(request)) else []
-
-    def writable(self, request: Request) -> list[ColumnElement[bool]]:
-        """Return the conditions for rows that the user may change or delete."""
-        return [crud.writable()] if (crud := self._layer(request)) else []
-
-    @property
-    def hidden(self) -> frozenset[str]:
-        """Columns and relationships that the current user may not see."""
-        crud = self._layer_with_field_rules()
-        return crud.hidden_names if crud else NO_FIELDS
-
-    @property
-    def locked(self) -> frozenset[str]:
-        """Columns and relationships that the current user may not write. Hidden fields are included."""
-        crud = self._layer_with_field_rules()
-        return crud.locked_names if crud else NO_FIELDS
-
-    def _layer(self, request: Request) -> Crud[Any] | None:
-        user: User = request.state.user
-        if self.crud_class is None or user.is_superuser:
-            return None
-        # The rules of a data layer need no session.
-        return self.crud_class(cast("AsyncSession", None), user, request.state.permissions)
-
-    def _layer_with_field_rules(self) -> Crud[Any] | None:
-        request = current_request.get()
-        if request is None or self.crud_class is None or not self.crud_class.definition.field_rules.locks:
-            return None
-        layers: dict[str, Crud[Any] | None] = values_of_request(request, "field_rules")
-        if self.identity not in layers:
-            layers[self.identity] = self._layer(request)
-        return layers[self.identity]
-
-
-class FieldNames:
-    """The names of a view, such as `view.names.in_list`."""
-
-    def __init__(self, view: AdapterView, rules: CrudRules) -> None:
-        self._view, self._rules = view, rules
-        self._in_list, self._in_details = view.get_list_columns(), view.get_details_columns()
-        self._in_form, self._in_export = view.get_form_columns(), view.get_export_columns()
-
-    def of(self, value: Any) -> str:
-        """Return the name in an option, which may be an attribute such as `Book.title`.
-
-        A relationship to one row has the name of its foreign key column.
-        """
-        return name_in_option(self._view, value)
-
-    @property
-    def in_list(self) -> list[str]:
-        return self._visible(self._in_list)
-
-    @property
-    def in_details(self) -> list[str]:
-        return self._visible(self._in_details)
-
-    @property
-    def in_form(self) -> list[str]:
-        return self._visible(self._in_form)
-
-    @property
-    def in_export(self) -> list[str]:
-        return self._visible(self._in_export)
-
-    @property
-    def searched(self) -> list[str]:
-        return self._visible(self._view.all_search_names)
-
-    @property
-    def sortable(self) -> list[str]:
-        return self._visible(self._view.all_sort_names)
-
-    def hides(self, path: str) -> bool:
-        """Return whether a column, a relationship or a path such as `author.name` is hidden from the current user."""
-        mapper, rules = self._view.mapper, self._rules_for(self._view.model)
-        for name in path.split("."):
-            if rules and name in rules.hidden:
-                return True
-            if name not in mapper.relationships:
-                return False
-            mapper = mapper.relationships[name].mapper
-            rules = self._rules_for(mapper.class_)
-        return False
-
-    def _rules_for(self, model: type[Any]) -> CrudRules | None:
-        if model is self._view.model:
-            return self._rules
-        view = self._view.site.view_for_model(model)
-        return view.rules if view else None
-
-    def _visible(self, names: list[str]) -> list[str]:
-        if current_request.get() is None or not self._view.site.has_field_rules:
-            return names
-        return [name for name in names if not self.hides(name)]
-
-
-class Queries:
-    """Reads rows for a view, such as `await view.queries.objects(select(Book))`."""
-
-    def __init__(self, view: AdapterView, load: Sequence[str]) -> None:
-        self._view, self._load = view, load
-
-    async def objects(self, statement: Any) -> list[Any]:
-        """Return the objects of a query for one model, or the values of one column."""
-        async with self._view.session_maker() as session:
-            return list((await session.scalars(statement)).unique())
-
-    async def tuples(self, statement: Any) -> list[Any]:
-        """Return the rows of a query for columns."""
-        async with self._view.session_maker() as session:
-            return list(await session.execute(statement))
-
-    def loading(self, names: Sequence[str]) -> list[Any]:
-        """Return the loader options for these names and for the view's `load`."""
-        return loading_options(self._view.mapper, [*names, *self._load])
 
 
 def has_history(view: BaseAdminView) -> bool:
