@@ -18,7 +18,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.row_keys import parse_id
 from opportune.admin.models import ImportFile
-from opportune.admin.operations.status import HINTS, SLOW_HINT
+from opportune.admin.operations.job_lights import late_hint
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export import import_run
 from opportune.contrib.import_export.import_steps import choose_formats, columns_page, render_step, summary_of
@@ -229,7 +229,7 @@ async def _waiting_hint(request: Request, view: AdminView) -> str:
     async with view.site.database.reader(fresh=True) as session:
         due = await find_oldest_due(session, [process_file.name])
     is_late = due is not None and utc_now() - due > LATE_AFTER
-    return HINTS.get(request.app.state.settings.jobs, SLOW_HINT) if is_late else ""
+    return late_hint(request.app.state.settings.jobs) if is_late else ""
 
 
 def _file_url(request: Request, view: AdminView, file: ImportFile) -> str:

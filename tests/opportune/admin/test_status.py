@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.admin.operations import status
-from opportune.admin.operations.status import database_lights
+from opportune.admin.operations import health
+from opportune.admin.operations.database_lights import database_lights
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry import server_lights as server
@@ -174,7 +174,7 @@ async def test_cache_reads_expired_values_again(monkeypatch: pytest.MonkeyPatch)
     async def read() -> int:
         return next(numbers)
 
-    cache: status.TtlCache[int] = status.TtlCache()
+    cache: health.TtlCache[int] = health.TtlCache()
     assert [await cache.get("a", read), await cache.get("a", read), await cache.get("b", read)] == [0, 0, 1]
-    monkeypatch.setattr(status, "TTL_SECONDS", -1)
+    monkeypatch.setattr(health, "TTL_SECONDS", -1)
     assert await cache.get("a", read) == 2

@@ -16,7 +16,7 @@ from sqlmodel import col
 from opportune import __version__
 from opportune.accounts.models import Membership, User
 from opportune.admin.models import AuditEntry
-from opportune.admin.operations.status import Health
+from opportune.admin.operations.health import Health
 from opportune.admin.site import make_site
 from opportune.contrib.charts import growth
 from opportune.contrib.dashboard import ranges

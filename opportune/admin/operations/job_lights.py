@@ -1,0 +1,129 @@
+"""Lights of jobs and e-mails, for the status page."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+from fastapi import FastAPI
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.config.settings import Settings
+from opportune.db.models.model import utc_now
+from opportune.errors import OperatorError
+from opportune.feature import HealthLight
+from opportune.i18n import gettext as _
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n import pgettext
+from opportune.i18n.formats import format_duration
+from opportune.jobs import management
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
+from opportune.mail.delivery import send_email_job
+from opportune.mail.factory import transport_for
+from opportune.mail.outage import read_outage
+from opportune.mail.transport import ConsoleTransport
+from opportune.web.time_zone import format_datetime
+
+HINTS = {
+    "worker": _l("Check that oppman.py worker is running and fast enough."),
+    "request": _l(
+        "Jobs wait for the next request. Let a cron service call the address for jobs (oppman.py docs jobs)."
+    ),
+    "off": _l("No process runs jobs. Set JOBS=inline, or JOBS=worker and run oppman.py worker."),
+}
+"""Advice about late jobs, by the setting JOBS."""
+SLOW_HINT = _l(
+    "The web process runs jobs and is late. See the running jobs in the list, or use workers with JOBS=worker."
+)
+MAIL_HINT = _l("Check MAIL_URL. Operations can send a test e-mail and shows the server's response.")
+JOB_LIST_PATH = "/admin/job/list?state={}"
+
+
+async def job_lights(app: FastAPI) -> list[HealthLight]:
+    now, settings, jobs = utc_now(), app.state.settings, app.state.jobs.jobs
+    names = scheduled_names(jobs.values(), settings)
+    async with app.state.database.reader(fresh=True) as session:
+        oldest = await management.find_oldest_due(session, jobs)
+        schedules = await read_schedules(session, names)
+        mail = await _mail_lights(session, settings)
+    schedule_lights = [_schedule_light(schedule, now, settings.jobs) for schedule in schedules]
+    return [_due_light(oldest, now, settings.jobs), *schedule_lights, *mail]
+
+
+def late_state(mode: str) -> Literal["notice", "fault"]:
+    """Return the state of late jobs. With JOBS=request they may wait for the next request."""
+    return "notice" if mode == "request" else "fault"
+
+
+def late_hint(mode: str) -> str:
+    """Return advice about late jobs."""
+    return HINTS.get(mode, SLOW_HINT)
+
+
+def _due_light(oldest: datetime | None, now: datetime, mode: str) -> HealthLight:
+    if oldest is None:
+        return HealthLight("Due jobs", pgettext("jobs", "none"))
+    text = _("the oldest has waited for %(duration)s", duration=format_duration((now - oldest).total_seconds()))
+    url = JOB_LIST_PATH.format(JobState.WAITING)
+    if now - oldest > LATE_AFTER:
+        return HealthLight("Due jobs", text, late_state(mode), url, late_hint(mode))
+    return HealthLight("Due jobs", text, url=url)
+
+
+def _schedule_light(schedule: Schedule, now: datetime, mode: str) -> HealthLight:
+    name, run = schedule.name, schedule.last_run
+    text = _("Succeeded: %(time)s.", time=format_datetime(run.succeeded_at)) if run.succeeded_at else _("Not run yet.")
+    due = format_datetime(schedule.due_at) if schedule.due_at else ""
+    if schedule.is_late(now):
+        lateness = _("Late since %(time)s.", time=due)
+        url = JOB_LIST_PATH.format(JobState.WAITING)
+        return HealthLight(name, f"{text} {lateness}", late_state(mode), url, late_hint(mode))
+    if not (schedule.is_running or due):
+        next_run = _("The next run is not scheduled.")
+        return HealthLight(name, f"{text} {next_run}", "notice", hint=late_hint(mode))
+    next_run = _("Running now.") if schedule.is_running else _("Next run: %(time)s.", time=due)
+    if run.is_failing:
+        failure = _("Failed: %(time)s.", time=format_datetime(run.failed_at))
+        return HealthLight(name, f"{failure} {text} {next_run}", "fault", hint=run.error)
+    return HealthLight(name, f"{text} {next_run}")
+
+
+async def _mail_lights(session: AsyncSession, settings: Settings) -> list[HealthLight]:
+    """Return lights for the last e-mail that was sent or failed, and for e-mails that wait for the mail server."""
+    is_mail = col(Job.name) == send_email_job.name
+
+    async def find_last_ended(state: JobState) -> tuple[datetime | None, str]:
+        newest = select(col(Job.ended_at), col(Job.error)).where(is_mail, col(Job.state) == state)
+        row = (await session.execute(newest.order_by(col(Job.ended_at).desc()).limit(1))).first()
+        return (row[0], row[1]) if row else (None, "")
+
+    (sent, _error), (failed, error) = await find_last_ended(JobState.DONE), await find_last_ended(JobState.FAILED)
+    lights = [*_email_lights(sent, failed, error, sends_mail=_sends_mail(settings))]
+    if outage := await read_outage(session):
+        text = _("%(outage)s The first is from %(time)s.", outage=outage, time=format_datetime(outage.since))
+        lights.append(HealthLight("E-mails waiting", text, "fault", JOB_LIST_PATH.format(JobState.WAITING), MAIL_HINT))
+    return lights
+
+
+def _email_lights(
+    sent: datetime | None, failed: datetime | None, error: str, *, sends_mail: bool
+) -> Iterator[HealthLight]:
+    if sends_mail:
+        yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else _("none in the last days"))
+    if failed:
+        text = _("%(time)s: %(error)s", time=format_datetime(failed), error=error)
+        url = JOB_LIST_PATH.format(JobState.FAILED)
+        if sent is None or failed > sent:
+            yield HealthLight("Last e-mail failed", text, "fault", url, MAIL_HINT)
+        else:
+            yield HealthLight("Last e-mail failed", text, url=url)
+
+
+def _sends_mail(settings: Settings) -> bool:
+    """Return whether e-mails leave the site. Without a server, a job that "sent" one has only printed it."""
+    try:
+        return not isinstance(transport_for(settings), ConsoleTransport)
+    except OperatorError:
+        return False
