@@ -33,6 +33,7 @@ from opportune.crud.filters import (
     TO,
     Operator,
 )
+from opportune.crud.formats import format_value
 from opportune.crud.types import ORDERED_TYPES
 from opportune.db.models.columns import (
     choice_label,
@@ -47,7 +48,7 @@ from opportune.db.models.columns import (
 from opportune.db.models.model import utc_now
 from opportune.db.queries.paths import AttributePath, column_of_relation, is_linked, parse_path
 from opportune.errors import OperatorError
-from opportune.i18n import gettext, gettext_lazy
+from opportune.i18n import gettext_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import pgettext_lazy as _p
 from opportune.i18n.parsing import MACHINE_NUMBER
@@ -423,7 +424,7 @@ def choice_text(value: Any) -> str:
     if value is None:
         return EMPTY
     if isinstance(value, bool):
-        return gettext("Yes") if value else gettext("No")
+        return format_value(value)
     return choice_label(value)
 
 

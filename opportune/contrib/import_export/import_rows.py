@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from starlette.requests import Request
@@ -22,17 +22,16 @@ from opportune.contrib.import_export.export import cell_of, file_value
 from opportune.contrib.import_export.names import NamedColumn, NameResolver, creation_form_class, with_names
 from opportune.contrib.import_export.table import TableRow
 from opportune.contrib.import_export.targets import Target
+from opportune.crud.formats import format_value
 from opportune.db.models.columns import is_text, natural_key_of, python_type_of
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.formats import format_day
 from opportune.i18n.parsing import Source, parse_yes_no
 from opportune.schemas.text import shorten
 from opportune.web.forms.form_state import ZONE_SUFFIX
-from opportune.web.time_zone import format_datetime
 
 MAX_PREVIEW_ROWS = 10
 MAX_PREVIEW_CHANGES = 50
@@ -99,16 +98,9 @@ def _boolean(word: str, nullable: bool) -> str:
 
 def preview_of(value: Any, cell: Any) -> str:
     """Return a value as it was understood, or the cell of the file if the value has no format."""
-    match value:
-        case bool():
-            return gettext("Yes") if value else gettext("No")
-        case datetime():
-            return format_datetime(value)
-        case date():
-            return format_day(value)
-        case str():
-            return value
-    return str(cell_of(cell))
+    if isinstance(value, bool | date):
+        return format_value(value)
+    return value if isinstance(value, str) else str(cell_of(cell))
 
 
 @dataclass
