@@ -26,6 +26,8 @@ MAY_BE_COMMITTED = "The changes of the transaction may have been stored."
 DAMAGED_FILE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Disk full, quota exceeded, or file too large."""
+FULL_DISK_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
+"""The second one comes from the first connection to a database on a full disk, whose -shm file cannot grow."""
 
 TABLE_MISSING = f"A table is missing in {{place}}. Run: {OPPMAN} migrate"
 
@@ -121,6 +123,8 @@ def explain(error: BaseException, url: DatabaseUrl) -> str:
     message = str(getattr(error, "orig", None) or error)
     if isinstance(error, TimeoutError) and not message:
         message = "timeout"
+    elif is_full(error):
+        message = "database or disk is full"
     for fragments, explanation in EXPLANATIONS:
         if re.search(fragments, message, re.IGNORECASE):
             return explanation.format(
@@ -161,9 +165,8 @@ def is_full(error: BaseException) -> bool:
     """Return whether the disk of the database or of a file is full."""
     if isinstance(error, OSError):
         return error.errno in FULL_DISK_ERRNOS
-    driver = getattr(error, "orig", None)
-    is_full_sqlite = getattr(driver, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return is_full_sqlite or getattr(driver, "sqlstate", "") == "53100"
+    driver = getattr(error, "orig", None) or error
+    return getattr(driver, "sqlite_errorcode", None) in FULL_DISK_CODES or getattr(driver, "sqlstate", "") == "53100"
 
 
 def lacks_table(error: BaseException) -> bool:

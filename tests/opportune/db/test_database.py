@@ -1,6 +1,7 @@
 """Databases: sessions, files, and explanations of driver errors."""
 
 import asyncio
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -107,6 +108,12 @@ def test_unknown_error_is_named_by_its_class(tmp_path: Path) -> None:
     url = DatabaseUrl.parse(f"sqlite:///{tmp_path / 'a.db'}")
     message = f"The database at {url.path} cannot be used (OperationalError). Check DATABASE_URL."
     assert explain(make_error("quux"), url) == message
+
+
+def test_shared_memory_on_full_disk_is_explained() -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    assert "is full" in explain(error, SERVER)
 
 
 def test_private_host_gets_advice() -> None:
