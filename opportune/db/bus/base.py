@@ -20,12 +20,14 @@ BATCHING_SECONDS = 0.01
 """Delay before messages are sent. Equal messages within this time are sent once."""
 RECONNECT_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
 """Pauses between attempts to connect. The last one repeats."""
-CLOSE_TIMEOUT_SECONDS = 5.0
+SEND_TIMEOUT_SECONDS = 5.0
+"""Later messages wait for a silent server no longer than this."""
 MAX_MESSAGE_BYTES = 7000
 """Maximum length of a message. PostgreSQL accepts less than 8,000 bytes."""
 REDIS_CHANNEL = "opportune:bus"
 REDIS_TIMEOUT_SECONDS = 5.0
-REDIS_CHECK_SECONDS = 30
+REDIS_CHECK_SECONDS = 30.0
+"""Seconds of silence after which a listener checks its connection."""
 
 Callback = Callable[[str | None], None]
 """Receives the payload of a message, or None if messages may have been lost."""
@@ -95,7 +97,7 @@ class Bus(ABC):
         """Send what is pending."""
         if self._sending:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._sending, CLOSE_TIMEOUT_SECONDS)
+                await asyncio.wait_for(self._sending, SEND_TIMEOUT_SECONDS)
 
     @abstractmethod
     async def send(self, message: str) -> None:
@@ -110,10 +112,18 @@ class Bus(ABC):
             await asyncio.sleep(BATCHING_SECONDS)
             messages = [self._encode(topic, payload) for topic, payload in self._pending]
             self._pending = {}
-            results = await asyncio.gather(*map(self.send, messages), return_exceptions=True)
+            results = await asyncio.gather(*map(self._send_in_time, messages), return_exceptions=True)
             errors = [result for result in results if isinstance(result, Exception)]
             if errors:
                 logger.warning("Other processes were not notified through %s: %s", self.name, _summary(errors[0]))
+
+    async def _send_in_time(self, message: str) -> None:
+        """Send a message. Repeat a failed attempt once, because a restart of the server closes idle connections."""
+        async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
+            try:
+                await self.send(message)
+            except Exception:  # noqa: BLE001 - drivers raise errors of many classes
+                await self.send(message)
 
     def _encode(self, topic: str, payload: str | None) -> str:
         message = json.dumps([self._sender, topic, payload])
@@ -206,10 +216,16 @@ class RedisBus(Bus):
             await pubsub.subscribe(REDIS_CHANNEL)
             while True:
                 message = await pubsub.get_message(timeout=REDIS_CHECK_SECONDS)
-                if message and message["type"] == "subscribe":
-                    yield ""
-                elif message:
-                    yield message["data"]
+                if message is None:
+                    await pubsub.ping()
+                    message = await pubsub.get_message(timeout=REDIS_TIMEOUT_SECONDS)
+                match message:
+                    case None:
+                        raise TimeoutError("no response")
+                    case {"type": "subscribe"}:
+                        yield ""
+                    case {"type": "message", "data": str(data)}:
+                        yield data
 
     async def _connect(self) -> "Redis":
         if self._redis is None:
@@ -217,7 +233,6 @@ class RedisBus(Bus):
             self._redis = module.Redis.from_url(
                 self._url,
                 socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-                health_check_interval=REDIS_CHECK_SECONDS,
                 decode_responses=True,
             )
         return self._redis

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from opportune.config.settings import Settings
 from opportune.db.bus import Bus, MemoryBus
@@ -19,6 +19,7 @@ from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.ports import free_port
+from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 
 MakeBus = Callable[[], Bus]
 Messages = asyncio.Queue[str | None]
@@ -122,6 +123,58 @@ async def test_subscribers_learn_of_a_lost_connection(
             )
         assert await messages.get() is None
     assert "Messages of other processes are delayed: PostgreSQL: " in caplog.text
+
+
+@pytest.fixture
+async def silent_redis(redis_url: str) -> AsyncIterator[tuple[FaultyProxy, str]]:
+    """A proxy of Redis, which a test can silence, and its URL."""
+    url = make_url(redis_url)
+    proxy = FaultyProxy(url.port or 0)
+    async with proxy.open():
+        yield proxy, str(url.set(port=proxy.port))
+
+
+async def test_message_after_restart_of_redis_is_sent(silent_redis: tuple[FaultyProxy, str], redis_url: str) -> None:
+    proxy, proxied_url = silent_redis
+    sender = RedisBus(proxied_url)
+    async with listening(RedisBus(redis_url), "jobs") as messages:
+        for payload in ("before", "after"):
+            sender.publish("jobs", payload)
+            assert await messages.get() == payload
+            proxy.cut()  # the idle connection, as a restart does
+    await sender.close()
+
+
+async def test_message_after_silence_of_redis_is_sent(
+    silent_redis: tuple[FaultyProxy, str], redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.db.bus.base.SEND_TIMEOUT_SECONDS", 0.05)
+    proxy, proxied_url = silent_redis
+    sender = RedisBus(proxied_url)
+    async with listening(RedisBus(redis_url), "jobs") as messages:
+        proxy.silence()
+        sender.publish("jobs", "during")
+        await sender.flush()
+        proxy.cut()
+        await proxy.restore()
+        sender.publish("jobs", "after")
+        assert await messages.get() == "after"
+    await sender.close()
+
+
+async def test_listener_notices_a_silent_redis(
+    silent_redis: tuple[FaultyProxy, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.db.bus.base.REDIS_CHECK_SECONDS", 0.05)
+    proxy, proxied_url = silent_redis
+    bus = RedisBus(proxied_url)
+    async with listening(bus, "jobs") as messages:
+        monkeypatch.setattr("opportune.db.bus.base.REDIS_TIMEOUT_SECONDS", 0.2)
+        proxy.silence()
+        while bus.is_connected:
+            await asyncio.sleep(0.01)
+        await proxy.restore()
+        assert await messages.get() is None
 
 
 async def test_lost_message_does_not_fail_the_sender(caplog: pytest.LogCaptureFixture) -> None:
