@@ -11,7 +11,7 @@ from math import inf
 from typing import Any, ClassVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from opportune.config.settings import get_settings
 from opportune.server.workers import OpenConnections
@@ -57,7 +57,7 @@ class Protocol(HttpToolsProtocol):
     """
 
     # With more than 30 attributes, uvicorn's 28 included, each connection would need a dict of 1.2 kB.
-    __slots__ = ("_header_count", "_max_unparsed", "_unparsed", "timer")
+    __slots__ = ("_header_count", "_max_unparsed", "_running", "_unparsed", "timer")
 
     reserve: ClassVar[dict["Protocol", None]] = {}
     """Connections of this process beyond MAX_HTTP_CONNECTIONS, the oldest first."""
@@ -74,6 +74,8 @@ class Protocol(HttpToolsProtocol):
         self._max_unparsed = 0
         """Upper limit of the unparsed bytes. Only if it exceeds the maximum are they measured exactly."""
         self._header_count = 0
+        self._running: RequestResponseCycle | None = None
+        """The request that is responded to. `cycle` is the newest of pipelined requests."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -95,6 +97,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         self.reserve.pop(self, None)
+        self._disconnect_running()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
@@ -119,6 +122,8 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self.scope["headers"] = self.headers.copy()  # uvicorn appends trailers to the headers
         self._header_count = len(self.headers)
+        if not self.pipeline:
+            self._running = self.cycle
         if len(self.pipeline) > MAX_PIPELINED_REQUESTS:
             raise ValueError("too many requests at once")
 
@@ -135,6 +140,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        self._running = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self._has_partial_headers():  # they arrived during the response
             self._wait_for_headers()
@@ -184,7 +190,17 @@ class Protocol(HttpToolsProtocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         self.transport.pause_reading()
-        self.loop.call_later(CLOSE_TIMEOUT_SECONDS, self.transport.close)
+        self.loop.call_later(CLOSE_TIMEOUT_SECONDS, self._close)
+
+    def _close(self) -> None:
+        self._disconnect_running()
+        self.transport.close()
+
+    def _disconnect_running(self) -> None:
+        """End the response that is being sent. uvicorn ends only the newest of pipelined requests."""
+        if self._running:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def _add_to_reserve(self) -> None:
         if self.loop.time() - Protocol.warned_at > WARNING_INTERVAL_SECONDS:

@@ -1,9 +1,11 @@
 """Limits of connections, tested with raw sockets."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from queue import Queue
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -168,6 +170,24 @@ def test_pipelined_requests_are_limited(address: tuple[str, int]) -> None:
     with Client(address) as client:
         client.send((HEAD + b"\r\n") * count)
         assert 0 in [client.status() for _ in range(count)]
+
+
+def test_stream_before_pipelined_request_ends_with_its_client() -> None:
+    ends = Queue[str]()
+
+    async def stream(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # the empty body
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        end = asyncio.ensure_future(receive())
+        while not end.done():
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            await asyncio.sleep(0)
+        ends.put(end.result()["type"])
+
+    with run_uvicorn(stream) as address:
+        with Client(address).send((HEAD + b"\r\n") * 2) as client:
+            assert client.status() == 200
+        assert ends.get(timeout=TIMEOUT_SECONDS) == "http.disconnect"
 
 
 @pytest.fixture
