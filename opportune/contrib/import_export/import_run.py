@@ -60,7 +60,7 @@ async def may_write(request: Request, view: AdminView) -> bool:
 
 
 async def save_outcome(view: AdminView, file: ImportFile, result: Mapping[str, Any]) -> None:
-    """Store the result of a file that was not imported."""
+    """Store the result of a check. It has no effect after an import, such as one whose hooks fail."""
     async with view.site.database.writer() as session:
         await session.execute(_update(file).values(state="checked", result=result))
 
@@ -75,10 +75,9 @@ async def _process(request: Request, view: AdminView, file: ImportFile) -> None:
     await plan.read(named_rows(rows, file.choices["columns"]), _ProgressReport(view, file).save)
     async with view.site.database.writer() as session:
         written = await ImportWriter(plan, session).write()
-        is_imported = file.state == "importing" and not plan.faults
-        if is_imported:
-            await _finish(session, request, plan, file, table, skipped)
-        else:
+        can_import = file.state == "importing" and not plan.faults
+        is_imported = can_import and await _finish(session, request, plan, file, table, skipped)
+        if not is_imported:
             await session.rollback()
     if is_imported:
         await _run_hooks(request, plan, written)
@@ -132,19 +131,23 @@ async def _finish(
     file: ImportFile,
     table: Table,
     skipped: Mapping[int, str],
-) -> None:
-    """Write the log and the result in the transaction of the rows. Only skipped rows are kept, to be corrected."""
+) -> bool:
+    """Write the log and the result in the transaction of the rows. Only skipped rows are kept, to be corrected.
+
+    Return False if another request, or another attempt of the job, has imported the file.
+    """
     number = len(plan.new_rows) + len(plan.changed_rows)
     audit.record(session, request, "import", plan.view.identity, title=f"{pluralize(number, 'row')} of {file.name}")
     await session.flush()
     remaining = Table(table.type, table.header, [row for row in table.rows if row.number in skipped])
     result = {**_describe(plan, table, skipped), "entries": recorded_range(request, plan.view)}
     content = remaining.dump() if skipped else b""
-    await session.execute(_update(file).values(state="imported", result=result, content=content))
+    imported = _update(file).values(state="imported", result=result, content=content)
+    return await session.scalar(imported.returning(col(ImportFile.id))) is not None
 
 
 def _update(file: ImportFile) -> Any:
-    return update(ImportFile).where(col(ImportFile.id) == file.id)
+    return update(ImportFile).where(col(ImportFile.id) == file.id, col(ImportFile.state) != "imported")
 
 
 def faulty_rows(file: ImportFile) -> dict[int, str]:

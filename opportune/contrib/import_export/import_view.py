@@ -196,7 +196,9 @@ async def _start(request: Request, view: AdminView, file: ImportFile, state: str
     choices = file.choices
     if state == "checking":  # the import reads the file in the language of its preview
         choices = {**choices, "language": get_language().code}
-    values = {"state": state, "choices": choices, "done": 0}
+    # A request whose process dies leaves no file that seems to be worked on.
+    idle_state = "uploaded" if state == "checking" else "checked"
+    values = {"state": state if is_large else idle_state, "choices": choices, "done": 0}
     async with view.site.database.writer() as session:
         unchanged = col(ImportFile.id) == file.id, col(ImportFile.state) == file.state
         change = update(ImportFile).where(*unchanged).values(values).returning(col(ImportFile.id))

@@ -3,12 +3,13 @@
 from opportune.jobs import JobContext, job
 
 BUSY_STATES = ("checking", "importing")
-"""States of a file that a request or a job is working on."""
+"""States of a file that a job is working on."""
+MAX_ATTEMPTS = 3
 
 
-@job("import_export.process", attempts=3)
+@job("import_export.process", attempts=MAX_ATTEMPTS + 1)
 async def process_file(run: JobContext, file_id: int) -> None:
-    """Check or import a file for its owner."""
+    """Check or import a file for its owner. The attempt after the last one stores that it failed."""
     # Only processes that import files load the admin.
     from opportune.contrib.import_export.job_site import process_in_site
 

@@ -3,20 +3,24 @@
 import csv
 import io
 import re
+from contextlib import suppress
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.admin.models import ImportFile
-from opportune.contrib.import_export import import_view
+from opportune.contrib.import_export import import_run, import_view
+from opportune.contrib.import_export.import_rows import ImportPlan
+from opportune.contrib.import_export.jobs import MAX_ATTEMPTS
 from opportune.jobs import PermanentFailure
 from opportune.testing import RecordedJobs
 from opportune.testing.factories import add_permission, sign_in_browser, signed_in_client
@@ -165,6 +169,57 @@ async def test_large_file_is_imported_by_a_job(app: FastAPI, admin: AsyncClient,
     (undo,) = [part.partition('"')[0] for part in result.text.split('action="') if "/undo" in part.partition('"')[0]]
     await admin.post(undo.replace("&amp;", "&"))
     assert await read_names(app) == []
+
+
+async def test_file_is_imported_once_by_overlapping_attempts(
+    app: FastAPI, admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preview = await upload(admin, ROWS.replace("999", "2").replace("many", "3"))
+    await jobs.work()
+    await confirm_preview(admin, preview)
+    plan_import = import_run.plan_import
+
+    async def plan_while_another_attempt_ends(*arguments: Any) -> ImportPlan:
+        await execute(app, update(ImportFile).values(state="imported"))
+        return await plan_import(*arguments)
+
+    monkeypatch.setattr(import_run, "plan_import", plan_while_another_attempt_ends)
+    await jobs.work()
+    assert await read_names(app) == []
+
+
+async def test_fault_after_an_import_keeps_its_result(
+    app: FastAPI, admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preview = await upload(admin, ROWS.replace("999", "2").replace("many", "3"))
+    await jobs.work()
+    await confirm_preview(admin, preview)
+    monkeypatch.setattr("opportune.contrib.import_export.import_run._run_hooks", None)
+    with pytest.raises(PermanentFailure):
+        await jobs.work()
+    assert "Imported 3 Gadgets." in extract_text(await admin.get(preview.url.path))
+
+
+async def test_import_whose_worker_died_at_each_attempt_ends(
+    admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = await upload(admin, ROWS)
+    monkeypatch.setattr(jobs.context, "attempt", MAX_ATTEMPTS + 1)
+    with pytest.raises(PermanentFailure):
+        await jobs.work()
+    assert "The import failed because of an error of this site." in extract_text(await admin.get(page.url.path))
+
+
+async def test_import_of_a_request_that_died_is_repeated(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preview = await upload(admin, "name,maker_id\nfirst,1\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(import_run, "process", None)
+        with suppress(TypeError):
+            await confirm_preview(admin, preview)
+    await confirm_preview(admin, await admin.get(preview.url.path))
+    assert await read_names(app) == ["first"]
 
 
 async def test_import_without_worker_shows_a_hint(
