@@ -24,64 +24,66 @@ from opportune.web import cached, settings_of
 Messages = list[dict[str, Any]]
 SITE_ORIGIN = "http://testserver"
 
-
-def pages() -> APIRouter:
-    router = APIRouter(prefix="/live")
-
-    @router.get("")
-    @cached(60)
-    async def index() -> dict[str, str]:
-        return {"page": "index"}
-
-    @router.websocket("/echo/{room}")
-    async def echo(socket: WebSocket, room: int, user: OptionalUser, prefix: str = "") -> None:
-        await socket.accept()
-        async for text in socket.iter_text():
-            await socket.send_text(f"{room} {user.email if user else 'anonymous'} {prefix}{text}")
-
-    @router.websocket("/users")
-    async def count_users(
-        socket: WebSocket,
-        _user: CurrentUser,
-        database: DatabaseDependency,
-        settings: Annotated[Settings, settings_of(Settings)],
-    ) -> None:
-        await socket.accept()
-        async with database.reader() as session:
-            count = await session.scalar(select(func.count()).select_from(User))
-        await socket.send_json({"site": settings.site_name, "users": count})
-        await socket.close()
-
-    @router.websocket("/export")
-    async def export(socket: WebSocket, _user: Annotated[User, may("todo", "export")]) -> None:
-        await socket.accept()
-        await socket.close()
-
-    add_failures(router)
-    return router
+pages, api = APIRouter(prefix="/live"), APIRouter()
 
 
-def add_failures(router: APIRouter) -> None:
-    @router.websocket("/endless")
-    async def endless(socket: WebSocket) -> None:
-        await socket.accept()
-        while True:
-            await socket.receive_text()
+@pages.get("")
+@cached(60)
+async def index() -> dict[str, str]:
+    return {"page": "index"}
 
-    @router.websocket("/raises/{name}")
-    async def raises(_socket: WebSocket, name: str) -> None:
-        raise ERRORS[name]
 
-    @router.websocket("/crashes")
-    async def crashes(socket: WebSocket) -> None:
-        await socket.accept()
-        raise ERRORS["bug"]
+@pages.websocket("/echo/{room}")
+async def echo(socket: WebSocket, room: int, user: OptionalUser, prefix: str = "") -> None:
+    await socket.accept()
+    async for text in socket.iter_text():
+        await socket.send_text(f"{room} {user.email if user else 'anonymous'} {prefix}{text}")
 
-    @router.websocket("/reads")
-    async def reads(socket: WebSocket, _session: ReadSession) -> None: ...
 
-    @router.websocket("/writes")
-    async def writes(socket: WebSocket, _session: WriteSession) -> None: ...
+@pages.websocket("/users")
+async def count_users(
+    socket: WebSocket,
+    _user: CurrentUser,
+    database: DatabaseDependency,
+    settings: Annotated[Settings, settings_of(Settings)],
+) -> None:
+    await socket.accept()
+    async with database.reader() as session:
+        count = await session.scalar(select(func.count()).select_from(User))
+    await socket.send_json({"site": settings.site_name, "users": count})
+    await socket.close()
+
+
+@pages.websocket("/export")
+async def export(socket: WebSocket, _user: Annotated[User, may("todo", "export")]) -> None:
+    await socket.accept()
+    await socket.close()
+
+
+@pages.websocket("/endless")
+async def endless(socket: WebSocket) -> None:
+    await socket.accept()
+    while True:
+        await socket.receive_text()
+
+
+@pages.websocket("/raises/{name}")
+async def raises(_socket: WebSocket, name: str) -> None:
+    raise ERRORS[name]
+
+
+@pages.websocket("/crashes")
+async def crashes(socket: WebSocket) -> None:
+    await socket.accept()
+    raise ERRORS["bug"]
+
+
+@pages.websocket("/reads")
+async def reads(socket: WebSocket, _session: ReadSession) -> None: ...
+
+
+@pages.websocket("/writes")
+async def writes(socket: WebSocket, _session: WriteSession) -> None: ...
 
 
 ERRORS: dict[str, Exception] = {
@@ -92,26 +94,17 @@ ERRORS: dict[str, Exception] = {
 }
 
 
-def live_api() -> APIRouter:
-    router = APIRouter()
-
-    @router.websocket("/live/me")
-    async def me(socket: WebSocket, user: CurrentUser) -> None:
-        await socket.accept()
-        await socket.send_text(user.email)
-        await socket.close()
-
-    return router
-
-
-def site_of(settings: Settings) -> FastAPI:
-    live = Feature("live", "Live.", pages=pages(), api=live_api())
-    return create_test_app(settings, [*installed_features(), live])
+@api.websocket("/live/me")
+async def me(socket: WebSocket, user: CurrentUser) -> None:
+    await socket.accept()
+    await socket.send_text(user.email)
+    await socket.close()
 
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    site = site_of(settings)
+    live = Feature("live", "Live.", pages=pages, api=api)
+    site = create_test_app(settings, [*installed_features(), live])
     async with site.router.lifespan_context(site):
         yield site
 

@@ -41,79 +41,79 @@ async def double(number: int) -> int:
     return 2 * number
 
 
-def things_router() -> APIRouter:
-    router = APIRouter(
-        prefix="/things", tags=["things"], dependencies=[Depends(note_second)], form_limits={"max_fields": 1}
-    )
-
-    @router.get("")
-    async def list_things(request: Request) -> list[str]:
-        notes: list[str] = request.state.notes
-        return notes
-
-    @router.post("", status_code=201, summary="Make a thing")
-    async def create_thing(title: str) -> dict[str, str]:
-        return {"title": title}
-
-    @router.post("/note", max_body_size=10)
-    async def save_note(request: Request) -> int:
-        return len(await request.body())
-
-    @router.post("/form")
-    async def save_form(title: Annotated[str, Form()]) -> str:
-        return title
-
-    @router.get("/new")
-    async def show_thing_form() -> str:
-        return "new"
-
-    @router.get("/{number}", name="thing")
-    async def read_thing(number: int) -> int:
-        return number
-
-    @router.get("/{number}/doubled")
-    async def read_twice(doubled: Annotated[int, Depends(double)]) -> int:
-        return doubled
-
-    @router.get("/{number}/parts/{path:path}")
-    async def read_part(number: int, path: str) -> str:
-        return f"{number}: {path}"
-
-    @router.get("/late", deprecated=True, responses={404: {"model": list[str]}})
-    async def never_reached() -> str:
-        return "late"
-
-    return router
+things = APIRouter(
+    prefix="/things", tags=["things"], dependencies=[Depends(note_second)], form_limits={"max_fields": 1}
+)
 
 
-def loud_router() -> APIRouter:
-    router = APIRouter(route_class=LoudRoute)
+@things.get("")
+async def list_things(request: Request) -> list[str]:
+    notes: list[str] = request.state.notes
+    return notes
 
-    @router.get("/loud")
-    async def loud() -> str:
-        return "loud"
 
-    return router
+@things.post("", status_code=201, summary="Make a thing")
+async def create_thing(title: str) -> dict[str, str]:
+    return {"title": title}
+
+
+@things.post("/note", max_body_size=10)
+async def save_note(request: Request) -> int:
+    return len(await request.body())
+
+
+@things.post("/form")
+async def save_form(title: Annotated[str, Form()]) -> str:
+    return title
+
+
+@things.get("/new")
+async def show_thing_form() -> str:
+    return "new"
+
+
+@things.get("/{number}", name="thing")
+async def read_thing(number: int) -> int:
+    return number
+
+
+@things.get("/{number}/doubled")
+async def read_twice(doubled: Annotated[int, Depends(double)]) -> int:
+    return doubled
+
+
+@things.get("/{number}/parts/{path:path}")
+async def read_part(number: int, path: str) -> str:
+    return f"{number}: {path}"
+
+
+@things.get("/late", deprecated=True, responses={404: {"model": list[str]}})
+async def never_reached() -> str:
+    return "late"
+
+
+loud = APIRouter(route_class=LoudRoute)
+
+
+@loud.get("/loud")
+async def shout() -> str:
+    return "loud"
 
 
 async def read_signature(signature: Annotated[str, Body()]) -> str:
     return signature
 
 
-def letters_router() -> APIRouter:
-    router = APIRouter(generate_unique_id_function=lambda route: f"letters-{route.path}")
-
-    @router.post("/letters", responses={409: {"model": list[str]}})
-    async def send_letter(text: Annotated[str, Body()], to: Annotated[str, Body()]) -> list[str]:
-        return [text, to]
-
-    return router
+letters = APIRouter(generate_unique_id_function=lambda route: f"letters-{route.path}")
 
 
-def nested_router() -> APIRouter:
-    outer = APIRouter(prefix="/outer")
-    outer.include_router(things_router())
-    return outer
+@letters.post("/letters", responses={409: {"model": list[str]}})
+async def send_letter(text: Annotated[str, Body()], to: Annotated[str, Body()]) -> list[str]:
+    return [text, to]
+
+
+outer = APIRouter(prefix="/outer")
+outer.include_router(things)
 
 
 async def show_path(request: Request) -> PlainTextResponse:
@@ -128,11 +128,11 @@ class Apps(NamedTuple):
 
 
 def add_routes(app: FastAPI, include: Callable[..., None]) -> None:
-    include(things_router(), dependencies=[Depends(note_first)])
-    include(loud_router(), prefix="/api")
-    include(letters_router(), prefix="/api", dependencies=[Depends(read_signature)])
-    include(nested_router(), prefix="/nested", dependencies=[Depends(note_first)])
-    include(things_router(), prefix="/hidden", dependencies=[Depends(note_first)], include_in_schema=False)
+    include(things, dependencies=[Depends(note_first)])
+    include(loud, prefix="/api")
+    include(letters, prefix="/api", dependencies=[Depends(read_signature)])
+    include(outer, prefix="/nested", dependencies=[Depends(note_first)])
+    include(things, prefix="/hidden", dependencies=[Depends(note_first)], include_in_schema=False)
     app.mount("/static", Mount("", routes=[Route("/{name:path}", show_path)]), name="static")
     app.router.routes.append(Mount("/{tenant}/files", routes=[Route("/{name}", show_path)]))
     app.router.routes.append(Host("other.example", PlainTextResponse("another host")))

@@ -22,7 +22,7 @@ from tests.opportune.web.routing.compared_apps import (
     comparable,
     note_first,
     note_second,
-    things_router,
+    things,
 )
 
 __all__ = ["apps", "clients"]  # fixtures
@@ -134,7 +134,7 @@ async def test_dependency_overrides_apply(apps: Apps, clients: Clients) -> None:
 async def test_router_dependencies_run_first() -> None:
     app = FastAPI()
     app.router = router = Router(dependencies=[Depends(note_first)])
-    router.include_flat(things_router())
+    router.include_flat(things)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         assert (await client.get("/things")).json() == ["first", "second"]
 
@@ -148,24 +148,16 @@ def include_flat(app: FastAPI, router: APIRouter) -> None:
     app.router.include_flat(router)
 
 
-def add_by_decorator(app: FastAPI, path: str) -> None:
-    app.get(path)(endpoint)
-
-
-def add_by_router(app: FastAPI, path: str) -> None:
-    router = APIRouter()
-    router.get(path)(endpoint)
-    app.include_router(router)
-
-
-def insert_route(app: FastAPI, path: str) -> None:
-    app.router.routes.insert(0, APIRoute(path, endpoint))
-
-
 async def test_route_added_later_is_found(apps: Apps, clients: Clients) -> None:
-    for path, add in (("/one", add_by_decorator), ("/two", add_by_router), ("/added", insert_route)):
+    router = APIRouter()
+    router.get("/two")(endpoint)
+    for path, add in (
+        ("/one", lambda: apps.ours.get("/one")(endpoint)),
+        ("/two", lambda: apps.ours.include_router(router)),
+        ("/added", lambda: apps.ours.router.routes.insert(0, APIRoute("/added", endpoint))),
+    ):
         assert (await clients.ours.get(path)).status_code == 404
-        add(apps.ours, path)
+        add()
         assert (await clients.ours.get(path)).json() == "added"
     apps.ours.router.routes[0] = APIRoute("/replaced", endpoint)
     assert (await clients.ours.get("/added")).status_code == 404
