@@ -115,8 +115,7 @@ DURATION = r"\d[\dhms.]*+(?!-) ?[hms]{0,2}"
 RESET_FIELD = re.compile(r"reset|timeremaining|ratelimit$")
 RESET = re.compile(r".*\b(?:reset|t)=([^;,]+).*")  # in `RateLimit: limit=10, remaining=0, reset=30`
 WAIT = re.compile(
-    rf"(?:(?:again|retry|resets?) (?:in|after|at)|wait(?: for| until)?|请在)"
-    rf" (\d{{4}}-\d\d-\d\dt[\d:.]+(?:z|[+-][\d:]+)|{DURATION})"
+    rf"(?:(?:again|retry|resets?) (?:in|after|at)|wait(?: for| until)?|请在) (\d{{4}}-[\dtz:.+-]+|{DURATION})"
 )
 FILTER_REASONS = re.compile(
     r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii|policy|armor"

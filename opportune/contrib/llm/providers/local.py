@@ -26,8 +26,7 @@ logger = logging.getLogger(__name__)
 
 SERVER_PROGRAM = Path(__file__).with_name("local_server.py")
 STDERR_TIMEOUT_SECONDS = 5  # time to read the remaining error output after the program has ended
-MAX_ANSWER_TOKENS = 1_024
-MODEL = LlmModel(name="127.0.0.1", max_answer_tokens=MAX_ANSWER_TOKENS)
+MODEL = LlmModel(name="127.0.0.1", max_answer_tokens=1_024)
 SYSTEM_MESSAGE = Message("system", "You are a helpful assistant who gives short, correct answers.")
 OPENMP = "libgomp.so.1"
 DEBIAN_PACKAGES = {OPENMP: "libgomp1", "libstdc++.so.6": "libstdc++6"}  # Debian and Ubuntu packages by library
@@ -56,8 +55,7 @@ class LocalModel(Provider):
     context_budget = 1_000  # one core reads some 150 tokens a second
 
     def __init__(self, weights: Path, timeouts: Timeouts) -> None:
-        self._weights = weights
-        self._timeouts = timeouts
+        self._weights, self._timeouts = weights, timeouts
         self.fault = ""
         self._process: LocalProcess | None = None
         self._client: OpenAICompatible | None = None
@@ -124,8 +122,7 @@ class LocalProcess:
     def __init__(self, weights: Path) -> None:
         self._weights = weights
         self._is_closing = False
-        self._last_error = ""
-        self.url = self.fault = ""
+        self._last_error = self.url = self.fault = ""
         self.key = secrets.token_urlsafe()
         self.program: subprocess.Popen[str] | None = None
 

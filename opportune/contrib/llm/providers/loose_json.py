@@ -168,13 +168,15 @@ def json_objects_in(text: str, *, other_braces: int = 0, may_lack_end: bool = Fa
     return objects
 
 
-STRING = r'"(?:[^"\\]|\\.)*"'
+STRING = r'"(?:[^"\\]|\\.)*+(?:"|\Z)'
+# Text in quotes of any kind (also those of Gemma's models), name without quotes, word, comment or spare comma. What has
+# no end reaches to the end of the text, so that a hostile one is read in one pass.
 TOKEN = re.compile(
-    rf"(?P<text>{STRING}|'(?:[^'\\]|\\.)*'|[“”][^“”]*[“”])|<(?P<tag>\|\"\||escape)>(?P<raw>.*?)<(?P=tag)>"
-    r"|(?P<key>[\w$.-]+)(?=\s*:)|(?P<word>-?[A-Za-z]\w*|[()])|//[^\n]*|\#[^\n]*|/\*.*?\*/|,(?=\s*[}\])])",
+    rf"(?P<text>{STRING}|'(?:[^'\\]|\\.)*+(?:'|\Z)|[“”][^“”]*[“”])|<(?P<tag>\|\"\||escape)>(?P<raw>.*?)(?:<(?P=tag)>|\Z)"
+    r"|(?<![\w$.-])(?P<key>[\w$.-]++)(?=\s*+:)|(?P<word>-?[A-Za-z]\w*|[()])|//[^\n]*|\#[^\n]*|/\*.*?(?:\*/|\Z)"
+    r"|,(?=\s*+[}\])])",
     re.DOTALL,
 )
-"""Text in quotes of any kind (also those of Gemma's models), name without quotes, word, comment or spare comma."""
 NULLS = ("None", "undefined", "NaN", "Infinity", "-Infinity")
 WORDS = {"True": "true", "False": "false", "(": "[", ")": "]", **dict.fromkeys(NULLS, "null")}
 BAD_ESCAPE = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
@@ -194,11 +196,15 @@ def _repair(text: str, *, may_lack_end: bool) -> str:
 
 
 def _plain_token(token: re.Match[str]) -> str:
-    if content := token["text"]:
-        content = BAD_ESCAPE.sub(r"\\\\", content[1:-1].replace("\\'", "'"))
-        return '"' + re.sub(r'(?<!\\)"', r'\\"', content) + '"'
-    plain = token["key"] or token["raw"]
-    return WORDS.get(token["word"], token["word"] or "") if plain is None else json.dumps(plain)
+    text, plain = token["text"], token["key"] or token["raw"]
+    if plain is not None:
+        return json.dumps(plain)
+    if text is None:
+        return WORDS.get(token["word"], token["word"] or "")
+    if len(text) == 1 or text[-1] not in "\"'“”" or (text[0] == '"' and "\\" not in text):
+        return text  # it has no end, or is JSON
+    content = BAD_ESCAPE.sub(r"\\\\", text[1:-1].replace("\\'", "'"))
+    return '"' + re.sub(r'(?<!\\)"', r'\\"', content) + '"'
 
 
 def json_in(content: bytes | str) -> Any:

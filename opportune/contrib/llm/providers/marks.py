@@ -57,11 +57,10 @@ PRESUMED = {
     **{begin: (begin, PROSE_ENDS) for begin in PROSE},
 }
 """Beginning of reasoning without a mark, which is a text unless one of the ends follows: its prefix, and the ends."""
-ANSWERS = (
+ANSWER_MARKS = (
     *("<|START_RESPONSE|>", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>"),
     *("<answer>\n", "<response>\n", "<|begin|>assistant<|content|>"),
 )
-"""Marks before the text of an answer."""
 END_TOKENS = (
     *("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>"),
     *("<|END_RESPONSE|>", f"<{BAR}end▁of▁sentence{BAR}>", "</answer>", "</response>", "</response>\n", "[e~["),
@@ -108,7 +107,6 @@ ARGUMENT = re.compile(
     r"((?:[^<]|<(?!/?(?:arg_|[^<>\s]*(?:parameter|function|invoke|tool_call))))*)"
 )
 """Name and value of an argument between tags. A value ends before the next tag, so that it is found in one pass."""
-PARENTHESES = re.compile(r"\((.*)\)", re.DOTALL)
 M3_ARGUMENT = re.compile(re.escape(M3) + r"<(/?)(?!/?(?:tool_call|invoke))(\w+)>")
 RECIPIENT = re.compile(r"to=[\w.-]+")
 MARK_IN_TEXT = re.compile(r"[<\[\]{]")  # first characters of marks that may follow a text
@@ -123,7 +121,7 @@ UNOPENED: set[str] = set()
 
 TEMPLATES: Mapping[str, tuple[_Part, tuple[str, ...]]] = {
     # Some models end a thought or a call twice.
-    **dict.fromkeys((*THOUGHTS.values(), *map(_end_of, CALLS), *ANSWERS), (_Part.START, ())),
+    **dict.fromkeys((*THOUGHTS.values(), *map(_end_of, CALLS), *ANSWER_MARKS), (_Part.START, ())),
     **{mark: (_Part.REASONING, (end,)) for mark, end in THOUGHTS.items()},
     **dict.fromkeys(HEADERS, (_Part.HEADER, (MESSAGE,))),
     **{mark: (_Part.CALL, (_end_of(mark.removeprefix(M3)),)) for mark in CALLS},
@@ -288,8 +286,8 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
         return calls
     before, brace, rest = part.partition("{")
     name = NAME.match(before)
-    if name and not brace and (inner := PARENTHESES.search(part)):
-        part = f"{{{inner[1]}}}"
+    if name and not brace and "(" in part:
+        part = f"{{{part.partition('(')[2].rpartition(')')[0]}}}"
     objects = json_objects_in(part, may_lack_end=True)
     if not name:
         nested = [call for item in objects for call in objects_in(item.get("tool_calls") or item.get("function_call"))]

@@ -113,8 +113,12 @@ class OpenAICompatible(RemoteProvider):
         # Some endpoints fail at arguments that are no JSON, even if their model wrote them.
         arguments = call.arguments if is_object(call.arguments) else "{}"
         function = {"name": call.name, "arguments": arguments}
-        returned = fields_for(self.origin, call.returned, "call")
-        return {"id": call.id, "type": "function", "function": function, **returned}
+        return {
+            "id": call.id,
+            "type": "function",
+            "function": function,
+            **fields_for(self.origin, call.returned, "call"),
+        }
 
 
 def data_url(picture: Picture) -> str:

@@ -159,9 +159,8 @@ class ChatCompletionReader:
         for choice in self._own_choices(value):
             if choice.get("error") and (error := error_in(choice, is_choice=True)):
                 raise error
-            added_reasoning, added_text = self._add(read_piece(choice, value))
-            reasoning += added_reasoning
-            text += added_text
+            added = self._add(read_piece(choice, value))
+            reasoning, text = reasoning + added[0], text + added[1]
         if not envelope.keys() <= UNCOUNTED_FIELDS:
             self._count(envelope[field] for field in envelope.keys() - UNCOUNTED_FIELDS)
         if name == "done" or value.get("done") is True:
@@ -206,8 +205,7 @@ class ChatCompletionReader:
             self._usage[name] = count or self._usage.get(name, count)
 
     def _to_chunks(self, reasoning: str, text: str) -> list[str | Reasoning]:
-        if "think>" in reasoning:
-            reasoning = THOUGHT_TAG.sub("", reasoning)
+        reasoning = THOUGHT_TAG.sub("", reasoning) if "think>" in reasoning else reasoning
         reasoning = reasoning[: MAX_ANSWER_LENGTH - self._reasoning_length]
         text = text[: max(MAX_ANSWER_LENGTH - self._length, 0)]
         self._reasoning_length += len(reasoning)
@@ -269,8 +267,9 @@ class ChatCompletionReader:
             return None
         if done.truncated:
             return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
-        has_thought = self._reasoning_length or done.reasoning_tokens
-        return LlmError("empty", ONLY_REASONING if has_thought else EMPTY, done=done)
+        return LlmError(
+            "empty", ONLY_REASONING if self._reasoning_length or done.reasoning_tokens else EMPTY, done=done
+        )
 
 
 def counts_in(usage: object) -> dict[str, Any]:

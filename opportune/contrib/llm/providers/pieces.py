@@ -129,8 +129,8 @@ def read_call(fields: Mapping[str, Any]) -> CallPiece:
         arguments = "".join(arguments)
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     returned = {field: fields[field] for field in SIGNATURE_FIELDS & fields.keys() if fields[field]}
-    position, id_ = key_in(fields.get("index")), key_in(fields.get("id"))
-    return CallPiece(position, id_, name if isinstance(name, str) else "", text, returned)
+    name = name if isinstance(name, str) else ""
+    return CallPiece(key_in(fields.get("index")), key_in(fields.get("id")), name, text, returned)
 
 
 class _Call:

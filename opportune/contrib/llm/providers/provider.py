@@ -20,12 +20,9 @@ SiteCode = Literal["limit_reached", "switched_off", "inactive", "time_limit", "c
 ErrorCode = Literal[ConnectionCode, EndpointCode, ModelCode, SiteCode]
 
 # A retry fails again until the settings or the question change.
-PERMANENT_CODES: frozenset[ErrorCode] = frozenset(
-    {"unauthorised", "rejected", "not_configured", "context_too_long", "filtered"}
-)
+PERMANENT_CODES: tuple[ErrorCode, ...] = ("unauthorised", "rejected", "not_configured", "context_too_long", "filtered")
 
-PICTURE_TOKENS = 1_600
-"""Upper estimate for one picture of the maximum size."""
+PICTURE_TOKENS = 1_600  # upper estimate for one picture of the maximum size
 UNSEEN_PICTURE = "[There was a picture here, which you cannot see. Say so if it matters.]"
 
 CONTINUE = "Continue exactly where your answer stopped. Do not repeat any of it, and do not comment on this."
@@ -192,8 +189,7 @@ class LlmError(ServiceError):
         self.retryable = code not in PERMANENT_CODES
         self.retry_after = retry_after
         self.status = 429 if code == "limit_reached" else 503
-        self.done = done
-        self.advice = advice
+        self.done, self.advice = done, advice
 
 
 def not_a_model() -> LlmError:

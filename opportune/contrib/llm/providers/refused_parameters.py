@@ -46,10 +46,8 @@ class RefusedParameters:
     """
 
     def __init__(self, url: str, body: Body, owner_parameters: Collection[str] = ()) -> None:
-        self.url = url
-        self._key = url, str(body.get("model", ""))
-        self._body = body
-        self._owner_parameters = owner_parameters
+        self.url, self._key = url, (url, str(body.get("model", "")))
+        self._body, self._owner_parameters = body, owner_parameters
         self._changes = dict(REMEMBERED.get(self._key, {}))
         self._temporary = set[str]()
         self.last_event: Mapping[str, Any] | None = None

@@ -524,36 +524,12 @@ CALLS = {
         text(f"<think>Hm.</think>[TOOL_CALLS]{json.dumps([FIND])}"), END, text="", reasoning="Hm.", calls=FINDS
     ),
     "written call after text": ends(YES, text(f"<tool_call>{json.dumps(FIND)}</tool_call>"), END, calls=FINDS),
-    "written call of Qwen": calls(
-        text("<tool_call>\n<function=find>\n<parameter=q>\n1\n</parameter></function></tool_call>")
-    ),
-    "written call of GLM": calls(text("<tool_call>find\n<arg_key>q</arg_key>\n<arg_value>1</arg_value>\n</tool_call>")),
-    "written call of Llama": calls(text('{"name": "fi'), text('nd", "parameters": {"q": 1}}')),
-    "written call of Llama 3": calls(text(f"<function=find>{ARGS}</function>")),
-    "written call of Mistral": calls(text(f"[TOOL_CALLS]find[ARGS]{ARGS}")),
-    "written call of MiniMax": calls(
-        text('<minimax:tool_call><invoke name="find"><parameter name="q">1</parameter></invoke></minimax:tool_call>')
-    ),
-    "written call of Kimi": calls(
-        text("<|tool_calls_section_begin|><|tool_call_begin|>functions.find:0<|tool_call_argument_begin|>"),
-        text(f"{ARGS}<|tool_call_end|><|tool_calls_section_end|>"),
-    ),
-    "written call of DeepSeek": calls(
-        text(f"<{BAR}tool▁calls▁begin{BAR}><{BAR}tool▁call▁begin{BAR}>function<{BAR}tool▁sep{BAR}>find\n```json\n"),
-        text(f"{ARGS}\n```<{BAR}tool▁call▁end{BAR}><{BAR}tool▁calls▁end{BAR}>"),
-    ),
     "written call of Gemma": calls(
         text('<|tool_call>call:find{q:<|"|>a<|"|>}<tool_call|>'), calls=[("find", '{"q": "a"}')]
-    ),
-    "written call of Cohere": calls(
-        text('<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "find", "parameters": {"q": 1}}]<|END_ACTION|>')
     ),
     "written call between texts": ends(
         text(f"Ye<tool_call>{json.dumps(FIND)}</tool_call>s"), finish("tool_calls"), calls=FINDS
     ),
-    "written call in a fence": calls(text(f"```json\n{json.dumps(FIND)}\n```")),
-    "written call without quotes": calls(text('<tool_call>{name: "find", "arguments": {"q": 1}}</tool_call>')),
-    "written call without a brace": calls(text(f"<tool_call>{json.dumps(FIND)[:-1]}</tool_call>")),
     "JSON that is no call": says(text('{"name": "Ann"}'), text='{"name": "Ann"}'),
     "written and sent call": calls(text(f"<tool_call>{json.dumps(FIND)}</tool_call>"), FOUND),
     "written call in a thought": ends(
@@ -601,18 +577,6 @@ CALLS = {
         *(piece(id="a", **REST), piece(id="b", arguments=": 2}")),
         calls=TWO,
     ),
-    **{
-        f"written call in Python: {written}": calls(text(written))
-        for written in (
-            *("[find(q=1)]", "\n\n[find(q=1)]\n", "<|python_start|>[find(q=1)]<|python_end|>"),
-            *(
-                "<|python_tag|>find(q=1)",
-                "```tool_code\nfind(q=1)\n```",
-                "<|tool_call_start|>[find(q=1)]<|tool_call_end|>",
-            ),
-            "<tool_call>\n{'name': 'find', 'arguments': {'q': 1}}\n</tool_call>",
-        )
-    },
     "written calls in Python, in pieces": calls(
         *map(text, ("[fi", 'nd(q="a, b)", x=[True, None]), fi', "nd()]")),
         calls=[("find", '{"q": "a, b)", "x": [true, null]}'), ("find", "{}")],
@@ -620,10 +584,6 @@ CALLS = {
     "written calls in lines": calls(
         text("<function_calls>\nfind(q=1)\nfind(q=2)\n</function_calls>"), calls=[*FINDS, ("find", '{"q": 2}')]
     ),
-    **{
-        f"written calls in a list: {mark}": calls(text(mark + json.dumps([FIND]) + end))
-        for mark, end in (("functools", ""), ("<TOOLCALL>", "</TOOLCALL>"), ("```json\n", "\n```"))
-    },
     **{
         f"written call of {name}": calls(text(written), calls=[("find", '{"q": "cats"}')])
         for name, written in {
@@ -635,9 +595,6 @@ CALLS = {
             "Apertus": '<|tools_prefix|>[{"find": {"q": "cats"}}]<|tools_suffix|>',
         }.items()
     },
-    "written call of Step": calls(
-        text('<steptml:invoke name="find"><steptml:parameter name="q">1</steptml:parameter></steptml:invoke>')
-    ),
     **{
         f"no call in Python: {written}": says(text(written), text=written)
         for written in ("[Find](https://x.example) it.", "[find, open] are tools.", "[find(q=1", "[find(q=import)]")
@@ -677,8 +634,34 @@ REPAIRS = {
 }
 WRITTEN = {
     **{
-        f"written call: {written[:40]}": calls(*map(text, written.partition("find")))
+        f"written call: {written}": calls(*map(text, written.partition("find")))
         for written in (
+            "<tool_call>\n<function=find>\n<parameter=q>\n1\n</parameter></function></tool_call>",
+            "<tool_call>find\n<arg_key>q</arg_key>\n<arg_value>1</arg_value>\n</tool_call>",
+            '{"name": "find", "parameters": {"q": 1}}',
+            f"<function=find>{ARGS}</function>",
+            f"[TOOL_CALLS]find[ARGS]{ARGS}",
+            '<minimax:tool_call><invoke name="find"><parameter name="q">1</parameter></invoke></minimax:tool_call>',
+            f"<|tool_calls_section_begin|><|tool_call_begin|>functions.find:0<|tool_call_argument_begin|>{ARGS}"
+            "<|tool_call_end|><|tool_calls_section_end|>",
+            f"<{BAR}tool▁calls▁begin{BAR}><{BAR}tool▁call▁begin{BAR}>function<{BAR}tool▁sep{BAR}>find\n```json\n{ARGS}\n```"
+            f"<{BAR}tool▁call▁end{BAR}><{BAR}tool▁calls▁end{BAR}>",
+            '<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "find", "parameters": {"q": 1}}]<|END_ACTION|>',
+            '<steptml:invoke name="find"><steptml:parameter name="q">1</steptml:parameter></steptml:invoke>',
+            *(f"```json\n{written}\n```" for written in (json.dumps(FIND), json.dumps([FIND]))),
+            *(f"{mark}{json.dumps([FIND])}{end}" for mark, end in (("functools", ""), ("<TOOLCALL>", "</TOOLCALL>"))),
+            *(
+                '<tool_call>{name: "find", "arguments": {"q": 1}}</tool_call>',
+                f"<tool_call>{json.dumps(FIND)[:-1]}</tool_call>",
+            ),
+            *(
+                "[find(q=1)]",
+                "\n\n[find(q=1)]\n",
+                "<|python_start|>[find(q=1)]<|python_end|>",
+                "<|python_tag|>find(q=1)",
+            ),
+            *("```tool_code\nfind(q=1)\n```", "<|tool_call_start|>[find(q=1)]<|tool_call_end|>"),
+            "<tool_call>\n{'name': 'find', 'arguments': {'q': 1}}\n</tool_call>",
             f"function call<|role_sep|>\n{json.dumps(FIND)}",
             f"<function(find){ARGS}</function>",
             "<function=find>\n<parameter=q>\n1\n</parameter>\n</function>\n</tool_call>",

@@ -17,7 +17,7 @@ import pytest
 
 from opportune.contrib.llm import Done, LanguageModel, LlmError, Message, Timeouts
 from opportune.contrib.llm.providers import local
-from opportune.contrib.llm.providers.local import MAX_ANSWER_TOKENS, SERVER_PROGRAM, LocalModel, find_weights
+from opportune.contrib.llm.providers.local import MODEL, SERVER_PROGRAM, LocalModel, find_weights
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 from tests.opportune.contrib.llm.providers.model_answers import read_answer, read_error
 
@@ -99,7 +99,7 @@ async def test_local_model_answers_in_parallel(local_model: LocalModel, caplog: 
         assert isinstance(done, Done)
         assert (bool(done.prompt_tokens), bool(done.completion_tokens), done.truncated) == (True, True, False)
         assert isinstance(await anext(first), str)
-    assert await wait_for_token_count(local_model) < MAX_ANSWER_TOKENS / 2
+    assert await wait_for_token_count(local_model) < MODEL.max_answer_tokens / 2
     # The program prints nothing but its URL, although its library prints.
     output = program_of(local_model).stdout
     assert output
