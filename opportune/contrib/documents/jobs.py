@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import TableClause, delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.contrib.documents.databases import engine_for
 from opportune.contrib.documents.document import IndexDefinition, IndexMissing, by_meaning
@@ -53,44 +54,6 @@ async def find_similar(
     return {slugs[row_id]: 0.5 + 0.5 * (similarity - lowest) / span for row_id, similarity in nearest.items()}
 
 
-class DocumentVectors:
-    """Writer of the vectors of an index."""
-
-    def __init__(self, index: IndexDefinition[Any], database: Database) -> None:
-        self.database = database
-        self.vectors: Vectors = VECTORS[database.engine.dialect.name]
-        self.fields = vector_fields_of(index)
-        self.rows = self.vectors.rows(self.fields)
-
-    async def begin(self, made_of: str) -> Edition:
-        async with self.database.writer() as session:
-            return await self.vectors.begin_edition(session, self.fields, made_of)
-
-    async def find_embedded_ids(self, edition: Edition) -> set[int]:
-        """Return the ids of documents with a vector."""
-        async with self.database.reader(fresh=True) as session:
-            statement = select(self.rows.c.id).where(self.rows.c.edition == edition.number)
-            return {*await session.scalars(statement)}
-
-    async def add(self, edition: Edition, vectors: Sequence[tuple[Entry, Vector | None]]) -> None:
-        new = [
-            {"id": entry.id, "edition": edition.number, "slug": entry.slug, **self.vectors.column_values(vector)}
-            for entry, vector in vectors
-        ]
-        ids = [row["id"] for row in new]
-        is_replaced = self.rows.c.id.in_(ids), self.rows.c.edition == edition.number
-        async with self.database.writer() as session:
-            await session.execute(delete(self.rows).where(*is_replaced))
-            await session.execute(self.vectors.insertion(self.rows, new[0]), new)
-
-    async def finish(self, edition: Edition, obsolete_ids: Sequence[int]) -> None:
-        """Mark an edition as complete, without the vectors of obsolete documents."""
-        async with self.database.writer() as session:
-            for ids in batches_of(obsolete_ids, READ_ROWS):
-                await session.execute(delete(self.rows).where(self.rows.c.id.in_(ids)))
-            await self.vectors.finish_edition(session, self.fields, edition)
-
-
 async def read_entries(engine: Engine) -> AsyncIterator[Entry]:
     """Yield all documents of an index.
 
@@ -110,10 +73,8 @@ async def read_entries(engine: Engine) -> AsyncIterator[Entry]:
 async def embed_documents(run: JobContext, name: str) -> None:
     """Compute the missing embeddings of a document index; all of them after a change of EMBEDDING_MODEL."""
     embeddings, index = run.database.info.get(EMBEDDINGS), by_meaning.get(name)
-    if embeddings is None or index is None:
-        return
-    vectors = DocumentVectors(index, run.database)
-    if not await vectors.vectors.is_possible(run.database):
+    vectors = VECTORS[run.database.engine.dialect.name]
+    if embeddings is None or index is None or not await vectors.is_possible(run.database):
         return
     engine = engine_for(index, run.settings, run.database)()
     try:
@@ -122,12 +83,37 @@ async def embed_documents(run: JobContext, name: str) -> None:
         return
     finally:
         await engine.close()
-    edition = await vectors.begin(embeddings.model.made_of)
-    existing = await vectors.find_embedded_ids(edition)
+    fields = vector_fields_of(index)
+    rows = vectors.rows(fields)
+    async with run.database.writer() as session:
+        edition = await vectors.begin_edition(session, fields, embeddings.model.made_of)
+    async with run.database.reader(fresh=True) as session:
+        existing = {*await session.scalars(select(rows.c.id).where(rows.c.edition == edition.number))}
     missing = [entry for entry in entries.values() if entry.id not in existing]
     for start in range(0, len(missing), BATCH_TEXTS):
         batch = missing[start : start + BATCH_TEXTS]
         batch_vectors = await embed_accepted(embeddings, [entry.text for entry in batch])
-        await vectors.add(edition, [*zip(batch, batch_vectors, strict=True)])
+        async with run.database.writer() as session:
+            await add_vectors(session, vectors, rows, edition, [*zip(batch, batch_vectors, strict=True)])
         await run.progress(start + len(batch), len(missing), f"documents of {name}")
-    await vectors.finish(edition, [*existing - entries.keys()])
+    async with run.database.writer() as session:
+        for ids in batches_of([*existing - entries.keys()], READ_ROWS):
+            await session.execute(delete(rows).where(rows.c.id.in_(ids)))
+        await vectors.finish_edition(session, fields, edition)
+
+
+async def add_vectors(
+    session: AsyncSession,
+    vectors: Vectors,
+    rows: TableClause,
+    edition: Edition,
+    embedded: Sequence[tuple[Entry, Vector | None]],
+) -> None:
+    """Store the vectors of documents, instead of those with the same ids."""
+    values = [
+        {"id": entry.id, "edition": edition.number, "slug": entry.slug, **vectors.column_values(vector)}
+        for entry, vector in embedded
+    ]
+    ids = [row["id"] for row in values]
+    await session.execute(delete(rows).where(rows.c.id.in_(ids), rows.c.edition == edition.number))
+    await session.execute(vectors.insertion(rows, values[0]), values)

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from types import UnionType
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -145,11 +145,6 @@ class AnswerType(Generic[T]):
         return text[max(start, 0) : end]
 
 
-class _Nested(NamedTuple):
-    model: type[BaseModel]
-    is_list: bool
-
-
 class PartialReader:
     """Reads incomplete data. Fields that are missing or not yet valid have their default, or None."""
 
@@ -167,11 +162,11 @@ class PartialReader:
         return model.model_construct(**values)
 
     def _read_field(self, model: type[BaseModel], name: str, field: FieldInfo, value: object) -> Any:
-        nested = _nested_model(field.annotation)
-        if nested and nested.is_list and isinstance(value, list):
-            return [self.read(nested.model, item) for item in value if isinstance(item, dict)]
+        nested, is_list = _nested_model(field.annotation) or (None, False)
+        if nested and is_list and isinstance(value, list):
+            return [self.read(nested, item) for item in value if isinstance(item, dict)]
         if nested and isinstance(value, dict):
-            return self.read(nested.model, value)
+            return self.read(nested, value)
         adapter = self._adapters.get((model, name))
         if adapter is None:
             annotated: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
@@ -182,8 +177,8 @@ class PartialReader:
             return None
 
 
-def _nested_model(annotation: object) -> _Nested | None:
-    """Return the only model of a field, or of the items of its list."""
+def _nested_model(annotation: object) -> tuple[type[BaseModel], bool] | None:
+    """Return the only model of a field, or of the items of its list, and whether it is a list."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _nested_model(arguments[0])
@@ -191,8 +186,8 @@ def _nested_model(annotation: object) -> _Nested | None:
         models = [nested for argument in arguments if (nested := _nested_model(argument))]
         return models[0] if len(models) == 1 else None
     if origin is list:
-        nested = _nested_model(arguments[0])
-        return _Nested(nested.model, is_list=True) if nested and not nested.is_list else None
+        item, is_list = _nested_model(arguments[0]) or (None, False)
+        return (item, True) if item and not is_list else None
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
-        return _Nested(annotation, is_list=False)
+        return annotation, False
     return None
