@@ -4,6 +4,7 @@ Messages are a tree. A branch is the path from the first message to a leaf. Each
 that long conversations open fast.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -95,6 +96,11 @@ async def find_siblings(session: AsyncSession, messages: Sequence[Message]) -> d
     return {message.id: children[message.parent_id] for message in messages}
 
 
+LINK = re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)")
+MARKS = re.compile(
+    r"^\s*(?:```\w*$|#{1,6}\s|>\s?|[*+-]\s)|(?<![\w*])(\*{1,3}|`+|~~)(?=[^\s*])(.+?)(?<=\S)\1(?![\w*])", re.MULTILINE
+)
+"""Marks of Markdown around words and before lines. Others, as in `2 * 3` and `C#`, belong to the question."""
 MAX_TITLE_WORDS_LENGTH = 60
 MAX_FILES = 50
 """Newest files of a branch that are read for a page or a prompt."""
@@ -257,5 +263,5 @@ async def find_files(
 
 
 def title_from_question(question: str) -> str:
-    words = " ".join(question.split())
+    words = " ".join(MARKS.sub(r"\2", LINK.sub(r"\1", question)).split() or question.split())
     return words if len(words) <= MAX_TITLE_WORDS_LENGTH else words[: MAX_TITLE_WORDS_LENGTH - 1].rstrip() + "…"

@@ -67,8 +67,8 @@ class Documents:
         return {version.number: version.text for version in await self.versions(document)}
 
     async def create(self, message: Message, text: str) -> Document:
-        lines = (line.strip("#*`~ ") for line in text.splitlines())
-        title = title_from_question(next(filter(None, lines), text))
+        lines = (line for line in text.splitlines() if line.strip("#*`~ "))
+        title = title_from_question(next(lines, text))
         document = Document(conversation_id=message.conversation_id, title=title)
         self.session.add(document)
         await self.session.flush()

@@ -20,6 +20,7 @@ MAX_CACHED_ZONES = 600
 SECOND_TIME_SUFFIX = " again"
 """Suffix of a zone name for the second of two equal local times, which exist when clocks are set back."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")
+ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<time>[T ][0-9]{2}:|$)")
 SKIPPED_TIME = _l("This time does not exist because clocks are set forward. Please choose another.")
 YEAR_OUT_OF_RANGE = _l("Please enter a year from 2 to 9998.")
 
@@ -114,6 +115,19 @@ def format_date(day: date | None) -> str:
 def format_datetime(moment: datetime | None) -> str:
     """Format a time in the visitor's zone: 3 Nov 2026, 10:05 CET."""
     return format_moment(local(moment)) if moment else ""
+
+
+def format_iso(text: str) -> str:
+    """Format a text that is a date or time such as 2026-12-31T18:30:00Z. Return all other texts unchanged."""
+    if not (match := ISO.match(text)):
+        return text
+    try:
+        moment = datetime.fromisoformat(text)
+        if not match["time"]:
+            return format_day(moment)
+        return format_datetime(moment) if moment.tzinfo else f"{format_day(moment)}, {format_clock(moment)}"
+    except ValueError:  # there is no such day
+        return text
 
 
 def format_local_clock(moment: datetime, *, with_zone: bool = False) -> str:

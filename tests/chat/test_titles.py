@@ -9,6 +9,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from app.chat.conversations import title_from_question
 from app.chat.jobs import parse_title
 from opportune.contrib import llm
 from opportune.contrib.answers.settings import AnswersSettings
@@ -36,6 +37,19 @@ def _no_titles() -> None:
 )
 def test_long_or_multiline_reply_is_not_a_title(reply: str, title: str) -> None:
     assert parse_title(reply) == title
+
+
+@pytest.mark.parametrize(
+    ("question", "title"),
+    [
+        ("# Plan\n**bold** `code` [link](http://x)", "Plan bold code link"),
+        ("- one\n> two", "one two"),
+        ("What is C#, and 2 * 3 * 4?", "What is C#, and 2 * 3 * 4?"),
+        ("# ", "#"),
+    ],
+)
+def test_title_has_no_marks_of_markdown(question: str, title: str) -> None:
+    assert title_from_question(question) == title
 
 
 async def test_first_answer_creates_a_title(

@@ -24,7 +24,7 @@ from opportune.web.rendering.flash import has_messages, take_messages
 from opportune.web.static.files import assets
 from opportune.web.static.generated import file_of_language
 from opportune.web.static.typeface import preloaded_file
-from opportune.web.time_zone import format_date, format_datetime, format_local_clock, format_time, local
+from opportune.web.time_zone import format_date, format_datetime, format_iso, format_local_clock, format_time, local
 
 BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 
@@ -58,6 +58,7 @@ class Templates:
             "clock": format_local_clock,
             "date": format_date,
             "datetime": format_datetime,
+            "iso": format_iso,
             "local": local,
             "markdown": markdown.render_element,
             "money": format_money,

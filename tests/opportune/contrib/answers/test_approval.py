@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -143,6 +144,18 @@ async def test_approval_shows_all_arguments(manager: AnswerManager, user: User, 
         ["Except", "none"],
         ["To\\u2066", "none"],
     ]
+
+
+async def test_approval_shows_local_dates(
+    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
+) -> None:
+    dates = ["2026-12-31", "2026-12-01T18:30:00Z", "2026-12-01 18:30", "2026-12-310"]
+    librarian.script = [request_calls(ToolCall("call_0", "lend_book", json.dumps({"loan": {"dates": dates}})))]
+    answer = await ask_until_waiting(manager, user)
+    async with signed_in_client(app, user) as client:
+        page = (await client.get(f"/answers/{answer.id}")).text
+    values = re.findall("<dd>(.*?)</dd>", page)
+    assert values == ["31 Dec 2026", "1 Dec 2026, 18:30 UTC", "1 Dec 2026, 18:30", "2026-12-310"]
 
 
 async def test_model_continues_after_a_refused_call(
