@@ -115,7 +115,7 @@ def read_class(class_: type[S], **values: Any) -> S:
 
 
 def _refuse_unreadable_lines(file: object) -> None:
-    if not (isinstance(file, Path) and file.is_file()):
+    if not (isinstance(file, Path) and (file.is_file() or file.is_dir())):
         return
     if fault := unreadable_line(file.read_text(encoding="utf-8")):
         raise SettingsError(f"{file}: {fault}")

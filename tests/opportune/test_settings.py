@@ -165,6 +165,13 @@ def test_env_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
         load_settings()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows says that folders may not be read")
+def test_folder_in_place_of_env_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(SettingsError, match=r"\.env cannot be read: Is a directory\.$"):
+        load_settings()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
 def test_env_file_of_another_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class_ = settings_class()  # another user may be unable to import it from the project
