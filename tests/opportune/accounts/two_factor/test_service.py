@@ -15,12 +15,13 @@ from sqlalchemy import update
 
 from opportune.accounts.flows import two_factor
 from opportune.accounts.flows.confirmation import CODES_PER_USER, INVALID_CODE
-from opportune.accounts.models import RecoveryCode, Session, User
+from opportune.accounts.models import Passkey, RecoveryCode, Session, User
 from opportune.accounts.sign_in_methods import second_factor
-from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT
+from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT, renew_recovery_codes
 from opportune.accounts.tokens.service import create_token
 from opportune.db import Database, utc_now
 from opportune.jobs.models import Job
+from opportune.testing import Make
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.accounts.conftest import bearer, new_client, token_status
@@ -82,6 +83,15 @@ async def test_setup_needs_password_and_code(
     assert not any(secret in page for secret in (key, *codes))
     assert (await other_browser.get(TWO_FACTOR_PAGE)).status_code == 303, "only the session of the request stays"
     assert await read_subjects(database, user) == ["Two-factor authentication is on"]
+
+
+async def test_setup_warns_that_old_codes_end(
+    user_client: AsyncClient, database: Database, make: Make, user: User
+) -> None:
+    await make(Passkey, user_id=user.id, verifies_user=True)
+    async with database.writer() as session:
+        await renew_recovery_codes(session, user)
+    assert "Your old codes end." in (await user_client.get("/accounts/two-factor")).text
 
 
 async def test_wrong_first_code_turns_nothing_on(user_client: AsyncClient, database: Database, user: User) -> None:
