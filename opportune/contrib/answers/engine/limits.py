@@ -108,10 +108,11 @@ async def require_capacity(
     await session.execute(select(col(User.id)).where(col(User.id) == answer.owner_id).with_for_update())
     running = await store.read_running_answers(session, col(Answer.owner_id) == answer.owner_id)
     running = [row for row in running if row is not answer]
-    if dead := [row for row in running if is_dead(row)]:
+    on_topic = [row for row in running if answer.topic and row.topic == answer.topic]
+    if dead := [row for row in on_topic if is_dead(row)]:  # those on other topics will be continued
         await store.take_over_answers(session, worker, dead)
-    alive = [row for row in running if row not in dead]
-    if answer.topic and any(row.topic == answer.topic for row in alive):
+    if len(on_topic) > len(dead):
         raise AnswerRunning
+    alive = [row for row in running if not is_dead(row)]
     if sum(not row.is_waiting for row in alive) >= MAX_RUNNING_ANSWERS:
         raise TooManyAnswers

@@ -213,6 +213,15 @@ async def test_starting_process_takes_over_answers(
     assert (await load_answer(sibling, answer)).takeovers == 1
 
 
+async def test_next_question_does_not_end_an_answer_that_can_continue(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int
+) -> None:
+    answer = await start_story(manager, owner_id)
+    await kill_process(manager, answer)
+    await ask(sibling, owner_id)
+    assert (await wait_until_ended(sibling, answer)).text == STORY
+
+
 async def test_outage_of_the_watch_is_logged_once(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
