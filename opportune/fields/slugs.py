@@ -27,20 +27,8 @@ NUMBER_LENGTH = 6
 RESERVED = {"new"}
 """Slugs that no row gets, because `/books/new` is the form of a new row."""
 TRANSLITERATIONS = str.maketrans(
-    {
-        "ß": "ss",
-        "æ": "ae",
-        "œ": "oe",
-        "ø": "o",
-        "ð": "d",
-        "đ": "d",
-        "þ": "th",
-        "ħ": "h",
-        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
-        "ł": "l",
-        "ŋ": "n",
-        "ŧ": "t",
-    }
+    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ð": "d", "đ": "d", "þ": "th", "ħ": "h", "ł": "l", "ŋ": "n", "ŧ": "t"}
+    | {"\N{LATIN SMALL LETTER DOTLESS I}": "i"}
 )
 """ASCII for Latin letters that Unicode does not decompose into a letter and an accent. `fields.js` has the same."""
 INVALID_SLUG = _l("please use letters from a to z or digits")

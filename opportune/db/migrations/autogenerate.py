@@ -184,13 +184,12 @@ class ModelComparison:
         )
         with ignore_reflection_warnings(), refuse_generated_column_changes():
             script = produce_migrations(context, self.metadata)
+        assert script.upgrade_ops is not None
+        assert script.downgrade_ops is not None  # Alembic sets both
         create_search, drop_search = self._find_search_index_changes(features)
         # A table is dropped after the references to it, and created before them.
-        upgrade = [*sorted(script.upgrade_ops.ops if script.upgrade_ops else (), key=_is_table_drop), *create_search]
-        reverted = sorted(
-            script.downgrade_ops.ops if script.downgrade_ops else (), key=_is_table_creation, reverse=True
-        )
-        downgrade = [*drop_search, *reverted]
+        upgrade = [*sorted(script.upgrade_ops.ops, key=_is_table_drop), *create_search]
+        downgrade = [*drop_search, *sorted(script.downgrade_ops.ops, key=_is_table_creation, reverse=True)]
         refuse_identity_changes(upgrade)
         make_portable([*upgrade, *downgrade])
         return context, upgrade, downgrade
