@@ -5,13 +5,12 @@ the folder has been deleted, or if a library no longer has its private names.
 """
 
 import logging
-import os
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TypeVar
 
-from opportune.project.layout import env_file_value
+from opportune.project.layout import read_setting
 
 PACKAGE = "opportune.speedups"
 
@@ -24,7 +23,7 @@ def are_on() -> bool:
     """Return whether the folder exists and SPEEDUPS is on, in the environment or `.env`, before settings are read."""
     spec = find_spec(PACKAGE)
     is_deleted = spec is None or spec.origin is None  # a folder of old bytecode has no origin
-    return not is_deleted and (os.environ.get("SPEEDUPS") or env_file_value("SPEEDUPS").strip()) != "off"
+    return not is_deleted and read_setting("SPEEDUPS") != "off"
 
 
 @cache

@@ -49,14 +49,16 @@ TEMPLATE_FOLDERS = (
 )
 
 
-def env_file_value(name: str) -> str:
-    """Return a value from `.env` for code that runs before the settings are loaded. Empty if it is missing."""
+def read_setting(name: str) -> str:
+    """Return a setting from the environment or `.env`, before the settings classes are loaded; empty if missing."""
+    if (value := os.environ.get(name)) is not None:
+        return value.strip(" \t\r\n\"'")
     try:
         text = (PROJECT / ".env").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     values = re.findall(rf"""^\s*(?:export\s+)?{name}\s*=[ \t]*["']?([^"'#\n]*)""", text, re.MULTILINE)
-    return values[-1] if values else ""
+    return values[-1].strip() if values else ""
 
 
 def feature_module(name: str) -> str:

@@ -1,12 +1,11 @@
 """Locks of a project, those that a command needs, and the wheel that they pin. Uses only the standard library."""
 
-import os
 import re
 from hashlib import sha256
 from pathlib import Path
 
 from opportune.cli.environment.installation import InstallError
-from opportune.project.layout import PROJECT, env_file_value
+from opportune.project.layout import PROJECT, read_setting
 
 TESTS = PROJECT / "tests"
 FRAMEWORK_TESTS = TESTS / "opportune"
@@ -87,12 +86,6 @@ def secrets_locks() -> list[str]:
     scheme, _, names = read_setting("SECRETS_FROM").partition(":")
     is_complete = all(name.strip() for name in names.split(","))
     return [OPTIONAL_LOCKS[scheme]] if is_complete and scheme in SECRET_STORES else []
-
-
-def read_setting(name: str) -> str:
-    """Return a setting from the environment or .env, without the settings classes."""
-    value = os.environ.get(name)
-    return env_file_value(name) if value is None else value.strip(" \t\r\n\"'")
 
 
 def pins(lock: str) -> dict[str, str]:
