@@ -104,7 +104,8 @@ def describe_unexpected(error: Exception) -> str:
     places = error_places(error)
     if indexes := [index for index, (path, _) in enumerate(places) if is_in_project(path)]:
         path, line = places[indexes[-1]]
-        if is_declaration_error(error) or not calls_framework(places[indexes[-1] :]):
+        calls_framework = any(called.is_relative_to(FRAMEWORK) for called, _ in places[indexes[-1] :])
+        if is_declaration_error(error) or not calls_framework:
             return f"{display_path(path)}:{line}: {reason}. Correct the code, or add -v."
         return f"Unexpected {reason} ({display_path(path)}:{line}). Add -v for the traceback."
     path, line = places[-1]
@@ -132,10 +133,6 @@ def error_places(error: Exception) -> list[Place]:
 def is_in_project(path: Path) -> bool:
     """Return whether a file is code of the project, and not of the framework or a package."""
     return path.is_relative_to(PROJECT) and ".venv" not in path.parts and not path.is_relative_to(FRAMEWORK)
-
-
-def calls_framework(places: Sequence[Place]) -> bool:
-    return any(path.is_relative_to(FRAMEWORK) for path, _ in places)
 
 
 def is_declaration_error(error: Exception) -> bool:

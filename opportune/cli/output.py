@@ -97,7 +97,8 @@ def warn(line: str) -> None:
 
 def print_json(data: object) -> None:
     """Print JSON. Dates are in ISO format, and other types are converted to text."""
-    print(json.dumps(data, indent=2, ensure_ascii=not _is_utf8(), default=_json_value))
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(data, indent=2, ensure_ascii=not is_utf8, default=_json_value))
 
 
 def _json_value(value: object) -> str:
@@ -139,10 +140,6 @@ def _console(stream: Any, width: int | None = None) -> "Console":
         force_terminal=colours or is_terminal(stream),
         color_system="auto" if colours else None,
     )
-
-
-def _is_utf8() -> bool:
-    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 class Progress:

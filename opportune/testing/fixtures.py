@@ -16,7 +16,7 @@ from httpx2 import ASGITransport, AsyncClient
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
-from sqlalchemy import Dialect, Engine, create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 
@@ -96,14 +96,6 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def is_same_dialect(dialect: Dialect, other: object) -> bool:
-    return type(dialect) is type(other)
-
-
-def hash_of_dialect(dialect: Dialect) -> int:
-    return hash(type(dialect))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def share_compiled_statements() -> Iterator[None]:
     """Share compiled statements between the thousands of engines of a run.
@@ -124,8 +116,8 @@ def share_compiled_statements() -> Iterator[None]:
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DefaultDialect, "__eq__", is_same_dialect)
-        patch.setattr(DefaultDialect, "__hash__", hash_of_dialect)
+        patch.setattr(DefaultDialect, "__eq__", lambda dialect, other: type(dialect) is type(other))
+        patch.setattr(DefaultDialect, "__hash__", lambda dialect: hash(type(dialect)))
         patch.setattr(Database, "__init__", initialize_with_cache)
         patch.setattr(sync_engines, "create_engine", create_engine_with_cache)
         yield

@@ -144,7 +144,10 @@ def sign_out(email: Email) -> None:
 def delete(email: Email, yes: NoInput = False) -> None:
     """Delete a user with all personal data, without sending an e-mail."""
     if not yes:
-        ask_before_deletion(in_transaction(lambda session: management.find_user(session, email)))
+        address = in_transaction(lambda session: management.find_user(session, email)).email
+        if not sys.stdin.isatty():
+            raise typer.BadParameter(f"Deleting {address} needs a confirmation. Add --yes.")
+        typer.confirm(f"Delete {address} with all personal data? This cannot be undone.", abort=True)
     features = installed_features()
     user = with_jobs(lambda jobs, session: management.delete_user(session, jobs.database, features, email))
     say(f"Deleted {user.email} with all personal data.")
@@ -161,12 +164,6 @@ def list_groups(as_json: AsJson = False) -> None:
         print_table(("GROUP", "MEMBERS", "MAY"), rows, right=("MEMBERS",))
     else:
         say("There are no groups. Create one in the admin.")
-
-
-def ask_before_deletion(user: User) -> None:
-    if not sys.stdin.isatty():
-        raise typer.BadParameter(f"Deleting {user.email} needs a confirmation. Add --yes.")
-    typer.confirm(f"Delete {user.email} with all personal data? This cannot be undone.", abort=True)
 
 
 def _flags(**flags: bool | None) -> Mapping[str, bool]:

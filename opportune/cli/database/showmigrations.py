@@ -26,22 +26,19 @@ def command(
     applied = set(graph.applied(recorded))
     ordered = [migration for migration in graph.ordered if migration.feature in migrations_by_feature]
     if as_json:
-        print_json([as_row(migration, applied) for migration in ordered])
+        names = ("feature", "name", "revision")
+        print_json(
+            [
+                {**{name: getattr(migration, name) for name in names}, "applied": migration in applied}
+                for migration in ordered
+            ]
+        )
     elif plan:
         for migration in ordered:
             print(f"[{'X' if migration in applied else ' '}]  {migration}")
     else:
         print_list(migrations_by_feature, applied)
     warn_about_removed(graph, recorded)
-
-
-def as_row(migration: Migration, applied: Collection[Migration]) -> dict[str, str | bool]:
-    return {
-        "feature": migration.feature,
-        "name": migration.name,
-        "revision": migration.revision,
-        "applied": migration in applied,
-    }
 
 
 def print_list(migrations_by_feature: dict[str, list[Migration]], applied: Collection[Migration]) -> None:

@@ -4,12 +4,11 @@ The exit code is 1 if there are errors.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
-from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import typer
 from dotenv import dotenv_values
@@ -25,12 +24,12 @@ from opportune.cli.development import startup
 from opportune.cli.development.database_checks import check_database, check_superusers, check_vectors, url_notices
 from opportune.cli.development.references import check_references, imports_in_code
 from opportune.cli.error_reports import describe_unexpected, explain_cause, print_traceback
+from opportune.cli.findings import as_data, print_findings, refuse_errors
 from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.loop import open_event_loop
 from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.registry import MODULES
-from opportune.cli.terminal import styled
 from opportune.cli.translations.checks import check_catalogues, check_language_urls, check_links, check_new_texts
 from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.env_example import env_example
@@ -124,39 +123,10 @@ def _describe(error: Exception) -> str:
     return str(error) if isinstance(error, OperatorError) else explain_cause(error) or describe_unexpected(error)
 
 
-def print_findings(findings: Sequence[Finding], notes: Iterable[str]) -> None:
-    for note in notes:
-        say(f"note: {note}")
-    for finding in findings:
-        print(f"{styled(level(finding), 'red' if finding.is_error else 'yellow')}: {finding.text}")
-
-
-def as_data(findings: Sequence[Finding], notes: Iterable[str]) -> dict[str, Any]:
-    return {
-        "ok": not any(finding.is_error for finding in findings),
-        "findings": [{"level": level(finding), "text": finding.text} for finding in findings],
-        "notes": list(notes),
-    }
-
-
-def level(finding: Finding) -> str:
-    return "error" if finding.is_error else "warning"
-
-
-def refuse_errors(findings: Sequence[Finding]) -> None:
-    """Raise OperatorError if a finding is an error."""
-    if errors := sum(finding.is_error for finding in findings):
-        raise OperatorError(f"Fix these {errors} errors." if errors > 1 else "Fix this error.")
-
-
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env"
-    if path.exists() and _others_may_read(path):
+    if sys.platform != "win32" and path.exists() and path.stat().st_mode & 0o077:
         yield Finding(f"Other users of this machine can read the secrets in .env. Run chmod 600 {path}.")
-
-
-def _others_may_read(path: Path) -> bool:
-    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
 
 
 def check_names(_settings: Settings) -> Iterator[Finding]:

@@ -63,7 +63,8 @@ def command(
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     if sqlite or postgres:
         environ[ONLY_DATABASE] = "sqlite" if sqlite else "postgresql"
-    processes = count_processes(with_framework=FRAMEWORK_TESTS.is_dir() and not project)
+    # The framework's tests often wait for servers. Another process for other tests would start its own browser.
+    processes = (os.cpu_count() or 1) + (FRAMEWORK_TESTS.is_dir() and not project)
     pytest_options += with_process_count(arguments or ["-n"], processes)
     exec_process([sys.executable, "-m", "pytest", *pytest_options], environ)
 
@@ -85,14 +86,6 @@ def require_installed(selection: list[str]) -> None:
     if missing := [lock for lock in locks_of_tests(selection) if not importlib.util.find_spec(MARKER_PACKAGES[lock])]:
         install = " ".join(f"-r {lock}" for lock in missing)
         raise OperatorError(f"These tests need more packages. Install them: python3 -m pip install --no-deps {install}")
-
-
-def count_processes(*, with_framework: bool) -> int:
-    """Return the number of cores. Add one for the framework's tests, because they often wait for servers.
-
-    Tests of a project are too short to gain from another process, which has to start its own browser.
-    """
-    return (os.cpu_count() or 1) + with_framework
 
 
 def with_process_count(arguments: Sequence[str], processes: int) -> Iterator[str]:

@@ -16,7 +16,6 @@ from opportune.cli.transaction import migrated_settings, open_job_queue
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.features.core import running_process
-from opportune.jobs.service import DatabaseJobQueue
 from opportune.server.logging import logging_config
 
 POLL_INTERVAL_SECONDS = 1.0
@@ -43,17 +42,9 @@ async def _work(settings: Settings, concurrency: int | None) -> None:
             raise OperatorError(reason)
         await jobs.database.setup()
         jobs.worker.concurrency = concurrency or jobs.worker.concurrency
-        _watch_sigterm(jobs)
-        print(_greeting(jobs), flush=True)
+        with suppress(NotImplementedError):  # on Windows
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, jobs.worker.stop)
+        note = " The site also runs jobs. To leave them to workers, set JOBS=worker." if jobs.is_inline else ""
+        print(f"Running jobs, {jobs.worker.concurrency} at a time (Ctrl-C stops it).{note}", flush=True)
         is_notified = jobs.database.bus.is_shared
         await jobs.worker.work(NOTIFIED_POLL_INTERVAL_SECONDS if is_notified else POLL_INTERVAL_SECONDS)
-
-
-def _greeting(jobs: DatabaseJobQueue) -> str:
-    note = " The site also runs jobs. To leave them to workers, set JOBS=worker." if jobs.is_inline else ""
-    return f"Running jobs, {jobs.worker.concurrency} at a time (Ctrl-C stops it).{note}"
-
-
-def _watch_sigterm(jobs: DatabaseJobQueue) -> None:
-    with suppress(NotImplementedError):  # not on Windows
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, jobs.worker.stop)

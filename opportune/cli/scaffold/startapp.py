@@ -62,9 +62,11 @@ def command(
     request = ModelRequest(name, model, fields, *options)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
     if package:
-        folder = (folder or default_folder(name)).expanduser().absolute()
+        parent = PROJECT.parent if Path.cwd().is_relative_to(PROJECT) else Path.cwd()
+        folder = (folder or parent / distribution_name(name)).expanduser().absolute()
         create_package(request, feature_file, folder)
-        print_package_steps(folder)
+        say(f"Created {folder}.")
+        say_next(f"addapp {shlex.quote(str(folder))}", "migrate", heading="Next, in a project:")
         return
     installed = PROJECT / INSTALLED
     base = {
@@ -77,16 +79,6 @@ def command(
     say(f"Created {' and '.join(str(folder.relative_to(PROJECT)) for folder in folders(name))}.")
     say(f"Added {name} to {INSTALLED}.")
     addmodel.print_next_steps(created, () if has_model else (f"makemigrations {name}",))
-
-
-def default_folder(name: str) -> Path:
-    parent = PROJECT.parent if Path.cwd().is_relative_to(PROJECT) else Path.cwd()
-    return parent / distribution_name(name)
-
-
-def print_package_steps(folder: Path) -> None:
-    say(f"Created {folder}.")
-    say_next(f"addapp {shlex.quote(str(folder))}", "migrate", heading="Next, in a project:")
 
 
 def distribution_name(feature: str) -> str:

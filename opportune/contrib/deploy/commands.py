@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from opportune.checks import Finding
-from opportune.cli.development.check import as_data, print_findings, refuse_errors
 from opportune.cli.development.startup import url_faults
+from opportune.cli.findings import as_data, print_findings, refuse_errors
 from opportune.cli.output import print_json, say, warn
 from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
@@ -80,7 +80,9 @@ def find_recipe(name: str) -> Recipe:
     """
     if recipe := RECIPES.get(name.lower()):
         return recipe
-    raise typer.BadParameter(f"There is no host {name[:40]!r}.{suggestion(name)} Choose from {', '.join(RECIPES)}.")
+    alias = ALIASES.get(name.lower())
+    hint = f" Did you mean {alias}?" if alias else did_you_mean(name, RECIPES)
+    raise typer.BadParameter(f"There is no host {name[:40]!r}.{hint} Choose from {', '.join(RECIPES)}.")
 
 
 @command.command()
@@ -240,12 +242,6 @@ def rehearse(
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), asyncio.Runner() as runner:
         raise typer.Exit(1 if runner.run(_rehearse(hosts, full=full, keep=keep)) else 0)
     raise typer.Exit(130)
-
-
-def suggestion(name: str) -> str:
-    """Return a hint such as ` Did you mean fly?`; empty if no host is similar."""
-    host = ALIASES.get(name.lower())
-    return f" Did you mean {host}?" if host else did_you_mean(name, RECIPES)
 
 
 async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:

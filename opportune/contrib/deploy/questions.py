@@ -11,10 +11,6 @@ from opportune.contrib.deploy.host_files import require_domain
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
 
 
-def has_free_plan(deployment: Deployment) -> bool:
-    return bool(deployment.recipe.free_limits)
-
-
 def may_have_volume(deployment: Deployment) -> bool:
     recipe, url = deployment.recipe, deployment.database
     writes_to_disk = bool(url and url.kind == "sqlite") or deployment.uploads is not None
@@ -27,10 +23,6 @@ def may_have_pooler(deployment: Deployment) -> bool:
     return is_unknown and deployment.settings.database_pooled == "auto"
 
 
-def may_have_domain(deployment: Deployment) -> bool:
-    return deployment.recipe.provides_url and not deployment.settings.base_url
-
-
 class Question(NamedTuple):
     is_relevant: Callable[[Deployment], bool]
     text: str
@@ -41,14 +33,21 @@ class Question(NamedTuple):
 
 
 QUESTIONS = {
-    "is_paid": Question(has_free_plan, "Is it a paid plan?", "--paid or --free"),
+    "is_paid": Question(
+        lambda deployment: bool(deployment.recipe.free_limits), "Is it a paid plan?", "--paid or --free"
+    ),
     "has_volume": Question(
         may_have_volume, "Is a volume mounted at data/, where the site writes?", "--volume or --no-volume"
     ),
     "has_pooler": Question(
         may_have_pooler, "Is there a pooler such as PgBouncer in front of the database?", "--pooler or --no-pooler"
     ),
-    "domain": Question(may_have_domain, "Does the site have its own domain?", "--domain example.org", no=""),
+    "domain": Question(
+        lambda deployment: deployment.recipe.provides_url and not deployment.settings.base_url,
+        "Does the site have its own domain?",
+        "--domain example.org",
+        no="",
+    ),
 }
 """Questions by field of `DeploymentOptions`."""
 

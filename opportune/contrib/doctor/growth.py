@@ -137,7 +137,7 @@ def _examine(
             findings.setdefault(page.remedy, notice("indexes", line, table=page.table))
     further = [*foreign_keys_without_index(connection, large, features)]
     if connection.dialect.name == "postgresql":
-        further += _read_statistics(connection)
+        further += [*_find_slow_statements(connection), *_find_scans(connection), *_find_unused_indexes(connection)]
     if unmeasured := len(pages) - len(durations):
         further.append(
             notice("lists", f"{pluralize(unmeasured, 'page')} of lists could not be run in {LISTS_SECONDS:g} s")
@@ -217,13 +217,6 @@ def _scans(node: dict[str, Any], table_name: str) -> bool:
         return False
     has_index = node.get("Index Cond", node.get("Recheck Cond", IS_LIVE)) != IS_LIVE
     return node["Node Type"] == "Seq Scan" or ("Filter" in node and not has_index)
-
-
-def _read_statistics(connection: Connection) -> Iterator[Finding]:
-    """Yield slow statements, frequent scans of large tables, and large indexes that no query has used."""
-    yield from _find_slow_statements(connection)
-    yield from _find_scans(connection)
-    yield from _find_unused_indexes(connection)
 
 
 def _find_slow_statements(connection: Connection) -> Iterator[Finding]:

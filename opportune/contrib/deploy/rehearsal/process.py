@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
+from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.testing.services.ports import free_port
 
@@ -35,89 +35,6 @@ mount -o remount,bind,ro / 2>/dev/null
 mount --bind "$tree" "$tree" && mount -o remount,bind,ro "$tree" || exit 97
 cd "$tree" || exit 97
 """
-PERIOD_MICROSECONDS = 100_000
-CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-
-
-@dataclass
-class Limits:
-    """Limits of each process of a rehearsal. During a deploy two machines run, and each has its own memory."""
-
-    memory_bytes: int | None
-    cpu_cores: float | None
-    groups: list[Path] = field(default_factory=list)
-    """Folders of the control groups. Empty if none could be created."""
-    name: str = field(default_factory=lambda: f"opportune-rehearsal-{uuid4().hex[:8]}")
-
-    def apply_to(self, pid: int) -> None:
-        """Apply the limits to a process and its children."""
-        if group := self.create_group():
-            (group / "cgroup.procs").write_text(str(pid), encoding="utf-8")
-        elif self.memory_bytes:
-            _limit_data_segment(pid, self.memory_bytes)
-
-    def create_group(self) -> Path | None:
-        """Create the group of one process. None if there are no limits, or this user may not create groups."""
-        values = {"memory.max": str(self.memory_bytes)} if self.memory_bytes else {}
-        if self.cpu_cores:
-            values["cpu.max"] = f"{round(self.cpu_cores * PERIOD_MICROSECONDS)} {PERIOD_MICROSECONDS}"
-        for parent in _possible_parents() if values else ():
-            group = parent / f"{self.name}-{len(self.groups)}"
-            if _create_group(group, values):
-                self.groups.append(group)
-                return group
-        return None
-
-    @property
-    def description(self) -> str:
-        if self.memory_bytes is None:
-            return "all memory of this machine"
-        size = f"{self.memory_bytes // 1024**2} MB"
-        if not self.groups:
-            return f"{size} of data (setrlimit, because this user may not create a control group)"
-        return f"{size}{f' and {self.cpu_cores:g} of a core' if self.cpu_cores else ''} (cgroup)"
-
-
-@contextmanager
-def resource_limits(memory_bytes: int | None, cpu_cores: float | None) -> Iterator[Limits]:
-    """Create limits that are removed when the block ends. Processor time is only limited below one core."""
-    limits = Limits(memory_bytes, cpu_cores if cpu_cores and cpu_cores < 1 else None)
-    limits.create_group()  # for the description
-    try:
-        yield limits
-    finally:
-        for group in limits.groups:
-            with suppress(OSError):  # a process in it is still running
-                group.rmdir()
-
-
-def _possible_parents() -> Iterator[Path]:
-    """Yield the group of this process and the groups above it, of which one may be delegated to this user."""
-    with suppress(OSError):  # not Linux
-        for line in CGROUP.read_text(encoding="utf-8").splitlines():
-            if line.startswith("0::"):  # version 2
-                group = CGROUPS / line.removeprefix("0::").strip("/")
-                yield from (parent for parent in (group, *group.parents) if parent.is_relative_to(CGROUPS))
-
-
-def _create_group(group: Path, values: Mapping[str, str]) -> bool:
-    """Create a group with these limits. Return False if this user may not, or a controller is missing."""
-    with suppress(OSError):
-        group.mkdir()
-        try:
-            for name, value in values.items():
-                (group / name).write_text(value, encoding="utf-8")
-            return True
-        except OSError:
-            group.rmdir()
-    return False
-
-
-def _limit_data_segment(pid: int, size_bytes: int) -> None:
-    if sys.platform == "linux":
-        import resource
-
-        resource.prlimit(pid, resource.RLIMIT_DATA, (size_bytes, size_bytes))
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
@@ -15,10 +14,11 @@ from sqlalchemy import make_url
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rehearsal import fakes
+from opportune.contrib.deploy.rehearsal.limits import resource_limits
 from opportune.contrib.deploy.rehearsal.network import DatabaseGate, ProxyConfig, find_caddy, run_proxy
-from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder, resource_limits
+from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
 from opportune.contrib.deploy.rehearsal.rules import Rules
-from opportune.contrib.deploy.rehearsal.stage import VISITOR_ADDRESS, QuestionEndpoint, Result, Stage
+from opportune.contrib.deploy.rehearsal.stage import QuestionEndpoint, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
 from opportune.errors import OperatorError
 from opportune.testing.services.ports import free_port
@@ -114,7 +114,7 @@ class Rehearsal:
         await stack.enter_async_context(stage.router.listening())
         config = ProxyConfig(rules, front_port, stage.router.port, certificate, folder / "proxy")
         await stack.enter_async_context(run_proxy(config))
-        await stack.enter_async_context(stage.open_visitors(_visitor_address()))
+        await stack.enter_async_context(stage.open_visitors())
         pooler = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"
         system = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooler}"
         notify(f"{limits.description}; {launcher.tree_description}; Caddy with TLS; {system}")
@@ -167,8 +167,3 @@ def _with_local_port(url: str, port: int) -> str:
     parts = urlsplit(url)
     user = parts.netloc.rpartition("@")[0]
     return parts._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
-
-
-def _visitor_address() -> str:
-    """Return a second address of this machine. On Linux all addresses of 127.0.0.0/8 are local."""
-    return VISITOR_ADDRESS if sys.platform == "linux" else "127.0.0.1"

@@ -1,6 +1,7 @@
 """Simulated host with the site, its services and its visitors."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,8 +20,8 @@ from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS, Instance, L
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 
-VISITOR_ADDRESS = "127.0.0.2"
-"""Differs from the proxy's address, to detect a site that uses the proxy's address."""
+VISITOR_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""Differs from the proxy's address, to detect a site that uses that. Only Linux has other local addresses."""
 MEMORY_FIX = "use a larger machine, or fewer features (app/installed.py)"
 MAX_RESTARTS = 5
 HEALTH_TIMEOUT_SECONDS = 5.0
@@ -91,10 +92,10 @@ class Stage:
         self.router = Router(self._wake, self.freeze, self.rules.total_seconds)
 
     @asynccontextmanager
-    async def open_visitors(self, address: str = VISITOR_ADDRESS) -> AsyncIterator[None]:
+    async def open_visitors(self) -> AsyncIterator[None]:
         """Open the HTTP clients of a visitor and a superuser."""
         async with (
-            Visitor(self.base_url, self.certificate, address) as self.visitor,
+            Visitor(self.base_url, self.certificate, VISITOR_ADDRESS) as self.visitor,
             Visitor(self.base_url, self.certificate) as self.superuser,
         ):
             yield

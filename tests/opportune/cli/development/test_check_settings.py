@@ -72,12 +72,6 @@ def test_right_setting_has_no_finding(check_settings: CheckSettings, changes: di
     assert list(check_settings(changed(**changes))) == []
 
 
-def test_invalid_admin_email_is_an_error() -> None:
-    (finding,) = check_admin_email(changed(admin_email="ada at home"))
-    assert finding.is_error
-    assert "ADMIN_EMAIL" in finding.text
-
-
 @pytest.mark.parametrize(
     ("url", "model", "key", "missing"),
     [

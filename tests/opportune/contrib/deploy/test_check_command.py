@@ -79,9 +79,7 @@ def render_without_base_url(project: Path, write_env: WriteEnv) -> None:
 
 def test_open_question_without_terminal_is_a_usage_error(oppman: Oppman, write_env: WriteEnv) -> None:
     write_env("render")
-    code, _, err = oppman("deploy", "check", "render")
-    assert (code, err.count("\n")) == (2, 1)
-    assert "--paid or --free" in err
+    assert "--paid or --free" in oppman("deploy", "check", "render").line(2)
     assert oppman("deploy", "check", "render", "--yes").code == 0
     assert oppman("deploy", "check", "render", "--no-input").code == 0
 
@@ -89,8 +87,7 @@ def test_open_question_without_terminal_is_a_usage_error(oppman: Oppman, write_e
 @pytest.mark.usefixtures("render_without_base_url")
 def test_all_open_questions_are_reported_in_one_run(oppman: Oppman) -> None:
     database = {"DATABASE_URL": "postgresql://site:hidden@db.lisbon.pt/site"}
-    code, _, err = oppman("deploy", "check", "render", **database)
-    assert (code, err.count("\n")) == (2, 1)
+    err = oppman("deploy", "check", "render", **database).line(2)
     for option in ("--paid or --free", "--pooler or --no-pooler", "--domain example.org", "--yes"):
         assert option in err
 
@@ -172,9 +169,7 @@ def test_unreadable_file_is_one_line(project: Path, oppman: Oppman, content: str
     path = project / "settings.env"
     if content:
         path.write_text(content)
-    code, _, err = oppman("deploy", "check", "fly", "--env-file", str(path), "--yes")
-    assert (code, err.count("\n")) == (1, 1)
-    assert message in err
+    assert message in oppman("deploy", "check", "fly", "--env-file", str(path), "--yes").line()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no file modes on Windows")

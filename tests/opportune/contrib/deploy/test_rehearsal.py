@@ -21,12 +21,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from opportune.config.hosts import HOSTS
-from opportune.contrib.deploy.rehearsal import process
+from opportune.contrib.deploy.rehearsal import limits as process_limits
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer
+from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.network import INNER_PROXY_ADDRESS, ProxyConfig, Router, find_caddy, run_proxy
 from opportune.contrib.deploy.rehearsal.page_steps import EDIT_LINK
-from opportune.contrib.deploy.rehearsal.process import Launcher, Limits
+from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.rehearse import PooledDatabase, Rehearsal
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
@@ -243,11 +244,11 @@ def test_memory_is_limited_without_control_groups(monkeypatch: pytest.MonkeyPatc
 
 
 def test_process_gets_a_control_group_with_its_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "CGROUPS", tmp_path)
-    monkeypatch.setattr(process, "CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(process_limits, "CGROUPS", tmp_path)
+    monkeypatch.setattr(process_limits, "CGROUP", tmp_path / "cgroup")
     (tmp_path / "cgroup").write_text("0::/user")
     (tmp_path / "user").mkdir()
-    with process.resource_limits(64 * 1024**2, 0.5) as limited:
+    with process_limits.resource_limits(64 * 1024**2, 0.5) as limited:
         limited.apply_to(42)
         assert limited.description == "64 MB and 0.5 of a core (cgroup)"
         assert [group.parent.name for group in limited.groups] == ["user", "user"]
@@ -272,9 +273,7 @@ def test_scaled_limits_are_at_most_ten_seconds() -> None:
     ],
 )
 def test_unknown_host_is_a_usage_error(oppman: Oppman, arguments: Sequence[str], message: str) -> None:
-    code, _, err = oppman("deploy", "rehearse", *arguments)
-    assert (code, err.count("\n")) == (2, 1)
-    assert message in err
+    assert message in oppman("deploy", "rehearse", *arguments).line(2)
 
 
 @pytest.mark.parametrize("key", ["7", "a~2Fb", "x.y@z:1;2"])
