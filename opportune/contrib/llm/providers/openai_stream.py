@@ -29,11 +29,10 @@ OTHER_NAMES = {
     **dict.fromkeys(("finishreason", "donereason", "finishdetails", "stopreason"), "finish_reason"),
 }
 """Normal names of fields, by those of other endpoints in lower case and without underscores."""
-CHOICE_FIELDS = ("choices", "candidates", "results")  # the last ones are those of Google's and watsonx' own APIs
 REASONING_NAME = re.compile(r"(reasoning|thinking|thought|cot)(content|text|summary.*)?")
 THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")  # around a thought that has its own field
-WRAPPED_FIELDS = {"choices", "finish_reason"}  # of an event in an object of a gateway
-BEGINS_ANSWER = ("role", "finish_reason")  # fields of a delta that adds nothing, so that a message beside it counts
+WRAPPED_FIELDS = {"choices", "finish_reason", "response"}  # of an event in an object of a gateway
+WHOLE_FIELDS = {"delta", "finish_reason", "stop_reason", "tool_calls", "generated_text"}  # of an event without choices
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
 LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete")
 FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
@@ -66,16 +65,17 @@ def read_piece(choice: Mapping[str, Any], event: Mapping[str, Any]) -> Piece:
     if isinstance(delta.get("message"), dict):
         delta = delta["message"]
     fields = {**choice, **delta}
-    is_whole = bool(message) and not any(value for name, value in delta.items() if name not in BEGINS_ANSWER)
+    is_whole = bool(message) and not any(
+        value for name, value in delta.items() if name not in ("role", "finish_reason")
+    )
     if is_whole:
         fields |= _to_fields(message)
     if not fields.keys() <= KNOWN_FIELDS:
         fields = _with_normal_names(fields)
     reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
-    reason = "" if reason in UNFINISHED else reason
     is_document = "delta" not in choice and event.get("object") != "chat.completion.chunk" and "done" not in event
-    if is_whole and is_document:
-        reason = reason or "stop"
+    default = "stop" if (is_whole and is_document) or "generated_text" in event else ""
+    reason = default if reason in UNFINISHED else reason
     content, reasoning, calls = fields.get("content") or "", "", objects_in(fields.get("tool_calls"))
     if not isinstance(content, str):
         reasoning, content, part_calls = _split_parts(content)
@@ -163,6 +163,7 @@ class ChatCompletionReader:
             reasoning, text = reasoning + added[0], text + added[1]
         if not envelope.keys() <= UNCOUNTED_FIELDS:
             self._count(envelope[field] for field in envelope.keys() - UNCOUNTED_FIELDS)
+        self._finish_reason = self._finish_reason or "stop" * (envelope.get("success") is True)  # of Cloudflare
         if name == "done" or value.get("done") is True:
             self.is_over = True
             self._count([value])
@@ -172,8 +173,8 @@ class ChatCompletionReader:
     def _own_choices(self, value: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
         has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
-        whole = [value] if has_text or "delta" in value or "finish_reason" in value else []
-        choices = objects_in(next(filter(None, map(value.get, CHOICE_FIELDS)), whole))
+        whole = [value] if has_text or value.keys() & WHOLE_FIELDS else []
+        choices = objects_in(next(filter(None, map(value.get, ("choices", "candidates", "results"))), whole))
         indexes = [key_in(choice.get("index")) or str(number) for number, choice in enumerate(choices)]
         if len(choices) > 1 and not self._choice_index:
             self._choice_index = indexes[0]

@@ -22,7 +22,6 @@ MIN_DISTINCT_CHARACTERS = 5  # different characters of a text that is not repeat
 MAX_TOOL_CALLS = 128  # maximum number of calls that are read. `converse` runs fewer, and tells the model so.
 NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input")
-NO_ARGUMENTS = ("", "null", "None", "undefined", "[]")
 CUT = "{"  # arguments that are no JSON, for a call that the length of the answer cut. The tool does not run.
 SIGNATURE_FIELDS = {"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"}
 TEXT_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
@@ -235,7 +234,7 @@ def _plain_arguments(arguments: str, *, is_cut: bool) -> str:
     text = arguments.strip()
     while text.startswith('"') and isinstance(inner := json_in(text), str):
         text = inner.strip()
-    if text in NO_ARGUMENTS:
+    if text in ("", "null", "None", "undefined", "[]"):
         return CUT if is_cut else ""
     if is_object(text):
         return text

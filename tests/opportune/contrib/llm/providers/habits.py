@@ -715,7 +715,7 @@ WRITTEN = {
     },
     "mark in the field of a thought": thinks(delta(reasoning="<think>Hm."), delta(reasoning="\n</think>\n"), YES),
 }
-GEMINI = {
+NATIVE = {
     "text of Gemini": says(
         event({"candidates": [{"content": {"parts": [{"text": "Hm.", "thought": True}, {"text": "Yes"}]}}]}),
         reasoning="Hm.",
@@ -730,6 +730,16 @@ GEMINI = {
         )
     ),
     "blocked prompt of Gemini": fails("filtered", event({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}})),
+    "whole answer of Cloudflare": ends(
+        document({"result": {"response": "Yes", **COUNTED}, "success": True}), tokens=(7, 3)
+    ),
+    "call of Cloudflare": ends(
+        document({"result": {"response": None, "tool_calls": [FIND]}, "success": True}), text="", calls=FINDS
+    ),
+    "text of Hugging Face": ends(document([{"generated_text": "Yes"}])),
+    "whole answer of Anthropic": ends(
+        document({"content": [{"type": "text", "text": "Yes"}], "stop_reason": "end_turn"})
+    ),
     "text of watsonx": says(event({"results": [{"generated_text": "Yes"}]})),
 }
 COUNTS = {
@@ -767,4 +777,4 @@ COUNTS = {
     "usage in another object": says(YES, event({"choices": [], "meta": COUNTED}), tokens=(7, 3)),
     "huge count": says(YES, usage({"prompt_tokens": 7}).replace(b"7", LONG)),
 }
-HABITS = EVENTS | DOCUMENTS | CHOICES | FINISHES | ERRORS | REASONING | CALLS | REPAIRS | WRITTEN | GEMINI | COUNTS
+HABITS = EVENTS | DOCUMENTS | CHOICES | FINISHES | ERRORS | REASONING | CALLS | REPAIRS | WRITTEN | NATIVE | COUNTS
