@@ -84,6 +84,8 @@ class GadgetAdmin(AdminView, model=Gadget):
 
 
 gadgets = Feature("gadgets", "For tests.", models=(Maker, Gadget), admin=Admin((MakerAdmin, GadgetAdmin)))
+GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
+"""Fields of the form of a gadget of the first maker."""
 
 
 def make_makers() -> Sequence[Maker]:

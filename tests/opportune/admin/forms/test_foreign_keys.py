@@ -12,13 +12,20 @@ from sqlmodel import col
 
 from opportune.accounts.models import Group, User
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets, make_makers
+from tests.opportune.admin.gadget_feature import (
+    GADGET_FORM,
+    Gadget,
+    GadgetAdmin,
+    Maker,
+    MakerAdmin,
+    gadgets,
+    make_makers,
+)
 from tests.opportune.contrib.import_export.import_steps import upload_file
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_all, read_one, set_permissions
 
 SECRET_TITLE, STORED_TITLE = "Secret Maker", "Acme"
-GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 MAY_NOT_CHOOSE_MESSAGE = "You may not list these rows, so you cannot choose another one."
 
 

@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, gadgets, make_makers
+from tests.opportune.admin.gadget_feature import GADGET_FORM, Gadget, GadgetAdmin, gadgets, make_makers
 from tests.opportune.admin.test_layout import ACCEPT_HTML, ADMIN_MENU
 from tests.opportune.site_with import site_fixture
 
@@ -73,8 +73,7 @@ async def test_prefilled_form_leads_back_to_the_list(admin: AsyncClient) -> None
     url = "/admin/gadget/create?name=Door&nickname=Dora"
     page = (await admin.get(url)).text
     assert f'href="{LIST}">Cancel</a>' in page
-    form_data = {"name": "Door", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
-    assert (await admin.post(url, data=form_data)).headers["location"] == LIST
+    assert (await admin.post(url, data=GADGET_FORM)).headers["location"] == LIST
 
 
 async def test_list_parameters_are_accepted(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,11 @@ from opportune.admin.models import AuditEntry
 from opportune.i18n import use_language
 from opportune.testing import counted_statements
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
+from tests.opportune.admin.gadget_feature import GADGET_FORM, Gadget, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, execute, get_row, make_staff, read_all
 
 NEW_PASSWORD = "an altogether new one"
-GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 
 
 app = site_fixture(gadgets, make_makers)

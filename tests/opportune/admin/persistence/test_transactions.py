@@ -14,12 +14,11 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.models import AuditEntry
 from opportune.admin.row_writer import session_of
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, gadgets, make_makers
+from tests.opportune.admin.gadget_feature import GADGET_FORM, Gadget, GadgetAdmin, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff, read_all
 
 CONFIRMED = {"confirmed": "yes"}
-GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 
 
 app = site_fixture(gadgets, make_makers)
