@@ -44,10 +44,10 @@ async def test_page_groups_rows_by_model(admin: AsyncClient) -> None:
     assert "Ada 1" in (await admin.get("/admin/author/list?search=ada")).text
 
 
-@pytest.mark.parametrize(("query", "count"), [("ada", "The first 6 results"), ("adaland", "1 result")])
-async def test_palette_says_that_there_are_more_results(admin: AsyncClient, query: str, count: str) -> None:
-    page = (await admin.get(f"/admin/search?q={query}", headers=PALETTE)).text
-    assert f'role="status">{count}' in page
+async def test_palette_says_that_there_are_more_results(admin: AsyncClient) -> None:
+    for query, count in (("ada", "The first 6 results"), ("adaland", "1 result")):
+        page = (await admin.get(f"/admin/search?q={query}", headers=PALETTE)).text
+        assert f'role="status">{count}' in page
 
 
 async def test_rows_of_the_project_come_first(app: FastAPI, admin: AsyncClient) -> None:
@@ -96,14 +96,13 @@ async def test_any_query_is_valid(admin: AsyncClient) -> None:
         assert response.headers["cache-control"] == "no-store", query
 
 
-@pytest.mark.parametrize("limit", ["MAX_SECONDS", "MAX_SOURCES"])
-async def test_limited_search_names_what_it_left_out(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
-    monkeypatch.setattr(everything, limit, -1)
-    page = (await admin.get("/admin/search?q=ada")).text
-    assert "Authors" in page.partition("Left out to answer quickly:")[2]
-    assert "Ada 1" not in page
+async def test_limited_search_names_what_it_left_out(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("MAX_SECONDS", "MAX_SOURCES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(everything, limit, -1)
+            page = (await admin.get("/admin/search?q=ada")).text
+        assert "Authors" in page.partition("Left out to answer quickly:")[2], limit
+        assert "Ada 1" not in page, limit
 
 
 async def test_searches_of_a_user_are_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

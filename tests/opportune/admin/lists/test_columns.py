@@ -1,7 +1,6 @@
 """Columns of a list: their selection and order in the address, and the control that sets them."""
 
 import re
-from collections.abc import Mapping
 
 import pytest
 from fastapi import FastAPI
@@ -38,9 +37,6 @@ async def test_columns_are_shown_in_the_requested_order(admin: AsyncClient) -> N
 
 
 async def test_link_to_the_row_contains_no_link(admin: AsyncClient) -> None:
-    await admin.post(
-        "/admin/gadget/create", data={"name": "lamp", "maker_id": "1", "colour": "RED", "state": "new", "size": "1"}
-    )
     page = (await admin.get(f"{LIST}?columns=maker_id,name")).text
     assert '<a href="/admin/gadget/details/1?columns=maker_id%2Cname">Acme</a>' in page.replace(
         "maker_id,", "maker_id%2C"
@@ -73,19 +69,19 @@ async def test_form_sets_columns_and_keeps_filters(admin: AsyncClient) -> None:
     assert await choose(admin, "?columns=name&size=1", reset="1") == f"{LIST}?size=1"
 
 
-@pytest.mark.parametrize(
-    ("places", "order"),
-    [
-        ({"place-colour": "1"}, "colour,name,state,size"),
-        ({"place-name": "3"}, "colour,state,name,size"),
-        ({"place-size": "2"}, "name,size,colour,state"),
-        ({"place-name": "x", "place-size": "99999999"}, "name,colour,state,size"),
-    ],
+PLACES: tuple[tuple[dict[str, str], str], ...] = (
+    ({"place-colour": "1"}, "colour,name,state,size"),
+    ({"place-name": "3"}, "colour,state,name,size"),
+    ({"place-size": "2"}, "name,size,colour,state"),
+    ({"place-name": "x", "place-size": "99999999"}, "name,colour,state,size"),
 )
-async def test_typed_place_moves_a_column(admin: AsyncClient, places: Mapping[str, str], order: str) -> None:
+
+
+async def test_typed_place_moves_a_column(admin: AsyncClient) -> None:
     names = ["name", "colour", "state", "size"]
-    url = await choose(admin, f"?columns={','.join(names)}", column=names, **places)
-    assert url == f"{LIST}?columns={order.replace(',', '%2C')}"
+    for places, order in PLACES:
+        url = await choose(admin, f"?columns={','.join(names)}", column=names, **places)
+        assert url == f"{LIST}?columns={order.replace(',', '%2C')}"
 
 
 async def test_form_without_columns_is_refused(admin: AsyncClient) -> None:

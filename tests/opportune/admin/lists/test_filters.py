@@ -156,16 +156,13 @@ def test_times_of_day_have_two_ends() -> None:
     assert list(condition.compile().params.values()) == [time(8, 30), time(9)]
 
 
-@pytest.mark.parametrize(
-    ("query", "remaining_query", "label"),
-    [
+async def test_chip_removes_a_whole_filter(admin: AsyncClient) -> None:
+    for query, remaining_query, label in (
         ("size__gte=2&size__lte=8&state=used", "state=used", "Size from 2 to 8"),
         ("state_op=not&state=used&size__gte=2", "size__gte=2", "State is not: Used"),
-    ],
-)
-async def test_chip_removes_a_whole_filter(admin: AsyncClient, query: str, remaining_query: str, label: str) -> None:
-    page = unescape((await admin.get(f"{LIST}?{query}")).text)
-    assert f'href="{LIST}?{remaining_query}" title="Remove this filter">{label}<' in page
+    ):
+        page = unescape((await admin.get(f"{LIST}?{query}")).text)
+        assert f'href="{LIST}?{remaining_query}" title="Remove this filter">{label}<' in page
 
 
 async def test_form_shows_one_value_as_a_range(admin: AsyncClient) -> None:

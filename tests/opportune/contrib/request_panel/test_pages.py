@@ -71,15 +71,11 @@ async def test_query_is_explained(client: AsyncClient, found: RequestRecord) -> 
     assert "accounts_user" in plan
 
 
-@pytest.mark.parametrize(
-    ("word", "message"), [("DELETE", "Only a SELECT can be explained."), ("AS text", "This statement is too long")]
-)
-async def test_unexplained_statement_is_refused(
-    client: AsyncClient, found: RequestRecord, word: str, message: str
-) -> None:
-    response = await client.get(plan_url(found, word), headers=JSON)
-    assert response.status_code == 409
-    assert response.json()["detail"].startswith(message)
+async def test_unexplained_statement_is_refused(client: AsyncClient, found: RequestRecord) -> None:
+    for word, message in (("DELETE", "Only a SELECT can be explained."), ("AS text", "This statement is too long")):
+        response = await client.get(plan_url(found, word), headers=JSON)
+        assert response.status_code == 409, word
+        assert response.json()["detail"].startswith(message)
 
 
 async def test_unknown_request_or_statement_is_not_found(client: AsyncClient, found: RequestRecord) -> None:
