@@ -5,7 +5,6 @@ Dashboard, saved views, row versions, import and export are extensions.
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from importlib import import_module
 from itertools import chain
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -15,6 +14,7 @@ from starlette.responses import Response
 
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.project.modules import import_existing
 
 Slot = Literal["list_buttons", "list_bar", "list_tools", "history"]
 """Places for templates: beside the title of a list, above its search, beside its columns, above a row's history."""
@@ -143,9 +143,4 @@ def extension_classes(features: Sequence[Feature]) -> Iterator[type[AdminExtensi
 
 def _load(path: str) -> object:
     module, _, name = path.rpartition(".")
-    try:
-        return getattr(import_module(module), name, None) if module else None
-    except ModuleNotFoundError as error:
-        if not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module exists, and one of its imports fails
-        return None
+    return getattr(import_existing(module), name, None) if module else None

@@ -15,6 +15,7 @@ from opportune.feature import Feature
 from opportune.i18n import LazyText
 from opportune.i18n.translation import DerivedLabel
 from opportune.project.layout import is_framework_class
+from opportune.project.modules import import_existing
 
 
 def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
@@ -58,13 +59,9 @@ def views_of(feature: Feature) -> Sequence[Any]:
                 f"Feature({feature.name!r}, admin=Admin([…])) lists {wrong}, which is no view. {advice}"
             )
         return views
-    try:
-        module = import_module(views)
-    except ModuleNotFoundError as error:
-        if not f"{views}.".startswith(f"{error.name}."):
-            raise  # the module exists, and one of its imports fails
-        message = f"Feature({feature.name!r}, admin=Admin({views!r})): this module does not exist."
-        raise OperatorError(message) from error
+    module = import_existing(views)
+    if module is None:
+        raise OperatorError(f"Feature({feature.name!r}, admin=Admin({views!r})): this module does not exist.")
     if "VIEWS" in vars(module):
         return list(vars(module)["VIEWS"])
     return [value for value in vars(module).values() if _is_view(value) and value.__module__ == module.__name__]

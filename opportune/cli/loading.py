@@ -11,7 +11,6 @@ it replaces the module's as the help.
 
 from collections import Counter
 from collections.abc import Iterator
-from importlib import import_module
 from inspect import cleandoc
 from types import ModuleType
 from typing import Annotated, Any, TypeAlias
@@ -24,6 +23,7 @@ from opportune.cli.registry import OPTIONS, command_module
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_features
 from opportune.project.layout import display_path, feature_folder, feature_module
+from opportune.project.modules import import_existing
 from opportune.project.optional_features import OPTIONAL_FEATURES, commands_of_optional, how_to_list
 
 Command: TypeAlias = Any
@@ -53,14 +53,9 @@ def load(name: str) -> Command:
 
 
 def import_command(name: str, module_name: str) -> ModuleType:
-    try:
-        module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        if not f"{module_name}.".startswith(f"{error.name}."):  # the module imports a package that is missing
-            raise
-        raise OperatorError(
-            f"The command {name} is in {module_name}, which does not exist. Correct commands={{…}}."
-        ) from None
+    module = import_existing(module_name)
+    if module is None:
+        raise OperatorError(f"The command {name} is in {module_name}, which does not exist. Correct commands={{…}}.")
     if not callable(getattr(module, "command", None)):
         raise OperatorError(f"{module_name} has no `command`. Define a function or a typer.Typer() of this name.")
     counts = Counter(subcommand_names(module))

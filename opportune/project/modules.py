@@ -1,4 +1,4 @@
-"""Settings, application and user model of the project; the framework's if the project has no such module."""
+"""Modules that may be missing: those of the project, which the framework replaces, and those that features name."""
 
 from importlib import import_module
 from types import ModuleType
@@ -58,6 +58,16 @@ def users_module(name: str) -> ModuleType:
     if not has_own_users():
         fallbacks |= dict.fromkeys(("models", "schemas"), "users.default_user")
     return _import_module(f"{USERS}.{name}", f"opportune.accounts.{fallbacks.get(name, name)}")
+
+
+def import_existing(name: str) -> ModuleType | None:
+    """Import a module that a feature names. Return None if it does not exist; faults in it are raised."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module exists, and one of its imports fails
+        return None
 
 
 def _import_module(name: str, fallback: str) -> ModuleType:
