@@ -19,8 +19,15 @@ from opportune.admin.lists.actions import list_url, redirect_with_error
 from opportune.admin.models import REPORT_PARAMETER, DefaultView, SavedView
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
-from opportune.contrib.saved_views import queries
-from opportune.contrib.saved_views.queries import PLAIN, load_saved_views, read_state
+from opportune.contrib.saved_views.queries import (
+    PLAIN,
+    load_saved_views,
+    read_list_state,
+    read_shareable_groups,
+    read_state,
+    restore_list_state,
+    set_default_view,
+)
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
@@ -56,7 +63,7 @@ async def open_view(request: Request, view: AdminView) -> Response:
 
 
 def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
-    restored = queries.restore_list_state(request, view, saved.query)
+    restored = restore_list_state(request, view, saved.query)
     if missing := ", ".join(restored.missing):
         flash(request, gettext(OPENED_WITHOUT, name=saved.name, missing=missing), "warning")
     is_report = any(name == REPORT_PARAMETER for name, _ in restored.params)  # and the feature is installed
@@ -67,11 +74,11 @@ def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
 async def create_view(request: Request, view: AdminView) -> Response:
     """Show the form for a new view with the state in the URL, or save it."""
     user: User = request.state.user
-    saved = await queries.load_saved_views(request)
+    saved = await load_saved_views(request)
     try:
         if sum(row.owner_id == user.id for row in saved.views) >= MAX_VIEWS_PER_USER:
             raise ValidationRefused(gettext(TOO_MANY, num=MAX_VIEWS_PER_USER))
-        row = SavedView(owner_id=user.id, identity=view.identity, name="", query=queries.read_list_state(request, view))
+        row = SavedView(owner_id=user.id, identity=view.identity, name="", query=read_list_state(request, view))
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
     return await _form_page(request, view, row)
@@ -83,7 +90,7 @@ async def edit_view(request: Request, view: AdminView) -> Response:
 
 async def _form_page(request: Request, view: AdminView, row: SavedView) -> Response:
     async with view.site.database.reader(fresh=True) as session:
-        groups = await queries.read_shareable_groups(session, request.state.user)
+        groups = await read_shareable_groups(session, request.state.user)
     form = Form(ViewDetails, row, choices={"group_id": groups})
     form.none_label = gettext("Nobody")
     unused = [] if groups else ["group_id"]
@@ -119,7 +126,7 @@ async def update_view(request: Request, view: AdminView) -> Response:
     """Store the state in the URL as the new state of the view."""
     row = await _find_own(request, view)
     try:
-        state = queries.read_list_state(request, view)
+        state = read_list_state(request, view)
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
     async with view.site.database.writer() as session:
@@ -139,13 +146,13 @@ async def delete_view(request: Request, view: AdminView) -> Response:
 
 async def toggle_default_view(request: Request, view: AdminView) -> Response:
     """Open this view by default from now on, or no longer."""
-    row, saved = await _find(request, view), await queries.load_saved_views(request)
+    row, saved = await _find(request, view), await load_saved_views(request)
     is_default = row.id in saved.default_ids
     try:
         with translate_database_errors(DefaultView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy
             async with view.site.database.writer() as session:
                 new_default = None if is_default else row.id
-                await queries.set_default_view(session, request.state.user, view.identity, new_default)
+                await set_default_view(session, request.state.user, view.identity, new_default)
     except FieldErrors:  # the view was deleted at the same time, or chosen twice
         raise HTTPException(409, gettext("This view was changed at the same time. Please try again.")) from None
     what = "the plain list" if is_default else f"“{row.name}”"
@@ -163,7 +170,7 @@ async def _lock(session: AsyncSession, row: SavedView) -> SavedView:
 
 async def _find(request: Request, view: AdminView) -> SavedView:
     """Return the view in the URL. Raises HTTPException if the user may not open it."""
-    saved = await queries.load_saved_views(request)
+    saved = await load_saved_views(request)
     row = saved.find(view.identity, request.path_params["view_id"])
     if row is None:
         raise HTTPException(404)

@@ -59,7 +59,7 @@ async def list_own_invitations(user: CurrentUser, session: ReadSession) -> list[
     ]
 
 
-@router.post("/invitations/{invitation_id}/accept", responses=refusals(401, 403, 404, 422))
+@router.post("/invitations/{invitation_id}/accept", responses=REFUSALS)
 async def accept(invitation_id: RowId, user: AccountOwner, session: WriteSession) -> TeamRead:
     """Join the team. The role of a member does not change."""
     team = await invitations.accept(session, invitation_id, user)
