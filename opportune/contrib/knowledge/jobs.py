@@ -1,6 +1,7 @@
 """Job that reads a document and stores its passages."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ from opportune.contrib.extraction.pages import Limits, Page, Unreadable
 from opportune.contrib.extraction.reader import DocumentReader
 from opportune.contrib.knowledge.models import MAX_TITLE_LENGTH, DocumentState, KnowledgeDocument, KnowledgePassage
 from opportune.contrib.knowledge.web_page import fetch_page
-from opportune.jobs import JobContext, job
+from opportune.jobs import JobContext, PermanentFailure, job
 from opportune.search.vectors import EMBED_LATER
 
 LIMITS = Limits(max_pages=2_000, max_length=5_000_000, max_seconds=600)
@@ -28,14 +29,22 @@ PIECE = re.compile(r"[^\n.!?]*(?:\n+|[.!?]+\s+|[.!?]+|$)")
 """A sentence or line with its end."""
 UNREAD = {"problem": "", "pages_read": 0, "page_count": 0, "is_cut": False, "passage_count": 0}
 
+logger = logging.getLogger(__name__)
+
 
 class DocumentGone(Exception):
     """The document was deleted while it was read."""
 
 
-@job("knowledge.index_document", attempts=MAX_ATTEMPTS, wait=30, queue="knowledge")
+@job("knowledge.index_document", attempts=MAX_ATTEMPTS + 1, wait=30, queue="knowledge")
 async def index_document(run: JobContext, document_id: int) -> None:
-    """Read a document and store its passages. Documents are read one after the other, because each needs memory."""
+    """Read a document and store its passages. Documents are read one after the other, because each needs memory.
+
+    The attempt after the last one stores that each worker has died.
+    """
+    if run.attempt > MAX_ATTEMPTS:
+        await _fail(run, document_id, "unavailable")
+        raise PermanentFailure("The worker process ended during each attempt.")
     try:
         document = await _update(run, document_id, UNREAD | {"state": DocumentState.READING})
         await _store_passages(run, document)
@@ -43,10 +52,12 @@ async def index_document(run: JobContext, document_id: int) -> None:
         return
     except Unreadable as problem:
         await _fail(run, document_id, str(problem))
-    except Exception:
-        if run.attempt == MAX_ATTEMPTS:
-            await _fail(run, document_id, "unavailable")
-        raise
+    except Exception as error:
+        if run.attempt < MAX_ATTEMPTS:
+            raise
+        logger.exception("document %s", document_id)
+        await _fail(run, document_id, "unavailable")
+        raise PermanentFailure(f"{type(error).__name__}: {error}") from error
 
 
 async def _fail(run: JobContext, document_id: int, problem: str) -> None:
