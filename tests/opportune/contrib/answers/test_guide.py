@@ -1,23 +1,20 @@
 """Examples of docs/llm-pages.md."""
 
-import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.contrib.llm import FakeProvider
-from opportune.db import RowId
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature, Jobs
 from opportune.features import answers
 from opportune.testing import RecordedJobs
 from opportune.testing.app import create_test_app
+from tests.opportune.contrib.llm.books import Book, add_current_book
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.page_templates import add_templates
 
@@ -26,21 +23,9 @@ HTML = "".join(code_blocks(GUIDE, "html"))
 PAGE = '{% extends "base.html" %}{% block content %}<h1>Waves</h1>' + HTML + "{% endblock %}"
 
 
-@dataclass
-class Book:
-    id: int
-    description: str = "Waves without a shore."
-
-
-async def get_book(book_id: RowId) -> Book:
-    return Book(book_id)
-
-
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    dependencies = ModuleType("app.books.dependencies")
-    vars(dependencies)["CurrentBook"] = Annotated[Book, Depends(get_book)]
-    monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
+    add_current_book(monkeypatch)
     add_templates(monkeypatch, {"books/book.html": PAGE})
     return run_code(*code_blocks(GUIDE), Book=Book)
 

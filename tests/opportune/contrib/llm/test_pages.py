@@ -2,15 +2,12 @@
 
 import asyncio
 import re
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import FilePayload, Page, expect
 
@@ -18,14 +15,15 @@ from opportune.config.settings import Settings
 from opportune.contrib.knowledge import KnowledgeDocument, KnowledgePassage
 from opportune.contrib.llm import Done, FakeProvider, LlmError, ToolCall
 from opportune.contrib.llm.media.provider import PIXEL
-from opportune.db import RowId
 from opportune.feature import Feature
 from opportune.features import llm
 from opportune.project.installed import installed_names
 from opportune.testing import signed_in_client
 from opportune.testing.app import create_test_app
 from opportune.testing.services.accessibility import find_violations
+from tests.opportune.contrib.answers.waiting_answers import wait_for_tasks
 from tests.opportune.contrib.knowledge.collections import make_collection
+from tests.opportune.contrib.llm.books import add_current_book
 from tests.opportune.guides import read_guide, run_code
 from tests.opportune.page_templates import add_templates
 from tests.opportune.site_with import site_with
@@ -36,16 +34,6 @@ TIMEOUT_SECONDS = 30
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 CARD = {"file": ("card.txt", b"Ada Lovelace, 030 1815")}
 ANSWER = ['{"name": "Ada', ' Lovelace", "pho', 'ne": "030 1815"}']
-
-
-@dataclass
-class Book:
-    id: int
-    description: str = "Waves without a shore."
-
-
-async def get_book(book_id: RowId) -> Book:
-    return Book(book_id)
 
 
 def blocks(section: str) -> tuple[str, str]:
@@ -90,14 +78,8 @@ async def ask(app: FastAPI, client: AsyncClient, path: str, question: str) -> st
     """Ask a question, wait until its answer ends, and return the page."""
     response = await client.post(path, data={"question": question})
     assert (response.status_code, response.headers["location"]) == (303, path)
-    await wait_for_answers(app)
+    await wait_for_tasks(app.state.answers)
     return (await client.get(path)).text
-
-
-async def wait_for_answers(app: FastAPI) -> None:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        for task in [*app.state.answers._tasks.values()]:
-            await task.task
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -109,7 +91,7 @@ async def test_upload_is_summarised(open_page: OpenPage) -> None:
     async with open_page("Summarise an upload", "summaries", ["Five points."]) as (app, client, model):
         assert 'type="file"' in (await client.get("/summary")).text
         response = await client.post("/summary", files={"file": ("letter.txt", b"word " * 2_000)})
-        await wait_for_answers(app)
+        await wait_for_tasks(app.state.answers)
         page = (await client.get(response.headers["location"])).text
         refused = await client.post("/summary", files={"file": ("letter.bin", b"\0")})
     assert "Five points." in page
@@ -119,9 +101,7 @@ async def test_upload_is_summarised(open_page: OpenPage) -> None:
 
 
 async def test_chat_about_a_row_knows_earlier_answers(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
-    dependencies = ModuleType("app.books.dependencies")
-    vars(dependencies)["CurrentBook"] = Annotated[Book, Depends(get_book)]
-    monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
+    add_current_book(monkeypatch)
     scripts = ["It has waves."], ["Blue ones."]
     async with open_page("Chat about a row", "chats", *scripts) as (app, client, model):
         await ask(app, client, "/books/1/chat", "What is in it?")
@@ -177,7 +157,7 @@ async def test_long_job_shows_its_progress(open_page: OpenPage) -> None:
             pause.set()
             await working
         await app.state.answers.continue_released()
-        await wait_for_answers(app)
+        await wait_for_tasks(app.state.answers)
         assert "A sea story." in (await client.get("/digest")).text
     assert "Calm. Storm. Home." in model.received[-1][-1].content
 
@@ -190,7 +170,7 @@ async def test_assistant_runs_an_allowed_tool(open_page: OpenPage) -> None:
         assert "Allow" in page
         newest = await app.state.answers.newest("desk", 1)
         await client.post(f"/answers/{newest.answer.id}/approve", data={"call": "0"})
-        await wait_for_answers(app)
+        await wait_for_tasks(app.state.answers)
         assert "Enjoy it." in (await client.get("/desk")).text
     assert "Dune is yours until 24 December." in model.received[1][-1].content
 
