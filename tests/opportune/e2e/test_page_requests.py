@@ -2,7 +2,7 @@
 
 import asyncio
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.e2e.note_page import app, blocked_adding, titles
@@ -51,6 +51,17 @@ async def test_empty_target_is_busy_and_shows_lines(page: Page, blocked_adding: 
     blocked_adding.set()
     await expect(page.locator("#notes")).to_have_text("Milk")
     await expect(page.locator("[aria-busy]")).to_have_count(0)
+
+
+async def test_lost_connection_is_reported_in_view(chromium: Browser, site: str) -> None:
+    async with await chromium.new_context(base_url=site) as context:  # its console shows the lost connection
+        page = await context.new_page()
+        await page.goto("/notes")
+        await page.evaluate("content.style.paddingTop = '200vh'")
+        await page.get_by_label("Title").fill("Milk")
+        await context.set_offline(True)
+        await page.get_by_role("button", name="Add", exact=True).click()
+        await expect(page.get_by_text("The server does not respond.")).to_be_in_viewport(ratio=1)
 
 
 async def test_enter_twice_adds_one_note(page: Page, blocked_adding: asyncio.Event) -> None:
