@@ -105,6 +105,13 @@ def sync_file(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
+def file_mode_mask() -> int:
+    """Return the umask of this process, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 def sync_folder(folder: Path) -> None:
     if sys.platform == "win32":  # Windows cannot open folders
         return

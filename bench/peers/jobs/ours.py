@@ -7,11 +7,10 @@ import asyncio
 import sys
 import time
 
-import psycopg
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from bench.peers.jobs.report import CHANGE, CHANGES, PARALLEL_JOBS, report
+from bench.peers.jobs.report import CHANGE, CHANGES, PARALLEL_JOBS, fill_table, report
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
@@ -40,7 +39,7 @@ async def main(action: str, url: str, number: int = 0) -> None:
         with connect(settings) as connection:
             run_migrations(connection, MigrationGraph(["jobs"]))
     if action == "prepare":
-        insert_backlog(url, number)
+        fill_table(url, "jobs_job", INSERT, number)
         return
     database = open_database(settings)
     await database.setup()
@@ -74,12 +73,6 @@ async def commit_changes(jobs: DatabaseJobQueue) -> None:
         async with jobs.database.writer() as session:
             await session.execute(text(CHANGE))
             defer(session, nothing())
-
-
-def insert_backlog(url: str, jobs: int) -> None:
-    with psycopg.connect(url, autocommit=True) as statements:
-        statements.execute(INSERT, [jobs])
-        statements.execute("VACUUM ANALYZE jobs_job")
 
 
 if __name__ == "__main__":

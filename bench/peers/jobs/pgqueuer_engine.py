@@ -8,6 +8,8 @@ from pgqueuer import PgQueuer, Queries
 from pgqueuer.db import PsycopgDriver
 from pgqueuer.models import Job
 
+from bench.peers.jobs.report import fill_table
+
 MAX_BATCHED_JOBS = 100
 INSERT = """
 INSERT INTO pgqueuer (priority, entrypoint, status) SELECT 0, 'nothing', 'queued' FROM generate_series(1, %s)
@@ -22,9 +24,7 @@ async def connect(url: str) -> PsycopgDriver:
 async def prepare(url: str, jobs: int) -> None:
     driver = await connect(url)
     await Queries(driver).install()
-    with psycopg.connect(url, autocommit=True) as statements:
-        statements.execute(INSERT, [jobs])
-        statements.execute("VACUUM ANALYZE pgqueuer")
+    fill_table(url, "pgqueuer", INSERT, jobs)
 
 
 async def work(url: str) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import sys
 
-import psycopg
 from procrastinate import App, PsycopgConnector
+
+from bench.peers.jobs.report import fill_table
 
 MAX_PARALLEL_JOBS = 20
 INSERT = """
@@ -24,9 +25,7 @@ def make_app(url: str) -> App:
 async def prepare(url: str, jobs: int) -> None:
     async with make_app(url).open_async() as app:
         await app.schema_manager.apply_schema_async()
-    with psycopg.connect(url, autocommit=True) as statements:
-        statements.execute(INSERT, [jobs])
-        statements.execute("VACUUM ANALYZE procrastinate_jobs")
+    fill_table(url, "procrastinate_jobs", INSERT, jobs)
 
 
 async def work(url: str) -> None:

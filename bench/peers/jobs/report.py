@@ -5,9 +5,18 @@ import json
 import resource
 import sys
 
+import psycopg
+
 PARALLEL_JOBS = 5
 CHANGES = "CREATE TABLE IF NOT EXISTS change (id INTEGER PRIMARY KEY)"
 CHANGE = "INSERT INTO change DEFAULT VALUES"
+
+
+def fill_table(url: str, table: str, statement: str, jobs: int) -> None:
+    """Insert a backlog of jobs."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode(), [jobs])
+        connection.execute(f"VACUUM ANALYZE {table}".encode())
 
 
 async def report(seconds: float) -> None:

@@ -18,7 +18,7 @@ from opportune.config.host_names import ascii_host
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.errors import OperatorError
-from opportune.project.atomic_files import open_replacement
+from opportune.project.atomic_files import file_mode_mask, open_replacement
 
 RECORD = ".opportune-deploy.json"
 """File with the hashes of written files. A file with the same hash is unedited and can be updated."""
@@ -171,7 +171,7 @@ def write_text(path: Path, text: str, *, is_private: bool = False) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        mode = 0o600 if is_private else 0o666 & ~_umask()
+        mode = 0o600 if is_private else 0o666 & ~file_mode_mask()
         if path.exists():
             mode = path.stat().st_mode & 0o777
         with open_replacement(path) as file:
@@ -180,12 +180,6 @@ def write_text(path: Path, text: str, *, is_private: bool = False) -> None:
                 os.fchmod(file.fileno(), mode)
     except OSError as error:
         raise OperatorError(f"{path} cannot be written ({error.strerror}): make its folder writable.") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _read_record(root: Path) -> dict[str, str]:

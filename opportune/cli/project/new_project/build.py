@@ -1,7 +1,6 @@
 """Creates the folder of a project, completely or not at all."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.config.appearance import find_appearance, write_style_sheet
 from opportune.errors import OperatorError
+from opportune.project.atomic_files import file_mode_mask
 from opportune.project.layout import PACKAGE, PROJECT
 
 RENDERED_FILES = ("README.md", "tests/test_access.py", shared_files.LANDING_PAGE)
@@ -74,9 +74,7 @@ def scratch_folder(target: Path) -> Iterator[Path]:
     # Inside an existing target, because the parent folder may not be writable.
     scratch = Path(tempfile.mkdtemp(prefix=".startproject-", dir=target if target.is_dir() else target.parent))
     try:
-        mask = os.umask(0)
-        os.umask(mask)
-        scratch.chmod(0o777 & ~mask)  # mkdtemp creates private folders, but this one becomes the project
+        scratch.chmod(0o777 & ~file_mode_mask())  # mkdtemp creates private folders, but this one becomes the project
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

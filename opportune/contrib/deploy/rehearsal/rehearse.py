@@ -4,7 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,15 +34,6 @@ MISSING = "A rehearsal needs the PostgreSQL of the tests. Install it with: pytho
 NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler like that of most providers"
 
 
-@dataclass(frozen=True)
-class PooledDatabase:
-    """Database with its URL, which leads to the pooler if there is one."""
-
-    url: str
-    port: int
-    is_pooled: bool
-
-
 @contextmanager
 def postgresql() -> Iterator[Postgres]:
     """Run a PostgreSQL server for rehearsals. Raises OperatorError if it is not installed."""
@@ -55,16 +46,14 @@ def postgresql() -> Iterator[Postgres]:
 
 
 @contextmanager
-def pooled_database(server: Postgres, name: str) -> Iterator[PooledDatabase]:
-    """Create an empty database for the block, behind PgBouncer with TLS if that is installed."""
+def pooled_database(server: Postgres, name: str) -> Iterator[str]:
+    """Create an empty database for the block. Return its URL, behind PgBouncer with TLS if that is installed."""
     from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # imports pytest
 
     url = server.create_database(name)
     try:
-        with ExitStack() as stack:
-            if PROGRAM:
-                url = stack.enter_context(pgbouncer(url, connections=20))
-            yield PooledDatabase(url, make_url(url).port or 5432, bool(PROGRAM))
+        with pgbouncer(url, connections=20) if PROGRAM else nullcontext(url) as pooled_url:
+            yield pooled_url
     finally:
         server.drop_database(name)
 
@@ -99,14 +88,15 @@ class Rehearsal:
         stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove_folder(folder))
         certificate = make_certificate(folder, fakes.MAIL_HOST)
         limits = stack.enter_context(resource_limits(host.memory_bytes, host.cpu_cores if rules.is_full else None))
-        database = stack.enter_context(pooled_database(self.server, f"rehearsal_{secrets.token_hex(4)}"))
-        gate = DatabaseGate(database.port, rules.database_wake_seconds)
+        database_url = stack.enter_context(pooled_database(self.server, f"rehearsal_{secrets.token_hex(4)}"))
+        database_port = make_url(database_url).port or 5432
+        gate = DatabaseGate(database_port, rules.database_wake_seconds)
         await stack.enter_async_context(gate.listening())
         services = await stack.enter_async_context(fakes.run_services(certificate))
         services.silence_seconds, services.pace_seconds = rules.silence_seconds, rules.word_seconds
         front_port = free_port()
         base_url = f"https://127.0.0.1:{front_port}"
-        environ = self.environment(base_url, database, gate.port, services, certificate)
+        environ = self.environment(base_url, database_url, gate.port, services, certificate)
         launcher = Launcher(rules, limits, self.project, folder, environ, self.command or RUNSERVER)
         stack.callback(launcher.kill_all)
         launcher.has_worker = environ.get("JOBS") == "worker"
@@ -115,13 +105,14 @@ class Rehearsal:
         config = ProxyConfig(rules, front_port, stage.router.port, certificate, folder / "proxy")
         await stack.enter_async_context(run_proxy(config))
         await stack.enter_async_context(stage.open_visitors())
-        pooler = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"
+        is_pooled = database_port != self.server.port
+        pooler = "behind PgBouncer (transactions, TLS)" if is_pooled else f"without a pooler: {NO_POOLER}"
         system = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooler}"
         notify(f"{limits.description}; {launcher.tree_description}; Caddy with TLS; {system}")
         return stage
 
     def environment(
-        self, base_url: str, database: PooledDatabase, gate_port: int, services: fakes.Services, certificate: Path
+        self, base_url: str, database_url: str, gate_port: int, services: fakes.Services, certificate: Path
     ) -> dict[str, str]:
         """Return the site's environment: values of the host, of `.env.production`, and of the rehearsal."""
         settings = self._production_settings()
@@ -151,7 +142,7 @@ class Rehearsal:
         if not self.rules.is_full:
             environ["ANSWER_GRACE_SECONDS"] = f"{self.rules.grace_seconds:g}"
         if not settings.get("DATABASE_URL", "").startswith("sqlite"):
-            environ["DATABASE_URL"] = _with_local_port(database.url, gate_port)
+            environ["DATABASE_URL"] = _with_local_port(database_url, gate_port)
         return environ
 
     def _production_settings(self) -> dict[str, str]:

@@ -28,7 +28,7 @@ from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.network import INNER_PROXY_ADDRESS, ProxyConfig, Router, find_caddy, run_proxy
 from opportune.contrib.deploy.rehearsal.page_steps import EDIT_LINK
 from opportune.contrib.deploy.rehearsal.process import Launcher
-from opportune.contrib.deploy.rehearsal.rehearse import PooledDatabase, Rehearsal
+from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
 from opportune.contrib.deploy.rehearsal.steps import STEPS
@@ -224,7 +224,7 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
         "HEARTBEAT_URL=https://hc-ping.com/real\nMAIL_URL=resend://real\nSECRET_KEY=real\nSITE_NAME=Ours\n"
     )
     rehearsal = Rehearsal(Rules.for_host(HOSTS["linux"]), tmp_path, postgres_server)
-    environ = rehearsal.environment("https://127.0.0.1", PooledDatabase("", 1, False), 2, Services(), tmp_path / "pem")
+    environ = rehearsal.environment("https://127.0.0.1", "", 2, Services(), tmp_path / "pem")
     assert (environ["DATABASE_URL"], environ["SITE_NAME"]) == ("sqlite:///data/app.db", "Ours")
     assert environ["STORAGE_URL"].startswith("s3://rehearsal:")
     assert not environ.keys() & {"BACKUP_URL", "HEARTBEAT_URL"}
