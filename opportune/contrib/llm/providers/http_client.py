@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 MAX_REFUSAL_BYTES = 100_000
 MAX_REQUESTS = 5  # maximum number of requests until an endpoint accepts the parameters of one
-GZIP_BITS = zlib.MAX_WBITS | 16
 MAX_INFLATED_BYTES = 1_000_000  # bytes to decompress in one step. Larger bodies are read in several.
 T = TypeVar("T")
 
@@ -101,13 +100,13 @@ async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     inflater, is_first = None, True
     async for chunk in response.aiter_raw() if is_raw else response.aiter_bytes():
         if is_first and is_raw and chunk.startswith(b"\x1f\x8b"):
-            inflater = zlib.decompressobj(GZIP_BITS)
+            inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
         rest, content, is_first = chunk, b"", False
         while inflater and (rest or content):
             if content := inflater.decompress(rest, MAX_INFLATED_BYTES):
                 yield content
             rest = inflater.unconsumed_tail or inflater.unused_data.lstrip(b"\0")
-            inflater = zlib.decompressobj(GZIP_BITS) if inflater.eof else inflater
+            inflater = zlib.decompressobj(zlib.MAX_WBITS | 16) if inflater.eof else inflater
         if not inflater:
             yield chunk
 

@@ -108,7 +108,6 @@ ARGUMENT = re.compile(
 )
 """Name and value of an argument between tags. A value ends before the next tag, so that it is found in one pass."""
 M3_ARGUMENT = re.compile(re.escape(M3) + r"<(/?)(?!/?(?:tool_call|invoke))(\w+)>")
-RECIPIENT = re.compile(r"to=[\w.-]+")
 MARK_IN_TEXT = re.compile(r"[<\[\]{]")  # first characters of marks that may follow a text
 MAX_MARK_LENGTH = 80
 MAX_LEADING_SPACE = 100  # maximum number of white space characters before the opening mark
@@ -244,7 +243,7 @@ class MarkReader:
     def _start_after(self, mark: str, rest: str) -> None:
         """Start the part that follows a mark."""
         if self._part is _Part.HEADER:
-            recipient = RECIPIENT.search(self._collected)
+            recipient = re.search(r"to=[\w.-]+", self._collected)
             part = _Part.CALL if recipient else _Part.REASONING if ANALYSIS in self._collected else _Part.TEXT
             self._start(part, rest, ENDS_OF_MESSAGE, recipient[0] if recipient else "")
             return

@@ -1,7 +1,7 @@
 """Reader of answers in OpenAI's format. It reads what it understands, and ignores the rest."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, error_in
@@ -135,8 +135,7 @@ class ChatCompletionReader:
         self._usage: dict[str, Any] = {}
         self._calls = ToolCallReader()
         self._returned = ReturnedFields(origin)
-        self._has_text = self._is_too_long = False
-        self.is_over = False  # true if the remaining stream can be ignored
+        self._has_text = self._is_too_long = self.is_over = False  # is_over: the remaining stream can be ignored
 
     @property
     def is_finished(self) -> bool:
@@ -150,8 +149,7 @@ class ChatCompletionReader:
             LlmError: The event reports an error.
         """
         name, envelope = event
-        wrapped = (item for item in envelope.values() if isinstance(item, dict) and item.keys() & WRAPPED_FIELDS)
-        value = envelope if envelope.get("choices") else next(wrapped, envelope)
+        value = envelope if envelope.get("choices") else next(_wrapped_in(envelope), envelope)
         may_fail = value.get("error") or not value.get("choices") or name == "error"
         if may_fail and (error := error_in(value, is_error=name == "error")):
             raise error
@@ -172,9 +170,8 @@ class ChatCompletionReader:
 
     def _own_choices(self, value: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
-        has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
-        whole = [value] if has_text or value.keys() & WHOLE_FIELDS else []
-        choices = objects_in(next(filter(None, map(value.get, ("choices", "candidates", "results"))), whole))
+        choices = value.get("choices") or value.get("candidates") or value.get("results")
+        choices = objects_in(choices or ([value] if _is_choice(value) else []))
         indexes = [key_in(choice.get("index")) or str(number) for number, choice in enumerate(choices)]
         if len(choices) > 1 and not self._choice_index:
             self._choice_index = indexes[0]
@@ -271,6 +268,15 @@ class ChatCompletionReader:
         return LlmError(
             "empty", ONLY_REASONING if self._reasoning_length or done.reasoning_tokens else EMPTY, done=done
         )
+
+
+def _wrapped_in(envelope: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    return (item for item in envelope.values() if isinstance(item, dict) and item.keys() & WRAPPED_FIELDS)
+
+
+def _is_choice(value: Mapping[str, Any]) -> bool:
+    has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
+    return has_text or not WHOLE_FIELDS.isdisjoint(value)
 
 
 def counts_in(usage: object) -> dict[str, Any]:
