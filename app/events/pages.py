@@ -31,7 +31,7 @@ async def list_events(request: Request, events: ReadEvents, filters: Annotated[E
     context: dict[str, object] = {"page": await events.list(filters), "query": filters}
     if is_htmx(request):
         return templates.render_block(request, "events/list.html", "found", context)
-    context["filter"] = Form(EventFilter, filters, prefix="filter-")
+    context["filter"] = Form(EventFilter, filters, is_filter=True)
     return templates.render(request, "events/list.html", context)
 
 

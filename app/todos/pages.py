@@ -88,7 +88,7 @@ async def list_context(todos: Todos, filters: TodoFilter, form: Form[TodoCreate]
         "query": filters,
         "today": todos.today,
         "form": form,
-        "filter": Form(TodoFilter, filters, prefix="filter-"),
+        "filter": Form(TodoFilter, filters, is_filter=True),
         "is_added": False,
     }
 

@@ -29,7 +29,6 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
 from opportune.web import Form, flash, is_htmx, redirect, templates
-from opportune.web.forms.form_state import FILTER_PREFIX
 from opportune.web.forms.forms import SEARCH_SUFFIX, fill_form
 from opportune.web.forms.kept_form import restore_kept_form
 from opportune.web.rendering.environment import is_replaced
@@ -218,7 +217,7 @@ class CrudPages(PageOptions[M]):
         }
 
     async def _filter_form(self, crud: Crud[M], query: Paging) -> Form[Any]:
-        form = FilterForm(self.crud_class.Filter, query, prefix=FILTER_PREFIX)
+        form = FilterForm(self.crud_class.Filter, query, is_filter=True)
         form.none_label = "Any"
         form.leave_out([name for name in form.model.model_fields if crud.hides_parameter(name)])
         visible = [name for names in visible_filters(crud) for name in names]

@@ -29,7 +29,8 @@ from opportune.schemas.annotations import options_of
 from opportune.web.forms.controls import Control, controls_of, html_attributes, to_machine_format, translated_choices
 from opportune.web.forms.controls import Field as PageField
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_TIME, message_for
-from opportune.web.forms.form_state import ZONE_SUFFIX, parse_local_time
+from opportune.web.forms.field_values import parse_local_time
+from opportune.web.forms.form_state import ZONE_SUFFIX
 from opportune.web.forms.input_texts import (
     DATETIME_LOCAL,
     JSON_TEXT,

@@ -30,7 +30,6 @@ from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, 
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.forms.form_state import FILTER_PREFIX
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.templates import templates
@@ -135,7 +134,7 @@ async def members(
     context = {
         "page": await service.find_members(session, team_id, user, query),
         "query": query,
-        "filter": Form(MemberFilter, query, prefix=FILTER_PREFIX),
+        "filter": Form(MemberFilter, query, is_filter=True),
         "roles": [role for role in TeamRole if membership.member.role.includes(role)],
     }
     return _render(request, "members", membership, **context)

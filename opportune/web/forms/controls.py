@@ -196,6 +196,8 @@ class Field:
     suffix: str = ""
     zone: str = ""
     """Time zone of a time."""
+    sends_zone: bool = True
+    """Whether a hidden input contains the zone."""
     rows: RowChoices | None = None
     can_clear: bool = False
     """Whether the user can remove a stored file."""

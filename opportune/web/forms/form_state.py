@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, QueryParams, UploadFile
 
-from opportune.db.models.references import reference_of
 from opportune.db.models.translated import texts_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -18,22 +17,14 @@ from opportune.web.forms.controls import (
     Control,
     RowChoices,
     controls_of,
-    to_machine_format,
     with_choices,
 )
-from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
-from opportune.web.forms.input_texts import (
-    DATETIME_LOCAL,
-    JSON_TEXT,
-    LOCAL_TIME,
-    TEXT_LISTS,
-    as_text,
-    as_text_list,
-    parse_json,
-)
+from opportune.web.forms.error_messages import messages_by_field
+from opportune.web.forms.field_values import initial_value, parse_texts, texts_of_field, value_of
+from opportune.web.forms.input_texts import DATETIME_LOCAL
 from opportune.web.forms.translations import current_input, form_languages, input_names, submitted_texts
 from opportune.web.forms.uploads import Upload, read_upload
-from opportune.web.time_zone import current_zone, in_utc, local, parse_zone_name, to_utc, zone_name
+from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -46,75 +37,25 @@ ZONE_SUFFIX = ".zone"
 CLEAR_VALUE = "clear"
 """Value of the checkbox that removes a stored file."""
 FILTER_PREFIX = "filter-"
-"""Prefix of the ids of filter forms. Their times are in UTC, and another form may have a field of the same name."""
-
-
-def value_of(model: type[BaseModel], name: str, row: object) -> Any:
-    """Return the value of a row, else the default of the model."""
-    info = model.model_fields[name]
-    value = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
-    if row is not None:
-        value = row.get(name, value) if isinstance(row, Mapping) else getattr(row, name, value)
-    return value
-
-
-def initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
-    """Return the texts that an empty form, or the form of a row, shows in a field."""
-    value, type_ = value_of(model, name, row), controls_of(model)[name].type
-    if type_ in TEXT_LISTS:
-        return as_text_list(value, type_)
-    to_text = _id_text if reference_of(model.model_fields[name]) else as_text
-    if isinstance(value, list | set | tuple):
-        return [to_text(item) for item in value]
-    return to_text(value)
-
-
-def _id_text(row_or_id: object) -> str:
-    return as_text(getattr(row_or_id, "id", row_or_id))
-
-
-def texts_of_field(submitted: FormData, name: str) -> list[str]:
-    # Browsers send CRLF, but count one character for maxlength.
-    return [value.replace("\r\n", "\n") for value in submitted.getlist(name) if isinstance(value, str)]
-
-
-def parse_texts(control: Control, texts: Sequence[str], zone: str) -> list[Any]:
-    """Convert submitted texts to values for the model.
-
-    Raises:
-        ValueError: A text is not a choice, number or time. The message is for the user.
-    """
-    if control.is_closed and not control.choices.keys() >= set(texts):
-        raise ValueError(gettext(INVALID_CHOICE))
-    if control.type == JSON_TEXT:
-        return [parse_json(text) for text in texts]
-    texts = [to_machine_format(control, text) for text in texts]
-    if control.type == DATETIME_LOCAL:
-        return [parse_local_time(text, zone) for text in texts]
-    return [control.values_by_text.get(text, text) for text in texts]
-
-
-def parse_local_time(text: str, zone: str) -> str | datetime:
-    """Convert a local time in a zone to UTC. Return other texts unchanged, for the model to validate.
-
-    Raises:
-        ValueError: Clocks skip this time, or UTC has no such year.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    if moment.tzinfo is not None:
-        in_utc(moment)
-    return to_utc(moment, zone) if LOCAL_TIME.fullmatch(text) else text
+"""Prefix of the ids of a filter's inputs, because another form of the page may have a field of the same name."""
 
 
 class FormState(Generic[M]):
     """The state of a form: controls, values, uploads and errors. `Form` adds what templates show."""
 
-    def __init__(self, model: type[M], row: object = None, *, choices: Choices | None = None, prefix: str = "") -> None:
+    def __init__(
+        self,
+        model: type[M],
+        row: object = None,
+        *,
+        choices: Choices | None = None,
+        prefix: str = "",
+        is_filter: bool = False,
+    ) -> None:
         self.model = model
-        self.prefix = prefix
+        self.is_filter = is_filter or prefix == FILTER_PREFIX  # how earlier projects mark filters
+        """Whether the fields are query parameters of a list."""
+        self.prefix = prefix or (FILTER_PREFIX if is_filter else "")
         """Prefix of the ids, for pages with two forms that have fields of the same name."""
         self.controls = {**controls_of(model)}
         self.offer(choices or {})
@@ -172,8 +113,8 @@ class FormState(Generic[M]):
 
     @property
     def is_in_utc(self) -> bool:
-        """Whether times are in UTC. Filters use UTC, because they become query parameters."""
-        return self.prefix == FILTER_PREFIX
+        """Whether times are in UTC, as in query parameters."""
+        return self.is_filter
 
     def offer(self, choices: Choices) -> None:
         """Set the choices that depend on the request."""
@@ -210,7 +151,7 @@ class FormState(Generic[M]):
 
     def fill_from(self, row: object) -> None:
         """Show the values of a row (or mapping)."""
-        filled = type(self)(self.model, row, prefix=self.prefix)
+        filled = type(self)(self.model, row, is_filter=self.is_filter)
         self.values |= {name: value for name, value in filled.values.items() if name in self.values}
         self.zones |= filled.zones
 
@@ -227,8 +168,8 @@ class FormState(Generic[M]):
                 yield from input_names(name).values()
 
     def has_field(self, name: str) -> bool:
-        """Return whether a form of a page, not a filter, has an input of this name."""
-        return not self.is_in_utc and name not in self.left_out and name in self._input_names
+        """Return whether this is a form, not a filter, with an input of this name."""
+        return not self.is_filter and name not in self.left_out and name in self._input_names
 
     @property
     def takes_files(self) -> bool:

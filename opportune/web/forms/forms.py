@@ -12,7 +12,8 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import Attribute
 from opportune.web.forms.controls import PICKER, Control, Field, RowChoices, html_attributes, translated_choices
-from opportune.web.forms.form_state import Choices, FormState, initial_value
+from opportune.web.forms.field_values import initial_value
+from opportune.web.forms.form_state import Choices, FormState
 from opportune.web.forms.input_texts import input_type
 from opportune.web.forms.translations import input_names, translation_fields
 from opportune.web.forms.uploads import allow_files, file_attributes
@@ -88,6 +89,7 @@ class Form(FormState[M]):
             choices=self._choices(control, value),
             suffix=gettext(control.suffix),
             zone=self.zones.get(name, ""),
+            sends_zone=not self.is_filter,
             rows=self._row_choices(control),
             can_clear=name in self.stored_files and not control.required,
             is_cleared=name in self.cleared,

@@ -165,7 +165,7 @@ def test_time_field_shows_and_sends_zone() -> None:
 
 @pytest.mark.usefixtures("vienna")
 def test_filter_times_are_in_utc() -> None:
-    field = Form(Meeting, {"starts_at": NOON}, prefix="filter-").field("starts_at")
+    field = Form(Meeting, {"starts_at": NOON}, is_filter=True).field("starts_at")
     assert (field.value, field.zone) == ("2026-07-01T12:00", "UTC")
 
 

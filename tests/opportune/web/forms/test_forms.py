@@ -10,6 +10,7 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel, Field, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 
+from opportune.crud.queries import FilterForm
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Line, Text
@@ -265,3 +266,8 @@ async def test_changed_time_is_the_submitted_one() -> None:
     await form.fill(FormData({"begins": "01:02:04", "at": str(form.values["at"])}))
     assert form.data
     assert form.data.begins == time(1, 2, 4)
+
+
+@pytest.mark.parametrize("type_", [Form, FilterForm])
+def test_kept_texts_are_not_shown_in_filters(type_: type[Form[Any]]) -> None:
+    assert not type_(Letter, is_filter=True).has_field("subject")

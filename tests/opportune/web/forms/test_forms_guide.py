@@ -92,7 +92,7 @@ async def test_storage_error_keeps_other_values(
 def test_list_shows_filter_order_and_pages(guide: SimpleNamespace) -> None:
     filter_ = guide.EnquiryFilter(q="<a>", sort="-name", page=2, size=5)
     html = templates.environment.get_template("enquiries/list.html").render(
-        filter=Form(guide.EnquiryFilter, filter_, prefix="filter-"),
+        filter=Form(guide.EnquiryFilter, filter_, is_filter=True),
         wanted=filter_,
         page=PageOfRows[Any](items=[], total=15, page=2, pages=3),
         request=SimpleNamespace(url=URL("/enquiries?q=a&sort=-name&page=2&size=5")),
