@@ -15,6 +15,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.db import Database, utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Accounts, Feature
+from opportune.i18n import use_language
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.web.client import Client
 from tests.opportune.accounts.conftest import new_client
@@ -79,6 +80,12 @@ async def test_unknown_kind_or_missing_detail_is_refused(
         with pytest.raises(error):
             record_event(session, user, kind)
     assert await read_all(database, AccountEvent) == []
+
+
+def test_names_are_isolated_from_text_in_arabic() -> None:
+    event = AccountEvent(user_id=1, kind="passkey_created", details={"name": "My phone <b>"})
+    with use_language("ar"):
+        assert describe_event(event).endswith(": \u2068My phone <b>\u2069")
 
 
 async def test_event_of_a_removed_kind_has_a_text() -> None:
