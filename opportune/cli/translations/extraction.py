@@ -26,7 +26,7 @@ METHODS = [
     ("**.js", "javascript"),
 ]
 """Functions that extract texts, by type of file."""
-TAGS = "opportune.web.rendering.extensions.CacheTag,opportune.web.rendering.extensions.SharedParts"
+TAGS = "opportune.web.rendering.cache_tag.CacheTag,opportune.web.rendering.shared_parts.SharedParts"
 TEMPLATE = {"trimmed": "true", "silent": "false", "extensions": TAGS}
 OPTIONS = {"**.html": TEMPLATE, "**.txt": TEMPLATE}
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {

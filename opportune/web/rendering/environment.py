@@ -18,7 +18,9 @@ from opportune.i18n.formats import format_amount, format_list, format_number, fo
 from opportune.project.layout import FRAMEWORK, TEMPLATE_FOLDERS
 from opportune.web.forms.hidden_fields import form_user, page_mark
 from opportune.web.language import url
-from opportune.web.rendering.extensions import CacheTag, PostForms, SharedParts
+from opportune.web.rendering.cache_tag import CacheTag
+from opportune.web.rendering.post_forms import PostForms
+from opportune.web.rendering.shared_parts import SharedParts
 from opportune.web.static.files import assets
 
 FRAMEWORK_PREFIX = "opportune/"

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from opportune.i18n import use_language
 from opportune.web import templates
-from opportune.web.rendering import extensions
+from opportune.web.rendering import shared_parts
 from opportune.web.rendering.environment import TemplateEnvironment
 
 PRODUCTION, DEVELOPMENT = SimpleNamespace(is_production=True), SimpleNamespace(is_production=False)
@@ -16,7 +16,7 @@ PRODUCTION, DEVELOPMENT = SimpleNamespace(is_production=True), SimpleNamespace(i
 
 @pytest.fixture
 def part(monkeypatch: pytest.MonkeyPatch) -> Template:
-    monkeypatch.setattr(extensions, "SHARED_SECONDS", 600)
+    monkeypatch.setattr(shared_parts, "SHARED_SECONDS", 600)
     return TemplateEnvironment(autoescape=True).from_string("{% shared a, b %}{{ text }}{{ a }}{% endshared %}")
 
 
@@ -48,7 +48,7 @@ def test_tags_do_not_share_parts() -> None:
 
 
 def test_shared_part_is_rendered_again_later(part: Template, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extensions, "SHARED_SECONDS", -1)
+    monkeypatch.setattr(shared_parts, "SHARED_SECONDS", -1)
     part.render(settings=PRODUCTION, a="a", b=1, text="old ")
     assert part.render(settings=PRODUCTION, a="a", b=1, text="new ") == "new a"
 

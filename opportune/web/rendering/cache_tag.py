@@ -1,19 +1,13 @@
-"""Jinja extensions of pages: the tags `{% cache %}` and `{% shared %}`, and the mark of the user in forms."""
+"""The tag `{% cache %}` of pages."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
-from time import monotonic
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, nodes
+from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.filters import do_mark_safe
-from jinja2.lexer import Token, TokenStream
 from jinja2.parser import Parser
-from markupsafe import Markup
 
-from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import current_origin
 from opportune.db.sessions.dependencies import SITE
 from opportune.i18n.languages import current_language
@@ -26,25 +20,6 @@ from opportune.web.time_zone import current_zone
 
 CACHE_OPTIONS = ("seconds", "tags", "per")
 PER_USER, PER_PERMISSIONS = "user", "permissions"
-
-FORM_MARKUP = re.compile(r"""<form(?=[\s>])|["'>]""", re.IGNORECASE)
-"""Beginning of a form, and the characters that end its opening tag and the values of attributes."""
-POSTS = re.compile(r"""(?:^|\s)(?:method\s*=\s*["']?post\b|hx-(?:post|put|patch|delete)\s*=)""", re.IGNORECASE)
-QUOTES_AND_END = ('"', "'", ">")
-ANY_USER = "data-any-user"
-"""Attribute of forms that are right for each user, such as the one that signs out."""
-FORM_USER_CALL = (
-    ("variable_begin", "{{"),
-    ("name", "form_user"),
-    ("lparen", "("),
-    ("rparen", ")"),
-    ("variable_end", "}}"),
-)
-
-SHARED_SECONDS = 1
-"""Seconds until a page shows a changed file or setting, as for the URLs of static files."""
-
-part_numbers = count()
 
 
 class CacheTag(Extension):
@@ -124,9 +99,9 @@ def _parse_arguments(parser: Parser, line: int) -> tuple[Sequence[nodes.Expr], M
 
 
 def _uses_user(body: Iterable[nodes.Node]) -> bool:
-    names = [name for node in body for name in (node, *node.find_all(nodes.Name)) if isinstance(name, nodes.Name)]
-    is_variable = any(name.name == "user" and name.ctx == "store" for name in names)
-    return not is_variable and any(name.name == "user" for name in names)
+    names = nodes.Output([*body]).find_all(nodes.Name)
+    contexts = {name.ctx for name in names if name.name == "user"}
+    return bool(contexts) and "store" not in contexts
 
 
 def _viewer(scope: Mapping[str, Any], *, is_per_user: bool) -> tuple[object, ...]:
@@ -161,97 +136,3 @@ def _add_to_outer_part(part: CachedPart, name: str) -> None:
     outer.excluded_by = outer.excluded_by or part.excluded_by
     if part.is_per_user and not outer.is_per_user:
         outer.excluded_by = f"the part {name!r}, which is per user"
-
-
-class PostForms(Extension):
-    """Inserts `{{ form_user() }}` after the opening tag of each form that posts, when a template is compiled."""
-
-    def filter_stream(self, stream: TokenStream) -> Iterable[Token]:
-        return _FormTags().insert_fields(stream)
-
-
-class _FormTags:
-    """Opening tags of forms in the HTML of a template, whose attributes may contain expressions and conditions."""
-
-    def __init__(self) -> None:
-        self.tag: str | None = None
-        """Text of the opening tag of a form so far. None outside of one."""
-        self.quote = ""
-        """Quote that ends the value of the current attribute."""
-
-    def insert_fields(self, stream: Iterable[Token]) -> Iterator[Token]:
-        previous_type, is_message = "", False
-        for token in stream:
-            if previous_type == "block_begin" and token.value in ("trans", "endtrans"):
-                is_message = token.value == "trans"  # a text allows no calls
-            previous_type = token.type
-            if token.type == "data" and not is_message:
-                yield from self._with_fields(token)
-            else:
-                yield token
-
-    def _with_fields(self, html: Token) -> Iterator[Token]:
-        start = 0
-        for end in self._ends_of_tags(html.value):
-            yield Token(html.lineno, "data", html.value[start:end])
-            for type_, value in FORM_USER_CALL:
-                yield Token(html.lineno, type_, value)
-            start = end
-        if start < len(html.value):
-            yield Token(html.lineno, "data", html.value[start:])
-
-    def _ends_of_tags(self, html: str) -> Iterator[int]:
-        """Yield the positions behind the opening tags of forms that post."""
-        start = 0
-        for match in FORM_MARKUP.finditer(html):
-            if self.tag is None:
-                if match[0] not in QUOTES_AND_END:
-                    self.tag, start = "", match.end()
-            elif self.quote:
-                if match[0] == self.quote:
-                    self.quote = ""
-            elif match[0] == ">":
-                tag, self.tag = self.tag + html[start : match.start()], None
-                if POSTS.search(tag) and ANY_USER not in tag:
-                    yield match.end()
-            elif match[0] in QUOTES_AND_END:
-                self.quote = match[0]
-        if self.tag is not None:  # the tag ends in the next piece of HTML
-            self.tag += html[start:]
-
-
-class SharedParts(Extension):
-    """Renders the body of `{% shared … %}` once a second for each language and for each value of its arguments.
-
-    The body may use its arguments, settings, translations, `url()` and `asset()`, and nothing else of the request.
-    In development and in tests, each page renders it.
-    """
-
-    tags = {"shared"}
-
-    def __init__(self, environment: Environment) -> None:
-        super().__init__(environment)
-        self._parts: dict[tuple[object, ...], tuple[Markup, Settings]] = {}
-        """HTML by settings, number of the tag, language and arguments. It refers to the settings, so their id stays."""
-        self._expires_at = 0.0
-
-    def parse(self, parser: Parser) -> nodes.Node:
-        line = next(parser.stream).lineno
-        has_arguments = parser.stream.current.type != "block_end"
-        key = parser.parse_tuple(with_condexpr=True, explicit_parentheses=False) if has_arguments else nodes.Const(None)
-        body = parser.parse_statements(("name:endshared",), drop_needle=True)
-        number = nodes.Const(next(part_numbers))
-        call = self.call_method("_find_or_render", [nodes.Name("settings", "load"), number, key])
-        return nodes.CallBlock(call, [], [], body).set_lineno(line)
-
-    def _find_or_render(self, settings: Settings, number: int, key: object, caller: Callable[[], Markup]) -> Markup:
-        if not settings.is_production:
-            return caller()
-        if self._expires_at < (now := monotonic()):
-            self._parts.clear()
-            self._expires_at = now + SHARED_SECONDS
-        full_key = (id(settings), number, current_language.get(), key)
-        part = self._parts.get(full_key)
-        if part is None:
-            part = self._parts[full_key] = caller(), settings
-        return part[0]
