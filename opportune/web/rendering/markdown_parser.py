@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from opportune.web.rendering import footnotes, formulas
+from opportune.web.rendering import footnotes, formulas, mathml
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -24,7 +24,7 @@ _TAGS = (
     | {"li", "ol", "ul"}
     | {"table", "tbody", "td", "th", "thead", "tr"}
     | {"input", "label", "section", "span", "sup"}
-    | formulas.MATHML_ATTRIBUTES.keys()
+    | mathml.ATTRIBUTES_BY_TAG.keys()
 )
 _EXTENSIONS = re.compile(r"\$|\\[(\[]|\\begin|\[[\^ xX]")
 """Texts without these characters have no formulas, footnotes and tasks, and are parsed without their rules."""
@@ -131,8 +131,8 @@ RENDER_RULES: dict[str, Callable[..., str]] = {
 def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
     if (tag, attribute) == ("code", "class"):
         return value if _LANGUAGE.fullmatch(value) else None
-    if tag in formulas.MATHML_ATTRIBUTES:
-        return value if formulas.MATHML_VALUE.fullmatch(value) else None
+    if tag in mathml.ATTRIBUTES_BY_TAG:
+        return value if mathml.ATTRIBUTE_VALUE.fullmatch(value) else None
     return value
 
 
@@ -148,7 +148,7 @@ def _cleaner() -> "Cleaner":
             "input": {"checked", "disabled", "type"},
             "ol": {"start"},
             "span": {"tabindex"},
-            **formulas.MATHML_ATTRIBUTES,
+            **mathml.ATTRIBUTES_BY_TAG,
         },
         allowed_classes={
             "div": {"table-responsive", "formula"},

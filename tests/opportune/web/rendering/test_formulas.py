@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from opportune.web.rendering import formulas
 from opportune.web.rendering.markdown import MarkdownBlocks, render
 from opportune.web.rendering.markdown_parser import to_html
+from opportune.web.rendering.tex import MAX_FORMULA_LENGTH, to_mathml
 
 SUM = r"\sum_{i=1}^n i"
 
@@ -107,7 +107,7 @@ def test_long_formula_in_a_line_scrolls() -> None:
         r"\begin{tikzpicture}x\end{tikzpicture}",
         r"\newcommand{\a}{xx}\a",
         r"\def\a{xx}\a",
-        "x" * (formulas.MAX_FORMULA_LENGTH + 1),
+        "x" * (MAX_FORMULA_LENGTH + 1),
         "{" * 100 + "x" + "}" * 100,
         r"\sqrt" * 100 + "x",
         "{" * 900 + "}" * 900,
@@ -142,7 +142,7 @@ def test_attributes_of_all_readable_commands_are_admitted() -> None:
         r"a\!b",
     ]
     for source in sources:
-        html = formulas.to_mathml(source, is_block=False)
+        html = to_mathml(source, is_block=False)
         assert html is not None
         cleaned = to_html(f"${source}$")
         assert cleaned is not None

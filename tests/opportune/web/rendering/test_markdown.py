@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from opportune.web.rendering import code_colours, formulas, markdown
+from opportune.web.rendering import code_colours, markdown, mathml
 from opportune.web.rendering.markdown import MarkdownBlocks, render, render_in_thread, render_without_links
 from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS
 from tests.opportune.web.rendering.markdown_samples import documents
@@ -74,10 +74,10 @@ def assert_harmless(html: str) -> None:
     """Assert that the HTML has only harmless tags and attributes."""
     assert "<" not in TAG.sub("", html)
     for _, tag, attributes in TAG.findall(html):
-        assert tag in TAGS.split() or tag in formulas.MATHML_ATTRIBUTES
+        assert tag in TAGS.split() or tag in mathml.ATTRIBUTES_BY_TAG
         for name, value in ATTRIBUTE.findall(attributes):
             if (
-                name in formulas.MATHML_ATTRIBUTES.get(tag, ())
+                name in mathml.ATTRIBUTES_BY_TAG.get(tag, ())
                 or (tag, name) in INPUT
                 or (name == "id" and FOOTNOTE.fullmatch(value))
             ):
