@@ -13,7 +13,8 @@ from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRe
 from opportune.web.rendering import markdown, markdown_blocks
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.markdown import MarkdownBlocks
-from opportune.web.rendering.templates import is_htmx, redirect, render_panels, templates
+from opportune.web.rendering.panels import render_panels
+from opportune.web.rendering.templates import is_htmx, redirect, templates
 from opportune.web.routing.api_router import APIRouter
 from opportune.web.settings import settings_of
 from opportune.web.static import icons

@@ -38,7 +38,8 @@ from opportune.web.forms.forms import Form, read_form
 from opportune.web.language import COOKIE, COOKIE_SECONDS, offered_languages
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.redirects import safe_redirect_path
-from opportune.web.rendering.templates import redirect, render_panels
+from opportune.web.rendering.panels import render_panels
+from opportune.web.rendering.templates import redirect
 from opportune.web.routing.api_router import APIRouter
 
 PROFILE_PATH = "/accounts/profile"

@@ -8,10 +8,9 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
 
 from opportune.errors import OperatorError
-from opportune.feature import Feature, Link, Panel
+from opportune.feature import Feature, Link
 from opportune.i18n.formats import format_weekday, week_start
 from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
@@ -82,7 +81,7 @@ class Templates:
 
     def render_to_string(self, request: Request, name: str, context: Mapping[str, Any] | None = None) -> str:
         """Return a rendered page as text."""
-        html = self.environment.get_template(name).render(self._context(request, context))
+        html = self.environment.get_template(name).render(self._prepare(request, context or {}))
         return self._with_banner(request, html) if getattr(request.state, "impersonator", None) else html
 
     def _with_banner(self, request: Request, html: str) -> str:
@@ -122,15 +121,16 @@ class Templates:
         self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None
     ) -> str:
         """Render one block of a page as text, for a stream."""
-        return render_block(self.environment, name, block, self._context(request, context))
+        return render_block(self.environment, name, block, self._prepare(request, context or {}))
 
     @staticmethod
-    def _context(request: Request, context: Mapping[str, Any] | None) -> dict[str, Any]:
-        if "url" in (context or {}):
+    def _prepare(request: Request, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Show kept texts in the forms of a page, and add the variables of all pages. Raises OperatorError."""
+        if "url" in variables:
             raise OperatorError("A page has a variable `url`, which hides the function url(path). Rename the variable.")
-        state = request.app.state
-        forms = [value for value in (context or {}).values() if isinstance(value, Form)]
+        forms = [value for value in variables.values() if isinstance(value, Form)]
         restore_kept_form(request, *forms)
+        state = request.app.state
         return {
             "request": request,
             "user": getattr(request.state, "user", None),
@@ -140,7 +140,7 @@ class Templates:
             "navigation": [link for feature in state.features for link in feature.site.navigation],
             "navigation_templates": [name for feature in state.features if (name := feature.site.navigation_template)],
             "settings": state.settings,
-            **(context or {}),
+            **variables,
         }
 
 
@@ -180,25 +180,3 @@ def redirect(request: Request, path: str) -> Response:
 
 
 templates = Templates()
-
-
-async def render_panels(request: Request, panels: Iterable[Panel | None], user: Any) -> list[Markup]:
-    """Render parts that features add to pages of others, in this order and with one session for all queries.
-
-    Args:
-        request: The current request.
-        panels: Panels of the features. None is skipped.
-        user: The user to pass to the context functions of the panels.
-
-    Returns:
-        The HTML of the panels, without blank ones.
-    """
-    if not (existing := [panel for panel in panels if panel]):
-        return []
-    async with request.app.state.database.reader() as session:
-        contexts = [await panel.context(session, user) for panel in existing]
-    rendered = [
-        templates.render_to_string(request, panel.template, context)
-        for panel, context in zip(existing, contexts, strict=True)
-    ]
-    return [Markup(html) for html in rendered if html.strip()]  # noqa: S704 - templates escape
