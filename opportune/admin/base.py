@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from pydantic import NonNegativeInt
+from sqladmin.authorization import Action
 from sqladmin.filters import get_parameter_name
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,7 +14,7 @@ from starlette.requests import Request
 
 from opportune.admin.extensions import Extensions
 from opportune.admin.forms.admin_form import Fieldset, FormExtension
-from opportune.admin.sqladmin_adapter import AdapterSite, AdapterView
+from opportune.admin.sqladmin_adapter import AdapterSite, AdapterView, visible_actions
 from opportune.admin.view_parts import CrudRules, FieldNames, Queries
 from opportune.crud import Crud
 from opportune.crud.registry import default_crud
@@ -120,6 +121,21 @@ class BaseAdminView(AdapterView):
     def get_filters(self) -> list[Any]:
         return [filter_ for filter_ in self._filters if not self.names.hides(parameter_name(filter_))]
 
+    def is_visible(self, request: Request) -> bool:
+        """Return whether the menu has a link to the list."""
+        return self.has_permission(request, Action.LIST)
+
+    def links(self, request: Request, row: Any) -> Sequence[tuple[str, str]]:
+        """Return labels and URLs of additional buttons on the pages of a row."""
+        return ()
+
+    def _actions_for(self, request: Request, row: Any) -> dict[str, str]:
+        return visible_actions(request, self, in_detail=True)
+
+    def site_url(self, row: Any) -> str:
+        """Return the URL of the row's page on the site, or an empty text."""
+        return ""
+
     # Hooks, in the transaction of a change. `ValidationRefused` rolls it back and shows its message.
 
     async def before_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
@@ -157,6 +173,11 @@ class Inline:
 def has_history(view: BaseAdminView) -> bool:
     """Return whether each row of a view has a history page."""
     return view._has_history
+
+
+def row_actions(request: Request, view: BaseAdminView, row: Any) -> dict[str, str]:
+    """Return the labels of the actions on the row's page, by slug."""
+    return view._actions_for(request, row)
 
 
 def logged_names(view: BaseAdminView) -> set[str]:

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from opportune.admin.authorization import Authorization, may_act, may_delete_any, may_edit_any, may_list, may_look_up
-from opportune.admin.base import BaseAdminSite, has_history
+from opportune.admin.base import BaseAdminSite, has_history, row_actions
 from opportune.admin.editing.cells import editable_cells
 from opportune.admin.editing.editors import editors_url
 from opportune.admin.editing.selected_rows import may_edit_selected, may_select
@@ -27,7 +27,7 @@ from opportune.admin.forms.admin_form import control_attributes, group_fields
 from opportune.admin.forms.form_view import deleted_row_page, form_page
 from opportune.admin.lists.actions import list_url, with_confirmation
 from opportune.admin.lists.columns import sort_path, sortable_names
-from opportune.admin.lists.display import row_actions, title_for
+from opportune.admin.lists.display import title_for
 from opportune.admin.lists.listed_rows import listed_rows
 from opportune.admin.lists.parameters import clean_list_url
 from opportune.admin.lists.related import related_rows

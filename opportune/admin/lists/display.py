@@ -18,7 +18,6 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.row_keys import key_of, quote_key, unquote_key
-from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.crud.formats import FORMATS, format_quantity, format_value, scale_of, with_scale
 from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of_field, title_of
 from opportune.db.models.model import Model
@@ -70,10 +69,6 @@ class DisplayMixin(BaseAdminView):
             for name, field in fields.items()
             if has_format(field) or (name in columns and is_json(columns[name]))
         }
-
-    def is_visible(self, request: Request) -> bool:
-        """Return whether the menu has a link to the list."""
-        return self.has_permission(request, Action.LIST)
 
     def _default_labels(self) -> dict[str, str]:
         """Return the labels of columns and relationships, and of other names in lists, details and search."""
@@ -131,18 +126,6 @@ class DisplayMixin(BaseAdminView):
             return rows
         return sorted(getattr(obj, prop), key=title_of)
 
-    def links(self, request: Request, row: Any) -> Sequence[tuple[str, str]]:
-        """Return labels and URLs of additional buttons on the pages of a row."""
-        return ()
-
-    def _actions_for(self, request: Request, row: Any) -> dict[str, str]:
-        """Return the labels of the actions on the row's page, by slug."""
-        return visible_actions(request, self, in_detail=True)
-
-    def site_url(self, row: Any) -> str:
-        """Return the URL of the row's page on the site, or an empty text."""
-        return ""
-
 
 async def _render_file(storage: Storage, column: FileColumn, name: str | None) -> Markup:
     """Render a link to a stored file, or the image, with a URL that expires after some minutes."""
@@ -154,11 +137,6 @@ async def _render_file(storage: Storage, column: FileColumn, name: str | None) -
         return escape(error)
     html = PICTURE if isinstance(column, ImageColumn) else FILE_LINK
     return html.format(url=url, name=name.rpartition("/")[2])
-
-
-def row_actions(request: Request, view: DisplayMixin, row: Any) -> dict[str, str]:
-    """Return the labels of the actions on the row's page, by slug."""
-    return view._actions_for(request, row)
 
 
 def format_column(view: BaseAdminView, name: str, value: Any, formats: Any = FORMATTERS) -> Any:
