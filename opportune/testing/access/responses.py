@@ -4,7 +4,7 @@ import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -63,7 +63,7 @@ async def request_all_routes(
     headers = await headers_by_role(app)
     admin_headers = headers | {role: {**headers[role], **JSON_ERRORS} for role in ROLES_REFUSED_BY_ADMIN}
     table: Table = {}
-    with _unchanged_rows(file) as undo_changes, _without_security_log():
+    with closing(_Backup(file)) as backup, _without_security_log():
 
         async def request_as(role: str, method: str, path: str) -> str:
             if (result := known_result_of((method, path, role))) is not None:
@@ -71,7 +71,7 @@ async def request_all_routes(
             role_headers = admin_headers[role] if path.startswith(ADMIN_PATH) else headers[role]
             result = status_word(await send_request(app, method, example_path(path), role_headers))
             if method != "GET" and result not in REFUSALS:
-                undo_changes()
+                backup.restore()
             return result
 
         for source, method, path in list_addresses(app):
@@ -86,29 +86,26 @@ def status_word(response: Response) -> str:
     return SIGN_IN if is_sign_in else str(response.status)
 
 
-@contextmanager
-def _unchanged_rows(file: Path) -> Iterator[Callable[[], None]]:
-    """Yield a function that restores the rows of an SQLite file, if another connection has changed them."""
-    backup = file.with_suffix(".filled")
-    copy_sqlite_file(file, backup)
-    connection = sqlite3.connect(file)
+class _Backup:
+    """A copy of an SQLite file, to undo the changes of other connections."""
 
-    def data_version() -> object:
+    def __init__(self, file: Path) -> None:
+        self._file, self._copy = file, file.with_suffix(".filled")
+        copy_sqlite_file(file, self._copy)
+        self._connection = sqlite3.connect(file)
+        self._version = self._data_version()
+
+    def restore(self) -> None:
+        if self._data_version() != self._version:
+            copy_sqlite_file(self._copy, self._file)
+            self._version = self._data_version()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _data_version(self) -> object:
         """Return a number that changes when another connection writes."""
-        return connection.execute("PRAGMA data_version").fetchone()
-
-    version = data_version()
-
-    def undo_changes() -> None:
-        nonlocal version
-        if data_version() != version:
-            copy_sqlite_file(backup, file)
-            version = data_version()
-
-    try:
-        yield undo_changes
-    finally:
-        connection.close()
+        return self._connection.execute("PRAGMA data_version").fetchone()
 
 
 @contextmanager
@@ -136,7 +133,7 @@ def _paths_by_model(app: FastAPI, path: str) -> Iterator[tuple[str, str]]:
     """Yield source and path of an admin page for each model."""
     for view in admin_of(app).views:
         if isinstance(view, ModelView) and _has_page(view, path):
-            declared_class = type(view).__mro__[1]  # each site extends it
+            declared_class = type(view).__base__  # the site extends it
             yield origin(declared_class), path.replace("{identity}", view.identity)
 
 
