@@ -87,10 +87,11 @@ def open_replacement(path: Path) -> Iterator[BinaryIO]:
         replace_file(new_path, path)
 
 
-def unused_path(path: Path) -> Path:
-    """Return the path, or the first of `path-2`, `path-3` … that does not exist."""
-    numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
-    return next(candidate for candidate in chain([path], numbered) if not os.path.lexists(candidate))
+def unused_path(path: Path, suffix: str = "") -> Path:
+    """Return `path` with the suffix, or the first of `path-2`, `path-3` … with it that does not exist."""
+    names = chain([path.name], (f"{path.name}-{number}" for number in count(2)))
+    candidates = (path.with_name(name + suffix) for name in names)
+    return next(candidate for candidate in candidates if not os.path.lexists(candidate))
 
 
 def replace_file(new_path: Path, path: Path) -> None:

@@ -67,7 +67,11 @@ def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: Backu
 
 
 def parse_private_keys(text: str) -> list[Any]:
-    """Parse a file that age-keygen wrote, or a single key, into pyrage's identities. Raises OperatorError."""
+    """Parse a file that age-keygen wrote, or a single key, into pyrage's identities.
+
+    Raises:
+        OperatorError: pyrage is missing, or the text has no private key.
+    """
     try:
         from pyrage import IdentityError, x25519
     except ImportError:
@@ -83,8 +87,10 @@ def _decrypt_with_key(source: BufferedReader, target: BinaryIO, private_keys: st
     identities = parse_private_keys(private_keys)
     from pyrage import decrypt_io
 
-    if problem := _run_pyrage(decrypt_io, source, target, identities):
-        raise OperatorError(WRONG_PRIVATE_KEY if "No matching keys" in problem else age.DAMAGED)
+    try:
+        _run_pyrage(decrypt_io, source, target, identities)
+    except _PyrageError as error:
+        raise OperatorError(WRONG_PRIVATE_KEY if "No matching keys" in str(error) else age.DAMAGED) from None
 
 
 @contextmanager
@@ -104,23 +110,33 @@ def _encrypt(read_end: int, sink: Sink, recipients: list[Any]) -> None:
     from pyrage import encrypt_io
 
     with os.fdopen(read_end, "rb") as source:
-        if problem := _run_pyrage(encrypt_io, source, sink, recipients):
-            raise OperatorError(f"The backup cannot be encrypted: {problem}.")
+        try:
+            _run_pyrage(encrypt_io, source, sink, recipients)
+        except _PyrageError as error:
+            raise OperatorError(f"The backup cannot be encrypted: {error}.") from None
 
 
-def _run_pyrage(convert: Callable[..., object], source: BufferedReader, target: Any, keys: list[Any]) -> str:
-    """Run pyrage's `convert` and return its error message, or "". Re-raises an error of the source or the target."""
+class _PyrageError(Exception):
+    """An error of pyrage itself."""
+
+
+def _run_pyrage(convert: Callable[..., object], source: BufferedReader, target: Any, keys: list[Any]) -> None:
+    """Run pyrage's `convert`.
+
+    Raises:
+        _PyrageError: The keys or the content are wrong.
+        Exception: The first error of the source, or of the target.
+    """
     from pyrage import DecryptError, EncryptError
 
-    problem, files = "", (_ErrorRecordingFile(source), _ErrorRecordingFile(target))
+    fault, files = None, (_ErrorRecordingFile(source), _ErrorRecordingFile(target))
     try:
         convert(*files, keys)
     except (DecryptError, EncryptError, OSError) as error:
-        problem = str(error)
-    for file in files:
-        if file.error:
-            raise file.error
-    return problem
+        fault = _PyrageError(str(error))
+    for error in (*(file.error for file in files), fault):
+        if error:
+            raise error
 
 
 class _ErrorRecordingFile:

@@ -4,7 +4,7 @@ import hashlib
 import io
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PART_BYTES = 8 * 1024 * 1024
 """Size of a part of an upload. S3 allows 10,000 parts, so a backup has at most 80 GB."""
 RESPONSE_TIMEOUT, RETRY_TIMEOUT = timedelta(seconds=120), timedelta(seconds=30)
-NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<created>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)\.zip(?P<encrypted>\.age)?")
+NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<created>\d{8}T\d{6}Z)-[a-z]+\.zip(?:\.age)?")
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 MISSING = "the bucket or file does not exist"
 KEY_SETTINGS = ("BACKUP_RECIPIENT", "BACKUP_IDENTITY", "BACKUP_PASSPHRASE")
@@ -77,25 +77,34 @@ class BackupStore:
 
     def all(self) -> list[StoredBackup]:
         """Return the backups of this site, newest first."""
-        return [backup for backup in self._backups_of_all_sites() if backup.site == self.site]
+        return self._of_this_site(self._backups_of_all_sites())
 
     def find(self, name: str = "") -> StoredBackup:
-        """Return a backup by name. Default: the site's newest, which must be encrypted if a key is set."""
+        """Return the backup with this name, of any site. Default: this site's newest, encrypted if a key is set.
+
+        Raises:
+            OperatorError: There is no such backup.
+        """
         stored = self._backups_of_all_sites()
-        backups = [backup for backup in stored if backup.site == self.site]
-        if match := next((backup for backup in stored if backup.name == name), None):
-            return match
+        if name:
+            matches = [backup for backup in stored if backup.name == name]
+        else:
+            matches = [backup for backup in self._of_this_site(stored) if backup.is_encrypted or not self._keys]
+        if not matches:
+            raise OperatorError(self._explain_missing(name, stored))
+        return matches[0]
+
+    def _explain_missing(self, name: str, stored: Sequence[StoredBackup]) -> str:
+        backups = self._of_this_site(stored)
         if not backups:
             hint = f" If {stored[0].name} belongs to this site, pass that name." if stored else ""
-            raise OperatorError(
+            return (
                 f"There is no backup of this site at {self.label}. Their names begin with {self.site}- "
                 f"(from {self._prefix_setting}).{hint}"
             )
         if name:
-            raise OperatorError(f"There is no backup {name} at {self.label}. The newest is {backups[0].name}.")
-        if match := next((backup for backup in backups if backup.is_encrypted or not self._keys), None):
-            return match
-        raise OperatorError(
+            return f"There is no backup {name} at {self.label}. The newest is {backups[0].name}."
+        return (
             f"The backups at {self.label} are not encrypted with {' or '.join(self._keys)}, so anyone with access may "
             "have written them. To use one anyway, pass its name."
         )
@@ -147,6 +156,9 @@ class BackupStore:
     def delete(self, backup: StoredBackup) -> None:
         with self._connected() as client:
             client.delete(backup.name)
+
+    def _of_this_site(self, backups: Sequence[StoredBackup]) -> list[StoredBackup]:
+        return [backup for backup in backups if backup.site == self.site]
 
     def _backups_of_all_sites(self) -> list[StoredBackup]:
         with self._connected() as client:

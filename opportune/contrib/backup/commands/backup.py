@@ -41,15 +41,21 @@ def command(
 ) -> None:
     settings = get_settings()
     is_remote = destination is None and settings.of(BackupSettings).location is not None
-    if show_list or as_json:
+    is_list = show_list or as_json
+    if keep and (is_list or is_remote):
+        reason = "A list deletes no backups." if is_list else "BACKUP_KEEP sets it for BACKUP_URL."
+        raise typer.BadParameter(f"{reason} Omit --keep.", param_hint="--keep")
+    if is_list:
         backups = read_stored_backups(settings) if is_remote else find_backups(destination or create.BACKUP_FOLDER)
         print_backups(sorted(backups, key=lambda backup: backup["created"], reverse=True), as_json)
-        return
-    if is_remote:
-        if keep:
-            raise typer.BadParameter("BACKUP_KEEP sets it for BACKUP_URL. Omit --keep.", param_hint="--keep")
+    elif is_remote:
         send_backup(settings)
-        return
+    else:
+        write_backup(settings, destination, keep)
+
+
+def write_backup(settings: Settings, destination: Path | None, keep: int | None) -> None:
+    """Create a backup on this machine. Delete older ones in its folder, so that `keep` remain."""
     with show_work_progress():
         path = create.create_backup(
             settings, MigrationGraph(installed_names()), destination, notify=lambda line: warn(f"Notice: {line}")

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Column, Integer, Table
 
 from opportune.cli import output
-from opportune.contrib.backup import create, postgresql, uploads
+from opportune.contrib.backup import database_copy, postgresql, uploads
 from opportune.contrib.backup.archive import ArchiveWriter, open_archive
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
@@ -145,6 +145,8 @@ def test_keep_removes_the_oldest_backups(oppman: Oppman, site: Site, tmp_path: P
     assert result.out.endswith(f"Removed {folder / 'c.zip'}.\n")
     assert {path.name for path in folder.iterdir()} == {"a.zip", "d.zip", "holiday.zip", "notes.zip"}
     assert oppman("backup", "--keep", "0").code == 2
+    for list_option in ("--list", "--json"):
+        assert "Omit --keep" in oppman("backup", list_option, "--keep", "2").err
 
 
 def test_other_files_are_not_overwritten(oppman: Oppman, site: Site, tmp_path: Path) -> None:
@@ -335,7 +337,7 @@ def test_incomplete_archive_is_refused(oppman: Oppman, site: Site, monkeypatch: 
     def without_users(count: Callable[..., dict[str, int]], *arguments: object) -> dict[str, int]:
         return count(*arguments) | {"accounts_user": 0}
 
-    for module, name in ((postgresql, "count_rows_in_dump"), (create, "copy_snapshot")):
+    for module, name in ((postgresql, "count_rows_in_dump"), (database_copy, "copy_snapshot")):
         monkeypatch.setattr(module, name, partial(without_users, getattr(module, name)))
     line = error_line(oppman, "backup")
     assert line.startswith("The backup is incomplete: of accounts_user, ")
