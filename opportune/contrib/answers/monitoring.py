@@ -1,58 +1,24 @@
-"""Answers for operators: checks of settings, metrics, the status page, and the switch on the page Operations."""
+"""Answers for operators: metrics and the status page."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Sequence
 
 from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
-from starlette.requests import Request
 
-from opportune.checks import Finding
-from opportune.config.settings import Settings
 from opportune.contrib.answers.admin.usage import UsageRow, sum_by_model
 from opportune.contrib.answers.models import Answer, AnswerStatus
-from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending import switch
 from opportune.contrib.answers.spending.guard import SpendingGuard
-from opportune.contrib.answers.spending.limits import Limit, money
-from opportune.contrib.llm import models_of
-from opportune.db.url.providers import is_local
-from opportune.feature import AdminPanel, Gauge, HealthLight
+from opportune.contrib.answers.spending.limits import money
+from opportune.feature import Gauge, HealthLight
 from opportune.i18n import gettext as _
 from opportune.i18n import ngettext
 from opportune.i18n.formats import format_number
 
 STATES = {AnswerStatus.STREAMING: "running", AnswerStatus.WAITING: "waiting"}
 """States of answers in `GET /metrics`."""
-
-
-def check_web_search(settings: Settings) -> Iterator[Finding]:
-    """Warn about an insecure or useless WEB_SEARCH_URL. A malformed one stops the site from starting."""
-    url = settings.of(AnswersSettings).web_search_url.get_secret_value()
-    if not url:
-        return
-    if url.startswith("http://") and not is_local(urlsplit(url).hostname or ""):
-        yield Finding("WEB_SEARCH_URL uses http://, so searches are not encrypted. Use https://.", is_error=False)
-    if not any(model.calls_tools for model in models_of(settings)):
-        yield Finding(
-            "WEB_SEARCH_URL has no effect, because no model calls tools. Set calls_tools for one in LLM_MODELS.",
-            is_error=False,
-        )
-
-
-def check_spending(settings: Settings) -> Iterator[Finding]:
-    """Warn about limits of cost that do not apply to models without a price."""
-    names = [limit.setting.upper() for limit in Limit.all_of(settings.of(AnswersSettings)) if limit.unit == "cost"]
-    free = [model.name for model in models_of(settings) if not model.has_price]
-    if names and free:
-        yield Finding(
-            f"{names[0]} does not limit {', '.join(free)}, which has no price. Unless it is free, set "
-            "price_per_million_prompt_tokens and price_per_million_answer_tokens in LLM_MODELS.",
-            is_error=False,
-        )
 
 
 async def answer_gauges(session: AsyncSession) -> list[Gauge]:
@@ -83,32 +49,3 @@ def _in_words(usage: Sequence[UsageRow], currency: str) -> str:
         tokens=ngettext("%(number)s token", "%(number)s tokens", tokens, number=format_number(tokens)),
         cost=money(sum(row.cost_micro for row in usage), currency),
     )
-
-
-async def _switch_state(request: Request) -> Mapping[str, Any]:
-    async with request.app.state.database.reader(fresh=True) as session:
-        return {"off": await switch.read_switch(session)}
-
-
-async def _read_alert(request: Request) -> Mapping[str, Any] | None:
-    """Return the variables of the alert. None hides it."""
-    return {} if await request.app.state.llm.waits_for_choice() else None
-
-
-async def switch_off(session: AsyncSession, request: Request) -> str:
-    if await switch.switch_off(session, request.state.user.email):
-        return _("Answers of language models are switched off.")
-    return _("Answers of language models were already switched off.")
-
-
-async def switch_on(session: AsyncSession, _request: Request) -> str:
-    if await switch.switch_on(session):
-        return _("Answers of language models are switched on again.")
-    return _("Answers of language models were already switched on.")
-
-
-PANELS = (
-    AdminPanel("dashboard", "answers/admin_dashboard.html", _read_alert),
-    AdminPanel("operations", "answers/admin_operations.html", _switch_state, "bottom"),
-)
-OPERATIONS = {"switch-llm-off": switch_off, "switch-llm-on": switch_on}

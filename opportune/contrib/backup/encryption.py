@@ -134,9 +134,9 @@ def _run_pyrage(convert: Callable[..., object], source: BufferedReader, target: 
         convert(*files, keys)
     except (DecryptError, EncryptError, OSError) as error:
         fault = _PyrageError(str(error))
-    for error in (*(file.error for file in files), fault):
-        if error:
-            raise error
+    for first in (*(file.error for file in files), fault):
+        if first:
+            raise first
 
 
 class _ErrorRecordingFile:

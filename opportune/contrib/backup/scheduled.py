@@ -9,7 +9,8 @@ from pathlib import Path
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup.archive import Manifest, Sink
-from opportune.contrib.backup.create import Notify, refuse_unmigrated, write_archive
+from opportune.contrib.backup.create import refuse_unmigrated, write_archive
+from opportune.contrib.backup.database_copy import Notify
 from opportune.contrib.backup.settings import BackupSettings, parse_keep
 from opportune.contrib.backup.store import BackupStore, StoredBackup
 from opportune.db.migrations.graph import MigrationGraph

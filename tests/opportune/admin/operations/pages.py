@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.admin.operations.operations import CHANGES, TASKS
-from opportune.contrib.answers.monitoring import OPERATIONS as ANSWER_OPERATIONS
+from opportune.contrib.answers.admin.operations import OPERATIONS as ANSWER_OPERATIONS
 from opportune.contrib.backup.admin.operations import OPERATIONS as BACKUP_OPERATIONS
 from tests.opportune.stored_rows import read_all
 

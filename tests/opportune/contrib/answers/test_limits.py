@@ -18,9 +18,9 @@ from sqlmodel import col
 
 from opportune.accounts import CurrentUser, User
 from opportune.config.settings import Settings, read_feature_settings
+from opportune.contrib.answers.checks import check_spending
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.answers.monitoring import check_spending
 from opportune.contrib.answers.personal import CLEANUPS
 from opportune.contrib.answers.screens.dependencies import Answers
 from opportune.contrib.answers.settings import AnswersSettings

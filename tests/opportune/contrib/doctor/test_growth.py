@@ -11,7 +11,7 @@ from sqlmodel import Field
 from starlette.requests import Request
 
 from opportune.admin.views import AdminView
-from opportune.contrib.doctor import growth
+from opportune.contrib.doctor import growth, plans, statistics
 from opportune.contrib.doctor.examination import Status
 from opportune.contrib.doctor.growth import examine_growth
 from opportune.crud import Crud
@@ -108,7 +108,7 @@ async def full_app(app: FastAPI) -> FastAPI:
 def _lists_are_only_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Name no list because this machine is slow. 20,000 rows are large enough to read them with an index."""
     monkeypatch.setattr(growth, "LISTS_SECONDS", -1)
-    monkeypatch.setattr(growth, "MIN_PLAN_COST", 200)
+    monkeypatch.setattr(plans, "MIN_PLAN_COST", 200)
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ async def test_list_that_needs_a_request_is_named(full_app: FastAPI) -> None:
 
 @pytest.mark.database("postgresql")
 async def test_scans_of_large_tables_are_named(full_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "MIN_SCANS", 1)
+    monkeypatch.setattr(statistics, "MIN_SCANS", 1)
     scan = "SELECT count(*) FROM test_parcel WHERE weight < 0"
     await run(full_app.state.database, scan, "SELECT pg_stat_force_next_flush()")
     assert [line for line in await read_lines(full_app) if "queries have read test_parcel without an index" in line]
@@ -216,8 +216,8 @@ async def test_scans_of_large_tables_are_named(full_app: FastAPI, monkeypatch: p
 
 @pytest.mark.database("postgresql")
 async def test_unused_indexes_are_named(full_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "MIN_UNUSED_BYTES", 1)
-    monkeypatch.setattr(growth, "MIN_USES", 0)
+    monkeypatch.setattr(statistics, "MIN_UNUSED_BYTES", 1)
+    monkeypatch.setattr(statistics, "MIN_USES", 0)
     columns = "code, weight", "depot_id, weight"
     await run(full_app.state.database, *(f"CREATE INDEX ON test_parcel ({names})" for names in columns))
     lines = [line for line in await read_lines(full_app) if " queries of test_parcel has used test_parcel_" in line]
