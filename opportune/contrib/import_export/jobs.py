@@ -1,6 +1,11 @@
 """The job that checks or imports a large file."""
 
+from pkgutil import resolve_name
+
 from opportune.jobs import JobContext, job
+
+PROCESS = "opportune.contrib.import_export.job_site:process_in_site"
+"""The function that loads the admin, which only processes with such jobs need."""
 
 BUSY_STATES = ("checking", "importing")
 """States of a file that a job is working on."""
@@ -10,7 +15,4 @@ MAX_ATTEMPTS = 3
 @job("import_export.process", attempts=MAX_ATTEMPTS + 1)
 async def process_file(run: JobContext, file_id: int) -> None:
     """Check or import a file for its owner. The attempt after the last one stores that it failed."""
-    # Only processes that import files load the admin.
-    from opportune.contrib.import_export.job_site import process_in_site
-
-    await process_in_site(run, file_id)
+    await resolve_name(PROCESS)(run, file_id)
