@@ -1,5 +1,6 @@
 """Declaration of jobs, their context, and their queue: `defer` in a transaction, `JobQueue.enqueue` without one."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from opportune.jobs.arguments import SIGNATURE_FORMAT, JobArguments
 from opportune.storage import Storage
 
 DEFAULT_QUEUE = "default"
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -135,6 +137,8 @@ class JobDefinition(Generic[P]):
     """A cron expression in UTC, or a function that returns one from the settings. The job takes no arguments."""
     heartbeat_url: str | Callable[[Settings], str] = ""
     """Address that is called after each success (oppman.py docs monitoring)."""
+    on_failure: Annotated[Callable[..., Awaitable[None]], ASYNCHRONOUS] | None = None
+    """Function that is called with the context, the error and the arguments after the last attempt has failed."""
 
     def __post_init__(self) -> None:
         function, parameters = self.function.__qualname__, signature(self.function, **SIGNATURE_FORMAT)
@@ -148,6 +152,12 @@ class JobDefinition(Generic[P]):
         except TypeError as error:
             advice = "A schedule passes no arguments: give it a default value."
             raise OperatorError(f"Job {self.name}: {function}: {error}. {advice}") from None
+        if self.on_failure:
+            try:
+                signature(self.on_failure).bind(None, None, *list(parameters.parameters)[1:])
+            except TypeError as error:
+                advice = "It gets the context, the error and the arguments of the job."
+                raise OperatorError(f"Job {self.name}: on_failure: {error}. {advice}") from None
 
     @cached_property
     def _arguments(self) -> JobArguments:
@@ -174,6 +184,18 @@ class JobDefinition(Generic[P]):
             arguments = self._arguments.read(stored_arguments)
         function: Callable[..., Awaitable[None]] = self.function
         await function(context, *arguments)
+
+    def has_failed(self, attempt: int, error: Exception) -> bool:
+        """Return whether no attempt follows this one, which has raised the error."""
+        return attempt >= self.attempts or isinstance(error, PermanentFailure)
+
+    async def report_failure(self, context: JobContext, error: Exception, stored_arguments: Sequence[Any]) -> None:
+        """Call `on_failure` if no attempt follows. Its own errors are logged."""
+        if self.on_failure and self.has_failed(context.attempt, error):
+            try:
+                await self.on_failure(context, error, *self._arguments.read(stored_arguments))
+            except Exception:
+                logger.exception("on_failure of job %s", self.name)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -202,6 +224,8 @@ class JobOptions(TypedDict, total=False):
     """A cron expression in UTC, or a function that returns one from the settings."""
     heartbeat_url: str | Callable[[Settings], str]
     """Address that is called after each success."""
+    on_failure: Callable[..., Awaitable[None]]
+    """Async function that is called with the context, the error and the arguments after the last attempt has failed."""
 
 
 def job(

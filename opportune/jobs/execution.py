@@ -127,15 +127,23 @@ async def run_attempt(job: ClaimedJob, store: JobStore, services: Services) -> N
     definition = store.jobs[job.name]
     if job.cancel_asked:
         raise JobCancelled  # its process died before it could end the job
+    reads_fresh.set(True)  # a replica may lack the change that has queued the job
+    context = DatabaseJobContext(job, store, services)
+    with changes_come_from(ChangeOrigin(f"job {job.name}")):
+        try:
+            await services.prepare_job()
+            await _call_function(definition, context, job)
+        except Exception as error:
+            await definition.report_failure(context, error, job.arguments)
+            raise
+
+
+async def _call_function(definition: JobDefinition[Any], context: DatabaseJobContext, job: ClaimedJob) -> None:
     if job.attempt > definition.attempts:
         raise PermanentFailure("The worker process ended during each attempt of this job.")
     if type(job.arguments) is not list:
         raise PermanentFailure("The arguments of this job are not a JSON list.")
-    await services.prepare_job()
-    reads_fresh.set(True)  # a replica may lack the change that has queued the job
-    context = DatabaseJobContext(job, store, services)
-    origin = changes_come_from(ChangeOrigin(f"job {job.name}"))
-    with origin, observed_job(JobAttempt(job.id, job.name, job.attempt, job.traceparent or "")):
+    with observed_job(JobAttempt(job.id, job.name, job.attempt, job.traceparent or "")):
         try:
             async with asyncio.timeout(definition.max_seconds) as timeout:
                 await definition.run(context, job.arguments)
@@ -171,7 +179,7 @@ async def _store_failure(job: ClaimedJob, store: JobStore, error: Exception) -> 
     """Retry the job later, or end it if no attempt is left."""
     definition, reason = store.jobs[job.name], error_summary(error)
     await _record_scheduled_run(job, store, reason)
-    if job.attempt >= definition.attempts or isinstance(error, PermanentFailure):
+    if definition.has_failed(job.attempt, error):
         logger.error("Job %s has failed: %s", job, reason, exc_info=traced_error(error))
         await store.end(job, JobState.FAILED, reason)
         return

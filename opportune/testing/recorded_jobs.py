@@ -54,7 +54,11 @@ class RecordedJobs(JobQueue):
 
     async def run(self, call: JobCall[Any]) -> None:
         """Run a job now, queued or not."""
-        await call.job.run(self.context, call.arguments)
+        try:
+            await call.job.run(self.context, call.arguments)
+        except Exception as error:
+            await call.job.report_failure(self.context, error, call.arguments)
+            raise
 
     async def work(self) -> None:
         """Run the queued jobs except e-mails, which stay queued."""

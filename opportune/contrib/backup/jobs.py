@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
-from opportune.jobs import JobContext, job
+from opportune.jobs import JobContext, PermanentFailure, job
 from opportune.jobs.models import LastRun
 from opportune.jobs.schedules import find_last_run, next_run_time
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
@@ -39,12 +40,20 @@ def _rehearsal_schedule(settings: Settings) -> str:
     return backups.backup_rehearsal_schedule if _backup_schedule(settings) and can_decrypt(backups) else ""
 
 
-@job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule)
+def _email_failure_of(name: str) -> Callable[[JobContext, Exception], Awaitable[None]]:
+    async def email(run: JobContext, error: Exception) -> None:
+        reason = str(error) if isinstance(error, OperatorError | PermanentFailure) else type(error).__name__
+        await run.write(email_failure, run.settings, name, reason)
+
+    return email
+
+
+@job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule, on_failure=_email_failure_of(BACKUP))
 async def make_backup(run: JobContext) -> None:
     await _run_in_thread(run, BACKUP)
 
 
-@job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule)
+@job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule, on_failure=_email_failure_of(REHEARSAL))
 async def rehearse_restore(run: JobContext) -> None:
     await _run_in_thread(run, REHEARSAL)
 
@@ -64,10 +73,6 @@ async def _run_in_thread(run: JobContext, name: str) -> None:
     stop_event = threading.Event()
     try:
         result = await asyncio.to_thread(_run, name, run.settings, stop_event)
-    except OperatorError as error:
-        if run.attempt >= MAX_ATTEMPTS:
-            await run.write(email_failure, run.settings, name, str(error))
-        raise
     except asyncio.CancelledError:
         stop_event.set()
         raise

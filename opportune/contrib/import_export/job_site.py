@@ -7,9 +7,8 @@ from opportune.accounts.models import User
 from opportune.admin.current_request import use_request
 from opportune.admin.job_site import open_site, request_of
 from opportune.admin.models import ImportFile
-from opportune.admin.views import AdminView
 from opportune.contrib.import_export.import_run import process, save_outcome
-from opportune.contrib.import_export.jobs import BUSY_STATES, MAX_ATTEMPTS
+from opportune.contrib.import_export.jobs import BUSY_STATES
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.i18n import gettext
 from opportune.i18n.languages import use_language
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 async def process_in_site(run: JobContext, file_id: int) -> None:
-    """Check or import the file. An error of the site becomes the result of the check."""
+    """Check or import the file."""
     async with run.database.reader(fresh=True) as session:
         file = await session.get(ImportFile, file_id)
         user = await session.get(User, file.owner_id) if file else None
@@ -27,21 +26,22 @@ async def process_in_site(run: JobContext, file_id: int) -> None:
         return  # another attempt has finished it
     site = await open_site(run)
     view: Any = site.find_view(file.identity)
-    if run.attempt > MAX_ATTEMPTS:
-        await _store_failure(view, file)
-        raise PermanentFailure("The worker process ended during each attempt.")
     request = await request_of(site, user, f"{file.identity}/import", method="POST")
     with changes_come_from(ChangeOrigin("admin", request.scope)), use_request(request):
         try:
             await process(request, view, file)
         except Exception as error:
             logger.exception("import of %s", file.name)
-            await _store_failure(view, file)
             raise PermanentFailure(f"{type(error).__name__}: {error}") from error
         await site.extensions.rows_changed(request, {file.identity})
 
 
-async def _store_failure(view: AdminView, file: ImportFile) -> None:
-    with use_language(file.choices["language"]):
-        message = gettext("The import failed because of an error of this site. Nothing was stored.")
-    await save_outcome(view, file, {"error": message})
+async def store_failure(run: JobContext, file_id: int) -> None:
+    """Store that a file was not checked or imported, unless its import has been committed."""
+    async with run.database.reader(fresh=True) as session:
+        file = await session.get(ImportFile, file_id)
+    if file and file.state in BUSY_STATES:
+        with use_language(file.choices["language"]):
+            message = gettext("The import failed because of an error of this site. Nothing was stored.")
+        view: Any = (await open_site(run)).find_view(file.identity)
+        await save_outcome(view, file, {"error": message})

@@ -15,13 +15,12 @@ from opportune.contrib.extraction.pages import Limits, Page, Unreadable
 from opportune.contrib.extraction.reader import DocumentReader
 from opportune.contrib.knowledge.models import MAX_TITLE_LENGTH, DocumentState, KnowledgeDocument, KnowledgePassage
 from opportune.contrib.knowledge.web_page import fetch_page
-from opportune.jobs import JobContext, PermanentFailure, job
+from opportune.jobs import JobContext, job
 from opportune.search.vectors import EMBED_LATER
 
 LIMITS = Limits(max_pages=2_000, max_length=5_000_000, max_seconds=600)
 BATCH_PAGES = 20
 """Pages that are stored in one transaction."""
-MAX_ATTEMPTS = 3
 MAX_PASSAGE_LENGTH = 1_000
 MIN_PASSAGE_LENGTH = 400
 """From this length on, a passage ends with its paragraph."""
@@ -36,15 +35,13 @@ class DocumentGone(Exception):
     """The document was deleted while it was read."""
 
 
-@job("knowledge.index_document", attempts=MAX_ATTEMPTS + 1, wait=30, queue="knowledge")
-async def index_document(run: JobContext, document_id: int) -> None:
-    """Read a document and store its passages. Documents are read one after the other, because each needs memory.
+async def _store_failure(run: JobContext, _error: Exception, document_id: int) -> None:
+    await _fail(run, document_id, "unavailable")
 
-    The attempt after the last one stores that each worker has died.
-    """
-    if run.attempt > MAX_ATTEMPTS:
-        await _fail(run, document_id, "unavailable")
-        raise PermanentFailure("The worker process ended during each attempt.")
+
+@job("knowledge.index_document", attempts=3, wait=30, queue="knowledge", on_failure=_store_failure)
+async def index_document(run: JobContext, document_id: int) -> None:
+    """Read a document and store its passages. Documents are read one after the other, because each needs memory."""
     try:
         document = await _update(run, document_id, UNREAD | {"state": DocumentState.READING})
         await _store_passages(run, document)
@@ -52,12 +49,6 @@ async def index_document(run: JobContext, document_id: int) -> None:
         return
     except Unreadable as problem:
         await _fail(run, document_id, str(problem))
-    except Exception as error:
-        if run.attempt < MAX_ATTEMPTS:
-            raise
-        logger.exception("document %s", document_id)
-        await _fail(run, document_id, "unavailable")
-        raise PermanentFailure(f"{type(error).__name__}: {error}") from error
 
 
 async def _fail(run: JobContext, document_id: int, problem: str) -> None:

@@ -72,6 +72,12 @@ def find(database: Database) -> Find:
     return find
 
 
+async def set_attempt(queue: DatabaseJobQueue, job_id: str, attempt: int) -> None:
+    """Set the number of attempts that a waiting job has begun."""
+    async with queue.worker.store.database.writer() as session:
+        await session.execute(update(Job).where(col(Job.id) == int(job_id)).values(attempt=attempt))
+
+
 async def wait_until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while not await condition():

@@ -20,7 +20,6 @@ from opportune.accounts.models import User
 from opportune.admin.models import ImportFile
 from opportune.contrib.import_export import import_run, import_view
 from opportune.contrib.import_export.import_rows import ImportPlan
-from opportune.contrib.import_export.jobs import MAX_ATTEMPTS
 from opportune.jobs import PermanentFailure
 from opportune.testing import RecordedJobs
 from opportune.testing.factories import add_permission, sign_in_browser, signed_in_client
@@ -200,11 +199,9 @@ async def test_fault_after_an_import_keeps_its_result(
     assert "Imported 3 Gadgets." in extract_text(await admin.get(preview.url.path))
 
 
-async def test_import_whose_worker_died_at_each_attempt_ends(
-    admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failed_import_says_so(admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     page = await upload(admin, ROWS)
-    monkeypatch.setattr(jobs.context, "attempt", MAX_ATTEMPTS + 1)
+    monkeypatch.setattr("opportune.contrib.import_export.job_site.process", None)
     with pytest.raises(PermanentFailure):
         await jobs.work()
     assert "The import failed because of an error of this site." in extract_text(await admin.get(page.url.path))

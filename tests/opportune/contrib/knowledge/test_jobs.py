@@ -15,7 +15,6 @@ from opportune.contrib.extraction.pages import Unreadable
 from opportune.contrib.knowledge import jobs
 from opportune.contrib.knowledge.jobs import MAX_PASSAGE_LENGTH, split_text
 from opportune.contrib.knowledge.web_page import Address, WebPage, fetch_page, is_public
-from opportune.jobs import PermanentFailure
 from opportune.storage import Storage, StorageError
 from tests.opportune.contrib.extraction.files import make_pdf
 from tests.opportune.contrib.knowledge.collections import Shelf, read_documents, read_passages
@@ -46,17 +45,8 @@ async def test_last_attempt_ends_the_document(app: FastAPI, shelf: Shelf, monkey
 
     await shelf.add()
     monkeypatch.setattr(type(app.state.storage), "read", fail)
-    monkeypatch.setattr(jobs, "MAX_ATTEMPTS", 1)
-    with pytest.raises(PermanentFailure, match="StorageError"):
-        await shelf.jobs.work()
-    (document,) = await read_documents(shelf.database)
-    assert document.fault == "guide.md could not be read at the moment. Try again later."
-
-
-async def test_document_ends_whose_workers_have_died(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    await shelf.add()
-    monkeypatch.setattr(shelf.jobs.context, "attempt", jobs.MAX_ATTEMPTS + 1)
-    with pytest.raises(PermanentFailure):
+    monkeypatch.setattr(shelf.jobs.context, "attempt", jobs.index_document.attempts)
+    with pytest.raises(StorageError):
         await shelf.jobs.work()
     (document,) = await read_documents(shelf.database)
     assert document.fault == "guide.md could not be read at the moment. Try again later."

@@ -1,0 +1,106 @@
+"""Functions that are called after the last attempt of a job has failed."""
+
+from typing import Any
+
+import pytest
+
+from opportune.errors import OperatorError
+from opportune.jobs import JobContext, PermanentFailure, job
+from opportune.jobs.models import JobState
+from tests.opportune.jobs.conftest import Find, MakeQueue, set_attempt
+
+Call = tuple[int, str, int]
+
+
+@pytest.fixture
+def calls() -> list[Call]:
+    """Attempt, error and argument of each call of `on_failure`."""
+    return []
+
+
+@pytest.fixture
+def options(calls: list[Call]) -> dict[str, Any]:
+    async def record(run: JobContext, error: Exception, book_id: int) -> None:
+        calls.append((run.attempt, str(error), book_id))
+
+    return {"attempts": 2, "wait": 0, "on_failure": record}
+
+
+async def test_on_failure_follows_the_last_attempt(
+    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
+) -> None:
+    @job("test.fail", **options)
+    async def fail(_run: JobContext, _book_id: int) -> None:
+        raise ValueError("no shelf")
+
+    queue = make_queue(fail)
+    await queue.enqueue(fail(7))
+    await queue.worker.drain()
+    assert calls == [(2, "no shelf", 7)]
+
+
+async def test_on_failure_follows_a_permanent_failure(
+    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
+) -> None:
+    @job("test.refuse", **options)
+    async def refuse(_run: JobContext, _book_id: int) -> None:
+        raise PermanentFailure("no such book")
+
+    queue = make_queue(refuse)
+    await queue.enqueue(refuse(7))
+    await queue.worker.drain()
+    assert calls == [(1, "no such book", 7)]
+
+
+async def test_on_failure_follows_the_death_of_the_last_worker(
+    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
+) -> None:
+    @job("test.die", **options)
+    async def die(_run: JobContext, _book_id: int) -> None:
+        raise AssertionError("a job without attempts runs")
+
+    queue = make_queue(die)
+    await set_attempt(queue, await queue.enqueue(die(7)), 2)
+    await queue.worker.drain()
+    assert calls == [(3, "The worker process ended during each attempt of this job.", 7)]
+
+
+async def test_on_failure_is_not_called_if_an_attempt_succeeds(
+    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
+) -> None:
+    @job("test.stumble", **options)
+    async def stumble(run: JobContext, _book_id: int) -> None:
+        if run.attempt == 1:
+            raise ValueError("no shelf")
+
+    queue = make_queue(stumble)
+    await queue.enqueue(stumble(7))
+    await queue.worker.drain()
+    assert calls == []
+
+
+async def test_fault_of_on_failure_is_logged(
+    make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def stumble(_run: JobContext, _error: Exception) -> None:
+        raise LookupError("no address")
+
+    @job("test.refuse", on_failure=stumble)
+    async def refuse(_run: JobContext) -> None:
+        raise PermanentFailure("no such book")
+
+    queue = make_queue(refuse)
+    job_id = await queue.enqueue(refuse())
+    await queue.worker.drain()
+    assert "on_failure of job test.refuse" in caplog.text
+    ended = await find(job_id)
+    assert (ended.state, ended.error) == (JobState.FAILED, "no such book")
+
+
+def test_on_failure_without_the_arguments_is_refused() -> None:
+    async def record(_run: JobContext, _error: Exception) -> None: ...
+
+    with pytest.raises(OperatorError, match=r"^Job test\.count: on_failure: too many positional arguments\. It gets "):
+
+        @job("test.count", on_failure=record)
+        async def count(_run: JobContext, _book_id: int) -> None: ...
