@@ -10,7 +10,7 @@ from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUse
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication import confirm_password
 from opportune.accounts.schemas import Reauthentication
-from opportune.contrib.teams import invitations, service
+from opportune.contrib.teams import invitations, memberships, service
 from opportune.contrib.teams.invitations import hand_over_team, invite_by_email
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
 from opportune.contrib.teams.schemas import (
@@ -103,7 +103,7 @@ async def switch(team_id: RowId, user: CurrentUser, session: WriteSession) -> Te
 @router.post("/{team_id}/leave", status_code=204, responses=refusals(401, 404, 422))
 async def leave(team_id: RowId, user: CurrentUser, session: WriteSession) -> None:
     """Leave a team. Returns 422 for its only owner."""
-    await service.leave_team(session, team_id, user)
+    await memberships.leave_team(session, team_id, user)
 
 
 @router.post("/{team_id}/hand-over", status_code=204, responses=REFUSALS)
@@ -120,7 +120,7 @@ async def list_members(
     team_id: RowId, user: CurrentUser, session: ReadSession, data: Annotated[MemberFilter, Query()]
 ) -> Page[MemberRead]:
     await service.open_team(session, team_id, user)
-    return await service.find_members(session, team_id, user, data)
+    return await memberships.find_members(session, team_id, user, data)
 
 
 @router.patch("/{team_id}/members/{member_id}", responses=REFUSALS)
@@ -128,14 +128,14 @@ async def update_member(
     team_id: RowId, member_id: RowId, changes: MemberUpdate, user: AccountOwner, session: WriteSession
 ) -> MemberRead:
     """Change the role of a member, at most to one's own. Returns 422 for the only owner."""
-    member = await service.update_role(session, team_id, user, member_id, changes.role)
-    return service.to_member_read(member, await session.get_one(User, member.user_id), user)
+    member = await memberships.update_role(session, team_id, user, member_id, changes.role)
+    return memberships.to_member_read(member, await session.get_one(User, member.user_id), user)
 
 
 @router.delete("/{team_id}/members/{member_id}", status_code=204, responses=REFUSALS)
 async def delete_member(team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession) -> None:
     """Remove a member with at most one's own role. Returns 422 for the only owner."""
-    await service.delete_member(session, team_id, user, member_id)
+    await memberships.delete_member(session, team_id, user, member_id)
 
 
 @router.get("/{team_id}/invitations", responses=REFUSALS, response_model=list[InvitationRead])

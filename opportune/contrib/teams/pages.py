@@ -11,7 +11,7 @@ from opportune.accounts.models import User
 from opportune.accounts.reauthentication import reauthenticated
 from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_error, redirect_with_message, show_errors_in
 from opportune.accounts.sign_in_redirects import find_return_path
-from opportune.contrib.teams import invitations, service
+from opportune.contrib.teams import invitations, memberships, service
 from opportune.contrib.teams.dependencies import TEAMS_PATH, get_user_teams
 from opportune.contrib.teams.invitations import hand_over_team, invite_by_email
 from opportune.contrib.teams.models import TeamRole
@@ -132,7 +132,7 @@ async def members(
 ) -> Response:
     membership = await service.open_team(session, team_id, user)
     context = {
-        "page": await service.find_members(session, team_id, user, query),
+        "page": await memberships.find_members(session, team_id, user, query),
         "query": query,
         "filter": Form(MemberFilter, query, is_filter=True),
         "roles": [role for role in TeamRole if membership.member.role.includes(role)],
@@ -155,7 +155,7 @@ async def update_member(
     if form.data is None:
         await service.open_team(session, team_id, user, TeamRole.ADMIN)
         return redirect_with_message(request, _path(team_id), "This role does not exist.", "danger")
-    change = service.update_role(session, team_id, user, member_id, form.data.role)
+    change = memberships.update_role(session, team_id, user, member_id, form.data.role)
     return await _apply_change(request, team_id, change, "The role is changed.")
 
 
@@ -163,14 +163,14 @@ async def update_member(
 async def delete_member(
     request: Request, team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession
 ) -> Response:
-    change = service.delete_member(session, team_id, user, member_id)
+    change = memberships.delete_member(session, team_id, user, member_id)
     return await _apply_change(request, team_id, change, "The member is removed.")
 
 
 @router.post("/{team_id}/leave")
 async def leave(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     try:
-        team = await service.leave_team(session, team_id, user)
+        team = await memberships.leave_team(session, team_id, user)
     except FieldErrors as refusal:
         return redirect_with_error(request, _path(team_id), refusal)
     return redirect_with_message(request, TEAMS_PATH, gettext("You have left “%(team)s”.", team=team.name))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from httpx2 import AsyncClient, Response
 
-from opportune.contrib.teams import api, pages, service
+from opportune.contrib.teams import api, memberships, pages
 from opportune.contrib.teams.models import Team
 from opportune.db.database import Database
 from opportune.db.queries import batches
@@ -50,7 +50,7 @@ async def test_former_owner_deletes_nothing(
     async def hand_over_meanwhile(*args: Any) -> Any:
         result = await real(*args)
         async with database.writer() as session:
-            await service.hand_over(session, crew.team.id, crew.users["owner"], "admin@example.com")
+            await memberships.hand_over(session, crew.team.id, crew.users["owner"], "admin@example.com")
         return result
 
     monkeypatch.setattr(module, confirm, hand_over_meanwhile)

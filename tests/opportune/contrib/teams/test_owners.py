@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from opportune.accounts.events.kinds import add_event_kinds
 from opportune.accounts.models import User
-from opportune.contrib.teams import invitations, service
+from opportune.contrib.teams import invitations, memberships, service
 from opportune.contrib.teams.feature import teams
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate, TeamCreate
@@ -86,7 +86,7 @@ def make_invitation(team: Team, by: User, email: str, role: TeamRole) -> TeamInv
 @pytest.mark.database("postgresql")
 async def test_last_two_owners_cannot_both_leave(database: Database, team: Team, ann: User, bob: User) -> None:
     results = await run_concurrently(
-        database, *(lambda session, user=user: service.leave_team(session, team.id, user) for user in (ann, bob))
+        database, *(lambda session, user=user: memberships.leave_team(session, team.id, user) for user in (ann, bob))
     )
     assert errors_in(results) == [FieldErrors]
     assert list((await roles_in(database, team)).values()) == ["owner"]
@@ -102,7 +102,9 @@ async def test_last_owners_cannot_leave_and_delete_the_account(
         await session.delete(await session.get(User, bob.id))
         await session.flush()
 
-    results = await run_concurrently(database, lambda session: service.leave_team(session, team.id, ann), delete_bob)
+    results = await run_concurrently(
+        database, lambda session: memberships.leave_team(session, team.id, ann), delete_bob
+    )
     assert errors_in(results) == [FieldErrors]
     assert list((await roles_in(database, team)).values()).count("owner") == 1
 
@@ -138,7 +140,7 @@ async def test_demoted_owner_cannot_finish_a_change(database: Database, team: Te
     bobs_id = await member_id(database, team, bob)
     results = await run_after(
         database,
-        lambda session: service.update_role(session, team.id, ann, bobs_id, TeamRole.MEMBER),
+        lambda session: memberships.update_role(session, team.id, ann, bobs_id, TeamRole.MEMBER),
         lambda session: service.rename_team(session, team.id, bob, "Mine"),
     )
     assert [type(result) for result in results] == [type(None), Forbidden]
@@ -152,7 +154,7 @@ async def test_invitation_of_a_removed_member_is_refused(database: Database, tea
     bobs_id = await member_id(database, team, bob)
     results = await run_after(
         database,
-        lambda session: service.delete_member(session, team.id, ann, bobs_id),
+        lambda session: memberships.delete_member(session, team.id, ann, bobs_id),
         lambda session: invitations.accept(session, invitation.id, cleo),
     )
     assert [type(result) for result in results] == [type(None), NotFound]
@@ -240,9 +242,9 @@ async def test_last_active_owner_cannot_leave(
     number = await member_id(database, crew.team, owner)
     async with database.writer() as session:
         with pytest.raises(FieldErrors, match="no active owner"):
-            await service.leave_team(session, crew.team.id, owner)
+            await memberships.leave_team(session, crew.team.id, owner)
         with pytest.raises(FieldErrors, match="no active owner"):
-            await service.update_role(session, crew.team.id, owner, number, TeamRole.MEMBER)
+            await memberships.update_role(session, crew.team.id, owner, number, TeamRole.MEMBER)
     assert (await roles_in(database, crew.team))["owner"] == "owner"
     response = await clients["owner"].request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
     assert (response.status_code, "no active owner" in response.text) == (409, True)
@@ -274,7 +276,7 @@ async def test_admin_deletes_no_group_with_all_owners(
 async def test_inactive_owner_can_be_removed(database: Database, crew: Crew, inactive_owner: User) -> None:
     number = await member_id(database, crew.team, inactive_owner)
     async with database.writer() as session:
-        await service.delete_member(session, crew.team.id, crew.users["owner"], number)
+        await memberships.delete_member(session, crew.team.id, crew.users["owner"], number)
     assert await roles_in(database, crew.team) == {"owner": "owner", "member": "member"}
 
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
-from opportune.contrib.teams import service
+from opportune.contrib.teams import memberships
 from opportune.contrib.teams.models import TeamMember, TeamRole
 from opportune.contrib.teams.user_teams import read_teams
 from opportune.crud import Crud, CrudApi
@@ -124,7 +124,7 @@ def test_schema_has_the_header_of_the_team() -> None:
 async def test_removed_member_cannot_finish_a_write(clients: Clients, crew: Crew, database: Database) -> None:
     number = await member_id(database, crew.team, crew.users["member"])
     async with database.writer() as session:
-        await service.delete_member(session, crew.team.id, crew.users["owner"], number)
+        await memberships.delete_member(session, crew.team.id, crew.users["owner"], number)
         writing = asyncio.create_task(clients["member"].post(API, json={"name": "Late"}))
         await asyncio.sleep(0)  # the write has not begun, or waits for the removal
     async with asyncio.timeout(30):
