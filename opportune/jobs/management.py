@@ -27,7 +27,10 @@ from opportune.jobs.models import (
 
 MAX_COUNTED_JOBS = 10_000
 CAN_BE_RETRIED = (JobState.FAILED, JobState.CANCELLED)
-CAN_BE_CANCELLED = (JobState.HELD, JobState.WAITING, JobState.RUNNING)
+NOT_STARTED = (JobState.HELD, JobState.WAITING)
+CAN_BE_CANCELLED = (*NOT_STARTED, JobState.RUNNING)
+CAN_BE_DELETED = (JobState.DONE, JobState.CANCELLED)
+"""Failed jobs are kept for inspection."""
 
 
 async def newest_jobs(session: AsyncSession, state: JobState | None, limit: int) -> Sequence[Job]:
@@ -53,7 +56,7 @@ async def retry(session: AsyncSession, job_id: int) -> None:
     Raises:
         OperatorError: The job does not exist, or has neither failed nor been cancelled.
     """
-    if not await _update(session, job_id, CAN_BE_RETRIED, _values_for_retry()):
+    if not await _change_job(session, job_id, CAN_BE_RETRIED, _values_for_retry()):
         job = await find_job(session, job_id)
         raise OperatorError(f"Job {job_id} is {job.state}. Only failed and cancelled jobs can be retried.")
 
@@ -67,8 +70,8 @@ async def retry_failed(session: AsyncSession, name: str = "") -> int:
 
 
 async def delete_ended(database: Database) -> int:
-    """Delete completed and cancelled jobs, and return their number. Failed jobs are kept for inspection."""
-    return await delete_in_batches(database, Job, col(Job.state).in_((JobState.DONE, JobState.CANCELLED)))
+    """Delete completed and cancelled jobs, but no failed ones, and return their number."""
+    return await delete_in_batches(database, Job, col(Job.state).in_(CAN_BE_DELETED))
 
 
 async def count_by_state(session: AsyncSession) -> Mapping[JobState, int]:
@@ -98,13 +101,13 @@ async def cancel(session: AsyncSession, job_id: int) -> None:
     Raises:
         OperatorError: The job does not exist, or has already ended.
     """
-    is_waiting = col(Job.state).in_((JobState.HELD, JobState.WAITING))
+    is_not_started = col(Job.state).in_(NOT_STARTED)
     values = {
         "cancel_asked": True,
-        "state": case((is_waiting, JobState.CANCELLED), else_=col(Job.state)),
-        "ended_at": case((is_waiting, utc_now()), else_=None),
+        "state": case((is_not_started, JobState.CANCELLED), else_=col(Job.state)),
+        "ended_at": case((is_not_started, utc_now()), else_=None),
     }
-    if not await _update(session, job_id, CAN_BE_CANCELLED, values):
+    if not await _change_job(session, job_id, CAN_BE_CANCELLED, values):
         job = await find_job(session, job_id)
         raise OperatorError(f"Job {job_id} is {job.state}. Only waiting and running jobs can be cancelled.")
 
@@ -159,8 +162,14 @@ def _values_for_retry() -> dict[str, object]:
     return {"state": waiting_state(), "attempt": 0, "due_at": utc_now(), "cancel_asked": False, "ended_at": None}
 
 
-async def _update(session: AsyncSession, job_id: int, states: Sequence[JobState], values: dict[str, object]) -> bool:
-    """Update a job that is in one of these states, and return whether it was."""
+async def _change_job(
+    session: AsyncSession, job_id: int, states: Sequence[JobState], values: dict[str, object]
+) -> bool:
+    """Change a job that is in one of these states, and return whether it was.
+
+    Raises:
+        OperatorError: The job does not exist.
+    """
     await find_job(session, job_id)
     condition = (col(Job.id) == job_id) & col(Job.state).in_(states)
     updated = await session.execute(update(Job).where(condition).values(values).returning(col(Job.id)))

@@ -1,4 +1,4 @@
-"""Full-text index in SQLite: FTS5 without a copy of the texts, updated by triggers."""
+"""Full-text index and vectors in SQLite, updated by triggers. FTS5 keeps no copy of the texts."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any

@@ -121,7 +121,8 @@ def _observed(contexts: Iterable[AbstractContextManager[None]]) -> AbstractConte
 
 def trace_id() -> str:
     """Return the id of the current trace; empty outside traces."""
-    return traceparent.get()[3:35]
+    _version, _, ids = traceparent.get().partition("-")
+    return ids.partition("-")[0]
 
 
 def route_template(scope: Mapping[str, Any]) -> str:

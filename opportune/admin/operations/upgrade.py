@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from fastapi import FastAPI
 
@@ -26,12 +28,21 @@ CRASHED = _l("The upgrade crashed. See the log for the error.")
 NOTHING = _l("The database already has all migrations.")
 
 
+class ListedMigration(NamedTuple):
+    migration: Migration
+    is_applied: bool
+
+
+class FeatureMigrations(NamedTuple):
+    feature: str
+    migrations: Sequence[ListedMigration]
+
+
 @dataclass(frozen=True)
 class MigrationState:
     """State of the migrations in a database."""
 
-    features: Sequence[tuple[str, Sequence[tuple[Migration, bool]]]]
-    """Migrations by feature. The second value is true for applied migrations."""
+    features: Sequence[FeatureMigrations]
     newer: Sequence[str]
     """Applied migrations of a newer version of the code."""
     removed: Sequence[str]
@@ -41,12 +52,8 @@ class MigrationState:
 
     @property
     def pending(self) -> list[Migration]:
-        return [
-            migration
-            for _feature, migrations in self.features
-            for migration, is_applied in migrations
-            if not is_applied
-        ]
+        listed = chain.from_iterable(feature.migrations for feature in self.features)
+        return [migration for migration, is_applied in listed if not is_applied]
 
 
 async def migration_state(database: Database, features: Sequence[str]) -> MigrationState:
@@ -58,11 +65,12 @@ async def migration_state(database: Database, features: Sequence[str]) -> Migrat
         rows = await (await session.connection()).run_sync(read_revisions)
     applied = set(graph.applied(rows))
     by_feature = [
-        (name, [(migration, migration in applied) for migration in graph.migrations_of(name)])
+        FeatureMigrations(name, [ListedMigration(migration, migration in applied) for migration in migrations])
         for name in graph.features
+        if (migrations := graph.migrations_of(name))
     ]
     unknown = graph.unknown(rows)
-    return MigrationState([pair for pair in by_feature if pair[1]], unknown.newer, unknown.removed)
+    return MigrationState(by_feature, unknown.newer, unknown.removed)
 
 
 class Upgrade:

@@ -41,7 +41,7 @@ class NumberedDocument:
                 yield key, depth, self.number
 
     @property
-    def words(self) -> tuple[list[str], list[str], list[str]]:
+    def word_columns(self) -> tuple[list[str], list[str], list[str]]:
         """Words of name, title and text."""
         return name_words(self.document.name), words(self.document.title), words(self.document.text)
 
@@ -60,10 +60,14 @@ class Contents:
     def from_documents(
         cls, source: str, documents: Iterable[Document], skipped: Mapping[str, str] = MappingProxyType({})
     ) -> "Contents":
-        """Number documents by importance. Duplicate slugs are stored once."""
-        by_importance = sorted(documents, key=lambda document: document.importance, reverse=True)
-        unique = {document.slug: document for document in by_importance}
-        entries = [NumberedDocument(number, document) for number, document in enumerate(reversed(unique.values()), 1)]
+        """Number documents by importance. Of duplicate slugs, keep the most important document, or the last."""
+        unique: dict[str, Document] = {}
+        for document in documents:
+            other = unique.get(document.slug)
+            if other is None or document.importance <= other.importance:
+                unique[document.slug] = document
+        by_importance = sorted(unique.values(), key=lambda document: document.importance)
+        entries = [NumberedDocument(number, document) for number, document in enumerate(by_importance, 1)]
         return cls(source, entries, skipped, utc_now())
 
 
@@ -74,10 +78,10 @@ class Vocabulary:
         self._words_of_names: Counter[str] = Counter()
         self._all_words: Counter[str] = Counter()
 
-    def add(self, words: tuple[list[str], list[str], list[str]]) -> None:
+    def add(self, word_columns: tuple[list[str], list[str], list[str]]) -> None:
         """Add the words of name, title and text."""
-        self._words_of_names.update(words[0])
-        for column in words:
+        self._words_of_names.update(word_columns[0])
+        for column in word_columns:
             self._all_words.update(column)
 
     @property
@@ -138,7 +142,9 @@ class Store(ABC):
 
 def _read_source(source: Source) -> tuple[list[Document], dict[str, str]]:
     """Return all documents, and the reasons for skipped batches by name."""
-    documents, skipped, batches = list[Document](), dict[str, str](), source.batches()
+    documents: list[Document] = []
+    skipped: dict[str, str] = {}
+    batches = source.batches()
     with work("Reading", len(batches)) as progress, closing(source.read(batches)) as results:
         for name, result in results:
             if isinstance(result, str):

@@ -184,9 +184,9 @@ class PostgreSQLStore(Store):
         for entries in batches_of(contents.entries, BATCH_ROWS):
             rows = []
             for entry in entries:
-                words = entry.words
-                vocabulary.add(words)
-                rows.append((edition, *entry.row, tsvector(words)))
+                word_columns = entry.word_columns
+                vocabulary.add(word_columns)
+                rows.append((edition, *entry.row, tsvector(word_columns)))
             self._copy(connection, "entries", rows)
             self._copy(connection, "keys", {(edition, *key) for entry in entries for key in entry.keys})
             advance(len(entries))
@@ -200,11 +200,11 @@ class PostgreSQLStore(Store):
                 copy.write_row(row)
 
 
-def tsvector(words: tuple[list[str], list[str], list[str]]) -> str:
+def tsvector(word_columns: tuple[list[str], list[str], list[str]]) -> str:
     """Format words with positions as a tsvector, because PostgreSQL's parser would split names differently."""
     positions: defaultdict[str, list[str]] = defaultdict(list)
     position = 0
-    for weight, column in zip(WEIGHTS, words, strict=True):
+    for weight, column in zip(WEIGHTS, word_columns, strict=True):
         for word in column:
             position = min(position + 1, MAX_POSITION)
             positions[word].append(f"{position}{weight}")

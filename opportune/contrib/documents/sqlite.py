@@ -212,11 +212,11 @@ def _insert(connection: sqlite3.Connection, entries: Sequence[NumberedDocument],
     keys = (key for entry in entries for key in entry.keys)
     connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", keys)
     for entry in entries:
-        words = entry.words
-        vocabulary.add(words)
+        word_columns = entry.word_columns
+        vocabulary.add(word_columns)
         connection.execute(
             "INSERT INTO documents (rowid, name, title, text) VALUES (?, ?, ?, ?)",
-            (entry.number, *map(" ".join, words)),
+            (entry.number, *map(" ".join, word_columns)),
         )
 
 

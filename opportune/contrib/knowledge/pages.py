@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument
 from opportune.contrib.knowledge.passages import find_passages, readable_passages
-from opportune.contrib.knowledge.service import Collections, Documents
+from opportune.contrib.knowledge.service import Collections, Documents, StoredFile, page_of_passage
 from opportune.crud import CrudPages, reading, writing
 from opportune.crud.routes import open_crud
 from opportune.db import MAX_ID, DatabaseDependency, RowId
@@ -90,13 +90,13 @@ async def add_documents(
 
 
 @asynccontextmanager
-async def _stored_files(storage: Storage, uploads: Sequence[Upload]) -> AsyncIterator[list[tuple[str, str]]]:
-    """Store uploads without an open transaction, and yield their titles and stored names."""
+async def _stored_files(storage: Storage, uploads: Sequence[Upload]) -> AsyncIterator[list[StoredFile]]:
+    """Store uploads without an open transaction."""
     column = file_columns_of(KnowledgeDocument)["file"]
     async with deleting_files_on_error(storage) as names:
         for upload in uploads:
             names.append(await column.save(storage, upload))
-        yield [(upload.filename, name) for upload, name in zip(uploads, names, strict=True)]
+        yield [StoredFile(upload.filename, name) for upload, name in zip(uploads, names, strict=True)]
 
 
 @router.get("/documents/{document_id}")
@@ -109,10 +109,11 @@ async def show_text(
 ) -> Response:
     documents = Documents(collections)
     document = await documents.get(document_id)
+    page = page_of_passage(query.passage) if query.passage else query.page
     context = {
         "document": document,
         "collection": await collections.get(document.collection_id),
-        "passages": await documents.list_passages(document, query.passage, query.page),
+        "passages": await documents.list_passages(document, page),
         "marked": query.passage,
         "original": document.link or await storage.url(document.file, download_as=document.title),
     }

@@ -1,7 +1,7 @@
 """Collections and their documents, limited to those that the user may read or change."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,8 +23,16 @@ from opportune.jobs import defer
 from opportune.pagination import Page, Paging, paginate
 
 INDEX_GROUP = "knowledge"
-"""Documents are read one after the other."""
+"""Group of the jobs that read documents, so that they run one after the other."""
 PASSAGES_PER_PAGE = 30
+
+
+class StoredFile(NamedTuple):
+    """File in the storage."""
+
+    title: str
+    name: str
+    """Name in the storage."""
 
 
 class Collections(Crud[KnowledgeCollection]):
@@ -83,10 +91,8 @@ class Documents:
             raise NotFound
         return document
 
-    async def list_passages(self, document: KnowledgeDocument, passage: int, page: int) -> Page[KnowledgePassage]:
-        """Return the page of a document's text with a passage. If that is 0, return the page with this number."""
-        if passage:
-            page = (passage - 1) // PASSAGES_PER_PAGE + 1
+    async def list_passages(self, document: KnowledgeDocument, page: int) -> Page[KnowledgePassage]:
+        """Return a page of a document's text."""
         query = select(KnowledgePassage).where(col(KnowledgePassage.document_id) == document.id)
         paging = Paging(page=page, size=PASSAGES_PER_PAGE)
         return await paginate(self.session, query.order_by(col(KnowledgePassage.number)), paging)
@@ -97,15 +103,15 @@ class Documents:
         if await self.session.scalar(query.where(self.collections.writable())) is None:
             raise NotFound
 
-    async def add(self, collection_id: int, files: Sequence[tuple[str, str]], url: str = "") -> None:
-        """Add stored files, given as title and stored name, and the web page at a URL.
+    async def add(self, collection_id: int, files: Sequence[StoredFile], url: str = "") -> None:
+        """Add files, and the web page at a URL.
 
         Raises:
             NotFound: The user may not change the collection.
         """
         await self.require_writable(collection_id)
         documents = [
-            KnowledgeDocument(collection_id=collection_id, title=title, file=File(name)) for title, name in files
+            KnowledgeDocument(collection_id=collection_id, title=file.title, file=File(file.name)) for file in files
         ]
         if url:
             documents.append(KnowledgeDocument(collection_id=collection_id, title=url[:MAX_TITLE_LENGTH], url=url))
@@ -127,6 +133,11 @@ class Documents:
         document = await self.get(document_id, to_change=True)
         await self.session.delete(document)
         return document
+
+
+def page_of_passage(number: int) -> int:
+    """Return the page of a document's text that has the passage with this number."""
+    return (number - 1) // PASSAGES_PER_PAGE + 1
 
 
 async def list_files(session: AsyncSession, condition: ColumnElement[bool]) -> Sequence[str]:

@@ -7,7 +7,7 @@ import httpx2
 
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer
 from opportune.contrib.deploy.rehearsal.fakes import model_answer
-from opportune.contrib.deploy.rehearsal.visitor import Page
+from opportune.contrib.deploy.rehearsal.html_page import Page
 from tests.opportune.many.conftest import CLOCK_OFFSETS, Site
 from tests.opportune.many.ledger import MAX_HITS, TICK_SECONDS
 from tests.opportune.many.probes import (

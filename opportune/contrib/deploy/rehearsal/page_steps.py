@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
+from opportune.contrib.deploy.rehearsal.html_page import HtmlForm, Page
 from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS
 from opportune.contrib.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped, require_instance, suggest_fix
-from opportune.contrib.deploy.rehearsal.visitor import HtmlForm, Page, Visitor
+from opportune.contrib.deploy.rehearsal.visitor import Visitor
 
 SETUP_LINK = re.compile(r"https?://\S+/accounts/setup\?token=[\w.~-]+")
 LINK = re.compile(r"https?://[^\s\"'<>]+")

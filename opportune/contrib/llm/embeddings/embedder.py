@@ -60,7 +60,7 @@ class OpenAIEmbedder(Embedder):
         _, content = await self._endpoint.post("/embeddings", MAX_RESPONSE_BYTES, json=body)
         response = content_of(content)
         try:
-            vectors = [_vector(result) for result in results_in(response, VECTOR_FIELDS)]
+            vectors = [_parse_vector(result) for result in results_in(response, VECTOR_FIELDS)]
         except (TypeError, ValueError, OverflowError):
             vectors = []
         if not vectors:
@@ -72,6 +72,11 @@ class OpenAIEmbedder(Embedder):
         await self._endpoint.close()
 
 
-def _vector(result: Any) -> list[float]:
-    """Return a vector, which some endpoints send as 32-bit numbers in Base64."""
-    return [*map(float, array("f", bytes_in(result)) if isinstance(result, str) else result)]
+def _parse_vector(result: Any) -> list[float]:
+    """Return a vector, which some endpoints send as 32-bit numbers in Base64.
+
+    Raises:
+        TypeError, ValueError, OverflowError: The result is not a vector.
+    """
+    numbers = array("f", bytes_in(result)) if isinstance(result, str) else result
+    return [float(number) for number in numbers]

@@ -129,6 +129,12 @@ async def test_duplicate_entries_are_stored_once(empty_database_url: str) -> Non
     assert [(hit.kind, hit.title) for hit in results.items] == [("module", "major")]
 
 
+def test_most_important_duplicate_is_kept() -> None:
+    function, method = code_document("same", "function"), code_document("same", "method")
+    for documents in ([function, method], [method, function]):
+        assert [entry.document for entry in Contents.from_documents("Shelf", documents).entries] == [function]
+
+
 async def test_missing_index_is_reported(empty_database_url: str) -> None:
     search = open_search(empty_database_url)
     for lookup in (search.find("x"), search.get("x"), search.status()):

@@ -1,0 +1,129 @@
+"""Pages as a browser reads them: links, pictures, and forms with the values to send."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urljoin, urlsplit
+
+import httpx2
+
+from opportune.contrib.documents.html import HtmlElement, parse_page
+
+UNSENT_TYPES = ("button", "image", "reset", "submit")
+"""Types of controls without a value."""
+EXAMPLES = {
+    "date": "%Y-%m-%d",
+    "datetime-local": "%Y-%m-%dT12:00",
+    "time": "12:00",
+    "email": "rehearsal@example.com",
+    "number": "1",
+    "url": "https://example.com",
+}
+"""Values for required controls by type, with placeholders of `strftime` for today. Others get a word."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """Control of a form."""
+
+    name: str
+    type_: str
+    value: str
+    is_required: bool
+    options: list[str]
+
+    @classmethod
+    def from_element(cls, element: HtmlElement) -> "Field":
+        attributes = element.attributes
+        type_ = attributes.get("type", "text") if element.tag == "input" else element.tag
+        value = attributes.get("value", "on" if type_ == "checkbox" else "")
+        if element.tag == "textarea":
+            value = element.text.removeprefix("\n")
+        options = [option.attributes for option in element.elements if option.tag == "option"]
+        for option in options:
+            if "selected" in option:
+                value = option.get("value", "")
+        values = [option.get("value", "") for option in options]
+        return cls(attributes["name"], type_, value, "required" in attributes, values)
+
+    @property
+    def value_to_send(self) -> str:
+        """Current value, or an example if the field is required."""
+        if self.value or self.type_ in ("hidden", "file") or not self.is_required:
+            return self.value
+        if self.options:
+            return next(filter(None, self.options), "")
+        return datetime.now(UTC).strftime(EXAMPLES.get(self.type_, "Rehearsal"))
+
+
+@dataclass(frozen=True)
+class HtmlForm:
+    """Form of a page."""
+
+    action: str
+    method: str
+    is_multipart: bool
+    fields: list[Field]
+
+    @classmethod
+    def from_element(cls, form: HtmlElement) -> "HtmlForm":
+        attributes = form.attributes
+        fields = [Field.from_element(element) for element in form.elements if _is_sent(element)]
+        is_multipart = attributes.get("enctype") == "multipart/form-data"
+        return cls(attributes.get("action", ""), attributes.get("method", "get").lower(), is_multipart, fields)
+
+    @property
+    def file_field(self) -> str:
+        """Name of the first file field, or ""."""
+        return next((control.name for control in self.fields if control.type_ == "file"), "")
+
+    def has(self, *names: str) -> bool:
+        return {control.name for control in self.fields}.issuperset(names)
+
+
+def _is_sent(element: HtmlElement) -> bool:
+    """Return True for a control whose value a browser sends."""
+    attributes = element.attributes
+    is_off = attributes.get("type") in ("checkbox", "radio") and "checked" not in attributes
+    is_control = element.tag in ("input", "select", "textarea") and attributes.get("type") not in UNSENT_TYPES
+    return is_control and bool(attributes.get("name")) and "disabled" not in attributes and not is_off
+
+
+@dataclass(frozen=True)
+class Page:
+    """Parsed response."""
+
+    status: int
+    url: str
+    html: str
+    forms: list[HtmlForm]
+    links: list[str]
+    images: list[str]
+    text: str
+    """Text without tags."""
+
+    @classmethod
+    def from_response(cls, response: httpx2.Response) -> "Page":
+        url, root = str(response.url), parse_page(response.text)
+        elements = [*root.elements]
+        forms = [HtmlForm.from_element(element) for element in elements if element.tag == "form"]
+        links, images = _addresses(url, elements, "a", "href"), _addresses(url, elements, "img", "src")
+        return cls(response.status_code, url, response.text, forms, links, images, root.text)
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.url).path
+
+    def form_with(self, *names: str) -> HtmlForm | None:
+        """Return the first POST form with these fields."""
+        return next((form for form in self.forms if form.method == "post" and form.has(*names)), None)
+
+    def form_to(self, path: str) -> HtmlForm | None:
+        """Return the first POST form with this action."""
+        paths = ((form, urlsplit(urljoin(self.url, form.action)).path) for form in self.forms if form.method == "post")
+        return next((form for form, action in paths if action == path), None)
+
+
+def _addresses(base: str, elements: Sequence[HtmlElement], tag: str, attribute: str) -> list[str]:
+    values = [element.attributes.get(attribute) for element in elements if element.tag == tag]
+    return [urljoin(base, value) for value in values if value is not None]
