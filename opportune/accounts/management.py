@@ -61,8 +61,8 @@ async def add_user(session: AsyncSession, email: str, password: str, **flags: bo
         return await user_manager(session).register(credentials.email, credentials.password, **flags)
 
 
-def normalise_email(email: str) -> str:
-    """Return a normalised e-mail.
+def valid_email(email: str) -> str:
+    """Return an e-mail in the form in which it is stored.
 
     Raises:
         OperatorError: the e-mail is invalid.
@@ -79,7 +79,7 @@ async def check_new_email(session: AsyncSession, email: str) -> None:
     Raises:
         OperatorError: the e-mail is invalid or has an account.
     """
-    normalise_email(email)
+    valid_email(email)
     with as_operator_error(email):
         if await find_by_email(session, email):
             raise EmailTakenError
@@ -91,9 +91,9 @@ async def change_email(session: AsyncSession, user: User, email: str) -> User:
     Raises:
         OperatorError: the e-mail is invalid or belongs to another account.
     """
-    normalised = normalise_email(email)
+    new_email = valid_email(email)
     with as_operator_error(email):
-        user = await user_manager(session).change(user, email=normalised)
+        user = await user_manager(session).change(user, email=new_email)
     record_event(session, user, "updated_by_staff", fields="E-mail")
     return user
 

@@ -1,4 +1,4 @@
-"""Features in separate packages: `opportune_NAME` instead of a folder of the project.
+"""Python packages: of the project, if there is one, and of features outside of its folder (`opportune_NAME`).
 
 Uses only light modules of the standard library, because the overview of commands needs it.
 """
@@ -10,13 +10,6 @@ from importlib.machinery import PathFinder
 
 PREFIX = "opportune_"
 """Prefix of the Python package of a feature."""
-
-
-@cache
-def feature_packages() -> dict[str, str]:
-    """Return the folders of the feature packages that the project's `installed.py` imports, by feature."""
-    folders = {name: folder_of(PREFIX + name) for name in _imported_names()}
-    return {name: folder for name, folder in folders.items() if folder}
 
 
 def folder_of(package: str) -> str:
@@ -40,6 +33,13 @@ HAS_PROJECT = _has_project()
 """Whether this is a project. Otherwise it may be an existing application that calls `opportune.mount`."""
 OPPMAN = "python3 oppman.py" if HAS_PROJECT else "python -m opportune"
 """How users run a command, for messages."""
+
+
+@cache
+def feature_packages() -> dict[str, str]:
+    """Return the folders of the feature packages that the project's `installed.py` imports, by feature."""
+    folders = {name: folder_of(PREFIX + name) for name in _imported_names()}
+    return {name: folder for name, folder in folders.items() if folder}
 
 
 def _imported_names() -> Iterator[str]:

@@ -25,6 +25,7 @@ class ServerConfig(uvicorn.Config):
     """Open connections of the workers, if there are several."""
 
     def load(self) -> None:
+        """Import the site, trust the configured proxies, and pace the start of requests."""
         names = [name.strip() for name in str(self.forwarded_allow_ips).split(",")]
         addresses = [name for name in names if name != ANY_PROXY]
         self.forwarded_allow_ips = addresses

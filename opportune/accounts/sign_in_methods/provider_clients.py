@@ -170,7 +170,7 @@ class OpenIDClient(ProviderClient):
             if response["sub"] != subject:
                 raise InvalidProviderResponse("the profile is of another user")
             claims = {**claims, **{name: response.get(name) for name in ("email", "email_verified")}}
-        email = _normalise_email(claims.get("email"))
+        email = _valid_email(claims.get("email"))
         # Microsoft has its own claim for addresses in a verified domain.
         is_verified = any(str(claims.get(name)).lower() in ("true", "1") for name in ("email_verified", "xms_edov"))
         return Identity(issuer, subject, email, bool(email) and is_verified)
@@ -223,7 +223,7 @@ class GitHubClient(ProviderClient):
             raise InvalidProviderResponse("the profile has no numeric id")
         addresses = await _request_json(http, "GET", f"{GITHUB_USER_URL}/emails", headers=headers)
         primary = (row["email"] for row in addresses if row["primary"] and row["verified"])
-        email = _normalise_email(next(primary, None))
+        email = _valid_email(next(primary, None))
         return Identity(GITHUB_ISSUER, str(user_id), email, email_is_verified=email != "")
 
 
@@ -270,7 +270,7 @@ def _bearer(token: Mapping[str, Any]) -> dict[str, str]:
     return {"Authorization": f"Bearer {token['access_token']}"}
 
 
-def _normalise_email(value: object) -> str:
+def _valid_email(value: object) -> str:
     """Return a valid e-mail in lower case; empty if it is invalid."""
     try:
         return EMAIL_ADAPTER.validate_python(value)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.management import normalise_email
+from opportune.accounts.management import valid_email
 from opportune.accounts.passwords.rules import password_problem
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import get_settings
@@ -20,7 +20,7 @@ def ask_email(no_input: bool, option: str) -> str:
     _require_terminal(no_input, f"Enter the e-mail address: {option}.")
     while True:
         try:
-            return normalise_email(typer.prompt("E-mail"))
+            return valid_email(typer.prompt("E-mail"))
         except OperatorError as error:
             print(error)
 
@@ -29,10 +29,10 @@ def ask_password(email: str, no_input: bool, check: EmailCheck) -> str:
     """Ask for a new password, after checking the e-mail address."""
     _require_terminal(no_input, "Enter the password: NEW_PASSWORD or --password.")
     in_transaction(lambda session: check(session, email))
-    return type_password(email)
+    return ask_new_password(email)
 
 
-def type_password(email: str, question: str = "Password", default: str | None = None) -> str:
+def ask_new_password(email: str, question: str = "Password", default: str | None = None) -> str:
     """Ask for a valid password twice, until both entries match. The default is accepted without repetition."""
     while True:
         password: str = typer.prompt(question, default, hide_input=True, show_default=False)

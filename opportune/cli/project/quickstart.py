@@ -18,7 +18,7 @@ from opportune.accounts.management import create_superuser
 from opportune.accounts.models import User
 from opportune.accounts.passwords.rules import password_problem
 from opportune.accounts.schemas import UserCreate
-from opportune.cli.accounts.prompts import type_password
+from opportune.cli.accounts.prompts import ask_new_password
 from opportune.cli.database import demo
 from opportune.cli.development import server, startup
 from opportune.cli.development.runserver import Host, Port, reserve
@@ -136,7 +136,7 @@ def prompt_superuser(email: str | None, password: str | None, settings: Settings
         except OperatorError as error:
             print(error)
             email = None
-    password = password or type_password(valid_email, "Password (Enter for a random one)", default="")
+    password = password or ask_new_password(valid_email, "Password (Enter for a random one)", default="")
     return new_superuser(valid_email, password, settings)
 
 
