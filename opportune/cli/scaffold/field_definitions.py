@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from opportune.cli.scaffold.code import Code
 from opportune.cli.scaffold.existing_models import ACCOUNT, ExistingModels
 from opportune.cli.scaffold.field_types import (
     ALIASES,
@@ -218,8 +219,8 @@ def _with_options(field: Field, options: Sequence[str]) -> Field:
         return field
     _check_limits(field)
     if field.type == "enum" and field.default in field.choices:
-        return replace(field, default=f"{field.enum}.{enum_member(field.default)}")
-    return replace(field, default=_default_code(field))
+        return replace(field, default_code=Code(f"{field.enum}.{enum_member(field.default)}"))
+    return replace(field, default_code=_default_code(field))
 
 
 def _check_combination(field: Field) -> None:
@@ -313,7 +314,7 @@ def _check_option(field: Field, option: str) -> None:
         raise OperatorError(f"{field.name}: {field.type} is never required. Omit `optional`.")
 
 
-def _default_code(field: Field) -> str:
+def _default_code(field: Field) -> Code:
     message = f"{field.name}: {field.default!r} is not a valid default for {field.type}. Change or omit it."
     if field.type == "enum" or not field.spec.default_code:
         raise OperatorError(message)

@@ -11,12 +11,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from opportune.cli.scaffold.code import Code
 from opportune.cli.scaffold.existing_models import ExistingModel
 from opportune.cli.scaffold.words import camel, label
 from opportune.crud.types import MAX_INTEGER
 from opportune.fields import Country, Email, Phone, Url
 
 FIELDS = "opportune.fields"
+UTC_NOW = {("opportune.db", "utc_now")}
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class FieldType:
     """Valid value as Python code, for forms and the API."""
     invalid: Sequence[str] = ()
     """Invalid values as Python code."""
-    default_code: Callable[[str], str] | None = None
+    default_code: Callable[[str], Code] | None = None
     """Converts the text of `default=` to Python code, or raises an error. None if the type cannot have a default."""
     field_function: str = ""
     """Function that the model calls instead of `Field`, such as `money_field`."""
@@ -47,50 +49,52 @@ class FieldType:
     """True if lists have a column for the field."""
 
 
-def _text_code(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _text_code(text: str) -> Code:
+    return Code(json.dumps(text, ensure_ascii=False))
 
 
-def _validated_code(type_: Any) -> Callable[[str], str]:
+def _validated_code(type_: Any) -> Callable[[str], Code]:
     """Return a function that gives the code of a text which is valid for the type, as the type stores it."""
     return lambda text: _text_code(TypeAdapter(type_).validate_python(text))
 
 
-def _int_code(text: str) -> str:
+def _int_code(text: str) -> Code:
     if abs(int(text)) > MAX_INTEGER:
         raise ValueError
-    return str(int(text))
+    return Code(str(int(text)))
 
 
-def _bool_code(text: str) -> str:
-    return {"true": "True", "yes": "True", "false": "False", "no": "False"}[text.lower()]
+def _bool_code(text: str) -> Code:
+    return Code({"true": "True", "yes": "True", "false": "False", "no": "False"}[text.lower()])
 
 
-def _decimal_code(text: str) -> str:
-    return str(int(text)) if text.isdigit() else f'Decimal("{Decimal(text)}")'
+def _decimal_code(text: str) -> Code:
+    if text.isdigit():
+        return Code(str(int(text)))
+    return Code(f'Decimal("{Decimal(text)}")', {("decimal", "Decimal")})
 
 
-def _float_code(text: str) -> str:
+def _float_code(text: str) -> Code:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError
-    return repr(number)
+    return Code(repr(number))
 
 
-def _date_code(text: str) -> str:
+def _date_code(text: str) -> Code:
     if text == "today":
-        return "lambda: utc_now().date()"
-    return repr(date.fromisoformat(text)).removeprefix("datetime.")
+        return Code("lambda: utc_now().date()", UTC_NOW, is_factory=True)
+    return Code(repr(date.fromisoformat(text)).removeprefix("datetime."))
 
 
-def _datetime_code(text: str) -> str:
+def _datetime_code(text: str) -> Code:
     if text != "now":
         raise ValueError
-    return "utc_now"
+    return Code("utc_now", UTC_NOW, is_factory=True)
 
 
-def _time_code(text: str) -> str:
-    return repr(time.fromisoformat(text)).removeprefix("datetime.")
+def _time_code(text: str) -> Code:
+    return Code(repr(time.fromisoformat(text)).removeprefix("datetime."))
 
 
 text_type = partial(FieldType, module=FIELDS, empty='""', is_text=True, default_code=_text_code)
@@ -110,7 +114,7 @@ FIELD_TYPES = {
     "date": date_type("date", sample='"2026-02-01"', invalid=['"soon"'], default_code=_date_code),
     "datetime": date_type("datetime", sample='"2026-02-01T12:00"', invalid=['"someday"'], default_code=_datetime_code),
     "time": date_type("time", sample='"12:30"', invalid=['"soon"'], default_code=_time_code),
-    "enum": FieldType("", invalid=['"unknown"'], default_code=str),
+    "enum": FieldType("", invalid=['"unknown"'], default_code=Code),
     "email": FieldType(
         "Email",
         FIELDS,
@@ -194,7 +198,8 @@ class Field:
     """Model that a reference points to."""
     options: frozenset[str] = frozenset()
     default: str = ""
-    """Default value as Python code."""
+    """Default value as the user writes it."""
+    default_code: Code | None = None
     minimum: str = ""
     maximum: str = ""
 

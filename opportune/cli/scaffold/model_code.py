@@ -1,9 +1,11 @@
 """Code of a models.py: the model, its enums, its link tables and their imports."""
 
 from collections.abc import Iterator
+from itertools import chain
 
+from opportune.cli.scaffold.code import Code, Imports
 from opportune.cli.scaffold.field_definitions import enum_member
-from opportune.cli.scaffold.field_types import FIELDS, TIMESTAMPS, Field
+from opportune.cli.scaffold.field_types import FIELDS, TIMESTAMPS, UTC_NOW, Field
 from opportune.cli.scaffold.new_model import NewModel
 from opportune.cli.scaffold.source import with_imports
 from opportune.cli.scaffold.words import label, snake
@@ -11,7 +13,7 @@ from opportune.project.layout import USER_TABLE
 
 ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}
 """Words written in capital letters in labels."""
-SQLMODEL = "sqlmodel"
+FIELD, RELATIONSHIP = ("sqlmodel", "Field"), ("sqlmodel", "Relationship")
 
 
 def models_module(model: NewModel) -> str:
@@ -20,17 +22,17 @@ def models_module(model: NewModel) -> str:
     parts += [_link_table_code(field, model) for field in model.fields if field.type == "many"]
     parts.append(_model_code(model))
     imports: dict[str, set[str]] = {}
-    for module, name in _imports(model):
+    for module, name in chain.from_iterable(part.imports for part in parts):
         imports.setdefault(module, set()).add(name)
-    return with_imports("", imports).rstrip() + "\n\n\n" + "\n\n\n".join(parts) + "\n"
+    return with_imports("", imports).rstrip() + "\n\n\n" + "\n\n\n".join(part.text for part in parts) + "\n"
 
 
-def _enum_code(field: Field) -> str:
+def _enum_code(field: Field) -> Code:
     members = "\n".join(f'    {enum_member(choice)} = "{choice}"' for choice in field.choices)
-    return f"class {field.enum}(StrEnum):\n{members}"
+    return Code(f"class {field.enum}(StrEnum):\n{members}", {("enum", "StrEnum")})
 
 
-def _link_table_code(field: Field, model: NewModel) -> str:
+def _link_table_code(field: Field, model: NewModel) -> Code:
     assert field.target
     link = model.link_name(field)
     ends = ((model.snake_name, model.table, ""), (snake(field.target.name), field.target.table, ", index=True"))
@@ -38,19 +40,22 @@ def _link_table_code(field: Field, model: NewModel) -> str:
     for name, target_table, index in ends:
         key = f'Field(foreign_key="{target_table}.id", primary_key=True, ondelete="CASCADE"{index})'
         lines.append(f"    {name}_id: int = {key}")
-    return "\n".join(lines)
+    return Code("\n".join(lines), {FIELD, ("opportune.db", "ModelBase")})
 
 
-def _model_code(model: NewModel) -> str:
-    bases = ", ".join((_base_class(model)[1], *model.mixins))
-    lines = [f"class {model.name}({bases}, table=True):", f'    __tablename__ = "{model.table}"']
+def _model_code(model: NewModel) -> Code:
+    columns = [_column_code(field, model) for field in model.fields if field.type not in ("many", "team")]
+    relationships = [code for field in model.fields for code in _relationship_code(field, model)]
+    bases = [_base_class(model), *(("opportune.db", mixin) for mixin in model.mixins)]
+    names = ", ".join(name for _, name in bases)
+    lines = [f"class {model.name}({names}, table=True):", f'    __tablename__ = "{model.table}"']
     lines += ["    keeps_history = True", ""] if model.keeps_history else [""]
-    lines += [_column_code(field, model) for field in model.fields if field.type not in ("many", "team")]
-    relationships = [line for field in model.fields for line in _relationship_code(field, model)]
-    lines += ["", *relationships] if relationships else []
+    lines += [column.text for column in columns]
+    lines += ["", *(code.text for code in relationships)] if relationships else []
     if model.title:
         lines += ["", "    def __str__(self) -> str:", f"        return self.{model.title.name}"]
-    return "\n".join(lines)
+    imports = chain.from_iterable(code.imports for code in (*columns, *relationships))
+    return Code("\n".join(lines), {*bases, *imports})
 
 
 def _base_class(model: NewModel) -> tuple[str, str]:
@@ -58,14 +63,16 @@ def _base_class(model: NewModel) -> tuple[str, str]:
     return ("opportune.contrib.teams", "TeamOwned") if model.belongs_to_team else ("opportune.db", "Model")
 
 
-def _relationship_code(field: Field, model: NewModel) -> Iterator[str]:
+def _relationship_code(field: Field, model: NewModel) -> Iterator[Code]:
     if field.type == "many" and field.target:
-        yield f"    {field.name}: list[{field.target.name}] = Relationship(link_model={model.link_name(field)})"
+        link = model.link_name(field)
+        yield Code(f"    {field.name}: list[{field.target.name}] = Relationship(link_model={link})", {RELATIONSHIP})
     elif field.type == "reference" and field.has_relationship and field.target:
         annotation = f"{field.target.name} | None" if field.is_optional else field.target.name
         is_ambiguous = [_referenced_table(other) for other in model.fields].count(field.target.table) > 1
         column = f'sa_relationship_kwargs={{"foreign_keys": "{model.name}.{field.column}"}}' if is_ambiguous else ""
-        yield f"    {field.name}: {annotation} = Relationship({column})"
+        imports = {RELATIONSHIP, ("opportune.accounts", "User")} if field.is_account else {RELATIONSHIP}
+        yield Code(f"    {field.name}: {annotation} = Relationship({column})", imports)
 
 
 def _referenced_table(field: Field) -> str:
@@ -75,41 +82,45 @@ def _referenced_table(field: Field) -> str:
     return field.target.table if field.type == "reference" and field.target else ""
 
 
-def _column_code(field: Field, model: NewModel) -> str:
-    value = _assigned_code(field, model)
-    return f"    {field.column}: {_annotation_code(field)}{f' = {value}' if value else ''}"
+def _column_code(field: Field, model: NewModel) -> Code:
+    annotation, value = _annotation_code(field), _assigned_code(field, model)
+    text = f"    {field.column}: {annotation.text}{f' = {value.text}' if value.text else ''}"
+    return Code(text, annotation.imports | value.imports)
 
 
-def _annotation_code(field: Field) -> str:
+def _annotation_code(field: Field) -> Code:
     name = field.enum if field.type == "enum" else field.spec.annotation
-    name = f"Translated[{name}]" if field.is_translated else name
-    return f"{name} | None" if field.may_be_none else name
+    imports: Imports = {(field.spec.module, name)} if field.spec.module else frozenset()
+    if field.is_translated:
+        name, imports = f"Translated[{name}]", {*imports, (FIELDS, "Translated")}
+    return Code(f"{name} | None" if field.may_be_none else name, imports)
 
 
-def _assigned_code(field: Field, model: NewModel) -> str:
+def _assigned_code(field: Field, model: NewModel) -> Code:
     """Return the code after the annotation: `Field(max_length=200)`, a plain default, or an empty text."""
     if field.type in TIMESTAMPS:
         changes = ', sa_column_kwargs={"onupdate": utc_now}' if field.type == "updated_at" else ""
-        return f"Field(default_factory=utc_now{changes})"
+        return Code(f"Field(default_factory=utc_now{changes})", {FIELD, *UTC_NOW})
     if field.type in ("json", "list"):
-        return f"Field(default_factory={field.spec.empty})"
+        return Code(f"Field(default_factory={field.spec.empty})", {FIELD})
     default, options = _default_code(field), [*_field_arguments(field, model)]
-    is_factory = default.startswith(("lambda", "utc_now"))
-    if not (options or is_factory or field.spec.field_function):
+    function = field.spec.field_function
+    if not (options or default.is_factory or function):
         return default
-    if default:
-        options.insert(0, f"default_factory={default}" if is_factory else f"default={default}")
+    if default.text:
+        options.insert(0, f"{'default_factory' if default.is_factory else 'default'}={default.text}")
     arguments = ", ".join([*_positional_arguments(field, model), *options])
-    return f"{field.spec.field_function or 'Field'}({arguments})"
+    imported = (FIELDS, function) if function else FIELD
+    return Code(f"{imported[1]}({arguments})", {*default.imports, imported})
 
 
-def _default_code(field: Field) -> str:
-    """Return the default as Python code; empty for required fields."""
-    if field.default:
-        return field.default
+def _default_code(field: Field) -> Code:
+    """Return the default; without text for required fields."""
+    if field.default_code:
+        return field.default_code
     if field.type in ("bool", "image", "file"):
-        return field.spec.empty
-    return field.empty_default if field.is_optional else ""
+        return Code(field.spec.empty)
+    return Code(field.empty_default if field.is_optional else "")
 
 
 def _positional_arguments(field: Field, model: NewModel) -> list[str]:
@@ -146,35 +157,3 @@ def _limit_arguments(field: Field) -> Iterator[str]:
     if field.length:
         yield f"max_length={field.length}"
     yield from (f"{name}={value}" for name, value in (("ge", field.minimum), ("le", field.maximum)) if value)
-
-
-def _imports(model: NewModel) -> Iterator[tuple[str, str]]:
-    """Yield the modules and names that the code of a model uses."""
-    yield _base_class(model)
-    yield from (("opportune.db", mixin) for mixin in model.mixins)
-    for field in model.fields:
-        if field.type == "many":
-            yield from ((SQLMODEL, "Relationship"), (SQLMODEL, "Field"), ("opportune.db", "ModelBase"))
-        elif field.type != "team":
-            yield from _imports_of_column(field, _assigned_code(field, model))
-
-
-def _imports_of_column(field: Field, assigned_code: str) -> Iterator[tuple[str, str]]:
-    if field.type == "enum":
-        yield "enum", "StrEnum"
-    elif field.spec.module:
-        yield field.spec.module, field.spec.annotation
-    if field.is_translated:
-        yield FIELDS, "Translated"
-    if field.spec.field_function:
-        yield FIELDS, field.spec.field_function
-    if field.type == "reference" and field.has_relationship:
-        yield SQLMODEL, "Relationship"
-    if field.is_account:
-        yield "opportune.accounts", "User"
-    if assigned_code.startswith("Field("):
-        yield SQLMODEL, "Field"
-    if "utc_now" in assigned_code:
-        yield "opportune.db", "utc_now"
-    if "Decimal(" in assigned_code:
-        yield "decimal", "Decimal"

@@ -1,6 +1,6 @@
 """Files of a new model in its feature. All are prepared in memory, so that an error changes nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -10,13 +10,14 @@ from opportune.cli.scaffold.access import with_deletion_conflict, with_model_row
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
 from opportune.cli.scaffold.feature_names import require_feature_folder
 from opportune.cli.scaffold.file_changes import write_files
+from opportune.cli.scaffold.file_texts import FileTexts
 from opportune.cli.scaffold.installed import INSTALLED, listed_names
 from opportune.cli.scaffold.migration import draft_creation, feature_names
 from opportune.cli.scaffold.model_code import models_module
 from opportune.cli.scaffold.model_request import ModelRequest, plan_model
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.new_model import NewModel, render_skeleton, tuple_code
-from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, merge_modules, read_source
+from opportune.cli.scaffold.source import bound_names, merge_modules
 from opportune.cli.scaffold.words import snake
 from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph
@@ -66,50 +67,13 @@ def write_model(
     return texts.manual_edits
 
 
-def write_with_migration(files: Mapping[Path, str], texts: "FileTexts", model: NewModel, graph: MigrationGraph) -> None:
+def write_with_migration(files: Mapping[Path, str], texts: FileTexts, model: NewModel, graph: MigrationGraph) -> None:
     """Write files and the migration of the model that `texts` contains, all or none."""
     models = texts.project / PACKAGE / model.feature / "models.py"
     tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in model.link_names)]
     migration = draft_creation(model.feature, texts[models], models, tables, graph)
     with write_files(files, graph.folder(model.feature)):
         write_migration(graph, migration)
-
-
-class FileTexts:
-    """Contents of files, including changes that are not yet written."""
-
-    def __init__(self, project: Path, changed: dict[Path, str]) -> None:
-        self.project = project
-        self.changed = changed
-        self.manual_edits: list[str] = []
-        """Edits for the user to make, in files that addmodel cannot change."""
-
-    def __getitem__(self, path: Path) -> str:
-        if path not in self.changed:
-            return path.read_text(encoding="utf-8") if path.is_file() else ""
-        return self.changed[path]
-
-    def __setitem__(self, path: Path, text: str) -> None:
-        self.changed[path] = text
-
-    def parse(self, path: Path) -> Source:
-        """Parse a file. Raises OperatorError for a syntax error."""
-        return read_source(self[path], self._relative(path))
-
-    def change(self, path: Path, change: Callable[[str], str]) -> None:
-        """Change the text of a file.
-
-        Raises:
-            OperatorError: the file has an unexpected structure.
-        """
-        self.parse(path)
-        try:
-            self[path] = change(self[path])
-        except UnexpectedStructure as error:
-            raise OperatorError(f"{self._relative(path)} {error}. Nothing was changed.") from error
-
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self.project).as_posix()
 
 
 def add_model_texts(texts: FileTexts, model: NewModel) -> None:
@@ -131,13 +95,14 @@ def add_model_texts(texts: FileTexts, model: NewModel) -> None:
 
 def _register(texts: FileTexts, path: Path, model: NewModel, entries: dict[str, str]) -> None:
     """Register the model in its feature.py, or tell the user which owner column to add there."""
+    package = f"{PACKAGE}.{model.feature}"
 
     def register(text: str) -> str:
-        if "personal_data" in entries and not can_add_personal_data_owner(text):
-            del entries["personal_data"]
-            columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
-            texts.manual_edits.append(f"the owners of personal_data: {columns}")
-        return register_model(text, f"{PACKAGE}.{model.feature}", entries)
+        if "personal_data" not in entries or can_add_personal_data_owner(text):
+            return register_model(text, package, entries)
+        columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
+        texts.manual_edits.append(f"the owners of personal_data: {columns}")
+        return register_model(text, package, {name: entries[name] for name in entries if name != "personal_data"})
 
     texts.change(path, register)
 

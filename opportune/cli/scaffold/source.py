@@ -87,10 +87,6 @@ def bound_names(tree: ast.Module) -> set[str]:
     return names
 
 
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
 def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call, item: str) -> Source:
     """Append an item to a list, tuple, dict or call."""
     span, entries = source.span(display), _entries(source, display)
@@ -116,20 +112,11 @@ def with_line(source: Source, previous: Span, item: str) -> Source:
     return source.replaced(end, end, f"\n{source.indent(previous.start)}{item},")
 
 
-def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> list[Span]:
-    match display:
-        case ast.Dict(keys=keys, values=values):
-            ends = [source.span(value).end for value in values]
-            starts = [source.span(key or value).start for key, value in zip(keys, values, strict=True)]
-            return [Span(start, end) for start, end in zip(starts, ends, strict=True)]
-        case ast.Call(args=args, keywords=keywords):
-            return [*map(source.span, args), *map(source.span, keywords)]
-        case _:
-            return [source.span(element) for element in display.elts]
-
-
 def merge_modules(text: str, addition: str) -> str:
     """Add the imports and definitions of another module to a module.
+
+    `from m import a` and `A = a()` become, with `from m import b` and `B = b()`: `from m import a, b`, `A = a()` and
+    `B = b()`. Comments and decorators stay with their definitions.
 
     Raises:
         UnexpectedStructure: the module already uses one of the names for something else.
@@ -143,24 +130,10 @@ def merge_modules(text: str, addition: str) -> str:
     added_names = bound_names(ast.Module(definitions, [])) | new_imports
     if conflicts := added_names & bound_names(source.tree):
         raise UnexpectedStructure(f"already has a {min(conflicts)}")
-    code = new.bytes[new.span(definitions[0]).start :].decode().strip()
+    head = [*takewhile(lambda node: node not in definitions, new.tree.body)]
+    code = new.bytes[new.line_end(new.span(head[-1]).end) if head else 0 :].decode().strip()
     before = with_imports(text, imports).rstrip()
     return f"{before}{_blank_lines(before, definitions[0])}{code}\n"
-
-
-def _imported(tree: ast.Module) -> dict[str, set[str]]:
-    """Return the names imported without an alias, by module."""
-    imports: dict[str, set[str]] = {}
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and not node.level:
-            imports.setdefault(node.module or "", set()).update(alias.name for alias in node.names if not alias.asname)
-    return imports
-
-
-def _blank_lines(before: str, first: ast.stmt) -> str:
-    """Return the line breaks before an added statement. Assignments follow each other without blank lines."""
-    last = Source(before).tree.body[-1:]
-    return "\n" if all(isinstance(node, ast.Assign) for node in (first, *last)) else "\n\n\n"
 
 
 def with_imports(text: str, imports: Mapping[str, Iterable[str]]) -> str:
@@ -186,6 +159,37 @@ def _with_import(source: Source, module: str, names: set[str]) -> str:
     end = source.line_end(source.span(head[-1]).end)
     line_break = "\n" if _is_import(head[-1]) else "\n\n"
     return source.replaced(end, end, f"{line_break}{statement}").text
+
+
+def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> list[Span]:
+    match display:
+        case ast.Dict(keys=keys, values=values):
+            ends = [source.span(value).end for value in values]
+            starts = [source.span(key or value).start for key, value in zip(keys, values, strict=True)]
+            return [Span(start, end) for start, end in zip(starts, ends, strict=True)]
+        case ast.Call(args=args, keywords=keywords):
+            return [*map(source.span, args), *map(source.span, keywords)]
+        case _:
+            return [source.span(element) for element in display.elts]
+
+
+def _imported(tree: ast.Module) -> dict[str, set[str]]:
+    """Return the names imported without an alias, by module."""
+    imports: dict[str, set[str]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            imports.setdefault(node.module or "", set()).update(alias.name for alias in node.names if not alias.asname)
+    return imports
+
+
+def _blank_lines(before: str, first: ast.stmt) -> str:
+    """Return the line breaks before an added statement. Assignments follow each other without blank lines."""
+    last = Source(before).tree.body[-1:]
+    return "\n" if all(isinstance(node, ast.Assign) for node in (first, *last)) else "\n\n\n"
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _is_import(node: ast.stmt) -> bool:

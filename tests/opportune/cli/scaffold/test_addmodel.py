@@ -270,6 +270,15 @@ def test_default_may_contain_colons(oppman: Oppman, project: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_migration")
+def test_text_in_a_default_needs_no_import(oppman: Oppman, project: Path) -> None:
+    assert oppman("addmodel", "blog", "Post", "title:str:default=utc_now or Decimal(5)").code == 0
+    text = (project / "app/blog/models.py").read_text()
+    assert 'title: Line = Field(default="utc_now or Decimal(5)", max_length=200)' in text
+    assert "import Decimal" not in text
+    assert "import utc_now" not in text
+
+
+@pytest.mark.usefixtures("no_migration")
 def test_project_model_may_be_called_team(oppman: Oppman, project: Path) -> None:
     assert oppman("addmodel", "blog", "Team", "name:str").code == 0
     assert oppman("addmodel", "blog", "Match", "title:str", "team:Team").code == 0

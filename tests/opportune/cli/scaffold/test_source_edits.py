@@ -132,6 +132,12 @@ def test_merge_refuses_a_name_in_use() -> None:
             merge_modules(text, "from opportune.crud import Crud\n\n\nclass Posts(Crud[Post]): ...\n")
 
 
+@pytest.mark.parametrize("start", ["@b\n@b()\n", "# Comment\n", "# Comment\n@b\n", "@b\nasync "])
+def test_merge_keeps_the_start_of_a_definition(start: str) -> None:
+    merged = merge_modules("from m import a\n", f"from m import b\n\n\n{start}def c(): ...\n")
+    assert merged == f"from m import a, b\n\n\n{start}def c(): ...\n"
+
+
 def test_plural_and_singular() -> None:
     plurals = {
         "Post": "Posts",
