@@ -13,21 +13,17 @@ from collections import Counter
 from collections.abc import Iterator
 from inspect import cleandoc
 from types import ModuleType
-from typing import Annotated, Any, TypeAlias
 
 import typer
 from typer.main import get_command_name
 
-from opportune.cli import output
-from opportune.cli.registry import OPTIONS, command_module
+from opportune.cli.common_options import Command, add_common_options
+from opportune.cli.registry import command_module
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_features
 from opportune.project.layout import display_path, feature_folder, feature_module
 from opportune.project.modules import import_existing
 from opportune.project.optional_features import OPTIONAL_FEATURES, commands_of_optional, how_to_list
-
-Command: TypeAlias = Any
-"""A command of Typer, which has no public name for the type."""
 
 
 def load(name: str) -> Command:
@@ -87,35 +83,3 @@ def find_unlisted_commands() -> Iterator[tuple[str, str]]:
                 f"{display_path(folder / 'commands.py')} has no effect. "
                 f'Add commands={{"{feature.name}": "{module}"}} to {display_path(folder / "feature.py")}.',
             )
-
-
-def add_common_options(command: Command) -> None:
-    """Add the options that the command and its subcommands do not define themselves."""
-    subcommands = getattr(command, "commands", {})
-    for declaration in (common_options,) if subcommands else (common_options, unattended_options):
-        app = typer.Typer(add_completion=False)
-        app.command()(declaration)
-        defined = {name for option in command.params for name in option.opts}
-        command.params += [option for option in typer.main.get_command(app).params if defined.isdisjoint(option.opts)]
-    for subcommand in subcommands.values():
-        add_common_options(subcommand)
-
-
-def common_options(
-    _quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", callback=output.be_quiet, expose_value=False, help=OPTIONS["-q, --quiet"])
-    ] = False,
-    _verbose: Annotated[
-        bool,
-        typer.Option("-v", "--verbose", callback=output.be_verbose, expose_value=False, help=OPTIONS["-v, --verbose"]),
-    ] = False,
-) -> None:
-    """Options of every command."""
-
-
-def unattended_options(
-    _no_input: Annotated[
-        bool, typer.Option("--no-input", "--yes", expose_value=False, help="Ask no questions; this command has none.")
-    ] = False,
-) -> None:
-    """Options of commands that ask no questions, so that scripts may add them to every command."""
