@@ -91,7 +91,11 @@ def send_backup(
 
 @contextmanager
 def scratch_folder(prefix: str = PREFIX, no_disk: str = NO_DISK) -> Iterator[Path]:
-    """Create a private temporary folder for the block. Raises OperatorError if that is impossible."""
+    """Create a private temporary folder for the block.
+
+    Raises:
+        OperatorError: The folder for temporary files is not writable.
+    """
     with ExitStack() as stack:
         try:
             path = stack.enter_context(private_folder(prefix))

@@ -83,7 +83,11 @@ class Documents:
         return await paginate(self.session, query.order_by(col(KnowledgeDocument.id).desc()), paging)
 
     async def get(self, document_id: int, *, to_change: bool = False) -> KnowledgeDocument:
-        """Return a document that the user may read, or change. Raises NotFound."""
+        """Return a document that the user may read, or change.
+
+        Raises:
+            NotFound: There is none, or the user may not do this.
+        """
         condition = self.collections.writable() if to_change else self.collections.readable()
         query = select(KnowledgeDocument).join(KnowledgeCollection).where(col(KnowledgeDocument.id) == document_id)
         document: KnowledgeDocument | None = await self.session.scalar(query.where(condition))
@@ -121,7 +125,11 @@ class Documents:
             defer(self.session, index_document(document.id), group=INDEX_GROUP)
 
     async def read_again(self, document_id: int) -> KnowledgeDocument:
-        """Queue a document again, unless it waits already. Raises NotFound."""
+        """Queue a document again, unless it waits already.
+
+        Raises:
+            NotFound: There is none, or the user may not change it.
+        """
         document = await self.get(document_id, to_change=True)
         if document.state != DocumentState.WAITING:
             document.state = DocumentState.WAITING
@@ -129,7 +137,11 @@ class Documents:
         return document
 
     async def delete(self, document_id: int) -> KnowledgeDocument:
-        """Delete a document with its passages and its file. Raises NotFound."""
+        """Delete a document with its passages and its file.
+
+        Raises:
+            NotFound: There is none, or the user may not change it.
+        """
         document = await self.get(document_id, to_change=True)
         await self.session.delete(document)
         return document

@@ -24,7 +24,11 @@ YOURSELF = _l("You are already an owner. Choose another member.")
 
 
 async def leave_team(session: AsyncSession, team_id: int, user: User) -> Team:
-    """Remove the user from a team. Raises FieldErrors for its only owner."""
+    """Remove the user from a team.
+
+    Raises:
+        FieldErrors: The user is its only owner.
+    """
     membership = await lock_team(session, team_id, user, TeamRole.MEMBER)
     await _delete_member(session, membership.team, membership.member)
     record_event(session, user, "team_left", team=membership.team.name)
@@ -125,7 +129,11 @@ async def find_member(session: AsyncSession, team_id: int, email: str) -> TeamMe
 
 
 async def _read_member(session: AsyncSession, team_id: int, member_id: int) -> TeamMember:
-    """Read a member of a locked team. Raises NotFound."""
+    """Read a member of a locked team.
+
+    Raises:
+        NotFound: The team has no such member.
+    """
     query = select(TeamMember).where(col(TeamMember.id) == member_id, col(TeamMember.team_id) == team_id)
     member = await session.scalar(query.execution_options(populate_existing=True))
     if member is None:

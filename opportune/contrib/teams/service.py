@@ -86,7 +86,11 @@ async def lock_team_row(session: AsyncSession, team_id: int) -> None:
 
 
 async def create_team(session: AsyncSession, user: User, new: TeamCreate) -> Team:
-    """Create a team with the user as its owner. Raises FieldErrors if the user is in too many teams."""
+    """Create a team with the user as its owner.
+
+    Raises:
+        FieldErrors: The user is in too many teams.
+    """
     await refuse_too_many_teams(session, user)
     session.add(team := Team(name=new.name))
     await session.flush()
@@ -97,7 +101,11 @@ async def create_team(session: AsyncSession, user: User, new: TeamCreate) -> Tea
 
 
 async def refuse_too_many_teams(session: AsyncSession, user: User) -> None:
-    """Lock the user against other new memberships. Raises FieldErrors if the user is in too many teams."""
+    """Lock the user against other new memberships.
+
+    Raises:
+        FieldErrors: The user is in too many teams.
+    """
     await session.execute(select(col(User.id)).where(col(User.id) == user.id).with_for_update(key_share=True))
     count = select(func.count()).select_from(TeamMember).where(_is_membership_of(user))
     if (await session.scalar(count) or 0) >= MAX_TEAMS_PER_USER:
@@ -105,7 +113,11 @@ async def refuse_too_many_teams(session: AsyncSession, user: User) -> None:
 
 
 async def switch_team(session: AsyncSession, team_id: int, user: User) -> Team:
-    """Make a team the user's current one. Raises NotFound."""
+    """Make a team the user's current one.
+
+    Raises:
+        NotFound: The user is not a member.
+    """
     membership = await open_team(session, team_id, user)
     membership.member.switched_at = utc_now()
     await session.flush()
