@@ -127,7 +127,7 @@ def _placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]
     placeholders = model.placeholders | {"router": router, "permission_summary": model.permission_summary()}
     if file == "service.py":
         options = [*model.service_options()] or ["pass"]
-        placeholders["crud"] = "Crud, Permission" if any("Permission." in line for line in options) else "Crud"
+        placeholders["crud"] = "Crud, Permission" if model.permissions else "Crud"
         placeholders["options"] = "\n".join(f"    {line}" for line in options)
     elif file == "pages.py":
         placeholders["columns"] = tuple_code(model.columns())

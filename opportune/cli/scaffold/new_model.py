@@ -180,10 +180,15 @@ class NewModel:
             yield f"sort = {tuple_code(sorts)}"
         if self.title and not any(field.type in DATE_TYPES for field in self.fields):
             yield f'order = ("{self.title.name}",)'
+        for name, permission in self.permissions.items():
+            yield f"{name}_permission = Permission.{permission.upper().replace('-', '_')}"
+
+    @property
+    def permissions(self) -> dict[str, str]:
+        """Permissions to read and write that differ from the defaults of the data layer."""
         default = "owner" if self.owner else "permitted"
-        for name, permission in (("read", self.read), ("write", self.write)):
-            if permission != default:
-                yield f"{name}_permission = Permission.{permission.upper().replace('-', '_')}"
+        permissions = {"read": self.read, "write": self.write}
+        return {name: permission for name, permission in permissions.items() if permission != default}
 
     def _filters(self) -> list[str]:
         """Return at most MAX_COLUMNS filters of a list, in the order of the fields."""
