@@ -262,7 +262,7 @@ class CrudPages(PageOptions[M]):
     def _values(self, form: Form[Any]) -> dict[str, Any]:
         """Return the values of the fields in the form. Files that the user did not replace are left out."""
         names = [name for _, names in self.sections for name in names] or form.model.model_fields
-        changed = form.controls.keys() - form.kept_files
+        changed = form.controls.keys() - form.files.kept
         return {name: getattr(form.data, name) for name in names if name in changed}
 
     async def _show_form(self, request: Request, crud: Crud[M], form: Form[Any], row: M | None) -> Response:

@@ -63,7 +63,7 @@ async def change_profile(request: Request, user: CurrentUser, context: AccountCt
     """Store the fields of the project's `UserUpdate`, including uploaded files."""
     form = await read_form(request, UserUpdate, user)
     if form.data:
-        changes = {name: getattr(form.data, name) for name in project_fields(form) if name not in form.kept_files}
+        changes = {name: getattr(form.data, name) for name in project_fields(form) if name not in form.files.kept}
         try:
             async with stored_uploads(request.app.state.storage, User, changes) as values:
                 await update_profile(context, user, values)

@@ -1,4 +1,4 @@
-"""Values, uploads and errors of a form, read from a row or a request."""
+"""Values and errors of a form, read from a row or a request."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import FormData, QueryParams, UploadFile
+from starlette.datastructures import FormData, QueryParams
 
 from opportune.db.models.translated import texts_of
 from opportune.errors import FieldErrors
@@ -21,9 +21,9 @@ from opportune.web.forms.controls import (
 )
 from opportune.web.forms.error_messages import messages_by_field
 from opportune.web.forms.field_values import initial_value, parse_texts, texts_of_field, value_of
+from opportune.web.forms.form_files import FormFiles
 from opportune.web.forms.input_texts import DATETIME_LOCAL
 from opportune.web.forms.translations import current_input, form_languages, input_names, submitted_texts
-from opportune.web.forms.uploads import Upload, read_upload
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
 M = TypeVar("M", bound=BaseModel)
@@ -34,14 +34,12 @@ Choices = Mapping[str, Mapping[Any, str] | RowChoices]
 ROW_ID = re.compile("[0-9]{1,18}")
 ZONE_SUFFIX = ".zone"
 """Suffix of the hidden field that contains the time zone of a displayed time."""
-CLEAR_VALUE = "clear"
-"""Value of the checkbox that removes a stored file."""
 FILTER_PREFIX = "filter-"
 """Prefix of the ids of a filter's inputs, because another form of the page may have a field of the same name."""
 
 
 class FormState(Generic[M]):
-    """The state of a form: controls, values, uploads and errors. `Form` adds what templates show."""
+    """The state of a form: controls, values, files and errors. `Form` adds what templates show."""
 
     def __init__(
         self,
@@ -70,16 +68,7 @@ class FormState(Generic[M]):
         """Status of the response if the form has errors."""
         self.headers: dict[str, str] = {}
         """Headers of that response, such as `Retry-After`."""
-        self.files: dict[str, list[Upload]] = {}
-        """Uploads by field. After an error the user must select them again, because a page cannot fill in a file."""
-        self.stored_files = {
-            name: getattr(row, name)
-            for name, control in self.controls.items()
-            if control.type == "file" and not control.multiple and getattr(row, name, None)
-        }
-        """Stored files of the row by field. A new upload replaces them."""
-        self.cleared: set[str] = set()
-        """Fields whose stored file the user removes."""
+        self.files = FormFiles(self.controls, row)
         self.texts: Mapping[str, tuple[str, str]] = {}
         """Label and text of read-only fields."""
         self.left_out: Collection[str] = ()
@@ -133,7 +122,7 @@ class FormState(Generic[M]):
         for name in names:
             self.controls.pop(name, None)
             self.values.pop(name, None)
-            self.stored_files.pop(name, None)
+            self.files.stored.pop(name, None)
 
     def selected_ids(self, name: str) -> list[int]:
         """Return the ids of the rows that are selected in a foreign key field."""
@@ -176,12 +165,6 @@ class FormState(Generic[M]):
         return any(control.type == "file" for control in self.controls.values())
 
     @property
-    def kept_files(self) -> set[str]:
-        """Names of file fields whose stored file stays unchanged."""
-        files = (name for name, control in self.controls.items() if control.type == "file")
-        return {name for name in files if not self.files.get(name) and name not in self.cleared}
-
-    @property
     def status(self) -> int:
         """Status of the response that shows the form."""
         return self.error_status if self.errors else 200
@@ -198,18 +181,17 @@ class FormState(Generic[M]):
     async def fill(self, submitted: FormData) -> None:
         """Read and validate submitted fields. Empty fields count as missing, because browsers always send them."""
         self._read_texts(submitted)
-        await self._read_uploads(submitted)
-        self._read_cleared(submitted)
+        await self.files.read(submitted)
         data: dict[str, Any] = {}
         for name, control in self.controls.items():
-            if name not in self.cleared:
+            if name not in self.files.cleared:
                 data |= self._submitted_value(name, control, submitted)
         self._validate(data)
 
     def restore(self, submitted: FormData) -> None:
         """Show submitted texts again, without validation."""
         self._read_texts(submitted)
-        self._read_cleared(submitted)
+        self.files.read_cleared(submitted)
 
     def _submitted_value(self, name: str, control: Control, submitted: FormData) -> dict[str, Any]:
         """Return the value of a field by its name, or nothing if it is missing."""
@@ -226,7 +208,7 @@ class FormState(Generic[M]):
             return {name: values[-1]}
         if control.type == "checkbox":
             return {name: False}
-        return {name: self.stored_files[name]} if name in self.stored_files else {}
+        return {name: self.files.stored[name]} if name in self.files.stored else {}
 
     def _time_text(self, name: str) -> Any:
         """Return the text and the zone of a field with a time, or None for other fields."""
@@ -244,21 +226,6 @@ class FormState(Generic[M]):
             # Surrogates, which cannot be encoded, become question marks.
             texts = [text.encode(errors="replace").decode() for text in texts_of_field(submitted, name)]
             self.values[name] = texts if control and control.multiple else "".join(texts[-1:])
-
-    async def _read_uploads(self, submitted: FormData) -> None:
-        for name, control in self.controls.items():
-            if control.type != "file" or name not in submitted:
-                continue
-            files = [file for file in submitted.getlist(name) if isinstance(file, UploadFile)]
-            if not control.multiple:
-                files = files[-1:]  # checking images is expensive
-            uploads = [await read_upload(file) for file in files]
-            self.files[name] = [upload for upload in uploads if upload]
-
-    def _read_cleared(self, submitted: FormData) -> None:
-        """Read which stored files to remove. A new file takes precedence over the checkbox."""
-        removable = {name for name in self.stored_files if not (self.controls[name].required or self.files.get(name))}
-        self.cleared = {name for name in removable if CLEAR_VALUE in texts_of_field(submitted, name)}
 
     def _parse_texts(self, control: Control, submitted: FormData) -> list[Any]:
         texts = [text for text in texts_of_field(submitted, control.name) if text]

@@ -91,8 +91,8 @@ class Form(FormState[M]):
             zone=self.zones.get(name, ""),
             sends_zone=not self.is_filter,
             rows=self._row_choices(control),
-            can_clear=name in self.stored_files and not control.required,
-            is_cleared=name in self.cleared,
+            can_clear=name in self.files.stored and not control.required,
+            is_cleared=name in self.files.cleared,
             attributes=html_attributes(self._attributes(control) | changes | self._error_attributes(name, changes)),
         )
         if name not in self._translated_names:
@@ -127,7 +127,7 @@ class Form(FormState[M]):
         return {
             "id": self.prefix + control.name,
             "name": control.name,
-            "required": control.required and control.type != "checkboxes" and control.name not in self.stored_files,
+            "required": control.required and control.type != "checkboxes" and control.name not in self.files.stored,
             "multiple": control.multiple and control.type != "checkboxes",
             **(file_attributes() if control.type == "file" else {}),
             **control.attributes,
