@@ -52,7 +52,7 @@ def show(
     settings: Settings = request.app.state.settings
     headers = dict(headers or {})
     if isinstance(form := context.get("form"), Form):
-        form.controls = _add_password_length(form.controls, settings.min_password_length)
+        form.controls |= _add_password_length(form.controls, settings.min_password_length)
         status, headers = form.status, headers | form.headers
     context = {**context, "email_is_enabled": email_is_enabled(settings)}
     page = templates.render(request, f"accounts/{name}.html", context, status)
