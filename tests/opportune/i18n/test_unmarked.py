@@ -8,7 +8,7 @@ from opportune.cli.translations.unmarked import find_unmarked, unmarked_in_pytho
 FOR_OPERATORS = (
     *("opportune/accounts/management.py", "opportune/cli/", "opportune/config/"),
     *("opportune/db/drivers/sqlite_file.py", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
-    *("opportune/jobs/", "opportune/contrib/answers/checks.py", "opportune/contrib/answers/monitoring.py"),
+    *("opportune/jobs/", "opportune/contrib/answers/monitoring.py"),
     *("opportune/contrib/llm/providers/errors.py", "opportune/contrib/llm/whole_responses.py"),
     "opportune/contrib/llm/vendors/vendor_model.py",
     *("opportune/contrib/mail_providers.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
