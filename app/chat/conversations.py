@@ -102,6 +102,8 @@ MARKS = re.compile(
 )
 """Marks of Markdown around words and before lines. Others, as in `2 * 3` and `C#`, belong to the question."""
 MAX_TITLE_WORDS_LENGTH = 60
+MAX_TITLE_SOURCE_LENGTH = 500
+"""Characters of a question that are searched for marks. The time to find them grows with the square of the length."""
 MAX_FILES = 50
 """Newest files of a branch that are read for a page or a prompt."""
 
@@ -263,5 +265,6 @@ async def find_files(
 
 
 def title_from_question(question: str) -> str:
-    words = " ".join(MARKS.sub(r"\2", LINK.sub(r"\1", question)).split() or question.split())
+    beginning = question.lstrip()[:MAX_TITLE_SOURCE_LENGTH]
+    words = " ".join(MARKS.sub(r"\2", LINK.sub(r"\1", beginning)).split() or beginning.split())
     return words if len(words) <= MAX_TITLE_WORDS_LENGTH else words[: MAX_TITLE_WORDS_LENGTH - 1].rstrip() + "…"

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi import FastAPI
@@ -9,6 +10,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from app.chat import conversations
 from app.chat.conversations import title_from_question
 from app.chat.jobs import parse_title
 from opportune.contrib import llm
@@ -50,6 +52,14 @@ def test_long_or_multiline_reply_is_not_a_title(reply: str, title: str) -> None:
 )
 def test_title_has_no_marks_of_markdown(question: str, title: str) -> None:
     assert title_from_question(question) == title
+
+
+@pytest.mark.parametrize("part", ["[", "[a](", "*", "*a", "~~", "~~a", "`", "`a", "\n", "# "])
+def test_title_is_from_a_bounded_text(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    expression = Mock(wraps=conversations.LINK)
+    monkeypatch.setattr(conversations, "LINK", expression)
+    assert len(title_from_question(f"  ?{part * 100_000}")) <= 60
+    assert len(expression.sub.call_args.args[1]) == 500
 
 
 async def test_first_answer_creates_a_title(
