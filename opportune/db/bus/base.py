@@ -97,7 +97,8 @@ class Bus(ABC):
         """Send what is pending."""
         if self._sending:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._sending, SEND_TIMEOUT_SECONDS)
+                # Longer than one attempt to send, so that its timeout is logged.
+                await asyncio.wait_for(self._sending, SEND_TIMEOUT_SECONDS + 1)
 
     @abstractmethod
     async def send(self, message: str) -> None:
@@ -118,7 +119,7 @@ class Bus(ABC):
                 logger.warning("Other processes were not notified through %s: %s", self.name, _summary(errors[0]))
 
     async def _send_in_time(self, message: str) -> None:
-        """Send a message. Repeat a failed attempt once, because a restart of the server closes idle connections."""
+        """Send a message. Repeat it once after any error, such as that of an idle connection the server has closed."""
         async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
             try:
                 await self.send(message)

@@ -162,6 +162,19 @@ async def test_message_after_silence_of_redis_is_sent(
     await sender.close()
 
 
+async def test_flush_logs_that_redis_is_silent(
+    silent_redis: tuple[FaultyProxy, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("opportune.db.bus.base.SEND_TIMEOUT_SECONDS", 0.05)
+    proxy, proxied_url = silent_redis
+    proxy.silence()
+    sender = RedisBus(proxied_url)
+    sender.publish("jobs")
+    await sender.flush()
+    assert "Other processes were not notified through Redis: TimeoutError" in caplog.text
+    await sender.close()
+
+
 async def test_listener_notices_a_silent_redis(
     silent_redis: tuple[FaultyProxy, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
