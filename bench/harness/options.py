@@ -37,6 +37,10 @@ class BenchmarkParser(ArgumentParser):
         for name, (size, test_size) in self._sizes.items():
             if getattr(options, name) is None:
                 setattr(options, name, size if options.is_judged else test_size)
+        for name in ("rounds", *self._sizes):
+            value = getattr(options, name)
+            if not all(number > 0 for number in (value if isinstance(value, Sequence) else [value])):
+                self.error(f"--{name} must be greater than 0")
         return options
 
 

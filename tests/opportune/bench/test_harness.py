@@ -11,6 +11,7 @@ import pytest
 
 from bench.harness import tables
 from bench.harness.load import Request, WrongResponseError, drive
+from bench.harness.options import BenchmarkParser, comma_separated_numbers
 from bench.harness.servers import Server
 from bench.harness.tables import Figure, exceeded_limits
 
@@ -55,6 +56,19 @@ def test_closed_connection_is_replaced_and_measured() -> None:
 def test_wrong_status_raises(response: bytes) -> None:
     with run_server(response) as port, pytest.raises(WrongResponseError):
         drive(port, [PING], count=1, connections=1)
+
+
+@pytest.mark.parametrize("option", ["--rounds=0", "--rounds=-1", "--requests=0", "--rows=10,0"])
+def test_option_of_zero_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    parser = BenchmarkParser(None, 3)
+    parser.add_size("requests", 10, 1)
+    parser.add_size("rows", [10, 20], [1, 2], type=comma_separated_numbers)
+    monkeypatch.setattr("sys.argv", ["bench", option])
+    with pytest.raises(SystemExit):
+        parser.read()
+    assert f"{option.partition('=')[0]} must be greater than 0" in capsys.readouterr().err
 
 
 def test_processor_time_of_server_is_measured() -> None:
