@@ -115,9 +115,11 @@ def read_class(class_: type[S], **values: Any) -> S:
 
 
 def _refuse_unreadable_lines(file: object) -> None:
-    if not (isinstance(file, Path) and (file.is_file() or file.is_dir())):
+    if not isinstance(file, Path):
         return
-    if fault := unreadable_line(file.read_text(encoding="utf-8")):
+    if file.is_dir():
+        raise SettingsError(f"{file} is a folder. Replace it with a file.")
+    if file.is_file() and (fault := unreadable_line(file.read_text(encoding="utf-8"))):
         raise SettingsError(f"{file}: {fault}")
 
 

@@ -165,10 +165,9 @@ def test_env_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
         load_settings()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows says that folders may not be read")
 def test_folder_in_place_of_env_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
-    with pytest.raises(SettingsError, match=r"\.env cannot be read: Is a directory\.$"):
+    with pytest.raises(SettingsError, match=r"\.env is a folder\. Replace it with a file\.$"):
         load_settings()
 
 
