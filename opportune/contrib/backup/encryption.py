@@ -132,11 +132,11 @@ def _run_pyrage(convert: Callable[..., object], source: BufferedReader, target: 
     fault, files = None, (_ErrorRecordingFile(source), _ErrorRecordingFile(target))
     try:
         convert(*files, keys)
-    except (DecryptError, EncryptError, OSError) as error:
-        fault = _PyrageError(str(error))
-    for first in (*(file.error for file in files), fault):
-        if first:
-            raise first
+    except (DecryptError, EncryptError, OSError) as pyrage_error:
+        fault = _PyrageError(str(pyrage_error))
+    for error in (*(file.error for file in files), fault):
+        if error:
+            raise error
 
 
 class _ErrorRecordingFile:

@@ -82,9 +82,10 @@ def send_backup(
 
         sent = store.write(name, write_content)
     store.verify(name, sent)
-    new_backup = store.find(name)
+    stored = store.all()
+    new_backup = store.find(name, stored)
     # Ignore backups with a time in the future, written by a machine with a wrong clock.
-    candidates = [backup for backup in store.all() if backup.created <= new_backup.created]
+    candidates = [backup for backup in stored if backup.created <= new_backup.created]
     old_backups = find_superseded(candidates, parse_keep(backups.backup_keep))
     return BackupResult(new_backup, list(_delete_backups(store, old_backups, notify)))
 

@@ -79,13 +79,16 @@ class BackupStore:
         """Return the backups of this site, newest first."""
         return self._of_this_site(self._backups_of_all_sites())
 
-    def find(self, name: str = "") -> StoredBackup:
+    def find(self, name: str = "", stored: Sequence[StoredBackup] | None = None) -> StoredBackup:
         """Return the backup with this name, of any site. Default: this site's newest, encrypted if a key is set.
+
+        Args:
+            stored: Backups to search. By default they are listed.
 
         Raises:
             OperatorError: There is no such backup.
         """
-        stored = self._backups_of_all_sites()
+        stored = self._backups_of_all_sites() if stored is None else stored
         if name:
             matches = [backup for backup in stored if backup.name == name]
         else:
