@@ -46,14 +46,14 @@ def postgresql() -> Iterator[Postgres]:
 
 
 @contextmanager
-def pooled_database(server: Postgres, name: str) -> Iterator[str]:
-    """Create an empty database for the block. Return its URL, behind PgBouncer with TLS if that is installed."""
+def pooled_database(server: Postgres, name: str) -> Iterator[tuple[str, bool]]:
+    """Create an empty database for the block. Yield its URL, and whether it leads through PgBouncer with TLS."""
     from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # imports pytest
 
     url = server.create_database(name)
     try:
         with pgbouncer(url, connections=20) if PROGRAM else nullcontext(url) as pooled_url:
-            yield pooled_url
+            yield pooled_url, bool(PROGRAM)
     finally:
         server.drop_database(name)
 
@@ -88,9 +88,9 @@ class Rehearsal:
         stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove_folder(folder))
         certificate = make_certificate(folder, fakes.MAIL_HOST)
         limits = stack.enter_context(resource_limits(host.memory_bytes, host.cpu_cores if rules.is_full else None))
-        database_url = stack.enter_context(pooled_database(self.server, f"rehearsal_{secrets.token_hex(4)}"))
-        database_port = make_url(database_url).port or 5432
-        gate = DatabaseGate(database_port, rules.database_wake_seconds)
+        database_name = f"rehearsal_{secrets.token_hex(4)}"
+        database_url, is_pooled = stack.enter_context(pooled_database(self.server, database_name))
+        gate = DatabaseGate(make_url(database_url).port or 5432, rules.database_wake_seconds)
         await stack.enter_async_context(gate.listening())
         services = await stack.enter_async_context(fakes.run_services(certificate))
         services.silence_seconds, services.pace_seconds = rules.silence_seconds, rules.word_seconds
@@ -105,7 +105,6 @@ class Rehearsal:
         config = ProxyConfig(rules, front_port, stage.router.port, certificate, folder / "proxy")
         await stack.enter_async_context(run_proxy(config))
         await stack.enter_async_context(stage.open_visitors())
-        is_pooled = database_port != self.server.port
         pooler = "behind PgBouncer (transactions, TLS)" if is_pooled else f"without a pooler: {NO_POOLER}"
         system = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooler}"
         notify(f"{limits.description}; {launcher.tree_description}; Caddy with TLS; {system}")

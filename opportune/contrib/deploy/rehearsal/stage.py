@@ -21,7 +21,7 @@ from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 
 VISITOR_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
-"""Differs from the proxy's address, to detect a site that uses that. Only Linux has other local addresses."""
+"""On Linux it differs from the proxy's address, to detect a site that uses that. Other systems have one address."""
 MEMORY_FIX = "use a larger machine, or fewer features (app/installed.py)"
 MAX_RESTARTS = 5
 HEALTH_TIMEOUT_SECONDS = 5.0
