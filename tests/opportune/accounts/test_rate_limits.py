@@ -57,7 +57,6 @@ async def lock_account(client: AsyncClient) -> None:
 
 
 async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, user: User) -> None:
-    assert DEFAULT_LIMIT == 10
     statuses = [(await guess(client)).status_code for _ in range(2)]
     statuses.append((await guess_in_api(client, "  ADA@Example.com")).status_code)
     page, problem = await guess(client, password=PASSWORD), await guess_in_api(client, password=PASSWORD)
@@ -66,6 +65,12 @@ async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, us
         assert response.status_code == 429
         assert 0 < int(response.headers["retry-after"]) <= 300
         assert "That was too often. Try again in" in response.text
+
+
+async def test_default_limit_is_ten(client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in (sign_in.PASSWORDS_PER_ACCOUNT, sign_in.PASSWORDS_PER_IP):
+        monkeypatch.setattr(limit, "limit", DEFAULT_LIMIT)
+    assert [(await guess(client)).status_code for _ in range(11)] == [422] * 10 + [429]
 
 
 async def test_limit_ends_when_the_clock_is_set_back(client: AsyncClient, user: User, database: Database) -> None:

@@ -47,7 +47,7 @@ async def test_page_groups_rows_by_model(admin: AsyncClient) -> None:
 async def test_palette_says_that_there_are_more_results(admin: AsyncClient) -> None:
     for query, count in (("ada", "The first 6 results"), ("adaland", "1 result")):
         page = (await admin.get(f"/admin/search?q={query}", headers=PALETTE)).text
-        assert f'role="status">{count}' in page
+        assert f'role="status">{count}' in page, query
 
 
 async def test_rows_of_the_project_come_first(app: FastAPI, admin: AsyncClient) -> None:

@@ -96,6 +96,9 @@ def test_driver_errors_are_explained_without_secrets() -> None:
         assert "\n" not in explanation, message
         assert "hidden" not in explanation, message
         assert "{" not in explanation, message
+
+
+def test_timeout_is_explained() -> None:
     assert "does not respond in time" in explain(TimeoutError(), SERVER)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 from fastapi import Depends, FastAPI, Request
@@ -149,14 +149,26 @@ async def test_disconnect_stops_the_model(app: FastAPI, script: FakeProvider, he
         await script.stopped.wait()
 
 
+class Pause(asyncio.Event):
+    """Event of a script. It notes that the words before it have been streamed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_reached = asyncio.Event()
+
+    async def wait(self) -> Literal[True]:
+        self.is_reached.set()
+        return await super().wait()
+
+
 async def test_stream_holds_no_session(client: AsyncClient, app: FastAPI, script: FakeProvider) -> None:
-    may_continue = asyncio.Event()
-    script.script = ["So far", may_continue]
+    pause = Pause()
+    script.script = ["So far", pause]
     answer = asyncio.create_task(ask(client))
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not script.received or app.state.database.engine.sync_engine.pool.checkedout():
-            await asyncio.sleep(0)
-        may_continue.set()
+        await pause.is_reached.wait()
+        assert app.state.database.engine.sync_engine.pool.checkedout() == 0
+        pause.set()
         assert "So far" in (await answer)[1]
 
 

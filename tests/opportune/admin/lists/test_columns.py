@@ -81,7 +81,7 @@ async def test_typed_place_moves_a_column(admin: AsyncClient) -> None:
     names = ["name", "colour", "state", "size"]
     for places, order in PLACES:
         url = await choose(admin, f"?columns={','.join(names)}", column=names, **places)
-        assert url == f"{LIST}?columns={order.replace(',', '%2C')}"
+        assert url == f"{LIST}?columns={order.replace(',', '%2C')}", places
 
 
 async def test_form_without_columns_is_refused(admin: AsyncClient) -> None:

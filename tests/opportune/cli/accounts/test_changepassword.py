@@ -3,6 +3,7 @@
 import pytest
 from httpx2 import AsyncClient
 
+from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from tests.opportune.cli.accounts.conftest import Run
@@ -23,6 +24,12 @@ async def test_new_password_signs_in(
     assert NEW_PASSWORD not in outcome.out
     response = await client.post("/accounts/login", data={"email": EMAIL, "password": NEW_PASSWORD})
     assert response.status_code == 303
+
+
+async def test_new_password_ends_all_sessions(user: User, user_client: AsyncClient, run: Run) -> None:
+    assert (await user_client.get("/accounts/profile")).status_code == 200
+    await run("changepassword", user.email, "--password", NEW_PASSWORD)
+    assert (await user_client.get("/accounts/profile")).status_code == 303
 
 
 @pytest.mark.parametrize(
