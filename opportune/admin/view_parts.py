@@ -1,4 +1,4 @@
-"""What a view knows about its fields and rows, in its attributes `rules`, `names` and `queries`."""
+"""Row rules, names and queries of a view, in its attributes `rules`, `names` and `queries`."""
 
 from collections.abc import Sequence
 from typing import Any, cast

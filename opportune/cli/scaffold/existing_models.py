@@ -66,7 +66,7 @@ class ExistingModels:
     project: Path
 
     @cached_property
-    def installed_features(self) -> set[str]:
+    def installed_names(self) -> set[str]:
         """Names of the features that the project has installed, among them those of the framework."""
         file = self.project / INSTALLED
         return listed_names(file.read_text(encoding="utf-8")) if file.is_file() else set()
@@ -74,7 +74,7 @@ class ExistingModels:
     @cached_property
     def all(self) -> list[ExistingModel]:
         files = [*self.project.glob(f"{PACKAGE}/*/models.py"), *FRAMEWORK.rglob("models.py")]
-        if "teams" not in self.installed_features:  # without teams, the project may use their model names
+        if "teams" not in self.installed_names:  # without teams, the project may use their model names
             files.remove(FRAMEWORK / "contrib/teams/models.py")
         return [model for file in sorted(files) for model in _models_in(file)]
 

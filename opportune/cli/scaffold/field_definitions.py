@@ -117,7 +117,7 @@ def _type_of_django(name: str) -> str:
 def _check_team(definition: str, name: str, models: ExistingModels) -> None:
     if name not in ("team", "team_id"):
         raise OperatorError(f"{definition!r}: the field for the team must be called team. Write team.")
-    if "teams" not in models.installed_features:
+    if "teams" not in models.installed_names:
         raise OperatorError(
             f"{definition!r}: the feature teams is not installed. {how_to_list('teams')} Or write owner: rows then "
             "belong to the user who adds them."
@@ -151,7 +151,7 @@ def check_mixins(mixins: Sequence[str], fields: Sequence[Field], models: Existin
             if field.column in MIXIN_NAMES[mixin]:
                 option = "--soft-delete" if mixin == "SoftDelete" else "--versioned"
                 raise OperatorError(f"{field.column!r} belongs to {mixin}. Rename the field, or omit {option}.")
-    if "Versioned" in mixins and "row_versions" not in models.installed_features:
+    if "Versioned" in mixins and "row_versions" not in models.installed_names:
         raise OperatorError(
             f"--versioned: the feature row_versions is not installed. {how_to_list('row_versions')} "
             "Or omit --versioned."

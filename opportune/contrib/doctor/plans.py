@@ -59,10 +59,9 @@ class Planner(ABC):
             return False
         return self._is_scan(rows, page)
 
+    @abstractmethod
     def read_statistics(self, large_table_rows: int, slow_ms: float) -> Iterator[Finding]:
         """Yield the findings of the database's own statistics."""
-        del large_table_rows, slow_ms
-        yield from ()
 
     @abstractmethod
     def _limited_to(self, seconds: float) -> AbstractContextManager[None]:
@@ -76,6 +75,9 @@ class Planner(ABC):
 class SQLitePlanner(Planner):
     def find_large_tables(self, rows: int) -> set[str]:
         return {name for name in inspect(self.connection).get_table_names() if self._has_rows(name, rows)}
+
+    def read_statistics(self, _large_table_rows: int, _slow_ms: float) -> Iterator[Finding]:
+        return iter(())  # SQLite keeps no statistics of queries
 
     def _has_rows(self, name: str, count: int) -> bool:
         rows = select(text("1")).select_from(table(name)).limit(count).subquery()

@@ -5,12 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from psycopg import AsyncConnection as Driver
-from psycopg import DatabaseError
+import psycopg
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from opportune.contrib.doctor.examination import Finding, ServerContext, fault, ok
+
+Driver = psycopg.AsyncConnection[Any]
 
 BACKEND_PID = "SELECT pg_backend_pid()"
 DEALLOCATE_STATEMENT = 'DEALLOCATE "_pg3_0"'  # name of psycopg's first prepared statement
@@ -60,23 +61,23 @@ async def _try_prepared(engine: AsyncEngine) -> Trial:
         return await _reuse_statement(client, second_client, first_pid)
 
 
-async def _reuse_statement(client: "Driver[Any]", second_client: "Driver[Any]", first_pid: int) -> Trial:
+async def _reuse_statement(client: Driver, second_client: Driver, first_pid: int) -> Trial:
     second_pid = asyncio.create_task(_backend_pid(client))
     await asyncio.wait({second_pid}, timeout=SECOND_CLIENT_SECONDS)
     if second_pid.done() and second_pid.exception():
-        with suppress(DatabaseError):  # the second client may have another server connection
+        with suppress(psycopg.DatabaseError):  # the second client may have another server connection
             await second_client.execute(DEALLOCATE_STATEMENT, prepare=False)
     await second_client.rollback()
     try:
         is_swapped = await second_pid != first_pid
     except (DuplicatePreparedStatement, InvalidSqlStatementName):
         return LOST
-    with suppress(DatabaseError):  # a pooler would give the connection with the statement to other clients
+    with suppress(psycopg.DatabaseError):  # a pooler would give the connection with the statement to other clients
         await client.execute(DEALLOCATE_STATEMENT, prepare=False)
     return Trial(is_lost=False, is_swapped=is_swapped)
 
 
-async def _backend_pid(client: "Driver[Any]") -> int:
+async def _backend_pid(client: Driver) -> int:
     """Return the process id of the server connection used by a transaction."""
     cursor = await client.execute(BACKEND_PID, prepare=True)
     row = await cursor.fetchone()
@@ -84,5 +85,5 @@ async def _backend_pid(client: "Driver[Any]") -> int:
     return int(row[0]) if row else 0
 
 
-async def _driver(connection: AsyncConnection) -> "Driver[Any]":
-    return cast("Driver[Any]", (await connection.get_raw_connection()).driver_connection)
+async def _driver(connection: AsyncConnection) -> Driver:
+    return cast("Driver", (await connection.get_raw_connection()).driver_connection)

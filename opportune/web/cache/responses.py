@@ -239,9 +239,8 @@ class ResponseCache(Cache):
         if not self.is_enabled or not names.isdisjoint(BODY_HEADERS):
             return None
         is_personal = not names.isdisjoint(PERSONAL_HEADERS)
-        if is_personal and (
-            not rule.per_user or may_have_cookie(scope, MESSAGES_COOKIE)
-        ):  # flash messages are rendered once
+        # Flash messages are rendered once.
+        if is_personal and (not rule.per_user or may_have_cookie(scope, MESSAGES_COOKIE)):
             return None
         request = Request(scope)
         user = await self._load_user(request) if is_personal else None
