@@ -13,7 +13,8 @@ from opportune.web.remote_responses import retry_after_seconds
 NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
 NOT_ACCEPTED = _l("The model's endpoint did not accept this request.")
 NO_TOOLS = _l("This model cannot call tools.")
-MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000  # levels of an error object, and characters of each text, that are read
+MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000
+"""Levels of an error object, and characters of each text, that are read."""
 
 
 class Reason(NamedTuple):
@@ -106,14 +107,17 @@ REASONS = (
         r"|unprocessable|malformed|missing|参数",
     ),
 )
-_MIXED = (None, 400, 403, 413, 422, 429, 500)  # also used for the specific reasons. None: the status is 200.
-_VAGUE = (None, 400, 500, 502)  # statuses that a code in the body makes more precise
+_MIXED = (None, 400, 403, 413, 422, 429, 500)
+"""Statuses whose bodies are searched for the specific reasons. None is status 200."""
+_VAGUE = (None, 400, 500, 502)
+"""Statuses that a code in the body makes more precise."""
 _CODE_FIELDS = ("code", "status", "statuscode", "errorcode", "type", "name", "reason")
 _MESSAGE_FIELDS = "errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"
 WAIT_FIELD = re.compile(r".*retry-?(after|delay)|estimatedtime")
 DURATION = r"\d[\dhms.]*+(?!-) ?[hms]{0,2}"
 RESET_FIELD = re.compile(r"reset|timeremaining|ratelimit$")
-RESET = re.compile(r".*\b(?:reset|t)=([^;,]+).*")  # in `RateLimit: limit=10, remaining=0, reset=30`
+RESET = re.compile(r".*\b(?:reset|t)=([^;,]+).*")
+"""Wait in `RateLimit: limit=10, remaining=0, reset=30`."""
 WAIT = re.compile(
     rf"(?:(?:again|retry|resets?) (?:in|after|at)|wait(?: for| until)?|请在) (\d{{4}}-[\dtz:.+-]+|{DURATION})"
 )
@@ -121,7 +125,8 @@ FILTER_REASONS = re.compile(
     r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii|policy|armor"
 )
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
-_IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")  # of request or answer
+_IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
+"""Fields with texts of the request or the answer."""
 _SUCCESS = ("", "0", "200", "ok", "success")
 
 

@@ -25,11 +25,13 @@ from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, P
 logger = logging.getLogger(__name__)
 
 SERVER_PROGRAM = Path(__file__).with_name("local_server.py")
-STDERR_TIMEOUT_SECONDS = 5  # time to read the remaining error output after the program has ended
+STDERR_TIMEOUT_SECONDS = 5
+"""Seconds to read the remaining error output after the program has ended."""
 MODEL = LlmModel(name="127.0.0.1", max_answer_tokens=1_024)
 SYSTEM_MESSAGE = Message("system", "You are a helpful assistant who gives short, correct answers.")
 OPENMP = "libgomp.so.1"
-DEBIAN_PACKAGES = {OPENMP: "libgomp1", "libstdc++.so.6": "libstdc++6"}  # Debian and Ubuntu packages by library
+DEBIAN_PACKAGES = {OPENMP: "libgomp1", "libstdc++.so.6": "libstdc++6"}
+"""Debian and Ubuntu packages by library."""
 MISSING_LIBRARY = re.compile(r"([\w+.-]+\.so[.\d]*): cannot open shared object file")
 ALTERNATIVE = "or set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL for another model"
 

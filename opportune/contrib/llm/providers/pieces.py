@@ -18,19 +18,24 @@ from opportune.contrib.llm.providers.loose_json import is_object, json_in, json_
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.schemas.text import make_storable
 
-MIN_DISTINCT_CHARACTERS = 5  # different characters of a text that is not repeated by chance
-MAX_TOOL_CALLS = 128  # maximum number of calls that are read. `converse` runs fewer, and tells the model so.
+MIN_DISTINCT_CHARACTERS = 5
+"""Different characters of a text that is not repeated by chance."""
+MAX_TOOL_CALLS = 128
+"""Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
 NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input")
-CUT = "{"  # arguments that are no JSON, for a call that the length of the answer cut. The tool does not run.
+CUT = "{"
+"""Arguments that are no JSON, for a call that the length of the answer cut. The tool does not run."""
 SIGNATURE_FIELDS = {"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"}
 TEXT_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 LIST_FIELDS = ("reasoning_details", "thinking_blocks")
 OTHER_FIELDS = frozenset({*LIST_FIELDS, "reasoning_opaque", "extra_content"})
 RETURNED_FIELDS = OTHER_FIELDS | {*TEXT_FIELDS}
-REASONING_FIELDS = (*TEXT_FIELDS, "thinking", *LIST_FIELDS)  # some endpoints send the same text in several of them
+REASONING_FIELDS = (*TEXT_FIELDS, "thinking", *LIST_FIELDS)
+"""Fields with reasoning. Some endpoints send the same text in several of them."""
 JOINED_TEXTS = ("text", "summary", "thinking", "data")
-MAX_RETURNED_LENGTH = 1_000_000  # longer fields are dropped, because parts of encrypted data are invalid
+MAX_RETURNED_LENGTH = 1_000_000
+"""Maximum number of characters. Longer fields are dropped, because parts of encrypted data are invalid."""
 MAX_DEPTH = 10
 
 Returned = Mapping[str, Any]

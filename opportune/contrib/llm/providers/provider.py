@@ -22,7 +22,8 @@ ErrorCode = Literal[ConnectionCode, EndpointCode, ModelCode, SiteCode]
 # A retry fails again until the settings or the question change.
 PERMANENT_CODES: tuple[ErrorCode, ...] = ("unauthorised", "rejected", "not_configured", "context_too_long", "filtered")
 
-PICTURE_TOKENS = 1_600  # upper estimate for one picture of the maximum size
+PICTURE_TOKENS = 1_600
+"""Upper estimate for one picture of the maximum size."""
 UNSEEN_PICTURE = "[There was a picture here, which you cannot see. Say so if it matters.]"
 
 CONTINUE = "Continue exactly where your answer stopped. Do not repeat any of it, and do not comment on this."

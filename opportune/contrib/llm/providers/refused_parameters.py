@@ -16,16 +16,22 @@ logger = logging.getLogger(__name__)
 Body = Mapping[str, Any]
 
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-LIMIT_WORDS = "|maximum tokens you requested|max tokens must be|maxOutputTokens"  # other names in refusals
-OTHER_NAMES = {**LIMITS, "documents": "texts"}  # rerankers of TEI need `texts`
-USAGE_OPTION = "stream_options"  # requests token counts. Some endpoints always report them and refuse it.
+LIMIT_WORDS = "|maximum tokens you requested|max tokens must be|maxOutputTokens"
+"""Other names of limits in refusals."""
+OTHER_NAMES = {**LIMITS, "documents": "texts"}
+"""Names for other endpoints. Rerankers of TEI need `texts`."""
+USAGE_OPTION = "stream_options"
+"""Option that requests token counts. Some endpoints always report them and refuse it."""
 FORMAT_OPTION = "response_format"
 OPTIONAL = frozenset({*OTHER_NAMES, *RETURNED_FIELDS, USAGE_OPTION, FORMAT_OPTION, "temperature"})
 REFUSAL_STATUSES, VAGUE_STATUSES = (400, 404, 405, 422, 500, 501), (400, 422)
-LISTS = ("messages", "tool_calls")  # parts of a request that contain fields which endpoints may refuse
+LISTS = ("messages", "tool_calls")
+"""Parts of a request that contain fields which endpoints may refuse."""
 NEEDED_BACK = r"(?i)passed back|missing|required|must be (present|provided)"
-LIMIT_OF_MODEL = r"(?i)max_(completion_)?tokens\W{1,3}must be (<|less|at most)"  # of each conversation, at Groq
-ANSWER_MENTIONED = r"max_new_tokens|\b(the|or) completion\b"  # the context includes the maximum answer
+LIMIT_OF_MODEL = r"(?i)max_(completion_)?tokens\W{1,3}must be (<|less|at most)"
+"""Refusal of Groq, whose limit belongs to each conversation."""
+ANSWER_MENTIONED = r"max_new_tokens|\b(the|or) completion\b"
+"""Refusals of a context that includes the maximum answer."""
 TOOLS_REFUSED = (
     r"(?i)(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
     r"|tool choice requires|tools param"
