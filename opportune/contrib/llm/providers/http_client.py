@@ -19,8 +19,12 @@ from opportune.web.remote_responses import read_body
 logger = logging.getLogger(__name__)
 
 MAX_REFUSAL_BYTES = 100_000
-MAX_REQUESTS = 5  # maximum number of requests until an endpoint accepts the parameters of one
-MAX_INFLATED_BYTES = 1_000_000  # bytes to decompress in one step. Larger bodies are read in several.
+MAX_REQUESTS = 5
+"""Maximum number of requests until an endpoint accepts the parameters of one."""
+MAX_INFLATED_BYTES = 1_000_000
+"""Bytes to decompress in one step. Larger bodies are read in several."""
+GZIP = b"\x1f\x8b"
+"""Beginning of a gzip member."""
 T = TypeVar("T")
 
 
@@ -46,14 +50,15 @@ class EndpointClient:
         deadline = Deadline(self._timeouts)
         with translate_errors():
             async with aclosing(await self._request(parameters, deadline, accept="text/event-stream")) as response:
-                chunks, reader = _decoded(response), EventReader()
+                is_page = "html" in response.headers.get("Content-Type", "").lower()
+                chunks, reader = _decoded(response), EventReader(is_page=is_page)
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     for event in reader.feed(chunk):
                         deadline.restart_idle()
                         yield event
                 for event in reader.finish():
                     yield event
-                if not reader.has_events and "html" in response.headers.get("Content-Type", "").lower():
+                if is_page and not reader.has_events:
                     raise not_a_model()
 
     async def read(self, parameters: RefusedParameters, max_bytes: int, **content: Any) -> tuple[str, bytes | None]:
@@ -97,18 +102,29 @@ class EndpointClient:
 async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     """Yield the body. httpx2 reads neither several gzip members, nor gzip without its header or called `x-gzip`."""
     is_raw = response.headers.get("Content-Encoding", "").lower() in ("", "identity", "gzip", "x-gzip")
-    inflater, is_first = None, True
+    inflater, rest, has_member, is_plain = None, b"", False, not is_raw
     async for chunk in response.aiter_raw() if is_raw else response.aiter_bytes():
-        if is_first and is_raw and chunk.startswith(b"\x1f\x8b"):
-            inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        rest, content, is_first = chunk, b"", False
-        while inflater and (rest or content):
+        rest, content = rest + chunk, b""
+        while (rest or content) and not is_plain:
+            if not inflater:
+                rest = rest.lstrip(b"\0") if has_member else rest
+                if GZIP.startswith(rest) and rest != GZIP:  # the next chunk decides
+                    break
+                if not rest.startswith(GZIP) and has_member:  # not part of the body
+                    return
+                is_plain, has_member = not rest.startswith(GZIP), True
+                inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+                continue
             if content := inflater.decompress(rest, MAX_INFLATED_BYTES):
                 yield content
-            rest = inflater.unconsumed_tail or inflater.unused_data.lstrip(b"\0")
-            inflater = zlib.decompressobj(zlib.MAX_WBITS | 16) if inflater.eof else inflater
-        if not inflater:
-            yield chunk
+            rest = inflater.unconsumed_tail
+            if inflater.eof:
+                rest, content, inflater = inflater.unused_data, b"", None
+        if is_plain and rest:
+            yield rest
+            rest = b""
+    if rest and not has_member:
+        yield rest
 
 
 class Deadline:

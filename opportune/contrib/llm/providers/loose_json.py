@@ -14,15 +14,20 @@ from pydantic_core import from_json
 from opportune.contrib.llm.providers.provider import LlmError, not_a_model
 from opportune.i18n import gettext_lazy as _l
 
-MAX_LINE_BYTES = 1_000_000  # maximum length of a line, and of the lines of one event
-MAX_BODY_BYTES = 100_000_000  # maximum length of all events, of which an answer may ignore most
-MAX_DEPTH = 5  # levels of objects and lists around a text
+MAX_LINE_BYTES = 1_000_000
+"""Maximum length of a line, and of the lines of one event."""
+MAX_BODY_BYTES = 100_000_000
+"""Maximum length of all events, of which an answer may ignore most."""
+MAX_DEPTH = 5
+"""Levels of objects and lists around a text."""
 MAX_NUMBER = 10**18
-MAX_PROSE_BRACES = 5  # braces in prose that begin no JSON
+MAX_PROSE_BRACES = 5
+"""Maximum number of braces in prose that begin no JSON."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE)
 END = re.compile(rb"\W*(?:(?:data\W*)?DONE\W*)+", re.IGNORECASE)
-AROUND_JSON = b" \t,[]\0\x1e"  # around the objects of a list in lines, of a JSON text sequence, and of heartbeats
+AROUND_JSON = b" \t,[]\0\x1e"
+"""Bytes around the objects of a list in lines, of a JSON text sequence, and of heartbeats."""
 TEXT_FIELDS = ("text", "content", "summary", "thinking", "reasoningText", "transcript", "refusal", "value", "parts")
 NOT_AN_ANSWER = _l("The model's endpoint sent something that is not an answer.")
 
@@ -43,7 +48,9 @@ class EventReader:
     Data that is not a JSON object is skipped.
     """
 
-    def __init__(self, max_line_bytes: int | None = None) -> None:
+    def __init__(self, max_line_bytes: int | None = None, *, is_page: bool = False) -> None:
+        """`is_page`: The body is called a web page, and is one if any line begins like a tag."""
+        self._is_page = is_page
         self._max_line_bytes = max_line_bytes or MAX_LINE_BYTES
         self._rest = bytearray()  # beginning of a line
         self._body_bytes = 0
@@ -83,7 +90,7 @@ class EventReader:
             line = line[len(BYTE_ORDER_MARK) :].lstrip()
         if not line:
             return self._end_event()
-        if line.startswith(b"<") and not self._has_begun:
+        if line.startswith(b"<") and (self._is_page or not self._has_begun):
             raise not_a_model()
         self._has_begun = True
         field = FIELD.match(line)
@@ -155,17 +162,27 @@ def json_objects_in(text: str, *, other_braces: int = 0, may_lack_end: bool = Fa
         other_braces: Braces that begin no JSON: with them, an invalid object is skipped, and objects in it count.
         may_lack_end: Brackets may be missing at the end of the text.
     """
-    objects, end, failures, is_repaired = list[dict[str, Any]](), 0, 0, False
+    objects, end, failures, repairs = list[dict[str, Any]](), 0, 0, 0
     while (start := text.find("{", end)) >= 0 and failures <= other_braces:
-        try:
-            value, end = DECODER.raw_decode(text, start)
-            objects.append(value)
-        except (ValueError, RecursionError):
-            if is_repaired:
-                end, failures = start + 1, failures + 1
-            else:
-                text, is_repaired = text[:start] + _repair(text[start:], may_lack_end=may_lack_end), True
+        found = _object_at(start, text)
+        if not found and repairs <= other_braces:
+            repaired, repairs = text[:start] + _repair(text[start:], may_lack_end=may_lack_end), repairs + 1
+            if found := _object_at(start, repaired):
+                text = repaired
+        if found:
+            objects.append(found[0])
+            end = found[1]
+        else:
+            end, failures = start + 1, failures + 1
     return objects
+
+
+def _object_at(start: int, text: str) -> tuple[dict[str, Any], int] | None:
+    """Return an object and its end; None if it is invalid."""
+    try:
+        return DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None
 
 
 STRING = r'"(?:[^"\\]|\\.)*+(?:"|\Z)'
@@ -179,7 +196,7 @@ TOKEN = re.compile(
 )
 NULLS = ("None", "undefined", "NaN", "Infinity", "-Infinity")
 WORDS = {"True": "true", "False": "false", "(": "[", ")": "]", **dict.fromkeys(NULLS, "null")}
-BAD_ESCAPE = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
+ESCAPE = re.compile(r"""\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4})?|\"""")
 
 
 def _repair(text: str, *, may_lack_end: bool) -> str:
@@ -203,8 +220,12 @@ def _plain_token(token: re.Match[str]) -> str:
         return WORDS.get(token["word"], token["word"] or "")
     if len(text) == 1 or text[-1] not in "\"'“”" or (text[0] == '"' and "\\" not in text):
         return text  # it has no end, or is JSON
-    content = BAD_ESCAPE.sub(r"\\\\", text[1:-1].replace("\\'", "'"))
-    return '"' + re.sub(r'(?<!\\)"', r'\\"', content) + '"'
+    return '"' + ESCAPE.sub(_plain_escape, text[1:-1]) + '"'
+
+
+def _plain_escape(escape: re.Match[str]) -> str:
+    """Return an escape of JSON for one of another language, a lone backslash or a quote."""
+    return escape[0].replace("\\'", "'") if len(escape[0]) > 1 else f"\\{escape[0]}"
 
 
 def json_in(content: bytes | str) -> Any:

@@ -23,7 +23,8 @@ Schema = Mapping[str, Any]
 _Part = Enum("_Part", "START TEXT REASONING HEADER CALL")
 
 
-BAR = "\uff5c"  # full-width vertical line in the marks of DeepSeek
+BAR = "\uff5c"
+"""Full-width vertical line in the marks of DeepSeek."""
 
 
 def _end_of(mark: str) -> str:
@@ -95,7 +96,8 @@ WHOLE_CALLS = (
     *("```tool_code\n", "functools["),
 )
 """Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
-TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')  # at the beginning of a line, for each offered tool
+TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
+"""Calls at the beginning of a line, for each offered tool."""
 START_OF_CALL = re.compile(
     "|".join(map(re.escape, (*CALLS, "<|plugin|>", "functools")))
     + rf"|function<{BAR}tool[▁_]sep{BAR}>|<[^<>\s]*invoke name=|\A\w*\s*to=|```tool_\w+\s|\AAction:"
@@ -108,12 +110,18 @@ ARGUMENT = re.compile(
 )
 """Name and value of an argument between tags. A value ends before the next tag, so that it is found in one pass."""
 M3_ARGUMENT = re.compile(re.escape(M3) + r"<(/?)(?!/?(?:tool_call|invoke))(\w+)>")
-MARK_IN_TEXT = re.compile(r"[<\[\]{]")  # first characters of marks that may follow a text
+STRUCTURE = re.compile(r"\\.?|[\"'{}()\[\]]", re.DOTALL)
+"""Escapes, quotes and brackets of a call."""
+MARK_IN_TEXT = re.compile(r"[<\[\]{]")
+"""First characters of marks that may follow a text."""
 MAX_MARK_LENGTH = 80
-MAX_LEADING_SPACE = 100  # maximum number of white space characters before the opening mark
-MAX_COLLECTED_LENGTH = 200_000  # maximum number of characters of a header or a call
+MAX_LEADING_SPACE = 100
+"""Maximum number of white space characters before the opening mark."""
+MAX_COLLECTED_LENGTH = 200_000
+"""Maximum number of characters of a header or a call."""
 MAX_PYTHON_LENGTH = 10_000
-CLOSING_LINE = "\n</think>\n"  # its opening tag is in the prompt in the templates of DeepSeek and Qwen
+CLOSING_LINE = "\n</think>\n"
+"""End of reasoning whose opening tag is in the prompt, in the templates of DeepSeek and Qwen."""
 UNOPENED: set[str] = set()
 """Origins whose last answers had only the closing tag. Their next answer is read as reasoning until the tag."""
 
@@ -172,7 +180,8 @@ class MarkReader:
         if self._part is _Part.CALL:
             self._collected += pending
             return "", self._end_call("", is_cut=is_cut)
-        if self._part is _Part.HEADER or pending in END_TOKENS:
+        is_space = self._part is _Part.START and not (self._is_first or pending.strip())
+        if self._part is _Part.HEADER or is_space or pending in END_TOKENS:
             return "", ""
         if self._presumed is not None:  # the whole answer is text
             UNOPENED.discard(self._origin)
@@ -188,6 +197,7 @@ class MarkReader:
         """Start a part of the answer with the text that follows a mark."""
         self._part, self._pending, self._ends, self._mark, self._collected = part, rest, ends, mark, ""
         self._is_blank = True  # white space at its beginning is dropped
+        self._depth, self._quote = sum(map(mark.count, "{[(")), ""
 
     def _read_start(self) -> bool:
         """Read the mark at the start of an answer or after another part. Return False if more content is needed."""
@@ -211,6 +221,8 @@ class MarkReader:
 
     def _read_part(self) -> bool:
         """Read up to the next mark. Return False if more content is needed."""
+        if self._mark in self._line_marks:
+            return self._read_line_call()
         marks = self._ends + (self._text_marks if self._part is _Part.TEXT else ())
         found = _pattern(marks).search(self._pending) if marks else None
         held = marks if self._ends else (*marks, *END_TOKENS)
@@ -225,6 +237,30 @@ class MarkReader:
         elif found:
             self._start_after(found[0], self._pending.removeprefix(found[0]))
         return bool(found)
+
+    def _read_line_call(self) -> bool:
+        """Read up to the bracket that ends a call without an end mark. Return False if more content is needed."""
+        for token in STRUCTURE.finditer(self._pending):
+            character, following = token[0], self._pending[token.end() : token.end() + 1]
+            is_last_bracket = self._depth == 1 and not self._quote and character in ")]}"
+            if character == "\\" or (is_last_bracket and not following):  # the next chunk decides
+                self._add(self._pending[: token.start()])
+                self._pending = token[0]
+                return False
+            if is_last_bracket and following not in "(;":  # neither a link nor a list of calls
+                self._add(self._pending[: token.end()])
+                text = self._end_call("")
+                self._added[_Part.TEXT] += text
+                self._start(_Part.TEXT if text else _Part.START, self._pending[token.end() :])
+                self._is_blank = False
+                return True
+            if self._quote or character in "\"'":
+                self._quote = "" if character == self._quote else self._quote or character
+            else:
+                self._depth += (character in "{[(") - (character in ")]}")
+        self._add(self._pending)
+        self._pending = ""
+        return False
 
     def _add(self, text: str) -> None:
         if self._part in (_Part.HEADER, _Part.CALL):

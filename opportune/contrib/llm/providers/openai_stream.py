@@ -11,7 +11,8 @@ from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS, GrowingText,
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning, ToolSchema
 from opportune.i18n import gettext_lazy as _l
 
-MAX_ANSWER_LENGTH = 200_000  # maximum number of characters, also of the reasoning
+MAX_ANSWER_LENGTH = 200_000
+"""Maximum number of characters, also of the reasoning."""
 COUNT_FIELDS = {
     "prompt_tokens": "inputtokencount promptn prompttokencount promptevalcount inputtokens prompttokens",
     "completion_tokens": "outputtokencount generatedtokencount predictedn candidatestokencount evalcount outputtokens"
@@ -30,9 +31,12 @@ OTHER_NAMES = {
 }
 """Normal names of fields, by those of other endpoints in lower case and without underscores."""
 REASONING_NAME = re.compile(r"(reasoning|thinking|thought|cot)(content|text|summary.*)?")
-THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")  # around a thought that has its own field
-WRAPPED_FIELDS = {"choices", "finish_reason", "response"}  # of an event in an object of a gateway
-WHOLE_FIELDS = {"delta", "finish_reason", "stop_reason", "tool_calls", "generated_text"}  # of an event without choices
+THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")
+"""Tags around a thought that has its own field."""
+WRAPPED_FIELDS = {"choices", "finish_reason", "response"}
+"""Fields of an event in an object of a gateway."""
+WHOLE_FIELDS = {"delta", "finish_reason", "stop_reason", "tool_calls", "generated_text"}
+"""Fields of an event without choices."""
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
 LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete")
 FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
@@ -232,10 +236,13 @@ class ChatCompletionReader:
 
     def recover(self, event: object) -> bool:
         """Read the calls that Groq's endpoint reports with an error, because it cannot read them itself."""
+        count = len(self._marks.calls)
         for error in (error for item in objects_in(event) for error in objects_in(item.get("error"))):
             self._marks.read_calls(text_in(error.get("failed_generation")))
-        self._finish_reason = "tool_calls" if self._marks.calls else ""
-        return bool(self._marks.calls)
+        if len(self._marks.calls) == count:
+            return False
+        self._finish_reason = "tool_calls"
+        return True
 
     def finish(self) -> Done:
         """Return the token counts and tool calls of the complete answer.

@@ -34,6 +34,8 @@ GOOD = Mood(mood="good")
         ('{"mood": "good"}', GOOD),
         ('Of course!\n```json\n{"mood": "good"}\n```\nAnything else?', GOOD),
         (' {"mood":\n"good"} ', GOOD),
+        ("""I don't know {why}, so it's left out: {"mood": "good"}. Isn't it fine?""", GOOD),
+        ("It's of {kind} {'mood': 'good',}", GOOD),
         ('{"result": [{"mood": "good"}]}', [GOOD]),
         ('Sure: [{"mood": "good"}] Done.', [GOOD]),
         ('```\n{"result": [{"mood": "good"}]}```', [GOOD]),

@@ -618,6 +618,8 @@ REPAIRS = {
             ("of Python", "{'q': (None, True, \"it's\")}", {"q": [None, True, "it's"]}),
             ("with NaN", '{"q": NaN}', {"q": None}),
             ("with a bad escape", r'{"q": "\d"}', {"q": r"\d"}),
+            ("with an escaped backslash", r'{"q": "\\d",}', {"q": r"\d"}),
+            ("with a backslash in Python", r"{'q': 'C:\\x', 'r': '\"\'\u0041\\'}", {"q": r"C:\x", "r": "\"'A\\"}),
             ("with a line break", '{"q": "a\nb"}', {"q": "a\nb"}),
             ("without their end", '{"q": ["a"', {"q": ["a"]}),
         )
@@ -685,6 +687,20 @@ WRITTEN = {
         f"call after a line: {written}": ends(text("Yes\n"), text(written), END, text="Yes\n", calls=FINDS)
         for written in ("[find(q=1)]", json.dumps(FIND), '{"name":"find","arguments":{"q":1}}')
     },
+    **{
+        f"text after a call in its own line: {written}": ends(
+            text("Yes\n\n"), text(f"{written}{after}"), END, text="Yes\n\nfor it.", calls=FINDS
+        )
+        for written in ("[find(q=1)]", json.dumps(FIND), '{"name":"find","arguments":{"q":1}}')
+        for after in ("\n\nfor it.", "\nfor it.", " for it.")
+    },
+    "brackets in the text of a call in its own line": ends(
+        text("Yes\n"), text('[find(q="}) \'")]\nfor it.'), END, text="Yes\nfor it.", calls=(("find", '{"q": "}) \'"}'),)
+    ),
+    "call in its own line without its last bracket": ends(
+        text("Yes\n"), text(json.dumps(FIND)[:-1]), END, text="Yes\n", calls=FINDS
+    ),
+    "link in its own line": says(text("Yes\n[find(1)](/page) it."), text="Yes\n[find(1)](/page) it."),
     "call of GigaChat after text": ends(
         YES, text(f"<|message_sep|>\n\nfunction call<|role_sep|>\n{json.dumps(FIND)}"), END, calls=FINDS
     ),

@@ -177,8 +177,18 @@ async def test_wait_may_be_a_date(write: Callable[[datetime], str], header: str)
     assert 0 < error.retry_after <= 600
 
 
-async def test_web_page_is_malformed() -> None:
-    error = await read_error_of(response("200 OK", b"<html>Welcome</html>", "Content-Type: text/html"))
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<html>Welcome</html>",
+        b'<html>\n<script>\n{"error": "none", "text": "Yes"}\n</script>',
+        b'Welcome\n{"text": "Yes"}\n<p>Sign in</p>',
+        b'{"text": "Yes"}\n<p>Sign in</p>',
+        b"Welcome",
+    ],
+)
+async def test_web_page_is_malformed(page: bytes) -> None:
+    error = await read_error_of(response("200 OK", page, "Content-Type: text/html"))
     assert error.code == "malformed"
     assert "LLM_" not in str(error)
     assert error.advice == "Check LLM_BASE_URL."

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 from contextlib import aclosing
 from typing import Any
 
@@ -22,13 +23,14 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     serve_endpoint,
     text,
 )
-from tests.opportune.contrib.llm.providers.habits import ARGS, FINDS
+from tests.opportune.contrib.llm.providers.habits import ARGS, FIND, FINDS
 from tests.opportune.contrib.llm.providers.model_answers import (
     KEY,
     LONG_TIMEOUTS,
     QUESTION,
     read_answer,
     read_answer_of,
+    read_error,
     serve_provider,
 )
 
@@ -143,11 +145,37 @@ async def test_call_that_groq_could_not_read_is_read(written: str, status: str) 
         (gzip.compress(text("Yes") + DONE), "x-gzip"),
         (gzip.compress(text("Yes")) + gzip.compress(DONE) + b"\0", "gzip"),
         (gzip.compress(text("Yes") + DONE), "identity"),
+        (gzip.compress(text("Yes") + DONE) + b"padding", "gzip"),
+        (gzip.compress(text("Yes") + DONE) + b"\x1f", "gzip"),
     ],
 )
 async def test_odd_gzip_is_read(body: bytes, encoding: str) -> None:
     answer, _ = await read_answer_of(response("200 OK", body, f"Content-Encoding: {encoding}"))
     assert answer == "Yes"
+
+
+async def test_gzip_may_come_in_single_bytes() -> None:
+    body = gzip.compress(text("Yes")) + gzip.compress(DONE) + b"padding"
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
+    chunks = (b"1\r\n%c\r\n" % byte for byte in body)
+    async with serve_provider(head, *chunks, b"0\r\n\r\n") as (provider, _):
+        answer, _ = await read_answer(provider)
+    assert answer == "Yes"
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (event({"error": {"message": "Rate limit reached", "code": 429}}), "rate_limited"),
+        (event({"error": {"message": "Overloaded", "failed_generation": "safety"}}), "unavailable"),
+        (b"", "interrupted"),
+    ],
+)
+async def test_failure_after_a_written_call_is_raised(end: bytes, code: str) -> None:
+    written = text(f"<tool_call>{json.dumps(FIND)}</tool_call>")
+    async with serve_provider(EVENTS_TO_BE_CUT, written, end) as (provider, _):
+        error = await read_error(provider, [FIND_TOOL])
+    assert error.code == code
 
 
 async def test_events_may_be_called_html() -> None:
