@@ -67,7 +67,10 @@ def content_of(body: bytes) -> Any:
     if (value := json_in(body)) is not None or not body.lstrip().startswith((b"data:", b"event:", b"{")):
         return value
     reader = EventReader(max_line_bytes=len(body))
-    return [event.value for event in (*reader.feed(body), *reader.finish()) if event.value]
+    try:
+        return [event.value for event in (*reader.feed(body), *reader.finish()) if event.value]
+    except LlmError:  # it is incomplete
+        return None
 
 
 def results_in(value: Any, names: Sequence[str]) -> list[Any]:

@@ -117,6 +117,8 @@ async def test_embedding_calls_are_counted_and_refused(endpoint: EmbeddingEndpoi
         b'{"data": [{"index": 0, "embedding": [1e999]}]}',
         b'{"data": [{"index": 0, "embedding": [1%s]}]}' % (b"0" * 400),
         b"[" * 100_000,
+        b'{"data": [',
+        b'data: {"data": [',
         b'{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1]}]}',
     ],
 )

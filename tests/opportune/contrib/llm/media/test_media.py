@@ -188,6 +188,7 @@ async def test_rerank_sends_texts_to_tei() -> None:
     ("call", "answer", "message"),
     [
         ("image", response("200 OK", b"<html>"), "made no picture"),
+        ("image", response("200 OK", b'{"data": ['), "made no picture"),
         ("image", response("200 OK", b"[" * 1_000_000), "made no picture"),
         ("image", json_response({"data": [{"url": "http://127.0.0.1/secret"}]}), "made no picture"),
         ("image", json_response({"data": [{"b64_json": "%%%"}]}), "made no picture"),
@@ -195,6 +196,7 @@ async def test_rerank_sends_texts_to_tei() -> None:
         ("image", json_response({"candidates": [{"finishReason": "IMAGE_SAFETY"}]}), "content filter"),
         ("speech", audio_response(b""), "could not read this text aloud"),
         ("speech", audio_response(b"<html>", "text/html"), "could not read this text aloud"),
+        ("speech", audio_response(b'{"audio": [', "application/json"), "could not read this text aloud"),
         ("rerank", json_response({"results": []}), "did not order the results"),
         ("rerank", json_response([{"index": 7, "score": 1}]), "did not order the results"),
         ("rerank", json_response([{"index": 0, "score": 10**400}]), "did not order the results"),
