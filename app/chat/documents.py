@@ -21,7 +21,7 @@ EDIT_PROMPT = (
     "You edit a document. Apply the instruction of the user. "
     "Answer with the whole new document in Markdown, and with nothing else."
 )
-CODE_BLOCK = re.compile(r"^(`{3,}|~{3,})[^\n]*\n.*?^\1[ ]*$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"`{3,}|~{3,}")
 
 
 class DocumentChanged(Exception):
@@ -30,7 +30,16 @@ class DocumentChanged(Exception):
 
 def code_blocks(text: str) -> list[str]:
     """Return the fenced code blocks of a Markdown text, with their fences."""
-    return [match[0] for match in CODE_BLOCK.finditer(text)]
+    lines = text.split("\n")
+    last_numbers = {line.rstrip(" "): number for number, line in enumerate(lines)}
+    blocks, start, fence = [], 0, ""
+    for number, line in enumerate(lines):
+        if fence and line.rstrip(" ") == fence:
+            blocks.append("\n".join(lines[start : number + 1]))
+            fence = ""
+        elif not fence and (match := FENCE.match(line)) and last_numbers.get(match[0], 0) > number:
+            start, fence = number, match[0]
+    return blocks
 
 
 def document_topic(document: Document) -> str:

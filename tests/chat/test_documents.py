@@ -76,6 +76,15 @@ def test_code_blocks_keep_their_fences() -> None:
 
 
 @pytest.mark.database("postgresql")
+def test_code_block_ends_at_a_fence_of_its_length() -> None:
+    assert code_blocks("````md\n```py\n1\n```\n````") == ["````md\n```py\n1\n```\n````"]
+    assert code_blocks("````md\n1\n```") == []
+
+
+def test_fence_without_an_end_is_no_code_block() -> None:
+    assert code_blocks("~~~\n```py\n1\n``` \n```py") == ["```py\n1\n``` "]
+
+
 async def test_each_changed_text_is_a_version(draft: Draft) -> None:
     await draft.write("# Plan\r\n\r\nFirst.\r\n", 1)
     assert await draft.read() == (1, [FIRST]), "the text has not changed"
