@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from fastapi.exceptions import ResponseValidationError
 from jinja2 import TemplateNotFound
 from sqlalchemy import inspect
 from sqlalchemy.exc import MissingGreenlet, OperationalError
@@ -23,6 +24,7 @@ CONTEXT_LINES = 3
 """Lines shown before and after the failing line."""
 
 DETACHED = re.compile(r"Parent instance <(\w+) .*lazy load operation of attribute '(\w+)'")
+LAZY_LOADING = re.compile("MissingGreenlet|DetachedInstanceError")
 TABLE = re.compile(r"no such table: (?:\w+\.)?(\w+)|relation \"(?:\w+\.)?(\w+)\" does not exist")
 COLUMN = re.compile(
     r"no such column: (?:\w+\.)?(\w+)|has no column named (\w+)|column \"?(?:\w+\.)?(\w+)\"? .*not exist"
@@ -70,6 +72,8 @@ def _error_and_causes(error: BaseException) -> Iterator[BaseException]:
 
 def source_line_of(error: BaseException) -> SourceLine | None:
     """Return the last executed line of the project, or else of the framework."""
+    if isinstance(error, ResponseValidationError) and error.endpoint_file and error.endpoint_line:
+        return _read_source_line(Path(error.endpoint_file), error.endpoint_line)
     frame_and_line = project_frame(error)
     if frame_and_line is None:
         return None
@@ -106,12 +110,13 @@ def _read_source_line(path: Path, number: int) -> SourceLine | None:
 
 def _lazy_load_hint(error: BaseException) -> ErrorHint | None:
     """Explain lazy loading, which async SQLAlchemy does not support."""
+    attribute = _attribute_of_response(error)
     # SQLAlchemy wraps errors of the driver. Only the traceback of the wrapper contains the access to the attribute.
-    if not isinstance(getattr(error, "orig", error), DetachedInstanceError | MissingGreenlet):
+    if not attribute and not isinstance(getattr(error, "orig", error), DetachedInstanceError | MissingGreenlet):
         return None
     title = "An attribute was not loaded with its row"
     match = DETACHED.match(str(error))
-    model, name, is_relationship = (*match.groups(), True) if match else _accessed_attribute(error)
+    model, name, is_relationship = attribute or ((*match.groups(), True) if match else _accessed_attribute(error))
     if not name:
         return ErrorHint(
             title,
@@ -140,6 +145,31 @@ def _loading_option(view: Any, model: object, name: object) -> str:
     paths = (f"{key}.{name}" for key, relation in relations if relation.mapper.class_.__name__ == model)
     path = name if view.model.__name__ == model else next(paths, name)
     return f"class {type(view).__name__}(AdminView, …):\n    load = {(*view.load, path)!r}"
+
+
+def _attribute_of_response(error: BaseException) -> tuple[str, str, bool] | None:
+    """Return model and attribute that the response model of a route could not load, and whether it is a relationship.
+
+    Pydantic keeps only the text of the error.
+    """
+    for fault in error.errors() if isinstance(error, ResponseValidationError) else ():
+        if fault["type"] == "get_attribute_error" and LAZY_LOADING.search(fault["msg"]):
+            model, name = type(fault["input"]), str(fault["loc"][-1])
+            attribute = getattr(getattr(model, name, None), "property", None)
+            return model.__name__, name, isinstance(attribute, RelationshipProperty)
+    return None
+
+
+def _unwritten_row_hint(error: BaseException) -> ErrorHint | None:
+    faults = error.errors() if isinstance(error, ResponseValidationError) else ()
+    if not any(fault["loc"][-1] == "id" and fault["input"] is None for fault in faults):
+        return None
+    return ErrorHint(
+        "The row has no id yet",
+        "A session writes new rows when the route has returned, and the database then chooses their ids.",
+        "Write the row before you return it:",
+        "session.add(row)\nawait session.flush()",
+    )
 
 
 def _accessed_attribute(error: BaseException) -> tuple[str, str, bool]:
@@ -218,7 +248,14 @@ def _circular_import_hint(error: BaseException) -> ErrorHint | None:
     )
 
 
-HINTS = (_lazy_load_hint, _outdated_database_hint, _locked_database_hint, _missing_template_hint, _circular_import_hint)
+HINTS = (
+    _lazy_load_hint,
+    _unwritten_row_hint,
+    _outdated_database_hint,
+    _locked_database_hint,
+    _missing_template_hint,
+    _circular_import_hint,
+)
 
 
 def csrf_hint(form_url: str, site_origin: str) -> ErrorHint:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI, Request
 from httpx2 import ASGITransport, AsyncClient
+from pydantic import BaseModel
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -44,6 +45,14 @@ class Author(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
 
 
+class AuthorOut(BaseModel):
+    id: int
+
+
+class BookOut(BaseModel):
+    author: AuthorOut
+
+
 def add_failing_routes(app: FastAPI) -> None:
     database = app.state.database
 
@@ -59,6 +68,21 @@ def add_failing_routes(app: FastAPI) -> None:
         async with database.reader() as session:
             book = (await session.scalars(select(Book))).first()
             book.author  # noqa: B018 - reading it is the fault
+
+    @app.get("/response", response_model=BookOut)
+    async def respond_with_relationship() -> object:
+        async with database.engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with database.writer() as session:
+            session.add(author := Author())
+            await session.flush()
+            session.add(Book(author_id=author.id))
+        async with database.reader() as session:
+            return (await session.scalars(select(Book))).first()
+
+    @app.get("/unwritten", response_model=AuthorOut)
+    async def respond_with_new_row() -> object:
+        return Author()
 
     @app.get("/locked")
     async def fail_with_locked_database() -> None:
@@ -104,6 +128,8 @@ async def faulty(settings: Settings, environment: str, monkeypatch: pytest.Monke
 
 EXPECTED_HINTS = {
     "/relationship": ("Book.author is a relationship", "select(Book).options(load(Book.author))"),
+    "/response": ("Book.author is a relationship", "select(Book).options(load(Book.author))"),
+    "/unwritten": ("The row has no id yet", "await session.flush()"),
     "/expired": ("User.email was not loaded or has expired", "await session.refresh(row, [&#34;email&#34;])"),
     "/table": (
         "It has no table accounts_gone.",
