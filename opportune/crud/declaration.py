@@ -96,8 +96,10 @@ class Declaration:
         shape = self.shape
         relation = shape.mapper.relationships.get(name)
         if relation is not None and relation.uselist:
-            several = f"{path!r} has several values in a row."
-            raise self.error(option, f"{several} Name a column of one related row or an annotation.")
+            raise self.error(
+                option,
+                f"{path!r} has several values in a row. Name a column of one related row or an annotation.",
+            )
         if related_name:
             self.require_one_of(option, name, shape.to_one)
             shape = shape_of(shape.to_one[name].mapper.class_)

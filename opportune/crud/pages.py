@@ -1,6 +1,8 @@
 """HTML pages of a model: list, details, forms and confirmation of a deletion."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -20,7 +22,7 @@ from opportune.crud.page_options import M, PageOptions, add_url, page_url_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
 from opportune.crud.row_fields import RowFields, deletion_impact
 from opportune.db.queries.row_count import RowCount
-from opportune.db.sessions.dependencies import read_session
+from opportune.db.sessions.dependencies import on_site
 from opportune.errors import FieldErrors, NotFound, renamed_names
 from opportune.errors.option_names import refuse_misspelt
 from opportune.fields.files import stored_uploads
@@ -28,7 +30,7 @@ from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
-from opportune.web import Form, flash, is_htmx, redirect, templates
+from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
 from opportune.web.forms.forms import SEARCH_SUFFIX, fill_form
 from opportune.web.forms.kept_form import restore_kept_form
 from opportune.web.rendering.environment import is_replaced
@@ -118,13 +120,16 @@ class CrudPages(PageOptions[M]):
 
     async def update(self, request: Request, crud: Any, key: Key) -> Response:
         """Change a row, or show the form with its errors."""
-        # The row is locked after its files are stored, so that slow uploads do not block other requests.
-        reader = type(crud)(await read_session(request), crud.user, crud.permissions, crud.team)
-        row = await self._writable_row(reader, key, "update")
-        form = await self._read_form(request, reader, row)
+        if (await self._form(request, crud)).takes_files:
+            allow_files(request)
+        await request.body()  # slow uploads hold neither a connection nor a lock, nor do files that are stored
+        async with _reading(request, crud) as reader:
+            row = await self._writable_row(reader, key, "update")
+            form = await self._read_form(request, reader, row)
         if saved := await self._save(request, crud, form, partial(crud.update, row.id)):
             return await self._after_save(request, crud, saved, _l("“%(title)s” is saved."))
-        return await self._show_form(request, reader, form, row)
+        async with _reading(request, crud) as reader:
+            return await self._show_form(request, reader, form, await self._writable_row(reader, key, "update"))
 
     async def delete_form(self, request: Request, crud: Any, key: Key) -> Response:
         """Ask for confirmation, with a preview of the related rows that are affected."""
@@ -327,6 +332,15 @@ class CrudPages(PageOptions[M]):
         if not await _may_write(crud, row, action):
             raise NotFound
         return row
+
+
+@asynccontextmanager
+async def _reading(request: Request, crud: Crud[M]) -> AsyncIterator[Crud[M]]:
+    """Yield a copy of the data layer that reads the primary database without locks."""
+    async with on_site(request).app.state.database.reader(fresh=True) as session:
+        reader = copy(crud)
+        reader.session = session
+        yield reader
 
 
 async def _may_write(crud: Crud[M], row: M, action: str) -> bool:

@@ -1,6 +1,5 @@
 """Declaration of jobs, their context, and their queue: `defer` in a transaction, `JobQueue.enqueue` without one."""
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ from opportune.jobs.arguments import SIGNATURE_FORMAT, JobArguments
 from opportune.storage import Storage
 
 DEFAULT_QUEUE = "default"
-logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -185,17 +183,13 @@ class JobDefinition(Generic[P]):
         function: Callable[..., Awaitable[None]] = self.function
         await function(context, *arguments)
 
-    def has_failed(self, attempt: int, error: Exception) -> bool:
-        """Return whether no attempt follows this one, which has raised the error."""
+    def is_final(self, attempt: int, error: Exception) -> bool:
+        """Return whether no attempt follows the one that has raised this error."""
         return attempt >= self.attempts or isinstance(error, PermanentFailure)
 
-    async def report_failure(self, context: JobContext, error: Exception, stored_arguments: Sequence[Any]) -> None:
-        """Call `on_failure` if no attempt follows. Its own errors are logged."""
-        if self.on_failure and self.has_failed(context.attempt, error):
-            try:
-                await self.on_failure(context, error, *self._arguments.read(stored_arguments))
-            except Exception:
-                logger.exception("on_failure of job %s", self.name)
+    async def call_on_failure(self, context: JobContext, error: Exception, stored_arguments: Sequence[Any]) -> None:
+        if self.on_failure:
+            await self.on_failure(context, error, *self._arguments.read(stored_arguments))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic_core import to_jsonable_python
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -105,6 +107,25 @@ class DatabaseJobContext(ServicesContext):
         await self._store.report(self._job, done, total, self._job.note)
 
 
+class UnrecordedJobContext(ServicesContext):
+    """A JobContext without stored steps, for tests and for functions that run after the last attempt."""
+
+    def __init__(self, services: Services, job: ClaimedJob | None = None) -> None:
+        super().__init__(services)
+        self.id = str(job.id) if job else "1"
+        self.attempt = job.attempt if job else 1
+
+    async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        async with self.database.writer() as session:
+            return to_jsonable_python(await work(session, *args))
+
+    async def step(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        return to_jsonable_python(await work(*args))
+
+    async def progress(self, done: int, total: int, note: str = "") -> None:
+        pass
+
+
 @dataclass(eq=False)
 class Attempt:
     """A claimed job and its asyncio task."""
@@ -127,23 +148,15 @@ async def run_attempt(job: ClaimedJob, store: JobStore, services: Services) -> N
     definition = store.jobs[job.name]
     if job.cancel_asked:
         raise JobCancelled  # its process died before it could end the job
-    reads_fresh.set(True)  # a replica may lack the change that has queued the job
-    context = DatabaseJobContext(job, store, services)
-    with changes_come_from(ChangeOrigin(f"job {job.name}")):
-        try:
-            await services.prepare_job()
-            await _call_function(definition, context, job)
-        except Exception as error:
-            await definition.report_failure(context, error, job.arguments)
-            raise
-
-
-async def _call_function(definition: JobDefinition[Any], context: DatabaseJobContext, job: ClaimedJob) -> None:
     if job.attempt > definition.attempts:
         raise PermanentFailure("The worker process ended during each attempt of this job.")
     if type(job.arguments) is not list:
         raise PermanentFailure("The arguments of this job are not a JSON list.")
-    with observed_job(JobAttempt(job.id, job.name, job.attempt, job.traceparent or "")):
+    await services.prepare_job()
+    reads_fresh.set(True)  # a replica may lack the change that has queued the job
+    context = DatabaseJobContext(job, store, services)
+    origin = changes_come_from(ChangeOrigin(f"job {job.name}"))
+    with origin, observed_job(JobAttempt(job.id, job.name, job.attempt, job.traceparent or "")):
         try:
             async with asyncio.timeout(definition.max_seconds) as timeout:
                 await definition.run(context, job.arguments)
@@ -153,7 +166,7 @@ async def _call_function(definition: JobDefinition[Any], context: DatabaseJobCon
             raise OperatorError(f"The job took longer than {definition.max_seconds:g} s.") from None
 
 
-async def store_outcome(attempt: Attempt, store: JobStore, settings: Settings, *, is_stopping: bool) -> None:
+async def store_outcome(attempt: Attempt, store: JobStore, services: Services, *, is_stopping: bool) -> None:
     """Store how an attempt has ended. It has no effect if another worker has taken over the job."""
     job = attempt.job
     assert attempt.task
@@ -165,26 +178,46 @@ async def store_outcome(attempt: Attempt, store: JobStore, settings: Settings, *
         elif is_stopping:
             await store.release(job)
         else:
-            await _store_failure(job, store, OperatorError("The job cancelled itself."))
+            await _store_failure(job, store, services, OperatorError("The job cancelled itself."))
     except Exception as error:  # noqa: BLE001 - the edge of a job: any exception is a failed attempt
-        await _store_failure(job, store, error)
+        await _store_failure(job, store, services, error)
     else:
         await store.end(job, JobState.DONE)
         await _record_scheduled_run(job, store)
-        if url := store.jobs[job.name].heartbeat_url_in(settings):
+        if url := store.jobs[job.name].heartbeat_url_in(services.settings):
             run_in_background(send_heartbeat(url))
 
 
-async def _store_failure(job: ClaimedJob, store: JobStore, error: Exception) -> None:
+async def _store_failure(job: ClaimedJob, store: JobStore, services: Services, error: Exception) -> None:
     """Retry the job later, or end it if no attempt is left."""
     definition, reason = store.jobs[job.name], error_summary(error)
     await _record_scheduled_run(job, store, reason)
-    if definition.has_failed(job.attempt, error):
-        logger.error("Job %s has failed: %s", job, reason, exc_info=traced_error(error))
-        await store.end(job, JobState.FAILED, reason)
+    if not definition.is_final(job.attempt, error):
+        logger.warning("Job %s failed (attempt %s of %s): %s", job, job.attempt, definition.attempts, reason)
+        await store.postpone(job, retry_delay(definition, job.attempt, error), reason)
         return
-    logger.warning("Job %s failed (attempt %s of %s): %s", job, job.attempt, definition.attempts, reason)
-    await store.postpone(job, retry_delay(definition, job.attempt, error), reason)
+    if definition.on_failure and job.attempt <= definition.attempts + 1:  # it may have killed the last worker
+        await _call_on_failure(definition, job, services, error)
+    logger.error("Job %s has failed: %s", job, reason, exc_info=traced_error(error))
+    await store.end(job, JobState.FAILED, reason)
+
+
+async def _call_on_failure(
+    definition: JobDefinition[Any], job: ClaimedJob, services: Services, error: Exception
+) -> None:
+    """Call the function for failures. Log its errors, except those of a database that is not available."""
+    token = reads_fresh.set(True)
+    try:
+        with changes_come_from(ChangeOrigin(f"job {job.name}")):
+            await services.prepare_job()
+            async with asyncio.timeout(definition.max_seconds):
+                await definition.call_on_failure(UnrecordedJobContext(services, job), error, job.arguments)
+    except (DBAPIError, PoolTimeoutError):
+        raise
+    except Exception:
+        logger.exception("on_failure of job %s", job)
+    finally:
+        reads_fresh.reset(token)
 
 
 async def _record_scheduled_run(job: ClaimedJob, store: JobStore, error: str = "") -> None:

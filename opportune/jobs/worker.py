@@ -285,7 +285,7 @@ class Worker:
         self._forget(attempt)
 
     async def _store_outcome(self, attempt: Attempt) -> None:
-        await store_outcome(attempt, self.store, self.settings, is_stopping=self._is_stopping)
+        await store_outcome(attempt, self.store, self.services, is_stopping=self._is_stopping)
 
     async def _retry_while_unavailable(self, store: Callable[[], Awaitable[Any]], what: str) -> None:
         for pause in STORE_RETRY_SECONDS:

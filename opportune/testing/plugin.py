@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "model: needs the local model's wheels")
     config.addinivalue_line("markers", "time_limit(seconds): of an asynchronous test; None for no limit")
     config.addinivalue_line("filterwarnings", "ignore:Field name .* shadows an attribute in parent")
-    config.addinivalue_line("filterwarnings", "ignore::pluggy.PluggyTeardownRaisedWarning")  # hides the error itself
+    config.addinivalue_line("filterwarnings", "ignore::pluggy.PluggyTeardownRaisedWarning")  # it replaces the error
     gc.disable()  # collecting creates no garbage, and searching for it takes a fifth of the time
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         for name in TEST_PLUGINS:

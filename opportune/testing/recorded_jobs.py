@@ -1,16 +1,14 @@
 """A job queue for tests that records jobs, and runs them on request."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pydantic_core import to_jsonable_python
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.sessions.session import after_commit
 from opportune.jobs import JobCall, JobContext, JobQueue
-from opportune.jobs.execution import ServicesContext
+from opportune.jobs.execution import UnrecordedJobContext
 from opportune.mail import EmailMessage
 from opportune.services import Services
 from opportune.storage import Storage
@@ -23,7 +21,7 @@ class RecordedJobs(JobQueue):
         """Set services that jobs request by name, such as `llm`."""
         self.calls: list[JobCall[Any]] = []
         self.keys: list[str] = []
-        self.context: JobContext = DirectJobContext(
+        self.context: JobContext = UnrecordedJobContext(
             Services(settings=settings, database=database, storage=storage, **services)
         )
         database.info["jobs"] = self
@@ -57,7 +55,8 @@ class RecordedJobs(JobQueue):
         try:
             await call.job.run(self.context, call.arguments)
         except Exception as error:
-            await call.job.report_failure(self.context, error, call.arguments)
+            if call.job.is_final(self.context.attempt, error):
+                await call.job.call_on_failure(self.context, error, call.arguments)
             raise
 
     async def work(self) -> None:
@@ -77,20 +76,3 @@ class IgnoredJobs(JobQueue):
     def defer(
         self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
     ) -> None: ...
-
-
-class DirectJobContext(ServicesContext):
-    """A job context without stored steps, so a repeated job runs all steps again."""
-
-    id = "1"
-    attempt = 1
-
-    async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        async with self.database.writer() as session:
-            return to_jsonable_python(await work(session, *args))
-
-    async def step(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        return to_jsonable_python(await work(*args))
-
-    async def progress(self, done: int, total: int, note: str = "") -> None:
-        pass

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pkgutil import resolve_name
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 from dotenv import dotenv_values
@@ -56,7 +56,7 @@ from opportune.web.rendering.template_errors import (
     unused_templates,
 )
 from opportune.web.rendering.templates import templates
-from opportune.web.routing.api_router import router_list
+from opportune.web.routing.api_router import router_list, with_dependencies
 from opportune.web.static import icons
 
 
@@ -228,10 +228,18 @@ def check_request_bodies(_settings: Settings) -> Iterator[Finding]:
         routers = chain.from_iterable(map(router_list, (feature.pages, feature.api, feature.site.routes)))
         routes = chain.from_iterable(router.routes for router in routers)
         for route in (route for route in routes if isinstance(route, APIRoute)):
-            types = (body.field_info.annotation for body in route.dependant.body_params)
-            for table in (each for type_ in types for each in (type_, *get_args(type_)) if hasattr(each, "__table__")):
+            bodies = chain.from_iterable(dependant.body_params for dependant in with_dependencies(route.dependant))
+            for table in chain.from_iterable(_tables_in(body.field_info.annotation) for body in bodies):
                 problem = f"{route.path} reads {table.__name__}, a table, so requests set any column to any value."
                 yield Finding(f"{problem} Read a Pydantic model with the fields to set.", is_error=False)
+
+
+def _tables_in(type_: Any) -> Iterator[Any]:
+    """Yield the tables in a type, such as that in `list[Book] | None`."""
+    if hasattr(type_, "__table__"):
+        yield type_
+    for argument in get_args(type_):
+        yield from _tables_in(argument)
 
 
 def check_permissions(_settings: Settings) -> Iterator[Finding]:

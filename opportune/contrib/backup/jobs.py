@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -40,20 +39,24 @@ def _rehearsal_schedule(settings: Settings) -> str:
     return backups.backup_rehearsal_schedule if _backup_schedule(settings) and can_decrypt(backups) else ""
 
 
-def _email_failure_of(name: str) -> Callable[[JobContext, Exception], Awaitable[None]]:
-    async def email(run: JobContext, error: Exception) -> None:
-        reason = str(error) if isinstance(error, OperatorError | PermanentFailure) else type(error).__name__
-        await run.write(email_failure, run.settings, name, reason)
-
-    return email
+async def _email_about_backup(run: JobContext, error: Exception) -> None:
+    await run.write(email_failure, run.settings, BACKUP, _reason(error))
 
 
-@job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule, on_failure=_email_failure_of(BACKUP))
+async def _email_about_rehearsal(run: JobContext, error: Exception) -> None:
+    await run.write(email_failure, run.settings, REHEARSAL, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, OperatorError | PermanentFailure) else type(error).__name__
+
+
+@job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule, on_failure=_email_about_backup)
 async def make_backup(run: JobContext) -> None:
     await _run_in_thread(run, BACKUP)
 
 
-@job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule, on_failure=_email_failure_of(REHEARSAL))
+@job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule, on_failure=_email_about_rehearsal)
 async def rehearse_restore(run: JobContext) -> None:
     await _run_in_thread(run, REHEARSAL)
 

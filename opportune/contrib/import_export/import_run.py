@@ -28,6 +28,7 @@ from opportune.contrib.import_export.import_rows import (
 )
 from opportune.contrib.import_export.table import Table
 from opportune.contrib.import_export.targets import find_choice_fault, find_targets, require_targets
+from opportune.db import Database
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import natural_key_of, title_of
 from opportune.db.queries.batches import batches_of
@@ -51,7 +52,7 @@ async def process(request: Request, view: AdminView, file: ImportFile) -> None:
         with use_language(file.choices["language"]):
             await _process(request, view, file)
     except FieldErrors as refusal:
-        await save_outcome(view, file, {"error": str(refusal)})
+        await save_outcome(view.site.database, file, {"error": str(refusal)})
 
 
 async def may_write(request: Request, view: AdminView) -> bool:
@@ -59,9 +60,9 @@ async def may_write(request: Request, view: AdminView) -> bool:
     return bool(await view.check_can_create(request)) or may_edit_any(request, view)
 
 
-async def save_outcome(view: AdminView, file: ImportFile, result: Mapping[str, Any]) -> None:
+async def save_outcome(database: Database, file: ImportFile, result: Mapping[str, Any]) -> None:
     """Store the result of a check. It has no effect after an import, such as one whose hooks fail."""
-    async with view.site.database.writer() as session:
+    async with database.writer() as session:
         await session.execute(_update(file).values(state="checked", result=result))
 
 
@@ -82,7 +83,7 @@ async def _process(request: Request, view: AdminView, file: ImportFile) -> None:
     if is_imported:
         await _run_hooks(request, plan, written)
     else:
-        await save_outcome(view, file, _describe(plan, table, {**skipped, **dict(plan.faults)}))
+        await save_outcome(view.site.database, file, _describe(plan, table, {**skipped, **dict(plan.faults)}))
 
 
 class _ProgressReport:

@@ -43,5 +43,4 @@ async def store_failure(run: JobContext, file_id: int) -> None:
     if file and file.state in BUSY_STATES:
         with use_language(file.choices["language"]):
             message = gettext("The import failed because of an error of this site. Nothing was stored.")
-        view: Any = (await open_site(run)).find_view(file.identity)
-        await save_outcome(view, file, {"error": message})
+        await save_outcome(run.database, file, {"error": message})

@@ -1,7 +1,6 @@
 """Job that reads a document and stores its passages."""
 
 import asyncio
-import logging
 import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
@@ -27,8 +26,6 @@ MIN_PASSAGE_LENGTH = 400
 PIECE = re.compile(r"[^\n.!?]*(?:\n+|[.!?]+\s+|[.!?]+|$)")
 """A sentence or line with its end."""
 UNREAD = {"problem": "", "pages_read": 0, "page_count": 0, "is_cut": False, "passage_count": 0}
-
-logger = logging.getLogger(__name__)
 
 
 class DocumentGone(Exception):

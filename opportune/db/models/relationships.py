@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapper, RelationshipProperty
 from opportune.errors import OperatorError
 
 
-def complete_relationships(mapper: Mapper[Any], _model: type[Any]) -> None:
+def complete_relationships(mapper: Mapper[Any], model: type[Any]) -> None:
     """Set the options of a model's relationships before SQLAlchemy reads them.
 
     Raises:
@@ -16,8 +16,8 @@ def complete_relationships(mapper: Mapper[Any], _model: type[Any]) -> None:
     for relation in mapper.relationships:
         if isinstance(relation.argument, str) and (target := _find_model(relation)):
             relation.argument = target
-        is_list = relation.collection_class is not None
-        if is_list and not relation.cascade.delete and not relation.passive_deletes and _has_cascading_keys(relation):
+        has_option = relation.cascade.delete or relation.passive_deletes
+        if not has_option and _is_one_to_many(relation, model) and _has_cascading_keys(relation):
             # Otherwise, SQLAlchemy first sets the foreign keys to NULL, and the database deletes none of the rows.
             relation.cascade = ", ".join({*relation.cascade, "delete"})
             relation.passive_deletes = True
@@ -33,6 +33,14 @@ def _find_model(relation: RelationshipProperty[Any]) -> type[Any] | None:
         places = " and ".join(sorted(f"{model.__module__}.{name}" for model in models))
         raise OperatorError(f"{parent.__module__}.{parent.__name__}.{relation.key}: {places} share a name. Rename one.")
     return models[0] if models else None
+
+
+def _is_one_to_many(relation: RelationshipProperty[Any], model: type[Any]) -> bool:
+    """Return whether a relation is a list without a link table. SQLAlchemy itself finds out later."""
+    info = model.__sqlmodel_relationships__.get(relation.key)
+    if info is None or info.link_model or "secondary" in (info.sa_relationship_kwargs or {}):
+        return False
+    return relation.collection_class is not None
 
 
 def _has_cascading_keys(relation: RelationshipProperty[Any]) -> bool:

@@ -100,19 +100,20 @@ def problem(
     """
     phrase = responses.get(status) or f"{gettext('Error')} {status}"
     title, message = STATUS_TEXTS.get(status, (phrase, phrase))
-    value = None if isinstance(detail, str) else detail
-    detail = gettext(detail if detail and value is None and detail != phrase else message)
+    is_text = isinstance(detail, str)
+    sentence = gettext(detail if is_text and detail and detail != phrase else message)
     if hint:
-        detail = f"{hint.title}. {hint.cause} {hint.change} {hint.code}".strip()
+        sentence = f"{hint.title}. {hint.cause} {hint.change} {hint.code}".strip()
     if wants_json(request):
-        body = {"type": "about:blank", "title": gettext(title), "status": status, "detail": value or detail}
+        body = {"type": "about:blank", "title": gettext(title), "status": status}
+        body["detail"] = sentence if is_text or hint else detail
         optional = {"errors": errors, "code": code, "request_id": request_id.get()}
         body |= {name: value for name, value in optional.items() if value}
         return JSONResponse(body, status, headers, media_type="application/problem+json")
     context = {
         "status": status,
         "title": gettext(title),
-        "detail": detail,
+        "detail": sentence,
         "errors": [(".".join(item["field"]), item["message"]) for item in errors or []][:MAX_ERRORS],
         "retry_url": _url_without_invalid_query(request, errors or []),
         "report": None,

@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import DEFAULT, AsyncMock
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from httpx2 import AsyncClient
 from sqlalchemy import update
 from sqlmodel import Field
@@ -123,6 +123,20 @@ async def test_no_row_is_locked_while_a_file_is_stored(app: FastAPI, admin: Asyn
         response = await admin.post(f"{url}/edit", data={"title": "Dogs"}, files={"back": ("a.jpg", photo())})
     assert response.status_code == 303
     assert "Dogs" in (await admin.get(url)).text
+
+
+async def test_upload_holds_no_connection(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, read_body = await add_poster(admin, "picture"), Request.body
+    database: Any = app.state.database
+    counts: list[int] = []
+
+    async def count_and_read(request: Request) -> bytes:
+        counts.append(database.engine.pool.checkedout() + database.reading_engine.pool.checkedout())
+        return await read_body(request)
+
+    monkeypatch.setattr(Request, "body", count_and_read)
+    response = await admin.post(f"{url}/edit", data={"title": "Dogs"}, files={"back": ("a.jpg", photo())})
+    assert (response.status_code, counts[0]) == (303, 0)
 
 
 async def test_image_stays_without_a_new_upload(admin: AsyncClient) -> None:

@@ -1,11 +1,14 @@
 """Functions that are called after the last attempt of a job has failed."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.errors import OperatorError
-from opportune.jobs import JobContext, PermanentFailure, job
+from opportune.jobs import JobContext, PermanentFailure, job, worker
 from opportune.jobs.models import JobState
 from tests.opportune.jobs.conftest import Find, MakeQueue, set_attempt
 
@@ -65,6 +68,72 @@ async def test_on_failure_follows_the_death_of_the_last_worker(
     assert calls == [(3, "The worker process ended during each attempt of this job.", 7)]
 
 
+async def test_on_failure_that_kills_its_worker_is_not_repeated(
+    make_queue: MakeQueue, find: Find, options: dict[str, Any], calls: list[Call]
+) -> None:
+    @job("test.die", **options)
+    async def die(_run: JobContext, _book_id: int) -> None: ...
+
+    queue = make_queue(die)
+    job_id = await queue.enqueue(die(7))
+    await set_attempt(queue, job_id, 3)
+    await queue.worker.drain()
+    assert (calls, (await find(job_id)).state) == ([], JobState.FAILED)
+
+
+async def test_on_failure_follows_a_job_that_cancels_itself(
+    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
+) -> None:
+    @job("test.quit", **options)
+    async def quit_work(_run: JobContext, _book_id: int) -> None:
+        raise asyncio.CancelledError
+
+    queue = make_queue(quit_work)
+    await queue.enqueue(quit_work(7))
+    await queue.worker.drain()
+    assert calls == [(2, "The job cancelled itself.", 7)]
+
+
+async def test_steps_of_the_job_do_not_replace_those_of_on_failure(make_queue: MakeQueue, calls: list[Call]) -> None:
+    async def count(_session: AsyncSession, book_id: int) -> int:
+        calls.append((1, "", book_id))
+        return book_id
+
+    async def record(run: JobContext, _error: Exception) -> None:
+        await run.write(count, 8)
+
+    @job("test.fail", attempts=1, on_failure=record)
+    async def fail(run: JobContext) -> None:
+        await run.write(count, 7)
+        raise PermanentFailure("no shelf")
+
+    queue = make_queue(fail)
+    await queue.enqueue(fail())
+    await queue.worker.drain()
+    assert [book_id for *_, book_id in calls] == [7, 8]
+
+
+async def test_unavailable_database_does_not_end_on_failure(
+    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outages = [OperationalError("SELECT 1", {}, Exception("server closed the connection"))]
+
+    async def record(run: JobContext, error: Exception, book_id: int) -> None:
+        if outages:
+            raise outages.pop()
+        calls.append((run.attempt, str(error), book_id))
+
+    @job("test.refuse", **options | {"on_failure": record})
+    async def refuse(_run: JobContext, _book_id: int) -> None:
+        raise PermanentFailure("no such book")
+
+    monkeypatch.setattr(worker, "STORE_RETRY_SECONDS", (0, 0))
+    queue = make_queue(refuse)
+    await queue.enqueue(refuse(7))
+    await queue.worker.drain()
+    assert calls == [(1, "no such book", 7)]
+
+
 async def test_on_failure_is_not_called_if_an_attempt_succeeds(
     make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
 ) -> None:
@@ -92,7 +161,7 @@ async def test_fault_of_on_failure_is_logged(
     queue = make_queue(refuse)
     job_id = await queue.enqueue(refuse())
     await queue.worker.drain()
-    assert "on_failure of job test.refuse" in caplog.text
+    assert f"on_failure of job test.refuse {job_id}" in caplog.text
     ended = await find(job_id)
     assert (ended.state, ended.error) == (JobState.FAILED, "no such book")
 

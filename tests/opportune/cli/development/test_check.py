@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from sqlalchemy import Column, Integer, Table
 
 from opportune.accounts.models import User
@@ -203,12 +203,14 @@ def test_invalid_schema_is_an_error(unopened: Settings) -> None:
     gc.collect()
 
 
-@pytest.mark.parametrize("type_", [User, list[User], User | None])
+@pytest.mark.parametrize("type_", [User, list[User] | None, dict[str, list[User]]])
 def test_table_as_request_body_is_a_warning(unopened: Settings, monkeypatch: pytest.MonkeyPatch, type_: Any) -> None:
     router = APIRouter()
 
+    async def read(person: type_) -> None: ...
+
     @router.post("/people")
-    async def add(person: type_) -> None: ...
+    async def add(_person: Annotated[None, Depends(read)]) -> None: ...
 
     monkeypatch.setattr(check, "installed_features", lambda: [Feature("people", api=router)])
     (finding,) = check.check_request_bodies(unopened)

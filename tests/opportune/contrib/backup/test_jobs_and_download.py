@@ -50,7 +50,8 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
     async def fail() -> None:
         with pytest.raises(OperatorError) as raised:
             await make_backup.function(failing)  # type: ignore[arg-type]  # Run has the attributes used
-        await make_backup.report_failure(failing, raised.value, [])  # type: ignore[arg-type]
+        if make_backup.is_final(failing.attempt, raised.value):
+            await make_backup.call_on_failure(failing, raised.value, [])  # type: ignore[arg-type]
         await failing.write(record_run, BACKUP, "", str(raised.value))  # as the worker does
 
     failing.attempt = 1

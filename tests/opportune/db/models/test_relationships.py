@@ -16,6 +16,14 @@ from tests.opportune.tables import UnmigratedTable, make_tables
 BOTH = pytest.mark.database("sqlite", "postgresql")
 
 
+class RackTome(ModelBase, table=True):
+    __tablename__ = "test_cascade_rack_tome"
+    metadata = UnmigratedTable.metadata
+
+    rack_id: int = Field(foreign_key="test_cascade_rack.id", primary_key=True, ondelete="CASCADE")
+    tome_id: int = Field(foreign_key="test_cascade_tome.id", primary_key=True, ondelete="CASCADE")
+
+
 class Rack(UnmigratedTable, table=True):
     __tablename__ = "test_cascade_rack"
 
@@ -25,6 +33,7 @@ class Rack(UnmigratedTable, table=True):
     children: list["Rack"] = Relationship(back_populates="parent")
     tomes: list["Tome"] = Relationship(back_populates="rack")
     loans: list["RackLoan"] = Relationship(back_populates="rack")
+    lent_tomes: list["Tome"] = Relationship(link_model=RackTome)
 
 
 class Tome(UnmigratedTable, table=True):
@@ -71,6 +80,11 @@ async def test_optional_rows_are_deleted(database: Database, loaded: bool) -> No
 
 async def test_rows_to_clear_remain(database: Database) -> None:
     assert await count_after_deletion(database, RackLoan(rack_id=1)) == 1
+
+
+def test_many_to_many_list_does_not_delete_related_rows() -> None:
+    """Not even if the related model also has a cascading foreign key to this one."""
+    assert not inspect(Rack).relationships["lent_tomes"].cascade.delete
 
 
 def test_parent_is_not_deleted_with_its_row() -> None:

@@ -71,7 +71,7 @@ async def test_json_client_gets_problem_details(client: AsyncClient) -> None:
     }
 
 
-@pytest.mark.parametrize("detail", [{"code": "sold_out", "left": 0}, ["sold out"], 7])
+@pytest.mark.parametrize("detail", [{"code": "sold_out", "left": 0}, ["sold out"], [], 7, 0, False])
 async def test_detail_of_a_route_is_any_json_value(app: FastAPI, client: AsyncClient, detail: Any) -> None:
     @app.get("/refused")
     async def refused() -> None:
