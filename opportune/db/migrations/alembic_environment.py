@@ -3,15 +3,18 @@
 It is synchronous, so it works in a shell and inside a running event loop.
 """
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from opportune.config.settings import load_settings
 from opportune.db.migrations.autogenerate import comparison_options
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import as_alembic_records
 from opportune.db.migrations.options import keep_transaction
 from opportune.db.migrations.ownership import read_owners
@@ -20,11 +23,23 @@ from opportune.db.migrations.rendering import render_item
 from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
+from opportune.errors import OperatorError
 from opportune.project.installed import installed_names  # importing the features also fills Model.metadata
 
 
 def run() -> None:
-    """Run the command of Alembic with the migrations of the installed features."""
+    """Run the command of Alembic with the migrations of the installed features.
+
+    Raises:
+        CommandError: The operator can solve the problem. Alembic prints one line.
+    """
+    try:
+        _run()
+    except OperatorError as error:
+        raise CommandError(str(error)) from error
+
+
+def _run() -> None:
     graph = MigrationGraph(installed_names())
     # alembic.ini names the folders of all features.
     context.script.version_locations = [str(graph.folder(feature)) for feature in graph.features]
@@ -45,8 +60,17 @@ def _migrate(connection: Connection, graph: MigrationGraph) -> None:
         _configure(graph, connection=connection, transaction_per_migration=True)
         if connection.dialect.name == "sqlite":
             keep_transaction(context.get_context())
+        _refuse_ambiguous_target(context.get_context().get_current_heads())
         with context.begin_transaction():
             context.run_migrations()
+
+
+def _refuse_ambiguous_target(heads: Sequence[str]) -> None:
+    """Check that `alembic downgrade -1` names a feature. Alembic would revert a migration of any feature."""
+    target = str(getattr(context.config.cmd_opts, "revision", ""))
+    if len(heads) > 1 and re.fullmatch(r"-\d+", target):
+        example = f"alembic downgrade {feature_of_revision(heads[-1])}@{target}"
+        raise OperatorError(f"{target} is ambiguous. Name a feature ({example}). Heads: {', '.join(heads)}.")
 
 
 def _configure(graph: MigrationGraph, **options: Any) -> None:

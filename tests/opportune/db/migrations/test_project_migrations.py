@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -10,6 +11,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect, text
 
 from opportune.config.settings import Settings
@@ -108,6 +110,23 @@ async def test_alembic_command_continues_our_migrations(
     assert read_tables_of_site(settings)
     command.downgrade(config, "base")
     assert read_tables_of_site(settings) == set()
+
+
+@pytest.mark.parametrize("target", ["-1", "-2"])
+def test_alembic_downgrade_must_name_a_feature(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
+    config = Config(PROJECT / "alembic.ini", cmd_opts=Namespace(revision=target))
+    with pytest.raises(CommandError, match=rf"alembic downgrade \w+@{target}"):
+        command.downgrade(config, target)
+    assert MigrationGraph(FEATURES).pending(read_revisions_of_site(settings)) == []
+
+
+def test_alembic_reports_invalid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "nonsense")
+    with pytest.raises(CommandError, match="DATABASE_URL is not"):
+        command.current(Config(PROJECT / "alembic.ini"))
 
 
 @pytest.mark.parametrize("run", [command.heads, partial(command.history, verbose=True)])
