@@ -45,8 +45,10 @@ from opportune.jobs.checks import find_invalid_schedules
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
+from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.installed import installed_features
 from opportune.project.layout import PACKAGE, PROJECT, USERS, display_path, feature_folder, feature_module
+from opportune.project.pyproject import PYPROJECT, read_pyproject
 from opportune.schemas import field_faults, schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering.template_errors import (
@@ -127,6 +129,11 @@ def check_env_file(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env"
     if sys.platform != "win32" and path.exists() and path.stat().st_mode & 0o077:
         yield Finding(f"Other users of this machine can read the secrets in .env. Run chmod 600 {path}.")
+
+
+def check_pyproject(_settings: Settings) -> Iterator[Finding]:
+    if HAS_PROJECT and "project" not in read_pyproject(PROJECT):
+        yield Finding(f"{PYPROJECT} has no table [project]. Restore it.")
 
 
 def check_names(_settings: Settings) -> Iterator[Finding]:
@@ -299,6 +306,7 @@ def check_icons(_settings: Settings) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     check_env_file,
+    check_pyproject,
     check_names,
     check_secret_key,
     check_urls,

@@ -18,6 +18,7 @@ from opportune.cli.output import warn
 from opportune.cli.process import exec_process
 from opportune.errors import OperatorError
 from opportune.project.layout import ONLY_DATABASE, PROJECT
+from opportune.project.pyproject import read_pyproject
 
 CONTEXT_SETTINGS = {"ignore_unknown_options": True}
 ACCEPT_ACCESS = "--accept-access"
@@ -50,6 +51,7 @@ def command(
         raise typer.BadParameter(f"{ACCEPT_ACCESS} runs no tests and has no other options.")
     require_installed(selection)
     os.chdir(PROJECT)
+    read_pyproject(PROJECT)  # contains the options of pytest
     if accept_access:
         exec_process([sys.executable, "-m", "opportune.testing.access"])
     pytest_options = cache_options()

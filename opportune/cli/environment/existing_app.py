@@ -1,7 +1,6 @@
 """Command line of an existing application: `python -m opportune migrate` (oppman.py docs existing-app)."""
 
 import sys
-import tomllib
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from opportune.cli.registry import COMMANDS, MODULES, is_overview_request, show_
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.installed import mounted_features
+from opportune.project.pyproject import PYPROJECT, read_pyproject
 
 OFFERED = {"check", "sendtestemail", "migrate", "showmigrations", "sqlmigrate", "doctor"}
 OFFERED |= {*COMMANDS["Accounts"], *COMMANDS["Jobs"]}
@@ -64,12 +64,7 @@ def load_application() -> None:
 
 def find_application() -> str:
     """Return the module of the application, by `[tool.fastapi]` in pyproject.toml or by its usual names."""
-    try:
-        settings = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        settings = {}
-    except (OSError, ValueError) as error:
-        raise OperatorError(f"pyproject.toml cannot be read: {error}") from None
+    settings = read_pyproject(Path()) if Path(PYPROJECT).exists() else {}
     entrypoint = str(settings.get("tool", {}).get("fastapi", {}).get("entrypoint", ""))
     file = next((file for file in USUAL_FILES if Path(file).is_file()), "")
     module = entrypoint.partition(":")[0] or file.removesuffix(".py").replace("/", ".")

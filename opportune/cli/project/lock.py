@@ -7,7 +7,6 @@ after a cooldown, in which malicious ones are usually found.
 import re
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,12 +21,12 @@ from opportune.cli.project.release import find_uv
 from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
+from opportune.project.pyproject import PYPROJECT, read_pyproject
 
 DOCS = "requirements/docs.lock"
 """Packages for the static site of the documentation, which is built in a separate environment."""
 CONSTRAINTS: dict[str, list[str]] = {FRAMEWORK: [BASE, DEV], DOCS: []}
 """Locks whose versions a lock takes over. The other locks take those of the first one."""
-PYPROJECT = "pyproject.toml"
 DEPENDENCY_METADATA = Path(__file__).with_name("dependency_metadata.toml")
 """Dependencies of the framework's packages that differ from their declarations."""
 COOLDOWN_DAYS = 7
@@ -77,10 +76,10 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list
     Returns:
         The names of the locks that differ from the project's.
     """
+    groups = groups_to_lock()
     (folder / DEV).parent.mkdir()
     write_text(folder / PYPROJECT, f"{read_text(PROJECT / PYPROJECT)}\n{read_text(DEPENDENCY_METADATA)}")
     pin = FRAMEWORK_PIN.search(read_text(PROJECT / BASE))
-    groups = groups_to_lock()
     command_line = [uv, "pip", "compile", "--project", str(folder), *(["--upgrade"] if upgrade else [])]
     with progress("Locking", 1 + len(groups), "locks") as bar:
         framework = [pin_framework(folder, pin[1])] if pin else []
@@ -99,8 +98,7 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list
 
 def groups_to_lock() -> dict[str, str]:
     """Return the dependency groups of pyproject.toml by their lock. Optional locks are only updated."""
-    with (PROJECT / PYPROJECT).open("rb") as file:
-        existing_groups = tomllib.load(file).get("dependency-groups", ())
+    existing_groups = read_pyproject(PROJECT).get("dependency-groups", ())
     optional = {lock: group for group, lock in OPTIONAL_LOCKS.items() if (PROJECT / lock).exists()}
     groups = {MODEL: "model", **optional, BUILD: "build", DEV: "dev", FRAMEWORK: "framework", DOCS: "docs"}
     return {lock: group for lock, group in groups.items() if group in existing_groups}

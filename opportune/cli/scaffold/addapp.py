@@ -25,8 +25,7 @@ from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_folder
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import PROJECT
-
-PYPROJECT = "pyproject.toml"
+from opportune.project.pyproject import PYPROJECT, read_pyproject
 
 
 def command(
@@ -70,6 +69,7 @@ def require_own_environment() -> None:
         OperatorError: This is a clone of the starter, or another environment is active.
     """
     require_project(PROJECT)
+    read_pyproject(PROJECT)
     if Path(sys.prefix).resolve() != VENV:
         raise OperatorError(
             f"addapp installs into {VENV}, but {sys.prefix} is active. Deactivate it, or install the package there "

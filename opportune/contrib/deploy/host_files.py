@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from difflib import unified_diff
@@ -19,6 +18,7 @@ from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import file_mode_mask, open_replacement
+from opportune.project.pyproject import PYPROJECT, read_pyproject
 
 RECORD = ".opportune-deploy.json"
 """File with the hashes of written files. A file with the same hash is unedited and can be updated."""
@@ -44,10 +44,7 @@ class SiteNames:
 
 def project_name(folder: Path) -> str:
     """Return the name in `pyproject.toml`, shortened for hosts, or "" if there is none."""
-    try:
-        data: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
+    data = read_pyproject(folder) if (folder / PYPROJECT).exists() else {}
     name = re.sub(r"[^a-z0-9-]+", "-", str(data.get("project", {}).get("name", "")).lower())[:30].strip("-")
     return name if NAME.fullmatch(name) else ""
 

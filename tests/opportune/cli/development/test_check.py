@@ -48,6 +48,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A project folder for `.env` and features."""
     monkeypatch.setattr(check, "PROJECT", tmp_path)
     monkeypatch.setattr(check, "feature_folder", lambda name: tmp_path / "app" / name)
+    (tmp_path / "pyproject.toml").write_text("[project]")
     return tmp_path
 
 
@@ -142,6 +143,19 @@ def test_readable_secrets_are_an_error(folder: Path, unopened: Settings) -> None
     assert "chmod 600" in finding.text
     (folder / ".env").chmod(0o600)
     assert list(check.check_env_file(unopened)) == []
+
+
+@pytest.mark.parametrize("text", ["[project", "", "# caf\xe9", None])
+def test_broken_pyproject_is_an_error(folder: Path, oppman: Oppman, text: str | None) -> None:
+    path = folder / "pyproject.toml"
+    path.unlink()
+    if text is None:
+        path.mkdir()
+    else:
+        path.write_text(text, encoding="latin-1")
+    outcome = oppman("check", "--no-database")
+    assert outcome.code == 1
+    assert "error: pyproject.toml " in outcome.out
 
 
 @pytest.mark.parametrize(("name", "is_error"), [("hooks", True), ("jobs", True), ("statistics", False)])

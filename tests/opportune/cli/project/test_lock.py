@@ -118,6 +118,14 @@ def test_project_without_framework_group(oppman: Oppman, uv: Uv, project: Path) 
 
 
 @pytest.mark.usefixtures("uv")
+@pytest.mark.parametrize("text", ["[project", "# caf\xe9"])
+def test_broken_pyproject_is_named(oppman: Oppman, uv: Uv, project: Path, text: str) -> None:
+    (project / "pyproject.toml").write_text(text, encoding="latin-1")
+    outcome = oppman("lock")
+    assert (outcome.code, uv.commands) == (1, [])
+    assert outcome.err.startswith("pyproject.toml is invalid: ")
+
+
 def test_check_names_outdated_locks(oppman: Oppman, project: Path) -> None:
     assert oppman("lock", "--check").err.startswith(f"Out of date: {', '.join(LOCKS)}.")
     assert lock_contents(project) == {"old\n"}

@@ -44,6 +44,14 @@ def test_files_and_settings_are_written(project: Path, oppman: Oppman, host: str
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_broken_pyproject_is_named(project: Path, oppman: Oppman) -> None:
+    (project / "pyproject.toml").write_text("[project")
+    outcome = oppman("deploy", "init", "compose")
+    assert outcome.code == 1
+    assert outcome.err.startswith("pyproject.toml is invalid: ")
+    assert not (project / ".env.production").exists()
+
+
 def test_secrets_are_generated_once_for_each_file(project: Path, oppman: Oppman) -> None:
     path = project / ".env.production"
     oppman("deploy", "init", "compose")
