@@ -9,7 +9,7 @@ from sqlmodel import Field, SQLModel, col
 
 from opportune.accounts.models import OwnerId, User
 from opportune.db.models.model import Model, utc_now
-from opportune.i18n import pgettext, pgettext_lazy
+from opportune.i18n import pgettext_lazy
 from opportune.schemas.text import Line
 
 INVITATION_LIFETIME = timedelta(days=7)
@@ -30,7 +30,7 @@ class TeamRole(StrEnum):
 
     @property
     def label(self) -> str:
-        return pgettext("team", self.capitalize())
+        return pgettext_lazy("team", self.capitalize())
 
     def includes(self, role: str) -> bool:
         """Return True if this role has the permissions of another one."""

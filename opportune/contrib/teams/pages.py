@@ -250,8 +250,8 @@ async def _show_invitations(
     request: Request, session: AsyncSession, team_id: int, user: User, form: Form[InvitationCreate]
 ) -> Response:
     membership = await service.open_team(session, team_id, user, TeamRole.ADMIN)
-    allowed = (role.value for role in reversed(TeamRole) if membership.member.role.includes(role))
-    form.offer({"role": {role: role.capitalize() for role in allowed}})
+    allowed = (role for role in reversed(TeamRole) if membership.member.role.includes(role))
+    form.offer({"role": {role.value: role.label for role in allowed}})
     open_invitations = await invitations.find_invitations(session, team_id)
     return _render(request, "invitations", membership, form.status, form=form, invitations=open_invitations)
 

@@ -5,6 +5,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from opportune.config.settings import Settings
 from opportune.contrib.teams import invitations, service
 from opportune.contrib.teams.feature import teams
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
@@ -17,6 +18,7 @@ from tests.opportune.accounts.sent_emails import ACCOUNTS, read_newest_link, rea
 from tests.opportune.accounts.stored_rows import change, delete, read_all, read_one, set_all
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, member_id, roles_in
+from tests.opportune.site_with import site_with
 
 ADDRESS = "new@example.com"
 STRANGER = "stranger@example.com"
@@ -213,3 +215,11 @@ async def test_invitations_of_a_former_owner_give_no_ownership(
     assert (await clients["stranger"].post(f"/teams/invitations/{admins}/accept")).status_code == 303
     roles = await roles_in(database, crew.team)
     assert roles == {"owner": "admin", "admin": "owner", "member": "member", "stranger": "admin"}
+
+
+async def test_roles_of_invitations_are_translated(settings: Settings) -> None:
+    german = settings.model_copy(update={"language": "de", "languages": ["de"]})
+    async with site_with(teams, german, without={"teams"}) as app, signed_in_client(app) as owner:
+        await owner.post("/teams/new", data={"name": "Crew"})
+        page = (await owner.get("/teams/1/invitations")).text
+    assert re.findall(r'<option value="\w+"[^>]*>([^<]+)<', page) == ["Mitglied", "Admin", "Inhaber"]
