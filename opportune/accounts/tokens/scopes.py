@@ -20,6 +20,7 @@ from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
 from opportune.i18n import gettext, gettext_lazy
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.translation import DerivedLabel
 from opportune.project.layout import origin
 from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.routing.api_router import router_list, with_dependencies
@@ -99,7 +100,7 @@ def scope_rows(site: FastAPI) -> list[FeatureScopes]:
     rows = [FeatureScopes(_l("All features"), {READ: READ, WRITE: WRITE})]
     for name, verbs in verbs_by_name.items():
         if verbs:
-            label = gettext_lazy(labels.get(name) or _label_of_name(name))
+            label = gettext_lazy(labels.get(name) or DerivedLabel(_label_of_name(name)))
             rows.append(FeatureScopes(label, {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)}))
     return rows
 

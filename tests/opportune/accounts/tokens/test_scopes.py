@@ -24,6 +24,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Link, Llm, Site
+from opportune.i18n import use_language
 from opportune.project.installed import installed_features
 from opportune.testing import PASSWORD, counted_statements, make_token, signed_in_client
 from opportune.testing.app import create_test_app
@@ -249,6 +250,14 @@ def test_short_words_of_scopes_are_acronyms(app: FastAPI) -> None:
     router.add_api_route("/runs", lambda: None, methods=["POST"])
     app.state.features = [*app.state.features, Feature("ag_ui", "Runs of agents.", api=router)]
     assert scope_labels(app)["ag_ui:write"] == "AG UI: write"
+
+
+def test_feature_without_pages_is_translated(app: FastAPI) -> None:
+    router = APIRouter()
+    router.add_api_route("/tools", lambda: None)
+    app.state.features = [*app.state.features, Feature("tools", "Tools.", api=router)]
+    with use_language("de"):
+        assert scope_labels(app)["tools:read"] == "Werkzeuge: lesen"
 
 
 async def test_guide_of_scopes_works(app: FastAPI, request_with_scopes: Any, client: AsyncClient) -> None:
