@@ -688,7 +688,7 @@ WRITTEN = {
         for written in ("[find(q=1)]", json.dumps(FIND), '{"name":"find","arguments":{"q":1}}')
     },
     **{
-        f"text after a call in its own line: {written}": ends(
+        f"text after a call in its own line: {written}{after}": ends(
             text("Yes\n\n"), text(f"{written}{after}"), END, text="Yes\n\nfor it.", calls=FINDS
         )
         for written in ("[find(q=1)]", json.dumps(FIND), '{"name":"find","arguments":{"q":1}}')
