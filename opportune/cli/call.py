@@ -10,9 +10,9 @@ from typing import Any
 
 from typer.core import TyperOption
 
-from opportune.cli.common_options import Command
 from opportune.cli.loading import load
 from opportune.cli.main import run
+from opportune.cli.options import Command
 from opportune.cli.process import forbid_exec
 from opportune.cli.registry import command_module
 from opportune.config.settings import Settings, using_settings

@@ -17,7 +17,7 @@ from types import ModuleType
 import typer
 from typer.main import get_command_name
 
-from opportune.cli.common_options import Command, add_common_options
+from opportune.cli.options import Command, add_common_options
 from opportune.cli.registry import command_module
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_features

@@ -13,10 +13,10 @@ from typer.core import TyperCommand, TyperGroup
 
 from opportune import __version__
 from opportune.cli import output, registry
-from opportune.cli.common_options import Command, common_options
 from opportune.cli.completion import complete_after_python
 from opportune.cli.error_reports import print_error, report_unexpected_error, usage_message
 from opportune.cli.loading import find_missing_command, load
+from opportune.cli.options import Command, common_options
 from opportune.errors import OperatorError
 
 Context: TypeAlias = Any

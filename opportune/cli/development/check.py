@@ -22,9 +22,9 @@ from opportune.admin.view_classes import find_view_errors, view_classes, views_w
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
 from opportune.cli.development import startup
 from opportune.cli.development.database_checks import check_database, check_superusers, check_vectors, url_notices
+from opportune.cli.development.findings import as_data, print_findings, refuse_errors
 from opportune.cli.development.references import check_references, imports_in_code
 from opportune.cli.error_reports import describe_unexpected, explain_cause, print_traceback
-from opportune.cli.findings import as_data, print_findings, refuse_errors
 from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.loop import open_event_loop
 from opportune.cli.options import AsJson

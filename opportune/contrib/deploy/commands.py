@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from opportune.checks import Finding
+from opportune.cli.development.findings import as_data, print_findings, refuse_errors
 from opportune.cli.development.startup import url_faults
-from opportune.cli.findings import as_data, print_findings, refuse_errors
 from opportune.cli.output import print_json, say, warn
 from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
