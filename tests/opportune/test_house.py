@@ -19,16 +19,16 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 84_886,
+    "code lines of the framework": 85_489,
     "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
     "deferred imports of own modules outside cli": 30,
-    "noqa comments": 58,
+    "noqa comments": 59,
     "files directly in opportune": 8,
     "files directly in opportune/cli": 13,
     "adapters": 1,
     "public names of AdminView": 150,
-    "lines of tests": 104_170,
+    "lines of tests": 104_974,
 }
 
 
