@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any, get_args
 
@@ -127,8 +128,12 @@ def _describe(error: Exception) -> str:
 
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env"
-    if sys.platform != "win32" and path.exists() and path.stat().st_mode & 0o077:
+    if path.exists() and _others_may_read(path):
         yield Finding(f"Other users of this machine can read the secrets in .env. Run chmod 600 {path}.")
+
+
+def _others_may_read(path: Path) -> bool:
+    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
 
 
 def check_pyproject(_settings: Settings) -> Iterator[Finding]:
