@@ -1,7 +1,7 @@
 """The response for an error: a page, or RFC 9457 problem details, by the `Accept` header."""
 
 from collections.abc import Callable, Iterator, Mapping
-from http.client import responses
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
@@ -41,6 +41,8 @@ STATUS_TEXTS = {
 }
 """Title and message of an error, by its status."""
 STATUS_MESSAGES = {status: message for status, (_title, message) in STATUS_TEXTS.items()}
+
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 _TEXT = {"type": "string"}
 PROBLEM_SCHEMA = {
@@ -98,7 +100,7 @@ def problem(
         headers: Headers to add.
         hint: Advice for the developer, replaces `detail`.
     """
-    phrase = responses.get(status) or f"{gettext('Error')} {status}"
+    phrase = PHRASES.get(status) or f"{gettext('Error')} {status}"
     title, message = STATUS_TEXTS.get(status, (phrase, phrase))
     is_text = isinstance(detail, str)
     sentence = gettext(detail if is_text and detail and detail != phrase else message)

@@ -85,7 +85,7 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/contrib/llm/vendors/dialects.py",
         "opportune/contrib/tools/web_search_client.py",
         "opportune/mail/https.py",
-        "opportune/contrib/telemetry/tracing.py",  # observes requests
+        "opportune/contrib/telemetry/client_spans.py",  # observes requests
         "opportune/web/bounded_responses.py",  # as the next one
         "opportune/web/remote_responses.py",  # settings and limits of the clients above
     }

@@ -99,7 +99,7 @@ async def test_errors_of_the_api_are_translated(client: AsyncClient) -> None:
     headers = {"Accept-Language": "xx", "Content-Type": "application/json"}
     for content, message in (
         ("{}", "[Pléàsé fîll thîs îñ."),
-        ("[]", "[Pléàsé gîvé àñ öbjéçt."),
+        ("[]", "[Pléàsé éñtér àñ öbjéçt."),
         ("{", "[Thîs îs ñöt vàlîd JSÖÑ."),
     ):
         response = await client.post("/api/v1/numbers", content=content, headers=headers)
