@@ -87,9 +87,9 @@ def test_command_names_the_feature_to_add(oppman: Oppman) -> None:
 @pytest.mark.parametrize("names", [["backup", "telemetry"]])
 @pytest.mark.usefixtures("installed")
 def test_check_names_settings_of_features_left_out(oppman: Oppman, database_url: str) -> None:
-    options = {"BACKUP_URL": "file:away", "SENTRY_DSN": "https://key@errors.example/1"}
+    options = {"BACKUP_URL": "file:away", "METRICS_TOKEN": "key@" * 5}
     code, out, _ = oppman("check", DATABASE_URL=database_url, **options)
     assert code == 0
-    for setting, feature in (("BACKUP_URL", "backup"), ("SENTRY_DSN", "telemetry")):
+    for setting, feature in (("BACKUP_URL", "backup"), ("METRICS_TOKEN", "telemetry")):
         assert f"{setting} in the environment belongs to the feature {feature}. Add `{feature}`" in out
     assert "key@" not in out
