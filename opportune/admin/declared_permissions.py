@@ -21,7 +21,7 @@ from opportune.errors.renamed_names import renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature
 from opportune.project.installed import installed_features
-from opportune.web.routing.api_router import router_list, with_dependencies
+from opportune.web.routing.api_router import listed_routes, with_dependencies
 
 SHIPPED_TABLE = ShippedPermission.__table__  # type: ignore[attr-defined]  # SQLModel's
 MAX_GROUP_NAME = 150
@@ -122,14 +122,11 @@ def _as_list(actions: str | Sequence[str]) -> Sequence[str]:
 
 def _route_permissions(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield path, model and action of each route that requires a permission."""
-    for routers in (feature.pages, feature.api, feature.site.routes):
-        for router in router_list(routers):
-            for route in router.routes:
-                if not isinstance(route, APIRoute):
-                    continue
-                for dependency in with_dependencies(route.dependant):
-                    if permission := getattr(dependency.call, "permission", None):
-                        yield route.path, *permission
+    for route in listed_routes(feature.pages, feature.api, feature.site.routes):
+        if isinstance(route, APIRoute):
+            for dependency in with_dependencies(route.dependant):
+                if permission := getattr(dependency.call, "permission", None):
+                    yield route.path, *permission
 
 
 def shipped_group_statements(connection: Connection) -> list[Executable]:

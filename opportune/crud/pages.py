@@ -122,7 +122,7 @@ class CrudPages(PageOptions[M]):
         """Change a row, or show the form with its errors."""
         if (await self._form(request, crud)).takes_files:
             allow_files(request)
-        await request.body()  # slow uploads hold neither a connection nor a lock, nor do files that are stored
+        await request.body()  # before a connection is taken. The row is locked after the files are stored
         async with _reading(request, crud) as reader:
             row = await self._writable_row(reader, key, "update")
             form = await self._read_form(request, reader, row)

@@ -24,7 +24,7 @@ from opportune.project.installed import REQUIRED, feature_of_table
 from opportune.project.layout import PACKAGE, display_path, feature_folder, origin
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_module, how_to_list
 from opportune.web.rendering.templates import templates
-from opportune.web.routing.api_router import router_list, with_dependencies
+from opportune.web.routing.api_router import listed_routes, with_dependencies
 
 FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | OPTIONAL_FEATURES.keys()
 """Names of the framework's features. Features of projects and packages have other names."""
@@ -220,7 +220,7 @@ def _named_tool(tool: Any) -> tuple[str, Any]:
 def _routes(feature: Feature) -> Iterator[tuple[str, APIRoute | APIWebSocketRoute]]:
     """Yield the method and path of each route, with the route."""
     for prefix, routers in (("/api/v1", feature.api), ("", feature.pages), ("", feature.site.routes)):
-        for route in chain.from_iterable(router.routes for router in router_list(routers)):
+        for route in listed_routes(routers):
             if isinstance(route, APIRoute | APIWebSocketRoute):
                 path = PARAMETER.sub("{}", prefix + route.path)
                 for method in getattr(route, "methods", ("WEBSOCKET",)):

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.replica import reads_fresh
+from opportune.db.errors import is_outage
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.errors import OperatorError
 from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
@@ -205,16 +206,16 @@ async def _store_failure(job: ClaimedJob, store: JobStore, services: Services, e
 async def _call_on_failure(
     definition: JobDefinition[Any], job: ClaimedJob, services: Services, error: Exception
 ) -> None:
-    """Call the function for failures. Log its errors, except those of a database that is not available."""
+    """Call the function for failures. Its errors are logged, except an outage of the database, which is raised."""
     token = reads_fresh.set(True)
     try:
         with changes_come_from(ChangeOrigin(f"job {job.name}")):
             await services.prepare_job()
             async with asyncio.timeout(definition.max_seconds):
                 await definition.call_on_failure(UnrecordedJobContext(services, job), error, job.arguments)
-    except (DBAPIError, PoolTimeoutError):
-        raise
-    except Exception:
+    except Exception as fault:
+        if isinstance(fault, DBAPIError | PoolTimeoutError) and is_outage(fault):
+            raise  # the worker stores the outcome later, and repeats this call
         logger.exception("on_failure of job %s", job)
     finally:
         reads_fresh.reset(token)

@@ -228,7 +228,8 @@ class JobStore:
             connection.execute(renew_statement(self._dialect, jobs))
 
     async def end(self, job: ClaimedJob, state: JobState, error: str = "") -> None:
-        attempt = min(job.attempt, self.jobs[job.name].attempts)  # the claim after the last attempt runs nothing
+        # The claim after the last attempt runs only `on_failure`.
+        attempt = min(job.attempt, self.jobs[job.name].attempts)
         values = {**self._values_of_end(state), "error": error, "attempt": attempt}
         async with self.database.writer() as session:
             await self._change(session, [job], values)

@@ -23,7 +23,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.translation import DerivedLabel
 from opportune.project.layout import origin
 from opportune.web.middleware.origins import SAFE_METHODS
-from opportune.web.routing.api_router import router_list, with_dependencies
+from opportune.web.routing.api_router import listed_routes, with_dependencies
 
 READ, WRITE = "read", "write"
 VERBS = (_l("read"), _l("write"), _l("manage"))
@@ -129,8 +129,7 @@ def _default_verbs(feature: Feature) -> dict[str, None]:
     """Return the verbs of the default scopes of a feature, as a dict to keep their order."""
     if feature.name == ACCOUNTS:
         return {MANAGE_ACCOUNT.partition(":")[2]: None}
-    routes = chain.from_iterable(api.routes for api in router_list(feature.api))
-    methods = chain.from_iterable(getattr(route, "methods", None) or () for route in routes)
+    methods = chain.from_iterable(getattr(route, "methods", None) or () for route in listed_routes(feature.api))
     verbs = [READ if method in SAFE_METHODS else WRITE for method in methods]
     if feature.llm.functions:
         verbs += [READ]

@@ -59,7 +59,7 @@ from opportune.web.rendering.template_errors import (
     unused_templates,
 )
 from opportune.web.rendering.templates import templates
-from opportune.web.routing.api_router import router_list, with_dependencies
+from opportune.web.routing.api_router import listed_routes, with_dependencies
 from opportune.web.static import icons
 
 
@@ -237,8 +237,7 @@ def check_schemas(_settings: Settings) -> Iterator[Finding]:
 def check_request_bodies(_settings: Settings) -> Iterator[Finding]:
     """Find routes whose requests are rows of a table, because SQLModel does not validate these."""
     for feature in installed_features():
-        routers = chain.from_iterable(map(router_list, (feature.pages, feature.api, feature.site.routes)))
-        routes = chain.from_iterable(router.routes for router in routers)
+        routes = listed_routes(feature.pages, feature.api, feature.site.routes)
         for route in (route for route in routes if isinstance(route, APIRoute)):
             bodies = chain.from_iterable(dependant.body_params for dependant in with_dependencies(route.dependant))
             for table in chain.from_iterable(_tables_in(body.field_info.annotation) for body in bodies):

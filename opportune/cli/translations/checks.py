@@ -18,7 +18,7 @@ from opportune.plurals import pluralize
 from opportune.project.installed import installed_features
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path, replacements
 from opportune.web.language import has_language, language_prefixes, url_prefixes
-from opportune.web.routing.api_router import router_list
+from opportune.web.routing.api_router import listed_routes
 
 LINK = re.compile(r"""\s(?:href|(?:form)?action|hx-(?:get|post|put|patch|delete)|data-[\w-]*url)=["'](/(?!/)[^"']*)""")
 """Attribute of HTML with the path of a page."""
@@ -53,8 +53,7 @@ def check_language_urls(settings: Settings) -> Iterator[Finding]:
     """Report routes whose URL begins with the prefix of a language, because no request reaches them."""
     prefixes = tuple(f"{prefix}/" for prefix in url_prefixes(settings))
     for feature in all_features(installed_features()):
-        routers = (*router_list(feature.pages), *router_list(feature.site.routes))
-        paths = [getattr(route, "path", "") for router in routers for route in router.routes]
+        paths = [getattr(route, "path", "") for route in listed_routes(feature.pages, feature.site.routes)]
         for path in dict.fromkeys(paths):
             if f"{path}/".startswith(prefixes):
                 yield Finding(

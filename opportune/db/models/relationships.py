@@ -16,8 +16,8 @@ def complete_relationships(mapper: Mapper[Any], model: type[Any]) -> None:
     for relation in mapper.relationships:
         if isinstance(relation.argument, str) and (target := _find_model(relation)):
             relation.argument = target
-        has_option = relation.cascade.delete or relation.passive_deletes
-        if not has_option and _is_one_to_many(relation, model) and _has_cascading_keys(relation):
+        has_deletion_rule = relation.cascade.delete or relation.passive_deletes
+        if not has_deletion_rule and _is_one_to_many(relation, model) and _has_cascading_keys(relation):
             # Otherwise, SQLAlchemy first sets the foreign keys to NULL, and the database deletes none of the rows.
             relation.cascade = ", ".join({*relation.cascade, "delete"})
             relation.passive_deletes = True

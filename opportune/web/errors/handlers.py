@@ -261,7 +261,8 @@ def _reason(error: Exception) -> str:
     """Return a reason for the close frame. Other errors get a general one, because their messages are not for users."""
     reason = REASONS.get(type(error), TRY_AGAIN)
     if isinstance(error, HTTPException):
-        reason = str(error.detail)
+        detail: Any = error.detail  # FastAPI allows any JSON value
+        reason = detail if isinstance(detail, str) else STATUS_MESSAGES.get(error.status_code, TRY_AGAIN)
     elif isinstance(error, FieldErrors):
         reason = str(error)
     return gettext(reason).encode()[:MAX_REASON_BYTES].decode(errors="ignore")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from inspect import signature
+from itertools import chain
 from typing import Any
 
 import fastapi
@@ -81,6 +82,12 @@ def router_list(routers: fastapi.APIRouter | Sequence[fastapi.APIRouter] | None)
     if isinstance(routers, fastapi.APIRouter):
         return [flatten(routers)]
     return [flatten(router) for router in routers or ()]
+
+
+def listed_routes(*routers: fastapi.APIRouter | Sequence[fastapi.APIRouter] | None) -> Iterator[BaseRoute]:
+    """Yield the routes of routers, as features list them: `listed_routes(feature.pages, feature.api)`."""
+    for router in chain.from_iterable(map(router_list, routers)):
+        yield from router.routes
 
 
 def routes_within(route: BaseRoute) -> Sequence[BaseRoute]:

@@ -114,7 +114,7 @@ async def test_no_row_is_locked_while_a_file_is_stored(app: FastAPI, admin: Asyn
 
     async def put_after_another_change(*args: Any, **options: Any) -> None:
         async with app.state.database.writer() as session:
-            await session.execute(update(Poster).values(title="Changed meanwhile"))
+            await session.execute(update(Poster).values(title="Cats"))
         await original(*args, **options)
 
     original = storage.put

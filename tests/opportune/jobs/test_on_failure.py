@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.errors import OperatorError
@@ -29,30 +29,25 @@ def options(calls: list[Call]) -> dict[str, Any]:
     return {"attempts": 2, "wait": 0, "on_failure": record}
 
 
-async def test_on_failure_follows_the_last_attempt(
-    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
+@pytest.mark.parametrize(
+    ("error", "call"),
+    [
+        pytest.param(ValueError("no shelf"), (2, "no shelf", 7), id="the last attempt"),
+        pytest.param(PermanentFailure("no such book"), (1, "no such book", 7), id="a permanent failure"),
+        pytest.param(asyncio.CancelledError(), (2, "The job cancelled itself.", 7), id="its own cancellation"),
+    ],
+)
+async def test_on_failure_follows(
+    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call], error: BaseException, call: Call
 ) -> None:
     @job("test.fail", **options)
     async def fail(_run: JobContext, _book_id: int) -> None:
-        raise ValueError("no shelf")
+        raise error
 
     queue = make_queue(fail)
     await queue.enqueue(fail(7))
     await queue.worker.drain()
-    assert calls == [(2, "no shelf", 7)]
-
-
-async def test_on_failure_follows_a_permanent_failure(
-    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
-) -> None:
-    @job("test.refuse", **options)
-    async def refuse(_run: JobContext, _book_id: int) -> None:
-        raise PermanentFailure("no such book")
-
-    queue = make_queue(refuse)
-    await queue.enqueue(refuse(7))
-    await queue.worker.drain()
-    assert calls == [(1, "no such book", 7)]
+    assert calls == [call]
 
 
 async def test_on_failure_follows_the_death_of_the_last_worker(
@@ -79,19 +74,6 @@ async def test_on_failure_that_kills_its_worker_is_not_repeated(
     await set_attempt(queue, job_id, 3)
     await queue.worker.drain()
     assert (calls, (await find(job_id)).state) == ([], JobState.FAILED)
-
-
-async def test_on_failure_follows_a_job_that_cancels_itself(
-    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
-) -> None:
-    @job("test.quit", **options)
-    async def quit_work(_run: JobContext, _book_id: int) -> None:
-        raise asyncio.CancelledError
-
-    queue = make_queue(quit_work)
-    await queue.enqueue(quit_work(7))
-    await queue.worker.drain()
-    assert calls == [(2, "The job cancelled itself.", 7)]
 
 
 async def test_steps_of_the_job_do_not_replace_those_of_on_failure(make_queue: MakeQueue, calls: list[Call]) -> None:
@@ -148,11 +130,12 @@ async def test_on_failure_is_not_called_if_an_attempt_succeeds(
     assert calls == []
 
 
+@pytest.mark.parametrize("fault", [LookupError("no address"), IntegrityError("INSERT", {}, Exception("twice"))])
 async def test_fault_of_on_failure_is_logged(
-    make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture
+    make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture, fault: Exception
 ) -> None:
     async def stumble(_run: JobContext, _error: Exception) -> None:
-        raise LookupError("no address")
+        raise fault
 
     @job("test.refuse", on_failure=stumble)
     async def refuse(_run: JobContext) -> None:

@@ -89,6 +89,7 @@ async def writes(socket: WebSocket, _session: WriteSession) -> None: ...
 ERRORS: dict[str, Exception] = {
     "missing": NotFound(),
     "conflict": HTTPException(409, "The room is full."),
+    "object": HTTPException(409, {"code": "full"}),
     "outage": OperationalError("select 1", {}, Exception("unable to open database file")),
     "bug": ValueError("odd"),
 }
@@ -208,6 +209,7 @@ async def test_errors_close_the_socket_with_code_and_reason(app: FastAPI) -> Non
     for name, code, reason in (
         ("missing", 1008, "Not found."),
         ("conflict", 1008, "The room is full."),
+        ("object", 1008, "This conflicts with existing data. Load the page again to see it."),
         ("outage", 1013, "Try again in a moment."),
     ):
         sent = await connect(app, f"/live/raises/{name}")
