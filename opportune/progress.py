@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
+from opportune.context import use_value
+
 
 class Progress(Protocol):
     """Progress of one piece of work."""
@@ -29,14 +31,9 @@ class _NoProgress:
         pass
 
 
-@contextmanager
-def watched_by(show_progress: ShowProgress) -> Iterator[None]:
+def watched_by(show_progress: ShowProgress) -> AbstractContextManager[None]:
     """Display the progress of work in this block with `show_progress`."""
-    token = _show_progress.set(show_progress)
-    try:
-        yield
-    finally:
-        _show_progress.reset(token)
+    return use_value(_show_progress, show_progress)
 
 
 @contextmanager

@@ -3,25 +3,21 @@
 SQLAdmin and templates do not pass the request when they read the fields of a view.
 """
 
-from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
 from starlette.requests import Request
 
+from opportune.context import use_value
+
 current_request: ContextVar[Request | None] = ContextVar("admin_request", default=None)
 
 
-@contextmanager
-def use_request(request: Request) -> Iterator[None]:
+def use_request(request: Request) -> AbstractContextManager[None]:
     """Limit the fields of all views to those that the user of this request may see, until the block ends."""
-    token = current_request.set(request)
-    try:
-        yield
-    finally:
-        current_request.reset(token)
+    return use_value(current_request, request)
 
 
 def values_of_request(request: Request, name: str) -> dict[Any, Any]:

@@ -3,24 +3,20 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from typing import Never
 
+from opportune.context import use_value
 from opportune.errors import OperatorError
 
 _exec_allowed: ContextVar[bool] = ContextVar("exec_allowed", default=True)
 
 
-@contextmanager
-def forbid_exec() -> Iterator[None]:
+def forbid_exec() -> AbstractContextManager[None]:
     """Prevent the block from replacing the process."""
-    token = _exec_allowed.set(False)
-    try:
-        yield
-    finally:
-        _exec_allowed.reset(token)
+    return use_value(_exec_allowed, False)
 
 
 def exec_process(command: list[str], environ: Mapping[str, str] | None = None) -> Never:

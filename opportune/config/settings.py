@@ -4,8 +4,8 @@ Values come from the environment, then from `SECRETS_FROM`, then from `.env` in 
 class: `settings.of(BooksSettings)`.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -15,6 +15,7 @@ from pydantic import PrivateAttr
 
 from opportune.config.base_settings import BaseSettings, S, read_class
 from opportune.config.validated_settings import ValidatedSettings
+from opportune.context import use_value
 from opportune.errors import SettingsError
 from opportune.plurals import list_first
 from opportune.project.layout import PACKAGE
@@ -150,14 +151,9 @@ def set_settings(settings: Settings) -> None:
     _of_process.append(settings)
 
 
-@contextmanager
-def using_settings(settings: Settings) -> Iterator[None]:
+def using_settings(settings: Settings) -> AbstractContextManager[None]:
     """Let `get_settings` return these settings in the block, in this thread or task."""
-    token = _override.set(settings)
-    try:
-        yield
-    finally:
-        _override.reset(token)
+    return use_value(_override, settings)
 
 
 def clear_settings_cache() -> None:

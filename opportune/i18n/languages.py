@@ -1,12 +1,13 @@
 """The language of the current request, job or e-mail."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from functools import lru_cache
 
 from opportune.config.languages import ENGLISH, PSEUDO_LANGUAGE, SOURCE_LANGUAGE, Language, find_language
 from opportune.config.settings import Settings, get_settings
+from opportune.context import use_value
 
 MAX_HEADER_LENGTH = 500
 """Length of `Accept-Language` that is read. Browsers send about 50 characters."""
@@ -30,17 +31,12 @@ def content_languages(settings: Settings | None = None) -> Sequence[str]:
     return [code for code in offered if code != PSEUDO_LANGUAGE] or [SOURCE_LANGUAGE]
 
 
-@contextmanager
-def use_language(code: str) -> Iterator[None]:
+def use_language(code: str) -> AbstractContextManager[None]:
     """Translate and format for this language within the block, such as that of an e-mail's recipient.
 
     An empty code keeps the current language.
     """
-    token = current_language.set(code or current_language.get())
-    try:
-        yield
-    finally:
-        current_language.reset(token)
+    return use_value(current_language, code or current_language.get())
 
 
 @lru_cache(1000)

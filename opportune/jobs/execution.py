@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.config.settings import Settings
+from opportune.context import use_value
 from opportune.db.database import Database
 from opportune.db.drivers.replica import reads_fresh
 from opportune.db.errors import is_outage
@@ -207,9 +208,8 @@ async def _call_on_failure(
     definition: JobDefinition[Any], job: ClaimedJob, services: Services, error: Exception
 ) -> None:
     """Call the function for failures. Its errors are logged, except an outage of the database, which is raised."""
-    token = reads_fresh.set(True)
     try:
-        with changes_come_from(ChangeOrigin(f"job {job.name}")):
+        with use_value(reads_fresh, True), changes_come_from(ChangeOrigin(f"job {job.name}")):
             await services.prepare_job()
             async with asyncio.timeout(definition.max_seconds):
                 await definition.call_on_failure(UnrecordedJobContext(services, job), error, job.arguments)
@@ -217,8 +217,6 @@ async def _call_on_failure(
         if isinstance(fault, DBAPIError | PoolTimeoutError) and is_outage(fault):
             raise  # the worker stores the outcome later, and repeats this call
         logger.exception("on_failure of job %s", job)
-    finally:
-        reads_fresh.reset(token)
 
 
 async def _record_scheduled_run(job: ClaimedJob, store: JobStore, error: str = "") -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urljoin
 from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoescape
 
 from opportune.config.settings import Settings, site_url
+from opportune.context import use_value
 from opportune.db.models.model import utc_now
 from opportune.i18n import use_language
 from opportune.i18n.languages import get_language
@@ -175,15 +176,12 @@ def render_email(
         InvalidEmailError: An address or option is invalid, or an address or the subject contains a line break.
     """
     variables = {"absolute_url": partial(_absolute_url, settings), "site_name": settings.site_name, **context}
-    zone = current_zone.set(site_zone(settings))  # the recipient may be in another zone than the user of the request
-    try:
-        with use_language(language):
-            subject = single_line("subject", render(f"{template}.subject", variables))
-            variables["subject"] = subject
-            text = render(f"{template}.txt", variables)
-            html = render(f"{template}.html", variables, required=False)
-    finally:
-        current_zone.reset(zone)
+    # The recipient may be in another zone than the user of the request.
+    with use_value(current_zone, site_zone(settings)), use_language(language):
+        subject = single_line("subject", render(f"{template}.subject", variables))
+        variables["subject"] = subject
+        text = render(f"{template}.txt", variables)
+        html = render(f"{template}.html", variables, required=False)
     # The id begins with the time, by which the mailbox sorts e-mails of the same second.
     message_id = f"<{time.time_ns():016x}{secrets.token_hex(8)}@{sender_address(settings).domain}>"
     return EmailMessage(to, subject, text, html, message_id, **options)

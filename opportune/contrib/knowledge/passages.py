@@ -1,7 +1,7 @@
 """Search in the passages of collections, by words and by meaning."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from itertools import combinations
 
@@ -9,6 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.context import use_value
 from opportune.contrib.knowledge.models import (
     KnowledgeCollection,
     KnowledgeDocument,
@@ -31,17 +32,12 @@ collection_scope: ContextVar[Sequence[int] | None] = ContextVar("collection_scop
 """Ids of the collections of `only_collections`."""
 
 
-@contextmanager
-def only_collections(ids: Sequence[int] | None) -> Iterator[None]:
+def only_collections(ids: Sequence[int] | None) -> AbstractContextManager[None]:
     """Limit searches for language models in this block to these collections, if the user may read them.
 
     None searches all collections that the user may read.
     """
-    token = collection_scope.set(ids)
-    try:
-        yield
-    finally:
-        collection_scope.reset(token)
+    return use_value(collection_scope, ids)
 
 
 def readable_passages(collections: Collections, ids: Sequence[int] | None = None) -> Select[KnowledgePassage]:

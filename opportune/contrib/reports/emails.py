@@ -15,6 +15,7 @@ from opportune.admin.log import audit
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.admin.models import SavedView
 from opportune.admin.views import AdminView
+from opportune.context import use_value
 from opportune.contrib.import_export.downloads import workbook_content
 from opportune.contrib.reports.pages import may_export, try_report
 from opportune.contrib.reports.report import Report
@@ -40,20 +41,16 @@ async def send(run: JobContext, view_id: int) -> None:
     view = site.view_by_identity(saved.identity)
     if not isinstance(view, AdminView):
         return
-    zone = current_zone.set(site_zone(run.settings))
-    try:
-        with use_language(user.language or run.settings.language):
-            request = await request_of(site, user, f"{view.identity}/report")
-            if not await may_list(request, view):
-                return
-            with use_request(request):
-                query = restore_list_state(request, view, saved.query).params
-            request = await request_of(site, user, f"{view.identity}/report", query)
-            with use_request(request):
-                report, fault = await try_report(request, view, MAX_SECONDS)
-                files = await _workbooks(request, view, report)
-    finally:
-        current_zone.reset(zone)
+    with use_value(current_zone, site_zone(run.settings)), use_language(user.language or run.settings.language):
+        request = await request_of(site, user, f"{view.identity}/report")
+        if not await may_list(request, view):
+            return
+        with use_request(request):
+            query = restore_list_state(request, view, saved.query).params
+        request = await request_of(site, user, f"{view.identity}/report", query)
+        with use_request(request):
+            report, fault = await try_report(request, view, MAX_SECONDS)
+            files = await _workbooks(request, view, report)
     await run.write(_enqueue, run, request, saved, report, fault, files)
 
 

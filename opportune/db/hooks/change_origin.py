@@ -1,11 +1,13 @@
 """Request, job or tool call that changes rows, for the audit log."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+
+from opportune.context import use_value
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,9 @@ current_origin: ContextVar[ChangeOrigin | None] = ContextVar("current_origin", d
 """None in commands and in background work of the framework."""
 
 
-@contextmanager
-def changes_come_from(origin: ChangeOrigin) -> Iterator[None]:
+def changes_come_from(origin: ChangeOrigin) -> AbstractContextManager[None]:
     """Attribute changes of rows within this block to a request, job or tool call."""
-    token = current_origin.set(origin)
-    try:
-        yield
-    finally:
-        current_origin.reset(token)
+    return use_value(current_origin, origin)
 
 
 def acting_user_id() -> int | None:

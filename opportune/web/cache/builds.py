@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from opportune.context import use_value
 from opportune.db.drivers.replica import reads_fresh
 from opportune.services.tasks import cancel_and_wait
 from opportune.web.cache.rule import Counts
@@ -156,11 +157,8 @@ class Builds:
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
     async def _build(self, item: CacheItem, lookup: CacheLookup, build: Build) -> Built:
-        token = reads_fresh.set(True)  # a lagging replica would be cached
-        try:
+        with use_value(reads_fresh, True):  # a lagging replica would be cached
             built = await build()
-        finally:
-            reads_fresh.reset(token)
         item.counts.built += 1
         if built.entry and built.is_stored:
             await self._store.save(item.key, built.entry, lookup.tag_versions, item.seconds + item.stale)

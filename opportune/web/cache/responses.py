@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from opportune.context import use_value
 from opportune.web.cache.builds import Built, CacheItem
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.rule import PERSONAL_HEADERS, CacheRule, Header, request_parts
@@ -169,13 +170,8 @@ class ResponseBuild:
     async def run(self, receive: Receive, send: Send) -> Built:
         self.has_run = True
         capture = ResponseCapture(send)
-        zone_token = current_zone.set(self._cache.zone)
-        shared_token = is_shared_page.set(True)
-        try:
+        with use_value(current_zone, self._cache.zone), use_value(is_shared_page, True):
             await self.route.app(self.scope, receive, capture)
-        finally:
-            is_shared_page.reset(shared_token)
-            current_zone.reset(zone_token)
         response, rule = capture.response, self.route.rule
         if response is not None and response.is_cacheable(rule):
             self.response = response.with_cache_headers(rule)

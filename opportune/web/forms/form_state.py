@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, QueryParams
 
+from opportune.context import use_value
 from opportune.db.models.translated import texts_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -76,12 +77,9 @@ class FormState(Generic[M]):
 
     def _initial_values(self) -> dict[str, str | list[str]]:
         """Return the HTML text of each field, except passwords and files."""
-        zone = current_zone.set(UTC if self.is_in_utc else current_zone.get())
-        try:
+        with use_value(current_zone, UTC if self.is_in_utc else current_zone.get()):
             names = [name for name, control in self.controls.items() if control.type not in ("password", "file")]
             values = {name: initial_value(self.model, name, self._row) for name in names}
-        finally:
-            current_zone.reset(zone)
         for name in self._translated_names:
             texts = texts_of(self._value_of(name) or "")
             values |= {input_: texts.get(code, "") for code, input_ in input_names(name).items()}

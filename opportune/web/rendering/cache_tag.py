@@ -8,6 +8,7 @@ from jinja2.ext import Extension
 from jinja2.filters import do_mark_safe
 from jinja2.parser import Parser
 
+from opportune.context import use_value
 from opportune.db.hooks.change_origin import current_origin
 from opportune.db.sessions.dependencies import SITE
 from opportune.i18n.languages import current_language
@@ -120,11 +121,8 @@ def _viewer(scope: Mapping[str, Any], *, is_per_user: bool) -> tuple[object, ...
 
 
 def _render_part(part: CachedPart, caller: Callable[[], str]) -> str:
-    token = current_part.set(part)
-    try:
+    with use_value(current_part, part):
         return caller()
-    finally:
-        current_part.reset(token)
 
 
 def _add_to_outer_part(part: CachedPart, name: str) -> None:
