@@ -185,7 +185,11 @@ async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]
 
 
 async def join_group(session: AsyncSession, user: User, name: str) -> None:
-    """Add a user to a group. Raises OperatorError if the group does not exist."""
+    """Add a user to a group.
+
+    Raises:
+        OperatorError: The group does not exist.
+    """
     group = await find_group(session, name)
     query = select(Membership).where(col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
     if await session.scalar(query) is None:
@@ -193,14 +197,22 @@ async def join_group(session: AsyncSession, user: User, name: str) -> None:
 
 
 async def leave_group(session: AsyncSession, user: User, name: str) -> None:
-    """Remove a user from a group. Raises OperatorError if the group does not exist."""
+    """Remove a user from a group.
+
+    Raises:
+        OperatorError: The group does not exist.
+    """
     group = await find_group(session, name)
     conditions = (col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
     await session.execute(delete(Membership).where(*conditions))
 
 
 async def find_group(session: AsyncSession, name: str) -> Group:
-    """Return the group of this name. Raises OperatorError if it does not exist."""
+    """Return the group of this name.
+
+    Raises:
+        OperatorError: The group does not exist.
+    """
     group = await session.scalar(select(Group).where(col(Group.name) == name))
     if group is None:
         names = ", ".join(await session.scalars(select(col(Group.name)).order_by(col(Group.name)).limit(20)))

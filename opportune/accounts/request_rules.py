@@ -47,7 +47,11 @@ NO_SECOND_FACTOR = _l("Set up a second factor first, at /accounts/two-factor.")
 
 
 def require_same_user(request: HTTPConnection, user: User | None) -> None:
-    """Refuse a form that was rendered for another user. Its page shows the text again. Raises HTTPException."""
+    """Refuse a form that was rendered for another user. Its page shows the text again.
+
+    Raises:
+        HTTPException: The form is of another user.
+    """
     mark = "" if request.scope.get("method") in SAFE_METHODS or request.state.token else submitted_mark(request)
     if not mark:
         return
@@ -59,7 +63,11 @@ def require_same_user(request: HTTPConnection, user: User | None) -> None:
 
 
 def guard_impersonation(request: HTTPConnection) -> None:
-    """Refuse or record changes by a superuser who is signed in as another user. Raises HTTPException."""
+    """Refuse or record changes by a superuser who is signed in as another user.
+
+    Raises:
+        HTTPException: The superuser may not make this request.
+    """
     state = request.state
     if state.impersonator is None:
         stop_recording()
@@ -73,7 +81,11 @@ def guard_impersonation(request: HTTPConnection) -> None:
 
 
 async def require_second_factor(request: HTTPConnection, user: User) -> None:
-    """Redirect a user without a second factor to its setup, if the site requires one. Raises HTTPException."""
+    """Redirect a user without a second factor to its setup, if the site requires one.
+
+    Raises:
+        HTTPException: The user must set up a second factor first.
+    """
     state = request.app.state
     if state.settings.needs_second_factor != "all" or request.state.impersonator is not None:
         return

@@ -84,14 +84,22 @@ class RowWriter:
         return locked
 
     async def lock_one(self, rows: Select[Any], check: Check) -> Any:
-        """Lock one row. Raises HTTPException 404 if it no longer exists."""
+        """Lock one row.
+
+        Raises:
+            HTTPException: The row no longer exists.
+        """
         locked = await self.lock(rows, check)
         if not locked:
             raise HTTPException(404)
         return locked[0]
 
     async def lock_selected(self, rows: Select[Any], pks: Sequence[str], check: Check) -> Sequence[Any]:
-        """Lock those rows whose keys a user has selected. Raises HTTPException 404 if one no longer exists."""
+        """Lock those rows whose keys a user has selected.
+
+        Raises:
+            HTTPException: One of them no longer exists.
+        """
         locked = await self.lock(rows.where(match_primary_keys(self.view, pks)), check)
         if len(locked) < len(pks):
             raise HTTPException(404)

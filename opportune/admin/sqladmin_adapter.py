@@ -215,7 +215,11 @@ class AdapterSite(Admin):
         return self._menu
 
     def find_view(self, identity: str) -> ModelView:
-        """Return the view of an identity. Raises HTTPException if it does not exist."""
+        """Return the view of an identity.
+
+        Raises:
+            HTTPException: It does not exist.
+        """
         return self._find_model_view(identity)
 
     async def check_access(self, request: Request, page: str) -> None:

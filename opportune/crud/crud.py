@@ -94,7 +94,11 @@ class Crud(RowAccess, Generic[M]):
         return await row_reading.read_mappings(self, query or self.Filter(), names)
 
     async def get_values(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
-        """Return the values of a row by name. Raises NotFound."""
+        """Return the values of a row by name.
+
+        Raises:
+            NotFound: The row does not exist, or the user may not read it.
+        """
         self.require("get")
         return await row_reading.read_row(self, self.query().where(self.readable(), self._has_key(key)), names)
 
@@ -116,7 +120,11 @@ class Crud(RowAccess, Generic[M]):
         return await self._load(self.query().where(self.readable(), self._has_key(key)))
 
     async def get_writable(self, key: Key, action: str = "update") -> M:
-        """Return a row and lock it for a change. Raises NotFound."""
+        """Return a row and lock it for a change.
+
+        Raises:
+            NotFound: The row does not exist, or the user may not do this with it.
+        """
         self.require(action)
         query = self.query().where(self.readable(), self.writable_by(action), self._has_key(key))
         return await self._load(query.with_for_update(of=self.model))
@@ -203,7 +211,11 @@ class Crud(RowAccess, Generic[M]):
             await self.session.flush()
 
     async def restore(self, row: M | Key) -> M:
-        """Take a row out of the trash. Raises NotFound if it is not there, or the user may not delete it."""
+        """Take a row out of the trash.
+
+        Raises:
+            NotFound: It is not there, or the user may not delete it.
+        """
         in_transaction = self.session.in_transaction()
         target = await self._load_with_trash(row, self.model.deleted_at.is_not(None))
         async with self._writes_row({}, in_transaction=in_transaction):
@@ -211,7 +223,12 @@ class Crud(RowAccess, Generic[M]):
         return target
 
     async def purge(self, row: M | Key) -> None:
-        """Delete a row permanently, also from the trash. Raises NotFound, and FieldErrors if rows reference it."""
+        """Delete a row permanently, also from the trash.
+
+        Raises:
+            NotFound: The row does not exist, or the user may not delete it.
+            FieldErrors: Other rows reference it.
+        """
         in_transaction = self.session.in_transaction()
         target = await self._load_with_trash(row)
         async with self._writes_row(in_transaction=in_transaction):
@@ -229,7 +246,11 @@ class Crud(RowAccess, Generic[M]):
             setattr(row, name, value)
 
     def validated(self, schema: type[BaseModel], values: Values) -> BaseModel:
-        """Validate values with a schema that refuses fields the user may not write. Raises FieldErrors."""
+        """Validate values with a schema that refuses fields the user may not write.
+
+        Raises:
+            FieldErrors: They are invalid.
+        """
         return _validate(self.definition.unlocked(schema, self.locked_names), values)
 
     def _writable_values(self, new: BaseModel, names: Collection[str]) -> dict[str, Any]:
@@ -293,7 +314,11 @@ def _key_of(row: Model | Key) -> Any:
 
 
 def _validate(schema: type[BaseModel], values: Values) -> BaseModel:
-    """Return the values as an instance of a schema. Raises FieldErrors."""
+    """Return the values as an instance of a schema.
+
+    Raises:
+        FieldErrors: They are invalid.
+    """
     if isinstance(values, schema):
         return values
     if isinstance(values, BaseModel):

@@ -122,7 +122,11 @@ class Declaration:
 
 
 def require_integer_id(owner: str, model: type[Any]) -> None:
-    """Check that the primary key of a model is an integer column `id`. Raises OperatorError."""
+    """Check that the primary key of a model is an integer column `id`.
+
+    Raises:
+        OperatorError: The model has another primary key.
+    """
     key = inspect(model).primary_key
     if len(key) > 1:
         names = ", ".join(column.name for column in key)

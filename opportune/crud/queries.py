@@ -61,7 +61,11 @@ def read_query(crud: Crud[Any], params: QueryParams) -> Paging:
 
 
 def validate_query(schema: type[Paging], params: QueryParams) -> Paging:
-    """Return the query of a list. Raises RequestValidationError."""
+    """Return the query of a list.
+
+    Raises:
+        RequestValidationError: The query is invalid.
+    """
     fields = schema.model_fields
     values: dict[str, Any] = {}
     for name in params:

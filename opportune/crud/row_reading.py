@@ -83,7 +83,11 @@ async def read_mappings(crud: RowAccess, query: Paging, names: Sequence[str]) ->
 
 
 async def read_row(crud: RowAccess, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return the values of one row by name. Raises NotFound."""
+    """Return the values of one row by name.
+
+    Raises:
+        NotFound: No row matches the query.
+    """
     selection = Selection(crud, names or crud.serializer.names)
     result = (await crud.session.execute(selection.select(query))).first()
     if result is None:
@@ -92,7 +96,11 @@ async def read_row(crud: RowAccess, query: Select[Any], names: Sequence[str]) ->
 
 
 async def load_row(crud: RowAccess, query: Select[Any]) -> Any:
-    """Return one row with its annotations. Raises NotFound."""
+    """Return one row with its annotations.
+
+    Raises:
+        NotFound: No row matches the query.
+    """
     result = (await crud.session.execute(query.add_columns(*crud.definition.annotations.values()))).first()
     if result is None:
         raise NotFound
@@ -133,7 +141,11 @@ def _refuse_hidden_fields(crud: RowAccess, query: Paging) -> None:
 
 
 async def _find_cursor(crud: RowAccess, query: Any) -> Cursor:
-    """Return the cursor of a query. Raises FieldErrors if the user may not read its row."""
+    """Return the cursor of a query.
+
+    Raises:
+        FieldErrors: The user may not read its row.
+    """
     terms = [*map(OrderTerm.parse, crud.ordering(query.sort))]
     if getattr(terms[-1].expression, "key", "") != "id":  # a method of the project may leave it out
         terms.append(OrderTerm(crud.model.id, is_descending=True))

@@ -32,7 +32,11 @@ def _split_lines(value: object) -> object:
 
 
 def _parse_json(value: object) -> object:
-    """Parse the text of a form. Raises ValueError unless it is an object or an array."""
+    """Parse the text of a form.
+
+    Raises:
+        ValueError: It is not an object or an array.
+    """
     try:
         parsed = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):

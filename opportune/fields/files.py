@@ -57,7 +57,11 @@ class FileColumn:
         return upload.fault
 
     async def save(self, storage: Storage, upload: Upload) -> str:
-        """Store an upload and return its name. Raises StorageError."""
+        """Store an upload and return its name.
+
+        Raises:
+            StorageError: The file cannot be stored.
+        """
         return await storage.save(self.folder, upload.suffix, upload.content, upload.content_type)
 
     def names(self, name: str) -> list[str]:

@@ -77,7 +77,11 @@ class BucketStorage(Storage):
 
     @asynccontextmanager
     async def _client_for(self, name: str) -> "AsyncIterator[S3Store]":
-        """Yield the client for an operation on a file. Raises MissingFileError if there is none of this name."""
+        """Yield the client for an operation on a file.
+
+        Raises:
+            MissingFileError: There is no file of this name.
+        """
         if not is_name(name):
             raise MissingFileError(name)
         try:
@@ -88,7 +92,12 @@ class BucketStorage(Storage):
 
     @asynccontextmanager
     async def _client(self, level: int = logging.ERROR) -> "AsyncIterator[S3Store]":
-        """Yield the client for one operation. Raises StorageError, or FileNotFoundError for bucket and file."""
+        """Yield the client for one operation.
+
+        Raises:
+            StorageError: The bucket cannot be used.
+            FileNotFoundError: The bucket or the file does not exist.
+        """
         from obstore.exceptions import BaseError
 
         try:

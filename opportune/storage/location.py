@@ -65,7 +65,11 @@ def parse_storage_url(settings: Settings) -> StorageLocation:
 
 
 def parse_location(text: str, setting: str, example: str) -> StorageLocation:
-    """Parse the value of a setting. Raises ValueError with the name of the setting and an example."""
+    """Parse the value of a setting.
+
+    Raises:
+        ValueError: It is invalid. The message has the name of the setting and an example.
+    """
     scheme, _, location = text.strip().partition(":")
     try:
         return _parse(scheme, location)

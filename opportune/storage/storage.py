@@ -109,18 +109,31 @@ class Storage(ABC):
         self._signer = signer
 
     async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
-        """Store a file and return its new name. Raises StorageError."""
+        """Store a file and return its new name.
+
+        Raises:
+            StorageError: The file cannot be stored.
+        """
         name = new_name(folder, suffix)
         await self.put(name, content, content_type)
         return name
 
     @abstractmethod
     async def put(self, name: str, content: bytes, content_type: str) -> None:
-        """Store a file under a generated name, such as the name of a copy. Raises StorageError."""
+        """Store a file under a generated name, such as the name of a copy.
+
+        Raises:
+            StorageError: The file cannot be stored.
+        """
 
     @abstractmethod
     async def read(self, name: str) -> bytes:
-        """Read a whole file. Raises StorageError, MissingFileError."""
+        """Read a whole file.
+
+        Raises:
+            MissingFileError: The file does not exist.
+            StorageError: The file cannot be read.
+        """
 
     @abstractmethod
     async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
@@ -128,7 +141,11 @@ class Storage(ABC):
 
     @abstractmethod
     async def delete(self, name: str) -> None:
-        """Delete a file if it exists. Raises StorageError."""
+        """Delete a file if it exists.
+
+        Raises:
+            StorageError: The file cannot be deleted.
+        """
 
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
         """Return a URL that opens the file for that time.

@@ -98,7 +98,11 @@ def start_of_day(day: date) -> datetime:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Convert a time with a zone to UTC. Raises ValueError with a message for users if UTC has no such year."""
+    """Convert a time with a zone to UTC.
+
+    Raises:
+        ValueError: UTC has no such year. The message is for users.
+    """
     try:
         return moment.astimezone(UTC)
     except OverflowError:

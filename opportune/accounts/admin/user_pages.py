@@ -88,7 +88,11 @@ class PasswordMixin(AdminView):
         return bool(await form.save(save))
 
     async def _hash(self, password: str, email: str, user: User | None = None) -> str:
-        """Return the hash of a new password. Raises ValidationRefused."""
+        """Return the hash of a new password.
+
+        Raises:
+            ValidationRefused: The password breaks a rule.
+        """
         async with self.site.database.reader() as session:
             try:
                 await user_manager(session).check_new_password(password, email, user)
@@ -158,7 +162,11 @@ class ImpersonationMixin(AdminView):
         return await render_page(request, self, "admin/impersonate.html", context, status)
 
     async def _impersonate(self, request: Request, current: Session, user: User, data: Impersonation) -> Response:
-        """Start the session. Raises ImpersonationRefused if a rule has forbidden it since the page was rendered."""
+        """Start the session.
+
+        Raises:
+            ImpersonationRefused: A rule has forbidden it since the page was rendered.
+        """
         response = RedirectResponse("/", 303)
         async with self.site.database.writer() as session:
             context = make_account_context(request, session)

@@ -58,7 +58,12 @@ async def login(
 
 
 async def require_code(context: AccountContext, user: User, code: str) -> None:
-    """Check the code if the user has a second factor. Raises HTTPException and TooManyRequests."""
+    """Check the code if the user has a second factor.
+
+    Raises:
+        HTTPException: The code is missing or wrong.
+        TooManyRequests: Too many codes were tried.
+    """
     if await has_second_factor(context.session, user) and not (code and await sign_in.check_code(context, user, code)):
         await context.manager.release()  # commit before the error rolls back the transaction
         raise HTTPException(401, sign_in.WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)

@@ -81,7 +81,11 @@ async def check_code(context: AccountContext, user: User, code: str) -> None:
 
 
 async def send_confirmation_email(context: AccountContext, user: User, browser_session: Session) -> None:
-    """Send a code that is valid only in this browser session. Raises TooManyRequests."""
+    """Send a code that is valid only in this browser session.
+
+    Raises:
+        TooManyRequests: Too many e-mails were requested.
+    """
     await context.count_email(user.email)
     code = make_code(context.settings, user, _emailed_code_purpose(browser_session))
     device, address = describe_user_agent(context.client.user_agent), context.client.address

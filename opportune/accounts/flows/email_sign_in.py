@@ -60,7 +60,11 @@ class SignInRequest:
 async def request_sign_in(
     context: AccountContext, email: str, next_path: str = "/", *, remember: bool = False
 ) -> SignInRequest:
-    """Queue a sign-in e-mail, which is sent if the address has an active account. Raises TooManyRequests."""
+    """Queue a sign-in e-mail, which is sent if the address has an active account.
+
+    Raises:
+        TooManyRequests: Too many e-mails were requested.
+    """
     sign_in_request = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
     client = context.client
     device = describe_user_agent(client.user_agent)
@@ -103,7 +107,11 @@ async def check_code(
 
 
 async def _count_code_of_request(context: AccountContext, sign_in_request: SignInRequest) -> None:
-    """Count a code for this e-mail. Raises TooManyWrongCodes."""
+    """Count a code for this e-mail.
+
+    Raises:
+        TooManyWrongCodes: The e-mail has no attempt left.
+    """
     try:
         await context.limiter.hit(CODES_PER_REQUEST.by(sign_in_request.number))
     except TooManyRequests:

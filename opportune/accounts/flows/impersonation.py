@@ -86,7 +86,11 @@ async def start_impersonation(
 
 
 async def _lock_superuser_session(session: AsyncSession, origin: Session) -> Session:
-    """Lock the superuser's session and account. Raises ImpersonationRefused if one of them has ended."""
+    """Lock the superuser's session and account.
+
+    Raises:
+        ImpersonationRefused: One of them has ended.
+    """
     superuser_session: Session | None = await session.scalar(
         select(Session)
         .join(User, col(User.id) == col(Session.user_id))
@@ -99,7 +103,12 @@ async def _lock_superuser_session(session: AsyncSession, origin: Session) -> Ses
 
 
 async def _lock_user(session: AsyncSession, user_id: int, superuser: User) -> User:
-    """Lock the user to sign in as. Raises NotFound and ImpersonationRefused."""
+    """Lock the user to sign in as.
+
+    Raises:
+        NotFound: No such user exists.
+        ImpersonationRefused: The superuser may not sign in as this user.
+    """
     user: User | None = await session.scalar(select(User).where(col(User.id) == user_id).with_for_update())
     if user is None:
         raise NotFound

@@ -107,7 +107,11 @@ async def _send_registration_email(session: AsyncSession, settings: Settings, em
 
 
 async def request_verification(context: AccountContext, email: str) -> None:
-    """Send another link, if the address has an unverified account. Raises TooManyRequests."""
+    """Send another link, if the address has an unverified account.
+
+    Raises:
+        TooManyRequests: Too many e-mails were requested.
+    """
     await context.request_email(email, send_verification_email(email))
 
 
@@ -176,7 +180,11 @@ async def _check_password(context: AccountContext, email: str, password: str, ha
 
 
 async def _verify_user(context: AccountContext, user: User) -> User:
-    """Mark the address as verified, unless the account has changed since it was read. Raises InvalidLinkError."""
+    """Mark the address as verified, unless the account has changed since it was read.
+
+    Raises:
+        InvalidLinkError: The account has changed, or its address is verified.
+    """
     if not await context.manager.is_unchanged(user):
         raise InvalidLinkError
     await context.session.refresh(user, ["is_verified"])
@@ -201,7 +209,11 @@ async def _send_verification_email(session: AsyncSession, settings: Settings, em
 
 
 async def request_password_reset(context: AccountContext, email: str) -> None:
-    """Send a link to choose a new password, if the address has an account. Raises TooManyRequests."""
+    """Send a link to choose a new password, if the address has an account.
+
+    Raises:
+        TooManyRequests: Too many e-mails were requested.
+    """
     await context.request_email(email, send_password_reset_email(email))
 
 

@@ -99,7 +99,11 @@ def read_request(settings: Settings, provider: Provider, sealed: str, state: str
 
 
 async def authorization_url(settings: Settings, provider: Provider, auth_request: AuthRequest) -> str:
-    """Return the URL of the provider that the browser is redirected to. Raises SocialSignInRefused."""
+    """Return the URL of the provider that the browser is redirected to.
+
+    Raises:
+        SocialSignInRefused: The provider does not respond as expected.
+    """
     digest = hashlib.sha256(auth_request.verifier.encode()).digest()
     challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
     callback = callback_url(settings, provider)
@@ -111,7 +115,11 @@ async def authorization_url(settings: Settings, provider: Provider, auth_request
 async def read_identity(
     settings: Settings, provider: Provider, auth_request: AuthRequest, code: str, issuer: str | None
 ) -> Identity:
-    """Exchange the authorization code for the identity of the user. Raises SocialSignInRefused."""
+    """Exchange the authorization code for the identity of the user.
+
+    Raises:
+        SocialSignInRefused: The provider refuses the code, or does not respond as expected.
+    """
     callback = callback_url(settings, provider)
     with _translate_provider_errors(provider):
         client = await asyncio.to_thread(_load_client, provider)

@@ -69,7 +69,11 @@ async def _next_page(request: Request) -> str:
 
 
 async def _create_superuser(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> User | None:
-    """Create the superuser, or add an error to the form and return None. Raises NotFound if a superuser exists."""
+    """Create the superuser, or add an error to the form and return None.
+
+    Raises:
+        NotFound: A superuser exists.
+    """
     try:
         return await form.save(lambda new: create_first_superuser(session, new.email, new.password))
     except EmailTakenError:

@@ -125,7 +125,11 @@ async def is_breached(url: str, password: str) -> bool:
 
 
 def _is_listed(url: str, digest: str) -> bool:
-    """Ask the service for all hashes with the same prefix. Raises OSError."""
+    """Ask the service for all hashes with the same prefix.
+
+    Raises:
+        OSError: The service cannot be reached.
+    """
     import httpx2  # takes 0.2 s, so it runs in this thread
 
     # All services expect the prefix at the end of the path.
@@ -141,7 +145,11 @@ def _is_listed(url: str, digest: str) -> bool:
 
 
 def _until_deadline(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a response. Raises TimeoutError, because httpx2 limits each read but not the total time."""
+    """Yield the lines of a response.
+
+    Raises:
+        TimeoutError: The time is over. httpx2 limits each read, but not the total time.
+    """
     deadline = time.monotonic() + BREACH_LOOKUP_SECONDS
     for line in lines:
         if time.monotonic() > deadline:

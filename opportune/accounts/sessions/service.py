@@ -68,7 +68,11 @@ class UserCredentials(Generic[T]):
         return (await self.session.scalars(query.order_by(*(column.desc() for column in self.newest_first)))).all()
 
     async def delete(self, row_id: int) -> T:
-        """Delete a row of the user and return it. Raises NotFound."""
+        """Delete a row of the user and return it.
+
+        Raises:
+            NotFound: The user has no such row.
+        """
         statement = delete(self.model).where(col(self.model.id) == row_id, col(self.model.user_id) == self.user_id)
         row: T | None = await self.session.scalar(statement.returning(self.model))
         if row is None:

@@ -159,7 +159,11 @@ class PasskeyCeremonies:
         return ceremony, credential, failure
 
     async def _find_passkey(self, credential: Mapping[str, Any]) -> tuple[Passkey, User]:
-        """Return the passkey of a credential and its owner. Raises PasskeyRefused for another user's passkey."""
+        """Return the passkey of a credential and its owner.
+
+        Raises:
+            PasskeyRefused: The passkey is unknown or belongs to another user.
+        """
         credential_id, response = credential.get("id"), credential.get("response")
         user_handle = response.get("userHandle") if isinstance(response, dict) else None
         if not isinstance(credential_id, str) or not CREDENTIAL_ID.fullmatch(credential_id):
@@ -186,7 +190,11 @@ async def find_passkeys(session: AsyncSession, user: User) -> Sequence[Passkey]:
 
 
 async def update_passkey(session: AsyncSession, user: User, row_id: int, name: str) -> None:
-    """Rename a passkey. Raises NotFound if the user has no such passkey."""
+    """Rename a passkey.
+
+    Raises:
+        NotFound: The user has no such passkey.
+    """
     statement = update(Passkey).where(col(Passkey.id) == row_id, col(Passkey.user_id) == user.id)
     if await session.scalar(statement.values(name=name).returning(col(Passkey.id))) is None:
         raise NotFound
@@ -217,7 +225,11 @@ async def delete_passkey(context: AccountContext, user: User, row_id: int) -> No
 def _create_row(
     user: User, name: str, ceremony: Ceremony, verified: "VerifiedRegistration", credential: Mapping[str, Any]
 ) -> Passkey:
-    """Create the row of a verified passkey. Raises PasskeyRefused if its id or key is too long."""
+    """Create the row of a verified passkey.
+
+    Raises:
+        PasskeyRefused: Its id or key is too long.
+    """
     credential_id, public_key = verified.credential_id, verified.credential_public_key
     if len(credential_id) > MAX_CREDENTIAL_ID_BYTES or len(public_key) > MAX_PUBLIC_KEY_BYTES:
         raise PasskeyRefused(NOT_VERIFIED)

@@ -175,7 +175,11 @@ async def read_assertion(
 
 
 async def verify_creation(site: RelyingParty, ceremony: Ceremony, credential: dict[str, Any]) -> "VerifiedRegistration":
-    """Verify the credential of a new passkey. Raises PasskeyRefused."""
+    """Verify the credential of a new passkey.
+
+    Raises:
+        PasskeyRefused: The credential is invalid.
+    """
 
     def verify() -> "VerifiedRegistration":
         import webauthn
@@ -188,7 +192,11 @@ async def verify_creation(site: RelyingParty, ceremony: Ceremony, credential: di
 async def verify_authentication(
     site: RelyingParty, ceremony: Ceremony, credential: dict[str, Any], passkey: Passkey
 ) -> "VerifiedAuthentication":
-    """Verify the signature of this passkey. Raises PasskeyRefused."""
+    """Verify the signature of this passkey.
+
+    Raises:
+        PasskeyRefused: The signature is invalid.
+    """
 
     def verify() -> "VerifiedAuthentication":
         import webauthn

@@ -48,7 +48,11 @@ class TokenStrategy:
         return AccessToken(access_token=token, scope=response_scope(scopes))
 
     async def refresh(self, refresh_token: str) -> AccessToken | None:
-        """Exchange a refresh token for new tokens; None if it is invalid. Raises NotFound without BEARER=jwt."""
+        """Exchange a refresh token for new tokens; None if it is invalid.
+
+        Raises:
+            NotFound: BEARER is not jwt.
+        """
         raise NotFound
 
     async def write_token(self, user: User) -> str:

@@ -59,7 +59,11 @@ class AccountContext:
         return getattr(request.state, "token", None) if request else None
 
     async def count_email(self, email: str) -> None:
-        """Count an e-mail that a visitor requests, for the client and for the recipient. Raises TooManyRequests."""
+        """Count an e-mail that a visitor requests, for the client and for the recipient.
+
+        Raises:
+            TooManyRequests: A limit is reached.
+        """
         await self.limiter.hit(EMAILS_PER_IP.by(self.client.address), EMAILS_PER_RECIPIENT.by(email))
 
     async def is_first_use(self, hit: Hit) -> bool:
@@ -71,7 +75,11 @@ class AccountContext:
         return True
 
     async def request_email(self, email: str, call: JobCall[...]) -> None:
-        """Queue a job that sends an e-mail, if the site sends e-mails. Raises TooManyRequests."""
+        """Queue a job that sends an e-mail, if the site sends e-mails.
+
+        Raises:
+            TooManyRequests: A limit is reached.
+        """
         await self.count_email(email)
         if email_is_enabled(self.settings):
             defer(self.session, call)

@@ -41,13 +41,21 @@ class UserDatabase(BaseUserDatabase[Any, int]):
         return await find_by_email(self.session, email)
 
     async def create(self, create_dict: Mapping[str, Any]) -> User:
-        """Create a user. Raises UserTaken, also if two requests register the same address at the same time."""
+        """Create a user.
+
+        Raises:
+            UserTaken: A user has this address, also if two requests register it at the same time.
+        """
         self.session.add(user := User(**{**create_dict, "email": normalize_email(create_dict["email"])}))
         await flush_or_refuse(self.session, UserTaken())
         return user
 
     async def update(self, user: User, update_dict: Mapping[str, Any]) -> User:
-        """Change a user. Raises UserTaken."""
+        """Change a user.
+
+        Raises:
+            UserTaken: Another user has this address.
+        """
         self.session.add(user)
         user.sqlmodel_update(dict(update_dict))
         try:
@@ -71,7 +79,11 @@ class UserDatabase(BaseUserDatabase[Any, int]):
         return user
 
     async def add_oauth_account(self, user: Any, create_dict: dict[str, Any]) -> Any:
-        """Link an account. Tokens of the provider are not stored. Raises AccountLinkedError."""
+        """Link an account. Tokens of the provider are not stored.
+
+        Raises:
+            AccountLinkedError: The account is already linked.
+        """
         issuer, subject, email = (create_dict[name] for name in ("oauth_name", "account_id", "account_email"))
         self.session.add(LinkedAccount(user_id=user.id, issuer=issuer, subject=subject, email=email))
         await flush_or_refuse(self.session, AccountLinkedError())

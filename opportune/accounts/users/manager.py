@@ -241,7 +241,11 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     # E-mails. Jobs send them, so that responses do not reveal which addresses have an account.
 
     async def forgot_password(self, user: U, request: Request | None = None) -> None:
-        """Create a link to choose a new password. Raises UserInactive."""
+        """Create a link to choose a new password.
+
+        Raises:
+            UserInactive: The user may not sign in.
+        """
         if not user.is_active:
             raise exceptions.UserInactive
         token = signed_links.make_link_token(self.settings, "reset", user)
@@ -252,7 +256,12 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         send_account_email(self.session, self.settings, user, "reset", token=token)
 
     async def request_verify(self, user: U, request: Request | None = None) -> None:
-        """Create a link that verifies the address. Raises UserInactive and UserAlreadyVerified."""
+        """Create a link that verifies the address.
+
+        Raises:
+            UserInactive: The user may not sign in.
+            UserAlreadyVerified: The address is verified.
+        """
         if not user.is_active:
             raise exceptions.UserInactive
         if user.is_verified:
@@ -277,14 +286,22 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             raise PasswordRefused(reason)
 
     async def check_new_password(self, password: str, email: str, user: U | None = None) -> None:
-        """Call `validate_password` for a user or a registration. Raises InvalidPasswordError."""
+        """Call `validate_password` for a user or a registration.
+
+        Raises:
+            InvalidPasswordError: The password breaks a rule.
+        """
         try:
             await self.validate_password(password, user or UserCreate.model_construct(email=email, password=password))
         except InvalidPasswordException as refusal:
             raise PasswordRefused(str(refusal.reason)) from None
 
     async def hash_new_password(self, password: str, email: str, user: U | None = None) -> str:
-        """Check a new password and return its hash. Raises InvalidPasswordError."""
+        """Check a new password and return its hash.
+
+        Raises:
+            InvalidPasswordError: The password breaks a rule.
+        """
         await self.check_new_password(password, email, user)
         return await hashing.hash_password(password)
 

@@ -74,7 +74,11 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         return getattr(row, self.key_name)
 
     def parse(self, text: str) -> Any:
-        """Return the key in a text of a form or a URL. Raises ValueError with a message for the user."""
+        """Return the key in a text of a form or a URL.
+
+        Raises:
+            ValueError: No row can have this key. The message is for the user.
+        """
         return parse_key(self.key, unquote_key(text))
 
     def format(self, model: Any) -> dict[str, Any]:

@@ -120,7 +120,11 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             self.data = stored if is_unchanged else self._parse(text)
 
     def _parse(self, text: str) -> Any:
-        """Return the value of a text. Raises ValueError with a message for the user."""
+        """Return the value of a text.
+
+        Raises:
+            ValueError: The text is invalid. The message is for the user.
+        """
         self.data = None
         if text == NO_CHOICE or not (text if self.is_text else text.strip()):
             return "" if self.is_text and text != NO_CHOICE else None

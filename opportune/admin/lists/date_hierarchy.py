@@ -31,7 +31,11 @@ class Period:
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> "Period":
-        """Return the period with these numbers. Raises ValueError if it does not exist."""
+        """Return the period with these numbers.
+
+        Raises:
+            ValueError: The period does not exist.
+        """
         year, month, day = (*map(int, texts), 1, 1)[:3]
         first = date(year, month, day)
         return cls((first.year, first.month, first.day)[: len(texts)])
@@ -81,7 +85,11 @@ class DateHierarchy:
         self.is_moment = issubclass(python_type_of(self.column), datetime)
 
     def selected(self, query: QueryParams) -> Period | None:
-        """Return the selected period, or None. Raises ValueError if it does not exist."""
+        """Return the selected period, or None.
+
+        Raises:
+            ValueError: The period does not exist.
+        """
         texts = [query.get(name, "") for name in self.parameters]
         while texts and not texts[-1]:
             texts.pop()

@@ -70,7 +70,11 @@ def match_primary_keys(view: BaseAdminView, pks: Sequence[str]) -> ColumnElement
 
 
 def row_by_key(view: BaseAdminView, pk: str) -> Select[Any]:
-    """Select the row with this key, also if the list does not have it. Raises HTTPException for an impossible key."""
+    """Select the row with this key, also if the list does not have it.
+
+    Raises:
+        HTTPException: No row can have this key.
+    """
     return select(view.model).where(match_primary_keys(view, [pk]))
 
 
@@ -83,7 +87,11 @@ async def writable_keys(request: Request, view: BaseAdminView, pks: Sequence[str
 
 
 def _parse_key(view: BaseAdminView, pk: str) -> tuple[Any, ...]:
-    """Return the values of a key that `key_of` wrote. Raises ValueError if no row can have it."""
+    """Return the values of a key that `key_of` wrote.
+
+    Raises:
+        ValueError: No row can have this key.
+    """
     columns: Sequence[Column[Any]] = view.pk_columns
     pk = unquote_key(pk)
     parts = [pk] if len(columns) == 1 else [re.sub(r"\\(.)", r"\1", part) for part in KEY_PART.findall(pk)]

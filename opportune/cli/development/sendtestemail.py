@@ -30,7 +30,11 @@ def command(addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", he
 
 
 async def send(settings: Settings, email: EmailMessage) -> None:
-    """Send an e-mail. Raises OperatorError if this fails."""
+    """Send an e-mail.
+
+    Raises:
+        OperatorError: It cannot be sent.
+    """
     await send_email(settings, email)
     transport = transport_for(settings)
     if isinstance(transport, ConsoleTransport | FileTransport):

@@ -25,7 +25,11 @@ class FileTexts:
         self.changed[path] = text
 
     def parse(self, path: Path) -> Source:
-        """Parse a file. Raises OperatorError for a syntax error."""
+        """Parse a file.
+
+        Raises:
+            OperatorError: The file has a syntax error.
+        """
         return read_source(self[path], self._relative(path))
 
     def change(self, path: Path, change: Callable[[str], str]) -> None:

@@ -132,7 +132,11 @@ class Archive:
         _refuse_unexpected_members(path, contents.infolist(), self.manifest)
 
     def check(self) -> None:
-        """Compare every member with its checksum. Raises OperatorError if one differs."""
+        """Compare every member with its checksum.
+
+        Raises:
+            OperatorError: A checksum differs.
+        """
         with work("Checking the backup", len(self.manifest.members), "files") as progress:
             for name in self.manifest.members:
                 self.extract(name, None)
@@ -151,7 +155,11 @@ class Archive:
             raise OperatorError(f"{self.path} is damaged: {name} has changed since the backup. {USE_ANOTHER_BACKUP}")
 
     def read(self, name: str) -> bytes:
-        """Return the content of a member. Raises OperatorError if it differs from the manifest."""
+        """Return the content of a member.
+
+        Raises:
+            OperatorError: It differs from the manifest.
+        """
         content = BytesIO()
         self.extract(name, content)
         return content.getvalue()
@@ -168,7 +176,11 @@ class Archive:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """Open an archive for reading. Raises OperatorError if the file is not a complete backup."""
+    """Open an archive for reading.
+
+    Raises:
+        OperatorError: The file is not a complete backup.
+    """
     try:
         file = path.open("rb")
     except OSError as error:

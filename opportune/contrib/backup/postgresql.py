@@ -70,7 +70,11 @@ class Dump:
         self.state = DatabaseState(revisions, tables, rows)
 
     def write(self, settings: Settings, file: BinaryIO) -> None:
-        """Run pg_dump while the snapshot's connection is open. Raises OperatorError if it fails."""
+        """Run pg_dump while the snapshot's connection is open.
+
+        Raises:
+            OperatorError: pg_dump fails.
+        """
         names = [*self.state.tables, *self._sequences]
         tables = [f'--table="{_escape_quotes(self.namespace)}"."{_escape_quotes(name)}"' for name in names]
         command = ["pg_dump", "--format=custom", "--compress=0", "--no-owner", "--no-privileges", "--no-password"]

@@ -16,7 +16,11 @@ KEEP_RULE = re.compile(r"(\d{1,4})\s*(hourly|daily|weekly|monthly|yearly)", re.I
 
 
 def parse_keep(text: str) -> dict[str, int]:
-    """Parse `7 daily, 4 weekly` into `{"daily": 7, "weekly": 4}`. Raises ValueError."""
+    """Parse `7 daily, 4 weekly` into `{"daily": 7, "weekly": 4}`.
+
+    Raises:
+        ValueError: The text has another form.
+    """
     rules = [KEEP_RULE.fullmatch(part.strip()) for part in text.split(",")]
     counts = {rule[2].lower(): int(rule[1]) for rule in rules if rule}
     if len(counts) < len(rules) or not any(counts.values()):

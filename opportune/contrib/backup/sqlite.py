@@ -60,7 +60,11 @@ def merge_wal(path: Path) -> None:
 
 
 def inspect_database(path: Path) -> DatabaseState:
-    """Check a database file and return its state. Raises OperatorError if it is damaged."""
+    """Check a database file and return its state.
+
+    Raises:
+        OperatorError: The file is damaged.
+    """
     try:
         with closing(_connect(path)) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()

@@ -135,7 +135,11 @@ class _Transfer:
                 self.progress(len(rows))
 
     def compare(self, table: Table, expected: Checksum) -> None:
-        """Read the written rows back. Raises OperatorError if they differ."""
+        """Read the written rows back.
+
+        Raises:
+            OperatorError: They differ.
+        """
         actual = TableRows(table, self.writer.connection, other=self.connection).checksum(self.progress)
         if actual != expected:
             raise OperatorError(

@@ -73,7 +73,11 @@ def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """Return the settings with a value. Raises OperatorError if the file cannot be read."""
+    """Return the settings with a value.
+
+    Raises:
+        OperatorError: The file cannot be read.
+    """
     text = _read_text(path)
     if problem := unreadable_line(text):
         raise OperatorError(f"{path}: {problem}")

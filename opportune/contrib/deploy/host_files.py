@@ -50,7 +50,11 @@ def project_name(folder: Path) -> str:
 
 
 def require_name(name: str) -> str:
-    """Return the name. Raises OperatorError if hosts do not accept it."""
+    """Return the name.
+
+    Raises:
+        OperatorError: Hosts do not accept the name.
+    """
     if not NAME.fullmatch(name):
         raise OperatorError(
             f"{name[:40]!r} is not a valid name: use 1 to 30 of a-z, 0-9 and -, beginning with a letter (--name)."
@@ -59,7 +63,11 @@ def require_name(name: str) -> str:
 
 
 def require_domain(domain: str) -> str:
-    """Return the domain without https:// and trailing slash. Raises OperatorError if it is invalid."""
+    """Return the domain without https:// and trailing slash.
+
+    Raises:
+        OperatorError: The domain is invalid.
+    """
     host_name = ascii_host(re.sub(r"^https?://|/+$", "", domain.strip()))
     if not DOMAIN.fullmatch(host_name):
         raise OperatorError(f"{domain[:60]!r} is not a domain: write it like example.org.")

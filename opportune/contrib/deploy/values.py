@@ -39,7 +39,11 @@ REFERENCES = {"DATABASE_URL": "postgresql://postgres:hidden@postgres.railway.int
 
 
 def production_values(recipe: Recipe, env_file: Path | None) -> dict[str, str]:
-    """Merge the file of settings and the environment, which wins. Raises OperatorError if the file is unreadable."""
+    """Merge the file of settings and the environment, which wins.
+
+    Raises:
+        OperatorError: The file cannot be read.
+    """
     names = {*setting_names(), *setting_hints(recipe)}
     environment = {name: value for name, value in os.environ.items() if name in names and value}
     return {**(read_env(env_file) if env_file else {}), **environment}

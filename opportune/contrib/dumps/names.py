@@ -35,7 +35,11 @@ def tables_by_name(metadata: MetaData, features: Sequence[str]) -> dict[str, Tab
 
 
 def select_tables(tables: Mapping[str, Table], requested: Sequence[str], features: Sequence[str]) -> dict[str, Table]:
-    """Return the tables of these features and tables, or all. Raises OperatorError for an unknown name."""
+    """Return the tables of these features and tables, or all.
+
+    Raises:
+        OperatorError: A name is unknown.
+    """
     for name in requested:
         if name not in tables and name not in features:
             suggestion = did_you_mean(name, [*features, *tables])
@@ -60,7 +64,11 @@ def _names_of(name: str, table: Table) -> set[str]:
 
 
 def find_table(tables: Mapping[str, Table], name: str) -> Table:
-    """Return the table, also by its name in the database. Raises LookupError if it is not installed."""
+    """Return the table, also by its name in the database.
+
+    Raises:
+        LookupError: The table is not installed.
+    """
     if name in tables:
         return tables[name]
     for table in tables.values():

@@ -77,7 +77,11 @@ class PlannedRow:
 
 
 def form_text(column: Any, value: Any) -> str:
-    """Return a value as a browser would send it. Raises ValueError with a message for the user."""
+    """Return a value as a browser would send it.
+
+    Raises:
+        ValueError: The value cannot be stored. The message is for the user.
+    """
     text = "" if value is None else str(value)
     if python_type_of(column) is bool:
         return _boolean(text.strip(), column.nullable)
@@ -246,7 +250,11 @@ class ImportPlan:
     def _clean(
         self, form_class: type[AdminForm], line: ImportRow, row: Any, stored: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        """Return the values of a line, validated by the form of a new or stored row. Raises ValidationRefused."""
+        """Return the values of a line, validated by the form of a new or stored row.
+
+        Raises:
+            ValidationRefused: The form refuses them.
+        """
         texts, faults = self._form_texts(line.cells)
         form = form_class(FileCells(texts, Source.MACHINE), data=stored or {})
         keep_unsent(form, texts, is_stored=stored is not None)

@@ -239,7 +239,11 @@ class ImportWriter:
                 return list(zip(batch, written, strict=True))
 
     async def _lock_stored(self, ids: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], Any]:
-        """Lock the rows. Raises ValidationRefused if one no longer exists."""
+        """Lock the rows.
+
+        Raises:
+            ValidationRefused: One of them no longer exists.
+        """
         if not ids:
             return {}
         statement = self.view.list_query(self.request).where(tuple_(*self.view.pk_columns).in_(ids))

@@ -96,7 +96,11 @@ def _describe_columns(
 
 
 async def _read_sample(request: Request, view: AdminView, table: Table, choices: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first rows as they will be read. Raises FieldErrors."""
+    """Return the first rows as they will be read.
+
+    Raises:
+        FieldErrors: The choices do not fit the file or the model.
+    """
     plan = await plan_import(request, view, table, choices)
     await plan.read(named_rows(table.rows[:SAMPLE_ROWS], choices["columns"]))
     labels = [target.label for target in plan.columns.values()]

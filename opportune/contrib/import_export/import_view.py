@@ -43,7 +43,11 @@ MAX_REMEMBERED_FILES = 20
 
 
 async def check_import(request: Request, view: AdminView) -> None:
-    """Check that the user may import, and may add or change rows. Raises HTTPException."""
+    """Check that the user may import, and may add or change rows.
+
+    Raises:
+        HTTPException: The user lacks a permission.
+    """
     await view.site.check_access(request, "import")
     if not await import_run.may_write(request, view):
         raise HTTPException(403)
@@ -106,7 +110,11 @@ async def _store_upload(request: Request, view: AdminView) -> tuple[ImportFile, 
 
 
 async def _read_upload(request: Request, max_bytes: int) -> tuple[str, bytes]:
-    """Return the name and the content of the file. Raises ValidationRefused if it is missing or too large."""
+    """Return the name and the content of the file.
+
+    Raises:
+        ValidationRefused: The file is missing or too large.
+    """
     allow_files(request)
     async with request.form(max_files=1, max_fields=10) as form:
         upload = form.get("file")
@@ -136,7 +144,11 @@ def _owned(request: Request, view: AdminView) -> tuple[Any, Any]:
 
 
 async def load_file(request: Request, view: AdminView) -> ImportFile:
-    """Return the file in the URL. Raises HTTPException if the user has none with this id."""
+    """Return the file in the URL.
+
+    Raises:
+        HTTPException: The user has no file with this id.
+    """
     await check_import(request, view)
     try:
         file_id = parse_id(request.path_params["file_id"])

@@ -61,7 +61,11 @@ class NamedColumn:
     is_many: bool
 
     def names_in(self, value: Any) -> list[str]:
-        """Return the names in a cell of CSV or a JSON value. Raises ValueError with a message for the user."""
+        """Return the names in a cell of CSV or a JSON value.
+
+        Raises:
+            ValueError: The cell has another form. The message is for the user.
+        """
         if value is None or value == "":
             return []
         values = value if isinstance(value, list) else [value]
@@ -160,7 +164,11 @@ class NameResolver:
         self._faults |= {(lookup.model, name): fault for name, fault in faults.items()}
 
     def ids(self, column: NamedColumn, names: Sequence[str]) -> list[Any]:
-        """Return the ids or placeholders of these rows. Raises ValueError with a message for the user."""
+        """Return the ids or placeholders of these rows.
+
+        Raises:
+            ValueError: A name has no row or several. The message is for the user.
+        """
         return [self._find_id(column, name) for name in names]
 
     def _find_id(self, column: NamedColumn, name: str) -> Any:

@@ -161,7 +161,11 @@ async def toggle_default_view(request: Request, view: AdminView) -> Response:
 
 
 async def _lock(session: AsyncSession, row: SavedView) -> SavedView:
-    """Load a view and lock it. Raises HTTPException if it was deleted at the same time."""
+    """Load a view and lock it.
+
+    Raises:
+        HTTPException: It was deleted at the same time.
+    """
     stored = await session.get(SavedView, row.id, with_for_update=True)
     if stored is None:
         raise HTTPException(404)
@@ -169,7 +173,11 @@ async def _lock(session: AsyncSession, row: SavedView) -> SavedView:
 
 
 async def _find(request: Request, view: AdminView) -> SavedView:
-    """Return the view in the URL. Raises HTTPException if the user may not open it."""
+    """Return the view in the URL.
+
+    Raises:
+        HTTPException: The user may not open it.
+    """
     saved = await load_saved_views(request)
     row = saved.find(view.identity, request.path_params["view_id"])
     if row is None:
@@ -178,7 +186,11 @@ async def _find(request: Request, view: AdminView) -> SavedView:
 
 
 async def _find_own(request: Request, view: AdminView) -> SavedView:
-    """Return the view in the URL. Raises HTTPException if the user may not change it."""
+    """Return the view in the URL.
+
+    Raises:
+        HTTPException: The user may not change it.
+    """
     row = await _find(request, view)
     if row.owner_id != request.state.user.id:
         raise HTTPException(403, "Only the owner of a view can change it. Save a view of your own instead.")

@@ -69,7 +69,11 @@ async def get_optional_team(request: Request) -> UserTeam | None:
 
 
 def _require_same_team(request: Request, team: UserTeam | None) -> None:
-    """Refuse a form that was rendered in another team. Its page shows the text again. Raises HTTPException."""
+    """Refuse a form that was rendered in another team. Its page shows the text again.
+
+    Raises:
+        HTTPException: The form is of another team.
+    """
     form_team = "" if request.method in SAFE_METHODS else submitted_team(request)
     if form_team and form_team != _key_of(team):
         notice = gettext(OTHER_TEAM, team=team.name if team else gettext("Personal"))

@@ -85,7 +85,12 @@ async def find_invitations(session: AsyncSession, team_id: int) -> Sequence[Team
 
 
 async def withdraw(session: AsyncSession, team_id: int, user: User, invitation_id: int) -> None:
-    """Delete an invitation of a team. Raises NotFound and Forbidden."""
+    """Delete an invitation of a team.
+
+    Raises:
+        NotFound: The team has no such invitation.
+        Forbidden: The user's role is too low.
+    """
     membership = await lock_team(session, team_id, user, TeamRole.ADMIN)
     query = select(TeamInvitation).where(
         col(TeamInvitation.id) == invitation_id, col(TeamInvitation.team_id) == team_id
@@ -151,7 +156,11 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
 
 
 async def _find_inviting_team(session: AsyncSession, invitation_id: int, user: User) -> int:
-    """Return the id of the team of an open invitation to the user. Raises NotFound."""
+    """Return the id of the team of an open invitation to the user.
+
+    Raises:
+        NotFound: The user has no such invitation.
+    """
     query = select(col(TeamInvitation.team_id)).where(
         col(TeamInvitation.id) == invitation_id, _is_invitation_for(user), TeamInvitation.is_open()
     )
@@ -162,7 +171,11 @@ async def _find_inviting_team(session: AsyncSession, invitation_id: int, user: U
 
 
 async def decline(session: AsyncSession, invitation_id: int, user: User) -> None:
-    """Delete an invitation to the user. Raises NotFound."""
+    """Delete an invitation to the user.
+
+    Raises:
+        NotFound: The user has no such invitation.
+    """
     declined = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, _is_invitation_for(user))
     if (await session.execute(declined.returning(col(TeamInvitation.id)))).first() is None:
         raise NotFound

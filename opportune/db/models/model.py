@@ -61,7 +61,11 @@ class ModelBase(SQLModel, registry=REGISTRY):
             super().__setattr__(name, value)
 
     def __hash__(self) -> int:
-        """Hash by primary key, as in Django. Raises TypeError for rows that are not stored."""
+        """Hash by primary key, as in Django.
+
+        Raises:
+            TypeError: The row is not stored.
+        """
         state = inspect(self, raiseerr=False)
         if state is None or state.identity is None:
             raise TypeError(f"This {type(self).__name__} has no hash: it is not stored yet.")

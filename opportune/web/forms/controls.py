@@ -281,7 +281,11 @@ def default_label(name: str, info: FieldInfo) -> str:
 
 
 def to_machine_format(control: Control, text: str, source: Source = Source.FORM) -> str:
-    """Convert a number or date from the visitor's format. Raises ValueError like `machine_format`."""
+    """Convert a number or date from the visitor's format.
+
+    Raises:
+        ValueError: The text has another format. The message is for the visitor.
+    """
     return machine_format(control.type, text, control.suffix, decimals=control.decimals, source=source)
 
 

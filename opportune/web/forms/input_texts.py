@@ -64,7 +64,11 @@ def as_text_list(value: object, type_: str) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a text in JSON. Raises ValueError with a message for the user."""
+    """Return the value of a text in JSON.
+
+    Raises:
+        ValueError: It is not JSON. The message is for the user.
+    """
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

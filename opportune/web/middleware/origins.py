@@ -80,7 +80,11 @@ class ApiCorsMiddleware(CORSMiddleware):
 
 
 def refuse_foreign_page(connection: HTTPConnection) -> None:
-    """Refuse what `CsrfMiddleware` refuses, for routes of an existing application. Raises HTTPException."""
+    """Refuse what `CsrfMiddleware` refuses, for routes of an existing application.
+
+    Raises:
+        HTTPException: Another site has sent the request.
+    """
     check = CsrfMiddleware(connection.app, connection.app.state.settings)
     if connection.scope.get("method") not in SAFE_METHODS and check.is_foreign(connection.scope, connection.headers):
         raise HTTPException(403, FOREIGN_FORM)

@@ -238,6 +238,10 @@ def _parent_name(environment: Environment, template: Template) -> str:
 
 
 def source_of(environment: Environment, name: str) -> str:
-    """Return the source of a template. Raises TemplateNotFound."""
+    """Return the source of a template.
+
+    Raises:
+        TemplateNotFound: No template has this name.
+    """
     assert environment.loader
     return environment.loader.get_source(environment, name)[0]

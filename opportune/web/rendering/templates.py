@@ -125,7 +125,11 @@ class Templates:
 
     @staticmethod
     def _prepare(request: Request, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Show kept texts in the forms of a page, and add the variables of all pages. Raises OperatorError."""
+        """Show kept texts in the forms of a page, and add the variables of all pages.
+
+        Raises:
+            OperatorError: A variable of the page would hide a function.
+        """
         if "url" in variables:
             raise OperatorError("A page has a variable `url`, which hides the function url(path). Rename the variable.")
         forms = [value for value in variables.values() if isinstance(value, Form)]

