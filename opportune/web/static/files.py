@@ -58,7 +58,7 @@ REVALIDATE = "public, no-cache"
 CHECK_INTERVAL_SECONDS = 1
 """Seconds until a changed file has a new URL in development. A deployment restarts production."""
 PRODUCTION_CHECK_INTERVAL_SECONDS = 60
-NO_URL = (0.0, 0, "")
+NO_URL = (0.0, (0, 0), "")
 """Cached URL that has expired."""
 RELATIVE_URL = re.compile(rb"""(url\(\s*["']?)(?!data:|[a-z]+:|/|#)([^"')?#]+)(?:\?[^"')#]*)?""")
 """Relative URLs in style sheets."""
@@ -75,8 +75,9 @@ class Assets(StaticFiles):
         self.site_name = ""
         """Name in the generated logo."""
         self.check_interval = CHECK_INTERVAL_SECONDS
-        self._urls: dict[str, tuple[float, int, str]] = {}
-        """Time of expiry, number of added icons and URL of each file."""
+        self._urls: dict[str, tuple[float, tuple[int, int], str]] = {}
+        """Time of expiry, edition of the generated sheets, and URL of each file."""
+        self._prepared_count = 0
         self._digests: dict[str, tuple[int, str]] = {}
         """Modification time and hash of each file."""
         self._compressed: dict[str, tuple[str, bytes]] = {}
@@ -88,12 +89,12 @@ class Assets(StaticFiles):
         Raises:
             FileNotFoundError: The file does not exist in any folder.
         """
-        icon_count = icons.added_count()
+        edition = icons.added_count(), self._prepared_count
         # Cached, because pages link many files, and searching the folders takes longer than rendering the page.
-        expires_at, count, url = self._urls.get(name, NO_URL)
-        if expires_at < monotonic() or count != icon_count:
+        expires_at, url_edition, url = self._urls.get(name, NO_URL)
+        if expires_at < monotonic() or url_edition != edition:
             url = f"{STATIC_URL}/{name}?v={self._digest(name)}"
-            self._urls[name] = monotonic() + self.check_interval, icon_count, url
+            self._urls[name] = monotonic() + self.check_interval, edition, url
         return url
 
     def hash_files(self, directions: Iterable[str] = ()) -> None:
@@ -120,8 +121,7 @@ class Assets(StaticFiles):
         for direction in directions:
             path, status = self._file(TABLER_SHEETS[direction])
             styles.prepare(path, status.st_mtime_ns, sources_change=sources_change)
-        for name in BUNDLES:  # the URLs name the whole sheets, and would be valid for a minute
-            self._urls.pop(name, None)
+            self._prepared_count += 1  # URLs of the whole sheets would be valid for a minute
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):

@@ -24,7 +24,10 @@ a{background:url("data:image/svg+xml;utf8,<svg>{}</svg>")}
 
 @pytest.fixture
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(assets, "_urls", {"pages.css": (inf, icons.added_count(), "/static/pages.css?v=whole")})
+    monkeypatch.setattr(assets, "check_interval", inf)
+    with monkeypatch.context() as patch:
+        patch.setattr(styles, "used_rules", lambda *_: None)
+        assets.url("pages.css")  # the URL of the whole sheet
     assets.prepare_styles(["ltr"], sources_change=True)
     yield
     styles._framework_words.cache_clear()
