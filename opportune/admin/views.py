@@ -17,9 +17,9 @@ from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.columns import further_columns, listed_columns, ordered_choices, sortable_paths
 from opportune.admin.lists.date_hierarchy import DateHierarchy
 from opportune.admin.lists.display import FORMATTERS
-from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.lists.row_queries import RowQueriesMixin
+from opportune.admin.lists.view_filters import filter_for
 from opportune.admin.model_icons import GuessedIcon
 from opportune.admin.options import names_of_hook, option_faults
 from opportune.admin.sqladmin_adapter import name_in_option, property_name, short_name

@@ -15,7 +15,6 @@ from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.filters import (
-    DATE_RANGES,
     NOT,
     NULL_CHOICE,
     NULL_OPERATIONS,
@@ -23,12 +22,9 @@ from opportune.admin.lists.filters import (
     ChoiceFilter,
     ListFilter,
     LookupFilter,
-    RangeFilter,
     TextFilter,
     ValuesFilter,
     choice_parameter,
-    has_operator,
-    parameters_of,
 )
 from opportune.admin.lists.parameters import (
     FACETS,
@@ -38,6 +34,8 @@ from opportune.admin.lists.parameters import (
     url_without,
     visible_hierarchy,
 )
+from opportune.admin.lists.range_filters import DATE_RANGES, RangeFilter
+from opportune.admin.lists.view_filters import has_operator, parameters_of
 from opportune.crud.filters import FROM
 from opportune.i18n import gettext, pgettext
 from opportune.i18n.formats import format_number

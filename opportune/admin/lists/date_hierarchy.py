@@ -11,8 +11,8 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
-from opportune.admin.lists.filters import DAY
 from opportune.admin.lists.parameters import filtered_query, url_without
+from opportune.admin.lists.range_filters import DAY
 from opportune.db.models.columns import is_indexed, python_type_of
 from opportune.i18n.formats import format_day, format_month
 from opportune.web.time_zone import local, start_of_day

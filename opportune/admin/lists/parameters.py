@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
-from opportune.admin.lists.filters import ListFilter, RangeFilter, apply_filter, parameters_of
+from opportune.admin.lists.filters import ListFilter
+from opportune.admin.lists.range_filters import RangeFilter
+from opportune.admin.lists.view_filters import apply_filter, parameters_of
 from opportune.crud.filters import MAX_FILTER_VALUES
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words

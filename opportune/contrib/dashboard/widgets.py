@@ -21,8 +21,8 @@ from opportune.accounts.models import User
 from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.forms.foreign_keys import load_references
-from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.row_keys import row_conditions
+from opportune.admin.lists.view_filters import apply_filter
 from opportune.admin.options import filter_fault, filtered_name, list_column_fault
 from opportune.admin.overview import is_listed, listed_views
 from opportune.admin.views import AdminView

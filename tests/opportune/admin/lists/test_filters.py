@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import inspect
 from starlette.datastructures import QueryParams
 
-from opportune.admin.lists.filters import RangeFilter
+from opportune.admin.lists.range_filters import RangeFilter
 from opportune.db.queries.paths import AttributePath
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
 from tests.opportune.stored_rows import add_rows
@@ -36,7 +36,7 @@ class Opening(UnmigratedTable, table=True):
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    monkeypatch.setattr("opportune.admin.lists.filters.utc_now", lambda: NOW)
+    monkeypatch.setattr("opportune.admin.lists.range_filters.utc_now", lambda: NOW)
     gadgets = (Gadget(**{"name": name, "maker_id": 1, **values}) for name, values in GADGETS.items())
     await add_rows(app_with_gadgets, *gadgets)
     return app_with_gadgets

@@ -1,0 +1,102 @@
+"""Filters of a view: made from its options, and applied to its list. Some are filters of SQLAdmin."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqladmin.filters import ForeignKeyFilter, OperationColumnFilter
+from sqlalchemy import Select
+from starlette.datastructures import QueryParams
+
+from opportune.admin.base import BaseAdminView
+from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup
+from opportune.admin.lists.filters import EMPTY, NULL_CHOICE, YES_NO, ChoiceFilter, ListFilter, LookupFilter, TextFilter
+from opportune.admin.lists.range_filters import RangeFilter
+from opportune.admin.sqladmin_adapter import property_name
+from opportune.crud.types import ORDERED_TYPES
+from opportune.db.models.columns import (
+    choice_label,
+    choice_value,
+    choices_of,
+    label_of,
+    many_to_many_of,
+    python_type_of,
+    references_of,
+)
+from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
+from opportune.errors import OperatorError
+from opportune.i18n import gettext_lazy
+
+
+def filter_for(view: BaseAdminView, option: Any) -> Any:
+    """Return the filter for an option: a column, its name, or a filter of SQLAdmin.
+
+    Two filters of SQLAdmin are replaced, because they load all rows or fail.
+    """
+    if isinstance(option, OperationColumnFilter):
+        option = option.column
+    if isinstance(option, ForeignKeyFilter):
+        option = option.foreign_key
+    if hasattr(option, "lookups"):
+        option.title = gettext_lazy(option.title)
+        return option
+    name = property_name(option)
+    path = parse_path(view.mapper, name)
+    column = column_of_relation(path.end, path.name)
+    parameter = name if path.relations else column
+    title = view.labels.get(parameter, label_of(parameter))
+    path_to_column = replace(path, name=column)
+    lookup_filter = _lookup_filter(view, path_to_column, parameter, title)
+    return lookup_filter or _column_filter(view, path_to_column, parameter, title)
+
+
+def _lookup_filter(view: BaseAdminView, path: AttributePath, parameter: str, title: str) -> LookupFilter | None:
+    lookups = (ManyToManyLookup, many_to_many_of(path.end)), (ForeignKeyLookup, references_of(path.end))
+    for lookup_class, models in lookups:
+        if model := models.get(path.name):
+            lookup = view.lookups.setdefault(parameter, lookup_class(path.name, model, view))
+            return LookupFilter(path, parameter, title, lookup=lookup)
+    return None
+
+
+def _column_filter(view: BaseAdminView, path: AttributePath, parameter: str, title: str) -> ListFilter:
+    column = path.end.columns.get(path.name)
+    if column is None:
+        raise OperatorError(f"{type(view).__name__}.column_filters: {parameter!r} cannot be filtered by.")
+    if values := choices_of(path.end.class_, path.name):
+        choices = {choice_value(value): (value, choice_label(value)) for value in values}
+        empty = {NULL_CHOICE: (None, EMPTY)} if column.nullable else {}
+        return ChoiceFilter(path, parameter, title, choices=choices | empty)
+    type_ = python_type_of(column)
+    if type_ is bool:
+        return ChoiceFilter(path, parameter, title, choices=YES_NO, can_exclude=False)
+    if issubclass(type_, ORDERED_TYPES):
+        return RangeFilter(path, parameter, title, type_=type_)
+    return TextFilter(path, parameter, title)
+
+
+def has_operator(filter_: Any) -> bool:
+    """Return whether a filter, possibly one of SQLAdmin, also reads the parameter `…_op`."""
+    return bool(getattr(filter_, "has_operator", False))
+
+
+def parameters_of(filter_: Any) -> Sequence[str]:
+    """Return the query parameters of a filter, possibly one of SQLAdmin."""
+    if isinstance(filter_, ListFilter):
+        return filter_.parameters
+    name = filter_.parameter_name
+    return (name, f"{name}_op") if has_operator(filter_) else (name,)
+
+
+async def apply_filter(statement: Select[Any], filter_: Any, query: QueryParams, model: Any) -> Select[Any]:
+    """Return the statement with the condition of a filter, possibly one of SQLAdmin."""
+    if isinstance(filter_, ListFilter):
+        condition = filter_.condition(query)
+        return statement if condition is None else statement.where(condition)
+    name, add_condition = filter_.parameter_name, filter_.get_filtered_query
+    filtered: Select[Any] = statement
+    if has_operator(filter_):
+        filtered = await add_condition(statement, query.get(f"{name}_op", ""), query.get(name, ""), model)
+    elif value := query.get(name):
+        filtered = await add_condition(statement, value, model)
+    return filtered
