@@ -1,60 +1,19 @@
-"""Change of a column's type with its values: `convert_column`, called by migrations.
-
-Values are converted without loss, by the rules of PostgreSQL's casts.
-"""
+"""Change of a column's type with its values: `convert_column`, called by migrations."""
 
 import json
-import re
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
-from enum import Enum
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
-from sqlalchemy import (
-    CHAR,
-    JSON,
-    BigInteger,
-    Boolean,
-    Connection,
-    Date,
-    DateTime,
-    Integer,
-    Numeric,
-    SmallInteger,
-    String,
-    Uuid,
-    bindparam,
-    column,
-    inspect,
-    select,
-    table,
-    update,
-)
-from sqlalchemy import Enum as NativeEnum
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy import Connection, Uuid, bindparam, column, inspect, select, table, update
+from sqlalchemy.types import TypeEngine
 
+from opportune.db.migrations.value_conversion import CONVERSION_ERRORS, Family, convert, family_of, reflected_family
 from opportune.db.models.columns import value_for_message
 from opportune.errors import OperatorError
 
 MAX_ROWS_SHOWN = 5
 ROWS_PER_FETCH = 1000
-
-BOOLEANS = {
-    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
-    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
-}
-"""Boolean literals of PostgreSQL."""
-INTEGER = re.compile(r"\s*[+-]?\d+\s*")
-DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
-DATE_TEXT = re.compile(r"\d{4}-\d\d-\d\d")
-DATETIME_TEXT = re.compile(DATE_TEXT.pattern + r"([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?)?")
-UUID_TEXT = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
-HEX_LENGTH = 32
-"""Characters of a UUID on SQLite."""
-CONVERSION_ERRORS = (ValueError, TypeError, ArithmeticError)
-"""Errors of `convert` for a value that cannot be converted without loss."""
 
 
 class ConversionError(OperatorError):
@@ -86,10 +45,12 @@ def convert_column(
         TypeError: The migration is rendered as SQL, which cannot depend on the rows.
     """
     connection = op.get_bind()
-    is_connected = isinstance(connection, Connection)
-    values = _ColumnValues(connection, table_name, column_name, language) if is_connected else None
-    # Without a connection: a Recorder returns no rows, and the SQL writer returns None, which raises TypeError.
-    converted = values.convert(type_) if values else [*connection.execute(select(column(column_name)))]
+    values = None
+    if isinstance(connection, Connection):
+        values = _ColumnValues(connection, table_name, column_name, language)
+        converted = values.convert(type_)
+    else:  # a Recorder has no rows, and the SQL writer returns None, which raises TypeError
+        list(connection.execute(select(column(column_name))))
     with op.batch_alter_table(table_name) as batch_op:
         batch_op.alter_column(column_name, type_=type_, postgresql_using=postgresql_using)
     if values:
@@ -182,167 +143,3 @@ class _ColumnValues:
             return value
         key = ", ".join(f"{name} {key}" for name, key in zip(self.keys, stored.key, strict=True))
         return f"{value} ({key})"
-
-
-class Family(Enum):
-    """Column types with the same type of values, by their common base class."""
-
-    TEXT = String
-    INTEGER = Integer
-    DECIMAL = Numeric
-    BOOLEAN = Boolean
-    DATE = Date
-    DATETIME = DateTime
-    JSON = JSON
-    UUID = Uuid
-
-
-def family_of(type_: Any) -> Family | None:
-    """Return the family of a column type. None if its values cannot be converted, such as those of an array."""
-    plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
-    if isinstance(plain, NativeEnum):
-        return None
-    return next((family for family in Family if isinstance(plain, family.value)), None)
-
-
-def reflected_family(type_: Any) -> Family | None:
-    """Return the family of a type that may be reflected. SQLite keeps a UUID in CHAR(32)."""
-    is_hex = isinstance(type_, CHAR) and type_.length == HEX_LENGTH
-    return Family.UUID if is_hex else family_of(type_)
-
-
-def convert(value: Any, type_: Any) -> Any:
-    """Convert a value to another column type.
-
-    Raises:
-        ValueError: The value cannot be converted without loss. Also TypeError or ArithmeticError.
-    """
-    family = family_of(type_)
-    return value if value is None or family is None else CONVERSIONS[family](value, type_)
-
-
-def write_text(value: Any) -> str:
-    """Return a value as text like PostgreSQL's cast."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            day, _, clock = value.isoformat(" ").partition(" ")
-            whole_seconds, dot, digits = clock.partition(".")
-            fraction = (dot + digits[:6]).rstrip("0").rstrip(".")
-            zone = "" if value.tzinfo is None else "+00"
-            return f"{day} {whole_seconds.partition('+')[0]}{fraction}{zone}"
-        case Decimal():
-            return format(value, "f")
-        case dict() | list():
-            return json.dumps(value, ensure_ascii=False)
-    return str(value)
-
-
-def _to_text(value: Any, type_: Any) -> str:
-    text = write_text(value)
-    if type_.length and len(text) > type_.length:
-        raise ValueError(text)
-    return text
-
-
-def _to_integer(value: Any, type_: Any) -> int:
-    number = int(value)
-    is_exact = INTEGER.fullmatch(value) if isinstance(value, str) else number == value
-    if not is_exact:
-        raise ValueError(value)
-    bits = 32
-    if isinstance(type_, SmallInteger):
-        bits = 16
-    elif isinstance(type_, BigInteger):
-        bits = 64
-    if not -(1 << bits - 1) <= number < 1 << bits - 1:
-        raise ValueError(value)
-    return number
-
-
-def _to_decimal(value: Any, type_: Any) -> Decimal:
-    if isinstance(value, str) and not DECIMAL.fullmatch(value):
-        raise ValueError(value)
-    number = Decimal(int(value)) if isinstance(value, bool) else Decimal(str(value).strip())
-    if not number.is_finite():
-        raise ValueError(value)
-    _, digits, exponent = number.normalize().as_tuple()
-    scale = type_.scale
-    if scale is not None and -int(exponent) > scale:
-        raise ValueError(value)
-    if type_.precision is not None and scale is not None and len(digits) + int(exponent) > type_.precision - scale:
-        raise ValueError(value)
-    return number
-
-
-def _to_boolean(value: Any, _type: Any) -> bool:
-    if isinstance(value, str) and value.strip().lower() in BOOLEANS:
-        return BOOLEANS[value.strip().lower()]
-    if isinstance(value, bool | int | float | Decimal) and value in (0, 1):
-        return bool(value)
-    raise ValueError(value)
-
-
-def _to_date(value: Any, _type: Any) -> date:
-    if isinstance(value, datetime):
-        if value.timetz().replace(tzinfo=None) != time():
-            raise ValueError(value)
-        return value.date()
-    if isinstance(value, str) and DATE_TEXT.fullmatch(value):
-        return date.fromisoformat(value)
-    if isinstance(value, date):
-        return value
-    raise ValueError(value)
-
-
-def _to_datetime(value: Any, type_: Any) -> datetime:
-    if isinstance(value, str) and DATETIME_TEXT.fullmatch(value):
-        value = datetime.fromisoformat(value)
-    elif isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if not isinstance(value, datetime):
-        raise TypeError(value)
-    utc_time = value if value.tzinfo else value.replace(tzinfo=UTC)
-    utc_time = utc_time.astimezone(UTC)
-    return utc_time if type_.timezone else utc_time.replace(tzinfo=None)
-
-
-def _to_json(value: Any, _type: Any) -> Any:
-    match value:
-        case str():
-            return json.loads(value, parse_constant=_refuse)
-        case Decimal():
-            number = int(value) if value == int(value) else float(value)
-            if Decimal(str(number)) != value:
-                raise ValueError(value)
-            return number
-        case date():
-            return value.isoformat()
-        case UUID():
-            return str(value)
-    return value
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(name)
-
-
-def _to_uuid(value: Any, _type: Any) -> UUID:
-    if isinstance(value, str) and UUID_TEXT.fullmatch(value):
-        return UUID(value)
-    if isinstance(value, UUID):
-        return value
-    raise ValueError(value)
-
-
-CONVERSIONS: dict[Family, Callable[[Any, Any], Any]] = {
-    Family.TEXT: _to_text,
-    Family.INTEGER: _to_integer,
-    Family.DECIMAL: _to_decimal,
-    Family.BOOLEAN: _to_boolean,
-    Family.DATE: _to_date,
-    Family.DATETIME: _to_datetime,
-    Family.JSON: _to_json,
-    Family.UUID: _to_uuid,
-}

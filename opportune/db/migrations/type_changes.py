@@ -9,10 +9,10 @@ from sqlalchemy import MetaData
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, Uuid
 
-from opportune.db.migrations.conversion import Family, family_of, reflected_family
 from opportune.db.migrations.create_statements import parse_allowed_values
 from opportune.db.migrations.questions import Choices, Rename
 from opportune.db.migrations.rendering import CodeOp, literal, portable_type_code, quoted
+from opportune.db.migrations.value_conversion import Family, family_of, reflected_family
 from opportune.db.models.column_types import EnumValue
 from opportune.db.models.translated import TranslatedColumn, site_language
 

@@ -12,11 +12,11 @@ from sqlalchemy.types import TypeEngine
 
 from opportune.config.settings import using_settings
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.conversion import convert
 from opportune.db.migrations.plans import Step
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.recording import describe_planned_changes
 from opportune.db.migrations.sql_script import render_migration_sql
+from opportune.db.migrations.value_conversion import convert
 from opportune.db.models.translated import TranslatedColumn, TranslatedText
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
