@@ -10,21 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from opportune.contrib.answers.engine.citations import cite
-from opportune.contrib.answers.engine.live import Growth, LiveAnswer
+from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.tool_runs import without_returned
 from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.answers.screens.page_changes import PageDetails, PageText
 from opportune.i18n import gettext
-from opportune.web import MarkdownBlocks, hx_partial, templates
+from opportune.web import hx_partial
 
 HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
-
-REASONING_LABEL = "Reasoning"
-"""Label of the collapsed reasoning after the first text of the answer."""
-MAX_CLOSING_LENGTH = 16
-"""Maximum length of the closing tags, such as `</p>`, that follow new text of a block."""
 
 # A shared encoder, because `json.dumps` creates one per call.
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -38,78 +33,12 @@ async def answer_gone() -> AsyncGenerator[bytes, None]:
     yield format_sse_event(event="done", data_str="gone")
 
 
-def tools_html(live: LiveAnswer) -> Markup:
-    """Render the tool calls of an answer."""
-    template = templates.environment.get_template("answers/tools.html")
-    return Markup(template.render(row=live.answer, runs=live.tool_runs))  # noqa: S704 - HTML of a template
-
-
-def _difference(before: str, after: str) -> tuple[int, str]:
-    """Return the length of the common prefix in UTF-16 units, and the remainder of `after`."""
-    # Binary search. Usually the prefix ends shortly before the closing tags.
-    low, high = 0, min(len(before), len(after))
-    if after.startswith(before[: high - MAX_CLOSING_LENGTH]):
-        low = max(0, high - MAX_CLOSING_LENGTH)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if before[low:middle] == after[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    utf16_length = low if after.isascii() else len(after[:low].encode("utf-16-le")) // 2
-    return utf16_length, after[low:]
-
-
 def parse_event_id(value: str | None) -> tuple[int, int] | None:
     """Parse an event id such as `42:1234` into row id and offset. Return None for anything else."""
     parts = (value or "").split(":")
     if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
         return None
     return int(parts[0]), int(parts[1])
-
-
-class _PageText:
-    """Text that a page has received, as finished blocks and an open block."""
-
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-        self._frozen_count: int | None = None
-        self._open_block = ""
-
-    async def next_changes(self, live: LiveAnswer) -> list[tuple[int, str]]:
-        """Return the change of the open block, followed by new blocks."""
-        if self._frozen_count is None:  # the text of another process's answer is loaded only now
-            self._frozen_count = MarkdownBlocks.of(live.text[: self.offset]).frozen_count
-        blocks, self.offset = await live.render_blocks()
-        sources = live.answer.sources
-        # str instead of Markup, whose slices take ten times as long.
-        new_blocks = [str(cite(block, sources)) for block in (*blocks.frozen[self._frozen_count :], blocks.open)]
-        change = _difference(self._open_block, new_blocks[0])
-        self._frozen_count, self._open_block = blocks.frozen_count, new_blocks[-1]
-        return [change, *((0, block) for block in new_blocks[1:])]
-
-
-class _PageDetails:
-    """Tool calls and reasoning of a page, beside the text."""
-
-    def __init__(self, element: str, live: LiveAnswer) -> None:
-        self._element = element
-        self._live = live
-        self._has_reasoning = self._is_labelled = False
-
-    def next_partials(self, growth: Growth) -> Markup:
-        """Return the elements that have changed."""
-        partials = Markup()
-        if growth.has_new_calls:
-            partials += hx_partial(f"{self._element}-tools", tools_html(self._live))
-        if growth.reasoning:  # the first replaces a placeholder
-            position = "beforeend" if self._has_reasoning else "innerHTML"
-            partials += hx_partial(f"{self._element}-reasoning", escape(growth.reasoning), position)
-            self._has_reasoning = True
-        if self._has_reasoning and self._live.text and not self._is_labelled:
-            partials += hx_partial(f"{self._element}-reasoning-label", escape(REASONING_LABEL))
-            self._is_labelled = True
-        return partials
 
 
 @dataclass(frozen=True)
@@ -139,9 +68,10 @@ class AnswerStream:
             render: Returns the HTML of the finished answer.
             prefix: Prefix of element ids.
         """
-        element, page_text = f"{prefix}{self.id}", _PageText(self.offset)
+        element = f"{prefix}{self.id}"
+        page_text = PageText(self.offset)
         async with self.view as live:
-            details = _PageDetails(element, live)
+            details = PageDetails(element, live)
             async for growth in live.follow(self.offset):
                 if partials := details.next_partials(growth):
                     yield format_sse_event(data_str=partials, id=f"{self.id}:{page_text.offset}")
@@ -165,30 +95,35 @@ class AnswerStream:
         Args:
             key: Name of the field with the id.
         """
-        offset, reasoning_length = self.offset, 0
+        offset = self.offset
+        reasoning_length = 0
+
+        def encode(name: str, offset: int, **data: Any) -> bytes:
+            return format_sse_event(event=name, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))
+
         async with self.view as live:
-
-            def event(name: str, **data: Any) -> bytes:
-                return format_sse_event(event=name, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))
-
-            yield event("status", status=live.answer.status)
+            yield encode("status", offset, status=live.answer.status)
             async for growth in live.follow(offset):
                 status = live.answer.status
                 if growth.is_heartbeat:
                     yield KEEPALIVE_COMMENT
                 if growth.has_new_calls:
-                    yield event("status", status=status, tools=without_returned(live.tool_runs))
+                    yield encode("status", offset, status=status, tools=without_returned(live.tool_runs))
                 if growth.reasoning:
-                    yield event("status", status=status, reasoning=growth.reasoning, reasoning_offset=reasoning_length)
+                    yield encode(
+                        "status", offset, status=status, reasoning=growth.reasoning, reasoning_offset=reasoning_length
+                    )
                     reasoning_length += len(growth.reasoning)
                 if growth.text:
                     offset += len(growth.text)
-                    yield event("delta", text=growth.text)
+                    yield encode("delta", offset, text=growth.text)
             if not live.ended:
                 return
             answer = live.answer
             if answer.status in HAS_TEXT:
                 usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
-                yield event("done", status=answer.status, usage=usage, sources=answer.sources)
+                yield encode("done", offset, status=answer.status, usage=usage, sources=answer.sources)
             else:
-                yield event("error", status=answer.status, code=answer.error_code, message=gettext(answer.error))
+                yield encode(
+                    "error", offset, status=answer.status, code=answer.error_code, message=gettext(answer.error)
+                )

@@ -23,6 +23,7 @@ from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.screens.events import AnswerStream
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import ToolRun
+from opportune.i18n import use_language
 from opportune.web import EventStream, MarkdownBlocks, markdown, markdown_blocks
 
 TEXT = (
@@ -225,6 +226,12 @@ def apply_event(page: dict[str, str], event: Event) -> None:
 def first_units(text: str, units: int) -> str:
     """Return the length in UTF-16 units, as JavaScript counts."""
     return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le")
+
+
+async def test_reasoning_is_labelled_in_the_language_of_the_page() -> None:
+    with use_language("de"):
+        events = await read_html_events(make_live_answer("So.", DONE, reasoning="Hm."))
+    assert any("Überlegungen" in event.data for event in events)
 
 
 def test_growing_answer_sends_only_changes() -> None:

@@ -1,0 +1,79 @@
+"""Changes of an answer that a page has not received: text, tool calls and reasoning."""
+
+from markupsafe import Markup, escape
+
+from opportune.contrib.answers.engine.citations import cite
+from opportune.contrib.answers.engine.live import Growth, LiveAnswer
+from opportune.i18n import gettext
+from opportune.web import MarkdownBlocks, hx_partial, templates
+
+MAX_CLOSING_LENGTH = 16
+"""Maximum length of the closing tags, such as `</p>`, that follow new text of a block."""
+
+
+class PageText:
+    """Text that a page has received, as finished blocks and an open block."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self._frozen_count: int | None = None
+        self._open_block = ""
+
+    async def next_changes(self, live: LiveAnswer) -> list[tuple[int, str]]:
+        """Return the change of the open block, followed by new blocks."""
+        if self._frozen_count is None:  # the text of another process's answer is loaded only now
+            self._frozen_count = MarkdownBlocks.of(live.text[: self.offset]).frozen_count
+        blocks, self.offset = await live.render_blocks()
+        sources = live.answer.sources
+        # str instead of Markup, whose slices take ten times as long.
+        new_blocks = [str(cite(block, sources)) for block in (*blocks.frozen[self._frozen_count :], blocks.open)]
+        change = _difference(self._open_block, new_blocks[0])
+        self._frozen_count = blocks.frozen_count
+        self._open_block = new_blocks[-1]
+        return [change, *((0, block) for block in new_blocks[1:])]
+
+
+class PageDetails:
+    """Tool calls and reasoning of a page, beside the text."""
+
+    def __init__(self, element: str, live: LiveAnswer) -> None:
+        self._element = element
+        self._live = live
+        self._has_reasoning = False
+        self._is_labelled = False
+
+    def next_partials(self, growth: Growth) -> Markup:
+        """Return the elements that have changed."""
+        partials = Markup()
+        if growth.has_new_calls:
+            partials += hx_partial(f"{self._element}-tools", _tools_html(self._live))
+        if growth.reasoning:  # the first replaces a placeholder
+            position = "beforeend" if self._has_reasoning else "innerHTML"
+            partials += hx_partial(f"{self._element}-reasoning", escape(growth.reasoning), position)
+            self._has_reasoning = True
+        if self._has_reasoning and self._live.text and not self._is_labelled:
+            partials += hx_partial(f"{self._element}-reasoning-label", escape(gettext("Reasoning")))
+            self._is_labelled = True
+        return partials
+
+
+def _tools_html(live: LiveAnswer) -> Markup:
+    """Render the tool calls of an answer."""
+    template = templates.environment.get_template("answers/tools.html")
+    return Markup(template.render(row=live.answer, runs=live.tool_runs))  # noqa: S704 - HTML of a template
+
+
+def _difference(before: str, after: str) -> tuple[int, str]:
+    """Return the length of the common prefix in UTF-16 units, and the remainder of `after`."""
+    # Binary search. Usually the prefix ends shortly before the closing tags.
+    low, high = 0, min(len(before), len(after))
+    if after.startswith(before[: high - MAX_CLOSING_LENGTH]):
+        low = max(0, high - MAX_CLOSING_LENGTH)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if before[low:middle] == after[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    utf16_length = low if after.isascii() else len(after[:low].encode("utf-16-le")) // 2
+    return utf16_length, after[low:]
