@@ -26,7 +26,7 @@ from sqlmodel import col
 from bench.harness.options import BenchmarkParser
 from opportune.db.factory import open_database
 from opportune.search.indexes import Fields
-from opportune.search.searchable import VECTORS
+from opportune.search.registry import VECTORS
 from opportune.search.vectors import Vector
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres

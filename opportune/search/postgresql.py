@@ -46,6 +46,8 @@ HAS_EXTENSION = text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
 
 
 class PostgreSQL(Dialect):
+    """Full-text search with GIN indexes. `Dialect` says what each method returns."""
+
     def matching(
         self, statement: Select[Any], fields: Fields, query_text: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
@@ -97,6 +99,8 @@ def _vector(fields: Fields) -> str:
 
 
 class PostgreSQLVectors(Vectors):
+    """Vectors of pgvector. `Vectors` says what each method returns."""
+
     trigger_names = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
 
     def create(self, fields: Fields) -> list[str]:

@@ -37,6 +37,8 @@ def materialized(statement: Select[Any]) -> CTE:
 
 
 class SQLite(Dialect):
+    """Full-text search with tables of FTS5. `Dialect` says what each method returns."""
+
     def matching(
         self, statement: Select[Any], fields: Fields, query_text: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
@@ -75,6 +77,8 @@ class SQLite(Dialect):
 
 
 class SQLiteVectors(Vectors):
+    """Vectors as BLOBs, compared by functions of the connection. `Vectors` says what each method returns."""
+
     trigger_names = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
 
     def create(self, fields: Fields) -> list[str]:

@@ -21,7 +21,7 @@ LITESTREAM_PREFIX = "_litestream_"
 StatementsFactory = Callable[[Connection], Sequence[str | Executable]]
 """Return the statements to run, depending on the current tables."""
 
-SEARCH_INDEXES = "opportune.search.searchable:due_statements"
+SEARCH_INDEXES = "opportune.search.registry:due_statements"
 """Factory of the search indexes of every site. It is named as text, because the search imports this package."""
 
 

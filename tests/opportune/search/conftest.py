@@ -3,14 +3,14 @@
 import pytest
 
 from opportune.db.database import Database
-from opportune.search import Searchable, searchable
+from opportune.search import Searchable, registry
 from tests.opportune.search.books import Book, create_indexes, make_tables
 
 
 @pytest.fixture
 def isolated_searchables(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Limit models that a test makes searchable to its database, and keep those of the project."""
-    monkeypatch.setattr(searchable, "registered", dict(searchable.registered))
+    monkeypatch.setattr(registry, "registered", dict(registry.registered))
 
 
 @pytest.fixture

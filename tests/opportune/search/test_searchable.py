@@ -148,7 +148,7 @@ async def test_existing_rows_are_indexed(isolated_searchables: None, database: D
 async def test_unused_index_is_dropped(
     database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.search.searchable.registered", {})
+    monkeypatch.setattr("opportune.search.registry.registered", {})
     await create_indexes(database)
     await add(database, ("Bread", ""))
     catalogue = "sqlite_master" if database.url.kind == "sqlite" else "pg_class"
@@ -190,7 +190,7 @@ async def test_generated_query_is_no_error(database: Database, book_search: Sear
     [
         (["name"], None, "cannot be searched by name. Its text columns are title, summary"),
         (["title", "pages"], None, "cannot be searched by pages"),
-        (["title"], {"summary": "A"}, "cannot be searched by summary"),
+        (["title"], {"summary": "A"}, "has a weight for summary, which is not in its fields. Add it there"),
         (["title"], {"title": "E"}, "The weight of title in test_book is E"),
         ([], None, "needs at least one field"),
     ],

@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.db.database import Database
 from opportune.jobs import JobContext, defer, job
-from opportune.search import searchable
-from opportune.search.searchable import VECTORS
+from opportune.search import registry
 from opportune.search.vectors import BATCH_TEXTS, EMBED_LATER, EMBEDDINGS, Embeddings, Vector, embed_accepted
 
 DELAY_SECONDS = 5
@@ -21,8 +20,8 @@ DELAY_SECONDS = 5
 @job("jobs.embed_rows", attempts=10, wait=5)
 async def embed_rows(run: JobContext, table: str) -> None:
     """Compute the missing embeddings of a searchable table; all of them after a change of EMBEDDING_MODEL."""
-    embeddings, fields = run.service(LanguageModel).embeddings, searchable.registered.get(table)
-    vectors = VECTORS[run.database.engine.dialect.name]
+    embeddings, fields = run.service(LanguageModel).embeddings, registry.registered.get(table)
+    vectors = registry.VECTORS[run.database.engine.dialect.name]
     if not (embeddings and fields and fields.by_meaning) or not await vectors.is_possible(run.database):
         return
     async with run.database.writer() as session:
@@ -48,7 +47,7 @@ async def embed_all(run: JobContext) -> None:
     """Compute all missing embeddings, including those of rows changed outside the site."""
     if run.service(LanguageModel).embeddings is None:
         return
-    for table in [fields.table for fields in searchable.registered.values() if fields.by_meaning]:
+    for table in [fields.table for fields in registry.registered.values() if fields.by_meaning]:
         await embed_rows.function(run, table)
 
 

@@ -18,7 +18,7 @@ from opportune.contrib.llm.embeddings.jobs import connect_embeddings
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.db.url.database_url import DatabaseUrl
-from opportune.search.searchable import vector_tables
+from opportune.search.registry import vector_tables
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings

@@ -1,0 +1,66 @@
+"""Search by words and meaning together."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Float, Integer, Select, column, func, select, union_all, values
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.search.indexes import Fields
+from opportune.search.registry import VECTORS
+from opportune.search.vectors import SMOOTHING_RANKS, Embeddings
+
+
+async def find_nearest(
+    session: AsyncSession, within: Select[Any] | None, fields: Fields, query: str, embeddings: Embeddings
+) -> dict[int, float]:
+    """Return the similarity (0 to 1) of the nearest rows by id; empty if the model does not respond in time.
+
+    `within` selects the rows to compare; None compares all.
+    """
+    # Before the first statement, so that no database connection is held during the request.
+    vector = await embeddings.embed_query(query)
+    if vector is None:
+        return {}
+    vectors = VECTORS[session.get_bind().dialect.name]
+    edition = await vectors.find_edition(session, fields)
+    if edition and edition.made_of != embeddings.model.made_of:
+        # The job has not yet embedded all rows with the new model, so compare with the vectors of the old one.
+        vector = await embeddings.embed_query(query, edition.made_of)
+    if edition is None or vector is None:
+        return {}
+    await vectors.prepare(session)
+    max_distance = 1 - embeddings.model.min_similarity
+    nearest = vectors.nearest(within, fields, edition.number, vector, max_distance)
+    return {row_id: 1 - distance for row_id, distance in await session.execute(nearest)}
+
+
+def fuse(
+    statement: Select[Any],
+    fields: Fields,
+    matching: Select[Any],
+    relevance: Sequence[ColumnElement[Any]],
+    nearest: Iterable[int],
+) -> Select[Any]:
+    """Merge the rows that full-text search found with the nearest rows by meaning, by reciprocal rank fusion.
+
+    Rows found by both rank first. On a tie, the row of the full-text search wins: its ranks are 0.5 smaller.
+
+    Args:
+        statement: Selects the searched rows.
+        fields: The searched fields.
+        matching: Selects the rows that full-text search found.
+        relevance: Order of `matching`, the best first.
+        nearest: Ids of the nearest rows by meaning, the nearest first.
+    """
+    key = fields.key
+    rank = func.row_number().over(order_by=relevance).label("rank")
+    words = matching.with_only_columns(key.label("id"), rank, maintain_column_froms=True).order_by(None).cte()
+    scores = [(row_id, 1 / (SMOOTHING_RANKS + 0.5 + number)) for number, row_id in enumerate(nearest, 1)]
+    meaning = values(column("id", Integer), column("score", Float), name="meaning").data(scores).cte("meaning")
+    all_scores = union_all(
+        select(words.c.id, (1.0 / (SMOOTHING_RANKS + words.c.rank)).label("score")),
+        select(meaning.c.id, meaning.c.score),
+    ).subquery()
+    totals = select(all_scores.c.id, func.sum(all_scores.c.score).label("score")).group_by(all_scores.c.id).cte()
+    return statement.join(totals, totals.c.id == key).order_by(None).order_by(totals.c.score.desc(), key)
