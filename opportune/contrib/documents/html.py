@@ -45,6 +45,13 @@ class HtmlElement:
 
 
 class TreeParser(HTMLParser):
+    """Parser that builds a tree.
+
+    Attributes:
+        stack: Open elements. The first is the root, which contains all elements of the page.
+        main: The main element of the page, without a tag until it is found.
+    """
+
     def __init__(self) -> None:
         super().__init__()
         self.stack = [HtmlElement("")]
@@ -60,7 +67,7 @@ class TreeParser(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """Close the innermost element with this tag. Within the main element, elements around it stay open."""
-        outermost = self.stack.index(self.main) if self.main in self.stack else 1
+        outermost = self.stack.index(self.main) if self.main in self.stack else 1  # 0 is the root
         for depth in range(len(self.stack) - 1, outermost - 1, -1):
             if self.stack[depth].tag == tag:
                 del self.stack[depth:]
@@ -71,7 +78,11 @@ class TreeParser(HTMLParser):
 
 
 def parse_page(page: str) -> HtmlElement:
-    """Return an element with all elements of a page."""
+    """Return an element with all elements of a page.
+
+    Raises:
+        ValueError: Python's parser rejects the markup.
+    """
     return _parse(page).stack[0]
 
 

@@ -1,10 +1,12 @@
 """HTML as a tree, for sources of documents."""
 
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
 
 from opportune.contrib.documents import HtmlElement, parse_main
+from opportune.contrib.documents.html import parse_page
 
 PAGE = """<!DOCTYPE html><title>not this</title><div class="a b" role="main"><p>One<br>two</div></div>
 <script>no()</script><p title="x">three</main>four"""
@@ -37,11 +39,12 @@ def test_scripts_and_void_elements_have_no_text() -> None:
     assert elements[1].classes == {"a", "b"}
 
 
-def test_invalid_markup_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("parse", [parse_main, parse_page])
+def test_invalid_markup_is_refused(monkeypatch: pytest.MonkeyPatch, parse: Callable[[str], HtmlElement]) -> None:
     def refuse(_parser: HTMLParser, _page: str) -> None:
         raise AssertionError("unknown status keyword")
 
     # Invalid markup depends on the Python version; newer ones accept all.
     monkeypatch.setattr(HTMLParser, "feed", refuse)
     with pytest.raises(ValueError, match="its markup is invalid"):
-        parse_main("<main><![x]>")
+        parse("<main><![x]>")
