@@ -19,7 +19,7 @@ from opportune.admin.view_parts import CrudRules, FieldNames, Queries
 from opportune.crud import Crud
 from opportune.crud.registry import default_crud
 from opportune.db.database import Database
-from opportune.errors.option_names import strict
+from opportune.errors.arguments import strict
 from opportune.errors.option_types import DISTINCT, Names
 from opportune.fields.files import FileColumn
 

@@ -23,7 +23,8 @@ from opportune.crud.routes import (
 )
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError, renamed_names
-from opportune.errors.option_names import refuse_misspelt, strict
+from opportune.errors.arguments import strict
+from opportune.errors.option_names import refuse_misspelt
 from opportune.i18n import current_language
 from opportune.pagination import Page, Paging
 from opportune.web.errors.problem import refusals

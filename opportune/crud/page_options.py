@@ -25,7 +25,7 @@ from opportune.crud.routes import (
 from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.errors.option_names import strict
+from opportune.errors.arguments import strict
 from opportune.errors.option_types import DISTINCT, Names, describe_mismatch
 from opportune.errors.renamed_names import PAGES_WITHOUT, renamed_to
 from opportune.errors.suggestions import did_you_mean

@@ -1,25 +1,24 @@
-"""Misspelt options in the classes and calls that declare a part of a site. Without a check, they would have no effect.
+"""Misspelt options of classes that declare a part of a site. Without a check, they would have no effect.
 
-In a class, a public value is refused if its name is similar to an option, and a method if its name is almost that of a
+A public value is refused if its name is similar to an option, and a method if its name is almost that of a
 method of the base class. Names of your own can begin with `_`, be constants in capitals, or come from a mixin.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, wraps
-from inspect import Signature, get_annotations, getattr_static, signature
+from functools import cache
+from inspect import get_annotations, getattr_static
 from itertools import chain
 from types import FunctionType, MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from opportune.errors import OperatorError
 from opportune.errors.option_types import ANNOTATION_FORMAT, describe_mismatch
-from opportune.errors.renamed_names import KEYWORDS, renamed_to
-from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, MIN_SIMILARITY, closest_name, did_you_mean
-
-T = TypeVar("T", bound=type[Any])
+from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, MIN_SIMILARITY, closest_name
 
 MIN_METHOD_LENGTH = 5
 """Methods with shorter names are similar to too many words."""
+ALL_COLUMNS = "__all__"
+"""SQLAdmin's value for all columns, which options with a list of columns accept."""
 METHOD_TYPES = (FunctionType, classmethod, staticmethod, property)
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
@@ -60,9 +59,11 @@ def find_mismatches(class_: type[Any], base: Any) -> Iterator[str]:
     """Yield a message for each option with a value of another type than the base class declares."""
     added = {name for parent in class_.__mro__ if parent not in base.__mro__ for name in vars(parent)}
     for name, annotation in _declared_options(base):
-        value = getattr_static(class_, name) if name in added else "__all__"
-        is_set = value != "__all__" and value is not getattr_static(base, name, None)
-        if is_set and (mismatch := describe_mismatch(value, annotation)):
+        if name not in added:
+            continue
+        value = getattr_static(class_, name)
+        is_accepted = value == ALL_COLUMNS or value is getattr_static(base, name, None)
+        if not is_accepted and (mismatch := describe_mismatch(value, annotation)):
             yield f"{class_.__name__}.{name} {mismatch}."
     for name, value in vars(class_).items():
         if not hasattr(type(value), "__get__") and isinstance(getattr_static(base, name, None), FunctionType):
@@ -78,41 +79,6 @@ def refuse_misspelt(class_: type[Any], base: type[Any], renamed: Mapping[str, st
     """Raise OperatorError for the first misspelt option of a class, and the first value of another type."""
     if message := next(chain(find_misspelt(class_, base, renamed=renamed), find_mismatches(class_, base)), ""):
         raise OperatorError(message)
-
-
-def strict(class_: T, label: str = "") -> T:
-    """Refuse unknown arguments of a class with a suggestion, missing ones, and values of another type.
-
-    `label` is the name in messages, if projects know the class by another name, such as that of a function.
-    """
-    create: Any = class_.__init__
-    accepted = signature(create)
-
-    @wraps(create)
-    def init(self: Any, *args: Any, **options: Any) -> None:
-        _check_arguments(label or class_.__name__, accepted, (self, *args), options)
-        create(self, *args, **options)
-
-    class_.__init__ = init
-    return class_
-
-
-def _check_arguments(label: str, accepted: Signature, args: Sequence[Any], options: Mapping[str, Any]) -> None:
-    parameters = {name: each for name, each in accepted.parameters.items() if each.kind is not each.VAR_KEYWORD}
-    _, *names = parameters  # without self
-    takes_any = len(parameters) < len(accepted.parameters)
-    if unknown := next((option for option in options if not takes_any and option not in names), ""):
-        new = renamed_to(unknown, KEYWORDS.get(label, NO_NAMES))
-        advice = new or did_you_mean(unknown, names) or f" There are: {', '.join(names)}."
-        raise OperatorError(f"{label} has no option {unknown!r}.{advice}")
-    try:
-        values = accepted.bind(*args, **options).arguments
-    except TypeError as error:
-        raise OperatorError(f"{label}(…): {error}.") from None
-    for name in names:
-        if name in values and (mismatch := describe_mismatch(values[name], parameters[name].annotation)):
-            first = f"{values['name']!r}, " if names[0] == "name" != name else ""
-            raise OperatorError(f"{label}({first}{name}=…) {mismatch}.")
 
 
 @cache

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune.errors import OperatorError
-from opportune.errors.option_names import strict
+from opportune.errors.arguments import strict
 from opportune.errors.option_types import Names, having
 
 

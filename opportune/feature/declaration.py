@@ -12,7 +12,7 @@ from pydantic import AfterValidator, StringConstraints
 from sqlmodel import SQLModel
 
 from opportune.errors import OperatorError
-from opportune.errors.option_names import strict
+from opportune.errors.arguments import strict
 from opportune.errors.option_types import having
 from opportune.feature.admin import Admin
 from opportune.feature.families import Accounts, Data, Jobs, Llm, Monitoring, Process, Site

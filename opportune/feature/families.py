@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.errors.option_names import strict
+from opportune.errors.arguments import strict
 from opportune.errors.option_types import having
 from opportune.services import Service, Services
 

@@ -19,7 +19,7 @@ from sqlmodel import SQLModel
 
 from opportune.db.hooks.registry import after_delete, after_update, changes
 from opportune.db.sessions.session import after_failure
-from opportune.errors.option_names import strict
+from opportune.errors.arguments import strict
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.schemas.annotations import Attached, Stored, annotations_of

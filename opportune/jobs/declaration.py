@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.errors.option_names import strict
+from opportune.errors.arguments import strict
 from opportune.errors.option_types import ASYNCHRONOUS
 from opportune.jobs.arguments import SIGNATURE_FORMAT, JobArguments
 from opportune.storage import Storage

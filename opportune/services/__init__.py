@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from opportune.errors import OperatorError
-from opportune.errors.option_names import strict
+from opportune.errors.arguments import strict
 
 T = TypeVar("T")
 

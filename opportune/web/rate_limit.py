@@ -18,7 +18,7 @@ from fastapi import Depends, HTTPException, Request
 from pydantic import PositiveInt
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.errors.option_names import strict
+from opportune.errors.arguments import strict
 from opportune.i18n import gettext as _
 from opportune.i18n import ngettext
 from opportune.web.client import client_address

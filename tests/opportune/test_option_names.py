@@ -12,6 +12,7 @@ from opportune.admin import AdminView, ImageColumn, Inline
 from opportune.crud import Crud, CrudApi, CrudPages, writing
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
+from opportune.errors.arguments import strict
 from opportune.errors.option_names import find_misspelt
 from opportune.feature import Accounts, Admin, Feature, Jobs, Link, Llm, Metric, Panel, PersonalData, Site, Table
 from opportune.jobs import JobContext, job
@@ -144,6 +145,18 @@ def lazy_context(_session: AsyncSession, _user: Any) -> dict[str, Any]:
 def test_value_of_another_type_is_refused(declaration: Callable[[], Any], message: str) -> None:
     with pytest.raises(OperatorError, match=f"^{re.escape(message)}"):
         declaration()
+
+
+@strict
+class Shelf:
+    def __init__(self, name: str = "", size: int = 0) -> None:
+        self.name = name
+        self.size = size
+
+
+def test_default_name_is_left_out_of_messages() -> None:
+    with pytest.raises(OperatorError, match=re.escape("Shelf(size=…) needs int, not 'x'.")):
+        Shelf(size=cast(Any, "x"))
 
 
 def returns_coroutine(request: Any) -> Any:

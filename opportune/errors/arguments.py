@@ -1,0 +1,53 @@
+"""Arguments of calls that declare a part of a site. Unknown, missing and mistyped ones are refused."""
+
+from collections.abc import Mapping, Sequence
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Any, TypeVar
+
+from opportune.errors import OperatorError
+from opportune.errors.option_types import describe_mismatch
+from opportune.errors.renamed_names import KEYWORDS, renamed_to
+from opportune.errors.suggestions import did_you_mean
+
+T = TypeVar("T", bound=type[Any])
+
+
+def strict(class_: T, label: str = "") -> T:
+    """Refuse unknown arguments of a class with a suggestion, missing ones, and values of another type.
+
+    `label` is the name in messages, if projects know the class by another name, such as that of a function.
+    """
+    create: Any = class_.__init__
+    accepted = signature(create)
+
+    @wraps(create)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        _check_arguments(label or class_.__name__, accepted, (self, *args), options)
+        create(self, *args, **options)
+
+    class_.__init__ = init
+    return class_
+
+
+def _check_arguments(label: str, accepted: Signature, args: Sequence[Any], options: Mapping[str, Any]) -> None:
+    parameters = {
+        name: parameter
+        for name, parameter in accepted.parameters.items()
+        if parameter.kind is not Parameter.VAR_KEYWORD
+    }
+    _, *names = parameters  # without self
+    takes_any = len(parameters) < len(accepted.parameters)
+    if unknown := next((option for option in options if not takes_any and option not in names), ""):
+        new = renamed_to(unknown, KEYWORDS.get(label, {}))
+        advice = new or did_you_mean(unknown, names) or f" There are: {', '.join(names)}."
+        raise OperatorError(f"{label} has no option {unknown!r}.{advice}")
+    try:
+        values = accepted.bind(*args, **options).arguments
+    except TypeError as error:
+        raise OperatorError(f"{label}(…): {error}.") from None
+    for name in names:
+        if name in values and (mismatch := describe_mismatch(values[name], parameters[name].annotation)):
+            shows_name = names[0] == "name" and "name" in values and name != "name"
+            first = f"{values['name']!r}, " if shows_name else ""
+            raise OperatorError(f"{label}({first}{name}=…) {mismatch}.")
