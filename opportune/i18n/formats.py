@@ -167,6 +167,9 @@ def format_age(age: timedelta) -> str:
 
 
 def week_start(day: date) -> date:
-    """Return the first day of a day's week: a Monday, or a Sunday in languages such as `pt-BR`."""
+    """Return the first day of a day's week: a Monday, or a Sunday in languages such as `pt-BR`.
+
+    The first week of the calendar may have fewer days.
+    """
     first_weekday = 0 if is_english() else get_language().locale.first_week_day
-    return day - timedelta((day.weekday() - first_weekday) % 7)
+    return date.fromordinal(max(day.toordinal() - (day.weekday() - first_weekday) % 7, date.min.toordinal()))

@@ -20,6 +20,8 @@ REST = "-"
 """Key of all older periods."""
 MAX_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
 HOUR = timedelta(hours=1)
+LOCAL_TIMES = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+"""First and last time that have a local day in all zones."""
 HAS_LOCAL_DAY = "computes_local_days"
 """Key in the `info` of a connection that has the function `local_day`."""
 
@@ -42,8 +44,11 @@ def first_day(day: date, unit: str) -> date:
     return day
 
 
-def next_period(first: date, unit: str) -> date:
-    return first_day(first + timedelta(MAX_DAYS[unit]), unit)
+def last_day(first: date, unit: str) -> date:
+    """Return the last day of the period that begins on a day, which is the last of the calendar at its end."""
+    next_ordinal = min(first.toordinal() + MAX_DAYS[unit], date.max.toordinal())
+    following = first_day(date.fromordinal(next_ordinal), unit)
+    return following - timedelta(1) if following > first else date.max
 
 
 def period_label(first: date, unit: str) -> str:
@@ -90,8 +95,9 @@ async def period_key(
     to_local: Convert = _unchanged
     length, text, zone = KEY_LENGTHS[unit], column, current_zone.get()
     if session.get_bind().dialect.name == "postgresql":
-        local_time = func.timezone(str(zone), column) if is_moment else column
-        text = func.to_char(local_time, "YYYY-MM-DD")
+        # Like those of `local`, times at the ends of the calendar stay in UTC.
+        zone_name = case((column.between(*LOCAL_TIMES), str(zone)), else_="UTC")
+        text = func.to_char(func.timezone(zone_name, column) if is_moment else column, "YYYY-MM-DD")
     elif is_moment and first and zone is not UTC:
         # SQLite calls a function for local days, so it groups by the hour or minute first.
         await _add_local_day(session)

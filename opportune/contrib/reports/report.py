@@ -15,7 +15,7 @@ from opportune.admin.views import AdminView
 from opportune.contrib.charts import Chart, Point
 from opportune.contrib.reports.fields import PARAMETERS, Grouping, Selection
 from opportune.contrib.reports.groups import MAX_LINES, Rest, Sums, read_groups
-from opportune.contrib.reports.periods import axis_label, next_period, period_label
+from opportune.contrib.reports.periods import axis_label, last_day, period_label
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
 
@@ -121,7 +121,7 @@ def _without_gaps(periods: list[date], unit: str) -> list[date]:
         return []
     filled = [periods[0]]
     while filled[-1] < periods[-1] and len(filled) <= MAX_LINES:
-        filled.append(next_period(filled[-1], unit))
+        filled.append(last_day(filled[-1], unit) + timedelta(1))
     return filled if filled[-1] == periods[-1] else periods
 
 
@@ -155,6 +155,6 @@ def _list_url(request: Request, view: AdminView, grouping: Grouping, key: Any) -
     kept = [(name, text) for name, text in request.query_params.multi_items() if name not in replaced]
     values = {grouping.name: choice_parameter(key)}
     if grouping.unit:
-        last = next_period(key, grouping.unit) - timedelta(days=1)
+        last = last_day(key, grouping.unit)
         values = {f"{grouping.name}__gte": key.isoformat(), f"{grouping.name}__lte": last.isoformat()}
     return f"{request.url_for('admin:list', identity=view.identity)}?{urlencode([*kept, *values.items()])}"

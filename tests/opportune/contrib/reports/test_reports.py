@@ -104,6 +104,18 @@ async def test_months_begin_in_the_time_zone(admin: AsyncClient) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize("unit", ["day", "week", "month", "quarter", "year"])
+async def test_periods_end_with_the_calendar(app: FastAPI, admin: AsyncClient, unit: str) -> None:
+    for at in (datetime(1, 1, 1, 12, tzinfo=UTC), datetime(9999, 12, 31, 12, tzinfo=UTC)):
+        await add_rows(app, Gadget(name=f"year {at.year}", maker_id=1, seen_at=at, made_on=at.date()))
+    for zone, language in (("Pacific/Auckland", "en"), ("America/Los_Angeles", "ar")):
+        admin.cookies.set("time_zone", zone)
+        for name in ("made_on", "seen_at"):
+            page = await admin.get(f"{URL}?_group={name}:{unit}", headers={"Accept-Language": language})
+            assert (page.status_code, f"{name}__lte=9999-12-31" in page.text) == (200, True), (zone, name)
+
+
+@pytest.mark.database("sqlite", "postgresql")
 async def test_small_and_old_groups_are_the_rest(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
