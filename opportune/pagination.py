@@ -14,6 +14,7 @@ from opportune.schemas import Schema
 
 T = TypeVar("T")
 
+MAX_PAGE = 1_000_000
 NEIGHBOURING_PAGES = 2
 """Linked pages on each side of the current page."""
 MAX_NUMBERED_PAGES = 100
@@ -56,7 +57,7 @@ class Paging(Schema):
     aliases: ClassVar[Mapping[str, str]] = {}
     """Other names of parameters, such as `category_id` of `category`."""
 
-    page: int = Field(1, ge=1, le=1_000_000)
+    page: int = Field(1, ge=1, le=MAX_PAGE)
     size: int = Field(20, ge=1, le=100)
     sort: Annotated[str, SortBy()] = ""
 

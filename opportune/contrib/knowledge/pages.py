@@ -10,15 +10,21 @@ from pydantic import BaseModel, Field, ValidationError
 from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument
 from opportune.contrib.knowledge.passages import find_passages, readable_passages
-from opportune.contrib.knowledge.service import Collections, Documents, StoredFile, page_of_passage
+from opportune.contrib.knowledge.service import (
+    PASSAGES_PER_PAGE,
+    Collections,
+    Documents,
+    StoredFile,
+    page_of_passage,
+)
 from opportune.crud import CrudPages, reading, writing
 from opportune.crud.routes import open_crud
-from opportune.db import MAX_ID, DatabaseDependency, RowId
+from opportune.db import DatabaseDependency, RowId
 from opportune.fields.addresses import Url
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.pagination import Paging
+from opportune.pagination import MAX_PAGE, Paging
 from opportune.search import SearchQuery
 from opportune.search.query import key_words
 from opportune.storage import Storage, StorageDependency, StorageError
@@ -36,7 +42,7 @@ class DocumentsForm(BaseModel):
 
 
 class TextQuery(Paging):
-    passage: int = Field(0, ge=0, le=MAX_ID)
+    passage: int = Field(0, ge=0, le=MAX_PAGE * PASSAGES_PER_PAGE)
 
 
 class CollectionPages(CrudPages[KnowledgeCollection]):

@@ -97,6 +97,13 @@ async def test_text_marks_the_passage(shelf: Shelf) -> None:
     assert '<div class="document-text">A loan lasts four weeks.</div>' in page.text
 
 
+@pytest.mark.parametrize(("passage", "status"), [("30000000", 200), ("30000001", 422), ("9" * 18, 422)])
+async def test_number_of_a_passage_is_limited(shelf: Shelf, passage: str, status: int) -> None:
+    document = await shelf.add()
+    page = await shelf.client.get(f"/knowledge/documents/{document.id}", params={"passage": passage})
+    assert page.status_code == status
+
+
 async def test_search_page_links_to_passages(shelf: Shelf) -> None:
     await shelf.add_and_read()
     page = await shelf.client.get("/knowledge/search?q=How long is a loan?")
