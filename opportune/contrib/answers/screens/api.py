@@ -1,6 +1,6 @@
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.answers.engine import decisions
@@ -10,6 +10,7 @@ from opportune.contrib.answers.screens.schemas import AnswerRead, StreamEvent
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import FieldErrors
 from opportune.schemas import Schema
+from opportune.schemas.text import storable_json
 from opportune.web import APIRouter, EventStream
 from opportune.web.forms.error_messages import messages_by_field
 
@@ -48,7 +49,7 @@ class Decision(Schema):
 
 
 class Reply(Decision):
-    values: dict[str, Any]
+    values: Annotated[dict[str, Any], AfterValidator(storable_json)]
     """The fields of the form."""
 
 

@@ -1,6 +1,7 @@
 """Answers as events of AG-UI, validated by the protocol's package."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -247,6 +248,13 @@ async def test_deleted_answer_is_an_error(
 )
 async def test_invalid_input_is_422(client: AsyncClient, model: FakeProvider, data: dict[str, Any]) -> None:
     response = await client.post(URL, json=data)
+    assert (response.status_code, model.received) == (422, [])
+
+
+@pytest.mark.parametrize("text", [r"\u0000", r"\ud800"])
+async def test_unstorable_text_is_422(client: AsyncClient, model: FakeProvider, text: str) -> None:
+    body = json.dumps(run_input("TEXT")).replace("TEXT", text)
+    response = await client.post(URL, content=body, headers={"Content-Type": "application/json"})
     assert (response.status_code, model.received) == (422, [])
 
 

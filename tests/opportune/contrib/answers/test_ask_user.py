@@ -77,6 +77,12 @@ async def test_first_reply_of_the_api_counts(user_client: AsyncClient, manager: 
     assert json.loads(result)["readers"] == "beginners"
 
 
+async def test_reply_with_invalid_unicode_is_refused(user_client: AsyncClient, answer: Answer) -> None:
+    body, headers = rb'{"call": 0, "values": {"readers": "\ud800"}}', {"Content-Type": "application/json"}
+    response = await user_client.post(f"/api/v1/answers/{answer.id}/reply", content=body, headers=headers)
+    assert response.json()["errors"] == [{"field": ["values"], "message": "Must be valid Unicode."}]
+
+
 async def test_question_needs_a_reply_instead_of_approval(
     user_client: AsyncClient, manager: AnswerManager, answer: Answer
 ) -> None:
