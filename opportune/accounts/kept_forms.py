@@ -107,7 +107,8 @@ async def _keep(request: Request, notice: str) -> str:
     if not fields and not is_of_other_user and not notice:  # a button of another user needs a message on the page
         return ""
     content = {"users": users, "fields": fields, "names": names, "notice": notice}
-    return await _store(request, content, users[0] if users else client_address(request))
+    # The mark in the form is not the author: a visitor could send another one with each form.
+    return await _store(request, content, marks_of_user[0] if user else client_address(request))
 
 
 async def _read_texts(request: Request) -> tuple[list[tuple[str, str]], list[str]]:

@@ -9,10 +9,11 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
-from opportune.accounts import User
+from opportune.accounts import User, kept_forms
 from opportune.accounts.models import Attempt
 from opportune.db import Database
 from opportune.testing import PASSWORD, make_user, sign_in, signed_in_client
+from opportune.web import RateLimit
 from tests.opportune.accounts.stored_rows import read_all
 from tests.opportune.crud.library import Note
 from tests.opportune.crud.pages_feature import library
@@ -241,3 +242,10 @@ async def test_kept_texts_are_encrypted_without_secrets(browser: AsyncClient, da
     await send(browser, NEW_NOTE, form | {"text": TEXT, "password": PASSWORD})
     (stored,) = [attempt.result for attempt in await read_all(database, Attempt) if attempt.result]
     assert TEXT not in stored
+
+
+async def test_kept_texts_are_limited_by_address(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_forms, "KEEP_LIMIT", RateLimit("kept", 2, 3600))
+    forms = [{"form_user": f"{number:022}", "text": TEXT} for number in range(4)]
+    urls = [(await send(client, NEW_NOTE, form)).headers["location"] for form in forms]
+    assert ["kept_form" in url for url in urls] == [True, True, False, False]
