@@ -12,7 +12,7 @@ import typer
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.settings import Settings, get_settings
-from opportune.db.migrations import autogenerate
+from opportune.db.migrations import autogenerate, new_migration
 from opportune.db.migrations.combining import choose_merge_name, refuse_conflicts, write_merge
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.graph import MigrationGraph
@@ -89,12 +89,12 @@ def command(
         raise typer.Exit(1)
 
 
-def write_draft(graph: MigrationGraph, draft: autogenerate.NewMigration, database: str, *, writes: bool) -> None:
+def write_draft(graph: MigrationGraph, draft: new_migration.NewMigration, database: str, *, writes: bool) -> None:
     """Write a migration and print its changes, with warnings about locks and compatibility."""
     path = graph.folder(draft.feature) / f"{draft.name}.py"
     if writes:
         graph.require_editable(draft.feature)
-        path = autogenerate.write_migration(MigrationGraph(installed_names()), draft)
+        path = new_migration.write_migration(MigrationGraph(installed_names()), draft)
     print(f"Migrations for '{draft.feature}':\n  {display_path(path)}")
     for change in draft.changes:
         print(f"    {change}")
@@ -121,10 +121,10 @@ def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bo
 
 def create_empty_migration(
     graph: MigrationGraph, feature: str | None, message: str | None
-) -> autogenerate.NewMigration:
+) -> new_migration.NewMigration:
     if feature is None:
         raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
-    return autogenerate.create_empty_migration(graph, feature, message)
+    return new_migration.create_empty_migration(graph, feature, message)
 
 
 def draft_migrations(
@@ -133,7 +133,7 @@ def draft_migrations(
     feature: str | None = None,
     message: str | None = None,
     choices: Choices | None = None,
-) -> list[autogenerate.NewMigration]:
+) -> list[new_migration.NewMigration]:
     """Draft the missing migrations of one feature or all.
 
     If the database has unapplied migrations, only features without any migration are compared with it.

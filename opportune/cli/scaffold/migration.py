@@ -11,9 +11,10 @@ from warnings import catch_warnings
 from sqlalchemy import Column, MetaData, Table
 from sqlalchemy.exc import SAWarning
 
-from opportune.db.migrations.autogenerate import ModelComparison, NewMigration
+from opportune.db.migrations.autogenerate import ModelComparison
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, MigrationGraph
+from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.models.column_types import BigId
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.errors import OperatorError

@@ -19,8 +19,8 @@ from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.new_model import NewModel, render_skeleton, tuple_code
 from opportune.cli.scaffold.source import bound_names, merge_modules
 from opportune.cli.scaffold.words import snake
-from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.new_migration import write_migration
 from opportune.errors import OperatorError
 from opportune.project.layout import PACKAGE
 

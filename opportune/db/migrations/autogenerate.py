@@ -1,9 +1,7 @@
 """Generation of migrations: compares models with the tables that existing migrations create."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 from alembic.autogenerate import produce_migrations
@@ -18,7 +16,8 @@ from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.migration_file import Migration
-from opportune.db.migrations.naming import Change, choose_title, describe, flatten, slug
+from opportune.db.migrations.naming import describe
+from opportune.db.migrations.new_migration import NewMigration, choose_name
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.ownership import TableOwners, read_owners
 from opportune.db.migrations.plans import refuse_newer
@@ -33,37 +32,18 @@ from opportune.db.migrations.questions import (
 )
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection import ignore_reflection_warnings
-from opportune.db.migrations.rendering import CodeOp, write_file
+from opportune.db.migrations.rendering import CodeOp
 from opportune.db.migrations.runner import run_migrations
 from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp, order_search_indexes
 from opportune.db.migrations.type_changes import EnumMembers, add_conversions
 from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.indexes import indexed_columns, tables_with_search_index
 from opportune.db.url.direct import direct_url
-from opportune.errors import OperatorError
-from opportune.project.installed import feature_of_table
-from opportune.project.layout import USERS, display_path
 
 Operations = list[ops.MigrateOperation]
 
 STEP_NAME_END = "_search_index("
 """Text in the files of migrations with such a step. Only these are run to record their steps."""
-
-
-@dataclass(frozen=True)
-class NewMigration:
-    """Migration whose file is not written yet."""
-
-    feature: str
-    name: str
-    """For example `0002_todo_due_on`."""
-    upgrade: Sequence[ops.MigrateOperation]
-    downgrade: Sequence[ops.MigrateOperation]
-    changes: Sequence[Change]
-    referencing: Collection[str] = ()
-    """Tables, also of other features, that reference a renamed table or column, or a dropped table."""
-    owners: Mapping[str, str] = field(default_factory=dict)
-    """Features by table of a model."""
 
 
 class Differences(NamedTuple):
@@ -137,24 +117,24 @@ class ModelComparison:
             OperatorError: It would drop data or needs a value for existing rows, and `choices` do not say so.
         """
         choices = choices or Choices()
-        found = self._find_differences(feature, choices)
-        created_types, dropped_types = find_types_to_create(self.connection, found.upgrade)
-        upgrade, downgrade = _add_mutual_keys_last(found.upgrade, found.downgrade)
+        differences = self._find_differences(feature, choices)
+        created_types, dropped_types = find_types_to_create(self.connection, differences.upgrade)
+        upgrade, downgrade = _add_mutual_keys_last(differences.upgrade, differences.downgrade)
         members = EnumMembers(feature, self.metadata, choices)
         upgrade_steps = Backfill(feature, self.metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
         downgrade_steps = add_conversions(members.downgrade(downgrade))  # reverses the renames of `members.upgrade`
-        first_steps = [*created_types, *(rename.operation for rename in found.renames)]
-        last_steps = [*(rename.reverse.operation for rename in reversed(found.renames)), *dropped_types]
+        first_steps = [*created_types, *(rename.operation for rename in differences.renames)]
+        last_steps = [*(rename.reverse.operation for rename in reversed(differences.renames)), *dropped_types]
 
         code_steps = [step for step in upgrade_steps if isinstance(step, CodeOp)]
         changes = describe([*first_steps, *upgrade, *code_steps], feature)
         return NewMigration(
             feature,
-            _migration_name(self.graph, feature, changes, title),
+            choose_name(self.graph, feature, changes, title),
             order_search_indexes([*first_steps, *upgrade_steps]),
             order_search_indexes([*downgrade_steps, *last_steps]),
             changes,
-            {name for name in found.referencing if self.owners.feature_of(name)},
+            {name for name in differences.referencing if self.owners.feature_of(name)},
             self.owners.models,
         )
 
@@ -238,79 +218,6 @@ def comparison_options(graph: MigrationGraph, features: Collection[str], owners:
         return is_owned(name, type_)
 
     return {**OPTIONS, "include_name": include_name, "include_object": include_object}
-
-
-def create_empty_migration(graph: MigrationGraph, feature: str, title: str | None = None) -> NewMigration:
-    """Return a migration without operations, to edit by hand."""
-    return NewMigration(feature, _migration_name(graph, feature, [], title), [], [], [])
-
-
-def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
-    """Write a draft as the newest migration of its feature.
-
-    Raises:
-        OperatorError: It references a feature without migrations, or its folder cannot be written.
-    """
-    newest = graph.newest(draft.feature)
-    path = graph.folder(draft.feature) / f"{draft.name}.py"
-    follows, depends_on = newest.revision if newest else None, _dependencies(graph, draft)
-    try:
-        write_file(path, draft.upgrade, draft.downgrade, follows=follows, depends_on=depends_on)
-    except OSError as error:
-        raise OperatorError(f"{display_path(path)} cannot be written: {error.strerror}.") from error
-    return path
-
-
-def _migration_name(graph: MigrationGraph, feature: str, changes: Sequence[Change], title: str | None) -> str:
-    migrations = graph.migrations_of(feature)
-    number = max((migration.number for migration in migrations), default=0) + 1
-    return f"{number:04}_{slug(title or '') or choose_title(changes, is_first=not migrations)}"
-
-
-def _dependencies(graph: MigrationGraph, draft: NewMigration) -> tuple[str, ...] | None:
-    """Return the newest revisions of other features that the draft references, or that reference a renamed name."""
-    newest = graph.newest(draft.feature)
-    ancestors = graph.needed_by(newest) if newest else []
-    revisions: set[str] = set()
-    if draft.feature == USERS and newest is None and (accounts := graph.newest("accounts")):
-        revisions.add(accounts.revision)  # it creates the table of users
-    creators = read_owners(graph, MetaData()).created
-    for table in {*_referenced_tables(draft.upgrade), *draft.referencing}:
-        other = _find_other_owner(graph, draft, table, creators)
-        if other is None:
-            continue
-        needed = graph.newest(other)
-        if needed is None:
-            raise OperatorError(f"{draft.feature} references {table}. Run `makemigrations {other}` first.")
-        if needed not in ancestors:
-            revisions.add(needed.revision)
-    return tuple(sorted(revisions)) or None
-
-
-def _find_other_owner(
-    graph: MigrationGraph, draft: NewMigration, table: str, creators: Mapping[str, str]
-) -> str | None:
-    """Return the other feature whose migrations have the table. None if the draft's feature or no feature has it."""
-    # In other projects, users have other migrations.
-    belongs_to_project = graph.folder(draft.feature).parent == graph.versions
-    features = [name for name in graph.features if name != USERS or belongs_to_project]
-    owner = draft.owners.get(table)
-    if owner not in features:
-        owner = feature_of_table(table, features)
-    if owner == draft.feature or not (owner and graph.migrations_of(owner)):
-        owner = creators.get(table, owner)  # the model has moved to another feature since
-    return None if owner == draft.feature else owner
-
-
-def _referenced_tables(operations: Sequence[ops.MigrateOperation]) -> set[str]:
-    tables: set[str] = set()
-    for operation in flatten(operations):
-        match operation:
-            case ops.CreateTableOp():
-                tables |= {key.target_fullname.split(".")[0] for key in operation.to_table().foreign_keys}
-            case ops.CreateForeignKeyOp(referent_table=table):
-                tables.add(table)
-    return tables
 
 
 def _add_mutual_keys_last(

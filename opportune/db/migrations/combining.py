@@ -12,11 +12,12 @@ from pathlib import Path
 from alembic.operations import ops
 from sqlalchemy import MetaData
 
-from opportune.db.migrations.autogenerate import ModelComparison, NewMigration
+from opportune.db.migrations.autogenerate import ModelComparison
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, MigrationGraph
 from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.naming import slug, table_of
+from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.migrations.ownership import read_owners
 from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.recording import record

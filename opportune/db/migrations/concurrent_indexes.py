@@ -6,8 +6,8 @@ from textwrap import indent
 
 from alembic.operations import ops
 
-from opportune.db.migrations.autogenerate import NewMigration
 from opportune.db.migrations.naming import describe, flatten, slug
+from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.migrations.rendering import CodeOp, render_code
 
 EXPLANATION = """\

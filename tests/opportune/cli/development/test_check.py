@@ -21,7 +21,7 @@ from opportune.cli.development.database_checks import vectors_problem
 from opportune.cli.output import progress
 from opportune.config.settings import Settings
 from opportune.db import Database
-from opportune.db.migrations.autogenerate import NewMigration
+from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.feature import Feature, Monitoring

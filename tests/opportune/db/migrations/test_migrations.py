@@ -26,11 +26,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import JSON
 
-from opportune.db.migrations import autogenerate, locks
-from opportune.db.migrations.autogenerate import NewMigration, write_migration
+from opportune.db.migrations import autogenerate, locks, new_migration
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.migration_file import read_migration
+from opportune.db.migrations.new_migration import NewMigration, write_migration
 from opportune.db.migrations.ownership import refuse_unowned_tables
 from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.runner import run_migrations
@@ -310,7 +310,7 @@ def test_revision_may_follow_the_functions(tmp_path: Path, first: str) -> None:
 def test_framework_migration_depends_on_no_migration_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
     """The project of this repository has migrations of users. Other projects have different ones."""
     written: list[dict[str, Any]] = []
-    monkeypatch.setattr(autogenerate, "write_file", lambda *_arguments, **names: written.append(names))
+    monkeypatch.setattr(new_migration, "write_file", lambda *_arguments, **names: written.append(names))
     key = Column("user_id", Integer, ForeignKey("accounts_user.id"))
     table = ops.CreateTableOp("admin_note", [key])
     graph = MigrationGraph(("accounts", "users", "admin"))
