@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from httpx2 import ASGITransport, AsyncClient
 
 from opportune import features
-from opportune.cli.development import check, startup
+from opportune.cli.development import settings_checks, startup
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.features.core import CORE_FEATURES, all_features
@@ -71,10 +71,10 @@ async def test_pages_have_no_dead_links_without(left_out: list[str], settings: S
 
 def test_unlisted_feature_is_named_for_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("MCP_SERVERS=x\n")
-    for module in (check, startup):
+    for module in (settings_checks, startup):
         monkeypatch.setattr(module, "PROJECT", tmp_path)
         monkeypatch.setattr(module, "setting_names", list)
-    (finding,) = check.check_names(Settings())
+    (finding,) = settings_checks.check_names(Settings())
     assert finding.text == "MCP_SERVERS in .env belongs to the feature mcp. Add `mcp` to app/installed.py."
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from opportune.cli.environment.entry import VENV, add_lock, install_missing
 from opportune.cli.environment.locks import LOCKS_BY_NAME
+from opportune.cli.environment.virtual_environment import VENV, add_lock, install_missing
 from opportune.cli.output import say
 
 

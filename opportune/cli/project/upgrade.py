@@ -16,8 +16,8 @@ import typer
 from packaging.version import InvalidVersion, Version
 
 from opportune import __version__
-from opportune.cli.environment.entry import VENV
 from opportune.cli.environment.locks import BASE, FRAMEWORK_PIN
+from opportune.cli.environment.virtual_environment import VENV
 from opportune.cli.output import say
 from opportune.cli.project.code_upgrade import upgrade_code
 from opportune.cli.project.git import Git, GitError

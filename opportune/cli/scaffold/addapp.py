@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.environment.entry import VENV, prepare
 from opportune.cli.environment.locks import BASE
+from opportune.cli.environment.virtual_environment import VENV, prepare
 from opportune.cli.output import say, say_next
 from opportune.cli.project.lock import command as update_locks
 from opportune.cli.project.shared_files import VENDOR, with_wheel

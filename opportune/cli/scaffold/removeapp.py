@@ -14,9 +14,9 @@ import typer
 from packaging.utils import canonicalize_name
 
 from opportune.cli.database.migrate import command as migrate
-from opportune.cli.environment.entry import uninstall
 from opportune.cli.environment.installation import InstallError
 from opportune.cli.environment.locks import BASE
+from opportune.cli.environment.virtual_environment import uninstall
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.project.shared_files import VENDOR

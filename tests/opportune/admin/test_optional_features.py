@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.admin.extensions import extension_classes
-from opportune.cli.development.check import check_versions
+from opportune.cli.development.feature_checks import check_versions
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.row_versions.feature import row_versions
 from opportune.errors import OperatorError
@@ -83,6 +83,6 @@ def test_unknown_extension_is_one_line(path: str) -> None:
 
 @pytest.mark.parametrize("others", [(), (row_versions,)])
 def test_check_reports_models_without_versions(monkeypatch: pytest.MonkeyPatch, others: Sequence[Feature]) -> None:
-    monkeypatch.setattr("opportune.cli.development.check.installed_features", lambda: [leaflets, *others])
+    monkeypatch.setattr("opportune.cli.development.feature_checks.installed_features", lambda: [leaflets, *others])
     texts = [finding.text for finding in check_versions(get_settings())]
     assert any(text.startswith("Leaflet is Versioned, but") for text in texts) == (not others)

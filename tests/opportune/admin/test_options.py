@@ -23,7 +23,7 @@ from opportune.admin.options import (
 )
 from opportune.admin.view_classes import find_view_errors, views_of, views_without_model
 from opportune.admin.views import AdminView
-from opportune.cli.development.check import check_admin
+from opportune.cli.development.feature_checks import check_admin
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature
@@ -168,7 +168,7 @@ def test_property_has_a_label_like_a_column() -> None:
 def test_check_reports_all_faults_and_inlines_without_view(monkeypatch: pytest.MonkeyPatch) -> None:
     view = make_view(Book, {"inlines": (Inline(Review, "book_id", ()),), "column_list": ("pricce",)})
     monkeypatch.setattr(
-        "opportune.cli.development.check.installed_features",
+        "opportune.cli.development.feature_checks.installed_features",
         lambda: [replace(bookshelf, admin=replace(bookshelf.admin, views=(view,)))],
     )
     assert [finding.text for finding in check_admin(get_settings())] == [

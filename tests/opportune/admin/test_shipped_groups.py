@@ -13,7 +13,7 @@ from opportune.accounts.models import Group, GroupPermission
 from opportune.admin import declared_permissions
 from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.application import create_app
-from opportune.cli.development import check
+from opportune.cli.development import feature_checks
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.errors import OperatorError
@@ -118,8 +118,10 @@ def test_unknown_names_of_groups_are_reported(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(OperatorError) as refused:
         create_app(settings_for("sqlite:///unused.db"), features)
     assert str(refused.value) == f"Feature('books', accounts=Accounts(groups=…)): Staff: {line}"
-    monkeypatch.setattr(check, "installed_features", lambda: features)
-    assert str(refused.value) in [finding.text for finding in check.check_permissions(settings_for("sqlite:///x.db"))]
+    monkeypatch.setattr(feature_checks, "installed_features", lambda: features)
+    assert str(refused.value) in [
+        finding.text for finding in feature_checks.check_permissions(settings_for("sqlite:///x.db"))
+    ]
 
 
 def test_check_reports_unknown_permission_in_a_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +129,6 @@ def test_check_reports_unknown_permission_in_a_template(tmp_path: Path, monkeypa
     (tmp_path / "list.html").write_text(
         '{% if may("user", "list") %}\n{% if may("usr", "list") %}{% endif %}{% endif %}'
     )
-    (finding,) = check.check_permissions(settings_for("sqlite:///unused.db"))
+    (finding,) = feature_checks.check_permissions(settings_for("sqlite:///unused.db"))
     assert "list.html:2: may('usr', 'list'): there is no model 'usr'" in finding.text
     assert finding.text.endswith("Did you mean user?")

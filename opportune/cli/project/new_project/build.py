@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from opportune import __version__
-from opportune.cli.environment.entry import python_with_hatchling
+from opportune.cli.environment.virtual_environment import python_with_hatchling
 from opportune.cli.project import shared_files
 from opportune.cli.project.first_env import first_env
 from opportune.cli.project.git import first_commit

@@ -16,7 +16,7 @@ from opportune.accounts.models import User
 from opportune.checks import Finding
 from opportune.cli import loading
 from opportune.cli.database.makemigrations import draft_migrations
-from opportune.cli.development import check, database_checks
+from opportune.cli.development import check, database_checks, feature_checks, settings_checks
 from opportune.cli.development.database_checks import vectors_problem
 from opportune.cli.output import progress
 from opportune.config.settings import Settings
@@ -46,8 +46,8 @@ def unopened() -> Settings:
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A project folder for `.env` and features."""
-    monkeypatch.setattr(check, "PROJECT", tmp_path)
-    monkeypatch.setattr(check, "feature_folder", lambda name: tmp_path / "app" / name)
+    monkeypatch.setattr(settings_checks, "PROJECT", tmp_path)
+    monkeypatch.setattr(feature_checks, "feature_folder", lambda name: tmp_path / "app" / name)
     (tmp_path / "pyproject.toml").write_text("[project]")
     return tmp_path
 
@@ -69,8 +69,8 @@ def _cached_checks() -> Iterator[None]:
         patch.setattr(database_checks, "draft_migrations", draft_once)
         patch.setattr(check, "check_new_texts", lambda _settings: [])
         patch.setattr(icons, "find_icon_errors", lambda: iter(cached_faults(*icons.SOURCE_FOLDERS)))
-        patch.setattr(check, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))
-        patch.setattr(check, "calls_in_templates", cache(lambda function: [*calls_in_templates(function)]))
+        patch.setattr(feature_checks, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))
+        patch.setattr(feature_checks, "calls_in_templates", cache(lambda function: [*calls_in_templates(function)]))
         yield
 
 
@@ -139,10 +139,10 @@ def test_memory_database_is_a_note(oppman: Oppman, sqlite_template: Path, tmp_pa
 
 def test_readable_secrets_are_an_error(folder: Path, unopened: Settings) -> None:
     (folder / ".env").touch(mode=0o644)
-    (finding,) = check.check_env_file(unopened)
+    (finding,) = settings_checks.check_env_file(unopened)
     assert "chmod 600" in finding.text
     (folder / ".env").chmod(0o600)
-    assert list(check.check_env_file(unopened)) == []
+    assert list(settings_checks.check_env_file(unopened)) == []
 
 
 @pytest.mark.parametrize("text", ["[project", "", "# caf\xe9", None])
@@ -165,10 +165,10 @@ def test_file_without_effect_is_reported(
     for stem in ("__init__", name, "commands", "questions"):
         (folder / f"{stem}.py").touch()
     modules: dict[str, Any] = {"commands": {"films": "app.films.commands"}, "quickstart": "app.users.feature"}
-    monkeypatch.setattr(check, "feature_folder", lambda _name: folder)
-    monkeypatch.setattr(check, "imports_in_code", lambda: ["app.films.questions"])
-    monkeypatch.setattr(check, "installed_features", lambda: [Feature("films", **modules)])
-    (finding,) = check.check_modules(unopened)
+    monkeypatch.setattr(feature_checks, "feature_folder", lambda _name: folder)
+    monkeypatch.setattr(feature_checks, "imports_in_code", lambda: ["app.films.questions"])
+    monkeypatch.setattr(feature_checks, "installed_features", lambda: [Feature("films", **modules)])
+    (finding,) = feature_checks.check_modules(unopened)
     assert finding.text.endswith(f"{name}.py has no effect, because no code imports it. Use it in feature.py.")
     assert finding.is_error == is_error
 
@@ -185,8 +185,8 @@ def test_file_without_effect_is_reported(
 def test_invalid_command_is_an_error(
     unopened: Settings, monkeypatch: pytest.MonkeyPatch, name: str, module: str, message: str
 ) -> None:
-    monkeypatch.setattr(check, "installed_features", lambda: [Feature("books", commands={name: module})])
-    (finding,) = check.check_commands(unopened)
+    monkeypatch.setattr(feature_checks, "installed_features", lambda: [Feature("books", commands={name: module})])
+    (finding,) = feature_checks.check_commands(unopened)
     assert finding.text.startswith(message)
 
 
@@ -210,7 +210,7 @@ def test_invalid_schema_is_an_error(unopened: Settings) -> None:
     class Drawing(Schema):
         shape: Shape
 
-    (finding,) = check.check_schemas(unopened)
+    (finding,) = feature_checks.check_schemas(unopened)
     assert finding.is_error
     assert finding.text.startswith(f"{__name__}.Drawing: Unable to generate pydantic-core schema for ")
     del Drawing
@@ -226,8 +226,8 @@ def test_table_as_request_body_is_a_warning(unopened: Settings, monkeypatch: pyt
     @router.post("/people")
     async def add(_person: Annotated[None, Depends(read)]) -> None: ...
 
-    monkeypatch.setattr(check, "installed_features", lambda: [Feature("people", api=router)])
-    (finding,) = check.check_request_bodies(unopened)
+    monkeypatch.setattr(feature_checks, "installed_features", lambda: [Feature("people", api=router)])
+    (finding,) = feature_checks.check_request_bodies(unopened)
     assert finding.text.startswith("/people reads User, a table, so requests set any column")
     assert not finding.is_error
 
@@ -236,7 +236,7 @@ def test_unknown_icon_is_a_warning(unopened: Settings, folder: Path, monkeypatch
     (folder / "page.html").write_text('<i class="ti ti-hoem"></i>')
     monkeypatch.setattr(icons, "SOURCE_FOLDERS", [folder])
     monkeypatch.setattr(icons, "PROJECT", folder)
-    (finding,) = check.check_icons(unopened)
+    (finding,) = feature_checks.check_icons(unopened)
     assert finding.text.startswith("page.html: Tabler has no icon named hoem")
     assert not finding.is_error
 
@@ -303,8 +303,8 @@ def test_checks_of_features_run(unopened: Settings, monkeypatch: pytest.MonkeyPa
         yield Finding(f"The shelf of {settings.environment} is empty.", is_error=False)
 
     books = Feature("books", monitoring=Monitoring(checks=[check_shelf]))
-    monkeypatch.setattr(check, "installed_features", lambda: [books])
-    assert Finding("The shelf of test is empty.", is_error=False) in check.check_features(unopened)
+    monkeypatch.setattr(feature_checks, "installed_features", lambda: [books])
+    assert Finding("The shelf of test is empty.", is_error=False) in feature_checks.check_features(unopened)
 
 
 def test_failing_check_is_an_error_and_others_run(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,14 +35,15 @@ def main():
 
 
 PROGRAM_FILES = (
-    *("oppman.py", "app/__init__.py", "opportune/__init__.py", "opportune/config/__init__.py"),
+    *("oppman.py", "app/__init__.py", "opportune/__init__.py", "opportune/context.py"),
+    "opportune/config/__init__.py",
     *(f"opportune/errors/{name}.py" for name in ("__init__", "renamed_names", "suggestions")),
     *(
         f"opportune/project/{name}.py"
         for name in ("feature_packages", "installed", "layout", "lazy_exports", "optional_features")
     ),
     *(f"opportune/cli/{name}.py" for name in ("__init__", "process", "registry", "terminal")),
-    *(f"opportune/cli/environment/{name}.py" for name in ("entry", "installation", "locks")),
+    *(f"opportune/cli/environment/{name}.py" for name in ("entry", "installation", "locks", "virtual_environment")),
 )
 """Files that run before packages are installed."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.environment import entry as environment
+from opportune.cli.environment import entry, virtual_environment
 from opportune.cli.environment import locks as locks_of_commands
 from opportune.cli.environment.installation import UNFINISHED, InstallError
 from opportune.cli.environment.locks import BASE, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
@@ -53,16 +53,16 @@ def installed_locks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[s
     locks: list[str] = []
     paths = {"VENV": ".venv", "PYTHON": ".venv/bin/python", "SCRIPT": "oppman.py"}
     for name, path in paths.items():
-        monkeypatch.setattr(environment, name, machine.project / path)
+        monkeypatch.setattr(virtual_environment, name, machine.project / path)
     for name, path in {"TESTS": "tests", "FRAMEWORK_TESTS": "tests/opportune"}.items():
         monkeypatch.setattr(locks_of_commands, name, machine.project / path)
-    for module in (environment, locks_of_commands, layout):
+    for module in (virtual_environment, locks_of_commands, layout):
         monkeypatch.setattr(module, "PROJECT", machine.project)
     for name in ("SECRETS_FROM", *chain(*locks_of_commands.SETTINGS_BY_LOCK.values())):
         monkeypatch.delenv(name, raising=False)
     for name in ("install", "install_if_possible"):
-        monkeypatch.setattr(environment, name, locks.append)
-    monkeypatch.setattr(environment, "make_environment", lambda: None)
+        monkeypatch.setattr(virtual_environment, name, locks.append)
+    monkeypatch.setattr(virtual_environment, "make_environment", lambda: None)
     return locks
 
 
@@ -84,7 +84,7 @@ def installed_locks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[s
     ],
 )
 def test_command_installs_its_locks(installed_locks: list[str], arguments: list[str], locks: list[str]) -> None:
-    assert environment.prepare(arguments)
+    assert virtual_environment.prepare(arguments)
     assert installed_locks == locks
 
 
@@ -112,7 +112,7 @@ def test_settings_select_their_locks(
     machine: Machine, installed_locks: list[str], lines: str, locks: list[str]
 ) -> None:
     (machine.project / ".env").write_text(f"{lines}\n")
-    assert environment.prepare(["migrate"])
+    assert virtual_environment.prepare(["migrate"])
     assert installed_locks == [BASE, *locks]
 
 
@@ -122,7 +122,7 @@ def test_environment_wins_over_the_env_file(
 ) -> None:
     (machine.project / ".env").write_text("SECRETS_FROM=gcp:site\n")
     monkeypatch.setenv("SECRETS_FROM", value)
-    assert environment.prepare(["migrate"])
+    assert virtual_environment.prepare(["migrate"])
     assert installed_locks == [BASE, *locks]
 
 
@@ -131,9 +131,9 @@ def test_missing_optional_lock_comes_from_the_wheel(
 ) -> None:
     (machine.project / AWS).unlink(missing_ok=True)
     (machine.project / BASE).write_text("boto3==1.0\n")
-    monkeypatch.setattr(environment, "get_data", lambda _package, path: f"# {path}\nboto3==2.0\n".encode())
+    monkeypatch.setattr(virtual_environment, "get_data", lambda _package, path: f"# {path}\nboto3==2.0\n".encode())
     monkeypatch.setenv("SECRETS_FROM", "aws:site")
-    assert environment.prepare(["migrate"])
+    assert virtual_environment.prepare(["migrate"])
     assert installed_locks == [BASE, AWS]
     assert (machine.project / AWS).read_text() == "# starter/requirements/aws.lock\nboto3==2.0\n"
     assert "has other versions of its packages. Next: python3 oppman.py lock" in "".join(capsys.readouterr())
@@ -213,10 +213,10 @@ def test_active_venv_is_repaired_after_an_interruption(
     if is_unfinished:
         (tmp_path / UNFINISHED).touch()
     prepared: list[list[str]] = []
-    monkeypatch.setattr(environment, "VENV", tmp_path)
+    monkeypatch.setattr(entry, "VENV", tmp_path)
     monkeypatch.setattr(sys, "prefix", str(tmp_path))  # with all packages, but without copies of the locks
-    monkeypatch.setattr(environment, "prepare", prepared.append)
-    environment.enter(["migrate"])
+    monkeypatch.setattr(entry, "prepare", prepared.append)
+    entry.enter(["migrate"])
     assert prepared == ([["migrate"]] if is_unfinished else [])
 
 
@@ -267,8 +267,8 @@ def test_unwritable_folder_is_reported_in_one_line(machine: Machine) -> None:
 @pytest.fixture
 def venv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Folder of an environment on a machine without uv."""
-    monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
-    monkeypatch.setattr(environment, "PYTHON", tmp_path / ".venv/bin/python")
+    monkeypatch.setattr(virtual_environment, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(virtual_environment, "PYTHON", tmp_path / ".venv/bin/python")
     monkeypatch.setattr(shutil, "which", lambda _: None)
     return tmp_path / ".venv"
 
@@ -277,7 +277,7 @@ def test_missing_venv_and_uv_are_explained(venv: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     assert importlib.util.find_spec("ensurepip") is None
     with pytest.raises(InstallError, match="apt install python3-venv"):
-        environment.make_environment()
+        virtual_environment.make_environment()
     assert not venv.exists()
 
 
@@ -289,16 +289,16 @@ def test_pip_is_added_to_an_environment_of_uv(
     (tmp_path / "pip.py").write_text(pip)
     commands: list[str] = []
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(environment, "PYTHON", sys.executable)
-    monkeypatch.setattr(environment, "run_installer", lambda _venv, verb, *_: commands.append(verb))
-    environment.make_environment()
+    monkeypatch.setattr(virtual_environment, "PYTHON", sys.executable)
+    monkeypatch.setattr(virtual_environment, "run_installer", lambda _venv, verb, *_: commands.append(verb))
+    virtual_environment.make_environment()
     assert commands == ([] if is_prepared else ["Preparing"])
 
 
 def test_pip_checks_the_hashes(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(environment, "run_installer", lambda *arguments: commands.append(arguments[-1]))
-    environment.install(BASE)
+    monkeypatch.setattr(virtual_environment, "run_installer", lambda *arguments: commands.append(arguments[-1]))
+    virtual_environment.install(BASE)
     assert commands[0][1:4] == ["-m", "pip", "install"]
     assert {"--no-deps", "--require-hashes"} < set(commands[0])
     assert (venv / BASE).is_file()
@@ -331,7 +331,7 @@ def test_environment_of_another_user_is_an_error(monkeypatch: pytest.MonkeyPatch
         def exists(self) -> bool:
             raise PermissionError(13, "Permission denied", "/srv/shop/.venv/bin/python")
 
-    monkeypatch.setattr(environment, "PYTHON", Unreadable())
-    monkeypatch.setattr(environment, "uses_own_packages", lambda **_options: False)
+    monkeypatch.setattr(virtual_environment, "PYTHON", Unreadable())
+    monkeypatch.setattr(entry, "uses_own_packages", lambda **_options: False)
     with pytest.raises(SystemExit, match=r"^This user may not use /srv/shop/\.venv/bin/python \(Permission denied\)\."):
-        environment.enter(["migrate"])
+        entry.enter(["migrate"])

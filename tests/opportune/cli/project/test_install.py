@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.environment import entry
+from opportune.cli.environment import virtual_environment
 from opportune.cli.environment.installation import InstallError
 from opportune.cli.environment.locks import BASE, LOCKS_BY_NAME, OPTIONAL_LOCKS
 from opportune.cli.project import install
@@ -17,14 +17,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose `.venv` runs this process. An installation only copies the lock."""
     (tmp_path / BASE).write_text("boto3==1.0\n")
     (tmp_path / ".venv/requirements").mkdir(parents=True)
-    monkeypatch.setattr(entry, "PROJECT", tmp_path)
-    monkeypatch.setattr(entry, "get_data", lambda _package, path: f"# {path}\n".encode())
-    for module in (entry, install):
+    monkeypatch.setattr(virtual_environment, "PROJECT", tmp_path)
+    monkeypatch.setattr(virtual_environment, "get_data", lambda _package, path: f"# {path}\n".encode())
+    for module in (virtual_environment, install):
         monkeypatch.setattr(module, "VENV", tmp_path / ".venv")
-    monkeypatch.setattr(entry, "make_environment", lambda: None)
+    monkeypatch.setattr(virtual_environment, "make_environment", lambda: None)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     monkeypatch.setattr(
-        entry, "install", lambda lock: (tmp_path / ".venv" / lock).write_bytes((tmp_path / lock).read_bytes())
+        virtual_environment,
+        "install",
+        lambda lock: (tmp_path / ".venv" / lock).write_bytes((tmp_path / lock).read_bytes()),
     )
     return tmp_path
 
@@ -70,7 +72,7 @@ def test_failed_installation_is_one_line(
     def fail(_lock: str) -> None:
         raise error
 
-    monkeypatch.setattr(entry, "install", fail)
+    monkeypatch.setattr(virtual_environment, "install", fail)
     outcome = oppman("install", "aws")
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1].endswith(message)

@@ -1,0 +1,83 @@
+"""Checks of the settings, the files that hold them, and the connections that they describe."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from opportune.checks import Finding
+from opportune.cli.development import startup
+from opportune.cli.loop import open_event_loop
+from opportune.config.base_settings import setting_names, settings_classes
+from opportune.config.env_example import env_example
+from opportune.config.settings import Settings
+from opportune.db.factory import open_database
+from opportune.errors import OperatorError
+from opportune.errors.suggestions import did_you_mean
+from opportune.mail import DeliveryError
+from opportune.mail.factory import transport_for
+from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.layout import PROJECT
+from opportune.project.pyproject import PYPROJECT, read_pyproject
+from opportune.storage import open_storage
+
+
+def check_env_file(_settings: Settings) -> Iterator[Finding]:
+    path = PROJECT / ".env"
+    if path.exists() and _others_may_read(path):
+        yield Finding(f"Other users of this machine can read the secrets in .env. Run chmod 600 {path}.")
+
+
+def _others_may_read(path: Path) -> bool:
+    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
+
+
+def check_pyproject(_settings: Settings) -> Iterator[Finding]:
+    if HAS_PROJECT and "project" not in read_pyproject(PROJECT):
+        yield Finding(f"{PYPROJECT} has no table [project]. Restore it.")
+
+
+def check_names(_settings: Settings) -> Iterator[Finding]:
+    names, left_out = setting_names(), startup.settings_left_out()
+    yield from (Finding(message, is_error=False) for message in left_out.values())
+    for name in dotenv_values(PROJECT / ".env"):
+        if name.upper() not in names and name not in left_out:
+            hint = did_you_mean(name, names) or " List all: python3 oppman.py env --all"
+            yield Finding(f"{name} in .env is not a setting and has no effect.{hint}", is_error=False)
+
+
+def check_urls(settings: Settings) -> Iterator[Finding]:
+    yield from map(Finding, startup.url_faults(settings))
+
+
+def check_env_example(_settings: Settings) -> Iterator[Finding]:
+    path = PROJECT / ".env.example"
+    if path.exists() and path.read_text(encoding="utf-8") != env_example(settings_classes()):
+        yield Finding(
+            ".env.example does not match the settings. Update it: python3 oppman.py env example",
+            is_error=False,
+        )
+
+
+def check_storage(settings: Settings) -> Iterator[Finding]:
+    with suppress(OperatorError), open_event_loop() as loop:  # reported by check_urls
+        if problem := loop.run(_storage_problem(settings)):
+            yield Finding(problem)
+
+
+async def _storage_problem(settings: Settings) -> str:
+    async with open_database(settings) as database:
+        return await open_storage(settings, database).check()
+
+
+def check_mail_server(settings: Settings) -> Iterator[Finding]:
+    """Connect to the mail server of MAIL_URL without sending an e-mail."""
+    with suppress(OperatorError):  # reported by check_urls
+        transport = transport_for(settings)
+        with open_event_loop() as loop:
+            try:
+                loop.run(transport.check())
+            except DeliveryError as error:
+                yield Finding(str(error))

@@ -1,0 +1,196 @@
+"""The environment `.venv` of a project: created, and filled with the packages of locks. Uses only the standard library.
+
+It has a copy of each installed lock, so that only changed locks are installed.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from pkgutil import get_data
+
+from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
+from opportune.cli.environment.locks import (
+    BASE,
+    BUILD,
+    MODEL,
+    OPTIONAL_LOCKS,
+    needs_model,
+    pins,
+    require_framework_wheel,
+    required_locks,
+)
+from opportune.project.layout import PROJECT
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+SCRIPT = PROJECT / "oppman.py"
+VENV = PROJECT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+BUILD_PACKAGES = ("babel", "hatchling")
+"""Packages that build the wheel of the framework."""
+
+
+def prepare(arguments: list[str]) -> bool:
+    """Install the locks that the command needs. Return True if anything was missing."""
+    return install_missing(required_locks(arguments), [MODEL] if needs_model(arguments) else [])
+
+
+def python_with_hatchling() -> str:
+    """Return a Python that can build the wheel of the framework. Its packages are installed if necessary.
+
+    Raises:
+        InstallError: the installation fails.
+    """
+    if all(map(importlib.util.find_spec, BUILD_PACKAGES)):
+        return sys.executable
+    install_missing([BUILD])
+    return str(PYTHON)
+
+
+def install_missing(locks: list[str], model: Sequence[str] = ()) -> bool:
+    """Install locks, and those of the model if possible. Return True if anything was missing.
+
+    Raises:
+        InstallError: the installation fails, or files cannot be written.
+    """
+    if are_installed([*locks, *model]):
+        return False
+    try:
+        with installation_lock():
+            if not are_installed([*locks, *model]):
+                require_framework_wheel(PROJECT)
+                for lock in locks:
+                    add_lock(lock)
+                make_environment()
+            for lock in filter(is_outdated, locks):
+                install(lock)
+            for lock in filter(is_outdated, model):
+                install_if_possible(lock)
+    except OSError as error:
+        reason = f"Cannot install into {VENV}: {error.strerror or error}."
+        if not are_installed(locks):
+            raise InstallError(f"{reason} Check its permissions and the free space.") from error
+        skip_model(reason)
+        return False
+    return True
+
+
+def add_lock(lock: str) -> None:
+    """Write an optional lock of this release into the project, unless the project has it."""
+    if lock not in OPTIONAL_LOCKS.values() or (PROJECT / lock).exists():
+        return
+    content = get_data("opportune", f"starter/{lock}") or b""
+    (PROJECT / lock).parent.mkdir(exist_ok=True)
+    (PROJECT / lock).write_bytes(content)
+    echo(f"Wrote {lock}. Commit it.")
+    base = pins((PROJECT / BASE).read_text(encoding="utf-8"))
+    if any(base.get(name, version) != version for name, version in pins(content.decode()).items()):
+        echo(f"Your {BASE} has other versions of its packages. Next: python3 oppman.py lock")
+
+
+def are_installed(locks: list[str]) -> bool:
+    return PYTHON.exists() and not any(map(is_outdated, locks))
+
+
+def is_outdated(lock: str) -> bool:
+    try:
+        return (VENV / lock).read_bytes() != (PROJECT / lock).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+
+
+@contextmanager
+def installation_lock() -> Iterator[None]:
+    """Lock the file oppman.py for the installation. The system releases the lock when the process ends."""
+    with SCRIPT.open("r+b") as file:
+        if sys.platform == "win32":
+            file.seek(1 << 30)  # beyond the end of the file, because other processes cannot read locked bytes
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            os.set_inheritable(file.fileno(), True)  # an installer that outlives this process keeps the lock
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                echo("Waiting for another oppman.py that is installing packages ...")
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def make_environment() -> None:
+    """Create `.venv`. An existing one is replaced if its installation was interrupted or its Python does not run."""
+    uv = shutil.which("uv")
+    if is_usable() and (uv or runs("import pip")):  # an environment of uv has no pip
+        return
+    if not uv and not importlib.util.find_spec("ensurepip"):
+        raise InstallError("Python's venv is missing. Install it (Debian: apt install python3-venv), or install uv.")
+    if not is_usable():
+        shutil.rmtree(VENV, ignore_errors=True)
+    VENV.mkdir(exist_ok=True)
+    python = getattr(sys, "_base_executable", sys.executable)  # sys.executable may be in the removed .venv
+    command = [uv, "venv", "--allow-existing", "--python", python] if uv else [python, "-m", "venv"]
+    run_installer(VENV, "Preparing", ".venv", [*command, str(VENV)])
+
+
+def is_usable() -> bool:
+    """Return whether no installation in `.venv` was interrupted, and its Python runs and is supported."""
+    test = "import sys; sys.exit(sys.version_info < (3, 11))"
+    return not (VENV / UNFINISHED).exists() and runs(test)
+
+
+def runs(code: str) -> bool:
+    """Return whether the Python of `.venv` runs this code without an error."""
+    try:
+        return subprocess.call([PYTHON, "-c", code], stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
+
+
+def install(lock: str, *options: str) -> None:
+    uv = shutil.which("uv")
+    command = uv_install(uv) if uv else [str(PYTHON), "-m", "pip", "install", "--no-user"]  # overrides PIP_USER
+    (VENV / lock).unlink(missing_ok=True)
+    run_installer(
+        VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", *options, "-r", str(PROJECT / lock)]
+    )
+    (VENV / lock).parent.mkdir(exist_ok=True)
+    shutil.copyfile(PROJECT / lock, VENV / lock)
+
+
+def uninstall(package: str) -> None:
+    """Remove a package from `.venv`, if that is the environment of this process."""
+    if Path(sys.prefix).resolve() != VENV:
+        return
+    uv = shutil.which("uv")
+    command = [uv, "pip", "uninstall", "--python", str(PYTHON)] if uv else [str(PYTHON), "-m", "pip", "uninstall", "-y"]
+    run_installer(VENV, "Uninstalling", package, [*command, package])
+    if (VENV / BASE).is_file():
+        shutil.copyfile(PROJECT / BASE, VENV / BASE)
+
+
+def uv_install(uv: str) -> list[str]:
+    """Return the command that installs into `.venv` with uv.
+
+    uv refuses hashes together with the constraints in our pyproject.toml, which are for `lock`. With another
+    `--project` it does not read that file, but still the user's settings, such as a package index.
+    """
+    return [uv, "pip", "install", "--project", PROJECT.anchor, "--compile-bytecode", "--python", str(PYTHON)]
+
+
+def install_if_possible(lock: str) -> None:
+    """Install a lock if there are wheels for this platform. To compile the model's packages takes many minutes."""
+    try:
+        install(lock, "--only-binary", ":all:")
+    except InstallError as error:
+        skip_model(str(error))
+
+
+def skip_model(reason: str) -> None:
+    echo(f"{reason} Continuing without a local model. To use another, set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")
