@@ -12,7 +12,7 @@ import httpx2
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.errors import error_for_status
 from opportune.contrib.llm.providers.loose_json import Event, EventReader, json_in
-from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, LlmError, Timeouts, not_a_model
+from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, LlmError, Timeouts
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.web.remote_responses import read_body
 
@@ -51,15 +51,13 @@ class EndpointClient:
         with translate_errors():
             async with aclosing(await self._request(parameters, deadline, accept="text/event-stream")) as response:
                 is_page = "html" in response.headers.get("Content-Type", "").lower()
-                chunks, reader = _decoded(response), EventReader(is_page=is_page)
+                chunks, reader = _decoded(response), EventReader(is_page=is_page, encoding=response.encoding or "utf-8")
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     for event in reader.feed(chunk):
                         deadline.restart_idle()
                         yield event
                 for event in reader.finish():
                     yield event
-                if is_page and not reader.has_events:
-                    raise not_a_model()
 
     async def read(self, parameters: RefusedParameters, max_bytes: int, **content: Any) -> tuple[str, bytes | None]:
         """Return the media type and the body of a whole response. The body is None if it is too long.

@@ -6,6 +6,7 @@ httpx-sse is not used: it accepts lines of any length, and fails at what endpoin
 import json
 import re
 from base64 import b64decode
+from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ MAX_DEPTH = 5
 MAX_NUMBER = 10**18
 MAX_PROSE_BRACES = 5
 """Maximum number of braces in prose that begin no JSON."""
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE)
 END = re.compile(rb"\W*(?:(?:data\W*)?DONE\W*)+", re.IGNORECASE)
 AROUND_JSON = b" \t,[]\0\x1e"
@@ -48,13 +49,20 @@ class EventReader:
     Data that is not a JSON object is skipped.
     """
 
-    def __init__(self, max_line_bytes: int | None = None, *, is_page: bool = False) -> None:
-        """`is_page`: The body is called a web page, and is one if any line begins like a tag."""
-        self._is_page = is_page
+    def __init__(self, max_line_bytes: int | None = None, *, is_page: bool = False, encoding: str = "utf-8") -> None:
+        """Read a body.
+
+        Args:
+            max_line_bytes: Maximum length of a line.
+            is_page: The body is called a web page, and is one if any line begins like a tag.
+            encoding: Encoding of a body in UTF-16, or of lines that are not UTF-8.
+        """
+        self._is_page, self._encoding = is_page, encoding
+        self._wide: IncrementalDecoder | None = None  # of UTF-16
         self._max_line_bytes = max_line_bytes or MAX_LINE_BYTES
         self._rest = bytearray()  # beginning of a line
         self._body_bytes = 0
-        self._has_begun = self.has_events = False
+        self._has_begun = self._has_events = False
         self._name = ""
         self._data = bytearray()  # lines of data that are not complete JSON, until the blank line after the event
 
@@ -64,7 +72,10 @@ class EventReader:
         Raises:
             LlmError: A line or an event is too long, or the body is a web page.
         """
+        if not self._body_bytes and (chunk.startswith(UTF16_MARKS) or self._encoding.lower().startswith("utf-16")):
+            self._wide = getincrementaldecoder(json.detect_encoding(chunk))("replace")
         self._body_bytes += len(chunk)
+        chunk = self._wide.decode(chunk).encode() if self._wide else chunk
         ends_line = b"\n" in chunk or b"\r" in chunk or self._rest.endswith(b"\r")
         self._rest += chunk
         if ends_line:
@@ -79,7 +90,15 @@ class EventReader:
     def finish(self) -> Iterator[Event]:
         """Yield the last event, if no blank line follows it."""
         yield from self._read_line(bytes(self._rest))
+        if not self._has_events:
+            self._require_answer(self._data.decode(self._encoding, errors="replace"))
         yield from self._end_event()
+
+    def _require_answer(self, text: str) -> None:
+        """Read a text instead of an answer as the message of an error."""
+        if self._is_page or "\ufffd" in text:
+            raise not_a_model()
+        self._name = "error" if text and text[0] not in "{[" else self._name
 
     def _read_line(self, line: bytes) -> list[Event]:
         if line.startswith(b"data:"):
@@ -133,13 +152,15 @@ class EventReader:
                 return []
             if END.fullmatch(data):
                 return [DONE]
-            value = json_objects_in(data.decode(errors="replace"))
+            value = json_objects_in(data.decode(self._encoding, errors="replace"))
             if not value:
                 return None
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
         if isinstance(value, str):  # encoded twice
             return self._parse(value.encode(errors="replace"))
         values = value if isinstance(value, list) else [value]
-        self.has_events = True
+        self._has_events = True
         return [Event(self._name, value) for value in values if isinstance(value, dict)]
 
 

@@ -44,6 +44,8 @@ THOUGHTS = {
     "<|think|>": "<|end|>",
 }
 """Closing mark of each opening mark. They count only at the start of an answer."""
+OPENING_TAG = re.compile(rf"<({'|'.join(TAGS)})\s(?!>)[^<>]{{0,60}}(>|\Z)")
+"""Tag with attributes, such as `<think duration="3">`, or its beginning."""
 HEADERS, MESSAGE = ("<|channel|>", "<|start|>"), "<|message|>"
 """Beginning of a Harmony message, and the end of its header: `<|start|>assistant<|channel|>final<|message|>`."""
 ENDS_OF_MESSAGE = ("<|end|>", "<|return|>", "<|call|>", *HEADERS)
@@ -61,16 +63,18 @@ PRESUMED = {
 ANSWER_MARKS = (
     *("<|START_RESPONSE|>", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>"),
     *("<answer>\n", "<response>\n", "<|begin|>assistant<|content|>"),
+    "<|begin_of_solution|>",
 )
 END_TOKENS = (
     *("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>"),
     *("<|END_RESPONSE|>", f"<{BAR}end▁of▁sentence{BAR}>", "</answer>", "</response>", "</response>\n", "[e~["),
-    "[END FINAL RESPONSE]",
+    *("[END FINAL RESPONSE]", "<|end_of_solution|>", "<|eom_id|>"),
 )
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
 CALL_NAMES = ("tool_calls", "tool_call", "function_calls", "function_call")
+DSML = (f"{bar}DSML{bar}" for bar in (BAR, BAR * 2, "|", "||", "‖"))
 CALL_TAGS = (
-    *(f"{vendor}{name}" for vendor in ("", "minimax:", "seed:", "longcat_", f"{BAR}DSML{BAR}") for name in CALL_NAMES),
+    *(f"{vendor}{name}" for vendor in ("", "minimax:", "seed:", "longcat_", *DSML) for name in CALL_NAMES),
     *("tools", "toolcall", "TOOLCALL", "TOOL_CALL", "|tools_prefix|", "|tool_call|", "|tool_call", "|function_call|"),
     *("|python_tag|", "|python_start|", "|action_start|", "|START_ACTION|", "start_function_call", "|tool_call_start|"),
     *(f"|{name}_begin|" for name in ("tool_calls_section", "tool_call_section", "tool_call")),
@@ -80,7 +84,8 @@ M3 = "]<]minimax[>["  # prefix of the tags of MiniMax M3. Those of arguments hav
 BRACKETS = ("[TOOL_CALLS]", "[TOOL_CALL]", "[TOOL_REQUEST]")
 CALLS = (
     *(f"<{tag}>" for tag in CALL_TAGS),
-    *("<function=", "<function(", "<invoke name=", "<steptml:invoke name=", f"{M3}<tool_call>", *BRACKETS),
+    *("<function=", "<function(", "<function name=", "<invoke name=", "<steptml:invoke name="),
+    *(f"{M3}<tool_call>", *BRACKETS),
     *(f"{before}function call<|role_sep|>" for before in ("<|message_sep|>\n\n", "")),
 )
 """Beginning of a text with calls: the marks of Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek and others."""
@@ -96,6 +101,7 @@ WHOLE_CALLS = (
     *("```tool_code\n", "functools["),
 )
 """Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
+FENCE = "\n```"
 TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
 """Calls at the beginning of a line, for each offered tool."""
 START_OF_CALL = re.compile(
@@ -114,7 +120,7 @@ STRUCTURE = re.compile(r"\\.?|[\"'{}()\[\]]", re.DOTALL)
 """Escapes, quotes and brackets of a call."""
 MARK_IN_TEXT = re.compile(r"[<\[\]{]")
 """First characters of marks that may follow a text."""
-MAX_MARK_LENGTH = 80
+MIN_MARK_LENGTH, MAX_MARK_LENGTH = 3, 80
 MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening mark."""
 MAX_COLLECTED_LENGTH = 200_000
@@ -181,7 +187,8 @@ class MarkReader:
             self._collected += pending
             return "", self._end_call("", is_cut=is_cut)
         is_space = self._part is _Part.START and not (self._is_first or pending.strip())
-        if self._part is _Part.HEADER or is_space or pending in END_TOKENS:
+        is_token = pending in END_TOKENS or (pending.startswith(("<|", f"<{BAR}")) and len(pending) > MIN_MARK_LENGTH)
+        if self._part is _Part.HEADER or is_space or is_token:
             return "", ""
         if self._presumed is not None:  # the whole answer is text
             UNOPENED.discard(self._origin)
@@ -202,6 +209,10 @@ class MarkReader:
     def _read_start(self) -> bool:
         """Read the mark at the start of an answer or after another part. Return False if more content is needed."""
         stripped = self._pending.lstrip()
+        if tag := OPENING_TAG.match(stripped):
+            if not tag[2]:
+                return False
+            stripped = f"<{tag[1]}>{stripped[tag.end() :]}"
         found = _pattern(self._start_marks).match(stripped)
         mark = found[0] if found else ""
         is_open = len(self._pending) <= MAX_LEADING_SPACE and not mark
@@ -221,8 +232,8 @@ class MarkReader:
 
     def _read_part(self) -> bool:
         """Read up to the next mark. Return False if more content is needed."""
-        if self._mark in self._line_marks:
-            return self._read_line_call()
+        if self._depth and not self._ends:
+            return self._read_brackets()
         marks = self._ends + (self._text_marks if self._part is _Part.TEXT else ())
         found = _pattern(marks).search(self._pending) if marks else None
         held = marks if self._ends else (*marks, *END_TOKENS)
@@ -238,7 +249,7 @@ class MarkReader:
             self._start_after(found[0], self._pending.removeprefix(found[0]))
         return bool(found)
 
-    def _read_line_call(self) -> bool:
+    def _read_brackets(self) -> bool:
         """Read up to the bracket that ends a call without an end mark. Return False if more content is needed."""
         for token in STRUCTURE.finditer(self._pending):
             character, following = token[0], self._pending[token.end() : token.end() + 1]
@@ -247,7 +258,7 @@ class MarkReader:
                 self._add(self._pending[: token.start()])
                 self._pending = token[0]
                 return False
-            if is_last_bracket and following not in "(;":  # neither a link nor a list of calls
+            if is_last_bracket and following not in "(;,":  # neither a link nor a list of calls
                 self._add(self._pending[: token.end()])
                 text = self._end_call("")
                 self._added[_Part.TEXT] += text
@@ -283,10 +294,15 @@ class MarkReader:
             part = _Part.CALL if recipient else _Part.REASONING if ANALYSIS in self._collected else _Part.TEXT
             self._start(part, rest, ENDS_OF_MESSAGE, recipient[0] if recipient else "")
             return
-        if self._part is _Part.CALL:
-            self._added[_Part.TEXT] += self._end_call(mark)
+        if self._part is _Part.CALL and (text := self._end_call(mark)):
+            self._added[_Part.TEXT] += text
+            if mark == FENCE:
+                self._start(_Part.TEXT, rest)
+                self._is_blank = False
+                return
         self._presumed = None
-        part, ends = TEMPLATES.get(mark, (_Part.CALL if mark in self._whole_calls else _Part.START, ()))
+        whole = (_Part.CALL, (FENCE,) if "```" in mark else ())
+        part, ends = TEMPLATES.get(mark, whole if mark in self._whole_calls else (_Part.START, ()))
         self._start(part, rest, ends, mark)
 
     def _end_call(self, end: str, *, is_cut: bool = False) -> str:

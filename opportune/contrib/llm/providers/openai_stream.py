@@ -1,122 +1,39 @@
 """Reader of answers in OpenAI's format. It reads what it understands, and ignores the rest."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+from opportune.contrib.llm.providers.chunks import TEXT_FIELDS, Fields, Piece, as_chunk, choices_of, read_piece
 from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, error_in
 from opportune.contrib.llm.providers.loose_json import Event, count_in, key_in, objects_in, plain_key, text_in
 from opportune.contrib.llm.providers.marks import CLOSING_LINE, UNOPENED, MarkReader
-from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS, GrowingText, ReturnedFields, ToolCallReader
+from opportune.contrib.llm.providers.pieces import GrowingText, ReturnedFields, ToolCallReader
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning, ToolSchema
 from opportune.i18n import gettext_lazy as _l
 
 MAX_ANSWER_LENGTH = 200_000
 """Maximum number of characters, also of the reasoning."""
 COUNT_FIELDS = {
-    "prompt_tokens": "inputtokencount promptn prompttokencount promptevalcount inputtokens prompttokens",
-    "completion_tokens": "outputtokencount generatedtokencount predictedn candidatestokencount evalcount outputtokens"
-    " completiontokens",
+    "prompt_tokens": "inputtokencount tokensevaluated promptn prompttokencount promptevalcount inputtokens"
+    " prompttokens",
+    "completion_tokens": "outputtokencount generatedtokencount generationtokencount generatedtokens tokenspredicted"
+    " predictedn candidatestokencount evalcount outputtokens completiontokens",
     "cached_tokens": "cachereadinputtokens promptcachehittokens cachedtokens",
     "reasoning_tokens": "reasoningtokens",
 }
 """Names of the counts, in lower case and without underscores. The last one in an answer counts."""
+END_FLAGS = ("done", "stop", "is_end", "is_finished")
 UNCOUNTED_FIELDS = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
-TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
-KNOWN_FIELDS = TEXT_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
-OTHER_NAMES = {
-    **dict.fromkeys(("text", "response", "refusal", "audio", "generatedtext"), "content"),
-    **dict.fromkeys(("toolcalls", "toolcall", "functioncall"), "tool_calls"),
-    **dict.fromkeys(("finishreason", "donereason", "finishdetails", "stopreason"), "finish_reason"),
-}
-"""Normal names of fields, by those of other endpoints in lower case and without underscores."""
-REASONING_NAME = re.compile(r"(reasoning|thinking|thought|cot)(content|text|summary.*)?")
 THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")
 """Tags around a thought that has its own field."""
-WRAPPED_FIELDS = {"choices", "finish_reason", "response"}
-"""Fields of an event in an object of a gateway."""
-WHOLE_FIELDS = {"delta", "finish_reason", "stop_reason", "tool_calls", "generated_text"}
-"""Fields of an event without choices."""
-UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
-LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete")
+LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete|^limit")
 FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
 
 OUT_OF_TOKENS = _l(
     "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
 )
 ONLY_REASONING = _l("The model thought, but gave no answer. Try again.")
-
-
-class Piece(NamedTuple):
-    """The addition of one event to the answer, in a form that no longer depends on the endpoint.
-
-    Attributes:
-        fields: All fields, by their normal names.
-        is_whole: The piece may repeat what was already sent.
-    """
-
-    content: str
-    reasoning: str
-    calls: Sequence[dict[str, Any]]
-    finish_reason: str
-    fields: Mapping[str, Any]
-    is_whole: bool
-
-
-def read_piece(choice: Mapping[str, Any], event: Mapping[str, Any]) -> Piece:
-    """Return the piece in a choice. Endpoints put its fields into the choice, a delta or a message."""
-    delta, message = _to_fields(choice.get("delta") or {}), choice.get("message")
-    if isinstance(delta.get("message"), dict):
-        delta = delta["message"]
-    fields = {**choice, **delta}
-    is_whole = bool(message) and not any(
-        value for name, value in delta.items() if name not in ("role", "finish_reason")
-    )
-    if is_whole:
-        fields |= _to_fields(message)
-    if not fields.keys() <= KNOWN_FIELDS:
-        fields = _with_normal_names(fields)
-    reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
-    is_document = "delta" not in choice and event.get("object") != "chat.completion.chunk" and "done" not in event
-    default = "stop" if (is_whole and is_document) or "generated_text" in event else ""
-    reason = default if reason in UNFINISHED else reason
-    content, reasoning, calls = fields.get("content") or "", "", objects_in(fields.get("tool_calls"))
-    if not isinstance(content, str):
-        reasoning, content, part_calls = _split_parts(content)
-        calls += part_calls
-    return Piece(content, reasoning, calls, reason, fields, is_whole)
-
-
-def _to_fields(part: object) -> dict[str, Any]:
-    return part if isinstance(part, dict) else {"content": part}
-
-
-def _with_normal_names(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Rename fields of other endpoints. The first value that is not empty counts."""
-    normal = dict[str, Any]()
-    for name, value in fields.items():
-        normal_name = name
-        if name not in KNOWN_FIELDS:
-            plain = plain_key(name)
-            normal_name = OTHER_NAMES.get(plain) or ("thinking" if REASONING_NAME.fullmatch(plain) else name)
-        if value or normal_name not in normal:
-            normal[normal_name] = normal.get(normal_name) or value
-    return normal
-
-
-def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
-    """Return the reasoning, the text and the calls of a list of parts, as Mistral's models send it."""
-    thoughts, calls, texts = list[object](), list[dict[str, Any]](), list[object]()
-    content = content.get("parts", content) if isinstance(content, dict) else content
-    for part in content if isinstance(content, list) else [content]:
-        kind = f"{part.get('type')} {[*part]}" if isinstance(part, dict) else ""
-        if re.search(r"think|reason|'thought'", kind):
-            thoughts.append(part)
-        elif re.search(r"tool|function", kind) and isinstance(part, dict):
-            calls.append(part)
-        else:
-            texts.append(part)
-    return text_in(thoughts), text_in(texts), calls
 
 
 class ChatCompletionReader:
@@ -152,10 +69,10 @@ class ChatCompletionReader:
         Raises:
             LlmError: The event reports an error.
         """
-        name, envelope = event
-        value = envelope if envelope.get("choices") else next(_wrapped_in(envelope), envelope)
-        may_fail = value.get("error") or not value.get("choices") or name == "error"
-        if may_fail and (error := error_in(value, is_error=name == "error")):
+        name, value = event[0], as_chunk({"type": event.name, **event.value} if event.name else event.value)
+        is_error = "error" in (name, value.get("type"))
+        may_fail = value.get("error") or not value.get("choices") or is_error
+        if may_fail and (error := error_in(value, is_error=is_error)):
             raise error
         reasoning = text = ""
         for choice in self._own_choices(value):
@@ -163,19 +80,19 @@ class ChatCompletionReader:
                 raise error
             added = self._add(read_piece(choice, value))
             reasoning, text = reasoning + added[0], text + added[1]
-        if not envelope.keys() <= UNCOUNTED_FIELDS:
-            self._count(envelope[field] for field in envelope.keys() - UNCOUNTED_FIELDS)
-        self._finish_reason = self._finish_reason or "stop" * (envelope.get("success") is True)  # of Cloudflare
-        if name == "done" or value.get("done") is True:
+        if not value.keys() <= UNCOUNTED_FIELDS:
+            self._count(value[field] for field in value.keys() - UNCOUNTED_FIELDS)
+        self._finish_reason = self._finish_reason or "stop" * (value.get("success") is True)  # of Cloudflare
+        if name == "done" or any(value.get(flag) is True for flag in END_FLAGS):
             self.is_over = True
+        if self.is_finished and not value.get("choices"):
             self._count([value])
         marked, text = self._marks.feed(text) if text else ("", "")
         return self._to_chunks(reasoning + marked, text)
 
-    def _own_choices(self, value: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    def _own_choices(self, value: Fields) -> Iterable[dict[str, Any]]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
-        choices = value.get("choices") or value.get("candidates") or value.get("results")
-        choices = objects_in(choices or ([value] if _is_choice(value) else []))
+        choices = choices_of(value)
         indexes = [key_in(choice.get("index")) or str(number) for number, choice in enumerate(choices)]
         if len(choices) > 1 and not self._choice_index:
             self._choice_index = indexes[0]
@@ -189,13 +106,13 @@ class ChatCompletionReader:
     def _add(self, piece: Piece) -> tuple[str, str]:
         """Return the reasoning and the content that a piece adds."""
         self._finish_reason = piece.finish_reason or self._finish_reason
-        content, reasoning = piece.content, piece.reasoning
+        content, reasoning = piece.content, ""
         if piece.is_whole and not self._content.text and _lacks_opening_tag(content, "</think>\n"):
             content = f"<think>{content}"  # the prompt had the opening tag
         if not piece.fields.keys() <= TEXT_FIELDS:
             if "usage" in piece.fields:
                 self._count([piece.fields["usage"]])
-            reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole) or reasoning
+            reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole)
         for call in piece.calls:
             self._length += self._calls.add(call, is_whole=piece.is_whole)
         return reasoning, self._content.add(content, is_whole=piece.is_whole)
@@ -275,15 +192,6 @@ class ChatCompletionReader:
         return LlmError(
             "empty", ONLY_REASONING if self._reasoning_length or done.reasoning_tokens else EMPTY, done=done
         )
-
-
-def _wrapped_in(envelope: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    return (item for item in envelope.values() if isinstance(item, dict) and item.keys() & WRAPPED_FIELDS)
-
-
-def _is_choice(value: Mapping[str, Any]) -> bool:
-    has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
-    return has_text or not WHOLE_FIELDS.isdisjoint(value)
 
 
 def counts_in(usage: object) -> dict[str, Any]:

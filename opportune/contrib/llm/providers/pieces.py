@@ -22,6 +22,7 @@ MIN_DISTINCT_CHARACTERS = 5
 """Different characters of a text that is not repeated by chance."""
 MAX_TOOL_CALLS = 128
 """Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
+ID_FIELDS = ("call_id", "id", "toolUseId")
 NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input")
 CUT = "{"
@@ -125,7 +126,7 @@ def read_call(fields: Mapping[str, Any]) -> CallPiece:
     """Read a piece of a call. Endpoints put its name and arguments into objects and fields with various names."""
     function = fields.get("function")
     if not isinstance(function, dict):
-        nested = map(fields.get, ("functionCall", "function_call", "custom"))
+        nested = map(fields.get, ("functionCall", "function_call", "custom", "toolUse"))
         function = next((part for part in nested if isinstance(part, dict)), fields)
     name = next(filter(None, (part.get(name) for name in NAME_FIELDS for part in (function, fields))), "")
     arguments = function.get("arguments") or next(filter(None, map(function.get, ARGUMENT_FIELDS)), "")
@@ -134,7 +135,8 @@ def read_call(fields: Mapping[str, Any]) -> CallPiece:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     returned = {field: fields[field] for field in SIGNATURE_FIELDS & fields.keys() if fields[field]}
     name = name if isinstance(name, str) else ""
-    return CallPiece(key_in(fields.get("index")), key_in(fields.get("id")), name, text, returned)
+    id_ = next(filter(None, (key_in(part.get(name)) for name in ID_FIELDS for part in (fields, function))), "")
+    return CallPiece(key_in(fields.get("index")), id_, name, text, returned)
 
 
 class _Call:
@@ -219,7 +221,7 @@ class ToolCallReader:
 
     def finish(self, *, is_cut: bool = False) -> tuple[ToolCall, ...]:
         """Return the calls in the order of their first pieces. `is_cut`: the last one may be incomplete."""
-        calls = [call for call in self._calls if call.name or call.arguments.strip()]
+        calls = [call for call in self._calls if call.name]
         finished = list[ToolCall]()
         for call in calls:
             arguments = make_storable(_plain_arguments(call.arguments, is_cut=is_cut and call is calls[-1]))

@@ -9,6 +9,8 @@ from opportune.contrib.llm.providers.pieces import CUT
 from tests.opportune.contrib.llm.providers.endpoint import DONE, STOP, event, text
 
 Call = tuple[str, str]
+Typed = tuple[str, dict[str, Any]]
+"""Type and other fields of an event."""
 
 
 class Answer(NamedTuple):
@@ -121,6 +123,35 @@ USAGE = usage(COUNTED["usage"])
 YES_IN_TWO = text("Ye"), text("s")
 IT_IS = {"content": "It is."}
 
+
+def typed(*events: Typed) -> bytes:
+    """Return events with a type in their data."""
+    return b"".join(event({"type": type_, **fields}) for type_, fields in events)
+
+
+def anthropic(*events: Typed, reason: str = "end_turn") -> bytes:
+    """Return an answer of Anthropic's API. An event without a name is a delta of the first block."""
+    started = ("message_start", {"message": {"role": "assistant", "content": [], "usage": {"input_tokens": 7}}})
+    counted = ("message_delta", {"delta": {"stop_reason": reason}, "usage": {"output_tokens": 3}})
+    return typed(started, *events, counted, ("message_stop", {}))
+
+
+def added(**delta: object) -> Typed:
+    return "content_block_delta", {"index": 0, "delta": delta}
+
+
+def block(**block: object) -> Typed:
+    return "content_block_start", {"index": 0, "content_block": block}
+
+
+def responses(*events: Typed, status: str = "completed", **fields: object) -> bytes:
+    """Return an answer of OpenAI's responses. The names of the events lack their prefix."""
+    usage = {"input_tokens": 7, "output_tokens": 3}
+    begun, ended = {"status": "in_progress", "output": []}, {"status": status, "output": [], "usage": usage, **fields}
+    everything = ("created", {"response": begun}), *events, (status, {"response": ended})
+    return typed(*((f"response.{name}", fields) for name, fields in everything))
+
+
 EVENTS = {
     "empty data": says(b"data:\n\ndata: \n\n", YES),
     "no space after data": says(YES.replace(b"data: ", b"data:")),
@@ -186,6 +217,7 @@ EVENTS = {
     "web page": fails("malformed", b"\n<!doctype html>\n<title>Sign in</title>"),
     "endless line": fails("malformed", YES, b"data: " + b"x" * (MAX_LINE_BYTES + 1), text="Yes"),
     "endless event": fails("malformed", YES, b"data: x\n" * (MAX_LINE_BYTES + 1), text="Yes"),
+    "done in a list": ends(YES, b'data: ["DONE"]\n\n'),
     "done twice in a line": ends(YES, b"data: [DONE]data: [DONE]\n\n"),
     "keep-alives": says(b": ping - 12:00\r\n\r\n", YES, b"event: keepalive\r\ndata: \r\n\r\n", b"data: ping\n\n"),
     "error event with a reason": fails("rate_limited", b"event: error\ndata: rate limit exceeded\n\n", END),
@@ -412,6 +444,10 @@ REASONING = {
     "tags of MiniMax": thinks(text("<mm:think>"), text("Hm."), text("</mm:think>Yes")),
     "tags of Cohere": thinks(text("<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>Yes<|END_RESPONSE|>")),
     "brackets": thinks(text("[THINK]Hm.[/THINK]Yes")),
+    "tag with an attribute": thinks(text('<think duration="3'), text('">Hm.</think>Yes')),
+    "tags of OpenThinker": thinks(
+        text("<|begin_of_thought|>Hm.<|end_of_thought|>\n\n<|begin_of_solution|>Yes<|end_of_solution|>")
+    ),
     "tags of LongCat": thinks(text("<longcat_think>Hm.</longcat_think>Yes")),
     "thought between tokens": thinks(text("<|begin_of_thought|>Hm.<|end_of_thought|>Yes")),
     "two thoughts": thinks(text("<think>H</think>\n<think>m.</think>Yes")),
@@ -681,6 +717,12 @@ WRITTEN = {
             f"<TOOL_CALL>{json.dumps(FIND)}</TOOL_CALL>",
             "<|tool_call>call:find(q: 1)<tool_call|>",
             "<|tool_call>call:find:find{q: 1,}<tool_call|>",
+            f'<function name="find">{ARGS}</function>',
+            *(
+                f'<{bar}DSML{bar}tool_calls><{bar}DSML{bar}invoke name="find"><{bar}DSML{bar}parameter name="q">1'
+                f"</{bar}DSML{bar}parameter></{bar}DSML{bar}invoke></{bar}DSML{bar}tool_calls>"
+                for bar in ("|", BAR * 2, "‖")
+            ),
         )
     },
     **{
@@ -704,6 +746,9 @@ WRITTEN = {
     "call of GigaChat after text": ends(
         YES, text(f"<|message_sep|>\n\nfunction call<|role_sep|>\n{json.dumps(FIND)}"), END, calls=FINDS
     ),
+    "text after whole calls": ends(text(json.dumps(FIND)), text("\n\nYes"), END, calls=FINDS),
+    "text after a fence": ends(text(f"```json\n{json.dumps(FIND)}\n```\nYes"), END, calls=FINDS),
+    "mark without its end": ends(FOUND, YES, text(f"\n<{BAR}DSML{BAR}tool_calls"), END, text="Yes\n", calls=FINDS),
     "call in a line": says(text(f"Send {json.dumps(FIND)}."), text=f"Send {json.dumps(FIND)}."),
     "text argument of DeepSeek": calls(
         text(f'<{BAR}DSML{BAR}function_calls><{BAR}DSML{BAR}invoke name="find">'),
@@ -757,6 +802,95 @@ NATIVE = {
         document({"content": [{"type": "text", "text": "Yes"}], "stop_reason": "end_turn"})
     ),
     "text of watsonx": says(event({"results": [{"generated_text": "Yes"}]})),
+    "events of Anthropic": ends(
+        anthropic(
+            *(block(type="thinking"), added(type="thinking_delta", thinking="Hm.")),
+            *(added(type="signature_delta", signature="x"), ("content_block_stop", {"index": 0})),
+            *(block(type="text", text="Y"), added(type="text_delta", text="es"), ("ping", {})),
+        ),
+        reasoning="Hm.",
+        tokens=(7, 3),
+    ),
+    "call of Anthropic": ends(
+        anthropic(
+            *(
+                block(type="server_tool_use", name="search", input={}),
+                added(type="input_json_delta", partial_json="{}"),
+            ),
+            block(type="web_search_tool_result", content=[{"type": "text", "text": "found"}]),
+            *(block(type="tool_use", id="a", name="find", input={}), added(type="x_delta", x="No")),
+            *(added(type="input_json_delta", partial_json=part) for part in ("", '{"q"', ": 1}")),
+            reason="tool_use",
+        ),
+        text="",
+        calls=FINDS,
+        tokens=(7, 3),
+    ),
+    "error of Anthropic": fails(
+        "unavailable",
+        typed(added(type="text_delta", text="Yes"), ("error", {"error": {"type": "overloaded_error"}})),
+        text="Yes",
+    ),
+    "interrupted Anthropic": fails("interrupted", typed(added(type="text_delta", text="Yes")), text="Yes"),
+    "refusal of Anthropic": fails("filtered", typed(("message_delta", {"delta": {"stop_reason": "refusal"}}))),
+    "events of responses": ends(
+        responses(
+            ("reasoning_summary_text.delta", {"delta": "Hm."}),
+            *(("output_text.delta", {"delta": part}) for part in ("Ye", "s")),
+            *(("output_text.done", {"text": "Yes"}), ("output_item.done", {"item": {"type": "message", **IT_IS}})),
+            output=[
+                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]},
+                {"type": "message", "content": [{"type": "output_text", "text": "Yes"}]},
+            ],
+        ),
+        reasoning="Hm.",
+        tokens=(7, 3),
+    ),
+    "calls of responses": ends(
+        responses(
+            *(
+                (
+                    "output_item.added",
+                    {"output_index": index, "item": {"type": "function_call", "call_id": id_, **call}},
+                )
+                for index, id_, call in ((0, "a", {"name": "find"}), (1, "b", OPEN))
+            ),
+            *(
+                ("function_call_arguments.delta", {"output_index": 0, "item_id": id_, "delta": part})
+                for id_, part in (("x", '{"q"'), ("y", ": 1}"))
+            ),
+            output=[{"type": "function_call", "id": "z", "call_id": "a", **FIND}],
+        ),
+        text="",
+        calls=tuple(TWO),
+        tokens=(7, 3),
+    ),
+    "incomplete responses": ends(
+        responses(("output_text.delta", {"delta": "Yes"}), status="incomplete"), truncated=True, tokens=(7, 3)
+    ),
+    "filtered responses": fails(
+        "filtered", responses(status="incomplete", incomplete_details={"reason": "content_filter"})
+    ),
+    "failed responses": fails("rate_limited", responses(status="failed", error={"code": "rate_limit_exceeded"})),
+    "whole answer of responses": ends(
+        document({"object": "response", "status": "completed", "output": [{"type": "message", **IT_IS}]}), text="It is."
+    ),
+    "tokens of TGI": ends(
+        event({"token": {"text": "Yes"}, "generated_text": None}),
+        event(
+            {"token": {"text": "</s>", "special": True}, "generated_text": "Yes", "details": {"finish_reason": "eos"}}
+        ),
+    ),
+    "answer of Bedrock": ends(
+        document({"output": {"message": {"content": [{"text": "Yes"}]}}, "stopReason": "end_turn"})
+    ),
+    "completion of llama.cpp": ends(
+        *(event({"content": "Yes", "stop": False}), event({"content": "", "stop": True, "tokens_predicted": 3})),
+        tokens=(None, 3),
+    ),
+    "text of Qianfan": ends(event({"result": "Ye", "is_end": False}), event({"result": "s", "is_end": True})),
+    "result of a tool": says(delta(role="tool", content="5 rows"), delta(role="assistant", content="Yes")),
+    "text instead of an answer": fails("unavailable", b"Internal Server Error"),
 }
 COUNTS = {
     "tokens of the cache, of Anthropic": says(

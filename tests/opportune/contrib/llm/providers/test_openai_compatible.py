@@ -152,6 +152,20 @@ async def test_odd_gzip_is_read(body: bytes, encoding: str) -> None:
     assert answer == "Yes"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "ISO-8859-1"])
+async def test_text_in_its_declared_encoding_is_read(encoding: str) -> None:
+    body = (text("Oui, café") + DONE).decode().encode(encoding)
+    answer, _ = await read_answer_of(response("200 OK", body, f"Content-Type: text/event-stream; charset={encoding}"))
+    assert answer == "Oui, café"
+
+
+async def test_utf_8_is_read_in_spite_of_its_declared_encoding() -> None:
+    answer, _ = await read_answer_of(
+        response("200 OK", text("café") + DONE, "Content-Type: text/event-stream; charset=GBK")
+    )
+    assert answer == "café"
+
+
 async def test_gzip_may_come_in_single_bytes() -> None:
     body = gzip.compress(text("Yes")) + gzip.compress(DONE) + b"padding"
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"

@@ -1,0 +1,215 @@
+"""Chunks of an answer, in a form that no longer depends on the endpoint.
+
+Endpoints put the fields of a chunk into various objects, give them other names, or pass on events of other APIs:
+Anthropic's messages, OpenAI's responses, and those of Ollama, TGI, llama.cpp, Cohere and others.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from opportune.contrib.llm.providers.loose_json import objects_in, plain_key, text_in
+from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS
+
+TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
+KNOWN_FIELDS = TEXT_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
+CONTENT_NAMES = (
+    *("text", "response", "refusal", "audio", "generatedtext", "completion", "outputtext", "generation", "answer"),
+    *("result", "token", "reply", "messages"),
+)
+OTHER_NAMES = {
+    **dict.fromkeys(CONTENT_NAMES, "content"),
+    **dict.fromkeys(("toolcalls", "toolcall", "functioncall"), "tool_calls"),
+    **dict.fromkeys(("finishreason", "donereason", "finishdetails", "stopreason"), "finish_reason"),
+    **dict.fromkeys(("completionreason", "stoptype"), "finish_reason"),
+}
+"""Normal names of fields, by those of other endpoints in lower case and without underscores."""
+REASONING_NAME = re.compile(r"(reasoning|thinking|thought|cot)(content|text|summary.*)?")
+CHOICES_FIELDS = ("choices", "candidates", "results", "outputs")
+WRAPPED_FIELDS = {"choices", "finish_reason", "delta", "response"}
+WHOLE_FIELDS = {"delta", "finish_reason", "tool_calls"}
+"""Normal names of fields of a chunk without choices."""
+UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
+TOOL_ROLES = ("tool", "function")
+CALL_TYPE = re.compile(r"(?<!server_)(?<!mcp_)(tool|function)")
+"""Calls that are not the vendor's own."""
+RESULT_TYPE = re.compile(r"_result$|_output$|functionResponse")
+THOUGHT_TYPE = re.compile(r"think|reason|'thought'")
+FIELDS_BY_NAME = {"text": "content", "thinking": "thinking", "partial_json": "tool_calls"}
+"""Fields of a chunk by the name of their text in a delta of Anthropic."""
+FIELDS_BY_TYPE = {
+    "": re.compile(r"audio(?!_transcript)|image|code|mcp"),
+    "thinking": THOUGHT_TYPE,
+    "tool_calls": re.compile(r"arguments|tool|input"),
+    "content": re.compile(""),
+}
+"""Fields of a chunk by the type of an event of OpenAI's responses. An empty name ignores it."""
+STATUSES = {"completed": "stop", "incomplete": "length", "failed": "error", "cancelled": "abort"}
+"""Reasons for the end of an answer, by its status in OpenAI's responses."""
+
+Fields = Mapping[str, Any]
+
+
+class Piece(NamedTuple):
+    """The addition of one choice to the answer.
+
+    Attributes:
+        fields: All fields, by their normal names.
+        is_whole: The piece may repeat what was already sent.
+    """
+
+    content: str
+    calls: Sequence[dict[str, Any]]
+    finish_reason: str
+    fields: Fields
+    is_whole: bool
+
+
+def as_chunk(event: Fields) -> Fields:
+    """Return an event of any API as a chunk of OpenAI's chat completions, without an object of a gateway around it."""
+    if event.get("choices"):
+        return event
+    chunks = (read(event) for read in (_read_delta, _read_block, _read_response, _read_token))
+    if (chunk := next((chunk for chunk in chunks if chunk is not None), None)) is not None:
+        return chunk
+    wrapper = next((name for name, item in event.items() if isinstance(item, dict) and _is_wrapped(item)), None)
+    others = {name: item for name, item in event.items() if name != wrapper}
+    return others if wrapper is None else {**others, **event[wrapper]}
+
+
+def _is_wrapped(item: Fields) -> bool:
+    """Return True for a chunk in an object of a gateway."""
+    names = {*item, *map(_normal_name, item)}
+    return isinstance(item.get("message"), dict) or not WRAPPED_FIELDS.isdisjoint(names)
+
+
+def _type_of(event: Fields) -> str:
+    return str(event.get("type") or event.get("object"))
+
+
+def _chunk(delta: Fields, finish_reason: object = None) -> Fields:
+    return {"choices": [{"delta": delta, "finish_reason": finish_reason}]}
+
+
+def _index_of(event: Fields) -> object:
+    """Return the position of a part, which later events repeat."""
+    return next((event[name] for name in ("output_index", "index", "item_id") if name in event), None)
+
+
+def _read_delta(event: Fields) -> Fields | None:
+    """Return the text, thought or arguments in an event of Anthropic or of OpenAI's responses."""
+    delta, type_ = event.get("delta"), _type_of(event)
+    if isinstance(delta, dict) and "type" in delta:
+        field, delta = next(((FIELDS_BY_NAME[name], delta[name]) for name in FIELDS_BY_NAME if name in delta), ("", ""))
+    else:
+        field = next(field for field, pattern in FIELDS_BY_TYPE.items() if pattern.search(type_))
+    if not isinstance(delta, str):
+        return None
+    value = [{"index": _index_of(event), "arguments": delta}] if field == "tool_calls" else delta
+    return _chunk({field: value}) if field else {}
+
+
+def _read_block(event: Fields) -> Fields | None:
+    """Return the beginning of a part, which may contain a call, of Anthropic or of OpenAI's responses."""
+    block = event.get("content_block") or event.get("item")
+    if not isinstance(block, dict):
+        return {"usage": objects_in(event.get("message"))} if _type_of(event) == "message_start" else None
+    # The text of an item follows in deltas.
+    is_added = "content_block" in event or CALL_TYPE.search(_type_of(block))
+    return _chunk({"content": [{**block, "index": _index_of(event)}]}) if is_added else {}
+
+
+def _read_response(event: Fields) -> Fields | None:
+    """Return the end of an answer in OpenAI's responses, with its whole text; nothing for an earlier event."""
+    if not _type_of(event).startswith("response") or event.get("error"):
+        return None
+    response = event.get("response") or event
+    reason = STATUSES.get(str(response.get("status")))
+    if response.get("error") or not reason:
+        return {"error": response.get("error")}
+    details = response.get("incomplete_details") or {}
+    message = {"content": response.get("output") or response.get("output_text")}
+    choice = {"message": message, "finish_reason": details.get("reason") or reason}
+    return {"choices": [choice], "usage": response.get("usage")}
+
+
+def _read_token(event: Fields) -> Fields | None:
+    """Return a token of TGI."""
+    token, details = event.get("token"), event.get("details") or {}
+    if not isinstance(token, dict):
+        return None
+    reason = details.get("finish_reason") or ("stop" if event.get("generated_text") else None)
+    return {**_chunk({"content": "" if token.get("special") else token.get("text")}, reason), "usage": details}
+
+
+def choices_of(chunk: Fields) -> list[dict[str, Any]]:
+    """Return the choices of a chunk, which itself is one if it has none."""
+    fields = next(filter(None, map(chunk.get, CHOICES_FIELDS)), None)
+    return objects_in(fields or ([chunk] if _is_choice(chunk) else []))
+
+
+def _is_choice(chunk: Fields) -> bool:
+    names = {_normal_name(name): isinstance(value, str) for name, value in chunk.items()}
+    return isinstance(chunk.get("message"), dict) or names.get("content", False) or not WHOLE_FIELDS.isdisjoint(names)
+
+
+def read_piece(choice: Fields, chunk: Fields) -> Piece:
+    """Return the piece in a choice. Endpoints put its fields into the choice, a delta or a message."""
+    delta, message = _to_fields(choice.get("delta") or {}), choice.get("message")
+    if isinstance(delta.get("message"), dict):
+        delta = delta["message"]
+    fields = {**choice, **delta}
+    is_whole = bool(message) and not any(
+        value for name, value in delta.items() if name not in ("role", "finish_reason")
+    )
+    if is_whole:
+        fields |= _to_fields(message)
+    if not fields.keys() <= KNOWN_FIELDS:
+        fields = _with_normal_names(fields)
+    reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
+    is_document = "delta" not in choice and chunk.get("object") != "chat.completion.chunk" and "done" not in chunk
+    default = "stop" if (is_whole and is_document) or "generated_text" in chunk else ""
+    reason = default if reason in UNFINISHED else reason
+    content, calls = fields.get("content") or "", objects_in(fields.get("tool_calls"))
+    if not isinstance(content, str):
+        thoughts, content, part_calls = _split_parts(content)
+        fields["thinking"] = fields.get("thinking") or thoughts
+        calls += part_calls
+    return Piece("" if fields.get("role") in TOOL_ROLES else content, calls, reason, fields, is_whole)
+
+
+def _to_fields(part: object) -> dict[str, Any]:
+    return part if isinstance(part, dict) else {"content": part}
+
+
+def _with_normal_names(fields: Fields) -> dict[str, Any]:
+    """Rename fields of other endpoints. The first value that is not empty counts."""
+    normal = dict[str, Any]()
+    for name, value in fields.items():
+        normal_name = _normal_name(name)
+        if value or normal_name not in normal:
+            normal[normal_name] = normal.get(normal_name) or value
+    return normal
+
+
+def _normal_name(name: str) -> str:
+    if name in KNOWN_FIELDS:
+        return name
+    plain = plain_key(name)
+    return OTHER_NAMES.get(plain) or ("thinking" if REASONING_NAME.fullmatch(plain) else name)
+
+
+def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
+    """Return the reasoning, the text and the calls of a list of parts, as Mistral's models send it."""
+    thoughts, calls, texts = list[object](), list[dict[str, Any]](), list[object]()
+    content = content.get("parts", content) if isinstance(content, dict) else content
+    for part in content if isinstance(content, list) else [content]:
+        fields = part if isinstance(part, dict) else {}
+        type_ = str(fields.get("type") or [*fields])
+        if THOUGHT_TYPE.search(f"{type_} {[*fields]}"):
+            thoughts.append(part)
+        elif CALL_TYPE.search(type_) and not RESULT_TYPE.search(type_):
+            calls.append(fields)
+        elif not RESULT_TYPE.search(type_):
+            texts.append(part)
+    return text_in(thoughts), text_in(texts), calls
