@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from opportune.cli.scaffold.code import Code, Imports
-from opportune.cli.scaffold.field_definitions import enum_member
+from opportune.cli.scaffold.field_options import enum_member
 from opportune.cli.scaffold.field_types import FIELDS, TIMESTAMPS, UTC_NOW, Field
 from opportune.cli.scaffold.new_model import NewModel
 from opportune.cli.scaffold.source import with_imports
