@@ -28,7 +28,7 @@ from opportune.feature import Admin, Data, Feature, Jobs
 from opportune.features.core import all_features, running_process
 from opportune.features.registration import require_consistent_features
 from opportune.jobs.service import DatabaseJobQueue, declared_jobs, open_services
-from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.current import HAS_PROJECT
 from opportune.project.installed import installed_features, mounted_features, require_unique_names
 from opportune.project.layout import PACKAGE
 from opportune.server.loop_monitor import monitor_loop

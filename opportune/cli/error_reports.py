@@ -16,7 +16,7 @@ from opportune.cli import output
 from opportune.cli.registry import PROGRAM, command_module, no_such_option, wrong_usage
 from opportune.cli.terminal import printable, styled
 from opportune.errors.suggestions import did_you_mean
-from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.current import HAS_PROJECT
 from opportune.project.installed import installed_features
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from opportune.cli.terminal import columns, fold, styled
 from opportune.errors.suggestions import did_you_mean
-from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.current import HAS_PROJECT
 from opportune.project.installed import installed_features
 from opportune.project.optional_features import NotLiteral, commands_of_installed, source_of
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.db.url.database_url import DatabaseUrl
-from opportune.project.feature_packages import OPPMAN
+from opportune.project.current import OPPMAN
 
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 """Errors of a database that is down, full, locked or unreachable. The request is not at fault, and a retry may

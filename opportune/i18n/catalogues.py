@@ -15,7 +15,8 @@ from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.errors import OperatorError
 from opportune.i18n.catalogue_compiler import compile_catalogue
 from opportune.project.atomic_files import open_replacement
-from opportune.project.feature_packages import feature_packages, project_folder
+from opportune.project.current import project_folder
+from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, replacements
 
 CATALOGUE = "LC_MESSAGES/messages"

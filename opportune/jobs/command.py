@@ -7,7 +7,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
 
 from opportune.errors import OperatorError
-from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.current import HAS_PROJECT
 from opportune.project.layout import PROJECT
 
 COMMAND_LINE = (str(PROJECT / "oppman.py"),) if HAS_PROJECT else ("-m", "opportune")

@@ -1,38 +1,15 @@
-"""Python packages: of the project, if there is one, and of features outside of its folder (`opportune_NAME`).
+"""Features in Python packages of their own (`opportune_NAME`) instead of the project's folder.
 
 Uses only light modules of the standard library, because the overview of commands needs it.
 """
 
-import os
 from collections.abc import Iterator
 from functools import cache
-from importlib.machinery import PathFinder
+
+from opportune.project.current import folder_of, project_folder
 
 PREFIX = "opportune_"
 """Prefix of the Python package of a feature."""
-
-
-def folder_of(package: str) -> str:
-    """Return the folder of a Python package without importing it; empty if there is none."""
-    spec = PathFinder.find_spec(package)
-    return next(iter(spec.submodule_search_locations or ()), "") if spec else ""
-
-
-def project_folder() -> str:
-    """Return the folder of the project's own features; empty outside of a project."""
-    return folder_of(os.environ.get("OPPORTUNE_PROJECT", "app"))
-
-
-def _has_project() -> bool:
-    folder = project_folder()
-    files = (f"{folder}/../oppman.py", f"{folder}/installed.py") if folder else ("oppman.py",)
-    return any(map(os.path.isfile, files))
-
-
-HAS_PROJECT = _has_project()
-"""Whether this is a project. Otherwise it may be an existing application that calls `opportune.mount`."""
-OPPMAN = "python3 oppman.py" if HAS_PROJECT else "python -m opportune"
-"""How users run a command, for messages."""
 
 
 @cache

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from opportune.errors import OperatorError
-from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.current import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE, USER_TABLE, USERS, has_own_users, origin
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from opportune.project.feature_packages import HAS_PROJECT, PREFIX, feature_packages
+from opportune.project.current import HAS_PROJECT
+from opportune.project.feature_packages import PREFIX, feature_packages
 
 FRAMEWORK = Path(__file__).resolve().parents[1]
 PACKAGE = os.environ.get("OPPORTUNE_PROJECT", "app")

@@ -13,7 +13,7 @@ from pkgutil import get_data
 from typing import Any, NamedTuple
 
 from opportune.errors import OperatorError
-from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.current import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK, FRAMEWORK_FEATURES, PACKAGE
 
 

@@ -23,7 +23,7 @@ from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys, signer
 from opportune.db.models.model import utc_now
-from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.current import HAS_PROJECT
 from opportune.web.client import Client
 from opportune.web.cookies import add_cookies, set_cookie
 

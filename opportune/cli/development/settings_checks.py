@@ -18,7 +18,7 @@ from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.mail import DeliveryError
 from opportune.mail.factory import transport_for
-from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.current import HAS_PROJECT
 from opportune.project.layout import PROJECT
 from opportune.project.pyproject import PYPROJECT, read_pyproject
 from opportune.storage import open_storage

@@ -10,7 +10,7 @@ from opportune.cli.error_reports import print_error, report_unexpected_error
 from opportune.cli.main import main as run_command_line
 from opportune.cli.registry import COMMANDS, MODULES, is_overview_request, show_overview
 from opportune.errors import OperatorError
-from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.current import HAS_PROJECT
 from opportune.project.installed import mounted_features
 from opportune.project.pyproject import PYPROJECT, read_pyproject
 

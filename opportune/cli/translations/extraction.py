@@ -16,7 +16,8 @@ from opportune.cli.translations.labels import site_labels
 from opportune.errors import OperatorError
 from opportune.i18n.catalogues import LABEL_CONTEXT
 from opportune.i18n.translation import DerivedLabel
-from opportune.project.feature_packages import feature_packages, project_folder
+from opportune.project.current import project_folder
+from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, PROJECT
 
 METHODS = [

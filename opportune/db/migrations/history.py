@@ -11,7 +11,7 @@ from opportune.db.database import Database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.direct import direct_url
-from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.current import HAS_PROJECT
 
 # Alembic's table with a wider column, because revisions start with the name of the feature.
 VERSION_TABLE = Table(

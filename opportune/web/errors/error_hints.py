@@ -17,7 +17,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.errors.suggestions import closest_name
-from opportune.project.feature_packages import OPPMAN
+from opportune.project.current import OPPMAN
 from opportune.project.layout import FRAMEWORK, PROJECT, TEMPLATE_FOLDERS
 
 CONTEXT_LINES = 3

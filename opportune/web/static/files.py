@@ -23,7 +23,8 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-from opportune.project.feature_packages import HAS_PROJECT, feature_packages
+from opportune.project.current import HAS_PROJECT
+from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, replacements
 from opportune.web.middleware.compression import accepts_gzip
 from opportune.web.static import icons, styles, typeface

@@ -40,7 +40,7 @@ PROGRAM_FILES = (
     *(f"opportune/errors/{name}.py" for name in ("__init__", "renamed_names", "suggestions")),
     *(
         f"opportune/project/{name}.py"
-        for name in ("feature_packages", "installed", "layout", "lazy_exports", "optional_features")
+        for name in ("current", "feature_packages", "installed", "layout", "lazy_exports", "optional_features")
     ),
     *(f"opportune/cli/{name}.py" for name in ("__init__", "process", "registry", "terminal")),
     *(f"opportune/cli/environment/{name}.py" for name in ("entry", "installation", "locks", "virtual_environment")),

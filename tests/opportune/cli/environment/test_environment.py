@@ -234,7 +234,7 @@ def test_active_environment_without_dependencies_stays_unused(machine: Machine, 
 OTHER_APP_PACKAGE = 'raise RuntimeError("the app package of another project")\n'
 PRINT_FOLDERS = """\
 import sys
-from opportune.project.feature_packages import project_folder
+from opportune.project.current import project_folder
 from opportune.project.layout import PROJECT
 def main():
     print(PROJECT, project_folder(), sys.flags.isolated)
