@@ -1,193 +1,14 @@
-"""Themes of the site, the admin and e-mails. `static/colours.css` of a project stores the selected one."""
+"""The selected theme, corners and density of a site, which `static/colours.css` of the project stores."""
 
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+from opportune.config import themes
+from opportune.config.themes import THEMES, Theme
+
 FILE = "static/colours.css"
 HEADER = re.compile(r"/\* Theme: ([a-z]+)\. Corners: ([a-z]+)\. Density: ([a-z]+)\.")
-GREYS = (50, 200, 700, 800, 900)
-"""Tabler's numbers of the greys that a theme sets: page, border; in dark mode border, surface, page."""
-
-
-class Theme(NamedTuple):
-    """Colours, titles and surfaces. Text has a contrast of 4.5 to 1 in light and dark mode, accents 3 to 1.
-
-    No primary colour is near the red of buttons that delete.
-    """
-
-    primary: str
-    """Background of buttons, and links in light mode."""
-    accents: tuple[str, str]
-    """Second colour in light and in dark mode: icons, drawings, the mark of the current page."""
-    dark_link: str
-    dark_hover: str
-    greys: tuple[str, str, str, str, str]
-    corners: str
-    density: str
-    titles: str
-    frame: str
-    cards: str
-    motion: str
-
-
-THEMES = {
-    "azure": Theme(
-        primary="#066fd1",
-        accents=("#0e7490", "#67e8f9"),
-        dark_link="#60a5fa",
-        dark_hover="#93c5fd",
-        greys=("#f9fafb", "#e5e7eb", "#374151", "#1f2937", "#111827"),
-        corners="medium",
-        density="normal",
-        titles="normal",
-        frame="light",
-        cards="soft",
-        motion="calm",
-    ),
-    "forest": Theme(
-        primary="#166534",
-        accents=("#a16207", "#fde047"),
-        dark_link="#86efac",
-        dark_hover="#bbf7d0",
-        greys=("#fafbf7", "#dfe5da", "#36443a", "#1d2720", "#121a14"),
-        corners="large",
-        density="normal",
-        titles="serif",
-        frame="tinted",
-        cards="outlined",
-        motion="calm",
-    ),
-    "plum": Theme(
-        primary="#7e22ce",
-        accents=("#be185d", "#f9a8d4"),
-        dark_link="#d8b4fe",
-        dark_hover="#e9d5ff",
-        greys=("#faf8fd", "#e6e1ee", "#40384f", "#231d2e", "#16111e"),
-        corners="round",
-        density="spacious",
-        titles="large",
-        frame="light",
-        cards="raised",
-        motion="springy",
-    ),
-    "ember": Theme(
-        primary="#b45309",
-        accents=("#0f766e", "#5eead4"),
-        dark_link="#fdba74",
-        dark_hover="#fed7aa",
-        greys=("#fafaf9", "#e7e5e4", "#44403c", "#292524", "#1c1917"),
-        corners="small",
-        density="normal",
-        titles="bold",
-        frame="dark",
-        cards="outlined",
-        motion="calm",
-    ),
-    "rose": Theme(
-        primary="#a8326e",
-        accents=("#6d28d9", "#c4b5fd"),
-        dark_link="#f9a8d4",
-        dark_hover="#fbcfe8",
-        greys=("#fdfafb", "#efe4e9", "#4a3a42", "#2b2227", "#1b1518"),
-        corners="large",
-        density="spacious",
-        titles="light",
-        frame="tinted",
-        cards="raised",
-        motion="springy",
-    ),
-    "graphite": Theme(
-        primary="#475569",
-        accents=("#0e7490", "#22d3ee"),
-        dark_link="#cbd5e1",
-        dark_hover="#e2e8f0",
-        greys=("#f8fafc", "#e2e8f0", "#334155", "#1e293b", "#0f172a"),
-        corners="square",
-        density="compact",
-        titles="small",
-        frame="dark",
-        cards="outlined",
-        motion="brisk",
-    ),
-}
-
-
-class Titles(NamedTuple):
-    size: str
-    heading_size: str
-    weight: int
-    spacing: str
-    family: str = "inherit"
-
-
-TITLES = {
-    "small": Titles("1.375rem", "1.125rem", 600, "-0.01em"),
-    "normal": Titles("1.75rem", "1.375rem", 600, "-0.015em"),
-    "light": Titles("2.25rem", "1.5rem", 400, "-0.025em"),
-    "bold": Titles("1.875rem", "1.375rem", 800, "-0.03em"),
-    "large": Titles("2.25rem", "1.625rem", 700, "-0.02em"),
-    "serif": Titles("2rem", "1.5rem", 600, "0", 'Charter, "Bitstream Charter", "Sitka Text", Cambria, Georgia, serif'),
-}
-"""Sizes of first and second headings, their weight, letter spacing and typefaces of the system."""
-CARDS = {
-    "soft": ("var(--tblr-shadow-card)", "var(--tblr-border-color-translucent)"),
-    "outlined": ("none", "var(--tblr-border-color)"),
-    "raised": ("0 1px 2px rgb(0 0 0 / 6%), 0 6px 20px rgb(0 0 0 / 7%)", "transparent"),
-}
-"""Shadow and border of cards."""
-MOTIONS = {
-    "brisk": ("0.06s", "0.1s", "ease-out"),
-    "calm": ("0.12s", "0.2s", "ease-out"),
-    "springy": ("0.16s", "0.3s", "cubic-bezier(0.3, 1.4, 0.6, 1)"),
-}
-"""Durations of small and large changes, and their easing. Without motion for users who prefer that: motion.css."""
-CORNERS = {"square": 0, "small": 4, "medium": 6, "large": 10, "round": 16}
-"""Radius of buttons and fields in pixels. Cards have a third more."""
-
-
-TINTED_FRAME = {
-    "--tblr-navbar-bg": "color-mix(in oklab, var(--tblr-primary) 8%, #fff)",
-    "--tblr-secondary": "var(--tblr-gray-600)",
-    "--tblr-active-bg": "color-mix(in oklab, var(--tblr-primary) 10%, transparent)",
-}
-DARK_FRAME = {
-    "color-scheme": "dark",
-    "--tblr-navbar-bg": "var(--tblr-gray-900)",
-    "--tblr-bg-surface": "var(--tblr-gray-800)",
-    "--tblr-bg-forms": "var(--tblr-gray-800)",
-    "--tblr-bg-surface-secondary": "var(--tblr-gray-700)",
-    "--tblr-code-bg": "var(--tblr-gray-700)",
-    "--tblr-border-color": "var(--tblr-gray-700)",
-    "--tblr-border-color-translucent": "var(--tblr-gray-700)",
-    "--tblr-body-color": "#e5e7eb",
-    "--tblr-body-color-rgb": "229, 231, 235",
-    "--tblr-emphasis-color": "#fff",
-    "--tblr-secondary": "#b4bcc8",
-    "--tblr-secondary-rgb": "180, 188, 200",
-    "--tblr-active-bg": "rgb(255 255 255 / 10%)",
-    "--tblr-link-color": "{link}",
-    "--look-focus": "{link}",
-    "--look-accent": "{accent}",
-    "--accent": "{accent}",
-}
-"""Variables of Tabler and look.css inside a tinted or dark header and menu."""
-
-
-class Density(NamedTuple):
-    text_size: str
-    """Font size of the root, of which Tabler's text is 14/16."""
-    card_padding: str
-    cell_padding: str
-    spacing: float
-    """Factor of the spaces that look.css defines."""
-
-
-DENSITIES = {
-    "compact": Density("100%", "0.75rem", "0.375rem", 0.8),
-    "normal": Density("107.15%", "1.125rem", "0.75rem", 1),
-    "spacious": Density("114.3%", "1.5rem", "0.875rem", 1.1),
-}
 
 
 class Appearance(NamedTuple):
@@ -206,7 +27,7 @@ def find_appearance(theme: str, corners: str = "", density: str = "") -> Appeara
     if theme not in THEMES:
         return None
     appearance = Appearance(theme, corners or THEMES[theme].corners, density or THEMES[theme].density)
-    return appearance if appearance.corners in CORNERS and appearance.density in DENSITIES else None
+    return appearance if appearance.corners in themes.CORNERS and appearance.density in themes.DENSITIES else None
 
 
 def read_appearance(sheet: str) -> Appearance | None:
@@ -218,11 +39,13 @@ def read_appearance(sheet: str) -> Appearance | None:
 
 def style_sheet(appearance: Appearance) -> str:
     """Return the content of `static/colours.css`."""
-    theme, radius, density = THEMES[appearance.theme], CORNERS[appearance.corners], DENSITIES[appearance.density]
-    titles = TITLES[theme.titles]
-    shadow, border = CARDS[theme.cards]
-    quick, slow, easing = MOTIONS[theme.motion]
-    greys = "".join(f"  --tblr-gray-{number}: {colour};\n" for number, colour in zip(GREYS, theme.greys, strict=True))
+    theme, density = THEMES[appearance.theme], themes.DENSITIES[appearance.density]
+    radius = themes.CORNERS[appearance.corners]
+    titles = themes.TITLES[theme.titles]
+    shadow, border = themes.CARDS[theme.cards]
+    quick, slow, easing = themes.MOTIONS[theme.motion]
+    numbered_greys = zip(themes.GREYS, theme.greys, strict=True)
+    greys = "".join(f"  --tblr-gray-{number}: {colour};\n" for number, colour in numbered_greys)
     return f"""\
 /* Theme: {appearance.theme}. Corners: {appearance.corners}. Density: {appearance.density}.
    Written by Admin > Appearance. You can also edit it. */
@@ -265,7 +88,7 @@ def _frame(theme: Theme) -> str:
     """Return the rule for the header and the menu of the admin in light mode."""
     if theme.frame == "light":
         return ""
-    variables = DARK_FRAME if theme.frame == "dark" else TINTED_FRAME
+    variables = themes.DARK_FRAME if theme.frame == "dark" else themes.TINTED_FRAME
     names = {"accent": theme.accents[1], "link": theme.dark_link}
     rules = "".join(f"  {name}: {value.format(**names)};\n" for name, value in variables.items())
     return f'[data-bs-theme="light"] :is(.site-header, .navbar-vertical) {{\n{rules}}}\n'

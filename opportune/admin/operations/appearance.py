@@ -14,17 +14,15 @@ from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.templates import render_page
 from opportune.config.appearance import (
-    CORNERS,
     DEFAULT,
-    DENSITIES,
     FILE,
-    THEMES,
     Appearance,
     find_appearance,
     read_appearance,
     style_sheet,
     write_style_sheet,
 )
+from opportune.config.themes import CORNERS, DENSITIES, THEMES
 from opportune.i18n import gettext
 from opportune.project.layout import PROJECT
 from opportune.web.rendering.flash import flash

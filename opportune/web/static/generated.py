@@ -8,8 +8,9 @@ from pathlib import Path
 
 from markupsafe import escape
 
-from opportune.config.appearance import DEFAULT, THEMES
+from opportune.config.appearance import DEFAULT
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
+from opportune.config.themes import THEMES
 from opportune.i18n.catalogues import has_catalogue
 from opportune.i18n.languages import get_language, use_language
 from opportune.i18n.translation import gettext

@@ -6,15 +6,8 @@ from itertools import combinations
 
 import pytest
 
-from opportune.config.appearance import (
-    CORNERS,
-    DEFAULT,
-    DENSITIES,
-    THEMES,
-    find_appearance,
-    read_appearance,
-    style_sheet,
-)
+from opportune.config.appearance import DEFAULT, find_appearance, read_appearance, style_sheet
+from opportune.config.themes import CORNERS, DENSITIES, THEMES
 from opportune.project.layout import FRAMEWORK
 
 MIN_CONTRAST, MIN_ACCENT_CONTRAST = 4.5, 3

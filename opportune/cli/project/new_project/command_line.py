@@ -15,7 +15,7 @@ from opportune.cli.project.new_project import build, choices
 from opportune.cli.project.shared_files import IS_CLONE, STARTER_ROOT, ProjectNames
 from opportune.cli.registry import NO_TERMINAL, handle_output_error, no_such_option, wrong_usage
 from opportune.cli.terminal import printable
-from opportune.config.appearance import THEMES
+from opportune.config.themes import THEMES
 from opportune.errors import OperatorError
 
 PROGRAM = "oppman.py startproject" if IS_CLONE else "opportune new"
