@@ -10,9 +10,9 @@ from starlette.requests import Request
 from opportune.admin.base import Inline, parameter_name
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, validate_model
+from opportune.admin.forms.field_converter import AdminConverter
 from opportune.admin.forms.files import file_field_for
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, RowField
-from opportune.admin.forms.model_fields import AdminConverter
 from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.columns import further_columns, listed_columns, ordered_choices, sortable_paths
 from opportune.admin.lists.date_hierarchy import DateHierarchy

@@ -1,9 +1,5 @@
-"""Form fields for the columns of models, and their choice by column.
+"""Form field for a column of a model, which parses and renders values like the forms of the site's pages."""
 
-They parse and render values like the forms of the site's pages.
-"""
-
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,19 +9,13 @@ from typing import Any
 
 from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
-from sqladmin.forms import ModelConverter
 from sqlalchemy import Column
-from sqlalchemy.orm import ColumnProperty
 from starlette.datastructures import FormData
 
 from opportune.admin.forms.wtforms_classes import Field, InputRequired
-from opportune.crud.schemas import value_schema
-from opportune.db.models.columns import is_text, label_of_field, type_of
-from opportune.db.models.translated import is_translated, site_language, texts_of, writing_language
-from opportune.i18n import find_language, format_lazy, gettext, gettext_lazy
-from opportune.i18n.languages import content_languages
+from opportune.db.models.columns import is_text, type_of
+from opportune.i18n import gettext
 from opportune.i18n.parsing import Source
-from opportune.schemas.annotations import options_of
 from opportune.web.forms.controls import Control, controls_of, html_attributes, to_machine_format, translated_choices
 from opportune.web.forms.controls import Field as PageField
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_TIME, message_for
@@ -41,7 +31,6 @@ from opportune.web.forms.input_texts import (
     input_type,
     parse_json,
 )
-from opportune.web.forms.translations import form_languages, submitted_texts, translation_fields
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
@@ -50,18 +39,10 @@ LINE_BREAK = re.compile(r"\r\n?")
 NO_CHOICE = "__None"
 """The text that means no choice in imported rows."""
 MAX_LISTED_CHOICES = 10
-FIELD_TEXTS = ("label", "description")
-"""Options of `form_args` that pages translate."""
 STYLES = {"form-control", "form-select", "is-invalid"}
 """CSS classes that the macro `box` adds."""
 TIME_ERRORS = {"date": INVALID_DATE, "time": INVALID_TIME, DATETIME_LOCAL: INVALID_DATETIME}
 """Error messages by type, for texts without a separator. Pydantic would read a plain number as seconds since 1970."""
-
-
-def is_multiline(column: Column[Any] | Any) -> bool:
-    """Return whether a text column is long enough for several lines. Without a length, it is."""
-    length = getattr(type_of(column), "length", None)
-    return is_text(column) and (not length or length > MAX_LINE_LENGTH)
 
 
 class FileCells(FormData):
@@ -244,98 +225,18 @@ def _build_control(schema: type[BaseModel], column: Column[Any], lines: bool | N
         may_be_empty = schema.model_fields["value"].default == ""
         return replace(control, type="select", choices={"": "", **control.choices} if may_be_empty else control.choices)
     if lines is None:
-        lines = is_multiline(column) and control.type in ("text", "textarea")
+        lines = _is_multiline(column) and control.type in ("text", "textarea")
     if lines:
         return replace(control, type="textarea")
     return replace(control, type="text") if control.type in ("textarea", "hidden", "file") else control
 
 
+def _is_multiline(column: Column[Any] | Any) -> bool:
+    """Return whether a text column is long enough for several lines. Without a length, it is."""
+    length = getattr(type_of(column), "length", None)
+    return is_text(column) and (not length or length > MAX_LINE_LENGTH)
+
+
 def _normalize_line_breaks(text: str) -> str:
     """Return the text with `\\n` as line break. Browsers send `\\r\\n`."""
     return LINE_BREAK.sub("\n", text)
-
-
-def titles_of(model: type[Any]) -> dict[str, str]:
-    """Return the titles in the fields of a model, each with its unit."""
-    titles: dict[str, str] = {}
-    for name, info in getattr(model, "model_fields", {}).items():
-        unit = options_of(info).suffix
-        if info.title or unit:
-            label = label_of_field(model, name)
-            titles[name] = format_lazy("%(label)s (%(unit)s)", label=label, unit=gettext_lazy(unit)) if unit else label
-    return titles
-
-
-class TranslatedField(ModelField):
-    """A field with an input for each language, such as `title.en` and `title.de`. Its text is an object of JSON.
-
-    If the site has one language, it has one input with a plain text. Imports may contain both.
-    """
-
-    invalid_language = ""
-    """Language of the text that was refused."""
-
-    def process(self, formdata: Any, *args: Any, **options: Any) -> None:
-        if formdata and (texts := submitted_texts(formdata, self.name)) is not None:
-            formdata = FormData([(self.name, _to_json(texts))])
-        super().process(formdata, *args, **options)
-
-    def _parse_control(self, text: str) -> Any:
-        return _parse_texts(text)
-
-    def _message_for(self, error: Mapping[str, Any]) -> str:
-        self.invalid_language = next((part for part in error["loc"] if part in content_languages()), "")
-        language = find_language(self.invalid_language) if form_languages() else None
-        message = super()._message_for(error)
-        return f"{language.name}: {message}" if language else message
-
-    def _format(self, value: Any) -> str:
-        texts = texts_of(value or "")
-        return _to_json(texts) if form_languages() else texts.get(site_language(), "")
-
-    def __call__(self, **attributes: Any) -> Markup:
-        if not form_languages():
-            return super().__call__(**attributes)
-        page_field, _ = self._page_field({name: value for name, value in attributes.items() if name != "aria_label"})
-        value = _parse_texts(self.text)
-        texts = value if isinstance(value, dict) else {writing_language(): value}
-        errors = {self.invalid_language or site_language(): page_field.error}
-        inputs = translation_fields(page_field, self.name, texts, errors, has_messages=False)
-        html: Markup = macros().translations(replace(page_field, translations=inputs), has_messages=False)
-        return html
-
-
-def _to_json(texts: Mapping[str, str]) -> str:
-    present = {code: texts[code] for code in content_languages() if texts.get(code)}
-    return json.dumps(present, ensure_ascii=False) if present else ""
-
-
-def _parse_texts(text: str) -> Any:
-    """Return the texts by language, or the text itself if it is not an object of JSON."""
-    try:
-        texts = json.loads(text) if text.startswith("{") else text
-    except (ValueError, RecursionError):
-        return text
-    return texts if isinstance(texts, dict) else text
-
-
-class AdminConverter(ModelConverter):
-    """Converts columns to `ModelField`, unless the view names a WTForms field in `form_overrides`."""
-
-    async def convert(self, model: Any, prop: Any, *args: Any, **options: Any) -> Any:
-        if isinstance(prop, ColumnProperty):
-            column, info = prop.columns[0], getattr(model, "model_fields", {}).get(prop.key)
-            defaults: dict[str, Any] = (
-                {"description": gettext_lazy(info.description)} if info and info.description else {}
-            )
-            if prop.key in (options.get("form_ajax_refs") or ()):
-                defaults["allow_blank"] = column.nullable
-            elif not options.get("override"):
-                options["override"] = TranslatedField if is_translated(column) else ModelField
-                defaults |= {"schema": value_schema(model, prop.key), "column": column}
-                if info and not info.is_required() and column.default is None:
-                    default = info.get_default(call_default_factory=True, validated_data={})
-                    defaults |= {"default": default, "has_default": True}
-            texts = {name: gettext_lazy(text) for name, text in options["field_args"].items() if name in FIELD_TEXTS}
-            options["field_args"] = defaults | options["field_args"] | texts
-        return await super().convert(model, prop, *args, **options)

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import load_references
-from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.row_keys import key_of, quote_key, unquote_key
 from opportune.crud.formats import FORMATS, format_quantity, format_value, scale_of, with_scale
 from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of_field, title_of
@@ -24,8 +23,9 @@ from opportune.db.models.model import Model
 from opportune.db.queries.paths import read_path_values
 from opportune.fields.display import display, has_format
 from opportune.fields.files import FileColumn, ImageColumn
-from opportune.i18n import gettext
+from opportune.i18n import format_lazy, gettext, gettext_lazy
 from opportune.i18n.formats import localize_number
+from opportune.schemas.annotations import options_of
 from opportune.schemas.text import shorten
 from opportune.storage import Storage, StorageError
 from opportune.web.time_zone import format_time
@@ -75,7 +75,7 @@ class DisplayMixin(BaseAdminView):
         choices = map(self.names.of, self.column_choices)
         displayed = (*self.names.in_list, *choices, *self.names.in_details, *self.names.searched)
         names = (*(attribute.key for attribute in self.mapper.attrs), *displayed)
-        return {**{name: label_of_field(self.model, name) for name in names}, **titles_of(self.model)}
+        return {name: _label_with_unit(self.model, name) for name in names}
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
         """Return a value by its name, or all values at the end of a path such as `author.name`."""
@@ -161,3 +161,9 @@ def link_to(view: BaseAdminView | None, key: str, title: object, request: Reques
         return Markup("{}").format(title)
     url = request.url_for("admin:details", identity=view.identity, pk=quote(key))
     return Markup('<a href="{}">{}</a>').format(url, title)
+
+
+def _label_with_unit(model: type[Any], name: str) -> str:
+    label, info = label_of_field(model, name), getattr(model, "model_fields", {}).get(name)
+    unit = options_of(info).suffix if info else ""
+    return format_lazy("%(label)s (%(unit)s)", label=label, unit=gettext_lazy(unit)) if unit else label

@@ -17,7 +17,7 @@ from sqlalchemy import inspect
 from sqlmodel import SQLModel
 from typing_extensions import Format, get_annotations
 
-from opportune.admin.forms.model_fields import FIELD_TEXTS
+from opportune.admin.forms.field_converter import FIELD_TEXTS
 from opportune.admin.options import DISPLAY_OPTIONS, SEARCH_OPTIONS
 from opportune.admin.sqladmin_adapter import action_texts, property_name
 from opportune.admin.view_classes import menu_label, view_classes

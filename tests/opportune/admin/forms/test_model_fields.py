@@ -17,7 +17,8 @@ from starlette.datastructures import FormData
 
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.edit_conflicts import find_changed_fields, hash_values, is_edited
-from opportune.admin.forms.model_fields import AdminConverter, FileCells, find_choice
+from opportune.admin.forms.field_converter import AdminConverter
+from opportune.admin.forms.model_fields import FileCells, find_choice
 from opportune.db.models.model import Model
 from opportune.fields import Money, money_field
 from opportune.i18n import use_language
