@@ -10,7 +10,7 @@ from sqlalchemy import Boolean, Date, DateTime, Integer, Interval, Numeric, Time
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.formats import Format, format_all, format_for, names_of, title_column
-from opportune.crud.schemas import writable_names
+from opportune.crud.schema_fields import writable_names
 from opportune.crud.selection import read_linked
 from opportune.db.models.columns import choices_of, is_amount, is_long, label_of, label_of_field, title_of_key, type_of
 from opportune.db.models.soft_delete import is_trash_column

@@ -17,7 +17,8 @@ from opportune.crud.field_rules import NO_FIELDS, FieldRules
 from opportune.crud.filters import derive_filters, filter_aliases, filter_methods_of, filter_schema, method_field
 from opportune.crud.options import CrudOptions, Permission
 from opportune.crud.registry import TeamOwners, takes_model_name, team_owners
-from opportune.crud.schemas import SchemaOptions, check_fields, create_schema, read_schema, refuse_fields, update_schema
+from opportune.crud.schema_fields import SchemaOptions, check_fields
+from opportune.crud.schemas import create_schema, read_schema, refuse_fields, update_schema
 from opportune.crud.serializer import Serializer
 from opportune.db.models.columns import is_text, is_unique
 from opportune.db.models.soft_delete import SoftDelete

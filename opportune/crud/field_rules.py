@@ -18,7 +18,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from opportune.crud.declaration import Declaration
 from opportune.crud.options import CrudOptions
-from opportune.crud.schemas import title_candidates
+from opportune.crud.schema_fields import title_candidates
 from opportune.db.models.columns import declaring_classes, name_method, natural_key_of
 
 HIDDEN, READONLY = "hidden_fields", "readonly_fields"

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
 from opportune.crud.declaration import Shape, shape_of
-from opportune.crud.schemas import title_candidates
+from opportune.crud.schema_fields import title_candidates
 from opportune.db.models.columns import choice_label, is_amount, name_method, title_of, type_of
 from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn, TranslatedText

@@ -1,9 +1,6 @@
 """Schemas derived from a model, for creating, changing and reading rows."""
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
 
@@ -22,101 +19,21 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticKnownError, PydanticUndefined
 from sqlmodel.main import FieldInfoMetadata
 
-from opportune.accounts.models import User
-from opportune.crud.declaration import Declaration, Shape, secret_name_message, shape_of
-from opportune.crud.options import CrudOptions
+from opportune.crud.declaration import Shape, shape_of
 from opportune.crud.registry import default_crud
+from opportune.crud.schema_fields import SchemaOptions, nested_field_names, readable_names, writable_names
 from opportune.crud.types import combinable, missing_limits
-from opportune.db.models.columns import (
-    choices_of,
-    has_no_input,
-    holds_bytes,
-    incomplete_links_of,
-    is_json,
-    is_long,
-    is_privilege,
-    is_secret,
-    is_text,
-    label_of,
-    natural_key_of,
-)
+from opportune.db.models.columns import choices_of, is_json, label_of
 from opportune.db.models.references import Reference
-from opportune.db.models.soft_delete import SoftDelete, is_trash_column
 from opportune.db.models.translated import allow_single_texts
-from opportune.fields.files import file_columns_of
 from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.forms.input_texts import JSON_TEXT, TEXT_LISTS
 
-TIMESTAMPS = {"created_at", "updated_at", "modified_at"}
-PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
-"""Names of columns with personal data, which must not be part of a row's title."""
 VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator, StringConstraints)
 """Annotations of Pydantic that check or change values."""
 MAX_LINKS = 1_000
 """Maximum number of rows that one request can link to a row."""
 CONFIG = ConfigDict(extra="forbid", defer_build=True)
-
-
-@dataclass(frozen=True)
-class SchemaOptions:
-    """The options of a `Crud` class that its schemas depend on."""
-
-    crud: type[CrudOptions]
-    owners: AbstractSet[str]
-    """The columns with the owner of a row."""
-    annotations: Mapping[str, Any]
-    """Python types of computed values."""
-    required: Collection[str] | None = None
-    """Fields that every response has, if hidden fields depend on the user. None means that all fields are required."""
-
-
-def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
-    """Return the fields that users can set when they write a row."""
-    if options.crud.write_fields:
-        return list(options.crud.write_fields)
-    excluded = {*options.crud.exclude, *options.crud.readonly, *TIMESTAMPS, "id", *options.owners}
-    excluded |= {*incomplete_links_of(shape.mapper)}
-    excluded |= {name for name, column in shape.columns.items() if has_no_input(column)}
-    return [name for name in (*shape.columns, *shape.links) if name not in excluded and not _is_protected(shape, name)]
-
-
-def _is_protected(shape: Shape, name: str) -> bool:
-    is_account = issubclass(shape.model, User)
-    is_managed = is_privilege(name, of_account=is_account) or is_trash_column(shape.model, name)
-    return is_managed or is_secret(name) or shape.references.get(name) is User
-
-
-def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
-    """Return the fields of a response, in order."""
-    if options.crud.read_fields:
-        return list(options.crud.read_fields)
-    nested_columns = {shape.column_of(name): name for name in options.crud.nested if name in shape.to_one}
-    names = [nested_columns.get(name, name) for name in (*shape.columns, *shape.links, *options.annotations)]
-    nested = [name for name in options.crud.nested if name not in names]
-    names = [name for name in names if name not in shape.columns or not holds_bytes(shape.columns[name])]
-    excluded = {*options.crud.exclude, *(("deleted_by_id",) if issubclass(shape.model, SoftDelete) else ())}
-    return [name for name in (*names, *nested) if name not in excluded and not is_secret(name)]
-
-
-def check_fields(declaration: Declaration, options: SchemaOptions) -> None:
-    """Raise OperatorError for unknown names and for fields that no user may write."""
-    shape = declaration.shape
-    writable, relations = [*shape.columns, *shape.links], [*shape.to_one, *shape.links]
-    incomplete = incomplete_links_of(shape.mapper)
-    for name in options.crud.nested:
-        declaration.require_one_of("nested", name, relations)
-    for name in options.crud.write_fields:
-        declaration.require_one_of("write_fields", name, writable)
-        if name == "id" or name in options.owners:
-            raise declaration.error("write_fields", f"{name!r} is set by the site. Leave it out.")
-        if name in incomplete:
-            raise declaration.error("write_fields", f"the link table of {name!r} needs more columns. Leave it out.")
-    for option in ("read_fields", "exclude", "readonly"):
-        for name in getattr(options.crud, option):
-            declaration.require_one_of(option, name, [*writable, *relations, *options.annotations])
-    for name in options.crud.read_fields:
-        if message := secret_name_message(name):
-            raise declaration.error("read_fields", message)
 
 
 def create_schema(prefix: str, shape: Shape, options: SchemaOptions) -> type[BaseModel]:
@@ -283,17 +200,3 @@ def _require_nested(model: type[Any]) -> Callable[[dict[str, Any]], None]:
             _require_only({"id"})(schema)
 
     return change
-
-
-def nested_field_names(shape: Shape) -> list[str]:
-    """Return `id`, and the natural key if every user may see it, else the first short text."""
-    texts, key = title_candidates(shape), natural_key_of(shape.model)
-    return ["id", *([key] if key in texts else texts[:1])]
-
-
-def title_candidates(shape: Shape) -> list[str]:
-    """Return the columns that can be the title of a row for all users: short texts without personal data."""
-    files = file_columns_of(shape.model)
-    texts = [name for name, column in shape.columns.items() if is_text(column) and not is_long(column)]
-    titles = [name for name in texts if name not in files and not choices_of(shape.model, name)]
-    return [name for name in titles if not is_secret(name) and not PERSONAL.search(name)]

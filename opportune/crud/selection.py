@@ -8,7 +8,7 @@ from sqlalchemy.orm import aliased
 
 from opportune.crud.access import RowAccess
 from opportune.crud.declaration import shape_of
-from opportune.crud.schemas import nested_field_names
+from opportune.crud.schema_fields import nested_field_names
 from opportune.db.queries.paths import is_among
 
 Getter = Callable[[Sequence[Any]], Any]

@@ -18,8 +18,9 @@ from opportune.admin.errors import RowChanged, ValidationRefused
 from opportune.admin.forms import edit_conflicts
 from opportune.admin.forms.admin_form import AdminForm, add_refusal, group_fields, without_fields
 from opportune.admin.forms.files import FileField, read_form_data, stored_uploads
-from opportune.admin.forms.inline_tables import edits_lines, inline_file_fields, inline_tables
+from opportune.admin.forms.inline_tables import inline_file_fields, inline_tables
 from opportune.admin.forms.inlines import INVALID_ROWS, InlineTable
+from opportune.admin.forms.submitted_lines import edits_lines
 from opportune.admin.forms.wtforms_classes import Field
 from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.display import title_for, truncate

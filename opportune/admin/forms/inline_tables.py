@@ -1,7 +1,7 @@
 """The tables of inline rows in a form, built from the database and from the submitted page."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,30 +9,21 @@ from sqladmin.authorization import Action
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
-from opportune.accounts.models import UserBase
 from opportune.admin.authorization import may_create, may_delete_any, may_edit_any
 from opportune.admin.base import Inline
 from opportune.admin.forms import edit_conflicts
 from opportune.admin.forms.admin_form import AdminForm, without_fields
 from opportune.admin.forms.foreign_keys import load_references
+from opportune.admin.forms.inline_models import inlines_of
 from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow, InlineTable, inline_columns
-from opportune.admin.lists.related import find_referring_views
+from opportune.admin.forms.submitted_lines import NEW_KEY, SubmittedLines, edits_lines, unused_key
 from opportune.admin.lists.row_keys import key_of, writable_keys
 from opportune.admin.views import AdminView, build_form_class, shown_fields, unwritable_columns
-from opportune.db.models.columns import is_long
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.project.layout import is_framework_class
 
-ROWS_FIELD = "(rows)"
-"""Name of hidden fields with the keys of all lines of a page, in their order."""
-MOVE_FIELD, ADD_FIELD = "(move)", "(add)"
-"""Names of buttons that send the form, so that pages work without JavaScript."""
-NEW_KEY = re.compile(r"new(\d{1,4})")
 TEMPLATE_KEY = "new__"
 """Key of the line that a script copies. The script replaces it by `new2`, for example."""
-MAX_DEFAULT_COLUMNS = 6
-"""Columns of a table. Models that need more for a new row have their own form."""
 ADD_AGAIN = _l("Another user has deleted this row. Save again to add it as a new row, or remove it.")
 
 
@@ -40,7 +31,7 @@ def inline_file_fields(parent: AdminView) -> dict[str, int]:
     """Return patterns for the names of file fields, each with the maximum number of files in a form."""
     return {
         rf"{re.escape(prefix)}-[\w;]+-{re.escape(name)}": 2 * MAX_INLINE_ROWS
-        for inline, view, prefix in _inlines_of(parent)
+        for inline, view, prefix in inlines_of(parent)
         for name in view.files.keys() & set(inline_columns(inline, view))
     }
 
@@ -51,124 +42,10 @@ async def inline_tables(
     """Return the tables that the user may edit, filled from the database or the form. `row` is None for a new row."""
     builders = [
         _TableBuilder(request, inline, view, SubmittedLines(form_data, prefix))
-        for inline, view, prefix in _inlines_of(parent)
+        for inline, view, prefix in inlines_of(parent)
     ]
     tables = [await builder.build(row) for builder in builders if await builder.may_edit()]
     return [table for table in tables if table]
-
-
-def edits_lines(form_data: FormData | None) -> bool:
-    """Return whether the pressed button adds or moves a line, so that nothing is saved yet."""
-    return any(name.endswith((f"-{MOVE_FIELD}", f"-{ADD_FIELD}")) for name in form_data or ())
-
-
-def _inlines_of(parent: AdminView) -> Iterator[tuple[Inline, AdminView, str]]:
-    """Yield each inline with the view of its model and a prefix. Two inlines of one model have different prefixes."""
-    prefixes: set[str] = set()
-    for inline in _default_inlines(parent) if parent.inlines is None else parent.inlines:
-        if isinstance(view := parent.site.view_for_model(inline.model), AdminView):
-            prefix = view.identity if view.identity not in prefixes else f"{view.identity}-{inline.by}"
-            prefixes.add(prefix)
-            yield inline, view, prefix
-
-
-def _default_inlines(parent: AdminView) -> Iterator[Inline]:
-    """Yield an inline for each model with a foreign key that is required and cascades, if its rows fit into a table.
-
-    Rows of a user are not part of the user, and models of the framework have their own pages.
-    """
-    if issubclass(parent.model, UserBase) or is_framework_class(parent.model):
-        return
-    for view, reference in find_referring_views(parent):
-        if not isinstance(view, AdminView) or view.model is parent.model or not _depends(view, reference):
-            continue
-        if columns := _table_columns(view, reference):
-            yield Inline(view.model, reference, columns)
-
-
-def _table_columns(view: AdminView, reference: str) -> list[str]:
-    """Return the required columns and the first short ones. Empty if a new row needs a file or more columns."""
-    columns = [name for name in view.names.in_form if name != reference and name in view.mapper.columns]
-    required = [name for name in columns if _is_required(view, name)]
-    if len(required) > MAX_DEFAULT_COLUMNS or view.files.keys() & {*required}:
-        return []
-    optional = [name for name in columns if name not in required and not is_long(view.mapper.columns[name])]
-    selected = {*required, *optional[: MAX_DEFAULT_COLUMNS - len(required)]}
-    return [name for name in columns if name in selected]
-
-
-def _depends(view: AdminView, name: str) -> bool:
-    """Return whether a row is deleted with the row that this foreign key refers to, and cannot be without it."""
-    column: Any = view.mapper.columns[name]
-    rules = {(key.ondelete or "").upper() for key in column.foreign_keys}
-    return not column.nullable and rules == {"CASCADE"}
-
-
-def _is_required(view: AdminView, name: str) -> bool:
-    fields = getattr(view.model, "model_fields", {})
-    return name in fields and bool(fields[name].is_required())
-
-
-@dataclass(frozen=True)
-class SubmittedLines:
-    """The lines of one table in the submitted page, if there is one."""
-
-    form_data: FormData | None
-    prefix: str
-
-    @property
-    def keys(self) -> list[str]:
-        """Keys of the lines, in their order."""
-        values = self.form_data.getlist(f"{self.prefix}-{ROWS_FIELD}") if self.form_data else []
-        return list(dict.fromkeys(value for value in values if isinstance(value, str)))
-
-    def value(self, name: str) -> str:
-        value = self.form_data.get(f"{self.prefix}-{name}") if self.form_data else None
-        return value if isinstance(value, str) else ""
-
-    def new_keys(self, extra: int) -> list[str]:
-        """Return the keys of lines for new rows: those of the submitted page, or `extra` empty ones."""
-        keys = [key for key in self.keys if NEW_KEY.fullmatch(key)][:MAX_INLINE_ROWS]
-        if not self.keys:
-            keys = [f"new{number}" for number in range(extra)]
-        return [*keys, _unused_key(keys)] if self.value(ADD_FIELD) else keys
-
-    def stored_keys(self) -> list[tuple[str, str]]:
-        """Return the keys of stored rows in the submitted page that were not deleted, each with its hashes."""
-        keys = self.keys[: 2 * MAX_INLINE_ROWS]
-        hashes = [(key, self.seen(key)) for key in keys if not self.value(f"{key}-delete")]
-        return [(key, seen) for key, seen in hashes if seen]
-
-    def renamed(self, key: str, new_key: str) -> FormData:
-        """Return the fields of one line with the names that they have in another line."""
-        old, new = (f"{self.prefix}-{name}-" for name in (key, new_key))
-        items = self.form_data.multi_items() if self.form_data else []
-        return FormData([(new + name.removeprefix(old), value) for name, value in items if name.startswith(old)])
-
-    def seen(self, key: str) -> str:
-        """Return the hashes of the values that a line showed."""
-        return self.value(f"{key}-{edit_conflicts.SEEN_FIELD}")
-
-    def sort(self, lines: list[InlineRow]) -> None:
-        """Put the lines in the order of the page, after the move of a button."""
-        if keys := self.keys:
-            positions = {key: position for position, key in enumerate(keys)}
-            lines.sort(key=lambda line: positions.get(line.key, len(keys)))
-            _move_line(lines, self.value(MOVE_FIELD))
-
-
-def _unused_key(keys: Sequence[str]) -> str:
-    return f"new{max((int(key.removeprefix('new')) + 1 for key in keys), default=0)}"
-
-
-def _move_line(lines: list[InlineRow], button: str) -> None:
-    """Move a line up or down. The value of the button is `<key>:up` or `<key>:down`."""
-    key, _, direction = button.rpartition(":")
-    keys = [line.key for line in lines]
-    if key in keys:
-        index = keys.index(key)
-        new_index = max(index - 1, 0) if direction == "up" else index + 1
-        lines.insert(new_index, lines.pop(index))
 
 
 @dataclass(frozen=True)
@@ -309,7 +186,7 @@ class _TableBuilder:
         restored: list[InlineRow] = []
         keys = [line.key for line in lines]
         for key, seen in self.submitted.stored_keys():
-            new_key = _unused_key([*filter(NEW_KEY.fullmatch, keys)])
+            new_key = unused_key([*filter(NEW_KEY.fullmatch, keys)])
             line = await self._build_new_line(new_key, self.submitted.renamed(key, new_key))
             if key not in keys and edit_conflicts.is_edited(line.form, seen):
                 line.error = ADD_AGAIN
