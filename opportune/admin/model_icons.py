@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from opportune.web.static.icons import unknown_icon_message
+from opportune.web.static.icons import is_icon
 
 WORDS_BY_ICON = {
     "arrows-exchange": "transaction",
@@ -73,5 +73,4 @@ def guess_icon(name: str) -> str:
     words = [word.lower() for word in re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
     candidates = (ICON_BY_WORD.get(word, word) for word in reversed(words))
     letter = f"square-letter-{name[0].lower()}"
-    known = (icon for icon in (*candidates, letter) if not unknown_icon_message(icon))
-    return next(known, "table")
+    return next(filter(is_icon, (*candidates, letter)), "table")

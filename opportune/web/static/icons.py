@@ -93,9 +93,14 @@ def find_icon_errors() -> Iterator[str]:
     yield from _unknown_icon_faults(_added)
 
 
+def is_icon(name: str) -> bool:
+    """Return whether Tabler has an icon of this name."""
+    return _svg_elements(name) is not None
+
+
 def unknown_icon_message(name: str) -> str:
     """Return a message with a similar name if Tabler has no icon of this name; empty if it has one."""
-    if _svg_elements(name) is not None:
+    if is_icon(name):
         return ""
     names = (path.stem for path in (svg_folder() / "outline").iterdir())
     return f"Tabler has no icon named {name}.{did_you_mean(name, names)}"
@@ -103,7 +108,7 @@ def unknown_icon_message(name: str) -> str:
 
 def _unknown_icon_faults(names: Iterable[str]) -> Iterator[str]:
     for name in sorted(names):
-        if _svg_elements(name) is None:
+        if not is_icon(name):
             yield f"Tabler has no icon named {name}: see https://tabler.io/icons."
 
 

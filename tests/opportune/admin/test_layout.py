@@ -7,7 +7,7 @@ from httpx2 import AsyncClient
 from opportune.admin.model_icons import ICON_BY_WORD, guess_icon
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.static import icons
-from opportune.web.static.icons import unknown_icon_message
+from opportune.web.static.icons import is_icon
 from tests.opportune.admin.gadget_feature import GadgetAdmin, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import make_staff
@@ -91,4 +91,4 @@ def test_icon_is_guessed_from_the_name_of_a_model(model: str, icon: str) -> None
 
 
 def test_tabler_has_all_guessed_icons() -> None:
-    assert [icon for icon in ICON_BY_WORD.values() if unknown_icon_message(icon)] == []
+    assert [icon for icon in ICON_BY_WORD.values() if not is_icon(icon)] == []

@@ -25,6 +25,7 @@ from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 from tests.opportune.many.ledger import CREATE_TABLE
 from tests.opportune.many.machines import Balancer, Machine
 
+FOLDER = Path(__file__).parent
 CLOCK_OFFSETS = {"web1": 0, "web2": 60, "web3": -60, "worker1": 60, "worker2": -60}
 """Seconds by which the clock of each machine is wrong."""
 WEB_COMMAND = ("runserver", "--workers", "1")
@@ -35,7 +36,7 @@ COPY_SECONDS = 90.0
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
+        if item.path.parent == FOLDER:
             item.add_marker("machines")
 
 
@@ -139,7 +140,7 @@ def _environ(folder: Path, service_port: int) -> dict[str, str]:
 def _compile_clock(folder: Path) -> Path:
     compiler = shutil.which("cc") or skip_for_missing("a C compiler", "apt install gcc")
     library = folder / "clock.so"
-    source = Path(__file__).with_name("clock.c")
+    source = FOLDER / "clock.c"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True, timeout=60)
     return library
 
