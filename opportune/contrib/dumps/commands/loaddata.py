@@ -14,8 +14,9 @@ import typer
 from opportune.cli.output import Progress, progress, say
 from opportune.cli.transaction import migrated_settings
 from opportune.contrib.copydb.connections import explained_errors, open_destination
-from opportune.contrib.dumps.load import FixtureObject, load
+from opportune.contrib.dumps.load import load
 from opportune.contrib.dumps.names import tables_by_name
+from opportune.contrib.dumps.rows import FixtureObject
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError

@@ -13,8 +13,9 @@ from opportune.contrib.copydb.checks import examine
 from opportune.contrib.copydb.connections import open_destination, open_snapshot
 from opportune.contrib.copydb.copy import copy
 from opportune.contrib.dumps.dump import dump
-from opportune.contrib.dumps.load import FixtureObject, load
+from opportune.contrib.dumps.load import load
 from opportune.contrib.dumps.names import find_table, select_tables, tables_by_name
+from opportune.contrib.dumps.rows import FixtureObject
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError

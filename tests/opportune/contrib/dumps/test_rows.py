@@ -12,8 +12,9 @@ from sqlmodel import Field, SQLModel
 
 from opportune.contrib.copydb.connections import open_destination
 from opportune.contrib.dumps.dump import dump
-from opportune.contrib.dumps.load import FixtureObject, load
+from opportune.contrib.dumps.load import load
 from opportune.contrib.dumps.names import natural_keys
+from opportune.contrib.dumps.rows import FixtureObject
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError

@@ -13,7 +13,8 @@ from sqlmodel import Field
 
 from opportune.config.settings import get_settings, using_settings
 from opportune.contrib.dumps.dump import dump
-from opportune.contrib.dumps.load import FixtureObject, load
+from opportune.contrib.dumps.load import load
+from opportune.contrib.dumps.rows import FixtureObject
 from opportune.db.migrations.connection import connect
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.models.translated import TranslatedColumn, current_text
