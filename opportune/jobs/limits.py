@@ -6,6 +6,7 @@ first held job of each group, so that groups take turns and a claim never reads 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import (
     CTE,
@@ -71,6 +72,14 @@ HELD_GROUPS = _held_groups()
 NEXT_GROUPS = select(HELD_GROUPS.c.name).where(HELD_GROUPS.c.name.is_not(None)).limit(MAX_GROUPS)
 
 
+class Release(NamedTuple):
+    """Held jobs that were released."""
+
+    job_count: int = 0
+    may_release_more: bool = False
+    """Whether a group lets several jobs run, so that another call may release more."""
+
+
 class HeldJobs:
     """Releases held jobs of groups, `MAX_GROUPS` groups at a time."""
 
@@ -78,24 +87,21 @@ class HeldJobs:
         self._last_group = ""
         """Group after which the next call continues. Empty to begin with the first group."""
 
-    async def release(self, session: AsyncSession) -> list[int]:
-        """Let the first due job of each group wait for a worker, if the limit of its group allows it.
-
-        Returns:
-            The limit of the group of each released job. If it is more than one, another call may release more.
-        """
+    async def release(self, session: AsyncSession) -> Release:
+        """Let the first due job of each group wait for a worker, if the limit of its group allows it."""
         now = database_time(session.get_bind().dialect.name)
         due_jobs = select(col(Job.id)).where(IS_HELD, col(Job.due_at) <= now)
         if not await session.scalar(select(due_jobs.exists())):
-            return []
+            return Release()
         # Otherwise two workers could release jobs of the same group.
         await acquire_advisory_lock(session, "opportune jobs groups")
         groups = (await session.scalars(NEXT_GROUPS, {"after": self._last_group})).all()
         self._last_group = groups[-1] if len(groups) == MAX_GROUPS else ""
         if not groups:
-            return []
-        release = _release_statement(groups, now).returning(col(Job.group_limit))
-        return [*await session.scalars(release, execution_options={"synchronize_session": False})]
+            return Release()
+        statement = _release_statement(groups, now).returning(col(Job.group_limit))
+        limits = (await session.scalars(statement, execution_options={"synchronize_session": False})).all()
+        return Release(len(limits), any(limit > 1 for limit in limits))
 
 
 def _release_statement(groups: Sequence[str], now: ColumnElement[datetime]) -> Update:

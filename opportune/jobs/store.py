@@ -108,17 +108,18 @@ class JobStore:
             completed: Jobs to store as done.
         """
         claimed = list[ClaimedJob]()
-        if limit and time.monotonic() >= self._takeover_at:
-            claimed = await self._take_over(limit, running)  # first, because a backlog would use all slots
+        takes_over_first = limit > 0 and time.monotonic() >= self._takeover_at  # a backlog would use all slots
+        if takes_over_first:
+            claimed += await self._take_over(limit, running)
         async with self.database.writer() as session:
             if completed:
                 await self._change(session, completed, self._values_of_end(JobState.DONE))
             has_group = any(job.group_name for job in completed)
             claimed += await self._claim_due_and_held(session, limit - len(claimed), releases_first=has_group)
-        if len(claimed) < limit:
+        if len(claimed) < limit and not takes_over_first:
             completed_ids = {job.id for job in completed}
             still_running = [job for job in running if job.id not in completed_ids]
-            claimed += await self._take_over(limit - len(claimed), [*still_running, *claimed])
+            claimed += await self._take_over(limit - len(claimed), still_running)
         if claimed:
             self.lock.acquire()
         return sorted(claimed, key=lambda job: (job.priority, job.due_at, job.id))
@@ -128,11 +129,14 @@ class JobStore:
 
         With `releases_first`, a backlog of jobs without a group does not delay the next job of a group.
         """
-        group_limits = await self._held_jobs.release(session) if releases_first else None
+        may_release_more = True
+        if releases_first:
+            may_release_more = (await self._held_jobs.release(session)).may_release_more
         claimed = await self._claim_due(session, limit)
-        while len(claimed) < limit and (group_limits is None or max(group_limits, default=0) > 1):
-            group_limits = await self._held_jobs.release(session)
-            if group_limits:
+        while may_release_more and len(claimed) < limit:
+            release = await self._held_jobs.release(session)
+            may_release_more = release.may_release_more
+            if release.job_count:
                 claimed += await self._claim_due(session, limit - len(claimed))
         return claimed
 
@@ -141,7 +145,8 @@ class JobStore:
         for queue in self._queues:
             if free_slots := limit - len(claimed):
                 allowed = await allowed_claims(session, queue, self.limits, free_slots)
-                claimed += await self._claim(session, allowed, self._is_due(queue)) if allowed else []
+                if allowed:
+                    claimed += await self._claim(session, allowed, self._is_due(queue))
         return claimed
 
     async def _claim(self, session: AsyncSession, limit: int, is_claimable: ColumnElement[bool]) -> list[ClaimedJob]:
@@ -208,8 +213,9 @@ class JobStore:
         next_times = [query.scalar_subquery() for query in (due_at, held_until, lease_until)]
         has_due_held_jobs = select(col(Job.id)).where(IS_HELD, col(Job.due_at) <= self._now()).exists()
         async with self.database.reader(fresh=True) as session:
-            *times, is_held, now = (await session.execute(select(*next_times, has_due_held_jobs, self._now()))).one()
-        seconds = [(time - now).total_seconds() for time in times if time]
+            row = (await session.execute(select(*next_times, has_due_held_jobs, self._now()))).one()
+        *due_times, is_held, now = row
+        seconds = [(due_time - now).total_seconds() for due_time in due_times if due_time]
         if is_held:
             seconds.append(HELD_RETRY_SECONDS)
         return min(seconds, default=None)
