@@ -23,8 +23,6 @@ from opportune.errors.arguments import strict
 from opportune.errors.option_types import DISTINCT, Names
 from opportune.fields.files import FileColumn
 
-INLINES_KEY = "(inlines)"
-"""Key of the tables among the values of a form. No column has this name."""
 Check = Callable[[Request, Any], Awaitable[bool]]
 """Return whether the user may do an action to a row."""
 

@@ -1,12 +1,10 @@
-"""Writes the rows of a view: locks, permissions, hooks, related rows and the audit log.
-
-`RowWriter` works in the caller's transaction. `PersistenceMixin` and `delete_rows` open one for each change.
-"""
+"""Writes the rows of a view: locks, permissions, hooks, related rows and the audit log."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sqladmin.authorization import custom_action
@@ -17,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.base import INLINES_KEY, BaseAdminView, Check
-from opportune.admin.forms.edit_conflicts import READ_VALUES_KEY, refuse_changed_row
+from opportune.admin.base import BaseAdminView, Check
+from opportune.admin.forms.edit_conflicts import refuse_changed_row
 from opportune.admin.forms.foreign_keys import link_rows
 from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.display import DisplayMixin, title_for
@@ -38,30 +36,33 @@ from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.web.rendering.flash import flash
 
+NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 RowAction = Callable[[AsyncSession, Any], Awaitable[None]]
 """Changes a locked row."""
 
 
 @dataclass(frozen=True)
-class _Change:
-    """A change whose row is not written yet, with the data for the steps after that."""
+class Change:
+    """A row to write, with the data for the steps after that."""
 
     row: Any
     is_created: bool
     before: diff.Values
+    columns: dict[str, Any]
+    """New values of the row, which SQLAdmin's hooks may change."""
     links: diff.Changes
     """Changes of many-to-many relationships."""
-    related: dict[str, Any]
+    related: Mapping[str, Any]
     """Values of form fields without a column."""
-    tables: Sequence[Any]
-    """Tables of inlines, which are saved with the row."""
 
 
 class RowWriter:
-    """Locks, adds, changes and deletes rows of a view for the user of a request."""
+    """Locks, adds, changes and deletes rows of a view for the user of a request, in the caller's transaction."""
 
     def __init__(self, view: BaseAdminView, session: AsyncSession, request: Request) -> None:
-        self.view, self.session, self.request = view, session, request
+        self.view = view
+        self.session = session
+        self.request = request
 
     @classmethod
     async def prepare_deletion(cls, view: BaseAdminView, request: Request, pks: Sequence[str]) -> None:
@@ -105,20 +106,30 @@ class RowWriter:
             raise HTTPException(404)
         return locked
 
-    async def add(self, values: dict[str, Any], preset: Mapping[str, Any] | None = None) -> Any:
-        """Add a row. `preset` holds values that do not come from the form."""
+    async def add(
+        self, values: Mapping[str, Any], preset: Mapping[str, Any] | None = None, tables: Sequence[Any] = ()
+    ) -> Change:
+        """Add a row.
+
+        Args:
+            values: Values of the form.
+            preset: Values that do not come from the form.
+            tables: Tables of inlines, which are saved with the row.
+        """
         row = self.view.model()
         await self._check_references(row, values)
         change = await self._prepare(row, {**values, **(preset or {})}, is_created=True)
         await insert_row(self.session, row)
-        await self._finish(change)
-        return row
+        await self._finish(change, tables)
+        return change
 
-    async def change(self, row: Any, values: dict[str, Any]) -> None:
+    async def change(self, row: Any, values: Mapping[str, Any], tables: Sequence[Any] = ()) -> Change:
+        """Change a locked row. `tables` are those of inlines, which are saved with the row."""
         await self._check_references(row, values)
         change = await self._prepare(row, values, is_created=False)
         await self.session.flush()
-        await self._finish(change)
+        await self._finish(change, tables)
+        return change
 
     async def save_all(self, rows: Sequence[tuple[Any, Mapping[str, Any]]]) -> list[Any]:
         """Store the values of several rows with a few statements. Where the row is None, add a new one.
@@ -126,24 +137,22 @@ class RowWriter:
         If the view has a hook that runs before a row is written, rows are written one by one.
         """
         if self._has_hook("before_save", "on_model_change"):
-            return [await self._save_one(row, dict(values)) for row, values in rows]
+            return [await self._save_one(row, values) for row, values in rows]
         changes = []
         with self.session.no_autoflush:
             for row, values in rows:
                 target = self.view.model() if row is None else row
                 await self._check_references(target, values)
-                changes.append(await self._prepare(target, dict(values), is_created=row is None))
+                changes.append(await self._prepare(target, values, is_created=row is None))
         await insert_rows(self.session, [change.row for change in changes if change.is_created])
         for change in changes:
             await self._finish(change)
         await number_new_rows(self.session, AuditEntry)
         return [change.row for change in changes]
 
-    async def _save_one(self, row: Any, values: dict[str, Any]) -> Any:
-        if row is None:
-            return await self.add(values)
-        await self.change(row, values)
-        return row
+    async def _save_one(self, row: Any, values: Mapping[str, Any]) -> Any:
+        change = await (self.add(values) if row is None else self.change(row, values))
+        return change.row
 
     async def delete(self, rows: Sequence[Any]) -> None:
         """Delete locked rows. Those of a `SoftDelete` model go to the trash, unless the session purges."""
@@ -168,35 +177,35 @@ class RowWriter:
             if row_id is not None and row_id != getattr(row, name):
                 await lookup.allowed_rows(self.session, self.request, [row_id])
 
-    async def _prepare(self, row: Any, values: dict[str, Any], *, is_created: bool) -> _Change:
+    async def _prepare(self, row: Any, values: Mapping[str, Any], *, is_created: bool) -> Change:
         """Set the values and run the hooks before a row is written."""
         view = self.view
         before = {} if is_created else diff.snapshot(row)
-        related = {name: values.pop(name) for name in view.form_extension.names if name in values}
-        linked = {name: values.pop(name) for name in view.many_to_many if name in values}
-        tables = values.pop(INLINES_KEY, ())
+        related = {name: values[name] for name in view.form_extension.names if name in values}
+        linked = {name: values[name] for name in view.many_to_many if name in values}
+        columns = {name: value for name, value in values.items() if name not in {*related, *linked}}
         with self.session.no_autoflush:  # queries of hooks must not write the row
             links = await link_rows(self.session, self.request, view.many_to_many, row, linked)
             if is_created:
-                _set_attributes(row, values)
+                _set_attributes(row, columns)
                 self.session.add(row)
                 await self._load_for_hooks(row)
-            await view.on_model_change(values, row, is_created, self.request)  # SQLAdmin's hook may change the values
+            await view.on_model_change(columns, row, is_created, self.request)
             if not is_created:
-                _delete_files_later(self.session, row, values.keys() & view.file_columns.keys())
-            _set_attributes(row, values)
+                _delete_files_later(self.session, row, columns.keys() & view.file_columns.keys())
+            _set_attributes(row, columns)
             await self._load_for_hooks(row)
             await view.before_save(self.session, row, self.request, is_created=is_created)
-        return _Change(row, is_created, before, links, related, tables)
+        return Change(row, is_created, before, columns, links, related)
 
-    async def _finish(self, change: _Change) -> None:
+    async def _finish(self, change: Change, tables: Sequence[Any] = ()) -> None:
         """Store related rows, write the log and run the hooks after a row is written."""
         view, session, request, row = self.view, self.session, self.request, change.row
         related = await view.form_extension.save(session, request, row, change.related)
         changes = diff.diff_edited(change.before, row) | change.links | related
         if change.is_created or changes:
             audit.record_row(session, request, "create" if change.is_created else "update", view.identity, row, changes)
-        for table in change.tables:
+        for table in tables:
             await table.save(session, request, row)
         await view.after_save(session, row, request, is_created=change.is_created)
 
@@ -239,47 +248,57 @@ def _delete_files_later(session: AsyncSession, row: Any, columns: Collection[str
 
 
 class PersistenceMixin(DisplayMixin):
+    """Stores the rows of a view. Each method has a transaction of its own."""
+
     _writer: ClassVar[type[RowWriter]] = RowWriter
 
     def __init__(self) -> None:
         super().__init__()
         self.writer = partial(self._writer, self)
 
-    async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
-        tables = data.get(INLINES_KEY, ())
+    async def insert_model(self, request: Request, data: dict[str, Any], tables: Sequence[Any] = ()) -> Any:
+        """Add a row with the lines of its inlines, and return it."""
         async with self._writer_of_row(request, data) as writer:
-            row = await writer.add(data)
-        await self._run_hooks(request, data, row, tables, is_created=True)
-        return row
+            change = await writer.add(data, tables=tables)
+        return await self._run_hooks(request, change, tables)
 
-    async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
-        tables, read_values = data.get(INLINES_KEY, ()), data.pop(READ_VALUES_KEY, {})
+    async def update_model(
+        self,
+        request: Request,
+        pk: str,
+        data: dict[str, Any],
+        tables: Sequence[Any] = (),
+        read_values: Mapping[str, Any] = NO_VALUES,
+    ) -> Any:
+        """Change the row of the request with the lines of its inlines, and return it.
+
+        Raises:
+            RowChanged: The row no longer has the values that the request has read.
+        """
         async with self._writer_of_row(request, data) as writer:
             row = await writer.lock_one(self.form_edit_query(request), self.check_can_edit)
             refuse_changed_row(row, read_values)
-            await writer.change(row, data)
-        await self._run_hooks(request, data, row, tables, is_created=False)
-        return row
+            change = await writer.change(row, data, tables)
+        return await self._run_hooks(request, change, tables)
 
-    async def _run_hooks(
-        self, request: Request, values: dict[str, Any], row: Any, tables: Sequence[Any], *, is_created: bool
-    ) -> None:
-        """Run SQLAdmin's hooks after the transaction, for the row and the lines of its inlines."""
-        await self.after_model_change(values, row, is_created, request)
+    async def _run_hooks(self, request: Request, change: Change, tables: Sequence[Any]) -> Any:
+        """Run SQLAdmin's hooks after the transaction, for the row and the lines of its inlines. Return the row."""
+        await self.after_model_change(change.columns, change.row, change.is_created, request)
         for table in tables:
             await table.run_hooks(request)
+        return change.row
 
     @asynccontextmanager
     async def _writer_of_row(self, request: Request, values: Mapping[str, Any]) -> AsyncIterator[RowWriter]:
         """Open a transaction for a row with these values. Constraint violations become `FieldErrors`."""
-        database, submitted = self.site.database, dict(values)
+        database = self.site.database
         try:
             with translate_database_errors(self.table):
                 async with database.writer() as session:
                     yield self.writer(session, request)
         except FieldErrors as error:
             async with database.reader(fresh=True) as session:
-                raise await explain_trash_conflict(session, self.model, error, submitted) from error
+                raise await explain_trash_conflict(session, self.model, error, values) from error
 
     async def apply_to_selected(self, request: Request, slug: str, action: RowAction, result: str) -> Response:
         """Run an action on all selected rows or none. Then show a message such as "Ann: signed out."."""
@@ -301,21 +320,20 @@ class PersistenceMixin(DisplayMixin):
         flash(request, f"{subject}: {gettext(result)}.")
         return RedirectResponse(list_url(request, self), 303)
 
+    async def delete_selected(self, request: Request, pks: Sequence[str]) -> None:
+        """Delete all selected rows or none.
 
-async def delete_rows(request: Request, view: PersistenceMixin, pks: Sequence[str]) -> None:
-    """Delete all of these rows or none.
-
-    Raises:
-        ValidationRefused: A row may not be deleted, or other rows refer to it.
-    """
-    with translate_database_errors(view.table, deleting=True):
-        await view._writer.prepare_deletion(view, request, pks)
-        async with view.site.database.writer() as session:
-            writer = view.writer(session, request)
-            rows = await writer.lock_selected(view.list_query(request), pks, view.check_can_delete)
-            await writer.delete(rows)
-    for row in rows:
-        await view.after_model_delete(row, request)
+        Raises:
+            ValidationRefused: A row may not be deleted, or other rows refer to it.
+        """
+        with translate_database_errors(self.table, deleting=True):
+            await self._writer.prepare_deletion(self, request, pks)
+            async with self.site.database.writer() as session:
+                writer = self.writer(session, request)
+                rows = await writer.lock_selected(self.list_query(request), pks, self.check_can_delete)
+                await writer.delete(rows)
+        for row in rows:
+            await self.after_model_delete(row, request)
 
 
 def session_of(row: Any) -> AsyncSession:

@@ -25,9 +25,9 @@ from opportune.i18n.formats import format_list
 
 SEEN_FIELD = "(seen)"
 """Name of the hidden field. No column has this name."""
-READ_VALUES_KEY = "(read)"
-"""Key of the columns that the request has read, among the values of a form."""
 ANOTHER_USER = _l("Another user")
+ChangedFields = Mapping[str, bool]
+"""Names of fields that another user has changed, each with whether the user of the form has also changed it."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,20 @@ def hash_values(form: Iterable[Field]) -> str:
     return " ".join(f"{field.short_name}:{hash_field(field)}" for field in form)
 
 
-def find_changed_fields(form: AdminForm, stored: AdminForm, seen: str) -> dict[str, bool]:
-    """Return the fields that saving would set back, each with whether the user has also changed it.
+def find_changed_fields(form: AdminForm, stored: AdminForm, seen: str) -> ChangedFields:
+    """Return the fields that saving would set back.
 
     Args:
         form: The submitted form.
         stored: The form with the stored values.
         seen: The hidden field of the submitted page.
     """
-    seen_hashes, changed = parse_hashes(seen), {}
+    seen_hashes = parse_hashes(seen)
+    changed = {}
     for field in form:
         name = field.short_name
-        stored_hash, submitted_hash = hash_field(stored[name]), hash_field(field)
+        stored_hash = hash_field(stored[name])
+        submitted_hash = hash_field(field)
         seen_hash = seen_hashes.get(name, stored_hash)
         if stored_hash not in (seen_hash, submitted_hash):
             changed[name] = submitted_hash != seen_hash
@@ -70,7 +72,7 @@ def is_edited(form: AdminForm, seen: str) -> bool:
     return any(hashes.get(name, hash_) != hash_ for name, hash_ in parse_hashes(seen).items())
 
 
-def use_stored_values(form: AdminForm, stored: AdminForm, changed: Mapping[str, bool]) -> None:
+def use_stored_values(form: AdminForm, stored: AdminForm, changed: ChangedFields) -> None:
     """Replace the values that the user has not changed by the stored values."""
     for name, has_edited in changed.items():
         if not has_edited:
@@ -79,7 +81,7 @@ def use_stored_values(form: AdminForm, stored: AdminForm, changed: Mapping[str, 
 
 
 async def describe_conflicts(
-    request: Request, view: BaseAdminView, row_id: str, changed: Mapping[str, bool]
+    request: Request, view: BaseAdminView, row_id: str, changed: ChangedFields
 ) -> list[Conflict]:
     """Return the changes with their authors, if the user may see the history of the row."""
     entries = {}
@@ -93,8 +95,8 @@ async def describe_conflicts(
     return list(conflicts.values())
 
 
-def read_values(view: BaseAdminView, form: AdminForm, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the stored values of columns in a form, to compare them with the locked row."""
+def columns_in_form(view: BaseAdminView, form: AdminForm, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored values of the columns in a form, for `refuse_changed_row`."""
     return {name: value for name, value in stored.items() if name in form and name in view.mapper.columns}
 
 

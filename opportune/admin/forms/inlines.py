@@ -11,7 +11,7 @@ from starlette.requests import Request
 from opportune.admin.base import Inline
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, add_refusal
-from opportune.admin.forms.edit_conflicts import hash_values, read_values, refuse_changed_row
+from opportune.admin.forms.edit_conflicts import columns_in_form, hash_values, refuse_changed_row
 from opportune.admin.forms.files import FileField
 from opportune.admin.lists.row_keys import match_primary_keys
 from opportune.admin.views import AdminView, has_changed
@@ -138,7 +138,8 @@ class InlineTable:
             return
         view, writer = self.view, self.view.writer(session, request)
         if line.row is None:
-            line.saved_row = await writer.add(line.values, {self.by: self.view.references[self.by].key_of(parent)})
+            change = await writer.add(line.values, {self.by: self.view.references[self.by].key_of(parent)})
+            line.saved_row = change.row
             return
         has_key = match_primary_keys(view, [line.key])
         parent_key = view.references[self.by].key_of(parent)
@@ -147,7 +148,7 @@ class InlineTable:
         locked = await writer.lock(rows, check)
         if not locked:
             raise ValidationRefused(ROW_IS_GONE)
-        refuse_changed_row(locked[0], read_values(view, line.form, line.stored))
+        refuse_changed_row(locked[0], columns_in_form(view, line.form, line.stored))
         if line.is_deleted:
             await writer.delete(locked)
         else:
