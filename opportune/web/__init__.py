@@ -12,7 +12,7 @@ from opportune.web.language import url
 from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRequests
 from opportune.web.rendering import markdown, markdown_blocks
 from opportune.web.rendering.flash import flash
-from opportune.web.rendering.markdown import MarkdownBlocks
+from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.panels import render_panels
 from opportune.web.rendering.templates import is_htmx, redirect, templates
 from opportune.web.routing.api_router import APIRouter

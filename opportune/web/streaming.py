@@ -21,7 +21,7 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form
 from opportune.web.rendering import markdown
-from opportune.web.rendering.markdown import MarkdownBlocks
+from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.templates import is_htmx, templates
 
 T = TypeVar("T")

@@ -1,10 +1,10 @@
-"""Markdown of users and language models, rendered to safe HTML: complete, or block by block while it grows."""
+"""Markdown of users and language models, rendered to safe HTML."""
 
 import asyncio
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from markupsafe import Markup
 
@@ -27,14 +27,6 @@ _SEAM = re.compile(
     re.DOTALL,
 )
 """End of a piece and start of the next one, where both belong to one code block, table or list."""
-
-MAX_OPEN_BLOCK_LENGTH = 4_000  # longer open blocks are shown as plain text
-MAX_PLAIN_WORD_LENGTH = 60
-PARAGRAPH_END = "</p>\n"
-
-# Plain words at the end of a paragraph are appended without parsing, because they cannot start or end any markup.
-_WORD = re.compile(r"[^\W\d_](?:[^\W_]|[.,:?!])*")
-_WORDS = re.compile(r"(?:[^\W_]|[.,:?! ])*")
 
 
 class HtmlCache(dict[str, str]):
@@ -61,7 +53,7 @@ _cache = HtmlCache()
 
 def render(text: str) -> Markup:
     """Render Markdown. Unsupported markup is shown as text."""
-    return _link_footnotes(render_without_links(text))
+    return _link_footnotes(render_without_footnote_links(text))
 
 
 async def render_in_thread(text: str, key: str = "") -> Markup:
@@ -73,7 +65,7 @@ async def render_in_thread(text: str, key: str = "") -> Markup:
     """
     html = _cache.take(text)
     if html is None:
-        html = await in_thread(lambda: render_without_links(text))
+        html = await in_thread(lambda: render_without_footnote_links(text))
     _cache.put(text, html)
     return _link_footnotes(html, key)
 
@@ -85,12 +77,12 @@ def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
 
 def render_element(text: str) -> Markup:
     """Return a `<div>` for a template. This is the filter `markdown`, which uses the cache of `render_in_thread`."""
-    html = _link_footnotes(_cache.get(text) or render_without_links(text))
+    html = _link_footnotes(_cache.get(text) or render_without_footnote_links(text))
     return Markup('<div class="markdown" dir="auto">{}</div>').format(html)
 
 
-def render_without_links(text: str) -> str:
-    """Render Markdown with footnotes that are not linked yet."""
+def render_without_footnote_links(text: str) -> str:
+    """Render Markdown. `_link_footnotes` numbers and links its footnotes."""
     splitter = Splitter()
     splitter.feed(text)
     splitter.finish()
@@ -98,7 +90,7 @@ def render_without_links(text: str) -> str:
 
 
 def render_piece(piece: MarkdownPiece) -> Markup:
-    """Render a piece of a text, without links of footnotes."""
+    """Render a piece of a text, without links between footnotes."""
     html = to_html(piece.source)
     if html is None:
         return preformatted(piece.source)
@@ -123,94 +115,3 @@ def _join(pieces: Iterable[Markup]) -> str:
 
 def _link_footnotes(html: str, key: str = "") -> Markup:
     return Markup(link_footnotes(html, key))  # noqa: S704 - adds links and numbers to joined pieces
-
-
-class MarkdownBlocks:
-    """Rendered blocks of a growing text.
-
-    The frozen (finished) blocks depend only on the text, so another process gets the same blocks from the stored text.
-    A viewer who has received the text up to an offset has the first `MarkdownBlocks.of(text[:offset]).frozen_count`
-    blocks.
-    """
-
-    def __init__(self) -> None:
-        self._splitter = Splitter()
-        self._frozen: list[Markup] = []
-        self._rendered = MarkdownPiece(""), Markup()
-        """The open block that was rendered last, and its HTML."""
-
-    @classmethod
-    def of(cls, text: str) -> Self:
-        blocks = cls()
-        blocks.feed(text)
-        return blocks
-
-    def feed(self, text: str) -> None:
-        self._splitter.feed(text)
-
-    def finish(self) -> None:
-        """Freeze the open block at the end of the text."""
-        self._splitter.finish()
-
-    @property
-    def frozen_count(self) -> int:
-        """Number of finished blocks, without rendering them."""
-        return len(self._splitter.pieces)
-
-    @property
-    def frozen(self) -> list[Markup]:
-        """HTML of the finished blocks. Existing items never change."""
-        for piece in self._splitter.pieces[len(self._frozen) :]:
-            self._frozen.append(render_piece(piece))
-        return self._frozen
-
-    @property
-    def open(self) -> Markup:
-        """HTML of the unfinished block. Added plain words are appended without rendering it again."""
-        piece = self._splitter.open
-        if piece != self._rendered[0]:
-            if len(piece.source) > MAX_OPEN_BLOCK_LENGTH:
-                html = preformatted(piece.source)
-            else:
-                html = self._append_words(piece) or render_piece(piece)
-            self._rendered = piece, html
-        return self._rendered[1]
-
-    def _append_words(self, piece: MarkdownPiece) -> Markup | None:
-        """Return the last HTML with the added words, or None if the block must be rendered again."""
-        rendered, html = self._rendered
-        added = piece.source[len(rendered.source) :]
-        if not (
-            html.endswith(PARAGRAPH_END)
-            and rendered.continued == piece.continued
-            and piece.source.startswith(rendered.source)
-            and _WORDS.fullmatch(added)
-            and _ends_with_word(rendered.source)
-        ):
-            return None
-        spaces = rendered.source[len(rendered.source.rstrip(" ")) :]
-        appended = f"{spaces}{added}".rstrip(" ")
-        return Markup(str(html)[: -len(PARAGRAPH_END)] + appended + PARAGRAPH_END)  # noqa: S704 - letters, digits and punctuation
-
-    @property
-    def unrendered_chars(self) -> int:
-        """Number of characters that `render` has to process."""
-        pieces = self._splitter.pieces[len(self._frozen) :]
-        return sum(len(piece.source) for piece in (*pieces, self._splitter.open))
-
-    def render(self) -> None:
-        """Render the finished and open blocks."""
-        _ = self.frozen, self.open
-
-    @property
-    def html(self) -> Markup:
-        """HTML of the complete text. After `finish`, it equals `render(text)`."""
-        return join_pieces([*self.frozen, self.open])
-
-
-def _ends_with_word(source: str) -> bool:
-    """Return whether the text ends with a short plain word, optionally followed by spaces."""
-    tail = source[-MAX_PLAIN_WORD_LENGTH:].rstrip(" ")
-    words = [] if tail[-1:].isspace() else tail.rsplit(None, 1)
-    is_whole_word = len(words) == 2 or (bool(words) and len(source) <= MAX_PLAIN_WORD_LENGTH)
-    return is_whole_word and bool(_WORD.fullmatch(words[-1]))

@@ -299,7 +299,7 @@ async def test_long_text_is_rendered_once_in_a_thread(monkeypatch: pytest.Monkey
         threads.append(threading.current_thread())
         return render_piece(piece)
 
-    monkeypatch.setattr(markdown, "render_piece", recorded)
+    monkeypatch.setattr("opportune.web.rendering.growing_markdown.render_piece", recorded)
     live = make_live_answer(LONG_TEXT)
     live.close()
     leaving_viewer = asyncio.create_task(live.render_blocks())

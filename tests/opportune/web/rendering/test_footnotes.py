@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from opportune.web.rendering.markdown import MarkdownBlocks, render, render_in_thread
+from opportune.web.rendering.growing_markdown import MarkdownBlocks
+from opportune.web.rendering.markdown import render, render_in_thread
 
 NOTES = "One[^b], two[^a] and one[^b].\n\n[^a]: About *two*.\n[^b]: About one.\n\n    More.\n"
 

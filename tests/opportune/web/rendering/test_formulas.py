@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from opportune.web.rendering.markdown import MarkdownBlocks, render
+from opportune.web.rendering.growing_markdown import MarkdownBlocks
+from opportune.web.rendering.markdown import render
 from opportune.web.rendering.markdown_parser import to_html
 from opportune.web.rendering.tex import MAX_FORMULA_LENGTH, to_mathml
 

@@ -10,7 +10,8 @@ from markdown_it.parser_block import ParserBlock
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
-from opportune.web.rendering.markdown import MAX_OPEN_BLOCK_LENGTH, MarkdownBlocks, render
+from opportune.web.rendering.growing_markdown import MAX_OPEN_BLOCK_LENGTH, MarkdownBlocks
+from opportune.web.rendering.markdown import render
 from opportune.web.rendering.markdown_blocks import MAX_PIECE_CHARS
 from tests.opportune.web.rendering.markdown_samples import FENCE, LIST, LOOSE_LIST, PROSE, TABLE, documents
 from tests.opportune.web.rendering.test_markdown import HOSTILE_TEXTS, assert_harmless

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from opportune.web.rendering import code_colours, markdown, mathml
-from opportune.web.rendering.markdown import MarkdownBlocks, render, render_in_thread, render_without_links
+from opportune.web.rendering.growing_markdown import MarkdownBlocks
+from opportune.web.rendering.markdown import render, render_in_thread, render_without_footnote_links
 from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS
 from tests.opportune.web.rendering.markdown_samples import documents
 
@@ -271,9 +272,9 @@ async def test_text_is_rendered_once_in_a_thread(monkeypatch: pytest.MonkeyPatch
 
     def render_and_record(text: str) -> str:
         threads.append(threading.current_thread())
-        return render_without_links(text)
+        return render_without_footnote_links(text)
 
-    monkeypatch.setattr(markdown, "render_without_links", render_and_record)
+    monkeypatch.setattr(markdown, "render_without_footnote_links", render_and_record)
     monkeypatch.setattr(markdown, "MAX_CACHED_LENGTH", 100)
     texts = ["*a*", "*b*", "*c*"]
     for text in [*texts, *texts]:
