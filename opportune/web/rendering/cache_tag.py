@@ -58,8 +58,7 @@ class CacheTag(Extension):
         check_seconds(seconds, 0)
         origin = current_origin.get()
         scope: Mapping[str, Any] = origin.scope if origin else {}
-        site = scope.get(SITE) or scope.get("app")  # in an existing application, `app` is not the site
-        cache: Cache | None = getattr(site.state, "cache", None) if site else None
+        cache = _cache_of(scope)
         if origin is None or cache is None or scope.get("state", {}).get("impersonator"):  # its pages have a banner
             return caller()
         key = cache.key("part", template, name, dumps(vary), _viewer(scope, is_per_user=per == PER_USER))
@@ -70,8 +69,7 @@ class CacheTag(Extension):
         else:
             html = _render_part(part, caller)
             if part.excluded_by:
-                reason = f"it contains {part.excluded_by}. Move that out of {{% cache %}}"
-                cache.warn_once(f"The part {name!r} of {template}", reason)
+                _warn_of_exclusion(cache, part, f"{name!r} of {template}")
             elif cache.is_enabled:
                 cache.parts.save(key, html, part.tag_versions, seconds, origin.started_at)
         _add_to_outer_part(part, name)
@@ -120,13 +118,24 @@ def _viewer(scope: Mapping[str, Any], *, is_per_user: bool) -> tuple[object, ...
     )
 
 
+def _cache_of(scope: Mapping[str, Any]) -> Cache | None:
+    """Return the cache of the site; None outside requests. In an existing application, `app` is not the site."""
+    site = scope.get(SITE) or scope.get("app")
+    return getattr(site.state, "cache", None) if site else None
+
+
 def _render_part(part: CachedPart, caller: Callable[[], str]) -> str:
     with use_value(current_part, part):
         return caller()
 
 
+def _warn_of_exclusion(cache: Cache, part: CachedPart, label: str) -> None:
+    reason = f"it contains {part.excluded_by}. Move that out of {{% cache %}}"
+    cache.warn_once(f"The part {label}", reason)
+
+
 def _add_to_outer_part(part: CachedPart, name: str) -> None:
-    """Clear and exclude the outer part together with this one."""
+    """Give the outer part the tags of this one. Exclude it from the cache if it is not for the viewers of this one."""
     outer = current_part.get()
     if outer is None:
         return
