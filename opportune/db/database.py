@@ -130,8 +130,11 @@ class Database(ABC):
         It costs a third of a session with a transaction. Build the statement once, at module level.
         """
         fetch: Any = speedup("statements", "fetch", None)
-        rows: Rows | None = await fetch(self.reading_engine.sync_engine, statement, parameters) if fetch else None
-        return await greenlet_spawn(self._fetch_with_public_api, statement, parameters) if rows is None else rows
+        if fetch:
+            rows: Rows | None = await fetch(self.reading_engine.sync_engine, statement, parameters)
+            if rows is not None:
+                return rows
+        return await greenlet_spawn(self._fetch_with_public_api, statement, parameters)
 
     def _fetch_with_public_api(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         # A single greenlet. An async connection takes three, and a task to close it.
@@ -154,7 +157,7 @@ class Database(ABC):
 
     @property
     def _autocommit_engine(self) -> AsyncEngine:
-        """Engine for single read statements."""
+        """Variant of `reading_engine` for single statements, which need no snapshot and thus no BEGIN."""
         return self.reading_engine
 
     def context(self) -> "Context":

@@ -13,7 +13,7 @@ import sqlite3
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import aiosqlite
 from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_cursor
@@ -43,12 +43,14 @@ STATEMENTS_PER_TURN = 8
 
 
 class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
-    """Cursor whose last `Hop` takes the place of aiosqlite's cursor. Opening and closing it needs no hop."""
+    """Cursor that needs no hop to open and close."""
 
     __slots__ = ()
 
     _adapt_connection: "SingleHopConnection"
     _awaitable_cursor_close = False
+    _cursor: Any
+    """The last `Hop`, from which SQLAlchemy reads `description` and `rowcount`, as from aiosqlite's cursor."""
 
     def _make_new_cursor(self, connection: Any) -> Any:
         return Hop(())
@@ -72,7 +74,7 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
         except Exception as error:  # noqa: BLE001 - as in the replaced method
             self._adapt_connection._handle_exception(error)
         self._rows = deque(hop.rows)
-        self._cursor = cast("Any", hop)
+        self._cursor = hop
         hop.values = hop.rows = ()  # an idle connection keeps its last hop
 
 

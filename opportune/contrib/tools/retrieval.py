@@ -45,8 +45,14 @@ async def retrieve(
 ) -> list[ToolRun]:
     """Call each search function with the question, and return the best passages that fit as results.
 
-    Passages that hardly fit are dropped, such as those with at most half of the question's words. New sources are
-    appended to `cited`.
+    Passages that hardly fit are dropped, such as those with at most half of the question's words.
+
+    Args:
+        toolbox: Tools with a query.
+        user: User who asks.
+        question: The question; its end, if it is long.
+        max_tokens: Maximum number of tokens of all passages.
+        cited: Sources of the answer. New ones are appended, because their position is their number.
     """
     question = question[-MAX_QUESTION_LENGTH:]  # documents precede the question
     words = key_words(question)
@@ -64,7 +70,8 @@ async def retrieve(
 async def _find_hits(toolbox: Toolbox, user: User | None, question: str, words: Sequence[str]) -> AsyncIterator[Hit]:
     for name, tool in toolbox.tools.items():
         call = ToolCall(f"before_{name}", name, json.dumps({tool.query_parameter: question}))
-        run, result = ToolRun(call, tool.status, round=RETRIEVAL_ROUND), await toolbox.call(call, user)
+        run = ToolRun(call, tool.status, round=RETRIEVAL_ROUND)
+        result = await toolbox.call(call, user)
         for source in result.sources:
             fit = _matching_share(source, words) if source.fit is None else source.fit
             if fit > MIN_FIT:
@@ -79,8 +86,9 @@ def _matching_share(source: Source, words: Sequence[str]) -> float:
 def _fit_passages(hits: Sequence[Hit], question: str, max_tokens: int) -> Iterator[tuple[Hit, str]]:
     """Yield hits with passages of their text, as long as tokens remain."""
     for index, hit in enumerate(hits):
-        passages_to_share = 1 if index == len(hits) - 1 else 2
-        length = min(MAX_PASSAGE_LENGTH, CHARS_PER_TOKEN * max_tokens // passages_to_share - TAG_CHARS)
+        is_last = index == len(hits) - 1
+        available_tokens = max_tokens if is_last else max_tokens // 2  # half is left for the hits that follow
+        length = min(MAX_PASSAGE_LENGTH, CHARS_PER_TOKEN * available_tokens - TAG_CHARS)
         if length < MIN_PASSAGE_LENGTH:
             return
         text = passage(hit.source.text, question, length)
