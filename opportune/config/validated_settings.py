@@ -11,14 +11,7 @@ from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
 
 from opportune.config.host_names import LOCAL_HOSTS, ascii_host
 from opportune.config.languages import find_language
-from opportune.config.llm_models import (
-    BEDROCK_URL,
-    VENDOR_URLS,
-    LlmModel,
-    find_list_error,
-    read_json_list,
-    read_model,
-)
+from opportune.config.llm_models import BEDROCK_URL, VENDOR_URLS, LlmModel, find_list_error, read_json_list, read_model
 from opportune.config.site_settings import SOCIAL_PROVIDERS, SiteSettings
 from opportune.project.layout import PACKAGE
 

@@ -17,13 +17,7 @@ from opportune.context import use_value
 from opportune.db.models.model import utc_now
 from opportune.i18n import use_language
 from opportune.i18n.languages import get_language
-from opportune.mail.addresses import (
-    InvalidEmailError,
-    check_headers,
-    parse_recipients,
-    sender_address,
-    single_line,
-)
+from opportune.mail.addresses import InvalidEmailError, check_headers, parse_recipients, sender_address, single_line
 from opportune.mail.attachment import Attachment
 from opportune.web.language import localized_path
 from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money

@@ -15,11 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.accounts.admin.user_actions import check_may_change, record_staff_change
 from opportune.accounts.dependencies import make_account_context
 from opportune.accounts.flows.confirmation import is_confirmed
-from opportune.accounts.flows.impersonation import (
-    ImpersonationRefused,
-    find_impersonation_problem,
-    start_impersonation,
-)
+from opportune.accounts.flows.impersonation import ImpersonationRefused, find_impersonation_problem, start_impersonation
 from opportune.accounts.models import Session, User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.reauthentication import confirmation_required

@@ -9,12 +9,7 @@ from sqlalchemy import Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.accounts.admin.groups import (
-    GroupsField,
-    read_groups_of_user,
-    read_permissions_by_group,
-    set_groups,
-)
+from opportune.accounts.admin.groups import GroupsField, read_groups_of_user, read_permissions_by_group, set_groups
 from opportune.accounts.admin.permission_table import readable_table
 from opportune.accounts.admin.user_actions import (
     OWN_PRIVILEGES,

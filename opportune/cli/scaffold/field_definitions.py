@@ -8,14 +8,7 @@ from dataclasses import replace
 
 from opportune.cli.scaffold.existing_models import ACCOUNT, ExistingModels
 from opportune.cli.scaffold.field_options import MAX_FIELD_LENGTH, OPTIONS, TYPES_HINT, with_options
-from opportune.cli.scaffold.field_types import (
-    ALIASES,
-    FIELD_TYPES,
-    OWNERS,
-    TIMESTAMPS,
-    WORDS_FOR_REFERENCES,
-    Field,
-)
+from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, OWNERS, TIMESTAMPS, WORDS_FOR_REFERENCES, Field
 from opportune.cli.scaffold.words import camel
 from opportune.db.models import columns
 from opportune.db.models.model import Model

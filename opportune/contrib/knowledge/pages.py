@@ -10,13 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument
 from opportune.contrib.knowledge.passages import find_passages, readable_passages
-from opportune.contrib.knowledge.service import (
-    PASSAGES_PER_PAGE,
-    Collections,
-    Documents,
-    StoredFile,
-    page_of_passage,
-)
+from opportune.contrib.knowledge.service import PASSAGES_PER_PAGE, Collections, Documents, StoredFile, page_of_passage
 from opportune.crud import CrudPages, reading, writing
 from opportune.crud.routes import open_crud
 from opportune.db import DatabaseDependency, RowId

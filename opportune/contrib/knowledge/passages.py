@@ -10,12 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.context import use_value
-from opportune.contrib.knowledge.models import (
-    KnowledgeCollection,
-    KnowledgeDocument,
-    KnowledgePassage,
-    passage_search,
-)
+from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument, KnowledgePassage, passage_search
 from opportune.contrib.knowledge.service import Collections
 from opportune.search.query import Query, fold, key_words, queries_for
 from opportune.search.vectors import EMBEDDINGS, fuse_rankings

@@ -11,12 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.contrib.request_panel import pages
-from opportune.contrib.request_panel.recording import (
-    QueuedJobs,
-    recorded_logs,
-    recorded_statements,
-    recorded_templates,
-)
+from opportune.contrib.request_panel.recording import QueuedJobs, recorded_logs, recorded_statements, recorded_templates
 from opportune.contrib.request_panel.records import (
     PANEL_PATH,
     PanelMask,

@@ -9,19 +9,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    CHAR,
-    JSON,
-    BigInteger,
-    Boolean,
-    Date,
-    DateTime,
-    Integer,
-    Numeric,
-    SmallInteger,
-    String,
-    Uuid,
-)
+from sqlalchemy import CHAR, JSON, BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Uuid
 from sqlalchemy import Enum as NativeEnum
 from sqlalchemy.types import TypeDecorator
 

@@ -13,13 +13,7 @@ from opportune.context import use_value
 from opportune.db.models.translated import texts_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
-from opportune.web.forms.controls import (
-    EMPTY_MESSAGES,
-    Control,
-    RowChoices,
-    controls_of,
-    with_choices,
-)
+from opportune.web.forms.controls import EMPTY_MESSAGES, Control, RowChoices, controls_of, with_choices
 from opportune.web.forms.error_messages import messages_by_field
 from opportune.web.forms.field_values import initial_value, parse_texts, texts_of_field, value_of
 from opportune.web.forms.form_files import FormFiles

@@ -6,12 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import httpx2
 
-from opportune.contrib.deploy.rehearsal.answer_steps import (
-    ask_question,
-    read_answer,
-    require_complete,
-    stream_answer,
-)
+from opportune.contrib.deploy.rehearsal.answer_steps import ask_question, read_answer, require_complete, stream_answer
 from opportune.contrib.deploy.rehearsal.page_steps import (
     check_admin,
     check_data_after_deploy,
