@@ -26,7 +26,8 @@ from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.forms.controls import EMPTY_MESSAGES, PICKER, RowChoices
+from opportune.web.forms.controls import EMPTY_MESSAGES, RowChoices
+from opportune.web.forms.schema_controls import PICKER
 from opportune.web.rendering.templates import templates
 
 MAX_IDS_PER_QUERY = 500

@@ -31,7 +31,8 @@ from opportune.db.drivers.pool import read_password_on_connect
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.errors import UNAVAILABLE, explain
 from opportune.db.factory import open_database
-from opportune.db.url.database_url import DatabaseUrl, Pooled
+from opportune.db.url.database_url import DatabaseUrl
+from opportune.db.url.formats import Pooled
 from opportune.db.url.replicas import parse_replicas
 from opportune.project.installed import installed_features
 

@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from opportune.db.url.database_url import DatabaseUrl, Pooled
+from opportune.db.url.database_url import DatabaseUrl
+from opportune.db.url.formats import Pooled
 from opportune.errors import OperatorError
 
 SETTING = "DATABASE_READER_URL"

@@ -11,10 +11,11 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import Attribute
-from opportune.web.forms.controls import PICKER, Control, Field, RowChoices, html_attributes, translated_choices
+from opportune.web.forms.controls import Control, Field, RowChoices, html_attributes, translated_choices
 from opportune.web.forms.field_values import initial_value
 from opportune.web.forms.form_state import Choices, FormState
 from opportune.web.forms.input_texts import input_type
+from opportune.web.forms.schema_controls import PICKER
 from opportune.web.forms.translations import input_names, translation_fields
 from opportune.web.forms.uploads import allow_files, file_attributes
 

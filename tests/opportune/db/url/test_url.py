@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from opportune.db.factory import open_database
-from opportune.db.url.database_url import DatabaseUrl, Pooled
+from opportune.db.url.database_url import DatabaseUrl
+from opportune.db.url.formats import Pooled
 from opportune.db.url.parser import parse_postgresql_url
 from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for

@@ -5,7 +5,8 @@ from urllib.parse import quote
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from opportune.db.url.database_url import POSTGRESQL, DatabaseUrl
+from opportune.db.url.database_url import DatabaseUrl
+from opportune.db.url.formats import POSTGRESQL
 from opportune.errors import OperatorError
 from tests.opportune.db.url.bad_urls import MALFORMED, SECRET
 
