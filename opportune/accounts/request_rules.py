@@ -33,7 +33,7 @@ READ_ONLY = _l(
 )
 SECOND_FACTOR_SETUP_PATH = "/accounts/two-factor"
 SECOND_FACTOR_PATHS = (
-    "/accounts/two-factor",
+    SECOND_FACTOR_SETUP_PATH,
     "/accounts/passkeys",
     "/accounts/confirm",
     "/accounts/password",
@@ -52,8 +52,7 @@ def require_same_user(request: HTTPConnection, user: User | None) -> None:
     Raises:
         HTTPException: The form is of another user.
     """
-    mark = "" if request.scope.get("method") in SAFE_METHODS or request.state.token else submitted_mark(request)
-    if not mark:
+    if request.scope.get("method") in SAFE_METHODS or request.state.token or not (mark := submitted_mark(request)):
         return
     if user is None:
         raise make_sign_in_error(request)
@@ -68,15 +67,12 @@ def guard_impersonation(request: HTTPConnection) -> None:
     Raises:
         HTTPException: The superuser may not make this request.
     """
-    state = request.state
+    state, scope = request.state, request.scope
     if state.impersonator is None:
         stop_recording()
-        return
-    if state.session.impersonator_may_write:
+    elif state.session.impersonator_may_write:
         record_changes(state.user, state.impersonator)
-        return
-    scope = request.scope  # a WebSocket has no method
-    if scope.get("method") not in SAFE_METHODS and scope["path"] not in IMPERSONATION_END_PATHS:
+    elif scope.get("method") not in SAFE_METHODS and scope["path"] not in IMPERSONATION_END_PATHS:
         raise HTTPException(403, OWNER_ONLY if is_personal(request) else READ_ONLY)
 
 
@@ -91,11 +87,12 @@ async def require_second_factor(request: HTTPConnection, user: User) -> None:
         return
     if request.scope["path"].startswith(SECOND_FACTOR_PATHS):
         return
-    if await setup_is_required(state.database, state.settings, user):
-        if _is_part_of_setup_page(request):
-            raise HTTPException(204)
-        error = HTTPException(403, NO_SECOND_FACTOR)
-        raise make_redirect_error(request, SECOND_FACTOR_SETUP_PATH, error, has_form=True)
+    if not await setup_is_required(state.database, state.settings, user):
+        return
+    if _is_part_of_setup_page(request):
+        raise HTTPException(204)
+    error = HTTPException(403, NO_SECOND_FACTOR)
+    raise make_redirect_error(request, SECOND_FACTOR_SETUP_PATH, error, has_form=True)
 
 
 def _is_part_of_setup_page(request: HTTPConnection) -> bool:

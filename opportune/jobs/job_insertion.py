@@ -11,7 +11,7 @@ from opportune.db.queries.dialects import upsert
 from opportune.jobs.declaration import JobCall
 from opportune.jobs.leases import database_time
 from opportune.jobs.models import Job, JobState
-from opportune.services.observers import traceparent
+from opportune.services.trace_context import traceparent
 
 
 async def insert_job(

@@ -1,6 +1,6 @@
 """Services of a process, such as the language model. Features declare them. Routes and jobs look them up.
 
-Also the process's background tasks (`tasks`), and observers of its requests and jobs (`observers`).
+Also the process's background tasks (`tasks`), and observers of its requests and jobs (`observers`, `trace_context`).
 """
 
 from collections.abc import Awaitable, Callable, Iterable

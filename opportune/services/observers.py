@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.routing import Mount
 
-traceparent: ContextVar[str] = ContextVar("traceparent", default="")
-"""W3C header of the trace that this request or job belongs to; empty outside traces."""
-job_id: ContextVar[int] = ContextVar("job_id", default=0)
-"""Id of the running job; 0 outside jobs."""
+from opportune.services.trace_context import job_id, traceparent
+
 KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Methods to tell apart. Clients can invent others, which are counted together."""
 NO_ROUTE = "none"
@@ -117,12 +114,6 @@ def _observed(contexts: Iterable[AbstractContextManager[None]]) -> AbstractConte
         for context in contexts:
             stack.enter_context(context)
         return stack.pop_all()
-
-
-def trace_id() -> str:
-    """Return the id of the current trace; empty outside traces."""
-    _version, _, ids = traceparent.get().partition("-")
-    return ids.partition("-")[0]
 
 
 def route_template(scope: Mapping[str, Any]) -> str:

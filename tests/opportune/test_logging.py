@@ -19,7 +19,8 @@ from opportune.errors import SettingsError
 from opportune.jobs import management
 from opportune.mail.delivery import send_email_job
 from opportune.server.logging import LineFormatter, logging_config
-from opportune.services.observers import JobAttempt, observed_job, trace_id, traceparent
+from opportune.services.observers import JobAttempt, observed_job
+from opportune.services.trace_context import trace_id, traceparent
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
 from opportune.web.middleware.request_log import request_id

@@ -18,7 +18,8 @@ from opportune.contrib.telemetry.process import flush_seconds, run_before_shutdo
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.hooks.change_origin import current_origin
 from opportune.errors import OperatorError, SettingsError
-from opportune.services.observers import job_id, route_template, trace_id
+from opportune.services.observers import route_template
+from opportune.services.trace_context import job_id, trace_id
 from opportune.web.middleware.request_log import request_id
 
 if TYPE_CHECKING:

@@ -37,8 +37,8 @@ from opportune.services.observers import (
     Observer,
     observed_by,
     route_template,
-    traceparent,
 )
+from opportune.services.trace_context import traceparent
 from opportune.web.health import MACHINE_PATHS
 from opportune.web.middleware.request_log import client_traceparent
 

@@ -46,7 +46,7 @@ class FormState(Generic[M]):
         is_filter: bool = False,
     ) -> None:
         self.model = model
-        self.is_filter = is_filter or prefix == FILTER_PREFIX  # how earlier projects mark filters
+        self.is_filter = is_filter
         """Whether the fields are query parameters of a list."""
         self.prefix = prefix or (FILTER_PREFIX if is_filter else "")
         """Prefix of the ids, for pages with two forms that have fields of the same name."""

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.i18n.languages import content_languages, current_language, current_site_languages
-from opportune.services.observers import ObservedRequest, observed_request, observers, traceparent
+from opportune.services.observers import ObservedRequest, observed_request, observers
+from opportune.services.trace_context import traceparent
 from opportune.web.cookies import cookie_headers
 from opportune.web.errors.handlers import on_crash, on_full_disk
 from opportune.web.language import LanguageOfRequest
