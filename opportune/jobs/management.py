@@ -14,6 +14,7 @@ from opportune.db.models.model import MAX_ID, utc_now
 from opportune.db.queries.batches import delete_in_batches
 from opportune.db.queries.dialects import upsert
 from opportune.errors import OperatorError
+from opportune.jobs import JobCall
 from opportune.jobs.models import (
     ENDED_STATES,
     IS_HELD,
@@ -85,6 +86,13 @@ async def find_oldest_due(session: AsyncSession, names: Collection[str]) -> date
     is_due = IS_WAITING & (col(Job.due_at) <= utc_now()) & col(Job.name).in_(names)
     oldest: datetime | None = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
     return oldest
+
+
+async def was_cancelled(session: AsyncSession, call: JobCall[Any]) -> bool:
+    """Return whether the newest job with this name and these arguments was cancelled."""
+    newest_first = select(col(Job.arguments), col(Job.state)).order_by(col(Job.id).desc())
+    jobs = await session.execute(newest_first.where(col(Job.name) == call.job.name))
+    return next((state == JobState.CANCELLED for stored, state in jobs if stored == [*call.arguments]), False)
 
 
 def _bounded_count(state: JobState) -> ScalarSelect[int]:

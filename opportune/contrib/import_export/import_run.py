@@ -26,6 +26,7 @@ from opportune.contrib.import_export.import_rows import (
     PlannedRow,
     named_rows,
 )
+from opportune.contrib.import_export.jobs import BUSY_STATES
 from opportune.contrib.import_export.table import Table
 from opportune.contrib.import_export.targets import find_choice_fault, find_targets, require_targets
 from opportune.db import Database
@@ -64,6 +65,15 @@ async def save_outcome(database: Database, file: ImportFile, result: Mapping[str
     """Store the result of a check. It has no effect after an import, such as one whose hooks fail."""
     async with database.writer() as session:
         await session.execute(_update(file).values(state="checked", result=result))
+
+
+async def store_failure(database: Database, file_id: int, message: str) -> None:
+    """Store why a file was not checked or imported, unless its job has stored an outcome."""
+    async with database.reader(fresh=True) as session:
+        file = await session.get(ImportFile, file_id)
+    if file and file.state in BUSY_STATES:
+        with use_language(file.choices["language"]):
+            await save_outcome(database, file, {"error": gettext(message)})
 
 
 async def _process(request: Request, view: AdminView, file: ImportFile) -> None:

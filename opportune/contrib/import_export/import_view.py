@@ -22,7 +22,7 @@ from opportune.admin.operations.job_lights import late_hint
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export import import_run
 from opportune.contrib.import_export.import_steps import choose_formats, columns_page, render_step, summary_of
-from opportune.contrib.import_export.jobs import BUSY_STATES, process_file
+from opportune.contrib.import_export.jobs import BUSY_STATES, CANCELLED, process_file
 from opportune.contrib.import_export.table import Table, read_table
 from opportune.contrib.import_export.targets import find_targets, guess_targets, missing_labels
 from opportune.db.models.model import utc_now
@@ -30,7 +30,7 @@ from opportune.errors import FieldErrors
 from opportune.i18n import get_language, gettext
 from opportune.i18n.formats import format_number
 from opportune.jobs import defer
-from opportune.jobs.management import find_oldest_due
+from opportune.jobs.management import find_oldest_due, was_cancelled
 from opportune.web.forms.uploads import allow_files, display_name
 from opportune.web.rendering.flash import flash
 
@@ -166,6 +166,9 @@ async def load_file(request: Request, view: AdminView) -> ImportFile:
 async def file_page(request: Request, view: AdminView) -> Response:
     """Show the current step of an import. A POST chooses columns (`columns`, `look`), or imports (`import`)."""
     file = await load_file(request, view)
+    if file.state in BUSY_STATES and await _was_cancelled(view, file):
+        await import_run.store_failure(view.site.database, file.id, CANCELLED)
+        file = await load_file(request, view)
     if request.method == "POST" and file.state not in (*BUSY_STATES, "imported"):
         async with request.form(max_fields=5_000) as form:
             return await _submit(request, view, file, form)
@@ -234,6 +237,11 @@ async def _start(request: Request, view: AdminView, file: ImportFile, state: str
 def _has_workers(request: Request, view: AdminView) -> bool:
     """Return whether the site has a queue of jobs, and runs them."""
     return "jobs" in view.site.database.info and request.app.state.settings.jobs != "off"
+
+
+async def _was_cancelled(view: AdminView, file: ImportFile) -> bool:
+    async with view.site.database.reader(fresh=True) as session:
+        return await was_cancelled(session, process_file(file.id))
 
 
 async def _waiting_hint(request: Request, view: AdminView) -> str:

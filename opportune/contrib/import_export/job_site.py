@@ -7,11 +7,9 @@ from opportune.accounts.models import User
 from opportune.admin.current_request import use_request
 from opportune.admin.job_site import open_site, request_of
 from opportune.admin.models import ImportFile
-from opportune.contrib.import_export.import_run import process, save_outcome
+from opportune.contrib.import_export.import_run import process
 from opportune.contrib.import_export.jobs import BUSY_STATES
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
-from opportune.i18n import gettext
-from opportune.i18n.languages import use_language
 from opportune.jobs import JobContext, PermanentFailure
 
 logger = logging.getLogger(__name__)
@@ -34,13 +32,3 @@ async def process_in_site(run: JobContext, file_id: int) -> None:
             logger.exception("import of %s", file.name)
             raise PermanentFailure(f"{type(error).__name__}: {error}") from error
         await site.extensions.rows_changed(request, {file.identity})
-
-
-async def store_failure(run: JobContext, file_id: int) -> None:
-    """Store that a file was not checked or imported, unless its import has been committed."""
-    async with run.database.reader(fresh=True) as session:
-        file = await session.get(ImportFile, file_id)
-    if file and file.state in BUSY_STATES:
-        with use_language(file.choices["language"]):
-            message = gettext("The import failed because of an error of this site. Nothing was stored.")
-        await save_outcome(run.database, file, {"error": message})

@@ -24,6 +24,7 @@ from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import OPPMAN
 from opportune.project.installed import installed_names  # importing the features also fills Model.metadata
 
 
@@ -40,7 +41,7 @@ def run() -> None:
 
 
 def _run() -> None:
-    graph = MigrationGraph(installed_names())
+    graph = MigrationGraph(_import_features())
     # alembic.ini names the folders of all features.
     context.script.version_locations = [str(graph.folder(feature)) for feature in graph.features]
     break_cycles(Model.metadata)
@@ -52,6 +53,18 @@ def _run() -> None:
         return
     with connect(load_settings()) as connection, ignore_reflection_warnings():
         _migrate(connection, graph)
+
+
+def _import_features() -> list[str]:
+    try:
+        return installed_names()
+    except OperatorError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise OperatorError(
+            f"The features cannot be imported ({type(error).__name__}: {reason}). To see the line: {OPPMAN} check"
+        ) from error
 
 
 def _migrate(connection: Connection, graph: MigrationGraph) -> None:

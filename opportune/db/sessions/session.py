@@ -29,6 +29,8 @@ BEFORE_COMMIT = "before_commit"
 AFTER_COMMIT = "after_commit"
 AFTER_FAILURE = "after_failure"
 
+USE_WRITER = "Use a WriteSession, or database.writer()."
+
 on_commit: ContextVar[Callable[[AsyncSession], Awaitable[None]] | None] = ContextVar("on_commit", default=None)
 """Called in each transaction of the current request before its commit."""
 
@@ -39,7 +41,7 @@ class Session(AsyncSession):
     sync_session_class = InsertingSession
 
     def __init__(self, *, autocommit_fetch: Fetch | None = None, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(close_resets_only=False, **options)  # closed for good: a background task must open its own
         self._autocommit_fetch = autocommit_fetch
 
     async def fetch(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
@@ -96,8 +98,21 @@ class Session(AsyncSession):
             await super().__aexit__(type_, value, traceback)
         elif self.sync_session.in_transaction():
             await self.close()
-        elif self.sync_session.identity_map or self.sync_session.new:  # no transaction, so closing needs no I/O
+        else:  # no transaction, so closing needs no I/O
             self.sync_session.close()
+
+
+class ReadingSession(Session):
+    """Session of a reader. It raises an error for changes, which it would lose."""
+
+    async def __aexit__(self, type_: Any, value: Any, traceback: Any) -> None:
+        session = self.sync_session
+        changed = [*session.new, *session.deleted, *filter(session.is_modified, session.dirty)]
+        await super().__aexit__(type_, value, traceback)
+        if changed and type_ is None:
+            raise RuntimeError(
+                f"{type(changed[0]).__name__} was changed in a reader, which stores nothing. {USE_WRITER}"
+            )
 
 
 def _fetch_in_transaction(session: SyncSession, statement: Executable, values: Mapping[str, Any]) -> Rows:
@@ -160,5 +175,5 @@ def _discard_savepoint(session: SyncSession, savepoint: SessionTransaction) -> N
             discard_within(session, key, savepoint)
 
 
-def read_sessionmaker(engine: AsyncEngine, info: dict[str, Any]) -> async_sessionmaker[Session]:
-    return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False, info=info)
+def read_sessionmaker(engine: AsyncEngine, info: dict[str, Any]) -> async_sessionmaker[ReadingSession]:
+    return async_sessionmaker(engine, class_=ReadingSession, expire_on_commit=False, autoflush=False, info=info)

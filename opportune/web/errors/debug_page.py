@@ -49,6 +49,10 @@ class ErrorReport:
     request: Mapping[str, str]
     trace: str
 
+    def __str__(self) -> str:
+        place = f" ({self.location.file}:{self.location.number})" if self.location else ""
+        return f"{self.type_name}: {self.message}{place}"
+
 
 def build_report(error: BaseException, settings: Settings, request: Request | None = None) -> ErrorReport:
     mask = SecretMask.of(settings)

@@ -54,6 +54,41 @@ class ErrorHint:
     location: SourceLine | None = None
 
 
+MISTAKES = {
+    r"'(Async)?Session' object has no attribute": ErrorHint(
+        "The session has no such method",
+        "Sessions are those of async SQLAlchemy, without SQLModel's `exec` and without `query`.",
+        "Use one of its methods:",
+        "books = (await session.scalars(select(Book))).all()\nbook = await session.get(Book, book_id)",
+    ),
+    "'coroutine' (object|has no)": ErrorHint(
+        "An await is missing",
+        "An async function returns a coroutine, and `await` its result.",
+        "Write await before the call:",
+        "books = (await session.scalars(select(Book))).all()",
+    ),
+    "was changed in a reader|readonly database|read-only transaction": ErrorHint(
+        "A reader cannot write",
+        "A ReadSession stores no changes. A WriteSession needs a database that this process may write.",
+        "Take a WriteSession, which commits when the route returns:",
+        "async def create_book(session: WriteSession) -> Book:",
+    ),
+    "Session has been permanently closed": ErrorHint(
+        "The session is closed",
+        "The session of a route ends before its response is sent, so background tasks and streams cannot use it.",
+        "Open a session there, or write a job:",
+        "async with request.app.state.database.writer() as session:",
+    ),
+    "^objects$|has no attribute '(save|refresh_from_db|full_clean)'": ErrorHint(
+        "Models have no manager, and rows no save()",
+        "A session reads and writes rows.",
+        "Use the session of the route:",
+        "session.add(book)\nbooks = (await session.scalars(select(Book).where(Book.title == title))).all()",
+    ),
+}
+"""Hints by a regular expression of the message."""
+
+
 def hint_for(error: BaseException) -> ErrorHint | None:
     """Return the hint for an error or one of its causes, or None."""
     for cause in _error_and_causes(error):
@@ -248,6 +283,10 @@ def _circular_import_hint(error: BaseException) -> ErrorHint | None:
     )
 
 
+def _mistake_hint(error: BaseException) -> ErrorHint | None:
+    return next((hint for pattern, hint in MISTAKES.items() if re.search(pattern, str(error))), None)
+
+
 HINTS = (
     _lazy_load_hint,
     _unwritten_row_hint,
@@ -255,6 +294,7 @@ HINTS = (
     _locked_database_hint,
     _missing_template_hint,
     _circular_import_hint,
+    _mistake_hint,
 )
 
 

@@ -23,7 +23,7 @@ from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.optional_features import feature_of_path, how_to_list
 from opportune.storage.storage import StorageError
-from opportune.web.errors.debug_page import debug_context
+from opportune.web.errors.debug_page import build_report, debug_context
 from opportune.web.errors.error_hints import ErrorHint, hint_for
 from opportune.web.errors.problem import STATUS_MESSAGES, problem, wants_json
 from opportune.web.forms.error_messages import message_for
@@ -182,9 +182,10 @@ def on_crash(request: Request, error: Exception) -> Response:
 
 def _crash_page(request: Request, error: Exception) -> Response:
     hint, settings = _hint_in_development(request, error), request.app.state.settings
-    if not settings.debug or wants_json(request):
+    if not settings.debug:
         return problem(request, 500, hint=hint)
-
+    if wants_json(request):
+        return problem(request, 500, str(build_report(error, settings)), hint=hint)
     context = {"status": 500, "title": type(error).__name__, "detail": str(error), "hint": hint}
     return templates.render(request, "error.html", context | debug_context(error, settings, request), 500)
 

@@ -21,6 +21,8 @@ from opportune.admin.models import ImportFile
 from opportune.contrib.import_export import import_run, import_view
 from opportune.contrib.import_export.import_rows import ImportPlan
 from opportune.jobs import PermanentFailure
+from opportune.jobs.management import cancel
+from opportune.jobs.models import Job
 from opportune.testing import RecordedJobs
 from opportune.testing.factories import add_permission, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations
@@ -238,6 +240,18 @@ async def test_error_of_a_job_is_shown(
     with pytest.raises(PermanentFailure, match="TypeError"):
         await jobs.work()
     assert "The import failed because of an error of this site." in extract_text(await admin.get(page.url.path))
+
+
+async def test_cancelled_job_ends_its_import(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_view, "LARGE_FILE_ROWS", 3)
+    page = await upload(admin, ROWS)
+    assert "is being checked" in extract_text(page)
+    (job_id,) = await read_all(app, select(col(Job.id)))
+    async with app.state.database.writer() as session:
+        await cancel(session, job_id)
+    ended = extract_text(await admin.get(page.url.path))
+    assert "The import was cancelled. Nothing was stored." in ended
+    assert "is being checked" not in ended
 
 
 async def test_import_needs_permission_to_write(app: FastAPI, admin: AsyncClient) -> None:

@@ -8,7 +8,7 @@ import pytest
 from fastapi import Depends, FastAPI, Header, Query, Request
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import event, func, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from sqlalchemy.orm import Session as SyncSession
 
 from opportune.accounts.models import User
@@ -315,3 +315,38 @@ async def test_second_task_cannot_open_the_context(database: Database) -> None:
     assert isinstance(error, RuntimeError)
     assert len(await read_emails(database)) == 1
     assert database.reading_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a queue pool
+
+
+@pytest.mark.parametrize("operation", ["create", "update", "delete"])
+async def test_reader_refuses_to_lose_changes(database: Database, operation: str) -> None:
+    async def change() -> None:
+        async with database.reader() as session:
+            stored = await session.get_one(User, user.id)
+            if operation == "create":
+                session.add(new_user())
+            elif operation == "update":
+                stored.email = "other@example.com"
+            else:
+                await session.delete(stored)
+
+    user = await make_user(database)
+    with pytest.raises(RuntimeError, match=r"User was changed in a reader.* Use a WriteSession"):
+        await change()
+
+
+async def test_reader_keeps_the_error_of_its_block(database: Database) -> None:
+    async def fail() -> None:
+        async with database.reader() as session:
+            session.add(new_user())
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+
+
+@pytest.mark.parametrize("mode", ["reader", "writer"])
+async def test_session_stays_closed_after_its_block(database: Database, mode: str) -> None:
+    async with getattr(database, mode)() as session:
+        pass
+    with pytest.raises(InvalidRequestError, match="permanently closed"):
+        await session.scalar(COUNT)

@@ -1,9 +1,10 @@
 """Hints for common errors, in development only."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
@@ -18,6 +19,9 @@ from opportune.accounts.models import User
 from opportune.cli.development import site as development
 from opportune.config.settings import Settings
 from opportune.contrib.llm.providers import local
+from opportune.db.database import Database
+from opportune.db.sessions.dependencies import ReadSession
+from opportune.db.sessions.session import Session
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user
@@ -110,6 +114,16 @@ def add_failing_routes(app: FastAPI) -> None:
         return templates.render(request, "accounts/logins.html")
 
 
+def add_writing_readers(app: FastAPI) -> None:
+    @app.post("/added")
+    async def add_in_reader(session: ReadSession) -> None:
+        session.add(User(email="added@example.com"))
+
+    @app.post("/inserted")
+    async def insert_in_reader(session: ReadSession) -> None:
+        await session.execute(text("DELETE FROM accounts_user"))
+
+
 @pytest.fixture
 def environment() -> str:
     return "development"
@@ -120,6 +134,7 @@ async def faulty(settings: Settings, environment: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(local, "find_weights", lambda: None)  # a process with a model
     app = create_test_app(settings.model_copy(update={"environment": environment, "jobs": "off"}))
     add_failing_routes(app)
+    add_writing_readers(app)
     async with app.router.lifespan_context(app):
         await make_user(app.state.database, is_superuser=True)
         async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
@@ -218,6 +233,41 @@ def test_startup_error_in_production_is_raised(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(development, "get_settings", lambda: Settings(_env_file=None, environment="test"))
     with pytest.raises(ImportError):
         development.create_app()
+
+
+async def test_reader_that_added_a_row_is_explained(faulty: AsyncClient) -> None:
+    page = await faulty.post("/added", headers={"Accept": "text/html"})
+    assert page.status_code == 500
+    assert "Take a WriteSession" in page.text
+
+
+async def test_statement_of_a_reader_is_explained(faulty: AsyncClient) -> None:
+    problem = (await faulty.post("/inserted", headers={"Accept": "application/json"})).json()
+    assert problem["detail"].startswith("A reader cannot write.")
+
+
+MISTAKES: dict[str, Callable[[Session], object]] = {
+    "The session has no such method": lambda session: getattr(session, "exec")(select(User)),  # noqa: B009
+    "An await is missing": lambda session: _close_after(session.get(User, 1), lambda user: user.email),
+    "Models have no manager": lambda _session: getattr(User, "objects"),  # noqa: B009
+    "rows no save()": lambda _session: getattr(User(), "save"),  # noqa: B009
+}
+
+
+def _close_after(coroutine: Any, read: Callable[[Any], object]) -> object:
+    try:
+        return read(coroutine)
+    finally:
+        coroutine.close()
+
+
+@pytest.mark.parametrize("title", MISTAKES)
+def test_habit_of_another_framework_has_a_hint(title: str, database: Database) -> None:
+    with pytest.raises(AttributeError) as caught:
+        MISTAKES[title](Session(bind=database.engine))
+    hint = hint_for(caught.value)
+    assert hint
+    assert title in hint.title
 
 
 def test_uncommon_error_has_no_hint() -> None:
