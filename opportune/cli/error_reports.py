@@ -15,7 +15,7 @@ import typer
 from opportune.cli import output
 from opportune.cli.registry import PROGRAM, command_module, no_such_option, wrong_usage
 from opportune.cli.terminal import printable, styled
-from opportune.errors.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean, explain_import
 from opportune.project.current import HAS_PROJECT
 from opportune.project.installed import installed_features
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path
@@ -106,7 +106,7 @@ def describe_unexpected(error: Exception) -> str:
         path, line = places[indexes[-1]]
         calls_framework = any(called.is_relative_to(FRAMEWORK) for called, _ in places[indexes[-1] :])
         if is_declaration_error(error) or not calls_framework:
-            return f"{display_path(path)}:{line}: {reason}. Correct the code, or add -v."
+            return f"{display_path(path)}:{line}: {reason}.{explain_import(error)} Correct the code, or add -v."
         return f"Unexpected {reason} ({display_path(path)}:{line}). Add -v for the traceback."
     path, line = places[-1]
     return f"Unexpected {reason} ({path.name}:{line}). Add -v for the traceback."

@@ -79,6 +79,9 @@ class ModelBase(SQLModel, registry=REGISTRY):
         """
         for name in RESERVED_NAMES & vars(cls).get("__annotations__", {}).keys():
             raise OperatorError(f"{cls.__module__}.{cls.__name__}: the name {name} is reserved. Rename this field.")
+        if "Meta" in vars(cls):
+            advice = "Its options are elsewhere (oppman.py docs from-django). Remove it."
+            raise OperatorError(f"{cls.__module__}.{cls.__name__}: class Meta has no effect. {advice}")
         _refuse_table_inheritance(cls)
         _check_table_name(cls)
         super().__init_subclass__(**options)

@@ -11,12 +11,12 @@ from typing import Any
 from fastapi.exceptions import ResponseValidationError
 from jinja2 import TemplateNotFound
 from sqlalchemy import inspect
-from sqlalchemy.exc import MissingGreenlet, OperationalError
+from sqlalchemy.exc import IntegrityError, MissingGreenlet, OperationalError
 from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.errors.suggestions import closest_name
+from opportune.errors.suggestions import closest_name, explain_import
 from opportune.project.current import OPPMAN
 from opportune.project.layout import FRAMEWORK, PROJECT, TEMPLATE_FOLDERS
 
@@ -29,6 +29,7 @@ TABLE = re.compile(r"no such table: (?:\w+\.)?(\w+)|relation \"(?:\w+\.)?(\w+)\"
 COLUMN = re.compile(
     r"no such column: (?:\w+\.)?(\w+)|has no column named (\w+)|column \"?(?:\w+\.)?(\w+)\"? .*not exist"
 )
+NOT_NULL = re.compile(r"NOT NULL constraint failed: (\w+)\.(\w+)|null value in column \"(\w+)\"")
 CYCLE = re.compile(r"partially initialized module '([\w.]+)'")
 LIBRARY_RANK, FRAMEWORK_RANK, PROJECT_RANK = range(3)
 
@@ -79,7 +80,7 @@ MISTAKES = {
         "Open a session there, or write a job:",
         "async with request.app.state.database.writer() as session:",
     ),
-    "^objects$|has no attribute '(save|refresh_from_db|full_clean)'": ErrorHint(
+    r"^objects$|'(?!NoneType|dict|list|str)\w+' object has no attribute '(save|delete|full_clean)'": ErrorHint(
         "Models have no manager, and rows no save()",
         "A session reads and writes rows.",
         "Use the session of the route:",
@@ -249,6 +250,18 @@ def _locked_database_hint(error: BaseException) -> ErrorHint | None:
     )
 
 
+def _missing_value_hint(error: BaseException) -> ErrorHint | None:
+    if not (isinstance(error, IntegrityError) and (match := NOT_NULL.search(str(error.orig)))):
+        return None
+    column = ".".join(filter(None, match.groups()))
+    return ErrorHint(
+        "A column has no value",
+        f"The new row has none for {column}. Tables are not validated, and names that are no fields are ignored.",
+        "Set the value, give the field a default, or make it optional:",
+        f"{column.rpartition('.')[2]}: str | None = None",
+    )
+
+
 def _missing_template_hint(error: BaseException) -> ErrorHint | None:
     if not isinstance(error, TemplateNotFound):
         return None
@@ -284,6 +297,8 @@ def _circular_import_hint(error: BaseException) -> ErrorHint | None:
 
 
 def _mistake_hint(error: BaseException) -> ErrorHint | None:
+    if names := explain_import(error):
+        return ErrorHint("The framework has no such name", str(error), names.strip())
     return next((hint for pattern, hint in MISTAKES.items() if re.search(pattern, str(error))), None)
 
 
@@ -292,6 +307,7 @@ HINTS = (
     _unwritten_row_hint,
     _outdated_database_hint,
     _locked_database_hint,
+    _missing_value_hint,
     _missing_template_hint,
     _circular_import_hint,
     _mistake_hint,

@@ -156,7 +156,8 @@ async def on_read_only(request: Request, error: Exception) -> Response:
 
 async def on_conflict(request: Request, error: Exception) -> Response:
     logger.warning("refused by the database: %s", type(getattr(error, "orig", error)).__name__)
-    return problem(request, 409 if isinstance(error, IntegrityError) else 422)
+    hint = _hint_in_development(request, error)
+    return problem(request, 409 if isinstance(error, IntegrityError) else 422, hint=hint)
 
 
 def on_full_disk(request: Request, error: Exception) -> Response | None:

@@ -184,6 +184,16 @@ def test_unexpected_error_is_explained(
 
 
 @pytest.mark.parametrize(
+    ("name", "advice"), [("reverse", "Django's: oppman.py docs from-django."), ("rediret", " Did you mean redirect?")]
+)
+def test_import_of_a_missing_name_is_explained(
+    oppman: Oppman, replace_check: ReplaceCheck, name: str, advice: str
+) -> None:
+    replace_check(raising(ImportError(f"cannot import name {name!r} from 'opportune.web' (/site/web.py)")))
+    assert advice in oppman("check").line()
+
+
+@pytest.mark.parametrize(
     ("arguments", "environ"), [(["-v", "check"], {}), (["check", "--verbose"], {}), (["check"], {"DEBUG": "true"})]
 )
 def test_traceback_is_shown_on_request(

@@ -195,6 +195,14 @@ def test_reserved_name_of_a_field_is_refused(name: str) -> None:
         type("Reserved", (Model,), {"__annotations__": {name: str}}, table=True)
 
 
+def test_options_in_meta_are_refused() -> None:
+    with pytest.raises(OperatorError, match="Ordered: class Meta has no effect"):
+
+        class Ordered(Model, table=True):
+            class Meta:
+                ordering = ("name",)
+
+
 @pytest.mark.parametrize("name", ["__tablename__", "__mapper_args__"])
 def test_inheritance_of_a_table_is_refused(name: str) -> None:
     with pytest.raises(OperatorError, match="Guest inherits the table of User, which SQLModel does not support"):

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI, Request
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.schema import ForeignKey
@@ -20,7 +20,7 @@ from opportune.cli.development import site as development
 from opportune.config.settings import Settings
 from opportune.contrib.llm.providers import local
 from opportune.db.database import Database
-from opportune.db.sessions.dependencies import ReadSession
+from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.db.sessions.session import Session
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.app import create_test_app
@@ -117,11 +117,15 @@ def add_failing_routes(app: FastAPI) -> None:
 def add_writing_readers(app: FastAPI) -> None:
     @app.post("/added")
     async def add_in_reader(session: ReadSession) -> None:
-        session.add(User(email="added@example.com"))
+        session.add(Author())
 
     @app.post("/inserted")
     async def insert_in_reader(session: ReadSession) -> None:
         await session.execute(text("DELETE FROM accounts_user"))
+
+    @app.post("/unset")
+    async def add_without_email(session: WriteSession) -> None:
+        await session.execute(insert(User).values(hashed_password="none"))
 
 
 @pytest.fixture
@@ -250,7 +254,7 @@ MISTAKES: dict[str, Callable[[Session], object]] = {
     "The session has no such method": lambda session: getattr(session, "exec")(select(User)),  # noqa: B009
     "An await is missing": lambda session: _close_after(session.get(User, 1), lambda user: user.email),
     "Models have no manager": lambda _session: getattr(User, "objects"),  # noqa: B009
-    "rows no save()": lambda _session: getattr(User(), "save"),  # noqa: B009
+    "rows no save()": lambda _session: getattr(Author(), "save"),  # noqa: B009
 }
 
 
@@ -268,6 +272,26 @@ def test_habit_of_another_framework_has_a_hint(title: str, database: Database) -
     hint = hint_for(caught.value)
     assert hint
     assert title in hint.title
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_row_without_a_value_is_explained(faulty: AsyncClient) -> None:
+    problem = (await faulty.post("/unset", headers={"Accept": "application/json"})).json()
+    assert problem["status"] == 409
+    assert problem["detail"].startswith("A column has no value.")
+    assert "email: str | None = None" in problem["detail"]
+
+
+def test_name_of_another_framework_is_explained() -> None:
+    hint = hint_for(ImportError("cannot import name 'reverse' from 'opportune.web' (/site/web.py)"))
+    assert hint
+    assert "from-django" in hint.change
+
+
+def test_attribute_of_a_missing_row_has_no_hint() -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(None, "save")  # noqa: B009
+    assert hint_for(caught.value) is None
 
 
 def test_uncommon_error_has_no_hint() -> None:
