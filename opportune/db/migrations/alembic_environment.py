@@ -24,7 +24,7 @@ from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.project.feature_packages import OPPMAN
+from opportune.project.current import OPPMAN
 from opportune.project.installed import installed_names  # importing the features also fills Model.metadata
 
 
