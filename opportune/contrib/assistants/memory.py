@@ -19,6 +19,7 @@ from opportune.contrib.tools.site_tools import offer
 from opportune.crud import Crud
 from opportune.crud.options import Values
 from opportune.db import WriteSession
+from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -42,6 +43,9 @@ class Memories(Crud[Memory]):
     order = ("-created_at",)
 
     async def create(self, values: Values) -> Memory:
+        await acquire_advisory_lock(
+            self.session, f"memory {self.row_permissions.owner_id}"
+        )  # parallel facts count each other
         if await self.count() >= MAX_FACTS:
             message = gettext("There is no room for another fact. Delete one of %(num)s first.", num=MAX_FACTS)
             raise FieldErrors({"text": message})

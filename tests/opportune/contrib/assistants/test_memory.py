@@ -1,5 +1,6 @@
 """Memory: off by default, limited, data for the model, and in the hands of the user."""
 
+import asyncio
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from httpx2 import AsyncClient
 from opportune.accounts.models import User
 from opportune.contrib.answers import AnswerManager
 from opportune.contrib.answers.testing import short_intervals
-from opportune.contrib.assistants import AnswerOptions, Memories, Memory, add_memory
+from opportune.contrib.assistants import AnswerOptions, Memories, Memory, add_memory, memory
 from opportune.contrib.assistants.memory import MAX_FACTS, MAX_SHOWN_LENGTH, MEMORY_RULE, switch_memory
 from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import ToolResult, full_toolbox_of, toolbox_of
@@ -84,6 +85,15 @@ async def test_facts_are_limited(app: FastAPI, user: User, database: Database, m
     system = (await remembered(database, user))["system"]
     assert len(system) < MAX_SHOWN_LENGTH + 1_000
     assert f": {MAX_FACTS - 1} x" in system  # the newest
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_parallel_facts_are_limited(
+    user: User, user_client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MAX_FACTS", 2)
+    await asyncio.gather(*(user_client.post(f"/api/v1{PATH}", json={"text": "x"}) for _ in range(6)))
+    assert await facts_of(database, user) == ["x", "x"]
 
 
 async def test_facts_are_marked_as_data(user: User, database: Database, make: Make) -> None:
