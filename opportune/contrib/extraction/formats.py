@@ -26,7 +26,7 @@ INLINE |= {"sub", "sup", "time", "u", "wbr", "font", "var", "samp", "del", "ins"
 BLANK = re.compile(r"[ \t\r\f\v\xa0]+")
 BLANK_LINES = re.compile(r" ?\n[ \n]*\n ?")
 FENCE = re.compile(r"\s*(?:```|~~~)")
-MARKDOWN_HEADING = re.compile(r"#{1,4}\s+(.*?)\s*#*\s*")
+MARKDOWN_HEADING = re.compile(r"#{1,4}\s+(.*)")
 OTHER_WORD_TYPES = (
     "application/vnd.ms-word.document.macroEnabled.main+xml",
     "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
@@ -183,7 +183,7 @@ def read_markdown(text: str) -> Iterator[Page]:
             is_code = not is_code
         if not is_code and (match := MARKDOWN_HEADING.fullmatch(line)):
             yield from section(heading, "\n".join(lines))
-            heading, lines = match[1], []
+            heading, lines = match[1].strip().rstrip("#").rstrip(), []
         else:
             lines.append(line)
     yield from section(heading, "\n".join(lines))

@@ -24,8 +24,7 @@ max_upload_bytes: ContextVar[int] = ContextVar("max_upload_bytes", default=DEFAU
 EXTRA_BODY_BYTES_KEY = "opportune.more_body"
 """Key in the ASGI scope for the extra bytes a body may have. The value is a list, so copies of the scope share it."""
 
-# The folders of a path on Unix or Windows, and characters that a line of text cannot show.
-PATH_PREFIX = re.compile(r".*[/\\]", re.DOTALL)
+# Characters that a line of text cannot show.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MAX_FILENAME_LENGTH = 100
 FILE_REQUIRED = _l("Please choose a file.")
@@ -117,5 +116,6 @@ async def read_upload(file: UploadFile) -> Upload | None:
 
 
 def display_name(filename: str) -> str:
-    """Return the name of a file without folders and control characters."""
-    return UNPRINTABLE.sub("", PATH_PREFIX.sub("", filename)).strip()[:MAX_FILENAME_LENGTH] or "file"
+    """Return the name of a file without control characters and the folders of Unix or Windows."""
+    name = filename.replace("\\", "/").rpartition("/")[2]
+    return UNPRINTABLE.sub("", name).strip()[:MAX_FILENAME_LENGTH] or "file"

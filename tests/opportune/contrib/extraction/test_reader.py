@@ -61,6 +61,7 @@ def read(filename: str, content: bytes, limits: Limits = LIMITS) -> list[Page]:
             MARKDOWN.encode(),
             [Page(0, "Loans", "Four *weeks*.\n```\n# no heading\n```"), Page(0, "Fines", "Ten cents.")],
         ),
+        ("a.md", b"# Plan" + b" " * 9_999 + b"B ##", [Page(0, f"{'Plan':200}", "Plan")]),
         ("a.md", b"# Plan\n## Fines", [Page(0, "Plan", "Plan"), Page(0, "Fines", "Fines")]),
         ("a.html", b"<h1>Plan</h1>", [Page(0, "Plan", "Plan")]),
         ("a.html", b"<!-- x -->" * 9_999 + b"<p>Fines", [Page(0, "", "Fines")]),

@@ -186,7 +186,7 @@ def test_filename_is_one_harmless_line() -> None:
         ("photo\u202egpj.exe", "photogpj.exe"),
         ("half \ud800", "half"),
         (".." + "/", "file"),
-        ("a" * 300, "a" * 100),
+        ("a" * 1_000_000, "a" * 100),
         ("Größe 日本.png", "Größe 日本.png"),
     ):
         assert display_name(filename) == expected, filename
