@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
-from opportune.contrib.llm.providers.loose_json import bytes_in
+from opportune.contrib.llm.providers.loose_json import bytes_in, json_in
 from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import Timeouts
 from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
@@ -78,5 +78,6 @@ def _parse_vector(result: Any) -> list[float]:
     Raises:
         TypeError, ValueError, OverflowError: The result is not a vector.
     """
-    numbers = array("f", bytes_in(result)) if isinstance(result, str) else result
-    return [float(number) for number in numbers]
+    if isinstance(result, str):
+        result = json_in(result) if result.startswith("[") else array("f", bytes_in(result))
+    return [float(number) for number in result]

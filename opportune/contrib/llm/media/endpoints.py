@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
+from opportune.contrib.llm.providers.errors import filter_error
 from opportune.contrib.llm.providers.loose_json import bytes_in, count_in, json_in, plain_key, text_in
 from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import Done, LlmError, Picture, Timeouts
@@ -15,14 +16,20 @@ from opportune.storage.images import ImageRefusedError, check_image
 
 MAX_PICTURE_BYTES, MAX_SPEECH_BYTES, MAX_TEXT_BYTES = 50_000_000, 50_000_000, 5_000_000
 """Maximum sizes of responses."""
-SOUND_TYPES = ("audio/", "application/octet-stream", "binary/")
+SOUND_TYPES, TEXT_TYPES = ("audio/", "application/octet-stream", "binary/"), ("text/", "application/json")
+SUBTITLE_TYPES = ("text/plain", "text/vtt", "text/srt", "application/x-subrip")
 CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\n)?[\d:.,]+ --> .*\n)")
 """Lines of subtitles without words."""
 DEFAULT_VOICE = "alloy"
-IMAGE_FIELDS = ("b64json", "base64", "imagebase64", "bytesbase64encoded", "image", "url", "imageurl", "images")
+IMAGE_FIELDS = (
+    *("b64json", "b64image", "base64", "imagebase64", "bytesbase64encoded", "image", "url", "imageurl", "images"),
+)
 AUDIO_FIELDS = ("audio", "audiocontent", "audiobase64", "delta")
-TRANSCRIPT_FIELDS = ("text", "delta", "transcript", "alternatives", "segments", "chunks", "combinedphrases")
+TRANSCRIPT_FIELDS = (
+    *("text", "delta", "transcript", "transcription", "alternatives", "segments", "chunks", "combinedphrases"),
+)
 RANKING_FIELDS = ("scores", "rankings", "records")
+INDEX_FIELDS, SCORE_FIELDS = ("index", "id", "corpusid"), ("relevancescore", "score", "logit", "similarity")
 """Fields with results, of various endpoints."""
 NO_PICTURE = _l("The model made no picture. Describe it in other words, or try again.")
 NO_SPEECH = _l("The model could not read this text aloud. Try again.")
@@ -47,6 +54,8 @@ class MediaEndpoints(MediaProvider):
             body["size"] = size
         _, response = await self._endpoints["image"].post("/images/generations", MAX_PICTURE_BYTES, json=body)
         content = content_of(response)
+        if withheld := filter_error(content):  # some endpoints send a blurred picture
+            raise withheld
         try:  # links are not followed: they would be requests to other hosts
             picture = response if content is None else _decode(results_in(content, IMAGE_FIELDS), 1)
             return Made(Picture(picture, await check_image(picture)), _usage(content))
@@ -64,7 +73,7 @@ class MediaEndpoints(MediaProvider):
             sound = content if value is None else _decode(results_in(value, AUDIO_FIELDS))
         except ValueError:
             sound = b""
-        if not sound or (value is None and not content_type.startswith(SOUND_TYPES)):
+        if not sound or (value is None and content_type.startswith(TEXT_TYPES)):
             raise self._endpoints["speech"].failure(value, NO_SPEECH)
         return Made(Speech(sound, content_type if content_type.startswith("audio/") else "audio/mpeg"))
 
@@ -76,7 +85,7 @@ class MediaEndpoints(MediaProvider):
         path, form = "/audio/transcriptions", {"data": fields, "files": {"file": file}}
         content_type, body = await self._endpoints["transcription"].post(path, MAX_TEXT_BYTES, **form)
         content = content_of(body)
-        if content is None and content_type.startswith(("text/plain", "text/vtt")):
+        if content is None and content_type.startswith(SUBTITLE_TYPES):
             content = {"text": CUE.sub("", body.decode(errors="replace"))}
         text = text_in(results_in(content, TRANSCRIPT_FIELDS)).strip()
         if not text:
@@ -93,10 +102,10 @@ class MediaEndpoints(MediaProvider):
         results = results_in(content, RANKING_FIELDS)
         if results and isinstance(results[0], list):  # only the scores, in the order of the documents
             results = [{"index": index, "score": score} for index, score in enumerate(results[0])]
-        ranking = [*map(_ranked, results)]
-        if not ranking or {item.index for item in ranking} - {*range(len(documents))}:
+        ranking = {item.index: item for item in map(_ranked, results)}
+        if not ranking or ranking.keys() - {*range(len(documents))}:
             raise self._endpoints["rerank"].failure(content, NO_RANKING)
-        return Made(ranking, _usage(content))
+        return Made([*ranking.values()], _usage(content))
 
     async def close(self) -> None:
         for endpoint in self._endpoints.values():
@@ -117,8 +126,8 @@ def _decode(parts: Sequence[object], limit: int | None = None) -> bytes:
 
 def _ranked(result: object) -> Ranked:
     fields = {plain_key(name): value for name, value in _object(result).items()}
-    index = count_in(fields.get("index", fields.get("id")))
-    scores = (_number(fields.get(name)) for name in ("relevancescore", "score", "logit"))
+    index = next((count for name in INDEX_FIELDS if (count := count_in(fields.get(name))) is not None), None)
+    scores = (_number(fields.get(name)) for name in SCORE_FIELDS)
     score = next((score for score in scores if score is not None), None)
     return Ranked(index, score) if index is not None and score is not None else Ranked(-1, 0)
 

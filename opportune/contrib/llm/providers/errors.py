@@ -55,7 +55,7 @@ REASONS = (
     Reason(
         "rate_limited",
         _l("The model's endpoint allows no more questions for now."),
-        specific=r"(?s)^(?!.*request too large).*(per (minute|day|hour)|please wait)",
+        specific=r"(?s)^(?!.*request too large).*(per (minute|day|hour)|please wait|throttl)",
         general=r"status 429|rate.?limit|too.?many.?requests|throttl|resource.?exhausted|quota|并发|频率|请求过多",
     ),
     Reason(

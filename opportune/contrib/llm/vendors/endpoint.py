@@ -253,7 +253,7 @@ def done_of(origin: str, response: ModelResponse) -> Done:
     usage = response.usage
     returned = _returned(origin, response)
     calls = [
-        ToolCall(part.tool_call_id, part.tool_name, part.args_as_json_str())
+        ToolCall(part.tool_call_id, part.tool_name, _arguments_of(part))
         for part in response.parts
         if isinstance(part, ToolCallPart)
     ]
@@ -268,6 +268,11 @@ def done_of(origin: str, response: ModelResponse) -> Done:
         reasoning_tokens=usage.details.get("reasoning_tokens") or None,
         returned={} if calls else returned,
     )
+
+
+def _arguments_of(part: ToolCallPart) -> str:
+    """Return the arguments as they came, also those that are cut, for which the library has an object."""
+    return part.args if isinstance(part.args, str) and part.args else part.args_as_json_str()
 
 
 def _returned(origin: str, response: ModelResponse) -> Returned:

@@ -140,6 +140,7 @@ TRANSCRIPTS = [
     json_response({"segments": [{"text": "Hel"}, {"text": "lo."}]}),
     json_response({"results": {"channels": [{"alternatives": [{"transcript": "Hello."}]}]}}),
     json_response({"combinedPhrases": [{"text": "Hello."}]}),
+    json_response({"transcription": [{"text": " Hello."}]}),
     response("200 OK", event({"delta": "Hel"}) + event({"delta": "lo."}) + DONE, EVENT_STREAM),
     response("200 OK", event({"delta": "Hel"}) + event({"type": "text.done", "text": "Hello."}), EVENT_STREAM),
     response("200 OK", b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello.\n", "Content-Type: text/vtt"),
@@ -165,6 +166,7 @@ async def test_recording_is_transcribed(transcript: bytes) -> None:
         {"result": {"response": [{"id": i["index"], "score": i["relevance_score"]} for i in RESULTS]}},
         {"scores": [0.2, 0.1, 0.9]},
         {"records": [{"id": "2", "relevanceScore": "0.9"}]},
+        {"results": [{"corpus_id": 2, "similarity": 0.9}] * 2},
     ],
 )
 async def test_documents_are_ordered(answer: object) -> None:
@@ -194,6 +196,11 @@ async def test_rerank_sends_texts_to_tei() -> None:
         ("image", json_response({"data": [{"b64_json": "%%%"}]}), "made no picture"),
         ("image", json_response({"data": [{"b64_json": "PGh0bWw+"}]}), "made no picture"),
         ("image", json_response({"candidates": [{"finishReason": "IMAGE_SAFETY"}]}), "content filter"),
+        (
+            "image",
+            json_response({"artifacts": [{"base64": PICTURE_TEXT, "finishReason": "FILTERED"}]}),
+            "content filter",
+        ),
         ("speech", audio_response(b""), "could not read this text aloud"),
         ("speech", audio_response(b"<html>", "text/html"), "could not read this text aloud"),
         ("speech", audio_response(b'{"audio": [', "application/json"), "could not read this text aloud"),
