@@ -33,7 +33,7 @@ UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_
 TOOL_ROLES = ("tool", "function")
 CALL_TYPE = re.compile(r"(?<!server_)(?<!mcp_)(tool|function)")
 """Calls that are not the vendor's own."""
-RESULT_TYPE = re.compile(r"_result$|_output$|functionResponse")
+RESULT_TYPE = re.compile(r"_(result|output|reference)$|functionResponse")
 THOUGHT_TYPE = re.compile(r"think|reason|'thought'")
 FIELDS_BY_NAME = {"text": "content", "thinking": "thinking", "partial_json": "tool_calls"}
 """Fields of a chunk by the name of their text in a delta of Anthropic."""
@@ -112,8 +112,10 @@ def _read_delta(event: Fields) -> Fields | None:
 def _read_block(event: Fields) -> Fields | None:
     """Return the beginning of a part, which may contain a call, of Anthropic or of OpenAI's responses."""
     block = event.get("content_block") or event.get("item")
+    if _type_of(event) in ("message_start", "message_stop"):
+        return {"usage": objects_in(event.get("message")), "done": _type_of(event) == "message_stop"}
     if not isinstance(block, dict):
-        return {"usage": objects_in(event.get("message"))} if _type_of(event) == "message_start" else None
+        return None
     # The text of an item follows in deltas.
     is_added = "content_block" in event or CALL_TYPE.search(_type_of(block))
     return _chunk({"content": [{**block, "index": _index_of(event)}]}) if is_added else {}

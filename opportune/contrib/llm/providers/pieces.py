@@ -225,7 +225,9 @@ class ToolCallReader:
         finished = list[ToolCall]()
         for call in calls:
             arguments = make_storable(_plain_arguments(call.arguments, is_cut=is_cut and call is calls[-1]))
-            id_ = make_storable(call.id) or f"call_{len(finished)}"
+            id_ = make_storable(call.id)
+            is_free = id_ and all(other.id != id_ for other in finished)
+            id_ = id_ if is_free else f"call_{len(finished)}"
             finished.append(ToolCall(id_, plain_name(call.name), arguments, call.returned))
         return tuple(finished)
 

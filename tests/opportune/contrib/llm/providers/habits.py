@@ -7,6 +7,7 @@ from opportune.contrib.llm.providers.loose_json import MAX_LINE_BYTES
 from opportune.contrib.llm.providers.marks import BAR
 from opportune.contrib.llm.providers.pieces import CUT
 from tests.opportune.contrib.llm.providers.endpoint import DONE, STOP, event, text
+from tests.opportune.contrib.llm.vendors.recordings import ANTHROPIC, ARGUMENTS, GOOGLE, OPENAI
 
 Call = tuple[str, str]
 Typed = tuple[str, dict[str, Any]]
@@ -122,6 +123,7 @@ COUNTED = {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}
 USAGE = usage(COUNTED["usage"])
 YES_IN_TWO = text("Ye"), text("s")
 IT_IS = {"content": "It is."}
+RECORDED = (("weather", ARGUMENTS),)
 
 
 def typed(*events: Typed) -> bytes:
@@ -129,27 +131,9 @@ def typed(*events: Typed) -> bytes:
     return b"".join(event({"type": type_, **fields}) for type_, fields in events)
 
 
-def anthropic(*events: Typed, reason: str = "end_turn") -> bytes:
-    """Return an answer of Anthropic's API. An event without a name is a delta of the first block."""
-    started = ("message_start", {"message": {"role": "assistant", "content": [], "usage": {"input_tokens": 7}}})
-    counted = ("message_delta", {"delta": {"stop_reason": reason}, "usage": {"output_tokens": 3}})
-    return typed(started, *events, counted, ("message_stop", {}))
-
-
-def added(**delta: object) -> Typed:
-    return "content_block_delta", {"index": 0, "delta": delta}
-
-
-def block(**block: object) -> Typed:
-    return "content_block_start", {"index": 0, "content_block": block}
-
-
-def responses(*events: Typed, status: str = "completed", **fields: object) -> bytes:
-    """Return an answer of OpenAI's responses. The names of the events lack their prefix."""
-    usage = {"input_tokens": 7, "output_tokens": 3}
-    begun, ended = {"status": "in_progress", "output": []}, {"status": status, "output": [], "usage": usage, **fields}
-    everything = ("created", {"response": begun}), *events, (status, {"response": ended})
-    return typed(*((f"response.{name}", fields) for name, fields in everything))
+def response_is(status: str, **fields: object) -> bytes:
+    """Return the end of an answer of OpenAI's responses."""
+    return typed((f"response.{status}", {"response": {"status": status, "output": [], **fields}}))
 
 
 EVENTS = {
@@ -802,76 +786,52 @@ NATIVE = {
         document({"content": [{"type": "text", "text": "Yes"}], "stop_reason": "end_turn"})
     ),
     "text of watsonx": says(event({"results": [{"generated_text": "Yes"}]})),
-    "events of Anthropic": ends(
-        anthropic(
-            *(block(type="thinking"), added(type="thinking_delta", thinking="Hm.")),
-            *(added(type="signature_delta", signature="x"), ("content_block_stop", {"index": 0})),
-            *(block(type="text", text="Y"), added(type="text_delta", text="es"), ("ping", {})),
-        ),
-        reasoning="Hm.",
-        tokens=(7, 3),
-    ),
-    "call of Anthropic": ends(
-        anthropic(
+    **{
+        f"recorded {name}": ends(body, text="One moment.", reasoning="Look it up.", calls=RECORDED, tokens=(9, 12))
+        for name, body in (("Anthropic", ANTHROPIC), ("Google", GOOGLE), ("responses", OPENAI))
+    },
+    "tool of Anthropic itself": ends(
+        typed(
             *(
-                block(type="server_tool_use", name="search", input={}),
-                added(type="input_json_delta", partial_json="{}"),
-            ),
-            block(type="web_search_tool_result", content=[{"type": "text", "text": "found"}]),
-            *(block(type="tool_use", id="a", name="find", input={}), added(type="x_delta", x="No")),
-            *(added(type="input_json_delta", partial_json=part) for part in ("", '{"q"', ": 1}")),
-            reason="tool_use",
-        ),
-        text="",
-        calls=FINDS,
-        tokens=(7, 3),
+                ("content_block_start", {"index": 0, "content_block": {"type": "server_tool_use", "name": "search"}}),
+                ("content_block_delta", {"index": 0, "delta": {"type": "input_json_delta", "partial_json": "{}"}}),
+                ("content_block_start", {"index": 1, "content_block": {"type": "search_result", "content": IT_IS}}),
+                ("content_block_start", {"index": 2, "content_block": {"type": "text", "text": "Y"}}),
+                ("content_block_delta", {"index": 2, "delta": {"type": "text_delta", "text": "es"}}),
+                ("message_stop", {}),
+            )
+        )
     ),
-    "error of Anthropic": fails(
-        "unavailable",
-        typed(added(type="text_delta", text="Yes"), ("error", {"error": {"type": "overloaded_error"}})),
-        text="Yes",
-    ),
-    "interrupted Anthropic": fails("interrupted", typed(added(type="text_delta", text="Yes")), text="Yes"),
-    "refusal of Anthropic": fails("filtered", typed(("message_delta", {"delta": {"stop_reason": "refusal"}}))),
-    "events of responses": ends(
-        responses(
-            ("reasoning_summary_text.delta", {"delta": "Hm."}),
-            *(("output_text.delta", {"delta": part}) for part in ("Ye", "s")),
-            *(("output_text.done", {"text": "Yes"}), ("output_item.done", {"item": {"type": "message", **IT_IS}})),
-            output=[
-                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]},
-                {"type": "message", "content": [{"type": "output_text", "text": "Yes"}]},
-            ],
-        ),
-        reasoning="Hm.",
-        tokens=(7, 3),
-    ),
-    "calls of responses": ends(
-        responses(
-            *(
-                (
-                    "output_item.added",
-                    {"output_index": index, "item": {"type": "function_call", "call_id": id_, **call}},
-                )
-                for index, id_, call in ((0, "a", {"name": "find"}), (1, "b", OPEN))
+    **{
+        f"end of Anthropic: {code}": fails(
+            code, typed(("content_block_delta", {"delta": {"type": "text_delta", "text": "Yes"}}), *end), text="Yes"
+        )
+        for code, end in (
+            ("unavailable", [("error", {"error": {"type": "overloaded_error"}})]),
+            ("interrupted", []),
+            ("filtered", [("message_delta", {"delta": {"stop_reason": "refusal"}})]),
+        )
+    },
+    "other ids of responses": ends(
+        typed(
+            (
+                "response.output_item.added",
+                {"output_index": 0, "item": {"type": "function_call", "call_id": "a", "name": "find"}},
             ),
             *(
-                ("function_call_arguments.delta", {"output_index": 0, "item_id": id_, "delta": part})
+                ("response.function_call_arguments.delta", {"output_index": 0, "item_id": id_, "delta": part})
                 for id_, part in (("x", '{"q"'), ("y", ": 1}"))
             ),
-            output=[{"type": "function_call", "id": "z", "call_id": "a", **FIND}],
         ),
+        response_is("completed", output=[{"type": "function_call", "id": "z", "call_id": "a", **FIND}]),
         text="",
-        calls=tuple(TWO),
-        tokens=(7, 3),
+        calls=FINDS,
     ),
     "incomplete responses": ends(
-        responses(("output_text.delta", {"delta": "Yes"}), status="incomplete"), truncated=True, tokens=(7, 3)
+        typed(("response.output_text.delta", {"delta": "Yes"})), response_is("incomplete"), truncated=True
     ),
-    "filtered responses": fails(
-        "filtered", responses(status="incomplete", incomplete_details={"reason": "content_filter"})
-    ),
-    "failed responses": fails("rate_limited", responses(status="failed", error={"code": "rate_limit_exceeded"})),
+    "filtered responses": fails("filtered", response_is("incomplete", incomplete_details={"reason": "content_filter"})),
+    "failed responses": fails("rate_limited", response_is("failed", error={"code": "rate_limit_exceeded"})),
     "whole answer of responses": ends(
         document({"object": "response", "status": "completed", "output": [{"type": "message", **IT_IS}]}), text="It is."
     ),
