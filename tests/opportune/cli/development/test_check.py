@@ -13,12 +13,14 @@ from fastapi import APIRouter, Depends
 from sqlalchemy import Column, Integer, Table
 
 from opportune.accounts.models import User
-from opportune.checks import Finding
+from opportune.checks import Check, Finding
 from opportune.cli import loading
 from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import check, database_checks, feature_checks, settings_checks
 from opportune.cli.development.database_checks import vectors_problem
+from opportune.cli.development.references import check_references
 from opportune.cli.output import progress
+from opportune.cli.translations.checks import check_catalogues
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.migrations.new_migration import NewMigration
@@ -54,7 +56,11 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def _cached_checks() -> Iterator[None]:
-    """Run the slow checks of templates, icons and models only once, and that of texts in its own tests."""
+    """Run the slow checks of templates, icons, models, references and catalogues only once.
+
+    New texts are checked in their own tests.
+    """
+    findings: dict[Check, list[Finding]] = {}
     drafts: dict[tuple[str, frozenset[str]], Sequence[NewMigration]] = {}
     faults = icons.find_icon_errors
     cached_faults = cache(lambda *_folders: [*faults()])
@@ -65,7 +71,17 @@ def _cached_checks() -> Iterator[None]:
             drafts[key] = draft_migrations(settings, *arguments, **options)
         return drafts[key]
 
+    def run_once(slow: Check) -> Check:
+        def run(settings: Settings) -> Iterator[Finding]:
+            if slow not in findings:
+                findings[slow] = [*slow(settings)]
+            return iter(findings[slow])
+
+        return run
+
+    slow_checks = check_references, check_catalogues
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "CHECKS", [run_once(each) if each in slow_checks else each for each in check.CHECKS])
         patch.setattr(database_checks, "draft_migrations", draft_once)
         patch.setattr(check, "check_new_texts", lambda _settings: [])
         patch.setattr(icons, "find_icon_errors", lambda: iter(cached_faults(*icons.SOURCE_FOLDERS)))

@@ -35,7 +35,7 @@ class Uv:
         return subprocess.CompletedProcess(command, int(has_failed), stderr=self.message if has_failed else "")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def uv(monkeypatch: pytest.MonkeyPatch) -> Uv:
     uv = Uv()
     monkeypatch.setattr(subprocess, "run", uv)
@@ -117,7 +117,6 @@ def test_project_without_framework_group(oppman: Oppman, uv: Uv, project: Path) 
     assert not (project / FRAMEWORK).exists()
 
 
-@pytest.mark.usefixtures("uv")
 @pytest.mark.parametrize("text", ["[project", "# caf\xe9"])
 def test_broken_pyproject_is_named(oppman: Oppman, uv: Uv, project: Path, text: str) -> None:
     (project / "pyproject.toml").write_text(text, encoding="latin-1")
