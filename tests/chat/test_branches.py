@@ -14,15 +14,7 @@ from opportune.contrib import llm
 from opportune.contrib.answers import AnswerManager
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import signed_in_client
-from tests.chat.conversations import (
-    API,
-    HTMX,
-    ask,
-    find_path,
-    read_messages,
-    start_conversation,
-    wait_until_ended,
-)
+from tests.chat.conversations import API, HTMX, ask, find_path, read_messages, start_conversation, wait_until_ended
 
 
 async def read_texts(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[str]:

@@ -88,9 +88,7 @@ async def test_first_answer_creates_a_title(
 
 
 @pytest.mark.parametrize(
-    "script",
-    [["on and on " * 50, asyncio.Event()], [llm.LlmError("timeout", "Too slow.")]],
-    ids=["endless", "failed"],
+    "script", [["on and on " * 50, asyncio.Event()], [llm.LlmError("timeout", "Too slow.")]], ids=["endless", "failed"]
 )
 async def test_unusable_title_keeps_the_first_words(
     user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs, script: list[Any]

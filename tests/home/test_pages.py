@@ -59,10 +59,7 @@ async def test_blank_cards_are_omitted(app: FastAPI, client: AsyncClient, monkey
     async def context(_session: AsyncSession, viewer: User | None) -> dict[str, object]:
         return {"viewer": viewer}
 
-    app.state.features = (
-        *app.state.features,
-        Feature("other", site=Site(home_card=Panel("card.html", context))),
-    )
+    app.state.features = (*app.state.features, Feature("other", site=Site(home_card=Panel("card.html", context))))
     async with signed_in_client(app, await make_user(app.state.database, "ada@example.com")) as browser:
         assert "For ada@example.com &amp; &lt;b&gt;" in (await browser.get("/")).text
     assert "For ada@example.com" not in (await client.get("/")).text

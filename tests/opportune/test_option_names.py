@@ -88,10 +88,7 @@ def lazy_context(_session: AsyncSession, _user: Any) -> dict[str, Any]:
         (lambda: declare(CrudPages, sections=(("Text",),)), "Mine.sections needs Sequence[tuple[str, Sequence[str]]],"),
         (lambda: CrudPages(Notes, "/wrong", columns=5), "CrudPages(columns=…) needs Sequence[str], not 5."),
         (lambda: CrudPages(cast(Any, Note), "/wrong"), "CrudPages(crud_class=…) needs type[Crud["),
-        (
-            lambda: CrudPages(Notes, "/wrong", columns=("text", "text")),
-            "CrudPages(columns=…) names text twice.",
-        ),
+        (lambda: CrudPages(Notes, "/wrong", columns=("text", "text")), "CrudPages(columns=…) names text twice."),
         (lambda: declare(Crud, sort=("text", "text")), "Mine.sort names text twice."),
         (
             lambda: Feature("x", settings=int),
@@ -114,10 +111,7 @@ def lazy_context(_session: AsyncSession, _user: Any) -> dict[str, Any]:
             lambda: Site(init_app=cast(Any, shout)),
             "Site(init_app=…) needs plain functions, Callable[[FastAPI], None] | None, not function shout",
         ),
-        (
-            lambda: Panel("x.html", cast(Any, lazy_context)),
-            "Panel(context=…) needs async functions, Callable[",
-        ),
+        (lambda: Panel("x.html", cast(Any, lazy_context)), "Panel(context=…) needs async functions, Callable["),
         (
             lambda: Site(init_app=cast(Any, "function x")),
             "Site(init_app=…) needs Callable[[FastAPI], None] | None, not 'function x'",
@@ -130,10 +124,7 @@ def lazy_context(_session: AsyncSession, _user: Any) -> dict[str, Any]:
         ),
         (lambda: Table("x", Note, limit=21), "Table(limit=…) must be less than or equal to 20, not 21."),
         (lambda: RateLimit("x", 0), "RateLimit(limit=…) must be greater than 0, not 0."),
-        (
-            lambda: job("x.y", max_seconds=-1)(work),
-            "job('x.y', max_seconds=…) must be greater than 0, not -1.",
-        ),
+        (lambda: job("x.y", max_seconds=-1)(work), "job('x.y', max_seconds=…) must be greater than 0, not -1."),
         (lambda: CrudApi(Notes, "wrong").router, "'wrong' is no path of pages or an API. Write /books"),
         (
             lambda: CrudApi(Notes, "/wrong", without="delete"),

@@ -174,10 +174,7 @@ async def test_user_and_permissions_are_one_query(
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (
-            'may("book_tag", "list")',
-            "there is no model 'book_tag' in an installed feature. Did you mean book-tag?",
-        ),
+        ('may("book_tag", "list")', "there is no model 'book_tag' in an installed feature. Did you mean book-tag?"),
         (
             'may("book", "updte")',
             "book has no action 'updte'. There are: create, delete, export, get, import, list, update.",

@@ -7,17 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    ColumnElement,
-    ForeignKey,
-    UniqueConstraint,
-    extract,
-    func,
-    select,
-    true,
-)
+from sqlalchemy import CheckConstraint, Column, ColumnElement, ForeignKey, UniqueConstraint, extract, func, select, true
 from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.accounts import User

@@ -24,15 +24,7 @@ from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.factory import transport_for
 from opportune.mail.transport import DeliveryError, PermanentDeliveryError
 from tests.opportune.mail.conftest import email_to, settings_with
-from tests.opportune.mail.providers import (
-    FILE,
-    PICTURE,
-    EndlessBody,
-    FakeApi,
-    newsletter,
-    parse_form,
-    parse_mime,
-)
+from tests.opportune.mail.providers import FILE, PICTURE, EndlessBody, FakeApi, newsletter, parse_form, parse_mime
 
 KEY = "hunter2-Key/+="
 RESEND, POSTMARK, BREVO = f"resend://{KEY}", f"postmark://{KEY}", f"brevo://{KEY}"

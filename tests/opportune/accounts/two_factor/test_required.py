@@ -33,8 +33,7 @@ async def test_setup_pages_do_not_redirect(user_client: AsyncClient, path: str) 
 
 
 @pytest.mark.parametrize(
-    ("page", "status", "target"),
-    [(SETUP_PAGE, 204, None), ("/accounts/passkeys", 204, None), ("/", 403, SETUP_PAGE)],
+    ("page", "status", "target"), [(SETUP_PAGE, 204, None), ("/accounts/passkeys", 204, None), ("/", 403, SETUP_PAGE)]
 )
 async def test_part_of_a_setup_page_does_not_reload_it(
     user_client: AsyncClient, page: str, status: int, target: str | None

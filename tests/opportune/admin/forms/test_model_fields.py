@@ -261,8 +261,7 @@ async def test_invalid_value_has_a_readable_message(type_: Any, text: str, messa
 
 
 @pytest.mark.parametrize(
-    ("text", "choice"),
-    [("m", "m"), ("M", "M"), ("MEGA", "M"), ("twice", "twice"), (" ", ""), ("No such", "No such")],
+    ("text", "choice"), [("m", "m"), ("M", "M"), ("MEGA", "M"), ("twice", "twice"), (" ", ""), ("No such", "No such")]
 )
 def test_choice_is_found_by_value_or_label(text: str, choice: str) -> None:
     choices = {"": "", "m": "Milli", "M": "Mega", "a": "Twice", "b": "Twice"}

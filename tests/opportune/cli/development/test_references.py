@@ -129,14 +129,7 @@ def test_route_behind_a_parameter_is_reported(
 
 
 def test_existing_pages_have_no_finding(project: Path, unopened: Settings) -> None:
-    links = (
-        "/accounts/profile#mail",
-        "/admin/user/list",
-        "/static/x.css",
-        "{{ path }}",
-        "/{{ page }}",
-        "//x.org/",
-    )
+    links = ("/accounts/profile#mail", "/admin/user/list", "/static/x.css", "{{ path }}", "/{{ page }}", "//x.org/")
     html = "".join(f'<a href="{link}">' for link in links)
     (project / "templates/list.html").write_text(html, encoding="utf-8")
     code = 'templates.render_block(request, "accounts/profile.html", "content")\nredirect(request, "/")\n'

@@ -60,10 +60,7 @@ def test_another_environment_is_not_changed(oppman: Oppman, project: Path, monke
     ("error", "message"),
     [
         (InstallError("Installing failed. Check the network connection."), "Check the network connection."),
-        (
-            PermissionError(13, "Permission denied"),
-            "Permission denied. Check its permissions and the free space.",
-        ),
+        (PermissionError(13, "Permission denied"), "Permission denied. Check its permissions and the free space."),
     ],
 )
 def test_failed_installation_is_one_line(

@@ -344,8 +344,6 @@ def test_error_of_the_bucket_is_reported(oppman: Oppman, away: Path, monkeypatch
 @pytest.mark.parametrize(("identity", "schedule"), [("", ""), (str(KEY), "30 4 * * 0")], ids=["without", "with"])
 def test_only_a_site_with_private_key_rehearses(settings: Settings, away: Path, identity: str, schedule: str) -> None:
     backups = BackupSettings(
-        backup_url=SecretStr(f"file:{away}"),
-        backup_recipient=str(KEY.to_public()),
-        backup_identity=SecretStr(identity),
+        backup_url=SecretStr(f"file:{away}"), backup_recipient=str(KEY.to_public()), backup_identity=SecretStr(identity)
     )
     assert rehearse_restore.schedule_in(settings.having(backups)) == schedule

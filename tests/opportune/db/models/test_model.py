@@ -7,18 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from pydantic import TypeAdapter, ValidationError, create_model
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Numeric,
-    SmallInteger,
-    Table,
-    select,
-)
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Numeric, SmallInteger, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -220,10 +209,7 @@ def test_field_without_type_of_a_column_is_refused(type_: object) -> None:
     [
         ({"__tablename__": 5}, r"\.Odd\.__tablename__ is 5\. Write a text, such as"),
         ({"__tablename__": ""}, r"\.Odd\.__tablename__ is ''\."),
-        (
-            {"size": Field(default=max)},
-            r"\.Odd\.size: the default is a function\. Write Field\(default_factory",
-        ),
+        ({"size": Field(default=max)}, r"\.Odd\.size: the default is a function\. Write Field\(default_factory"),
     ],
 )
 def test_model_that_sqlalchemy_would_not_explain_is_refused(values: dict[str, Any], message: str) -> None:
