@@ -4,6 +4,7 @@ Server-side timeouts do not help in this case, because the error message does no
 """
 
 import asyncio
+import logging
 import select
 import sys
 from contextlib import suppress
@@ -50,6 +51,10 @@ FAILED_TRANSACTION = (
 )
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """Message to which every server and pooler responds with one byte, before authentication."""
+
+
+# psycopg also logs errors that follow the error which it raises, such as at the end of a failed `executemany`.
+logging.getLogger("psycopg").addFilter(lambda record: "error ignored" not in str(record.msg))
 
 
 class TimedConnection(AsyncConnection[Any]):

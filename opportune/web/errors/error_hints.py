@@ -326,7 +326,7 @@ def csrf_hint(form_url: str, site_origin: str) -> ErrorHint:
         "This form came from another origin",
         f"The browser sent it from {origin} to {site_origin}. Forms from another origin are refused (cross-site "
         "request forgery).",
-        "Always open the site at the same address: localhost differs from 127.0.0.1. Behind a proxy or a tunnel, set "
-        "the public address in .env:",
+        "Always open the site at the same address: localhost differs from 127.0.0.1. A front end of another origin "
+        "needs CORS_ORIGINS (oppman.py docs tokens). Behind a proxy or a tunnel, set the public address in .env:",
         f"BASE_URL={origin if origin.startswith('http') else 'https://example.org'}",
     )

@@ -10,10 +10,13 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
 from psycopg import OperationalError
-from sqlalchemy import make_url, text
+from sqlalchemy import insert, make_url, text
+from sqlalchemy.exc import IntegrityError
 
+from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.config.settings import Settings
+from opportune.db.database import Database
 from opportune.db.drivers import postgresql, psycopg_timeouts
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
@@ -262,6 +265,14 @@ async def test_sql_errors_map_to_http_status(app: FastAPI, sql_client: AsyncClie
     assert (await sql_client.post("/api/write", params={"statement": statement})).status_code == 507
     async with client_of(app) as client:
         assert (await client.get("/api/read", params={"statement": "SELECT nothing"})).status_code == 500
+
+
+async def test_failed_executemany_logs_nothing(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"id": 1, "hashed_password": "none", "email": f"{number}@example.com"} for number in range(3000)]
+    with pytest.raises(IntegrityError):
+        async with database.writer() as session:
+            await session.execute(insert(User.__table__), rows)  # type: ignore[attr-defined]  # SQLModel's type lacks it
+    assert caplog.text == ""
 
 
 async def test_server_without_handshake_is_503(settings: Settings, gateway: FaultyProxy) -> None:

@@ -129,6 +129,15 @@ def test_alembic_reports_invalid_settings(monkeypatch: pytest.MonkeyPatch) -> No
         command.current(Config(PROJECT / "alembic.ini"))
 
 
+def test_alembic_reports_features_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def import_features() -> None:
+        raise ImportError("cannot import name 'boks'")
+
+    monkeypatch.setattr("opportune.db.migrations.alembic_environment.installed_names", import_features)
+    with pytest.raises(CommandError, match=r"cannot be imported .*'boks'.* oppman\.py check$"):
+        command.current(Config(PROJECT / "alembic.ini"))
+
+
 @pytest.mark.parametrize("run", [command.heads, partial(command.history, verbose=True)])
 def test_alembic_command_lists_migrations_of_all_features(run: Callable[[Config], None]) -> None:
     output = io.StringIO()
