@@ -32,7 +32,7 @@ admin = Feature(
     "admin",
     "The admin site and its log of changes.",
     models=(AuditEntry, SavedView, DefaultView, DashboardLayout, RowVersion, ImportFile),
-    admin=Admin("opportune.admin.operations.view"),
+    admin=Admin("opportune.admin.log.history"),
     hooks=RECORDING,
     data=Data(post_migrate=(shipped_group_statements,)),
     accounts=Accounts(personal_data=personal_data),

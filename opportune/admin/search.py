@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,6 @@ from starlette.responses import Response
 from opportune.admin.authorization import is_superuser, may_list, page_of_row
 from opportune.admin.lists.parameters import narrow_by_index
 from opportune.admin.lists.row_keys import row_url
-from opportune.admin.operations.operations import OPERATIONS_PATH
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.i18n import gettext
@@ -24,6 +24,7 @@ from opportune.web.rendering.templates import is_htmx
 
 SEARCHES_PER_USER = RateLimit("admin.search", 300, 60, storage="cache")
 OVERVIEW = "ti ti-layout-dashboard"
+OPERATIONS_PATH = "/admin/operations"
 CONTROLS = (
     Entry("View site", "/", "ti ti-external-link"),
     Entry("Your account", "/accounts/profile", "ti ti-user-circle"),
@@ -61,9 +62,10 @@ def _pages(request: Request, site: Any) -> Iterator[Entry]:
         for entry in entries:
             if entry.is_visible(request) and entry.is_accessible(request):
                 yield Entry(entry.display_name, str(entry.url(request)), entry.icon)
-    if is_superuser(request):
-        for feature in request.app.state.features:
-            yield from (Entry(label, OPERATIONS_PATH, "ti ti-tool") for label in feature.admin.operations)
+    features = request.app.state.features
+    if is_superuser(request) and any(feature.name == "operations" for feature in features):
+        labels = chain.from_iterable(feature.admin.operations for feature in features)
+        yield from (Entry(label, OPERATIONS_PATH, "ti ti-tool") for label in labels)
 
 
 async def _additions(request: Request, site: Any) -> Sequence[Entry]:

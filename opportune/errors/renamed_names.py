@@ -43,6 +43,11 @@ TEMPLATES = {
     "admin/saved_views.html": "saved_views/bar.html",
     "admin/versions.html": "row_versions/history.html",
     "admin/import.html": "import_export/import.html",
+    "admin/operations.html": "operations/index.html",
+    "admin/operations_backups.html": "backup/list.html",
+    "admin/operations_doctor.html": "doctor/examination.html",
+    "admin/operations_settings.html": "operations/settings.html",
+    **{f"admin/{name}.html": f"operations/{name}.html" for name in ("appearance", "cache", "operation", "status")},
     **{f"admin/{name}.html": f"row_versions/{name}.html" for name in ("differences", "version")},
     **{f"admin/{name}.html": f"dashboard/{name}.html" for name in ("arrange", "checklist", "index", "widgets")},
     **{f"admin/widget_{name}.html": f"dashboard/widget_{name}.html" for name in ("chart", "number", "table")},
@@ -135,7 +140,7 @@ BUILT_IN_FEATURES = (
     "agents",
 )
 """Features that every site had. `app/installed.py` lists them now."""
-BUILT_IN_ADMIN_FEATURES = ("dashboard", "saved_views", "row_versions", "import_export")
+BUILT_IN_ADMIN_FEATURES = ("operations", "dashboard", "saved_views", "row_versions", "import_export")
 """Features that every site with the admin had."""
 
 

@@ -19,6 +19,7 @@ from opportune.contrib.inspectdb.feature import inspectdb as inspectdb
 from opportune.contrib.knowledge.feature import knowledge as knowledge
 from opportune.contrib.llm.feature import llm as llm
 from opportune.contrib.mcp.feature import mcp as mcp
+from opportune.contrib.operations.feature import operations as operations
 from opportune.contrib.palette.feature import palette as palette
 from opportune.contrib.reports.feature import reports as reports
 from opportune.contrib.request_panel.feature import request_panel as request_panel

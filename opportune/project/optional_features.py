@@ -27,6 +27,7 @@ class OptionalFeature(NamedTuple):
 OPTIONAL_FEATURES = {
     "accounts": OptionalFeature("accounts"),
     "admin": OptionalFeature("admin"),
+    "operations": OptionalFeature("contrib.operations"),
     "dashboard": OptionalFeature("contrib.dashboard"),
     "saved_views": OptionalFeature("contrib.saved_views"),
     "reports": OptionalFeature("contrib.reports"),

@@ -17,8 +17,8 @@ from tests.opportune.stored_rows import add_rows
 from tests.opportune.tables import make_tables
 
 ADMIN_FEATURES = (
-    *("accounts", "users", "jobs", "admin", "dashboard", "saved_views", "reports", "row_versions", "import_export"),
-    *("palette", "teams"),
+    *("accounts", "users", "jobs", "admin", "operations", "dashboard", "saved_views", "reports", "row_versions"),
+    *("import_export", "palette", "teams"),
 )
 """Features with pages and rules for all models. Routes and views of others would slow down hundreds of tests."""
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.admin.operations.settings_table import DisplayedSetting, list_displayed_settings
+from opportune.admin.settings_table import DisplayedSetting, list_displayed_settings
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.project.env_file import create_env, with_first_values

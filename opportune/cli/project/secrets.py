@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.admin.operations.settings_table import list_displayed_settings
+from opportune.admin.settings_table import list_displayed_settings
 from opportune.cli.output import say
 from opportune.cli.project.env_file import FALLBACK_KEYS, rotate_key
 from opportune.cli.project.first_env import KEY, generate_key

@@ -24,7 +24,6 @@ from opportune.admin.log import audit
 from opportune.admin.log.audit import visible_entries
 from opportune.admin.log.history import get_action_label, get_model_label
 from opportune.admin.models import AuditEntry
-from opportune.admin.operations.health import Health
 from opportune.admin.overview import is_listed, read_panels
 from opportune.admin.templates import render_page
 from opportune.contrib.dashboard.checklist import read_checklist, step_names
@@ -49,6 +48,7 @@ from opportune.contrib.dashboard.widgets import (
     is_of_project,
     visible_sections,
 )
+from opportune.contrib.operations.health import Health
 from opportune.errors import OperatorError
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l

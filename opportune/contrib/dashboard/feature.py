@@ -21,7 +21,7 @@ def check_widgets(_settings: Settings) -> Iterator[Finding]:
 dashboard = Feature(
     "dashboard",
     "Charts, numbers and lists on the first page of the admin.",
-    requires=("admin",),
+    requires=("operations",),
     admin=Admin(
         "opportune.contrib.dashboard.dashboard",
         extension="opportune.contrib.dashboard.dashboard.Dashboard",

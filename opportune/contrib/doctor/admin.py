@@ -4,8 +4,8 @@ from sqladmin import expose
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.operations.operations import OperationsPage, reauthentication_required
 from opportune.contrib.doctor.examination import DoctorContext
+from opportune.contrib.operations.operations import OperationsPage, reauthentication_required
 
 
 class DoctorAdmin(OperationsPage):
@@ -17,4 +17,4 @@ class DoctorAdmin(OperationsPage):
         state = request.app.state
         names = [feature.name for feature in state.features]
         context = {"diagnoses": await diagnose(DoctorContext(state.settings, names))}
-        return await self.render(request, "admin/operations_doctor.html", context)
+        return await self.render(request, "doctor/examination.html", context)

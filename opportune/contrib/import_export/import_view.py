@@ -18,13 +18,13 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.row_keys import parse_id
 from opportune.admin.models import ImportFile
-from opportune.admin.operations.job_lights import late_hint
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export import import_run
 from opportune.contrib.import_export.import_steps import choose_formats, columns_page, render_step, summary_of
 from opportune.contrib.import_export.jobs import BUSY_STATES, CANCELLED, process_file
 from opportune.contrib.import_export.table import Table, read_table
 from opportune.contrib.import_export.targets import find_targets, guess_targets, missing_labels
+from opportune.contrib.operations.job_lights import late_hint
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import get_language, gettext

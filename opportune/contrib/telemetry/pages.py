@@ -8,8 +8,8 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import PlainTextResponse
 
-from opportune.admin.operations.status import read_status, worst_state
 from opportune.config.languages import SOURCE_LANGUAGE
+from opportune.contrib.operations.status import read_status, worst_state
 from opportune.contrib.telemetry import collect
 from opportune.contrib.telemetry.metrics import CONTENT_TYPE, add_labels, render_families
 from opportune.contrib.telemetry.settings import TelemetrySettings

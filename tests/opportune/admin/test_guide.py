@@ -77,7 +77,7 @@ async def test_view_of_the_guide_works(app: FastAPI, admin: AsyncClient) -> None
 
 
 def test_operations_of_the_guide_exist() -> None:
-    files = [FRAMEWORK / "templates/admin/operations.html", *(FRAMEWORK / "templates").glob("*/admin_operations.html")]
+    files = [FRAMEWORK / "templates/operations/index.html", *(FRAMEWORK / "templates").glob("*/admin_operations.html")]
     pages = "".join(file.read_text(encoding="utf-8") for file in files)
     table = GUIDE.partition("## Operations\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([A-Z].+?) \| .+ \| (.*?)\|$", table, re.MULTILINE)[1:]

@@ -6,12 +6,12 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
-from opportune.admin.operations.operations import reauthentication_required
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.answers.admin import provider
 from opportune.contrib.answers.admin.usage import usage_context
 from opportune.contrib.answers.models import Answer
+from opportune.contrib.operations.operations import reauthentication_required
 from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
 

@@ -11,15 +11,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from opportune.admin.operations.operations import (
-    OPERATIONS_PATH,
+from opportune.admin.search import OPERATIONS_PATH
+from opportune.config.settings import Settings
+from opportune.contrib.backup.jobs import read_backup_state
+from opportune.contrib.backup.store import BackupStore
+from opportune.contrib.operations.operations import (
     OperationsPage,
     reauthentication_required,
     record_operation,
 )
-from opportune.config.settings import Settings
-from opportune.contrib.backup.jobs import read_backup_state
-from opportune.contrib.backup.store import BackupStore
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.web.rendering.flash import flash
@@ -98,4 +98,4 @@ class BackupAdmin(OperationsPage):
             context |= {"location": store.label, "files": await asyncio.to_thread(store.all)}
         except OperatorError as error:
             context["error"] = str(error)
-        return await self.render(request, "admin/operations_backups.html", context)
+        return await self.render(request, "backup/list.html", context)

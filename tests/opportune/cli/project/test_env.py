@@ -33,7 +33,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A temporary project folder."""
     for module in (env, secrets):
         monkeypatch.setattr(module, "PROJECT", tmp_path)
-    monkeypatch.setattr("opportune.admin.operations.settings_table.PROJECT", tmp_path)
+    monkeypatch.setattr("opportune.admin.settings_table.PROJECT", tmp_path)
     return tmp_path
 
 

@@ -17,7 +17,7 @@ from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import find_last_run, record_run
-from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
+from tests.opportune.contrib.operations.pages import PAGE, flash_messages, read_entries
 
 
 def to_folder(name: str) -> BackupSettings:

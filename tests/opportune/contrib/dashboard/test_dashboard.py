@@ -16,12 +16,12 @@ from sqlmodel import col
 from opportune import __version__
 from opportune.accounts.models import Membership, User
 from opportune.admin.models import AuditEntry
-from opportune.admin.operations.health import Health
 from opportune.admin.site import make_site
 from opportune.contrib.charts import growth
 from opportune.contrib.dashboard import ranges
 from opportune.contrib.dashboard.metric_charts import read_chart
 from opportune.contrib.dashboard.ranges import DEFAULT_RANGE
+from opportune.contrib.operations.health import Health
 from opportune.db import utc_now
 from opportune.feature import Metric
 from opportune.jobs.models import Job, JobState

@@ -26,7 +26,14 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import record_run
 from opportune.testing.factories import PASSWORD, signed_in_client
 from opportune.web.rendering.template_errors import missing_feature_templates
-from tests.opportune.admin.operations.pages import CHANGE_PATHS, CONFIRM, PAGE, READ_PATHS, flash_messages, read_entries
+from tests.opportune.contrib.operations.pages import (
+    CHANGE_PATHS,
+    CONFIRM,
+    PAGE,
+    READ_PATHS,
+    flash_messages,
+    read_entries,
+)
 from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all
 
 

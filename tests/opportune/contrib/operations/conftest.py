@@ -4,7 +4,10 @@ import pytest
 from httpx2 import AsyncClient
 
 from opportune.testing.factories import PASSWORD
-from tests.opportune.admin.operations.pages import CONFIRM, PAGE
+from tests.opportune.admin.conftest import page, plain_page
+from tests.opportune.contrib.operations.pages import CONFIRM, PAGE
+
+__all__ = ["page", "plain_page"]
 
 
 @pytest.fixture

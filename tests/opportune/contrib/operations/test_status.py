@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.admin.operations import health
-from opportune.admin.operations.database_lights import database_lights
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
+from opportune.contrib.operations import health
+from opportune.contrib.operations.database_lights import database_lights
 from opportune.contrib.telemetry import server_lights as server
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.models.model import utc_now

@@ -8,12 +8,12 @@ import pytest
 from httpx2 import AsyncClient
 from pydantic import SecretStr
 
-from opportune.admin.operations.settings_table import list_displayed_settings
+from opportune.admin.settings_table import list_displayed_settings
 from opportune.config.base_settings import BaseSettings
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.testing.plugin import settings_for
-from tests.opportune.admin.operations.pages import READ_PATHS
+from tests.opportune.contrib.operations.pages import READ_PATHS
 
 HTML_TAG = re.compile("<[^>]*>")
 CANARY_TEXT = "c4n4ry-of-a-secret"
@@ -78,7 +78,7 @@ def test_invalid_address_is_not_shown(url: str) -> None:
 def test_source_of_a_setting_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOG_FORMAT", "json")
     (tmp_path / ".env").write_text("LLM_MODEL=small\n", encoding="utf-8")
-    monkeypatch.setattr("opportune.admin.operations.settings_table.PROJECT", tmp_path)
+    monkeypatch.setattr("opportune.admin.settings_table.PROJECT", tmp_path)
     settings = Settings(_env_file=tmp_path / ".env", environment="test")
     sources = {row.name: row.source for row in list_displayed_settings(settings)}
     assert (sources["LOG_FORMAT"], sources["LLM_MODEL"], sources["PORT"]) == ("environment", ".env", "default")

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from opportune.admin.operations.job_lights import late_state
+from opportune.contrib.operations.job_lights import late_state
 from opportune.db.drivers.replica import Replicas
 from opportune.db.errors import explain, is_outage
 from opportune.db.migrations.graph import MigrationGraph

@@ -12,7 +12,7 @@ from opportune.contrib.answers.spending.limits import Limit
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.llm import FakeProvider
 from opportune.testing.factories import make_user
-from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
+from tests.opportune.contrib.operations.pages import PAGE, flash_messages, read_entries
 
 LLM = "/admin/llm"
 

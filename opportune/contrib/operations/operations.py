@@ -19,6 +19,7 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.reauthentication import CONFIRM_PATH, NOT_CHANGED_YET
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.log import audit
+from opportune.admin.search import OPERATIONS_PATH
 from opportune.admin.templates import render_page
 from opportune.db.queries.batches import delete_in_batches
 from opportune.errors import OperatorError
@@ -33,7 +34,6 @@ from opportune.web.cache import ALL_TAGS, Cache
 from opportune.web.forms.hidden_fields import let_repeat
 from opportune.web.rendering.flash import flash
 
-OPERATIONS_PATH = "/admin/operations"
 IDENTITY = "operations"
 Change = Callable[[AsyncSession, Request], Awaitable[str]]
 """Changes rows in the transaction of the log entry, and returns a sentence about the result."""

@@ -10,10 +10,10 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import text
 
-from opportune.admin.operations import upgrade
+from opportune.contrib.operations import upgrade
 from opportune.db.migrations.graph import VERSIONS, MigrationGraph
 from opportune.feature import Feature
-from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
+from tests.opportune.contrib.operations.pages import PAGE, flash_messages, read_entries
 from tests.opportune.stored_rows import execute
 
 MIGRATION = """

@@ -1,4 +1,4 @@
-"""The pages of operations, of the settings and of cached responses, and the list of the admin's own pages."""
+"""The pages of operations, of the status, of the settings and of cached responses, and the list of all pages."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,11 +17,16 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.log import audit
-from opportune.admin.log.history import LogAdmin
-from opportune.admin.operations.appearance import AppearanceAdmin
-from opportune.admin.operations.jobs import JobAdmin
-from opportune.admin.operations.operations import (
-    OPERATIONS_PATH,
+from opportune.admin.overview import read_panels
+from opportune.admin.search import OPERATIONS_PATH
+from opportune.admin.settings_table import list_displayed_settings
+from opportune.admin.templates import render_page
+from opportune.checks import check_secret_key, production_checks
+from opportune.config.languages import SOURCE_LANGUAGE
+from opportune.config.settings import Settings
+from opportune.contrib.operations.appearance import AppearanceAdmin
+from opportune.contrib.operations.jobs import JobAdmin
+from opportune.contrib.operations.operations import (
     OperationsPage,
     find_queueable_jobs,
     has_operation,
@@ -29,14 +34,8 @@ from opportune.admin.operations.operations import (
     record_operation,
     run_operation,
 )
-from opportune.admin.operations.settings_table import list_displayed_settings
-from opportune.admin.operations.status import read_status, worst_state
-from opportune.admin.operations.upgrade import Upgrade, migration_state
-from opportune.admin.overview import read_panels
-from opportune.admin.templates import render_page
-from opportune.checks import check_secret_key, production_checks
-from opportune.config.languages import SOURCE_LANGUAGE
-from opportune.config.settings import Settings
+from opportune.contrib.operations.status import read_status, worst_state
+from opportune.contrib.operations.upgrade import Upgrade, migration_state
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature
@@ -69,7 +68,7 @@ class StatusAdmin(SuperuserOnly):
     async def show(self, request: Request) -> Response:
         groups = await read_status(request.app)
         context = {"title": self.name, "groups": groups, "state": worst_state(groups)}
-        return await render_page(request, self, "admin/status.html", context)
+        return await render_page(request, self, "operations/status.html", context)
 
 
 class OperationsAdmin(OperationsPage):
@@ -98,7 +97,7 @@ class OperationsAdmin(OperationsPage):
             "run_url": _jobs_url(state.settings),
             "database": state.database.url,
         }
-        return await self.render(request, "admin/operations.html", context)
+        return await self.render(request, "operations/index.html", context)
 
     @expose("/operations/do/{name}", methods=["POST"], identity="operations-do")
     @reauthentication_required
@@ -127,7 +126,7 @@ class OperationsAdmin(OperationsPage):
     @reauthentication_required
     async def settings(self, request: Request) -> Response:
         context = await asyncio.to_thread(_settings_context, request.app.state.settings, request.app.state.features)
-        return await self.render(request, "admin/operations_settings.html", context)
+        return await self.render(request, "operations/settings.html", context)
 
 
 def _settings_context(settings: Settings, features: Sequence[Feature]) -> dict[str, Any]:
@@ -180,7 +179,7 @@ class CacheAdmin(SuperuserOnly):
             "total": sum((route.counts for route in routes), Counts()),
             "tags": sorted({tag for route in routes for tag in route.rule.tags}),
         }
-        return await render_page(request, self, "admin/cache.html", context)
+        return await render_page(request, self, "operations/cache.html", context)
 
     @staticmethod
     async def _clear(request: Request, cache: Cache) -> Response:
@@ -196,5 +195,5 @@ class CacheAdmin(SuperuserOnly):
         return RedirectResponse(request.url_for("admin:view-cache"), 303)
 
 
-VIEWS = (StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin, LogAdmin)
+VIEWS = (StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin)
 """In the order of the menu."""

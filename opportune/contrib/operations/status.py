@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from opportune.admin.operations.database_lights import database_lights
-from opportune.admin.operations.health import Health
-from opportune.admin.operations.job_lights import job_lights
+from opportune.contrib.operations.database_lights import database_lights
+from opportune.contrib.operations.health import Health
+from opportune.contrib.operations.job_lights import job_lights
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight

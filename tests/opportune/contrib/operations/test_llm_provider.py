@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 from opportune.contrib.answers.chosen_model import ChosenModel
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD
-from tests.opportune.admin.operations.pages import CONFIRM
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
+from tests.opportune.contrib.operations.pages import CONFIRM
 from tests.opportune.stored_rows import execute, read_all, read_one
 
 PAGE = "/admin/llm/provider"

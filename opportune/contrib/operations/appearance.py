@@ -48,7 +48,7 @@ class AppearanceAdmin(SuperuserOnly):
             "has_other_rules": stored is None,
             "may_write": may_write(request, path),
         }
-        return await render_page(request, self, "admin/appearance.html", context)
+        return await render_page(request, self, "operations/appearance.html", context)
 
     @expose("/appearance/preview.css", identity="appearance-preview")
     async def preview(self, request: Request) -> Response:

@@ -7,10 +7,10 @@ import pytest
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
-from opportune.admin.operations import appearance
 from opportune.config.appearance import find_appearance, read_appearance, style_sheet
 from opportune.config.settings import Settings
 from opportune.config.themes import THEMES
+from opportune.contrib.operations import appearance
 from opportune.testing.services.accessibility import find_violations
 
 ADDRESS = "/admin/appearance"

@@ -1,1 +1,0 @@
-"""The Operations pages, which replace shell commands: migrations, backups, jobs, sessions, settings and diagnostics."""
