@@ -22,8 +22,8 @@ from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.submissions import FIND_RESULT
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
-from opportune.db.models.columns import is_secret
 from opportune.db.models.model import utc_now
+from opportune.db.models.sensitive_names import is_secret
 from opportune.errors import ReadOnlyError
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.client import client_address

@@ -17,7 +17,7 @@ from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordErro
 from opportune.accounts.users.queries import find_by_email, lock_superusers
 from opportune.db.database import Database
 from opportune.db.hooks.registry import changes
-from opportune.db.models.columns import label_of
+from opportune.db.models.labels import label_of
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.errors import OperatorError
 from opportune.feature import Feature

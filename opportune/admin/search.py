@@ -14,7 +14,7 @@ from opportune.admin.authorization import is_superuser, may_list, page_of_row
 from opportune.admin.lists.parameters import narrow_by_index
 from opportune.admin.lists.row_keys import row_url
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import title_of
+from opportune.db.models.labels import title_of
 from opportune.i18n import gettext
 from opportune.project.layout import is_framework_class
 from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, SearchOutcome, Source, matching_entries

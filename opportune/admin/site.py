@@ -42,7 +42,7 @@ from opportune.admin.trash.pages import count_deleted, delete_page, has_trash, m
 from opportune.admin.view_classes import menu_label, view_classes
 from opportune.admin.views import AdminView
 from opportune.crud.registry import find_default_errors
-from opportune.db.models.columns import title_of
+from opportune.db.models.labels import title_of
 from opportune.db.sessions.session import Session
 from opportune.errors import OperatorError
 from opportune.i18n import format_lazy, gettext_lazy

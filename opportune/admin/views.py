@@ -28,7 +28,6 @@ from opportune.db.models.columns import (
     incomplete_links_of,
     is_json,
     is_long,
-    is_secret,
     is_text,
     key_names_of,
     many_to_many_of,
@@ -36,6 +35,7 @@ from opportune.db.models.columns import (
     references_of,
     typed_keys_of,
 )
+from opportune.db.models.sensitive_names import is_secret
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_mismatches

@@ -11,7 +11,7 @@ from opportune.crud.crud import Crud
 from opportune.crud.declaration import shape_of
 from opportune.crud.formats import names_of
 from opportune.crud.schema_fields import title_candidates
-from opportune.db.models.columns import label_of_class
+from opportune.db.models.labels import label_of_class
 from opportune.db.models.references import reference_of
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words

@@ -12,7 +12,9 @@ from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.formats import Format, format_all, format_for, names_of, title_column
 from opportune.crud.schema_fields import writable_names
 from opportune.crud.selection import read_linked
-from opportune.db.models.columns import choices_of, is_amount, is_long, label_of, label_of_field, title_of_key, type_of
+from opportune.db.models.choices import choices_of
+from opportune.db.models.columns import is_amount, is_long, type_of
+from opportune.db.models.labels import label_of, label_of_field, title_of_key
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.fields.display import LINKS
 from opportune.fields.files import file_columns_of

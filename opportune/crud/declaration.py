@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Column, Integer, inspect
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, class_mapper
 
-from opportune.db.models.columns import foreign_keys_of, has_integer_key, is_secret, is_text, many_to_many_of, type_of
+from opportune.db.models.columns import foreign_keys_of, has_integer_key, is_text, many_to_many_of, type_of
 from opportune.db.models.field_usages import describe_usages
+from opportune.db.models.sensitive_names import is_secret
 from opportune.db.queries.paths import column_of_relation
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean

@@ -19,7 +19,8 @@ from sqlalchemy.sql.visitors import iterate
 from opportune.crud.declaration import Declaration
 from opportune.crud.options import CrudOptions
 from opportune.crud.schema_fields import title_candidates
-from opportune.db.models.columns import declaring_classes, name_method, natural_key_of
+from opportune.db.models.columns import natural_key_of
+from opportune.db.models.labels import declaring_classes, name_method
 
 HIDDEN, READONLY = "hidden_fields", "readonly_fields"
 NO_FIELDS: frozenset[str] = frozenset()

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, inspect, not_, select
 
 from opportune.crud.declaration import Declaration, Shape, secret_name_message
 from opportune.crud.types import LargeInteger, StorableText, comparable_type, is_ordered
-from opportune.db.models.columns import label_of
+from opportune.db.models.labels import label_of
 from opportune.db.models.references import Reference
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.matching import contains, starts_with

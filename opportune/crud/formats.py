@@ -14,7 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.crud.declaration import Shape, shape_of
 from opportune.crud.schema_fields import title_candidates
-from opportune.db.models.columns import choice_label, is_amount, name_method, title_of, type_of
+from opportune.db.models.choices import choice_label
+from opportune.db.models.columns import is_amount, type_of
+from opportune.db.models.labels import name_method, title_of
 from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn, TranslatedText
 from opportune.fields.display import display, has_format

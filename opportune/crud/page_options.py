@@ -22,7 +22,7 @@ from opportune.crud.routes import (
     set_route_types,
     writing,
 )
-from opportune.db.models.columns import label_of_class
+from opportune.db.models.labels import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.errors.arguments import strict

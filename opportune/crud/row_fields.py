@@ -12,7 +12,7 @@ from opportune.crud.crud import Crud
 from opportune.crud.declaration import Shape
 from opportune.crud.formats import Format, format_file, format_for, name_of
 from opportune.crud.registry import default_crud
-from opportune.db.models.columns import label_of_class, label_of_field
+from opportune.db.models.labels import label_of_class, label_of_field
 from opportune.db.queries.deletion_impact import DeletionImpact, RelatedModel, find_deletion_impact
 from opportune.fields import File
 from opportune.i18n import lower_name

@@ -9,17 +9,9 @@ from typing import Any
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, secret_name_message
 from opportune.crud.options import CrudOptions
-from opportune.db.models.columns import (
-    choices_of,
-    has_no_input,
-    holds_bytes,
-    incomplete_links_of,
-    is_long,
-    is_privilege,
-    is_secret,
-    is_text,
-    natural_key_of,
-)
+from opportune.db.models.choices import choices_of
+from opportune.db.models.columns import has_no_input, holds_bytes, incomplete_links_of, is_long, is_text, natural_key_of
+from opportune.db.models.sensitive_names import is_privilege, is_secret
 from opportune.db.models.soft_delete import SoftDelete, is_trash_column
 from opportune.fields.files import file_columns_of
 

@@ -23,7 +23,9 @@ from opportune.crud.declaration import Shape, shape_of
 from opportune.crud.registry import default_crud
 from opportune.crud.schema_fields import SchemaOptions, nested_field_names, readable_names, writable_names
 from opportune.crud.types import combinable, missing_limits
-from opportune.db.models.columns import choices_of, is_json, label_of
+from opportune.db.models.choices import choices_of
+from opportune.db.models.columns import is_json
+from opportune.db.models.labels import label_of
 from opportune.db.models.references import Reference
 from opportune.db.models.translated import allow_single_texts
 from opportune.schemas.annotations import FieldOptions, options_of

@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, Column
 
-from opportune.db.models.columns import choice_label, choice_value, combinations_of, is_json, type_of
+from opportune.db.models.choices import choice_label, choice_value, combinations_of
+from opportune.db.models.columns import is_json, type_of
 from opportune.db.models.model import MAX_ID
 from opportune.schemas.annotations import FieldOptions, plain_type
 from opportune.schemas.text import storable, storable_json

@@ -31,7 +31,9 @@ from opportune.admin.log import diff
 from opportune.admin.row_writer import RowWriter, session_of
 from opportune.admin.views import AdminView
 from opportune.db.hooks.registry import changes
-from opportune.db.models.columns import is_long, is_secret, is_text, label_of
+from opportune.db.models.columns import is_long, is_text
+from opportune.db.models.labels import label_of
+from opportune.db.models.sensitive_names import is_secret
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.accounts.users.context import user_manager
 from opportune.db.hooks.registry import after_create, after_delete, after_update, before_delete, changes
-from opportune.db.models.columns import is_secret
+from opportune.db.models.sensitive_names import is_secret
 
 FORCED_KEY = "deactivation_is_forced"
 

@@ -24,7 +24,7 @@ from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.row_keys import key_of
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import title_of
+from opportune.db.models.labels import title_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash

@@ -15,7 +15,8 @@ from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.row_keys import quote_key
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import is_text, python_type_of, title_of
+from opportune.db.models.columns import is_text, python_type_of
+from opportune.db.models.labels import title_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
 from opportune.i18n.parsing import parse_yes_no

@@ -22,7 +22,8 @@ from opportune.admin.log.diff import diff_values
 from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView, unwritable_columns
-from opportune.db.models.columns import is_secret, is_unique
+from opportune.db.models.columns import is_unique
+from opportune.db.models.sensitive_names import is_secret
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
 from opportune.web.rendering.flash import flash

@@ -19,7 +19,9 @@ from opportune.admin.forms.wtforms_classes import Field, Form, html_params
 from opportune.admin.forms.wtforms_classes import ValidationError as FieldError
 from opportune.admin.lists.row_keys import parse_key, quote_key, unquote_key
 from opportune.db.constraint_errors import ENTRY_MISSING
-from opportune.db.models.columns import is_long, is_secret, is_text, python_type_of, title_of
+from opportune.db.models.columns import is_long, is_text, python_type_of
+from opportune.db.models.labels import title_of
+from opportune.db.models.sensitive_names import is_secret
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words

@@ -11,7 +11,8 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.lists.actions import list_url_with, redirect_with_error
 from opportune.admin.sqladmin_adapter import order_of
-from opportune.db.models.columns import is_json, is_long, is_secret, key_names_of, natural_key_of
+from opportune.db.models.columns import is_json, is_long, key_names_of, natural_key_of
+from opportune.db.models.sensitive_names import is_secret
 from opportune.db.queries.listing import OrderTerm
 from opportune.db.queries.paths import parse_path, relation_of_column
 from opportune.i18n import gettext

@@ -18,7 +18,9 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.row_keys import key_of, quote_key, unquote_key
 from opportune.crud.formats import FORMATS, format_quantity, format_value, scale_of, with_scale
-from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of_field, title_of
+from opportune.db.models.choices import choice_label, choices_of
+from opportune.db.models.columns import is_amount, is_json
+from opportune.db.models.labels import label_of_field, title_of
 from opportune.db.models.model import Model
 from opportune.db.queries.paths import read_path_values
 from opportune.fields.display import display, has_format

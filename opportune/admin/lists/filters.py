@@ -18,7 +18,8 @@ from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.lists.row_keys import quote_key
 from opportune.crud.filters import CONTAINS, EQUAL, IN, IS_EMPTY, MAX_FILTER_VALUES, STARTS_WITH
 from opportune.crud.formats import format_value
-from opportune.db.models.columns import choice_label, choice_value, is_text, python_type_of
+from opportune.db.models.choices import choice_label, choice_value
+from opportune.db.models.columns import is_text, python_type_of
 from opportune.db.queries.paths import AttributePath, is_linked
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import pgettext_lazy as _p

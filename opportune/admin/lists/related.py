@@ -12,7 +12,7 @@ from opportune.admin.authorization import may_create, may_list
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.row_keys import key_of
-from opportune.db.models.columns import label_of
+from opportune.db.models.labels import label_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
 from opportune.pagination import count_rows

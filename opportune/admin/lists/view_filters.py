@@ -14,15 +14,9 @@ from opportune.admin.lists.filters import EMPTY, NULL_CHOICE, YES_NO, ChoiceFilt
 from opportune.admin.lists.range_filters import RangeFilter
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.crud.types import ORDERED_TYPES
-from opportune.db.models.columns import (
-    choice_label,
-    choice_value,
-    choices_of,
-    label_of,
-    many_to_many_of,
-    python_type_of,
-    references_of,
-)
+from opportune.db.models.choices import choice_label, choice_value, choices_of
+from opportune.db.models.columns import many_to_many_of, python_type_of, references_of
+from opportune.db.models.labels import label_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy

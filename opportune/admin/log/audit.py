@@ -21,7 +21,7 @@ from opportune.admin.current_request import add_changed_identity
 from opportune.admin.lists.row_keys import key_of, listed_keys, unquote_key
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import PURGE, AuditEntry, recorded_key
-from opportune.db.models.columns import title_of
+from opportune.db.models.labels import title_of
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.web.client import client_address
 

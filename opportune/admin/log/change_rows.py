@@ -19,7 +19,8 @@ from opportune.admin.lists.display import format_column
 from opportune.admin.lists.row_keys import listed_keys
 from opportune.admin.log.diff import HIDDEN, Changes, format_texts
 from opportune.crud.schema_fields import TIMESTAMPS
-from opportune.db.models.columns import label_of, python_type_of
+from opportune.db.models.columns import python_type_of
+from opportune.db.models.labels import label_of
 from opportune.schemas.annotations import adapter_of
 
 ABSENT = "\N{EN DASH}"

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState
 
-from opportune.db.models.columns import is_secret, key_names_of
+from opportune.db.models.columns import key_names_of
+from opportune.db.models.sensitive_names import is_secret
 from opportune.db.models.translated import TranslatedText
 from opportune.schemas.text import shorten
 

@@ -26,7 +26,7 @@ from opportune.admin.sqladmin_adapter import action_labels
 from opportune.admin.templates import render_page
 from opportune.admin.trash.pages import find_deleted
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import choice_label
+from opportune.db.models.choices import choice_label
 from opportune.db.sessions.trash import with_deleted
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import shorten

@@ -10,8 +10,8 @@ from opportune.cli.scaffold.existing_models import ACCOUNT, ExistingModels
 from opportune.cli.scaffold.field_options import MAX_FIELD_LENGTH, OPTIONS, TYPES_HINT, with_options
 from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, OWNERS, TIMESTAMPS, WORDS_FOR_REFERENCES, Field
 from opportune.cli.scaffold.words import camel
-from opportune.db.models import columns
 from opportune.db.models.model import Model
+from opportune.db.models.sensitive_names import is_privilege, is_secret
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.optional_features import how_to_list
@@ -162,12 +162,12 @@ def check_field_name(name: str) -> None:
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED_NAMES or name.startswith("model_"):
         raise OperatorError(f"{name!r} is reserved by Python or SQLModel. Choose another field name.")
-    if columns.is_secret(name):
+    if is_secret(name):
         raise OperatorError(
             f"{name!r} is the name of a secret, which pages and API never show. Choose another name, or add the field "
             "to models.py by hand, for code that reads it."
         )
-    if columns.is_privilege(name):
+    if is_privilege(name):
         raise OperatorError(
             f"{name!r} is the name of a privilege, which users could give themselves. Choose another name, or add the "
             "field to models.py by hand and to write_fields of its data layer (oppman.py docs crud)."

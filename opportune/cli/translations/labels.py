@@ -25,7 +25,10 @@ from opportune.contrib.tools.declaration import tools_of
 from opportune.crud.filters import LANGUAGES, RESERVED, TRASH_PARAMETER
 from opportune.crud.page_options import declared_pages
 from opportune.crud.registry import crud_classes
-from opportune.db.models import columns
+from opportune.db.models.choices import choice_label, choice_value, choices_of
+from opportune.db.models.columns import many_to_many_of
+from opportune.db.models.labels import label_of, label_of_class, label_of_field
+from opportune.db.models.sensitive_names import is_secret
 from opportune.feature import Feature
 from opportune.features.core import all_features
 from opportune.i18n import LazyText
@@ -105,9 +108,9 @@ def _is_table(class_: type[Any]) -> bool:
 
 
 def _model_labels(model: type[Any]) -> Iterator[Label]:
-    yield model.__module__, columns.label_of_class(model)
-    yield from ((model.__module__, columns.label_of(name)) for name in columns.many_to_many_of(inspect(model)))
-    yield from _field_labels(model, lambda name, _: columns.label_of_field(model, name))
+    yield model.__module__, label_of_class(model)
+    yield from ((model.__module__, label_of(name)) for name in many_to_many_of(inspect(model)))
+    yield from _field_labels(model, lambda name, _: label_of_field(model, name))
 
 
 def _field_labels(
@@ -120,9 +123,7 @@ def _field_labels(
         options = options_of(info)
         texts = [make_label(name, info), info.description or ""]
         texts += [text for text in info.examples or () if str(text)[:1].isupper()]
-        choices = {
-            columns.choice_value(choice): columns.choice_label(choice) for choice in columns.choices_of(model, name)
-        }
+        choices = {choice_value(choice): choice_label(choice) for choice in choices_of(model, name)}
         texts += {**choices, **options.choices}.values()
         if not options.suffix.isupper():  # codes of currencies are not translated
             texts.append(options.suffix)
@@ -131,7 +132,7 @@ def _field_labels(
 
 
 def _is_hidden(model: type[Any], name: str, info: FieldInfo) -> bool:
-    is_secret_column = columns.is_secret(name) and not info.title and hasattr(model, "__table__")
+    is_secret_column = is_secret(name) and not info.title and hasattr(model, "__table__")
     return options_of(info).type == "hidden" or is_secret_column
 
 
@@ -144,7 +145,7 @@ def _declaring_module(model: type[Any], name: str) -> str:
 def _crud_labels(crud: Any) -> Iterator[Label]:
     fields = {**crud.Create.model_fields, **crud.Filter.model_fields}
     texts = [default_label(name, info) for name, info in fields.items() if name not in FRAMEWORK_PARAMETERS]
-    texts += map(columns.label_of, crud.definition.annotations)
+    texts += map(label_of, crud.definition.annotations)
     for pages in declared_pages.get(crud.model, ()):
         if pages.crud_class is crud:
             texts += [pages.name, pages.plural, *(title for title, _ in pages.sections)]
@@ -177,15 +178,13 @@ def _column_labels(view: Any) -> Iterator[Label]:
     values = [getattr(view, option) for option in (*DISPLAY_OPTIONS, *SEARCH_OPTIONS, "form_columns")]
     names = [property_name(name) for value in values if value != "__all__" for name in value]
     fields = view.model.model_fields
-    yield from (
-        (view.__module__, columns.label_of(name)) for name in names if name not in {*fields, *view.column_labels}
-    )
+    yield from ((view.__module__, label_of(name)) for name in names if name not in {*fields, *view.column_labels})
     if _is_table(view.model):
         return
     names = names if view.column_details_list else [*fields]
 
     def make_label(name: str, _info: FieldInfo) -> str:
-        return "" if name in view.column_labels else columns.label_of_field(view.model, name)
+        return "" if name in view.column_labels else label_of_field(view.model, name)
 
     yield from _field_labels(view.model, make_label, names)
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import ObjectKind
 
 from opportune.db.migrations.reflection import ignore_reflection_warnings
-from opportune.db.models.columns import is_secret
+from opportune.db.models.sensitive_names import is_secret
 
 MASK = "(hidden)"
 SEALED = "sealed_"

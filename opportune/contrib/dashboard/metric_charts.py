@@ -16,7 +16,8 @@ from opportune.admin.views import AdminView
 from opportune.contrib.charts import Chart, Point
 from opportune.contrib.dashboard.latest import MAX_CHART_ROWS, is_between, newest_rows
 from opportune.contrib.dashboard.ranges import DAY, Range
-from opportune.db.models.columns import choices_of, is_indexed
+from opportune.db.models.choices import choices_of
+from opportune.db.models.columns import is_indexed
 from opportune.feature import Metric
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_month_day

@@ -32,7 +32,8 @@ from opportune.contrib.dashboard.metric_charts import date_filter, list_url, rea
 from opportune.contrib.dashboard.ranges import Range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.formats import format_value
-from opportune.db.models.columns import choice_value, choices_of, key_names_of
+from opportune.db.models.choices import choice_value, choices_of
+from opportune.db.models.columns import key_names_of
 from opportune.feature import Feature, Metric, Number, Table
 from opportune.feature.admin import Widget
 from opportune.i18n import current_language

@@ -26,7 +26,8 @@ from opportune.config.settings import Settings
 from opportune.crud import Crud
 from opportune.crud.registry import crud_classes
 from opportune.db.database import Database
-from opportune.db.models.columns import choices_of, is_text
+from opportune.db.models.choices import choices_of
+from opportune.db.models.columns import is_text
 from opportune.db.models.model import MAX_ID
 from opportune.db.models.translated import is_translated
 from opportune.db.queries.indexed_search import narrow_search

@@ -21,7 +21,8 @@ from opportune.contrib.import_export.table import Table
 from opportune.contrib.import_export.targets import Target, find_targets
 from opportune.contrib.import_export.workbooks import XLSX_TYPE, SheetWriter
 from opportune.crud.formats import format_value
-from opportune.db.models.columns import python_type_of, title_of
+from opportune.db.models.columns import python_type_of
+from opportune.db.models.labels import title_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import is_english, localize_number
 from opportune.i18n.parsing import DAY_FIRST, language_date_order

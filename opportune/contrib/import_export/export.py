@@ -26,7 +26,7 @@ from opportune.admin.log import audit
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.names import NamedColumn, join_names, named_columns
 from opportune.contrib.import_export.workbooks import MAX_SHEET_ROWS, XLSX_TYPE, SheetWriter
-from opportune.db.models.columns import title_of
+from opportune.db.models.labels import title_of
 from opportune.db.models.translated import TranslatedText
 from opportune.db.queries.batches import batches_of
 from opportune.errors import FieldErrors

@@ -31,7 +31,8 @@ from opportune.contrib.import_export.table import Table
 from opportune.contrib.import_export.targets import find_choice_fault, find_targets, require_targets
 from opportune.db import Database
 from opportune.db.constraint_errors import translate_database_errors
-from opportune.db.models.columns import natural_key_of, title_of
+from opportune.db.models.columns import natural_key_of
+from opportune.db.models.labels import title_of
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors

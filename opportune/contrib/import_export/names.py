@@ -17,7 +17,8 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.admin_form import AdminForm, keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, MAX_IDS_PER_QUERY, ForeignKeyLookup
 from opportune.admin.views import AdminView, build_form_class, unwritable_columns
-from opportune.db.models.columns import natural_key_of, python_type_of, title_of
+from opportune.db.models.columns import natural_key_of, python_type_of
+from opportune.db.models.labels import title_of
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import relation_of_column

@@ -13,7 +13,7 @@ from opportune.admin.forms.files import FileField
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.names import NamedColumn, creation_form_class, importable_names
 from opportune.contrib.import_export.table import Table
-from opportune.db.models.columns import is_secret
+from opportune.db.models.sensitive_names import is_secret
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.controls import Control

@@ -14,7 +14,7 @@ from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.lists.actions import list_url
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import choice_label
+from opportune.db.models.choices import choice_label
 from opportune.errors import OperatorError
 from opportune.i18n import ngettext
 from opportune.jobs import management

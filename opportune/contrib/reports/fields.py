@@ -10,7 +10,8 @@ from starlette.datastructures import QueryParams
 from opportune.admin.models import REPORT_PARAMETER
 from opportune.admin.views import AdminView
 from opportune.contrib.reports.periods import UNITS
-from opportune.db.models.columns import is_json, is_secret, python_type_of
+from opportune.db.models.columns import is_json, python_type_of
+from opportune.db.models.sensitive_names import is_secret
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l

@@ -31,7 +31,7 @@ from opportune.contrib.row_versions.service import (
     select_versions,
     to_json,
 )
-from opportune.db.models.columns import label_of
+from opportune.db.models.labels import label_of
 from opportune.db.models.model import Versioned
 from opportune.errors import FieldErrors, Refused
 from opportune.i18n import gettext

@@ -14,7 +14,9 @@ from sqlmodel import SQLModel, col
 
 from opportune.admin.models import RowVersion, recorded_key_of
 from opportune.db.constraint_errors import translate_database_errors
-from opportune.db.models.columns import foreign_keys_of, is_secret, key_names_of, label_of
+from opportune.db.models.columns import foreign_keys_of, key_names_of
+from opportune.db.models.labels import label_of
+from opportune.db.models.sensitive_names import is_secret
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.db.models.translated import ALL_LANGUAGES
 from opportune.errors import Refused

@@ -18,7 +18,7 @@ from opportune.admin.lists.parameters import FACETS, POSITION, allowed_parameter
 from opportune.admin.models import DefaultView, SavedView
 from opportune.admin.views import AdminView
 from opportune.db.database import Database
-from opportune.db.models.columns import label_of
+from opportune.db.models.labels import label_of
 from opportune.errors import FieldErrors
 from opportune.schemas.text import make_storable
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Uuid, bindparam, column, inspect, select, tab
 from sqlalchemy.types import TypeEngine
 
 from opportune.db.migrations.value_conversion import CONVERSION_ERRORS, Family, convert, family_of, reflected_family
-from opportune.db.models.columns import value_for_message
+from opportune.db.models.sensitive_names import value_for_message
 from opportune.errors import OperatorError
 
 MAX_ROWS_SHOWN = 5

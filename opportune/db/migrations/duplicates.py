@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
 
 from opportune.db.listeners import listening
-from opportune.db.models.columns import value_for_message
+from opportune.db.models.sensitive_names import value_for_message
 from opportune.errors import OperatorError
 
 MAX_DUPLICATES_SHOWN = 5

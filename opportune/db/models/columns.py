@@ -1,13 +1,7 @@
-"""Properties of a model's columns for lists, forms and messages."""
+"""Types, keys and references of a model's columns."""
 
-import re
-from collections.abc import Iterator
 from decimal import Decimal
-from enum import Enum, Flag
-from functools import cache, lru_cache, reduce
-from itertools import product
-from operator import or_
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import ARRAY, JSON, Column, Index, Integer, LargeBinary, String, Text, UniqueConstraint, inspect
@@ -15,35 +9,14 @@ from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from opportune.db.models.foreign_keys import load_targets
+from opportune.db.models.sensitive_names import is_secret
 from opportune.db.models.translated import TranslatedColumn
 from opportune.errors import OperatorError
-from opportune.i18n import LazyText, format_lazy, gettext_lazy
-from opportune.i18n.translation import DerivedLabel
 
-SECRET_NAME = re.compile(r"password|secret(?!ar|_name)|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
-PRIVILEGE_NAME = re.compile(
-    r"^(is_)?(superuser|staff|verified|admin)$|^(roles?|permissions?|privileges?|grants|scopes)$"
-)
-"""Names of fields with which users could give themselves permissions."""
-ACCOUNT_STATE_NAME = re.compile(r"^(is_)?active$|^groups?$")
-"""Names that are privileges only of accounts. Other rows may be active, or have a group."""
 LONG_TEXT_LENGTH = 500
 """Maximum characters of a column that lists show. Forms also show longer columns."""
-
-MAX_COMBINED_FLAGS = 6
-"""Maximum members of a Flag whose combinations a form offers. Others are numbers."""
-
 MAX_KEYWORD_LENGTH = 64
 """Maximum characters of a column that lists do not truncate, because it holds a key or an address."""
-
-MAX_MESSAGE_VALUE_LENGTH = 60
-"""Maximum characters of a value in a message."""
-
-
-@lru_cache(4096)
-def is_secret(name: str) -> bool:
-    """Return whether a column name, or the last part of a path such as `owner.email`, indicates a secret."""
-    return bool(SECRET_NAME.search(name.rsplit(".", 1)[-1]))
 
 
 def python_type_of(column: Column[Any]) -> type[Any]:
@@ -62,48 +35,6 @@ def is_amount(column: Column[Any]) -> bool:
     type_ = python_type_of(column)
     is_number = issubclass(type_, int | float | Decimal) and type_ is not bool
     return is_number and not (column.primary_key or column.foreign_keys)
-
-
-def value_for_message(name: str, value: Any) -> str:
-    """Return the shortened value of a column or an SQL expression; secrets are masked."""
-    if any(map(is_secret, re.findall(r"\w+", name))):
-        return "a value"
-    return repr(str(value)[:MAX_MESSAGE_VALUE_LENGTH])
-
-
-def is_privilege(name: str, *, of_account: bool = False) -> bool:
-    """Return whether a column name indicates a permission."""
-    return bool(PRIVILEGE_NAME.search(name) or (of_account and ACCOUNT_STATE_NAME.search(name)))
-
-
-IRREGULAR_LABELS = {"id": "ID", "email": "E-mail", "url": "URL"}
-
-
-@lru_cache(4096)
-def label_of(name: str, *, is_reference: bool = True) -> LazyText:
-    """Return the label of a column: `owner_id` is "Owner", `is_active` is "Active". Pages translate it.
-
-    A column that is no reference keeps its "id".
-    """
-    if name in IRREGULAR_LABELS:
-        return LazyText(IRREGULAR_LABELS[name])
-    words = name.removeprefix("is_").removesuffix("_id" if is_reference else "") or name
-    words = words.replace(".", " ").replace("_", " ").strip()
-    return DerivedLabel(words[:1].upper() + words[1:])
-
-
-def label_of_class(class_: type[Any]) -> LazyText:
-    """Return the name of a model or of its data layer: `BookOrder` is "Book order"."""
-    return label_of(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_.__name__).lower())
-
-
-def label_of_field(model: type[Any], name: str) -> LazyText:
-    """Return the title of a field, or the label of its name. Only foreign keys lose their "id"."""
-    info, mapper = getattr(model, "model_fields", {}).get(name), inspect(model, raiseerr=False)
-    if info and info.title:
-        return gettext_lazy(info.title)
-    is_value = mapper is not None and name in mapper.columns and not mapper.columns[name].foreign_keys
-    return label_of(name, is_reference=not is_value)
 
 
 def type_of(column: Column[Any]) -> TypeEngine[Any]:
@@ -268,67 +199,3 @@ def is_indexed(column: Column[Any]) -> bool:
     """Return whether an index sorts rows by the column."""
     indexes: Any = column.table.indexes
     return any(next(iter(index.columns), None) is column for index in indexes)
-
-
-def choices_of(model: type[Any], name: str) -> tuple[Any, ...]:
-    """Return the values of an Enum or Literal field. Empty for other types."""
-    field = getattr(model, "model_fields", {}).get(name)
-    for part in (field.annotation, *get_args(field.annotation)) if field else ():
-        if isinstance(part, type) and issubclass(part, Enum):
-            return combinations_of(part) if issubclass(part, Flag) else tuple(part)
-        if get_origin(part) is Literal:
-            return get_args(part)
-    return ()
-
-
-@cache
-def combinations_of(flag: type[Flag]) -> tuple[Flag, ...]:
-    """Return the values of a Flag: all combinations of its members. Empty if they are too many for a select."""
-    if len(flag) > MAX_COMBINED_FLAGS:
-        return ()
-    if not len(flag):
-        raise OperatorError(f"{flag.__name__} has no members.")
-    subsets = product(*((flag(0), member) for member in reversed(flag)))
-    return tuple(reduce(or_, subset) for subset in subsets)
-
-
-def choice_value(value: Any) -> str:
-    """Return the text of a choice in URLs and forms."""
-    return str(value.value if isinstance(value, Enum) else value)
-
-
-@lru_cache(4096, typed=True)
-def choice_label(value: Any) -> LazyText:
-    """Return the label of a choice: the property `label` of its Enum, if that is lazy. Pages translate it."""
-    label = getattr(value, "label", None)
-    if isinstance(value, Flag) and not isinstance(label, LazyText):
-        label = DerivedLabel(", ".join(str(flag.name) for flag in value).replace("_", " ").capitalize() or "None")
-    return label if isinstance(label, LazyText) else DerivedLabel(choice_value(value).replace("_", " ").capitalize())
-
-
-def title_of(row: Any) -> str:
-    """Return `str(row)` if its model defines `__str__`, else the label of the model and the primary key."""
-    model: Any = type(row)
-    if _has_name_method(model):
-        return str(row)
-    return title_of_key(model, " ".join(map(str, inspect(model).primary_key_from_instance(row))))
-
-
-def title_of_key(model: Any, key: object) -> str:
-    """Return the label of the model and the primary key, for rows without a name."""
-    return format_lazy("%(model)s %(key)s", model=label_of_class(model), key=key)
-
-
-@cache
-def _has_name_method(model: Any) -> bool:
-    return name_method(model) is not None
-
-
-def name_method(model: type[Any]) -> Any:
-    """Return the `__str__` of the model or of its base classes in the project, or None."""
-    return next((vars(class_)["__str__"] for class_ in declaring_classes(model) if "__str__" in vars(class_)), None)
-
-
-def declaring_classes(model: type[Any]) -> Iterator[type[Any]]:
-    """Return the model and its base classes, without those of Pydantic and SQLModel."""
-    return (cls for cls in model.__mro__ if cls.__module__.split(".")[0] not in ("builtins", "pydantic", "sqlmodel"))

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 
-from opportune.db.models.columns import label_of
+from opportune.db.models.labels import label_of
 from opportune.db.models.references import reference_of
 from opportune.db.models.translated import translation_of
 from opportune.i18n import get_language, gettext

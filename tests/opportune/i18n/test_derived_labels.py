@@ -8,7 +8,8 @@ from babel.messages.catalog import Catalog
 
 from opportune.cli.translations.makemessages import fill_in
 from opportune.contrib.assistants import Audience
-from opportune.db.models.columns import choice_label, label_of
+from opportune.db.models.choices import choice_label
+from opportune.db.models.labels import label_of
 from opportune.i18n import catalogues, gettext, use_language
 from opportune.project.layout import FRAMEWORK
 

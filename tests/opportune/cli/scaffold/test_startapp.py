@@ -13,7 +13,7 @@ from opportune.cli.scaffold.field_definitions import check_field_name
 from opportune.cli.scaffold.installed import with_feature, without_feature
 from opportune.cli.scaffold.migration import draft_creation
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.models.columns import is_privilege
+from opportune.db.models.sensitive_names import is_privilege
 from opportune.errors import OperatorError
 from opportune.features.registration import FRAMEWORK_NAMES
 from tests.opportune.cli.conftest import Oppman

@@ -18,8 +18,8 @@ from sqlmodel import Field, SQLModel
 from opportune.accounts.models import OwnerId, User
 from opportune.db import MAX_ID, Database, PartialIndex, Reference
 from opportune.db.hooks.registry import changes
-from opportune.db.models.columns import label_of_field
 from opportune.db.models.field_usages import describe_usages, find_usages
+from opportune.db.models.labels import label_of_field
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
 from opportune.db.models.references import reference_of
 from opportune.errors import OperatorError

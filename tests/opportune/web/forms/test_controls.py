@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr, create_model
 
 from opportune.accounts.models import User
-from opportune.db.models.columns import label_of
+from opportune.db.models.labels import label_of
 from opportune.db.models.references import Reference
 from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Line, Password, Text

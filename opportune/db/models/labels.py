@@ -1,0 +1,68 @@
+"""Labels of fields and models, and titles of rows."""
+
+import re
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from typing import Any
+
+from sqlalchemy import inspect
+
+from opportune.i18n import LazyText, format_lazy, gettext_lazy
+from opportune.i18n.translation import DerivedLabel
+
+IRREGULAR_LABELS = {"id": "ID", "email": "E-mail", "url": "URL"}
+
+
+@lru_cache(4096)
+def label_of(name: str, *, is_reference: bool = True) -> LazyText:
+    """Return the label of a column: `owner_id` is "Owner", `is_active` is "Active". Pages translate it.
+
+    A column that is no reference keeps its "id".
+    """
+    if name in IRREGULAR_LABELS:
+        return LazyText(IRREGULAR_LABELS[name])
+    words = name.removeprefix("is_").removesuffix("_id" if is_reference else "") or name
+    words = words.replace(".", " ").replace("_", " ").strip()
+    return DerivedLabel(words[:1].upper() + words[1:])
+
+
+def label_of_class(class_: type[Any]) -> LazyText:
+    """Return the name of a model or of its data layer: `BookOrder` is "Book order"."""
+    return label_of(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_.__name__).lower())
+
+
+def label_of_field(model: type[Any], name: str) -> LazyText:
+    """Return the title of a field, or the label of its name. Only foreign keys lose their "id"."""
+    info, mapper = getattr(model, "model_fields", {}).get(name), inspect(model, raiseerr=False)
+    if info and info.title:
+        return gettext_lazy(info.title)
+    is_value = mapper is not None and name in mapper.columns and not mapper.columns[name].foreign_keys
+    return label_of(name, is_reference=not is_value)
+
+
+def title_of(row: Any) -> str:
+    """Return `str(row)` if its model defines `__str__`, else the label of the model and the primary key."""
+    model: Any = type(row)
+    if _has_name_method(model):
+        return str(row)
+    return title_of_key(model, " ".join(map(str, inspect(model).primary_key_from_instance(row))))
+
+
+def title_of_key(model: Any, key: object) -> str:
+    """Return the label of the model and the primary key, for rows without a name."""
+    return format_lazy("%(model)s %(key)s", model=label_of_class(model), key=key)
+
+
+@cache
+def _has_name_method(model: Any) -> bool:
+    return name_method(model) is not None
+
+
+def name_method(model: type[Any]) -> Any:
+    """Return the `__str__` of the model or of its base classes in the project, or None."""
+    return next((vars(class_)["__str__"] for class_ in declaring_classes(model) if "__str__" in vars(class_)), None)
+
+
+def declaring_classes(model: type[Any]) -> Iterator[type[Any]]:
+    """Return the model and its base classes, without those of Pydantic and SQLModel."""
+    return (cls for cls in model.__mro__ if cls.__module__.split(".")[0] not in ("builtins", "pydantic", "sqlmodel"))
