@@ -100,13 +100,17 @@ def read_table(name: str, content: bytes, max_rows: int) -> Table:
     if type_ not in readers:
         raise ValidationRefused("Please choose a file whose name ends in .csv, .xlsx or .json.")
     table = readers[type_](content, max_rows)
-    if not table.rows:
-        raise ValidationRefused(NO_ROWS)
-    if len(table.rows) > max_rows:
-        raise ValidationRefused(gettext(TOO_MANY_ROWS, limit=format_number(max_rows)))
-    if len(table.header) > MAX_COLUMNS:
-        raise ValidationRefused(gettext(TOO_MANY_COLUMNS, limit=format_number(MAX_COLUMNS)))
+    _check_size(table.header, table.rows, max_rows)
     return table
+
+
+def _check_size(header: Sequence[str], rows: Sequence[Any], max_rows: int) -> None:
+    if not rows:
+        raise ValidationRefused(NO_ROWS)
+    if len(rows) > max_rows:
+        raise ValidationRefused(gettext(TOO_MANY_ROWS, limit=format_number(max_rows)))
+    if len(header) > MAX_COLUMNS:
+        raise ValidationRefused(gettext(TOO_MANY_COLUMNS, limit=format_number(MAX_COLUMNS)))
 
 
 def _read_csv(content: bytes, max_rows: int) -> Table:
@@ -190,7 +194,7 @@ def _most_frequent_separator(text: str) -> str:
     return max(SEPARATORS, key=header.count) if any(map(header.count, SEPARATORS)) else ","
 
 
-def _read_json(content: bytes, _max_rows: int) -> Table:
+def _read_json(content: bytes, max_rows: int) -> Table:
     text, _ = _decode(content)
     try:
         rows = json.loads(text)
@@ -199,5 +203,6 @@ def _read_json(content: bytes, _max_rows: int) -> Table:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValidationRefused("This file is not a list of objects, such as an export.")
     header = list(dict.fromkeys(name for row in rows for name in row))
+    _check_size(header, rows, max_rows)  # the cells of objects with different names are the square of their number
     lines = [TableRow(number, [row.get(name) for name in header]) for number, row in enumerate(rows, 1)]
     return Table("json", header, lines)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 from html import unescape
 
 import pytest
@@ -168,6 +169,15 @@ ROW = "a,1,red,new,2"
 def test_unreadable_file_is_refused(content: str, name: str, message: str) -> None:
     with pytest.raises(ValidationRefused, match=re.escape(message)):
         read_table(name, content.encode(), max_rows=3)
+
+
+def test_json_with_many_names_needs_little_memory() -> None:
+    content = json.dumps([{f"name {number}": number} for number in range(2_000)])
+    tracemalloc.start()
+    with pytest.raises(ValidationRefused, match="more than 200 columns"):
+        read_table("rows.json", content.encode(), max_rows=2_000)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
