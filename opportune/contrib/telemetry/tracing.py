@@ -26,8 +26,9 @@ from opentelemetry.trace import Link, Span, SpanKind, set_span_in_context
 
 from opportune import __version__
 from opportune.config.settings import Settings
-from opportune.contrib.telemetry.client_spans import mark_failed, traced_clients, traced_statements
+from opportune.contrib.telemetry.client_spans import mark_failed, traced_clients
 from opportune.contrib.telemetry.process import flush_seconds, resident_memory_bytes, run_before_shutdown
+from opportune.contrib.telemetry.statement_spans import traced_statements
 from opportune.db.database import Database
 from opportune.services.observers import (
     KNOWN_METHODS,
