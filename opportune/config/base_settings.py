@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from opportune.config.pasted_values import pasted_values, unreadable_line, usable_values
+from opportune.config.env_lines import unreadable_line
+from opportune.config.pasted_values import clean_quoted_values, clean_values
 from opportune.errors import SettingsError
 from opportune.project.installed import installed_features
 from opportune.project.layout import PROJECT
@@ -54,9 +55,9 @@ class BaseSettings(pydantic_settings.BaseSettings):
         del file_secret_settings
         fields = settings_cls.model_fields
         if isinstance(env_settings, EnvSettingsSource):
-            env_settings.env_vars = pasted_values(env_settings.env_vars, fields)
+            env_settings.env_vars = clean_quoted_values(env_settings.env_vars, fields)
         if isinstance(dotenv_settings, EnvSettingsSource):  # quotes in the file are already removed
-            dotenv_settings.env_vars = usable_values(dotenv_settings.env_vars, fields)
+            dotenv_settings.env_vars = clean_values(dotenv_settings.env_vars, fields)
         variables = env_settings, dotenv_settings
         cls._refuse_renamed(variables)
         secrets_from = init_settings().get("secrets_from")

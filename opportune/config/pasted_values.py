@@ -4,11 +4,10 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 from io import StringIO
-from itertools import takewhile
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from dotenv.parser import Binding, parse_stream
+from dotenv.parser import parse_stream
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
@@ -19,21 +18,17 @@ KEY_NAME = re.compile(r"_(?:key|token)$", re.IGNORECASE)
 BEARER = re.compile(r"(?:authorization:\s*)?bearer\s+", re.IGNORECASE)
 
 V = TypeVar("V")
-QUOTE_HINT = (
-    "has a quote that does not end its value: write NAME='value' without that quote inside. "
-    "In a database URL, write %27 for ' and %22 for \"."
-)
 
 
-def pasted_values(values: Mapping[str, V], fields: Mapping[str, FieldInfo]) -> dict[str, V]:
-    """Return the usable values, without blanks and quotes around them.
+def clean_quoted_values(values: Mapping[str, V], fields: Mapping[str, FieldInfo]) -> dict[str, V]:
+    """Return the values of `clean_values` without blanks and quotes around them.
 
     `docker run --env-file` and forms of hosts keep the quotes and blanks that `.env` allows.
     """
-    return usable_values({name: _unquote(value) for name, value in values.items()}, fields)
+    return clean_values({name: _unquote(value) for name, value in values.items()}, fields)
 
 
-def usable_values(values: Mapping[str, V], fields: Mapping[str, FieldInfo]) -> dict[str, V]:
+def clean_values(values: Mapping[str, V], fields: Mapping[str, FieldInfo]) -> dict[str, V]:
     """Return the values that set something, and keys without `Bearer`. An empty `PORT=` sets nothing."""
     usable = {}
     for name, value in values.items():
@@ -72,29 +67,3 @@ def _is_text(annotation: Any) -> bool:
     if not isinstance(annotation, type):
         return annotation is Any
     return issubclass(annotation, (str, SecretStr)) and not issubclass(annotation, Enum)
-
-
-def unreadable_line(text: str) -> str:
-    """Return an error message for the first unreadable line, without its content. Empty if there is none.
-
-    Skipping a line is dangerous: without its DATABASE_URL a site would start on an empty SQLite database.
-    """
-    bindings = parse_stream(StringIO(text))
-    return next((_describe_fault(binding) for binding in bindings if binding.error or _is_bare_word(binding)), "")
-
-
-def _is_bare_word(binding: Binding) -> bool:
-    """Return whether a line lacks `=`. The shell's `export NAME` is allowed."""
-    is_export = binding.original.string.lstrip().startswith("export ")
-    return binding.key is not None and binding.value is None and not is_export
-
-
-def _describe_fault(binding: Binding) -> str:
-    string = binding.original.string
-    # The parser counts empty lines above a statement as part of it.
-    leading_space = "".join(takewhile(str.isspace, string))
-    number = binding.original.line + leading_space.count("\n")
-    name, equals, _ = string.strip().partition("=")
-    is_setting = bool(equals and name.strip() and len(name.removeprefix("export ").split()) == 1)
-    hint = QUOTE_HINT if is_setting else "has no NAME=value. If it is a comment, begin the line with #."
-    return f"line {number} {hint}"

@@ -22,7 +22,7 @@ from pydantic_settings import EnvSettingsSource, InitSettingsSource, PydanticBas
 from pydantic_settings.sources.providers.gcp import GoogleSecretManagerMapping
 
 from opportune.config.host_names import LOCAL_HOSTS
-from opportune.config.pasted_values import pasted_values
+from opportune.config.pasted_values import clean_quoted_values
 from opportune.errors import SettingsError
 
 TIMEOUT_SECONDS = 20
@@ -65,7 +65,7 @@ def secrets_source(
         SettingsError: The secrets cannot be read. The message contains no secret.
     """
     fields = settings_class.model_fields
-    values = pasted_values(read_settings(secrets_from, fields), fields)
+    values = clean_quoted_values(read_settings(secrets_from, fields), fields)
     if secrets_from.startswith("aws:"):
         if not values:
             _refuse_without_settings(secrets_from, all_setting_names())

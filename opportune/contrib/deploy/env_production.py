@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from opportune.config.pasted_values import unreadable_line
+from opportune.config.env_lines import unreadable_line
 from opportune.contrib.deploy.host_files import EXAMPLE_DOMAIN, SiteNames, write_text
 from opportune.contrib.deploy.recipes import OPTIONAL, SETTING_HINTS, Recipe
 from opportune.errors import OperatorError

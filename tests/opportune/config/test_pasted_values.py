@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from opportune.config.base_settings import BaseSettings, read_class, setting_names
 from opportune.config.database_variables import unused_database_notice
 from opportune.config.hosts import HOST_VARIABLES
-from opportune.config.pasted_values import pasted_values
+from opportune.config.pasted_values import clean_quoted_values
 from opportune.config.settings import Settings
 
 TEXT_SETTINGS = {"SITE_NAME", "TIME_ZONE", "LANGUAGE"}
@@ -45,7 +45,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ],
 )
 def test_quotes_and_blanks_around_texts_are_removed(value: str, expected: str) -> None:
-    assert pasted_values({"shelf_title": value}, ShelfSettings.model_fields) == {"shelf_title": expected}
+    assert clean_quoted_values({"shelf_title": value}, ShelfSettings.model_fields) == {"shelf_title": expected}
 
 
 @pytest.mark.parametrize("value", ["abc", "Bearer abc", '"bearer  abc "', "Authorization: Bearer abc\r"])
