@@ -102,7 +102,7 @@ class CrudPages(PageOptions[M]):
 
     async def create_form(self, request: Request, crud: Any) -> Response:
         """Show the form of a new row. Query parameters, such as `?title=Emma`, prefill its fields."""
-        form = await self._form(request, crud)
+        form = await self.build_form(request, crud)
         form.prefill(request.query_params)
         return await self._show_form(request, crud, form, None)
 
@@ -116,11 +116,11 @@ class CrudPages(PageOptions[M]):
     async def update_form(self, request: Request, crud: Any, key: Key) -> Response:
         """Show the form of a row."""
         row = await self._writable_row(crud, key, "update")
-        return await self._show_form(request, crud, await self._form(request, crud, row), row)
+        return await self._show_form(request, crud, await self.build_form(request, crud, row), row)
 
     async def update(self, request: Request, crud: Any, key: Key) -> Response:
         """Change a row, or show the form with its errors."""
-        if (await self._form(request, crud)).takes_files:
+        if (await self.build_form(request, crud)).takes_files:
             allow_files(request)
         await request.body()  # before a connection is taken. The row is locked after the files are stored
         async with _reading(request, crud) as reader:
@@ -236,7 +236,8 @@ class CrudPages(PageOptions[M]):
     def _fields(self, request: Request, crud: Crud[M], row: M) -> RowFields:
         return RowFields(crud, row, self.formats, page_url_of, request.app.state.storage)
 
-    async def _form(self, request: Request, crud: Crud[M], row: M | None = None) -> Form[Any]:
+    async def build_form(self, request: Request, crud: Any, row: Any = None) -> Form[Any]:
+        """Return the form of a row, or of a new row if it is None."""
         schema = crud.definition.unlocked(self.form_schema(row), crud.locked_names)
         form = Form(schema, row, prefix=DIALOG_PREFIX if DIALOG in request.query_params else "")
         if locked := [name for name in schema.model_fields if name in crud.locked_names]:
@@ -245,7 +246,7 @@ class CrudPages(PageOptions[M]):
         return form
 
     async def _read_form(self, request: Request, crud: Crud[M], row: M | None = None) -> Form[Any]:
-        return await fill_form(request, await self._form(request, crud, row))
+        return await fill_form(request, await self.build_form(request, crud, row))
 
     async def _save(
         self, request: Request, crud: Crud[M], form: Form[Any], save: Callable[[Mapping[str, Any]], Awaitable[M]]

@@ -10,7 +10,7 @@ from opportune.accounts import CurrentUser
 from opportune.contrib.answers import ALL_TOOLS, AnswerManager
 from opportune.contrib.assistants.memory import Memories, is_memory_on, switch_memory
 from opportune.contrib.assistants.models import AUDIENCES, ICONS, Assistant, Memory, Prompt
-from opportune.contrib.assistants.service import Assistants, Prompts
+from opportune.contrib.assistants.service import Assistants, Prompts, SharedRows
 from opportune.contrib.tools import full_toolbox_of
 from opportune.crud import CrudPages, writing
 from opportune.crud.page_options import M
@@ -31,8 +31,8 @@ class SharedPages(CrudPages[M]):
     columns = ("name", "description", "shared_with")
     formats = MappingProxyType({"shared_with": lambda audience: str(AUDIENCES[audience])})
 
-    async def _form(self, request: Request, crud: Any, row: Any = None) -> Form[Any]:
-        form = await super()._form(request, crud, row)
+    async def build_form(self, request: Request, crud: SharedRows[Any], row: Any = None) -> Form[Any]:
+        form = await super().build_form(request, crud, row)
         offered = {*crud.audiences, row.shared_with} if row else {*crud.audiences}
         audiences = {audience: label for audience, label in AUDIENCES.items() if audience in offered}
         if len(audiences) == 1:
@@ -54,11 +54,13 @@ class AssistantPages(SharedPages[Assistant]):
     )
     fields = ("description", "model", "shared_with", "starters")
 
-    async def _form(self, request: Request, crud: Any, row: Assistant | None = None) -> Form[Any]:
-        form = await super()._form(request, crud, row)
+    async def build_form(
+        self, request: Request, crud: SharedRows[Assistant], row: Assistant | None = None
+    ) -> Form[Any]:
+        form = await super().build_form(request, crud, row)
         form.offer({"icon": ICONS, "model": _models(request, row), "tools": _tools(request, row)})
-        if parts := await _find_parts(request, crud, row):
-            form.offer({"knowledge": parts})
+        if knowledge := await _find_knowledge(request, crud, row):
+            form.offer({"knowledge": knowledge})
         else:
             form.leave_out({"knowledge", *form.left_out})
         return form
@@ -83,14 +85,14 @@ def _tools(request: Request, row: Assistant | None) -> dict[str, str]:
     return selected | {ALL_TOOLS: _("All tools of this site")} | available
 
 
-async def _find_parts(request: Request, crud: Any, row: Assistant | None) -> dict[str, str]:
-    """Return the parts of tools, such as collections of documents, that the user may select."""
-    parts = {name: _unavailable(name) for name in row.knowledge or ()} if row else {}
+async def _find_knowledge(request: Request, crud: SharedRows[Assistant], row: Assistant | None) -> dict[str, str]:
+    """Return the labels of all that tools can search and the user may select, such as collections of documents."""
+    knowledge = {name: _unavailable(name) for name in row.knowledge or ()} if row else {}
     for name, tool in full_toolbox_of(request.app).tools.items():
         if tool.parts:
             labels = await tool.parts(crud.session, crud.user)
-            parts |= {f"{name}:{part}": label for part, label in labels.items()}
-    return parts
+            knowledge |= {f"{name}:{part}": label for part, label in labels.items()}
+    return knowledge
 
 
 prompt_router = PromptPages(Prompts, "/assistants/prompts").router
