@@ -1,23 +1,15 @@
 """The WTForms classes that the admin's forms use. Only this module imports WTForms, because it has no types."""
 
-from functools import cache
-from gettext import NullTranslations
-
 from wtforms import Field, Form, PasswordField, SelectMultipleField, ValidationError  # type: ignore[import-untyped]
 from wtforms.i18n import get_translations  # type: ignore[import-untyped]
 from wtforms.meta import DefaultMeta  # type: ignore[import-untyped]
 from wtforms.validators import InputRequired, Optional  # type: ignore[import-untyped]
 from wtforms.widgets import CheckboxInput, FileInput, ListWidget, html_params  # type: ignore[import-untyped]
 
-from opportune.i18n import current_language, gettext
-from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.translation import translate
-
 __all__ = [
     "CheckboxInput",
     "DefaultMeta",
     "Field",
-    "FieldTexts",
     "FileInput",
     "Form",
     "InputRequired",
@@ -26,33 +18,6 @@ __all__ = [
     "PasswordField",
     "SelectMultipleField",
     "ValidationError",
+    "get_translations",
     "html_params",
 ]
-
-SQLADMIN_TEXTS = (_l("Not a valid choice"), _l("Invalid JSON"), _l("Invalid Choice: could not coerce"))
-"""Messages of SQLAdmin's fields, which has no translations into most languages."""
-
-
-class FieldTexts:
-    """Translations of messages of fields and validators: by the site's catalogues, or by those of WTForms."""
-
-    def gettext(self, text: str) -> str:
-        translation = gettext(text)
-        return translation if translation != text else _wtforms_catalogue(current_language.get()).gettext(text)
-
-    def ngettext(self, singular: str, plural: str, number: int) -> str:
-        text = singular if number == 1 else plural
-        translation = translate(singular, plural, number)
-        catalogue = _wtforms_catalogue(current_language.get())
-        return translation if translation != text else catalogue.ngettext(singular, plural, number)
-
-
-@cache
-def _wtforms_catalogue(language: str) -> NullTranslations:
-    """Return WTForms' own translations into a language."""
-    code = language.replace("-", "_")
-    try:
-        catalogue: NullTranslations = get_translations([code, code.partition("_")[0]])
-    except FileNotFoundError:
-        return NullTranslations()
-    return catalogue

@@ -1,10 +1,9 @@
-"""Search indexes, which a model declares with `search_index`, and partial indexes."""
+"""Trigram indexes, which a model declares with `search_index`. Those of full-text search are in `opportune/search`."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Enum, Index, MetaData, String, Table, text
+from sqlalchemy import Enum, MetaData, String, Table
 from sqlalchemy.orm import Mapper
 
 from opportune.db.models.columns import type_of
@@ -13,7 +12,7 @@ from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 
 TRIGRAMS_PREFIX = "trigrams_of_"
-"""Prefix of search indexes. Comparisons of models and copies ignore them."""
+"""Prefix of trigram indexes. Comparisons of models and copies ignore them."""
 INDEXED_COLUMNS = "search_index"
 """Key in the `info` of a table."""
 
@@ -67,30 +66,3 @@ def _is_indexable(column: Any) -> bool:
     """Return whether a column has texts. No index covers all languages of a translated text."""
     type_ = type_of(column)
     return isinstance(type_, String) and not isinstance(type_, Enum) and not is_translated(column)
-
-
-class PartialIndex(Index):
-    """Index of the rows that match a condition, on SQLite and PostgreSQL.
-
-        PartialIndex("uq_library_loan_running", "copy_id", where="returned_at IS NULL", unique=True)
-
-    SQLAlchemy's `Index` takes the condition once per dialect and imports both dialects.
-
-    Args:
-        name: Name of the index.
-        columns: Column names or expressions.
-        where: SQL condition of the indexed rows.
-        unique: Whether the indexed rows must differ.
-    """
-
-    def __init__(self, name: str, *columns: Any, where: str, unique: bool = False) -> None:
-        self.where = where
-        super().__init__(name, *columns, unique=unique)
-
-    @cached_property
-    def dialect_options(self) -> Any:
-        """Options by dialect. Only DDL and migrations use them, so a running site never builds them."""
-        options = super().dialect_options
-        for dialect in ("sqlite", "postgresql"):
-            options[dialect]["where"] = text(self.where)
-        return options

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from sqlalchemy import Boolean, Column, Index, Integer, String, Table, desc, func, text
 
-from opportune.db.models.indexes import PartialIndex
+from opportune.db.models.partial_index import PartialIndex
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
