@@ -46,7 +46,9 @@ def submitted_texts(submitted: FormData | Mapping[str, object], name: str) -> di
 def translation_fields(
     field: Field, name: str, texts: Mapping[str, str], errors: Mapping[str, str], *, has_messages: bool = True
 ) -> Sequence[Field]:
-    """Return a field for each language. The first has the id of the field, and only it is required.
+    """Return a field for each language, or none if the site has one language.
+
+    The first has the id of the field, and only it is required.
 
     If the field has the focus, the first language with an error gets it.
 
@@ -58,7 +60,7 @@ def translation_fields(
         has_messages: Whether each input has its own message. If not, the field has one for all.
     """
     languages = form_languages()
-    focused = next((language for language in languages if errors.get(language.code)), languages[0])
+    focused = next((language for language in languages if errors.get(language.code)), next(iter(languages), None))
     has_focus = field.attributes.get("autofocus") is not None
     fields = []
     for language in languages:

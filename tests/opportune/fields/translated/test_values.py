@@ -22,6 +22,8 @@ from opportune.errors import OperatorError
 from opportune.fields import Line, Translated, TranslatedText, texts_of
 from opportune.i18n import use_language
 from opportune.testing import Make
+from opportune.web.forms.controls import Field as FormField
+from opportune.web.forms.translations import translation_fields
 from tests.opportune.fields.translated.conftest import read_texts
 from tests.opportune.fields.translated.poems_feature import Poem
 
@@ -210,3 +212,11 @@ def test_handwritten_schema_limits_each_text(field: str) -> None:
     assert texts_of(getattr(SongChanges.model_validate({field: {"en": "Hawk"}}), field)) == {"en": "Hawk"}
     with pytest.raises(ValidationError, match=rf"{field}.de\n.*at most 5"):
         SongChanges.model_validate({field: {"en": "Hawk", "de": "Habicht"}})
+
+
+@pytest.mark.parametrize(("languages", "names"), [(["en"], []), (["en", "de"], ["title.en", "title.de"])])
+def test_field_has_an_input_for_each_of_several_languages(languages: list[str], names: list[str]) -> None:
+    field = FormField("Title", "text", True, "", "", [], {}, {"id": "title"})
+    with using_settings(get_settings().model_copy(update={"languages": languages})):
+        inputs = translation_fields(field, "title", {}, {})
+    assert [input_.attributes["name"] for input_ in inputs] == names
