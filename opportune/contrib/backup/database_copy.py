@@ -54,10 +54,10 @@ class DatabaseCopy:
         if direct_url(self.settings).kind != "postgresql":
             return self._add_sqlite(writer, self._snapshot_sqlite)
         self._describe_differences()
-        reason = postgresql.find_reason_against_dump(self.settings)
-        if not reason:
+        obstacle = postgresql.find_obstacle_to_dump(self.settings)
+        if not obstacle:
             return self._add_dump(writer)
-        self.notify(f"pg_dump is not used: {reason}. The backup contains the tables of the site as SQLite.")
+        self.notify(f"pg_dump is not used: {obstacle}. The backup contains the tables of the site as SQLite.")
         return self._add_sqlite(writer, self._copy_to_sqlite)
 
     def _add_sqlite(self, writer: ArchiveWriter, fill: Callable[[], DatabaseState]) -> AddedDatabase:
@@ -114,8 +114,9 @@ class DatabaseCopy:
         reports = copy(direct_url(self.settings), target, self.graph, leave_others=True)
         merge_wal(self.scratch)
         self.scratch.chmod(0o600)
-        state, rows = inspect_database(self.scratch), {report.name: report.rows for report in reports}
-        _compare_rows(rows, {name: count for name, count in state.rows.items() if name in rows})
+        state = inspect_database(self.scratch)
+        copied = {report.name: report.rows for report in reports}
+        _compare_rows(copied, {name: count for name, count in state.rows.items() if name in copied})
         return state
 
 

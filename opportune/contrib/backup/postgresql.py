@@ -98,7 +98,7 @@ def open_dump(settings: Settings, graph: MigrationGraph) -> Iterator[Dump]:
         yield Dump(connection, graph)
 
 
-def find_reason_against_dump(settings: Settings) -> str:
+def find_obstacle_to_dump(settings: Settings) -> str:
     """Return why pg_dump cannot be used with this server, or ""."""
     if direct_url(settings).pooled:
         return "its settings would remain in the pooler's connections (set DATABASE_DIRECT_URL)"

@@ -1,3 +1,5 @@
+"""Settings of backups: destination, schedules, encryption and the number to keep."""
+
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,10 +21,11 @@ def parse_keep(text: str) -> dict[str, int]:
     """Parse `7 daily, 4 weekly` into `{"daily": 7, "weekly": 4}`.
 
     Raises:
-        ValueError: The text has another form.
+        ValueError: The text has another form, names a period twice, or keeps nothing.
     """
     rules = [KEEP_RULE.fullmatch(part.strip()) for part in text.split(",")]
     counts = {rule[2].lower(): int(rule[1]) for rule in rules if rule}
+    # There are fewer counts if a part is no rule, or if two rules name the same period.
     if len(counts) < len(rules) or not any(counts.values()):
         raise ValueError(
             f"BACKUP_KEEP is {text!a}: write numbers of backups, such as '7 daily, 4 weekly, 6 monthly' "

@@ -70,32 +70,33 @@ def open_destination(url: DatabaseUrl) -> Iterator[Connection]:
         OperatorError: The database is unavailable or not writable.
     """
     if url.kind == "postgresql":
-        with _transaction(create_postgresql_engine(url), url) as connection:
+        with _transaction(create_postgresql_engine(url), url, commits=True) as connection:
             yield connection
-            with explained_errors(url):
-                connection.commit()
         return
     # A new file must be a single file when it is renamed, so it begins without WAL.
     settings = f"{unchecked_settings()} PRAGMA journal_mode = {'WAL' if url.path.exists() else 'DELETE'};"
     with (
         _file_to_write(url.path) as path,
-        _transaction(_create_sqlite_engine(path, "BEGIN IMMEDIATE", settings), url) as connection,
+        _transaction(_create_sqlite_engine(path, "BEGIN IMMEDIATE", settings), url, commits=True) as connection,
     ):
         yield connection
-        with explained_errors(url):
-            connection.commit()
 
 
 @contextmanager
-def _transaction(engine: Engine, url: DatabaseUrl) -> Iterator[Connection]:
+def _transaction(engine: Engine, url: DatabaseUrl, *, commits: bool = False) -> Iterator[Connection]:
+    """Open a connection with a transaction. Unless it `commits`, the end of the block rolls back."""
     with explained_errors(url):
         connection = engine.connect()
     try:
         with explained_errors(url):
             connection.begin()
-            for setting in (*LONG_TRANSACTION_SETTINGS, *TEXT_FORMAT_SETTINGS) if url.kind == "postgresql" else ():
-                connection.execute(text(setting))
+            if url.kind == "postgresql":
+                for setting in (*LONG_TRANSACTION_SETTINGS, *TEXT_FORMAT_SETTINGS):
+                    connection.execute(text(setting))
         yield connection
+        if commits:
+            with explained_errors(url):
+                connection.commit()
     finally:
         connection.close()
 

@@ -254,9 +254,9 @@ def test_old_pg_dump_falls_back_to_a_sqlite_file(
 @only_postgresql
 def test_pg_dump_needs_installation_and_a_direct_address(old_pg_dump: Path, site: Site) -> None:
     old_pg_dump.unlink()
-    assert "it is not installed" in postgresql.find_reason_against_dump(site.settings)
+    assert "it is not installed" in postgresql.find_obstacle_to_dump(site.settings)
     pooled = site.settings.model_copy(update={"database_pooled": "true"})
-    assert "set DATABASE_DIRECT_URL" in postgresql.find_reason_against_dump(pooled)
+    assert "set DATABASE_DIRECT_URL" in postgresql.find_obstacle_to_dump(pooled)
 
 
 def test_documented_backup_commands_work(oppman: Oppman, site: Site) -> None:
