@@ -91,7 +91,7 @@ demo_prompts = DemoRows(Prompt, [(PROMPT_NAME, PROMPT_TEXT)], datetime(2026, 1, 
 
 
 async def load(session: AsyncSession) -> int:
-    owner = await demo_owner(session, "The conversations")
+    owner = await demo_owner(session, "the conversations")
     added = await _add_assistants(session, owner.id)
     for created_at, turns in await demo_conversations.missing(session):
         added += await _add_conversation(session, owner.id, created_at, turns)

@@ -23,7 +23,7 @@ is_demo_contact = col(Contact.email).in_(EMAILS)
 
 
 async def load(session: AsyncSession) -> int:
-    contacts = await Contacts.for_user(session, await demo_owner(session, "The contacts"))
+    contacts = await Contacts.for_user(session, await demo_owner(session, "the contacts"))
     if not contacts.team:
         return 0
     existing = set(await session.scalars(select(col(Contact.email)).where(is_demo_contact)))

@@ -29,7 +29,7 @@ demo_todos = DemoRows(Todo, SAMPLES, datetime(2026, 1, 5, 9, tzinfo=UTC))
 
 
 async def load(session: AsyncSession) -> int:
-    owner = await demo_owner(session, "The to-dos")
+    owner = await demo_owner(session, "the to-dos")
     todos = Todos(session, owner)
     missing = await demo_todos.missing(session)
     for created_at, (title, days, done) in missing:

@@ -19,15 +19,19 @@ NAMES = (
 # RFC 2606 reserves this domain for examples.
 DOMAIN = "made-up.example"
 EMAILS = [f"{name}@{DOMAIN}" for name in NAMES]
-UNVERIFIED_NAMES, DEACTIVATED_NAMES = {"jun.takahara", "leilani.moore"}, {"oskar.brandvold"}
+UNVERIFIED_NAMES = {"jun.takahara", "leilani.moore"}
+DEACTIVATED_NAMES = {"oskar.brandvold"}
 
-FIRST = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
-demo_users = DemoRows(User, NAMES, FIRST)
+FIRST_CREATED_AT = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
+demo_users = DemoRows(User, NAMES, FIRST_CREATED_AT)
 # Users of older releases were a day apart.
-is_demo_user = demo_users.condition | col(User.created_at).in_(FIRST + timedelta(day) for day in range(len(NAMES)))
+is_demo_user = demo_users.condition | col(User.created_at).in_(
+    FIRST_CREATED_AT + timedelta(day) for day in range(len(NAMES))
+)
 
 
 async def load(session: AsyncSession) -> int:
+    """Add the missing demo users and return their number."""
     existing_emails = set(await session.scalars(select(col(User.email)).where(col(User.email).in_(EMAILS))))
     users = [(time, name, f"{name}@{DOMAIN}") for time, name in await demo_users.missing(session)]
     missing = [user for user in users if user[-1] not in existing_emails]
@@ -52,19 +56,19 @@ async def demo_owner(session: AsyncSession, rows: str) -> User:
 
     Args:
         session: A session of the site's database.
-        rows: Name of the demo rows for the error message, such as "The to-dos".
+        rows: Name of the demo rows for the error message, such as "the to-dos".
 
     Raises:
-        OperatorError: the site has no superuser.
+        OperatorError: The site has no superuser.
     """
     user = await session.scalar(select(User).where(col(User.is_superuser)).order_by(col(User.id)).limit(1))
     if user is None:
-        name = f"{rows[:1].lower()}{rows[1:]}"
-        raise OperatorError(f"The demo needs a superuser for {name}. Run: python3 oppman.py createsuperuser")
+        raise OperatorError(f"The demo needs a superuser for {rows}. Run: python3 oppman.py createsuperuser")
     return user
 
 
 async def clear(session: AsyncSession) -> int:
+    """Delete the demo users and return their number."""
     users = (await session.scalars(select(User).where(is_demo_user))).all()
     for user in users:
         await session.delete(user)

@@ -1,4 +1,4 @@
-"""The admin in a job, which has no requests: a site with only the admin, and requests of its users."""
+"""Open the admin inside a job, which has no requests: make a site with only the admin, and requests of its users."""
 
 import asyncio
 from typing import Any

@@ -23,15 +23,20 @@ def settings_class() -> type[Any]:
     return settings
 
 
-def application(*arguments: Any) -> Any:
+def application(settings: Any = None) -> Any:
     """Call `create_app` of the project's `main.py`, or of the framework if the project has no `main.py`.
+
+    Args:
+        settings: Settings of the application; by default `create_app` reads them.
 
     Raises:
         OperatorError: `main.py` has no such function, or it returns no application.
     """
     installed_features()  # reports a missing or faulty installed.py better than the import in main.py
     create_app = getattr(_import_module("main", "opportune.application"), "create_app", None)
-    app = create_app(*arguments) if callable(create_app) else None
+    app = None
+    if callable(create_app):
+        app = create_app() if settings is None else create_app(settings)
     if not callable(app):
         raise OperatorError(
             f"{PACKAGE}/main.py needs a function create_app(settings=None) that returns the application of "
@@ -40,13 +45,13 @@ def application(*arguments: Any) -> Any:
     return app
 
 
-def site_application(*arguments: Any) -> Any:
-    """Return `application`, whose routes a command reads.
+def site_application(settings: Any = None) -> Any:
+    """Return the application like `application`, for commands that read its routes.
 
     Raises:
-        OperatorError: There is none, or it is wrapped in another one.
+        OperatorError: There is none, or another one is around it, such as a middleware, which shows no routes.
     """
-    app = application(*arguments)
+    app = application(settings)
     if not hasattr(app, "router"):
         raise OperatorError(f"{PACKAGE}/main.py: create_app returns {type(app).__name__}, whose routes are unknown.")
     return app

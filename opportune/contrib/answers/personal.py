@@ -1,7 +1,7 @@
 """Personal data in answers and usage: export, and deletion after some days or with the user's row."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
@@ -50,17 +50,16 @@ personal_data = PersonalData(
 )
 
 
-def _is_older(days: int) -> ColumnElement[bool]:
-    return col(LlmUsage.day) < (utc_now() - timedelta(days=days)).date()
+def _days_ago(days: int) -> datetime:
+    return utc_now() - timedelta(days=days)
 
 
 def _is_usage_of_visitor(_settings: Any) -> ColumnElement[bool]:
-    return col(LlmUsage.payer).startswith("visitor:") & _is_older(VISITOR_USAGE_DAYS)
+    return col(LlmUsage.payer).startswith("visitor:") & (col(LlmUsage.day) < _days_ago(VISITOR_USAGE_DAYS).date())
 
 
 def _is_charged_to_visitor(_settings: Any) -> ColumnElement[bool]:
-    cutoff = utc_now() - timedelta(days=VISITOR_USAGE_DAYS)
-    return col(Answer.charged_to).startswith("visitor:") & (col(Answer.finished_at) < cutoff)
+    return col(Answer.charged_to).startswith("visitor:") & (col(Answer.finished_at) < _days_ago(VISITOR_USAGE_DAYS))
 
 
 def _is_unowned(settings: Any) -> ColumnElement[bool] | None:
@@ -70,7 +69,7 @@ def _is_unowned(settings: Any) -> ColumnElement[bool] | None:
 
 def _is_old_usage_of_user(settings: Any) -> ColumnElement[bool] | None:
     days = settings.of(AnswersSettings).llm_usage_days
-    return (col(LlmUsage.payer) == "") & _is_older(days) if days else None
+    return (col(LlmUsage.payer) == "") & (col(LlmUsage.day) < _days_ago(days).date()) if days else None
 
 
 CLEANUPS = (

@@ -18,7 +18,7 @@ demo_collections = DemoRows(KnowledgeCollection, ["Harbour Street Library"], dat
 
 
 async def load(session: AsyncSession) -> int:
-    owner = await demo_owner(session, "The documents")
+    owner = await demo_owner(session, "the documents")
     missing = await demo_collections.missing(session)
     for created_at, name in missing:
         collection = KnowledgeCollection(name=name, owner_id=owner.id, created_at=created_at)

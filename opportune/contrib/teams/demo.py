@@ -16,7 +16,7 @@ ROLES = [TeamRole.OWNER, TeamRole.ADMIN, *[TeamRole.MEMBER] * 5]
 
 
 async def load(session: AsyncSession) -> int:
-    owner = await demo_owner(session, "The team")
+    owner = await demo_owner(session, "the team")
     missing = await demo_teams.missing(session)
     for created_at, name in missing:
         session.add(team := Team(name=name, created_at=created_at))

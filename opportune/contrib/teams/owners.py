@@ -1,4 +1,4 @@
-"""Each team with several members keeps an owner whose account is active."""
+"""Owners of teams: find teams that a user cannot leave, because no other owner is active."""
 
 from typing import NamedTuple
 
@@ -23,8 +23,8 @@ class SoleOwnership(NamedTuple):
     has_other_active_member: bool
 
 
-async def find_sole_ownerships(session: AsyncSession, user_id: int) -> list[SoleOwnership]:
-    """Return the teams that would have no active owner without this user. Lock them until the commit.
+async def lock_sole_ownerships(session: AsyncSession, user_id: int) -> list[SoleOwnership]:
+    """Lock the teams of an owner until the commit. Return those that would have no active owner without this user.
 
     Other users that the same session deletes or deactivates do not count as owners.
     """

@@ -10,7 +10,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.accounts.users.hooks import may_refuse_deactivation
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
-from opportune.contrib.teams.owners import find_sole_ownerships
+from opportune.contrib.teams.owners import lock_sole_ownerships
 from opportune.contrib.teams.service import remove_team
 from opportune.db.hooks.registry import before_delete, before_update
 from opportune.errors import FieldErrors
@@ -51,7 +51,7 @@ async def refuse(session: AsyncSession, person: Person) -> str:
     """Return why the user cannot be deleted, or "". Teams without other members are deleted with the user."""
     teams = [
         ownership.team.name
-        for ownership in await find_sole_ownerships(session, person.id)
+        for ownership in await lock_sole_ownerships(session, person.id)
         if ownership.member_count > 1
     ]
     return gettext(OWNER_NEEDED_TO_DELETE, teams=format_list(teams)) if teams else ""
@@ -67,7 +67,7 @@ async def forget(session: AsyncSession, person: Person) -> None:
 @before_delete(User)
 async def keep_owners(session: AsyncSession, user: User) -> None:
     """Refuse to delete the only active owner of a team with other members. Delete teams without other members."""
-    for ownership in await find_sole_ownerships(session, user.id):
+    for ownership in await lock_sole_ownerships(session, user.id):
         if ownership.member_count > 1:
             raise FieldErrors({"": gettext(OWNER_NEEDED_TO_DELETE, teams=ownership.team.name)})
         await remove_team(session, ownership.team)
@@ -78,7 +78,7 @@ async def keep_active_owners(session: AsyncSession, user: User) -> None:
     """Refuse to deactivate the only active owner of a team with other active members."""
     if not may_refuse_deactivation(session, user):
         return
-    ownerships = await find_sole_ownerships(session, user.id)
+    ownerships = await lock_sole_ownerships(session, user.id)
     if teams := [ownership.team.name for ownership in ownerships if ownership.has_other_active_member]:
         raise FieldErrors({"is_active": gettext(OWNER_NEEDED_TO_DEACTIVATE, teams=format_list(teams))})
 

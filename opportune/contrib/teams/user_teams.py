@@ -49,7 +49,7 @@ class UserTeams(NamedTuple):
 
     @property
     def offers_personal(self) -> bool:
-        """Return whether the site has rows that belong to a user while no team is selected."""
+        """Whether the site has rows that belong to a user while no team is selected, as its `Crud` classes declare."""
         return any(crud_class.team_column for classes in crud_classes.values() for crud_class in classes)
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import event, inspect
+from sqlalchemy import Executable, event, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlmodel import SQLModel
@@ -15,7 +15,7 @@ from opportune.db.hooks.change_origin import acting_user_id
 from opportune.db.models.model import utc_now
 from opportune.db.models.soft_delete import SoftDelete, live_row_options
 
-Statement = TypeVar("Statement", bound=Any)
+Statement = TypeVar("Statement", bound=Executable)
 
 INCLUDES_DELETED = "includes_deleted"
 """Execution option of statements, and key in a session's `info`."""
@@ -31,20 +31,19 @@ def with_deleted(statement: Statement) -> Statement:
     Args:
         statement: A select statement. Its related rows in the trash are also loaded.
     """
-    included: Statement = statement.execution_options(**{INCLUDES_DELETED: True})
-    return included
+    return statement.execution_options(**{INCLUDES_DELETED: True})
 
 
 def hide_deleted(statement: Statement) -> Statement:
     """Return the query without rows in the trash, for statements that no session executes."""
     if not live_row_options:
         return statement
+    hidden: Statement
     count, hidden = _hidden_statements.get(statement, (0, statement))
     if count != len(live_row_options):  # a model may be declared later
         hidden = statement.options(*live_row_options)
         _hidden_statements[statement] = len(live_row_options), hidden
-    result: Statement = hidden
-    return result
+    return hidden
 
 
 @contextmanager
@@ -100,7 +99,8 @@ class TrashSession(Session):
         if isinstance(instance, SoftDelete) and state and state.key and not self.info.get(PURGES):
             self.add(instance)  # the row may come from another session
             if instance.deleted_at is None:
-                instance.deleted_at, instance.deleted_by_id = utc_now(), acting_user_id()
+                instance.deleted_at = utc_now()
+                instance.deleted_by_id = acting_user_id()
             return
         if live_row_options and state:
             state.load_options = ()  # cascades also reach rows in the trash
@@ -114,7 +114,7 @@ class TrashSession(Session):
         return row
 
 
-@cache
+@cache  # each session calls this
 def _hide_deleted_in_queries() -> None:
     """Add the listener once. It slows down each query, so sites without `SoftDelete` models have none."""
     event.listen(TrashSession, "do_orm_execute", _hide_deleted_rows)

@@ -130,26 +130,34 @@ async def _visit(
 ) -> AsyncIterator["Page"]:
     """Return a page that shares only cached files with earlier visits."""
     if runs_javascript not in contexts:
-        # Reduced motion, because clicks wait for animations.
-        contexts[runs_javascript] = await browser.new_context(
-            base_url=site, java_script_enabled=runs_javascript, reduced_motion="reduce"
-        )
-        # The first page stays open, because Chromium ends a process without pages.
-        await (await contexts[runs_javascript].new_page()).goto("/robots.txt")
+        contexts[runs_javascript] = await _open_context(browser, site, runs_javascript=runs_javascript)
     context = contexts[runs_javascript]
     page = await context.new_page()
     page.set_default_timeout(MAX_WAIT_MS)
-    devtools = await context.new_cdp_session(page)
-    await devtools.send("Storage.clearDataForOrigin", {"origin": site, "storageTypes": "all"})
-    await devtools.detach()
-    await context.clear_cookies()
-    await context.clear_permissions()
+    await _clear_site_data(page, site)
     yield page
     has_fake_clock = not await _has_real_clock(page)
     for opened in context.pages[1:]:
         await opened.close()
     if has_fake_clock:  # a fake clock applies to all later pages
         await contexts.pop(runs_javascript).close()
+
+
+async def _open_context(browser: "Browser", site: str, *, runs_javascript: bool) -> "BrowserContext":
+    # Reduced motion, because clicks wait for animations.
+    context = await browser.new_context(base_url=site, java_script_enabled=runs_javascript, reduced_motion="reduce")
+    # The first page stays open, because Chromium ends a process without pages.
+    first_page = await context.new_page()
+    await first_page.goto("/robots.txt")
+    return context
+
+
+async def _clear_site_data(page: "Page", site: str) -> None:
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("Storage.clearDataForOrigin", {"origin": site, "storageTypes": "all"})
+    await devtools.detach()
+    await page.context.clear_cookies()
+    await page.context.clear_permissions()
 
 
 async def _has_real_clock(page: "Page") -> bool:

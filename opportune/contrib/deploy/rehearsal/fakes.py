@@ -50,6 +50,7 @@ class Services:
     proxy_port: int = 0
     """Port of the proxy for HTTPS_PROXY."""
     mail_port: int = 0
+    """Port of the mail provider, with its certificate."""
 
     def create_application(self) -> Starlette:
         return Starlette(
@@ -105,8 +106,8 @@ class Services:
         headers = {"ETag": '"1"', "Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT", "Content-Type": content_type}
         return Response(content, headers=headers)
 
-    async def _proxy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Handle CONNECT requests of the HTTP proxy. Only the mail provider is allowed."""
+    async def handle_connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Handle a CONNECT request to the HTTP proxy. Only the mail provider is allowed."""
         with suppress(OSError, ValueError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             method, address, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
@@ -150,13 +151,15 @@ async def run_services(certificate: Path) -> AsyncIterator[Services]:
     """Run the services on local ports until the block ends. The certificate is for the mail provider."""
     services = Services()
     application = services.create_application()
-    proxy = await asyncio.start_server(services._proxy, "127.0.0.1", 0)
+    proxy = await asyncio.start_server(services.handle_connect, "127.0.0.1", 0)
     services.proxy_port = proxy.sockets[0].getsockname()[1]
     try:
         async with (
-            serving(application) as services.port,
-            serving(application, certificate=certificate) as services.mail_port,
+            serving(application) as port,
+            serving(application, certificate=certificate) as mail_port,
         ):
+            services.port = port
+            services.mail_port = mail_port
             yield services
     finally:
         proxy.close()
