@@ -74,7 +74,7 @@ async def test_columns_page_shows_no_error_before_a_choice(admin: AsyncClient) -
     assert 'role="alert"' in (await choose_columns(admin, page)).text
 
 
-async def test_matching_headings_skip_the_columns(app: FastAPI, admin: AsyncClient) -> None:
+async def test_matching_headings_skip_the_columns(admin: AsyncClient) -> None:
     for content, step in STEPS.items():
         page = await open_columns(admin, IMPORT, content)
         assert {text for text in STEPS.values() if text in page.text} == {step}
@@ -190,7 +190,7 @@ async def test_file_is_imported_once_by_overlapping_attempts(
 
 
 async def test_fault_after_an_import_keeps_its_result(
-    app: FastAPI, admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
+    admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preview = await upload(admin, ROWS.replace("999", "2").replace("many", "3"))
     await jobs.work()
@@ -232,9 +232,7 @@ async def test_import_without_worker_shows_a_hint(
     assert "Check that oppman.py worker is running" in (await admin.get(page.url.path)).text
 
 
-async def test_error_of_a_job_is_shown(
-    app: FastAPI, admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_error_of_a_job_is_shown(admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     page = await upload(admin, ROWS)
     monkeypatch.setattr("opportune.contrib.import_export.job_site.process", None)
     with pytest.raises(PermanentFailure, match="TypeError"):
