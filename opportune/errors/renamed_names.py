@@ -53,7 +53,12 @@ TEMPLATES = {
     **{f"admin/widget_{name}.html": f"dashboard/widget_{name}.html" for name in ("chart", "number", "table")},
 }
 """Templates that a project may have replaced."""
-TEMPLATE_ATTRIBUTES = {"link.right": "link.permission", "message.address": "message.url"}
+TEMPLATE_ATTRIBUTES = {
+    "link.right": "link.permission",
+    "message.address": "message.url",
+    "feature.navigation": "feature.site.navigation",
+    "feature.home_card": "feature.site.home_card",
+}
 ADMIN_VIEW = {
     "column_editable": "editable",
     "readonly_columns": "readonly",

@@ -11,6 +11,7 @@ from opportune.cli.project.renamed_declarations import (
     change_class,
     change_constants,
     change_feature,
+    change_option,
     change_variables,
     rename,
 )
@@ -72,8 +73,8 @@ class RenamedCode:
                     yield from change_variables(self.source, node, self.roots)
                 case ast.Call():
                     yield from self._change_call(node)
-                case ast.Attribute(value=ast.Name(id=name)) if name in self.modules:
-                    yield from self._change_module_attribute(node, self.modules[name])
+                case ast.Attribute(value=ast.Name(id=name)):
+                    yield from self._change_attribute(node, name)
 
     # Imports
 
@@ -111,10 +112,13 @@ class RenamedCode:
                 code = f"{new} as {alias.asname}" if alias.asname else None
                 yield Change(node.lineno, f"{alias.name} -> {new}", self.source.span(alias), code)
 
-    def _change_module_attribute(self, node: ast.Attribute, module: str) -> Iterator[Change]:
+    def _change_attribute(self, node: ast.Attribute, variable: str) -> Iterator[Change]:
+        if variable == "feature":
+            yield from change_option(self.source, node)
+        module = self.modules.get(variable, "")
         old = f"{module}:{node.attr}"
         new_module, _, new_name = (IMPORTS.get(old) or _moved_attributes().get(old, "")).partition(":")
-        if new_module == module:
+        if new_module and new_module == module:
             yield rename(self.source, node, node.attr, new_name)
         elif new_module and find_module(module) == module:  # else the import of the module changes first
             yield Change(node.lineno, f"{ast.unparse(node)} -> {new_module}.{new_name}", self.source.span(node))

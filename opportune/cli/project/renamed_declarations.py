@@ -170,5 +170,16 @@ def _place_of(keyword: ast.keyword) -> tuple[str, str] | None:
         function = keyword.value.func if isinstance(keyword.value, ast.Call) else None
         is_family = isinstance(function, ast.Name) and function.id == FAMILIES[name].__name__
         return None if is_family else (name, argument if argument != name else "")
-    families = (family for family, class_ in FAMILIES.items() if argument in class_.__dataclass_fields__)
-    return next(((family, argument) for family in families), None)
+    return next(((family, argument) for family in _families_with(argument)), None)
+
+
+def change_option(source: Source, node: ast.Attribute) -> Iterator[Change]:
+    """Change an attribute that moved from `feature` into a family, in files that name the installed `features`."""
+    argument = RENAMED.get(node.attr, node.attr)
+    if node.attr not in FAMILIES and b"features" in source.bytes:
+        for family in _families_with(argument):
+            yield rename(source, node, node.attr, f"{family}.{argument}")
+
+
+def _families_with(argument: str) -> list[str]:
+    return [family for family, class_ in FAMILIES.items() if argument in class_.__dataclass_fields__]

@@ -123,12 +123,16 @@ OLD_TEXTS = {
     "app/books/admin.py": ADMIN,
     "app/installed.py": INSTALLED,
     "templates/books/book.html": '{% if may("book", "edit") %}edit{% endif %}\n',
+    "app/home/pages.py": "cards = [feature.home_card or feature.name for feature in state.features]\n",
+    "templates/home/home.html": "{% for link in feature.navigation[:1] %}{{ link.right }}{% endfor %}\n",
 }
 NEW_TEXTS = {
     "app/books/service.py": NEW_SERVICE,
     "app/books/feature.py": NEW_FEATURE,
     "app/books/admin.py": ADMIN.replace("column_editable", "editable"),
     "templates/books/book.html": '{% if may("book", "update") %}edit{% endif %}\n',
+    "app/home/pages.py": "cards = [feature.site.home_card or feature.name for feature in state.features]\n",
+    "templates/home/home.html": "{% for link in feature.site.navigation[:1] %}{{ link.permission }}{% endfor %}\n",
 }
 
 
