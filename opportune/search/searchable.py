@@ -123,8 +123,9 @@ class Searchable(Generic[M]):
             within: Rows to search. By default all rows of the model.
         """
         parsed = Query.parse(query, fold=fold_like_postgresql)
-        blank = select(self.model).where(false())
-        statement = blank if parsed.is_blank else await self.search_hybrid(session, query, within)
+        statement = select(self.model).where(false())
+        if not parsed.is_blank:
+            statement = await self.search_hybrid(session, query, within)
         rows = await paginate(session, statement, Paging(page=page, size=limit))
         highlighter = Highlighter(parsed.highlighted_words)
         return SearchResults[Any](
@@ -160,8 +161,8 @@ class Searchable(Generic[M]):
 
 
 def _validate(table: Table, fields: Fields, names: Sequence[str], url: str) -> None:
-    if not names:
-        raise OperatorError(f"Searchable of {table.name} needs at least one field.")
+    if not names or isinstance(names, str):
+        raise OperatorError(f'Searchable of {table.name} needs a list of fields, such as fields=["title"].')
     texts = [column.name for column in table.columns if isinstance(getattr(column.type, "impl", column.type), String)]
     for name, weight in fields.weights.items():
         if name not in names:
