@@ -124,3 +124,19 @@ async def test_sqladmin_hook_can_change_values(
     monkeypatch.setattr(NovelAdmin, "on_model_change", shout)
     await admin.post("/admin/novel/create", data=NOVEL_FORM)
     assert await read_all(app, select(col(Novel.title))) == ["SAGA"]
+
+
+async def test_hook_after_the_commit_gets_changed_values(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    titles = []
+
+    async def shout(_self: Any, data: dict[str, Any], _model: Novel, _is_created: bool, _request: Request) -> None:
+        data["title"] = data["title"].upper()
+
+    async def record(_self: Any, data: dict[str, Any], _model: Novel, is_created: bool, _request: Request) -> None:
+        titles.append((data["title"], is_created))
+
+    monkeypatch.setattr(NovelAdmin, "on_model_change", shout)
+    monkeypatch.setattr(NovelAdmin, "after_model_change", record)
+    await admin.post("/admin/novel/create", data=NOVEL_FORM)
+    await admin.post("/admin/novel/edit/1", data=NOVEL_FORM | {"title": "Epic"})
+    assert titles == [("SAGA", True), ("EPIC", False)]
