@@ -214,9 +214,11 @@ class RowWriter:
         if not self._has_hook("before_save", "after_save", "on_model_change", "after_model_change"):
             return
         for name, column in self._to_one.items():
-            relation, row_id = self.view.mapper.relationships[name], getattr(row, column)
+            relation = self.view.mapper.relationships[name]
             if tuple(relation.remote_side) == relation.mapper.primary_key:
-                related = None if row_id is None else await self.session.get(relation.mapper.class_, row_id)
+                row_id, related = getattr(row, column), None
+                if row_id is not None:
+                    related = await self.session.get(relation.mapper.class_, row_id)
                 set_committed_value(row, name, related)
         await self.session.run_sync(lambda _session: self._load_paths(row))
 
@@ -315,8 +317,9 @@ class PersistenceMixin(DisplayMixin):
                     await action(session, row)
                     changes = diff.diff_edited(before, row)
                     audit.record_row(session, request, custom_action(slug), self.identity, row, changes)
-        number = format_number(len(rows))
-        subject = await title_for(request, self, rows[0]) if len(rows) == 1 else f"{number} {self.name_plural}"
+        subject = f"{format_number(len(rows))} {self.name_plural}"
+        if len(rows) == 1:
+            subject = await title_for(request, self, rows[0])
         flash(request, f"{subject}: {gettext(result)}.")
         return RedirectResponse(list_url(request, self), 303)
 

@@ -93,9 +93,11 @@ class CrudPages(PageOptions[M]):
             "fields": await self._fields(request, crud, row).read_labelled(self.fields),
             **await self.get_context(request, crud, row),
         }
-        status, template = 200, self.template("get")
+        template = self.template("get")
+        status = 200
         if form:
-            context["form"], status = form, form.status
+            context["form"] = form
+            status = form.status
         if is_htmx(request):
             return templates.render_block(request, template, "below", context, status)
         return templates.render(request, template, context, status)

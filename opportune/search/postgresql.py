@@ -70,7 +70,8 @@ class PostgreSQL(Dialect):
         return {str(name): str(sql) for name, sql in connection.execute(EXISTING_OBJECTS, {"prefix": FTS_PREFIX})}
 
     def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:
-        new, definition = f"{fields.index}_new", _create(fields).replace("'", "''")
+        new = f"{fields.index}_new"
+        definition = _create(fields).replace("'", "''")
         return [
             _create(fields, new),  # blocks writers; the next statements block everyone, but take no time
             *self.drop(existing),

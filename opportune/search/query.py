@@ -70,7 +70,8 @@ def name_suffix_keys(name: str, *, dotted: bool) -> Iterator[tuple[str, int]]:
 
     `os.path.join` has ("os.path.join", 0), ("path.join", 1) and ("join", 2).
     """
-    suffix, depth = name_key(name), 0
+    suffix = name_key(name)
+    depth = 0
     yield suffix, depth
     while dotted and (suffix := suffix.partition(".")[2]):
         depth += 1
@@ -106,9 +107,12 @@ class Query:
     def parse(cls, query_text: str, fold: Callable[[str], str] = fold) -> Self:
         """Parse a query. `fold` normalizes its words like those of the index."""
         text = clean_query(query_text)
-        choices, last_word, remaining_words = [Choice()], "", MAX_QUERY_WORDS
+        choices = [Choice()]
+        last_word = ""
+        remaining_words = MAX_QUERY_WORDS
         for chunk in CHUNK.finditer(text):
-            is_quoted, is_excluded = chunk["quoted"] is not None, chunk["minus"] is not None
+            is_quoted = chunk["quoted"] is not None
+            is_excluded = chunk["minus"] is not None
             if chunk["plain"] in ("or", "OR") and choices[-1].required and chunk.end() < len(text):
                 choices.append(Choice())
                 continue
@@ -246,7 +250,8 @@ def passage(text: str, question: str, length: int = PASSAGE_LENGTH) -> str:
     """
     if len(text) <= length:
         return text
-    keys, lower = key_words(question), fold(text)
+    keys = key_words(question)
+    lower = fold(text)
     starts = [0, *(match.end() for match in re.finditer(r"\n\s*\n|(?<=[.!?])\s", text))]
 
     def count_words_from(start: int) -> tuple[int, int]:

@@ -53,7 +53,8 @@ class Highlighter:
         end = start + MAX_SNIPPET_CHARS
         if end < len(text) and " " in text[start:end]:
             end = text.rfind(" ", start, end)
-        before, after = "…" if start else "", " …" if end < len(text) else ""
+        before = "…" if start else ""
+        after = " …" if end < len(text) else ""
         return f"{before}{self.mark(text[start:end])}{after}"
 
     def mark(self, text: str) -> str:

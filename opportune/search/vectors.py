@@ -249,7 +249,8 @@ class Vectors(ABC):
         """Mark an edition as complete and delete all others."""
         if edition.is_whole:
             return
-        is_of_table, is_edition = editions.c.name == self.name(fields), editions.c.edition == edition.number
+        is_of_table = editions.c.name == self.name(fields)
+        is_edition = editions.c.edition == edition.number
         await session.execute(editions.update().where(is_of_table, is_edition).values(is_whole=True))
         await session.execute(editions.delete().where(is_of_table, ~is_edition))
         rows = self.rows(fields)
@@ -260,7 +261,8 @@ class Vectors(ABC):
     ) -> Sequence[Row[Any]]:
         """Return ids and texts of rows without a vector, whose ids are greater than `after`."""
         rows = self.rows(fields)
-        source, stored = _source_table(fields), rows.alias("stored")
+        source = _source_table(fields)
+        stored = rows.alias("stored")
         joined = source.outerjoin(stored, (stored.c.id == source.c.id) & (stored.c.edition == edition.number))
         statement = select(source).select_from(joined).where(stored.c.id.is_(None), source.c.id > after)
         return (await session.execute(statement.order_by(source.c.id).limit(limit))).all()
@@ -269,7 +271,8 @@ class Vectors(ABC):
         self, session: AsyncSession, fields: Fields, edition: Edition, vectors: Mapping[Row[Any], Vector | None]
     ) -> None:
         """Store the vectors of rows that have not changed and have none."""
-        source, rows = _source_table(fields), self.rows(fields)
+        source = _source_table(fields)
+        rows = self.rows(fields)
         ids = [row.id for row in vectors]
         current = select(source).where(source.c.id.in_(ids)).with_for_update(read=True)
         unchanged = {tuple(row) for row in await session.execute(current)}

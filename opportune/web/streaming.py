@@ -141,7 +141,8 @@ class EventStream(ClosingResponse):
 
 async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerator[bytes, None]:
     """Send finished blocks once, the open block on each update, and the complete text at the end."""
-    name, sent = f"answer-{secrets.token_hex(4)}", 0
+    name = f"answer-{secrets.token_hex(4)}"
+    sent = 0
     skeleton = Markup('<div id="{0}"><div id="{0}-blocks"></div><div id="{0}-open"></div></div>').format(name)
     yield format_sse_event(data_str=skeleton)
     async with aclosing(updates):
@@ -168,7 +169,8 @@ async def _page(
 
 async def _updates(request: Request, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[MarkdownBlocks, None]:
     """Yield the blocks after each update or heartbeat, and at the end."""
-    blocks, errors = MarkdownBlocks(), list[str]()
+    blocks = MarkdownBlocks()
+    errors = list[str]()
     with collected_errors(errors):
         async with aclosing(paced_items(request, pieces)) as batches:
             async for batch in batches:
@@ -204,7 +206,8 @@ async def paced_items(request: Request, items: AsyncGenerator[T, None]) -> Async
     Raises:
         ServiceError: The process stops, or the generator raised it.
     """
-    new_items, has_news = list[T](), asyncio.Event()
+    new_items = list[T]()
+    has_news = asyncio.Event()
 
     async def read() -> None:
         async with aclosing(items):
@@ -212,7 +215,8 @@ async def paced_items(request: Request, items: AsyncGenerator[T, None]) -> Async
                 new_items.append(item)
                 has_news.set()
 
-    reader, end = asyncio.create_task(read()), asyncio.create_task(request.app.state.shutting_down.wait())
+    reader = asyncio.create_task(read())
+    end = asyncio.create_task(request.app.state.shutting_down.wait())
     for task in (reader, end):
         task.add_done_callback(lambda _: has_news.set())
     reader.add_done_callback(lambda task: task.cancelled() or task.exception())  # avoids asyncio's warning

@@ -136,7 +136,8 @@ class InlineTable:
     async def _save(self, session: AsyncSession, request: Request, parent: Any, line: InlineRow) -> None:
         if not line.is_deleted and not line.values:
             return
-        view, writer = self.view, self.view.writer(session, request)
+        view = self.view
+        writer = view.writer(session, request)
         if line.row is None:
             change = await writer.add(line.values, {self.by: self.view.references[self.by].key_of(parent)})
             line.saved_row = change.row
@@ -163,7 +164,8 @@ class InlineTable:
                 await self.view.after_model_change(line.values, line.saved_row, line.row is None, request)
 
     def _changed_values(self, line: InlineRow) -> dict[str, Any]:
-        view, values = self.view, self.view.clean(line.form, line.row)
+        view = self.view
+        values = view.clean(line.form, line.row)
         if line.row is None:
             return values
         return {name: value for name, value in values.items() if has_changed(view, name, line.stored.get(name), value)}

@@ -73,7 +73,8 @@ async def _delete(request: Request, view: AdminView, selection: actions.Selectio
     except FieldErrors as refusal:
         return actions.redirect_with_error(request, view, _("Nothing was deleted. %(reason)s", reason=refusal))
     rows = actions.describe_rows(view, len(selection.pks))
-    trashed, deleted = _("Moved %(rows)s to the trash.", rows=rows), _("Deleted %(rows)s.", rows=rows)
+    trashed = _("Moved %(rows)s to the trash.", rows=rows)
+    deleted = _("Deleted %(rows)s.", rows=rows)
     flash(request, trashed if has_trash(view) else deleted, undo=_undo_url(request, view, selection))
     return RedirectResponse(actions.list_url(request, view), 303)
 
@@ -185,7 +186,8 @@ async def _confirm(request: Request, view: AdminView, selection: actions.Selecti
     if len(rows) < len(selection.pks):
         raise HTTPException(404)
     impact = await _deletion_impact(request, view, selection.pks)
-    title, trash_url = _("Delete permanently"), _trash_url(request, view)
+    title = _("Delete permanently")
+    trash_url = _trash_url(request, view)
     return await actions.show_confirmation_page(
         request, view, selection, rows, title=title, consequences=impact, list=trash_url
     )

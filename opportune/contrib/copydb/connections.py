@@ -117,7 +117,8 @@ def _file_to_write(path: Path) -> Iterator[Path]:
     if path.exists():
         yield path
         return
-    lock_path, new_path = temporary_path(path), temporary_path(path, "copied")
+    lock_path = temporary_path(path)
+    new_path = temporary_path(path, "copied")
     make_private(lock_path, "Copy to another folder, or make it writable for this user.")
     with private_file(lock_path):
         discard(new_path)  # of a killed copy

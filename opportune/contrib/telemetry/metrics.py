@@ -181,7 +181,8 @@ class Metrics(Observer):
 
     @contextmanager
     def job(self, attempt: JobAttempt) -> Iterator[None]:
-        start, outcome = perf_counter(), "ok"
+        start = perf_counter()
+        outcome = "ok"
         try:
             yield
         except asyncio.CancelledError:

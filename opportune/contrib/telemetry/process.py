@@ -42,7 +42,8 @@ def flush_seconds(limit: float) -> float:
 
 async def run_before_shutdown(function: Callable[[], object], seconds: float) -> None:
     """Run a blocking function for at most `seconds`. A daemon thread does not delay the end of the process."""
-    loop, finished = asyncio.get_running_loop(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    finished = asyncio.Event()
 
     def run() -> None:
         function()

@@ -58,7 +58,8 @@ def _worker_light(report: WorkerReport) -> HealthLight:
 
 
 def _memory_light(reports: list[WorkerReport]) -> HealthLight:
-    used, limit = sum(report.memory_bytes for report in reports), memory_limit_bytes()
+    used = sum(report.memory_bytes for report in reports)
+    limit = memory_limit_bytes()
     if limit is None:
         return HealthLight("Memory", _("%(size)s in all", size=format_size(used)))
     sizes = {"used": format_size(used), "limit": format_size(limit)}
@@ -77,7 +78,8 @@ def _pool_lights(reports: list[WorkerReport]) -> Iterator[HealthLight]:
             if "pool" in labels:
                 sums[labels["pool"], family.name.removeprefix("opportune_database_")] += int(value)
     for pool in sorted({pool for pool, _key in sums}, reverse=True):
-        name, keys = _("Connections, %(pool)s", pool=pool), ("connections_in_use", "connections_max", "waiting")
+        name = _("Connections, %(pool)s", pool=pool)
+        keys = ("connections_in_use", "connections_max", "waiting")
         used, total, waiting = (format_number(sums[pool, key]) for key in keys)
         if sums[pool, "waiting"]:
             text = _("%(used)s of %(total)s in use, %(waiting)s waiting", used=used, total=total, waiting=waiting)

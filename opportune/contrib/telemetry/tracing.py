@@ -99,7 +99,8 @@ class Tracing(Observer):
         attributes: dict[str, Any] = {"http.request.method": method, "url.scheme": scope["scheme"]}
         parent = parse_traceparent(client_traceparent(scope) if self.trusts_traces else "")
         span = self.tracer.start_span(method, parent, SpanKind.SERVER, attributes)
-        token, header = attach(set_span_in_context(span)), traceparent.set(format_traceparent(span))
+        token = attach(set_span_in_context(span))
+        header = traceparent.set(format_traceparent(span))
         start = perf_counter()
         self.active.add(1, attributes)
         try:
@@ -122,7 +123,8 @@ class Tracing(Observer):
         """Start a new trace with a link to the trace that queued the job."""
         origin = trace.get_current_span(parse_traceparent(attempt.traceparent)).get_span_context()
         attributes: dict[str, Any] = {"opportune.job.name": attempt.name}
-        start, outcome = perf_counter(), "ok"
+        start = perf_counter()
+        outcome = "ok"
         span = self.tracer.start_span(
             f"job {attempt.name}",
             Context(),
