@@ -31,11 +31,8 @@ def strict(class_: T, label: str = "") -> T:
 
 
 def _check_arguments(label: str, accepted: Signature, args: Sequence[Any], options: Mapping[str, Any]) -> None:
-    parameters = {
-        name: parameter
-        for name, parameter in accepted.parameters.items()
-        if parameter.kind is not Parameter.VAR_KEYWORD
-    }
+    named = (parameter for parameter in accepted.parameters.values() if parameter.kind is not Parameter.VAR_KEYWORD)
+    parameters = {parameter.name: parameter for parameter in named}
     _, *names = parameters  # without self
     takes_any = len(parameters) < len(accepted.parameters)
     if unknown := next((option for option in options if not takes_any and option not in names), ""):
