@@ -28,7 +28,7 @@ from opportune.mail import EmailMessage
 from opportune.mail.outage import SEND_EMAIL
 from opportune.project.layout import FRAMEWORK, display_path
 from opportune.services.observers import Observer
-from opportune.web.errors.error_hints import FRAMEWORK_RANK, PROJECT_RANK, code_rank
+from opportune.web.errors.source_lines import FRAMEWORK_RANK, PROJECT_RANK, code_rank
 from opportune.web.rendering.environment import TemplateContext
 
 MAX_SQL_LENGTH = 4_000

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.project.layout import TEMPLATE_FOLDERS
-from opportune.web.errors.error_hints import SourceLine, project_frame, source_line_of
+from opportune.web.errors.source_lines import SourceLine, project_frame, source_line_of
 from opportune.web.routing.api_router import APIRouter
 
 MASK = "••••••"

@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from fastapi.exceptions import ResponseValidationError
@@ -18,10 +17,8 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.errors.suggestions import closest_name, explain_import
 from opportune.project.current import OPPMAN
-from opportune.project.layout import FRAMEWORK, PROJECT, TEMPLATE_FOLDERS
-
-CONTEXT_LINES = 3
-"""Lines shown before and after the failing line."""
+from opportune.project.layout import PROJECT, TEMPLATE_FOLDERS
+from opportune.web.errors.source_lines import SourceLine, source_line_of
 
 DETACHED = re.compile(r"Parent instance <(\w+) .*lazy load operation of attribute '(\w+)'")
 LAZY_LOADING = re.compile("MissingGreenlet|DetachedInstanceError")
@@ -31,17 +28,6 @@ COLUMN = re.compile(
 )
 NOT_NULL = re.compile(r"NOT NULL constraint failed: (\w+)\.(\w+)|null value in column \"(\w+)\"")
 CYCLE = re.compile(r"partially initialized module '([\w.]+)'")
-LIBRARY_RANK, FRAMEWORK_RANK, PROJECT_RANK = range(3)
-
-
-@dataclass(frozen=True)
-class SourceLine:
-    """A line of code, for display."""
-
-    file: str
-    number: int
-    lines: tuple[tuple[int, str], ...]
-    """The line and the lines around it, with their numbers."""
 
 
 @dataclass(frozen=True)
@@ -104,44 +90,6 @@ def _error_and_causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
-
-
-def source_line_of(error: BaseException) -> SourceLine | None:
-    """Return the last executed line of the project, or else of the framework."""
-    if isinstance(error, ResponseValidationError) and error.endpoint_file and error.endpoint_line:
-        return _read_source_line(Path(error.endpoint_file), error.endpoint_line)
-    frame_and_line = project_frame(error)
-    if frame_and_line is None:
-        return None
-    frame, number = frame_and_line
-    return _read_source_line(Path(frame.f_code.co_filename), number)
-
-
-def project_frame(error: BaseException) -> tuple[FrameType, int] | None:
-    """Return the frame and line number of the last executed line of the project, or else of the framework."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    ranks = ((code_rank(frame.f_code.co_filename), index) for index, (frame, _) in enumerate(frames))
-    rank, index = max(ranks, default=(LIBRARY_RANK, 0))
-    return None if rank == LIBRARY_RANK else frames[index]
-
-
-def code_rank(file: str) -> int:
-    """Return the rank of a file by how likely its code has caused an error."""
-    path = Path(file)
-    if path.is_relative_to(FRAMEWORK):
-        return FRAMEWORK_RANK
-    return PROJECT_RANK if path.is_relative_to(PROJECT) and ".venv" not in path.parts else LIBRARY_RANK
-
-
-def _read_source_line(path: Path, number: int) -> SourceLine | None:
-    try:
-        text = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):  # generated or deleted code
-        return None
-    start = max(0, number - 1 - CONTEXT_LINES)
-    lines = tuple(enumerate(text[start : number + CONTEXT_LINES], start + 1))
-    short_path = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
-    return SourceLine(short_path.as_posix(), number, lines)
 
 
 def _lazy_load_hint(error: BaseException) -> ErrorHint | None:

@@ -26,7 +26,7 @@ from opportune.project.layout import FRAMEWORK
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user
 from opportune.web.cache import cached
-from opportune.web.errors import error_hints
+from opportune.web.errors import error_hints, source_lines
 from opportune.web.errors.error_hints import hint_for
 from opportune.web.rendering.templates import templates
 
@@ -203,7 +203,8 @@ def circular_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         package = tmp_path / "circle_of_hints" / name
         package.mkdir(parents=True)
         (package / "models.py").write_text(f"from circle_of_hints.{other}.models import Thing\n\n\nclass Thing: ...\n")
-    monkeypatch.setattr(error_hints, "PROJECT", tmp_path)
+    for module in (error_hints, source_lines):
+        monkeypatch.setattr(module, "PROJECT", tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
@@ -299,9 +300,9 @@ def test_uncommon_error_has_no_hint() -> None:
 
 
 def test_framework_outside_project_has_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(error_hints, "PROJECT", tmp_path)
+    monkeypatch.setattr(source_lines, "PROJECT", tmp_path)
     with pytest.raises(ValueError, match="seconds must be") as caught:
         cached(0)
-    location = error_hints.source_line_of(caught.value)
+    location = source_lines.source_line_of(caught.value)
     assert location is not None
     assert location.file == (FRAMEWORK / "web/cache/rule.py").as_posix()
