@@ -100,5 +100,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = SimpleNamespace(time=clock.time, monotonic=time.monotonic)
     monkeypatch.setattr("opportune.web.cache.builds.time", fake)
     monkeypatch.setattr("opportune.web.cache.cache.time", fake)
-    monkeypatch.setattr("opportune.web.cache.responses.time", fake)
+    monkeypatch.setattr("opportune.web.cache.cached_response.time", fake)
     return clock

@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from opportune.web import EventStream
 from opportune.web.cache import cached
-from opportune.web.cache.responses import CachedResponse, unpack
+from opportune.web.cache.cached_response import CachedResponse, unpack
 from opportune.web.cache.store import CacheEntry
 from tests.opportune.web.cache.conftest import Clock, in_memory
 from tests.opportune.web.cache.shop import Shop
