@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from opportune.config.llm_models import EmbeddingModel
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.loose_json import bytes_in, json_in
-from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import Timeouts
+from opportune.contrib.llm.providers.token_counts import counts_in
 from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
 
 MAX_RESPONSE_BYTES = 64_000_000
