@@ -7,7 +7,7 @@ from typing import Any
 
 from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
 from opportune.contrib.llm.providers.errors import filter_error
-from opportune.contrib.llm.providers.loose_json import bytes_in, count_in, json_in, plain_key, text_in
+from opportune.contrib.llm.providers.loose_json import bytes_in, count_in, json_in, object_in, plain_key, text_in
 from opportune.contrib.llm.providers.provider import Done, LlmError, Picture, Timeouts
 from opportune.contrib.llm.providers.token_counts import counts_in
 from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
@@ -89,11 +89,11 @@ class MediaEndpoints(MediaProvider):
             content = {"text": CUE.sub("", body.decode(errors="replace"))}
         text = text_in(results_in(content, TRANSCRIPT_FIELDS)).strip()
         if not text:
-            if isinstance(_object(content).get("text"), str):
+            if isinstance(object_in(content).get("text"), str):
                 raise LlmError("empty", NO_TRANSCRIPT)
             raise self._endpoints["transcription"].failure(content, NO_TRANSCRIPT)
-        fields = _object(content)
-        seconds = _number(_object(fields.get("usage")).get("seconds", fields.get("duration")))
+        fields = object_in(content)
+        seconds = _number(object_in(fields.get("usage")).get("seconds", fields.get("duration")))
         return Made(text, _usage(content), None if seconds is None else seconds / 60)
 
     async def rerank(self, query: str, documents: Sequence[str]) -> Made[list[Ranked]]:
@@ -125,7 +125,7 @@ def _decode(parts: Sequence[object], limit: int | None = None) -> bytes:
 
 
 def _ranked(result: object) -> Ranked:
-    fields = {plain_key(name): value for name, value in _object(result).items()}
+    fields = {plain_key(name): value for name, value in object_in(result).items()}
     index = next((count for name in INDEX_FIELDS if (count := count_in(fields.get(name))) is not None), None)
     scores = (_number(fields.get(name)) for name in SCORE_FIELDS)
     score = next((score for score in scores if score is not None), None)
@@ -138,8 +138,4 @@ def _number(value: object) -> float | None:
 
 
 def _usage(content: object) -> Done:
-    return Done(**counts_in(_object(content).get("usage")))
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return Done(**counts_in(object_in(content).get("usage")))

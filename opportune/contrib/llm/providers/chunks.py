@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from opportune.contrib.llm.providers.loose_json import objects_in, plain_key, text_in
+from opportune.contrib.llm.providers.loose_json import object_in, objects_in, plain_key, text_in
 from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS
 
 TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
@@ -72,7 +72,8 @@ def as_chunk(event: Fields) -> Fields:
     chunks = (read(event) for read in (_read_delta, _read_block, _read_response, _read_token))
     if (chunk := next((chunk for chunk in chunks if chunk is not None), None)) is not None:
         return chunk
-    wrapper = next((name for name, item in event.items() if isinstance(item, dict) and _is_wrapped(item)), None)
+    wrappers = (name for name, item in event.items() if isinstance(item, dict) and name != "delta")
+    wrapper = next((name for name in wrappers if _is_wrapped(event[name])), None)
     others = {name: item for name, item in event.items() if name != wrapper}
     return others if wrapper is None else {**others, **event[wrapper]}
 
@@ -125,11 +126,11 @@ def _read_response(event: Fields) -> Fields | None:
     """Return the end of an answer in OpenAI's responses, with its whole text; nothing for an earlier event."""
     if not _type_of(event).startswith("response") or event.get("error"):
         return None
-    response = event.get("response") or event
+    response = object_in(event.get("response")) or event
     reason = STATUSES.get(str(response.get("status")))
     if response.get("error") or not reason:
         return {"error": response.get("error")}
-    details = response.get("incomplete_details") or {}
+    details = object_in(response.get("incomplete_details"))
     message = {"content": response.get("output") or response.get("output_text")}
     choice = {"message": message, "finish_reason": details.get("reason") or reason}
     return {"choices": [choice], "usage": response.get("usage")}
@@ -137,7 +138,7 @@ def _read_response(event: Fields) -> Fields | None:
 
 def _read_token(event: Fields) -> Fields | None:
     """Return a token of TGI."""
-    token, details = event.get("token"), event.get("details") or {}
+    token, details = event.get("token"), object_in(event.get("details"))
     if not isinstance(token, dict):
         return None
     reason = details.get("finish_reason") or ("stop" if event.get("generated_text") else None)
@@ -206,7 +207,7 @@ def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
     thoughts, calls, texts = list[object](), list[dict[str, Any]](), list[object]()
     content = content.get("parts", content) if isinstance(content, dict) else content
     for part in content if isinstance(content, list) else [content]:
-        fields = part if isinstance(part, dict) else {}
+        fields = object_in(part)
         type_ = str(fields.get("type") or [*fields])
         if THOUGHT_TYPE.search(f"{type_} {[*fields]}"):
             thoughts.append(part)

@@ -271,6 +271,11 @@ def bytes_in(text: str) -> bytes:
     return b64decode(plain + "==")
 
 
+def object_in(value: object) -> dict[str, Any]:
+    """Return an object; an empty one for another value."""
+    return value if isinstance(value, dict) else {}
+
+
 def objects_in(value: object) -> list[dict[str, Any]]:
     """Return the objects in a list, also in one that was sent as an object or text, or an object without its list."""
     value = json_in(value) if isinstance(value, str) else value

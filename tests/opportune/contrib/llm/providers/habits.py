@@ -731,6 +731,9 @@ WRITTEN = {
         YES, text(f"<|message_sep|>\n\nfunction call<|role_sep|>\n{json.dumps(FIND)}"), END, calls=FINDS
     ),
     "text after whole calls": ends(text(json.dumps(FIND)), text("\n\nYes"), END, calls=FINDS),
+    "other object in a fence": says(
+        text('```json\n{"name": "Ann"}\n```\nYes'), text='```json\n{"name": "Ann"}\n```\nYes'
+    ),
     "text after a fence": ends(text(f"```json\n{json.dumps(FIND)}\n```\nYes"), END, calls=FINDS),
     "mark without its end": ends(FOUND, YES, text(f"\n<{BAR}DSML{BAR}tool_calls"), END, text="Yes\n", calls=FINDS),
     "call in a line": says(text(f"Send {json.dumps(FIND)}."), text=f"Send {json.dumps(FIND)}."),
@@ -850,6 +853,12 @@ NATIVE = {
     ),
     "text of Qianfan": ends(event({"result": "Ye", "is_end": False}), event({"result": "s", "is_end": True})),
     "result of a tool": says(delta(role="tool", content="5 rows"), delta(role="assistant", content="Yes")),
+    "interrupted Cohere": fails("interrupted", event({"delta": {"message": {"content": {"text": "Yes"}}}}), text="Yes"),
+    "other APIs with other types": says(
+        typed(("response.completed", {"response": "x"}), ("response.incomplete", {"incomplete_details": "x"})),
+        event({"token": {"text": ""}, "details": [1]}),
+        YES,
+    ),
     "text instead of an answer": fails("unavailable", b"Internal Server Error"),
 }
 COUNTS = {
