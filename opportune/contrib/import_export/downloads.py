@@ -100,8 +100,7 @@ def _csv_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
     """Return a file that spreadsheets of the user's country open with columns."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=";" if localize_number(".") == "," else ",")
-    writer.writerow(header)
-    for row in rows:
+    for row in (header, *rows):  # headings of a report are texts of rows
         writer.writerow([_csv_text(cell) for cell in row])
     return text.getvalue().encode("utf-8-sig", errors="replace")
 

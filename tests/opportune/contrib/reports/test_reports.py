@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import Select, insert
+from sqlalchemy import Select, insert, update
 from sqlmodel import col
 from starlette.requests import Request
 
@@ -145,6 +145,12 @@ async def test_report_is_downloaded_as_csv(admin: AsyncClient, language: str, li
     response = await admin.get(f"{URL}/csv?{WEIGHTS}", headers={"Accept-Language": language})
     assert line in response.content.decode("utf-8-sig").splitlines()
     assert (await admin.get(f"{URL}/pdf?{WEIGHTS}")).status_code == 404
+
+
+async def test_headings_of_a_report_are_not_formulas(app: FastAPI, admin: AsyncClient) -> None:
+    await execute(app, update(Maker).values(name="=1+1"))
+    response = await admin.get(f"{URL}/csv?{WEIGHTS}")
+    assert "Colour,'=1+1,'=1+1,Total" in response.content.decode("utf-8-sig").splitlines()
 
 
 async def test_report_is_downloaded_as_xlsx(admin: AsyncClient) -> None:
