@@ -1,11 +1,11 @@
 """Deletion of an account with all personal data of its features, and the export of the data."""
 
 import asyncio
-import io
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import Any
+from contextlib import ExitStack, suppress
+from typing import IO, Any
 
 from sqlalchemy import Select, inspect, or_, select
 from sqlalchemy.exc import IntegrityError
@@ -119,21 +119,21 @@ async def list_stored_files(session: AsyncSession, features: Sequence[Feature], 
         return [name for data in personal_data_of(features) if data.files for name in await data.files(session, person)]
 
 
-async def make_archive(rows: bytes, storage: Storage, names: Sequence[str]) -> bytes:
-    """Create a zip archive of the rows, which are JSON, and of the stored files. Missing files are skipped."""
-    contents = {"data.json": rows}
-    for name in names:
-        with suppress(MissingFileError):
-            contents[f"files/{name}"] = await storage.read(name)
-    return await asyncio.to_thread(_zip_contents, contents)
+async def make_archive(rows: bytes, storage: Storage, names: Sequence[str]) -> IO[bytes]:
+    """Return a temporary zip file of the rows, which are JSON, and of the stored files. Missing files are skipped.
 
-
-def _zip_contents(contents: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in contents.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
+    Only one stored file is in memory at a time.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile())
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            await asyncio.to_thread(archive.writestr, "data.json", rows)
+            for name in names:
+                with suppress(MissingFileError):
+                    await asyncio.to_thread(archive.writestr, f"files/{name}", await storage.read(name))
+        file.seek(0)
+        stack.pop_all()
+    return file
 
 
 def personal_data_of(features: Sequence[Feature]) -> list[PersonalData]:

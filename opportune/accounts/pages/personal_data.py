@@ -1,6 +1,8 @@
 """Pages of a user's data: the account events, the export and the deletion of the account."""
 
-from typing import Annotated
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import IO, Annotated
 
 from fastapi import Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -30,6 +32,9 @@ from opportune.storage.storage import StorageDependency
 from opportune.web.client import describe_user_agent
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.routing.api_router import APIRouter
+from opportune.web.streaming import ClosingResponse
+
+PART_BYTES = 65_536
 
 router = APIRouter(prefix="/accounts")
 
@@ -60,10 +65,19 @@ async def export(
         names = await list_stored_files(session, request.app.state.features, user)
     record_event(context, user, "data_exported")
     document = to_json(rows, indent=2)
-    extension, content = ("zip", await make_archive(document, storage, names)) if names else ("json", document)
+    extension = "zip" if names else "json"
     filename = f"my-data-{utc_now():%Y-%m-%d}.{extension}"
     headers = {"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"}
-    return Response(content, headers=headers, media_type=f"application/{extension}")
+    if not names:
+        return Response(document, headers=headers, media_type="application/json")
+    archive = await make_archive(document, storage, names)
+    return ClosingResponse(_read_parts(archive), headers=headers, media_type="application/zip")
+
+
+async def _read_parts(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
+    with file:
+        while part := await asyncio.to_thread(file.read, PART_BYTES):
+            yield part
 
 
 @router.post("/data/delete")

@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import os
+import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -13,6 +15,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import Column, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.accounts.flows.deletion import make_archive
 from opportune.accounts.models import AccountEvent, Group, Membership, Passkey, RecoveryCode, User
 from opportune.db import Database, Model
 from opportune.db.queries import batches
@@ -184,6 +187,15 @@ async def test_export_with_files_is_a_zip_archive(app: FastAPI, ada_client: Asyn
         assert set(archive.namelist()) == {"data.json", f"files/{stored}"}
         assert archive.read(f"files/{stored}") == b"a file"
         assert json.loads(archive.read("data.json")) == {"notes": {"notes": [{"file": stored}]}}
+
+
+async def test_archive_needs_memory_for_one_file(app: FastAPI) -> None:
+    storage = app.state.storage
+    names = [await storage.save("notes", "bin", os.urandom(1_000_000), "") for _ in range(8)]
+    tracemalloc.start()
+    (await make_archive(b"{}", storage, names)).close()
+    assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    tracemalloc.stop()
 
 
 async def test_deletion_page_needs_email_and_password(ada_client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
