@@ -6,9 +6,11 @@ import re
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from xml.parsers import expat
 
 from opportune.admin.errors import ValidationRefused
 from opportune.i18n import gettext
@@ -18,6 +20,8 @@ from opportune.schemas.text import shorten
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ZIP_SIGNATURE = b"PK\x03\x04"
 MAX_UNPACKED_BYTES = 100_000_000
+MAX_ELEMENTS = 500_000
+"""Elements of a row or of all shared texts, which openpyxl keeps in memory. An element takes 300 bytes."""
 MAX_CELL_LENGTH = 32_767
 """Characters that Excel stores in a cell."""
 MAX_SHEET_ROWS = 1_048_576
@@ -26,6 +30,7 @@ MAX_EXACT_DIGITS = 15
 """Digits that Excel stores of a number."""
 MIN_YEAR = 1900
 """Excel has no earlier dates."""
+TOO_LARGE = _l("This workbook is too large when it is unpacked. Divide it into several files.")
 DAMAGED = _l("This workbook is damaged. Open it in a spreadsheet and save it as .xlsx again.")
 NO_RESULT = _l("Cell %(cell)s has a formula without a result. Open the file in a spreadsheet and save it again.")
 FORMULA_WITHOUT_RESULT = re.compile(
@@ -71,12 +76,30 @@ def _check_archive(content: bytes) -> None:
             if "xl/workbook.xml" not in sizes:
                 raise ValidationRefused("This file is not an Excel workbook (.xlsx).")
             if sum(sizes.values()) > MAX_UNPACKED_BYTES:
-                raise ValidationRefused("This workbook is too large when it is unpacked. Divide it into several files.")
+                raise ValidationRefused(TOO_LARGE)
             for name in sizes:
+                part = archive.read(name)
+                _check_elements(part)
                 if name.startswith("xl/worksheets/sheet"):
-                    _check_sheet(archive.read(name))
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
+                    _check_sheet(part)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, LookupError, ValueError) as error:
         raise ValidationRefused(DAMAGED) from error
+
+
+def _check_elements(part: bytes) -> None:
+    """Refuse a part with too many elements in a row or without rows. Parts that are no XML have none."""
+    count = 0
+
+    def on_start(name: str, _attributes: object) -> None:
+        nonlocal count
+        count = 0 if name.rpartition(":")[2] == "row" else count + 1
+        if count > MAX_ELEMENTS:
+            raise ValidationRefused(TOO_LARGE)
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = on_start
+    with suppress(expat.ExpatError):
+        parser.Parse(part, True)
 
 
 def _check_sheet(xml: bytes) -> None:

@@ -118,6 +118,8 @@ def hide(workbook: Any) -> None:
         (archive(readme=b"a"), "not an Excel workbook"),
         (archive(xl__workbook_xml=b"<workbook"), "is damaged"),
         (archive(xl__workbook_xml=b"", bomb=b"\0" * 100_000_001), "too large when it is unpacked"),
+        (archive(xl__workbook_xml=b'<?xml version="1.0" encoding="gbk"?><a/>'), "is damaged"),
+        (archive(xl__workbook_xml=b"", row=b"<row>" + b"<c/>" * 500_001), "too large when it is unpacked"),
         (make_workbook(), "has no rows"),
         (make_workbook(HEADER), "has no rows"),
         (make_workbook(HEADER, ROW, change=merge), "has merged cells"),
