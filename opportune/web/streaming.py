@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -32,6 +32,7 @@ UPDATE_INTERVAL_SECONDS = 0.08
 """Seconds between updates. Shorter intervals cost CPU without a visible effect."""
 HEARTBEAT_INTERVAL_SECONDS = 15.0
 """Seconds of silence after which a heartbeat is sent, to detect dead connections and keep proxies from closing them."""
+PART_BYTES = 65_536
 MAX_INLINE_RENDER_LENGTH = 1_000
 """Longer texts are rendered in a thread, because they may take long."""
 
@@ -123,6 +124,14 @@ class ClosingResponse(StreamingResponse):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
                 del chunk, body  # frees memory while hundreds of viewers wait
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def read_parts(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yield the content of a file for a response, and close it."""
+    with file:
+        file.seek(0)
+        while part := await asyncio.to_thread(file.read, PART_BYTES):
+            yield part
 
 
 class EventStream(ClosingResponse):

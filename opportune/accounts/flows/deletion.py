@@ -131,7 +131,6 @@ async def make_archive(rows: bytes, storage: Storage, names: Sequence[str]) -> I
             for name in names:
                 with suppress(MissingFileError):
                     await asyncio.to_thread(archive.writestr, f"files/{name}", await storage.read(name))
-        file.seek(0)
         stack.pop_all()
     return file
 

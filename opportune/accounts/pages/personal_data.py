@@ -1,8 +1,6 @@
 """Pages of a user's data: the account events, the export and the deletion of the account."""
 
-import asyncio
-from collections.abc import AsyncGenerator
-from typing import IO, Annotated
+from typing import Annotated
 
 from fastapi import Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -32,9 +30,7 @@ from opportune.storage.storage import StorageDependency
 from opportune.web.client import describe_user_agent
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.routing.api_router import APIRouter
-from opportune.web.streaming import ClosingResponse
-
-PART_BYTES = 65_536
+from opportune.web.streaming import ClosingResponse, read_parts
 
 router = APIRouter(prefix="/accounts")
 
@@ -71,13 +67,7 @@ async def export(
     if not names:
         return Response(document, headers=headers, media_type="application/json")
     archive = await make_archive(document, storage, names)
-    return ClosingResponse(_read_parts(archive), headers=headers, media_type="application/zip")
-
-
-async def _read_parts(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
-    with file:
-        while part := await asyncio.to_thread(file.read, PART_BYTES):
-            yield part
+    return ClosingResponse(read_parts(archive), headers=headers, media_type="application/zip")
 
 
 @router.post("/data/delete")

@@ -35,6 +35,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
 from opportune.i18n.languages import content_languages
 from opportune.web.forms.input_texts import as_text
+from opportune.web.streaming import read_parts
 
 Batches = AsyncIterator[Sequence[Mapping[str, Any]]]
 """Rows in portions, each with its values by column."""
@@ -44,7 +45,6 @@ TOO_LONG_FOR_A_SHEET = _l(
     "An Excel sheet has at most %(limit)s rows, and this list has more. Filter it, or export it as CSV."
 )
 EXPORT_BATCH_ROWS = 500
-PART_BYTES = 65_536
 CONTROL_PREFIXES = ("\t", "\r", "\n")
 
 
@@ -105,8 +105,7 @@ async def _write_xlsx(columns: Columns, batches: Batches) -> AsyncIterator[bytes
         await asyncio.to_thread(writer.append, [[_xlsx_value(value) for value in row.values()] for row in batch])
     with tempfile.TemporaryFile() as file:
         await asyncio.to_thread(writer.save, file)
-        file.seek(0)
-        while part := await asyncio.to_thread(file.read, PART_BYTES):
+        async for part in read_parts(file):
             yield part
 
 
