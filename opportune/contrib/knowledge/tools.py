@@ -22,7 +22,9 @@ async def search_knowledge(
     user: CurrentUser, session: ReadSession, words: str, parts: ToolParts = None
 ) -> Sequence[Source]:
     """Search the documents of the user, their teams and this site for words or a question. Returns passages."""
-    ids = collection_scope.get() if parts is None else [int(part) for part in parts if part.isdecimal()]
+    ids = collection_scope.get()
+    if parts is not None:
+        ids = [int(part) for part in parts if part.isdecimal() and len(part) < 19]
     within = readable_passages(Collections(session, user), ids)
     passages = await find_passages(session, words, within)
     return [Source(title=passage.place, url=passage.url, text=passage.text) for passage in passages]

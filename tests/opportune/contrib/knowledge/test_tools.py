@@ -70,6 +70,15 @@ async def test_scope_limits_the_tool(app: FastAPI, user: User, collections: Mapp
     assert len((await search(app, user)).sources) == 3
 
 
+@pytest.mark.parametrize("part", ["x", "", "9" * 20, "9" * 5_000])
+async def test_invalid_collection_has_no_documents(
+    app: FastAPI, user: User, collections: Mapping[str, int], part: str
+) -> None:
+    tools = toolbox_of(app).named([f"search_knowledge:{part}"])
+    result = await tools.call(ToolCall("1", "search_knowledge", '{"words": "vault"}'), user)
+    assert (result.is_error, result.sources) == (False, ())
+
+
 async def test_source_links_to_the_passage(app: FastAPI, user: User, database: Database) -> None:
     collection = await make_collection(database, owner_id=user.id)
     document = await make_document(database, collection.id, "A loan lasts four weeks.", page=3)
