@@ -37,6 +37,7 @@ from tests.opportune.cli.conftest import Oppman
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
 UNREACHABLE = "postgresql://user:opensesame@127.0.0.1:1/name"
+SLOW_CHECKS = (check_references, check_catalogues)
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _cached_checks() -> Iterator[None]:
+def slow_findings() -> Iterator[dict[Check, list[Finding]]]:
     """Run the slow checks of templates, icons, models, references and catalogues only once.
 
     New texts are checked in their own tests.
@@ -79,15 +80,23 @@ def _cached_checks() -> Iterator[None]:
 
         return run
 
-    slow_checks = check_references, check_catalogues
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(check, "CHECKS", [run_once(each) if each in slow_checks else each for each in check.CHECKS])
+        patch.setattr(check, "CHECKS", [run_once(each) if each in SLOW_CHECKS else each for each in check.CHECKS])
         patch.setattr(database_checks, "draft_migrations", draft_once)
         patch.setattr(check, "check_new_texts", lambda _settings: [])
         patch.setattr(icons, "find_icon_errors", lambda: iter(cached_faults(*icons.SOURCE_FOLDERS)))
         patch.setattr(feature_checks, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))
         patch.setattr(feature_checks, "calls_in_templates", cache(lambda function: [*calls_in_templates(function)]))
-        yield
+        yield findings
+
+
+@pytest.mark.parametrize("slow", SLOW_CHECKS)
+def test_finding_of_a_slow_check_is_an_error(
+    oppman: Oppman, slow_findings: dict[Check, list[Finding]], monkeypatch: pytest.MonkeyPatch, slow: Check
+) -> None:
+    monkeypatch.setitem(slow_findings, slow, [Finding("Something is missing.")])
+    code, out, _ = oppman("check", "--no-database")
+    assert (code, "error: Something is missing." in out) == (1, True)
 
 
 def test_site_without_errors(oppman: Oppman, database_url: str) -> None:
