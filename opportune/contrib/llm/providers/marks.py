@@ -42,7 +42,7 @@ THOUGHTS = {
     "<|think|>": "<|end|>",
 }
 """Closing mark of each opening mark. They count only at the start of an answer."""
-OPENING_TAG = re.compile(rf"<({'|'.join(TAGS)})\s(?!>)[^<>]{{0,60}}(>|\Z)")
+OPENING_TAG = re.compile(rf"<({'|'.join(TAGS)})\s(?!>)[^<>]{{0,60}}(>|\Z)", re.IGNORECASE)
 """Tag with attributes, such as `<think duration="3">`, or its beginning."""
 HEADERS, MESSAGE = ("<|channel|>", "<|start|>"), "<|message|>"
 """Beginning of a Harmony message, and the end of its header: `<|start|>assistant<|channel|>final<|message|>`."""

@@ -70,7 +70,7 @@ class GrowingText:
         if self._half or not piece.isascii():
             piece = self._join_halves(piece)
         if is_whole:
-            piece = piece.removeprefix(self.text)
+            piece = piece.removeprefix(self.text) if piece.strip() != self.text.strip() else ""
         elif self._is_repeated is not False or len(piece) == self._length:
             piece = self._added_by(piece)
         if piece:

@@ -252,7 +252,7 @@ CHOICES = {
     "delta as list": says(choice(delta=["Ye", "s"])),
     "delta of an answer without list": says(event({"delta": {"content": "Yes"}})),
     "message instead of delta": says(choice(message={"content": "Ye"}), choice(message={"content": "s"})),
-    "whole message at the end": ends(*YES_IN_TWO, choice(message={"content": "Yes"}, finish_reason="stop")),
+    "whole message at the end": ends(*YES_IN_TWO, choice(message={"content": "Yes\n"}, finish_reason="stop")),
     "growing message beside delta": says(
         choice(delta={"content": "Ye"}, message={"content": "Ye"}),
         choice(delta={"content": "s"}, message={"content": "Yes"}),
@@ -428,7 +428,7 @@ REASONING = {
     "tags of MiniMax": thinks(text("<mm:think>"), text("Hm."), text("</mm:think>Yes")),
     "tags of Cohere": thinks(text("<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>Yes<|END_RESPONSE|>")),
     "brackets": thinks(text("[THINK]Hm.[/THINK]Yes")),
-    "tag with an attribute": thinks(text('<think duration="3'), text('">Hm.</think>Yes')),
+    "tag with an attribute": thinks(text('<THINK duration="3'), text('">Hm.</THINK>Yes')),
     "tags of OpenThinker": thinks(
         text("<|begin_of_thought|>Hm.<|end_of_thought|>\n\n<|begin_of_solution|>Yes<|end_of_solution|>")
     ),
