@@ -72,16 +72,15 @@ def as_chunk(event: Fields) -> Fields:
     chunks = (read(event) for read in (_read_delta, _read_block, _read_response, _read_token))
     if (chunk := next((chunk for chunk in chunks if chunk is not None), None)) is not None:
         return chunk
-    wrappers = (name for name, item in event.items() if isinstance(item, dict) and name != "delta")
-    wrapper = next((name for name in wrappers if _is_wrapped(event[name])), None)
+    wrapper = next((name for name, item in event.items() if isinstance(item, dict) and _is_wrapped(name, item)), None)
     others = {name: item for name, item in event.items() if name != wrapper}
     return others if wrapper is None else {**others, **event[wrapper]}
 
 
-def _is_wrapped(item: Fields) -> bool:
+def _is_wrapped(name: str, item: Fields) -> bool:
     """Return True for a chunk in an object of a gateway."""
-    names = {*item, *map(_normal_name, item)}
-    return isinstance(item.get("message"), dict) or not WRAPPED_FIELDS.isdisjoint(names)
+    has_fields = not WRAPPED_FIELDS.isdisjoint({*item, *map(_normal_name, item)})
+    return name not in ("delta", "error") and (has_fields or isinstance(item.get("message"), dict))
 
 
 def _type_of(event: Fields) -> str:

@@ -859,6 +859,7 @@ NATIVE = {
         event({"token": {"text": ""}, "details": [1]}),
         YES,
     ),
+    "error with a response": fails("rate_limited", error(code=429, response={"finish_reason": "stop"})),
     "text instead of an answer": fails("unavailable", b"Internal Server Error"),
 }
 COUNTS = {
