@@ -11,6 +11,7 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
+from opportune.errors import Refused
 from opportune.i18n import gettext_lazy as _l
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ TOO_MANY_PIXELS = _l("This picture is too large. Please choose one of at most 20
 NOT_ONLY_A_PICTURE = _l("This file holds more than a picture. Please save it as a new picture, and choose that one.")
 
 
-class ImageRefusedError(ValueError):
+class ImageRefusedError(ValueError, Refused):
     """The image is not accepted. The message tells the user why."""
+
+    status = 422
 
 
 async def check_image(content: bytes) -> str:

@@ -3,6 +3,8 @@
 import threading
 
 import pytest
+from fastapi import FastAPI, Request
+from httpx2 import AsyncClient
 from PIL import Image
 
 from opportune.storage import images
@@ -129,3 +131,12 @@ async def test_images_are_decoded_in_one_thread(monkeypatch: pytest.MonkeyPatch)
     await check_image(photo())
     await shrink(photo())
     assert len(threads - {threading.get_ident()}) == 1
+
+
+async def test_route_with_an_invalid_image_responds_with_the_reason(app: FastAPI, client: AsyncClient) -> None:
+    @app.post("/api/shrunk")
+    async def shrink_body(request: Request) -> int:
+        return len(await shrink(await request.body(), largest=64))
+
+    response = await client.post("/api/shrunk", content=SVG)
+    assert (response.status_code, response.json()["detail"]) == (422, images.UNKNOWN)
