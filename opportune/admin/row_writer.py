@@ -257,6 +257,7 @@ class PersistenceMixin(DisplayMixin):
     def __init__(self) -> None:
         super().__init__()
         self.writer = partial(self._writer, self)
+        self.prepare_deletion = partial(self._writer.prepare_deletion, self)
 
     async def insert_model(self, request: Request, data: dict[str, Any], tables: Sequence[Any] = ()) -> Any:
         """Add a row with the lines of its inlines, and return it."""
@@ -323,20 +324,21 @@ class PersistenceMixin(DisplayMixin):
         flash(request, f"{subject}: {gettext(result)}.")
         return RedirectResponse(list_url(request, self), 303)
 
-    async def delete_selected(self, request: Request, pks: Sequence[str]) -> None:
-        """Delete all selected rows or none.
 
-        Raises:
-            ValidationRefused: A row may not be deleted, or other rows refer to it.
-        """
-        with translate_database_errors(self.table, deleting=True):
-            await self._writer.prepare_deletion(self, request, pks)
-            async with self.site.database.writer() as session:
-                writer = self.writer(session, request)
-                rows = await writer.lock_selected(self.list_query(request), pks, self.check_can_delete)
-                await writer.delete(rows)
-        for row in rows:
-            await self.after_model_delete(row, request)
+async def delete_rows(request: Request, view: PersistenceMixin, pks: Sequence[str]) -> None:
+    """Delete all of these rows or none.
+
+    Raises:
+        ValidationRefused: A row may not be deleted, or other rows refer to it.
+    """
+    with translate_database_errors(view.table, deleting=True):
+        await view.prepare_deletion(request, pks)
+        async with view.site.database.writer() as session:
+            writer = view.writer(session, request)
+            rows = await writer.lock_selected(view.list_query(request), pks, view.check_can_delete)
+            await writer.delete(rows)
+    for row in rows:
+        await view.after_model_delete(row, request)
 
 
 def session_of(row: Any) -> AsyncSession:

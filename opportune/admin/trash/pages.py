@@ -15,6 +15,7 @@ from opportune.admin.lists import actions
 from opportune.admin.lists.related import list_url_of_reference
 from opportune.admin.lists.row_keys import match_primary_keys, row_url
 from opportune.admin.log import audit
+from opportune.admin.row_writer import delete_rows
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
@@ -69,7 +70,7 @@ async def delete_page(request: Request, view: AdminView) -> Response:
 
 async def _delete(request: Request, view: AdminView, selection: actions.Selection) -> Response:
     try:
-        await view.delete_selected(request, selection.pks)
+        await delete_rows(request, view, selection.pks)
     except FieldErrors as refusal:
         return actions.redirect_with_error(request, view, _("Nothing was deleted. %(reason)s", reason=refusal))
     rows = actions.describe_rows(view, len(selection.pks))
