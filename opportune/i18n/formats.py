@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
+from opportune.i18n.directions import is_right_to_left, isolate
 from opportune.i18n.languages import current_language, get_language
 from opportune.plurals import pluralize
 
@@ -132,7 +133,8 @@ def format_list(items: Sequence[str], style: str = "standard") -> str:
         return f"{', '.join(first)} {word} {last}" if first else last
     from babel import lists
 
-    return lists.format_list([*items], style, get_language().locale)  # type: ignore[arg-type]
+    items = [isolate(item) for item in items] if is_right_to_left() else [*items]
+    return lists.format_list(items, style, get_language().locale)  # type: ignore[arg-type]
 
 
 def format_size(number: float) -> str:

@@ -1,6 +1,7 @@
 """Translation of texts. Without a translation, the English text is returned."""
 
 import logging
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -8,10 +9,14 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from opportune.i18n.catalogues import catalogue_of, find_label, find_translation
+from opportune.i18n.directions import is_right_to_left, isolate
 from opportune.i18n.languages import current_language
 
 LANGUAGES_WITH_CAPITALS = ("de", "lb")
 """Languages whose nouns have a capital inside a sentence."""
+
+KEPT_PLACEHOLDER = re.compile(r"(?<=\u2068)%\((\w+)\)s|%\((\w+)\)s(?=[^<>]*>)")
+"""Placeholder that the translator has isolated, or in a tag of HTML."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +57,9 @@ def translate(text: str, plural: str = "", num: int = 1, *, context: str = "") -
 
 def fill_in(translation: str, text: str, values: Mapping[str, Any]) -> str:
     """Fill in the placeholders of a translation, or of the English text if the translation is broken."""
+    if is_right_to_left():
+        kept = {name for names in KEPT_PLACEHOLDER.findall(translation) for name in names}
+        values = {name: value if name in kept else isolate(value) for name, value in values.items()}
     try:
         return translation % values
     except (KeyError, TypeError, ValueError):
@@ -109,10 +117,14 @@ def format_lazy(template: str, **values: object) -> LazyText:
 
 
 def lower_name(name: str) -> str:
-    """Translate a name for the middle of a sentence, such as "Add book". Languages such as German keep the capital."""
-    language = current_language.get()
+    """Translate a name for the middle of a sentence, such as "Add book". Languages such as German keep the capital.
+
+    Words such as "API" always keep theirs.
+    """
     text = str(name)
-    return text if language.partition("-")[0] in LANGUAGES_WITH_CAPITALS else text.lower()
+    if current_language.get().partition("-")[0] in LANGUAGES_WITH_CAPITALS:
+        return text
+    return " ".join(word if word[1:] != word[1:].lower() else word.lower() for word in text.split(" "))
 
 
 def _source(value: object) -> object:

@@ -1,6 +1,10 @@
-// Translate a text of a script, and fill in its values: gettext("Remove %(name)s", { name }).
+// Translate a text of a script, and fill in its values: gettext("Remove %(name)s", { name }). As in directions.py, marks
+// isolate values with letters of another direction.
 window.gettext = (text, values = {}) =>
-  (window.translations?.[text] ?? text).replace(/%\((\w+)\)s/g, (placeholder, name) => values[name] ?? placeholder);
+  (window.translations?.[text] ?? text).replace(/%\((\w+)\)s/g, (placeholder, name) => {
+    const value = String(values[name] ?? placeholder);
+    return document.dir === "rtl" && /[^\P{L}\p{Script=Arabic}\p{Script=Hebrew}]/u.test(value) ? `\u2068${value}\u2069` : value;
+  });
 
 // Light or dark mode: the visitor's choice, or else the system's.
 (() => {

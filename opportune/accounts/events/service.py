@@ -17,7 +17,8 @@ from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.accounts.users.queries import REQUEST_KEY, find_by_email
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
-from opportune.i18n import get_language, gettext, use_language
+from opportune.i18n import gettext, use_language
+from opportune.i18n.directions import is_right_to_left, isolate
 from opportune.jobs import JobContext, job
 from opportune.pagination import Page, Paging, paginate
 from opportune.web.client import Client, describe_user_agent
@@ -124,9 +125,7 @@ def describe_event(event: AccountEvent) -> str:
 
 def _fill_in(text: str, details: Mapping[str, Any]) -> str:
     """Translate a text with placeholders such as `{name}`. If those of the translation are wrong, return English."""
-    values = details
-    if get_language().direction == "rtl":  # isolate names in letters of the other direction
-        values = {name: f"\u2068{value}\u2069" for name, value in details.items()}
+    values = {name: isolate(value) for name, value in details.items()} if is_right_to_left() else details
     try:
         return gettext(text).format(**values)
     except (KeyError, IndexError, ValueError):

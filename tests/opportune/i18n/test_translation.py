@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from jinja2 import Environment
+from markupsafe import Markup
 
 from opportune.config.languages import find_language
 from opportune.i18n import (
@@ -22,6 +24,7 @@ from opportune.i18n import (
     pgettext_lazy,
     use_language,
 )
+from opportune.i18n.formats import format_list
 from opportune.i18n.languages import best_language, get_language
 from opportune.web.rendering.environment import TemplateEnvironment
 
@@ -237,6 +240,39 @@ def test_templates_escape_values_but_not_texts() -> None:
         ('{{ pgettext("month", "May") }}', "Mai"),
     ):
         assert environment.from_string(source).render(name=name) == expected, source
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("ada@example.com", "\u2068ada@example.com\u2069"),
+        ("Ada & Co", "\u2068Ada &amp; Co\u2069"),
+        (Markup("<b>Ada</b>"), "\u2068<b>Ada</b>\u2069"),
+        ("2026-11-29", "\u20682026-11-29\u2069"),
+        ("\u2068Ada\u2069", "\u2068Ada\u2069"),
+        ("https://example.com", "https://example.com"),
+        (Markup("<b>محمد</b>"), "<b>محمد</b>"),
+        ("1,234.5", "1,234.5"),
+        (5, "5"),
+    ],
+)
+def test_names_of_other_direction_are_isolated(value: Any, expected: str) -> None:
+    source = '{% trans value=value, title="Ada" %}<i title="{{ title }}">{{ value }}</i>{% endtrans %}'
+    template = TemplateEnvironment(autoescape=True).from_string(source)
+    with use_language("ar"):
+        assert template.render(value=value) == f'<i title="Ada">{expected}</i>'
+    with use_language("en"):
+        assert "\u2068Ada &" not in template.render(value=value)
+
+
+def test_names_in_arabic_list_are_isolated() -> None:
+    with use_language("ar"):
+        assert gettext("By %(names)s", names=format_list(["Ada", "محمد"])) == "By \u2068Ada\u2069 ومحمد"
+
+
+def test_marks_of_translators_are_not_doubled() -> None:
+    with use_language("ar"):
+        assert gettext("By \u2068%(name)s\u2069", name="Ada") == "By \u2068Ada\u2069"
 
 
 def test_pseudo_language_lengthens_texts() -> None:
