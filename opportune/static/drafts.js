@@ -102,8 +102,8 @@ try {
     const { form } = target;
     if (form && keepsDraft(form) && isKept(target) && (target.matches(TEXTS) || localStorage.getItem(keyOf(form)))) save(form);
   });
-  document.addEventListener("submit", ({ target }) => {
-    if (keepsDraft(target) && !target.hasAttribute("hx-post") && localStorage.getItem(keyOf(target))) sessionStorage.setItem("sent-draft", keyOf(target));
+  window.addEventListener("submit", ({ target, defaultPrevented }) => {
+    if (!defaultPrevented && keepsDraft(target) && localStorage.getItem(keyOf(target))) sessionStorage.setItem("sent-draft", keyOf(target));
   });
   document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
     const { form, method } = ctx.request;

@@ -26,6 +26,19 @@ document.addEventListener("htmx:error", ({ detail: { error } }) => {
 });
 document.addEventListener("htmx:before:response", () => unreachable(true));
 
+// Without a network, the browser's own page would replace a form that loads a page. A site on this computer still responds.
+const { src: siteScript } = document.currentScript;
+let reachableForm;
+window.addEventListener("submit", (event) => {
+  const { target: form, submitter } = event;
+  if (event.defaultPrevented || navigator.onLine || form.method === "dialog" || reachableForm === form) return;
+  event.preventDefault();
+  fetch(siteScript, { method: "HEAD", cache: "no-store" }).then(() => {
+    reachableForm = form;
+    form.requestSubmit(submitter);
+  }, () => unreachable(false));
+});
+
 // Confirm requests in a dialog. Esc and Cancel abort the request.
 document.addEventListener("htmx:confirm", (event) => {
   const { ctx, issueRequest, dropRequest } = event.detail;

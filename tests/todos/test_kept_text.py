@@ -109,6 +109,23 @@ async def test_text_typed_before_the_script_loads_is_kept(page: Page, title: Loc
     await expect(title).to_have_value("Milk")
 
 
+@pytest.mark.parametrize(("path", "name"), [("/accounts/profile", "display_name"), ("/admin/todo/edit/{}", "title")])
+async def test_form_stays_on_the_page_while_offline(
+    page: Page, app: FastAPI, site: str, superuser: User, todo: Todo, path: str, name: str
+) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(path.format(todo.id))
+    field = page.locator(f"main [name={name}]")
+    await fill_and_keep(page, field, "Bread")
+    await page.context.set_offline(True)
+    await field.press("Enter")
+    await expect(page.get_by_text("The server does not respond.")).to_be_visible()
+    await expect(field).to_have_value("Bread")
+    await page.context.set_offline(False)
+    await field.press("Enter")
+    await expect(page.locator("main .alert[role=status]")).to_be_visible()
+
+
 async def test_draft_ends_when_it_is_saved(page: Page, title: Locator, todo: Todo) -> None:
     await page.goto(f"/todos/{todo.id}")
     await fill_and_keep(page, title, "Oat milk")

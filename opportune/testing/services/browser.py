@@ -57,7 +57,7 @@ MAX_WAIT_MS = 30_000
 # htmx aborts a finished stream. Browsers log that with different texts.
 STREAM_END_MESSAGES = ("signal is aborted without reason", "BodyStreamBuffer was aborted")
 # Chromium also logs the 4xx response of a refused form.
-IGNORED_MESSAGES = (*STREAM_END_MESSAGES, "status of 4")
+IGNORED_MESSAGES = (*STREAM_END_MESSAGES, "status of 4", "ERR_INTERNET_DISCONNECTED")
 
 
 @asynccontextmanager
