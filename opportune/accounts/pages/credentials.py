@@ -103,6 +103,6 @@ async def show_tokens(
     request: Request, session: AsyncSession, user: User, form: Form[Any], token: str = ""
 ) -> Response:
     rows = await UserTokens(session, user.id).list_valid()
-    available = scope_rows(request.app)
+    scopes = {"scope_rows": scope_rows(request.app), "scope_labels": scope_labels(request.app)}
     headers = SECRET_HEADERS if token else None
-    return show(request, "tokens", headers=headers, form=form, tokens=rows, token=token, scope_rows=available)
+    return show(request, "tokens", headers=headers, form=form, tokens=rows, token=token, **scopes)

@@ -15,6 +15,7 @@ from opportune.accounts.events.kinds import EventKind
 from opportune.accounts.models import ApiToken
 from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_message
 from opportune.accounts.sign_in_redirects import make_sign_in_error
+from opportune.accounts.tokens.scopes import scope_labels
 from opportune.accounts.users.context import AccountContext
 from opportune.contrib.mcp.oauth.authorization import (
     AuthorizationRequest,
@@ -44,7 +45,8 @@ async def _list_connected_programs(session: AsyncSession, user: User) -> Mapping
     query = select(McpGrant, McpClient, ApiToken).join_from(McpGrant, McpClient).join(ApiToken)
     query = query.where(col(McpGrant.user_id) == user.id, col(ApiToken.expires_at) > utc_now())
     rows = (await session.execute(query.order_by(col(McpGrant.id).desc()))).all()
-    return {"programs": [(grant, client.name, host_of(grant.redirect_uri), token) for grant, client, token in rows]}
+    programs = [(grant, client.name, host_of(grant.redirect_uri), token) for grant, client, token in rows]
+    return {"programs": programs, "scope_labels": scope_labels}
 
 
 profile_panel = Panel("mcp/profile_panel.html", _list_connected_programs)
