@@ -70,8 +70,8 @@ async def test_columns_are_matched_by_similar_and_remembered_headings(app: FastA
 async def test_columns_page_shows_no_error_before_a_choice(admin: AsyncClient) -> None:
     page = await open_columns(admin, IMPORT, "What\nx\n")
     assert "Required fields without a column:" in page.text
-    assert 'role="alert"' not in page.text
-    assert 'role="alert"' in (await choose_columns(admin, page)).text
+    assert 'danger" role="alert"' not in page.text
+    assert 'danger" role="alert"' in (await choose_columns(admin, page)).text
 
 
 async def test_matching_headings_skip_the_columns(admin: AsyncClient) -> None:
