@@ -25,15 +25,7 @@ COMMANDS = {
     "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "sendtestemail", "clearcache"),
     "Scaffold": ("startapp", "addapp", "addmodel", "removeapp"),
     "Translations": ("makemessages", "compilemessages"),
-    "Database": (
-        "migrate",
-        "makemigrations",
-        "showmigrations",
-        "sqlmigrate",
-        "squashmigrations",
-        "demo",
-        "dbshell",
-    ),
+    "Database": ("migrate", "makemigrations", "showmigrations", "sqlmigrate", "squashmigrations", "demo", "dbshell"),
     "Accounts": ("createsuperuser", "changepassword", "clearsessions", "users"),
     "Jobs": ("worker", "jobs"),
 }

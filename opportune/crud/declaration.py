@@ -98,8 +98,7 @@ class Declaration:
         relation = shape.mapper.relationships.get(name)
         if relation is not None and relation.uselist:
             raise self.error(
-                option,
-                f"{path!r} has several values in a row. Name a column of one related row or an annotation.",
+                option, f"{path!r} has several values in a row. Name a column of one related row or an annotation."
             )
         if related_name:
             self.require_one_of(option, name, shape.to_one)

@@ -144,12 +144,7 @@ def _create_event(
     # The user must not see the IP address of a staff member.
     client = _get_client(context) if actor_id is None else Client()
     return AccountEvent(
-        user_id=user.id,
-        kind=kind,
-        details=details,
-        actor_id=actor_id,
-        address=client.address,
-        agent=client.user_agent,
+        user_id=user.id, kind=kind, details=details, actor_id=actor_id, address=client.address, agent=client.user_agent
     )
 
 

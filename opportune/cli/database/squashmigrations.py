@@ -22,10 +22,7 @@ from opportune.project.installed import installed_names
 from opportune.project.layout import display_path
 
 
-def command(
-    feature: Annotated[str, typer.Argument(help="Feature of the migrations.")],
-    yes: NoInput = False,
-) -> None:
+def command(feature: Annotated[str, typer.Argument(help="Feature of the migrations.")], yes: NoInput = False) -> None:
     graph = MigrationGraph(installed_names())
     if draft_migrations(get_settings(), graph, feature):
         raise OperatorError(f"The models of {feature} have changes without migrations. Run makemigrations first.")

@@ -56,8 +56,7 @@ def check_env_example(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env.example"
     if path.exists() and path.read_text(encoding="utf-8") != env_example(settings_classes()):
         yield Finding(
-            ".env.example does not match the settings. Update it: python3 oppman.py env example",
-            is_error=False,
+            ".env.example does not match the settings. Update it: python3 oppman.py env example", is_error=False
         )
 
 

@@ -68,10 +68,7 @@ class DatabaseCopy:
         return database
 
     def _add_dump(self, writer: ArchiveWriter) -> AddedDatabase:
-        with (
-            private_file(self.scratch, lock=False) as file,
-            postgresql.open_dump(self.settings, self.graph) as dump,
-        ):
+        with private_file(self.scratch, lock=False) as file, postgresql.open_dump(self.settings, self.graph) as dump:
             dump.write(self.settings, file)
             postgresql.refuse_unreadable_dump(self.scratch)
             _compare_rows(dump.state.rows, postgresql.count_rows_in_dump(self.scratch))

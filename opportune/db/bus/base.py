@@ -232,9 +232,7 @@ class RedisBus(Bus):
         if self._redis is None:
             module = await asyncio.to_thread(import_module, "redis.asyncio")
             self._redis = module.Redis.from_url(
-                self._url,
-                socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-                decode_responses=True,
+                self._url, socket_connect_timeout=REDIS_TIMEOUT_SECONDS, decode_responses=True
             )
         return self._redis
 

@@ -154,10 +154,7 @@ async def run_services(certificate: Path) -> AsyncIterator[Services]:
     proxy = await asyncio.start_server(services.handle_connect, "127.0.0.1", 0)
     services.proxy_port = proxy.sockets[0].getsockname()[1]
     try:
-        async with (
-            serving(application) as port,
-            serving(application, certificate=certificate) as mail_port,
-        ):
+        async with serving(application) as port, serving(application, certificate=certificate) as mail_port:
             services.port = port
             services.mail_port = mail_port
             yield services
