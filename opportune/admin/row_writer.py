@@ -250,7 +250,7 @@ def _delete_files_later(session: AsyncSession, row: Any, columns: Collection[str
 
 
 class PersistenceMixin(DisplayMixin):
-    """Stores the rows of a view. Each method has a transaction of its own."""
+    """Stores the rows of a view, in one transaction per call."""
 
     _writer: ClassVar[type[RowWriter]] = RowWriter
 
