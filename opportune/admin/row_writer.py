@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.base import BaseAdminView, Check
 from opportune.admin.forms.edit_conflicts import refuse_changed_row
 from opportune.admin.forms.foreign_keys import link_rows
-from opportune.admin.lists.actions import list_url
+from opportune.admin.lists.actions import describe_rows, list_url
 from opportune.admin.lists.display import DisplayMixin, title_for
 from opportune.admin.lists.row_keys import match_primary_keys
 from opportune.admin.log import audit, diff
@@ -31,7 +31,6 @@ from opportune.db.sessions.insertion import insert_row, insert_rows, number_new_
 from opportune.db.sessions.trash import PURGES
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
-from opportune.i18n.formats import format_number
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.web.rendering.flash import flash
@@ -318,9 +317,7 @@ class PersistenceMixin(DisplayMixin):
                     await action(session, row)
                     changes = diff.diff_edited(before, row)
                     audit.record_row(session, request, custom_action(slug), self.identity, row, changes)
-        subject = f"{format_number(len(rows))} {self.name_plural}"
-        if len(rows) == 1:
-            subject = await title_for(request, self, rows[0])
+        subject = await title_for(request, self, rows[0]) if len(rows) == 1 else describe_rows(self, len(rows))
         flash(request, f"{subject}: {gettext(result)}.")
         return RedirectResponse(list_url(request, self), 303)
 

@@ -15,7 +15,7 @@ from opportune.admin.lists.parameters import narrow_by_index
 from opportune.admin.lists.row_keys import row_url
 from opportune.admin.views import AdminView
 from opportune.db.models.labels import title_of
-from opportune.i18n import gettext
+from opportune.i18n import gettext, lower_name
 from opportune.project.layout import is_framework_class
 from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, SearchOutcome, Source, matching_entries
 from opportune.search.query import clean_query
@@ -71,7 +71,7 @@ def _pages(request: Request, site: Any) -> Iterator[Entry]:
 async def _additions(request: Request, site: Any) -> Sequence[Entry]:
     return [
         Entry(
-            gettext("Add %(name)s", name=view.name),
+            gettext("Add %(name)s", name=lower_name(view.name)),
             str(request.url_for("admin:create", identity=view.identity)),
             "ti ti-plus",
         )

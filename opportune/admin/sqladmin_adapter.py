@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.db.models.columns import key_names_of
+from opportune.db.models.labels import label_of_class
 from opportune.db.queries.paths import column_of_relation
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy
@@ -128,7 +129,7 @@ class AdapterViewMeta(ModelViewMeta):
             raise OperatorError(f"{name}: {options['model']!r} is no table. Write class {name}(AdminView, model=Book).")
         view: Any = super().__new__(cls, name, bases, attributes, **options)
         if options.get("model") and "name" not in attributes:
-            view.name = DerivedLabel(view.name)
+            view.name = label_of_class(view.model)
         if options.get("model") and "name_plural" not in attributes:
             view.name_plural = DerivedLabel(plural_of(str.__str__(view.name)))
         return view

@@ -111,7 +111,9 @@ async def test_continued_answers_and_inactive_owners_stay_private(
     assert (await client.get(newer)).status_code == 404
 
 
-async def test_guessing_share_links_is_limited(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_guessing_share_links_is_limited(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(share_pages, "UNKNOWN_LINKS", RateLimit("chat.wrong_link", 2, HOUR_SECONDS, storage="cache"))
     answers = [(await client.get(f"/chat/shared/{'x' * 22}")).status_code for _ in range(3)]
     assert answers == [404, 404, 429]

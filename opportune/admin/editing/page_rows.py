@@ -26,7 +26,7 @@ from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.models.labels import title_of
 from opportune.errors import FieldErrors
-from opportune.i18n import gettext
+from opportune.i18n import gettext, lower_name
 from opportune.web.rendering.flash import flash
 
 TEMPLATE = "admin/page_rows.html"
@@ -111,7 +111,7 @@ async def _render(
     lines = await _build_lines(request, view, rows, {edit.pk: edit for edit in edits})
     pks = {line.pk for line in lines}
     context = {
-        "title": gettext("Edit %(rows)s", rows=view.name_plural),
+        "title": gettext("Edit %(rows)s", rows=lower_name(view.name_plural)),
         "columns": list(dict.fromkeys((*columns, *editable_names(view)))),
         "lines": lines,
         "error": error,

@@ -26,7 +26,7 @@ from opportune.db.queries.batches import batches_of
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
-from opportune.i18n import gettext
+from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.controls import EMPTY_MESSAGES, RowChoices
 from opportune.web.forms.schema_controls import PICKER
@@ -244,7 +244,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
             await self._row_names(request),
             lookup_url=url if await may_list(request, view) else "",
             add_url=add_url if may_add else "",
-            add_label=gettext("Add %(name)s", name=view.name) if view else "",
+            add_label=gettext("Add %(name)s", name=lower_name(view.name)) if view else "",
         )
         attributes |= {"id": self.id, "name": self.name, "multiple": self.loader.is_many}
         attributes["class"] = str(attributes.get("class", "")).replace("form-control", "form-select")

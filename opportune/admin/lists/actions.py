@@ -24,7 +24,7 @@ from opportune.admin.sqladmin_adapter import action_question, slug_and_label
 from opportune.admin.templates import render_page
 from opportune.db.models.columns import key_names_of
 from opportune.errors import FieldErrors
-from opportune.i18n import gettext
+from opportune.i18n import gettext, lower_name
 from opportune.i18n.formats import format_number
 from opportune.web.rendering.flash import flash
 
@@ -68,7 +68,7 @@ async def read_selection(request: Request, view: BaseAdminView) -> Selection:
             gettext(
                 "Select at most %(limit)s %(name_plural)s. Search or filter for fewer.",
                 limit=format_number(MAX_ROWS_PER_ACTION),
-                name_plural=view.name_plural,
+                name_plural=lower_name(view.name_plural),
             )
         )
     return Selection(pks, bool(form_data.get("confirmed")), has_other_pages)
@@ -123,9 +123,8 @@ def redirect_with_error(request: Request, view: BaseAdminView, message: str) -> 
 
 def describe_rows(view: BaseAdminView, number: int) -> str:
     """Return a number of rows with the name of their model, such as "2 books"."""
-    return gettext(
-        "%(number)s %(noun)s", number=format_number(number), noun=view.name if number == 1 else view.name_plural
-    )
+    noun = lower_name(view.name if number == 1 else view.name_plural)
+    return gettext("%(number)s %(noun)s", number=format_number(number), noun=noun)
 
 
 def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:

@@ -27,7 +27,7 @@ from opportune.db.queries.row_count import RowCount, read_row_counts
 from opportune.db.sessions.trash import deleted_rows_included, restore, with_deleted
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
-from opportune.i18n import ngettext
+from opportune.i18n import lower_name, ngettext
 from opportune.pagination import page_count, select_key
 from opportune.web.rendering.flash import flash
 
@@ -106,7 +106,7 @@ async def _deletion_impact(request: Request, view: AdminView, pks: Sequence[str]
         related = view.site.view_for_model(model)
         if related is None:
             return RelatedModel(model.__name__)
-        label = related.name if count == 1 else related.name_plural
+        label = lower_name(related.name if count == 1 else related.name_plural)
         if not await may_list(request, related):
             return RelatedModel(label)
         has_pages = related.has_permission(request, Action.DETAILS)

@@ -36,7 +36,7 @@ from opportune.db.models.labels import title_of
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
-from opportune.i18n import gettext
+from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import use_language
 from opportune.plurals import pluralize
@@ -227,7 +227,7 @@ class ImportWriter:
                     created = await new_rows.view.writer(self.session, self.request).save_all(rows)
                     new_rows.created = dict(zip(names, created, strict=True))
             except FieldErrors as refusal:
-                plural = new_rows.view.name_plural
+                plural = lower_name(new_rows.view.name_plural)
                 raise ValidationRefused(gettext(NOT_CREATED, name_plural=plural, refusal=refusal)) from None
             ids |= {new_rows.placeholders[name]: inspect(row).identity[0] for name, row in new_rows.created.items()}
         return ids

@@ -20,7 +20,7 @@ from opportune.contrib.import_export.table import Table
 from opportune.contrib.import_export.targets import Target, find_targets, missing_labels, require_targets
 from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors
-from opportune.i18n import gettext
+from opportune.i18n import gettext, lower_name
 from opportune.i18n.formats import format_number
 from opportune.web import is_htmx
 
@@ -117,7 +117,7 @@ async def render_step(
     request: Request, view: AdminView, step: str, file: ImportFile | None = None, *, status: int = 200, **context: Any
 ) -> Response:
     context |= {
-        "title": gettext("Import %(names)s", names=view.name_plural),
+        "title": gettext("Import %(names)s", names=lower_name(view.name_plural)),
         "step": step,
         "file": file,
         "amount": describe_rows,

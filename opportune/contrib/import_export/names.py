@@ -23,7 +23,7 @@ from opportune.db.models.model import MAX_ID
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import relation_of_column
 from opportune.errors import FieldErrors
-from opportune.i18n import gettext
+from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 
 SEPARATOR = "|"
@@ -212,7 +212,7 @@ class NameResolver:
             return gettext("“%(name)s” does not exist, and a name is not enough to create one.", name=NAME)
         unset = [field for field in form if field.flags.required and not field.data and field.name != key]
         required = ", ".join(str(field.label.text) for field in unset)
-        return gettext(NEEDS_FIELDS, name=NAME, model=gettext(view.name), fields=required) if required else ""
+        return gettext(NEEDS_FIELDS, name=NAME, model=lower_name(view.name), fields=required) if required else ""
 
 
 async def creation_form_class(request: Request, view: AdminView) -> type[AdminForm]:

@@ -18,7 +18,7 @@ from opportune.contrib.reports.fields import PARAMETERS, default_grouping, group
 from opportune.contrib.reports.report import Report, read_report
 from opportune.db.queries.dialects import StatementTooLong
 from opportune.errors import FieldErrors
-from opportune.i18n import gettext
+from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 
 MAX_SECONDS = 10.0
@@ -32,7 +32,7 @@ async def report_page(request: Request, view: AdminView) -> Response:
     groupings = [*groupings_of(view)]
     report, fault = await try_report(request, view, MAX_SECONDS) if groupings else (None, "")
     context |= {
-        "title": gettext("Report of %(name_plural)s", name_plural=view.name_plural),
+        "title": gettext("Report of %(name_plural)s", name_plural=lower_name(view.name_plural)),
         "report": report,
         "fault": fault,
         "groupings": groupings,

@@ -27,8 +27,9 @@ def label_of(name: str, *, is_reference: bool = True) -> LazyText:
 
 
 def label_of_class(class_: type[Any]) -> LazyText:
-    """Return the name of a model or of its data layer: `BookOrder` is "Book order"."""
-    return label_of(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_.__name__).lower())
+    """Return the name of a model or of its data layer: `BookOrder` is "Book order", `APIKey` is "API key"."""
+    words = re.split(r"_|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", class_.__name__)
+    return label_of("_".join(word if word[1:].isupper() else word.lower() for word in words))
 
 
 def label_of_field(model: type[Any], name: str) -> LazyText:

@@ -169,7 +169,7 @@ async def test_related_rows_with_many_fields_fit(
     await desktop.get_by_role("button", name="Add Gadget").click()
     table = desktop.locator(".inline-table")
     assert await table.evaluate("table => table.scrollWidth <= table.clientWidth")
-    await expect(table.get_by_label("Nickname of new Gadget")).to_be_visible()
+    await expect(table.get_by_label("Nickname of new gadget")).to_be_visible()
 
 
 async def test_buttons_and_table_head_stay_visible(desktop: Page) -> None:

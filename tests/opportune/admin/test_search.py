@@ -59,7 +59,7 @@ async def test_rows_of_the_project_come_first(app: FastAPI, admin: AsyncClient) 
 async def test_staff_find_only_permitted_entries(app: FastAPI, staff: AsyncClient) -> None:
     page = (await staff.get("/admin/search?q=ad", headers=PALETTE)).text
     assert "Adaland" in page
-    for hidden in ("Ada 1", "Add Country", "/admin/user", "/details/"):
+    for hidden in ("Ada 1", "Add country", "/admin/user", "/details/"):
         assert hidden not in page, hidden
     assert "/admin/operations" not in (await staff.get("/admin/search", headers=PALETTE)).text
     async with signed_in_client(app) as user:
@@ -85,7 +85,7 @@ async def test_palette_finds_pages_and_actions(admin: AsyncClient, monkeypatch: 
     assert 'href="#sign-out"' in (await admin.get("/admin/search", headers=PALETTE)).text
     assert 'href="#sign-out"' not in (await admin.get("/admin/search?q=sign")).text, "it needs the script"
     monkeypatch.setattr(CountryAdmin, "can_create", False)
-    assert "Add Country" not in (await admin.get("/admin/search?q=country", headers=PALETTE)).text
+    assert "Add country" not in (await admin.get("/admin/search?q=country", headers=PALETTE)).text
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -99,7 +99,7 @@ async def test_api_and_export_stay_english(superuser_client: AsyncClient) -> Non
 
 async def test_english_labels_are_those_of_the_code(superuser_client: AsyncClient) -> None:
     page = await superuser_client.get("/admin/lamp/list")
-    for text in ("Title", "Very cold", "Can be dimmed", "Total height (inches)", "Lights", "Switch on", "Add Lamp"):
+    for text in ("Title", "Very cold", "Can be dimmed", "Total height (inches)", "Lights", "Switch on", "Add lamp"):
         assert text in page.text, text
 
 

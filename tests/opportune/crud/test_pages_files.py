@@ -89,7 +89,7 @@ def stored_files(folder: Path) -> list[Path]:
     return [path for path in (folder / "uploads").rglob("*") if path.is_file()]
 
 
-async def test_failed_commit_deletes_the_upload(admin: AsyncClient, tmp_path: Path) -> None:
+async def test_failed_commit_deletes_the_upload(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
     def fail(_session: object) -> None:
         raise ZeroDivisionError
 

@@ -33,7 +33,7 @@ async def test_cells_are_edited_by_keyboard_and_mouse(app: FastAPI, page: Page) 
     await expect(page.get_by_role("cell", name="2.50")).to_be_visible()
     await expect(page.get_by_role("button", name="Edit Price of 1")).to_be_focused()
     await page.get_by_role("button", name="Undo").click()
-    await expect(page.get_by_text("Undone: 1 Part.")).to_be_visible()
+    await expect(page.get_by_text("Undone: 1 part.")).to_be_visible()
     assert (await read_part(app)).price == 1
 
     await page.get_by_role("cell", name="New").click()
@@ -95,7 +95,7 @@ async def test_cells_of_a_spreadsheet_are_pasted(app: FastAPI, page: Page) -> No
     await expect(wrong).to_have_attribute("aria-invalid", "true")
     await wrong.fill("6")
     await page.get_by_text("Save all").click()
-    await expect(page.get_by_text("Changed 2 Parts.")).to_be_visible()
+    await expect(page.get_by_text("Changed 2 parts.")).to_be_visible()
     assert [(await read_part(app, pk)).price for pk in (1, 2)] == [5, 6]
     await page.get_by_role("button", name="Undo").click()
-    await expect(page.get_by_text("Undone: 2 Parts.")).to_be_visible()
+    await expect(page.get_by_text("Undone: 2 parts.")).to_be_visible()

@@ -107,7 +107,7 @@ async def test_undo_restores_the_exact_value(app: FastAPI, admin: AsyncClient) -
     await admin.post(undo_url((await edit_cell(admin, "seen_at", "")).text))
     assert (await read_part(app)).seen_at == moment
     await admin.post(undo_url((await edit_cell(admin, "price", "2.50")).text))
-    assert "Undone: 1 Part." in (await admin.get(LIST)).text
+    assert "Undone: 1 part." in (await admin.get(LIST)).text
     changes = (await read_changes(app))[-2:]
     assert [change["price"] for change in changes] == [["1.00", "2.50"], ["2.50", "1.00"]]
 

@@ -76,7 +76,7 @@ async def test_unknown_position_is_the_first_page(admin: AsyncClient) -> None:
     assert (await admin.get(f"{LIST}?position=after:999999")).status_code == 404, "of a deleted row"
 
 
-async def test_filter_leaves_the_position(admin: AsyncClient) -> None:
+async def test_filter_leaves_the_position(app: FastAPI, admin: AsyncClient) -> None:
     text = (await admin.get(f"{LIST}?pageSize=3&position=last&state=new")).text
     assert "position=last" not in "".join(re.findall(r'class="[^"]*chip[^"]*" href="([^"]+)"', text))
 

@@ -36,7 +36,7 @@ async def test_changed_rows_are_saved_together(app: FastAPI, admin: AsyncClient)
     fields |= {"1-price": ["5"], "1-is_ready": ["true"], "2-state": ["used"], "2-maker_id": ["2"]}
     response = await admin.post(f"{EDIT_PAGE}?search=t", data=fields)
     assert response.headers["location"] == f"{LIST}?search=t"
-    assert "Changed 2 Parts." in (await admin.get(LIST)).text
+    assert "Changed 2 parts." in (await admin.get(LIST)).text
     bolt, nut, sealed = [await read_part(app, pk) for pk in (1, 2, 3)]
     assert (bolt.price, bolt.is_ready, nut.state, nut.maker_id) == (Decimal(5), True, "used", 2)
     assert [bolt.saves, nut.saves, sealed.saves] == [1, 1, 0], "unchanged rows are not saved"
@@ -120,7 +120,7 @@ async def paste(client: AsyncClient, column: str, text: str, pks: tuple[str, ...
 async def test_cells_fill_rows_and_columns(app: FastAPI, admin: AsyncClient) -> None:
     text = "100% Ltd\tused\t1,234.50\tNo\t2026-11-20\r\nAcme\tNew\t2\tYES\t\r\n"
     assert (await paste(admin, "maker_id", text)).status_code == 303
-    assert "Changed 2 Parts." in (await admin.get(LIST)).text
+    assert "Changed 2 parts." in (await admin.get(LIST)).text
     bolt, nut = [await read_part(app, pk) for pk in (1, 2)]
     assert (bolt.maker_id, bolt.state, bolt.price, bolt.due_on) == (2, "used", Decimal("1234.50"), date(2026, 11, 20))
     assert (nut.maker_id, nut.price, nut.is_ready, nut.due_on) == (1, Decimal(2), True, None)

@@ -32,7 +32,7 @@ async def test_selected_rows_offer_their_common_fields(admin: AsyncClient) -> No
     assert fields["pks"] == ["1,2"]
     assert {name for name in fields if name.startswith("new-")} >= {"new-maker_id", "new-state", "new-price"}
     assert {"new-name", "new-saves"}.isdisjoint(fields), "unique and read-only columns"
-    assert "Change 2 Parts" in page.text
+    assert "Change 2 parts" in page.text
     assert " required" not in page.text.partition("<main")[2], "browsers accept empty unchecked fields"
 
 
@@ -46,7 +46,7 @@ async def test_preview_changes_nothing_until_confirmed(app: FastAPI, admin: Asyn
     assert await read_changes(app) == []
     response = await confirm(admin, page, "?search=t")
     assert response.headers["location"] == f"{LIST}?search=t"
-    assert "Changed 2 Parts." in (await admin.get(LIST)).text
+    assert "Changed 2 parts." in (await admin.get(LIST)).text
     for pk in (1, 2):
         part = await read_part(app, pk)
         assert (part.price, part.maker_id, part.saves) == (Decimal(5), 2, 1)

@@ -26,7 +26,7 @@ async def test_undo_restores_all_rows(app: FastAPI, admin: AsyncClient) -> None:
     assert (await read_part(app, 2)).price == Decimal("7.50")
     response = await admin.post(url)
     assert response.headers["location"] == f"{LIST}?search=t"
-    assert "Undone: 2 Parts." in (await admin.get(LIST)).text
+    assert "Undone: 2 parts." in (await admin.get(LIST)).text
     for pk in (1, 2):
         part = await read_part(app, pk)
         assert (part.price, part.state) == (Decimal(1), "new")

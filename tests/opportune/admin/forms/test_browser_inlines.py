@@ -59,11 +59,11 @@ async def test_lines_are_added_and_removed(app: FastAPI, page: Page) -> None:
     await expect(page.locator("tbody tr")).to_have_count(3)
     add = page.get_by_role("button", name="Add Label")
     await add.click()
-    await expect(page.get_by_label("Text of new Label")).to_be_focused()
+    await expect(page.get_by_label("Text of new label")).to_be_focused()
     await page.keyboard.type("fourth")
     await add.click()
-    await page.get_by_label("Text of new Label").last.fill("fifth")
-    await page.get_by_role("button", name="Remove new Label").first.click()
+    await page.get_by_label("Text of new label").last.fill("fifth")
+    await page.get_by_role("button", name="Remove new label").first.click()
     await page.get_by_label("Delete second").check()
     await page.get_by_label("Text of third").fill("3rd")
     await page.keyboard.press("Enter")
@@ -76,8 +76,8 @@ async def test_buttons_work_in_a_browser_without_scripts(app: FastAPI, plain_pag
     await plain_page.get_by_label("Text of second").fill("2nd")
     await plain_page.get_by_role("button", name="Move second up").click()
     await plain_page.get_by_role("button", name="Add Label").click()
-    await expect(plain_page.get_by_label("Text of new Label")).to_have_count(3)
-    await plain_page.get_by_label("Text of new Label").last.fill("fourth")
+    await expect(plain_page.get_by_label("Text of new label")).to_have_count(3)
+    await plain_page.get_by_label("Text of new label").last.fill("fourth")
     await save(plain_page)
     assert await read_labels(app) == ["2nd", "first", "third", "fourth"]
 
@@ -96,7 +96,7 @@ class TestPickers:
         assert BookAdmin.inlines
         await page.goto("/admin/book/edit/1")
         await page.get_by_role("button", name="Add Review").click()
-        await page.get_by_role("combobox", name="Critic of new Review").last.click()
+        await page.get_by_role("combobox", name="Critic of new review").last.click()
         await page.get_by_role("option", name="Sigrid").click()
         await save(page)
         assert await read_all(app, select(col(Review.critic_id))) == [1]

@@ -89,7 +89,7 @@ async def test_form_is_accessible(
     await page.get_by_role("button", name="Add Label").click()
     await page.get_by_label("Delete red").check()
     assert await find_violations(page) == []
-    await page.get_by_label("Size of new Label").fill("0")
+    await page.get_by_label("Size of new label").fill("0")
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(tab(page, "Labels 2 errors")).to_be_visible()
     assert await find_violations(page) == []

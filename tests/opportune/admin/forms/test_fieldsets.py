@@ -17,17 +17,19 @@ async def app(app_with_bookshelf: FastAPI, monkeypatch: pytest.MonkeyPatch) -> F
     return app_with_bookshelf
 
 
-async def test_form_groups_a_relationship_by_its_column(admin: AsyncClient) -> None:
+async def test_form_groups_a_relationship_by_its_column(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/book/create")).text
     assert page.index(">People<") < page.index('id="author_id"') < page.index(">Shop<") < page.index('id="price"')
 
 
-async def test_details_group_a_relationship_by_its_column(admin: AsyncClient) -> None:
+async def test_details_group_a_relationship_by_its_column(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/book/details/1")).text
     assert page.index(">People<") < page.index(">Sigrid<") < page.index(">Shop<")
 
 
-async def test_form_options_name_a_relationship(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_form_options_name_a_relationship(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(BookAdmin, "form_args", {"author": {"label": "Writer"}})
     monkeypatch.setattr(BookAdmin, "form_widget_args", {"author": {"data-shelf": "7"}})
     monkeypatch.setattr(BookAdmin, "form_rules", ("author", "title"))

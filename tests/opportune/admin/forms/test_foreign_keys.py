@@ -151,6 +151,6 @@ async def test_deletion_names_only_listed_related_rows(
 
     monkeypatch.setattr(GadgetAdmin, "list_query", query_without_hidden_gadget)
     page = (await admin.get("/admin/maker/delete?pks=1")).text
-    assert "2 Gadgets" in page
+    assert "2 gadgets" in page
     assert "Gadget 1" in page
     assert "Gadget 2" not in page

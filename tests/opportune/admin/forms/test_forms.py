@@ -69,7 +69,7 @@ async def test_files_are_stored_replaced_and_cleared(app: FastAPI, admin: AsyncC
     assert await run_jobs_and_list_files(app, tmp_path) == set()
 
 
-async def test_stored_files_have_signed_urls(admin: AsyncClient) -> None:
+async def test_stored_files_have_signed_urls(app: FastAPI, admin: AsyncClient) -> None:
     await save_shelf(admin, uploads=make_uploads(photo=picture(), plan=b"<html>plan"))
     for page in (EDIT, DETAILS):
         text = (await admin.get(page)).text

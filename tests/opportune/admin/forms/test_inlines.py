@@ -136,7 +136,7 @@ async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
     assert await read_labels(app) == [(1, "forged", 1, True), *LABELS_BEFORE[1:]]
 
 
-async def test_form_may_have_many_fields(admin: AsyncClient) -> None:
+async def test_form_may_have_many_fields(app: FastAPI, admin: AsyncClient) -> None:
     many = {f"label-1-unknown{number}": "" for number in range(1_500)}
     for files in (None, {"plan": ("", b"")}):
         assert (await admin.post(EDIT, data=FORM | many, files=files)).status_code == 303

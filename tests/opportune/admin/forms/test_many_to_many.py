@@ -94,7 +94,7 @@ async def test_links_with_more_required_columns_are_read_only(app: FastAPI, admi
     assert 'name="lent"' not in form
 
 
-async def test_list_is_filtered_by_linked_rows(admin: AsyncClient) -> None:
+async def test_list_is_filtered_by_linked_rows(app: FastAPI, admin: AsyncClient) -> None:
     for title, genre_ids in (("Both", "1,2"), ("Poems", "2"), ("None", "")):
         await admin.post(CREATE, data=NOVEL_FORM | {"title": title, "genres": genre_ids})
     for query, titles in (

@@ -64,7 +64,7 @@ async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Pa
     await expect(page.get_by_text("25 selected:")).to_be_visible()
     await page.get_by_label("All 26 that match").check()
     await page.get_by_role("button", name="Delete", exact=True).click()
-    await expect(page.get_by_text("Delete 26 Gadgets?")).to_be_visible()
+    await expect(page.get_by_text("Delete 26 gadgets?")).to_be_visible()
 
 
 async def test_lists_fit_a_phone(app: FastAPI, page: Page, superuser: User) -> None:

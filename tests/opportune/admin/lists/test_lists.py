@@ -52,7 +52,7 @@ async def test_action_without_question_asks_only_for_all_pages(
 ) -> None:
     monkeypatch.setattr("opportune.admin.lists.actions.action_question", lambda *_: "")
     page = await admin.post(f"{POLISH_ACTION}?size__lte=6", data={"all": "1"})
-    assert "“Polish” for 3 Gadgets:" in page.text
+    assert "“Polish” for 3 gadgets:" in page.text
     assert await read_polished_names(app) == []
     await admin.post(POLISH_ACTION, data={"pk": ["1", "2"]})
     assert await read_polished_names(app) == ["gadget 1", "gadget 2"]
@@ -78,7 +78,7 @@ async def test_action_is_confirmed_with_the_selected_rows(
 async def test_selection_of_all_includes_other_pages(app: FastAPI, admin: AsyncClient, sixty_gadgets: None) -> None:
     url = f"{POLISH_ACTION}?size__gte=11&page=2"
     page = (await admin.post(url, data={"all": "1", "pk": "60"})).text
-    assert "for 55 Gadgets" in page
+    assert "for 55 gadgets" in page
     assert "and 5 more." in page
     await admin.post(url, data={"pks": extract_pks(page), **CONFIRMED})
     assert len(await read_polished_names(app)) == 55
@@ -94,7 +94,7 @@ async def test_empty_and_too_large_selections_are_refused(
             response = await admin.post(f"{path}?search=gadget", data=form_data)
             assert response.headers["location"] == "/admin/gadget/list?search=gadget"
     page = (await admin.get("/admin/gadget/list?search=nothing")).text
-    assert (page.count("Select at most 50 Gadgets."), page.count("Select at least one row.")) == (2, 2)
+    assert (page.count("Select at most 50 gadgets."), page.count("Select at least one row.")) == (2, 2)
     assert await read_polished_names(app) == []
 
 
@@ -117,7 +117,7 @@ async def test_deletion_counts_cascading_rows(app: FastAPI, admin: AsyncClient) 
         rows = [{**token, "token_hash": str(number)} for number in range(300)]
         await session.execute(insert(ApiToken), rows)
     page = unescape((await admin.get(f"/admin/user/delete?pks={user.id}")).text)
-    assert "Delete 1 User? This cannot be undone." in page
+    assert "Delete 1 user? This cannot be undone." in page
     assert "300 API tokens: <a href=" in page
     assert " and 295 more</li>" in page
     response = await admin.post(f"/admin/user/delete?pks={user.id}&search=many&page=1", data=CONFIRMED)
@@ -154,12 +154,12 @@ async def test_list_links_to_its_last_page(admin: AsyncClient, sixty_gadgets: No
 async def test_row_that_others_require_cannot_be_deleted(admin: AsyncClient, sixty_gadgets: None) -> None:
     page = (await admin.get("/admin/maker/delete?pks=1,2")).text
     assert "These still refer to it." in page
-    assert "60 Gadgets: " in page
+    assert "60 gadgets: " in page
     assert '<a href="/admin/gadget/details/1">Gadget 1</a>, ' in page
     assert "Yes, delete" not in page
     assert "Yes, delete" in (await admin.get("/admin/maker/delete?pks=2")).text
     assert (
-        '<a href="/admin/gadget/list?maker_id=1">60 Gadgets</a>' in (await admin.get("/admin/maker/delete?pks=1")).text
+        '<a href="/admin/gadget/list?maker_id=1">60 gadgets</a>' in (await admin.get("/admin/maker/delete?pks=1")).text
     )
 
 

@@ -40,7 +40,7 @@ async def list_titles(admin: AsyncClient, query: str) -> list[str]:
     return re.findall(r'href="/admin/book/details/\d[^"]*">([^<]+)<', page.text)
 
 
-async def test_list_shows_titles_of_related_rows(admin: AsyncClient) -> None:
+async def test_list_shows_titles_of_related_rows(admin: AsyncClient, app: FastAPI) -> None:
     page = unescape((await admin.get(f"{LIST}?search=Kristin")).text)
     assert '<a href="/admin/author/details/1">Sigrid</a>' in page
     assert ">Norway<" in page
@@ -66,7 +66,7 @@ async def test_list_shows_titles_of_related_rows(admin: AsyncClient) -> None:
 
 
 @pytest.mark.database("postgresql")  # PostgreSQL is stricter: SQLite sorts by unselected columns and compares all types
-async def test_list_is_sorted_by_paths(admin: AsyncClient) -> None:
+async def test_list_is_sorted_by_paths(admin: AsyncClient, app: FastAPI) -> None:
     for query, results in (
         ("sortBy=author.name&sort=asc", ["Beowulf", "Salka", "Kristin", "Jenny"]),
         ("sortBy=author.name&sort=desc", ["Jenny", "Kristin", "Salka", "Beowulf"]),

@@ -72,7 +72,7 @@ async def test_log_shows_titles_of_visible_references(app: FastAPI, admin: Async
         assert extract_changed_maker((await client.get("/admin/gadget/history/1")).text) == ["1", "2"]
 
 
-async def test_log_list_shows_changes_with_few_queries(admin: AsyncClient) -> None:
+async def test_log_list_shows_changes_with_few_queries(app: FastAPI, admin: AsyncClient) -> None:
     async def read_list() -> tuple[str, int]:
         with counted_statements("test_maker", "test_gadget") as statements:
             page = (await admin.get("/admin/audit-entry/list?identity=gadget")).text
@@ -221,7 +221,7 @@ def test_logged_values_are_short_json() -> None:
     assert "id" not in snapshot(User(id=3, email="a@example.com", hashed_password="x"))
 
 
-async def test_history_formats_values_as_the_list(admin: AsyncClient) -> None:
+async def test_history_formats_values_as_the_list(app: FastAPI, admin: AsyncClient) -> None:
     values = {"weight": "1234.50", "colour": "deep_blue", "made_on": "2026-11-20"}
     await admin.post("/admin/gadget/create", data=GADGET_FORM | values)
     pages = {page: (await admin.get(f"/admin/gadget/{page}")).text for page in ("list", "details/1", "history/1")}
@@ -255,7 +255,7 @@ async def test_history_restores_the_values_before_a_change(app: FastAPI, admin: 
     assert (await admin.post("/admin/gadget/restore-entry/2?entry=2")).status_code == 404
 
 
-async def test_history_restores_nothing_that_is_no_longer_valid(admin: AsyncClient) -> None:
+async def test_history_restores_nothing_that_is_no_longer_valid(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post("/admin/gadget/create", data=GADGET_FORM)
     await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"name": "Hammer"})
     await admin.post("/admin/gadget/create", data=GADGET_FORM)

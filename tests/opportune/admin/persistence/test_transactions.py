@@ -68,10 +68,12 @@ async def test_action_checks_all_rows_and_is_atomic(
     assert await read_logged_actions(app) == []
     await admin.post(url, data=CONFIRMED)
     assert await read_logged_actions(app) == ["action:activate"] * 2
-    assert "2 Users: may sign in again." in (await admin.get("/admin/user/list")).text
+    assert "2 users: may sign in again." in (await admin.get("/admin/user/list")).text
 
 
-async def test_rows_outside_list_query_are_not_found(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_outside_list_query_are_not_found(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await admin.post("/admin/gadget/create", data=GADGET_FORM)
     assert "gadget/details/1" in (await admin.get("/admin/?complete=1")).text
 

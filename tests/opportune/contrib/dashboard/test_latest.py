@@ -73,7 +73,7 @@ async def test_card_compares_new_rows_with_the_range_before(admin: AsyncClient) 
 
 async def test_card_names_the_owner_of_a_row(app: FastAPI, superuser: User) -> None:
     await add_rows(app, SavedView(name="<b>Tea</b>", owner_id=superuser.id, identity="gadget"))
-    views = card(await read_as_staff(app, "saved-view"), "Saved Views")
+    views = card(await read_as_staff(app, "saved-view"), "Saved views")
     assert "&lt;b&gt;Tea&lt;/b&gt;" in views
     assert superuser.email in views
     assert "new</strong>" not in views, "it has no creation time"

@@ -83,7 +83,7 @@ async def test_time_zones_have_their_counts(app: FastAPI, admin: AsyncClient, mo
     assert numbers[1] == numbers[0] + 1
 
 
-async def test_change_in_the_admin_clears_its_counts(admin: AsyncClient) -> None:
+async def test_change_in_the_admin_clears_its_counts(app: FastAPI, admin: AsyncClient) -> None:
     await read_counts(admin)
     gadget = {"name": "second", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "created_at": ""}
     response = await admin.post("/admin/gadget/create", data=gadget)

@@ -80,7 +80,7 @@ async def test_range_of_the_address_counts_its_rows(admin: AsyncClient) -> None:
         assert f'aria-label="New gadgets by {per}: {total} from ' in page, range_
 
 
-async def test_links_of_ranges_mark_the_selected_one(admin: AsyncClient) -> None:
+async def test_links_of_ranges_mark_the_selected_one(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/?complete=1&range=90")).text
     assert '<a class="btn btn-primary" href="/admin/?complete=1&amp;range=90" aria-current="true">90 days</a>' in page
     assert page.count('aria-current="true"') == 1
@@ -88,7 +88,7 @@ async def test_links_of_ranges_mark_the_selected_one(admin: AsyncClient) -> None
     assert linked == ["7", "30", "90", "year"]
 
 
-async def test_chart_links_to_the_rows_of_its_range(admin: AsyncClient) -> None:
+async def test_chart_links_to_the_rows_of_its_range(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/?complete=1&range=7")).text
     today = utc_now().date()
     url = f"/admin/gadget/list?created_at__gte={today - timedelta(days=6)}&created_at__lte={today}"
@@ -97,7 +97,7 @@ async def test_chart_links_to_the_rows_of_its_range(admin: AsyncClient) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_widgets_show_bars_numbers_and_rows(admin: AsyncClient) -> None:
+async def test_widgets_show_bars_numbers_and_rows(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/?complete=1&range=30")).text
     bars = page.partition(">By colour</a>")[2].partition("</section>")[0]
     assert "colour=red&amp;created_at__gte=" in bars
@@ -126,7 +126,7 @@ async def test_widgets_of_hidden_models_run_no_query(app: FastAPI) -> None:
     assert not statements
 
 
-async def test_each_widget_takes_one_query(admin: AsyncClient) -> None:
+async def test_each_widget_takes_one_query(app: FastAPI, admin: AsyncClient) -> None:
     with counted_statements("FROM test_gadget") as statements:
         await admin.get("/admin/?complete=1")
     assert len(statements) == len(WIDGETS) + 2, "two more count the rows of all models and read the newest ones"

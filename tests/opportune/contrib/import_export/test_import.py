@@ -38,10 +38,10 @@ async def test_import_is_previewed_then_stored(app: FastAPI, admin: AsyncClient)
     )
     preview = await upload(admin, f'\ufeff{HEADER},notes\nfirst,1,red,new,2,"two\nlines"\nsecond,2,deep_blue,used,3,\n')
     assert preview.status_code == 200
-    assert "rows.csv adds 2 Gadgets." in preview.text
+    assert "rows.csv adds 2 gadgets." in preview.text
     assert await read_gadgets(app) == []
     assert (await confirm_preview(admin, preview)).headers["location"] == "/admin/gadget/list"
-    assert "Imported 2 Gadgets." in (await admin.get("/admin/gadget/list")).text
+    assert "Imported 2 gadgets." in (await admin.get("/admin/gadget/list")).text
     assert [(row.name, row.maker_id, row.state, row.notes) for row in await read_gadgets(app)] == [
         ("first", 1, "new", "two\nlines"),
         ("second", 2, "used", ""),
@@ -56,7 +56,7 @@ async def test_undo_deletes_the_imported_rows(app: FastAPI, admin: AsyncClient) 
     (url,) = re.findall(r'action="([^"]*/undo[^"]*)"', (await admin.get("/admin/gadget/list")).text)
     await admin.post(unescape(url))
     assert await read_gadgets(app) == []
-    assert "Undone: 2 Gadgets." in (await admin.get("/admin/gadget/list")).text
+    assert "Undone: 2 gadgets." in (await admin.get("/admin/gadget/list")).text
 
 
 async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:

@@ -68,9 +68,9 @@ async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient
     ]
     for content, name in ((json.dumps(rows), "books.json"), (csv, "books.csv")):
         preview = await upload(admin, content, name)
-        assert "adds 2 Books. Existing rows are not changed." in extract_text(preview)
-        assert "It also adds 1 Author to which its rows refer: Halldór." in extract_text(preview)
-        assert "It also adds 1 Tag to which its rows refer: Saga." in extract_text(preview)
+        assert "adds 2 books. Existing rows are not changed." in extract_text(preview)
+        assert "It also adds 1 author to which its rows refer: Halldór." in extract_text(preview)
+        assert "It also adds 1 tag to which its rows refer: Saga." in extract_text(preview)
     assert (await read_books(app), await read_names(app, Author)) == ([], ["Sigrid"])
     assert (await confirm_preview(admin, preview)).status_code == 303
     assert await read_books(app) == [KRISTIN, SALKA]
@@ -141,12 +141,12 @@ async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncCl
     assert "These fields need a column: Slug." in extract_text(await upload(admin, file))
     preview = await upload(admin, file, updates="1")
     text = extract_text(preview)
-    assert "adds 0 Books, changes 1 and keeps 1 unchanged." in text
+    assert "adds 0 books, changes 1 and keeps 1 unchanged." in text
     assert "KristinAuthorSigridHalldór TagsEpicEpic|Saga" in text
     assert "Slug" not in text.split("Changes")[1]
     assert [row[1] for row in await read_books(app)] == ["Sigrid", "Sigrid"], "read-only"
     assert (await confirm_preview(admin, preview)).status_code == 303
-    assert "Imported 0 Books, changed 1; 1 unchanged." in extract_text(await admin.get("/admin/book/list"))
+    assert "Imported 0 books, changed 1; 1 unchanged." in extract_text(await admin.get("/admin/book/list"))
     assert [row[:3] for row in await read_books(app)] == [
         ("Kristin", "Halldór", ["Epic", "Saga"]),
         ("Salka", "Sigrid", ["Epic"]),
@@ -175,7 +175,7 @@ async def test_invalid_updates_are_reported_with_their_line(
 
 
 AMBIGUOUS_NAME = "Line 2: Country: Several rows are named “Congo”. Use the column"
-MISSING_BOOK = "Line 2: Book: “9” does not exist, and a new Book needs more than a name: Title"
+MISSING_BOOK = "Line 2: Book: “9” does not exist, and a new book needs more than a name: Title"
 FAULTS = [
     ("author", "name,country\nAnn,Congo\n", AMBIGUOUS_NAME),
     ("review", "book,stars\n9,5\n", MISSING_BOOK),

@@ -98,10 +98,10 @@ async def test_choices_are_read_by_value_or_label(admin: AsyncClient) -> None:
 async def test_columns_can_be_changed_after_the_preview(admin: AsyncClient) -> None:
     path = f"{IMPORT}?columns=id,name&size=1"
     preview = await open_columns(admin, path, "name,maker_id\nfirst,1\n")
-    assert "Import 1 Gadget" in preview.text
+    assert "Import 1 gadget" in preview.text
     link = re.findall(r'href="([^"]*step=columns[^"]*)"', preview.text)[0]
     checked = await choose_columns(admin, await admin.get(unescape(link)))
-    assert "Import 1 Gadget" in checked.text
+    assert "Import 1 gadget" in checked.text
     assert 'gadget/list?columns=id%2Cname&amp;size=1"' in checked.text
 
 
@@ -133,7 +133,7 @@ async def test_lines_with_errors_are_corrected_and_imported(app: FastAPI, admin:
     preview = await upload(admin, ROWS)
     assert (await confirm_preview(admin, preview)).headers["location"] == preview.url.path
     result = await admin.get(preview.url.path)
-    assert "Imported 1 Gadget." in extract_text(result)
+    assert "Imported 1 gadget." in extract_text(result)
     assert await read_names(app) == ["first"]
     file = (await admin.get(f"{preview.url.path}/errors.csv")).content.decode("utf-8-sig")
     header, *rows = csv.reader(io.StringIO(file))
@@ -159,13 +159,13 @@ async def test_large_file_is_imported_by_a_job(app: FastAPI, admin: AsyncClient,
     assert jobs.names == ["import_export.process"]
     await jobs.work()
     preview = await admin.get(page.url.path)
-    assert "rows.csv adds 3 Gadgets." in extract_text(preview)
+    assert "rows.csv adds 3 gadgets." in extract_text(preview)
     assert await read_names(app) == []
     assert (await confirm_preview(admin, preview)).headers["location"] == page.url.path
     assert "rows.csv is being imported" in extract_text(await admin.get(page.url.path))
     await jobs.work()
     result = await admin.get(page.url.path)
-    assert "Imported 3 Gadgets." in extract_text(result)
+    assert "Imported 3 gadgets." in extract_text(result)
     assert await read_names(app) == ["first", "second", "third"]
     (undo,) = [part.partition('"')[0] for part in result.text.split('action="') if "/undo" in part.partition('"')[0]]
     await admin.post(undo.replace("&amp;", "&"))
@@ -198,7 +198,7 @@ async def test_fault_after_an_import_keeps_its_result(
     monkeypatch.setattr("opportune.contrib.import_export.import_run._run_hooks", None)
     with pytest.raises(PermanentFailure):
         await jobs.work()
-    assert "Imported 3 Gadgets." in extract_text(await admin.get(preview.url.path))
+    assert "Imported 3 gadgets." in extract_text(await admin.get(preview.url.path))
 
 
 async def test_failed_import_says_so(admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,9 +302,9 @@ async def test_steps_of_an_import(
     await expect(page.get_by_role("heading", name="Import Gadgets")).to_be_visible()
     assert await find_violations(page) == []
     await page.get_by_role("button", name="Check all rows").click()
-    await expect(page.locator("#import")).to_contain_text("a.csv adds 1 Gadget.")
+    await expect(page.locator("#import")).to_contain_text("a.csv adds 1 gadget.")
     assert await find_violations(page) == []
-    await page.get_by_role("button", name="Import 1 Gadget").click()
-    await expect(page.locator("#import")).to_contain_text("Imported 1 Gadget.")
+    await page.get_by_role("button", name="Import 1 gadget").click()
+    await expect(page.locator("#import")).to_contain_text("Imported 1 gadget.")
     await expect(page.get_by_role("heading", name="Import Gadgets")).to_be_visible()
     assert await find_violations(page) == []

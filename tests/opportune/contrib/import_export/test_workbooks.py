@@ -52,7 +52,7 @@ async def test_only_the_first_sheet_is_read(admin: AsyncClient) -> None:
     assert "Only the sheet “Sheet” is read." in extract_text(page)
 
 
-async def test_export_has_typed_cells(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await confirm_preview(admin, await upload(admin, make_workbook(HEADER, ROW), "rows.xlsx"))
     response = await admin.get("/admin/gadget/export/xlsx")
     sheet = openpyxl.load_workbook(io.BytesIO(response.content)).active

@@ -116,7 +116,9 @@ async def test_periods_end_with_the_calendar(app: FastAPI, admin: AsyncClient, u
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_small_and_old_groups_are_the_rest(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_small_and_old_groups_are_the_rest(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(groups, "MAX_LINES", 1)
     monkeypatch.setattr(groups, "MAX_SPLITS", 1)
     lines = (await read(admin, "_group=maker_id&_measure=sum:size"))[1:]
@@ -173,7 +175,7 @@ async def test_impossible_field_is_refused(admin: AsyncClient) -> None:
         assert message in unescape(response.text), query
 
 
-async def test_slow_report_is_stopped(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_report_is_stopped(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.db.queries.dialects.INSTRUCTIONS_PER_CHECK", 1)
     monkeypatch.setattr("opportune.contrib.reports.pages.MAX_SECONDS", -1)
     response = await admin.get(f"{URL}?_group=colour")

@@ -39,7 +39,7 @@ async def test_history_has_versions_with_differences(admin: AsyncClient) -> None
     assert "Version 1" in text
 
 
-async def test_history_does_not_repeat_changes(admin: AsyncClient) -> None:
+async def test_history_does_not_repeat_changes(app: FastAPI, admin: AsyncClient) -> None:
     form = {"title": "Juice", "status": "draft", "tags": "{}", "save": "Save"}
     assert (await admin.post("/admin/leaflet/edit/1", data=form)).status_code == 303
     text = _words(await admin.get(HISTORY))

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, inspect, select, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, Relationship, col
 
 from opportune.db import Model, SoftDelete, with_deleted
@@ -81,11 +80,12 @@ async def tools(database: Database) -> Database:
     return database
 
 
-async def search(session: AsyncSession, words: str, *names: str, is_indexed: bool) -> Sequence[str]:
+async def search(database: Database, words: str, *names: str, is_indexed: bool) -> Sequence[str]:
     searched = paths(*names)
-    narrowed = await narrow_search(session, searched, words) if is_indexed else ()
-    query = select(col(Tool.name), col(Tool.order)).where(*matching_words(searched, words), *narrowed)
-    return sorted(map(str, await session.execute(query)))
+    async with database.reader() as session:
+        narrowed = await narrow_search(session, searched, words) if is_indexed else ()
+        query = select(col(Tool.name), col(Tool.order)).where(*matching_words(searched, words), *narrowed)
+        return sorted(map(str, await session.execute(query)))
 
 
 def paths(*names: str) -> list[AttributePath]:
@@ -101,10 +101,9 @@ async def read_condition(database: Database, words: str, *names: str) -> str:
 
 @pytest.mark.parametrize("names", [(), ("name",), ("name", "order", "weight"), ("order", "maker.name")])
 async def test_rows_are_the_same_as_without_index(tools: Database, names: Sequence[str]) -> None:
-    async with tools.reader() as session:
-        for words in TEXTS:
-            expected = await search(session, words, *names, is_indexed=False)
-            assert await search(session, words, *names, is_indexed=True) == expected, words
+    for words in TEXTS:
+        expected = await search(tools, words, *names, is_indexed=False)
+        assert await search(tools, words, *names, is_indexed=True) == expected, words
 
 
 async def test_rare_words_are_replaced_by_ids(tools: Database) -> None:
@@ -131,9 +130,8 @@ async def test_index_follows_changes(tools: Database) -> None:
         tool = (await session.scalars(select(Tool).where(col(Tool.name) == "Hammer"))).one()
         tool.name = "Chisel"
         await session.execute(text("DELETE FROM test_indexed_tool WHERE name = 'hammer drill'"))
-    async with tools.reader() as session:
-        assert await search(session, "chisel", is_indexed=True) == ["('Chisel', '')"]
-        assert await search(session, "drill", "name", is_indexed=True) == []
+    assert await search(tools, "chisel", is_indexed=True) == ["('Chisel', '')"]
+    assert await search(tools, "drill", "name", is_indexed=True) == []
     assert await read_condition(tools, "hammerhead", "name") != ""
 
 
@@ -151,18 +149,15 @@ async def test_deleted_rows_are_found_in_the_trash(tools: Database) -> None:
 async def test_search_works_without_extension(tools: Database) -> None:
     async with tools.writer() as session:
         await session.execute(text("DROP EXTENSION pg_trgm CASCADE"))
-    async with tools.reader() as session:
-        unindexed = await search(session, "hammer", is_indexed=False)
-        assert await search(session, "hammer", is_indexed=True) == unindexed
+    assert await search(tools, "hammer", is_indexed=True) == await search(tools, "hammer", is_indexed=False)
 
 
 @pytest.mark.database("sqlite")
 async def test_missing_index_is_an_error_on_sqlite(tools: Database) -> None:
     async with tools.writer() as session:
         await session.execute(text("DROP TABLE trigrams_of_test_indexed_tool"))
-    async with tools.reader() as session:
-        with pytest.raises(OperationalError, match="no such table: trigrams_of_test_indexed_tool"):
-            await search(session, "hammer", is_indexed=True)
+    with pytest.raises(OperationalError, match="no such table: trigrams_of_test_indexed_tool"):
+        await search(tools, "hammer", is_indexed=True)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ async def test_list_sorts_searches_and_filters_in_current_language(admin: AsyncC
         assert "Zebra" not in (await admin.get(f"/admin/poem/list?{query}")).text
 
 
-async def test_related_title_is_in_current_language(admin: AsyncClient, poem: Poem) -> None:
+async def test_related_title_is_in_current_language(app: FastAPI, admin: AsyncClient, poem: Poem) -> None:
     await admin.post("/admin/verse/create", data={"poem_id": "1", "text.en": "*One*", "save": "Save"})
     assert "Adler" in (await admin.get("/admin/verse/list", headers=GERMAN)).text
     assert "Zebra" in (await admin.get("/admin/verse/details/1")).text
