@@ -23,6 +23,9 @@ from opportune.errors.arguments import strict
 from opportune.errors.option_types import DISTINCT, Names
 from opportune.fields.files import FileColumn
 
+INLINES_KEY = "(inlines)"
+READ_VALUES_KEY = "(read)"
+"""Keys in the data of a form, beside the names of columns: the tables of inlines, and the values it was shown with."""
 Check = Callable[[Request, Any], Awaitable[bool]]
 """Return whether the user may do an action to a row."""
 

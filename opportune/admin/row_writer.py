@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sqladmin.authorization import custom_action
@@ -15,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.base import BaseAdminView, Check
+from opportune.admin.base import INLINES_KEY, READ_VALUES_KEY, BaseAdminView, Check
 from opportune.admin.forms.edit_conflicts import refuse_changed_row
 from opportune.admin.forms.foreign_keys import link_rows
 from opportune.admin.lists.actions import describe_rows, list_url
@@ -35,7 +34,6 @@ from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.web.rendering.flash import flash
 
-NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 RowAction = Callable[[AsyncSession, Any], Awaitable[None]]
 """Changes a locked row."""
 
@@ -248,6 +246,12 @@ def _delete_files_later(session: AsyncSession, row: Any, columns: Collection[str
         defer(session, delete_files(names))
 
 
+def _split_form(data: Mapping[str, Any]) -> tuple[dict[str, Any], Sequence[Any], Mapping[str, Any]]:
+    """Return the values of a form, the tables of its inlines, and the columns that the request has read."""
+    values = {name: value for name, value in data.items() if name not in (INLINES_KEY, READ_VALUES_KEY)}
+    return values, data.get(INLINES_KEY, ()), data.get(READ_VALUES_KEY, {})
+
+
 class PersistenceMixin(DisplayMixin):
     """Stores the rows of a view, in one transaction per call."""
 
@@ -258,29 +262,24 @@ class PersistenceMixin(DisplayMixin):
         self.writer = partial(self._writer, self)
         self.prepare_deletion = partial(self._writer.prepare_deletion, self)
 
-    async def insert_model(self, request: Request, data: dict[str, Any], tables: Sequence[Any] = ()) -> Any:
+    async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         """Add a row with the lines of its inlines, and return it."""
-        async with self._writer_of_row(request, data) as writer:
-            change = await writer.add(data, tables=tables)
+        values, tables, _ = _split_form(data)
+        async with self._writer_of_row(request, values) as writer:
+            change = await writer.add(values, tables=tables)
         return await self._run_hooks(request, change, tables)
 
-    async def update_model(
-        self,
-        request: Request,
-        pk: str,
-        data: dict[str, Any],
-        tables: Sequence[Any] = (),
-        read_values: Mapping[str, Any] = NO_VALUES,
-    ) -> Any:
+    async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
         """Change the row of the request with the lines of its inlines, and return it.
 
         Raises:
             RowChanged: The row no longer has the values that the request has read.
         """
-        async with self._writer_of_row(request, data) as writer:
+        values, tables, read_values = _split_form(data)
+        async with self._writer_of_row(request, values) as writer:
             row = await writer.lock_one(self.form_edit_query(request), self.check_can_edit)
             refuse_changed_row(row, read_values)
-            change = await writer.change(row, data, tables)
+            change = await writer.change(row, values, tables)
         return await self._run_hooks(request, change, tables)
 
     async def _run_hooks(self, request: Request, change: Change, tables: Sequence[Any]) -> Any:

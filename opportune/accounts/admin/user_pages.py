@@ -53,10 +53,10 @@ class PasswordChange(Schema):
 class PasswordMixin(AdminView):
     """The passwords of users, as a part of `UserAdmin`."""
 
-    async def insert_model(self, request: Request, data: dict[str, Any], tables: Sequence[Any] = ()) -> Any:
+    async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         # Hash before the transaction, because the transaction blocks all other writers on SQLite.
         hashed = await self._hash(data.pop("password"), data["email"])
-        return await super().insert_model(request, {**data, "hashed_password": hashed}, tables)
+        return await super().insert_model(request, {**data, "hashed_password": hashed})
 
     @expose("/password/{pk}", methods=["GET", "POST"])
     async def set_password(self, request: Request) -> Response:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_create
+from opportune.admin.base import INLINES_KEY, READ_VALUES_KEY
 from opportune.admin.errors import RowChanged, ValidationRefused
 from opportune.admin.forms import edit_conflicts
 from opportune.admin.forms.admin_form import AdminForm, add_refusal, group_fields, without_fields
@@ -184,14 +185,15 @@ async def _save(request: Request, page: FormPage) -> Any:
     values = view.clean(page.form, page.row)
     if not is_valid:
         raise ValidationRefused(INVALID_ROWS)
+    values[INLINES_KEY] = page.tables
     async with AsyncExitStack() as uploads:
         await uploads.enter_async_context(stored_uploads(storage, page.form, values))
         for line in (line for table in page.tables for line in table.lines if line.is_filled_in):
             await uploads.enter_async_context(stored_uploads(storage, line.form, line.values))
         if page.row is None:
-            return await view.insert_model(request, values, page.tables)
-        read_values = edit_conflicts.columns_in_form(view, page.form, page.initial)
-        return await view.update_model(request, request.path_params["pk"], values, page.tables, read_values)
+            return await view.insert_model(request, values)
+        values[READ_VALUES_KEY] = edit_conflicts.columns_in_form(view, page.form, page.initial)
+        return await view.update_model(request, request.path_params["pk"], values)
 
 
 async def _render(request: Request, page: FormPage, row: Any = None, error: str = "") -> Response:

@@ -59,7 +59,7 @@ REVALIDATE = "public, no-cache"
 CHECK_INTERVAL_SECONDS = 1
 """Seconds until a changed file has a new URL in development. A deployment restarts production."""
 PRODUCTION_CHECK_INTERVAL_SECONDS = 60
-NO_URL = (0.0, (0, 0), "")
+NO_URL = (0.0, 0, "")
 """Cached URL that has expired."""
 RELATIVE_URL = re.compile(rb"""(url\(\s*["']?)(?!data:|[a-z]+:|/|#)([^"')?#]+)(?:\?[^"')#]*)?""")
 """Relative URLs in style sheets."""
@@ -76,9 +76,10 @@ class Assets(StaticFiles):
         self.site_name = ""
         """Name in the generated logo."""
         self.check_interval = CHECK_INTERVAL_SECONDS
-        self._urls: dict[str, tuple[float, tuple[int, int], str]] = {}
+        self._urls: dict[str, tuple[float, int, str]] = {}
         """Time of expiry, edition of the generated sheets, and URL of each file."""
         self._prepared_count = 0
+        """Number of Tabler's sheets whose used rules are selected."""
         self._digests: dict[str, tuple[int, str]] = {}
         """Modification time and hash of each file."""
         self._compressed: dict[str, tuple[str, bytes]] = {}
@@ -90,7 +91,7 @@ class Assets(StaticFiles):
         Raises:
             FileNotFoundError: The file does not exist in any folder.
         """
-        edition = icons.added_count(), self._prepared_count
+        edition = icons.added_count() + (self._prepared_count if name in BUNDLES else 0)
         # Cached, because pages link many files, and searching the folders takes longer than rendering the page.
         expires_at, url_edition, url = self._urls.get(name, NO_URL)
         if expires_at < monotonic() or url_edition != edition:

@@ -24,10 +24,8 @@ SOURCE_FOLDERS = (
     *(PROJECT / name for name in ("templates", "static", PACKAGE)),
     *map(Path, feature_packages().values()),
     # Icons of other modules are added with `add`.
-    *(
-        FRAMEWORK / name
-        for name in ("templates", "static", "admin", "accounts/admin", "accounts/events", "contrib/dashboard")
-    ),
+    *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/admin", "accounts/events")),
+    *(FRAMEWORK / "contrib" / name for name in ("dashboard", "operations")),
 )
 SOURCE_FILES = [
     path for pattern in ("*/admin.py", "*/admin/*.py") for path in sorted((FRAMEWORK / "contrib").glob(pattern))
