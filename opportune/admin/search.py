@@ -24,7 +24,6 @@ from opportune.web.rendering.templates import is_htmx
 
 SEARCHES_PER_USER = RateLimit("admin.search", 300, 60, storage="cache")
 OVERVIEW = "ti ti-layout-dashboard"
-OPERATIONS_PATH = "/admin/operations"
 CONTROLS = (
     Entry("View site", "/", "ti ti-external-link"),
     Entry("Your account", "/accounts/profile", "ti ti-user-circle"),
@@ -62,10 +61,10 @@ def _pages(request: Request, site: Any) -> Iterator[Entry]:
         for entry in entries:
             if entry.is_visible(request) and entry.is_accessible(request):
                 yield Entry(entry.display_name, str(entry.url(request)), entry.icon)
-    features = request.app.state.features
-    if is_superuser(request) and any(feature.name == "operations" for feature in features):
-        labels = chain.from_iterable(feature.admin.operations for feature in features)
-        yield from (Entry(label, OPERATIONS_PATH, "ti ti-tool") for label in labels)
+    if is_superuser(request) and any(view.identity == "operations" for view in site.views):
+        url = str(request.url_for("admin:view-operations"))
+        labels = chain.from_iterable(feature.admin.operations for feature in request.app.state.features)
+        yield from (Entry(label, url, "ti ti-tool") for label in labels)
 
 
 async def _additions(request: Request, site: Any) -> Sequence[Entry]:

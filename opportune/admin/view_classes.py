@@ -21,9 +21,11 @@ from opportune.project.modules import import_existing
 def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     """Yield each view with the name of its feature. The project's views are first in the menu and on the overview.
 
-    A view that extends a view of the framework takes its place.
+    A view that extends a view of the framework takes its place. A view with `of_feature` needs that feature.
     """
+    names = {feature.name for feature in features}
     views = [(view, feature.name) for feature in features for view in views_of(feature)]
+    views = [pair for pair in views if getattr(pair[0], "of_feature", pair[1]) in names]
     framework = [pair for pair in views if _is_of_framework(pair[0])]
     in_place = [_find_replacement(base, views) or (base, feature) for base, feature in framework]
     yield from (pair for pair in views if pair not in framework and pair not in in_place)

@@ -27,7 +27,9 @@ class OptionalFeature(NamedTuple):
 OPTIONAL_FEATURES = {
     "accounts": OptionalFeature("accounts"),
     "admin": OptionalFeature("admin"),
-    "operations": OptionalFeature("contrib.operations"),
+    "operations": OptionalFeature(
+        "contrib.operations", ("/admin/operations", "/admin/status", "/admin/job", "/admin/cache", "/admin/appearance")
+    ),
     "dashboard": OptionalFeature("contrib.dashboard"),
     "saved_views": OptionalFeature("contrib.saved_views"),
     "reports": OptionalFeature("contrib.reports"),

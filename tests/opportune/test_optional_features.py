@@ -71,6 +71,19 @@ async def test_pages_have_no_dead_links_without(left_out: list[str], settings: S
         assert {link for link in links if (await client.get(link)).status_code == 404} == set()
 
 
+@pytest.mark.database("sqlite")
+async def test_pages_below_operations_need_the_feature(settings: Settings) -> None:
+    app = create_test_app(settings, features_without(["operations"]))
+    async with (
+        app.router.lifespan_context(app),
+        signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client,
+    ):
+        for name in ("", "/backups", "/doctor"):
+            assert (await client.get(f"/admin/operations{name}")).status_code == 404, name
+        response = await client.post("/admin/llm/provider")
+    assert response.headers["location"] == "/accounts/confirm?next=/admin/llm/provider"
+
+
 def test_unlisted_feature_is_named_for_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("MCP_SERVERS=x\n")
     for module in (settings_checks, startup):

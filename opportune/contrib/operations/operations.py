@@ -19,7 +19,6 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.reauthentication import CONFIRM_PATH, NOT_CHANGED_YET
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.log import audit
-from opportune.admin.search import OPERATIONS_PATH
 from opportune.admin.templates import render_page
 from opportune.db.queries.batches import delete_in_batches
 from opportune.errors import OperatorError
@@ -34,6 +33,7 @@ from opportune.web.cache import ALL_TAGS, Cache
 from opportune.web.forms.hidden_fields import let_repeat
 from opportune.web.rendering.flash import flash
 
+OPERATIONS_PATH = "/admin/operations"
 IDENTITY = "operations"
 Change = Callable[[AsyncSession, Request], Awaitable[str]]
 """Changes rows in the transaction of the log entry, and returns a sentence about the result."""
@@ -54,7 +54,8 @@ def reauthentication_required(endpoint: Endpoint[V]) -> Endpoint[V]:
         if request.method != "GET":
             flash(request, NOT_CHANGED_YET, "info")
             let_repeat(request)
-        next_path = request.url.path if request.method == "GET" else OPERATIONS_PATH
+        is_button = request.method != "GET" and request.url.path.startswith(OPERATIONS_PATH)
+        next_path = OPERATIONS_PATH if is_button else request.url.path
         return RedirectResponse(f"{CONFIRM_PATH}?next={quote(next_path)}", 303)
 
     return confirm_first
@@ -65,6 +66,7 @@ class OperationsPage(SuperuserOnly):
 
     name = category = "Operations"
     icon = "ti ti-tool"
+    of_feature = IDENTITY
 
     def is_visible(self, request: Request) -> bool:
         return False

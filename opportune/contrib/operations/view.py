@@ -18,7 +18,6 @@ from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.log import audit
 from opportune.admin.overview import read_panels
-from opportune.admin.search import OPERATIONS_PATH
 from opportune.admin.settings_table import list_displayed_settings
 from opportune.admin.templates import render_page
 from opportune.checks import check_secret_key, production_checks
@@ -27,6 +26,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.operations.appearance import AppearanceAdmin
 from opportune.contrib.operations.jobs import JobAdmin
 from opportune.contrib.operations.operations import (
+    OPERATIONS_PATH,
     OperationsPage,
     find_queueable_jobs,
     has_operation,

@@ -26,6 +26,7 @@ async def welcome(request: Request, _user: OptionalUser) -> Response:
     features = [feature for feature in state.features if feature.name in names]
     context = {
         "features": features,
+        "has_appearance": any(feature.name == "operations" for feature in state.features),
         "folders": await asyncio.to_thread(find_folders, [feature.name for feature in features]),
         "database": "PostgreSQL" if state.database.url.kind == "postgresql" else "SQLite",
         "versions": {"Python": platform.python_version(), "FastAPI": fastapi.__version__},

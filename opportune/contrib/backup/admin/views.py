@@ -11,11 +11,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from opportune.admin.search import OPERATIONS_PATH
 from opportune.config.settings import Settings
 from opportune.contrib.backup.jobs import read_backup_state
 from opportune.contrib.backup.store import BackupStore
-from opportune.contrib.operations.operations import OperationsPage, reauthentication_required, record_operation
+from opportune.contrib.operations.operations import (
+    OPERATIONS_PATH,
+    OperationsPage,
+    reauthentication_required,
+    record_operation,
+)
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.web.rendering.flash import flash
