@@ -11,8 +11,10 @@ from fastapi.exceptions import ResponseValidationError
 from jinja2 import TemplateNotFound
 from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError, MissingGreenlet, OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.orm.exc import DetachedInstanceError
+from sqlmodel import SQLModel
 
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.errors.suggestions import closest_name, explain_import
@@ -41,13 +43,20 @@ class ErrorHint:
     location: SourceLine | None = None
 
 
+NO_SESSION_METHOD = ErrorHint(
+    "The session has no such method",
+    "Sessions are those of async SQLAlchemy, without SQLModel's `exec` and without `query`.",
+    "Use one of its methods:",
+    "books = (await session.scalars(select(Book))).all()\nbook = await session.get(Book, book_id)",
+)
+NO_MANAGER = ErrorHint(
+    "Models have no manager, and rows no save()",
+    "A session reads and writes rows.",
+    "Use the session of the route:",
+    "session.add(book)\nbooks = (await session.scalars(select(Book).where(Book.title == title))).all()",
+)
+METHODS_OF_DJANGO = ("save", "delete", "full_clean")
 MISTAKES = {
-    r"'(Async)?Session' object has no attribute": ErrorHint(
-        "The session has no such method",
-        "Sessions are those of async SQLAlchemy, without SQLModel's `exec` and without `query`.",
-        "Use one of its methods:",
-        "books = (await session.scalars(select(Book))).all()\nbook = await session.get(Book, book_id)",
-    ),
     "'coroutine' (object|has no)": ErrorHint(
         "An await is missing",
         "An async function returns a coroutine, and `await` its result.",
@@ -65,12 +74,6 @@ MISTAKES = {
         "The session of a route ends before its response is sent, so background tasks and streams cannot use it.",
         "Open a session there, or write a job:",
         "async with request.app.state.database.writer() as session:",
-    ),
-    r"^objects$|'(?!NoneType|dict|list|str)\w+' object has no attribute '(save|delete|full_clean)'": ErrorHint(
-        "Models have no manager, and rows no save()",
-        "A session reads and writes rows.",
-        "Use the session of the route:",
-        "session.add(book)\nbooks = (await session.scalars(select(Book).where(Book.title == title))).all()",
     ),
 }
 """Hints by a regular expression of the message."""
@@ -199,14 +202,17 @@ def _locked_database_hint(error: BaseException) -> ErrorHint | None:
 
 
 def _missing_value_hint(error: BaseException) -> ErrorHint | None:
+    """Explain a new row without a value. An UPDATE has another cause, such as a deleted row with related rows."""
     if not (isinstance(error, IntegrityError) and (match := NOT_NULL.search(str(error.orig)))):
+        return None
+    if not (error.statement or "").lstrip().upper().startswith("INSERT"):
         return None
     column = ".".join(filter(None, match.groups()))
     return ErrorHint(
         "A column has no value",
         f"The new row has none for {column}. Tables are not validated, and names that are no fields are ignored.",
         "Set the value, give the field a default, or make it optional:",
-        f"{column.rpartition('.')[2]}: str | None = None",
+        f"{column.rpartition('.')[2]}: … | None = None",
     )
 
 
@@ -244,6 +250,16 @@ def _circular_import_hint(error: BaseException) -> ErrorHint | None:
     )
 
 
+def _missing_attribute_hint(error: BaseException) -> ErrorHint | None:
+    if not isinstance(error, AttributeError):
+        return None
+    if isinstance(error.obj, AsyncSession):
+        return NO_SESSION_METHOD
+    is_manager = error.name == "objects" and isinstance(error.obj, type) and issubclass(error.obj, SQLModel)
+    is_method = error.name in METHODS_OF_DJANGO and isinstance(error.obj, SQLModel)
+    return NO_MANAGER if is_manager or is_method else None
+
+
 def _mistake_hint(error: BaseException) -> ErrorHint | None:
     if names := explain_import(error):
         return ErrorHint("The framework has no such name", str(error), names.strip())
@@ -258,6 +274,7 @@ HINTS = (
     _missing_value_hint,
     _missing_template_hint,
     _circular_import_hint,
+    _missing_attribute_hint,
     _mistake_hint,
 )
 

@@ -3,16 +3,19 @@
 import sys
 from collections.abc import AsyncIterator, Callable
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, UploadFile
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.schema import ForeignKey
 
 from opportune.accounts.models import User
@@ -21,7 +24,6 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm.providers import local
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
-from opportune.db.sessions.session import Session
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user
@@ -119,9 +121,13 @@ def add_writing_readers(app: FastAPI) -> None:
     async def add_in_reader(session: ReadSession) -> None:
         session.add(Author())
 
-    @app.post("/inserted")
-    async def insert_in_reader(session: ReadSession) -> None:
+    @app.post("/deleted")
+    async def delete_in_reader(session: ReadSession) -> None:
         await session.execute(text("DELETE FROM accounts_user"))
+
+    @app.post("/cleared")
+    async def clear_email(session: WriteSession) -> None:
+        await session.execute(update(User).values(email=None))
 
     @app.post("/unset")
     async def add_without_email(session: WriteSession) -> None:
@@ -246,16 +252,17 @@ async def test_reader_that_added_a_row_is_explained(faulty: AsyncClient) -> None
     assert "Take a WriteSession" in page.text
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_statement_of_a_reader_is_explained(faulty: AsyncClient) -> None:
-    problem = (await faulty.post("/inserted", headers={"Accept": "application/json"})).json()
+    problem = (await faulty.post("/deleted", headers={"Accept": "application/json"})).json()
     assert problem["detail"].startswith("A reader cannot write.")
 
 
-MISTAKES: dict[str, Callable[[Session], object]] = {
+MISTAKES: dict[str, Callable[[AsyncSession], object]] = {
     "The session has no such method": lambda session: getattr(session, "exec")(select(User)),  # noqa: B009
     "An await is missing": lambda session: _close_after(session.get(User, 1), lambda user: user.email),
     "Models have no manager": lambda _session: getattr(User, "objects"),  # noqa: B009
-    "rows no save()": lambda _session: getattr(Author(), "save"),  # noqa: B009
+    "rows no save()": lambda _session: getattr(User(email="a@example.com", hashed_password="none"), "save"),  # noqa: B009
 }
 
 
@@ -266,10 +273,12 @@ def _close_after(coroutine: Any, read: Callable[[Any], object]) -> object:
         coroutine.close()
 
 
+@pytest.mark.parametrize("mode", ["reader", "writer"])
 @pytest.mark.parametrize("title", MISTAKES)
-def test_habit_of_another_framework_has_a_hint(title: str, database: Database) -> None:
-    with pytest.raises(AttributeError) as caught:
-        MISTAKES[title](Session(bind=database.engine))
+async def test_habit_of_another_framework_has_a_hint(title: str, mode: str, database: Database) -> None:
+    async with getattr(database, mode)() as session:
+        with pytest.raises(AttributeError) as caught:
+            MISTAKES[title](session)
     hint = hint_for(caught.value)
     assert hint
     assert title in hint.title
@@ -280,7 +289,14 @@ async def test_row_without_a_value_is_explained(faulty: AsyncClient) -> None:
     problem = (await faulty.post("/unset", headers={"Accept": "application/json"})).json()
     assert problem["status"] == 409
     assert problem["detail"].startswith("A column has no value.")
-    assert "email: str | None = None" in problem["detail"]
+    assert "email: … | None = None" in problem["detail"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_cleared_value_is_not_explained_as_new_row(faulty: AsyncClient) -> None:
+    problem = (await faulty.post("/cleared", headers={"Accept": "application/json"})).json()
+    assert problem["status"] == 409
+    assert "A column has no value" not in problem["detail"]
 
 
 def test_name_of_another_framework_is_explained() -> None:
@@ -289,9 +305,12 @@ def test_name_of_another_framework_is_explained() -> None:
     assert "from-django" in hint.change
 
 
-def test_attribute_of_a_missing_row_has_no_hint() -> None:
+@pytest.mark.parametrize(
+    ("owner", "name"), [(None, "save"), (UploadFile(BytesIO()), "save"), (Path, "objects"), (SyncSession(), "exec")]
+)
+def test_attribute_of_another_object_has_no_hint(owner: object, name: str) -> None:
     with pytest.raises(AttributeError) as caught:
-        getattr(None, "save")  # noqa: B009
+        getattr(owner, name)
     assert hint_for(caught.value) is None
 
 
