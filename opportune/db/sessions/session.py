@@ -29,8 +29,6 @@ BEFORE_COMMIT = "before_commit"
 AFTER_COMMIT = "after_commit"
 AFTER_FAILURE = "after_failure"
 
-USE_WRITER = "Use a WriteSession, or database.writer()."
-
 on_commit: ContextVar[Callable[[AsyncSession], Awaitable[None]] | None] = ContextVar("on_commit", default=None)
 """Called in each transaction of the current request before its commit."""
 
@@ -111,7 +109,8 @@ class ReadingSession(Session):
         await super().__aexit__(type_, value, traceback)
         if changed and type_ is None:
             raise RuntimeError(
-                f"{type(changed[0]).__name__} was changed in a reader, which stores nothing. {USE_WRITER}"
+                f"{type(changed[0]).__name__} was changed in a reader, which stores nothing. Use a WriteSession, or "
+                "database.writer(). To change a row only for display, call session.expunge(row) first."
             )
 
 

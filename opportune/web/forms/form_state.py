@@ -45,6 +45,8 @@ class FormState(Generic[M]):
         prefix: str = "",
         is_filter: bool = False,
     ) -> None:
+        if prefix == FILTER_PREFIX and not is_filter:
+            raise ValueError(f'Write Form(…, is_filter=True) instead of prefix="{FILTER_PREFIX}".')
         self.model = model
         self.is_filter = is_filter
         """Whether the fields are query parameters of a list."""

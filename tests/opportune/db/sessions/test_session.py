@@ -334,6 +334,15 @@ async def test_reader_refuses_to_lose_changes(database: Database, operation: str
         await change()
 
 
+async def test_reader_allows_changes_of_expunged_rows(database: Database) -> None:
+    await make_user(database, "stored@example.com")
+    async with database.reader() as session:
+        user = (await session.scalars(select(User))).one()
+        session.expunge(user)
+        user.email = "displayed@example.com"
+    assert await read_emails(database) == {"stored@example.com"}
+
+
 async def test_reader_keeps_the_error_of_its_block(database: Database) -> None:
     async def fail() -> None:
         async with database.reader() as session:

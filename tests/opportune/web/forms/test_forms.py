@@ -271,3 +271,8 @@ async def test_changed_time_is_the_submitted_one() -> None:
 @pytest.mark.parametrize("type_", [Form, FilterForm])
 def test_kept_texts_are_not_shown_in_filters(type_: type[Form[Any]]) -> None:
     assert not type_(Letter, is_filter=True).has_field("subject")
+
+
+def test_former_mark_of_filters_is_refused() -> None:
+    with pytest.raises(ValueError, match="is_filter=True"):
+        Form(Letter, prefix="filter-")
