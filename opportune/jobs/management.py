@@ -27,6 +27,7 @@ from opportune.jobs.models import (
 )
 
 MAX_COUNTED_JOBS = 10_000
+MAX_COMPARED_JOBS = 1_000
 CAN_BE_RETRIED = (JobState.FAILED, JobState.CANCELLED)
 NOT_STARTED = (JobState.HELD, JobState.WAITING)
 CAN_BE_CANCELLED = (*NOT_STARTED, JobState.RUNNING)
@@ -89,9 +90,13 @@ async def find_oldest_due(session: AsyncSession, names: Collection[str]) -> date
 
 
 async def was_cancelled(session: AsyncSession, call: JobCall[Any]) -> bool:
-    """Return whether the newest job with this name and these arguments was cancelled."""
-    newest_first = select(col(Job.arguments), col(Job.state)).order_by(col(Job.id).desc())
-    jobs = await session.execute(newest_first.where(col(Job.name) == call.job.name))
+    """Return whether the newest job with this name and these arguments was cancelled.
+
+    Done jobs do not count, because their arguments are cleared, nor do those before the newest `MAX_COMPARED_JOBS`.
+    """
+    newest_first = select(col(Job.arguments), col(Job.state)).order_by(col(Job.id).desc()).limit(MAX_COMPARED_JOBS)
+    is_comparable = (col(Job.name) == call.job.name) & (col(Job.state) != JobState.DONE)
+    jobs = await session.execute(newest_first.where(is_comparable))
     return next((state == JobState.CANCELLED for stored, state in jobs if stored == [*call.arguments]), False)
 
 
