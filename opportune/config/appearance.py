@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opportune.config import themes
-from opportune.config.themes import THEMES, Theme
 
 FILE = "static/colours.css"
 HEADER = re.compile(r"/\* Theme: ([a-z]+)\. Corners: ([a-z]+)\. Density: ([a-z]+)\.")
@@ -24,9 +23,9 @@ DEFAULT = Appearance("azure", "medium", "normal")
 
 def find_appearance(theme: str, corners: str = "", density: str = "") -> Appearance | None:
     """Return the appearance, or None for an unknown name. Empty corners and density are those of the theme."""
-    if theme not in THEMES:
+    if theme not in themes.THEMES:
         return None
-    appearance = Appearance(theme, corners or THEMES[theme].corners, density or THEMES[theme].density)
+    appearance = Appearance(theme, corners or themes.THEMES[theme].corners, density or themes.THEMES[theme].density)
     return appearance if appearance.corners in themes.CORNERS and appearance.density in themes.DENSITIES else None
 
 
@@ -39,7 +38,8 @@ def read_appearance(sheet: str) -> Appearance | None:
 
 def style_sheet(appearance: Appearance) -> str:
     """Return the content of `static/colours.css`."""
-    theme, density = THEMES[appearance.theme], themes.DENSITIES[appearance.density]
+    theme = themes.THEMES[appearance.theme]
+    density = themes.DENSITIES[appearance.density]
     radius = themes.CORNERS[appearance.corners]
     titles = themes.TITLES[theme.titles]
     shadow, border = themes.CARDS[theme.cards]
@@ -84,7 +84,7 @@ def style_sheet(appearance: Appearance) -> str:
 {_frame(theme)}"""
 
 
-def _frame(theme: Theme) -> str:
+def _frame(theme: themes.Theme) -> str:
     """Return the rule for the header and the menu of the admin in light mode."""
     if theme.frame == "light":
         return ""

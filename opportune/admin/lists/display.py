@@ -166,6 +166,7 @@ def link_to(view: BaseAdminView | None, key: str, title: object, request: Reques
 
 
 def _label_with_unit(model: type[Any], name: str) -> str:
-    label, info = label_of_field(model, name), getattr(model, "model_fields", {}).get(name)
+    label = label_of_field(model, name)
+    info = getattr(model, "model_fields", {}).get(name)
     unit = options_of(info).suffix if info else ""
     return format_lazy("%(label)s (%(unit)s)", label=label, unit=gettext_lazy(unit)) if unit else label

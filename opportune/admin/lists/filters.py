@@ -39,7 +39,7 @@ TEXT_OPERATIONS = {
 TEXT_OPERATORS = {"equals": EQUAL, "starts_with": STARTS_WITH}
 YES_NO = {"true": (True, _l("Yes")), "false": (False, _l("No"))}
 INVALID_VALUE = (ValueError, OverflowError, InvalidOperation)
-"""Errors of `parse_condition` for a value in the URL."""
+"""Errors of `parse_condition` and `value_condition` for a value in the URL."""
 
 
 class ListFilter(ABC):
@@ -86,7 +86,7 @@ class ListFilter(ABC):
         """Return the condition on the listed rows, or None if the query has no value.
 
         Raises:
-            ValueError: A value is invalid. Also OverflowError or InvalidOperation.
+            INVALID_VALUE: A value is invalid.
         """
         operation = self.read_operation(query)
         if operation in NULL_OPERATIONS:
@@ -95,11 +95,7 @@ class ListFilter(ABC):
 
     @abstractmethod
     def value_condition(self, query: QueryParams, operation: str) -> ColumnElement[bool] | None:
-        """Return the condition for the values of the query, or None if it has no value.
-
-        Raises:
-            ValueError: A value is invalid. Also OverflowError or InvalidOperation.
-        """
+        """Return the condition for the values of the query, or None if it has no value. Errors: `parse_condition`."""
 
     def is_empty(self, value: bool) -> ColumnElement[bool]:
         """Return the condition that the column is empty, or with False that it is not."""

@@ -102,11 +102,7 @@ class RangeFilter(ListFilter):
         return self.path.exists_where(and_(*ends)) if ends else None
 
     def _end_condition(self, operator: Operator, text: str) -> ColumnElement[bool]:
-        """Return the condition for one end of a range.
-
-        Raises:
-            ValueError: The text is invalid. Also OverflowError or InvalidOperation.
-        """
+        """Return the condition for one end of a range. Errors: `parse_condition`."""
         if self.input_type != "date":
             value = time.fromisoformat(text) if self.input_type == "time" else _parse_number(self.type, text)
             return operator.compare(self.path.attribute, value)

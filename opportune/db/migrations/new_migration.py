@@ -45,7 +45,8 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
     """
     newest = graph.newest(draft.feature)
     path = graph.folder(draft.feature) / f"{draft.name}.py"
-    follows, depends_on = newest.revision if newest else None, _dependencies(graph, draft)
+    follows = newest.revision if newest else None
+    depends_on = _dependencies(graph, draft)
     try:
         write_file(path, draft.upgrade, draft.downgrade, follows=follows, depends_on=depends_on)
     except OSError as error:
