@@ -52,6 +52,10 @@ class Change:
     related: Mapping[str, Any]
     """Values of form fields without a column."""
 
+    async def run_hook(self, view: BaseAdminView, request: Request) -> None:
+        """Run SQLAdmin's hook, after the transaction."""
+        await view.after_model_change(self.columns, self.row, self.is_created, request)
+
 
 class RowWriter:
     """Locks, adds, changes and deletes rows of a view for the user of a request, in the caller's transaction."""
@@ -128,13 +132,13 @@ class RowWriter:
         await self._finish(change, tables)
         return change
 
-    async def save_all(self, rows: Sequence[tuple[Any, Mapping[str, Any]]]) -> list[Any]:
+    async def save_all(self, rows: Sequence[tuple[Any, Mapping[str, Any]]]) -> list[Change]:
         """Store the values of several rows with a few statements. Where the row is None, add a new one.
 
         If the view has a hook that runs before a row is written, rows are written one by one.
         """
         if self._has_hook("before_save", "on_model_change"):
-            return [await self._save_one(row, values) for row, values in rows]
+            return [await (self.add(values) if row is None else self.change(row, values)) for row, values in rows]
         changes = []
         with self.session.no_autoflush:
             for row, values in rows:
@@ -145,11 +149,7 @@ class RowWriter:
         for change in changes:
             await self._finish(change)
         await number_new_rows(self.session, AuditEntry)
-        return [change.row for change in changes]
-
-    async def _save_one(self, row: Any, values: Mapping[str, Any]) -> Any:
-        change = await (self.add(values) if row is None else self.change(row, values))
-        return change.row
+        return changes
 
     async def delete(self, rows: Sequence[Any]) -> None:
         """Delete locked rows. Those of a `SoftDelete` model go to the trash, unless the session purges."""
@@ -213,9 +213,8 @@ class RowWriter:
         for name, column in self._to_one.items():
             relation = self.view.mapper.relationships[name]
             if tuple(relation.remote_side) == relation.mapper.primary_key:
-                row_id, related = getattr(row, column), None
-                if row_id is not None:
-                    related = await self.session.get(relation.mapper.class_, row_id)
+                row_id = getattr(row, column)
+                related = None if row_id is None else await self.session.get(relation.mapper.class_, row_id)
                 set_committed_value(row, name, related)
         await self.session.run_sync(lambda _session: self._load_paths(row))
 
@@ -284,7 +283,7 @@ class PersistenceMixin(DisplayMixin):
 
     async def _run_hooks(self, request: Request, change: Change, tables: Sequence[Any]) -> Any:
         """Run SQLAdmin's hooks after the transaction, for the row and the lines of its inlines. Return the row."""
-        await self.after_model_change(change.columns, change.row, change.is_created, request)
+        await change.run_hook(self, request)
         for table in tables:
             await table.run_hooks(request)
         return change.row

@@ -19,6 +19,7 @@ from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import title_for
 from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.log import diff
+from opportune.admin.row_writer import Change
 from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.queries.batches import batches_of
@@ -193,9 +194,9 @@ class RowEditor:
                 if any(edit.is_refused for edit in edits):
                     raise ValidationRefused(INVALID_ROWS)
                 changed = [edit for edit in edits if edit.values]
-                await self._write(session, changed)
-        for edit in changed:
-            await self.view.after_model_change(edit.values, edit.row, False, self.request)
+                changes = await self._write(session, changed)
+        for change in changes:
+            await change.run_hook(self.view, self.request)
         return changed
 
     async def _plan_locked(self, session: AsyncSession, edits: Sequence[RowEdit]) -> None:
@@ -212,21 +213,23 @@ class RowEditor:
             else:
                 await self.plan(edit, row)
 
-    async def _write(self, session: AsyncSession, edits: Sequence[RowEdit]) -> None:
+    async def _write(self, session: AsyncSession, edits: Sequence[RowEdit]) -> list[Change]:
         for name, lookup in self.view.references.items():
             ids = {edit.values[name] for edit in edits if edit.values.get(name) is not None}
             if ids:
                 await lookup.preload(session, self.request, sorted(ids))
         writer = self.view.writer(session, self.request)
+        changes: list[Change] = []
         for batch in batches_of(edits, MAX_IDS_PER_QUERY if len(edits) > MAX_ROWS_SAVED_SINGLY else 1):
             await asyncio.sleep(0)  # let other requests run
             try:
                 with translate_database_errors(self.view.table):
-                    await writer.save_all([(edit.row, edit.values) for edit in batch])
+                    changes += await writer.save_all([(edit.row, edit.values) for edit in batch])
             except FieldErrors as refusal:
                 if len(batch) == 1:
                     batch[0].refuse(refusal)
                 raise
+        return changes
 
 
 async def _accept(_request: Request, _row: Any) -> bool:

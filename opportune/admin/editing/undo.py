@@ -19,7 +19,7 @@ from opportune.admin.lists import actions
 from opportune.admin.lists.row_keys import key_of, match_primary_keys, quote_key, unquote_key
 from opportune.admin.log import audit
 from opportune.admin.models import KEY_LENGTH, AuditEntry
-from opportune.admin.row_writer import RowWriter
+from opportune.admin.row_writer import Change, RowWriter
 from opportune.admin.views import AdminView, unwritable_columns
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
@@ -69,8 +69,8 @@ async def undo_page(request: Request, view: AdminView) -> Response:
                 await writer.delete([*deleted.values()])
     except FieldErrors as refusal:
         return actions.redirect_with_error(request, view, gettext("Nothing was undone: %(error)s", error=refusal))
-    for row, values in restored:
-        await view.after_model_change(dict(values), row, False, request)
+    for change in restored:
+        await change.run_hook(view, request)
     for row in deleted.values():
         await view.after_model_delete(row, request)
     flash(request, gettext("Undone: %(rows)s.", rows=actions.describe_rows(view, len(entries))))
@@ -99,10 +99,8 @@ async def _load_entries(request: Request, view: AdminView, session: AsyncSession
     return found
 
 
-async def _restore(
-    view: AdminView, writer: RowWriter, entries: Sequence[AuditEntry]
-) -> list[tuple[Any, Mapping[str, Any]]]:
-    """Write the old values of the entries. Return the rows with these values."""
+async def _restore(view: AdminView, writer: RowWriter, entries: Sequence[AuditEntry]) -> list[Change]:
+    """Write the old values of the entries."""
     if not entries:
         return []
     rows = await _check_unchanged(writer, entries, view.check_can_edit)
@@ -112,8 +110,7 @@ async def _restore(
         if {*values}.intersection(unwritable_columns(writer.request, view, row)):
             raise ValidationRefused(NOT_ALLOWED)
         restored.append((row, values))
-    await writer.save_all(restored)
-    return restored
+    return await writer.save_all(restored)
 
 
 async def _check_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], check: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from opportune.admin.forms.admin_form import INVALID, AdminForm, add_refusal
 from opportune.admin.forms.edit_conflicts import columns_in_form, hash_values, refuse_changed_row
 from opportune.admin.forms.files import FileField
 from opportune.admin.lists.row_keys import match_primary_keys
+from opportune.admin.row_writer import Change
 from opportune.admin.views import AdminView, has_changed
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
@@ -47,8 +48,9 @@ class InlineRow:
     """Hashes of the values that the user has seen."""
     values: dict[str, Any] = field(default_factory=dict)
     """Values to store."""
-    saved_row: Any = None
-    """The row that was added, changed or deleted."""
+    change: Change | None = None
+    """Change of the row that was saved."""
+    deleted_row: Any = None
     error: str = ""
 
     def __post_init__(self) -> None:
@@ -138,12 +140,11 @@ class InlineTable:
             return
         view = self.view
         writer = view.writer(session, request)
+        parent_key = view.references[self.by].key_of(parent)
         if line.row is None:
-            change = await writer.add(line.values, {self.by: self.view.references[self.by].key_of(parent)})
-            line.saved_row = change.row
+            line.change = await writer.add(line.values, {self.by: parent_key})
             return
         has_key = match_primary_keys(view, [line.key])
-        parent_key = view.references[self.by].key_of(parent)
         rows = view.list_query(request).where(has_key, getattr(view.model, self.by) == parent_key)
         check = view.check_can_delete if line.is_deleted else view.check_can_edit
         locked = await writer.lock(rows, check)
@@ -152,16 +153,16 @@ class InlineTable:
         refuse_changed_row(locked[0], columns_in_form(view, line.form, line.stored))
         if line.is_deleted:
             await writer.delete(locked)
+            line.deleted_row = locked[0]
         else:
-            await writer.change(locked[0], line.values)
-        line.saved_row = locked[0]
+            line.change = await writer.change(locked[0], line.values)
 
     async def run_hooks(self, request: Request) -> None:
         for line in self.lines:
-            if line.saved_row is not None and line.is_deleted:
-                await self.view.after_model_delete(line.saved_row, request)
-            elif line.saved_row is not None:
-                await self.view.after_model_change(line.values, line.saved_row, line.row is None, request)
+            if line.deleted_row is not None:
+                await self.view.after_model_delete(line.deleted_row, request)
+            elif line.change:
+                await line.change.run_hook(self.view, request)
 
     def _changed_values(self, line: InlineRow) -> dict[str, Any]:
         view = self.view

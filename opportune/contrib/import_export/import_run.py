@@ -18,6 +18,7 @@ from opportune.admin.forms.inlines import ROW_IS_GONE
 from opportune.admin.lists.actions import describe_rows
 from opportune.admin.log import audit
 from opportune.admin.models import ImportFile
+from opportune.admin.row_writer import Change
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.import_rows import (
     MAX_PREVIEW_CHANGES,
@@ -112,13 +113,13 @@ class _ProgressReport:
                 await session.execute(_update(self.file).values(done=done))
 
 
-async def _run_hooks(request: Request, plan: ImportPlan, written: Sequence[tuple[PlannedRow, Any]]) -> None:
+async def _run_hooks(request: Request, plan: ImportPlan, changes: Sequence[Change]) -> None:
     """Call SQLAdmin's hooks that run after the commit."""
     for new_rows in plan.names.new_rows.values():
-        for name, row in new_rows.created.items():
-            await new_rows.view.after_model_change(new_rows.values[name], row, True, request)
-    for planned, row in written:
-        await plan.view.after_model_change(planned.values, row, planned.stored is None, request)
+        for change in new_rows.created:
+            await change.run_hook(new_rows.view, request)
+    for change in changes:
+        await change.run_hook(plan.view, request)
 
 
 async def plan_import(request: Request, view: AdminView, table: Table, choices: Mapping[str, Any]) -> ImportPlan:
@@ -197,14 +198,14 @@ class ImportWriter:
         self.request = plan.request
         self.view = plan.view
 
-    async def write(self) -> list[tuple[PlannedRow, Any]]:
+    async def write(self) -> list[Change]:
         """Write all rows. Refused rows are added to `faults`, and the caller must roll back."""
         ids = await self._create_related()
         for planned in self.plan.rows:
             planned.values = {name: _replace_placeholders(value, ids) for name, value in planned.values.items()}
         await self._preload()
         pending = [*self.plan.new_rows, *self.plan.changed_rows]
-        written: list[tuple[PlannedRow, Any]] = []
+        written: list[Change] = []
         for batch in batches_of(pending, WRITE_BATCH_ROWS):
             await asyncio.sleep(0)  # let other requests run
             try:
@@ -220,16 +221,15 @@ class ImportWriter:
         """Create the related rows that do not exist yet. Return the ids that replace their placeholders."""
         ids: dict[int, Any] = {}
         for new_rows in self.plan.names.new_rows.values():
-            names = list(new_rows.placeholders)
             try:
                 with translate_database_errors(new_rows.view.table):
-                    rows = [(None, new_rows.values[name]) for name in names]
-                    created = await new_rows.view.writer(self.session, self.request).save_all(rows)
-                    new_rows.created = dict(zip(names, created, strict=True))
+                    rows = [(None, new_rows.values[name]) for name in new_rows.placeholders]
+                    new_rows.created = await new_rows.view.writer(self.session, self.request).save_all(rows)
             except FieldErrors as refusal:
                 plural = lower_name(new_rows.view.name_plural)
                 raise ValidationRefused(gettext(NOT_CREATED, name_plural=plural, refusal=refusal)) from None
-            ids |= {new_rows.placeholders[name]: inspect(row).identity[0] for name, row in new_rows.created.items()}
+            row_ids = [inspect(change.row).identity[0] for change in new_rows.created]
+            ids |= dict(zip(new_rows.placeholders.values(), row_ids, strict=True))
         return ids
 
     async def _preload(self) -> None:
@@ -239,15 +239,14 @@ class ImportWriter:
             ids = chain.from_iterable(values) if name in self.view.many_to_many else values
             await lookup.preload(self.session, self.request, sorted({*ids}))
 
-    async def _write(self, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
+    async def _write(self, batch: Sequence[PlannedRow]) -> list[Change]:
         with translate_database_errors(self.view.table):
             async with self.session.begin_nested():
                 keys = [inspect(planned.stored).identity if planned.stored else None for planned in batch]
                 locked = await self._lock_stored([key for key in keys if key])
                 rows = [locked[key] if key else None for key in keys]
-                changes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
-                written = await self.view.writer(self.session, self.request).save_all(changes)
-                return list(zip(batch, written, strict=True))
+                values = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
+                return await self.view.writer(self.session, self.request).save_all(values)
 
     async def _lock_stored(self, ids: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], Any]:
         """Lock the rows.
@@ -264,7 +263,7 @@ class ImportWriter:
             raise ValidationRefused(ROW_IS_GONE)
         return {inspect(row).identity: row for row in rows}
 
-    async def _write_one(self, planned: PlannedRow, written: list[tuple[PlannedRow, Any]]) -> None:
+    async def _write_one(self, planned: PlannedRow, written: list[Change]) -> None:
         try:
             written += await self._write([planned])
         except FieldErrors as refusal:

@@ -16,6 +16,7 @@ from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.admin_form import AdminForm, keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, MAX_IDS_PER_QUERY, ForeignKeyLookup
+from opportune.admin.row_writer import Change
 from opportune.admin.views import AdminView, build_form_class, unwritable_columns
 from opportune.db.models.columns import natural_key_of, python_type_of
 from opportune.db.models.labels import title_of
@@ -120,8 +121,8 @@ class NewRows:
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The values to store, by name of the row."""
     placeholders: dict[str, int] = field(default_factory=dict)
-    created: dict[str, Any] = field(default_factory=dict)
-    """The created rows by name."""
+    created: Sequence[Change] = ()
+    """The created rows, in the order of `placeholders`."""
 
 
 class NameResolver:

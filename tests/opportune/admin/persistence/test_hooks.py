@@ -15,6 +15,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.db import after_create, before_create
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import FieldErrors
+from tests.opportune.admin.editing.parts_feature import undo_url
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin, make_genres, novels
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
 from tests.opportune.site_with import site_fixture
@@ -126,20 +127,41 @@ async def test_sqladmin_hook_can_change_values(
     assert await read_all(app, select(col(Novel.title))) == ["SAGA"]
 
 
-async def test_hook_after_the_commit_gets_changed_values(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    titles = []
+@pytest.fixture
+def titles(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Titles that `on_model_change` has changed and `after_model_change` gets, and whether the row is new."""
+    titles: list[tuple[str, bool]] = []
 
     async def shout(_self: Any, data: dict[str, Any], _model: Novel, _is_created: bool, _request: Request) -> None:
-        data["title"] = data["title"].upper()
+        data["title"] += "!"
 
     async def record(_self: Any, data: dict[str, Any], _model: Novel, is_created: bool, _request: Request) -> None:
+        assert "genres" not in data
         titles.append((data["title"], is_created))
 
     monkeypatch.setattr(NovelAdmin, "on_model_change", shout)
     monkeypatch.setattr(NovelAdmin, "after_model_change", record)
+    return titles
+
+
+async def test_hook_after_the_commit_gets_changed_values(admin: AsyncClient, titles: list[tuple[str, bool]]) -> None:
     await admin.post("/admin/novel/create", data=NOVEL_FORM)
     await admin.post("/admin/novel/edit/1", data=NOVEL_FORM | {"title": "Epic"})
-    assert titles == [("SAGA", True), ("EPIC", False)]
+    assert titles == [("Saga!", True), ("Epic!", False)]
+
+
+async def test_hook_after_edit_and_undo_gets_changed_values(admin: AsyncClient, titles: list[tuple[str, bool]]) -> None:
+    await admin.post("/admin/novel/create", data=NOVEL_FORM)
+    changes = {"pks": "1", "change": ["title", "genres"], "new-title": "Epic", "new-genres": "2", "confirmed": "yes"}
+    await admin.post("/admin/novel/edit-selected", data=changes)
+    await admin.post(undo_url((await admin.get("/admin/novel/list")).text))
+    assert titles == [("Saga!", True), ("Epic!", False), ("Saga!!", False)]
+
+
+async def test_hook_after_import_gets_changed_values(admin: AsyncClient, titles: list[tuple[str, bool]]) -> None:
+    preview = await upload_file(admin, "/admin/novel/import", "title,genres\nOne,Crime\n")
+    await confirm_preview(admin, preview)
+    assert titles == [("One!", True)]
 
 
 async def test_views_may_override_sqladmins_methods(

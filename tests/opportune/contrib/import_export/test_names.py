@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -82,14 +83,20 @@ async def test_created_related_rows_run_the_hooks_of_their_view(
 ) -> None:
     calls: list[tuple[str, bool]] = []
 
-    async def after_update(_self: object, _data: object, author: Author, is_created: bool, _request: object) -> None:
-        calls.append((author.name, is_created))
+    async def shout(_self: object, data: dict[str, Any], _author: Author, _is_created: bool, _request: object) -> None:
+        data["name"] = data["name"].upper()
 
+    async def after_update(
+        _self: object, data: dict[str, Any], _author: Author, is_created: bool, _request: object
+    ) -> None:
+        calls.append((data["name"], is_created))
+
+    monkeypatch.setattr(AuthorAdmin, "on_model_change", shout)
     monkeypatch.setattr(AuthorAdmin, "after_model_change", after_update)
     preview = await upload(admin, "title,slug,isbn,author\nEmma,emma,1,Jane\n")
     assert calls == [], "a preview stores nothing"
     await confirm_preview(admin, preview)
-    assert calls == [("Jane", True)]
+    assert calls == [("JANE", True)]
 
 
 async def test_round_trip_needs_few_statements(
