@@ -44,7 +44,12 @@ def references_in(schema: type[BaseModel]) -> Mapping[str, type[Any]]:
 
 
 async def reference_choices(
-    crud: Crud[Any], form: Form[Any], *, lookup_url: str = "", add_url: AddUrl | None = None, only: Sequence[str] = ()
+    crud: Crud[Any],
+    form: Form[Any],
+    *,
+    lookup_url: str = "",
+    add_url: AddUrl | None = None,
+    only: Sequence[str] | None = None,
 ) -> Choices:
     """Return the choices of a form's foreign key fields.
 
@@ -54,12 +59,12 @@ async def reference_choices(
         lookup_url: URL that returns `find_rows` for the field `?name=` and the words `?term=`. Without it, the form
             only offers the first rows.
         add_url: Function that returns the URL of the form for a new row of a model.
-        only: Names of the fields, if the page does not show all.
+        only: Names of the fields, by default all.
 
     Returns:
         The choices by field, for `form.offer(...)`.
     """
-    models = {name: model for name, model in references_in(form.model).items() if not only or name in only}
+    models = {name: model for name, model in references_in(form.model).items() if only is None or name in only}
     return {name: await _row_choices(crud, form, name, model, lookup_url, add_url) for name, model in models.items()}
 
 

@@ -30,7 +30,7 @@ from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
-from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
+from opportune.web import Form, flash, is_htmx, redirect, templates
 from opportune.web.forms.forms import SEARCH_SUFFIX, fill_form
 from opportune.web.forms.kept_form import restore_kept_form
 from opportune.web.rendering.environment import is_replaced
@@ -110,7 +110,7 @@ class CrudPages(PageOptions[M]):
 
     async def create(self, request: Request, crud: Any) -> Response:
         """Add a row, or show the form with its errors."""
-        form = await self._read_form(request, crud)
+        form = await fill_form(request, await self.build_form(request, crud))
         if row := await self._save(request, crud, form, crud.create):
             return await self._after_save(request, crud, row, _l("“%(title)s” is added."))
         return await self._show_form(request, crud, form, None)
@@ -122,12 +122,10 @@ class CrudPages(PageOptions[M]):
 
     async def update(self, request: Request, crud: Any, key: Key) -> Response:
         """Change a row, or show the form with its errors."""
-        if (await self.build_form(request, crud)).takes_files:
-            allow_files(request)
-        await request.body()  # before a connection is taken. The row is locked after the files are stored
         async with _reading(request, crud) as reader:
             row = await self._writable_row(reader, key, "update")
-            form = await self._read_form(request, reader, row)
+            form = await self.build_form(request, reader, row)
+        await fill_form(request, form)  # without a connection. The row is locked after the files are stored
         if saved := await self._save(request, crud, form, partial(crud.update, row.id)):
             return await self._after_save(request, crud, saved, _l("“%(title)s” is saved."))
         async with _reading(request, crud) as reader:
@@ -247,9 +245,6 @@ class CrudPages(PageOptions[M]):
             form.leave_out(locked, texts)
         return form
 
-    async def _read_form(self, request: Request, crud: Crud[M], row: M | None = None) -> Form[Any]:
-        return await fill_form(request, await self.build_form(request, crud, row))
-
     async def _save(
         self, request: Request, crud: Crud[M], form: Form[Any], save: Callable[[Mapping[str, Any]], Awaitable[M]]
     ) -> M | None:
@@ -276,8 +271,9 @@ class CrudPages(PageOptions[M]):
     async def _show_form(self, request: Request, crud: Crud[M], form: Form[Any], row: M | None) -> Response:
         in_dialog = DIALOG in request.query_params
         restore_kept_form(request, form)  # before the choices are read, which contain the selected rows
+        names = [name for name in references_in(form.model) if form.lacks_choices(name)]
         choices = await reference_choices(
-            crud, form, lookup_url=self._lookup_url, add_url=None if in_dialog else add_url
+            crud, form, lookup_url=self._lookup_url, add_url=None if in_dialog else add_url, only=names
         )
         form.offer(choices)
         if row:

@@ -104,6 +104,10 @@ class FormState(Generic[M]):
         controls = controls_of(self.model)
         self.controls |= {name: with_choices(controls[name], options) for name, options in choices.items()}
 
+    def lacks_choices(self, name: str) -> bool:
+        """Return whether a field is in the form, and no choices were offered for it."""
+        return self.controls.get(name) is controls_of(self.model)[name]
+
     def leave_out(self, names: Collection[str], texts: Mapping[str, tuple[str, str]] | None = None) -> None:
         """Remove fields from the form.
 

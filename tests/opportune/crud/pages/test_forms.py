@@ -1,11 +1,15 @@
 """Forms that add, change and delete rows of a model, and their choices."""
 
+from typing import Any
+
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
+from opportune.crud import CrudPages
 from opportune.testing import add_permission
+from opportune.web import Form
 from tests.opportune.crud.library import HTMX, VOLUME_FORM, Note, Opinion, Writer, read_volume
 
 WRITE_REQUESTS = [
@@ -122,6 +126,34 @@ async def test_invalid_form_keeps_its_values(app: FastAPI, admin: AsyncClient, a
             assert (response.status_code, message in response.text) == (422, True), (path, response.text)
             assert 'value="99"' in response.text or "pages" in data
         assert not await read_volume(app, "persuasion"), data
+
+
+async def test_overridden_form_is_built_once_for_its_row(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[str] = []
+
+    async def record(pages: CrudPages[Any], request: Request, crud: Any, row: Any = None) -> Form[Any]:
+        rows.append(row.slug)
+        return await build_form(pages, request, crud, row)
+
+    build_form = CrudPages.build_form
+    monkeypatch.setattr(CrudPages, "build_form", record)
+    assert (await admin.post("/volumes/emma/edit", data=VOLUME_FORM)).status_code == 303
+    assert rows == ["emma"]
+
+
+async def test_overridden_form_keeps_its_references(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def change(pages: CrudPages[Any], request: Request, crud: Any, row: Any = None) -> Form[Any]:
+        form = await build_form(pages, request, crud, row)
+        form.offer({"writer_id": {1: "Only Jane"}})
+        form.leave_out(["topics"])
+        return form
+
+    build_form = CrudPages.build_form
+    monkeypatch.setattr(CrudPages, "build_form", change)
+    page = (await admin.get("/volumes/new")).text
+    assert '<option value="1">Only Jane</option>' in page
+    assert "Jane &lt;b&gt;" not in page
+    assert 'name="topics"' not in page
 
 
 async def test_referenced_row_is_not_deleted(admin: AsyncClient) -> None:
