@@ -128,11 +128,10 @@ class ClosingResponse(StreamingResponse):
 
 
 async def read_parts(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yield the content of a file for a response, and close it."""
-    with file:
-        file.seek(0)
-        while part := await asyncio.to_thread(file.read, PART_BYTES):
-            yield part
+    """Yield the content of a file for a response. The caller closes the file."""
+    file.seek(0)
+    while part := await asyncio.to_thread(file.read, PART_BYTES):
+        yield part
 
 
 class EventStream(ClosingResponse):

@@ -1,10 +1,9 @@
 """Deletion of an account with all personal data of its features, and the export of the data."""
 
 import asyncio
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import IO, Any
 
 from sqlalchemy import Select, inspect, or_, select
@@ -119,20 +118,16 @@ async def list_stored_files(session: AsyncSession, features: Sequence[Feature], 
         return [name for data in personal_data_of(features) if data.files for name in await data.files(session, person)]
 
 
-async def make_archive(rows: bytes, storage: Storage, names: Sequence[str]) -> IO[bytes]:
-    """Return a temporary zip file of the rows, which are JSON, and of the stored files. Missing files are skipped.
+async def write_archive(file: IO[bytes], rows: bytes, storage: Storage, names: Sequence[str]) -> None:
+    """Write a zip file of the rows, which are JSON, and of the stored files. Missing files are skipped.
 
     Only one stored file is in memory at a time.
     """
-    with ExitStack() as stack:
-        file = stack.enter_context(tempfile.TemporaryFile())
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            await asyncio.to_thread(archive.writestr, "data.json", rows)
-            for name in names:
-                with suppress(MissingFileError):
-                    await asyncio.to_thread(archive.writestr, f"files/{name}", await storage.read(name))
-        stack.pop_all()
-    return file
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        await asyncio.to_thread(archive.writestr, "data.json", rows)
+        for name in names:
+            with suppress(MissingFileError):
+                await asyncio.to_thread(archive.writestr, f"files/{name}", await storage.read(name))
 
 
 def personal_data_of(features: Sequence[Feature]) -> list[PersonalData]:

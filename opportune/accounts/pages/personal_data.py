@@ -1,8 +1,10 @@
 """Pages of a user's data: the account events, the export and the deletion of the account."""
 
-from typing import Annotated
+import tempfile
+from collections.abc import AsyncIterator
+from typing import IO, Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic_core import to_json
 
@@ -13,9 +15,9 @@ from opportune.accounts.flows.deletion import (
     DeletionRefused,
     delete_account,
     list_stored_files,
-    make_archive,
     personal_data_of,
     read_personal_data,
+    write_archive,
 )
 from opportune.accounts.reauthentication import reauthenticated
 from opportune.accounts.responses import show
@@ -52,9 +54,20 @@ async def data(request: Request, _user: CurrentUser) -> Response:
     return show_data(request, Form(AccountDeletion))
 
 
+async def open_temporary_file() -> AsyncIterator[IO[bytes]]:
+    """Open a file until the response is sent, or the visitor has left."""
+    with tempfile.TemporaryFile() as file:
+        yield file
+
+
 @router.get("/data/export")
 async def export(
-    request: Request, user: CurrentUser, database: DatabaseDependency, storage: StorageDependency, context: AccountCtx
+    request: Request,
+    user: CurrentUser,
+    database: DatabaseDependency,
+    storage: StorageDependency,
+    context: AccountCtx,
+    archive: Annotated[IO[bytes], Depends(open_temporary_file)],
 ) -> Response:
     async with database.reader() as session:
         rows = await read_personal_data(session, request.app.state.features, user)
@@ -66,7 +79,7 @@ async def export(
     headers = {"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"}
     if not names:
         return Response(document, headers=headers, media_type="application/json")
-    archive = await make_archive(document, storage, names)
+    await write_archive(archive, document, storage, names)
     return ClosingResponse(read_parts(archive), headers=headers, media_type="application/zip")
 
 

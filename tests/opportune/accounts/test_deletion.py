@@ -4,24 +4,27 @@ import asyncio
 import io
 import json
 import os
+import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import Column, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.types import Send
 
-from opportune.accounts.flows.deletion import make_archive
+from opportune.accounts.flows.deletion import write_archive
 from opportune.accounts.models import AccountEvent, Group, Membership, Passkey, RecoveryCode, User
 from opportune.db import Database, Model
 from opportune.db.queries import batches
 from opportune.feature import Accounts, Feature, Person, PersonalData
 from opportune.project.installed import installed_features
 from opportune.testing import PASSWORD, Make, RecordedJobs, make_user, signed_in_client
+from opportune.web.streaming import ClosingResponse
 from tests.opportune.accounts.sent_emails import list_sent_subjects
 from tests.opportune.accounts.stored_rows import read_all, store
 
@@ -166,19 +169,24 @@ async def test_row_with_two_user_columns_is_exported_once(
     assert not {"user_id", "actor_id"} & named[0].keys()
 
 
+def install_notes_with_files(app: FastAPI, *names: str) -> None:
+    """Install a feature whose personal data has a row with the first file, and all files."""
+
+    async def read(session: AsyncSession, person: Person) -> dict[str, list[dict[str, Any]]]:
+        return {"notes": [{"file": names[0]}]}
+
+    async def files(session: AsyncSession, person: Person) -> list[str]:
+        return list(names)
+
+    notes = PersonalData(summary="Notes", read=read, files=files)
+    app.state.features = [Feature("notes", accounts=Accounts(personal_data=notes))]
+
+
 async def test_export_with_files_is_a_zip_archive(app: FastAPI, ada_client: AsyncClient) -> None:
     stored = await app.state.storage.save("notes", "txt", b"a file", "text/plain")
     removed = await app.state.storage.save("notes", "txt", b"another", "text/plain")
     await app.state.storage.delete(removed)
-
-    async def read(session: AsyncSession, person: Person) -> dict[str, list[dict[str, Any]]]:
-        return {"notes": [{"file": stored}]}
-
-    async def files(session: AsyncSession, person: Person) -> list[str]:
-        return [stored, removed]
-
-    notes = PersonalData(summary="Notes", read=read, files=files)
-    app.state.features = [Feature("notes", accounts=Accounts(personal_data=notes))]
+    install_notes_with_files(app, stored, removed)
 
     response = await ada_client.get("/accounts/data/export")
 
@@ -189,11 +197,31 @@ async def test_export_with_files_is_a_zip_archive(app: FastAPI, ada_client: Asyn
         assert json.loads(archive.read("data.json")) == {"notes": {"notes": [{"file": stored}]}}
 
 
+async def test_archive_is_closed_if_the_visitor_leaves(
+    app: FastAPI, ada_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archives: list[IO[bytes]] = []
+
+    async def record(file: IO[bytes], *_: object) -> None:
+        archives.append(file)
+
+    async def leave_before_the_first_part(_response: ClosingResponse, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    install_notes_with_files(app, "a.txt")
+    monkeypatch.setattr("opportune.accounts.pages.personal_data.write_archive", record)
+    monkeypatch.setattr(ClosingResponse, "stream_response", leave_before_the_first_part)
+    await ada_client.get("/accounts/data/export")
+    assert [archive.closed for archive in archives] == [True]
+
+
 async def test_archive_needs_memory_for_one_file(app: FastAPI) -> None:
     storage = app.state.storage
     names = [await storage.save("notes", "bin", os.urandom(1_000_000), "") for _ in range(8)]
     tracemalloc.start()
-    (await make_archive(b"{}", storage, names)).close()
+    with tempfile.TemporaryFile() as file:
+        await write_archive(file, b"{}", storage, names)
     assert tracemalloc.get_traced_memory()[1] < 4_000_000
     tracemalloc.stop()
 
