@@ -43,9 +43,8 @@ class Memories(Crud[Memory]):
     order = ("-created_at",)
 
     async def create(self, values: Values) -> Memory:
-        await acquire_advisory_lock(
-            self.session, f"memory {self.row_permissions.owner_id}"
-        )  # parallel facts count each other
+        # Parallel facts count each other.
+        await acquire_advisory_lock(self.session, f"memory {self.row_permissions.owner_id}")
         if await self.count() >= MAX_FACTS:
             message = gettext("There is no room for another fact. Delete one of %(num)s first.", num=MAX_FACTS)
             raise FieldErrors({"text": message})

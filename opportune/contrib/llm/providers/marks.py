@@ -73,7 +73,8 @@ STRUCTURE = re.compile(r"\\.?|[\"'{}()\[\]]", re.DOTALL)
 """Escapes, quotes and brackets of a call."""
 MARK_IN_TEXT = re.compile(r"[<\[\]{]")
 """First characters of marks that may follow a text."""
-MIN_MARK_LENGTH, MAX_MARK_LENGTH = 3, 80
+MIN_MARK_LENGTH = 3
+MAX_MARK_LENGTH = 80
 MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening mark."""
 MAX_COLLECTED_LENGTH = 200_000
