@@ -14,23 +14,40 @@ from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, res
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage.images import ImageRefusedError, check_image
 
-MAX_PICTURE_BYTES, MAX_SPEECH_BYTES, MAX_TEXT_BYTES = 50_000_000, 50_000_000, 5_000_000
-"""Maximum sizes of responses."""
-SOUND_TYPES, TEXT_TYPES = ("audio/", "application/octet-stream", "binary/"), ("text/", "application/json")
+MAX_PICTURE_BYTES = 50_000_000
+MAX_SPEECH_BYTES = 50_000_000
+MAX_TEXT_BYTES = 5_000_000
+SOUND_TYPES = ("audio/", "video/", "binary/", "application/octet-stream", "application/ogg")
 SUBTITLE_TYPES = ("text/plain", "text/vtt", "text/srt", "application/x-subrip")
 CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\n)?[\d:.,]+ --> .*\n)")
 """Lines of subtitles without words."""
 DEFAULT_VOICE = "alloy"
+# Fields with results, of various endpoints
 IMAGE_FIELDS = (
-    *("b64json", "b64image", "base64", "imagebase64", "bytesbase64encoded", "image", "url", "imageurl", "images"),
+    "b64json",
+    "b64image",
+    "base64",
+    "imagebase64",
+    "bytesbase64encoded",
+    "image",
+    "url",
+    "imageurl",
+    "images",
 )
 AUDIO_FIELDS = ("audio", "audiocontent", "audiobase64", "delta")
 TRANSCRIPT_FIELDS = (
-    *("text", "delta", "transcript", "transcription", "alternatives", "segments", "chunks", "combinedphrases"),
+    "text",
+    "delta",
+    "transcript",
+    "transcription",
+    "alternatives",
+    "segments",
+    "chunks",
+    "combinedphrases",
 )
 RANKING_FIELDS = ("scores", "rankings", "records")
-INDEX_FIELDS, SCORE_FIELDS = ("index", "id", "corpusid"), ("relevancescore", "score", "logit", "similarity")
-"""Fields with results, of various endpoints."""
+INDEX_FIELDS = ("index", "id", "corpusid")
+SCORE_FIELDS = ("relevancescore", "score", "logit", "similarity")
 NO_PICTURE = _l("The model made no picture. Describe it in other words, or try again.")
 NO_SPEECH = _l("The model could not read this text aloud. Try again.")
 NO_TRANSCRIPT = _l("The model heard no words. Record it again.")
@@ -73,7 +90,7 @@ class MediaEndpoints(MediaProvider):
             sound = content if value is None else _decode(results_in(value, AUDIO_FIELDS))
         except ValueError:
             sound = b""
-        if not sound or (value is None and content_type.startswith(TEXT_TYPES)):
+        if not sound or (value is None and content_type and not content_type.startswith(SOUND_TYPES)):
             raise self._endpoints["speech"].failure(value, NO_SPEECH)
         return Made(Speech(sound, content_type if content_type.startswith("audio/") else "audio/mpeg"))
 

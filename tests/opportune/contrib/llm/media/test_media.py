@@ -109,6 +109,13 @@ async def test_speech_is_read_aloud() -> None:
     assert endpoint.bodies[0]["speed"] == 1.5
 
 
+@pytest.mark.parametrize("content_type", ["", "video/mp4", "application/ogg", "application/octet-stream"])
+async def test_speech_may_have_another_type(content_type: str) -> None:
+    async with serve_media(audio_response(b"ID3sound", content_type), speech_model="reader") as (llm, _):
+        speech = await llm.speech("Good morning")
+    assert (speech.content, speech.content_type) == (b"ID3sound", "audio/mpeg")
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -204,6 +211,8 @@ async def test_rerank_sends_texts_to_tei() -> None:
         ("speech", audio_response(b""), "could not read this text aloud"),
         ("speech", audio_response(b"<html>", "text/html"), "could not read this text aloud"),
         ("speech", audio_response(b'{"audio": [', "application/json"), "could not read this text aloud"),
+        ("speech", audio_response(b"<error/>", "application/xml"), "could not read this text aloud"),
+        ("speech", audio_response(b"pixels", "Image/PNG"), "could not read this text aloud"),
         ("rerank", json_response({"results": []}), "did not order the results"),
         ("rerank", json_response([{"index": 7, "score": 1}]), "did not order the results"),
         ("rerank", json_response([{"index": 0, "score": 10**400}]), "did not order the results"),
