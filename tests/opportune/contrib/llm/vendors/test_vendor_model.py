@@ -168,6 +168,7 @@ FAILURES: dict[str, tuple[bytes, str]] = {
     "length": (response("400 Bad Request", TOO_LONG, "Content-Type: application/json"), "context_too_long"),
     "outage": (response("503 Service Unavailable", b"<html>"), "unavailable"),
     "redirect": (response("307 Temporary Redirect", b"", "Location: http://127.0.0.1:9/"), "malformed"),
+    "page": (response("200 OK", b"data: {}\n\n", "Content-Type: Text/HTML"), "malformed"),
     "bomb": (response("200 OK", b"\x1f\x8b", EVENT_STREAM, "Content-Encoding: gzip"), "malformed"),
     "endless line": (response("200 OK", b"data: " + b"x" * 6_000_000, EVENT_STREAM), "malformed"),
     "empty": (response("200 OK", b"", EVENT_STREAM), "malformed"),
