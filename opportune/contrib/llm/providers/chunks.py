@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from opportune.contrib.llm.providers.loose_json import object_in, objects_in, plain_key, text_in
+from opportune.contrib.llm.providers.loose_json import key_in, object_in, objects_in, plain_key, text_in
 from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS
 
 TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
@@ -65,10 +65,17 @@ class Piece(NamedTuple):
     is_whole: bool
 
 
-def as_chunk(event: Fields) -> Fields:
-    """Return an event of any API as a chunk of OpenAI's chat completions, without an object of a gateway around it."""
+def as_chunk(event: Fields, vendor_calls: set[str]) -> Fields:
+    """Return an event of any API as a chunk of OpenAI's chat completions, without an object of a gateway around it.
+
+    Args:
+        event: The event.
+        vendor_calls: Positions of the vendor's own calls in the answer, whose arguments are skipped. Changed.
+    """
     if event.get("choices"):
         return event
+    if _belongs_to_vendor(event, vendor_calls):
+        return {}
     chunks = (read(event) for read in (_read_delta, _read_block, _read_response, _read_token))
     if (chunk := next((chunk for chunk in chunks if chunk is not None), None)) is not None:
         return chunk
@@ -94,6 +101,14 @@ def _chunk(delta: Fields, finish_reason: object = None) -> Fields:
 def _index_of(event: Fields) -> object:
     """Return the position of a part, which later events repeat."""
     return next((event[name] for name in ("output_index", "index", "item_id") if name in event), None)
+
+
+def _belongs_to_vendor(event: Fields, vendor_calls: set[str]) -> bool:
+    """Return True for arguments of a call by Anthropic itself, which began in an earlier event."""
+    position, block = key_in(_index_of(event)), event.get("content_block")
+    if isinstance(block, dict):
+        (vendor_calls.discard if CALL_TYPE.search(_type_of(block)) else vendor_calls.add)(position)
+    return position in vendor_calls and "partial_json" in object_in(event.get("delta"))
 
 
 def _read_delta(event: Fields) -> Fields | None:
@@ -138,7 +153,7 @@ def _read_response(event: Fields) -> Fields | None:
 def _read_token(event: Fields) -> Fields | None:
     """Return a token of TGI."""
     token, details = event.get("token"), object_in(event.get("details"))
-    if not isinstance(token, dict):
+    if not isinstance(token, dict) or "text" not in token or any(map(event.get, ("content", "delta", "message"))):
         return None
     reason = details.get("finish_reason") or ("stop" if event.get("generated_text") else None)
     return {**_chunk({"content": "" if token.get("special") else token.get("text")}, reason), "usage": details}
@@ -151,8 +166,9 @@ def choices_of(chunk: Fields) -> list[dict[str, Any]]:
 
 
 def _is_choice(chunk: Fields) -> bool:
-    names = {_normal_name(name): isinstance(value, str) for name, value in chunk.items()}
-    return isinstance(chunk.get("message"), dict) or names.get("content", False) or not WHOLE_FIELDS.isdisjoint(names)
+    texts = {_normal_name(name) for name, value in chunk.items() if isinstance(value, str)}
+    has_fields = "content" in texts or not WHOLE_FIELDS.isdisjoint(map(_normal_name, chunk))
+    return has_fields or isinstance(chunk.get("message"), dict)
 
 
 def read_piece(choice: Fields, chunk: Fields) -> Piece:
@@ -185,13 +201,17 @@ def _to_fields(part: object) -> dict[str, Any]:
 
 
 def _with_normal_names(fields: Fields) -> dict[str, Any]:
-    """Rename fields of other endpoints. The first value that is not empty counts."""
+    """Rename fields of other endpoints. Of several that are not empty, a known name counts, or else the first text."""
     normal = dict[str, Any]()
-    for name, value in fields.items():
+    for name, value in sorted(fields.items(), key=_rank):
         normal_name = _normal_name(name)
         if value or normal_name not in normal:
             normal[normal_name] = normal.get(normal_name) or value
     return normal
+
+
+def _rank(field: tuple[str, object]) -> tuple[bool, bool]:
+    return field[0] not in KNOWN_FIELDS, not isinstance(field[1], str)
 
 
 def _normal_name(name: str) -> str:

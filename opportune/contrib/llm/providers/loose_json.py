@@ -6,7 +6,7 @@ httpx-sse is not used: it accepts lines of any length, and fails at what endpoin
 import json
 import re
 from base64 import b64decode
-from codecs import IncrementalDecoder, getincrementaldecoder
+from codecs import IncrementalDecoder, getincrementaldecoder, lookup
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -24,7 +24,10 @@ MAX_DEPTH = 5
 MAX_NUMBER = 10**18
 MAX_PROSE_BRACES = 5
 """Maximum number of braces in prose that begin no JSON."""
-BYTE_ORDER_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+ENCODING_BYTES = 4
+"""Bytes at the beginning that show UTF-16 and its byte order."""
 FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE)
 END = re.compile(rb"\W*(?:(?:data\W*)?DONE\W*)+", re.IGNORECASE)
 AROUND_JSON = b" \t,[]\0\x1e"
@@ -55,9 +58,9 @@ class EventReader:
         Args:
             max_line_bytes: Maximum length of a line.
             is_page: The body is called a web page, and is one if any line begins like a tag.
-            encoding: Encoding of a body in UTF-16, or of lines that are not UTF-8.
+            encoding: Declared encoding, for a body in UTF-16 or lines that are not UTF-8. Ignored if unknown.
         """
-        self._is_page, self._encoding = is_page, encoding
+        self._is_page, self._encoding = is_page, _normal_encoding(encoding)
         self._wide: IncrementalDecoder | None = None  # of UTF-16
         self._max_line_bytes = max_line_bytes or MAX_LINE_BYTES
         self._rest = bytearray()  # beginning of a line
@@ -72,9 +75,16 @@ class EventReader:
         Raises:
             LlmError: A line or an event is too long, or the body is a web page.
         """
-        if not self._body_bytes and (chunk.startswith(UTF16_MARKS) or self._encoding.lower().startswith("utf-16")):
-            self._wide = getincrementaldecoder(json.detect_encoding(chunk))("replace")
+        is_beginning = self._body_bytes < ENCODING_BYTES
         self._body_bytes += len(chunk)
+        if is_beginning:
+            chunk, self._rest = bytes(self._rest) + chunk, bytearray()
+            if self._body_bytes < ENCODING_BYTES:
+                self._rest += chunk
+                return
+            if chunk.startswith(UTF16_MARKS) or self._encoding.startswith(("utf-16", "utf-32")):
+                self._wide = getincrementaldecoder(json.detect_encoding(chunk))("replace")
+                self._encoding = "utf-8"
         chunk = self._wide.decode(chunk).encode() if self._wide else chunk
         ends_line = b"\n" in chunk or b"\r" in chunk or self._rest.endswith(b"\r")
         self._rest += chunk
@@ -96,9 +106,10 @@ class EventReader:
 
     def _require_answer(self, text: str) -> None:
         """Read a text instead of an answer as the message of an error."""
-        if self._is_page or "\ufffd" in text:
+        is_json = text.startswith(("{", "["))  # which may be cut within a character
+        if self._is_page or ("\ufffd" in text and not is_json):
             raise not_a_model()
-        self._name = "error" if text and text[0] not in "{[" else self._name
+        self._name = "error" if text and not is_json else self._name
 
     def _read_line(self, line: bytes) -> list[Event]:
         if line.startswith(b"data:"):
@@ -162,6 +173,15 @@ class EventReader:
         values = value if isinstance(value, list) else [value]
         self._has_events = True
         return [Event(self._name, value) for value in values if isinstance(value, dict)]
+
+
+def _normal_encoding(name: str) -> str:
+    """Return the normal name of an encoding; UTF-8 for names that Python cannot decode, such as `base64`."""
+    try:
+        b"{}".decode(name, errors="replace")
+    except (LookupError, UnicodeError):
+        return "utf-8"
+    return lookup(name).name
 
 
 def _read_integer(digits: str) -> float:

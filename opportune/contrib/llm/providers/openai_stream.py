@@ -47,6 +47,7 @@ class ChatCompletionReader:
         self._choice_index = ""  # of the first choice, if there are several. Only one answer is requested.
         self._usage: dict[str, Any] = {}
         self._calls = ToolCallReader()
+        self._vendor_calls = set[str]()
         self._returned = ReturnedFields(origin)
         self._has_text = self._is_too_long = self.is_over = False  # is_over: the remaining stream can be ignored
 
@@ -61,7 +62,8 @@ class ChatCompletionReader:
         Raises:
             LlmError: The event reports an error.
         """
-        name, value = event[0], as_chunk({"type": event.name, **event.value} if event.name else event.value)
+        name, fields = event.name, {"type": event.name, **event.value} if event.name else event.value
+        value = as_chunk(fields, self._vendor_calls)
         is_error = "error" in (name, value.get("type"))
         may_fail = value.get("error") or not value.get("choices") or is_error
         if may_fail and (error := error_in(value, is_error=is_error)):

@@ -221,7 +221,7 @@ class ToolCallReader:
 
     def finish(self, *, is_cut: bool = False) -> tuple[ToolCall, ...]:
         """Return the calls in the order of their first pieces. `is_cut`: the last one may be incomplete."""
-        calls = [call for call in self._calls if call.name]
+        calls = [call for call in self._calls if call.name or call.arguments.strip()]
         finished = list[ToolCall]()
         for call in calls:
             arguments = make_storable(_plain_arguments(call.arguments, is_cut=is_cut and call is calls[-1]))

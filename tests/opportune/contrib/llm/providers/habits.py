@@ -468,6 +468,7 @@ REASONING = {
 }
 CALLS = {
     "one piece": calls(piece(index=0, id="a", type="function", **FIND)),
+    "call without a name": calls(piece(index=0, arguments=ARGS), calls=[("", ARGS)]),
     "arguments in pieces": calls(found(""), piece(index=0, arguments='{"q"'), piece(index=0, **REST)),
     "two calls": calls(FOUND, piece(index=1, id="b", **OPEN), calls=TWO),
     "two calls, interleaved": calls(
@@ -838,6 +839,16 @@ NATIVE = {
     "whole answer of responses": ends(
         document({"object": "response", "status": "completed", "output": [{"type": "message", **IT_IS}]}), text="It is."
     ),
+    "content beside other names": says(
+        event({"token": "x", "delta": {"content": "Y"}}),
+        event({"token": {"id": 5, "text": "x"}, "delta": {"content": "e"}}),
+        event({"answer": "x", "content": "s", "token": {"id": 6, "text": "x"}}),
+    ),
+    "text beside the number of its token": says(
+        event({"token": {"id": 5}, "response": "Y"}),
+        event({"response": "e", "token": {"id": 5}}),
+        choice(token=6, text="s"),
+    ),
     "tokens of TGI": ends(
         event({"token": {"text": "Yes"}, "generated_text": None}),
         event(
@@ -860,6 +871,7 @@ NATIVE = {
         YES,
     ),
     "error with a response": fails("rate_limited", error(code=429, response={"finish_reason": "stop"})),
+    "first event cut within a character": fails("interrupted", escaped(b"\xc3").partition(b'"}}')[0]),
     "text instead of an answer": fails("unavailable", b"Internal Server Error"),
 }
 COUNTS = {

@@ -159,10 +159,10 @@ async def test_text_in_its_declared_encoding_is_read(encoding: str) -> None:
     assert answer == "Oui, café"
 
 
-async def test_utf_8_is_read_in_spite_of_its_declared_encoding() -> None:
-    answer, _ = await read_answer_of(
-        response("200 OK", text("café") + DONE, "Content-Type: text/event-stream; charset=GBK")
-    )
+@pytest.mark.parametrize("encoding", ["GBK", "base64", "idna", "undefined", "unknown"])
+async def test_utf_8_is_read_in_spite_of_its_declared_encoding(encoding: str) -> None:
+    body = b"data: nonsense {\n\n" + text("café") + DONE
+    answer, _ = await read_answer_of(response("200 OK", body, f"Content-Type: text/event-stream; charset={encoding}"))
     assert answer == "café"
 
 
