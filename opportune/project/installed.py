@@ -36,7 +36,6 @@ def installed_features() -> "Sequence[Feature]":
         reason = f"has no INSTALLED: begin it with {begin}" if module else f"is missing. Restore it: {restore}"
         raise OperatorError(f"{file} {reason}")
     require_unique_names(features)
-    require_migrated_models(features)
     require_core_features([feature.name for feature in features])
     return features
 
@@ -92,20 +91,6 @@ def require_unique_names(features: "Sequence[Feature]") -> None:
             owner = feature_of_table(str(model.__tablename__), names)
             if owner not in (feature.name, None):  # makemigrations reports tables without a feature
                 raise OperatorError(_conflict_message(feature.name, model, owner))
-
-
-def require_migrated_models(features: "Sequence[Feature]") -> None:
-    """Check that all models have migrations, which other tables of SQLModel have not.
-
-    Raises:
-        OperatorError: A model does not extend one of `opportune.db`.
-    """
-    for model in (model for feature in features if not feature.data.adopts_tables for model in feature.models):
-        if not hasattr(model, "search_index"):  # of ModelBase
-            raise OperatorError(
-                f"{model.__module__.replace('.', '/')}.py: {model.__name__} would get no migrations. "
-                f"Extend Model of opportune.db: class {model.__name__}(Model, table=True)."
-            )
 
 
 def _conflict_message(feature: str, model: type[Any], owner: str | None) -> str:

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.testclient import TestClient
-from sqlmodel import Field, SQLModel
+from sqlmodel import SQLModel
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +23,6 @@ from opportune.project.installed import (
     feature_of_table,
     installed_features,
     require_core_features,
-    require_migrated_models,
     require_unique_names,
 )
 from opportune.testing.plugin import settings_for
@@ -247,14 +246,3 @@ def test_old_option_names_the_new_one(option: str, value: object, replacement: s
 
 def test_feature_has_few_options() -> None:
     assert len(fields(Feature)) <= 20
-
-
-def test_table_of_sqlmodel_alone_is_refused() -> None:
-    class Hero(SQLModel, table=True):
-        __tablename__ = "feature_hero"
-
-        id: int = Field(primary_key=True)
-
-    with pytest.raises(OperatorError, match=r"test_feature\.py: Hero .* class Hero\(Model, table=True\)"):
-        require_migrated_models([Feature("heroes", models=[Hero])])
-    require_migrated_models([Feature("heroes", models=[User])])

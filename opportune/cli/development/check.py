@@ -98,6 +98,7 @@ CHECKS: tuple[Check, ...] = (
     feature_checks.check_features,
     feature_checks.check_admin,
     feature_checks.check_versions,
+    feature_checks.check_migrated_models,
     feature_checks.check_commands,
     feature_checks.check_schemas,
     feature_checks.check_request_bodies,

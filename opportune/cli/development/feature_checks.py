@@ -17,7 +17,7 @@ from opportune.cli.development.references import imports_in_code
 from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.registry import MODULES
 from opportune.config.settings import Settings, read_feature_settings
-from opportune.db.models.model import Versioned
+from opportune.db.models.model import ModelBase, Versioned
 from opportune.errors import OperatorError
 from opportune.features.core import all_features
 from opportune.features.registration import find_registration_errors
@@ -73,6 +73,16 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
         if issubclass(model, Versioned):
             problem = f"{model.__name__} is Versioned, but no versions are kept."
             yield Finding(f"{problem} Add `row_versions` to {PACKAGE}/installed.py.", is_error=False)
+
+
+def check_migrated_models(_settings: Settings) -> Iterator[Finding]:
+    """Find models outside of `opportune.db`, for which makemigrations creates nothing."""
+    features = (feature for feature in installed_features() if not feature.data.adopts_tables)
+    for model in chain.from_iterable(feature.models for feature in features):
+        if model.metadata is not ModelBase.metadata:
+            problem = f"{model.__module__.replace('.', '/')}.py: {model.__name__} gets no migrations."
+            advice = f"Extend Model of opportune.db: class {model.__name__}(Model, table=True)."
+            yield Finding(f"{problem} {advice}", is_error=False)
 
 
 def check_modules(_settings: Settings) -> Iterator[Finding]:

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, Depends
 from sqlalchemy import Column, Integer, Table
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
 
 from opportune.accounts.models import User
 from opportune.checks import Check, Finding
@@ -26,7 +28,7 @@ from opportune.db import Database
 from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
-from opportune.feature import Feature, Monitoring
+from opportune.feature import Data, Feature, Monitoring
 from opportune.project import layout as project
 from opportune.schemas import Schema
 from opportune.testing.plugin import settings_for
@@ -39,8 +41,8 @@ EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
 UNREACHABLE = "postgresql://user:opensesame@127.0.0.1:1/name"
 SLOW_CHECKS = (check_references, check_catalogues)
 CHECKS = """
-    env_file pyproject names secret_key urls registration features admin versions commands schemas request_bodies
-    permissions templates references env_example icons catalogues language_urls links modules
+    env_file pyproject names secret_key urls registration features admin versions migrated_models commands schemas
+    request_bodies permissions templates references env_example icons catalogues language_urls links modules
 """
 
 
@@ -257,6 +259,30 @@ def test_table_as_request_body_is_a_warning(unopened: Settings, monkeypatch: pyt
     (finding,) = feature_checks.check_request_bodies(unopened)
     assert finding.text.startswith("/people reads User, a table, so requests set any column")
     assert not finding.is_error
+
+
+def test_models_outside_of_migrations_are_warnings(unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plain(SQLModel, registry=registry()):
+        id: int = Field(primary_key=True)
+
+    class Other(Model, registry=registry()):
+        pass
+
+    class Hero(Plain, table=True):
+        __tablename__ = "heroes_hero"
+
+    class Team(Other, table=True):
+        __tablename__ = "heroes_team"
+
+    heroes = Feature("heroes", models=[Hero, Team, User])
+    adopted = Feature("adopted", models=[Hero, Team], data=Data(adopts_tables=True))
+    monkeypatch.setattr(feature_checks, "installed_features", lambda: [heroes, adopted])
+    findings = [*feature_checks.check_migrated_models(unopened)]
+    assert [finding.text.partition(": ")[2] for finding in findings] == [
+        f"{name} gets no migrations. Extend Model of opportune.db: class {name}(Model, table=True)."
+        for name in ("Hero", "Team")
+    ]
+    assert not any(finding.is_error for finding in findings)
 
 
 def test_unknown_icon_is_a_warning(unopened: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
