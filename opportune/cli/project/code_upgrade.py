@@ -119,9 +119,10 @@ def _rename_in_template(upgrade: CodeUpgrade, name: str, text: str) -> str:
     if new_name := renamed_names.find_template(name.partition("/")[2]):
         upgrade.remaining.append(f"{name}: rename the file to {new_name}")
     for old, new in renamed_names.TEMPLATE_ATTRIBUTES.items():
-        if re.search(rf"\b{old}\b", text):
+        renamed = re.sub(rf"(?<![\w.-]){re.escape(old)}(?![\w-])", new, text)
+        if renamed != text:
             upgrade.changed.append(f"{name}: {old} -> {new}")
-            text = re.sub(rf"\b{old}\b", new, text)
+            text = renamed
     return PERMISSION_IN_TEMPLATE.sub(rename, text)
 
 

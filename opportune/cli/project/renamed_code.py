@@ -11,7 +11,7 @@ from opportune.cli.project.renamed_declarations import (
     change_class,
     change_constants,
     change_feature,
-    change_option,
+    change_options,
     change_variables,
     rename,
 )
@@ -58,6 +58,7 @@ class RenamedCode:
         return with_imports(result.decode(), {f"{PACKAGE}.feature": imports} if imports else {})
 
     def _find(self) -> Iterator[Change]:
+        yield from change_options(self.source)
         for node in ast.walk(self.source.tree):
             match node:
                 case ast.ImportFrom(level=0, module=str(module)) if module.partition(".")[0] == PACKAGE:
@@ -73,8 +74,8 @@ class RenamedCode:
                     yield from change_variables(self.source, node, self.roots)
                 case ast.Call():
                     yield from self._change_call(node)
-                case ast.Attribute(value=ast.Name(id=name)):
-                    yield from self._change_attribute(node, name)
+                case ast.Attribute(value=ast.Name(id=name)) if name in self.modules:
+                    yield from self._change_module_attribute(node, self.modules[name])
 
     # Imports
 
@@ -112,13 +113,10 @@ class RenamedCode:
                 code = f"{new} as {alias.asname}" if alias.asname else None
                 yield Change(node.lineno, f"{alias.name} -> {new}", self.source.span(alias), code)
 
-    def _change_attribute(self, node: ast.Attribute, variable: str) -> Iterator[Change]:
-        if variable == "feature":
-            yield from change_option(self.source, node)
-        module = self.modules.get(variable, "")
+    def _change_module_attribute(self, node: ast.Attribute, module: str) -> Iterator[Change]:
         old = f"{module}:{node.attr}"
         new_module, _, new_name = (IMPORTS.get(old) or _moved_attributes().get(old, "")).partition(":")
-        if new_module and new_module == module:
+        if new_module == module:
             yield rename(self.source, node, node.attr, new_name)
         elif new_module and find_module(module) == module:  # else the import of the module changes first
             yield Change(node.lineno, f"{ast.unparse(node)} -> {new_module}.{new_name}", self.source.span(node))

@@ -173,12 +173,39 @@ def _place_of(keyword: ast.keyword) -> tuple[str, str] | None:
     return next(((family, argument) for family in _families_with(argument)), None)
 
 
-def change_option(source: Source, node: ast.Attribute) -> Iterator[Change]:
-    """Change an attribute that moved from `feature` into a family, in files that name the installed `features`."""
-    argument = RENAMED.get(node.attr, node.attr)
-    if node.attr not in FAMILIES and b"features" in source.bytes:
-        for family in _families_with(argument):
-            yield rename(source, node, node.attr, f"{family}.{argument}")
+def change_options(source: Source) -> Iterator[Change]:
+    """Change attributes of features that moved into families. Those of other variables named `feature` are listed."""
+    of_features = {*_attributes_of_features(source.tree)}
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=old) if old not in FAMILIES:
+                if node in of_features or (name == "feature" and b"features" in source.bytes):
+                    argument = RENAMED.get(old, old)
+                    for family in _families_with(argument):
+                        yield rename(source, node, old, f"{family}.{argument}", is_safe=node in of_features)
+
+
+def _attributes_of_features(tree: ast.Module) -> Iterator[ast.Attribute]:
+    """Yield the attributes of variables that go through the features of the site."""
+    for loop in ast.walk(tree):
+        for part in [loop] if isinstance(loop, ast.For) else getattr(loop, "generators", ()):
+            if isinstance(part.target, ast.Name) and _are_features(part.iter):
+                uses = [node for node in ast.walk(loop) if isinstance(node, ast.Name) and node.id == part.target.id]
+                if sum(isinstance(node.ctx, ast.Store) for node in uses) == 1:  # else it may have another value
+                    attributes = (node for node in ast.walk(loop) if isinstance(node, ast.Attribute))
+                    yield from (node for node in attributes if node.value in uses)
+
+
+def _are_features(node: ast.expr) -> bool:
+    """Return whether these are the features of the site, also if they are sorted or in reverse order."""
+    match node:
+        case ast.Attribute(ast.Name("state") | ast.Attribute(attr="state"), "features"):
+            return True
+        case ast.Call(ast.Name("installed_features" | "all_features")):
+            return True
+        case ast.Call(ast.Name("sorted" | "reversed" | "list" | "tuple"), [features, *_]):
+            return _are_features(features)
+    return False
 
 
 def _families_with(argument: str) -> list[str]:

@@ -175,6 +175,43 @@ def test_changed_code_has_short_lines_without_ruff(old_shop: Path) -> None:
     assert 'Feature(\n    "books",\n    models=[Book],\n    admin=Admin(' in text
 
 
+@pytest.mark.parametrize(
+    ("code", "changed"),
+    [
+        ("for f in reversed(request.app.state.features):\n    print(f.navigation)\n", "f.site.navigation"),
+        ("names = {f.name: f.metrics for f in all_features(installed_features())}\n", "f.admin.metrics"),
+    ],
+)
+def test_options_of_features_are_changed_in_loops(shop: Path, code: str, changed: str) -> None:
+    (shop / "app/home.py").write_text(code)
+    assert changed in upgrade_code(shop).texts[shop / "app/home.py"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "features = await session.scalars(select(Flag))\nfor feature in features:\n    print(feature.status)\n",
+        "def find(feature, features):\n    return feature.checks\n",
+        "for feature in state.features:\n    feature = flags[feature.name]\n    print(feature.status)\n",
+        "for feature in state.features: ...\nfor feature in flags:\n    print(feature.status)\n",
+    ],
+)
+def test_options_of_other_variables_are_listed(shop: Path, code: str) -> None:
+    (shop / "app/flags.py").write_text(code)
+    upgrade = upgrade_code(shop)
+    assert shop / "app/flags.py" not in upgrade.texts
+    assert [line.partition(":")[0] for line in upgrade.remaining] == ["app/flags.py"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['<b class="feature-navigation link-right">', "{{ my.link.right }}", "{{ link.right_of }}", "{{ linkéright }}"],
+)
+def test_other_words_in_templates_stay(shop: Path, text: str) -> None:
+    (shop / "templates/page.html").write_text(text)
+    assert shop / "templates/page.html" not in upgrade_code(shop).texts
+
+
 def test_dry_run_changes_no_code(oppman: Oppman, old_shop: Path) -> None:
     assert oppman("upgrade", "--dry-run").out.endswith("Nothing was changed (--dry-run).\n")
     assert git(old_shop, "status", "--porcelain") == ""
