@@ -21,7 +21,11 @@ XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ZIP_SIGNATURE = b"PK\x03\x04"
 MAX_UNPACKED_BYTES = 100_000_000
 MAX_ELEMENTS = 500_000
-"""Elements of a row or of all shared texts, which openpyxl keeps in memory. An element takes 300 bytes."""
+"""Elements that openpyxl keeps in memory: those of a part, or of a sheet its rows and the cells of one row. An element
+takes 300 bytes."""
+SHEETS = "xl/worksheets/"
+ROW = "http://schemas.openxmlformats.org/spreadsheetml/2006/main row"
+"""Namespace and name of the elements that openpyxl empties after it has read them."""
 MAX_CELL_LENGTH = 32_767
 """Characters that Excel stores in a cell."""
 MAX_SHEET_ROWS = 1_048_576
@@ -79,25 +83,32 @@ def _check_archive(content: bytes) -> None:
                 raise ValidationRefused(TOO_LARGE)
             for name in sizes:
                 part = archive.read(name)
-                _check_elements(part)
-                if name.startswith("xl/worksheets/sheet"):
+                _check_elements(part, has_rows=name.startswith(SHEETS))
+                if name.startswith(f"{SHEETS}sheet"):
                     _check_sheet(part)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, LookupError, ValueError) as error:
         raise ValidationRefused(DAMAGED) from error
 
 
-def _check_elements(part: bytes) -> None:
-    """Refuse a part with too many elements in a row or without rows. Parts that are no XML have none."""
-    count = 0
+def _check_elements(part: bytes, *, has_rows: bool) -> None:
+    """Refuse a part with too many elements, of which those in a row count until it ends. Other files have none."""
+    count = count_with_row = 0
 
     def on_start(name: str, _attributes: object) -> None:
-        nonlocal count
-        count = 0 if name.rpartition(":")[2] == "row" else count + 1
+        nonlocal count, count_with_row
+        count += 1
         if count > MAX_ELEMENTS:
             raise ValidationRefused(TOO_LARGE)
+        if name == ROW:
+            count_with_row = count
 
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = on_start
+    def on_end(name: str) -> None:
+        nonlocal count
+        if name == ROW and has_rows:
+            count = count_with_row
+
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler, parser.EndElementHandler = on_start, on_end
     with suppress(expat.ExpatError):
         parser.Parse(part, True)
 

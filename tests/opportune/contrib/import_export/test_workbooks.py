@@ -135,6 +135,29 @@ def test_unsuitable_workbook_is_refused(content: bytes, message: str) -> None:
         read_table("rows.xlsx", content, max_rows=3)
 
 
+@pytest.mark.parametrize(
+    ("part", "content"),
+    [
+        ("xl__sharedStrings_xml", (b"<si/>" * 600 + b"<row/>") * 2),
+        ("xl__sharedStrings_xml", (b"<row>" + b"<si/>" * 600 + b"</row>") * 2),
+        ("xl__worksheets__sheet1_xml", (b"<si/>" * 600 + b"<row/>") * 2),
+        ("xl__worksheets__sheet1_xml", (b'<row xmlns="urn:other">' + b"<c/>" * 600 + b"</row>") * 2),
+        ("xl__worksheets__sheet1_xml", b"<row>" + b"<c/>" * 1_000 + b"</row>"),
+    ],
+)
+def test_elements_that_stay_in_memory_are_limited(monkeypatch: pytest.MonkeyPatch, part: str, content: bytes) -> None:
+    monkeypatch.setattr(workbooks, "MAX_ELEMENTS", 1_000)
+    xml = b'<a xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">' + content + b"</a>"
+    with pytest.raises(ValidationRefused, match="too large when it is unpacked"):
+        read_table("rows.xlsx", archive(xl__workbook_xml=b"", **{part: xml}), max_rows=3)
+
+
+def test_elements_of_earlier_rows_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbooks, "MAX_ELEMENTS", 1_000)
+    content = make_workbook(HEADER, *[ROW] * 200)
+    assert len(read_table("rows.xlsx", content, max_rows=200).rows) == 200
+
+
 async def test_faulty_rows_of_a_workbook_can_be_downloaded(admin: AsyncClient) -> None:
     preview = await upload(admin, make_workbook(HEADER, [*ROW[:2], "many", *ROW[3:]]), "rows.xlsx")
     file = (await admin.get(f"{preview.url.path}/errors.xlsx")).content
