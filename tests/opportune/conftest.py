@@ -1,6 +1,7 @@
 """Fixtures of all tests of the framework."""
 
 import gc
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def only_young_garbage() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture
+def traced_memory() -> Iterator[Callable[[], int]]:
+    """Peak of the bytes that the test has allocated, until it resets the peak."""
+    tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ async def write_archive(file: IO[bytes], rows: bytes, storage: Storage, names: S
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         await asyncio.to_thread(archive.writestr, "data.json", rows)
-        for name in names:
+        for name in dict.fromkeys(names):
             with suppress(MissingFileError):
                 await asyncio.to_thread(archive.writestr, f"files/{name}", await storage.read(name))
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-import tracemalloc
+from collections.abc import Callable
 from html import unescape
 
 import pytest
@@ -171,13 +171,11 @@ def test_unreadable_file_is_refused(content: str, name: str, message: str) -> No
         read_table(name, content.encode(), max_rows=3)
 
 
-def test_json_with_many_names_needs_little_memory() -> None:
+def test_json_with_many_names_needs_little_memory(traced_memory: Callable[[], int]) -> None:
     content = json.dumps([{f"name {number}": number} for number in range(2_000)])
-    tracemalloc.start()
     with pytest.raises(ValidationRefused, match="more than 200 columns"):
         read_table("rows.json", content.encode(), max_rows=2_000)
-    assert tracemalloc.get_traced_memory()[1] < 5_000_000
-    tracemalloc.stop()
+    assert traced_memory() < 5_000_000
 
 
 @pytest.mark.parametrize(
