@@ -15,10 +15,11 @@ import typer
 from opportune.cli import output
 from opportune.cli.registry import PROGRAM, command_module, no_such_option, wrong_usage
 from opportune.cli.terminal import printable, styled
-from opportune.errors.suggestions import did_you_mean, explain_import
+from opportune.errors.suggestions import did_you_mean
 from opportune.project.current import HAS_PROJECT
 from opportune.project.installed import installed_features
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path
+from opportune.project.missing_names import explain_import
 
 Place: TypeAlias = tuple[Path, int | None]
 """File and line of code."""

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from re import search
-from sys import modules
 
 MIN_SIMILARITY = 0.65
 """More than difflib's default of 0.6, with which `books` would suggest `tools`."""
@@ -22,12 +20,3 @@ def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:
     """Return ` Did you mean books?` for the end of an error message; empty if no name is similar."""
     match = closest_name(word, names)
     return f" Did you mean {prefix}{match}?" if match else ""
-
-
-def explain_import(error: BaseException) -> str:
-    """Return where to find a name that the framework does not have; empty for other errors."""
-    match = search(r"^cannot import name '(\w+)' from '(opportune(?:\.\w+)*)'", str(error))
-    if not match:
-        return ""
-    names = getattr(modules.get(match[2]), "__all__", ())
-    return f"{did_you_mean(match[1], names)} All names: oppman.py docs imports. Django's: oppman.py docs from-django."

@@ -17,9 +17,10 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 from sqlmodel import SQLModel
 
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.errors.suggestions import closest_name, explain_import
+from opportune.errors.suggestions import closest_name
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT, TEMPLATE_FOLDERS
+from opportune.project.missing_names import explain_import
 from opportune.web.errors.source_lines import SourceLine, source_line_of
 
 DETACHED = re.compile(r"Parent instance <(\w+) .*lazy load operation of attribute '(\w+)'")

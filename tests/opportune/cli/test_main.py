@@ -184,7 +184,8 @@ def test_unexpected_error_is_explained(
 
 
 @pytest.mark.parametrize(
-    ("name", "advice"), [("reverse", "Django's: oppman.py docs from-django."), ("rediret", " Did you mean redirect?")]
+    ("name", "advice"),
+    [("reverse", "web'. See: python3 oppman.py docs imports"), ("rediret", " Did you mean redirect? See: ")],
 )
 def test_import_of_a_missing_name_is_explained(
     oppman: Oppman, replace_check: ReplaceCheck, name: str, advice: str
