@@ -23,7 +23,9 @@ MAX_UNPACKED_BYTES = 100_000_000
 MAX_ELEMENTS = 500_000
 """Elements that openpyxl keeps in memory: those of a part, or of a sheet its rows and the cells of one row. An element
 takes 300 bytes."""
-SHEETS = "xl/worksheets/"
+SHEET = re.compile(r"xl/worksheets/[^/]+")
+READ_AS_A_WHOLE = re.compile("sharedStrings|sheet.main|chartsheet|externalLink(?!Path)")
+"""Types of parts that openpyxl reads into memory as a whole."""
 ROW = "http://schemas.openxmlformats.org/spreadsheetml/2006/main row"
 """Namespace and name of the elements that openpyxl empties after it has read them."""
 MAX_CELL_LENGTH = 32_767
@@ -83,24 +85,31 @@ def _check_archive(content: bytes) -> None:
                 raise ValidationRefused(TOO_LARGE)
             for name in sizes:
                 part = archive.read(name)
-                _check_elements(part, has_rows=name.startswith(SHEETS))
-                if name.startswith(f"{SHEETS}sheet"):
+                _check_elements(part, has_rows=bool(SHEET.fullmatch(name)))
+                if name.startswith("xl/worksheets/sheet"):
                     _check_sheet(part)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, LookupError, ValueError) as error:
         raise ValidationRefused(DAMAGED) from error
 
 
 def _check_elements(part: bytes, *, has_rows: bool) -> None:
-    """Refuse a part with too many elements, of which those in a row count until it ends. Other files have none."""
+    """Refuse a part with too many elements, of which those in a row count until it ends. Other files have none.
+
+    Rows are emptied only in sheets, so sheets that are also of another type are refused.
+    """
     count = count_with_row = 0
 
-    def on_start(name: str, _attributes: object) -> None:
+    def on_start(name: str, attributes: dict[str, str]) -> None:
         nonlocal count, count_with_row
         count += 1
         if count > MAX_ELEMENTS:
             raise ValidationRefused(TOO_LARGE)
         if name == ROW:
             count_with_row = count
+        elif name.endswith(("Override", "Relationship")):
+            path_and_type = " ".join(attributes.values())
+            if "worksheets/" in path_and_type and READ_AS_A_WHOLE.search(path_and_type):
+                raise ValidationRefused(DAMAGED)
 
     def on_end(name: str) -> None:
         nonlocal count

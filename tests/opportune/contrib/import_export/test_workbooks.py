@@ -143,6 +143,7 @@ def test_unsuitable_workbook_is_refused(content: bytes, message: str) -> None:
         ("xl__worksheets__sheet1_xml", (b"<si/>" * 600 + b"<row/>") * 2),
         ("xl__worksheets__sheet1_xml", (b'<row xmlns="urn:other">' + b"<c/>" * 600 + b"</row>") * 2),
         ("xl__worksheets__sheet1_xml", b"<row>" + b"<c/>" * 1_000 + b"</row>"),
+        ("xl__worksheets___rels__sheet1_xml", (b"<row>" + b"<c/>" * 600 + b"</row>") * 2),
     ],
 )
 def test_elements_that_stay_in_memory_are_limited(monkeypatch: pytest.MonkeyPatch, part: str, content: bytes) -> None:
@@ -150,6 +151,24 @@ def test_elements_that_stay_in_memory_are_limited(monkeypatch: pytest.MonkeyPatc
     xml = b'<a xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">' + content + b"</a>"
     with pytest.raises(ValidationRefused, match="too large when it is unpacked"):
         read_table("rows.xlsx", archive(xl__workbook_xml=b"", **{part: xml}), max_rows=3)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        b'<Override PartName="/xl/worksheets/a.xml" ContentType="application/vnd.spreadsheetml.sharedStrings+xml"/>',
+        b'<Override PartName="/xl/worksheets/a.xml" ContentType="application/vnd.spreadsheetml.sheet.m&#97;in+xml"/>',
+        b'<Relationship Target="worksheets/a.xml" Type="http://relationships/chartsheet" Id="a"/>',
+        b'<Relationship Target="worksheets/a.xml" Type="http://relationships/externalLink" Id="a"/>',
+        b'<Relationship Target="worksheets/a.xml" type="chartsheet" Id="a"/>',
+    ],
+)
+def test_sheets_of_another_type_are_refused(reference: bytes) -> None:
+    file = io.BytesIO(make_workbook(HEADER, ROW))
+    with zipfile.ZipFile(file, "a") as workbook:
+        workbook.writestr("references.xml", reference)
+    with pytest.raises(ValidationRefused, match="is damaged"):
+        read_table("rows.xlsx", file.getvalue(), max_rows=3)
 
 
 def test_elements_of_earlier_rows_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
