@@ -96,10 +96,12 @@ async def export_conversation(
 ) -> Response:
     if kind == "md":
         messages = await read_branch(session, await find_leaf(session, conversation))
-        text, media_type = _to_markdown(conversation, messages), "text/markdown"
+        text = _to_markdown(conversation, messages)
+        media_type = "text/markdown"
     else:
         messages = await Conversations(session, user.id).list_all_messages(conversation.id)
-        text, media_type = ConversationExport.of(conversation, messages).model_dump_json(indent=2), "application/json"
+        text = ConversationExport.of(conversation, messages).model_dump_json(indent=2)
+        media_type = "application/json"
     headers = {
         "Content-Disposition": f'attachment; filename="conversation-{conversation.id}.{kind}"',
         "Cache-Control": "no-store",

@@ -123,7 +123,9 @@ class Conversations:
 
     async def list_page(self, filters: ConversationFilter) -> Page[Conversation]:
         """List conversations, by default pinned ones, then the last used first."""
-        title, created_at, used_at = col(Conversation.title), col(Conversation.created_at), col(Conversation.used_at)
+        title = col(Conversation.title)
+        created_at = col(Conversation.created_at)
+        used_at = col(Conversation.used_at)
         query = select(Conversation).where(self._is_owner, is_listed)
         if filters.folder:
             query = query.where(col(Conversation.folder) == filters.folder)
@@ -135,7 +137,8 @@ class Conversations:
 
     async def find_page_number(self, conversation: Conversation, size: int) -> int:
         """Return the number of the page of the unfiltered list that contains this conversation."""
-        used_at, id_ = col(Conversation.used_at), col(Conversation.id)
+        used_at = col(Conversation.used_at)
+        id_ = col(Conversation.id)
         newer = (used_at > conversation.used_at) | (used_at == conversation.used_at) & (id_ > conversation.id)
         is_pinned = col(Conversation.is_pinned)
         before = is_pinned & newer if conversation.is_pinned else is_pinned | newer

@@ -156,7 +156,8 @@ async def store_version(session: AsyncSession, answer: Answer) -> None:
             col(DocumentVersion.document_id) == version.document_id, col(DocumentVersion.number) == version.base
         )
     )
-    version.text, version.model = _without_fence(answer.text, base or ""), answer.model
+    version.text = _without_fence(answer.text, base or "")
+    version.model = answer.model
     if version.text and answer.status == AnswerStatus.DONE:
         is_current = col(Document.version) == version.base
         await session.execute(

@@ -83,7 +83,8 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
         if replaced_question:
             parent_id, kept_files = replaced_question.parent_id, replaced_question.attachment_ids
         else:
-            parent_id, kept_files = await find_leaf(session, conversation, last_seen_id), []
+            parent_id = await find_leaf(session, conversation, last_seen_id)
+            kept_files = []
         stored = await conversations.add_question(
             conversation, question.content, question.client_key, parent_id, attachments
         )

@@ -30,7 +30,10 @@ async def load(session: AsyncSession) -> int:
     missing = [sample for sample in zip(EMAILS, SAMPLES, strict=True) if sample[0] not in existing]
     for email, (name, phone, notes) in missing:
         contact = contacts.new_row()
-        contact.name, contact.email, contact.phone, contact.notes = name, email, phone, str(notes)
+        contact.name = name
+        contact.email = email
+        contact.phone = phone
+        contact.notes = str(notes)
         session.add(contact)
     return len(missing)
 

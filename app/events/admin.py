@@ -78,7 +78,8 @@ class RegistrationAdmin(AdminView, model=Registration):
         if not self.has_permission(request, custom_action(slug)):
             return Markup("")
         url = f"{request.url_for(f'admin:action-{self.identity}-{slug}')}?{selection_query(request, row.id)}"
-        label, pressed = _("%(name)s is here", name=row.name), str(row.is_present).lower()
+        label = _("%(name)s is here", name=row.name)
+        pressed = str(row.is_present).lower()
         return TOGGLE_FORM.format(url=url, user=form_user(), label=label, pressed=pressed, icon=icon)
 
     # SQLAdmin shows actions in reverse order.

@@ -35,7 +35,9 @@ async def load(session: AsyncSession) -> int:
     for created_at, (title, days, done) in missing:
         now = utc_now()
         todo = todos.new_row()
-        todo.title, todo.created_at, todo.done_at = str(title), created_at, now if done else None
+        todo.title = str(title)
+        todo.created_at = created_at
+        todo.done_at = now if done else None
         todo.due_on = None if days is None else now.date() + timedelta(days)
         session.add(todo)
     return len(missing)

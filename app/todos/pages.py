@@ -42,7 +42,8 @@ async def update_form(request: Request, todos: ReadTodos, todo_id: RowId) -> Res
 
 @router.post("/{todo_id}")
 async def update(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
-    form, todo = await read_form(request, TodoCreate), await todos.get(todo_id)
+    form = await read_form(request, TodoCreate)
+    todo = await todos.get(todo_id)
     if form.data is None:
         return templates.render_form(request, "todos/update.html", form, {"todo": todo})
     await todos.update(todo_id, TodoUpdate.model_validate(form.data.model_dump()))

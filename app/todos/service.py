@@ -21,7 +21,10 @@ class Todos(Crud[Todo]):
     search = ("title", "notes")
     filters = ("due_on",)
     sort = ("due_on", "title", "created_at")
-    create_schema, update_schema, read_schema, filter_schema = TodoCreate, TodoUpdate, TodoRead, TodoFilter
+    create_schema = TodoCreate
+    update_schema = TodoUpdate
+    read_schema = TodoRead
+    filter_schema = TodoFilter
 
     @cached_property
     def today(self) -> date:

@@ -86,7 +86,8 @@ def _make_kept_form(request: HTTPConnection, key: str, text: str | None, marks: 
     if stored is None or (stored["users"] and not {*stored["users"]} & {*marks}):
         return KeptForm(FormData(), is_gone=True)
     fields = FormData([(name, value) for name, value in stored["fields"]])
-    names, notice = stored.get("names", ()), stored.get("notice", "")
+    names = stored.get("names", ())
+    notice = stored.get("notice", "")
     is_of_other_user = bool(stored["users"]) and stored["users"][0] not in marks
     url = with_key(f"{request.url.path}?{request.url.query}", key)
     return KeptForm(fields, names, url, notice, is_of_other_user=is_of_other_user)

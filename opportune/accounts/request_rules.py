@@ -106,5 +106,6 @@ def is_personal(request: HTTPConnection) -> bool:
 
     New URLs below these prefixes are protected automatically.
     """
-    path, method = request.scope["path"], request.scope.get("method")
+    path = request.scope["path"]
+    method = request.scope.get("method")
     return path.startswith(PERSONAL_PATHS) and not (path in IMPERSONATOR_PATHS and method in ("GET", "HEAD"))

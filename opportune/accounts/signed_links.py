@@ -65,5 +65,6 @@ def make_code(settings: Settings, user: User | None, purpose: str) -> str:
 
 def is_code(settings: Settings, user: User | None, purpose: str, text: str) -> bool:
     """Return whether this is the code, with or without spaces. For an unknown user (None) the result is False."""
-    expected, code = make_code(settings, user, purpose), "".join(text.split())
+    expected = make_code(settings, user, purpose)
+    code = "".join(text.split())
     return hmac.compare_digest(expected.encode(), code.encode()) and user is not None

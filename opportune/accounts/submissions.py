@@ -59,7 +59,8 @@ class DatabaseSubmissions:
         await session.execute(MARK_COMMITTED, {"form": key, "end": utc_now() + timedelta(seconds=RESULT_SECONDS)})
 
     async def release(self, key: str, *, even_if_committed: bool) -> None:
-        is_form, result = col(Attempt.key) == key, col(Attempt.result)
+        is_form = col(Attempt.key) == key
+        result = col(Attempt.result)
         async with self._database.writer() as session:
             if not even_if_committed:
                 await session.execute(update(Attempt).where(is_form, result == COMMITTED).values(result=FAILED))

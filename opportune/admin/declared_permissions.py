@@ -73,7 +73,8 @@ class DeclaredPermissions:
         for feature in self.features:
             for group, permissions in feature.accounts.groups.items():
                 for identity, actions in permissions.items():
-                    existing, requested = self.actions.get(identity, set()), _as_list(actions)
+                    existing = self.actions.get(identity, set())
+                    requested = _as_list(actions)
                     selected = existing if WILDCARD in requested else existing & {*requested}
                     shipped[group] |= {(identity, action) for action in selected}
         return shipped

@@ -88,7 +88,8 @@ def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:
 
 def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     """Yield a line for each unknown name of a view or its class. `base` is the class with the defaults."""
-    owner, mapper = _name_of(view), inspect(view.model)
+    owner = _name_of(view)
+    mapper = inspect(view.model)
     if shape_faults := [f"{owner}.{fault}" for fault in _shape_faults(view, base)]:
         yield from shape_faults  # other checks would read single letters as names
         return
@@ -129,7 +130,8 @@ def _shape_faults(view: Any, base: type[Any]) -> Iterator[str]:
     """Yield a message for each option that is not a tuple, or not a name where one is expected."""
     for option in (*NAMES_OPTIONS, *NAME_OPTIONS):
         names: Any = Annotated[Sequence[Any], DISTINCT] if option in NAMES_OPTIONS else Sequence[Any]
-        value, type_ = getattr(view, option), Mapping if isinstance(getattr(base, option), Mapping) else names
+        value = getattr(view, option)
+        type_ = Mapping if isinstance(getattr(base, option), Mapping) else names
         if value != "__all__" and (mismatch := describe_mismatch(value, type_)):
             yield f"{written_name(view, option)} {mismatch}"
 
@@ -159,7 +161,8 @@ def filtered_name(parameter: str) -> str:
 
 def filter_fault(view: Any, parameter: str) -> str:
     """Return a message if the list of a view has no such filter."""
-    name, mapper = filtered_name(parameter), inspect(view.model)
+    name = filtered_name(parameter)
+    mapper = inspect(view.model)
     names = [str(getattr(item, "parameter_name", getattr(item, "key", item))) for item in view.column_filters]
     if not names or name in [*names, *(column_of_relation(mapper, name) for name in names)]:
         return _path_fault(mapper, name)

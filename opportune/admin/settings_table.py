@@ -57,7 +57,8 @@ def list_displayed_settings(settings: Settings, features: Sequence[Feature] = ()
     dotenv_names = {name.upper() for name in dotenv_values(PROJECT / ".env")}
     stored_names = _read_secret_names(settings.secrets_from, list(owners)) if settings.secrets_from else set()
     for name, owner in owners.items():
-        value, is_set = getattr(owner, name), name in owner.model_fields_set
+        value = getattr(owner, name)
+        is_set = name in owner.model_fields_set
         default = type(owner).model_fields[name].get_default(call_default_factory=True, validated_data={})
         yield DisplayedSetting(
             name.upper(),

@@ -234,7 +234,8 @@ class AdminSite(BaseAdminSite):
 
     async def ajax_lookup(self, request: Request) -> Response:
         """Return rows that a column can refer to, for forms and filters. SQLAdmin only supports forms."""
-        view, params = self._admin_view(request), request.query_params
+        view = self._admin_view(request)
+        params = request.query_params
         lookup = view.lookups.get(params.get("name", "").rpartition("-")[2])
         if not await may_look_up(request, view, lookup):
             raise HTTPException(403)

@@ -63,8 +63,10 @@ class FieldNames:
 
     def __init__(self, view: AdapterView, rules: CrudRules) -> None:
         self._view, self._rules = view, rules
-        self._in_list, self._in_details = view.get_list_columns(), view.get_details_columns()
-        self._in_form, self._in_export = view.get_form_columns(), view.get_export_columns()
+        self._in_list = view.get_list_columns()
+        self._in_details = view.get_details_columns()
+        self._in_form = view.get_form_columns()
+        self._in_export = view.get_export_columns()
 
     def of(self, value: Any) -> str:
         """Return the name in an option, which may be an attribute such as `Book.title`.
@@ -99,7 +101,8 @@ class FieldNames:
 
     def hides(self, path: str) -> bool:
         """Return whether a column, a relationship or a path such as `author.name` is hidden from the current user."""
-        mapper, rules = self._view.mapper, self._rules_for(self._view.model)
+        mapper = self._view.mapper
+        rules = self._rules_for(self._view.model)
         for name in path.split("."):
             if rules and name in rules.hidden:
                 return True

@@ -177,7 +177,8 @@ class AdminView(RowQueriesMixin):
 
     def _set_fields(self) -> None:
         """Set the form fields with pickers of rows or with uploads, and those that are text."""
-        references, linked = references_of(self.mapper), many_to_many_of(self.mapper)
+        references = references_of(self.mapper)
+        linked = many_to_many_of(self.mapper)
         self.references = {name: ForeignKeyLookup(name, model, self) for name, model in references.items()}
         self.many_to_many = {name: ManyToManyLookup(name, model, self) for name, model in linked.items()}
         self.lookups = {**self.references, **self.many_to_many}

@@ -76,7 +76,8 @@ def find_missing_command(name: str) -> str:
 def find_unlisted_commands() -> Iterator[tuple[str, str]]:
     """Yield each installed feature with a `commands.py` that it does not list, and what to add."""
     for feature in installed_features():
-        folder, module = feature_folder(feature.name), f"{feature_module(feature.name)}.commands"
+        folder = feature_folder(feature.name)
+        module = f"{feature_module(feature.name)}.commands"
         if (folder / "commands.py").exists() and module not in feature.commands.values():
             yield (
                 feature.name,

@@ -195,7 +195,8 @@ class LlmModel(BaseModel):
 
         `cached_tokens` are part of `prompt_tokens`.
         """
-        price, cached_price = self.price_per_million_prompt_tokens, self.price_per_million_cached_tokens
+        price = self.price_per_million_prompt_tokens
+        cached_price = self.price_per_million_cached_tokens
         cached = min(cached_tokens, prompt_tokens)
         prompt = (prompt_tokens - cached) * price + cached * (price if cached_price is None else cached_price)
         total = prompt + answer_tokens * self.price_per_million_answer_tokens

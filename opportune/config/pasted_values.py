@@ -59,7 +59,8 @@ def _accepts_empty_text(field: FieldInfo) -> bool:
 
 
 def _is_text(annotation: Any) -> bool:
-    origin, arguments = get_origin(annotation), get_args(annotation)
+    origin = get_origin(annotation)
+    arguments = get_args(annotation)
     if origin is Literal:
         return "" in arguments
     if origin in (Union, UnionType):

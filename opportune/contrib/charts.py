@@ -95,11 +95,13 @@ class Chart:
     def _axis(self) -> Sequence[float]:
         """Return round numbers of the vertical axis from the lowest to the highest, about three."""
         numbers = [float(point.number) for point in self.points]
-        low, high = min(0.0, *numbers), max(0.0, *numbers)
+        low = min(0.0, *numbers)
+        high = max(0.0, *numbers)
         step = _round_up((high - low) / 2 or 1)
         if all(number.is_integer() for number in numbers):
             step = max(1.0, step)
-        first, last = floor(low / step), max(ceil(high / step), 1)
+        first = floor(low / step)
+        last = max(ceil(high / step), 1)
         return [step * index for index in range(first, last + 1)]
 
     @property
@@ -126,7 +128,8 @@ class Chart:
     def places(self) -> Sequence[Place]:
         width, places = 100 / len(self.points), []
         for index, point in enumerate(self.points):
-            left, middle = round(index * width, 2), round((index + 0.5) * width, 2)
+            left = round(index * width, 2)
+            middle = round((index + 0.5) * width, 2)
             places.append(Place(point, left, middle, self._y(float(point.number)), _anchor(middle)))
         return places
 

@@ -172,7 +172,8 @@ class RowAccess(CrudOptions):
         targets = {name: relation.mapper.class_ for name, relation in shape.to_one.items()} | dict(shape.links)
         options = []
         for name, target in targets.items():
-            relation, condition = getattr(shape.model, name), self.visible(target)
+            relation = getattr(shape.model, name)
+            condition = self.visible(target)
             is_limited = not isinstance(condition, True_)
             options.append(selectinload(relation.and_(condition) if is_limited else relation))
         return select(self.model).options(*options)

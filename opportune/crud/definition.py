@@ -116,7 +116,8 @@ class Definition:
             raise declaration.error("lookup", f"{lookup!r} is not a unique text column. Set unique=True on its field.")
 
     def _check_owner_column(self, declaration: Declaration, option: str, owners: AbstractSet[type[Any]]) -> None:
-        column, references = getattr(self.crud_class, option), self.shape.references
+        column = getattr(self.crud_class, option)
+        references = self.shape.references
         if column is None or references.get(column) in owners:
             return
         if references.get(column) in {User, *team_owners}:
@@ -210,7 +211,8 @@ class Definition:
         """Return the cached serializer for users who may not see these fields."""
         if hidden not in self._serializers:
             is_custom = self.crud_class.read_schema is not None
-            annotations, nested = self.annotations.keys(), self.crud_class.nested
+            annotations = self.annotations.keys()
+            nested = self.crud_class.nested
             serializer = Serializer(self.read_schema, self.shape, annotations, nested, hidden, is_custom=is_custom)
             self._serializers[hidden] = serializer
         return self._serializers[hidden]

@@ -43,7 +43,9 @@ class FieldRules:
         filter_methods: Collection[str],
         overridden: Collection[str],
     ) -> None:
-        self.crud_class, self.annotations, self.filter_methods = crud_class, annotations, filter_methods
+        self.crud_class = crud_class
+        self.annotations = annotations
+        self.filter_methods = filter_methods
         self._declaration, self.shape = declaration, declaration.shape
         self.hides = HIDDEN in overridden
         """Whether the class overrides `hidden_fields`."""
@@ -94,7 +96,8 @@ class FieldRules:
     def _with_computed_values(self, names: frozenset[str]) -> frozenset[str]:
         """Add the annotations and properties that are computed from hidden fields."""
         self._refuse_identifying_fields(names)
-        model, columns = self.crud_class.model, [self.shape.columns[name] for name in names & self.shape.columns.keys()]
+        model = self.crud_class.model
+        columns = [self.shape.columns[name] for name in names & self.shape.columns.keys()]
         annotations = [name for name, value in self.annotations.items() if _reads_column(value, columns)]
         properties = [
             name

@@ -147,7 +147,8 @@ def _value_type(shape: Shape, column: str) -> Any:
 
 def _column_filters(shape: Shape, column: str, name: str, type_: Any) -> dict[str, Filter]:
     """Return the filters of a column with values of a type, by query parameter."""
-    field, target = shape.model.model_fields[column], shape.references.get(column)
+    field = shape.model.model_fields[column]
+    target = shape.references.get(column)
     operators = [EQUAL] if type_ is bool else [EQUAL, IN]
     if not target and is_ordered(field.annotation):
         operators += ORDER
@@ -183,7 +184,9 @@ class _LowerName:
 
 def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
     relation, target = shape.mapper.relationships[name], shape.links[name]
-    type_, label, key = Annotated[int, Reference(target)], label_of(name), inspect(target).primary_key[0]
+    type_ = Annotated[int, Reference(target)]
+    label = label_of(name)
+    key = inspect(target).primary_key[0]
 
     def any_of(visible: Visible, values: Sequence[int]) -> ColumnElement[bool]:
         return is_linked(relation, select(key).where(key.in_(values), visible(target)).correlate(None))

@@ -64,7 +64,8 @@ def format_all(values: Sequence[Any], format_: Format) -> Sequence[str]:
 
 def format_for(shape: Shape, name: str) -> Format:
     """Return the format for a field's annotations, by default the format for the type of each value."""
-    field, column = shape.model.model_fields.get(name), shape.columns.get(name)
+    field = shape.model.model_fields.get(name)
+    column = shape.columns.get(name)
     if field is None:
         return format_value
     if has_format(field):
@@ -148,7 +149,8 @@ def format_text(value: str) -> str:
 
 def format_translated(value: TranslatedText) -> str:
     """Format a text of several languages. A text in another language than the page's has the attribute `lang`."""
-    text, language = format_text(str(value)), find_language(value.language)
+    text = format_text(str(value))
+    language = find_language(value.language)
     if language is None or language.code == current_language.get():
         return text
     return OTHER_LANGUAGE.format(language.code, language.direction, text)

@@ -119,7 +119,8 @@ class PageOptions(Generic[M]):
         parameter = f"{{{path_parameter_name(self.crud_class)}}}"
         for name, route in ROUTES.items():
             if self.has(name):
-                path, endpoint = route.path.replace("{key}", parameter), self._endpoint(name, route)
+                path = route.path.replace("{key}", parameter)
+                endpoint = self._endpoint(name, route)
                 router.add_api_route(path, endpoint, methods=[route.method], name=f"{type(self).__name__}.{name}")
         router.complete()
         return router

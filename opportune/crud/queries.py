@@ -86,7 +86,8 @@ def describe_parameters(schema: type[Paging]) -> list[dict[str, Any]]:
     FastAPI would read and validate each parameter of each request, also those that are not sent.
     """
     document = schema.model_json_schema()
-    definitions, required = document.get("$defs", {}), document.get("required", ())
+    definitions = document.get("$defs", {})
+    required = document.get("required", ())
     return [
         {"name": name, "in": "query", "required": name in required, "schema": _without_references(field, definitions)}
         for name, field in document["properties"].items()

@@ -84,7 +84,8 @@ def check_fields(declaration: Declaration, options: SchemaOptions) -> None:
 
 def nested_field_names(shape: Shape) -> list[str]:
     """Return `id`, and the natural key if every user may see it, else the first short text."""
-    texts, key = title_candidates(shape), natural_key_of(shape.model)
+    texts = title_candidates(shape)
+    key = natural_key_of(shape.model)
     return ["id", *([key] if key in texts else texts[:1])]
 
 

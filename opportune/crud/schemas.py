@@ -88,14 +88,16 @@ def _writable_field(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
         type_: Any = Annotated[list[int], Reference(shape.links[name])]
         links: Any = Field(default_factory=list, max_length=MAX_LINKS, title=label_of(name))
         return type_, links
-    info, column = _model_field(shape, name), shape.columns[name]
+    info = _model_field(shape, name)
+    column = shape.columns[name]
     default = _field_options(info)
     if target := shape.references.get(name):
         type_ = int | None if column.nullable else int
         metadata: list[Any] = [Reference(target), *_pydantic_metadata(info)]
         default["title"] = info.title or label_of(name)
     else:
-        type_, metadata = combinable(info.annotation), [*_pydantic_metadata(info), *missing_limits(column, info)]
+        type_ = combinable(info.annotation)
+        metadata = [*_pydantic_metadata(info), *missing_limits(column, info)]
         if is_json(column) and not (options_of(info).type or choices_of(shape.model, name)):
             metadata.append(FieldOptions(type=JSON_TEXT, rows=6))
     return annotated(type_, metadata), Field(**default)

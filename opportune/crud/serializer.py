@@ -87,7 +87,8 @@ class Serializer:
 
 def _create_validating_writers(schema: Any, hidden: set[str]) -> tuple[WriteJson, WriteJson]:
     """Return the functions that write one row and several rows for a custom schema, after its validators."""
-    row_adapter, rows_adapter = TypeAdapter(schema), TypeAdapter(list[schema])
+    row_adapter = TypeAdapter(schema)
+    rows_adapter = TypeAdapter(list[schema])
 
     def write(adapter: TypeAdapter[Any], exclude: Any, values: Any, context: str | None = None) -> bytes:
         valid = adapter.validate_python(values, from_attributes=True)

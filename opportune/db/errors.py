@@ -142,7 +142,8 @@ def explain(error: BaseException, url: DatabaseUrl) -> str:
 def is_refused_statement(error: BaseException) -> bool:
     """Return whether the statement is wrong, so that the URL need not be checked."""
     driver = getattr(error, "orig", None) or error
-    code, state = getattr(driver, "sqlite_errorcode", None), getattr(driver, "sqlstate", None)
+    code = getattr(driver, "sqlite_errorcode", None)
+    state = getattr(driver, "sqlstate", None)
     return code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT) or (state or "").startswith(REFUSED_STATEMENTS)
 
 

@@ -108,7 +108,8 @@ def conforms(value: Any, annotation: Any) -> bool:
     annotation = _type_of(annotation)
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
-    origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    origin = get_origin(annotation) or annotation
+    arguments = get_args(annotation)
     if origin in (Union, UnionType):
         return any(conforms(value, argument) for argument in arguments)
     if origin is Literal:

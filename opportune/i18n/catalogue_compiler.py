@@ -54,7 +54,8 @@ def compile_catalogue(path: Path) -> bytes:
     """
     from babel.messages.mofile import write_mo
 
-    catalogue, compiled = parse_catalogue(path.read_bytes(), path.parents[1].name), BytesIO()
+    catalogue = parse_catalogue(path.read_bytes(), path.parents[1].name)
+    compiled = BytesIO()
     catalogue.creation_date = CREATION_DATE
     for message in list(messages_of(catalogue)):
         if not any(texts(message.string)) or placeholder_problem(message, catalogue):
@@ -69,7 +70,8 @@ def examine_catalogue(content: bytes) -> CatalogueState:
     Raises:
         ValueError: the content is not a catalogue.
     """
-    state, catalogue = CatalogueState(), parse_catalogue(content)
+    state = CatalogueState()
+    catalogue = parse_catalogue(content)
     for message in messages_of(catalogue):
         translations = texts(message.string)
         if message.fuzzy:

@@ -95,7 +95,8 @@ def _related_codes(language: str) -> list[str]:
         tag = Language.get(language)
     except ValueError:
         return [language]
-    base, script = Language.get(tag.language or ""), tag.maximize().script
+    base = Language.get(tag.language or "")
+    script = tag.maximize().script
     has_usual_script = script == base.maximize().script
     return [*dict.fromkeys([language, f"{base}-{script}", *([str(base)] if has_usual_script else [])])]
 

@@ -84,7 +84,8 @@ def _to_machine_format(text: str, unit: str, source: Source, *, prefers_language
     from babel import numbers
 
     locale = get_language().locale
-    decimal, group = numbers.get_decimal_symbol(locale), numbers.get_group_symbol(locale)
+    decimal = numbers.get_decimal_symbol(locale)
+    group = numbers.get_group_symbol(locale)
     plain = _normalize(text.replace(ARABIC_DECIMAL, decimal).replace(ARABIC_GROUP, group))
     for symbol in map(_normalize, (unit, numbers.get_currency_symbol(unit, locale))):
         plain = plain.removeprefix(symbol).removesuffix(symbol).strip()
@@ -106,7 +107,8 @@ def _unsigned_zero(number: Decimal) -> Decimal:
 
 @lru_cache(100)
 def _number_pattern(decimal: str, group: str, has_short_groups: bool) -> re.Pattern[str]:
-    point, separator = re.escape(decimal), re.escape(group)
+    point = re.escape(decimal)
+    separator = re.escape(group)
     middle = r"\d{2}" if has_short_groups else r"\d{3}"
     groups = rf"[1-9]\d{{0,2}}(?:{separator}{middle})*{separator}\d{{3}}"
     return re.compile(rf"(?=.*\d)[+-]?(?:{groups}|\d*)(?:{point}\d*)?(?:[eE][+-]?\d{{1,3}})?", re.ASCII)

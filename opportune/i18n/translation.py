@@ -112,7 +112,8 @@ def format_lazy(template: str, **values: object) -> LazyText:
     label = format_lazy("%(label)s is empty", label=label_of("owner_id"))
     """
     lazy_text = LazyText(str.__str__(template) % {name: _source(value) for name, value in values.items()})
-    lazy_text.template, lazy_text.values = str.__str__(template), values
+    lazy_text.template = str.__str__(template)
+    lazy_text.values = values
     return lazy_text
 
 

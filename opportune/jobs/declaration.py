@@ -139,7 +139,8 @@ class JobDefinition(Generic[P]):
     """Function that is called with the context, the error and the arguments after the last attempt has failed."""
 
     def __post_init__(self) -> None:
-        function, parameters = self.function.__qualname__, signature(self.function, **SIGNATURE_FORMAT)
+        function = self.function.__qualname__
+        parameters = signature(self.function, **SIGNATURE_FORMAT)
         first = next(iter(parameters.parameters.values()), None)
         is_value = first is not None and first.annotation in (int, float, bool, str, bytes, list, dict)
         if first is None or is_value or first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):

@@ -192,7 +192,8 @@ async def store_outcome(attempt: Attempt, store: JobStore, services: Services, *
 
 async def _store_failure(job: ClaimedJob, store: JobStore, services: Services, error: Exception) -> None:
     """Retry the job later, or end it if no attempt is left."""
-    definition, reason = store.jobs[job.name], error_summary(error)
+    definition = store.jobs[job.name]
+    reason = error_summary(error)
     await _record_scheduled_run(job, store, reason)
     if not definition.is_final(job.attempt, error):
         logger.warning("Job %s failed (attempt %s of %s): %s", job, job.attempt, definition.attempts, reason)

@@ -38,7 +38,8 @@ class LeaseKeeper:
         """Time of the last renewal of all leases, by `time.monotonic`."""
         self._store = store
         self._attempts = attempts
-        self._has_jobs, self._is_stopping = threading.Event(), threading.Event()
+        self._has_jobs = threading.Event()
+        self._is_stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._attempted_at = 0.0
         """Time of the last renewal by the thread, which may have failed."""
@@ -70,7 +71,8 @@ class LeaseKeeper:
             watch.check(attempts)
 
     def _renew_if_overdue(self, attempts: Collection[Attempt]) -> None:
-        now, first_start = time.monotonic(), min(attempt.started_at for attempt in attempts)
+        now = time.monotonic()
+        first_start = min(attempt.started_at for attempt in attempts)
         is_overdue = now - max(self.renewed_at, first_start) >= THREAD_RENEWAL_SECONDS
         if not is_overdue or now - self._attempted_at < LEASE_RENEWAL_SECONDS / 2:
             return

@@ -152,7 +152,8 @@ class QueueState:
 async def read_queues(session: AsyncSession, names: Collection[str]) -> list[QueueState]:
     """Read the state of these queues, and of other queues with jobs."""
     paused = {queue.name: queue.paused_at for queue in await session.scalars(select(PausedQueue))}
-    number, first_due_at = func.count(), func.min(col(Job.due_at))
+    number = func.count()
+    first_due_at = func.min(col(Job.due_at))
     query = select(
         col(Job.queue),
         number.filter(IS_HELD),

@@ -123,7 +123,8 @@ class HttpsTransport(Transport):
 
     def _refusal(self, response: ApiResponse) -> DeliveryError:
         """Return the error for a response. Messages about a wrong key are not quoted, because some repeat the key."""
-        status, reason = response.status, _error_message(response.json)
+        status = response.status
+        reason = _error_message(response.json)
         if status == 401:
             return self._error(DeliveryError, "does not accept the key of MAIL_URL (401)")
         is_final = 400 <= status < 500 and not self.is_temporary(response)

@@ -46,7 +46,8 @@ class MessageParts:
 
 def split_message(message: EmailMessage) -> MessageParts:
     """Split an e-mail into its parts."""
-    plain, html = message.get_body(("plain",)), message.get_body(("html",))
+    plain = message.get_body(("plain",))
+    html = message.get_body(("html",))
     return MessageParts(
         sender=next(iter(_addresses(message, "From")), Address()),
         to=_addresses(message, "To"),

@@ -131,7 +131,8 @@ def parse_smtp_url(url: str) -> SmtpTransport:
         raise OperatorError(f"MAIL_URL is not a valid URL. {EXAMPLE}") from None
     if not re.fullmatch(r"[\w.:-]+", host) or parts.path.strip("/") or parts.fragment:
         raise OperatorError(f"MAIL_URL must name one server. {EXAMPLE}")
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    user = unquote(parts.username or "")
+    password = unquote(parts.password or "")
     if bool(user) != bool(password):
         raise OperatorError(f"MAIL_URL has a user without a password, or a password without a user. {EXAMPLE}")
     tls = _parse_tls(parts, has_password=bool(password))

@@ -45,7 +45,8 @@ def schema_faults(base: type[BaseModel] = Schema) -> Iterator[str]:
 
 def field_faults(model: type[BaseModel]) -> Iterator[str]:
     """Yield one line per wrong default of a table, or one for a wrong constraint. SQLModel validates neither."""
-    name, fields = f"{model.__module__}.{model.__name__}", model.model_fields.items()
+    name = f"{model.__module__}.{model.__name__}"
+    fields = model.model_fields.items()
     declared: dict[str, Any] = {field: (info.annotation, info) for field, info in fields}
     config = ConfigDict(arbitrary_types_allowed=True, validate_default=True)
     try:

@@ -104,7 +104,8 @@ def hand_over_at_hangup(listener: socket.socket) -> None:
     """
     if sys.platform == "win32" or os.isatty(0) or os.getpid() == 1:
         return
-    command, lock = [sys.executable, *sys.orig_argv[1:]], threading.Lock()
+    command = [sys.executable, *sys.orig_argv[1:]]
+    lock = threading.Lock()
 
     def hand_over(*_: object) -> None:
         threading.Thread(target=replace, args=(listener, command, lock), daemon=True).start()

@@ -91,7 +91,9 @@ class LoopMonitor:
     def _watch(self) -> None:
         while not self.is_stopping.is_set():
             self.has_responded.clear()
-            pinged_at, cpu_seconds, starved_before = time.monotonic(), time.process_time(), self.starved_seconds()
+            pinged_at = time.monotonic()
+            cpu_seconds = time.process_time()
+            starved_before = self.starved_seconds()
             try:
                 self.loop.call_soon_threadsafe(self.loop.call_later, PING_INTERVAL_SECONDS, self.has_responded.set)
             except RuntimeError:  # the loop is closed

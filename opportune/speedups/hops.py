@@ -104,7 +104,8 @@ class HopExecutor(sqlite3.Connection):
         execute = super().executemany if hop.is_executemany else super().execute
         cursor = execute(statement, hop.values)
         if cursor.description:
-            hop.description, hop.rows = cursor.description, cursor.fetchall()
+            hop.description = cursor.description
+            hop.rows = cursor.fetchall()
         else:
             hop.lastrowid, hop.rowcount = cursor.lastrowid, cursor.rowcount
         return cursor

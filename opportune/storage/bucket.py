@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 OPERATION_TIMEOUT_SECONDS = 15.0
 """Seconds for one operation with retries."""
-CONNECT_TIMEOUT, RESPONSE_TIMEOUT = timedelta(seconds=3), timedelta(seconds=10)
+CONNECT_TIMEOUT = timedelta(seconds=3)
+RESPONSE_TIMEOUT = timedelta(seconds=10)
 ERROR_MESSAGE = re.compile(r"<Message>([^<]+)</Message>")
 UNREACHABLE = "error sending request"
 

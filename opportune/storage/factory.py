@@ -22,7 +22,8 @@ def open_storage(settings: Settings, database: Database | None = None) -> Storag
     Raises:
         OperatorError: The URL is invalid.
     """
-    location, signer = parse_storage_url(settings), UrlSigner.of(settings)
+    location = parse_storage_url(settings)
+    signer = UrlSigner.of(settings)
     if isinstance(location, Path):
         return FolderStorage(location, signer)
     if isinstance(location, DatabaseFiles):

@@ -150,7 +150,8 @@ def _in_srgb(image: "Image.Image") -> "Image.Image":
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
     if profile := image.info.get("icc_profile"):
         try:
-            profile_of_image, srgb = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
+            profile_of_image = ImageCms.ImageCmsProfile(BytesIO(profile))
+            srgb = ImageCms.createProfile("sRGB")
             converted = ImageCms.profileToProfile(image, profile_of_image, srgb, outputMode=mode)
         except (ImageCms.PyCMSError, OSError):
             pass  # the profile is broken or does not fit the mode

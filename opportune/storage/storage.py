@@ -51,7 +51,8 @@ class UrlSigner:
 
     def is_valid(self, signature: str, name: str, until: str, download_as: str) -> bool:
         """Return True if the signature is valid. The URL may have expired."""
-        signature_bytes, valid = signature.encode(errors="replace"), self.signatures(name, until, download_as)
+        signature_bytes = signature.encode(errors="replace")
+        valid = self.signatures(name, until, download_as)
         return any(hmac.compare_digest(signature_bytes, valid_signature.encode()) for valid_signature in valid)
 
 

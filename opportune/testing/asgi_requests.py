@@ -56,7 +56,9 @@ async def send_request(
         "client": REMOTE_CLIENT,
         "server": (HOST, 80),
     }
-    response, started, unsent_bodies = Response(), asyncio.Event(), [body]
+    response = Response()
+    started = asyncio.Event()
+    unsent_bodies = [body]
 
     async def receive() -> Message:
         if unsent_bodies:

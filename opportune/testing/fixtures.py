@@ -208,7 +208,8 @@ def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator
             shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
             yield f"sqlite:///{path}"
         return
-    server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("postgres_template")
+    server = request.getfixturevalue("postgres_server")
+    template = request.getfixturevalue("postgres_template")
     with postgres_database(server, template) as url:
         yield url
 

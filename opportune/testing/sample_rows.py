@@ -65,7 +65,8 @@ def _has_sample_values(feature: Feature) -> bool:
 
 def _refusal_message(model: type[SQLModel], error: Exception) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
-    reason, name = " ".join(str(cause).split()).rstrip("."), model.__name__
+    reason = " ".join(str(cause).split()).rstrip(".")
+    name = model.__name__
     return f"No sample row of {name}: {reason}. Give its values in data=Data(sample_rows={{{name}: {{…}}}})."
 
 

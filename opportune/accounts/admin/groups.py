@@ -165,7 +165,8 @@ async def read_groups_of_user(session: AsyncSession, user: User) -> dict[int, st
 async def set_groups(session: AsyncSession, request: Request, user: User, group_ids: Collection[int]) -> Changes:
     """Set the groups of a user. Groups that the current user may not assign are kept as they are."""
     assignable = await find_assignable_groups(session, request)
-    before, has_user = await read_groups_of_user(session, user), col(Membership.user_id) == user.id
+    before = await read_groups_of_user(session, user)
+    has_user = col(Membership.user_id) == user.id
     ids = (before.keys() - assignable) | (set(group_ids) & assignable)
     await session.execute(delete(Membership).where(has_user, col(Membership.group_id).not_in(ids)))
     session.add_all(Membership(user_id=user.id, group_id=group_id) for group_id in ids if group_id not in before)

@@ -55,7 +55,8 @@ async def create_sign_in_options(request: Request, context: AccountCtx) -> Respo
 async def sign_in(request: Request, context: AccountCtx) -> Response:
     """Sign in by a passkey without a password. Its device verifies the user, so it counts as both factors."""
     form = await read_form(request, PasskeySignIn)
-    data, path = form.data or PasskeySignIn(), next_page(request, form)
+    data = form.data or PasskeySignIn()
+    path = next_page(request, form)
     try:
         user = await get_passkey_ceremonies(request, context).authenticate("sign-in", data.passkey)
     except PasskeyRefused as refusal:
@@ -66,7 +67,8 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
 @router.post("/login/code/passkey")
 async def check_second_step(request: Request, context: AccountCtx) -> Response:
     """Sign in by a passkey after the password, instead of a code."""
-    form, pending = await read_form(request, PasskeySignIn), await read_pending_sign_in(request, context.session)
+    form = await read_form(request, PasskeySignIn)
+    pending = await read_pending_sign_in(request, context.session)
     if pending is None:
         return RedirectResponse(LOGIN_PATH, 303)
     user, options = pending

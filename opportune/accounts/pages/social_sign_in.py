@@ -138,7 +138,8 @@ async def _read_identity(request: Request, provider: Provider, auth_request: Aut
     query = request.query_params
     if query.get("error") or not query.get("code"):
         raise SocialSignInRefused(gettext("You were not signed in at %(label)s.", label=provider.label))
-    settings, issuer = request.app.state.settings, query.get("iss")
+    settings = request.app.state.settings
+    issuer = query.get("iss")
     return await social_sign_in.read_identity(settings, provider, auth_request, query["code"], issuer)
 
 

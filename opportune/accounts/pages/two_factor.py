@@ -68,7 +68,8 @@ async def enable(request: Request, setup: TwoFactorDependency) -> Response:
 
 @router.get("/codes")
 async def show_renew_form(request: Request, user: CurrentUser, session: ReadSession) -> Response:
-    form, has_factor = Form(TwoFactorCredentials), await has_second_factor(session, user)
+    form = Form(TwoFactorCredentials)
+    has_factor = await has_second_factor(session, user)
     return _render(request, "two_factor_confirm", form, action="codes") if has_factor else _redirect_back()
 
 

@@ -58,7 +58,8 @@ async def _find_by_key(
         return None
     *values, texts = row
     width = len(_columns(model))
-    credential, user = _load_instance(model, values[:width]), _load_instance(User, values[width:])
+    credential = _load_instance(model, values[:width])
+    user = _load_instance(User, values[width:])
     return credential, user, ALL_PERMISSIONS if user.is_superuser else _parse_permissions(texts)
 
 

@@ -39,7 +39,8 @@ def hash_token(token: str) -> str:
 
 async def delete_expired_and_surplus(session: AsyncSession, user: User, model: type[Session | ApiToken]) -> None:
     """Make room for a new row: delete the user's expired rows, and those that expire first if there are too many."""
-    is_owned, expires_at = col(model.user_id) == user.id, col(model.expires_at)
+    is_owned = col(model.user_id) == user.id
+    expires_at = col(model.expires_at)
     surplus_ids = (
         select(col(model.id))
         .where(is_owned)
@@ -112,7 +113,8 @@ async def create_session(
     """Create a session and return its token, which is not stored."""
     await delete_expired_and_surplus(session, user, Session)
     client = client or Client()
-    now, token = utc_now(), secrets.token_urlsafe(32)
+    now = utc_now()
+    token = secrets.token_urlsafe(32)
     new_session = Session(token_hash=hash_token(token), user_id=user.id, expires_at=now, is_remembered=remember)
     new_session.expires_at = get_session_expiry(settings, new_session, now)
     new_session.address, new_session.agent = client.address, client.user_agent

@@ -164,7 +164,8 @@ class PasskeyCeremonies:
         Raises:
             PasskeyRefused: The passkey is unknown or belongs to another user.
         """
-        credential_id, response = credential.get("id"), credential.get("response")
+        credential_id = credential.get("id")
+        response = credential.get("response")
         user_handle = response.get("userHandle") if isinstance(response, dict) else None
         if not isinstance(credential_id, str) or not CREDENTIAL_ID.fullmatch(credential_id):
             raise PasskeyRefused(NOT_VERIFIED)

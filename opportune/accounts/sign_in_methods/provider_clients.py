@@ -141,7 +141,9 @@ class OpenIDClient(ProviderClient):
         if time.monotonic() - self._read_at >= METADATA_SECONDS:
             metadata = await _request_json(http, "GET", self.provider.discovery_url)
             self._check_metadata(metadata)
-            self._metadata, self._keys, self._read_at = metadata, [], time.monotonic()
+            self._metadata = metadata
+            self._keys = []
+            self._read_at = time.monotonic()
         return self._metadata
 
     def _check_metadata(self, metadata: Mapping[str, Any]) -> None:

@@ -82,5 +82,6 @@ def callback_url(settings: Settings, provider: Provider) -> str:
 def _provider(settings: Settings, name: str) -> Provider:
     custom = settings.oidc_label, settings.oidc_url.removesuffix(DISCOVERY_PATH).rstrip("/")
     label, issuer = KNOWN_PROVIDERS.get(name, custom)
-    client_id, secret = getattr(settings, f"{name}_client_id"), getattr(settings, f"{name}_client_secret")
+    client_id = getattr(settings, f"{name}_client_id")
+    secret = getattr(settings, f"{name}_client_secret")
     return Provider(name, label, issuer, client_id, secret.get_secret_value())

@@ -116,7 +116,8 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         claims = {"sub": str(row.user_id), "sid": row.id, "aud": self.token_audience[0], "iat": utc_now()}
         claims |= {"auth_time": row.created_at.timestamp(), "scope": scopes}
         token = generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm)
-        scope, seconds = response_scope(scopes), self.lifetime_seconds
+        scope = response_scope(scopes)
+        seconds = self.lifetime_seconds
         return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=seconds, scope=scope)
 
     async def _lock_row(self, content: "RefreshContent") -> tuple[ApiToken, User] | None:
@@ -131,7 +132,8 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
     def _store_refresh_token(self, row: ApiToken, number: int) -> str:
         """Store the hash of a new refresh token in its row, and return the token. The hash uses a secret key."""
         token = self._make_refresh_token(row, number)
-        row.token_hash, row.hint = _hash(self.keys[0], token), token[:HINT_LENGTH]
+        row.token_hash = _hash(self.keys[0], token)
+        row.hint = token[:HINT_LENGTH]
         return token
 
     def _make_refresh_token(self, row: ApiToken, number: int) -> str:

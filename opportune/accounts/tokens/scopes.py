@@ -58,7 +58,8 @@ def has_scope(scopes: Collection[str], needed: str) -> bool:
 
 def get_common_scopes(scopes: str, other_scopes: str) -> str:
     """Return the scopes that two tokens have in common, separated by spaces."""
-    names, other_names = scopes.split(), other_scopes.split()
+    names = scopes.split()
+    other_names = other_scopes.split()
     common = [
         *(name for name in names if has_scope(other_names, name)),
         *(name for name in other_names if has_scope(names, name)),

@@ -42,8 +42,11 @@ async def create_token(
 ) -> str:
     """Create a token and return it in plain text."""
     await delete_expired_and_surplus(session, user, ApiToken)
-    token, expires_at = TOKEN_PREFIX + secrets.token_urlsafe(32), utc_now() + lifetime
-    token_hash, hint, scope_string = hash_token(token), token[:HINT_LENGTH], " ".join(scopes)
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    expires_at = utc_now() + lifetime
+    token_hash = hash_token(token)
+    hint = token[:HINT_LENGTH]
+    scope_string = " ".join(scopes)
     row = ApiToken(
         token_hash=token_hash, user_id=user.id, name=name, hint=hint, expires_at=expires_at, scopes=scope_string
     )

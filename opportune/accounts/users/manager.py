@@ -162,7 +162,8 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             InvalidPasswordException, UserAlreadyExists: as `create`.
         """
         fields = _set_fields(user_update, safe=safe)
-        password, email = fields.pop("password", None), fields.pop("email", None)
+        password = fields.pop("password", None)
+        email = fields.pop("email", None)
         if password is not None or email is not None:
             user = await self.change(user, email=email, password=password)
         await self.user_db.update(user, fields)

@@ -11,7 +11,8 @@ from opportune.project.modules import users_module
 if TYPE_CHECKING:
     from opportune.accounts.schemas import UserRead, UserUpdate
 else:
-    UserRead, UserUpdate = users_module("schemas").UserRead, users_module("schemas").UserUpdate
+    UserRead = users_module("schemas").UserRead
+    UserUpdate = users_module("schemas").UserUpdate
 
 PROVED_FIELDS = set(schemas.UserUpdate.model_fields)
 """Fields that need a proof of identity. Other fields of the project's schema are stored without one."""

@@ -52,7 +52,8 @@ async def editors_page(request: Request, view: AdminView) -> Response:
     context: dict[str, Any] = {"row": None, "since": since, "is_polled": is_polled}
     row = await view.get_object_for_edit(request)
     if row is not None:  # another user may have deleted it
-        user, pk = cast("User", request.state.user), request.path_params["pk"]
+        user = cast("User", request.state.user)
+        pk = request.path_params["pk"]
         if not await writable_keys(request, view, [pk]):
             raise HTTPException(403)
         others = _editors_of(request.app).add((view.identity, pk), user.email)

@@ -46,7 +46,8 @@ async def submit_values(request: Request, view: AdminView, values: Mapping[str, 
         FieldErrors: A value is no longer valid, or the user may not change the row.
     """
     editor = await RowEditor.for_request(request, view)
-    pk, omitted = request.path_params["pk"], [name for name in view.names.in_form if name not in values]
+    pk = request.path_params["pk"]
+    omitted = [name for name in view.names.in_form if name not in values]
     form = without_fields(editor.form_class, omitted)(None, data=dict(values), prefix=prefix_of(pk))
     edit = RowEdit(pk, list(values), FormData([*submitted_texts(form)]), checks_seen=False)
     try:

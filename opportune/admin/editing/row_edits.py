@@ -161,7 +161,8 @@ class RowEditor:
 
     def _leave_out_unchanged(self, edit: RowEdit, row: Any) -> None:
         """Keep the stored values of columns whose text is still the one that the page showed."""
-        form, seen = cast("AdminForm", edit.form), parse_hashes(edit.seen)
+        form = cast("AdminForm", edit.form)
+        seen = parse_hashes(edit.seen)
         changed = [name for name in edit.columns if hash_field(form[name]) != seen.get(name)]
         stored = type(form)(data=edit.stored)
         edit.conflicts = [name for name in find_changed_fields(form, stored, edit.seen) if name in changed]

@@ -83,7 +83,8 @@ async def selected_rows_page(request: Request, view: AdminView) -> Response:
     if not may_edit_selected(request, view):
         raise HTTPException(403)
     try:
-        selection, sent = await read_selection(request, view), await read_form_texts(request)
+        selection = await read_selection(request, view)
+        sent = await read_form_texts(request)
         if not (rows := await load_rows(request, view, selection.pks)):
             raise ValidationRefused("Another user has deleted these rows.")
     except FieldErrors as refusal:

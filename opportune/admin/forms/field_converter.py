@@ -20,7 +20,8 @@ class AdminConverter(ModelConverter):
 
     async def convert(self, model: Any, prop: Any, *args: Any, **options: Any) -> Any:
         if isinstance(prop, ColumnProperty):
-            column, info = prop.columns[0], getattr(model, "model_fields", {}).get(prop.key)
+            column = prop.columns[0]
+            info = getattr(model, "model_fields", {}).get(prop.key)
             defaults: dict[str, Any] = {}
             if info and info.description:
                 defaults["description"] = info.description

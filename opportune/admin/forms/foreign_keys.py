@@ -172,7 +172,8 @@ class ManyToManyLookup(ForeignKeyLookup):
 
     async def linked_rows(self, row: Any) -> list[Any]:
         """Return the rows that a row is linked with, by title."""
-        relation, view = getattr(self.model_admin.model, self.name), self.model_admin
+        relation = getattr(self.model_admin.model, self.name)
+        view = self.model_admin
         has_id = view.pk_columns[0] == inspect(row).identity[0]
         related: Any = aliased(self.model)  # a model may be linked with itself
         joined = select(related).select_from(view.model).join(relation.of_type(related))
@@ -253,7 +254,8 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
 
     async def _row_names(self, request: Request) -> dict[str, str]:
         """Return names by quoted id. Rows that are neither stored nor visible to the user have their id as name."""
-        selected, stored = self._to_ids(self.data), self._to_ids(self.object_data)
+        selected = self._to_ids(self.data)
+        stored = self._to_ids(self.object_data)
         rows = await self.loader.referenced_rows(request, [key for key in selected if key in stored])
         if new_ids := [key for key in selected if key not in stored]:
             rows += await self.loader.visible_rows(request, new_ids)

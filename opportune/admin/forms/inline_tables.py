@@ -98,7 +98,9 @@ class _TableBuilder:
 
     async def _load_references(self, rows: Sequence[tuple[Any, bool]]) -> None:
         """Load the rows that all lines refer to, in one query per column instead of one per line."""
-        request, view, names = self.request, self.view, inline_columns(self.inline, self.view)
+        request = self.request
+        view = self.view
+        names = inline_columns(self.inline, self.view)
         await load_references(request, view, names, [row for row, _ in rows])
         for name in view.many_to_many.keys() & {*names}:
             lookup = view.many_to_many[name]

@@ -94,7 +94,8 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if self.control.type == "checkbox":
             self.data: Any = bool(valuelist) and valuelist[0] not in ("", "false", "False")
         elif valuelist:
-            text, stored = _normalize_line_breaks(valuelist[0]), self.object_data
+            text = _normalize_line_breaks(valuelist[0])
+            stored = self.object_data
             is_same_zone = self.sent_zone in ("", self.zone)
             self.zone = self.sent_zone or self.zone
             is_unchanged = stored is not None and is_same_zone and text == _normalize_line_breaks(self._format(stored))

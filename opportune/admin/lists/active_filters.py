@@ -131,7 +131,9 @@ async def _add_counts(request: Request, view: BaseAdminView, control: FilterCont
 
 def _active_filters(request: Request, control: FilterControl) -> Iterator[ActiveFilter]:
     filter_, query = control.filter, request.query_params
-    names, title, labels = parameters_of(filter_), filter_.title, dict(control.operations)
+    names = parameters_of(filter_)
+    title = filter_.title
+    labels = dict(control.operations)
     operation = query.get(f"{filter_.parameter_name}_op", "").strip()
     if isinstance(filter_, ListFilter) and not filter_.is_valid(query):
         texts = (text for name in names for text in query.getlist(name) if text.strip())
@@ -152,7 +154,8 @@ def _comparison_text(filter_: Any, query: QueryParams, labels: Mapping[str, str]
     if isinstance(filter_, RangeFilter):
         return " ".join(f"{_word_of_end(name)} {end}" for name, end in filter_.ends(query).items())
     name = filter_.parameter_name
-    operation, text = query.get(f"{name}_op", ""), query.get(name, "").strip()
+    operation = query.get(f"{name}_op", "")
+    text = query.get(name, "").strip()
     return f"{labels[operation]} {text}" if text and operation in labels else ""
 
 
@@ -161,7 +164,8 @@ def _word_of_end(parameter: str) -> str:
 
 
 def _active_values(request: Request, control: FilterControl, title: str) -> Iterator[ActiveFilter]:
-    name, labels = control.filter.parameter_name, dict(control.options)
+    name = control.filter.parameter_name
+    labels = dict(control.options)
     values = list(dict.fromkeys(filter(None, control.selected)))
     for value in values:
         if len(values) == 1:

@@ -62,7 +62,8 @@ def truncate(value: Any) -> Any:
 class DisplayMixin(BaseAdminView):
     def __init__(self) -> None:
         super().__init__()
-        fields, columns = getattr(self.model, "model_fields", {}), self.mapper.columns
+        fields = getattr(self.model, "model_fields", {})
+        columns = self.mapper.columns
         self.choice_names = {name for name in fields if choices_of(self.model, name)}
         amounts = {name: column for name, column in columns.items() if is_amount(column)}
         self.numeric_columns = {name: scale_of(amounts[name]) for name in amounts.keys() - self.choice_names}

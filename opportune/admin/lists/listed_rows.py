@@ -76,7 +76,8 @@ class RowBuilder:
 
     async def build(self, row: Any) -> ListedRow:
         request, view, pk = self.request, self.view, key_of(row)
-        quoted_pk, editable = quote(pk), self.editable.get(pk, ())
+        quoted_pk = quote(pk)
+        editable = self.editable.get(pk, ())
         may_view = await view.check_can_view_details(request, row)
         may_edit = bool(editable) or await view.check_can_edit(request, row)
         may_delete = await view.check_can_delete(request, row)

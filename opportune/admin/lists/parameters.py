@@ -42,7 +42,8 @@ async def filtered_query(request: Request, view: BaseAdminView) -> Select[Any]:
         RequestValidationError: The list does not have one of the parameters.
     """
     refuse_unknown_parameters(request, view)
-    statement, query = view.list_query(request), request.query_params
+    statement = view.list_query(request)
+    query = request.query_params
     for filter_ in view.get_filters():
         statement = await apply_filter(statement, filter_, query, view.model)
     hierarchy = visible_hierarchy(view)
@@ -144,7 +145,8 @@ def refuse_unknown_parameters(request: Request, view: BaseAdminView) -> None:
     Raises:
         RequestValidationError: A parameter is unknown or has too many values. The error lists all of them.
     """
-    allowed, query = allowed_parameters(view), request.query_params
+    allowed = allowed_parameters(view)
+    query = request.query_params
     unknown = [name for name in query if name not in allowed and not TRACKING_PARAMETER.fullmatch(name)]
     faults = [_parameter_error(name, "extra_forbidden", "Extra inputs are not permitted") for name in unknown]
     counts = Counter(name for name, _ in query.multi_items() if name in allowed)

@@ -134,7 +134,8 @@ def listed_keys(view: BaseAdminView, request: Request) -> Select[Any] | None:
 
 def row_conditions(view: BaseAdminView, request: Request) -> list[ColumnElement[bool]]:
     """Return the condition for rows that the view lists for this user; empty for all rows of the table."""
-    rows, keys = listed_keys(view, request), _keys(view)
+    rows = listed_keys(view, request)
+    keys = _keys(view)
     return [] if rows is None else [(tuple_(*keys) if len(keys) > 1 else keys[0]).in_(rows)]
 
 

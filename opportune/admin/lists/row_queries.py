@@ -71,7 +71,8 @@ class RowQueriesMixin(PersistenceMixin):
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         size = min(max(size, 1), max(self.page_size_options))
         page = min(max(page, 1), MAX_ID // size)  # databases limit the offset
-        rows, columns = await filtered_query(request, self), listed_columns(request, self)
+        rows = await filtered_query(request, self)
+        columns = listed_columns(request, self)
         async with self.session_maker() as session:
             count = self._count_statement(session, rows)
             loaded = rows.options(*self.queries.loading(columns))
@@ -108,7 +109,8 @@ class PageReader:
         listed = await self._read_rows(number)
         last = MAX_NUMBERED_PAGES if listed.count.is_large else Pagination.max_page(listed.count.number, self.size)
         if number > last:
-            number, listed = last, await self._read_rows(last)
+            number = last
+            listed = await self._read_rows(last)
         if listed.uses_cursors:
             return self._large_page(listed, number)
         return ListPage(_objects_of(listed), number, self.size, listed.count.number, total=listed.count)
@@ -141,7 +143,8 @@ class PageReader:
 
     def _large_page(self, listed: ListedRows, number: int | None) -> ListPage:
         """Return a page of a large list, with the URLs of its neighbours. A page at a position has no number."""
-        url, rows = self.request.url.remove_query_params(["page", POSITION]), _objects_of(listed)
+        url = self.request.url.remove_query_params(["page", POSITION])
+        rows = _objects_of(listed)
         page = ListPage(rows, number or 1, self.size, MAX_NUMBERED_PAGES * self.size, total=listed.count)
         page.has_number = number is not None
         if number and number > 1:

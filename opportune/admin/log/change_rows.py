@@ -68,7 +68,8 @@ def get_visible_changes(changes: Changes, view: BaseAdminView | None) -> Changes
 
 def _count_unlisted(view: BaseAdminView, name: str, pair: Any) -> Any:
     """Replace the titles of linked rows by their number, unless the user may list all rows of their model."""
-    request, lookup = current_request.get(), view.many_to_many.get(name)
+    request = current_request.get()
+    lookup = view.many_to_many.get(name)
     if request is None or lookup is None or is_superuser(request):
         return pair
     counts = [len(value) if isinstance(value, list) else 0 for value in pair]

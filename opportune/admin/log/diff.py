@@ -50,7 +50,8 @@ def diff_values(before: Values, after: Values) -> Changes:
     """Return the values that differ. A missing value counts as None."""
     changes: Changes = {}
     for name in {**before, **after}:
-        old, new = before.get(name), after.get(name)
+        old = before.get(name)
+        new = after.get(name)
         are_both_empty = old in EMPTY_VALUES and new in EMPTY_VALUES
         if old != new and not are_both_empty:
             changes[name] = [_to_logged(name, old), _to_logged(name, new)]

@@ -102,7 +102,8 @@ def _address(origin: ChangeOrigin) -> str:
 def _actor(origin: ChangeOrigin) -> tuple[int | None, str]:
     """Return the id and e-mail address of the user, or of the superuser who impersonates the user."""
     state = origin.scope.get("state") or {}
-    user, impersonator = state.get("user"), state.get("impersonator")
+    user = state.get("user")
+    impersonator = state.get("impersonator")
     if user is None:
         return None, ""
     if impersonator is None:

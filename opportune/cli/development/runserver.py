@@ -65,7 +65,8 @@ def command(
         )
     # Without a terminal, a taken port is an error in production, because the proxy sends requests only to this port.
     use_free_port = not settings.is_production if no_input else None
-    bind_host, bind_port = host or server.default_host(settings), settings.port if port is None else port
+    bind_host = host or server.default_host(settings)
+    bind_port = settings.port if port is None else port
     with reserve(bind_host, bind_port, use_free_port=use_free_port) as listener:
         check_database(settings, migrate)
         startup.remove_abandoned_files(settings)

@@ -40,7 +40,8 @@ def check_pyproject(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_names(_settings: Settings) -> Iterator[Finding]:
-    names, left_out = setting_names(), startup.settings_left_out()
+    names = setting_names()
+    left_out = startup.settings_left_out()
     yield from (Finding(message, is_error=False) for message in left_out.values())
     for name in dotenv_values(PROJECT / ".env"):
         if name.upper() not in names and name not in left_out:

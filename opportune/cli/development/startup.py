@@ -96,7 +96,8 @@ def settings_left_out() -> dict[str, str]:
 def remove_abandoned_files(settings: Settings) -> None:
     """Remove temporary files of killed processes beside the database, the uploads and other data."""
     remove_abandoned_in(DATA_FOLDER, recursive=True)
-    storage, url = parse_storage_url(settings), direct_url(settings)
+    storage = parse_storage_url(settings)
+    url = direct_url(settings)
     if isinstance(storage, Path) and not storage.is_relative_to(DATA_FOLDER):
         remove_abandoned(storage)
         remove_abandoned_in(storage, recursive=True)

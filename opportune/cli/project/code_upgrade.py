@@ -41,7 +41,8 @@ def upgrade_code(root: Path) -> CodeUpgrade:
     files = [path for path in paths if path.suffix in (".py", ".html") and path.is_file() and not path.is_symlink()]
     texts = {file: _read(file, root) for file in files}
     code = {file: text for file, text in texts.items() if file.suffix == ".py"}
-    upgrade, roots = CodeUpgrade(), _roots_of(code, root)
+    upgrade = CodeUpgrade()
+    roots = _roots_of(code, root)
     for file, text in texts.items():
         name = file.relative_to(root).as_posix()
         new = _rename(upgrade, name, text, roots) if file in code else _rename_in_template(upgrade, name, text)

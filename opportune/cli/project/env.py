@@ -44,7 +44,8 @@ def show(
 
 def print_descriptions(rows: Iterable[DisplayedSetting]) -> None:
     """Print each setting with its source, its default and its description."""
-    descriptions, area = describe_settings(settings_classes()), ""
+    descriptions = describe_settings(settings_classes())
+    area = ""
     for row in rows:
         setting = descriptions[row.name.lower()]
         if setting.area != area:

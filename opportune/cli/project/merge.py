@@ -47,7 +47,8 @@ class Merge:
 
     def _merge(self, path: str) -> None:
         file = self.project / path
-        old, new = _read(self.old / path), _read(self.new / path)
+        old = _read(self.old / path)
+        new = _read(self.new / path)
         if file.resolve() != file or file.is_dir() or any(folder.is_file() for folder in file.parents):
             self.unchanged.append(path)  # a link, or a folder instead of a file
             return

@@ -63,7 +63,8 @@ def command(
     startup.validate_configuration(settings)
     interactive = sys.stdin.isatty() and not no_input
     candidate = new_superuser(email or DEFAULT_EMAIL, password, settings)
-    bind_host, first_port = host or server.default_host(settings), settings.port if port is None else port
+    bind_host = host or server.default_host(settings)
+    first_port = settings.port if port is None else port
     with reserve(bind_host, first_port, use_free_port=port is None) as listener:
         if write_env(PROJECT / ".env"):
             print("Wrote a new SECRET_KEY into .env.")

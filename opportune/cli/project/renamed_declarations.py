@@ -32,7 +32,8 @@ class Change:
 
 def rename(source: Source, node: ast.expr | Function, old: str, new: str, *, is_safe: bool = True) -> Change:
     """Return the change of a name, of an attribute after the dot, or of a method after `def`."""
-    span, length = source.span(node), len(old.encode())
+    span = source.span(node)
+    length = len(old.encode())
     is_method = isinstance(node, Function)
     end = source.bytes.index(old.encode(), span.start + len("def ")) + length if is_method else span.end
     span = Span(end - length, end)

@@ -110,7 +110,8 @@ def feature_call(source: Source) -> ast.Call:
 
 def _with_argument(source: Source, entry: str, code: str) -> Source:
     call = feature_call(source)
-    family, value = _family(call, entry), _entry(call, entry)
+    family = _family(call, entry)
+    value = _entry(call, entry)
     if value is None:
         return _with_new_entry(source, call, family, entry, code)
     if entry == "groups":
@@ -122,7 +123,8 @@ def _with_argument(source: Source, entry: str, code: str) -> Source:
     if isinstance(value, ast.List | ast.Tuple):
         return with_item(source, value, code)
     if entry in ("pages", "api") and isinstance(value, ast.Attribute | ast.Name):
-        span, old = source.span(value), source.segment(value)
+        span = source.span(value)
+        old = source.segment(value)
         star = "*" if old.endswith("routers") else ""
         return source.replaced(span.start, span.end, f"[{star}{old}, {code}]")
     raise UnexpectedStructure(f"has an unexpected {entry}= argument. Add {code} there by hand")
@@ -148,7 +150,8 @@ def _with_new_argument(source: Source, call: ast.Call, entry: str, code: str) ->
     preceding = before or call.args
     if not preceding:
         raise UnexpectedStructure(f"has no name in its Feature(…). Add {entry}={code} by hand")
-    last, argument = source.span(preceding[-1]), f"{entry}={code}"
+    last = source.span(preceding[-1])
+    argument = f"{entry}={code}"
     if "\n" in source.segment(call):
         return with_line(source, last, argument)
     return source.replaced(last.end, last.end, f", {argument}")

@@ -130,7 +130,8 @@ class FeatureRemoval:
 
     def _use_patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
         """Return patterns of Python code and of templates that use the feature."""
-        package, name = re.escape(PACKAGE), re.escape(self.name)
+        package = re.escape(PACKAGE)
+        name = re.escape(self.name)
         imported = rf"^[ \t]*(?:from|import) (?:{package}\.|{PREFIX}){name}\b"
         imported += rf"|^[ \t]*from {package} import (?:\([^)]*|.*)\b{name}\b"
         referenced = rf"""(?:foreign_key=|\bForeignKey\(\s*)["']{name}_\w+\.|^depends_on\b.*["']{name}_\d"""

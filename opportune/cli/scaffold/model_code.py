@@ -83,7 +83,8 @@ def _referenced_table(field: Field) -> str:
 
 
 def _column_code(field: Field, model: NewModel) -> Code:
-    annotation, value = _annotation_code(field), _assigned_code(field, model)
+    annotation = _annotation_code(field)
+    value = _assigned_code(field, model)
     text = f"    {field.column}: {annotation.text}{f' = {value.text}' if value.text else ''}"
     return Code(text, annotation.imports | value.imports)
 
@@ -103,7 +104,8 @@ def _assigned_code(field: Field, model: NewModel) -> Code:
         return Code(f"Field(default_factory=utc_now{changes})", {FIELD, *UTC_NOW})
     if field.type in ("json", "list"):
         return Code(f"Field(default_factory={field.spec.empty})", {FIELD})
-    default, options = _default_code(field), [*_field_arguments(field, model)]
+    default = _default_code(field)
+    options = [*_field_arguments(field, model)]
     function = field.spec.field_function
     if not (options or default.is_factory or function):
         return default

@@ -78,7 +78,8 @@ def _team_fixture(model: NewModel, valid_data: str) -> str:
     """Return the fixture for the writer's team, if the rows or rows they refer to belong to a team."""
     if not (model.belongs_to_team or "team: Team" in valid_data):
         return ""
-    autouse, user = "(autouse=True)" if model.belongs_to_team else "", _writer_user(model)
+    autouse = "(autouse=True)" if model.belongs_to_team else ""
+    user = _writer_user(model)
     start = f"@pytest.fixture{autouse}\nasync def team(database: Database, {user}: User) -> Team:"
     return f'{start}\n    """Team of the {user}."""\n    return await make_team(database, {user})\n\n\n'
 

@@ -73,7 +73,8 @@ def tables_of(name: str) -> list[str]:
         OperatorError: the database is not available, or another feature has the model of such a table now.
     """
     try:
-        settings, graph = get_settings(), MigrationGraph(installed_names())
+        settings = get_settings()
+        graph = MigrationGraph(installed_names())
         if name not in map(feature_of_revision, read_revisions_of_site(settings)):
             return []
         with connect(settings) as connection:

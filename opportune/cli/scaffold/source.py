@@ -89,7 +89,8 @@ def bound_names(tree: ast.Module) -> set[str]:
 
 def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call, item: str) -> Source:
     """Append an item to a list, tuple, dict or call."""
-    span, entries = source.span(display), _entries(source, display)
+    span = source.span(display)
+    entries = _entries(source, display)
     if not entries:
         return source.replaced(span.end - 1, span.end - 1, f"{item}," if isinstance(display, ast.Tuple) else item)
     last = entries[-1]
@@ -123,9 +124,11 @@ def merge_modules(text: str, addition: str) -> str:
     """
     if not text:
         return addition
-    source, new = Source(text), Source(addition)
+    source = Source(text)
+    new = Source(addition)
     definitions = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not _is_docstring(node)]
-    imports, existing = _imported(new.tree), _imported(source.tree)
+    imports = _imported(new.tree)
+    existing = _imported(source.tree)
     new_imports = {name for module, names in imports.items() for name in names - existing.get(module, set())}
     added_names = bound_names(ast.Module(definitions, [])) | new_imports
     if conflicts := added_names & bound_names(source.tree):

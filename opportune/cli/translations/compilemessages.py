@@ -18,7 +18,8 @@ def command() -> None:
     paths = project_catalogues()
     for path in paths:
         try:
-            content, problems = compile_catalogue(path), examine_catalogue(path.read_bytes()).broken
+            content = compile_catalogue(path)
+            problems = examine_catalogue(path.read_bytes()).broken
         except ValueError as error:
             raise not_a_catalogue(path, error) from error
         for message, problem in problems.items():

@@ -112,7 +112,8 @@ def _readable(text: str) -> str:
 
 def unmarked_in_python(source: str) -> Iterator[Unmarked]:
     """Yield texts in calls that show them, and sentences, that `makemessages` does not collect."""
-    lines, tree = source.splitlines(), ast.parse(source)
+    lines = source.splitlines()
+    tree = ast.parse(source)
     for literal in sorted(_uncollected(tree), key=lambda literal: (literal.lineno, literal.col_offset)):
         if has_words(_content(literal)) and OPT_OUT not in lines[literal.lineno - 1]:
             yield Unmarked(literal.lineno, _readable(_content(literal)))

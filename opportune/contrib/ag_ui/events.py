@@ -159,7 +159,8 @@ class RunEvents:
 
     def _reasoning(self, reasoning: str) -> Iterator[Any]:
         if self._was_interrupted:  # an earlier run has sent this reasoning
-            self._was_interrupted, self._reasoning_length = False, len(reasoning)
+            self._was_interrupted = False
+            self._reasoning_length = len(reasoning)
         if delta := reasoning[self._reasoning_length :]:
             self._reasoning_length = len(reasoning)
             yield self._models.ReasoningMessageChunkEvent(message_id=f"{self._answer_id}-reasoning", delta=delta)

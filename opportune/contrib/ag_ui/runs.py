@@ -146,7 +146,8 @@ def _text_of(message: Any) -> str:
 async def _resume(answers: AnswerManager, user: User, run: Any, thread: str) -> tuple[Answer, RunEvents]:
     """Decide about interrupted calls. Each is decided once, also by a repeated request."""
     matches = [match for entry in run.resume if (match := INTERRUPT_ID.fullmatch(entry.interrupt_id))]
-    ids, calls = {int(match[1]) for match in matches}, [int(match[2]) for match in matches]
+    ids = {int(match[1]) for match in matches}
+    calls = [int(match[2]) for match in matches]
     is_one_answer = len(ids) == 1 and len(calls) == len(run.resume)
     answer = await answers.find(ids.pop(), user.id) if is_one_answer else None
     if answer is None or not answer.topic.startswith(thread):

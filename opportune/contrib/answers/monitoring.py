@@ -36,13 +36,15 @@ async def spending_lights(app: FastAPI) -> Sequence[HealthLight]:
         usage = await sum_by_model(session, guard.now().date())
     lights = [HealthLight("Today", _in_words(usage, guard.answers_settings.llm_currency), url="/admin/llm")]
     if off:
-        text, hint = _("switched off by %(user)s", user=off.said), _("Switch them on under Operations.")
+        text = _("switched off by %(user)s", user=off.said)
+        hint = _("Switch them on under Operations.")
         lights.insert(0, HealthLight("Answers", text, "notice", "/admin/operations", hint))
     return lights
 
 
 def _in_words(usage: Sequence[UsageRow], currency: str) -> str:
-    calls, tokens = sum(row.calls for row in usage), sum(row.tokens for row in usage)
+    calls = sum(row.calls for row in usage)
+    tokens = sum(row.tokens for row in usage)
     return _(
         "%(answers)s, %(tokens)s, %(cost)s",
         answers=ngettext("%(number)s answer", "%(number)s answers", calls, number=format_number(calls)),

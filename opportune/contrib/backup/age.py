@@ -40,7 +40,8 @@ class EncryptingWriter:
     def __init__(self, sink: Sink, passphrase: str) -> None:
         self._sink = sink
         self._buffer = bytearray()
-        file_key, nonce = secrets.token_bytes(FILE_KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
+        file_key = secrets.token_bytes(FILE_KEY_BYTES)
+        nonce = secrets.token_bytes(NONCE_BYTES)
         sink.write(_build_header(file_key, passphrase) + nonce)
         self._chunks = _ChunkCipher(file_key, nonce)
 

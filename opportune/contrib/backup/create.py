@@ -62,7 +62,8 @@ def write_archive(
         scratch: Path for a temporary copy of the database.
         with_bucket: Include uploads of a bucket. Otherwise the manifest names the bucket.
     """
-    url, location = direct_url(settings), parse_storage_url(settings)
+    url = direct_url(settings)
+    location = parse_storage_url(settings)
     with ArchiveWriter(file) as writer:
         database = DatabaseCopy(settings, graph, scratch, notify).add_to(writer)
         bucket = elsewhere = ""

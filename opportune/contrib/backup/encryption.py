@@ -49,7 +49,8 @@ def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: Backu
     Raises:
         OperatorError: The key is missing or wrong, or the backup is damaged.
     """
-    identity, passphrase = settings.backup_identity.get_secret_value(), settings.backup_passphrase.get_secret_value()
+    identity = settings.backup_identity.get_secret_value()
+    passphrase = settings.backup_passphrase.get_secret_value()
     header = source.peek(len(age.PASSPHRASE_HEADER))
     has_passphrase = header.startswith(age.PASSPHRASE_HEADER)
     has_public_key = header.startswith(age.VERSION_LINE) and not has_passphrase

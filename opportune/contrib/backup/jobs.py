@@ -128,7 +128,8 @@ class BackupState:
 
 
 async def read_backup_state(session: AsyncSession, settings: Settings) -> BackupState:
-    backup, rehearsal = await find_last_run(session, BACKUP), await find_last_run(session, REHEARSAL)
+    backup = await find_last_run(session, BACKUP)
+    rehearsal = await find_last_run(session, REHEARSAL)
     return BackupState(bool(_backup_schedule(settings)), backup, rehearsal, _is_overdue(settings, backup))
 
 

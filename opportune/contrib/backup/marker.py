@@ -54,7 +54,8 @@ class RestoreMarker:
 
 def marker_path(settings: Settings) -> Path:
     """Return the marker's path: next to the folder of uploads, else next to the SQLite file."""
-    location, url = parse_storage_url(settings), direct_url(settings)
+    location = parse_storage_url(settings)
+    url = direct_url(settings)
     if isinstance(location, Path):
         return location.with_name(location.name + SUFFIX)
     if url.kind == "postgresql":

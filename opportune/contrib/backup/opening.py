@@ -22,7 +22,8 @@ def open_backup(settings: Settings, name: str) -> Iterator[tuple[Path, str]]:
     Raises:
         OperatorError: There is no such backup, or it cannot be read.
     """
-    path, is_local = Path(name), is_local_file(settings, name)
+    path = Path(name)
+    is_local = is_local_file(settings, name)
     if is_local and settings.of(BackupSettings).location is not None and not path.exists():
         raise OperatorError(f"There is no file {name}. `backup --list` shows the names at BACKUP_URL.")
     if is_local and path.suffix != SUFFIX:

@@ -51,7 +51,8 @@ class Rehearsal:
     """Temporary target, such as `into SQLite`."""
 
     def __str__(self) -> str:
-        tables, rows = pluralize(self.tables, "table"), pluralize(self.rows, "row")
+        tables = pluralize(self.tables, "table")
+        rows = pluralize(self.rows, "row")
         counts = f"{tables} with {rows} and {pluralize(self.uploads, 'upload')}"
         return f"{self.backup}: {counts} match the backup ({self.target_description}, {self.seconds:.0f} s)"
 

@@ -67,14 +67,16 @@ def send_backup(
     Raises:
         OperatorError: The backup failed. Older backups are unchanged.
     """
-    backups, store = settings.of(BackupSettings), BackupStore(settings)
+    backups = settings.of(BackupSettings)
+    store = BackupStore(settings)
     refuse_unmigrated(settings)
     name = store.new_name(direct_url(settings).kind)
     progress = _StoppableProgress(stop or threading.Event())
     with scratch_folder() as folder, watched_by(progress.show) if stop else nullcontext():
 
         def write_content(sink: Sink) -> Manifest:
-            target, with_bucket = _StoppableSink(sink, progress), backups.backup_bucket_uploads
+            target = _StoppableSink(sink, progress)
+            with_bucket = backups.backup_bucket_uploads
             try:
                 return write_archive(settings, graph, target, folder / "database", notify, with_bucket=with_bucket)
             except OSError as error:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 PART_BYTES = 8 * 1024 * 1024
 """Size of a part of an upload. S3 allows 10,000 parts, so a backup has at most 80 GB."""
-RESPONSE_TIMEOUT, RETRY_TIMEOUT = timedelta(seconds=120), timedelta(seconds=30)
+RESPONSE_TIMEOUT = timedelta(seconds=120)
+RETRY_TIMEOUT = timedelta(seconds=30)
 NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<created>\d{8}T\d{6}Z)-[a-z]+\.zip(?:\.age)?")
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 MISSING = "the bucket or file does not exist"

@@ -26,7 +26,8 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be copied.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing rows in DST.")] = False,
 ) -> None:
-    from_url, to_url = DatabaseUrl.parse(source, name="SRC"), DatabaseUrl.parse(target, name="DST")
+    from_url = DatabaseUrl.parse(source, name="SRC")
+    to_url = DatabaseUrl.parse(target, name="DST")
     for url in (from_url, to_url):
         for notice in url.notices:
             warn(f"Notice: {url.name}: {notice}")
@@ -46,5 +47,6 @@ def command(
 def print_reports(reports: list[TableReport], seconds: float) -> None:
     cells = ((report.name, f"{report.rows:,}", report.checksum) for report in reports)
     print_table(("TABLE", "ROWS", "CHECKSUM OF BOTH"), cells, right=("ROWS",))
-    rows, tables = pluralize(sum(report.rows for report in reports), "row"), pluralize(len(reports), "table")
+    rows = pluralize(sum(report.rows for report in reports), "row")
+    tables = pluralize(len(reports), "table")
     say(f"Copied {rows} of {tables} in {seconds:.1f} s. Both databases are equal.")

@@ -56,7 +56,8 @@ from opportune.web import is_htmx
 from opportune.web.rendering.flash import flash
 from opportune.web.time_zone import current_zone
 
-WIDGETS, SECTIONS = _l("Widgets"), _l("Sections")
+WIDGETS = _l("Widgets")
+SECTIONS = _l("Sections")
 MOVES = {"up": -1, "down": 1}
 MAX_RECENT_ENTRIES = 8
 MAX_CARDS = 6

@@ -103,7 +103,8 @@ async def read_counts(
 
 def _count(request: Request, view: AdminView, range_: Range, number: int) -> Any:
     """Select the number of the view in the statement, and its counts. Without creation times, no row is new."""
-    rows, at = view.list_query(request), creation_time(view)
+    rows = view.list_query(request)
+    at = creation_time(view)
     if at is None:
         keys = select_key(rows, view.pk_columns[0]).limit(MAX_COUNTED_ROWS + 1).subquery()
         return select(literal(number), func.count(), literal(0), literal(0)).select_from(keys)
@@ -132,7 +133,8 @@ async def read_latest(
 
 
 async def _read_rows(session: AsyncSession, request: Request, view: AdminView, count: Counts) -> Sequence[Any]:
-    at, rows = creation_time(view), view.list_query(request).order_by(None)
+    at = creation_time(view)
+    rows = view.list_query(request).order_by(None)
     if at is not None:  # the database can sort a few rows without an index
         rows = rows.order_by(at.desc() if count.total <= MAX_COUNTED_ROWS else order_of_newest(at))
     rows = rows.order_by(*(key.desc() for key in view.pk_columns))

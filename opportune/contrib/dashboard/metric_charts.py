@@ -58,7 +58,8 @@ async def read_choices(
     session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
 ) -> Chart:
     """Count the rows with each choice of the column `by`."""
-    name, dates = metric.by.key, date_filter(view, metric.at, range_)
+    name = metric.by.key
+    dates = date_filter(view, metric.at, range_)
     new, before = Counter[Any](), Counter[Any]()
     for value, new_rows, older_rows in await session.execute(_by_choice(metric, range_, conditions)):
         new[value], before[value] = new_rows, older_rows
@@ -77,7 +78,8 @@ async def read_choices(
 def _by_choice(metric: Metric, range_: Range, conditions: Sequence[Any]) -> Select[Any]:
     since, end = range_.with_the_one_before()
     rows = _rows_of_ranges(metric, range_, conditions, metric.by)
-    first, choice = start_of_day(range_.first_day()), rows.c[metric.by.key]
+    first = start_of_day(range_.first_day())
+    choice = rows.c[metric.by.key]
     numbers = func.count().filter(rows.c.moment >= first), func.count().filter(rows.c.moment < first)
     return select(choice, *numbers).where(*is_between(rows.c.moment, since, end)).group_by(choice)
 

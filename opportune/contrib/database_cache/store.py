@@ -25,7 +25,8 @@ CLEANUP_EVERY_WRITES = 50
 """One of this many writes of a process also deletes expired rows, so that the table does not grow."""
 MAX_DELETED_AT_ONCE = 1_000
 ERRORS = (SQLAlchemyError, TimeoutError, OSError)
-NOW, EXPIRES_AT = bindparam("now", type_=UTCDateTime), bindparam("expires_at", type_=UTCDateTime)
+NOW = bindparam("now", type_=UTCDateTime)
+EXPIRES_AT = bindparam("expires_at", type_=UTCDateTime)
 VALUE = bindparam("value", type_=LargeBinary)
 
 FIND = select(col(CacheRow.key), col(CacheRow.value)).where(

@@ -130,7 +130,8 @@ def check_scaling(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iter
 
 def check_domain(recipe: Recipe, base_url: str, root: Path) -> Iterator[Finding]:
     """Check that the proxy's file contains the domain of the site."""
-    host, domain = recipe.host.name, urlsplit(base_url).hostname or ""
+    host = recipe.host.name
+    domain = urlsplit(base_url).hostname or ""
     file = f"deploy/{host}/{DOMAIN_FILES.get(host, '')}"
     if "." not in domain or not (root / file).is_file():
         return

@@ -119,7 +119,8 @@ def milliseconds_since(start: float) -> float:
 
 def compare_migrations(graph: MigrationGraph, revisions: Sequence[str]) -> Finding:
     """Compare the revisions in the database with the code's migrations."""
-    unknown, pending = graph.unknown(revisions), [str(migration) for migration in graph.pending(revisions)]
+    unknown = graph.unknown(revisions)
+    pending = [str(migration) for migration in graph.pending(revisions)]
     values: dict[str, Any] = {
         "applied": len(graph.applied(revisions)),
         "pending": pending,

@@ -164,7 +164,8 @@ CHECKS_OF_WRITTEN_FILES: tuple[Check, ...] = (check_journal, check_writes)
 
 
 def check_space(path: Path) -> Finding:
-    free, size = shutil.disk_usage(path.parent).free, path.stat().st_size
+    free = shutil.disk_usage(path.parent).free
+    size = path.stat().st_size
     message = f"{free // MEGABYTE_BYTES:,} MB free"
     values = {"free_bytes": free, "file_bytes": size}
     if free < MIN_FREE_BYTES:

@@ -194,7 +194,8 @@ def _rare_query(filter_: Any) -> dict[str, str]:
 
 
 def _statements_of_crud(crud: Crud[Any], narrowed: Sequence[ColumnElement[bool]]) -> Iterator[ListStatement]:
-    rows, order = crud.query().where(crud.readable()), crud.ordering("")
+    rows = crud.query().where(crud.readable())
+    order = crud.ordering("")
     first = ListStatement(f"list of {type(crud).__name__}", crud.model, _page(rows.order_by(*order)))
     default = crud.order[0].removeprefix("-") if crud.order else "id"
     yield replace(first, path=default, is_lowercase=_is_lowercase(crud, default))

@@ -51,7 +51,8 @@ async def _try_prepared(engine: AsyncEngine) -> Trial:
     A URL does not always reveal a pooler, which forgets prepared statements after a transaction.
     """
     async with engine.connect() as connection, engine.connect() as second_connection:
-        client, second_client = await _driver(connection), await _driver(second_connection)
+        client = await _driver(connection)
+        second_client = await _driver(second_connection)
         client.prepare_threshold = 0
         try:
             first_pid = await _backend_pid(client)

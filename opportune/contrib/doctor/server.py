@@ -95,7 +95,8 @@ async def check_replica(server: ServerContext) -> Finding:
     if not row.is_replica:
         message = "this server is no replica: it must have the same data as DATABASE_URL"
         return notice("replica", message, "Leave DATABASE_READER_URL empty if it is the same server.", is_replica=False)
-    seconds, limit = round(measure_lag(row) or 0.0, 1), server.doctor.settings.database_replica_lag
+    seconds = round(measure_lag(row) or 0.0, 1)
+    limit = server.doctor.settings.database_replica_lag
     message, values = f"lags {seconds} s behind", {"is_replica": True, "lag_seconds": seconds}
     if seconds <= limit:
         return ok("replica", message, **values)
@@ -105,7 +106,8 @@ async def check_replica(server: ServerContext) -> Finding:
 
 
 async def check_clock(server: ServerContext) -> Finding:
-    local_time, start = datetime.now(UTC), time.perf_counter()
+    local_time = datetime.now(UTC)
+    start = time.perf_counter()
     row = await server.row("SELECT clock_timestamp() AS now, current_setting('TimeZone') AS zone")
     duration = time.perf_counter() - start
     seconds = round((row.now - local_time).total_seconds() - duration / 2, 1)
@@ -142,7 +144,8 @@ async def check_migrations(server: ServerContext) -> Finding:
 async def check_connections(server: ServerContext) -> Finding:
     row = await server.row(CONNECTION_LIMITS)
     limits = [row.largest - row.reserved, *(limit for limit in (row.role_limit, row.database_limit) if limit >= 0)]
-    limit, needed = min(limits), _max_connections(server)
+    limit = min(limits)
+    needed = _max_connections(server)
     processes = pluralize(server.doctor.processes, "process", "processes")
     message = f"{processes} of the site may open {needed}; the server allows {limit}, of which {row.used} are in use"
     values = {"needed": needed, "limit": limit, "used": row.used, "processes": server.doctor.processes}

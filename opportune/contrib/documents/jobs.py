@@ -73,7 +73,8 @@ async def read_entries(engine: Engine) -> AsyncIterator[Entry]:
 @job("jobs.embed_documents", attempts=10, wait=5)
 async def embed_documents(run: JobContext, name: str) -> None:
     """Compute the missing embeddings of a document index; all of them after a change of EMBEDDING_MODEL."""
-    embeddings, index = run.database.info.get(EMBEDDINGS), by_meaning.get(name)
+    embeddings = run.database.info.get(EMBEDDINGS)
+    index = by_meaning.get(name)
     vectors = VECTORS[run.database.engine.dialect.name]
     if embeddings is None or index is None or not await vectors.is_possible(run.database):
         return

@@ -61,7 +61,8 @@ GROUP_LIKE = re.compile(r"-?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 async def export_page(request: Request, view: AdminView) -> Response:
     """Export the rows of the list, in the order that the user has selected, or by primary key."""
     await view.site.check_access(request, "export")
-    format_, statement = request.path_params["export_type"], await filtered_query(request, view)
+    format_ = request.path_params["export_type"]
+    statement = await filtered_query(request, view)
     columns = await _file_columns(request, view)
     is_sorted = bool(request.query_params.get("sortBy"))
     ordered = view.sort_query(statement, request) if is_sorted else statement.order_by(*view.pk_columns)

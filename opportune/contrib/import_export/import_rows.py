@@ -190,7 +190,8 @@ class ImportPlan:
         return rows_by_name
 
     def _find_stored_row(self, line: ImportRow, stored: Mapping[str, list[Any]], numbers: dict[str, int]) -> Any:
-        name, label = str(line.cells.get(self.key) or ""), self.view.labels.get(self.key, self.key)
+        name = str(line.cells.get(self.key) or "")
+        label = self.view.labels.get(self.key, self.key)
         if numbers.setdefault(name, line.number) != line.number:
             raise ValidationRefused(gettext(REPEATED, label=label, name=name, line=numbers[name]))
         rows = stored.get(name, [])

@@ -170,7 +170,8 @@ def faulty_rows(file: ImportFile) -> dict[int, str]:
 
 def _describe(plan: ImportPlan, table: Table, faults: Mapping[int, str]) -> dict[str, Any]:
     """Return counts, first rows and errors as JSON."""
-    new, changed = len(plan.new_rows), len(plan.changed_rows)
+    new = len(plan.new_rows)
+    changed = len(plan.changed_rows)
     return {
         "error": "",
         "valid": len(table.rows) - len(faults),

@@ -50,7 +50,8 @@ async def columns_page(request: Request, view: AdminView, file: ImportFile, *, s
     """Show the choice of a field for each column, and the first rows as they will be read."""
     table = await asyncio.to_thread(Table.load, file.content)
     targets = await find_targets(request, view)
-    choices, context = file.choices, {"error": file.result.get("error", "")}
+    choices = file.choices
+    context = {"error": file.result.get("error", "")}
     try:
         names = require_targets(choices["columns"], table, targets)
     except FieldErrors as refusal:

@@ -174,7 +174,8 @@ class NameResolver:
         return [self._find_id(column, name) for name in names]
 
     def _find_id(self, column: NamedColumn, name: str) -> Any:
-        model, ids = column.lookup.model, self._ids[column.name].get(name, [])
+        model = column.lookup.model
+        ids = self._ids[column.name].get(name, [])
         if fault := self._faults.get((model, name)):
             raise ValueError(fault)
         if len(ids) > 1:
@@ -223,7 +224,8 @@ async def creation_form_class(request: Request, view: AdminView) -> type[AdminFo
 
 def with_names(rows: Select[Any], model: type[Any], key: str, names: Sequence[str]) -> Select[Any]:
     """Select the rows whose natural key is one of these names."""
-    type_, values = python_type_of(inspect(model).columns[key]), []
+    type_ = python_type_of(inspect(model).columns[key])
+    values = []
     for name in names:
         try:
             values.append(type_(name))

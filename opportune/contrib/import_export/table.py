@@ -184,7 +184,8 @@ def _lines_with_text(text: str) -> Iterator[tuple[int, list[str]]]:
     try:
         yield from ((reader.line_num + skipped, cells) for cells in reader if any(map(str.strip, cells)))
     except csv.Error:
-        line, limit = reader.line_num + skipped, format_number(csv.field_size_limit())
+        line = reader.line_num + skipped
+        limit = format_number(csv.field_size_limit())
         raise ValidationRefused(gettext(UNREADABLE, line=line, limit=limit)) from None
 
 

@@ -50,7 +50,8 @@ async def find_targets(request: Request, view: AdminView) -> dict[str, Target]:
     for name, field in fields.items():
         if is_secret(name) or isinstance(field, FileField) or not (name in columns or name in named):
             continue
-        label, is_required = gettext(str(view.labels.get(name, name))), bool(field.flags.required and not field.data)
+        label = gettext(str(view.labels.get(name, name)))
+        is_required = bool(field.flags.required and not field.data)
         control = getattr(field, "control", None)
         if column := named.get(name):
             targets.append(Target(column.name, label, label, field.name, column, is_required, None))

@@ -277,7 +277,9 @@ def _selected_models(llm: LanguageModel, names: Sequence[str] | None, use_all: b
 
 
 async def _ask_model(llm: LanguageModel, messages: Sequence[Message], *, show: bool = False) -> Trial:
-    trial, start, usage = Trial(llm.name), time.perf_counter(), TokenUsage()
+    trial = Trial(llm.name)
+    start = time.perf_counter()
+    usage = TokenUsage()
     try:
         async with aclosing(llm.charged_to(SITE, usage).chunks(messages)) as chunks:
             async for chunk in chunks:

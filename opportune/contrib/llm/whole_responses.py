@@ -40,7 +40,8 @@ class ModelEndpoint:
         Raises:
             LlmError: The request failed.
         """
-        client, parameters = await self._client.open(), RefusedParameters(f"{self._url}{path}", json or {})
+        client = await self._client.open()
+        parameters = RefusedParameters(f"{self._url}{path}", json or {})
         try:
             content_type, body = await client.read(parameters, max_bytes, **form)
         except LlmError as error:

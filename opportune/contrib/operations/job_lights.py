@@ -42,7 +42,9 @@ JOB_LIST_PATH = "/admin/job/list?state={}"
 
 
 async def job_lights(app: FastAPI) -> list[HealthLight]:
-    now, settings, jobs = utc_now(), app.state.settings, app.state.jobs.jobs
+    now = utc_now()
+    settings = app.state.settings
+    jobs = app.state.jobs.jobs
     names = scheduled_names(jobs.values(), settings)
     async with app.state.database.reader(fresh=True) as session:
         oldest = await management.find_oldest_due(session, jobs)

@@ -150,7 +150,8 @@ async def clear_sessions(request: Request, _form_data: FormData) -> str:
 
 async def sign_out_all(request: Request, _form_data: FormData) -> str:
     """End all sessions and API tokens except the session of this superuser."""
-    database, other_sessions = request.app.state.database, col(Session.id) != request.state.session.id
+    database = request.app.state.database
+    other_sessions = col(Session.id) != request.state.session.id
     browsers = await delete_in_batches(database, Session, other_sessions, skip_locked=False)
     tokens = await delete_in_batches(database, ApiToken, true(), skip_locked=False)
     return _(

@@ -91,7 +91,8 @@ def measures_of(view: AdminView) -> list[Measure]:
     for name in _visible_columns(view):
         if name in view.numeric_columns:
             column, label = view.mapper.columns[name], view.labels[name]
-            digits, is_whole = getattr(column.type, "scale", None), issubclass(python_type_of(column), int)
+            digits = getattr(column.type, "scale", None)
+            is_whole = issubclass(python_type_of(column), int)
             measures += [Measure(function, name, label, digits, is_whole) for function in FUNCTIONS]
     return measures
 

@@ -65,7 +65,8 @@ async def read_groups(request: Request, view: AdminView, selection: Selection, s
     Raises:
         StatementTooLong: The database takes too long.
     """
-    rows, measure = await filtered_query(request, view), selection.measure
+    rows = await filtered_query(request, view)
+    measure = selection.measure
     groupings = [selection.grouping]
     async with view.site.database.reader() as session, time_limit(session, seconds):
         keys = [await _group_key(session, view, rows, selection.grouping, MAX_LINES, measure)]
@@ -106,7 +107,8 @@ def _group_rows(view: AdminView, rows: Select[Any], keys: Sequence[Any], measure
     value = getattr(view.model, measure.name) if measure.name else literal(1)
     labels = [key.label(_name(index)) for index, key in enumerate(keys)]
     values = rows.with_only_columns(*labels, value.label("value"), maintain_column_froms=True).order_by(None).subquery()
-    columns, number = [values.c[_name(index)] for index in range(len(keys))], values.c.value
+    columns = [values.c[_name(index)] for index in range(len(keys))]
+    number = values.c.value
     sums = func.count(number), func.sum(number), func.min(number), func.max(number)
     named = [function.label(name) for function, name in zip(sums, SUMS, strict=True)]
     return select(*columns, *named).group_by(*columns).subquery()

@@ -93,7 +93,9 @@ async def period_key(
     first, last = (await session.execute(select(func.min(times.c.at), func.max(times.c.at)))).one()
     oldest = _oldest_shown(first, last, unit, limit) if first else ""
     to_local: Convert = _unchanged
-    length, text, zone = KEY_LENGTHS[unit], column, current_zone.get()
+    length = KEY_LENGTHS[unit]
+    text = column
+    zone = current_zone.get()
     if session.get_bind().dialect.name == "postgresql":
         # Like those of `local`, times at the ends of the calendar stay in UTC.
         zone_name = case((column.between(*LOCAL_TIMES), str(zone)), else_="UTC")

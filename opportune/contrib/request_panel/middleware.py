@@ -85,7 +85,8 @@ def _add_template(record: RequestRecord, info: Any) -> None:
 
 
 def _start_response(record: RequestRecord, message: Message) -> None:
-    record.answered, record.status = perf_counter(), message["status"]
+    record.answered = perf_counter()
+    record.status = message["status"]
     headers = {name.lower(): value.decode("latin-1") for name, value in message.get("headers", ())}
     record.content_type = headers.get(b"content-type", "").partition(";")[0]
     record.cache = f"Response of the cache, {headers[b'age']} s old." if b"age" in headers else ""
@@ -99,7 +100,8 @@ def _start_response(record: RequestRecord, message: Message) -> None:
 
 def _describe(record: RequestRecord, scope: Scope, mask: PanelMask) -> None:
     """Add the route, the user and the session, which are known at the end of a request."""
-    request, route = Request(scope), scope.get("route")
+    request = Request(scope)
+    route = scope.get("route")
     record.path = masked_path(request)[:MAX_DETAIL_LENGTH]
     details = masked_request(request, mask.secrets)
     record.details = {name: mask.text(value, MAX_DETAIL_LENGTH) for name, value in details.items()}

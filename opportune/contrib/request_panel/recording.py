@@ -108,7 +108,8 @@ def _describe_line(file: str, number: int) -> tuple[str, str]:
 
 def _frames() -> Iterator[FrameType]:
     """Yield the frames of the stack, innermost first. SQLAlchemy runs statements in a greenlet of the caller."""
-    frame, thread = inspect.currentframe(), greenlet.getcurrent()
+    frame = inspect.currentframe()
+    thread = greenlet.getcurrent()
     while frame:
         yield frame
         frame = frame.f_back
@@ -157,7 +158,8 @@ class PanelHandler(logging.Handler):
 @contextmanager
 def recorded_logs(mask: PanelMask) -> Iterator[None]:
     """Record the log lines of requests until the block ends."""
-    handler, root = PanelHandler(mask), logging.getLogger()
+    handler = PanelHandler(mask)
+    root = logging.getLogger()
     root.addHandler(handler)
     try:
         yield

@@ -93,7 +93,8 @@ async def restorable_values(session: AsyncSession, row: SQLModel, version: RowVe
     Raises:
         Refused: The version does not fit the row.
     """
-    model, label = type(row), gettext("Version %(number)s cannot be restored", number=version.number)
+    model = type(row)
+    label = gettext("Version %(number)s cannot be restored", number=version.number)
     if unknown := version.values.keys() - versioned_columns(model):
         raise Refused(
             gettext(

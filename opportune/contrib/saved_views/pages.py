@@ -117,7 +117,8 @@ async def _save(request: Request, view: AdminView, row: SavedView, details: View
             row.sqlmodel_update(details.model_dump())
             session.add(row)
             await session.flush()
-    report_saved, view_saved = _l("The report “%(name)s” was saved."), _l("The view “%(name)s” was saved.")
+    report_saved = _l("The report “%(name)s” was saved.")
+    view_saved = _l("The view “%(name)s” was saved.")
     flash(request, gettext(report_saved if row.is_report else view_saved, name=row.name))
     return open_list(request, view, row)
 
@@ -146,7 +147,8 @@ async def delete_view(request: Request, view: AdminView) -> Response:
 
 async def toggle_default_view(request: Request, view: AdminView) -> Response:
     """Open this view by default from now on, or no longer."""
-    row, saved = await _find(request, view), await load_saved_views(request)
+    row = await _find(request, view)
+    saved = await load_saved_views(request)
     is_default = row.id in saved.default_ids
     try:
         with translate_database_errors(DefaultView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy

@@ -83,7 +83,8 @@ class TeamInvitation(Model, table=True):
     @classmethod
     def is_open(cls, now: datetime | BindParameter[datetime] | None = None) -> ColumnElement[bool]:
         """Return a condition: not expired, and its sender is still an active member who may assign its role."""
-        inviter, user = aliased(TeamMember), aliased(User)
+        inviter = aliased(TeamMember)
+        user = aliased(User)
         may_assign = (
             and_(
                 col(inviter.role) == sender_role,

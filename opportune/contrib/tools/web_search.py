@@ -98,7 +98,8 @@ class Tavily(WebSearch):
     """https://docs.tavily.com/documentation/api-reference/endpoint/search."""
 
     def request(self, query: str) -> SearchRequest:
-        body, headers = {"query": query, "max_results": MAX_RESULTS}, {"Authorization": f"Bearer {self.key}"}
+        body = {"query": query, "max_results": MAX_RESULTS}
+        headers = {"Authorization": f"Bearer {self.key}"}
         return SearchRequest("POST", self.url, {"headers": headers, "json": body})
 
     def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
@@ -141,7 +142,8 @@ def parse_web_search_url(value: str) -> WebSearch:
 def _parse_searxng(parts: SplitResult) -> SearXNG:
     if not parts.hostname:
         raise _refusal("has no host")
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    user = unquote(parts.username or "")
+    password = unquote(parts.password or "")
     path = parts.path.rstrip("/")
     instance = parts._replace(
         netloc=parts.netloc.rpartition("@")[2], path=path if path.endswith("/search") else f"{path}/search", fragment=""

@@ -53,7 +53,8 @@ class PostgreSQLBus(Bus):
 
 async def _wait_until_readable(file_number: int) -> None:
     """Wait for data without a timer. `notifies` itself would wake up ten times a second."""
-    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
     loop.add_reader(file_number, readable.set)
     try:
         await readable.wait()

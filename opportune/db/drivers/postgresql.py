@@ -119,7 +119,8 @@ def _check_alive(_connection: object, record: ConnectionPoolEntry, _proxy: objec
 
     SQLAlchemy's pre-ping costs a round trip per request, and waits up to the statement timeout.
     """
-    returned_at, connection = record.info.get("returned_at"), cast("TimedConnection", record.driver_connection)
+    returned_at = record.info.get("returned_at")
+    connection = cast("TimedConnection", record.driver_connection)
     if returned_at is None:
         return
     if monotonic() - returned_at < TRUSTED_IDLE_SECONDS and not connection.has_pending_data():

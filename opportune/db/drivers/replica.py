@@ -222,7 +222,8 @@ class LagMeter:
 
     def update(self, row: Row[Any]) -> float:
         """Return the lag in seconds from another row of `LAG_QUERY`."""
-        lag, now = measure_lag(row), monotonic()
+        lag = measure_lag(row)
+        now = monotonic()
         is_bound = lag != 0 and row.is_connected
         if not is_bound or self._received is None:
             self._received = (now, row.received) if is_bound else None

@@ -159,7 +159,8 @@ def _code_of_default(column: Column[Any]) -> str:
     """Return the code of a default from the standard library, such as `uuid.uuid4()`, else `None` as a placeholder."""
     factory = column.default.arg if isinstance(column.default, CallableColumnDefault) else None
     factory = getattr(factory, "__wrapped__", factory)
-    module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", "")
+    module = getattr(factory, "__module__", None)
+    name = getattr(factory, "__qualname__", "")
     return f"{module}.{name}()" if module in sys.stdlib_module_names and name.isidentifier() else "None"
 
 

@@ -109,7 +109,8 @@ class _Batches:
         columns = inspector.get_columns(operation.table_name)
         self.is_integer = any(isinstance(info["type"], Integer) for info in columns if info["name"] == names[0])
         quote = connection.dialect.identifier_preparer.quote
-        self.key_name, self.table_name = quote(names[0]), quote(operation.table_name)
+        self.key_name = quote(names[0])
+        self.table_name = quote(operation.table_name)
 
     def resume(self, _options: dict[str, Any]) -> bool:
         """Return whether batches remain. A transaction that was rolled back begins with the first one."""

@@ -90,7 +90,8 @@ def _compare_defaults(
     """Find equal defaults by their text in the database. Alembic compares values, which `random()` changes."""
     if context.dialect is None or context.dialect.name != "postgresql":
         return PriorityDispatchResult.CONTINUE
-    old, new = _default_sql(existing), _default_sql(model)
+    old = _default_sql(existing)
+    new = _default_sql(model)
     if old is None:
         # Reflection omits the default of a column that owns its sequence.
         is_sequence = existing.server_default is None and (new or "").startswith("nextval(")

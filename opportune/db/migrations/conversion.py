@@ -87,7 +87,8 @@ class _ColumnValues:
                 if self.is_sqlite and stored != value:
                     converted.append(StoredValue(stored, key))
         if failed_values:
-            name, rows = f"{self.table.name}.{self.column.name}", self._describe_rows(failed_values)
+            name = f"{self.table.name}.{self.column.name}"
+            rows = self._describe_rows(failed_values)
             raise ConversionError(f"{name} has values that do not convert to {str(new).lower()}: {rows}")
         return converted
 

@@ -77,7 +77,8 @@ class CompleteSQLiteImpl(SQLiteImpl):
         return is_different and normalize(sql) != normalize(old or "NULL")
 
     def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:
-        new, old = _definition(metadata_index), _definition(reflected_index)
+        new = _definition(metadata_index)
+        old = _definition(reflected_index)
         return ComparisonResult.Equal() if new == old else ComparisonResult.Different(f"{old} to {new}")
 
     def create_index(self, index: Index, **options: Any) -> None:

@@ -92,7 +92,9 @@ def _make_conversion(part: ops.AlterColumnOp) -> CodeOp:
 
 def _conversion_arguments(part: ops.AlterColumnOp, imports: set[str]) -> str:
     """Return the code of the new type and the options of `convert_column`. Imports of the type are added."""
-    type_, name, language = _generic_type(part.modify_type), quoted(part.column_name), site_language()
+    type_ = _generic_type(part.modify_type)
+    name = quoted(part.column_name)
+    language = site_language()
     if not _changes_translation(part):
         return f"sa.{type_!r}, postgresql_using={_using_expression(part, type_)!r}"
     if isinstance(part.modify_type, TranslatedColumn):
@@ -117,7 +119,8 @@ def _generic_type(type_: Any) -> Any:
 
 def _using_expression(part: ops.AlterColumnOp, type_: Any) -> str:
     name = quoted(part.column_name)
-    old, new = reflected_family(part.existing_type), family_of(type_)
+    old = reflected_family(part.existing_type)
+    new = family_of(type_)
     target = type_.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
     if new is Family.TEXT:
         return f"{name}::text"  # a cast to varchar(n) would truncate

@@ -109,7 +109,8 @@ def _to_decimal(value: Any, type_: Any) -> Decimal:
     if not number.is_finite():
         raise ValueError(value)
     _, digits, exponent = number.normalize().as_tuple()
-    integer_digits, decimals = len(digits) + int(exponent), -int(exponent)
+    integer_digits = len(digits) + int(exponent)
+    decimals = -int(exponent)
     precision, scale = type_.precision, type_.scale
     if scale is not None and (decimals > scale or (precision is not None and integer_digits > precision - scale)):
         raise ValueError(value)

@@ -68,7 +68,8 @@ def may_truncate(column: Column[Any]) -> bool:
 
 def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     """Return the model that each foreign key column references, if its key is a number and not also the row's own."""
-    columns, has_own_key = mapper.columns, len(mapper.primary_key) == 1
+    columns = mapper.columns
+    has_own_key = len(mapper.primary_key) == 1
     return {
         name: model
         for name, model in references_of(mapper).items()

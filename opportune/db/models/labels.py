@@ -34,7 +34,8 @@ def label_of_class(class_: type[Any]) -> LazyText:
 
 def label_of_field(model: type[Any], name: str) -> LazyText:
     """Return the title of a field, or the label of its name. Only foreign keys lose their "id"."""
-    info, mapper = getattr(model, "model_fields", {}).get(name), inspect(model, raiseerr=False)
+    info = getattr(model, "model_fields", {}).get(name)
+    mapper = inspect(model, raiseerr=False)
     if info and info.title:
         return gettext_lazy(info.title)
     is_value = mapper is not None and name in mapper.columns and not mapper.columns[name].foreign_keys

@@ -44,7 +44,8 @@ def _find_references(annotations: Iterable[Any]) -> Iterator[Reference]:
 def _with_limits(type_: Any) -> Any:
     if type_ is int:
         return _Id
-    origin, arguments = get_origin(type_), get_args(type_)
+    origin = get_origin(type_)
+    arguments = get_args(type_)
     if origin in (Union, UnionType):
         return Union[tuple(map(_with_limits, arguments))]  # noqa: UP007 - the members are dynamic
     return origin[_with_limits(arguments[0])] if origin in (list, set) else type_

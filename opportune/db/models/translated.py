@@ -30,7 +30,8 @@ UNKNOWN_LANGUAGE = _l("This site has no language %(code)s. It has: %(codes)s.")
 
 def writing_language() -> str:
     """Return the language of a text without one: the current language, or the site's if it does not store that."""
-    languages, current = content_languages(), current_language.get()
+    languages = content_languages()
+    current = current_language.get()
     return current if current in languages else languages[0]
 
 

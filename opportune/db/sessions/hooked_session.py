@@ -98,7 +98,8 @@ def _set_foreign_keys(row: SQLModel) -> None:
 
 def _set_foreign_key(row: SQLModel, relation: RelationshipProperty[Any], target: SQLModel | None) -> None:
     """Set the columns of a relationship to the key of its target. A new target has no key before the flush."""
-    key_columns, mapper = relation.mapper.primary_key, state_of(row).mapper
+    key_columns = relation.mapper.primary_key
+    mapper = state_of(row).mapper
     identity = (None,) * len(key_columns) if target is None else state_of(target).identity
     keys = dict(zip(key_columns, identity or (), strict=False))
     for local, remote in relation.local_remote_pairs or ():

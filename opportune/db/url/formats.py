@@ -52,7 +52,9 @@ def parse_fields(text: str, pooled: Pooled) -> dict[str, Any]:
     match = SCHEME.fullmatch(text)
     if not match:
         raise InvalidUrl(_invalid_url_message(text))
-    scheme, driver, rest = match["name"].lower(), (match["driver"] or "").lower(), match["rest"]
+    scheme = match["name"].lower()
+    driver = (match["driver"] or "").lower()
+    rest = match["rest"]
     if scheme == "sqlite":
         return _parse_sqlite_fields(driver, rest)
     if scheme in POSTGRESQL:

@@ -79,4 +79,5 @@ def _decode(value: dict[str, Any]) -> Any:
     return DECODERS[value[MARK]](value["value"]) if MARK in value else value
 
 
-ENCODER, DECODER = json.JSONEncoder(separators=(",", ":")), json.JSONDecoder(object_hook=_decode)
+ENCODER = json.JSONEncoder(separators=(",", ":"))
+DECODER = json.JSONDecoder(object_hook=_decode)

@@ -142,7 +142,8 @@ def _attribute_of_response(error: BaseException) -> tuple[str, str, bool] | None
     """
     for fault in error.errors() if isinstance(error, ResponseValidationError) else ():
         if fault["type"] == "get_attribute_error" and LAZY_LOADING.search(fault["msg"]):
-            model, name = type(fault["input"]), str(fault["loc"][-1])
+            model = type(fault["input"])
+            name = str(fault["loc"][-1])
             attribute = getattr(getattr(model, name, None), "property", None)
             return model.__name__, name, isinstance(attribute, RelationshipProperty)
     return None
@@ -167,7 +168,8 @@ def _accessed_attribute(error: BaseException) -> tuple[str, str, bool]:
         variables = frame.f_locals
         if frame.f_code.co_name == "__get__" and "instance" in variables:
             attribute = variables.get("self")
-            model, name = type(variables["instance"]).__name__, str(getattr(attribute, "key", ""))
+            model = type(variables["instance"]).__name__
+            name = str(getattr(attribute, "key", ""))
             is_relationship = isinstance(getattr(attribute, "property", None), RelationshipProperty)
     return model, name, is_relationship
 

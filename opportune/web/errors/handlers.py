@@ -182,7 +182,8 @@ def on_crash(request: Request, error: Exception) -> Response:
 
 
 def _crash_page(request: Request, error: Exception) -> Response:
-    hint, settings = _hint_in_development(request, error), request.app.state.settings
+    hint = _hint_in_development(request, error)
+    settings = request.app.state.settings
     if not settings.debug:
         return problem(request, 500, hint=hint)
     if wants_json(request):

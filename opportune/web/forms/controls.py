@@ -129,7 +129,8 @@ def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
         TypeError: A field has a nested object.
     """
     schema = model.model_json_schema(by_alias=False)
-    properties, definitions = schema["properties"], schema.get("$defs", {})
+    properties = schema["properties"]
+    definitions = schema.get("$defs", {})
     controls = {}
     for name, info in model.model_fields.items():
         field_schema = resolved_schema(properties[name], definitions)

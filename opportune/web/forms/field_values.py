@@ -34,7 +34,8 @@ def value_of(model: type[BaseModel], name: str, row: object) -> Any:
 
 def initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
     """Return the texts that an empty form, or the form of a row, shows in a field."""
-    value, type_ = value_of(model, name, row), controls_of(model)[name].type
+    value = value_of(model, name, row)
+    type_ = controls_of(model)[name].type
     if type_ in TEXT_LISTS:
         return as_text_list(value, type_)
     to_text = _id_text if reference_of(model.model_fields[name]) else as_text

@@ -131,7 +131,8 @@ class FormState(Generic[M]):
     def prefill(self, query: QueryParams) -> None:
         """Fill in fields from query parameters, except passwords and files."""
         for name in self.values.keys() & query.keys():
-            texts, control = query.getlist(name), self.controls.get(name)
+            texts = query.getlist(name)
+            control = self.controls.get(name)
             self.values[name] = texts if control and control.multiple else texts[-1]
             if name in self._translated_names:
                 self.values[current_input(name)] = texts[-1]

@@ -79,7 +79,8 @@ class Form(FormState[M]):
 
     def field(self, name: str, label: str = "", type: str = "", **changes: Attribute) -> Field:
         """Return a field for a template. `changes` override HTML attributes."""
-        control, value = self.controls[name], self.values.get(name, "")
+        control = self.controls[name]
+        value = self.values.get(name, "")
         field = Field(
             label=gettext(label or control.label),
             type=type or input_type(control.type, self.value(name)),

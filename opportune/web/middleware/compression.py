@@ -90,7 +90,8 @@ class CompressedSend:
             await self._send(message)
 
     async def _send_start(self, start: Message) -> None:
-        status, headers = start["status"], [*start.get("headers", ())]
+        status = start["status"]
+        headers = [*start.get("headers", ())]
         header_values = dict(headers)
         if not is_compressible(status, header_values):
             await self._send(start)

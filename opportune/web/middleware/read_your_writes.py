@@ -37,7 +37,8 @@ class ReadYourWritesMiddleware:
     async def _watch_writes(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request that usually only reads. A sign-in with a link or another site also writes."""
         writes: list[bool] = []
-        token, fresh_token = on_first_write.set(lambda: writes.append(True)), reads_fresh.set(False)
+        token = on_first_write.set(lambda: writes.append(True))
+        fresh_token = reads_fresh.set(False)
         try:
             await self.app(scope, receive, self._with_cookie(send, writes))
         finally:

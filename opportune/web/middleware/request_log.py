@@ -50,7 +50,9 @@ def client_traceparent(scope: Scope) -> str:
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
     """Log a request, without its query, which may contain a token."""
-    method, path, milliseconds = scope["method"], scope["path"], round(seconds * 1000, 1)
+    method = scope["method"]
+    path = scope["path"]
+    milliseconds = round(seconds * 1000, 1)
     is_wrong_token = path in MACHINE_PATHS and status == 401  # an attacker may be guessing it
     is_quiet = not is_wrong_token and (path in MACHINE_PATHS or f"{path}/".startswith(QUIET_FOLDERS))
     level = logging.DEBUG if is_quiet else logging.INFO
@@ -78,7 +80,8 @@ def log_refused_request(scope: Scope, status: int) -> None:
     if status == 401 and not has_token:  # a visitor who is not signed in
         return
     state = scope.get("state", {})
-    user, superuser = state.get("user"), state.get("impersonator")
+    user = state.get("user")
+    superuser = state.get("impersonator")
     log_security_event(
         EVENTS_BY_STATUS[status],
         client_address(HTTPConnection(scope)),

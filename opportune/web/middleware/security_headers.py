@@ -42,7 +42,8 @@ def security_headers(
         image_origin: Another origin whose images the page shows, such as that of a bucket.
         in_own_frames: Allow pages of this site to show the page in a frame.
     """
-    policy, headers = dict(CONTENT_SECURITY_POLICY), dict(SECURITY_HEADERS)
+    policy = dict(CONTENT_SECURITY_POLICY)
+    headers = dict(SECURITY_HEADERS)
     if inline_styles:
         policy["style-src"] += " 'unsafe-inline'"
     if image_origin:

@@ -56,7 +56,8 @@ def _hidden_field(name: str) -> re.Pattern[bytes]:
     return re.compile(rf'(?:(?:^|&){name}=|name="{name}"\r\n\r\n)([\w-]{{16,64}})'.encode())
 
 
-TOKEN, FORM_USER = _hidden_field(TOKEN_FIELD), _hidden_field(USER_FIELD)
+TOKEN = _hidden_field(TOKEN_FIELD)
+FORM_USER = _hidden_field(USER_FIELD)
 KEPT_FORM = kept_form.PARAMETER.encode()
 BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
 CHANGING_COOKIES = re.compile(rb"(?:__Host-)?(?:messages|wrote)=[^;]*(?:; )?")
@@ -160,7 +161,8 @@ class SubmissionMiddleware:
             await self.store.release(key, even_if_committed=False)
 
     async def _process(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
-        response, mark = SentResponse(send), CommitMark(self.store, key)
+        response = SentResponse(send)
+        mark = CommitMark(self.store, key)
         on_commit.set(mark)
         try:
             await self.app(scope, receive, response.send)
@@ -268,7 +270,8 @@ def _key(scope: Scope, token: bytes, body: FormBody, content_type: bytes) -> str
 
 def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
     """Return the result to store, or None if a repeated form is processed again."""
-    state, names = scope.get("state", {}), {name for name, _ in response.headers}
+    state = scope.get("state", {})
+    names = {name for name, _ in response.headers}
     messages = added_messages(scope)
     if state.get(REPEATABLE) or state.get(ADDED_COOKIES) or "set-cookie" in names or not 0 < response.status < 400:
         return None

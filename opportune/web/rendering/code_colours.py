@@ -47,7 +47,8 @@ def highlight_code(html: str) -> str:
 
 
 def _highlight_block(block: re.Match[str]) -> str:
-    language, code = block[2].lower(), unescape(block[3])
+    language = block[2].lower()
+    code = unescape(block[3])
     if not LANGUAGES.fullmatch(language) or len(code) > MAX_CODE_LENGTH or LONG_LINE.search(code):
         return block[0]
     segments = _split_by_class(_lexer(LEXERS.get(language, language)), code)

@@ -57,7 +57,8 @@ async def usage_context(request: Request) -> dict[str, Any]:
     guard: SpendingGuard = request.app.state.llm.guard
     query = request.query_params
     days = {str(days): days for days in PERIODS_DAYS}.get(query.get("days", ""), DEFAULT_PERIOD_DAYS)
-    today, model = guard.now().date(), query.get("model", "")
+    today = guard.now().date()
+    model = query.get("model", "")
     first = today - timedelta(days=days - 1)
     async with request.app.state.database.reader(fresh=True) as session:
         context: dict[str, Any] = {

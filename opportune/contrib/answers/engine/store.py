@@ -208,7 +208,9 @@ async def take_over_answers(
         outcome: Outcome of the other answers. An answer with a stop request ends as STOPPED.
     """
     # Only rows that are as last read: another worker may have taken an answer over in the meantime.
-    id_, worker_, lease = col(Answer.id), col(Answer.worker), col(Answer.lease_until)
+    id_ = col(Answer.id)
+    worker_ = col(Answer.worker)
+    lease = col(Answer.lease_until)
     unchanged = ((id_ == row.id) & (worker_ == row.worker) & (lease <= row.lease_until) for row in dead)
     query = select(id_).where(or_(*unchanged), col(Answer.status).in_(RUNNING))
     locked = (await session.scalars(query.with_for_update(skip_locked=True))).all()
@@ -311,7 +313,8 @@ async def _read_chunks(session: AsyncSession, last_seqs: Mapping[int, int]) -> d
     """Return the chunks after the last sequence number of each answer, by answer id."""
     if not last_seqs:
         return {}
-    answer_id, seq = col(AnswerChunk.answer_id), col(AnswerChunk.seq)
+    answer_id = col(AnswerChunk.answer_id)
+    seq = col(AnswerChunk.seq)
     newer = or_(*((answer_id == id_) & (seq > last_seq) for id_, last_seq in last_seqs.items()))
     rows = await session.scalars(select(AnswerChunk).where(newer).order_by(answer_id, seq))
     return {id_: list(chunks) for id_, chunks in groupby(rows, lambda chunk: chunk.answer_id)}

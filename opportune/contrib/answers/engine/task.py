@@ -269,7 +269,8 @@ class AnswerTask:
             )
         if self.retrieval and not self._runs and not self.unsaved.text:
             await self._retrieve_passages(self.retrieval, await self._load_owner())
-        passages, budget = retrieved_passages(self._runs), self.model.context_budget
+        passages = retrieved_passages(self._runs)
+        budget = self.model.context_budget
         self.prompt = with_passages(self.prompt, passages, budget, prompt_length=len(answer.prompt))
         return self.model.chunks(self.prompt, temperature=answer.temperature)
 

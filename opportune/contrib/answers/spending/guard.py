@@ -185,7 +185,8 @@ class SpendingGuard(CallGuard):
     async def _save_reservation(
         self, session: AsyncSession, running: RunningCall, prompt_tokens: int, granted: int
     ) -> LlmReservation:
-        model, max_seconds = running.model, self.settings.llm_timeout + self.settings.llm_first_byte_timeout
+        model = running.model
+        max_seconds = self.settings.llm_timeout + self.settings.llm_first_byte_timeout
         row = await session.get(LlmReservation, running.reservation_id) if running.reservation_id else None
         if row is None:  # new, or expired and deleted
             row = LlmReservation(payer=str(running.call.payer), tokens=0, cost_micro=0, expires_at=utc_now())

@@ -121,7 +121,8 @@ class Totals(NamedTuple):
 
 
 async def read_totals(session: AsyncSession, payer: Payer, day: date) -> Totals:
-    query, values = _OTHER_TOTALS, {"payer": str(payer), "day": day, "month": day.replace(day=1), "now": utc_now()}
+    query = _OTHER_TOTALS
+    values = {"payer": str(payer), "day": day, "month": day.replace(day=1), "now": utc_now()}
     if payer.user_id is not None:
         query, values = _USER_TOTALS, values | {"owner_id": payer.user_id}
     numbers = [int(number) for number in (await session.execute(query, values)).one()]

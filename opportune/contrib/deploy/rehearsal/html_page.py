@@ -104,10 +104,12 @@ class Page:
 
     @classmethod
     def from_response(cls, response: httpx2.Response) -> "Page":
-        url, root = str(response.url), parse_page(response.text)
+        url = str(response.url)
+        root = parse_page(response.text)
         elements = [*root.elements]
         forms = [HtmlForm.from_element(element) for element in elements if element.tag == "form"]
-        links, images = _addresses(url, elements, "a", "href"), _addresses(url, elements, "img", "src")
+        links = _addresses(url, elements, "a", "href")
+        images = _addresses(url, elements, "img", "src")
         return cls(response.status_code, url, response.text, forms, links, images, root.text)
 
     @property

@@ -8,7 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 PERIOD_MICROSECONDS = 100_000
-CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+CGROUP = Path("/proc/self/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass

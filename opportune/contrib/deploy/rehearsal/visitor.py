@@ -54,7 +54,8 @@ class Visitor:
                 data.setdefault(control.name, []).append(values.get(control.name, control.value_to_send))
         for name, value in values.items():
             data.setdefault(name, [value])
-        url, headers = urljoin(page.url, form.action), {"Origin": self.base_url}
+        url = urljoin(page.url, form.action)
+        headers = {"Origin": self.base_url}
         return Page.from_response(await self.client.post(url, data=data, files=files, headers=headers))
 
 

@@ -65,7 +65,8 @@ async def parsed_values(
         except ValidationError as error:
             if is_truncated:  # a further answer would have the same limit
                 raise LlmError("out_of_tokens", CUT_OFF, advice=CUT_OFF_ADVICE) from None
-            answer, correction = text[:MAX_CORRECTED_CHARS], CORRECTION.format(describe_errors(error))
+            answer = text[:MAX_CORRECTED_CHARS]
+            correction = CORRECTION.format(describe_errors(error))
             conversation += [Message("assistant", answer), Message("user", correction)]
         else:
             yield value
@@ -135,7 +136,8 @@ class AnswerType(Generic[T]):
 
     def _json_in(self, text: str, *, is_partial: bool = False) -> str:
         """Return the JSON object without text and code fences around it. Some models omit the object around a list."""
-        start, list_start = text.find("{"), text.find("[")
+        start = text.find("{")
+        list_start = text.find("[")
         is_list = list_start > -1 and (start == -1 or list_start < start)
         if is_list and not self._is_object:
             if is_partial:
@@ -179,7 +181,8 @@ class PartialReader:
 
 def _nested_model(annotation: object) -> tuple[type[BaseModel], bool] | None:
     """Return the only model of a field, or of the items of its list, and whether it is a list."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
+    origin = get_origin(annotation)
+    arguments = get_args(annotation)
     if origin is Annotated:
         return _nested_model(arguments[0])
     if origin in (Union, UnionType):

@@ -20,7 +20,8 @@ DELAY_SECONDS = 5
 @job("jobs.embed_rows", attempts=10, wait=5)
 async def embed_rows(run: JobContext, table: str) -> None:
     """Compute the missing embeddings of a searchable table; all of them after a change of EMBEDDING_MODEL."""
-    embeddings, fields = run.service(LanguageModel).embeddings, registry.registered.get(table)
+    embeddings = run.service(LanguageModel).embeddings
+    fields = registry.registered.get(table)
     vectors = registry.VECTORS[run.database.engine.dialect.name]
     if not (embeddings and fields and fields.by_meaning) or not await vectors.is_possible(run.database):
         return

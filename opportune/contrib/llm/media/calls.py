@@ -125,7 +125,8 @@ class MediaCalls(ModelCalls):
     async def _make(
         self, task: MediaTask, text: str, units: float, make: Callable[[MediaProvider], Awaitable[Made[T]]]
     ) -> T:
-        provider, model = self.media.provider, self.media.model(task)
+        provider = self.media.provider
+        model = self.media.model(task)
         if provider is None or model is None:
             advice = f"Set {task.upper()}_MODEL."  # not translated
             raise LlmError("not_configured", NOT_CONFIGURED[task], advice=advice)

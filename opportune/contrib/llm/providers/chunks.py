@@ -105,7 +105,8 @@ def _index_of(event: Fields) -> object:
 
 def _belongs_to_vendor(event: Fields, vendor_calls: set[str]) -> bool:
     """Return True for arguments of a call by Anthropic itself, which began in an earlier event."""
-    position, block = key_in(_index_of(event)), event.get("content_block")
+    position = key_in(_index_of(event))
+    block = event.get("content_block")
     if isinstance(block, dict):
         (vendor_calls.discard if CALL_TYPE.search(_type_of(block)) else vendor_calls.add)(position)
     return position in vendor_calls and "partial_json" in object_in(event.get("delta"))
@@ -113,7 +114,8 @@ def _belongs_to_vendor(event: Fields, vendor_calls: set[str]) -> bool:
 
 def _read_delta(event: Fields) -> Fields | None:
     """Return the text, thought or arguments in an event of Anthropic or of OpenAI's responses."""
-    delta, type_ = event.get("delta"), _type_of(event)
+    delta = event.get("delta")
+    type_ = _type_of(event)
     if isinstance(delta, dict) and "type" in delta:
         field, delta = next(((FIELDS_BY_NAME[name], delta[name]) for name in FIELDS_BY_NAME if name in delta), ("", ""))
     else:
@@ -152,7 +154,8 @@ def _read_response(event: Fields) -> Fields | None:
 
 def _read_token(event: Fields) -> Fields | None:
     """Return a token of TGI."""
-    token, details = event.get("token"), object_in(event.get("details"))
+    token = event.get("token")
+    details = object_in(event.get("details"))
     if not isinstance(token, dict) or "text" not in token or any(map(event.get, ("content", "delta", "message"))):
         return None
     reason = details.get("finish_reason") or ("stop" if event.get("generated_text") else None)
@@ -173,7 +176,8 @@ def _is_choice(chunk: Fields) -> bool:
 
 def read_piece(choice: Fields, chunk: Fields) -> Piece:
     """Return the piece in a choice. Endpoints put its fields into the choice, a delta or a message."""
-    delta, message = _to_fields(choice.get("delta") or {}), choice.get("message")
+    delta = _to_fields(choice.get("delta") or {})
+    message = choice.get("message")
     if isinstance(delta.get("message"), dict):
         delta = delta["message"]
     fields = {**choice, **delta}
@@ -188,7 +192,8 @@ def read_piece(choice: Fields, chunk: Fields) -> Piece:
     is_document = "delta" not in choice and chunk.get("object") != "chat.completion.chunk" and "done" not in chunk
     default = "stop" if (is_whole and is_document) or "generated_text" in chunk else ""
     reason = default if reason in UNFINISHED else reason
-    content, calls = fields.get("content") or "", objects_in(fields.get("tool_calls"))
+    content = fields.get("content") or ""
+    calls = objects_in(fields.get("tool_calls"))
     if not isinstance(content, str):
         thoughts, content, part_calls = _split_parts(content)
         fields["thinking"] = fields.get("thinking") or thoughts

@@ -134,7 +134,8 @@ def media_models_of(settings: Settings) -> dict[MediaTask, MediaModel]:
 
 
 def _with_endpoint(settings: Settings, task: MediaTask, model: MediaModel) -> MediaModel:
-    setting, key = f"{task.upper()}_MODEL", model.api_key_setting
+    setting = f"{task.upper()}_MODEL"
+    key = model.api_key_setting
     if key and not isinstance(getattr(settings, key, None), SecretStr):
         raise OperatorError(f"{setting}: there is no setting {key} with the key of {model.name}.")
     is_compatible = settings.llm_dialect == "openai" or bool(model.base_url)

@@ -51,7 +51,8 @@ class EndpointClient:
         with translate_errors():
             async with aclosing(await self._request(parameters, deadline, accept="text/event-stream")) as response:
                 is_page = "html" in response.headers.get("Content-Type", "").lower()
-                chunks, reader = _decoded(response), EventReader(is_page=is_page, encoding=response.encoding or "utf-8")
+                chunks = _decoded(response)
+                reader = EventReader(is_page=is_page, encoding=response.encoding or "utf-8")
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     for event in reader.feed(chunk):
                         deadline.restart_idle()

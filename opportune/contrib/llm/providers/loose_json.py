@@ -60,7 +60,8 @@ class EventReader:
             is_page: The body is called a web page, and is one if any line begins like a tag.
             encoding: Declared encoding, for a body in UTF-16 or lines that are not UTF-8. Ignored if unknown.
         """
-        self._is_page, self._encoding = is_page, _normal_encoding(encoding)
+        self._is_page = is_page
+        self._encoding = _normal_encoding(encoding)
         self._wide: IncrementalDecoder | None = None  # of UTF-16
         self._max_line_bytes = max_line_bytes or MAX_LINE_BYTES
         self._rest = bytearray()  # beginning of a line

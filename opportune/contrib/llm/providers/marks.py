@@ -205,7 +205,8 @@ class MarkReader:
     def _read_brackets(self) -> bool:
         """Read up to the bracket that ends a call without an end mark. Return False if more content is needed."""
         for token in STRUCTURE.finditer(self._pending):
-            character, following = token[0], self._pending[token.end() : token.end() + 1]
+            character = token[0]
+            following = self._pending[token.end() : token.end() + 1]
             is_last_bracket = self._depth == 1 and not self._quote and character in ")]}"
             if character == "\\" or (is_last_bracket and not following):  # the next chunk decides
                 self._add(self._pending[: token.start()])
@@ -283,5 +284,6 @@ def _beginnings(marks: tuple[str, ...]) -> frozenset[str]:
 
 def _length_of_mark(text: str, marks: tuple[str, ...]) -> int:
     """Return the length of the longest end of the text that is a mark or the beginning of one."""
-    beginnings, lengths = _beginnings(marks), range(min(len(text), MAX_MARK_LENGTH), 0, -1)
+    beginnings = _beginnings(marks)
+    lengths = range(min(len(text), MAX_MARK_LENGTH), 0, -1)
     return next((length for length in lengths if text[-length:] in beginnings), 0)

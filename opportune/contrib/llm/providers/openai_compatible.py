@@ -60,7 +60,8 @@ class OpenAICompatible(RemoteProvider):
         return first_answer(repeat(partial(self._attempt, parameters, tools)), was_changed)
 
     async def _attempt(self, parameters: RefusedParameters, tools: Sequence[ToolSchema]) -> AsyncGenerator[Chunk, None]:
-        client, answer = await self._client.open(), ChatCompletionReader(self.origin, tools)
+        client = await self._client.open()
+        answer = ChatCompletionReader(self.origin, tools)
         try:
             async with aclosing(client.events(parameters)) as events:
                 async for event in events:

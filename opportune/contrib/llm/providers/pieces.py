@@ -171,7 +171,8 @@ class _Call:
         self.returned |= piece.returned
         if piece.name != self.name:
             self.name += piece.name
-        arguments, is_whole = piece.arguments, is_object(piece.arguments)
+        arguments = piece.arguments
+        is_whole = is_object(piece.arguments)
         if self._is_complete:  # some endpoints begin or end with {}, or repeat the whole arguments
             is_replaced = self.arguments.strip() == "{}" or (is_whole and arguments.strip() != "{}")
             if not (arguments and is_replaced):

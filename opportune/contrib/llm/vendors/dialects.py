@@ -29,7 +29,8 @@ class VendorHttpClient(httpx2.AsyncClient):
 
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
         super().__init__(timeout=httpx2.Timeout(timeouts.whole, connect=timeouts.connect, pool=timeouts.connect))
-        self._key, self._model_headers = model.api_key.get_secret_value(), model.headers
+        self._key = model.api_key.get_secret_value()
+        self._model_headers = model.headers
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         for name, value in request.headers.items():

@@ -25,7 +25,9 @@ class VendorModel(RemoteProvider):
     """Provider for one model. It does not retry."""
 
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
-        self.name, self.context_budget, self.sees_images = model.name, model.max_prompt_tokens, model.sees_images
+        self.name = model.name
+        self.context_budget = model.max_prompt_tokens
+        self.sees_images = model.sees_images
         self._model = model
         self._timeouts = timeouts
         self._endpoint = LazyClient(self._make_endpoint)

@@ -124,7 +124,8 @@ async def create_code(
     client = await session.get(McpClient, authorization.client.id)
     if client is None:
         raise UntrustedRequest(UNKNOWN_PROGRAM)
-    client.used_at, code = utc_now(), secrets.token_urlsafe(32)
+    client.used_at = utc_now()
+    code = secrets.token_urlsafe(32)
     grant = McpGrant(
         client_id=client.id,
         user_id=user_session.user_id,

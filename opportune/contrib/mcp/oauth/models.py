@@ -75,7 +75,8 @@ UNUSED_LIFETIME = timedelta(days=180)
 
 def is_unused() -> ColumnElement[bool]:
     """Return a condition for programs without grants that were not used for a long time."""
-    now, granted = utc_now(), select(col(McpGrant.id)).where(col(McpGrant.client_id) == col(McpClient.id))
+    now = utc_now()
+    granted = select(col(McpGrant.id)).where(col(McpGrant.client_id) == col(McpClient.id))
     never_used = and_(col(McpClient.used_at).is_(None), col(McpClient.created_at) < now - NEVER_USED_LIFETIME)
     unused = col(McpClient.used_at) < now - UNUSED_LIFETIME
     return and_(or_(never_used, unused), ~granted.correlate(McpClient).exists())

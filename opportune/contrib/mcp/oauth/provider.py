@@ -102,7 +102,8 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         if not redirects or not all(redirects) or len(redirects) > MAX_REDIRECTS:
             raise RegistrationError("invalid_redirect_uri", f"{REDIRECT_RULE} At most {MAX_REDIRECTS}.")
         client_info.grant_types = ["authorization_code", "refresh_token"]  # the response lists the supported ones
-        urls, secret = [str(uri) for uri in redirects], client_info.client_secret
+        urls = [str(uri) for uri in redirects]
+        secret = client_info.client_secret
         await self._delete_unused_clients()
         row = McpClient(
             client_id=client_info.client_id,
@@ -147,7 +148,8 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         )
 
     async def _delete_reused_token(self, grant: McpGrant, client: OAuthClientInformationFull) -> None:
-        token, user = await self.session.get(ApiToken, grant.token_id), await self.session.get(User, grant.user_id)
+        token = await self.session.get(ApiToken, grant.token_id)
+        user = await self.session.get(User, grant.user_id)
         if token and user:
             await self.session.delete(token)
             record_event(self.context, user, "program_code_reused", name=client.client_name)

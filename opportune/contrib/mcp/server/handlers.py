@@ -135,7 +135,8 @@ class Handlers:
             raise MCPError(types.INVALID_PARAMS, "There is no such resource, prompt or argument.")
         known = params.context.arguments if params.context else None
         values = await self._find_values(declared, params.argument, known or {})
-        first, has_more = [*values[:MAX_VALUES]], len(values) > MAX_VALUES
+        first = [*values[:MAX_VALUES]]
+        has_more = len(values) > MAX_VALUES
         return types.CompleteResult(completion=types.Completion(values=first, total=len(values), has_more=has_more))
 
     def _find_declared(self, ref: types.PromptReference | types.ResourceTemplateReference) -> Tool | None:
