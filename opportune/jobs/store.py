@@ -108,18 +108,17 @@ class JobStore:
             completed: Jobs to store as done.
         """
         claimed = list[ClaimedJob]()
-        takes_over_first = limit > 0 and time.monotonic() >= self._takeover_at  # a backlog would use all slots
-        if takes_over_first:
-            claimed += await self._take_over(limit, running)
+        if limit and time.monotonic() >= self._takeover_at:
+            claimed = await self._take_over(limit, running)  # first, because a backlog would use all slots
         async with self.database.writer() as session:
             if completed:
                 await self._change(session, completed, self._values_of_end(JobState.DONE))
             has_group = any(job.group_name for job in completed)
             claimed += await self._claim_due_and_held(session, limit - len(claimed), releases_first=has_group)
-        if len(claimed) < limit and not takes_over_first:
+        if len(claimed) < limit:
             completed_ids = {job.id for job in completed}
             still_running = [job for job in running if job.id not in completed_ids]
-            claimed += await self._take_over(limit - len(claimed), still_running)
+            claimed += await self._take_over(limit - len(claimed), [*still_running, *claimed])
         if claimed:
             self.lock.acquire()
         return sorted(claimed, key=lambda job: (job.priority, job.due_at, job.id))

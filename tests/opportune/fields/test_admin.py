@@ -108,7 +108,7 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
         exported = (await admin.get(f"/admin/sample/export/{format_}?search=one-book")).text
         changed = exported.replace("one-book", f"another-{format_}").replace("One Book", "Another")
         preview = await upload_file(admin, "/admin/sample/import", changed, f"a.{format_}")
-        assert "adds 1 Sample" in preview.text
+        assert "adds 1 sample" in preview.text
         await confirm_preview(admin, preview)
     first, *imported = await read_samples(app)
     assert [(row.slug, row.title) for row in imported] == [("another-csv", "Another"), ("another-json", "Another")]

@@ -123,7 +123,7 @@ OLD_TEXTS = {
     "app/books/admin.py": ADMIN,
     "app/installed.py": INSTALLED,
     "templates/books/book.html": '{% if may("book", "edit") %}edit{% endif %}\n',
-    "app/home/pages.py": "cards = [feature.home_card or feature.name for feature in state.features]\n",
+    "app/shop/pages.py": "cards = [feature.home_card or feature.name for feature in state.features]\n",
     "templates/home/home.html": "{% for link in feature.navigation[:1] %}{{ link.right }}{% endfor %}\n",
 }
 NEW_TEXTS = {
@@ -131,7 +131,7 @@ NEW_TEXTS = {
     "app/books/feature.py": NEW_FEATURE,
     "app/books/admin.py": ADMIN.replace("column_editable", "editable"),
     "templates/books/book.html": '{% if may("book", "update") %}edit{% endif %}\n',
-    "app/home/pages.py": "cards = [feature.site.home_card or feature.name for feature in state.features]\n",
+    "app/shop/pages.py": "cards = [feature.site.home_card or feature.name for feature in state.features]\n",
     "templates/home/home.html": "{% for link in feature.site.navigation[:1] %}{{ link.permission }}{% endfor %}\n",
 }
 
@@ -183,8 +183,8 @@ def test_changed_code_has_short_lines_without_ruff(old_shop: Path) -> None:
     ],
 )
 def test_options_of_features_are_changed_in_loops(shop: Path, code: str, changed: str) -> None:
-    (shop / "app/home.py").write_text(code)
-    assert changed in upgrade_code(shop).texts[shop / "app/home.py"]
+    (shop / "app/start.py").write_text(code)
+    assert changed in upgrade_code(shop).texts[shop / "app/start.py"]
 
 
 @pytest.mark.parametrize(
