@@ -39,7 +39,7 @@ async def test_status_shows_all_parts_and_their_limits(
     assert "The site works. Read the notices that are marked yellow." in page, "backups are off"
     engine = "SQLite" if app.state.database.url.kind == "sqlite" else "PostgreSQL"
     assert re.search(rf"{engine} \d+\.\d+.* [kMG]?B", extract_status(page, "Server"))
-    assert re.search(r"up .*, \d+ MB, event loop \d+ ms late", extract_status(page, "Web process 0"))
+    assert re.search(r"up .*, \d+ [MG]B, event loop \d+ ms late", extract_status(page, "Web process 0"))
     assert re.fullmatch(r"\d+ of \d+ in use", extract_status(page, "Connections, reader"))
     assert re.search(r"[\d.]+ ms", extract_status(page, "Round trip"))
     assert extract_status(page, "Migrations") == "all applied"

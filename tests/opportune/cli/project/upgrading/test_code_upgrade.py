@@ -124,7 +124,7 @@ OLD_TEXTS = {
     "app/installed.py": INSTALLED,
     "templates/books/book.html": '{% if may("book", "edit") %}edit{% endif %}\n',
     "app/shop/pages.py": "cards = [feature.home_card or feature.name for feature in state.features]\n",
-    "templates/home/home.html": "{% for link in feature.navigation[:1] %}{{ link.right }}{% endfor %}\n",
+    "templates/shop/home.html": "{% for link in feature.navigation[:1] %}{{ link.right }}{% endfor %}\n",
 }
 NEW_TEXTS = {
     "app/books/service.py": NEW_SERVICE,
@@ -132,7 +132,7 @@ NEW_TEXTS = {
     "app/books/admin.py": ADMIN.replace("column_editable", "editable"),
     "templates/books/book.html": '{% if may("book", "update") %}edit{% endif %}\n',
     "app/shop/pages.py": "cards = [feature.site.home_card or feature.name for feature in state.features]\n",
-    "templates/home/home.html": "{% for link in feature.site.navigation[:1] %}{{ link.permission }}{% endfor %}\n",
+    "templates/shop/home.html": "{% for link in feature.site.navigation[:1] %}{{ link.permission }}{% endfor %}\n",
 }
 
 
