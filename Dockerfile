@@ -32,7 +32,7 @@ RUN languages=$(/environment/bin/python -c \
     && kept=$(echo root en $languages $catalogues | tr " " "\n" | sed "s|[-_/].*||" | paste -s -d "|") \
     && cd /environment/lib/python3*/site-packages \
     && find babel/locale-data -name "*.dat" | grep -Ev "/($kept)[_.]" | xargs rm \
-    && rm -rf fontTools */tests \
+    && rm -rf fontTools */tests alembic/testing sqlalchemy/testing \
     && find . "(" -name "*.[ach]" -o -name "*.p[xy][dix]" ")" -not -path "./opportune/*" -delete \
     && find . -name "*.so*" -type f -exec strip --strip-unneeded {} +
 # Compile the code, because the disk may be read-only in production.
