@@ -52,7 +52,10 @@ def require_same_user(request: HTTPConnection, user: User | None) -> None:
     Raises:
         HTTPException: The form is of another user.
     """
-    if request.scope.get("method") in SAFE_METHODS or request.state.token or not (mark := submitted_mark(request)):
+    if request.scope.get("method") in SAFE_METHODS or request.state.token:
+        return
+    mark = submitted_mark(request)
+    if not mark:
         return
     if user is None:
         raise make_sign_in_error(request)

@@ -180,7 +180,7 @@ class RowWriter:
         before = {} if is_created else diff.snapshot(row)
         related = {name: values[name] for name in view.form_extension.names if name in values}
         linked = {name: values[name] for name in view.many_to_many if name in values}
-        columns = {name: value for name, value in values.items() if name not in {*related, *linked}}
+        columns = {name: value for name, value in values.items() if name not in related and name not in linked}
         with self.session.no_autoflush:  # queries of hooks must not write the row
             links = await link_rows(self.session, self.request, view.many_to_many, row, linked)
             if is_created:

@@ -1,4 +1,4 @@
-"""Features in Python packages of their own (`opportune_NAME`) instead of the project's folder.
+"""Packages `opportune_NAME`. Each is one feature that a project installs, and not a folder of the project.
 
 Uses only light modules of the standard library, because the overview of commands needs it.
 """

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import may_edit_any
-from opportune.admin.editing.row_edits import ROW_IS_GONE, RowEdit, RowEditor, load_rows, prefix_of
+from opportune.admin.editing.row_edits import ROW_IS_GONE, RowEdit, RowEditor, load_rows, prefix_of, seen_field
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.forms.admin_form import read_form_texts
-from opportune.admin.forms.edit_conflicts import SEEN_FIELD, describe_conflicts, hash_values
+from opportune.admin.forms.edit_conflicts import describe_conflicts, hash_values
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import title_for
@@ -109,7 +109,7 @@ class ListRow:
         page = {
             "columns": listed_columns(self.request, self.view),
             "pk": self.pk,
-            "seen_name": prefix_of(self.pk) + SEEN_FIELD,
+            "seen_name": seen_field(self.pk),
             "row_selector": f'tr[data-pk="{escaped}"]',
             **context,
         }
@@ -163,7 +163,7 @@ class Cell(ListRow):
             raise HTTPException(404)
         row = await self.load()
         seen = "" if row is None else hash_values([await self._stored_field(row)])
-        fields = {prefix_of(self.pk) + SEEN_FIELD: seen}
+        fields = {seen_field(self.pk): seen}
         if is_on:
             fields[prefix_of(self.pk) + self.name] = "True"
         return FormData(fields)

@@ -12,11 +12,11 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.authorization import may_edit_any
 from opportune.admin.editing.cells import describe_change, editable_cells, editable_names
 from opportune.admin.editing.pasted_cells import PASTE, read_pasted_edits
-from opportune.admin.editing.row_edits import RowEdit, RowEditor, load_rows, prefix_of
+from opportune.admin.editing.row_edits import RowEdit, RowEditor, load_rows, seen_field
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
-from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
+from opportune.admin.forms.edit_conflicts import hash_values, parse_hashes
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import describe_rows, list_url, redirect_with_error
@@ -50,7 +50,7 @@ class Line:
 
     @property
     def seen_name(self) -> str:
-        return prefix_of(self.pk) + SEEN_FIELD
+        return seen_field(self.pk)
 
     @property
     def title(self) -> str:
@@ -93,7 +93,7 @@ async def _read_edits(request: Request, view: AdminView, form_data: FormData) ->
 
 
 def _read_edit(view: AdminView, form_data: FormData, pk: str) -> RowEdit:
-    seen = parse_hashes(str(form_data.get(prefix_of(pk) + SEEN_FIELD, "")))
+    seen = parse_hashes(str(form_data.get(seen_field(pk), "")))
     return RowEdit(pk, [name for name in editable_names(view) if name in seen], form_data)
 
 

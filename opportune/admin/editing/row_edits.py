@@ -109,6 +109,11 @@ def prefix_of(pk: str) -> str:
     return f"{pk}-"
 
 
+def seen_field(pk: str) -> str:
+    """Return the name of the hidden field with the hashes of the values that the page showed of a row."""
+    return prefix_of(pk) + SEEN_FIELD
+
+
 async def load_rows(request: Request, view: AdminView, pks: Sequence[str]) -> dict[str, Any]:
     """Return the rows with these keys that are in the list, by key, with all that the list and the form show."""
     names = [*listed_columns(request, view), *view.many_to_many]

@@ -24,26 +24,13 @@ CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\n)?[\d:.,]+ --> .*\n)")
 DEFAULT_VOICE = "alloy"
 # Fields with results, of various endpoints
 IMAGE_FIELDS = (
-    "b64json",
-    "b64image",
-    "base64",
-    "imagebase64",
-    "bytesbase64encoded",
-    "image",
-    "url",
-    "imageurl",
-    "images",
+    *("b64json", "b64image", "base64", "imagebase64", "bytesbase64encoded"),
+    *("image", "url", "imageurl", "images"),
 )
 AUDIO_FIELDS = ("audio", "audiocontent", "audiobase64", "delta")
 TRANSCRIPT_FIELDS = (
-    "text",
-    "delta",
-    "transcript",
-    "transcription",
-    "alternatives",
-    "segments",
-    "chunks",
-    "combinedphrases",
+    *("text", "delta", "transcript", "transcription"),
+    *("alternatives", "segments", "chunks", "combinedphrases"),
 )
 RANKING_FIELDS = ("scores", "rankings", "records")
 INDEX_FIELDS = ("index", "id", "corpusid")

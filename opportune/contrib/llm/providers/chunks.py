@@ -108,7 +108,10 @@ def _belongs_to_vendor(event: Fields, vendor_calls: set[str]) -> bool:
     position = key_in(_index_of(event))
     block = event.get("content_block")
     if isinstance(block, dict):
-        (vendor_calls.discard if CALL_TYPE.search(_type_of(block)) else vendor_calls.add)(position)
+        if CALL_TYPE.search(_type_of(block)):
+            vendor_calls.discard(position)
+        else:
+            vendor_calls.add(position)
     return position in vendor_calls and "partial_json" in object_in(event.get("delta"))
 
 

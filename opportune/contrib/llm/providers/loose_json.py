@@ -62,7 +62,7 @@ class EventReader:
         """
         self._is_page = is_page
         self._encoding = _normal_encoding(encoding)
-        self._wide: IncrementalDecoder | None = None  # of UTF-16
+        self._wide: IncrementalDecoder | None = None  # of UTF-16 or UTF-32
         self._max_line_bytes = max_line_bytes or MAX_LINE_BYTES
         self._rest = bytearray()  # beginning of a line
         self._body_bytes = 0
@@ -79,10 +79,11 @@ class EventReader:
         is_beginning = self._body_bytes < ENCODING_BYTES
         self._body_bytes += len(chunk)
         if is_beginning:
-            chunk, self._rest = bytes(self._rest) + chunk, bytearray()
+            self._rest += chunk
             if self._body_bytes < ENCODING_BYTES:
-                self._rest += chunk
                 return
+            chunk = bytes(self._rest)
+            self._rest.clear()
             if chunk.startswith(UTF16_MARKS) or self._encoding.startswith(("utf-16", "utf-32")):
                 self._wide = getincrementaldecoder(json.detect_encoding(chunk))("replace")
                 self._encoding = "utf-8"
@@ -110,7 +111,8 @@ class EventReader:
         is_json = text.startswith(("{", "["))  # which may be cut within a character
         if self._is_page or ("\ufffd" in text and not is_json):
             raise not_a_model()
-        self._name = "error" if text and not is_json else self._name
+        if text and not is_json:
+            self._name = "error"
 
     def _read_line(self, line: bytes) -> list[Event]:
         if line.startswith(b"data:"):

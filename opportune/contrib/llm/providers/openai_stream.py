@@ -62,8 +62,8 @@ class ChatCompletionReader:
         Raises:
             LlmError: The event reports an error.
         """
-        name, fields = event.name, {"type": event.name, **event.value} if event.name else event.value
-        value = as_chunk(fields, self._vendor_calls)
+        name = event.name
+        value = as_chunk({"type": name, **event.value} if name else event.value, self._vendor_calls)
         is_error = "error" in (name, value.get("type"))
         may_fail = value.get("error") or not value.get("choices") or is_error
         if may_fail and (error := error_in(value, is_error=is_error)):
