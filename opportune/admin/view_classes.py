@@ -24,7 +24,8 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     A view that extends a view of the framework takes its place. A view with `of_feature` needs that feature.
     """
     names = {feature.name for feature in features}
-    views = [(view, feature.name) for feature in features for view in views_of(feature)]
+    in_order = sorted(features, key=lambda feature: feature.name == "admin")  # its audit log is last
+    views = [(view, feature.name) for feature in in_order for view in views_of(feature)]
     views = [pair for pair in views if getattr(pair[0], "of_feature", pair[1]) in names]
     framework = [pair for pair in views if _is_of_framework(pair[0])]
     in_place = [_find_replacement(base, views) or (base, feature) for base, feature in framework]

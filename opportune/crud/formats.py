@@ -33,6 +33,8 @@ MIN_SEPARATED = 10_000
 IMAGE = Markup('<img src="{}" alt="" loading="lazy">')
 FILE = Markup('<a href="{}">{}</a>')
 CODE = Markup("<code>{}</code>")
+YES = Markup('<span class="badge bg-green-lt">{}</span>')
+NO = Markup('<span class="badge bg-secondary-lt">{}</span>')
 OTHER_LANGUAGE = Markup('<span lang="{}" dir="{}">{}</span>')
 LINES = Markup('<span class="lines">{}</span>')
 
@@ -147,6 +149,10 @@ def format_text(value: str) -> str:
     return LINES.format(value) if "\n" in value else escape(value)
 
 
+def yes_or_no(value: bool) -> str:
+    return gettext("Yes") if value else gettext("No")
+
+
 def format_translated(value: TranslatedText) -> str:
     """Format a text of several languages. A text in another language than the page's has the attribute `lang`."""
     text = format_text(str(value))
@@ -158,7 +164,7 @@ def format_translated(value: TranslatedText) -> str:
 
 FORMATS: Mapping[type[Any], Format] = {
     type(None): lambda _: "",
-    bool: lambda value: gettext("Yes") if value else gettext("No"),
+    bool: lambda value: (YES if value else NO).format(yes_or_no(value)),
     Enum: lambda value: str(choice_label(value)),
     File: format_file,
     TranslatedText: format_translated,

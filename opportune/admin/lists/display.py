@@ -25,7 +25,7 @@ from opportune.db.models.model import Model
 from opportune.db.queries.paths import read_path_values
 from opportune.fields.display import display, has_format
 from opportune.fields.files import FileColumn, ImageColumn
-from opportune.i18n import format_lazy, gettext, gettext_lazy
+from opportune.i18n import format_lazy, gettext_lazy
 from opportune.i18n.formats import localize_number
 from opportune.schemas.annotations import options_of
 from opportune.schemas.text import shorten
@@ -35,8 +35,6 @@ from opportune.web.time_zone import format_time
 MAX_CELL_LENGTH = 300
 """Characters in a cell of a list. The style sheet cuts texts at the width of their column."""
 
-YES = Markup('<span class="badge bg-green-lt">{}</span>')
-NO = Markup('<span class="badge bg-secondary-lt">{}</span>')
 EMPTY_CELL = Markup('<span class="text-secondary">&ndash;</span>')
 FILE_LINK = Markup('<a href="{url}"><i class="ti ti-file me-1"></i>{name}</a>')
 PICTURE = Markup('<a href="{url}"><img class="rounded stored" src="{url}" alt="{name}" loading="lazy"></a>')
@@ -44,7 +42,6 @@ PICTURE = Markup('<a href="{url}"><img class="rounded stored" src="{url}" alt="{
 FORMATTERS: dict[type[Any], Any] = {
     **FORMATS,
     type(None): lambda _: EMPTY_CELL,
-    bool: lambda value: YES.format(gettext("Yes")) if value else NO.format(gettext("No")),
     datetime: format_time,
     str: lambda value: value,  # lists call `truncate`
     float: lambda value: localize_number(f"{value:,}"),  # the admin shows all digits

@@ -17,7 +17,7 @@ from opportune.admin.authorization import may_list
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.lists.row_keys import quote_key
 from opportune.crud.filters import CONTAINS, EQUAL, IN, IS_EMPTY, MAX_FILTER_VALUES, STARTS_WITH
-from opportune.crud.formats import format_value
+from opportune.crud.formats import yes_or_no
 from opportune.db.models.choices import choice_label, choice_value
 from opportune.db.models.columns import is_text, python_type_of
 from opportune.db.queries.paths import AttributePath, is_linked
@@ -238,5 +238,5 @@ def choice_text(value: Any) -> str:
     if value is None:
         return EMPTY
     if isinstance(value, bool):
-        return format_value(value)
+        return yes_or_no(value)
     return choice_label(value)

@@ -68,8 +68,10 @@ def _declared_labels() -> Iterator[Label]:
         yield from _feature_labels(feature)
     for view, feature_name in view_classes(features):
         yield from _view_labels(view, feature_name)
-    for model in filter(_is_table, _subclasses(SQLModel)):
-        yield from _model_labels(model)
+    for model in _subclasses(SQLModel):
+        if hasattr(model, "__mapper__") and _is_searched(model.__module__):
+            yield model.__module__, label_of_class(model)
+            yield from _model_labels(model) if _is_of_project(model) else ()
     for crud_class in chain.from_iterable(crud_classes.values()):
         if _is_searched(crud_class.__module__):
             yield from _crud_labels(crud_class)
@@ -102,13 +104,12 @@ def _is_searched(module: str) -> bool:
     return module.startswith((f"{PACKAGE}.", PREFIX, f"{FRAMEWORK.name}."))
 
 
-def _is_table(class_: type[Any]) -> bool:
-    """Return whether this is a table of the project. The views of the framework name the columns that they show."""
-    return hasattr(class_, "__mapper__") and class_.__module__.startswith((f"{PACKAGE}.", PREFIX))
+def _is_of_project(model: type[Any]) -> bool:
+    """Return whether the project declares a table. The views of the framework name the columns that they show."""
+    return model.__module__.startswith((f"{PACKAGE}.", PREFIX))
 
 
 def _model_labels(model: type[Any]) -> Iterator[Label]:
-    yield model.__module__, label_of_class(model)
     yield from ((model.__module__, label_of(name)) for name in many_to_many_of(inspect(model)))
     yield from _field_labels(model, lambda name, _: label_of_field(model, name))
 
@@ -179,7 +180,7 @@ def _column_labels(view: Any) -> Iterator[Label]:
     names = [property_name(name) for value in values if value != "__all__" for name in value]
     fields = view.model.model_fields
     yield from ((view.__module__, label_of(name)) for name in names if name not in {*fields, *view.column_labels})
-    if _is_table(view.model):
+    if _is_of_project(view.model):
         return
     names = names if view.column_details_list else [*fields]
 

@@ -20,7 +20,7 @@ from opportune.contrib.import_export.import_view import check_import, load_file
 from opportune.contrib.import_export.table import Table
 from opportune.contrib.import_export.targets import Target, find_targets
 from opportune.contrib.import_export.workbooks import XLSX_TYPE, SheetWriter
-from opportune.crud.formats import format_value
+from opportune.crud.formats import yes_or_no
 from opportune.db.models.columns import python_type_of
 from opportune.db.models.labels import title_of
 from opportune.i18n import gettext
@@ -115,7 +115,7 @@ def _local_text(value: Any) -> Any:
     """Return a date or a yes in the format of the user's language."""
     match value:
         case bool():
-            return format_value(value)
+            return yes_or_no(value)
         case datetime():
             return f"{value:%Y-%m-%d %H:%M}"
         case date() if not is_english():

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from html import escape
+from traceback import walk_tb
 from typing import Any
 
 from fastapi import FastAPI, Request, Response, WebSocket, status
@@ -13,6 +14,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
@@ -38,6 +40,9 @@ logger = logging.getLogger(__name__)
 RETRY_HEADERS = {"Retry-After": "2"}
 RELOAD_SECONDS = 5
 """Seconds before the page of an unavailable database reloads."""
+
+LIBRARIES = {"fastapi", "sqladmin", "starlette"}
+"""Packages whose `HTTPException` has a text in English."""
 
 MAX_REASON_BYTES = 123
 """Limit of RFC 6455 for the reason in a close frame."""
@@ -70,10 +75,18 @@ async def on_http_exception(request: Request, error: HTTPException) -> Response:
         return Response(status_code=error.status_code, headers=error.headers)
     if error.status_code == 204:
         return Response(status_code=204, headers=error.headers)
-    detail: Any = error.detail  # FastAPI allows any JSON value
+    if isinstance(error.__context__, MultiPartException):
+        return problem(request, 413 if "maximum" in error.detail.lower() else 400)
+    detail: Any = "" if _is_of_library(error) else error.detail  # FastAPI allows any JSON value
     if error.status_code == 404 and (feature := _missing_feature(request)):
         detail = f"This page belongs to the feature {feature}. {how_to_list(feature)}"
     return problem(request, error.status_code, detail, headers=error.headers)
+
+
+def _is_of_library(error: HTTPException) -> bool:
+    """Return whether a library raised the error. Its text is in English, and often for developers."""
+    *_, (frame, _line) = walk_tb(error.__traceback__)
+    return frame.f_globals["__name__"].partition(".")[0] in LIBRARIES
 
 
 def _missing_feature(request: Request) -> str:

@@ -32,7 +32,8 @@ async def test_font_awesome_is_loaded_for_an_icon_of_a_view(
 
 async def test_views_of_the_project_come_first(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/gadget/list")).text
-    menu = [page.index(f'class="nav-link" href="/admin/{name}') for name in ("maker", "gadget", "user", "job")]
+    names = ("maker", "gadget", "user", "status", "job", "audit-entry")
+    menu = [page.index(f'class="nav-link" href="/admin/{name}') for name in names]
     assert menu == sorted(menu)
 
 
@@ -62,6 +63,7 @@ async def test_error_pages_keep_the_frame(admin: AsyncClient, monkeypatch: pytes
         assert response.status_code == status, path
         assert ADMIN_MENU in response.text, path
         assert back in response.text, path
+        assert '<li class="breadcrumb-item">' in response.text, path
     response = await admin.get("/admin/nothing", headers={"Accept": "application/json"})
     assert response.headers["content-type"] == "application/problem+json"
 

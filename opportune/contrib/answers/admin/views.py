@@ -40,7 +40,8 @@ class LlmAdmin(SuperuserOnly):
 
     @expose("/llm", identity="llm")
     async def show(self, request: Request) -> Response:
-        context = {"title": self.name, **await usage_context(request)}
+        has_operations = any(feature.name == "operations" for feature in request.app.state.features)
+        context = {"title": self.name, "has_operations": has_operations, **await usage_context(request)}
         return await render_page(request, self, "admin/llm.html", context)
 
     @expose("/llm/provider", methods=["GET", "POST"], identity="llm-provider")

@@ -71,6 +71,14 @@ async def test_json_client_gets_problem_details(client: AsyncClient) -> None:
     }
 
 
+@pytest.mark.language("de")
+async def test_libraries_refusals_are_translated(faulty: AsyncClient) -> None:
+    too_long = await faulty.post("/form", files={"field": (None, b"x" * 1_100_000)}, headers=HTML)
+    malformed = await faulty.post("/form", content=b"x", headers=HTML | {"Content-Type": "multipart/form-data"})
+    assert (too_long.status_code, "Die Anfrage ist zu groß." in too_long.text) == (413, True)
+    assert (malformed.status_code, "Die Anfrage ist ungültig." in malformed.text) == (400, True)
+
+
 @pytest.mark.parametrize("detail", [{"code": "sold_out", "left": 0}, ["sold out"], [], 7, 0, False])
 async def test_detail_of_a_route_is_any_json_value(app: FastAPI, client: AsyncClient, detail: Any) -> None:
     @app.get("/refused")
