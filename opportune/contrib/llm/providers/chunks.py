@@ -1,49 +1,46 @@
 """Chunks of an answer, in a form that no longer depends on the endpoint.
 
 Endpoints put the fields of a chunk into various objects, give them other names, or pass on events of other APIs:
-Anthropic's messages, OpenAI's responses, and those of Ollama, TGI, llama.cpp, Cohere and others.
+Anthropic's messages, OpenAI's responses, and those of Bedrock, Dify, Ollama, TGI, llama.cpp, Cohere and others.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from opportune.contrib.llm.providers.loose_json import key_in, object_in, objects_in, plain_key, text_in
+from opportune.contrib.llm.providers.loose_json import object_in, objects_in, plain_key, text_in
 from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS
 
 TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
 KNOWN_FIELDS = TEXT_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
 CONTENT_NAMES = (
-    *("text", "response", "refusal", "audio", "generatedtext", "completion", "outputtext", "generation", "answer"),
-    *("result", "token", "reply", "messages"),
+    *("text", "response", "refusal", "audio", "generatedtext", "completion", "outputtext", "textoutput", "generation"),
+    *("answer", "result", "token", "reply", "messages", "output", "predictions"),
 )
 OTHER_NAMES = {
     **dict.fromkeys(CONTENT_NAMES, "content"),
-    **dict.fromkeys(("toolcalls", "toolcall", "functioncall"), "tool_calls"),
+    **dict.fromkeys(("toolcalls", "toolcall", "functioncall", "tooluse"), "tool_calls"),
     **dict.fromkeys(("finishreason", "donereason", "finishdetails", "stopreason"), "finish_reason"),
     **dict.fromkeys(("completionreason", "stoptype"), "finish_reason"),
 }
 """Normal names of fields, by those of other endpoints in lower case and without underscores."""
 REASONING_NAME = re.compile(r"(reasoning|thinking|thought|cot)(content|text|summary.*)?")
-CHOICES_FIELDS = ("choices", "candidates", "results", "outputs")
-WRAPPED_FIELDS = {"choices", "finish_reason", "delta", "response"}
+CHOICES_FIELDS = ("choices", "candidates", "results", "outputs", "predictions")
+WRAPPED_FIELDS = {"choices", "candidates", "predictions", "finish_reason", "delta", "start", "response"}
 WHOLE_FIELDS = {"delta", "finish_reason", "tool_calls"}
 """Normal names of fields of a chunk without choices."""
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
 TOOL_ROLES = ("tool", "function")
-CALL_TYPE = re.compile(r"(?<!server_)(?<!mcp_)(tool|function)")
-"""Calls that are not the vendor's own."""
+CALL_TYPE = re.compile(r"tool|function|input_json")
 RESULT_TYPE = re.compile(r"_(result|output|reference)$|functionResponse")
 THOUGHT_TYPE = re.compile(r"think|reason|'thought'")
-FIELDS_BY_NAME = {"text": "content", "thinking": "thinking", "partial_json": "tool_calls"}
-"""Fields of a chunk by the name of their text in a delta of Anthropic."""
 FIELDS_BY_TYPE = {
     "": re.compile(r"audio(?!_transcript)|image|code|mcp"),
     "thinking": THOUGHT_TYPE,
     "tool_calls": re.compile(r"arguments|tool|input"),
     "content": re.compile(""),
 }
-"""Fields of a chunk by the type of an event of OpenAI's responses. An empty name ignores it."""
+"""Fields of a chunk by the type of an event whose addition is a text. An empty name ignores it."""
 STATUSES = {"completed": "stop", "incomplete": "length", "failed": "error", "cancelled": "abort"}
 """Reasons for the end of an answer, by its status in OpenAI's responses."""
 
@@ -65,23 +62,17 @@ class Piece(NamedTuple):
     is_whole: bool
 
 
-def as_chunk(event: Fields, vendor_calls: set[str]) -> Fields:
-    """Return an event of any API as a chunk of OpenAI's chat completions, without an object of a gateway around it.
-
-    Args:
-        event: The event.
-        vendor_calls: Positions of the vendor's own calls in the answer, whose arguments are skipped. Changed.
-    """
+def as_chunk(event: Fields) -> Fields:
+    """Return an event of any API as a chunk of OpenAI's chat completions, without an object of a gateway around it."""
     if event.get("choices"):
         return event
-    if _belongs_to_vendor(event, vendor_calls):
-        return {}
-    chunks = (read(event) for read in (_read_delta, _read_block, _read_response, _read_token))
-    if (chunk := next((chunk for chunk in chunks if chunk is not None), None)) is not None:
-        return chunk
+    for read in (_read_part, _read_response, _read_token):
+        if (chunk := read(event)) is not None:
+            return chunk
     wrapper = next((name for name, item in event.items() if isinstance(item, dict) and _is_wrapped(name, item)), None)
-    others = {name: item for name, item in event.items() if name != wrapper}
-    return others if wrapper is None else {**others, **event[wrapper]}
+    if wrapper is None:
+        return event
+    return as_chunk({name: item for name, item in event.items() if name != wrapper} | event[wrapper])
 
 
 def _is_wrapped(name: str, item: Fields) -> bool:
@@ -90,55 +81,22 @@ def _is_wrapped(name: str, item: Fields) -> bool:
     return name not in ("delta", "error") and (has_fields or isinstance(item.get("message"), dict))
 
 
-def _type_of(event: Fields) -> str:
-    return str(event.get("type") or event.get("object"))
-
-
-def _chunk(delta: Fields, finish_reason: object = None) -> Fields:
-    return {"choices": [{"delta": delta, "finish_reason": finish_reason}]}
-
-
-def _index_of(event: Fields) -> object:
-    """Return the position of a part, which later events repeat."""
-    return next((event[name] for name in ("output_index", "index", "item_id") if name in event), None)
-
-
-def _belongs_to_vendor(event: Fields, vendor_calls: set[str]) -> bool:
-    """Return True for arguments of a call by Anthropic itself, which began in an earlier event."""
-    position = key_in(_index_of(event))
-    block = event.get("content_block")
-    if isinstance(block, dict):
-        if CALL_TYPE.search(_type_of(block)):
-            vendor_calls.discard(position)
-        else:
-            vendor_calls.add(position)
-    return position in vendor_calls and "partial_json" in object_in(event.get("delta"))
-
-
-def _read_delta(event: Fields) -> Fields | None:
-    """Return the text, thought or arguments in an event of Anthropic or of OpenAI's responses."""
-    delta = event.get("delta")
+def _read_part(event: Fields) -> Fields | None:
+    """Return a part of the content or an addition to it, in an event of Anthropic, Bedrock, Dify or the responses."""
     type_ = _type_of(event)
-    if isinstance(delta, dict) and "type" in delta:
-        field, delta = next(((FIELDS_BY_NAME[name], delta[name]) for name in FIELDS_BY_NAME if name in delta), ("", ""))
-    else:
+    if type_ in ("message_start", "message_stop", "message_end"):
+        return {"usage": objects_in([*event.values()]), "done": type_ != "message_start"}
+    index = event.get("output_index", event.get("index", event.get("item_id")))
+    part = event.get("content_block") or event.get("item") or event.get("start") or event.get("delta")
+    if isinstance(part, str) and "delta" in event:
         field = next(field for field, pattern in FIELDS_BY_TYPE.items() if pattern.search(type_))
-    if not isinstance(delta, str):
-        return None
-    value = [{"index": _index_of(event), "arguments": delta}] if field == "tool_calls" else delta
-    return _chunk({field: value}) if field else {}
-
-
-def _read_block(event: Fields) -> Fields | None:
-    """Return the beginning of a part, which may contain a call, of Anthropic or of OpenAI's responses."""
-    block = event.get("content_block") or event.get("item")
-    if _type_of(event) in ("message_start", "message_stop"):
-        return {"usage": objects_in(event.get("message")), "done": _type_of(event) == "message_stop"}
-    if not isinstance(block, dict):
+        value = [{"index": index, "arguments": part}] if field == "tool_calls" else part
+        return _chunk({field: value}) if field else {}
+    if not isinstance(part, dict) or not (part.keys() & {"type", "toolUse"}):
         return None
     # The text of an item follows in deltas.
-    is_added = "content_block" in event or CALL_TYPE.search(_type_of(block))
-    return _chunk({"content": [{**block, "index": _index_of(event)}]}) if is_added else {}
+    is_added = "item" not in event or CALL_TYPE.search(_type_of(part))
+    return _chunk({"content": [{**part, "index": index}]}) if is_added else {}
 
 
 def _read_response(event: Fields) -> Fields | None:
@@ -165,19 +123,41 @@ def _read_token(event: Fields) -> Fields | None:
     return {**_chunk({"content": "" if token.get("special") else token.get("text")}, reason), "usage": details}
 
 
+def _type_of(event: Fields) -> str:
+    return str(event.get("type") or event.get("event") or event.get("object"))
+
+
+def _chunk(delta: Fields, finish_reason: object = None) -> Fields:
+    return {"choices": [{"delta": delta, "finish_reason": finish_reason}]}
+
+
 def choices_of(chunk: Fields) -> list[dict[str, Any]]:
-    """Return the choices of a chunk, which itself is one if it has none."""
-    fields = next(filter(None, map(chunk.get, CHOICES_FIELDS)), None)
-    return objects_in(fields or ([chunk] if _is_choice(chunk) else []))
+    """Return the choices of a chunk, which itself is one if it has none. Those of predictions are in another list."""
+    if choices := chunk.get("choices"):
+        return objects_in(choices)
+    choices = next(filter(None, (objects_in(chunk.get(name)) for name in CHOICES_FIELDS)), [])
+    if not choices:
+        return [dict(chunk)] if _is_choice(chunk) else []
+    return [part for choice in choices for part in choices_of(choice) or [choice]]
+
+
+def is_part(chunk: Fields) -> bool:
+    """Return True for a chunk that belongs to a stream."""
+    is_named = chunk.get("object") == "chat.completion.chunk" or "done" in chunk
+    return is_named or any("delta" in choice for choice in choices_of(chunk))
 
 
 def _is_choice(chunk: Fields) -> bool:
-    texts = {_normal_name(name) for name, value in chunk.items() if isinstance(value, str)}
+    texts = {_normal_name(name) for name, value in chunk.items() if _is_text(value)}
     has_fields = "content" in texts or not WHOLE_FIELDS.isdisjoint(map(_normal_name, chunk))
     return has_fields or isinstance(chunk.get("message"), dict)
 
 
-def read_piece(choice: Fields, chunk: Fields) -> Piece:
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and value != [] and isinstance(value[0], str))
+
+
+def read_piece(choice: Fields) -> Piece:
     """Return the piece in a choice. Endpoints put its fields into the choice, a delta or a message."""
     delta = _to_fields(choice.get("delta") or {})
     message = choice.get("message")
@@ -192,11 +172,11 @@ def read_piece(choice: Fields, chunk: Fields) -> Piece:
     if not fields.keys() <= KNOWN_FIELDS:
         fields = _with_normal_names(fields)
     reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
-    is_document = "delta" not in choice and chunk.get("object") != "chat.completion.chunk" and "done" not in chunk
-    default = "stop" if (is_whole and is_document) or "generated_text" in chunk else ""
-    reason = default if reason in UNFINISHED else reason
+    reason = "" if reason in UNFINISHED else reason
     content = fields.get("content") or ""
     calls = objects_in(fields.get("tool_calls"))
+    if "type" in fields and not calls and CALL_TYPE.match(str(fields["type"])):
+        calls = [fields]
     if not isinstance(content, str):
         thoughts, content, part_calls = _split_parts(content)
         fields["thinking"] = fields.get("thinking") or thoughts

@@ -32,7 +32,10 @@ FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.D
 END = re.compile(rb"\W*(?:(?:data\W*)?DONE\W*)+", re.IGNORECASE)
 AROUND_JSON = b" \t,[]\0\x1e"
 """Bytes around the objects of a list in lines, of a JSON text sequence, and of heartbeats."""
-TEXT_FIELDS = ("text", "content", "summary", "thinking", "reasoningText", "transcript", "refusal", "value", "parts")
+TEXT_FIELDS = (
+    *("text", "content", "summary", "thinking", "reasoningText", "reasoningContent", "transcript", "refusal", "value"),
+    "parts",
+)
 NOT_AN_ANSWER = _l("The model's endpoint sent something that is not an answer.")
 
 
@@ -44,6 +47,8 @@ class Event(NamedTuple):
 
 
 DONE = Event("done", {})
+END_OF_DOCUMENT = Event("document", {})
+"""Follows the only event of a body that is one JSON value, not a stream."""
 
 
 class EventReader:
@@ -66,7 +71,8 @@ class EventReader:
         self._max_line_bytes = max_line_bytes or MAX_LINE_BYTES
         self._rest = bytearray()  # beginning of a line
         self._body_bytes = 0
-        self._has_begun = self._has_events = False
+        self._has_begun = self._has_fields = False
+        self._values = 0  # number of JSON values
         self._name = ""
         self._data = bytearray()  # lines of data that are not complete JSON, until the blank line after the event
 
@@ -102,9 +108,11 @@ class EventReader:
     def finish(self) -> Iterator[Event]:
         """Yield the last event, if no blank line follows it."""
         yield from self._read_line(bytes(self._rest))
-        if not self._has_events:
+        if not self._values:
             self._require_answer(self._data.decode(self._encoding, errors="replace"))
         yield from self._end_event()
+        if self._values == 1 and not self._has_fields:
+            yield END_OF_DOCUMENT
 
     def _require_answer(self, text: str) -> None:
         """Read a text instead of an answer as the message of an error."""
@@ -116,7 +124,7 @@ class EventReader:
 
     def _read_line(self, line: bytes) -> list[Event]:
         if line.startswith(b"data:"):
-            self._has_begun = True
+            self._has_begun = self._has_fields = True
             return self._read_data(line[5:].strip())
         line = line.strip(b" \t\0\r\n")
         if line.startswith(BYTE_ORDER_MARK):
@@ -127,6 +135,7 @@ class EventReader:
             raise not_a_model()
         self._has_begun = True
         field = FIELD.match(line)
+        self._has_fields |= field is not None
         name, value = (field[1].lower(), field[2]) if field else (b"data", line)
         if name == b"event":
             self._name = value.decode(errors="replace").lower()
@@ -174,7 +183,7 @@ class EventReader:
         if isinstance(value, str):  # encoded twice
             return self._parse(value.encode(errors="replace"))
         values = value if isinstance(value, list) else [value]
-        self._has_events = True
+        self._values += 1
         return [Event(self._name, value) for value in values if isinstance(value, dict)]
 
 
@@ -301,10 +310,11 @@ def object_in(value: object) -> dict[str, Any]:
 
 def objects_in(value: object) -> list[dict[str, Any]]:
     """Return the objects in a list, also in one that was sent as an object or text, or an object without its list."""
-    value = json_in(value) if isinstance(value, str) else value
-    if isinstance(value, dict):
-        is_list = value and all(key.isdecimal() for key in value)  # a list by index
-        value = [*value.values()] if is_list else [value]
+    if not isinstance(value, list):
+        value = json_in(value) if isinstance(value, str) else value
+        if isinstance(value, dict):
+            is_list = value and all(key.isdecimal() for key in value)  # a list by index
+            value = [*value.values()] if is_list else [value]
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

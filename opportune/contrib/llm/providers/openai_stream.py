@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from opportune.contrib.llm.providers.chunks import TEXT_FIELDS, Fields, Piece, as_chunk, choices_of, read_piece
+from opportune.contrib.llm.providers.chunks import TEXT_FIELDS, Fields, Piece, as_chunk, choices_of, is_part, read_piece
 from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, error_in
-from opportune.contrib.llm.providers.loose_json import Event, key_in, objects_in, text_in
+from opportune.contrib.llm.providers.loose_json import END_OF_DOCUMENT, Event, key_in, objects_in, text_in
 from opportune.contrib.llm.providers.marks import CLOSING_LINE, UNOPENED, MarkReader
 from opportune.contrib.llm.providers.pieces import GrowingText, ReturnedFields, ToolCallReader
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning, ToolSchema
@@ -15,7 +15,7 @@ from opportune.i18n import gettext_lazy as _l
 
 MAX_ANSWER_LENGTH = 200_000
 """Maximum number of characters, also of the reasoning."""
-END_FLAGS = ("done", "stop", "is_end", "is_finished")
+END_FLAGS = frozenset({"done", "stop", "is_end", "is_finished"})
 UNCOUNTED_FIELDS = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
 THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")
 """Tags around a thought that has its own field."""
@@ -45,9 +45,9 @@ class ChatCompletionReader:
         self._marks = MarkReader(origin, None if tools is None else {tool.name: tool.parameters for tool in tools})
         self._finish_reason = ""
         self._choice_index = ""  # of the first choice, if there are several. Only one answer is requested.
+        self._last_chunk: Fields = {}
         self._usage: dict[str, Any] = {}
         self._calls = ToolCallReader()
-        self._vendor_calls = set[str]()
         self._returned = ReturnedFields(origin)
         self._has_text = self._is_too_long = self.is_over = False  # is_over: the remaining stream can be ignored
 
@@ -63,22 +63,22 @@ class ChatCompletionReader:
             LlmError: The event reports an error.
         """
         name = event.name
-        value = as_chunk({"type": name, **event.value} if name else event.value, self._vendor_calls)
+        value = as_chunk({"type": name, **event.value} if name else event.value)
         is_error = "error" in (name, value.get("type"))
         may_fail = value.get("error") or not value.get("choices") or is_error
         if may_fail and (error := error_in(value, is_error=is_error)):
             raise error
         reasoning = text = ""
+        is_last = name == "done" or any(value[flag] is True for flag in END_FLAGS & value.keys())
         for choice in self._own_choices(value):
             if choice.get("error") and (error := error_in(choice, is_choice=True)):
                 raise error
-            added = self._add(read_piece(choice, value))
+            added = self._add(read_piece(choice), may_repeat=is_last or name.endswith("completed"))
             reasoning, text = reasoning + added[0], text + added[1]
         if not value.keys() <= UNCOUNTED_FIELDS:
             self._count(value[field] for field in value.keys() - UNCOUNTED_FIELDS)
-        self._finish_reason = self._finish_reason or "stop" * (value.get("success") is True)  # of Cloudflare
-        if name == "done" or any(value.get(flag) is True for flag in END_FLAGS):
-            self.is_over = True
+        self.is_over |= is_last or (event is END_OF_DOCUMENT and not is_part(self._last_chunk))
+        self._last_chunk = value
         if self.is_finished and not value.get("choices"):
             self._count([value])
         marked, text = self._marks.feed(text) if text else ("", "")
@@ -87,18 +87,19 @@ class ChatCompletionReader:
     def _own_choices(self, value: Fields) -> Iterable[dict[str, Any]]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
         choices = choices_of(value)
+        if len(choices) <= 1 and not self._choice_index:
+            return choices
         indexes = [key_in(choice.get("index")) or str(number) for number, choice in enumerate(choices)]
-        if len(choices) > 1 and not self._choice_index:
-            self._choice_index = indexes[0]
+        self._choice_index = self._choice_index or indexes[0]
         return [
             choice
             for index, choice in zip(indexes, choices, strict=True)
             # Copilot has the text and the calls in two choices without indexes.
-            if self._choice_index in ("", index) or ("index" not in choice and read_piece(choice, value).calls)
+            if self._choice_index == index or ("index" not in choice and read_piece(choice).calls)
         ]
 
-    def _add(self, piece: Piece) -> tuple[str, str]:
-        """Return the reasoning and the content that a piece adds."""
+    def _add(self, piece: Piece, *, may_repeat: bool) -> tuple[str, str]:
+        """Return the reasoning and the content that a piece adds. `may_repeat`: the piece may be the whole answer."""
         self._finish_reason = piece.finish_reason or self._finish_reason
         content, reasoning = piece.content, ""
         if piece.is_whole and not self._content.text and _lacks_opening_tag(content, "</think>\n"):
@@ -109,7 +110,7 @@ class ChatCompletionReader:
             reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole)
         for call in piece.calls:
             self._length += self._calls.add(call, is_whole=piece.is_whole)
-        return reasoning, self._content.add(content, is_whole=piece.is_whole)
+        return reasoning, self._content.add(content, is_whole=piece.is_whole or may_repeat)
 
     def _count(self, parts: Iterable[object]) -> None:
         """Add the token counts in parts of an event. A later zero does not replace a count."""

@@ -24,7 +24,9 @@ MAX_TOOL_CALLS = 128
 """Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
 ID_FIELDS = ("call_id", "id", "toolUseId")
 NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
-ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input")
+ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input", "partial_json")
+VENDOR_TYPE = re.compile("server_|mcp_")
+"""Calls that the vendor runs."""
 CUT = "{"
 """Arguments that are no JSON, for a call that the length of the answer cut. The tool does not run."""
 SIGNATURE_FIELDS = {"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"}
@@ -142,8 +144,9 @@ def read_call(fields: Mapping[str, Any]) -> CallPiece:
 class _Call:
     """A call that may still grow."""
 
-    def __init__(self, piece: CallPiece) -> None:
+    def __init__(self, piece: CallPiece, *, is_vendors: bool) -> None:
         self.position, self.id, self.name = piece.position, piece.id, ""
+        self.is_vendors = is_vendors
         self._arguments = GrowingText()
         self._is_complete = False
         self.returned: dict[str, object] = {}
@@ -191,7 +194,7 @@ class ToolCallReader:
         self._calls: list[_Call] = []
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return sum(not call.is_vendors for call in self._calls)
 
     def add(self, fields: Mapping[str, Any], *, is_whole: bool = False) -> int:
         """Add a piece of a call, and return the length of its name and arguments.
@@ -208,7 +211,8 @@ class ToolCallReader:
         if call is None or not call.is_continued_by(piece):
             if len(self._calls) == MAX_TOOL_CALLS:
                 return 0
-            self._calls.append(call := _Call(piece))
+            is_vendors = VENDOR_TYPE.match(str(fields.get("type"))) is not None
+            self._calls.append(call := _Call(piece, is_vendors=is_vendors))
         call.add(piece)
         return len(piece.name) + len(piece.arguments)
 
@@ -222,7 +226,7 @@ class ToolCallReader:
 
     def finish(self, *, is_cut: bool = False) -> tuple[ToolCall, ...]:
         """Return the calls in the order of their first pieces. `is_cut`: the last one may be incomplete."""
-        calls = [call for call in self._calls if call.name or call.arguments.strip()]
+        calls = [call for call in self._calls if not call.is_vendors and (call.name or call.arguments.strip())]
         finished = list[ToolCall]()
         for call in calls:
             arguments = make_storable(_plain_arguments(call.arguments, is_cut=is_cut and call is calls[-1]))

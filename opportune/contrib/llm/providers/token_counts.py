@@ -22,8 +22,8 @@ def counts_in(usage: object) -> dict[str, Any]:
     reported = {plain_key(name): count_in(value) for item in (*details, *parts) for name, value in item.items()}
     named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields.split())
     counts: dict[str, Any] = {name: count for name, count in named if count is not None}
-    if "prompttokens" not in reported:  # Anthropic does not count the cache as a part of the prompt
-        cache = (reported.get(name) or 0 for name in ("cachereadinputtokens", "cachecreationinputtokens"))
+    if "prompttokens" not in reported:  # Anthropic and llama.cpp count the cache apart
+        cache = (reported.get(name) or 0 for name in ("cachereadinputtokens", "cachecreationinputtokens", "cachen"))
         counts |= {"prompt_tokens": counts["prompt_tokens"] + sum(cache)} if "prompt_tokens" in counts else {}
     # Google and xAI do not count the reasoning as a part of the answer.
     total = reported.get("totaltokens") or reported.get("totaltokencount") or 0

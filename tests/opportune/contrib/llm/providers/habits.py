@@ -281,6 +281,7 @@ CHOICES = {
     "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
     "success beside no choices": says(event({"code": 200, "message": "Success", "data": None}), YES),
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
+    "short text at the end": ends(text("Yes"), event({"text": "Yes", "is_finished": True})),
     "transcript of audio": says(delta(audio={"transcript": "Ye"}), delta(audio={"transcript": "s"})),
     "refusal beside null": says(delta(content=None, refusal="I cannot."), text="I cannot."),
     "message in the delta": says(event({"type": "content-delta", "delta": {"message": {"content": {"text": "Yes"}}}})),
@@ -535,6 +536,7 @@ CALLS = {
     "arguments as text None": calls(found("None"), calls=[("find", "")]),
     "calls by index": calls(delta(tool_calls={"0": CALL})),
     "call as tool_call": calls(delta(tool_call=CALL)),
+    "call as delta": calls(delta(type="tool_use", name="find"), delta(type="tool_use", input=ARGS)),
     "calls beside the delta": calls(choice(delta={}, tool_calls=[CALL])),
     "written calls": calls(
         *(text('<tool_call>\n{"name": "find", "argu'), text('ments": {"q": 1}}</tool_call>')),
@@ -858,6 +860,42 @@ NATIVE = {
     "answer of Bedrock": ends(
         document({"output": {"message": {"content": [{"text": "Yes"}]}}, "stopReason": "end_turn"})
     ),
+    "stream of Bedrock": ends(
+        *map(
+            event,
+            (
+                {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "Hm."}}}},
+                {"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"text": "Yes"}}},
+                {
+                    "contentBlockStart": {
+                        "contentBlockIndex": 2,
+                        "start": {"toolUse": {"toolUseId": "a", "name": "find"}},
+                    }
+                },
+                *(
+                    {"contentBlockDelta": {"contentBlockIndex": 2, "delta": {"toolUse": {"input": arguments}}}}
+                    for arguments in ('{"q"', ": 1}")
+                ),
+                {"messageStop": {"stopReason": "tool_use"}},
+            ),
+        ),
+        reasoning="Hm.",
+        calls=FINDS,
+    ),
+    "end of Dify": ends(
+        event({"event": "message", "answer": "Yes"}),
+        event({"event": "workflow_finished", "data": {"outputs": {"answer": "Yes"}}}),
+        event({"event": "message_end", "metadata": COUNTED}),
+        tokens=(7, 3),
+    ),
+    **{
+        f"answer in another list: {answer}": ends(document(answer))
+        for answer in (
+            {"predictions": ["Yes"]},
+            {"predictions": [{"candidates": [{"content": "Yes"}]}]},
+            {"output": ["Ye", "s"]},
+        )
+    },
     "completion of llama.cpp": ends(
         *(event({"content": "Yes", "stop": False}), event({"content": "", "stop": True, "tokens_predicted": 3})),
         tokens=(None, 3),
@@ -887,7 +925,9 @@ COUNTS = {
     "usage of Groq": says(YES, event({"choices": [], "x_groq": {"usage": {"prompt_tokens": 7}}}), tokens=(7, None)),
     "usage in the delta": says(YES, delta(content="", **COUNTED), tokens=(7, 3)),
     "usage of Google": says(event({"choices": [SAYS_YES], "usageMetadata": {"promptTokenCount": 7}}), tokens=(7, None)),
-    "timings of llama.cpp": says(YES, event({"timings": {"prompt_n": 7, "predicted_n": 3}}), tokens=(7, 3)),
+    "timings of llama.cpp": says(
+        YES, event({"timings": {"cache_n": 2, "prompt_n": 5, "predicted_n": 3}}), tokens=(7, 3)
+    ),
     "usage as list": says(YES, usage([COUNTED["usage"]]), tokens=(7, 3)),
     "zeros after usage": says(YES, USAGE, usage({"prompt_tokens": 0, "completion_tokens": 0}), tokens=(7, 3)),
     "reasoning beside the answer": says(YES, usage({**COUNTED["usage"], "total_tokens": 15}), tokens=(7, 8)),
