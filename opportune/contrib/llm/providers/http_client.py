@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing, contextmanager, suppress
@@ -11,7 +12,8 @@ import httpx2
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.errors import error_for_status
-from opportune.contrib.llm.providers.loose_json import Event, EventReader, json_in
+from opportune.contrib.llm.providers.events import Event, EventReader
+from opportune.contrib.llm.providers.loose_json import json_in
 from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, LlmError, Timeouts
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.web.remote_responses import read_body
@@ -23,8 +25,10 @@ MAX_REQUESTS = 5
 """Maximum number of requests until an endpoint accepts the parameters of one."""
 MAX_INFLATED_BYTES = 1_000_000
 """Bytes to decompress in one step. Larger bodies are read in several."""
-GZIP = b"\x1f\x8b"
-"""Beginning of a gzip member."""
+GZIP, GZIP_WINDOW = b"\x1f\x8b", zlib.MAX_WBITS | 16
+"""Beginning of a gzip member, and the option of zlib that reads one."""
+NOT_GZIP = re.compile(r"(?i)deflate|br|zstd|,")
+"""Encodings that are left to httpx2."""
 T = TypeVar("T")
 
 
@@ -99,31 +103,30 @@ class EndpointClient:
 
 
 async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """Yield the body. httpx2 reads neither several gzip members, nor gzip without its header or called `x-gzip`."""
-    is_raw = response.headers.get("Content-Encoding", "").lower() in ("", "identity", "gzip", "x-gzip")
-    inflater, rest, has_member, is_plain = None, b"", False, not is_raw
-    async for chunk in response.aiter_raw() if is_raw else response.aiter_bytes():
-        rest, content = rest + chunk, b""
-        while (rest or content) and not is_plain:
-            if not inflater:
-                rest = rest.lstrip(b"\0") if has_member else rest
-                if GZIP.startswith(rest) and rest != GZIP:  # the next chunk decides
-                    break
-                if not rest.startswith(GZIP) and has_member:  # not part of the body
-                    return
-                is_plain, has_member = not rest.startswith(GZIP), True
-                inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-                continue
-            if content := inflater.decompress(rest, MAX_INFLATED_BYTES):
-                yield content
-            rest = inflater.unconsumed_tail
-            if inflater.eof:
-                rest, content, inflater = inflater.unused_data, b"", None
-        if is_plain and rest:
-            yield rest
-            rest = b""
-    if rest and not has_member:
+    """Yield the body. httpx2 reads neither several gzip members, nor gzip without its header or with another one."""
+    if NOT_GZIP.search(response.headers.get("Content-Encoding", "")):
+        async for chunk in response.aiter_bytes():
+            yield chunk
+        return
+    chunks, rest = response.aiter_raw(), b""
+    while len(rest) < len(GZIP) and (chunk := await anext(chunks, b"")):
+        rest += chunk
+    if not rest.startswith(GZIP):
         yield rest
+        async for chunk in chunks:
+            yield chunk
+        return
+    inflater, content = zlib.decompressobj(GZIP_WINDOW), b""
+    while rest or content or (rest := await anext(chunks, b"")):
+        if inflater.eof:
+            rest = rest.lstrip(b"\0")
+            if not GZIP.startswith(rest[: len(GZIP)]):  # not part of the body
+                return
+            inflater = zlib.decompressobj(GZIP_WINDOW)
+        content = inflater.decompress(rest, MAX_INFLATED_BYTES)
+        rest = inflater.unconsumed_tail or inflater.unused_data
+        if content:
+            yield content
 
 
 class Deadline:

@@ -1,199 +1,21 @@
-"""Loose reading of responses: events in a body of bytes, and values of whatever type.
-
-httpx-sse is not used: it accepts lines of any length, and fails at what endpoints really send.
-"""
+"""Loose reading of JSON: objects that are not quite JSON, and values of whatever type."""
 
 import json
 import re
 from base64 import b64decode
-from codecs import IncrementalDecoder, getincrementaldecoder, lookup
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic_core import from_json
 
-from opportune.contrib.llm.providers.provider import LlmError, not_a_model
-from opportune.i18n import gettext_lazy as _l
-
-MAX_LINE_BYTES = 1_000_000
-"""Maximum length of a line, and of the lines of one event."""
-MAX_BODY_BYTES = 100_000_000
-"""Maximum length of all events, of which an answer may ignore most."""
 MAX_DEPTH = 5
 """Levels of objects and lists around a text."""
 MAX_NUMBER = 10**18
 MAX_PROSE_BRACES = 5
 """Maximum number of braces in prose that begin no JSON."""
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-ENCODING_BYTES = 4
-"""Bytes at the beginning that show UTF-16 and its byte order."""
-FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE)
-END = re.compile(rb"\W*(?:(?:data\W*)?DONE\W*)+", re.IGNORECASE)
-AROUND_JSON = b" \t,[]\0\x1e"
-"""Bytes around the objects of a list in lines, of a JSON text sequence, and of heartbeats."""
 TEXT_FIELDS = (
     *("text", "content", "summary", "thinking", "reasoningText", "reasoningContent", "transcript", "refusal", "value"),
     "parts",
 )
-NOT_AN_ANSWER = _l("The model's endpoint sent something that is not an answer.")
-
-
-class Event(NamedTuple):
-    """One JSON object. `name` is `error` for errors, `done` for the end, and empty for most others."""
-
-    name: str
-    value: dict[str, Any]
-
-
-DONE = Event("done", {})
-END_OF_DOCUMENT = Event("document", {})
-"""Follows the only event of a body that is one JSON value, not a stream."""
-
-
-class EventReader:
-    """Reads server-sent events, JSON lines or one JSON document from chunks of bytes, cut anywhere.
-
-    Data that is not a JSON object is skipped.
-    """
-
-    def __init__(self, max_line_bytes: int | None = None, *, is_page: bool = False, encoding: str = "utf-8") -> None:
-        """Read a body.
-
-        Args:
-            max_line_bytes: Maximum length of a line.
-            is_page: The body is called a web page, and is one if any line begins like a tag.
-            encoding: Declared encoding, for a body in UTF-16 or lines that are not UTF-8. Ignored if unknown.
-        """
-        self._is_page = is_page
-        self._encoding = _normal_encoding(encoding)
-        self._wide: IncrementalDecoder | None = None  # of UTF-16 or UTF-32
-        self._max_line_bytes = max_line_bytes or MAX_LINE_BYTES
-        self._rest = bytearray()  # beginning of a line
-        self._body_bytes = 0
-        self._has_begun = self._has_fields = False
-        self._values = 0  # number of JSON values
-        self._name = ""
-        self._data = bytearray()  # lines of data that are not complete JSON, until the blank line after the event
-
-    def feed(self, chunk: bytes) -> Iterator[Event]:
-        """Yield the events that a chunk completes.
-
-        Raises:
-            LlmError: A line or an event is too long, or the body is a web page.
-        """
-        is_beginning = self._body_bytes < ENCODING_BYTES
-        self._body_bytes += len(chunk)
-        if is_beginning:
-            self._rest += chunk
-            if self._body_bytes < ENCODING_BYTES:
-                return
-            chunk = bytes(self._rest)
-            self._rest.clear()
-            if chunk.startswith(UTF16_MARKS) or self._encoding.startswith(("utf-16", "utf-32")):
-                self._wide = getincrementaldecoder(json.detect_encoding(chunk))("replace")
-                self._encoding = "utf-8"
-        chunk = self._wide.decode(chunk).encode() if self._wide else chunk
-        ends_line = b"\n" in chunk or b"\r" in chunk or self._rest.endswith(b"\r")
-        self._rest += chunk
-        if ends_line:
-            lines = bytes(self._rest).splitlines(keepends=True)
-            # A line break may follow in the next chunk, after a carriage return.
-            self._rest = bytearray(b"" if lines[-1].endswith(b"\n") else lines.pop())
-            for line in lines:
-                yield from self._read_line(line)
-        if len(self._rest) > self._max_line_bytes or self._body_bytes > MAX_BODY_BYTES:
-            raise LlmError("malformed", NOT_AN_ANSWER)
-
-    def finish(self) -> Iterator[Event]:
-        """Yield the last event, if no blank line follows it."""
-        yield from self._read_line(bytes(self._rest))
-        if not self._values:
-            self._require_answer(self._data.decode(self._encoding, errors="replace"))
-        yield from self._end_event()
-        if self._values == 1 and not self._has_fields:
-            yield END_OF_DOCUMENT
-
-    def _require_answer(self, text: str) -> None:
-        """Read a text instead of an answer as the message of an error."""
-        is_json = text.startswith(("{", "["))  # which may be cut within a character
-        if self._is_page or ("\ufffd" in text and not is_json):
-            raise not_a_model()
-        if text and not is_json:
-            self._name = "error"
-
-    def _read_line(self, line: bytes) -> list[Event]:
-        if line.startswith(b"data:"):
-            self._has_begun = self._has_fields = True
-            return self._read_data(line[5:].strip())
-        line = line.strip(b" \t\0\r\n")
-        if line.startswith(BYTE_ORDER_MARK):
-            line = line[len(BYTE_ORDER_MARK) :].lstrip()
-        if not line:
-            return self._end_event()
-        if line.startswith(b"<") and (self._is_page or not self._has_begun):
-            raise not_a_model()
-        self._has_begun = True
-        field = FIELD.match(line)
-        self._has_fields |= field is not None
-        name, value = (field[1].lower(), field[2]) if field else (b"data", line)
-        if name == b"event":
-            self._name = value.decode(errors="replace").lower()
-        elif name == b"error":
-            self._name = "error"
-        return self._read_data(value) if name in (b"data", b"error") else []
-
-    def _read_data(self, data: bytes) -> list[Event]:
-        if data.startswith(b"data:"):  # some proxies add the field twice
-            data = re.sub(rb"^(?:data:\s*)+", b"", data)
-        # Most events are one line. Some endpoints send no blank line between them.
-        events = None if self._data else self._parse(data)
-        if events is None:
-            self._data += data + b"\n"
-            if len(self._data) > self._max_line_bytes:
-                raise LlmError("malformed", NOT_AN_ANSWER)
-        return events or []
-
-    def _end_event(self) -> list[Event]:
-        if not (self._data or self._name):
-            return []
-        data, self._data = bytes(self._data), bytearray()
-        events = self._parse(data)
-        if events is None:  # lines that do not belong together
-            events = [event for line in data.splitlines() for event in self._parse(line) or ()]
-        if self._name == "error" and not events:
-            events = [Event("error", {"message": data.decode(errors="replace")})]
-        self._name = ""
-        return events
-
-    def _parse(self, data: bytes) -> list[Event] | None:
-        """Return the events in JSON data; None for other data."""
-        try:
-            value = from_json(data)
-        except ValueError:
-            if not data.strip(AROUND_JSON):
-                return []
-            if END.fullmatch(data):
-                return [DONE]
-            value = json_objects_in(data.decode(self._encoding, errors="replace"))
-            if not value:
-                return None
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        if isinstance(value, str):  # encoded twice
-            return self._parse(value.encode(errors="replace"))
-        values = value if isinstance(value, list) else [value]
-        self._values += 1
-        return [Event(self._name, value) for value in values if isinstance(value, dict)]
-
-
-def _normal_encoding(name: str) -> str:
-    """Return the normal name of an encoding; UTF-8 for names that Python cannot decode, such as `base64`."""
-    try:
-        b"{}".decode(name, errors="replace")
-    except (LookupError, UnicodeError):
-        return "utf-8"
-    return lookup(name).name
 
 
 def _read_integer(digits: str) -> float:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from string import ascii_uppercase
 from typing import Any
 
-from opportune.contrib.llm.providers.pieces import CUT
+from opportune.contrib.llm.providers.tool_calls import CUT
 from opportune.contrib.llm.providers.written_calls import (
     BAR,
     CALLS,

@@ -4,13 +4,17 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from opportune.contrib.llm.providers.chunks import TEXT_FIELDS, Fields, Piece, as_chunk, choices_of, is_part, read_piece
+from opportune.contrib.llm.providers.chunks import as_chunk, choices_of, is_part
 from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, error_in
-from opportune.contrib.llm.providers.loose_json import END_OF_DOCUMENT, Event, key_in, objects_in, text_in
+from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
+from opportune.contrib.llm.providers.growing_text import GrowingText
+from opportune.contrib.llm.providers.loose_json import key_in, objects_in, text_in
 from opportune.contrib.llm.providers.marks import CLOSING_LINE, UNOPENED, MarkReader
-from opportune.contrib.llm.providers.pieces import GrowingText, ReturnedFields, ToolCallReader
+from opportune.contrib.llm.providers.pieces import TEXT_FIELDS, Fields, Piece, read_piece
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning, ToolSchema
+from opportune.contrib.llm.providers.returned_fields import ReturnedFields
 from opportune.contrib.llm.providers.token_counts import counts_in
+from opportune.contrib.llm.providers.tool_calls import ToolCallReader
 from opportune.i18n import gettext_lazy as _l
 
 MAX_ANSWER_LENGTH = 200_000

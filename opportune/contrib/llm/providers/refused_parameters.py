@@ -8,8 +8,8 @@ from hashlib import sha256
 from typing import Any
 
 from opportune.contrib.llm.providers.errors import refused_parameter
-from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE, LlmError
+from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
-from opportune.contrib.llm.providers.pieces import plain_name, read_call
+from opportune.contrib.llm.providers.tool_calls import plain_name, read_call
 
 Schema = Mapping[str, Any]
 

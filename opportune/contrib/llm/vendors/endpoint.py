@@ -46,7 +46,6 @@ from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.errors import FILTERED, error_for_status, error_in
 from opportune.contrib.llm.providers.http_client import Deadline, translate_errors
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH, OUT_OF_TOKENS
-from opportune.contrib.llm.providers.pieces import Returned, fields_for, storable_json
 from opportune.contrib.llm.providers.provider import (
     CHECK_URL,
     EMPTY,
@@ -62,6 +61,7 @@ from opportune.contrib.llm.providers.provider import (
     ToolSchema,
     not_a_model,
 )
+from opportune.contrib.llm.providers.returned_fields import Returned, fields_for, storable_json
 from opportune.contrib.llm.vendors.dialects import VendorHttpClient, make_model
 from opportune.i18n import gettext_lazy as _l
 

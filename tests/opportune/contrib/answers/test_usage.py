@@ -21,7 +21,7 @@ from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel, Reasoning
 from opportune.contrib.llm.call_guard import Payer
-from opportune.contrib.llm.providers.loose_json import Event
+from opportune.contrib.llm.providers.events import Event
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox

@@ -3,8 +3,8 @@
 import json
 from typing import Any, NamedTuple
 
-from opportune.contrib.llm.providers.loose_json import MAX_LINE_BYTES
-from opportune.contrib.llm.providers.pieces import CUT
+from opportune.contrib.llm.providers.events import MAX_LINE_BYTES
+from opportune.contrib.llm.providers.tool_calls import CUT
 from opportune.contrib.llm.providers.written_calls import BAR
 from tests.opportune.contrib.llm.providers.endpoint import DONE, STOP, event, text
 from tests.opportune.contrib.llm.vendors.recordings import ANTHROPIC, ARGUMENTS, GOOGLE, OPENAI

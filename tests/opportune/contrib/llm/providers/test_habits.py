@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opportune.contrib.llm import Done, LlmError, Reasoning
-from opportune.contrib.llm.providers.loose_json import EventReader
+from opportune.contrib.llm.providers.events import EventReader
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import Chunk, ToolSchema
 from tests.opportune.contrib.llm.providers.endpoint import response

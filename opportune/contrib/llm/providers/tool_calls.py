@@ -1,0 +1,170 @@
+"""Tool calls that arrive in pieces, with ids and indexes or without."""
+
+import json
+import re
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any, NamedTuple
+
+from opportune.contrib.llm.providers.growing_text import GrowingText
+from opportune.contrib.llm.providers.loose_json import is_object, json_in, json_objects_in, key_in
+from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.schemas.text import make_storable
+
+MAX_TOOL_CALLS = 128
+"""Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
+ID_FIELDS = ("call_id", "id", "toolUseId")
+NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
+ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input", "partial_json")
+VENDOR_TYPE = re.compile("server_|mcp_")
+"""Calls that the vendor runs."""
+CUT = "{"
+"""Arguments that are no JSON, for a call that the length of the answer cut. The tool does not run."""
+SIGNATURE_FIELDS = {"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"}
+
+
+class CallPiece(NamedTuple):
+    """A piece of a call. Most of its parts may be empty.
+
+    Attributes:
+        position: Index of the call, as the endpoint counts.
+        returned: Fields with signatures.
+    """
+
+    position: str
+    id: str
+    name: str
+    arguments: str
+    returned: Mapping[str, object]
+
+
+def read_call(fields: Mapping[str, Any]) -> CallPiece:
+    """Read a piece of a call. Endpoints put its name and arguments into objects and fields with various names."""
+    function = fields.get("function")
+    if not isinstance(function, dict):
+        nested = map(fields.get, ("functionCall", "function_call", "custom", "toolUse"))
+        function = next((part for part in nested if isinstance(part, dict)), fields)
+    name = next(filter(None, (part.get(name) for name in NAME_FIELDS for part in (function, fields))), "")
+    arguments = function.get("arguments") or next(filter(None, map(function.get, ARGUMENT_FIELDS)), "")
+    if isinstance(arguments, list) and all(isinstance(part, str) for part in arguments):
+        arguments = "".join(arguments)
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    returned = {field: fields[field] for field in SIGNATURE_FIELDS & fields.keys() if fields[field]}
+    name = name if isinstance(name, str) else ""
+    id_ = next(filter(None, (key_in(part.get(name)) for name in ID_FIELDS for part in (fields, function))), "")
+    return CallPiece(key_in(fields.get("index")), id_, name, text, returned)
+
+
+class _Call:
+    """A call that may still grow."""
+
+    def __init__(self, piece: CallPiece, *, is_vendors: bool) -> None:
+        self.position, self.id, self.name = piece.position, piece.id, ""
+        self.is_vendors = is_vendors
+        self._arguments = GrowingText()
+        self._is_complete = False
+        self.returned: dict[str, object] = {}
+
+    @property
+    def arguments(self) -> str:
+        return self._arguments.text + self._arguments.pending
+
+    def is_continued_by(self, piece: CallPiece) -> bool:
+        """Return True for a piece with the same id, or at the same index, that does not begin another call."""
+        if not piece.name:
+            return True
+        is_same_name = piece.name == self.name
+        if piece.id and piece.id == self.id:
+            # Some endpoints give all calls the same id, others repeat a call at another index.
+            if piece.position in ("", self.position) and (is_same_name or not self._is_complete):
+                return True
+            return is_same_name and self.arguments in ("", piece.arguments)
+        if piece.id and self.id:  # some endpoints send a new id with each piece
+            return is_same_name and not self._is_complete and piece.arguments[:1] not in ("", "{")
+        return not self._is_complete or (is_same_name and not piece.arguments)
+
+    def add(self, piece: CallPiece) -> None:
+        self.id = self.id or piece.id
+        self.returned |= piece.returned
+        if piece.name != self.name:
+            self.name += piece.name
+        arguments = piece.arguments
+        is_whole = is_object(piece.arguments)
+        if self._is_complete:  # some endpoints begin or end with {}, or repeat the whole arguments
+            is_replaced = self.arguments.strip() == "{}" or (is_whole and arguments.strip() != "{}")
+            if not (arguments and is_replaced):
+                return
+        if self._is_complete or (is_whole and arguments.startswith(self.arguments)):
+            self._arguments = GrowingText()
+        self._arguments.add(arguments)
+        if arguments.strip():
+            self._is_complete = arguments.rstrip().endswith("}") and is_object(self.arguments)
+
+
+class ToolCallReader:
+    """Assembles the calls of one answer."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Call] = []
+
+    def __len__(self) -> int:
+        return sum(not call.is_vendors for call in self._calls)
+
+    def add(self, fields: Mapping[str, Any], *, is_whole: bool = False) -> int:
+        """Add a piece of a call, and return the length of its name and arguments.
+
+        Args:
+            fields: Index, id, name and arguments, of which most may be missing.
+            is_whole: The piece is a whole call, which may already be known.
+        """
+        piece = read_call(fields)
+        known = [(call.name, call.arguments) for call in self._calls] if is_whole else []
+        if (piece.name, piece.arguments) in known or not any(piece[1:]):
+            return 0
+        call = self._find(piece)
+        if call is None or not call.is_continued_by(piece):
+            if len(self._calls) == MAX_TOOL_CALLS:
+                return 0
+            is_vendors = VENDOR_TYPE.match(str(fields.get("type"))) is not None
+            self._calls.append(call := _Call(piece, is_vendors=is_vendors))
+        call.add(piece)
+        return len(piece.name) + len(piece.arguments)
+
+    def _find(self, piece: CallPiece) -> _Call | None:
+        """Return the newest call with the same id, or else with the same index."""
+        newest_first = self._calls[::-1]
+        with_id = (call for call in newest_first if piece.id and call.id == piece.id)
+        at_position = (call for call in newest_first if not piece.position or call.position in (piece.position, ""))
+        # Some endpoints count the pieces. One without a name continues a call.
+        return next(chain(with_id, at_position, newest_first[:1] if not piece.name else ()), None)
+
+    def finish(self, *, is_cut: bool = False) -> tuple[ToolCall, ...]:
+        """Return the calls in the order of their first pieces. `is_cut`: the last one may be incomplete."""
+        calls = [call for call in self._calls if not call.is_vendors and (call.name or call.arguments.strip())]
+        finished = list[ToolCall]()
+        for call in calls:
+            arguments = make_storable(_plain_arguments(call.arguments, is_cut=is_cut and call is calls[-1]))
+            id_ = make_storable(call.id)
+            is_free = id_ and all(other.id != id_ for other in finished)
+            id_ = id_ if is_free else f"call_{len(finished)}"
+            finished.append(ToolCall(id_, plain_name(call.name), arguments, call.returned))
+        return tuple(finished)
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a function without marks and prefixes, such as `functions.find:0` of Kimi's models."""
+    plain = re.sub(r":\d+$", "", make_storable(name).strip().partition("<|")[0])
+    return re.sub(r"^(?:(?:functions|default_api)\.|(.+):(?=\1$))", "", plain)
+
+
+def _plain_arguments(arguments: str, *, is_cut: bool) -> str:
+    """Return arguments as JSON without additions of endpoints: quotes, a code fence, a brace, or the object again."""
+    text = arguments.strip()
+    while text.startswith('"') and isinstance(inner := json_in(text), str):
+        text = inner.strip()
+    if text in ("", "null", "None", "undefined", "[]"):
+        return CUT if is_cut else ""
+    if is_object(text):
+        return text
+    objects = {json.dumps(item, ensure_ascii=False) for item in json_objects_in(text, may_lack_end=not is_cut) if item}
+    return objects.pop() if len(objects) == 1 else arguments
