@@ -73,15 +73,15 @@ class ChatCompletionReader:
         if may_fail and (error := error_in(value, is_error=is_error)):
             raise error
         reasoning = text = ""
-        is_last = name == "done" or any(value[flag] is True for flag in END_FLAGS & value.keys())
+        is_over = name == "done" or any(value[flag] is True for flag in END_FLAGS & value.keys())
         for choice in self._own_choices(value):
             if choice.get("error") and (error := error_in(choice, is_choice=True)):
                 raise error
-            added = self._add(read_piece(choice), may_repeat=is_last or name.endswith("completed"))
+            added = self._add(read_piece(choice, is_last=is_over or name.endswith("completed")))
             reasoning, text = reasoning + added[0], text + added[1]
         if not value.keys() <= UNCOUNTED_FIELDS:
             self._count(value[field] for field in value.keys() - UNCOUNTED_FIELDS)
-        self.is_over |= is_last or (event is END_OF_DOCUMENT and not is_part(self._last_chunk))
+        self.is_over |= is_over or (event is END_OF_DOCUMENT and not is_part(self._last_chunk))
         self._last_chunk = value
         if self.is_finished and not value.get("choices"):
             self._count([value])
@@ -102,8 +102,8 @@ class ChatCompletionReader:
             if self._choice_index == index or ("index" not in choice and read_piece(choice).calls)
         ]
 
-    def _add(self, piece: Piece, *, may_repeat: bool) -> tuple[str, str]:
-        """Return the reasoning and the content that a piece adds. `may_repeat`: the piece may be the whole answer."""
+    def _add(self, piece: Piece) -> tuple[str, str]:
+        """Return the reasoning and the content that a piece adds."""
         self._finish_reason = piece.finish_reason or self._finish_reason
         content, reasoning = piece.content, ""
         if piece.is_whole and not self._content.text and _lacks_opening_tag(content, "</think>\n"):
@@ -114,7 +114,7 @@ class ChatCompletionReader:
             reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole)
         for call in piece.calls:
             self._length += self._calls.add(call, is_whole=piece.is_whole)
-        return reasoning, self._content.add(content, is_whole=piece.is_whole or may_repeat)
+        return reasoning, self._content.add(content, is_whole=piece.is_whole)
 
     def _count(self, parts: Iterable[object]) -> None:
         """Add the token counts in parts of an event. A later zero does not replace a count."""

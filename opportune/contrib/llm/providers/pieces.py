@@ -9,18 +9,16 @@ from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS
 
 TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
 KNOWN_FIELDS = TEXT_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
-CONTENT_NAMES = (
-    *("text", "response", "refusal", "audio", "generatedtext", "completion", "outputtext", "textoutput", "generation"),
-    *("answer", "result", "token", "reply", "messages", "output", "predictions"),
-)
-OTHER_NAMES = {
-    **dict.fromkeys(CONTENT_NAMES, "content"),
-    **dict.fromkeys(("toolcalls", "toolcall", "functioncall", "tooluse"), "tool_calls"),
-    **dict.fromkeys(("finishreason", "donereason", "finishdetails", "stopreason"), "finish_reason"),
-    **dict.fromkeys(("completionreason", "stoptype"), "finish_reason"),
+NORMAL_NAMES = {
+    "content": re.compile(
+        "text|response|refusal|audio|generatedtext|completion|outputtext|textoutput|generation|answer|result|token|reply"
+        "|messages|output|predictions"
+    ),
+    "tool_calls": re.compile("toolcalls?|functioncall|tooluse"),
+    "finish_reason": re.compile("finishreason|donereason|finishdetails|stopreason|completionreason|stoptype"),
+    "thinking": re.compile("(reasoning|thinking|thought|cot)(content|text|summary.*)?"),
 }
-"""Normal names of fields, by those of other endpoints in lower case and without underscores."""
-REASONING_NAME = re.compile(r"(reasoning|thinking|thought|cot)(content|text|summary.*)?")
+"""Fields of other endpoints in lower case and without underscores, by their normal names."""
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
 TOOL_ROLES = ("tool", "function")
 CALL_TYPE = re.compile(r"tool|function|input_json")
@@ -45,8 +43,13 @@ class Piece(NamedTuple):
     is_whole: bool
 
 
-def read_piece(choice: Fields) -> Piece:
-    """Return the piece in a choice. Endpoints put its fields into the choice, a delta or a message."""
+def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
+    """Return the piece in a choice. Endpoints put its fields into the choice, a delta or a message.
+
+    Args:
+        choice: Part of a chunk.
+        is_last: The chunk ends the answer, and may repeat it.
+    """
     delta = _to_fields(choice.get("delta") or {})
     message = choice.get("message")
     if isinstance(delta.get("message"), dict):
@@ -67,9 +70,10 @@ def read_piece(choice: Fields) -> Piece:
         calls = [fields]
     if not isinstance(content, str):
         thoughts, content, part_calls = _split_parts(content)
-        fields["thinking"] = fields.get("thinking") or thoughts
+        if thoughts and not fields.get("thinking"):
+            fields["thinking"] = thoughts
         calls += part_calls
-    return Piece("" if fields.get("role") in TOOL_ROLES else content, calls, reason, fields, is_whole)
+    return Piece("" if fields.get("role") in TOOL_ROLES else content, calls, reason, fields, is_whole or is_last)
 
 
 def _to_fields(part: object) -> dict[str, Any]:
@@ -79,34 +83,30 @@ def _to_fields(part: object) -> dict[str, Any]:
 def _with_normal_names(fields: Fields) -> dict[str, Any]:
     """Rename fields of other endpoints. Of several that are not empty, a known name counts, or else the first text."""
     normal = dict[str, Any]()
-    for name, value in sorted(fields.items(), key=_rank):
+    for name in sorted(fields, key=lambda name: (name not in KNOWN_FIELDS, not isinstance(fields[name], str))):
         new_name = normal_name(name)
-        normal[new_name] = normal.get(new_name) or value
+        normal[new_name] = normal.get(new_name) or fields[name]
     return normal
-
-
-def _rank(field: tuple[str, object]) -> tuple[bool, bool]:
-    return field[0] not in KNOWN_FIELDS, not isinstance(field[1], str)
 
 
 def normal_name(name: str) -> str:
     if name in KNOWN_FIELDS:
         return name
     plain = plain_key(name)
-    return OTHER_NAMES.get(plain) or ("thinking" if REASONING_NAME.fullmatch(plain) else name)
+    return next((normal for normal, pattern in NORMAL_NAMES.items() if pattern.fullmatch(plain)), name)
 
 
 def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
     """Return the reasoning, the text and the calls of a list of parts, as Mistral's models send it."""
-    thoughts, calls, texts = list[object](), list[dict[str, Any]](), list[object]()
+    thoughts, text, calls = "", "", list[dict[str, Any]]()
     content = content.get("parts", content) if isinstance(content, dict) else content
     for part in content if isinstance(content, list) else [content]:
         fields = object_in(part)
         type_ = str(fields.get("type") or [*fields])
         if THOUGHT_TYPE.search(f"{type_} {[*fields]}"):
-            thoughts.append(part)
+            thoughts += text_in(part)
         elif CALL_TYPE.search(type_) and not RESULT_TYPE.search(type_):
             calls.append(fields)
         elif not RESULT_TYPE.search(type_):
-            texts.append(part)
-    return text_in(thoughts), text_in(texts), calls
+            text += text_in(part)
+    return thoughts, text, calls

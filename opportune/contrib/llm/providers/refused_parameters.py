@@ -167,13 +167,12 @@ def _text_of(content: str | Sequence[Body]) -> str:
 def _without_system(body: Body) -> Body:
     """Move the system messages to the beginning of the question, for models without that role."""
     turns: Sequence[Body] = body["messages"]
-    system = [{"type": "text", "text": turn["content"]} for turn in turns if turn["role"] == "system"]
+    system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
     others = [turn for turn in turns if turn["role"] != "system"]
     if not (system and others):
         return body
     content = others[0]["content"]
-    parts = [*system, {"type": "text", "text": content}] if isinstance(content, str) else [*system, *content]
-    joined = _text_of(parts) if isinstance(content, str) else parts
+    joined = f"{system}\n\n{content}" if isinstance(content, str) else [{"type": "text", "text": system}, *content]
     return {**body, "messages": [{**others[0], "content": joined}, *others[1:]]}
 
 

@@ -13,6 +13,7 @@ from opportune.schemas.text import make_storable
 
 MAX_TOOL_CALLS = 128
 """Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
+CALL_FIELDS = ("function", "functionCall", "function_call", "custom", "toolUse")
 ID_FIELDS = ("call_id", "id", "toolUseId")
 NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input", "partial_json")
@@ -40,17 +41,14 @@ class CallPiece(NamedTuple):
 
 def read_call(fields: Mapping[str, Any]) -> CallPiece:
     """Read a piece of a call. Endpoints put its name and arguments into objects and fields with various names."""
-    function = fields.get("function")
-    if not isinstance(function, dict):
-        nested = map(fields.get, ("functionCall", "function_call", "custom", "toolUse"))
-        function = next((part for part in nested if isinstance(part, dict)), fields)
-    name = next(filter(None, (part.get(name) for name in NAME_FIELDS for part in (function, fields))), "")
+    function = next((part for part in map(fields.get, CALL_FIELDS) if isinstance(part, dict)), fields)
+    names = (part.get(name) for name in NAME_FIELDS for part in (function, fields))
+    name = next((name for name in names if name and isinstance(name, str)), "")
     arguments = function.get("arguments") or next(filter(None, map(function.get, ARGUMENT_FIELDS)), "")
     if isinstance(arguments, list) and all(isinstance(part, str) for part in arguments):
         arguments = "".join(arguments)
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     returned = {field: fields[field] for field in SIGNATURE_FIELDS & fields.keys() if fields[field]}
-    name = name if isinstance(name, str) else ""
     id_ = next(filter(None, (key_in(part.get(name)) for name in ID_FIELDS for part in (fields, function))), "")
     return CallPiece(key_in(fields.get("index")), id_, name, text, returned)
 

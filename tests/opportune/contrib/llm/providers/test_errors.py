@@ -264,7 +264,7 @@ async def test_endless_answer_is_truncated() -> None:
 
 
 async def test_endless_events_without_text_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.llm.providers.loose_json.MAX_BODY_BYTES", 5_000)
+    monkeypatch.setattr("opportune.contrib.llm.providers.events.MAX_BODY_BYTES", 5_000)
     answer, error = await read_answer_of(EVENTS, text("Beca"), *[event({"choices": []})] * 1_000, "hang")
     assert isinstance(error, LlmError)
     assert (answer, error.code) == ("Beca", "malformed")
