@@ -7,9 +7,8 @@ from sqlalchemy import Table, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.db.queries.dialects import upsert
+from opportune.db.queries.dialects import database_time, upsert
 from opportune.jobs.declaration import JobCall
-from opportune.jobs.leases import database_time
 from opportune.jobs.models import Job, JobState
 from opportune.services.trace_context import traceparent
 
@@ -44,7 +43,7 @@ async def insert_job(
         key=key or None,
         traceparent=traceparent.get() or None,
     )
-    due: Any = due_at or database_time(session.get_bind().dialect.name, timedelta(seconds=delay))
+    due: Any = due_at or database_time(session, timedelta(seconds=delay))
     values = job.model_dump(exclude={"id", "due_at"})
     table = cast("Table", inspect(Job).local_table)  # faster than an insert into the model
     if not key:

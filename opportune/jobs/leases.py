@@ -1,4 +1,4 @@
-"""Claims and leases of running jobs, and the clock that decides when leases end and jobs are due.
+"""Claims and leases of running jobs. The clock of the database decides when a lease ends.
 
 A worker can change a running job only while the row has its claim.
 """
@@ -13,7 +13,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
-    DateTime,
     Select,
     Update,
     any_,
@@ -24,29 +23,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import UTCDateTime, col
+from sqlmodel import col
 
-from opportune.db.models.model import utc_now
+from opportune.db.queries.dialects import database_time
 from opportune.jobs.models import ClaimedJob, Job
 
 EARLIEST_TIME = datetime.min.replace(tzinfo=UTC)
 LEASE_DURATION = timedelta(seconds=15)
 """Lease of a running job. After it expires, another worker takes over if the process is not alive on its machine."""
-
-
-def database_time(dialect: str, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
-    """Return the time of the database server plus `offset`. For SQLite, the clock of this machine is used.
-
-    It is the start of the statement, because an index cannot find rows by a time that changes during the statement.
-    """
-    if dialect == "postgresql":
-        return func.statement_timestamp(type_=DateTime(timezone=True)) + offset
-    return literal(utc_now() + offset, UTCDateTime)
-
-
-async def read_database_time(session: AsyncSession) -> datetime:
-    """Return the time that decides, so that machines with different clocks agree on the next run of a schedule."""
-    return (await session.scalars(select(database_time(session.get_bind().dialect.name)))).one()
 
 
 class JobCancelled(CancelledError):

@@ -26,8 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from opportune.db.queries.dialects import acquire_advisory_lock
-from opportune.jobs.leases import database_time
+from opportune.db.queries.dialects import acquire_advisory_lock, database_time
 from opportune.jobs.models import IS_HELD, IS_RUNNING, Job, JobState, PausedQueue
 
 ALL_QUEUES = "*"
@@ -89,7 +88,7 @@ class HeldJobs:
 
     async def release(self, session: AsyncSession) -> Release:
         """Let the first due job of each group wait for a worker, if the limit of its group allows it."""
-        now = database_time(session.get_bind().dialect.name)
+        now = database_time(session)
         due_jobs = select(col(Job.id)).where(IS_HELD, col(Job.due_at) <= now)
         if not await session.scalar(select(due_jobs.exists())):
             return Release()

@@ -1,18 +1,32 @@
 """Management of jobs: list, cancel, retry and delete them."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, ScalarSelect, Select, case, delete, func, literal_column, or_, select, update
+from sqlalchemy import (
+    CursorResult,
+    ScalarSelect,
+    Select,
+    Text,
+    case,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy import cast as as_text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.db.database import Database
 from opportune.db.models.model import MAX_ID, utc_now
 from opportune.db.queries.batches import delete_in_batches
-from opportune.db.queries.dialects import upsert
+from opportune.db.queries.dialects import database_time, read_database_time, upsert
 from opportune.errors import OperatorError
 from opportune.jobs import JobCall
 from opportune.jobs.models import (
@@ -27,7 +41,8 @@ from opportune.jobs.models import (
 )
 
 MAX_COUNTED_JOBS = 10_000
-MAX_COMPARED_JOBS = 1_000
+MISSING_AFTER = timedelta(minutes=1)
+"""Time after which a missing job counts as cancelled: ended jobs are deleted."""
 CAN_BE_RETRIED = (JobState.FAILED, JobState.CANCELLED)
 NOT_STARTED = (JobState.HELD, JobState.WAITING)
 CAN_BE_CANCELLED = (*NOT_STARTED, JobState.RUNNING)
@@ -58,14 +73,14 @@ async def retry(session: AsyncSession, job_id: int) -> None:
     Raises:
         OperatorError: The job does not exist, or has neither failed nor been cancelled.
     """
-    if not await _change_job(session, job_id, CAN_BE_RETRIED, _values_for_retry()):
+    if not await _change_job(session, job_id, CAN_BE_RETRIED, _values_for_retry(session)):
         job = await find_job(session, job_id)
         raise OperatorError(f"Job {job_id} is {job.state}. Only failed and cancelled jobs can be retried.")
 
 
 async def retry_failed(session: AsyncSession, name: str = "") -> int:
     """Retry all failed jobs, or those with this name. Return their number."""
-    statement = update(Job).where(col(Job.state) == JobState.FAILED).values(_values_for_retry())
+    statement = update(Job).where(col(Job.state) == JobState.FAILED).values(_values_for_retry(session))
     if name:
         statement = statement.where(col(Job.name) == name)
     return cast("CursorResult[Any]", await session.execute(statement)).rowcount
@@ -84,20 +99,27 @@ async def count_by_state(session: AsyncSession) -> Mapping[JobState, int]:
 
 async def find_oldest_due(session: AsyncSession, names: Collection[str]) -> datetime | None:
     """Return the time of the oldest waiting job with one of these names that should have started."""
-    is_due = IS_WAITING & (col(Job.due_at) <= utc_now()) & col(Job.name).in_(names)
+    is_due = IS_WAITING & (col(Job.due_at) <= database_time(session)) & col(Job.name).in_(names)
     oldest: datetime | None = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
     return oldest
 
 
-async def was_cancelled(session: AsyncSession, call: JobCall[Any]) -> bool:
-    """Return whether the newest job with this name and these arguments was cancelled.
+async def was_cancelled(session: AsyncSession, call: JobCall[Any], queued_at: datetime) -> bool:
+    """Return whether the newest job with this name and these arguments was cancelled, or is missing.
 
-    Done jobs do not count, because their arguments are cleared, nor do those before the newest `MAX_COMPARED_JOBS`.
+    Done jobs do not count, because their arguments are cleared.
+
+    Args:
+        session: A session that reads the primary.
+        call: The job with its arguments.
+        queued_at: A time before the job was queued.
     """
-    newest_first = select(col(Job.arguments), col(Job.state)).order_by(col(Job.id).desc()).limit(MAX_COMPARED_JOBS)
-    is_comparable = (col(Job.name) == call.job.name) & (col(Job.state) != JobState.DONE)
-    jobs = await session.execute(newest_first.where(is_comparable))
-    return next((state == JobState.CANCELLED for stored, state in jobs if stored == [*call.arguments]), False)
+    newest_first = select(col(Job.state)).order_by(col(Job.id).desc()).limit(1)
+    arguments = as_text(col(Job.arguments), Text) == json.dumps(call.arguments)
+    state = await session.scalar(newest_first.where(col(Job.name) == call.job.name, arguments))
+    if state is None:
+        return queued_at + MISSING_AFTER < await read_database_time(session)
+    return state == JobState.CANCELLED
 
 
 def _bounded_count(state: JobState) -> ScalarSelect[int]:
@@ -118,7 +140,7 @@ async def cancel(session: AsyncSession, job_id: int) -> None:
     values = {
         "cancel_asked": True,
         "state": case((is_not_started, JobState.CANCELLED), else_=col(Job.state)),
-        "ended_at": case((is_not_started, utc_now()), else_=None),
+        "ended_at": case((is_not_started, database_time(session)), else_=None),
     }
     if not await _change_job(session, job_id, CAN_BE_CANCELLED, values):
         job = await find_job(session, job_id)
@@ -172,8 +194,9 @@ async def count_running(session: AsyncSession, queue: str) -> int:
     return await session.scalar(select(func.count()).where(IS_RUNNING, col(Job.queue) == queue)) or 0
 
 
-def _values_for_retry() -> dict[str, object]:
-    return {"state": waiting_state(), "attempt": 0, "due_at": utc_now(), "cancel_asked": False, "ended_at": None}
+def _values_for_retry(session: AsyncSession) -> dict[str, object]:
+    due_at = database_time(session)
+    return {"state": waiting_state(), "attempt": 0, "due_at": due_at, "cancel_asked": False, "ended_at": None}
 
 
 async def _change_job(

@@ -15,10 +15,11 @@ from sqlmodel import col
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
+from opportune.db.queries.dialects import read_database_time
 from opportune.errors import OperatorError
 from opportune.jobs.declaration import JobCall, JobDefinition
 from opportune.jobs.job_insertion import insert_job
-from opportune.jobs.leases import EARLIEST_TIME, read_database_time
+from opportune.jobs.leases import EARLIEST_TIME
 from opportune.jobs.models import SCHEDULED, Job, JobState, LastRun
 
 LATE_AFTER = timedelta(minutes=10)

@@ -21,10 +21,10 @@ from sqlmodel import col
 
 from opportune.db.database import Database
 from opportune.db.drivers.sync_engines import create_writing_engine
-from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_in_batches
+from opportune.db.queries.dialects import database_time
 from opportune.jobs.declaration import JobDefinition
-from opportune.jobs.leases import database_time, has_id, is_claimed, lease_end, renew_lease, renew_statement
+from opportune.jobs.leases import has_id, is_claimed, lease_end, renew_lease, renew_statement
 from opportune.jobs.limits import HeldJobs, allowed_claims
 from opportune.jobs.models import (
     ENDED_STATES,
@@ -270,5 +270,5 @@ class JobStore:
     async def prune(self) -> None:
         """Delete jobs that ended long ago."""
         for state in ENDED_STATES:
-            is_old = (col(Job.state) == state) & (col(Job.ended_at) < utc_now() - RETENTION[state])
+            is_old = (col(Job.state) == state) & (col(Job.ended_at) < self._now(-RETENTION[state]))
             await delete_in_batches(self.database, Job, is_old)

@@ -241,7 +241,7 @@ def _has_workers(request: Request, view: AdminView) -> bool:
 
 async def _was_cancelled(view: AdminView, file: ImportFile) -> bool:
     async with view.site.database.reader(fresh=True) as session:
-        return await was_cancelled(session, process_file(file.id))
+        return await was_cancelled(session, process_file(file.id), file.created_at)
 
 
 async def _waiting_hint(request: Request, view: AdminView) -> str:

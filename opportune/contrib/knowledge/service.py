@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
 from opportune.contrib.knowledge.jobs import index_document
 from opportune.contrib.knowledge.models import (
+    CANCELLED,
     MAX_TITLE_LENGTH,
     DocumentState,
     KnowledgeCollection,
@@ -20,6 +22,7 @@ from opportune.crud.crud import Crud
 from opportune.errors import NotFound
 from opportune.fields.files import File
 from opportune.jobs import defer
+from opportune.jobs.management import was_cancelled
 from opportune.pagination import Page, Paging, paginate
 
 INDEX_GROUP = "knowledge"
@@ -80,7 +83,10 @@ class Documents:
     async def list(self, collection_id: int, paging: Paging) -> Page[KnowledgeDocument]:
         """Return a page of the documents of a collection, the newest first."""
         query = select(KnowledgeDocument).where(col(KnowledgeDocument.collection_id) == collection_id)
-        return await paginate(self.session, query.order_by(col(KnowledgeDocument.id).desc()), paging)
+        documents = await paginate(self.session, query.order_by(col(KnowledgeDocument.id).desc()), paging)
+        for document in documents.items:
+            await self._show_cancelled(document)
+        return documents
 
     async def get(self, document_id: int, *, to_change: bool = False) -> KnowledgeDocument:
         """Return a document that the user may read, or change.
@@ -93,7 +99,17 @@ class Documents:
         document: KnowledgeDocument | None = await self.session.scalar(query.where(condition))
         if document is None:
             raise NotFound
+        await self._show_cancelled(document)
         return document
+
+    async def _show_cancelled(self, document: KnowledgeDocument) -> None:
+        """Show a document as failed if its job was cancelled. The row keeps its state."""
+        if document.state.is_final or not await was_cancelled(
+            self.session, index_document(document.id), document.created_at
+        ):
+            return
+        set_committed_value(document, "state", DocumentState.FAILED)
+        set_committed_value(document, "problem", CANCELLED)
 
     async def list_passages(self, document: KnowledgeDocument, page: int) -> Page[KnowledgePassage]:
         """Return a page of a document's text."""

@@ -1,13 +1,17 @@
-"""Statements that SQLite and PostgreSQL write differently: upserts, advisory locks and time limits."""
+"""Statements that SQLite and PostgreSQL write differently: upserts, advisory locks, times and time limits."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, DateTime, Table, func, literal, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import UTCDateTime
+
+from opportune.db.models.model import utc_now
 
 INSTRUCTIONS_PER_CHECK = 100_000
 
@@ -34,6 +38,24 @@ async def acquire_advisory_lock(session: AsyncSession, name: str) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
+def database_time(source: AsyncSession | str, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
+    """Return the time of the database server plus `offset`, because the clocks of machines differ.
+
+    For SQLite, the clock of this machine is used.
+
+    It is the start of the statement, because an index cannot find rows by a time that changes during the statement.
+    """
+    dialect = source if isinstance(source, str) else source.get_bind().dialect.name
+    if dialect == "postgresql":
+        return func.statement_timestamp(type_=DateTime(timezone=True)) + offset
+    return literal(utc_now() + offset, UTCDateTime)
+
+
+async def read_database_time(session: AsyncSession) -> datetime:
+    """Return the time that decides, so that machines with different clocks agree on the next run of a schedule."""
+    return (await session.scalars(select(database_time(session)))).one()
 
 
 class StatementTooLong(Exception):

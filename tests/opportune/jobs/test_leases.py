@@ -13,7 +13,8 @@ from sqlalchemy.exc import OperationalError
 
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
-from opportune.jobs import lease_keeper, leases
+from opportune.db.queries import dialects
+from opportune.jobs import lease_keeper
 from opportune.jobs.lease_keeper import LoopWatch
 from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
@@ -106,7 +107,7 @@ async def test_worker_with_a_fast_clock_claims_no_running_job(
     owner, fast = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
     assert len(await owner.claim(9)) == 1
-    monkeypatch.setattr(leases, "utc_now", lambda: utc_now() + timedelta(seconds=20))
+    monkeypatch.setattr(dialects, "utc_now", lambda: utc_now() + timedelta(seconds=20))
     assert await fast.claim(9) == []
     assert (await fast.seconds_to_next() or 0) > 0
 

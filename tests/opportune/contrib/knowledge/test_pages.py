@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import update
 
 from opportune.accounts import User
 from opportune.contrib.knowledge.demo import clear, load
-from opportune.contrib.knowledge.models import DocumentState
+from opportune.contrib.knowledge.models import DocumentState, KnowledgeDocument
 from opportune.contrib.knowledge.passages import find_passages, readable_passages
 from opportune.contrib.knowledge.personal import list_files_of_user
 from opportune.contrib.knowledge.service import Collections
@@ -16,6 +17,7 @@ from opportune.contrib.teams.models import Team, TeamRole
 from opportune.contrib.teams.testing import make_team
 from opportune.db import Database
 from opportune.feature import Person
+from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
 from tests.opportune.contrib.extraction.files import make_docx, make_pdf
 from tests.opportune.contrib.knowledge.collections import (
@@ -73,6 +75,17 @@ async def test_document_is_read_again(shelf: Shelf) -> None:
     await shelf.client.post(f"/knowledge/documents/{document.id}/read")
     await shelf.jobs.work()
     assert [passage.text for passage in await read_passages(shelf.database)] == before
+
+
+@pytest.mark.parametrize("state", ["waiting", "reading"])
+async def test_document_of_a_cancelled_job_is_read_again(shelf: Shelf, state: str) -> None:
+    document = await shelf.add()
+    async with shelf.database.writer() as session:
+        await session.execute(update(KnowledgeDocument).values(state=state))
+        session.add(Job(name="knowledge.index_document", arguments=[document.id], state=JobState.CANCELLED))
+    assert "guide.md was not read to its end, because its job was cancelled." in await shelf.html()
+    await shelf.client.post(f"/knowledge/documents/{document.id}/read")
+    assert len(shelf.jobs.names) == 2
 
 
 async def test_deleted_document_loses_its_file(shelf: Shelf) -> None:
