@@ -57,6 +57,9 @@ class Shares:
         """
         if conversation.is_temporary:
             raise NothingToShareError(is_temporary=True)
+        # Lock the conversation. Otherwise two concurrent requests would each create a link.
+        row = select(col(Conversation.id)).where(col(Conversation.id) == conversation.id)
+        await self.session.execute(row.with_for_update())
         leaf_id = await find_leaf(self.session, conversation)
         leaf = await self.session.get(Message, leaf_id) if leaf_id else None
         if leaf is None or leaf.is_running:

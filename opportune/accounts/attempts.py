@@ -1,4 +1,4 @@
-"""Counts of rate limits in the database. Processes share them, and they survive a restart."""
+"""Counts of rate limits in the database. Processes share them and its clock, and they survive a restart."""
 
 import hmac
 import math
@@ -13,7 +13,7 @@ from opportune.accounts.models import Attempt
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db.queries.dialects import read_database_time
 from opportune.web.rate_limit import Hit, TooManyRequests
 
 MAX_DELETED_AT_ONCE = 1_000
@@ -44,22 +44,23 @@ class DatabaseStorage:
 
     async def hit(self, *hits: Hit) -> None:
         async with self._database.writer(is_change=False) as session:
+            now = await read_database_time(session)
             for hit in hits:
-                count, ends_at = await _increase_count(session, self.key(hit), hit.rate_limit.seconds)
+                count, ends_at = await _increase_count(session, self.key(hit), hit.rate_limit.seconds, now)
                 if count > hit.rate_limit.limit:
-                    raise TooManyRequests(_seconds_until(ends_at))  # rolls back, so that refused hits do not count
+                    raise TooManyRequests(_seconds(ends_at - now))  # rolls back, so that refused hits do not count
             if random.randrange(CLEANUP_EVERY_HITS) == 0:  # noqa: S311 - not used for a secret
-                await delete_expired(session)
+                await _delete_expired(session, now)
 
     async def check(self, *hits: Hit) -> None:
         limits = {self.key(hit): hit.rate_limit for hit in hits}
-        now = utc_now()
-        query = select(Attempt).where(col(Attempt.key).in_(limits), col(Attempt.ends_at) > now)
         async with self._database.reader(fresh=True) as session:
+            now = await read_database_time(session)
+            query = select(Attempt).where(col(Attempt.key).in_(limits), col(Attempt.ends_at) > now)
             for attempt in await session.scalars(query):
                 limit = limits[attempt.key]
                 if attempt.count >= limit.limit and attempt.ends_at <= _latest_end(now, limit.seconds):
-                    raise TooManyRequests(_seconds_until(attempt.ends_at))
+                    raise TooManyRequests(_seconds(attempt.ends_at - now))
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
         for hit in hits:  # in the same order as in `hit()`, to avoid deadlocks
@@ -78,26 +79,25 @@ class DatabaseStorage:
 def _latest_end(now: datetime, seconds: int) -> datetime:
     """Return the latest end of a count that is valid. Later ones are from a clock that was set back afterwards.
 
-    It allows for clocks of other machines that are ahead by less than the time span of the limit.
+    It allows for requests that have waited for the row.
     """
     return now + timedelta(seconds=2 * seconds)
 
 
-def _seconds_until(moment: datetime) -> int:
-    return max(1, math.ceil((moment - utc_now()).total_seconds()))
+def _seconds(duration: timedelta) -> int:
+    return max(1, math.ceil(duration.total_seconds()))
 
 
-async def delete_expired(session: AsyncSession) -> int:
+async def _delete_expired(session: AsyncSession, now: datetime) -> int:
     """Delete up to `MAX_DELETED_AT_ONCE` expired counts, and return their number."""
-    expired = select(col(Attempt.id)).where(col(Attempt.ends_at) <= utc_now()).limit(MAX_DELETED_AT_ONCE)
+    expired = select(col(Attempt.id)).where(col(Attempt.ends_at) <= now).limit(MAX_DELETED_AT_ONCE)
     # Skip the counts that other transactions are changing, instead of waiting for them.
     statement = delete(Attempt).where(col(Attempt.id).in_(expired.with_for_update(skip_locked=True)))
     return len((await session.execute(statement.returning(col(Attempt.id)))).all())
 
 
-async def _increase_count(session: AsyncSession, key: str, seconds: int) -> tuple[int, datetime]:
+async def _increase_count(session: AsyncSession, key: str, seconds: int, now: datetime) -> tuple[int, datetime]:
     """Increase a count, or start a new one. Return the count and the end of its time window."""
-    now = utc_now()
     values = {"key": key, "now": now, "latest": _latest_end(now, seconds), "ends_at": now + timedelta(seconds=seconds)}
     row = (await session.execute(INCREASE_COUNT, values)).one()
     return row[0], row[1]

@@ -12,14 +12,14 @@ from datetime import timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import HTTPException, Request, Response
-from sqlalchemy import insert
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import UTCDateTime, col
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection
 
 from opportune.accounts.models import Attempt, User
 from opportune.accounts.sessions.cookies import read_session_token
-from opportune.accounts.submissions import FIND_RESULT
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.db.models.model import utc_now
@@ -42,6 +42,9 @@ PURPOSE = "kept form"
 MAX_FIELDS, MAX_FILES = 5_000, 20
 ONE_TIME_CODE = "code"
 NOTHING_SAVED = _l("Nothing has been saved yet.")
+FIND_RESULT = select(col(Attempt.result)).where(
+    col(Attempt.key) == bindparam("key"), col(Attempt.ends_at) > bindparam("now", type_=UTCDateTime)
+)
 KEEP_LIMIT = RateLimit("accounts.kept_forms", 30, 3600)
 
 

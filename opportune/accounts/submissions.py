@@ -9,12 +9,12 @@ from sqlmodel import UTCDateTime, col
 from opportune.accounts.models import Attempt
 from opportune.db.database import Database
 from opportune.db.drivers.pool import DEFERRED
-from opportune.db.models.model import utc_now
+from opportune.db.queries.dialects import database_time, read_database_time
 from opportune.web.middleware.submissions import COMMITTED, FAILED
 
-PROCESSING_SECONDS = 60
+PROCESSING_TIME = timedelta(seconds=60)
 """Time after which another process may claim the form, in case the first process died."""
-RESULT_SECONDS = 3600
+RESULT_TIME = timedelta(hours=1)
 """Time for which a result is stored."""
 # Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
 CLAIM = text("""
@@ -22,15 +22,6 @@ CLAIM = text("""
     ON CONFLICT (key) DO UPDATE SET ends_at = :ends_at, result = '' WHERE accounts_attempt.ends_at <= :now
     RETURNING id
 """).bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "ends_at")))
-MARK_COMMITTED = (
-    update(Attempt)
-    .where(col(Attempt.key) == bindparam("form"), col(Attempt.result) == "")
-    .values(result=COMMITTED, ends_at=bindparam("end"))
-    .execution_options(synchronize_session=False, **{DEFERRED: True})
-)
-FIND_RESULT = select(col(Attempt.result)).where(
-    col(Attempt.key) == bindparam("key"), col(Attempt.ends_at) > bindparam("now", type_=UTCDateTime)
-)
 
 
 class DatabaseSubmissions:
@@ -40,23 +31,25 @@ class DatabaseSubmissions:
         self._database = database
 
     async def claim(self, key: str) -> bool:
-        now = utc_now()
-        values = {"key": key, "now": now, "ends_at": now + timedelta(seconds=PROCESSING_SECONDS)}
         async with self._database.writer() as session:
+            now = await read_database_time(session)
+            values = {"key": key, "now": now, "ends_at": now + PROCESSING_TIME}
             return (await session.execute(CLAIM, values)).first() is not None
 
     async def find(self, key: str) -> str | None:
-        row = await self._database.lookup(FIND_RESULT, {"key": key, "now": utc_now()})
-        return row[0] if row else None
+        async with self._database.reader(fresh=True) as session:
+            is_valid = col(Attempt.ends_at) > database_time(session)
+            return await session.scalar(select(col(Attempt.result)).where(col(Attempt.key) == key, is_valid))
 
     async def complete(self, key: str, result: str) -> None:
-        ends_at = utc_now() + timedelta(seconds=RESULT_SECONDS)
-        change = update(Attempt).where(col(Attempt.key) == key).values(result=result, ends_at=ends_at)
         async with self._database.writer() as session:
-            await session.execute(change)
+            values = {"result": result, "ends_at": database_time(session, RESULT_TIME)}
+            await session.execute(update(Attempt).where(col(Attempt.key) == key).values(values))
 
     async def mark_committed(self, session: AsyncSession, key: str) -> None:
-        await session.execute(MARK_COMMITTED, {"form": key, "end": utc_now() + timedelta(seconds=RESULT_SECONDS)})
+        change = update(Attempt).where(col(Attempt.key) == key, col(Attempt.result) == "")
+        change = change.values(result=COMMITTED, ends_at=database_time(session, RESULT_TIME))
+        await session.execute(change, execution_options={"synchronize_session": False, DEFERRED: True})
 
     async def release(self, key: str, *, even_if_committed: bool) -> None:
         is_form = col(Attempt.key) == key

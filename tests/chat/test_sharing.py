@@ -6,12 +6,15 @@ import re
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import text
 
 from app.chat import share_pages
 from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
 from app.chat.conversations import Conversations, find_leaf
+from app.chat.sharing import Shares
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider, LlmError
+from opportune.db import Database
 from opportune.testing import PASSWORD, make_user, signed_in_client
 from opportune.web import HOUR_SECONDS, RateLimit
 from tests.chat.conversations import API, make_answer, make_conversation
@@ -55,6 +58,20 @@ async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClie
         assert [text for text in hidden if text in response.text] == []
         for message in (later.id, other.id):
             assert "Another branch" not in (await client.get(f"{link[1]}?before={message}")).text
+
+
+@pytest.mark.database("postgresql")
+async def test_parallel_requests_get_the_same_link(
+    user_client: AsyncClient, user: User, database: Database, number: int
+) -> None:
+    async with database.writer() as session:
+        conversation = await Conversations(session, user.id).get(number)
+        assert conversation
+        share = await Shares(session, user.id).create(conversation)
+        other = asyncio.create_task(user_client.post(f"{API}/{number}/shares"))
+        while not (other.done() or await session.scalar(text("SELECT bool_or(NOT granted) FROM pg_locks"))):
+            await asyncio.sleep(0.01)
+    assert (await other).json()["path"] == share.path
 
 
 async def test_deleted_link_shows_nothing(user_client: AsyncClient, client: AsyncClient, number: int) -> None:

@@ -23,6 +23,8 @@ MAX_INSTRUCTIONS_LENGTH = 20_000
 MAX_STARTERS = 6
 MAX_TOOLS = 100
 MAX_FACT_LENGTH = 200
+MAX_TOOL_NAME_LENGTH = 100
+"""Length of the name of a tool, with the part to which it is limited: `search_knowledge:3`."""
 DEFAULT_ICON = "ti-robot"
 ICONS = {
     DEFAULT_ICON: _l("Robot"),
@@ -36,6 +38,7 @@ ICONS = {
     "ti-pencil": _l("Pencil"),
     "ti-school": _l("School"),
 }
+ToolName = Annotated[str, StringConstraints(max_length=MAX_TOOL_NAME_LENGTH)]
 Icon = Annotated[str, StringConstraints(pattern=f"^({'|'.join(ICONS)})$")]
 
 
@@ -98,10 +101,10 @@ class Assistant(Model, SharedRow, table=True):
     temperature: float | None = Field(
         default=None, ge=0, le=2, description="From 0 to 2. Empty for the default of the model."
     )
-    tools: Annotated[list[str], FieldOptions(type="checkboxes")] = Field(
+    tools: Annotated[list[ToolName], FieldOptions(type="checkboxes")] = Field(
         default_factory=lambda: [ALL_TOOLS], max_length=MAX_TOOLS
     )
-    knowledge: Annotated[list[str], FieldOptions(type="checkboxes")] = Field(
+    knowledge: Annotated[list[ToolName], FieldOptions(type="checkboxes")] = Field(
         default_factory=list, max_length=MAX_TOOLS, nullable=True, description="None ticked: all documents of the user."
     )
     starters: TextList = Field(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -25,6 +26,11 @@ the commit, which also raises its error. Other drivers run it immediately.
 """
 POOL_TIMEOUT_SHARE = 0.9
 """Share of DATABASE_POOL_TIMEOUT to wait for a connection, so that the error response is sent in time."""
+
+
+# libpq requests this time zone for each session, without a round trip. psycopg cannot read the last hours of the year
+# 9999 in zones east of UTC, nor the first ones of the year 1 in zones west of it.
+os.environ.setdefault("PGTZ", "UTC")
 
 
 class Pool(AsyncAdaptedQueuePool):

@@ -54,7 +54,9 @@ def database_time(source: AsyncSession | str, offset: timedelta = timedelta()) -
 
 
 async def read_database_time(session: AsyncSession) -> datetime:
-    """Return the time that decides, so that machines with different clocks agree on the next run of a schedule."""
+    """Return the time that decides, so that machines with different clocks agree."""
+    if session.get_bind().dialect.name != "postgresql":
+        return utc_now()
     return (await session.scalars(select(database_time(session)))).one()
 
 

@@ -221,3 +221,10 @@ async def test_new_sqlite_file_is_private(tmp_path: Path) -> None:
         await database.setup()
         await database.ping()
     assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o600)
+
+
+@pytest.mark.database("postgresql")
+@pytest.mark.parametrize("moment", ["9999-12-31 23:59:59", "0001-01-01 00:00:00"])
+async def test_ends_of_the_calendar_are_read(database: Database, moment: str) -> None:
+    async with database.reader() as session:
+        assert str(await session.scalar(text(f"SELECT '{moment}+00'::timestamptz"))) == f"{moment}+00:00"

@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from copy import copy
+from datetime import datetime
+from functools import partial
 from typing import Self
 
 from pydantic import BaseModel
@@ -37,6 +39,7 @@ from opportune.contrib.llm.completion.request import Prompt
 from opportune.contrib.tools import Toolbox
 from opportune.db import Database, after_commit, utc_now
 from opportune.db.queries.batches import batches_of
+from opportune.db.queries.dialects import read_database_time
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.services.tasks import cancel_and_wait
 from opportune.storage import Storage
@@ -254,8 +257,9 @@ class AnswerManager:
         if not decide(row, call, approval, reply, scopes=self._scopes, toolbox=self.toolbox):
             return row
         if not any(map(is_waiting, row.tool_runs)):
-            await require_capacity(session, row, self.worker, self.is_dead)
-            store.assign_worker(row, self.worker)
+            now = await read_database_time(session)
+            await require_capacity(session, row, self.worker, partial(self.is_dead, now=now))
+            store.assign_worker(row, self.worker, now)
             self._start_after_commit(session, progress)
         await session.flush()
         return row
@@ -320,10 +324,12 @@ class AnswerManager:
         answers = [*answers]
         if await end_lost_jobs(self.database, answers):
             await self.continue_released()
-        dead = [answer for answer in answers if self.is_dead(answer)]
-        for batch in batches_of(dead, store.MAX_ANSWERS_PER_QUERY):
+        suspects = [answer for answer in answers if self.is_dead(answer, utc_now())]
+        for batch in batches_of(suspects, store.MAX_ANSWERS_PER_QUERY):
             async with self.database.writer() as session:
-                continued = await store.take_over_answers(session, self.worker, batch, self._can_continue)
+                now = await read_database_time(session)
+                dead = [answer for answer in batch if self.is_dead(answer, now)]
+                continued = await store.take_over_answers(session, self.worker, dead, self._can_continue)
             for progress in continued:
                 self._start_task(progress)
 
@@ -335,7 +341,7 @@ class AnswerManager:
                 released = await store.read_running_answers(session, is_released)
             await self.take_over(released)
 
-    def is_dead(self, answer: Answer) -> bool:
+    def is_dead(self, answer: Answer, now: datetime) -> bool:
         """Return True if the process that wrote this answer is dead. This process is alive even without a lease."""
         if not answer.is_running or answer.id in self._tasks:
             return False
@@ -343,7 +349,7 @@ class AnswerManager:
             is_dead = self._lock.is_dead(answer.worker)
             if is_dead is not None:  # None for processes of other machines
                 return is_dead
-        return answer.lease_until is not None and answer.lease_until < utc_now()
+        return answer.lease_until is not None and answer.lease_until < now
 
     async def close(self, grace_seconds: float = 0) -> None:
         """Wait for answers to end, then hand over the others and close all streams."""
@@ -375,13 +381,14 @@ class AnswerManager:
         return provider.continues or not text_after_last_call(answer.tool_runs, progress.text)
 
     async def _start_answer(self, session: AsyncSession, answer: Answer) -> Answer:
-        await require_capacity(session, answer, self.worker, self.is_dead)
+        now = await read_database_time(session)
+        await require_capacity(session, answer, self.worker, partial(self.is_dead, now=now))
         answer.tool_scopes = get_common_scopes(answer.tool_scopes, self._scopes)
         answer.charged_to = self._visitor
         model = self._model_of(answer)
         if model.guard:
             await model.guard.check(session, answer.payer, model.model, sum(map(estimate_tokens, answer.messages)))
-        store.assign_worker(answer, self.worker)
+        store.assign_worker(answer, self.worker, now)
         session.add(answer)
         try:
             await session.flush()

@@ -8,11 +8,11 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, false, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -33,7 +33,7 @@ from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerChunk,
 from opportune.contrib.llm.completion.usage import MAX_REPORTED_TOKENS
 from opportune.db import Database, has_hooks, is_outage, utc_now
 from opportune.db.queries.batches import batches_of
-from opportune.db.queries.dialects import upsert
+from opportune.db.queries.dialects import database_time, read_database_time, upsert
 
 LEASE_DURATION = timedelta(seconds=15)
 APPROVAL_DURATION = timedelta(days=7)
@@ -66,7 +66,9 @@ async def save_deltas(
         claims = await _lock_answers(session, worker, [delta.answer_id for delta in deltas])
         owned_ids = [answer_id for answer_id, claim in claims.items() if claim != Claim.LOST]
         if renew:
-            renewal = update(Answer).where(_has_id_in(owned_ids)).values(lease_until=utc_now() + LEASE_DURATION)
+            renewal = (
+                update(Answer).where(_has_id_in(owned_ids)).values(lease_until=database_time(session, LEASE_DURATION))
+            )
             await session.execute(renewal, execution_options={"synchronize_session": False})
         if rows := [vars(delta) for delta in deltas if not delta.is_empty and delta.answer_id in owned_ids]:
             await _insert_chunks(session, rows)
@@ -124,19 +126,20 @@ async def _hand_over(session: AsyncSession, results: Sequence[AnswerResult]) -> 
     if rows := [vars(delta) for result in results for delta in result.unsaved if not delta.is_empty]:
         await _insert_chunks(session, rows)
     waiting = [result for result in results if result.outcome.status == AnswerStatus.WAITING]
-    if rows := [_waiting_values(result) for result in waiting]:
+    deadline = await read_database_time(session) + APPROVAL_DURATION
+    if rows := [_waiting_values(result, deadline) for result in waiting]:
         await session.execute(update(Answer), rows)
     for result in waiting:
         for index in job_indexes(result.tool_runs or ()):
             queue_job(session, result.answer_id, index)
     if ids := [result.answer_id for result in results if result not in waiting]:
         statement = update(Answer).where(col(Answer.id).in_(ids))
-        await session.execute(statement.values(worker="", lease_until=utc_now()))
+        await session.execute(statement.values(worker="", lease_until=database_time(session)))
 
 
-def _waiting_values(result: AnswerResult) -> dict[str, Any]:
+def _waiting_values(result: AnswerResult, deadline: datetime) -> dict[str, Any]:
     worker = WAITS_FOR_JOB if job_indexes(result.tool_runs or ()) else ""
-    values = _result_values(result) | {"worker": worker, "lease_until": utc_now() + APPROVAL_DURATION}
+    values = _result_values(result) | {"worker": worker, "lease_until": deadline}
     return {name: value for name, value in values.items() if name not in ("text", "reasoning", "finished_at")}
 
 
@@ -212,13 +215,14 @@ async def take_over_answers(
     worker_ = col(Answer.worker)
     lease = col(Answer.lease_until)
     unchanged = ((id_ == row.id) & (worker_ == row.worker) & (lease <= row.lease_until) for row in dead)
-    query = select(id_).where(or_(*unchanged), col(Answer.status).in_(RUNNING))
+    query = select(id_).where(or_(false(), *unchanged), col(Answer.status).in_(RUNNING))
     locked = (await session.scalars(query.with_for_update(skip_locked=True))).all()
+    now = await read_database_time(session)
     continued, ended = list[AnswerProgress](), list[AnswerResult]()
     for progress in (await _read_answers(session, dict.fromkeys(locked, -1))).values():
         answer = progress.answer
         if not answer.stop_requested and can_continue(progress):
-            assign_worker(answer, worker)
+            assign_worker(answer, worker, now)
             answer.takeovers += 1
             continued.append(progress)
         else:
@@ -229,10 +233,10 @@ async def take_over_answers(
     return continued
 
 
-def assign_worker(answer: Answer, worker: str) -> None:
+def assign_worker(answer: Answer, worker: str, now: datetime) -> None:
     """Assign an answer to a worker and clear its error and end time."""
     values = {"status": AnswerStatus.STREAMING, "error_code": "", "error": "", "finished_at": None}
-    answer.sqlmodel_update({**values, "worker": worker, "lease_until": utc_now() + LEASE_DURATION})
+    answer.sqlmodel_update({**values, "worker": worker, "lease_until": now + LEASE_DURATION})
 
 
 async def _lock_answers(

@@ -148,6 +148,5 @@ def _end_call(answer: Answer, index: int, result: ToolResult) -> bool:
     answer.tool_runs = set_result(answer.tool_runs, index, result.text, is_error=result.is_error)
     if any(map(is_pending, answer.tool_runs)):
         return False
-    store.assign_worker(answer, "")
-    answer.lease_until = utc_now() - store.LEASE_DURATION  # expired, as of the answer of a dead worker
+    store.assign_worker(answer, "", utc_now() - 2 * store.LEASE_DURATION)  # expired, as of a dead worker
     return True

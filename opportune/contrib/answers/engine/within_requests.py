@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +14,7 @@ from opportune.contrib.answers.engine.manager import MAX_TAKEOVERS, AnswerManage
 from opportune.contrib.answers.engine.records import HANDED_OVER, AnswerProgress, Outcome
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.models import Answer, AnswerStatus
-from opportune.db import utc_now
+from opportune.db.queries.dialects import read_database_time
 from opportune.i18n import gettext_lazy as _l
 
 RETURN_DURATION = timedelta(minutes=1)
@@ -41,19 +41,21 @@ class RequestAnswerManager(AnswerManager):
         """Do nothing: a frozen process still holds its lock and cannot watch others. Only leases are used."""
         del watch
 
-    def is_dead(self, answer: Answer) -> bool:
+    def is_dead(self, answer: Answer, now: datetime) -> bool:
         """Return True also for an answer without a worker, if it is viewed here or its page does not return."""
         has_no_worker = answer.status == AnswerStatus.STREAMING and not answer.worker
         if not has_no_worker or answer.id in self._tasks:
-            return super().is_dead(answer)
-        return self._is_viewed(answer) or _is_abandoned(answer)
+            return super().is_dead(answer, now)
+        return self._is_viewed(answer) or _is_abandoned(answer, now)
 
     async def take_over(self, answers: Iterable[Answer]) -> None:
         """Continue answers that are viewed here, and end abandoned ones."""
         answers = [*answers]
         await super().take_over([answer for answer in answers if self._is_viewed(answer)])
-        dead = [answer for answer in answers if not self._is_viewed(answer) and self.is_dead(answer)]
-        if abandoned := [answer for answer in dead if _is_abandoned(answer)]:
+        async with self.database.reader(fresh=True) as session:
+            now = await read_database_time(session)
+        dead = [answer for answer in answers if not self._is_viewed(answer) and self.is_dead(answer, now)]
+        if abandoned := [answer for answer in dead if _is_abandoned(answer, now)]:
             async with self.database.writer() as session:
                 await store.take_over_answers(session, self.worker, abandoned, outcome=ABANDONED)
 
@@ -90,5 +92,5 @@ class RequestAnswerManager(AnswerManager):
         progress.answer.worker = ""  # no process writes it until its stream is opened
 
 
-def _is_abandoned(answer: Answer) -> bool:
-    return answer.lease_until is not None and answer.lease_until + RETURN_DURATION < utc_now()
+def _is_abandoned(answer: Answer, now: datetime) -> bool:
+    return answer.lease_until is not None and answer.lease_until + RETURN_DURATION < now

@@ -50,6 +50,15 @@ async def test_invalid_values_are_refused(clients: Clients, path: str) -> None:
         assert (await clients["member"].post(f"/api/v1{path}", json=values)).status_code == 422, values
 
 
+@pytest.mark.parametrize(("name", "length"), [("tools", 100), ("knowledge", 100), ("starters", 1_000)])
+async def test_items_of_an_assistant_have_a_maximum_length(clients: Clients, name: str, length: int) -> None:
+    statuses = [
+        (await clients["member"].post("/api/v1/assistants", json=NEW["/assistants"] | {name: ["x" * size]})).status_code
+        for size in (length, length + 1)
+    ]
+    assert statuses == [201, 422]
+
+
 @PATHS
 async def test_visitors_are_refused(client: AsyncClient, path: str) -> None:
     assert (await client.get(f"/api/v1{path}")).status_code == 401
