@@ -4,8 +4,8 @@ from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
 from opportune.config.settings import Settings
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import older_than
 from opportune.feature import Cleanup
 from opportune.jobs.cleanup import clean_up

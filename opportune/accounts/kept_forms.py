@@ -22,7 +22,7 @@ from opportune.accounts.models import Attempt, User
 from opportune.accounts.sessions.cookies import read_session_token
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.db.models.sensitive_names import is_secret
 from opportune.errors import ReadOnlyError
 from opportune.i18n import gettext_lazy as _l

@@ -7,8 +7,9 @@ from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint, eve
 from sqlalchemy import Text as SqlText
 from sqlmodel import Field
 
+from opportune.db.clock import utc_now
 from opportune.db.models.column_types import BigId
-from opportune.db.models.model import Model, utc_now
+from opportune.db.models.model import Model
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.errors import OperatorError
 from opportune.i18n import pgettext_lazy as _p

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key, signer
-from opportune.db.models.model import MAX_ID
+from opportune.db.models.row_ids import MAX_ID
 
 LIFETIMES = {
     "verify": timedelta(days=3),

@@ -12,8 +12,9 @@ from sqlalchemy import Index, UniqueConstraint, inspect
 from sqlmodel import Field, SQLModel
 
 from opportune.accounts.models import OwnerId
+from opportune.db.clock import utc_now
 from opportune.db.models.column_types import BigId
-from opportune.db.models.model import Model, utc_now
+from opportune.db.models.model import Model
 from opportune.schemas.text import Line, Text
 
 PURGE = "delete permanently"

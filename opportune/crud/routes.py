@@ -15,7 +15,7 @@ from opportune.crud.access import WRITE_ACTIONS
 from opportune.crud.crud import Crud
 from opportune.crud.options import Permission
 from opportune.crud.registry import Team
-from opportune.db.models.model import MAX_ID, RowKey
+from opportune.db.models.row_ids import MAX_ID, RowKey
 from opportune.db.sessions.dependencies import WriteSession, read_session
 from opportune.errors import OperatorError
 from opportune.web.routing.api_router import APIRouter

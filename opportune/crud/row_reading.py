@@ -11,7 +11,7 @@ from opportune.crud.access import PAGING, RowAccess
 from opportune.crud.filters import CURSOR
 from opportune.crud.options import Key
 from opportune.crud.selection import Selection
-from opportune.db.models.model import MAX_ID
+from opportune.db.models.row_ids import MAX_ID
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.listing import (
     CountedRows,

@@ -17,7 +17,7 @@ from sqlalchemy import BigInteger, Column
 
 from opportune.db.models.choices import choice_label, choice_value, combinations_of
 from opportune.db.models.columns import is_json, type_of
-from opportune.db.models.model import MAX_ID
+from opportune.db.models.row_ids import MAX_ID
 from opportune.schemas.annotations import FieldOptions, plain_type
 from opportune.schemas.text import storable, storable_json
 from opportune.web.time_zone import in_utc

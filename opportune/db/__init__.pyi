@@ -1,3 +1,4 @@
+from opportune.db.clock import utc_now as utc_now
 from opportune.db.database import Context as Context
 from opportune.db.database import Database as Database
 from opportune.db.database import ReadonlyContext as ReadonlyContext
@@ -16,15 +17,14 @@ from opportune.db.hooks.registry import changes as changes
 from opportune.db.hooks.registry import has_hooks as has_hooks
 from opportune.db.models.column_types import BigId as BigId
 from opportune.db.models.demo_rows import DemoRows as DemoRows
-from opportune.db.models.model import MAX_ID as MAX_ID
 from opportune.db.models.model import Model as Model
 from opportune.db.models.model import ModelBase as ModelBase
-from opportune.db.models.model import RowId as RowId
 from opportune.db.models.model import Versioned as Versioned
-from opportune.db.models.model import utc_now as utc_now
 from opportune.db.models.native_type import NativeType as NativeType
 from opportune.db.models.partial_index import PartialIndex as PartialIndex
 from opportune.db.models.references import Reference as Reference
+from opportune.db.models.row_ids import MAX_ID as MAX_ID
+from opportune.db.models.row_ids import RowId as RowId
 from opportune.db.models.soft_delete import SoftDelete as SoftDelete
 from opportune.db.queries.batches import delete_in_batches as delete_in_batches
 from opportune.db.queries.batches import older_than as older_than

@@ -6,7 +6,7 @@ from typing import Any
 
 from opportune.config.hosts import current_host
 from opportune.config.settings import Settings
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Finding
 from opportune.jobs.declaration import JobDefinition

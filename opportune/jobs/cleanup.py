@@ -8,9 +8,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
 from opportune.config.settings import Settings
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.errors import is_outage
-from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_in_batches, update_in_batches
 from opportune.db.queries.dialects import read_database_time
 from opportune.errors import OperatorError

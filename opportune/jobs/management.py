@@ -23,8 +23,9 @@ from sqlalchemy import cast as as_text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import MAX_ID, utc_now
+from opportune.db.models.row_ids import MAX_ID
 from opportune.db.queries.batches import delete_in_batches
 from opportune.db.queries.dialects import database_time, read_database_time, upsert
 from opportune.errors import OperatorError

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import JSON, ColumnElement, SmallInteger, Text, case, literal_column
 from sqlmodel import Field, col
 
-from opportune.db.models.model import Model, ModelBase, utc_now
+from opportune.db.clock import utc_now
+from opportune.db.models.model import Model, ModelBase
 from opportune.db.models.partial_index import PartialIndex
 from opportune.i18n import gettext
 from opportune.jobs.declaration import DEFAULT_QUEUE

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.config.settings import Settings
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.db.queries.dialects import read_database_time
 from opportune.errors import OperatorError
 from opportune.jobs.declaration import JobCall, JobDefinition

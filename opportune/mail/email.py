@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoes
 
 from opportune.config.settings import Settings, site_url
 from opportune.context import use_value
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.i18n import use_language
 from opportune.i18n.languages import get_language
 from opportune.mail.addresses import InvalidEmailError, check_headers, parse_recipients, sender_address, single_line

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.i18n import ngettext
 from opportune.jobs import JobQueue
 from opportune.jobs.management import MAX_COUNTED_JOBS

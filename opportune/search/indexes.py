@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Connection, Select, literal_column
 
+from opportune.db.migrations.portable_sql import quoted
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 
 MAX_RANKED_ROWS = 1000
@@ -31,12 +32,16 @@ class Fields:
 
     @property
     def index(self) -> str:
-        return f"{FTS_PREFIX}{self.table}"
+        return f"{FTS_PREFIX}{self.table.lower()}"  # needs no quotes
 
     @property
     def key(self) -> Any:
         """The column `id` of the table, for statements."""
-        return literal_column(f"{self.table}.id")
+        return literal_column(f"{self.quoted_table}.id")
+
+    @property
+    def quoted_table(self) -> str:
+        return quoted(self.table)
 
     @property
     def quoted_columns(self) -> str:

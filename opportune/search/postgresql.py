@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
+from opportune.db.migrations.portable_sql import quoted
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.db.models.native_type import NativeType
 from opportune.search.indexes import Dialect, Fields
@@ -77,7 +78,7 @@ class PostgreSQL(Dialect):
             *self.drop(existing),
             f"ALTER INDEX {new} RENAME TO {fields.index}",
             f"COMMENT ON INDEX {fields.index} IS '{definition}'",
-            f"ANALYZE {fields.table}",  # the planner needs the frequency of words to use the index
+            f"ANALYZE {fields.quoted_table}",  # the planner needs the frequency of words to use the index
         ]
 
     def drop(self, names: Collection[str]) -> list[str]:
@@ -91,11 +92,12 @@ class PostgreSQL(Dialect):
 
 
 def _create(fields: Fields, name: str = "") -> str:
-    return INDEX.format(index=name or fields.index, table=fields.table, vector=_vector(fields))
+    return INDEX.format(index=name or fields.index, table=fields.quoted_table, vector=_vector(fields))
 
 
 def _vector(fields: Fields) -> str:
-    parts = [VECTOR.format(column=f'{fields.table}."{name}"', weight=weight) for name, weight in fields.weights.items()]
+    table = fields.quoted_table
+    parts = [VECTOR.format(column=f'{table}."{name}"', weight=weight) for name, weight in fields.weights.items()]
     return " || ".join(parts)
 
 
@@ -113,16 +115,17 @@ class PostgreSQLVectors(Vectors):
 
     def triggers(self, fields: Fields) -> Mapping[str, str]:
         name = self.name(fields)
+        table_name = fields.quoted_table
         action = f"EXECUTE FUNCTION {DELETE_FUNCTION}('{name}')"
         return {
-            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {fields.quoted_columns} ON {fields.table}"
+            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {fields.quoted_columns} ON {table_name}"
             f" FOR EACH ROW WHEN ({changed_sql(fields, 'IS DISTINCT FROM')}) {action}",
-            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} FOR EACH ROW {action}",
-            f"{name}_truncate": f"CREATE TRIGGER {name}_truncate AFTER TRUNCATE ON {fields.table} {action}",
+            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {table_name} FOR EACH ROW {action}",
+            f"{name}_truncate": f"CREATE TRIGGER {name}_truncate AFTER TRUNCATE ON {table_name} {action}",
         }
 
     def drop_trigger(self, name: str, table_name: str) -> str:
-        return f"DROP TRIGGER IF EXISTS {name} ON {table_name}"
+        return f"DROP TRIGGER IF EXISTS {name} ON {quoted(table_name)}"
 
     def column_values(self, vector: Vector | None) -> Mapping[str, Any]:
         return {"embedding": None if vector is None else as_text(vector)}

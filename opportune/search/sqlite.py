@@ -92,11 +92,12 @@ class SQLiteVectors(Vectors):
 
     def triggers(self, fields: Fields) -> Mapping[str, str]:
         name = self.name(fields)
+        table_name = fields.quoted_table
         action = f"BEGIN DELETE FROM {name} WHERE id = OLD.id; END"
         return {
-            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {fields.quoted_columns} ON {fields.table}"
+            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {fields.quoted_columns} ON {table_name}"
             f" WHEN {changed_sql(fields, 'IS NOT')} {action}",
-            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} {action}",
+            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {table_name} {action}",
         }
 
     def drop_trigger(self, name: str, table_name: str) -> str:

@@ -165,7 +165,7 @@ class Vectors(ABC):
     """Statement that returns the names of all triggers."""
 
     def name(self, fields: Fields) -> str:
-        return f"{VECTORS_PREFIX}{fields.table}"
+        return f"{VECTORS_PREFIX}{fields.table.lower()}"  # needs no quotes
 
     def rows(self, fields: Fields) -> TableClause:
         return table(self.name(fields), *map(column, ("id", "edition", "slug", "signs", "embedding")))

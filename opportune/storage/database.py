@@ -10,9 +10,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.errors import explain
-from opportune.db.models.model import utc_now
 from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_number

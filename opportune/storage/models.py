@@ -4,7 +4,8 @@ from datetime import datetime
 
 from sqlmodel import Field
 
-from opportune.db.models.model import Model, ModelBase, utc_now
+from opportune.db.clock import utc_now
+from opportune.db.models.model import Model, ModelBase
 
 
 class StoredFile(Model, table=True):

@@ -19,9 +19,9 @@ from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlmodel import SQLModel
 
 from opportune.accounts.models import User
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.models.columns import foreign_keys_of
-from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, hashed
 
 BOUND_NAMES = ("max_length", "ge", "gt", "le", "lt")

@@ -15,7 +15,7 @@ from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import require_known_scopes
 from opportune.accounts.tokens.service import UserTokens, create_token
-from opportune.db.models.model import RowId
+from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.routing.api_router import APIRouter

@@ -35,7 +35,7 @@ from opportune.accounts.schemas import (
 from opportune.accounts.sign_in_methods import passkeys
 from opportune.accounts.sign_in_methods.available import find_linked_accounts
 from opportune.accounts.sign_in_methods.second_factor import PendingSetup, count_recovery_codes
-from opportune.db.models.model import RowId
+from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l

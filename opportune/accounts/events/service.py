@@ -15,7 +15,7 @@ from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.accounts.users.queries import REQUEST_KEY, find_by_email
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.i18n import gettext, use_language
 from opportune.i18n.directions import is_right_to_left, isolate

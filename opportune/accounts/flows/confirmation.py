@@ -9,7 +9,7 @@ from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.signed_links import is_code, make_code
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import wrong_password
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.client import describe_user_agent

@@ -20,7 +20,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.queries import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import Refused
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import JobContext, job

@@ -15,7 +15,7 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.service import delete_expired_and_surplus, hash_token
 from opportune.accounts.users.context import AccountContext
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import NotFound, Refused
 from opportune.i18n import gettext_lazy as _l
 

@@ -18,7 +18,7 @@ from opportune.accounts.sessions.service import UserSessions, describe_session_d
 from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.accounts.tokens.scopes import scope_labels, scope_rows
 from opportune.accounts.tokens.service import UserTokens, create_token
-from opportune.db.models.model import RowId
+from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.forms.form_state import Choices
 from opportune.web.forms.forms import Form, read_form

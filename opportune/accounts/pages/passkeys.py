@@ -26,7 +26,7 @@ from opportune.accounts.sign_in_methods.second_factor import count_recovery_code
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused, Purpose
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.users.context import AccountContext
-from opportune.db.models.model import RowId
+from opportune.db.models.row_ids import RowId
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.client import describe_user_agent
 from opportune.web.forms.forms import Form, read_form

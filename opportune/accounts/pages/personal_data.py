@@ -24,7 +24,7 @@ from opportune.accounts.responses import show
 from opportune.accounts.schemas import AccountDeletion
 from opportune.accounts.sessions import cookies
 from opportune.config.email_domains import normalize_email
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.i18n import gettext
 from opportune.pagination import Paging

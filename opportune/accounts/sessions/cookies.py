@@ -22,7 +22,7 @@ from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys, signer
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.project.current import HAS_PROJECT
 from opportune.web.client import Client
 from opportune.web.cookies import add_cookies, set_cookie

@@ -11,8 +11,8 @@ from sqlmodel import col
 from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.sessions.service import get_session_expiry
 from opportune.config.settings import Settings
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.web.client import Client
 

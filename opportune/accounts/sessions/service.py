@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.config.settings import Settings
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.db.queries.dialects import database_time
 from opportune.errors import NotFound
 from opportune.i18n import gettext_lazy as _l

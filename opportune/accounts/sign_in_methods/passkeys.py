@@ -31,8 +31,8 @@ from opportune.accounts.sign_in_methods.webauthn import (
 from opportune.accounts.tokens.service import end_weaker_sign_ins
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
+from opportune.db.clock import utc_now
 from opportune.db.constraint_errors import flush_or_refuse
-from opportune.db.models.model import utc_now
 from opportune.errors import NotFound
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import Hit, RateLimit

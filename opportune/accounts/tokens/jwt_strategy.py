@@ -29,8 +29,9 @@ from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TO
 from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy, response_scope
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import MAX_ID, utc_now
+from opportune.db.models.row_ids import MAX_ID
 
 AUDIENCE = "opportune:api"
 REFRESH_FORMAT = struct.Struct(">QQQ")

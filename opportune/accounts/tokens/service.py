@@ -19,7 +19,7 @@ from opportune.accounts.sessions.service import (
 )
 from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
 from opportune.accounts.users.context import AccountContext, user_manager
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
 """Lifetime of access tokens, which programs get by signing in."""

@@ -23,7 +23,7 @@ from opportune.accounts.users.errors import CHANGED_MEANWHILE, AccountLinkedErro
 from opportune.accounts.users.queries import REQUEST_KEY, delete_all_sessions, delete_sign_in_methods, find_by_email
 from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings, get_settings
-from opportune.db.models.model import MAX_ID
+from opportune.db.models.row_ids import MAX_ID
 from opportune.i18n.languages import current_language
 from opportune.project.installed import installed_features
 from opportune.web.language import offered_languages

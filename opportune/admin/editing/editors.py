@@ -20,7 +20,7 @@ from opportune.admin.log.audit import read_last_change_by_others
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.bus import Bus
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.web.time_zone import in_utc
 
 TOPIC = "admin.editors"

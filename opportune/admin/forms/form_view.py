@@ -27,8 +27,8 @@ from opportune.admin.lists.display import title_for, truncate
 from opportune.admin.lists.row_keys import row_by_key, row_url
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView, build_form_class, shown_fields, unwritable_columns
+from opportune.db.clock import utc_now
 from opportune.db.models.labels import title_of
-from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l

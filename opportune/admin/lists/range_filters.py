@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 
 from opportune.admin.lists.filters import NULL_OPERATIONS, ListFilter
 from opportune.crud.filters import FROM, LESS, TO, Operator
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.i18n import pgettext_lazy as _p
 from opportune.i18n.parsing import MACHINE_NUMBER
 from opportune.schemas.annotations import options_of

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
 from opportune.db.models.columns import python_type_of
-from opportune.db.models.model import MAX_ID
+from opportune.db.models.row_ids import MAX_ID
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import adapter_of
 

@@ -17,7 +17,7 @@ from opportune.admin.lists.columns import listed_columns, order_terms
 from opportune.admin.lists.parameters import POSITION, filtered_query, search_conditions
 from opportune.admin.lists.row_keys import key_of, match_primary_keys, row_by_key
 from opportune.admin.row_writer import PersistenceMixin
-from opportune.db.models.model import MAX_ID
+from opportune.db.models.row_ids import MAX_ID
 from opportune.db.queries.listing import (
     CountedRows,
     Cursor,

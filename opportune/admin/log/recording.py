@@ -14,10 +14,11 @@ from opportune.accounts.models import UserBase
 from opportune.accounts.permissions import identity_of
 from opportune.admin.log.diff import Changes, diff_deleted, diff_values
 from opportune.admin.models import PURGE, AuditEntry, recorded_key_of
+from opportune.db.clock import utc_now
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.db.hooks.registry import Change, add_after_create, after_delete, after_update, changes
 from opportune.db.models.labels import title_of
-from opportune.db.models.model import ModelBase, utc_now
+from opportune.db.models.model import ModelBase
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.project.layout import is_framework_class
 from opportune.web.client import client_address

@@ -20,7 +20,7 @@ from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.labels import title_of
-from opportune.db.models.model import MAX_ID
+from opportune.db.models.row_ids import MAX_ID
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.deletion_impact import DeletionImpact, RelatedModel, find_deletion_impact
 from opportune.db.queries.row_count import RowCount, read_row_counts

@@ -9,8 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import tables_with, utc_now
+from opportune.db.models.model import tables_with
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.sessions.trash import purge, with_deleted
 from opportune.errors import FieldErrors, Refused

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.settings import Settings
 from opportune.contrib.backup.encryption import can_decrypt
 from opportune.contrib.backup.settings import BackupSettings
+from opportune.db.clock import utc_now
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
 from opportune.jobs import JobContext, PermanentFailure, job

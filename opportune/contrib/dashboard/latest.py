@@ -18,9 +18,9 @@ from opportune.admin.views import AdminView
 from opportune.contrib.charts import growth
 from opportune.contrib.dashboard.ranges import Range
 from opportune.crud.schema_fields import TIMESTAMPS
+from opportune.db.clock import utc_now
 from opportune.db.models.columns import foreign_keys_of, is_indexed, python_type_of
 from opportune.db.models.labels import title_of
-from opportune.db.models.model import utc_now
 from opportune.i18n.formats import format_number
 from opportune.pagination import select_key
 from opportune.web.time_zone import format_date, format_local_clock, local, start_of_day

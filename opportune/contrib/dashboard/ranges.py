@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from starlette.requests import Request
 
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.i18n import ngettext
 from opportune.i18n.formats import week_start
 from opportune.web.time_zone import local, start_of_day

@@ -12,8 +12,8 @@ from sqlalchemy.sql import Executable
 from sqlmodel import UTCDateTime, col
 
 from opportune.contrib.database_cache.models import CacheRow
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.db.sessions.session import Rows
 from opportune.web.cache.store import LEASE_SECONDS, TAG_SECONDS, CacheSize, SharedStore, lock_key, new_version, tag_key
 

@@ -28,7 +28,7 @@ from opportune.crud.registry import crud_classes
 from opportune.db.database import Database
 from opportune.db.models.choices import choices_of
 from opportune.db.models.columns import is_text
-from opportune.db.models.model import MAX_ID
+from opportune.db.models.row_ids import MAX_ID
 from opportune.db.models.translated import is_translated
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.paths import parse_path

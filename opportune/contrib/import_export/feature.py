@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from opportune.admin.models import ImportFile
 from opportune.contrib.import_export.jobs import process_file
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.db.queries.batches import older_than
 from opportune.feature import Admin, Cleanup, Feature, Jobs
 

@@ -25,7 +25,7 @@ from opportune.contrib.import_export.jobs import BUSY_STATES, CANCELLED, process
 from opportune.contrib.import_export.table import Table, read_table
 from opportune.contrib.import_export.targets import find_targets, guess_targets, missing_labels
 from opportune.contrib.operations.job_lights import late_hint
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import get_language, gettext
 from opportune.i18n.formats import format_number

@@ -20,7 +20,7 @@ from opportune.admin.row_writer import Change
 from opportune.admin.views import AdminView, build_form_class, unwritable_columns
 from opportune.db.models.columns import natural_key_of, python_type_of
 from opportune.db.models.labels import title_of
-from opportune.db.models.model import MAX_ID
+from opportune.db.models.row_ids import MAX_ID
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import relation_of_column
 from opportune.errors import FieldErrors

@@ -10,7 +10,8 @@ from opportune.accounts.models import OwnerId
 from opportune.contrib.extraction.reader import describe_problem
 from opportune.contrib.knowledge.web_page import PAGE_PROBLEMS
 from opportune.contrib.teams.models import TeamShared
-from opportune.db.models.model import Model, utc_now
+from opportune.db.clock import utc_now
+from opportune.db.models.model import Model
 from opportune.fields.files import File, file_field
 from opportune.i18n import gettext as _
 from opportune.i18n import pgettext_lazy

@@ -14,12 +14,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.contrib.operations.job_lights import late_state
+from opportune.db.clock import utc_now
 from opportune.db.drivers.replica import Replicas
 from opportune.db.errors import explain, is_outage
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.migration_file import Migration
-from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.i18n import current_language, ngettext

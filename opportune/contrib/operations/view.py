@@ -36,7 +36,7 @@ from opportune.contrib.operations.operations import (
 )
 from opportune.contrib.operations.status import read_status, worst_state
 from opportune.contrib.operations.upgrade import Upgrade, migration_state
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.i18n import gettext, pgettext_lazy, use_language

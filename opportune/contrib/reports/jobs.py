@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.admin.models import SavedView
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.jobs import JobContext, defer, job
 
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
 from opportune.config.settings import Settings
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.schemas.text import shorten
 from opportune.web.errors.debug_page import MASK, SECRET_NAME, SecretMask
 

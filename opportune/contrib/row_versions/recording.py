@@ -17,10 +17,11 @@ from opportune.contrib.row_versions.service import (
     to_json,
     versioned_columns,
 )
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import acting_user_id, current_origin
 from opportune.db.hooks.registry import add_after_create, after_delete, after_update, changes
-from opportune.db.models.model import Versioned, tables_with, utc_now
+from opportune.db.models.model import Versioned, tables_with
 from opportune.db.queries.batches import delete_in_batches
 from opportune.jobs import JobContext, job
 

@@ -28,8 +28,8 @@ from opportune.contrib.saved_views.queries import (
     restore_list_state,
     set_default_view,
 )
+from opportune.db.clock import utc_now
 from opportune.db.constraint_errors import translate_database_errors
-from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l

@@ -19,7 +19,7 @@ from opportune.contrib.teams.memberships import find_member, hand_over
 from opportune.contrib.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate
 from opportune.contrib.teams.service import lock_team, lock_team_row, refuse_too_many_teams
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l

@@ -8,7 +8,8 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Field, SQLModel, col
 
 from opportune.accounts.models import OwnerId, User
-from opportune.db.models.model import Model, utc_now
+from opportune.db.clock import utc_now
+from opportune.db.models.model import Model
 from opportune.i18n import pgettext_lazy
 from opportune.schemas.text import Line
 

@@ -25,7 +25,7 @@ from opportune.contrib.teams.schemas import (
     TeamUpdate,
 )
 from opportune.contrib.teams.user_teams import read_teams
-from opportune.db.models.model import RowId
+from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import gettext

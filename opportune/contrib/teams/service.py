@@ -11,8 +11,8 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import TeamCreate
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.i18n import gettext

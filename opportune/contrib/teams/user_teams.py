@@ -12,7 +12,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.crud.registry import crud_classes
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.db.sessions.session import Session
 
 

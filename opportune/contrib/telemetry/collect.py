@@ -14,9 +14,9 @@ from starlette.datastructures import State
 from opportune import __version__
 from opportune.contrib.telemetry.metrics import Family, Sample, gauge
 from opportune.contrib.telemetry.process import STARTED_AT, resident_memory_bytes
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.drivers.pool import Pool
-from opportune.db.models.model import utc_now
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.server.workers import OpenConnections

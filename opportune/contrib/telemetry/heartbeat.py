@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry.settings import TelemetrySettings
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.execution import send_heartbeat

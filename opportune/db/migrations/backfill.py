@@ -14,9 +14,11 @@ from sqlalchemy import JSON, Column, MetaData, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
+from opportune.db.migrations.portable_sql import literal, quoted
 from opportune.db.migrations.questions import Choices
-from opportune.db.migrations.rendering import CodeOp, column_code, literal, plain_type, quoted
+from opportune.db.migrations.rendering import CodeOp, column_code
 from opportune.db.models.column_types import EnumValue
+from opportune.db.models.columns import undecorated
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 
@@ -105,7 +107,7 @@ class _TableSteps:
         if self.before_filling:
             yield ops.ModifyTableOps(name, self.before_filling)
         for column, value in self.fill_values.items():
-            statement = f"UPDATE {name} SET {quoted(column)} = {literal(value)} WHERE {quoted(column)} IS NULL"
+            statement = f"UPDATE {quoted(name)} SET {quoted(column)} = {literal(value)} WHERE {quoted(column)} IS NULL"
             yield CodeOp("", f"op.execute({statement!r})")
         if self.fill_code:
             yield backfill_code(self.table, self.fill_code)
@@ -121,10 +123,11 @@ def backfill_code(table: Table, columns: dict[str, str]) -> CodeOp:
     values = ", ".join(f"{name!r}: {value}" for name, value in columns.items())
     names = " and ".join(columns)
     is_unfilled = " or ".join(f"row[{name!r}] is None" for name in columns)
+    select = f"SELECT * FROM {quoted(table.name)}"
     lines = f"""\
 # FILL: set {names} of each row. While a value is None, `migrate` fails if the table has rows.
 rows = sa.table({table.name!r}, {columns_code})
-for row in op.get_bind().execute(sa.text("SELECT * FROM {table.name}")).mappings().all():
+for row in op.get_bind().execute(sa.text({select!r})).mappings().all():
     if {is_unfilled}:
         op.execute(rows.update(){conditions}.values({{{values}}}))  # FILL
 """
@@ -179,7 +182,9 @@ def _storage_text(column: Column[Any], value: Any) -> str:
         return value.isoformat(" ")
     processor = column.type.dialect_impl(sqlite.dialect()).bind_processor(sqlite.dialect())
     stored = processor(value) if processor else value
-    return str(stored.value if isinstance(stored, Enum) else stored)
+    if isinstance(stored, Enum):
+        stored = stored.value
+    return str(stored)
 
 
 def _parse_option(table: Table, column: Column[Any], text: str) -> Any:
@@ -190,12 +195,15 @@ def _parse_option(table: Table, column: Column[Any], text: str) -> Any:
     """
     try:
         if isinstance(column.type, EnumValue):
-            return {str(member.value): member for member in column.type.enum}[text]
+            members = {str(member.value): member for member in column.type.enum}
+            return members[text]
         if is_translated(column):
             return text
         if isinstance(column.type, JSON):
             return json.loads(text)
-        value = TypeAdapter(plain_type(column).python_type).validate_strings(text)
+        value = TypeAdapter(undecorated(column.type).python_type).validate_strings(text)
     except (KeyError, ValueError):
         raise OperatorError(f"'{text}' is not a valid value of {table.name}.{column.name} ({column.type}).") from None
-    return value.replace(tzinfo=value.tzinfo or UTC) if isinstance(value, datetime) else value
+    if isinstance(value, datetime) and not value.tzinfo:
+        return value.replace(tzinfo=UTC)
+    return value

@@ -10,7 +10,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from opportune.db.migrations.create_statements import escape_parameters
-from opportune.db.migrations.rendering import CodeOp, quoted
+from opportune.db.migrations.portable_sql import quoted
+from opportune.db.migrations.rendering import CodeOp
 from opportune.db.models.native_type import NativeType
 
 TYPE_DEFINITION = """

@@ -1,4 +1,4 @@
-"""Rendering of migration files, also of Python code that is not an Alembic operation."""
+"""Migration files with Alembic operations and other Python code."""
 
 import secrets
 from collections.abc import Sequence
@@ -9,23 +9,21 @@ from textwrap import indent
 from typing import Any, Literal
 
 from alembic.autogenerate import render_python_code, renderers
-from alembic.ddl.impl import DefaultImpl
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import template_to_file
-from sqlalchemy import ClauseElement, Column, ColumnClause
+from sqlalchemy import Column
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
 
+from opportune.db.migrations.portable_sql import PortableDialect
+from opportune.db.models.columns import undecorated
 from opportune.project.layout import PROJECT
 from opportune.project.ruff import format_files
 
 TEMPLATE = PROJECT / "migrations" / "script.py.mako"
 PLACEHOLDER = "# code "
-"""Placeholder line for code, because Alembic cannot render it."""
+"""Begin of a line in place of code, because Alembic's printer changes the indentation of code."""
 
 
 @dataclass
@@ -60,14 +58,9 @@ def insert_code(text: str, operations: Sequence[ops.MigrateOperation], imports: 
 
 def column_code(column: Column[Any]) -> str:
     """Return the code of a column for `sa.table`, typed so that both databases accept its values."""
-    type_ = plain_type(column)
+    type_ = undecorated(column.type)
     is_generic = type(type_).__module__.startswith("sqlalchemy.sql.")
     return f"sa.column({column.name!r}, sa.{type_!r})" if is_generic else f"sa.column({column.name!r})"
-
-
-def plain_type(column: Column[Any]) -> TypeEngine[Any]:
-    """Return the column's type without a TypeDecorator around it."""
-    return column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
 
 
 def portable_type_code(type_: TypeDecorator[Any], imports: set[str]) -> str:
@@ -79,44 +72,6 @@ def portable_type_code(type_: TypeDecorator[Any], imports: set[str]) -> str:
     return (
         f"sa.{type_.impl_instance!r}.with_variant(postgresql.JSONB(none_as_null={native.none_as_null}), 'postgresql')"
     )
-
-
-def quoted(name: str) -> str:
-    return DefaultDialect().identifier_preparer.quote(name)
-
-
-def literal(value: str | int) -> str:
-    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
-
-
-class PortableCompiler(SQLCompiler):
-    """Writes expressions that both databases understand."""
-
-    def visit_now_func(self, *_: Any, **_options: Any) -> str:
-        return "CURRENT_TIMESTAMP"  # SQLite has no now()
-
-
-class PortableDialect(DefaultDialect):
-    """Dialect of SQL expressions in migrations, which both databases understand."""
-
-    name = "portable"
-    statement_compiler = PortableCompiler
-    supports_native_boolean = True  # PostgreSQL does not compare a boolean with 1
-
-
-class PortableImpl(DefaultImpl):
-    """Alembic's part of the dialect, registered by `__dialect__`."""
-
-    __dialect__ = PortableDialect.name
-
-    def render_ddl_sql_expr(
-        self, expr: ClauseElement, is_server_default: bool = False, is_index: bool = False, **options: Any
-    ) -> str:
-        """Return the SQL of an expression. PostgreSQL needs operators of an index in parentheses."""
-        is_collated = getattr(expr, "operator", None) is operators.collate
-        is_alone = isinstance(expr, ColumnClause) or is_collated
-        grouped = expr.self_group() if is_index and not is_alone else expr
-        return super().render_ddl_sql_expr(grouped, is_server_default, is_index=is_index, **options)
 
 
 def write_file(
@@ -138,7 +93,8 @@ def write_file(
         depends_on: Revisions of other features that must be applied first.
         revision: Revision of the migration. By default a new one.
     """
-    feature, (number, _, title) = path.parent.name, path.stem.partition("_")
+    feature = path.parent.name
+    number, _, title = path.stem.partition("_")
     imports: set[str] = set()
     variables: dict[str, Any] = {
         "message": f"{feature}: {title.replace('_', ' ')}",
@@ -167,7 +123,8 @@ def _render(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) ->
         migration_context=MigrationContext.configure(dialect=PortableDialect()),
     )
     lines = [line for line in code.splitlines() if not line.strip().startswith("# ###")]
-    return insert_code("\n".join(lines).replace(", schema=None)", ")"), operations.ops, imports).strip()
+    text = "\n".join(lines).replace(", schema=None)", ")")  # Alembic adds this default to each batch
+    return insert_code(text, operations.ops, imports).strip()
 
 
 def render_item(imports: set[str], item_type: str, item: Any, context: Any) -> str | Literal[False]:
@@ -181,9 +138,14 @@ def render_item(imports: set[str], item_type: str, item: Any, context: Any) -> s
         imports.add(f"import {type(item).__module__}")
     elif rest[0] == "dialects":
         imports.add(f"from sqlalchemy.dialects import {rest[1]}")
-        if rest[1] == "postgresql":  # arrays and JSON contain other types
-            dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
-            rendered = MigrationContext.configure(dialect=dialect).impl.render_type(item, context)
-            # Otherwise the type of an enum array would not be created.
-            return rendered.replace(", _create_events=False", "") if rendered else rendered
+        if rest[1] == "postgresql":
+            return _postgresql_type_code(item, context)
     return False
+
+
+def _postgresql_type_code(type_: Any, context: Any) -> str | Literal[False]:
+    """Return the code of an array or of JSON with the types that it contains; False for other types."""
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    code = MigrationContext.configure(dialect=dialect).impl.render_type(type_, context)
+    # Otherwise the type of an enum array would not be created.
+    return code.replace(", _create_events=False", "") if code else False

@@ -10,7 +10,7 @@ from alembic.autogenerate import renderers
 from alembic.operations import Operations, ops
 from sqlalchemy import text
 
-from opportune.db.migrations.rendering import quoted
+from opportune.db.migrations.portable_sql import quoted
 from opportune.db.migrations.search_indexes import fill_fts5, fts5_definitions
 from opportune.db.models.indexes import index_name
 
@@ -74,7 +74,7 @@ def _create(operations: Operations, step: CreateSearchIndexOp) -> None:
         return
     columns = ", ".join(f"{quoted(name)} gin_trgm_ops" for name in step.names)
     concurrently = "CONCURRENTLY " if step.kw.get("postgresql_concurrently") else ""
-    target = f"{concurrently}{step.index_name} ON {quoted(step.table_name)}"
+    target = f"{concurrently}{quoted(str(step.index_name))} ON {quoted(step.table_name)}"
     operations.execute(f"CREATE INDEX {target} USING gin ({columns})")
 
 
@@ -85,7 +85,7 @@ def _drop(operations: Operations, step: DropSearchIndexOp) -> None:
         for statement in (*(f"DROP TRIGGER IF EXISTS {name}" for name in triggers), f"DROP TABLE IF EXISTS {table}"):
             operations.execute(statement)
     else:
-        operations.execute(f"DROP INDEX IF EXISTS {step.index_name}")
+        operations.execute(f"DROP INDEX IF EXISTS {quoted(str(step.index_name))}")
 
 
 @renderers.dispatch_for(CreateSearchIndexOp)

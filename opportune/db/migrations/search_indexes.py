@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, MetaData, text
 
+from opportune.db.migrations.portable_sql import quoted
 from opportune.db.models.indexes import TRIGRAMS_PREFIX, index_name, tables_with_search_index
 from opportune.db.models.model import ModelBase
 
@@ -15,9 +16,9 @@ TABLE = """CREATE VIRTUAL TABLE {index} USING fts5({columns}, content='{table}',
 ADD = "INSERT INTO {index} (rowid, {columns}) VALUES (new.id, {new});"
 REMOVE = "INSERT INTO {index} ({index}, rowid, {columns}) VALUES ('delete', old.id, {old});"
 TRIGGERS = {
-    "_insert": f"CREATE TRIGGER {{index}}_insert AFTER INSERT ON {{table}} BEGIN {ADD} END",
-    "_update": f"CREATE TRIGGER {{index}}_update AFTER UPDATE OF id, {{columns}} ON {{table}} BEGIN {REMOVE} {ADD} END",
-    "_delete": f"CREATE TRIGGER {{index}}_delete AFTER DELETE ON {{table}} BEGIN {REMOVE} END",
+    "_insert": f"CREATE TRIGGER {{index}}_insert AFTER INSERT ON {{owner}} BEGIN {ADD} END",
+    "_update": f"CREATE TRIGGER {{index}}_update AFTER UPDATE OF id, {{columns}} ON {{owner}} BEGIN {REMOVE} {ADD} END",
+    "_delete": f"CREATE TRIGGER {{index}}_delete AFTER DELETE ON {{owner}} BEGIN {REMOVE} END",
 }
 EXISTING = {
     "sqlite": "SELECT name FROM sqlite_master WHERE substr(name, 1, length(:prefix)) = :prefix",
@@ -34,6 +35,7 @@ def fts5_definitions(index: str, table: str, columns: Sequence[str], options: st
     parts = {
         "index": index,
         "table": table,
+        "owner": quoted(table),
         "columns": ", ".join(names),
         "new": ", ".join(f"new.{name}" for name in names),
         "old": ", ".join(f"old.{name}" for name in names),
@@ -51,7 +53,7 @@ def is_own_fts5(prefix: str, name: str, definition: str) -> bool:
     """Return whether an object has the form of `fts5_definitions`. Tables of other programs may contain their texts."""
     if suffix := next((suffix for suffix in TRIGGERS if name.endswith(suffix)), ""):
         return f"INSERT INTO {name.removesuffix(suffix)} (" in definition
-    return f"content='{name.removeprefix(prefix)}', content_rowid='id'" in definition
+    return f"content='{name.removeprefix(prefix)}', content_rowid='id'".lower() in definition.lower()
 
 
 def find_missing_search_indexes(connection: Connection, metadata: MetaData = ModelBase.metadata) -> list[str]:

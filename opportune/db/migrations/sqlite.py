@@ -20,9 +20,9 @@ from opportune.db.migrations.create_statements import (
     without_default_order,
 )
 from opportune.db.migrations.duplicates import TABLE_COPY
+from opportune.db.migrations.portable_sql import literal
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.reflection import read_table
-from opportune.db.migrations.rendering import literal
 from opportune.db.models.indexes import TRIGRAMS_PREFIX
 from opportune.errors import OperatorError
 

@@ -7,13 +7,15 @@ from typing import Any
 from alembic.operations import ops
 from sqlalchemy import MetaData
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.types import TypeDecorator, Uuid
+from sqlalchemy.types import Uuid
 
 from opportune.db.migrations.create_statements import parse_allowed_values
+from opportune.db.migrations.portable_sql import literal, quoted
 from opportune.db.migrations.questions import Choices, Rename
-from opportune.db.migrations.rendering import CodeOp, literal, portable_type_code, quoted
+from opportune.db.migrations.rendering import CodeOp, portable_type_code
 from opportune.db.migrations.value_conversion import Family, family_of, reflected_family
 from opportune.db.models.column_types import EnumValue
+from opportune.db.models.columns import undecorated
 from opportune.db.models.translated import TranslatedColumn, site_language
 
 IMPORT = "from opportune.db.migrations.conversion import convert_column"
@@ -83,7 +85,7 @@ def _make_conversion(part: ops.AlterColumnOp) -> CodeOp:
     arguments = f"op, {table!r}, {part.column_name!r}, {_conversion_arguments(part, imports)}"
     lines = (
         f"# FILL: `migrate` fails for values that cannot be converted, and names their rows. Set other values:\n"
-        f"# op.execute({f'UPDATE {table} SET {name} = … WHERE {name} = …'!r})\n"
+        f"# op.execute({f'UPDATE {quoted(table)} SET {name} = … WHERE {name} = …'!r})\n"
         f"convert_column({arguments})"
     )
     description = f"Convert {table}.{part.column_name}: see FILL in the file for values that fail"
@@ -113,8 +115,9 @@ def _changes_translation(part: ops.AlterColumnOp) -> bool:
 
 def _generic_type(type_: Any) -> Any:
     """Return a portable type instead of a type of one dialect, such as JSONB or CHAR(32) for a UUID."""
-    plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
-    return Uuid() if reflected_family(type_) is Family.UUID else plain.as_generic()
+    if reflected_family(type_) is Family.UUID:
+        return Uuid()
+    return undecorated(type_).as_generic()
 
 
 def _using_expression(part: ops.AlterColumnOp, type_: Any) -> str:
@@ -253,8 +256,8 @@ def _make_row_updates(change: MembersChange, renamed: Mapping[Value, Value]) -> 
 
 
 def _update_statement(change: MembersChange, old: Value, new: str) -> str:
-    column = quoted(change.column)
-    return f"UPDATE {change.target[0]} SET {column} = {new} WHERE {column} = {literal(old)}"
+    table, column = map(quoted, change.target)
+    return f"UPDATE {table} SET {column} = {new} WHERE {column} = {literal(old)}"
 
 
 def _find_changes(operation: ops.MigrateOperation) -> Iterator[MembersChange]:

@@ -1,4 +1,4 @@
-"""Types, keys and references of a model's columns."""
+"""Properties of a model's columns: types, keys and references."""
 
 from decimal import Decimal
 from typing import Any
@@ -39,9 +39,13 @@ def is_amount(column: Column[Any]) -> bool:
 
 def type_of(column: Column[Any]) -> TypeEngine[Any]:
     """Return the column's type without a TypeDecorator around it. A translated column has the type of its texts."""
-    type_: TypeEngine[Any] = column.type
-    if isinstance(type_, TranslatedColumn):
-        return type_.text_type
+    if isinstance(column.type, TranslatedColumn):
+        return column.type.text_type
+    return undecorated(column.type)
+
+
+def undecorated(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type that a TypeDecorator wraps. Other types stay the same."""
     return type_.impl_instance if isinstance(type_, TypeDecorator) else type_
 
 
@@ -62,19 +66,21 @@ def is_long(column: Column[Any]) -> bool:
 
 def may_truncate(column: Column[Any]) -> bool:
     """Return whether a list may truncate the column. It holds prose, or references a row whose title is shown."""
-    is_prose = is_text(column) and not 0 < (type_of(column).length or 0) <= MAX_KEYWORD_LENGTH  # type: ignore[attr-defined]  # a String
-    return is_prose or bool(column.foreign_keys)
+    if column.foreign_keys:
+        return True
+    type_ = type_of(column)
+    return isinstance(type_, String) and not 0 < (type_.length or 0) <= MAX_KEYWORD_LENGTH
 
 
 def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     """Return the model that each foreign key column references, if its key is a number and not also the row's own."""
-    columns = mapper.columns
-    has_own_key = len(mapper.primary_key) == 1
-    return {
-        name: model
-        for name, model in references_of(mapper).items()
-        if isinstance(type_of(columns[name]), Integer) and not (has_own_key and columns[name].primary_key)
-    }
+    foreign_keys = {}
+    for name, model in references_of(mapper).items():
+        column = mapper.columns[name]
+        is_own_key = column.primary_key and len(mapper.primary_key) == 1
+        if isinstance(type_of(column), Integer) and not is_own_key:
+            foreign_keys[name] = model
+    return foreign_keys
 
 
 def references_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
@@ -93,12 +99,13 @@ def _find_references(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     classes = {other.local_table: other.class_ for other in mapper.registry.mappers}
     models = {}
     for name, column in mapper.columns.items():
+        if mapper.inherits and column.primary_key:  # refers to the row of the base class
+            continue
         for key in column.foreign_keys:
             model = classes.get(key.column.table)  # a table may have no model
             if model and [*key.column.table.primary_key] == [key.column]:
                 models[name] = model
-    # The key of a subclass refers to the row of its base class.
-    return {name: model for name, model in models.items() if not (mapper.inherits and mapper.columns[name].primary_key)}
+    return models
 
 
 def many_to_many_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
@@ -106,8 +113,9 @@ def many_to_many_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     return {
         relation.key: relation.mapper.class_
         for relation in mapper.relationships
-        if relation.direction is RelationshipDirection.MANYTOMANY and not relation.viewonly
-        if len(relation.parent.primary_key) == len(relation.mapper.primary_key) == 1
+        if relation.direction is RelationshipDirection.MANYTOMANY
+        and not relation.viewonly
+        and len(relation.parent.primary_key) == len(relation.mapper.primary_key) == 1
     }
 
 
@@ -180,15 +188,16 @@ def natural_key_of(model: type[Any]) -> str:
 def is_unique(column: Column[Any]) -> bool:
     """Return whether the database enforces distinct values in this column."""
     table: Any = column.table
-    constraints = [*table.constraints, *(index for index in table.indexes if index.unique)]
-    unique = [key for key in constraints if isinstance(key, UniqueConstraint | Index) and [*key.columns] == [column]]
-    # An index on lower(name) also contains the column, and a partial index does not cover all rows.
-    return any(not isinstance(key, Index) or _covers_all_rows(key, column) for key in unique)
+    rules = [rule for rule in table.constraints if isinstance(rule, UniqueConstraint)]
+    if any([*rule.columns] == [column] for rule in rules):
+        return True
+    # An index on lower(name) also contains the column, but not as its expression.
+    indexes = [index for index in table.indexes if index.unique and [*index.expressions] == [column]]
+    return any(_covers_all_rows(index) for index in indexes)
 
 
-def _covers_all_rows(index: Index, column: Column[Any]) -> bool:
-    conditions = (index.dialect_options[name]["where"] for name in ("postgresql", "sqlite"))
-    return [*index.expressions] == [column] and not any(condition is not None for condition in conditions)
+def _covers_all_rows(index: Index) -> bool:
+    return all(index.dialect_options[name]["where"] is None for name in ("postgresql", "sqlite"))
 
 
 def has_integer_key(mapper: Mapper[Any]) -> bool:
@@ -199,4 +208,4 @@ def has_integer_key(mapper: Mapper[Any]) -> bool:
 def is_indexed(column: Column[Any]) -> bool:
     """Return whether an index sorts rows by the column."""
     indexes: Any = column.table.indexes
-    return any(next(iter(index.columns), None) is column for index in indexes)
+    return any(next(iter(index.columns), None) is column and _covers_all_rows(index) for index in indexes)

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import BigInteger, String, and_, cast, delete, extract, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 
 S = TypeVar("S")

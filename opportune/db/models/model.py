@@ -1,19 +1,20 @@
 """Base classes of all tables."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from functools import cache
-from inspect import Signature
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from fastapi import Path
-from pydantic import BeforeValidator
-from pydantic.fields import FieldInfo
 from sqlalchemy import Integer, MetaData, Table, UniqueConstraint, event, inspect
 from sqlalchemy.orm import InspectionAttr, registry
 from sqlmodel import Field, SQLModel
 
-from opportune.db.models.column_types import BigId, set_column_options, store_enum_values
+from opportune.db.models.column_types import BigId, store_enum_values
+from opportune.db.models.declaration_checks import (
+    refuse_invalid_table_name,
+    refuse_reserved_names,
+    refuse_table_inheritance,
+    set_options_of_field,
+)
 from opportune.db.models.indexes import declare_search_index
 from opportune.db.models.relationships import complete_relationships
 from opportune.db.models.soft_delete import LiveRowComparator
@@ -21,9 +22,6 @@ from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 from opportune.schemas.annotations import Attached, annotations_of
 
-MAX_ID = 2**63 - 1
-RESERVED_NAMES = {"metadata", "registry", "model_fields"}
-"""Attributes of model classes that a field would replace."""
 T = TypeVar("T")
 
 # Migrations can drop constraints only by name.
@@ -71,19 +69,16 @@ class ModelBase(SQLModel, registry=REGISTRY):
             raise TypeError(f"This {type(self).__name__} has no hash: it is not stored yet.")
         return hash((type(self), state.identity))
 
-    @classmethod
     def __init_subclass__(cls, **options: Any) -> None:
-        """Refuse reserved names, and report both modules if two models declare the same table.
+        """Refuse declarations that would have no effect.
 
-        Pydantic and SQLAlchemy would only warn about a reserved name, and name only the second module.
+        Raises:
+            OperatorError: A name is reserved, the table is inherited, unnamed, or declared by another model.
         """
-        for name in RESERVED_NAMES & vars(cls).get("__annotations__", {}).keys():
-            raise OperatorError(f"{cls.__module__}.{cls.__name__}: the name {name} is reserved. Rename this field.")
-        if "Meta" in vars(cls):
-            advice = "Its options are elsewhere (oppman.py docs from-django). Remove it."
-            raise OperatorError(f"{cls.__module__}.{cls.__name__}: class Meta has no effect. {advice}")
-        _refuse_table_inheritance(cls)
-        _check_table_name(cls)
+        refuse_reserved_names(cls)
+        refuse_table_inheritance(cls)
+        refuse_invalid_table_name(cls)
+        _refuse_second_declaration(cls)
         super().__init_subclass__(**options)
 
     @classmethod
@@ -95,44 +90,21 @@ class ModelBase(SQLModel, registry=REGISTRY):
                 arguments = {"comparator_factory": LiveRowComparator, **(relationship.sa_relationship_kwargs or {})}
                 relationship.sa_relationship_kwargs = arguments
         for name, info in cls.model_fields.items():
-            _set_column_options(f"{cls.__module__}.{cls.__name__}.{name}", info)
+            set_options_of_field(cls, name, info)
             for attached in annotations_of(info, Attached):
                 attached.attach(cls, name)
 
 
-def _refuse_table_inheritance(model: type[ModelBase]) -> None:
-    """Refuse single-table and joined inheritance, for which SQLModel would silently map no table."""
-    base = next((base for base in model.__mro__[1:] if "__table__" in vars(base)), None)
-    if base and vars(model).keys() & {"__tablename__", "__mapper_args__", "__table_args__"}:
-        raise OperatorError(
-            f"{model.__module__}.{model.__name__} inherits the table of {base.__name__}, which SQLModel does not "
-            f"support. Refer to {base.__name__} by a foreign key, or move shared fields to a class without table=True."
-        )
-
-
-def _check_table_name(model: type[ModelBase]) -> None:
-    table = vars(model).get("__tablename__", "-")
-    if not table or not (isinstance(table, str) or hasattr(table, "__get__")):
-        advice = f'Write a text, such as "books_{model.__name__.lower()}".'
-        raise OperatorError(f"{model.__module__}.{model.__name__}.__tablename__ is {table!r}. {advice}")
-    if table in model.metadata.tables:
-        models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
-        same_table = [other for other in models if vars(other).get("__tablename__") == table]
-        modules = dict.fromkeys(other.__module__ for other in (*same_table, model))
-        verb = "declares" if len(modules) == 1 else "declare"
-        raise OperatorError(f"{' and '.join(modules)} {verb} the table {table} twice. Rename one of them.")
-
-
-def _set_column_options(place: str, info: FieldInfo) -> None:
-    """Set the options of a field's column. `place` is the field in errors."""
-    try:
-        set_column_options(info)
-    except (TypeError, ValueError) as error:
-        advice = "Choose another type, or set that of the column: Field(sa_type=…)."
-        raise OperatorError(f"{place}: {error}. {advice}") from None
-    if callable(info.default):
-        advice = f"Write Field(default_factory={getattr(info.default, '__name__', '…')})."
-        raise OperatorError(f"{place}: the default is a function. {advice}")
+def _refuse_second_declaration(model: type[ModelBase]) -> None:
+    """Refuse a table that another model declares, and name both modules. SQLAlchemy names only the second."""
+    table = vars(model).get("__tablename__")
+    if table not in model.metadata.tables:
+        return
+    models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
+    same_table = [other for other in models if vars(other).get("__tablename__") == table]
+    modules = dict.fromkeys(other.__module__ for other in (*same_table, model))
+    verb = "declares" if len(modules) == 1 else "declare"
+    raise OperatorError(f"{' and '.join(modules)} {verb} the table {table} twice. Rename one of them.")
 
 
 event.listen(ModelBase, "after_mapper_constructed", declare_search_index, propagate=True)
@@ -194,31 +166,13 @@ def _refuse_indexes_of_translations(table: Table) -> None:
             raise OperatorError(f"{table.name}.{column.name} is translated. Remove unique or index from it.")
 
 
-def _require_digits(text: object) -> object:
-    """Refuse ` 1`, `+1`, `1_0` and `1\\n`, which Pydantic accepts as integers, so that each row has a single URL."""
-    if isinstance(text, str) and not (text.isascii() and text.isdigit()):
-        raise ValueError("must be digits")
-    return text
-
-
-RowKey = Annotated[int, BeforeValidator(_require_digits)]
-RowId = Annotated[RowKey, Path(ge=1, le=MAX_ID)]
-"""Id of a row as a path parameter. Numbers outside the range of ids are not found (404)."""
-
-
 def tables_with(mixin: type[T]) -> list[type[T]]:
     """Return the site's tables with a mixin, such as `SoftDelete`."""
-    classes = [*mixin.__subclasses__()]
-    for class_ in classes:  # grows during the loop
-        classes += class_.__subclasses__()
     tables: set[Any] = {*ModelBase.metadata.tables.values()}
-    return [class_ for class_ in dict.fromkeys(classes) if vars(class_).get("__table__") in tables]
+    return [class_ for class_ in dict.fromkeys(_subclasses_of(mixin)) if vars(class_).get("__table__") in tables]
 
 
-def utc_now() -> datetime:
-    """Return the current time in UTC, for `default_factory`."""
-    return datetime.now(UTC)
-
-
-# Pydantic reads the signature for each new row. Without this line, that takes a third of the time of creating a row.
-utc_now.__signature__ = Signature()  # type: ignore[attr-defined]
+def _subclasses_of(class_: type[T]) -> Iterator[type[T]]:
+    for subclass in class_.__subclasses__():
+        yield subclass
+        yield from _subclasses_of(subclass)

@@ -9,7 +9,7 @@ from pydantic import Field, GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
-from opportune.db.models.model import MAX_ID
+from opportune.db.models.row_ids import MAX_ID
 
 _Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 

@@ -9,8 +9,9 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import ColumnElement, CursorResult, Delete, ForeignKey, Table, Update, case, func, select
 from sqlmodel import col
 
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import Model, utc_now
+from opportune.db.models.model import Model
 
 BATCH_ROWS = 1_000
 """Maximum rows changed in one transaction."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import UTCDateTime
 
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 
 INSTRUCTIONS_PER_CHECK = 100_000
 

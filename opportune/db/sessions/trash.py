@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlmodel import SQLModel
 
+from opportune.db.clock import utc_now
 from opportune.db.hooks.change_origin import acting_user_id
-from opportune.db.models.model import utc_now
 from opportune.db.models.soft_delete import SoftDelete, live_row_options
 
 Statement = TypeVar("Statement", bound=Executable)

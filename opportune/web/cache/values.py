@@ -38,12 +38,14 @@ def dumps(value: Any) -> bytes:
     """Return a value as JSON.
 
     Raises:
-        TypeError: The value, or a part of it, has a type that the cache does not store.
+        TypeError: The cache does not store the type of the value or of a part, or its depth or number of digits.
     """
     try:
         return ENCODER.encode(_encode(value)).encode()
-    except (RecursionError, ValueError):  # a number can have too many digits
+    except RecursionError:
         raise TypeError("The cache does not store values that contain themselves or are nested too deeply.") from None
+    except ValueError:  # Python refuses to write integers of more than 4300 digits
+        raise TypeError("The cache does not store numbers of thousands of digits.") from None
 
 
 def loads(text: bytes) -> Any:

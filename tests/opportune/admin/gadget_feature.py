@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.views import AdminView
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
 from tests.opportune.tables import UnmigratedTable

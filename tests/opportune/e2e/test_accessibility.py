@@ -14,7 +14,7 @@ from starlette.routing import Match
 
 from opportune.accounts import signed_links
 from opportune.accounts.models import Session, User
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.project.installed import installed_features
 from opportune.testing.factories import make_user, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations

@@ -26,7 +26,7 @@ class Shelf(Table, table=True):
 
 
 class Book(Table, table=True):
-    __tablename__ = "test_book"
+    __tablename__ = "order"  # needs quotes in SQL
 
     shelf_id: int | None = Field(default=None, foreign_key="test_shelf.id", ondelete="CASCADE")
     title: str

@@ -68,7 +68,7 @@ class Library:
 
     async def count_vectors(self) -> int:
         async with self.database.reader() as session:
-            return int(await session.scalar(text("SELECT count(*) FROM vectors_of_test_book")) or 0)
+            return int(await session.scalar(text("SELECT count(*) FROM vectors_of_order")) or 0)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ async def test_vectors_are_deleted_when_the_table_is_emptied(library: Library) -
     await library.add_embedded(SUMMARIES)
     async with library.database.writer() as session:  # as `flush` does, after which ids restart
         empty = "DELETE FROM" if library.database.url.kind == "sqlite" else "TRUNCATE"
-        await session.execute(text(f"{empty} test_book"))
+        await session.execute(text(f'{empty} "order"'))
     assert await library.count_vectors() == 0
 
 
@@ -201,7 +201,7 @@ async def test_new_model_is_used_when_complete(library: Library, changes: dict[s
     library.endpoint.bodies.clear()
     assert await library.find_titles("loaf") == ["Baguette"], "the old vectors are still used"
     assert [body["model"] for body in library.endpoint.bodies][-1] == "small"
-    await library.jobs.run(embed_rows("test_book"))
+    await library.jobs.run(embed_rows("order"))
     library.endpoint.bodies.clear()
     assert await library.find_titles("a loaf") == ["Baguette"]
     (body,) = library.endpoint.bodies
@@ -246,9 +246,9 @@ async def test_failed_job_resumes_later(library: Library, monkeypatch: pytest.Mo
 @pytest.mark.database("sqlite", "postgresql")
 async def test_missing_trigger_is_restored(library: Library) -> None:
     await library.add_embedded(SUMMARIES)
-    on_table = "" if library.database.url.kind == "sqlite" else " ON test_book"
+    on_table = "" if library.database.url.kind == "sqlite" else ' ON "order"'
     async with library.database.engine.begin() as connection:
-        await connection.execute(text(f"DROP TRIGGER vectors_of_test_book_delete{on_table}"))
+        await connection.execute(text(f"DROP TRIGGER vectors_of_order_delete{on_table}"))
         assert await connection.run_sync(due_statements) != []
     await create_indexes(library.database)
     async with library.database.writer() as session:

@@ -174,7 +174,7 @@ async def test_objects_of_other_programs_are_kept(database: Database, book_searc
 async def test_replaced_rows_leave_the_index(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Bread", ""))
     async with database.writer() as session:
-        await session.execute(text("REPLACE INTO test_book (id, title, pages) VALUES (1, 'Tea', 0)"))
+        await session.execute(text("REPLACE INTO \"order\" (id, title, pages) VALUES (1, 'Tea', 0)"))
     assert await find_titles(database, book_search, "bread") == []
     assert await find_titles(database, book_search, "tea") == ["Tea"]
 
@@ -193,7 +193,7 @@ async def test_generated_query_is_no_error(database: Database, book_search: Sear
         (["name"], None, "cannot be searched by name. Its text columns are title, summary"),
         (["title", "pages"], None, "cannot be searched by pages"),
         (["title"], {"summary": "A"}, "has a weight for summary, which is not in its fields. Add it there"),
-        (["title"], {"title": "E"}, "The weight of title in test_book is E"),
+        (["title"], {"title": "E"}, "The weight of title in order is E"),
         ([], None, "needs a list of fields"),
         ("title", None, "needs a list of fields"),
     ],
@@ -204,7 +204,7 @@ def test_unsearchable_field_is_refused(fields: Any, weights: dict[str, str] | No
 
 
 def test_invalid_url_pattern_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"/books/\{slug\} of test_book has an unknown column \{slug\}"):
+    with pytest.raises(OperatorError, match=r"/books/\{slug\} of order has an unknown column \{slug\}"):
         Searchable(Book, ["title"], url="/books/{slug}")
 
 

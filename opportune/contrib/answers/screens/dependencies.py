@@ -11,7 +11,7 @@ from opportune.accounts.tokens.scopes import READ, WRITE
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.events import AnswerStream, parse_event_id
-from opportune.db.models.model import RowId
+from opportune.db.models.row_ids import RowId
 from opportune.project.optional_features import require_feature
 from opportune.web import EventStream
 from opportune.web.middleware.origins import SAFE_METHODS

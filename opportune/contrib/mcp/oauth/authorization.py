@@ -18,7 +18,7 @@ from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import find_redirect, with_parameters
 from opportune.contrib.mcp.oauth.scopes import requested_scopes
 from opportune.contrib.mcp.oauth.urls import is_mcp_resource
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.i18n import gettext_lazy as _l
 
 CODE_LIFETIME = timedelta(minutes=2)

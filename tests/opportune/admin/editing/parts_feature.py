@@ -20,7 +20,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.models import AuditEntry
 from opportune.admin.views import AdminView
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
 from tests.opportune.admin.gadget_feature import Gadget, Maker, MakerAdmin
 from tests.opportune.stored_rows import get_row, read_all

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import Session, User
 from opportune.config.settings import Settings
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.testing.factories import make_user
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, gadgets, make_makers
 from tests.opportune.site_with import site_fixture

@@ -14,7 +14,7 @@ from sqlmodel import col
 from opportune.accounts.models import ApiToken, User
 from opportune.admin.models import AuditEntry
 from opportune.contrib.import_export.export import csv_cell, unescape_formula
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
 from tests.opportune.site_with import site_fixture

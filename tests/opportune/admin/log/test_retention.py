@@ -13,8 +13,8 @@ from opportune.admin.feature import admin
 from opportune.admin.models import AuditEntry, RowVersion
 from opportune.config.settings import Settings
 from opportune.db import with_deleted
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.jobs.cleanup import clean_up
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.vault_feature import Dossier, add_dossier, make_keeper, vault

@@ -6,8 +6,8 @@ from sqlalchemy import func, select
 
 from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
 from opportune.config.settings import Settings
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user
 from tests.opportune.cli.accounts.conftest import Run
 

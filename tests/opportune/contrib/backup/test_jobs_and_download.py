@@ -14,7 +14,7 @@ from opportune.contrib.backup import jobs, scheduled
 from opportune.contrib.backup.archive import open_archive
 from opportune.contrib.backup.jobs import BACKUP, MAX_ATTEMPTS, make_backup, read_backup_state, rehearse_restore
 from opportune.contrib.backup.settings import BackupSettings
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import find_last_run, record_run
 from tests.opportune.contrib.operations.pages import PAGE, flash_messages, read_entries

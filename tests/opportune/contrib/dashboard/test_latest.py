@@ -14,7 +14,7 @@ from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
 from opportune.contrib.dashboard import dashboard, latest
 from opportune.crud import Crud, Permission
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.statements import counted_statements

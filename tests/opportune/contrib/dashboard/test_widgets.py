@@ -21,7 +21,7 @@ from opportune.config.settings import Settings, get_settings
 from opportune.contrib.dashboard.feature import check_widgets
 from opportune.contrib.dashboard.ranges import RANGES
 from opportune.contrib.dashboard.widgets import find_widget_errors
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Metric, Number, Table
 from opportune.feature.admin import Widget

@@ -11,8 +11,8 @@ from opportune.config.settings import Settings
 from opportune.contrib.database_cache import store
 from opportune.contrib.database_cache.models import CacheRow
 from opportune.contrib.database_cache.store import TableStore
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.services import Services
 from opportune.web.cache import Cache, open_cache

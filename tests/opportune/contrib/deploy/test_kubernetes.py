@@ -19,8 +19,8 @@ from opportune.contrib.deploy.env_production import setting_hints
 from opportune.contrib.deploy.host_files import render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.telemetry.metrics import Metrics
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job, JobState
 from opportune.project.layout import PROJECT
 from tests.opportune.contrib.deploy.good_values import SITE

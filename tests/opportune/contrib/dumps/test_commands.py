@@ -14,7 +14,7 @@ from opportune.cli import call_command
 from opportune.config.settings import Settings
 from opportune.contrib.dumps.commands import flush
 from opportune.db import Database
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.errors import CommandError
 from opportune.testing import Make
 from tests.opportune.cli.conftest import Oppman

@@ -11,7 +11,7 @@ from opportune.contrib.mcp.oauth import routes
 from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient
 from opportune.contrib.mcp.oauth.redirects import find_redirect, parse_redirect
 from opportune.db import Database
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.jobs.cleanup import clean_up
 from tests.opportune.contrib.mcp.library import SITE
 from tests.opportune.contrib.mcp.oauth import (

@@ -14,7 +14,7 @@ from opportune.accounts.users.queries import delete_all_sessions
 from opportune.config.settings import Settings
 from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient, McpGrant
 from opportune.db import Database
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.jobs.cleanup import clean_up
 from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site, open_mcp_client
 from tests.opportune.contrib.mcp.oauth import Program, read_error, read_tokens, register, request_status

@@ -19,7 +19,7 @@ from opportune.accounts.models import ApiToken, Session, User
 from opportune.config.settings import Settings
 from opportune.config.signing import seal
 from opportune.contrib.backup.settings import BackupSettings
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.feature import Admin, AdminPanel, Feature, HealthLight, Jobs, Monitoring
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState

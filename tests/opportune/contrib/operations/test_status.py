@@ -15,7 +15,7 @@ from opportune.contrib.operations import health
 from opportune.contrib.operations.database_lights import database_lights
 from opportune.contrib.telemetry import server_lights as server
 from opportune.contrib.telemetry.settings import TelemetrySettings
-from opportune.db.models.model import utc_now
+from opportune.db.clock import utc_now
 from opportune.i18n import use_language
 from opportune.i18n.formats import format_duration, format_size
 from opportune.jobs.models import Job, JobState, LastRun

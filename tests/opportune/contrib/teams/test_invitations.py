@@ -10,8 +10,8 @@ from opportune.contrib.teams import invitations, service
 from opportune.contrib.teams.feature import teams
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
 from opportune.contrib.teams.user_teams import read_teams
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.jobs.cleanup import clean_up
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ACCOUNTS, read_newest_link, read_sent_emails

@@ -19,8 +19,8 @@ from opportune.contrib.teams.feature import teams
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate, TeamCreate
 from opportune.contrib.teams.testing import make_team
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.accounts.sent_emails import read_sent_subjects

@@ -12,8 +12,8 @@ from opportune.config.base_settings import read_class
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry.heartbeat import report_late_jobs, watch_jobs
 from opportune.contrib.telemetry.settings import TelemetrySettings
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.errors import SettingsError
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState, LastRun

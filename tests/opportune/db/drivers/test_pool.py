@@ -20,10 +20,10 @@ from sqlalchemy.util import greenlet_spawn
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.db import Database
+from opportune.db.clock import utc_now
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.drivers.pool import MAX_COMPILED_STATEMENTS, Pool, close_once, dispose
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
-from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job
 
 pytestmark = pytest.mark.database("postgresql")

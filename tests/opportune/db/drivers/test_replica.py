@@ -19,11 +19,11 @@ from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.examination import DoctorContext
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.drivers import replica as replica_module
 from opportune.db.drivers.replica import Replica
 from opportune.db.factory import open_database
-from opportune.db.models.model import utc_now
 from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, job

@@ -93,6 +93,19 @@ def test_code_fills_each_row(books: SampleFeatures) -> None:
     assert books.migrate()
 
 
+@pytest.mark.database("sqlite", "postgresql")
+def test_names_in_statements_are_quoted(make_sample: MakeSample) -> None:
+    sample = make_sample(lambda sample: sample.table("library_Order"), 'INSERT INTO "library_Order" (id) VALUES (1)')
+    code = Column("code", String(9), nullable=False, unique=True)
+    sample.table("library_Order", Column("index", String(9)), code)
+    write(make(sample, code=None), NO_CODE, "{\"code\": str(row['id'])}")
+    sample.migrate()
+    sample.table("library_Order", Column("index", String(9), nullable=False), code._copy())
+    make(sample, index="A")
+    sample.migrate()
+    assert sample.execute('SELECT "index", code FROM "library_Order"') == [("A", "1")]
+
+
 def test_constant_default_of_unique_column_needs_code(books: SampleFeatures) -> None:
     declare(books, Column("code", String(9), nullable=False, default="x"), UniqueConstraint("code"))
     assert "# FILL" in make(books).read_text(encoding="utf-8")

@@ -114,6 +114,14 @@ def test_index_follows_a_renamed_table(migrated: SampleFeatures) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.database("postgresql")  # SQLite ignores the case of names
+def test_names_in_capitals_are_found_again(make_sample: MakeSample) -> None:
+    sample = make_sample(lambda sample: sample.table("library_Order", *columns()))
+    set_index(sample, "title", table="library_Order")
+    sample.migrate_models()
+    assert find_missing(sample) == []
+
+
 def test_index_is_dropped_with_its_table(migrated: SampleFeatures) -> None:
     migrated.metadata.remove(migrated.metadata.tables["library_book"])
     migrated.choices = Choices(may_drop=True)

@@ -177,6 +177,14 @@ def test_renamed_member_keeps_its_rows(books: SampleFeatures) -> None:
     assert read_statuses(books) == ["draft", "published"]
 
 
+def test_table_of_renamed_member_is_quoted(make_sample: MakeSample) -> None:
+    sample = make_sample(lambda sample: declare(sample, TEXTS, "index", "library_Order"))
+    declare(sample, {"DRAFT": "draft", "LIVE": "live"}, "index", "library_Order")
+    written = make(sample, **{"index.published": "live", "was.published": "live"})
+    assert 'UPDATE "library_Order" SET "index" = ' in written
+    sample.migrate()
+
+
 @pytest.mark.database("postgresql")  # constraints keep their names
 def test_table_column_and_member_are_renamed_together(books: SampleFeatures) -> None:
     books.metadata.clear()

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts.models import Attempt, Session, User
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.listeners import listening
-from opportune.db.models.model import utc_now
 from opportune.db.queries import batches
 from opportune.db.queries.batches import delete_dependents_in_batches, delete_in_batches, update_in_batches
 from opportune.testing.factories import make_user

@@ -9,9 +9,10 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Field, Relationship, col
 
 from opportune.db import Model, SoftDelete, with_deleted
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.models.indexes import indexed_columns
-from opportune.db.models.model import NAMING_CONVENTION, utc_now
+from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.queries import indexed_search
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words

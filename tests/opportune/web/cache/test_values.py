@@ -92,7 +92,7 @@ endless.append(endless)
     ("value", "name"),
     [
         *((object(), "builtins.object"), ([Level.HIGH], "Level"), ({"a": SecretStr("x")}, "pydantic.types.SecretStr")),
-        *((Counter("a"), "collections.Counter"), (endless, "contain themselves"), (10**5000, "")),
+        *((Counter("a"), "collections.Counter"), (endless, "contain themselves"), (10**5000, "numbers")),
     ],
     ids=["object", "enum", "secret", "counter", "endless", "digits"],
 )

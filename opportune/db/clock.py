@@ -1,0 +1,13 @@
+"""The current time, as models store it."""
+
+from datetime import UTC, datetime
+from inspect import Signature
+
+
+def utc_now() -> datetime:
+    """Return the current time in UTC, for `default_factory`."""
+    return datetime.now(UTC)
+
+
+# Pydantic reads the signature for each new row. Without this line, that takes a third of the time of creating a row.
+utc_now.__signature__ = Signature()  # type: ignore[attr-defined]

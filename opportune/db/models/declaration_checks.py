@@ -1,0 +1,67 @@
+"""Errors in the declaration of a model, which SQLModel, Pydantic and SQLAlchemy would ignore or only warn about."""
+
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from sqlmodel import SQLModel
+
+from opportune.db.models.column_types import set_column_options
+from opportune.errors import OperatorError
+
+RESERVED_NAMES = {"metadata", "registry", "model_fields"}
+"""Attributes of model classes that a field would replace."""
+Model = type[SQLModel]
+
+
+def full_name(model: Model) -> str:
+    return f"{model.__module__}.{model.__name__}"
+
+
+def refuse_reserved_names(model: Model) -> None:
+    """Refuse fields with names of model attributes, and Django's options."""
+    # SQLModel sets this attribute, also where Python evaluates annotations later.
+    names = RESERVED_NAMES & vars(model)["__annotations__"].keys()
+    if names:
+        raise OperatorError(f"{full_name(model)}: the name {min(names)} is reserved. Rename this field.")
+    if "Meta" in vars(model):
+        advice = "Its options are elsewhere (oppman.py docs from-django). Remove it."
+        raise OperatorError(f"{full_name(model)}: class Meta has no effect. {advice}")
+
+
+def refuse_table_inheritance(model: Model) -> None:
+    """Refuse single-table and joined inheritance, for which SQLModel would silently map no table."""
+    base = next((base for base in model.__mro__[1:] if "__table__" in vars(base)), None)
+    if base and vars(model).keys() & {"__tablename__", "__mapper_args__", "__table_args__"}:
+        raise OperatorError(
+            f"{full_name(model)} inherits the table of {base.__name__}, which SQLModel does not "
+            f"support. Refer to {base.__name__} by a foreign key, or move shared fields to a class without table=True."
+        )
+
+
+def refuse_invalid_table_name(model: Model) -> None:
+    """Refuse an empty table name and values that are neither texts nor computed for each class."""
+    if "__tablename__" not in vars(model):
+        return
+    table: Any = vars(model)["__tablename__"]
+    is_computed = hasattr(table, "__get__")
+    is_text = isinstance(table, str) and table
+    if not (is_text or is_computed):
+        advice = f'Write a text, such as "books_{model.__name__.lower()}".'
+        raise OperatorError(f"{full_name(model)}.__tablename__ is {table!r}. {advice}")
+
+
+def set_options_of_field(model: Model, name: str, info: FieldInfo) -> None:
+    """Set the options of a field's column.
+
+    Raises:
+        OperatorError: The field has no column type, or a function as its default.
+    """
+    place = f"{full_name(model)}.{name}"
+    try:
+        set_column_options(info)
+    except (TypeError, ValueError) as error:
+        advice = "Choose another type, or set that of the column: Field(sa_type=…)."
+        raise OperatorError(f"{place}: {error}. {advice}") from None
+    if callable(info.default):
+        advice = f"Write Field(default_factory={getattr(info.default, '__name__', '…')})."
+        raise OperatorError(f"{place}: the default is a function. {advice}")
