@@ -26,7 +26,8 @@ from opportune.db.constraint_errors import explain_trash_conflict, translate_dat
 from opportune.db.models.columns import many_to_many_of
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.paths import column_of_relation, read_path_values
-from opportune.db.sessions.insertion import insert_row, insert_rows, number_new_rows
+from opportune.db.sessions.insertion import insert_row, insert_rows
+from opportune.db.sessions.numbering import number_new_rows
 from opportune.db.sessions.trash import PURGES
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext

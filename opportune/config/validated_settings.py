@@ -38,6 +38,13 @@ def has_value(setting: str | SecretStr) -> bool:
     return bool(setting.get_secret_value() if isinstance(setting, SecretStr) else setting)
 
 
+def _language_code(value: str) -> str:
+    language = find_language(value)
+    if language is None:
+        raise ValueError(f"{value!r} is not the code of an installed language, such as de or pt-BR")
+    return language.code
+
+
 class ValidatedSettings(SiteSettings):
     """The site's settings with their checks. A message of a ValueError follows the name of its setting."""
 
@@ -104,15 +111,12 @@ class ValidatedSettings(SiteSettings):
     @field_validator("language")
     @classmethod
     def _check_language(cls, value: str) -> str:
-        language = find_language(value)
-        if language is None:
-            raise ValueError(f"{value!r} is not the code of an installed language, such as de or pt-BR")
-        return language.code
+        return _language_code(value)
 
     @field_validator("languages")
     @classmethod
     def _check_languages(cls, value: list[str], info: ValidationInfo) -> list[str]:
-        codes = [*dict.fromkeys(cls._check_language(code) for code in value)]
+        codes = [*dict.fromkeys(map(_language_code, value))]
         default = info.data.get("language")  # missing if it is invalid, which is reported separately
         if codes and default and default not in codes:
             raise ValueError(f"must contain LANGUAGE, which is {default}")
@@ -212,16 +216,17 @@ class ValidatedSettings(SiteSettings):
     def _check_production(self) -> Self:
         key = self.secret_key.get_secret_value()
         if not self.is_production:
-            if not key:  # of this process, for development; assigned like this because settings are frozen
+            if not key:
+                # A key for this process. Settings are frozen, so it is assigned without Pydantic.
                 object.__setattr__(self, "secret_key", SecretStr(secrets.token_urlsafe(48)))
             return self
         if not key:
             raise ValueError(f"SECRET_KEY is missing. Make one: {GENERATE_KEY_COMMAND}")
-        for weak in filter(is_weak, self.secret_keys):
-            name = "SECRET_KEY" if weak == key else "One of SECRET_KEY_FALLBACKS"
-            raise ValueError(
-                f"{name} is a well-known example or shorter than 32 random characters. Make one: {GENERATE_KEY_COMMAND}"
-            )
+        weak_keys = [*filter(is_weak, self.secret_keys)]
+        if weak_keys:
+            name = "SECRET_KEY" if key in weak_keys else "One of SECRET_KEY_FALLBACKS"
+            problem = f"is a well-known example or shorter than {MIN_SECRET_KEY_LENGTH} random characters"
+            raise ValueError(f"{name} {problem}. Make one: {GENERATE_KEY_COMMAND}")
         if self.debug:
             raise ValueError(
                 "DEBUG shows secrets to visitors. Set DEBUG=false in production, and ENVIRONMENT=development elsewhere."

@@ -19,7 +19,7 @@ from opportune.crud.options import CrudOptions, Permission
 from opportune.crud.registry import TeamOwners, takes_model_name, team_owners
 from opportune.crud.schema_fields import SchemaOptions, check_fields
 from opportune.crud.schemas import create_schema, read_schema, refuse_fields, update_schema
-from opportune.crud.serializer import Serializer
+from opportune.crud.serializer import ModelSerializer, SchemaSerializer, Serializer
 from opportune.db.models.columns import is_text, is_unique
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.models.translated import is_translated
@@ -210,12 +210,18 @@ class Definition:
     def serializer_without(self, hidden: frozenset[str]) -> Serializer:
         """Return the cached serializer for users who may not see these fields."""
         if hidden not in self._serializers:
-            is_custom = self.crud_class.read_schema is not None
-            annotations = self.annotations.keys()
-            nested = self.crud_class.nested
-            serializer = Serializer(self.read_schema, self.shape, annotations, nested, hidden, is_custom=is_custom)
-            self._serializers[hidden] = serializer
+            self._serializers[hidden] = self._create_serializer(hidden)
         return self._serializers[hidden]
+
+    def _create_serializer(self, hidden: frozenset[str]) -> Serializer:
+        fields = self.read_schema.model_fields
+        nested = self.crud_class.nested
+        if self.crud_class.read_schema is None:
+            visible = {name: info for name, info in fields.items() if name not in hidden}
+            return ModelSerializer(visible, self.shape, nested)
+        objects = [name for name in nested if name in self.shape.to_one]
+        selectable = {*self.shape.columns, *self.shape.links, *self.annotations, *objects}
+        return SchemaSerializer(self.read_schema, hidden, selectable)
 
     def unlocked(self, schema: type[BaseModel], locked: frozenset[str]) -> type[BaseModel]:
         """Return the schema for users who may not write these fields, which it refuses."""

@@ -11,7 +11,7 @@ from opportune.crud.access import PAGING, RowAccess
 from opportune.crud.filters import CURSOR
 from opportune.crud.options import Key
 from opportune.crud.selection import Selection
-from opportune.db.models.row_ids import MAX_ID
+from opportune.db.models.row_ids import parse_row_id
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.listing import (
     CountedRows,
@@ -48,10 +48,10 @@ def has_key(model: type[Any], lookup: str, key: Key) -> ColumnElement[bool]:
 
 def has_id(model: type[Any], text: str) -> ColumnElement[bool]:
     """Return the condition for the row with this id. Any other text matches no row."""
-    is_number = text.isascii() and text.isdigit() and len(text) < 20
-    if not is_number or not 1 <= int(text) <= MAX_ID:
+    row_id = parse_row_id(text)
+    if row_id is None:
         return false()
-    is_row: ColumnElement[bool] = model.id == int(text)
+    is_row: ColumnElement[bool] = model.id == row_id
     return is_row
 
 

@@ -19,7 +19,7 @@ from opportune.db.models.choices import choice_label, choice_value, combinations
 from opportune.db.models.columns import is_json, type_of
 from opportune.db.models.row_ids import MAX_ID
 from opportune.schemas.annotations import FieldOptions, plain_type
-from opportune.schemas.text import storable, storable_json
+from opportune.schemas.text import require_storable, require_storable_json
 from opportune.web.time_zone import in_utc
 
 MAX_INTEGER = 2**31 - 1
@@ -29,7 +29,7 @@ MAX_DURATION = timedelta(days=719_162)
 """Maximum on SQLite, which stores a duration as a moment: its distance from 1970, in the years from 1 on."""
 
 LargeInteger = Annotated[int, Field(ge=-MAX_ID - 1, le=MAX_ID)]
-StorableText = Annotated[str, AfterValidator(storable)]
+StorableText = Annotated[str, AfterValidator(require_storable)]
 Number = Annotated[Decimal, Field(max_digits=40)]
 
 
@@ -108,7 +108,7 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
     """Yield the constraints of a column that its field does not declare, such as the range of a 32-bit integer."""
     type_ = plain_type(info.annotation)
     if is_json(column):
-        yield AfterValidator(storable_json)
+        yield AfterValidator(require_storable_json)
     if not isinstance(type_, type) or issubclass(type_, bool | Enum):
         return
     if issubclass(type_, int):
@@ -118,7 +118,7 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
         yield from _range_of(info, -MAX_DURATION, MAX_DURATION)
     elif issubclass(type_, float):
         yield Field(allow_inf_nan=False)
-    elif issubclass(type_, str) and not any(getattr(item, "func", None) is storable for item in info.metadata):
+    elif issubclass(type_, str) and not any(getattr(item, "func", None) is require_storable for item in info.metadata):
         yield AfterValidator(_storable_text)
     elif issubclass(type_, datetime) and getattr(type_of(column), "timezone", True):
         yield AfterValidator(_in_utc)
@@ -134,4 +134,4 @@ def _range_of(info: FieldInfo, minimum: Any, maximum: Any) -> Iterable[Any]:
 
 def _storable_text(value: Any) -> Any:
     """Check texts only. Other values are None or uploads, whose stored name is set later."""
-    return storable(value) if isinstance(value, str) else value
+    return require_storable(value) if isinstance(value, str) else value

@@ -44,14 +44,14 @@ def _check_cron_service(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def find_invalid_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[str]:
-    """Yield a line for each job whose schedule is not valid."""
+def find_invalid_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[Finding]:
+    """Report jobs whose schedule is not valid."""
     for job in jobs:
         try:
             if schedule := job.schedule_in(settings):
                 next_run_time(schedule, utc_now())
         except OperatorError as error:
-            yield f"The job {job.name}: {error}"
+            yield Finding(f"The job {job.name}: {error}")
 
 
 def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> I
         return
     for job in jobs:
         minutes = _shortest_interval_minutes(job, settings)
-        if 0 < minutes < settings.jobs_call_minutes:
+        if minutes is not None and minutes < settings.jobs_call_minutes:
             yield Finding(
                 f"The job {job.name} is scheduled every {minutes:g} minutes, but the cron service calls every "
                 f"{settings.jobs_call_minutes} minutes (JOBS_CALL_MINUTES), so it runs less often.",
@@ -68,15 +68,15 @@ def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> I
             )
 
 
-def _shortest_interval_minutes(job: JobDefinition[Any], settings: Settings) -> float:
-    """Return the shortest interval between the next runs of a job; 0 if it has no valid schedule."""
+def _shortest_interval_minutes(job: JobDefinition[Any], settings: Settings) -> float | None:
+    """Return the shortest interval between the next runs of a job; None if it has no valid schedule."""
     try:
         schedule = job.schedule_in(settings)
         if not schedule:
-            return 0
+            return None
         times = [next_run_time(schedule, utc_now())]
         while len(times) <= SAMPLED_RUNS:
             times.append(next_run_time(schedule, times[-1]))
-    except OperatorError:  # reported by the worker
-        return 0
+    except OperatorError:  # reported by `find_invalid_schedules`
+        return None
     return min(later - earlier for earlier, later in pairwise(times)).total_seconds() / 60

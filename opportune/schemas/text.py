@@ -11,7 +11,7 @@ from opportune.schemas.annotations import UNBOUNDED, Stored
 ONE_LINE = r"^[^\r\n]*$"
 
 
-def storable(value: str) -> str:
+def require_storable(value: str) -> str:
     """Return the text unchanged.
 
     Raises:
@@ -26,7 +26,7 @@ def storable(value: str) -> str:
     return value
 
 
-def storable_json(value: Any) -> Any:
+def require_storable_json(value: Any) -> Any:
     """Return the value for a column of JSON unchanged.
 
     Raises:
@@ -36,7 +36,7 @@ def storable_json(value: Any) -> Any:
     while waiting:
         item = waiting.pop()
         if isinstance(item, str):
-            storable(item)
+            require_storable(item)
         elif isinstance(item, float) and not math.isfinite(item):
             raise ValueError("must not contain NaN or an infinite number")
         elif isinstance(item, Mapping):
@@ -59,14 +59,14 @@ def shorten(text: str, max_length: int) -> str:
 Text = Annotated[
     str,
     StringConstraints(strip_whitespace=True),
-    AfterValidator(storable),
+    AfterValidator(require_storable),
     Field(json_schema_extra={"format": "multiline"}),
     Stored(UNBOUNDED),
 ]
 """Text of several lines, without surrounding white space. NUL, which PostgreSQL refuses, is invalid."""
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, pattern=ONE_LINE), AfterValidator(storable)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, pattern=ONE_LINE), AfterValidator(require_storable)]
 """One line of text, without surrounding white space."""
 
-Password = Annotated[str, AfterValidator(storable), Field(json_schema_extra={"format": "password"})]
+Password = Annotated[str, AfterValidator(require_storable), Field(json_schema_extra={"format": "password"})]
 """A password. Surrounding white space is part of it."""

@@ -20,7 +20,7 @@ from opportune.admin.middleware import LazyAdmin
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.web import feature as web_feature
-from opportune.web.cache.rule import Counts
+from opportune.web.cache.counts import Counts
 from opportune.web.routing.router import CachedRoute, Router
 
 GC_THRESHOLDS = (20_000, 50, 50)

@@ -14,7 +14,7 @@ from opportune.accounts.passwords.hashing import MAX_PASSWORD_LENGTH, normalize_
 from opportune.config.settings import Settings
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.schemas.text import storable
+from opportune.schemas.text import require_storable
 from opportune.web.forms.error_messages import as_sentence
 
 BREACH_LOOKUP_SECONDS = 2.0
@@ -60,7 +60,7 @@ def password_problem(password: str, email: str, settings: Settings, name: str = 
 
 def _length_problem(password: str, min_length: int) -> str | None:
     try:
-        storable(password)
+        require_storable(password)
     except ValueError as error:
         return as_sentence(str(error))
     if len(password) < min_length:

@@ -23,7 +23,7 @@ from opportune.accounts.users.errors import CHANGED_MEANWHILE, AccountLinkedErro
 from opportune.accounts.users.queries import REQUEST_KEY, delete_all_sessions, delete_sign_in_methods, find_by_email
 from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings, get_settings
-from opportune.db.models.row_ids import MAX_ID
+from opportune.db.models.row_ids import parse_row_id
 from opportune.i18n.languages import current_language
 from opportune.project.installed import installed_features
 from opportune.web.language import offered_languages
@@ -74,10 +74,10 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         await self.session.commit()
 
     def parse_id(self, value: Any) -> int:
-        text = str(value)
-        if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= MAX_ID):
+        user_id = parse_row_id(str(value))
+        if user_id is None:
             raise InvalidID
-        return int(text)
+        return user_id
 
     # Registration
 

@@ -48,7 +48,7 @@ def check_features(settings: Settings) -> Iterator[Finding]:
     """Run the checks of features, if their settings are valid."""
     read_feature_settings(settings, installed_features())
     for feature in all_features(installed_features()):
-        yield from map(Finding, find_invalid_schedules(settings, feature.jobs.definitions))
+        yield from find_invalid_schedules(settings, feature.jobs.definitions)
         for check in feature.monitoring.checks:
             yield from check(settings)
 

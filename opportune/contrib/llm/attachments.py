@@ -17,7 +17,7 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
-from opportune.schemas.text import storable
+from opportune.schemas.text import require_storable
 from opportune.storage import ImageRefusedError, images, shrink
 
 MAX_ATTACHMENTS = 8
@@ -93,7 +93,7 @@ async def read_attachment(filename: str, content: bytes) -> Attachment:
 def _decode(filename: str, content: bytes) -> str:
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        text = storable(content.decode(encoding)).strip()
+        text = require_storable(content.decode(encoding)).strip()
     except ValueError:
         text = ""
     if not text:

@@ -44,7 +44,7 @@ from opportune.jobs import management
 from opportune.jobs.models import JobState
 from opportune.jobs.requests import run_url
 from opportune.web.cache import ALL_TAGS, Cache
-from opportune.web.cache.rule import Counts
+from opportune.web.cache.counts import Counts
 from opportune.web.rendering.flash import flash
 from opportune.web.routing.router import CachedRoute
 

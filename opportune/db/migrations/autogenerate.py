@@ -13,6 +13,7 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.comparisons import make_portable, refuse_generated_column_changes, refuse_identity_changes
 from opportune.db.migrations.connection import connect, in_memory_connection
+from opportune.db.migrations.enum_members import EnumMembers
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.migration_file import Migration
@@ -35,7 +36,7 @@ from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.migrations.rendering import CodeOp
 from opportune.db.migrations.runner import run_migrations
 from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp, order_search_indexes
-from opportune.db.migrations.type_changes import EnumMembers, add_conversions
+from opportune.db.migrations.type_conversions import add_conversions
 from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.indexes import indexed_columns, tables_with_search_index
 from opportune.db.url.direct import direct_url
@@ -121,8 +122,9 @@ class ModelComparison:
         created_types, dropped_types = find_types_to_create(self.connection, differences.upgrade)
         upgrade, downgrade = _add_mutual_keys_last(differences.upgrade, differences.downgrade)
         members = EnumMembers(feature, self.metadata, choices)
-        upgrade_steps = Backfill(feature, self.metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
-        downgrade_steps = add_conversions(members.downgrade(downgrade))  # reverses the renames of `members.upgrade`
+        with_updates, reverse_updates = members.add_row_updates(upgrade, downgrade)
+        upgrade_steps = Backfill(feature, self.metadata, choices).apply(add_conversions(with_updates))
+        downgrade_steps = add_conversions(reverse_updates)
         first_steps = [*created_types, *(rename.operation for rename in differences.renames)]
         last_steps = [*(rename.reverse.operation for rename in reversed(differences.renames)), *dropped_types]
 

@@ -29,6 +29,8 @@ from opportune.errors import OperatorError
 KEEP_SEQUENCE = "INSERT INTO sqlite_sequence (name, seq) SELECT :copy, seq FROM sqlite_sequence WHERE name = :table"
 COUNT_OF_COPIES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name GLOB :copies"
 VIEWS_AND_TRIGGERS = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY type, rowid"
+"""Triggers first, because dropping a view drops its triggers."""
+NO_NAMES: Mapping[str, str] = {}
 DROPPED = re.compile(r"\s*DROP TABLE\b")
 RENAMED = re.compile(rf'\s*ALTER TABLE "?{TABLE_COPY}.* RENAME TO\b', re.DOTALL)
 
@@ -82,7 +84,7 @@ class CompleteSQLiteImpl(SQLiteImpl):
         return ComparisonResult.Equal() if new == old else ComparisonResult.Different(f"{old} to {new}")
 
     def create_index(self, index: Index, **options: Any) -> None:
-        super().create_index(_with_new_names(index, {}), **options)
+        super().create_index(_for_sqlite(index), **options)
 
     def prep_table_for_batch(self, batch_impl: Any, table: Table) -> None:
         """Keep what Alembic omits from a copy: expressions, collations, unnamed checks, last numbers of keys."""
@@ -93,7 +95,7 @@ class CompleteSQLiteImpl(SQLiteImpl):
         renamed = {old: column.name for old, column in batch_impl.columns.items() if old != column.name}
         # Alembic copies new indexes without their expressions, but existing ones with them.
         indexes = {**batch_impl.indexes, **batch_impl.new_indexes}
-        batch_impl.indexes = {name: _with_new_names(index, renamed) for name, index in indexes.items()}
+        batch_impl.indexes = {name: _for_sqlite(index, renamed) for name, index in indexes.items()}
         batch_impl.new_indexes = {}
         _copy_unnamed_checks(batch_impl, table, renamed)
         _complete_columns(batch_impl, definition)
@@ -148,7 +150,7 @@ def _definition(index: Index) -> tuple[bool, Sequence[Sequence[str]], Sequence[s
     return bool(index.unique), parts, normalize(sql_of(where)) if where is not None else ()
 
 
-def _with_new_names(index: Index, renamed: Mapping[str, str]) -> Index:
+def _for_sqlite(index: Index, renamed: Mapping[str, str] = NO_NAMES) -> Index:
     """Return an index of the same table for SQLite, whose expressions use the new names of columns."""
     where = index.dialect_options["sqlite"]["where"]
     options = {} if where is None else {"sqlite_where": _rename(where, renamed)}
@@ -170,23 +172,36 @@ def preserve_views_and_triggers(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "sqlite":
         yield
         return
-    dropped: list[tuple[str, str]] = []
-
-    def drop_views_and_triggers(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
-        if DROPPED.match(statement) and connection.scalar(text(COUNT_OF_COPIES), {"copies": f"{TABLE_COPY}*"}):
-            for type_, name, sql in connection.execute(text(VIEWS_AND_TRIGGERS)).all():
-                if not is_derived(name) or name.startswith(TRIGRAMS_PREFIX):
-                    dropped.append((type_, sql))
-                    quoted = connection.dialect.identifier_preparer.quote_identifier(name)
-                    connection.exec_driver_sql(f"DROP {type_} {quoted}")
-
-    def recreate_views_and_triggers(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
-        if RENAMED.match(statement):
-            for _, sql in sorted(dropped, key=lambda part: part[0], reverse=True):  # a view before its triggers
-                connection.exec_driver_sql(sql)
-            dropped.clear()
-
-    with listening(
-        connection, before_cursor_execute=drop_views_and_triggers, after_cursor_execute=recreate_views_and_triggers
-    ):
+    objects = _ViewsAndTriggers(connection)
+    with listening(connection, before_cursor_execute=objects.drop, after_cursor_execute=objects.create_again):
         yield
+
+
+class _ViewsAndTriggers:
+    """Listeners for the statements of Alembic."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.dropped: dict[str, list[str]] = {"view": [], "trigger": []}
+        """Definitions by type. Triggers may belong to views, which are created first."""
+
+    def drop(self, _connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
+        if not (DROPPED.match(statement) and self._is_table_copied()):
+            return
+        for type_, name, sql in self.connection.execute(text(VIEWS_AND_TRIGGERS)).all():
+            if not is_derived(name) or name.startswith(TRIGRAMS_PREFIX):
+                self.dropped[type_].append(sql)
+                self.connection.exec_driver_sql(f"DROP {type_} {self._quoted(name)}")
+
+    def create_again(self, _connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
+        if RENAMED.match(statement):
+            for definitions in self.dropped.values():
+                for sql in definitions:
+                    self.connection.exec_driver_sql(sql)
+                definitions.clear()
+
+    def _is_table_copied(self) -> bool:
+        return bool(self.connection.scalar(text(COUNT_OF_COPIES), {"copies": f"{TABLE_COPY}*"}))
+
+    def _quoted(self, name: str) -> str:
+        return self.connection.dialect.identifier_preparer.quote_identifier(name)

@@ -1,4 +1,4 @@
-"""Writes new rows: one `INSERT … RETURNING`, with the hooks of the row. CRUD and the admin add all rows here.
+"""Insertion of new rows with one `INSERT … RETURNING`, and their hooks. CRUD and the admin add all rows here.
 
 A statement takes a third of the time of SQLAlchemy's unit of work, so a flush of a single new row also uses it. The
 unit of work still writes rows that need it: rows with related objects, and models with SQLAlchemy's event listeners or
@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple, NoReturn
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, Insert, String, event, func, insert, inspect, select
+from sqlalchemy import Column, Insert, String, event, insert, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState, Session, SessionTransaction, make_transient, make_transient_to_detached
 from sqlalchemy.sql import ClauseElement
@@ -18,8 +18,8 @@ from sqlalchemy.types import Boolean, Integer
 from sqlmodel import AutoString
 
 from opportune.db.hooks.registry import AddedRow, hooks_of, insert_statement, rows_added_with
-from opportune.db.models.model import Model
 from opportune.db.sessions.hooked_session import HookedSession, has_flush_listeners, is_within, record_write
+from opportune.db.sessions.numbering import number_new_rows
 
 STORED_VALUES = "stored_values"
 """Key in the `info` of a row's state for the values that the INSERT returned."""
@@ -45,6 +45,12 @@ class InsertPlan(NamedTuple):
     returns_stored: bool
 
 
+class Insertion(NamedTuple):
+    plan: InsertPlan
+    row: Any
+    values: Mapping[str, Any]
+
+
 class InsertingSession(HookedSession):
     """Session whose flush writes a single new row with one statement."""
 
@@ -58,21 +64,27 @@ class InsertingSession(HookedSession):
         if len(rows) != 1 or self.dirty or self.deleted or has_flush_listeners():
             return False
         (row,) = rows
-        model: Any = type(row)
-        plan = _plan_insert(model, returns_stored=False)
-        values = _values_to_insert(plan, row) if plan else None
-        if plan is None or values is None:
+        insertion = _plan_insertion(row, returns_stored=False)
+        if insertion is None:
             return False
         self.expunge(row)
         try:
-            _insert(self, plan, row, values, ())
+            _insert(self, insertion)
         except BaseException as error:
-            # As after a failed flush, the transaction is rolled back and refuses further statements.
-            self.bulk_insert_mappings(inspect(model), map(_raise, [error]))
+            _fail_as_flush(self, row, error)
             raise
-        if hooks_of(model):
+        if hooks_of(type(row)):
             record_write(self, row, "create")
         return True
+
+
+def _fail_as_flush(session: Session, row: Any, error: BaseException) -> None:
+    """Roll the transaction back and make it refuse further statements, as after a failed flush.
+
+    SQLAlchemy has no other way to do this than a bulk operation whose rows fail.
+    """
+    failing_rows = map(_raise, [error])
+    session.bulk_insert_mappings(inspect(type(row)), failing_rows)
 
 
 def _raise(error: BaseException) -> NoReturn:
@@ -108,17 +120,16 @@ async def insert_row(session: AsyncSession, row: Any) -> None:
         if row in sync_session.new:
             session.expunge(row)
         await session.flush()
-    model: Any = type(row)
-    plan = _plan_insert(model, returns_stored=True)
-    is_new = inspect(row).session_id is None
-    needs_hook = "before_create" in hooks_of(model)
-    values = _values_to_insert(plan, row) if plan and is_new and not (needs_hook or has_flush_listeners()) else None
-    if plan is None or values is None:
+    model = type(row)
+    is_attached = inspect(row).session_id is not None
+    needs_flush = is_attached or "before_create" in hooks_of(model) or has_flush_listeners()
+    insertion = None if needs_flush else _plan_insertion(row, returns_stored=True)
+    if insertion is None:
         session.add(row)
         await session.flush()
         return
     added = rows_added_with(model)
-    await session.run_sync(_insert, plan, row, values, added or ())
+    await session.run_sync(_insert, insertion, added or ())
     if added is None:
         record_write(sync_session, row, "create")
         await session.flush()  # runs the hooks
@@ -138,6 +149,20 @@ def has_stored_values(row: Any) -> bool:
     return stored is not None and all(vars(row).get(name) is value for name, value in stored.items())
 
 
+def _plan_insertion(row: Any, *, returns_stored: bool) -> Insertion | None:
+    """Return the INSERT of a row with its values, or None if the unit of work has to write it."""
+    plan = _plan_insert(type(row), returns_stored=returns_stored)
+    if plan is None or not plan.relationships <= inspect(row).unmodified:
+        return None
+    attributes = vars(row)
+    pairs = [(column, attributes.get(name)) for name, column in plan.columns]
+    if any(isinstance(value, ClauseElement) for _, value in pairs):
+        return None
+    # As in the ORM, columns with None are left out, unless the column type stores None as a value.
+    values = {column.key: value for column, value in pairs if value is not None or column.type.should_evaluate_none}
+    return Insertion(plan, row, values)
+
+
 @cache
 def _plan_insert(model: Any, *, returns_stored: bool) -> InsertPlan | None:
     """Return the INSERT of a model, or None if the unit of work has to write its rows.
@@ -148,9 +173,9 @@ def _plan_insert(model: Any, *, returns_stored: bool) -> InsertPlan | None:
     """
     mapper = inspect(model)
     has_listeners = mapper.dispatch.before_insert or mapper.dispatch.after_insert
-    columns = [(name, column) for name, column in mapper.columns.items() if isinstance(column, Column)]
     if len(mapper.tables) > 1 or mapper.version_id_col is not None or has_listeners:
         return None
+    columns = [(name, column) for name, column in mapper.columns.items() if isinstance(column, Column)]
     returned = [
         name for name, column in columns if _is_set_by_database(column) or (returns_stored and _may_change(column))
     ]
@@ -167,21 +192,9 @@ def _may_change(column: Column[Any]) -> bool:
     return not isinstance(column.type, UNCHANGED_TYPES)
 
 
-def _values_to_insert(plan: InsertPlan, row: Any) -> dict[str, Any] | None:
-    """Return the values of a new row by column, or None if the unit of work has to write it."""
-    state: InstanceState[Any] = inspect(row)
-    if not plan.relationships <= state.unmodified:
-        return None
-    attributes = state.dict
-    pairs = [(column, attributes.get(name)) for name, column in plan.columns]
-    if any(isinstance(value, ClauseElement) for _, value in pairs):
-        return None
-    # As in the ORM, columns with None are left out, unless the column type stores None as a value.
-    return {column.key: value for column, value in pairs if value is not None or column.type.should_evaluate_none}
-
-
-def _insert(session: Session, plan: InsertPlan, row: Any, values: Mapping[str, Any], added: Sequence[AddedRow]) -> None:
+def _insert(session: Session, insertion: Insertion, added: Sequence[AddedRow] = ()) -> None:
     """Write a row and the rows that are added with it, in one greenlet."""
+    plan, row, values = insertion
     state: InstanceState[Any] = inspect(row)
     connection = session.connection()
     _set_values(state.dict, plan, connection.execute(plan.statement, values).one())
@@ -210,24 +223,3 @@ def _add_written(session: Session, row: Any, state: InstanceState[Any]) -> None:
         session.expunge(stale)
     session.add(row)
     session.info.setdefault(INSERTED, WeakKeyDictionary())[state] = session.get_nested_transaction()
-
-
-async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:
-    """Assign ids to new rows before the flush, as SQLite would.
-
-    Otherwise SQLAlchemy inserts rows one by one on SQLite to learn their ids. Call it in a write transaction, so that
-    no other writer can take the ids. PostgreSQL returns all ids from one statement. It skips models with
-    `before_` hooks, because these may add rows.
-    """
-    key = inspect(model).local_table.autoincrement_column
-    may_add_rows = issubclass(model, Model) and any(name.startswith("before_") for name in hooks_of(model))
-    if key is None or session.get_bind().dialect.name != "sqlite" or may_add_rows:
-        return
-    name = inspect(model).get_property_by_column(key).key
-    rows = [row for row in session.new if type(row) is model and getattr(row, name) is None]
-    if not rows:
-        return
-    with session.no_autoflush:
-        max_id = await session.scalar(select(func.max(key))) or 0
-    for id_, row in enumerate(rows, max_id + 1):
-        setattr(row, name, id_)

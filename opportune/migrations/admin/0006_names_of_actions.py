@@ -8,36 +8,29 @@ down_revision = "admin_0005_5c1e"
 branch_labels = None
 depends_on = None
 
-FILTERS = {
-    "audit-entry": ("action", {"edit": "update"}),
-    "account-event": (
-        "kind",
-        {
-            "changed_by_staff": "updated_by_staff",
-            "changed_by_superuser": "updated_by_superuser",
-            "email_changed": "email_updated",
-            "passkey_added": "passkey_created",
-            "passkey_removed": "passkey_deleted",
-            "password_changed": "password_updated",
-        },
-    ),
-}
-"""Query parameter and its values, by the list of a saved view."""
+FILTERS = [
+    ("audit-entry", "action", "edit", "update"),
+    ("account-event", "kind", "changed_by_staff", "updated_by_staff"),
+    ("account-event", "kind", "changed_by_superuser", "updated_by_superuser"),
+    ("account-event", "kind", "email_changed", "email_updated"),
+    ("account-event", "kind", "passkey_added", "passkey_created"),
+    ("account-event", "kind", "passkey_removed", "passkey_deleted"),
+    ("account-event", "kind", "password_changed", "password_updated"),
+]
+"""List of a saved view, query parameter, and its old and new value."""
 AMPERSAND: sa.ColumnElement[str] = sa.literal_column("'&'")
 
 
 def upgrade() -> None:
     rename_entries("edit", "update")
-    for identity, (parameter, names) in FILTERS.items():
-        for old, new in names.items():
-            rename_filters(identity, parameter, old, new)
+    for identity, parameter, old, new in FILTERS:
+        rename_filters(identity, parameter, old, new)
 
 
 def downgrade() -> None:
     rename_entries("update", "edit")
-    for identity, (parameter, names) in FILTERS.items():
-        for old, new in names.items():
-            rename_filters(identity, parameter, new, old)
+    for identity, parameter, old, new in FILTERS:
+        rename_filters(identity, parameter, new, old)
 
 
 def rename_entries(old: str, new: str) -> None:
@@ -47,6 +40,7 @@ def rename_entries(old: str, new: str) -> None:
 
 def rename_filters(identity: str, parameter: str, old: str, new: str) -> None:
     views = sa.table("admin_saved_view", sa.column("identity", sa.String), sa.column("query", sa.String))
+    # With & on both sides, the condition also matches the first and the last parameter, and no part of a value.
     delimited = AMPERSAND + views.c.query + AMPERSAND
     renamed = sa.func.replace(delimited, f"&{parameter}={old}&", f"&{parameter}={new}&")
     query = sa.func.substr(renamed, 2, sa.func.length(renamed) - 2)

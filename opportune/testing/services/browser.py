@@ -15,8 +15,8 @@ from opportune.testing.services.web_server import local_listener, serving
 if TYPE_CHECKING:  # only browser tests need it
     from playwright.async_api import Browser, BrowserContext, Page
 
-# The first installed one is used. The headless shell draws no windows, which saves a quarter of the time.
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The first installed one is used. The headless shell draws no windows, which saves a quarter of the time."""
 CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 FEATURES_OFF = [
@@ -40,7 +40,6 @@ FEATURES_OFF = [
     "ThirdPartyStoragePartitioning",
 ]
 
-# For closed networks and containers: no lookups, and no sandbox for root.
 ARGUMENTS = [
     f"--disable-features={','.join(FEATURES_OFF)}",
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
@@ -50,19 +49,20 @@ ARGUMENTS = [
     # A blank page needs no process.
     "--renderer-process-limit=1",
 ]  # fmt: skip
+"""Options for closed networks and containers: no lookups, and no sandbox for root."""
 
 MAX_WAIT_MS = 30_000
 """Time in which a page must reach a state. A busy machine needs many times as long as an idle one."""
 
-# htmx aborts a finished stream. Browsers log that with different texts.
 STREAM_END_MESSAGES = ("signal is aborted without reason", "BodyStreamBuffer was aborted")
+"""Messages of browsers when htmx aborts a finished stream."""
 # Chromium also logs the 4xx response of a refused form.
 IGNORED_MESSAGES = (*STREAM_END_MESSAGES, "status of 4", "ERR_INTERNET_DISCONNECTED")
 
 
 @asynccontextmanager
 async def serve(app: FastAPI, listener: socket.socket | None = None) -> AsyncIterator[str]:
-    """Return the address of a started application on a local port. The caller runs its lifespan."""
+    """Serve a started application on a local port, and yield its address. The caller runs its lifespan."""
     async with serving(app, listener) as port:
         yield f"http://127.0.0.1:{port}"
 
@@ -128,7 +128,7 @@ async def plain_page(
 async def _visit(
     browser: "Browser", contexts: dict[bool, "BrowserContext"], site: str, *, runs_javascript: bool
 ) -> AsyncIterator["Page"]:
-    """Return a page that shares only cached files with earlier visits."""
+    """Yield a page that shares only cached files with earlier visits."""
     if runs_javascript not in contexts:
         contexts[runs_javascript] = await _open_context(browser, site, runs_javascript=runs_javascript)
     context = contexts[runs_javascript]
@@ -136,10 +136,10 @@ async def _visit(
     page.set_default_timeout(MAX_WAIT_MS)
     await _clear_site_data(page, site)
     yield page
-    has_fake_clock = not await _has_real_clock(page)
+    has_fake_clock = await _has_fake_clock(page)
     for opened in context.pages[1:]:
         await opened.close()
-    if has_fake_clock:  # a fake clock applies to all later pages
+    if has_fake_clock:  # it applies to all later pages
         await contexts.pop(runs_javascript).close()
 
 
@@ -160,10 +160,10 @@ async def _clear_site_data(page: "Page", site: str) -> None:
     await page.context.clear_permissions()
 
 
-async def _has_real_clock(page: "Page") -> bool:
+async def _has_fake_clock(page: "Page") -> bool:
     from playwright.async_api import Error
 
     try:
-        return bool(await page.evaluate("setTimeout.toString().includes('[native code]')"))
-    except Error:  # the page is closed or navigating
-        return False
+        return not await page.evaluate("setTimeout.toString().includes('[native code]')")
+    except Error:  # the page is closed or navigating, so it is unknown
+        return True

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from opportune.context import use_value
 from opportune.db.drivers.replica import reads_fresh
 from opportune.services.tasks import cancel_and_wait
-from opportune.web.cache.rule import Counts
+from opportune.web.cache.counts import Counts
 from opportune.web.cache.store import CacheEntry, CacheLookup, Store
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,9 @@ from opportune.db.bus import Bus, MemoryBus
 from opportune.db.database import Database
 from opportune.db.sessions.session import after_commit
 from opportune.web.cache.builds import Builds, Built, CacheItem
+from opportune.web.cache.counts import Counts
 from opportune.web.cache.page_parts import PageParts
-from opportune.web.cache.rule import Counts, check_seconds, tag_tuple
+from opportune.web.cache.rule import check_seconds, tag_tuple
 from opportune.web.cache.store import ALL_TAGS, MAX_VALUE_BYTES, CacheEntry, Store
 from opportune.web.cache.values import dumps, loads
 

@@ -1,7 +1,7 @@
 """Cache rules of routes: the lifetime of responses, and the parts of the request they depend on."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from operator import itemgetter
 from string import Formatter
 from typing import Any, TypeVar
@@ -17,37 +17,16 @@ MAX_AGE_SECONDS = 24 * 60 * 60
 """Maximum of `seconds` and `stale` together."""
 CACHED_ATTRIBUTE = "__cached__"
 PERSONAL_HEADERS = {b"cookie", b"authorization"}
-ACCEPT_JSON, HTMX_PARTIAL = (b"accept", b"application/json"), (b"hx-request-type", b"partial")
-by_name = itemgetter(0)
-
-
-@dataclass
-class Counts:
-    """Number of reads of this process, by the source of their entry."""
-
-    fresh: int = 0
-    stale: int = 0
-    shared: int = 0
-    """Requests that waited for the build of another request."""
-    built: int = 0
-    bypassed: int = 0
-    """Requests that bypass the cache, such as those with a cookie."""
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
-
-    @property
-    def hits(self) -> int:
-        return self.fresh + self.stale + self.shared
-
-    @property
-    def rate(self) -> float | None:
-        """Share of requests served without a build, from 0 to 1. None before the first request."""
-        return self.hits / (self.hits + self.built) if self.hits + self.built else None
+ACCEPT_JSON = (b"accept", b"application/json")
+HTMX_PARTIAL = (b"hx-request-type", b"partial")
+NAME = itemgetter(0)
+"""Key to sort pairs of a name and a value."""
 
 
 @dataclass(frozen=True)
 class CacheRule:
+    """The arguments of `cached`, which describes them, as the cache compares them."""
+
     seconds: float
     stale: float
     vary: frozenset[bytes]
@@ -68,7 +47,7 @@ class CacheRule:
                 visible.append(ACCEPT_JSON)
             elif name == b"hx-request-type" and value == b"partial":
                 visible.append(HTMX_PARTIAL)
-        visible.sort(key=by_name)
+        visible.sort(key=NAME)
         return visible
 
     def visible_query(self, scope: Scope) -> bytes:
@@ -76,8 +55,10 @@ class CacheRule:
         query: bytes = scope["query_string"]
         if not query or self.query == frozenset():
             return b""
-        named_pairs = sorted(((pair.partition(b"=")[0], pair) for pair in query.split(b"&")), key=by_name)
-        return b"&".join(pair for name, pair in named_pairs if self.query is None or name in self.query)
+        pairs = [(pair.partition(b"=")[0], pair) for pair in query.split(b"&")]
+        visible = [(name, pair) for name, pair in pairs if self.query is None or name in self.query]
+        visible.sort(key=NAME)
+        return b"&".join(pair for _, pair in visible)
 
     def tags_of(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the tags with these path parameters filled in."""
@@ -90,7 +71,8 @@ def request_parts(scope: Scope, user_id: str) -> tuple[object, ...]:
 
 
 def check_seconds(seconds: float, stale: float) -> None:
-    if not 0 < seconds <= seconds + stale <= MAX_AGE_SECONDS:
+    is_valid = seconds > 0 and stale >= 0 and seconds + stale <= MAX_AGE_SECONDS
+    if not is_valid:  # also if one of them is NaN
         raise ValueError(f"seconds must be more than 0, and with stale at most {MAX_AGE_SECONDS} (a day)")
 
 
@@ -130,7 +112,9 @@ def cached(
     if names & PERSONAL_HEADERS:
         raise ValueError("set per_user=True for responses that depend on cookies or Authorization")
     parameters = None if query is None else frozenset(name.encode() for name in query)
-    rule = CacheRule(seconds, stale, names, tag_tuple(tags), parameters, per_user)
+    rule = CacheRule(
+        seconds=seconds, stale=stale, vary=names, tags=tag_tuple(tags), query=parameters, per_user=per_user
+    )
 
     def set_rule(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, CACHED_ATTRIBUTE, rule)
@@ -146,5 +130,5 @@ def rule_of(endpoint: Callable[..., Any]) -> CacheRule | None:
 
 def unknown_names(rule: CacheRule, path_names: Collection[str]) -> set[str]:
     """Return the names in tags that are not path parameters."""
-    names = {name for tag in rule.tags for _, name, _, _ in Formatter().parse(tag) if name is not None}
+    names = {name for tag in rule.tags for _text, name, *_format in Formatter().parse(tag) if name is not None}
     return names.difference(path_names)

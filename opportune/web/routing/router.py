@@ -15,7 +15,8 @@ from fastapi.utils import generate_unique_id, get_value_or_default
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from opportune.web.cache.rule import CacheRule, Counts, rule_of, unknown_names
+from opportune.web.cache.counts import Counts
+from opportune.web.cache.rule import CacheRule, rule_of, unknown_names
 from opportune.web.routing.api_router import LazyRoute, flatten, has_fallback_files, options_of
 
 DefaultLifespan = type(APIRouter().lifespan_context)

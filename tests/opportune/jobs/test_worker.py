@@ -271,7 +271,7 @@ async def test_job_of_a_killed_process_is_completed_once(
 def test_check_reports_an_invalid_schedule() -> None:
     jobs = [replace(hourly, schedule="61 * * * *"), hourly]
     (fault,) = find_invalid_schedules(Settings(_env_file=None), jobs)
-    assert fault.startswith("The job test.hourly: '61 * * * *' is not a valid schedule (Bad minute).")
+    assert fault.text.startswith("The job test.hourly: '61 * * * *' is not a valid schedule (Bad minute).")
 
 
 async def test_invalid_schedule_is_logged_and_other_jobs_run(

@@ -12,7 +12,7 @@ from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.web.cache import Cache, cached
-from opportune.web.cache.rule import Counts
+from opportune.web.cache.counts import Counts
 from opportune.web.cache.store import CacheLookup
 from opportune.web.routing.router import CachedRoute
 

@@ -1,0 +1,158 @@
+"""Migration steps that update rows when the members of an Enum change."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from alembic.operations import ops
+from sqlalchemy import MetaData
+
+from opportune.db.migrations.create_statements import parse_allowed_values
+from opportune.db.migrations.portable_sql import literal, quoted
+from opportune.db.migrations.questions import Choices, Rename
+from opportune.db.migrations.rendering import CodeOp
+from opportune.db.models.column_types import EnumValue
+
+Value = str | int
+ColumnName = tuple[str, str]
+"""Table and column."""
+
+
+@dataclass(frozen=True)
+class MembersChange:
+    """Change of the values that a check constraint allows in a column."""
+
+    constraint: ops.CreateCheckConstraintOp
+    """Step that adds the new constraint."""
+    column: str
+    old: Sequence[Value]
+    new: Sequence[Value]
+
+    @property
+    def target(self) -> ColumnName:
+        return self.constraint.table_name, self.column
+
+    @property
+    def removed(self) -> list[Value]:
+        return [value for value in self.old if value not in self.new]
+
+
+@dataclass(frozen=True)
+class EnumMembers:
+    """Adds steps that update rows when Enum members in the tables of a feature change."""
+
+    feature: str
+    metadata: MetaData
+    choices: Choices
+
+    def add_row_updates(
+        self, upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation]
+    ) -> tuple[list[ops.MigrateOperation], list[ops.MigrateOperation]]:
+        """Return both directions of a migration with updates of rows. The downgrade reverses the renames."""
+        renames: dict[ColumnName, dict[Value, Value]] = {}
+        upgrade_steps: list[ops.MigrateOperation] = []
+        for operation in upgrade:
+            changes = [*_find_changes(operation)]
+            for change in changes:
+                renames[change.target] = self._choose_renames(change)
+            for change, values in self._find_name_changes(operation):
+                changes.append(change)
+                renames[change.target] = values
+            upgrade_steps += _with_row_updates(operation, changes, renames)
+        reverse = {target: {new: old for old, new in values.items()} for target, values in renames.items()}
+        downgrade_steps: list[ops.MigrateOperation] = []
+        for operation in downgrade:
+            downgrade_steps += _with_row_updates(operation, _find_changes(operation), reverse)
+        return upgrade_steps, downgrade_steps
+
+    def _find_name_changes(self, operation: ops.MigrateOperation) -> Iterator[tuple[MembersChange, dict[Value, Value]]]:
+        """Yield the changes of columns that stored member names, as SQLModel does, and now store member values."""
+        parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else []
+        alterations = [part for part in parts if isinstance(part, ops.AlterColumnOp) and part.modify_type]
+        old_types = {part.column_name: part.existing_type for part in alterations}
+        for part in parts:
+            if not isinstance(part, ops.CreateCheckConstraintOp):
+                continue
+            allowed = parse_allowed_values(part.condition)
+            if allowed is None or allowed.column not in old_types:
+                continue
+            values = self._values_by_name(part.table_name, allowed.column)
+            longest = max((len(str(name)) for name in values), default=0)  # SQLModel makes the column as long as that
+            if values and getattr(old_types[allowed.column], "length", None) == longest:
+                yield MembersChange(part, allowed.column, [*values], allowed.values), values
+
+    def _values_by_name(self, table: str, column: str) -> dict[Value, Value]:
+        type_ = self.metadata.tables[table].columns[column].type
+        if not isinstance(type_, EnumValue):
+            return {}
+        return {str(member.name): member.value for member in type_.enum}
+
+    def _choose_renames(self, change: MembersChange) -> dict[Value, Value]:
+        """Return the new value by removed value of the members that were renamed, according to the owner."""
+        by_text = {str(value): value for value in (*change.old, *change.new)}
+        renames: dict[Value, Value] = {}
+        while rename := self.choices.choose_rename([*self._possible_renames(change, renames)]):
+            _table, _column, old = rename.old
+            renames[by_text[old]] = by_text[rename.new]
+        return renames
+
+    def _possible_renames(self, change: MembersChange, renames: Mapping[Value, Value]) -> Iterator[Rename]:
+        """Yield the renames between values that no chosen rename uses. Only new values are suggested."""
+        table, column = change.target
+        short_table = table.removeprefix(f"{self.feature}_")
+        for new in change.new:
+            for old in change.removed:
+                if old not in renames and new not in renames.values():
+                    suggested_type = "" if new in change.old else "value"
+                    yield Rename((table, column, str(old)), str(new), suggested_type, short_table)
+
+
+def _with_row_updates(
+    operation: ops.MigrateOperation,
+    changes: Iterable[MembersChange],
+    renames: Mapping[ColumnName, Mapping[Value, Value]],
+) -> Iterator[ops.MigrateOperation]:
+    """Yield the operation, with updates of rows before the new constraint is added."""
+    changes = [change for change in changes if change.removed]
+    if not changes or not isinstance(operation, ops.ModifyTableOps):
+        yield operation
+        return
+    constraints: list[ops.MigrateOperation] = [change.constraint for change in changes]
+    yield ops.ModifyTableOps(operation.table_name, [part for part in operation.ops if part not in constraints])
+    for change in changes:
+        yield from _make_row_updates(change, renames.get(change.target, {}))
+    yield ops.ModifyTableOps(operation.table_name, constraints)
+
+
+def _make_row_updates(change: MembersChange, renames: Mapping[Value, Value]) -> Iterator[CodeOp]:
+    for old in change.removed:
+        if old in renames and renames[old] in change.new:
+            yield CodeOp("", f"op.execute({_update_statement(change, old, literal(renames[old]))!r})")
+        else:
+            table, column = change.target
+            yield CodeOp(
+                f"`migrate` fails if rows of {table} have {column} {literal(old)}: see FILL in the file",
+                f"# FILL: rows with {column} {literal(old)} make the next step fail. Set another value:\n"
+                f"# op.execute({_update_statement(change, old, '…')!r})",
+            )
+
+
+def _update_statement(change: MembersChange, old: Value, new: str) -> str:
+    table, column = map(quoted, change.target)
+    return f"UPDATE {table} SET {column} = {new} WHERE {column} = {literal(old)}"
+
+
+def _find_changes(operation: ops.MigrateOperation) -> Iterator[MembersChange]:
+    """Yield the checks of an operation that replace a dropped check of the same column."""
+    drops: dict[str, Sequence[Value]] = {}
+    parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else ()
+    for part in parts:
+        if isinstance(part, ops.DropConstraintOp) and part.constraint_type == "check":
+            constraint: Any = part.to_constraint()
+            if old := parse_allowed_values(constraint.sqltext):
+                drops[old.column] = old.values
+        elif isinstance(part, ops.CreateCheckConstraintOp):
+            # Matched by column: the name of the constraint changes with those of its table and column.
+            new = parse_allowed_values(part.condition)
+            if new and new.column in drops:
+                yield MembersChange(part, new.column, drops[new.column], new.values)

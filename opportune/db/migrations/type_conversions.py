@@ -1,0 +1,135 @@
+"""Migration steps that change the type of a column and convert the values of its rows."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from alembic.operations import ops
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import Uuid
+
+from opportune.db.migrations.portable_sql import quoted
+from opportune.db.migrations.rendering import CodeOp, portable_type_code
+from opportune.db.migrations.value_conversion import Family, family_of, reflected_family
+from opportune.db.models.columns import undecorated
+from opportune.db.models.translated import TranslatedColumn, site_language
+
+IMPORT = "from opportune.db.migrations.conversion import convert_column"
+NUMBERS = {Family.INTEGER, Family.DECIMAL}
+TIMES = {Family.DATE, Family.DATETIME}
+
+
+def add_conversions(operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+    """Return the operations, with `convert_column` for changed types that need a conversion."""
+    return [part for operation in operations for part in _with_conversions(operation)]
+
+
+def _with_conversions(operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
+    if not isinstance(operation, ops.ModifyTableOps):
+        yield operation
+        return
+    remaining_operations: list[ops.MigrateOperation] = []
+    for part in operation.ops:
+        if isinstance(part, ops.AlterColumnOp) and _needs_conversion(part):
+            if remaining_operations:
+                yield ops.ModifyTableOps(operation.table_name, remaining_operations)
+            yield _make_conversion(part)
+            remaining_operations = [] if part.modify_nullable is None else [_without_type(part)]
+        else:
+            remaining_operations.append(part)
+    if remaining_operations:
+        yield ops.ModifyTableOps(operation.table_name, remaining_operations)
+
+
+def _needs_conversion(part: ops.AlterColumnOp) -> bool:
+    old = part.existing_type
+    new = part.modify_type
+    if old is None or new is None or not (reflected_family(old) and reflected_family(new)):
+        return False
+    if reflected_family(old) is not reflected_family(new):
+        return True
+    if family_of(new) is not Family.DECIMAL:
+        return False
+    return _integer_digits(new) < _integer_digits(old) or _scale(new) < _scale(old)
+
+
+def _integer_digits(type_: Any) -> float:
+    return float("inf") if type_.precision is None else type_.precision - (type_.scale or 0)
+
+
+def _scale(type_: Any) -> float:
+    return float("inf") if type_.scale is None else type_.scale
+
+
+def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
+    """Return only the change between NULL and NOT NULL, with the new type."""
+    return ops.AlterColumnOp(
+        part.table_name,
+        part.column_name,
+        existing_type=part.modify_type,
+        existing_nullable=not part.modify_nullable,
+        modify_nullable=part.modify_nullable,
+    )
+
+
+def _make_conversion(part: ops.AlterColumnOp) -> CodeOp:
+    table = part.table_name
+    name = quoted(part.column_name)
+    imports = {IMPORT}
+    arguments = f"op, {table!r}, {part.column_name!r}, {_conversion_arguments(part, imports)}"
+    update = f"UPDATE {quoted(table)} SET {name} = … WHERE {name} = …"
+    lines = (
+        f"# FILL: `migrate` fails for values that cannot be converted, and names their rows. Set other values:\n"
+        f"# op.execute({update!r})\n"
+        f"convert_column({arguments})"
+    )
+    description = f"Convert {table}.{part.column_name}: see FILL in the file for values that fail"
+    return CodeOp(description, lines, sorted(imports))
+
+
+def _conversion_arguments(part: ops.AlterColumnOp, imports: set[str]) -> str:
+    """Return the code of the new type and the options of `convert_column`. Imports of the type are added."""
+    type_ = _generic_type(part.modify_type)
+    name = quoted(part.column_name)
+    language = site_language()
+    if not _changes_translation(part):
+        return f"sa.{type_!r}, postgresql_using={_using_expression(part, type_)!r}"
+    if isinstance(part.modify_type, TranslatedColumn):
+        using = f"jsonb_build_object('{language}', {name})"
+        return f"{portable_type_code(part.modify_type, imports)}, postgresql_using={using!r}, language={language!r}"
+    using = f"coalesce({name} ->> '{language}', '')"
+    return f"sa.{type_!r}, postgresql_using={using!r}, language={language!r}"
+
+
+def _changes_translation(part: ops.AlterColumnOp) -> bool:
+    """Return whether a text becomes a translated text or the reverse."""
+    old = part.existing_type
+    new = part.modify_type
+    families = {reflected_family(old), reflected_family(new)}
+    is_translated = isinstance(old, TranslatedColumn) or isinstance(new, TranslatedColumn)
+    return is_translated and families == {Family.TEXT, Family.JSON}
+
+
+def _generic_type(type_: Any) -> Any:
+    """Return a portable type instead of a type of one dialect, such as JSONB or CHAR(32) for a UUID."""
+    if reflected_family(type_) is Family.UUID:
+        return Uuid()
+    return undecorated(type_).as_generic()
+
+
+def _using_expression(part: ops.AlterColumnOp, type_: Any) -> str:
+    name = quoted(part.column_name)
+    old = reflected_family(part.existing_type)
+    new = family_of(type_)
+    target = type_.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    if new is Family.TEXT:
+        return f"{name}::text"  # a cast to varchar(n) would truncate
+    if new is Family.JSON and old is not Family.TEXT:
+        return f"to_{target}({name})"
+    if old is Family.JSON:
+        return f"({name} #>> '{{}}')::{target}"
+    if new is Family.BOOLEAN and old in NUMBERS:
+        return f"({name} <> 0)"
+    if old is Family.BOOLEAN and new in NUMBERS:
+        return f"{name}::integer::{target}"
+    is_direct = old is Family.TEXT or {old, new} <= NUMBERS or {old, new} <= TIMES
+    return f"{name}::{target}" if is_direct else f"{name}::text::{target}"
