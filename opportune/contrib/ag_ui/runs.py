@@ -19,7 +19,7 @@ from opportune.contrib.llm import Message, estimate_tokens
 from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
-from opportune.schemas.text import storable_json
+from opportune.schemas.text import require_storable_json
 from opportune.server import shutting_down
 from opportune.web import EventStream
 from opportune.web.forms.error_messages import messages_by_field
@@ -27,7 +27,7 @@ from opportune.web.forms.error_messages import messages_by_field
 MAX_ID_LENGTH = 200
 INTERRUPT_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,6})")  # ids of the answer and of its call
 
-AgUiInput = Annotated[dict[str, Any], Body(), AfterValidator(storable_json)]
+AgUiInput = Annotated[dict[str, Any], Body(), AfterValidator(require_storable_json)]
 """Parameter of a route: the `RunAgentInput` of the protocol as JSON."""
 
 

@@ -64,6 +64,7 @@ class InsertingSession(HookedSession):
         if len(rows) != 1 or self.dirty or self.deleted or has_flush_listeners():
             return False
         (row,) = rows
+        model: Any = type(row)
         insertion = _plan_insertion(row, returns_stored=False)
         if insertion is None:
             return False
@@ -73,7 +74,7 @@ class InsertingSession(HookedSession):
         except BaseException as error:
             _fail_as_flush(self, row, error)
             raise
-        if hooks_of(type(row)):
+        if hooks_of(model):
             record_write(self, row, "create")
         return True
 
@@ -120,7 +121,7 @@ async def insert_row(session: AsyncSession, row: Any) -> None:
         if row in sync_session.new:
             session.expunge(row)
         await session.flush()
-    model = type(row)
+    model: Any = type(row)
     is_attached = inspect(row).session_id is not None
     needs_flush = is_attached or "before_create" in hooks_of(model) or has_flush_listeners()
     insertion = None if needs_flush else _plan_insertion(row, returns_stored=True)
@@ -151,7 +152,8 @@ def has_stored_values(row: Any) -> bool:
 
 def _plan_insertion(row: Any, *, returns_stored: bool) -> Insertion | None:
     """Return the INSERT of a row with its values, or None if the unit of work has to write it."""
-    plan = _plan_insert(type(row), returns_stored=returns_stored)
+    model: Any = type(row)
+    plan = _plan_insert(model, returns_stored=returns_stored)
     if plan is None or not plan.relationships <= inspect(row).unmodified:
         return None
     attributes = vars(row)

@@ -10,7 +10,7 @@ from opportune.contrib.answers.screens.schemas import AnswerRead, StreamEvent
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import FieldErrors
 from opportune.schemas import Schema
-from opportune.schemas.text import storable_json
+from opportune.schemas.text import require_storable_json
 from opportune.web import APIRouter, EventStream
 from opportune.web.forms.error_messages import messages_by_field
 
@@ -49,7 +49,7 @@ class Decision(Schema):
 
 
 class Reply(Decision):
-    values: Annotated[dict[str, Any], AfterValidator(storable_json)]
+    values: Annotated[dict[str, Any], AfterValidator(require_storable_json)]
     """The fields of the form."""
 
 
