@@ -74,7 +74,7 @@ class MarkdownBlocks:
 
     def _render_open(self) -> None:
         """Render the unfinished block. Added plain words are appended without rendering it again."""
-        piece = self._splitter.open
+        piece = self._splitter.open_piece
         if piece == self._rendered_piece:
             return
         if len(piece.source) > MAX_OPEN_BLOCK_LENGTH:
@@ -104,7 +104,7 @@ class MarkdownBlocks:
     def unrendered_chars(self) -> int:
         """Number of characters that `render` has to process."""
         pieces = self._splitter.pieces[len(self._frozen) :]
-        return sum(len(piece.source) for piece in (*pieces, self._splitter.open))
+        return sum(len(piece.source) for piece in (*pieces, self._splitter.open_piece))
 
     @property
     def html(self) -> Markup:

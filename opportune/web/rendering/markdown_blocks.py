@@ -1,8 +1,7 @@
 """Splitting of streamed Markdown into pieces that can be parsed separately."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opportune.web.rendering.markdown_parser import last_block
 
@@ -33,6 +32,45 @@ class MarkdownPiece:
     """False if the last block may continue in the next piece."""
 
 
+@dataclass(frozen=True)
+class _Fence:
+    opening: str
+    """First line, which each part repeats."""
+    end: re.Pattern[str]
+
+
+@dataclass
+class _OpenPiece:
+    """Lines of the unfinished piece."""
+
+    lines: list[str] = field(default_factory=list)
+    size: int = 0
+    """Characters of the lines."""
+    prefix: str = ""
+    """Repeated from the previous piece: opening line of a fence, head of a table."""
+    continued: bool = False
+    fence: _Fence | None = None
+    """Fence that is open after the last line."""
+    may_have_list: bool = False
+    next_parse_size: int = MAX_BLOCK_CHARS
+    list_split_size: int = MAX_LIST_CHARS
+
+    @property
+    def source(self) -> str:
+        return self.prefix + "".join(self.lines)
+
+    def append(self, line: str) -> None:
+        self.lines.append(line)
+        self.size += len(line)
+        self.may_have_list = self.may_have_list or bool(_ITEM.match(line.lstrip(" \t")))
+
+    def is_ended_by(self, line: str) -> bool:
+        """Return whether this line, or beginning of a line, certainly starts another block."""
+        after_empty = not self.lines[-1].strip(" \t\n")
+        certain_start = _NOT_INDENTED_NOR_ITEM if self.may_have_list else _NOT_INDENTED
+        return bool((after_empty and certain_start.match(line)) or _HEADING.match(line) or _FENCE.match(line))
+
+
 class Splitter:
     """Splits streamed Markdown into pieces, independently of the chunks in which it arrives.
 
@@ -47,12 +85,12 @@ class Splitter:
         self.pieces: list[MarkdownPiece] = []
         self._trailing_return = ""  # "\r" at the end of the last chunk: "\n" may follow in the next chunk
         self._unfinished_line = ""
-        self._start()
+        self._piece = _OpenPiece()
 
     def feed(self, text: str) -> None:
         text = self._trailing_return + text
         self._trailing_return = "\r" if text.endswith("\r") else ""
-        text = _RETURN.sub("\n", text[:-1] if self._trailing_return else text)
+        text = _RETURN.sub("\n", text.removesuffix("\r"))
         text = self._unfinished_line + _UNSTORABLE.sub("\ufffd", text)
         end = 0
         while line := _LINE.match(text, end):
@@ -72,73 +110,54 @@ class Splitter:
         self._end_piece()
 
     @property
-    def open(self) -> MarkdownPiece:
-        """The unfinished piece."""
-        return MarkdownPiece(self._source + self._unfinished_line, self._continued, is_complete=False)
-
-    @property
-    def _source(self) -> str:
-        return self._prefix + "".join(self._lines)
-
-    def _start(self, prefix: str = "", lines: Iterable[str] = (), *, continued: bool = False) -> None:
-        self._prefix = prefix  # repeated from the previous piece: opening line of a fence, head of a table
-        self._continued = continued
-        self._lines = list(lines)
-        self._size = sum(map(len, self._lines))
-        self._check_size = MAX_BLOCK_CHARS  # size at which the piece is parsed
-        self._split_size = MAX_LIST_CHARS  # size at which a list is split
-        self._may_have_list = False
-        self._fence_end: re.Pattern[str] | None = None
+    def open_piece(self) -> MarkdownPiece:
+        source = self._piece.source + self._unfinished_line
+        return MarkdownPiece(source, self._piece.continued, is_complete=False)
 
     def _add_line(self, line: str) -> None:
-        if self._fence_end is None:
-            self._end_before(line)
-        if not self._lines and not line.strip(" \t\n"):
+        self._end_before(line)
+        piece = self._piece
+        if not piece.lines and not line.strip(" \t\n"):
             return
-        self._lines.append(line)
-        self._size += len(line)
-        self._may_have_list = self._may_have_list or bool(_ITEM.match(line.lstrip(" \t")))
-        if self._fence_end is not None:
-            self._add_code_line(self._fence_end, line)
-        elif self._size >= MAX_PIECE_CHARS:
+        piece.append(line)
+        if piece.fence:
+            self._end_code_after(line, piece.fence)
+        elif piece.size >= MAX_PIECE_CHARS:
             self._end_piece()
-        elif self._size >= self._check_size:
-            self._check_size *= 2
-            self._check_open_block()
+        elif piece.size >= piece.next_parse_size:
+            piece.next_parse_size *= 2
+            self._split_open_block()
 
-    def _add_code_line(self, fence_end: re.Pattern[str], line: str) -> None:
-        if fence_end.match(line):
+    def _end_code_after(self, line: str, fence: _Fence) -> None:
+        if fence.end.match(line):
             self._end_piece()
-        elif self._size >= MAX_FENCE_CHARS:
-            self._split_before_last_line(self._opening)
-            self._fence_end = fence_end
+        elif self._piece.size >= MAX_FENCE_CHARS:
+            self._split_before_last_line(fence.opening)
+            self._piece.fence = fence
 
     def _end_before(self, line: str) -> None:
         """End the piece if this line, or beginning of a line, certainly starts another block."""
-        if not self._lines or self._fence_end is not None:
+        piece = self._piece
+        if not piece.lines or piece.fence:
             return
-        if self._starts_block(line):
-            self._check_open_block()
-            if self._fence_end is None:
+        if piece.is_ended_by(line):
+            self._split_open_block()
+            if not self._piece.fence:
                 self._end_piece()
-        elif self._size >= self._split_size and (item := _ITEM.match(line)):
+        elif piece.size >= piece.list_split_size and (item := _ITEM.match(line)):
             self._end_before_item(item[0].rstrip()[-1])
 
     def _end_before_item(self, marker: str) -> None:
-        block, _, _ = last_block(self._source)
+        block, _, _ = last_block(self._piece.source)
         if block.type in {"bullet_list_open", "ordered_list_open"}:
             self._end_piece(continued=block.markup == marker)
         else:
-            self._split_size = 2 * self._size
+            self._piece.list_split_size = 2 * self._piece.size
 
-    def _starts_block(self, line: str) -> bool:
-        after_empty = not self._lines[-1].strip(" \t\n")
-        certain_start = _NOT_INDENTED_NOR_ITEM if self._may_have_list else _NOT_INDENTED
-        return bool((after_empty and certain_start.match(line)) or _HEADING.match(line) or _FENCE.match(line))
-
-    def _check_open_block(self) -> None:
-        """Parse the piece to find an open fence or a long table at its end."""
-        source = self._source
+    def _split_open_block(self) -> None:
+        """Parse the piece to find an open fence at its end, or a long table, which is split."""
+        piece = self._piece
+        source = piece.source
         if "```" not in source and "~~~" not in source and "|" not in source:
             return
         lines = source.split("\n")
@@ -146,18 +165,19 @@ class Splitter:
         if block.type == "fence":
             fence_end = re.compile(rf" {{0,3}}{block.markup[0]}{{{len(block.markup)},}}[ \t]*$")
             if end - 1 == first or not fence_end.match(lines[end - 1]):
-                self._fence_end = fence_end
-                self._opening = lines[first] + "\n"
-        elif block.type == "table_open" and end == len(lines) - 1 and end - first > 3 and self._size >= MAX_BLOCK_CHARS:
-            self._split_before_last_line("\n".join(lines[first : first + 2]) + "\n")
+                piece.fence = _Fence(f"{lines[first]}\n", fence_end)
+        elif block.type == "table_open" and end == len(lines) - 1 and end - first > 3 and piece.size >= MAX_BLOCK_CHARS:
+            head = lines[first : first + 2]
+            self._split_before_last_line("\n".join(head) + "\n")
 
     def _end_piece(self, *, continued: bool = False, is_complete: bool = True) -> None:
-        if self._lines:
-            self.pieces.append(MarkdownPiece(self._source, self._continued, is_complete))
-        self._start(continued=continued)
+        piece = self._piece
+        if piece.lines:
+            self.pieces.append(MarkdownPiece(piece.source, piece.continued, is_complete))
+        self._piece = _OpenPiece(continued=continued)
 
     def _split_before_last_line(self, prefix: str) -> None:
         """End the piece, and start the next one with its last line."""
-        last = self._lines.pop()
+        last = self._piece.lines.pop()
         self._end_piece(is_complete=False)
-        self._start(prefix, [last], continued=True)
+        self._piece = _OpenPiece([last], len(last), prefix, continued=True)
