@@ -36,7 +36,7 @@ def parse_catalogue(content: bytes, locale: str | None = None) -> "Catalog":
     """Return the messages of a catalogue.
 
     Raises:
-        ValueError: the content is not a catalogue.
+        ValueError: The content is not a catalogue.
     """
     from babel.messages.pofile import PoFileError, read_po
 
@@ -50,7 +50,7 @@ def compile_catalogue(path: Path) -> bytes:
     """Return the compiled form (.mo) of the catalogue `<language>/LC_MESSAGES/messages.po`.
 
     Raises:
-        ValueError: the content is not a catalogue.
+        ValueError: The content is not a catalogue.
     """
     from babel.messages.mofile import write_mo
 
@@ -68,7 +68,7 @@ def examine_catalogue(content: bytes) -> CatalogueState:
     """Count the translations that are missing, fuzzy or broken.
 
     Raises:
-        ValueError: the content is not a catalogue.
+        ValueError: The content is not a catalogue.
     """
     state = CatalogueState()
     catalogue = parse_catalogue(content)

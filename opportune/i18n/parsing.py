@@ -124,7 +124,7 @@ def parse_date(text: str, order: str = "") -> date:
         order: `DAY_FIRST` or `MONTH_FIRST`, instead of the order of the language.
 
     Raises:
-        ValueError: it is not a date.
+        ValueError: It is not a date.
     """
     match = DAY.fullmatch(_normalize(text))
     if not match:
@@ -163,7 +163,7 @@ def parse_moment(text: str, order: str = "") -> str:
     """Return a date and a time such as `6:30 pm` in ISO format: 2026-12-31T18:30. The date is read by `parse_date`.
 
     Raises:
-        ValueError: it is not a date with a time.
+        ValueError: It is not a date with a time.
     """
     match = MOMENT.fullmatch(_normalize(text))
     if not match:

@@ -19,7 +19,7 @@ def declare_folder(folder: str, sizes: Iterable[int], *, is_public: bool) -> Non
     """Declare whether a folder is public, and the sizes of copies of its images.
 
     Raises:
-        OperatorError: the folder is both public and private.
+        OperatorError: The folder is both public and private.
     """
     if _is_public.setdefault(folder, is_public) != is_public:
         raise OperatorError(f"Files in {folder!r} are public in one field and not in another: give one its own folder.")

@@ -32,7 +32,7 @@ async def insert_sample_rows(database: Database, features: Iterable[Feature]) ->
     """Store a sample row of each model in a database without rows, and return the user who owns them.
 
     Raises:
-        OperatorError: a model or the database refuses its sample row.
+        OperatorError: A model or the database refuses its sample row.
     """
     features = list(features)
     declared_values = {model: values for feature in features for model, values in feature.data.sample_rows.items()}

@@ -92,7 +92,7 @@ def start_of_day(day: date) -> datetime:
     """Return the first moment of a day in the current time zone, also where clocks skip midnight.
 
     Raises:
-        ValueError: the year is out of range.
+        ValueError: The year is out of range.
     """
     return in_utc(datetime.combine(day, time(), current_zone.get()))
 

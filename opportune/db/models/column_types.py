@@ -34,7 +34,7 @@ def set_column_options(info: FieldInfo) -> None:
     a type, unless the options name one or SQLModel supports the type of the field.
 
     Raises:
-        ValueError: no column has the type of the field.
+        ValueError: No column has the type of the field.
     """
     options = _declared_options(info)
     if options.keys().isdisjoint(("sa_type", "sa_column")):

@@ -46,7 +46,7 @@ def translate_options(parsed: ParsedUrl) -> tuple[dict[str, str], list[str]]:
     """Return the options for libpq, including TLS, and a notice for each changed option.
 
     Raises:
-        InvalidUrl: libpq does not know an option, or two options conflict.
+        InvalidUrl: An option is unknown to libpq, or two options conflict.
     """
     options = dict(parsed.options)
     notices = list(_remove_foreign_options(options, parsed.user))

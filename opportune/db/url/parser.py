@@ -137,7 +137,7 @@ def decode(text: str) -> str:
     """Return a part of an address with its characters instead of their codes, such as `%C3%BC`.
 
     Raises:
-        InvalidUrl: the codes are not UTF-8, or contain a NUL.
+        InvalidUrl: The codes are not UTF-8, or contain a NUL.
     """
     try:
         decoded = unquote(text, errors="strict")
