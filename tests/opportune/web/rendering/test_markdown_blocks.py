@@ -92,7 +92,7 @@ def test_piece_ends_before_certain_block_start(first: str, second: str) -> None:
     splitter = Splitter()
     splitter.feed(first + second)
     assert splitter.pieces == [MarkdownPiece(first)]
-    assert splitter.open == MarkdownPiece(second, is_complete=False)
+    assert splitter.open_piece == MarkdownPiece(second, is_complete=False)
 
 
 def test_piece_ends_with_first_certain_characters() -> None:
