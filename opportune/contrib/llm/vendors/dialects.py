@@ -4,7 +4,8 @@ Their HTTP client has limits that the libraries of the vendors lack.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -24,13 +25,19 @@ LIBRARY_HEADERS = KEY_HEADERS | HTTP_HEADERS | {"anthropic-beta", "anthropic-ver
 """Headers that the libraries may send. Others would contain organisations and keys from the environment."""
 
 
+UNCOUNTED = re.compile(rb'^data: *\{(?=.*"message_delta")|^data:(?=.*"message_start").*?"message": *\{')
+"""Beginning of an object that must contain token counts."""
+NO_TOKENS = rb'\g<0>"usage":{"input_tokens":0,"output_tokens":0},'
+"""Addition to it. Counts that the object contains follow it, and replace it."""
+
+
 class VendorHttpClient(httpx2.AsyncClient):
     """Client that sends no key but the model's, follows no redirect and ends responses that are too large."""
 
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
         super().__init__(timeout=httpx2.Timeout(timeouts.whole, connect=timeouts.connect, pool=timeouts.connect))
         self._key = model.api_key.get_secret_value()
-        self._model_headers = model.headers
+        self._model_headers, self._dialect = model.headers, model.dialect
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         for name, value in request.headers.items():
@@ -43,9 +50,29 @@ class VendorHttpClient(httpx2.AsyncClient):
             await response.aclose()
             raise not_a_model()
         limit_body(response, MAX_RESPONSE_BYTES, not_a_model(), MAX_EVENT_BYTES)
+        if self._dialect == "anthropic":
+            response.stream = _CountedStream(response.stream)
         if not options.get("stream"):
             await response.aread()
         return response
+
+
+@dataclass
+class _CountedStream(httpx2.AsyncByteStream):
+    """Events of Anthropic's messages. Gateways leave out the token counts, without which the library fails."""
+
+    stream: Any
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        rest = b""
+        async for chunk in self.stream:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield UNCOUNTED.sub(NO_TOKENS, line) + b"\n"
+        yield rest
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
 
 
 def make_model(model: LlmModel, client: VendorHttpClient, timeouts: Timeouts) -> Model:

@@ -1,6 +1,7 @@
 """Models of vendors with their own protocols, played back by an endpoint on this machine."""
 
 import json
+import re
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -208,6 +209,13 @@ async def test_error_in_the_middle_keeps_its_meaning(served: Serve) -> None:
     body = ANSWERS["anthropic"].partition(b"event: message_delta")[0] + overloaded
     async with served("anthropic", response("200 OK", body, "Content-Type: text/event-stream")) as (_, provider):
         assert (await read_error(provider)).code == "unavailable"
+
+
+async def test_token_counts_may_be_missing(served: Serve) -> None:
+    body = re.sub(rb', "usage": \{[^{}]*\}', b"", ANSWERS["anthropic"])
+    async with served("anthropic", response("200 OK", body, EVENT_STREAM)) as (_, provider):
+        done = await done_of(provider)
+    assert (len(done.tool_calls), done.prompt_tokens, done.completion_tokens) == (1, None, None)
 
 
 ONLY_THOUGHTS = {
