@@ -24,12 +24,12 @@ CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\n)?[\d:.,]+ --> .*\n)")
 DEFAULT_VOICE = "alloy"
 # Fields with results, of various endpoints
 IMAGE_FIELDS = (
-    *("b64json", "b64image", "base64", "imagebase64", "bytesbase64encoded"),
+    *("b64json", "b64image", "base64", "imagebase64", "bytesbase64encoded", "imagebytes", "generatedimages"),
     *("image", "url", "imageurl", "images"),
 )
 AUDIO_FIELDS = ("audio", "audiocontent", "audiobase64", "delta")
 TRANSCRIPT_FIELDS = (
-    *("text", "delta", "transcript", "transcription"),
+    *("text", "delta", "transcript", "transcription", "displaytext"),
     *("alternatives", "segments", "chunks", "combinedphrases"),
 )
 RANKING_FIELDS = ("scores", "rankings", "records")

@@ -114,10 +114,10 @@ def is_part(chunk: Fields) -> bool:
 
 
 def _is_choice(chunk: Fields) -> bool:
-    texts = {normal_name(name) for name, value in chunk.items() if _is_text(value)}
+    texts = {normal_name(name) for name, value in chunk.items() if isinstance(value, str) or _has_texts(value)}
     has_fields = "content" in texts or not WHOLE_FIELDS.isdisjoint(map(normal_name, chunk))
     return has_fields or isinstance(chunk.get("message"), dict)
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and value != [] and isinstance(value[0], str))
+def _has_texts(value: object) -> bool:
+    return isinstance(value, list) and isinstance(next(iter(value), None), str)

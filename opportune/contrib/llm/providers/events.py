@@ -19,11 +19,14 @@ MAX_LINE_BYTES = 1_000_000
 """Maximum length of a line, and of the lines of one event."""
 MAX_BODY_BYTES = 100_000_000
 """Maximum length of all events, of which an answer may ignore most."""
+AROUND_LINES = b" \t\0\r\n"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 ENCODING_BYTES = 4
 """Bytes at the beginning that show UTF-16 and its byte order."""
-FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE)
+FIELD = re.compile(
+    rb"(?:data:[ \t]*(?=data:))*(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE
+)
 END = re.compile(rb"\W*(?:(?:data\W*)?DONE\W*)+", re.IGNORECASE)
 AROUND_JSON = b" \t,[]\0\x1e"
 """Bytes around the objects of a list in lines, of a JSON text sequence, and of heartbeats."""
@@ -114,12 +117,7 @@ class EventReader:
             self._name = "error"
 
     def _read_line(self, line: bytes) -> list[Event]:
-        if line.startswith(b"data:"):
-            self._has_begun = self._has_fields = True
-            return self._read_data(line[5:].strip())
-        line = line.strip(b" \t\0\r\n")
-        if line.startswith(BYTE_ORDER_MARK):
-            line = line[len(BYTE_ORDER_MARK) :].lstrip()
+        line = line.strip(AROUND_LINES).removeprefix(BYTE_ORDER_MARK).strip(AROUND_LINES)
         if not line:
             return self._end_event()
         if line.startswith(b"<") and (self._is_page or not self._has_begun):
@@ -135,8 +133,6 @@ class EventReader:
         return self._read_data(value) if name in (b"data", b"error") else []
 
     def _read_data(self, data: bytes) -> list[Event]:
-        if data.startswith(b"data:"):  # some proxies add the field twice
-            data = re.sub(rb"^(?:data:\s*)+", b"", data)
         # Most events are one line. Some endpoints send no blank line between them.
         events = None if self._data else self._parse(data)
         if events is None:

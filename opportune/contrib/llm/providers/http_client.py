@@ -104,11 +104,8 @@ class EndpointClient:
 
 async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     """Yield the body. httpx2 reads neither several gzip members, nor gzip without its header or with another one."""
-    if NOT_GZIP.search(response.headers.get("Content-Encoding", "")):
-        async for chunk in response.aiter_bytes():
-            yield chunk
-        return
-    chunks, rest = response.aiter_raw(), b""
+    is_other = NOT_GZIP.search(response.headers.get("Content-Encoding", ""))
+    chunks, rest = response.aiter_bytes() if is_other else response.aiter_raw(), b""
     while len(rest) < len(GZIP) and (chunk := await anext(chunks, b"")):
         rest += chunk
     if not rest.startswith(GZIP):

@@ -186,11 +186,13 @@ class ChatCompletionReader:
             return LlmError("interrupted", INTERRUPTED, done=done) if self._length else UNAVAILABLE.error(done=done)
         if self._has_text or done.tool_calls:
             return None
-        if done.truncated:
-            return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
-        return LlmError(
-            "empty", ONLY_REASONING if self._reasoning_length or done.reasoning_tokens else EMPTY, done=done
-        )
+        return failure_without_text(done, has_reasoning=self._reasoning_length > 0)
+
+
+def failure_without_text(done: Done, *, has_reasoning: bool) -> LlmError:
+    if done.truncated:
+        return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
+    return LlmError("empty", ONLY_REASONING if has_reasoning or done.reasoning_tokens else EMPTY, done=done)
 
 
 def _lacks_opening_tag(content: str, closing_tag: str) -> bool:

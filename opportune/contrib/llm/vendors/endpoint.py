@@ -45,14 +45,12 @@ from pydantic_ai.tools import ToolDefinition
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.errors import FILTERED, error_for_status, error_in
 from opportune.contrib.llm.providers.http_client import Deadline, translate_errors
-from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH, OUT_OF_TOKENS
+from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH, failure_without_text
 from opportune.contrib.llm.providers.provider import (
     CHECK_URL,
-    EMPTY,
     INTERRUPTED,
     Chunk,
     Done,
-    ErrorCode,
     LlmError,
     Message,
     Reasoning,
@@ -139,12 +137,11 @@ def _settings_of(model: LlmModel) -> ModelSettings:
 
 def _require_complete(answer: ModelResponse, done: Done, *, has_text: bool) -> None:
     if answer.finish_reason == "content_filter":
-        raise LlmError(FILTERED.code, FILTERED.sentence, done=done)
+        raise FILTERED.error(done=done)
     if answer.finish_reason in (None, "error"):
         raise LlmError("interrupted", INTERRUPTED, done=done)
     if not (has_text or done.tool_calls):
-        failure: tuple[ErrorCode, str] = ("out_of_tokens", OUT_OF_TOKENS) if done.truncated else ("empty", EMPTY)
-        raise LlmError(*failure, done=done)
+        raise failure_without_text(done, has_reasoning=any(isinstance(part, ThinkingPart) for part in answer.parts))
 
 
 @contextmanager
@@ -158,7 +155,7 @@ def _translated_errors(*, is_open: bool = False) -> Iterator[None]:
         content = json.dumps(error.body, default=str).encode()
         raise error_for_status(error.status_code, str(error.retry_after or ""), content, error.headers) from None
     except ContentFilterError:
-        raise LlmError(FILTERED.code, FILTERED.sentence) from None
+        raise FILTERED.error() from None
     except ModelTimeoutError:
         raise LlmError("timeout", "The model took too long to answer.") from None
     except ModelConnectionError as error:
