@@ -155,10 +155,9 @@ class ChatCompletionReader:
         count = len(self._marks.calls)
         for error in (error for item in objects_in(event) for error in objects_in(item.get("error"))):
             self._marks.read_calls(text_in(error.get("failed_generation")))
-        if len(self._marks.calls) == count:
-            return False
-        self._finish_reason = "tool_calls"
-        return True
+        is_found = len(self._marks.calls) > count
+        self._finish_reason = "tool_calls" if is_found else self._finish_reason
+        return is_found
 
     def finish(self) -> Done:
         """Return the token counts and tool calls of the complete answer.

@@ -11,7 +11,7 @@ TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish
 KNOWN_FIELDS = TEXT_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
 NORMAL_NAMES = {
     "content": re.compile(
-        "text|response|refusal|audio|generatedtext|completion|outputtext|textoutput|generation|answer|result|token|reply"
+        "text|response|refusal|transcript|generatedtext|completion|outputtext|textoutput|generation|answer|result|token|reply"
         "|messages|output|predictions"
     ),
     "tool_calls": re.compile("toolcalls?|functioncall|tooluse"),
@@ -61,7 +61,7 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
     if is_whole:
         fields |= _to_fields(message)
     if not fields.keys() <= KNOWN_FIELDS:
-        fields = _with_normal_names(fields)
+        fields = _with_normal_names({**object_in(fields.get("audio")), **fields})
     reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
     reason = "" if reason in UNFINISHED else reason
     content = fields.get("content") or ""

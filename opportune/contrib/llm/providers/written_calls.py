@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
@@ -34,14 +35,9 @@ CALLS = (
 )
 """Beginning of a text with calls: the marks of Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek and others."""
 FIELDS = ("id", "name", "type", "tool", "tool_name", "tool_calls", "function", "function_call", "action")
+BEFORE_CALLS = ("", "```json\n", "```tool_call\n", "Action: ```json\n"), ("", "[", "[\n  "), ("", "\n  ", "\n    ")
 WHOLE_CALLS = (
-    *(
-        f'{fence}{bracket}{{{space}"{name}"'
-        for fence in ("", "```json\n", "```tool_call\n", "Action: ```json\n")
-        for bracket in ("", "[", "[\n  ")
-        for space in ("", "\n  ", "\n    ")
-        for name in FIELDS
-    ),
+    *(f'{fence}{bracket}{{{space}"{name}"' for fence, bracket, space, name in product(*BEFORE_CALLS, FIELDS)),
     *("```tool_code\n", "functools["),
 )
 """Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""

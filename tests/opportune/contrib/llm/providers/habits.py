@@ -282,6 +282,7 @@ CHOICES = {
     "success beside no choices": says(event({"code": 200, "message": "Success", "data": None}), YES),
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
     "short text at the end": ends(text("Yes"), event({"text": "Yes", "is_finished": True})),
+    "whole answer with audio": ends(document(message(None, audio={"data": "x", "transcript": "Yes"})), tokens=(7, 3)),
     "transcript of audio": says(delta(audio={"transcript": "Ye"}), delta(audio={"transcript": "s"})),
     "refusal beside null": says(delta(content=None, refusal="I cannot."), text="I cannot."),
     "message in the delta": says(event({"type": "content-delta", "delta": {"message": {"content": {"text": "Yes"}}}})),
@@ -885,6 +886,7 @@ NATIVE = {
     "end of Dify": ends(
         event({"event": "message", "answer": "Yes"}),
         event({"event": "workflow_finished", "data": {"outputs": {"answer": "Yes"}}}),
+        event({"event": "tts_message", "audio": "AAAA"}),
         event({"event": "message_end", "metadata": COUNTED}),
         tokens=(7, 3),
     ),
