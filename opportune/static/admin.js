@@ -33,18 +33,21 @@
     if (box && (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight)) box.title = box.textContent.trim();
   });
   // Charts: Tab goes to the last point, and arrows to its neighbours. Without this script, Tab goes to each point.
-  for (const chart of document.querySelectorAll("[data-points]")) {
-    const points = [...chart.querySelectorAll(".chart-point")];
-    const focusable = (point) => points.forEach((each) => { each.tabIndex = each === point ? 0 : -1; });
-    focusable(points.at(-1));
-    chart.addEventListener("keydown", (event) => {
-      const point = points[points.indexOf(event.target) + ({ ArrowLeft: -1, ArrowRight: 1 }[event.key] ?? NaN)];
-      if (!point) return;
-      event.preventDefault();
-      focusable(point);
-      point.focus();
-    });
-  }
+  const pointsOf = (chart) => [...chart.querySelectorAll(".chart-point")];
+  const focusable = (points, point) => points.forEach((each) => { each.tabIndex = each === point ? 0 : -1; });
+  const prepareCharts = () => {
+    for (const chart of document.querySelectorAll("[data-points]")) focusable(pointsOf(chart), pointsOf(chart).at(-1));
+  };
+  document.addEventListener("keydown", (event) => {
+    const points = pointsOf(event.target.closest("[data-points]") ?? event.target);
+    const point = points[points.indexOf(event.target) + ({ ArrowLeft: -1, ArrowRight: 1 }[event.key] ?? NaN)];
+    if (!point) return;
+    event.preventDefault();
+    focusable(points, point);
+    point.focus();
+  });
+  document.addEventListener("htmx:after:swap", prepareCharts);
+  prepareCharts();
   document.addEventListener("htmx:after:swap", update);
   window.addEventListener("pageshow", update); // going back restores the checkboxes
   update();
