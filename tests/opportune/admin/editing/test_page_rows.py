@@ -152,6 +152,7 @@ async def test_errors_in_many_cells_are_beside_them(app: FastAPI, admin: AsyncCl
     page = await paste(admin, "name", "\n".join(lines), pks)
     assert page.status_code == 422
     assert page.text.count('<div class="invalid-feedback') == 2
+    assert '<a class="alert-link text-break" href="#30-price">part 30: Price</a>' in page.text
     assert "Several rows or none have the name “Nobody”." in page.text
     fields = form_fields(page.text)
     assert (fields["30-price"], fields["11-name"], fields["11-price"]) == (["many"], ["item 1"], ["1"])
