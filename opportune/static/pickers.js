@@ -206,7 +206,7 @@ const selectRow = (field, { created, title }) => {
 
 // Open the form of a new row. Pages of the admin are shown in a frame, in which their scripts work unchanged.
 const openDialog = (link, field) => {
-  const dialog = Object.assign(document.createElement("dialog"), { className: "add" });
+  const dialog = Object.assign(document.createElement("dialog"), { className: "add dialog" });
   const content = Object.assign(document.createElement("div"), { id: "add-row" });
   const closeForm = Object.assign(document.createElement("form"), { method: "dialog", className: "add-close" });
   const close = Object.assign(document.createElement("button"), { className: "btn-close" });

@@ -44,7 +44,7 @@ document.addEventListener("htmx:confirm", (event) => {
   const { ctx, issueRequest, dropRequest } = event.detail;
   if (!ctx.confirm) return;
   event.preventDefault();
-  const dialog = Object.assign(document.createElement("dialog"), { className: "confirm" });
+  const dialog = Object.assign(document.createElement("dialog"), { className: "dialog" });
   const form = Object.assign(document.createElement("form"), { method: "dialog", className: "card" });
   const question = Object.assign(document.createElement("p"), { className: "card-body mb-0", id: "confirm-question", textContent: ctx.confirm });
   const buttons = Object.assign(document.createElement("div"), { className: "card-footer d-flex gap-2 justify-content-end" });

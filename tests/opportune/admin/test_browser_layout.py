@@ -145,6 +145,17 @@ async def test_bulk_bar_and_save_button_are_visible(page: Page) -> None:
         await expect(page.get_by_role("button", name="Save", exact=True)).to_be_in_viewport(ratio=1)
 
 
+async def test_paper_has_no_tools_and_whole_texts(page: Page) -> None:
+    await page.emulate_media(media="print")
+    await page.set_viewport_size({"width": 794, "height": 1123})
+    await page.goto(f"{LIST}?columns=name,data")
+    await expect(page.get_by_role("cell", name=LONG_WORD).first).to_be_visible()
+    for tool in (".btn", ".pick", ".row-end", "input"):
+        await expect(page.locator(f"main {tool}").filter(visible=True)).to_have_count(0)
+    cut = "cells => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).length"
+    assert await page.locator("td:visible").evaluate_all(cut) == 0
+
+
 @pytest.mark.language("de")
 async def test_german_texts_fit_a_tablet(page: Page) -> None:
     await page.goto("/admin/gadget/edit/1")
