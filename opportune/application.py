@@ -1,7 +1,9 @@
 """Assembly of the site: `create_app`, the application's lifespan, and `mount` for existing applications."""
 
 import asyncio
+import os
 import sys
+from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -20,8 +22,16 @@ from opportune.accounts.submissions import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.admin.middleware import add_admin, add_icons
-from opportune.config.settings import Settings, get_settings, load_settings, read_feature_settings, set_settings
+from opportune.config.settings import (
+    Settings,
+    clear_settings_cache,
+    get_settings,
+    load_settings,
+    read_feature_settings,
+    set_settings,
+)
 from opportune.db.factory import open_database
+from opportune.db.sessions.missing_awaits import collect_missing_awaits
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Data, Feature, Jobs
@@ -46,7 +56,7 @@ from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
 from opportune.web.routing.api_router import router_list
-from opportune.web.routing.router import Router, build_mounted_routes, operation_id
+from opportune.web.routing.router import DefaultLifespan, Router, build_mounted_routes, operation_id
 from opportune.web.static.files import STATIC_URL
 
 OWN_FEATURE = "application"
@@ -116,6 +126,7 @@ def create_on_first_use(module: dict[str, Any]) -> None:
     def create(name: str) -> FastAPI:
         if name != "app":
             raise AttributeError(f"module {module['__name__']!r} has no attribute {name!r}")
+        _use_port_of_server()
         try:
             app: FastAPI = module["create_app"]()
         except OperatorError as error:
@@ -129,20 +140,32 @@ def create_on_first_use(module: dict[str, Any]) -> None:
     module["__dir__"] = lambda: sorted({*module, "app"})  # `fastapi` searches these names
 
 
+def _use_port_of_server() -> None:
+    """Set PORT to the option `--port` of `fastapi` and `uvicorn`, because links in e-mails contain it."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--port", default=os.environ.get("UVICORN_PORT"))
+    if port := parser.parse_known_args()[0].port:
+        os.environ["PORT"] = port
+        clear_settings_cache()
+
+
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     async with running_process(app.state.services), AsyncExitStack() as stack:
         await start_services(app.state, stack)
+        state: dict[str, Any] = {}
         for feature in app.state.features:
             if feature.process.lifespan:
-                await stack.enter_async_context(feature.process.lifespan(app))
+                state |= await stack.enter_async_context(feature.process.lifespan(app)) or {}
+        await stack.enter_async_context(DefaultLifespan(app.router)(app))
         await stack.enter_async_context(watch_signals(app))
         tune_gc()
         if app.state.settings.environment == "development":
             await stack.enter_async_context(monitor_loop())
+            stack.enter_context(collect_missing_awaits())
         if app.state.settings.environment != "test":
             await warm_up(app)
-        yield
+        yield state
 
 
 def add_services(state: State, settings: Settings) -> None:

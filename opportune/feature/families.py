@@ -233,8 +233,9 @@ class Process:
     """Objects that routes find in `app.state` and jobs in their context. They are closed in reverse order."""
     context: Callable[[Services], AbstractAsyncContextManager[None]] | None = None
     """Context that servers and workers enter before they use the database, and exit last."""
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None
-    """Context that servers enter after the database is set up, and exit before it is closed."""
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any] | None]] | None = None
+    """Context that servers enter after the database is set up, and exit before it is closed. It may yield values for
+    `request.state`."""
 
 
 @strict

@@ -67,6 +67,7 @@ def find_registration_errors(
                 yield f"The {type_} {name} is registered twice: in {other} and in {location}. Rename one."
             locations[type_, name] = location
     yield from _find_missing(features, locations, with_dependencies=with_dependencies)
+    yield from _find_doubled_prefixes(features)
     for feature in features:
         if fault := find_hook_error(feature.name, feature.hooks):
             yield fault
@@ -97,6 +98,15 @@ def _find_missing(
         for user, required in uses:
             if required not in names and required not in REQUIRED:
                 yield f"Feature({feature.name!r}): {user} needs the feature {required}. {how_to_list(required)}"
+
+
+def _find_doubled_prefixes(features: Sequence[Feature]) -> Iterator[str]:
+    """Yield one line for each route of an API whose path repeats `/api`, below which it is mounted."""
+    for feature in features:
+        for route in listed_routes(feature.api):
+            path = getattr(route, "path", "")
+            if path.startswith("/api/"):
+                yield f"Feature({feature.name!r}, api=…) adds /api/v1 to {path}. Write its path without /api/v1."
 
 
 def _features_of_dependencies(feature: Feature) -> Iterator[tuple[str, str]]:

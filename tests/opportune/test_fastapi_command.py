@@ -11,6 +11,7 @@ from uvicorn.importer import import_from_string
 
 from app import main
 from opportune.application import create_on_first_use
+from opportune.config.settings import load_settings, site_url
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 
@@ -32,6 +33,14 @@ def test_fastapi_command_finds_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
     entrypoint = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["fastapi"]["entrypoint"]
     assert entrypoint == "app.main:app"
     assert discover.get_import_data(path=Path("app/main.py")).import_string == entrypoint
+
+
+def test_links_contain_the_port_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "8000")
+    monkeypatch.setattr(sys, "argv", ["fastapi", "run", "--port", "9000"])
+    module: dict[str, Any] = {"create_app": lambda: site_url(load_settings())}
+    create_on_first_use(module)
+    assert module["__getattr__"]("app") == "http://127.0.0.1:9000"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The declaration of a feature, and the list of features of a site."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -16,15 +18,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.accounts.models import User
 from opportune.application import create_app
+from opportune.config.settings import Settings
 from opportune.db import Model
 from opportune.errors import NotFound, OperatorError
-from opportune.feature import Feature, Jobs, Metric, Site
+from opportune.feature import Feature, Jobs, Metric, Process, Site
 from opportune.project.installed import (
     feature_of_table,
     installed_features,
     require_core_features,
     require_unique_names,
 )
+from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
 
 router = APIRouter()
@@ -60,6 +64,11 @@ async def show_missing() -> str:
     raise NotFound
 
 
+@router.get("/crash")
+async def crash() -> str:
+    raise RuntimeError
+
+
 async def on_out_of_print(_request: Request, _error: OutOfPrint) -> Response:
     return JSONResponse({"detail": "This book is out of print."}, 410)
 
@@ -92,12 +101,26 @@ def client_with_books(**declared: Any) -> TestClient:
 def test_error_handlers_of_features() -> None:
     handlers: dict[type[Exception], Any] = {
         OutOfPrint: on_out_of_print,
-        NotFound: on_missing,
-    }  # the framework also has one for NotFound
+        NotFound: on_missing,  # the framework also has one
+        Exception: on_missing,
+    }
     client = client_with_books(site=Site(error_handlers=handlers))
+    assert client.get("/api/v1/crash").text == "No such book."
     response = client.get("/api/v1/novel")
     assert (response.status_code, response.json()) == (410, {"detail": "This book is out of print."})
     assert client.get("/api/v1/missing").text == "No such book."
+
+
+async def test_lifespan_runs_event_handlers_and_yields_state(settings: Settings) -> None:
+    @asynccontextmanager
+    async def open_shelf(_app: FastAPI) -> AsyncIterator[dict[str, str]]:
+        yield {"shelf": "A"}
+
+    started: list[str] = []
+    app = create_test_app(settings, [Feature("shelf", process=Process(lifespan=open_shelf))])
+    app.router.on_startup.append(lambda: started.append("application"))
+    async with app.router.lifespan_context(app) as state:
+        assert (state, started) == ({"shelf": "A"}, ["application"])
 
 
 def test_middleware_of_first_feature_is_outermost() -> None:

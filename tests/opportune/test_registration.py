@@ -127,6 +127,11 @@ def test_double_registration_is_reported(books_arguments: Any, notes_arguments: 
     assert message.endswith("(feature notes). Rename one.")
 
 
+def test_doubled_prefix_of_an_api_is_reported() -> None:
+    (message,) = find_registration_errors([books_feature(api=route_at("/api/v1/books"))])
+    assert message == "Feature('books', api=…) adds /api/v1 to /api/v1/books. Write its path without /api/v1."
+
+
 def test_tool_registered_twice_is_reported() -> None:
     (message,) = find_registration_errors(
         [*CORE_FEATURES, books_feature(llm=Llm(tools=[find_book])), notes_feature(llm=Llm(tools=[find_book]))]

@@ -9,7 +9,6 @@ from opportune.cli.scaffold.field_types import FIELDS, TIMESTAMPS, UTC_NOW, Fiel
 from opportune.cli.scaffold.new_model import NewModel
 from opportune.cli.scaffold.source import with_imports
 from opportune.cli.scaffold.words import label, snake
-from opportune.project.layout import USER_TABLE
 
 ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}
 """Words written in capital letters in labels."""
@@ -69,17 +68,8 @@ def _relationship_code(field: Field, model: NewModel) -> Iterator[Code]:
         yield Code(f"    {field.name}: list[{field.target.name}] = Relationship(link_model={link})", {RELATIONSHIP})
     elif field.type == "reference" and field.has_relationship and field.target:
         annotation = f"{field.target.name} | None" if field.is_optional else field.target.name
-        is_ambiguous = [_referenced_table(other) for other in model.fields].count(field.target.table) > 1
-        column = f'sa_relationship_kwargs={{"foreign_keys": "{model.name}.{field.column}"}}' if is_ambiguous else ""
         imports = {RELATIONSHIP, ("opportune.accounts", "User")} if field.is_account else {RELATIONSHIP}
-        yield Code(f"    {field.name}: {annotation} = Relationship({column})", imports)
-
-
-def _referenced_table(field: Field) -> str:
-    """Return the table that a foreign key refers to; empty for other columns."""
-    if field.type == "owner":
-        return USER_TABLE
-    return field.target.table if field.type == "reference" and field.target else ""
+        yield Code(f"    {field.name}: {annotation} = Relationship()", imports)
 
 
 def _column_code(field: Field, model: NewModel) -> Code:

@@ -7,9 +7,11 @@ from sqlmodel import SQLModel
 
 from opportune.db.models.column_types import set_column_options
 from opportune.errors import OperatorError
+from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
 
 RESERVED_NAMES = {"metadata", "registry", "model_fields"}
 """Attributes of model classes that a field would replace."""
+TABLE_OPTIONS = {"__tablename__", "__table_args__", "__mapper_args__"}
 Model = type[SQLModel]
 
 
@@ -28,10 +30,17 @@ def refuse_reserved_names(model: Model) -> None:
         raise OperatorError(f"{full_name(model)}: class Meta has no effect. {advice}")
 
 
+def refuse_misspelt_options(model: Model) -> None:
+    """Refuse names such as `__tableargs__`, which SQLAlchemy would ignore."""
+    for name in vars(model).keys() - TABLE_OPTIONS:
+        if option := closest_name(name, TABLE_OPTIONS, MIN_MISSPELT_SIMILARITY):
+            raise OperatorError(f"{full_name(model)}: {name} has no effect. Write {option}.")
+
+
 def refuse_table_inheritance(model: Model) -> None:
-    """Refuse single-table and joined inheritance, for which SQLModel would silently map no table."""
+    """Refuse fields and options in a subclass of a table, for which SQLModel would silently map no table."""
     base = next((base for base in model.__mro__[1:] if "__table__" in vars(base)), None)
-    if base and vars(model).keys() & {"__tablename__", "__mapper_args__", "__table_args__"}:
+    if base and (vars(model).keys() & TABLE_OPTIONS or vars(model)["__annotations__"]):
         raise OperatorError(
             f"{full_name(model)} inherits the table of {base.__name__}, which SQLModel does not "
             f"support. Refer to {base.__name__} by a foreign key, or move shared fields to a class without table=True."

@@ -11,15 +11,17 @@ from sqlmodel import Field, SQLModel
 from opportune.db.models.column_types import BigId, store_enum_values
 from opportune.db.models.declaration_checks import (
     refuse_invalid_table_name,
+    refuse_misspelt_options,
     refuse_reserved_names,
     refuse_table_inheritance,
     set_options_of_field,
 )
 from opportune.db.models.indexes import declare_search_index
-from opportune.db.models.relationships import complete_relationships
+from opportune.db.models.relationships import complete_relationships, join_options
 from opportune.db.models.soft_delete import LiveRowComparator
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
+from opportune.errors.suggestions import did_you_mean
 from opportune.schemas.annotations import Attached, annotations_of
 
 T = TypeVar("T")
@@ -47,6 +49,19 @@ class ModelBase(SQLModel, registry=REGISTRY):
     # SQLModel does not validate table rows, so the validator is built only when it is needed. SQLAlchemy's own
     # attributes, such as hybrid properties and association proxies, are no fields.
     model_config = {"defer_build": True, "ignored_types": (InspectionAttr,)}
+
+    def __init__(self, **values: Any) -> None:
+        """Create a row that is not stored yet.
+
+        Raises:
+            TypeError: The table has no field of this name. SQLModel would ignore the value.
+        """
+        model = type(self)
+        for name in values.keys() - _settable_names(model):
+            raise TypeError(f"{model.__name__} has no field {name!r}.{did_you_mean(name, _settable_names(model))}")
+        super().__init__(**values)
+        for name in values.keys() & _computed_attributes(model):
+            setattr(self, name, values[name])
 
     def __setattr__(self, name: str, value: Any) -> None:
         # SQLModel sets a column in SQLAlchemy and then again in Pydantic, which takes three times as long.
@@ -76,6 +91,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
             OperatorError: A name is reserved, the table is inherited, unnamed, or declared by another model.
         """
         refuse_reserved_names(cls)
+        refuse_misspelt_options(cls)
         refuse_table_inheritance(cls)
         refuse_invalid_table_name(cls)
         _refuse_second_declaration(cls)
@@ -85,10 +101,10 @@ class ModelBase(SQLModel, registry=REGISTRY):
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         """Choose column types before SQLModel creates the columns, and attach field types that need the model."""
         super().__pydantic_init_subclass__(**options)
-        for relationship in cls.__sqlmodel_relationships__.values():
+        for name, relationship in cls.__sqlmodel_relationships__.items():
             if relationship.sa_relationship is None:
-                arguments = {"comparator_factory": LiveRowComparator, **(relationship.sa_relationship_kwargs or {})}
-                relationship.sa_relationship_kwargs = arguments
+                arguments = {"comparator_factory": LiveRowComparator, **join_options(cls, name)}
+                relationship.sa_relationship_kwargs = arguments | (relationship.sa_relationship_kwargs or {})
         for name, info in cls.model_fields.items():
             set_options_of_field(cls, name, info)
             for attached in annotations_of(info, Attached):
@@ -118,6 +134,14 @@ def _columns_to_set_once(model: type[ModelBase]) -> frozenset[str]:
     if mapper is None or model.model_config.get("validate_assignment"):
         return frozenset()
     return frozenset(model.model_fields.keys() & mapper.column_attrs.keys())
+
+
+@cache
+def _settable_names(model: type[ModelBase]) -> frozenset[str]:
+    """Return the names of the values that a new row accepts."""
+    fields = model.model_fields
+    aliases = {field.alias for field in fields.values() if field.alias}
+    return aliases.union(fields, model.__sqlmodel_relationships__, _computed_attributes(model))
 
 
 @cache

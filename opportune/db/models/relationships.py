@@ -1,10 +1,47 @@
-"""Options of relationships that follow from their models: the related model, and deletion with the parent."""
+"""Options of relationships that follow from their models: the related model, its column, and deletion with a parent."""
 
 from typing import Any
 
+from sqlalchemy import Column
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from opportune.errors import OperatorError
+
+JOIN_OPTIONS = {"foreign_keys", "remote_side", "primaryjoin", "secondary"}
+
+
+def join_options(model: type[Any], name: str) -> dict[str, Any]:
+    """Return options with which the relationship `author` joins by the column `author_id`, unless it has its own.
+
+    SQLAlchemy requires them if a table refers to itself, or several times to another one.
+    """
+    info = model.__sqlmodel_relationships__[name]
+    if info.link_model or JOIN_OPTIONS & (info.sa_relationship_kwargs or {}).keys():
+        return {}
+    return {"foreign_keys": lambda: _column_to_join(model, name), "remote_side": lambda: _key_to_join(model, name)}
+
+
+def _column_to_join(model: type[Any], name: str) -> Column[Any] | None:
+    """Return the column `author_id`, of this table or of the one with the opposite relationship."""
+    if (column := _reference_named(model, name)) is not None:
+        return column
+    opposite = model.__sqlmodel_relationships__[name].back_populates
+    return _reference_named(getattr(model, name).property.argument, opposite)
+
+
+def _key_to_join(model: type[Any], name: str) -> Column[Any] | None:
+    """Return the id of the parent if a table refers to itself."""
+    column = _reference_named(model, name)
+    keys = set() if column is None else column.foreign_keys
+    return next((key.column for key in keys if key.references(model.__table__)), None)
+
+
+def _reference_named(model: Any, name: str | None) -> Column[Any] | None:
+    """Return the column of a relationship with this name if it alone refers to another table."""
+    table = getattr(model, "__table__", None)
+    column = None if table is None else table.columns.get(f"{name}_id")
+    constraints = [] if column is None else [key.constraint for key in column.foreign_keys]
+    return column if any(constraint and len(constraint.columns) == 1 for constraint in constraints) else None
 
 
 def complete_relationships(mapper: Mapper[Any], model: type[Any]) -> None:

@@ -19,7 +19,9 @@ from opportune.db.database import Context, Database, ReadonlyContext
 Connection = TypeVar("Connection", bound=HTTPConnection)
 C = TypeVar("C", bound=ReadonlyContext)
 SITE = "opportune.site"
-"""Key of ASGI scopes. `opportune.mount` sets it for requests to routes of the existing application."""
+"""Key of ASGI scopes with the site, also in requests to routes of other applications around or within it."""
+ROUTE_APP = "opportune.route_app"
+"""Key of ASGI scopes with the application of the route, if `app` is the site instead."""
 
 
 async def get_database(request: HTTPConnection) -> Database:
@@ -106,16 +108,17 @@ ReadonlyCtx = Annotated[ReadonlyContext, context_dependency(ReadonlyContext)]
 
 
 def on_site(connection: Connection) -> Connection:
-    """Return the connection with the site as its `app`, for dependencies in routes of an existing application."""
+    """Return the connection with the site as its `app`, for dependencies in routes of other applications."""
     site: Any = connection.scope.get(SITE)
     if site is None or connection.scope["app"] is site:
         return connection
     connection.scope.setdefault("state", {})  # before the scope is copied: both share the state
     copied = copy(connection)
-    copied.scope = {**connection.scope, "app": site}
+    copied.scope = {**connection.scope, "app": site, ROUTE_APP: connection.scope["app"]}
     return copied
 
 
 def is_foreign_route(connection: HTTPConnection) -> bool:
-    """Return whether the request is for a route of an existing application."""
-    return SITE in connection.scope
+    """Return whether the request is for a route of an existing application, or of a FastAPI application in a mount."""
+    app = connection.scope["app"]
+    return connection.scope.get(ROUTE_APP, app) is not connection.scope.get(SITE, app)

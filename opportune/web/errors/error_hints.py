@@ -213,7 +213,7 @@ def _missing_value_hint(error: BaseException) -> ErrorHint | None:
     column = ".".join(filter(None, match.groups()))
     return ErrorHint(
         "A column has no value",
-        f"The new row has none for {column}. Tables are not validated, and names that are no fields are ignored.",
+        f"The new row has none for {column}. Rows of tables are not validated.",
         "Set the value, give the field a default, or make it optional:",
         f"{column.rpartition('.')[2]}: … | None = None",
     )

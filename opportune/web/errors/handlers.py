@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from html import escape
+from inspect import isawaitable
 from traceback import walk_tb
 from typing import Any
 
@@ -184,9 +185,13 @@ def on_full_disk(request: Request, error: Exception) -> Response | None:
     return problem(request, 507)
 
 
-def on_crash(request: Request, error: Exception) -> Response:
+async def on_crash(request: Request, error: Exception) -> Response:
     """Log the traceback and respond 500. With DEBUG, the page shows the traceback."""
     logger.error("unhandled error", exc_info=error)
+    handlers = request.app.exception_handlers
+    if handler := handlers.get(500) or handlers.get(Exception):  # Starlette calls them outside all middleware
+        response = handler(request, error)
+        return await response if isawaitable(response) else response
     try:
         return _crash_page(request, error)
     except Exception:  # the page needs templates, settings and the user, any of which may be what failed

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
+from opportune.db.sessions.dependencies import SITE
 from opportune.i18n.languages import content_languages, current_language, current_site_languages
 from opportune.services.observers import ObservedRequest, observed_request, observers
 from opportune.services.trace_context import traceparent
@@ -55,6 +56,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             return self.app(scope, receive, send)
         scope.setdefault("state", {})  # before the scope is copied: all copies share the state
+        scope[SITE] = scope["app"]  # for applications in mounts
         scope, zone = zone_of_request(scope)
         scope, language = self.language.select(scope)
         request = ObservedRequest(scope)
@@ -146,7 +148,7 @@ async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive
     if status:  # too late for another response: the server cuts the connection
         logger.error("failed while sending", exc_info=error)
         return
-    response = on_full_disk(Request(scope), error) or on_crash(Request(scope), error)
+    response = on_full_disk(Request(scope), error) or await on_crash(Request(scope), error)
     await response(scope, receive, send)
 
 

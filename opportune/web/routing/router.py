@@ -149,8 +149,8 @@ class Router(APIRouter):
         without_routes.routes = []
         lifespan = self.lifespan_context
         self.include_router(without_routes, prefix=prefix)
-        if isinstance(router.lifespan_context, DefaultLifespan) and not (router.on_startup or router.on_shutdown):
-            self.lifespan_context = lifespan  # a site has dozens of routers, and the start would enter each
+        if isinstance(router.lifespan_context, DefaultLifespan):  # `include_router` has copied handlers of `on_event`
+            self.lifespan_context = lifespan
         included = self.routes.pop()  # `include_router` has appended it, and each request would match it
         if has_fallback_files(included):
             self.routes.append(included)

@@ -72,8 +72,8 @@ class Volume(UnmigratedTable, table=True):
     secret_note: str = Field(default="", max_length=100)
     created_at: datetime = Field(default_factory=utc_now)
 
-    writer: Writer = Relationship(sa_relationship_kwargs={"foreign_keys": "Volume.writer_id"})
-    editor: Writer | None = Relationship(sa_relationship_kwargs={"foreign_keys": "Volume.editor_id"})
+    writer: Writer = Relationship()
+    editor: Writer | None = Relationship()
     topics: list[Topic] = Relationship(link_model=VolumeTopic)
 
 

@@ -49,8 +49,8 @@ class Ware(UnmigratedTable, table=True):
     vendor_id: int | None = Field(default=None, foreign_key="shop_vendor.id")
     buyer_id: int | None = Field(default=None, foreign_key="shop_vendor.id")
 
-    vendor: Vendor | None = Relationship(sa_relationship_kwargs={"foreign_keys": "Ware.vendor_id"})
-    buyer: Vendor | None = Relationship(sa_relationship_kwargs={"foreign_keys": "Ware.buyer_id"})
+    vendor: Vendor | None = Relationship()
+    buyer: Vendor | None = Relationship()
     marks: list[Mark] = Relationship(link_model=WareMark)
 
     @property

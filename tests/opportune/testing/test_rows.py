@@ -32,9 +32,7 @@ class Writer(PressTable, table=True):
 
     name: Line = Field(max_length=100, unique=True)
     email: str = Field(max_length=100, unique=True)
-    items: list["Story"] = Relationship(
-        back_populates="writer", sa_relationship_kwargs={"foreign_keys": "Story.writer_id"}
-    )
+    items: list["Story"] = Relationship(back_populates="writer")
 
 
 class Story(PressTable, table=True):
@@ -51,7 +49,7 @@ class Story(PressTable, table=True):
     mood: Mood
     is_long: bool
     subtitle: str = "None"
-    writer: Writer = Relationship(back_populates="items", sa_relationship_kwargs={"foreign_keys": "Story.writer_id"})
+    writer: Writer = Relationship(back_populates="items")
 
 
 def shelfmark(value: str) -> str:

@@ -89,6 +89,11 @@ def test_set_column_is_validated_and_tracked() -> None:
         setattr(thing, unknown, "blue")
 
 
+def test_new_row_refuses_unknown_names() -> None:
+    with pytest.raises(TypeError, match=r"^Thing has no field 'remarks'\. Did you mean remark\?"):
+        Thing(ratio=1.5, remarks="As new")
+
+
 class Crate(Model, table=True):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     __tablename__ = "test_crate"
@@ -116,8 +121,8 @@ def test_statement_selects_a_hybrid_property() -> None:
 
 
 def test_synonym_sets_its_column() -> None:
-    crate: Any = Crate(width=3)
-    crate.breadth = 5
+    crate: Any = Crate(breadth=3)
+    crate.breadth += 2
     assert crate.width == 5
 
 
@@ -192,10 +197,17 @@ def test_options_in_meta_are_refused() -> None:
                 ordering = ("name",)
 
 
-@pytest.mark.parametrize("name", ["__tablename__", "__mapper_args__"])
-def test_inheritance_of_a_table_is_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("__tablename__", "test_guest"), ("__mapper_args__", {}), ("__annotations__", {"room": int})]
+)
+def test_inheritance_of_a_table_is_refused(name: str, value: object) -> None:
     with pytest.raises(OperatorError, match="Guest inherits the table of User, which SQLModel does not support"):
-        type("Guest", (User,), {name: "test_guest"}, table=True)
+        type("Guest", (User,), {name: value}, table=True)
+
+
+def test_misspelt_table_argument_is_refused() -> None:
+    with pytest.raises(OperatorError, match=r"Shelf: __tableargs__ has no effect\. Write __table_args__"):
+        type("Shelf", (Model,), {"__tableargs__": ()}, table=True)
 
 
 @pytest.mark.parametrize("type_", [object, set[int], int | str, User, list[User], Translated])

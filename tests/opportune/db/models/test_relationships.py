@@ -29,7 +29,7 @@ class Rack(UnmigratedTable, table=True):
 
     parent_id: int | None = Field(default=None, foreign_key="test_cascade_rack.id", ondelete="CASCADE")
 
-    parent: "Rack" = Relationship(back_populates="children", sa_relationship_kwargs={"remote_side": "Rack.id"})
+    parent: "Rack" = Relationship(back_populates="children")
     children: list["Rack"] = Relationship(back_populates="parent")
     tomes: list["Tome"] = Relationship(back_populates="rack")
     loans: list["RackLoan"] = Relationship(back_populates="rack")

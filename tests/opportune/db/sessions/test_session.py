@@ -24,6 +24,7 @@ from opportune.db.sessions.dependencies import (
     context_dependency,
     read_session,
 )
+from opportune.db.sessions.missing_awaits import collect_missing_awaits
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import settings_for
 from tests.opportune.guides import read_guide, run_code
@@ -125,6 +126,24 @@ async def test_read_session_is_the_same_in_the_whole_route(app: FastAPI, client:
 
 
 @pytest.mark.database("sqlite", "postgresql")
+async def test_application_in_a_mount_has_sessions(app: FastAPI, client: AsyncClient) -> None:
+    inner = FastAPI()
+
+    @inner.get("/users")
+    async def count_users(session: ReadSession) -> int | None:
+        return await session.scalar(COUNT)
+
+    app.mount("/inner", inner)
+    assert (await client.get("/inner/users")).json() == 0
+
+
+async def test_missing_await_is_an_error(database: Database, user: User) -> None:
+    message = r"test_session.py:\d+: coroutine 'AsyncSession.delete' was never awaited. Write await before the call."
+    with collect_missing_awaits(), pytest.raises(RuntimeError, match=message):
+        async with database.writer() as session:
+            session.delete(user)  # type: ignore[unused-coroutine]
+
+
 async def test_duplicate_row_is_a_conflict(routes_client: AsyncClient) -> None:
     await routes_client.post("/api/write")
     response = await routes_client.post("/api/write")
