@@ -104,7 +104,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
         for name, relationship in cls.__sqlmodel_relationships__.items():
             if relationship.sa_relationship is None:
                 arguments = {"comparator_factory": LiveRowComparator, **join_options(cls, name)}
-                relationship.sa_relationship_kwargs = arguments | (relationship.sa_relationship_kwargs or {})
+                relationship.sa_relationship_kwargs = {**arguments, **(relationship.sa_relationship_kwargs or {})}
         for name, info in cls.model_fields.items():
             set_options_of_field(cls, name, info)
             for attached in annotations_of(info, Attached):
@@ -141,7 +141,7 @@ def _settable_names(model: type[ModelBase]) -> frozenset[str]:
     """Return the names of the values that a new row accepts."""
     fields = model.model_fields
     aliases = {field.alias for field in fields.values() if field.alias}
-    return aliases.union(fields, model.__sqlmodel_relationships__, _computed_attributes(model))
+    return frozenset(fields).union(aliases, model.__sqlmodel_relationships__, _computed_attributes(model))
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from html import escape
 from inspect import isawaitable
 from traceback import walk_tb
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response, WebSocket, status
 from fastapi.encoders import jsonable_encoder
@@ -190,8 +190,10 @@ async def on_crash(request: Request, error: Exception) -> Response:
     logger.error("unhandled error", exc_info=error)
     handlers = request.app.exception_handlers
     if handler := handlers.get(500) or handlers.get(Exception):  # Starlette calls them outside all middleware
-        response = handler(request, error)
-        return await response if isawaitable(response) else response
+        response: Any = handler(request, error)
+        if isawaitable(response):
+            response = await response
+        return cast("Response", response)
     try:
         return _crash_page(request, error)
     except Exception:  # the page needs templates, settings and the user, any of which may be what failed

@@ -6,7 +6,7 @@ The copy of a route with `@cached` consults the cache first.
 import re
 from collections.abc import Awaitable, Sequence
 from copy import copy
-from typing import Self
+from typing import Any, Self
 
 from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends
@@ -19,7 +19,7 @@ from opportune.web.cache.counts import Counts
 from opportune.web.cache.rule import CacheRule, rule_of, unknown_names
 from opportune.web.routing.api_router import LazyRoute, flatten, has_fallback_files, options_of
 
-DefaultLifespan = type(APIRouter().lifespan_context)
+DefaultLifespan: Any = type(APIRouter().lifespan_context)
 """Lifespan of a router without one, which only calls the handlers of `on_event`."""
 
 

@@ -91,7 +91,7 @@ def test_set_column_is_validated_and_tracked() -> None:
 
 def test_new_row_refuses_unknown_names() -> None:
     with pytest.raises(TypeError, match=r"^Thing has no field 'remarks'\. Did you mean remark\?"):
-        Thing(ratio=1.5, remarks="As new")
+        Thing(ratio=1.5, remarks="As new")  # type: ignore[call-arg]
 
 
 class Crate(Model, table=True):
@@ -121,7 +121,7 @@ def test_statement_selects_a_hybrid_property() -> None:
 
 
 def test_synonym_sets_its_column() -> None:
-    crate: Any = Crate(breadth=3)
+    crate: Any = Crate(breadth=3)  # type: ignore[call-arg]
     crate.breadth += 2
     assert crate.width == 5
 
