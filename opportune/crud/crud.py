@@ -262,7 +262,9 @@ class Crud(RowAccess, Generic[M]):
         Raises:
             FieldErrors: The user may not choose one of the rows, or it does not exist.
         """
-        shape, errors, linked = self.definition.shape, set[str](), dict[str, Any]()
+        shape = self.definition.shape
+        errors = set[str]()
+        linked = dict[str, Any]()
         for name, target in shape.references.items():
             ids = {values.get(name)} - {None, previous.get(name)}
             if len(await self._find_choosable(target, ids)) < len(ids):

@@ -151,7 +151,8 @@ class PageOptions(Generic[M]):
 
     def template(self, page: str) -> str:
         """Return the project's template, such as `books/book_list.html`, or the default `crud/list.html`."""
-        loader, now = templates.environment.loader, monotonic()
+        loader = templates.environment.loader
+        now = monotonic()
         cached_loader, expires_at, name = self._templates.get(page, (None, 0.0, ""))
         if cached_loader is not loader or expires_at < now:
             name = str(templates.environment.select_template(self._template_names(page)).name)

@@ -165,7 +165,8 @@ def _cached_statement(
     if not is_shared or any("." in name for name in names):  # related rows depend on the user
         return _build_statement(crud, query, names, cursor)
     sort = query.sort if query.sort.removeprefix("-") in crud.sort else ""  # a `filter_schema` may allow any text
-    statements, key = crud.definition.list_statements, (crud.session.get_bind().dialect.name, sort, names)
+    statements = crud.definition.list_statements
+    key = (crud.session.get_bind().dialect.name, sort, names)
     if key not in statements:
         statements[key] = _build_statement(crud, query, names)
     found: tuple[Selection, ListStatement] = statements[key]
@@ -221,7 +222,8 @@ def _identity(crud: RowAccess, query: Paging) -> Hashable:
 
 async def _fetch(crud: RowAccess, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
     """Return the result rows of a list. Without links, no other statement needs the same snapshot."""
-    values, session = {**limits, "owner": crud.row_permissions.owner_id or 0}, crud.session
+    values = {**limits, "owner": crud.row_permissions.owner_id or 0}
+    session = crud.session
     if not selection.links and isinstance(session, Session):
         return await session.fetch(statement, values)
     result: Result[*tuple[Any, ...]] = await (await session.connection()).execute(statement, values)

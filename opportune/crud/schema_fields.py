@@ -64,7 +64,8 @@ def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
 def check_fields(declaration: Declaration, options: SchemaOptions) -> None:
     """Raise OperatorError for unknown names and for fields that no user may write."""
     shape = declaration.shape
-    writable, relations = [*shape.columns, *shape.links], [*shape.to_one, *shape.links]
+    writable = [*shape.columns, *shape.links]
+    relations = [*shape.to_one, *shape.links]
     incomplete = incomplete_links_of(shape.mapper)
     for name in options.crud.nested:
         declaration.require_one_of("nested", name, relations)

@@ -24,7 +24,8 @@ class Selection:
     """
 
     def __init__(self, crud: RowAccess, names: Sequence[str]) -> None:
-        shape, self._nested = crud.definition.shape, crud.nested
+        shape = crud.definition.shape
+        self._nested = crud.nested
         self.columns: list[ColumnElement[Any]] = [crud.model.id]
         self._joins: list[tuple[Any, ColumnElement[bool]]] = []
         self.links = [name for name in names if name in shape.links]
@@ -52,7 +53,8 @@ class Selection:
         self._joins.append((related, (related.id == foreign_key) & is_among(crud.visible, related.id, target)))
         keys = _nested_keys(crud, target)
         indexes = [self._add(getattr(related, key)) for key in keys]
-        start, end = indexes[0], indexes[-1] + 1
+        start = indexes[0]
+        end = indexes[-1] + 1
         return lambda row: None if row[start] is None else dict(zip(keys, row[start:end], strict=True))
 
     def select(self, rows: Select[Any]) -> Select[Any]:

@@ -138,7 +138,8 @@ def _find_unlisted_parts(features: Sequence[Feature]) -> Iterator[str]:
     declared += [("jobs=Jobs([…])", job.function) for job in declared_jobs]
     declared += [("settings=…", class_) for class_ in BaseSettings.__subclasses__()]
     for argument, part in declared:
-        module, feature = part.__module__ or "", origin(part)
+        module = part.__module__ or ""
+        feature = origin(part)
         if part in listed or feature not in names or not module.startswith((f"{PACKAGE}.", PREFIX)):
             continue
         package = module.split(".")[0]

@@ -89,7 +89,8 @@ def _to_machine_format(text: str, unit: str, source: Source, *, prefers_language
     plain = _normalize(text.replace(ARABIC_DECIMAL, decimal).replace(ARABIC_GROUP, group))
     for symbol in map(_normalize, (unit, numbers.get_currency_symbol(unit, locale))):
         plain = plain.removeprefix(symbol).removesuffix(symbol).strip()
-    decimal, group = _normalize(decimal), _normalize(group) or " "
+    decimal = _normalize(decimal)
+    group = _normalize(group) or " "
     has_short_groups = locale.decimal_formats[None].grouping[1] == SHORT_GROUP_LENGTH
     is_local = _number_pattern(decimal, group, has_short_groups).fullmatch(plain) and source is not Source.MACHINE
     may_be_machine = source is not Source.LANGUAGE and ARABIC_GROUP not in text

@@ -38,7 +38,8 @@ async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cl
         OperatorError: Cleanups failed, or the clock of this machine is wrong.
     """
     await _check_clock(database)
-    counts, failures = list[int](), list[str]()
+    counts = list[int]()
+    failures = list[str]()
     for cleanup in cleanups:
         try:
             counts.append(await _run(database, settings, cleanup))

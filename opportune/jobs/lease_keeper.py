@@ -106,7 +106,8 @@ class LoopWatch:
             seconds = self._responded_at - self._pinged_at
             log_blocked_loop(self._blocking_job, f"blocked the event loop for {seconds:.1f} s")
         self._blocking_job, self._missed_checks = "", 0
-        self._pinged_at, self._responded_at = time.monotonic(), None
+        self._pinged_at = time.monotonic()
+        self._responded_at = None
         try:
             self._loop.call_soon_threadsafe(self._record_response)
         except RuntimeError:  # the loop is closed

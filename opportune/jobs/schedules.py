@@ -117,9 +117,11 @@ async def record_run(session: AsyncSession, name: str, note: str = "", error: st
     """Store the result of a run: a note about its success, or its error."""
     run = await find_last_run(session, name)
     if error:
-        run.failed_at, run.error = utc_now(), error[:500]
+        run.failed_at = utc_now()
+        run.error = error[:500]
     else:
-        run.succeeded_at, run.note = utc_now(), note[:200]
+        run.succeeded_at = utc_now()
+        run.note = note[:200]
     session.add(run)
 
 

@@ -116,7 +116,8 @@ class DatabaseJobQueue(JobQueue):
 
     @asynccontextmanager
     async def _working(self) -> AsyncIterator[None]:
-        previous_callback, self.database.on_write = self.database.on_write, self._wake_if_poll_is_due
+        previous_callback = self.database.on_write
+        self.database.on_write = self._wake_if_poll_is_due
         task = asyncio.create_task(self.worker.work(delay=STARTUP_DELAY_SECONDS))
         try:
             yield

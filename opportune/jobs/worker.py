@@ -72,7 +72,8 @@ class Worker:
         """Successful attempts, which are stored together with the next claim."""
         self._recording: set[asyncio.Task[None]] = set()
         """Tasks that store other outcomes."""
-        self._ended_count, self._counted_from = 0, time.monotonic()
+        self._ended_count = 0
+        self._counted_from = time.monotonic()
         self._lease_keeper = LeaseKeeper(store, self._attempts)
         self._is_stopping = False
         self._locked_retry_seconds = LOCKED_RETRY_SECONDS
@@ -131,7 +132,8 @@ class Worker:
         Time in which the host has frozen the process does not count.
         """
         names = dict[int, str]()
-        elapsed, before = 0.0, time.monotonic()
+        elapsed = 0.0
+        before = time.monotonic()
         self.concurrency, self.max_prefetched_jobs, self.polled_at = 1, 0, before
         try:
             await self.scheduler.queue_all()
@@ -179,7 +181,8 @@ class Worker:
         """
         if not limit and not self._completed:
             return 0
-        completed, self._completed = self._completed, []
+        completed = self._completed
+        self._completed = []
         try:
             jobs = await self.store.claim(limit, self._claimed_jobs(), [attempt.job for attempt in completed])
         except BaseException:
@@ -206,7 +209,8 @@ class Worker:
     def _estimate_ends(self) -> int:
         """Return how many jobs probably end soon, if they end as fast as since the last call."""
         ended_per_second = self._ended_count / (time.monotonic() - self._counted_from)
-        self._ended_count, self._counted_from = 0, time.monotonic()
+        self._ended_count = 0
+        self._counted_from = time.monotonic()
         return int(ended_per_second * PREFETCH_SECONDS)
 
     def _fill_slots(self) -> None:

@@ -126,7 +126,8 @@ def parse_smtp_url(url: str) -> SmtpTransport:
     """
     try:
         parts = urlsplit(url)
-        port, host = parts.port, parts.hostname or ""
+        port = parts.port
+        host = parts.hostname or ""
     except ValueError:
         raise OperatorError(f"MAIL_URL is not a valid URL. {EXAMPLE}") from None
     if not re.fullmatch(r"[\w.:-]+", host) or parts.path.strip("/") or parts.fragment:

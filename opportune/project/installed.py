@@ -32,7 +32,8 @@ def installed_features() -> "Sequence[Feature]":
     features: Sequence[Feature] = getattr(module, "INSTALLED", ())
     if not (features and isinstance(features, list | tuple)):
         file = f"{PACKAGE}/installed.py"
-        begin, restore = "INSTALLED: tuple[Feature, ...] = (", f"git checkout HEAD -- {file}"
+        begin = "INSTALLED: tuple[Feature, ...] = ("
+        restore = f"git checkout HEAD -- {file}"
         reason = f"has no INSTALLED: begin it with {begin}" if module else f"is missing. Restore it: {restore}"
         raise OperatorError(f"{file} {reason}")
     require_unique_names(features)

@@ -59,7 +59,8 @@ class Highlighter:
 
     def mark(self, text: str) -> str:
         """Return the escaped text with search words in <mark>."""
-        marked_until, pieces = 0, []
+        marked_until = 0
+        pieces = []
         for start, end in sorted(self._matches(text), key=itemgetter(0)):
             if start >= marked_until:
                 pieces += [escape(text[marked_until:start]), "<mark>", escape(text[start:end]), "</mark>"]

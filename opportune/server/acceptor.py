@@ -54,7 +54,10 @@ class Acceptor:
         tls: ssl.SSLContext | None = None,
         shares: Shares | None = None,
     ) -> None:
-        self._loop, self._listener, self._make_protocol, self._tls = loop, listener, make_protocol, tls
+        self._loop = loop
+        self._listener = listener
+        self._make_protocol = make_protocol
+        self._tls = tls
         self._shares = shares
         self._connecting = set[asyncio.Task[None]]()
         self._pause: asyncio.TimerHandle | None = None

@@ -61,7 +61,8 @@ class Shares:
 
     def _publish(self, open_connections: int) -> bool:
         """Set the number of this worker. Return False if the supervisor has not registered it yet."""
-        process_ids, process_id = self._process_ids[:], os.getpid()
+        process_ids = self._process_ids[:]
+        process_id = os.getpid()
         if process_id not in process_ids:
             return False
         self._open_connections[process_ids.index(process_id)] = open_connections

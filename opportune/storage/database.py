@@ -66,7 +66,8 @@ class DatabaseStorage(Storage):
     async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
         if not is_name(name):
             raise MissingFileError(name)
-        first, last = start // PIECE_BYTES, (stop - 1) // PIECE_BYTES
+        first = start // PIECE_BYTES
+        last = (stop - 1) // PIECE_BYTES
         in_range = col(StoredPiece.position).between(first, last)
         query = (
             select(col(StoredFile.size_bytes), col(StoredPiece.content))

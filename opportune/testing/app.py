@@ -79,7 +79,8 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
         key = id(router), prefix, include_in_schema, *site.dependencies, *dependencies
         _, routes, copies = shared.get(key, (router, [], []))
         if not copies or routes != router.routes:
-            count, lifespan = len(site.routes), site.lifespan_context
+            count = len(site.routes)
+            lifespan = site.lifespan_context
             include_flat(site, router, prefix, dependencies, include_in_schema=include_in_schema)
             included = site.routes[count:]
             copies = [route for route in included if isinstance(route, APIRoute)]

@@ -61,7 +61,8 @@ class RecordedJobs(JobQueue):
 
     async def work(self) -> None:
         """Run the queued jobs except e-mails, which stay queued."""
-        queued, self.calls = self.calls, [call for call in self.calls if call.job.name == "mail.send"]
+        queued = self.calls
+        self.calls = [call for call in self.calls if call.job.name == "mail.send"]
         for call in queued:
             if call.job.name != "mail.send":
                 await self.run(call)

@@ -18,7 +18,9 @@ def take_cookie(scope: Scope, prefix: bytes) -> tuple[Scope, str | None]:
     Pages of all visitors may depend on this cookie. Without it, requests that have no other one can be served from the
     cache.
     """
-    headers, value, is_changed = [], None, False
+    headers = []
+    value = None
+    is_changed = False
     for name, header in scope["headers"]:
         if name != b"cookie" or prefix not in header:
             headers.append((name, header))

@@ -156,7 +156,8 @@ async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerat
     yield format_sse_event(data_str=skeleton)
     async with aclosing(updates):
         async for blocks in updates:
-            new, sent = Markup("").join(blocks.frozen[sent:]), blocks.frozen_count
+            new = Markup("").join(blocks.frozen[sent:])
+            sent = blocks.frozen_count
             html = hx_partial(f"{name}-blocks", new, "beforeend") if new else Markup("")
             yield format_sse_event(data_str=html + hx_partial(f"{name}-open", blocks.open))
     yield format_sse_event(data_str=hx_partial(name, blocks.html))
@@ -268,7 +269,8 @@ def stream_form(
         page: Template of the page.
         context: Context of the template.
     """
-    context, updates = {**(context or {}), "form": form}, _fill(request, rows, form)
+    context = {**(context or {}), "form": form}
+    updates = _fill(request, rows, form)
     if is_htmx(request):
         return EventStream(_form_events(request, updates, page, context))
     return ClosingResponse(_form_page(request, updates, page, context), headers=HEADERS, media_type="text/html")

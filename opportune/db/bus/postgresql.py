@@ -35,7 +35,8 @@ class PostgreSQLBus(Bus):
             await connection.commit()
 
     async def receive(self) -> AsyncIterator[str]:
-        url, arguments = self._direct_url, {**self._direct_url.arguments, **KEEPALIVES}
+        url = self._direct_url
+        arguments = {**self._direct_url.arguments, **KEEPALIVES}
         engine = create_async_engine(
             url.url, poolclass=NullPool, connect_args=arguments, isolation_level="AUTOCOMMIT", hide_parameters=True
         )

@@ -120,7 +120,8 @@ class MemoryDatabase(Database):
             await self._replace_snapshot(None)
 
     async def _replace_snapshot(self, snapshot: MemorySnapshot | None) -> None:
-        previous, self._snapshot = self._snapshot, snapshot
+        previous = self._snapshot
+        self._snapshot = snapshot
         self._is_replacing_pool = True
         await self.engine.dispose()
         self._pool_number += 1

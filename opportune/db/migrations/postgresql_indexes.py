@@ -46,7 +46,8 @@ class CompletePostgresqlImpl(PostgresqlImpl):
         try:
             new = self._define(metadata_index)
             if parse_index(new) != parse_index(old):  # a restored dump has another form of the same condition
-                new, old = self._define_again(new, metadata_index), self._define_again(old, metadata_index)
+                new = self._define_again(new, metadata_index)
+                old = self._define_again(old, metadata_index)
         except DBAPIError:  # a column does not exist yet, or the user may not create temporary tables
             return super().compare_indexes(metadata_index, reflected_index)
         is_equal = parse_index(new) == parse_index(old)

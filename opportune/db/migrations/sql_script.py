@@ -106,7 +106,8 @@ def _reads_rows(line: str) -> bool:
 def _version_statements(step: Step) -> list[Executable]:
     """Return the statements that record the migration in the version table."""
     migration = step.migration
-    removed, added = migration.follows, (migration.revision,)
+    removed = migration.follows
+    added = (migration.revision,)
     if step.direction == "downgrade":
         removed, added = added, removed
     return [

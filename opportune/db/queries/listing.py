@@ -182,7 +182,8 @@ async def read_page(
     else:
         count = recent or await _read_count(execute, statement, selected, limits)
     seconds = monotonic() - started_at
-    rows, has_more = [*selected[:size]], len(selected) > size
+    rows = [*selected[:size]]
+    has_more = len(selected) > size
     uses_cursors = count.is_large or cursor is not None
     if count.is_large:
         end = offset + len(rows)

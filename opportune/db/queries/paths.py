@@ -75,7 +75,8 @@ class AttributePath:
         target: Any = aliased(first.mapper.class_)
         rows = select(target).where(_is_related(first, target), _is_visible(visible, first, target))
         for relation in further:
-            source, target = target, aliased(relation.mapper.class_)
+            source = target
+            target = aliased(relation.mapper.class_)
             rows = rows.join(getattr(source, relation.key).of_type(target))
             rows = rows.where(_is_visible(visible, relation, target))
         rows = rows.with_only_columns(_readable(getattr(target, self.name)), maintain_column_froms=True)

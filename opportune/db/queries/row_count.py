@@ -90,7 +90,8 @@ def _count(query: Select[Any]) -> Select[int]:
 async def estimate_row_count(session: AsyncSession, query: Select[Any]) -> RowCount:
     """Return about the number of rows of a query with more than `MAX_COUNTED_ROWS`, read in the last seconds."""
     compiled = query.compile(dialect=session.get_bind().dialect)
-    recent, key = recent_counts(session), (str(compiled), repr(compiled.params), repr(query.get_execution_options()))
+    recent = recent_counts(session)
+    key = (str(compiled), repr(compiled.params), repr(query.get_execution_options()))
     if (count := recent.find(key)) is None:
         started_at = monotonic()
         count = await _estimate(session, query)

@@ -90,7 +90,8 @@ class _Backup:
     """A copy of an SQLite file, to undo the changes of other connections."""
 
     def __init__(self, file: Path) -> None:
-        self._file, self._copy = file, file.with_suffix(".filled")
+        self._file = file
+        self._copy = file.with_suffix(".filled")
         copy_sqlite_file(file, self._copy)
         self._connection = sqlite3.connect(file)
         self._version = self._data_version()

@@ -143,7 +143,8 @@ class MemoryStore(Store):
     def clear_now(self, *tags: str) -> None:
         self._last_version = max(self._last_version + 1, time.monotonic_ns())
         if len(self._tag_versions) + len(tags) > self.max_tags:
-            self._tag_versions, tags = {}, (ALL_TAGS,)
+            self._tag_versions = {}
+            tags = (ALL_TAGS,)
         self._tag_versions |= dict.fromkeys(tags, str(self._last_version))
         if ALL_TAGS in tags:
             self._entries.clear()

@@ -102,7 +102,8 @@ def messages_by_field(
 
 def message_for(item: Mapping[str, Any]) -> str:
     """Return the message for one of Pydantic's errors."""
-    type_, limits = item["type"], item.get("ctx", {})
+    type_ = item["type"]
+    limits = item.get("ctx", {})
     if limits.get("min_length") == 1:
         return gettext(MISSING_VALUE)
     if message := _numbered_message(type_, limits) or _date_message(type_, limits):

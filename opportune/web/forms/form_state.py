@@ -170,7 +170,8 @@ class FormState(Generic[M]):
 
     def refuse(self, message: str, name: str = "", status: int = 422) -> None:
         """Add an error to a field, or to the whole form."""
-        self.errors[name], self.error_status = gettext(message), status
+        self.errors[name] = gettext(message)
+        self.error_status = status
 
     def add_errors(self, error: FieldErrors) -> None:
         """Add errors to their fields, or to the form if it does not have the field."""

@@ -137,7 +137,8 @@ class Form(FormState[M]):
 
     def _error_attributes(self, name: str, changes: Mapping[str, Attribute]) -> dict[str, Attribute]:
         """Return attributes that announce the error to screen readers and focus the first field with an error."""
-        id_, error = self.prefix + name, self.errors.get(name)
+        id_ = self.prefix + name
+        error = self.errors.get(name)
         descriptions = {"error": error, "help": self._help_text(name)}
         ids = [f"{id_}-{suffix}" for suffix, text in descriptions.items() if text]
         first_invalid = next((field for field in self._input_names if field in self.errors), "")

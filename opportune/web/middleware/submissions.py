@@ -203,7 +203,8 @@ class FormBody:
         self.is_complete = False
 
     async def read(self, limit: int) -> None:
-        parts, size = [], 0
+        parts = []
+        size = 0
         while not self.is_complete and size < limit:
             message = await self._receive()
             self._messages.append(message)

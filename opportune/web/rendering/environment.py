@@ -199,7 +199,8 @@ def render_block(environment: Environment, name: str, block: str, context: Mappi
 
 def block_names(environment: Environment, name: str) -> frozenset[str]:
     """Return the names of the blocks of a template and of its parents."""
-    blocks, names = frozenset[str](), set[str]()
+    blocks = frozenset[str]()
+    names = set[str]()
     while name and name not in names:  # a template may extend itself by mistake
         names.add(name)
         own_blocks, name = _blocks_and_parent(environment, source_of(environment, name))

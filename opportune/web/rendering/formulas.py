@@ -67,7 +67,8 @@ def read_formula_block(state: "StateBlock", start: int, end: int, silent: bool) 
         return False
     if not silent:
         token: Token = state.push("formula_block", "math", 0)
-        token.block, token.map = True, [start, start + len(lines)]
+        token.block = True
+        token.map = [start, start + len(lines)]
         token.content = f"{opening[0]}{content}{closing}" if environment else content
         state.line = start + len(lines)
     return True

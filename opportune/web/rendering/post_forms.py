@@ -64,12 +64,14 @@ class _FormTags:
         for match in FORM_MARKUP.finditer(html):
             if self.tag is None:
                 if match[0] not in QUOTES_AND_END:
-                    self.tag, start = "", match.end()
+                    self.tag = ""
+                    start = match.end()
             elif self.quote:
                 if match[0] == self.quote:
                     self.quote = ""
             elif match[0] == ">":
-                tag, self.tag = self.tag + html[start : match.start()], None
+                tag = self.tag + html[start : match.start()]
+                self.tag = None
                 if POSTS.search(tag) and ANY_USER not in tag:
                     yield match.end()
             elif match[0] in QUOTES_AND_END:

@@ -151,7 +151,8 @@ class Templates:
 @pass_context
 def menu_links(context: Context) -> tuple[tuple[Link, bool], ...]:
     """Return the links of the navigation that the user may follow, and whether the page is below each link."""
-    path, user = f"{context['request'].url.path}/", context["user"]
+    path = f"{context['request'].url.path}/"
+    user = context["user"]
     return tuple(
         (link, path.startswith(f"{link.path}/"))
         for link in context["navigation"]
