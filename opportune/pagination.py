@@ -83,8 +83,11 @@ class Paging(Schema):
     def _without_empty_texts(cls, name: str, value: Any) -> Any:
         """Return the value of a parameter, as a list if its field is one."""
         takes_list = name in cls.model_fields and get_origin(cls.model_fields[name].annotation) is list
-        values = [value] if takes_list and not isinstance(value, list) else value
-        return [item for item in values if item != ""] if isinstance(values, list) else values
+        if takes_list and not isinstance(value, list):
+            value = [value]
+        if isinstance(value, list):
+            return [item for item in value if item != ""]
+        return value
 
 
 class Page(Schema, Generic[T]):

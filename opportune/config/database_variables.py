@@ -17,10 +17,10 @@ PARTS = {
 }
 
 
-def unused_database_notice(settings: Settings) -> str:
-    """Return how to use a database that other variables name, if DATABASE_URL is not set. Empty if there is none."""
+def unused_database_notice(settings: Settings) -> str | None:
+    """Return how to use a database that other variables name, if DATABASE_URL is not set. None if there is none."""
     if "database_url" in settings.model_fields_set:
-        return ""
+        return None
     file = type(settings).model_config.get("env_file")
     from_file = dotenv_values(file, interpolate=False) if isinstance(file, str | os.PathLike) else {}
     names = [name for name, value in {**from_file, **os.environ}.items() if value]
@@ -28,7 +28,7 @@ def unused_database_notice(settings: Settings) -> str:
         return _notice(name, f"${{{name}}}")
     if name := next(filter(HOST_VARIABLE.fullmatch, names), None):
         return _notice(name, _url(name, names))
-    return ""
+    return None
 
 
 def _url(host: str, names: list[str]) -> str:

@@ -11,13 +11,13 @@ QUOTE_HINT = (
 )
 
 
-def unreadable_line(text: str) -> str:
-    """Return an error message for the first unreadable line, without its content. Empty if there is none.
+def unreadable_line(text: str) -> str | None:
+    """Return an error message for the first unreadable line, without its content. None if there is none.
 
     Skipping a line is dangerous: without its DATABASE_URL a site would start on an empty SQLite database.
     """
     bindings = parse_stream(StringIO(text))
-    return next((_describe_fault(binding) for binding in bindings if binding.error or _is_bare_word(binding)), "")
+    return next((_describe_fault(binding) for binding in bindings if binding.error or _is_bare_word(binding)), None)
 
 
 def _is_bare_word(binding: Binding) -> bool:

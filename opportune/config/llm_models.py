@@ -243,12 +243,12 @@ class EmbeddingModel(LlmModel):
         return text[: min(MAX_EMBEDDED_CHARS, 3 * self.context_tokens)]
 
 
-def find_list_error(models: "list[LlmModel]") -> str:
-    """Return an error in the list of models, such as a repeated name. Empty if the list is valid."""
+def find_list_error(models: "list[LlmModel]") -> str | None:
+    """Return an error in the list of models, such as a repeated name. None if the list is valid."""
     names = [model.name for model in models]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         return f"{repeated} is listed twice"
     for model in models:
         if model.fallback and (model.fallback == model.name or model.fallback not in names):
             return f"the fallback of {model.name} must be another listed model: {', '.join(names)}"
-    return ""
+    return None

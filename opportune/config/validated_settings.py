@@ -51,7 +51,9 @@ class ValidatedSettings(SiteSettings):
     @field_validator("allowed_hosts", "cors_origins", "languages", mode="before")
     @classmethod
     def _split_by_commas(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
 
     @field_validator("allowed_hosts")
     @classmethod

@@ -196,7 +196,8 @@ class RowAccess(CrudOptions):
         elif name == "q":
             yield from matching_words(self.searched_attributes(), value, self.visible)
             words, narrowed = self.narrowed_search
-            yield from narrowed if words == value else ()
+            if words == value:
+                yield from narrowed
         elif name in definition.filter_methods:
             try:
                 yield getattr(self, name)(value)

@@ -105,8 +105,8 @@ class Definition:
         for option in ("create_schema", "update_schema"):
             schema: type[BaseModel] | None = getattr(self.crud_class, option)
             names = schema.model_fields.keys() if schema else set()
-            for name in sorted(names - self.shape.columns.keys() - self.shape.links.keys()):
-                message = f"{self.crud_class.model.__name__} has no {name!r}."
+            if unknown := names - self.shape.columns.keys() - self.shape.links.keys():
+                message = f"{self.crud_class.model.__name__} has no {min(unknown)!r}."
                 raise declaration.error(option, f"{message} Leave it out, or store it in `assign`.")
 
     def _check_lookup(self, declaration: Declaration) -> None:

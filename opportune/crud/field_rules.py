@@ -69,12 +69,15 @@ class FieldRules:
         """
         if isinstance(names, str) or not isinstance(names, Collection):
             raise self._declaration.error(option, f"it returned {names!r}. Return a set of names.")
-        key = option, frozenset(names)
+        key = (option, frozenset(names))
         if key not in self._completed:
-            self._require_fields(option, key[1])
-            complete = self._with_foreign_keys(key[1])
-            self._completed[key] = self._with_computed_values(complete) if option == HIDDEN else complete
+            self._completed[key] = self._complete(*key)
         return self._completed[key]
+
+    def _complete(self, option: str, names: frozenset[str]) -> frozenset[str]:
+        self._require_fields(option, names)
+        complete = self._with_foreign_keys(names)
+        return self._with_computed_values(complete) if option == HIDDEN else complete
 
     def _require_fields(self, option: str, names: frozenset[str]) -> None:
         crud_class, shape = self.crud_class, self.shape
@@ -107,11 +110,13 @@ class FieldRules:
         return names.union(annotations, properties)
 
     def _refuse_identifying_fields(self, names: frozenset[str]) -> None:
-        for name in sorted(names & {"id", self.crud_class.lookup}):
-            raise self._declaration.error(HIDDEN, f"{name!r} identifies the row in addresses. Leave it out.")
-        for name in sorted(names & self._title_fields):
-            title = "is part of the rows' titles (__str__) or their natural key"
-            raise self._declaration.error(HIDDEN, f"{name!r} {title}. Change these, or leave it out.")
+        if identifying := names & {"id", self.crud_class.lookup}:
+            raise self._declaration.error(
+                HIDDEN, f"{min(identifying)!r} identifies the row in addresses. Leave it out."
+            )
+        if titles := names & self._title_fields:
+            problem = f"{min(titles)!r} is part of the rows' titles (__str__) or their natural key"
+            raise self._declaration.error(HIDDEN, f"{problem}. Change these, or leave it out.")
 
     @property
     def _title_fields(self) -> set[str]:
@@ -164,11 +169,12 @@ def _function_of(member: Any) -> Any:
 def _names_in(code: CodeType) -> Iterator[str]:
     """Yield the names in a function, its inner functions and its texts, such as that of `getattr(self, "x")`."""
     yield from code.co_names
-    constants = [*code.co_consts]
-    for constant in constants:
+    waiting = [*code.co_consts]
+    while waiting:
+        constant = waiting.pop()
         if isinstance(constant, CodeType):  # of a comprehension, generator or lambda
             yield from _names_in(constant)
         elif isinstance(constant, str):
             yield from NAME_IN_TEXT.findall(constant)
         elif isinstance(constant, tuple | frozenset):
-            constants += constant
+            waiting += constant

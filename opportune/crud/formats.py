@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -73,7 +74,7 @@ def format_for(shape: Shape, name: str) -> Format:
     if has_format(field):
         return lambda value: format_value(display(field, value))
     if suffix := options_of(field).suffix:
-        return lambda value: "" if value is None else f"{format_value(value)}\N{NO-BREAK SPACE}{gettext(suffix)}"
+        return partial(_format_with_suffix, suffix)
     if column is None or not is_amount(column):
         return format_value
     digits = scale_of(column)
@@ -119,6 +120,10 @@ def title_column(model: type[Any]) -> str:
 def format_number(value: float) -> str:
     """Format a number with thousands separators and at most two decimal places."""
     return localize_number(f"{value:,.2f}".rstrip("0").rstrip("."))
+
+
+def _format_with_suffix(suffix: str, value: Any) -> str:
+    return "" if value is None else f"{format_value(value)}\N{NO-BREAK SPACE}{gettext(suffix)}"
 
 
 def format_quantity(value: Any, formats: Mapping[type[Any], Format] | None = None) -> str:

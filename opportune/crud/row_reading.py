@@ -180,9 +180,12 @@ def _build_statement(
     if crud.definition.shares_statement:
         owner = bindparam("owner", type_=BigInteger)
         condition = crud.row_permissions.owned(crud.definition.read_permission, owner_id=owner)
-    selection, (rows, count) = Selection(crud, names), _select_rows(crud, query, condition)
+    selection = Selection(crud, names)
+    rows, count = _select_rows(crud, query, condition)
     statement = list_statement(selection.select(rows), count, crud.ordering(query.sort), cursor)
-    return selection, statement if crud.lists_trash(query) else ListStatement(*map(hide_deleted, statement))
+    if not crud.lists_trash(query):
+        statement = ListStatement(*map(hide_deleted, statement))
+    return selection, statement
 
 
 def _select_rows(crud: RowAccess, query: Paging, readable: ColumnElement[bool]) -> tuple[Select[Any], Select[int]]:

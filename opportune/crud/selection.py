@@ -55,7 +55,11 @@ class Selection:
         indexes = [self._add(getattr(related, key)) for key in keys]
         start = indexes[0]
         end = indexes[-1] + 1
-        return lambda row: None if row[start] is None else dict(zip(keys, row[start:end], strict=True))
+
+        def get_values(row: Sequence[Any]) -> dict[str, Any] | None:
+            return None if row[start] is None else dict(zip(keys, row[start:end], strict=True))
+
+        return get_values
 
     def select(self, rows: Select[Any]) -> Select[Any]:
         """Return the statement with these columns and joins."""

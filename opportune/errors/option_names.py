@@ -88,7 +88,7 @@ def _names(base: Any) -> frozenset[str]:
 
 
 @cache
-def _similar_option(name: str, base: Any, similarity: float) -> str:
+def _similar_option(name: str, base: Any, similarity: float) -> str | None:
     """Return the option with a similar name. Cached, because comparing names would take a third of the start."""
     public = [other for other in _names(base) if not other.startswith("_")]
     options = [other for other in public if not callable(getattr(base, other, None))]
@@ -96,7 +96,7 @@ def _similar_option(name: str, base: Any, similarity: float) -> str:
 
 
 @cache
-def _similar_method(name: str, base: Any) -> str:
+def _similar_method(name: str, base: Any) -> str | None:
     """Return the method with almost this name and as many words: `get_writable_rows` is no typo of `get_writable`."""
     public = (other for other in dir(base) if not other.startswith("_"))
     similar = [other for other in public if len(other) >= MIN_METHOD_LENGTH and other.count("_") == name.count("_")]

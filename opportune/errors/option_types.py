@@ -61,8 +61,8 @@ Names = Annotated[Sequence[str], DISTINCT]
 """Names of columns, fields or routes, each one once."""
 
 
-def describe_mismatch(value: object, annotation: Any) -> str:
-    """Return `needs Sequence[str], not 5`; empty if the value has the annotated type and satisfies its constraints."""
+def describe_mismatch(value: object, annotation: Any) -> str | None:
+    """Return `needs Sequence[str], not 5`; None if the value has the annotated type and satisfies its constraints."""
     if conforms(value, annotation):
         return _broken_constraint(value, annotation)
     if isinstance(value, str) and conforms((value,), annotation):
@@ -81,10 +81,10 @@ def _has_function(value: object) -> bool:
     return any(isinstance(item, FunctionType) for item in items)
 
 
-def _broken_constraint(value: object, annotation: Any) -> str:
-    """Return Pydantic's message about the first constraint that a value breaks; empty if there is none."""
+def _broken_constraint(value: object, annotation: Any) -> str | None:
+    """Return Pydantic's message about the first constraint that a value breaks; None if there is none."""
     if "Annotated[" not in str(type_ := _type_of(annotation)):
-        return ""
+        return None
     try:
         _validator_of(type_).validate_python(value)
     except ValidationError as error:
@@ -92,7 +92,7 @@ def _broken_constraint(value: object, annotation: Any) -> str:
         if fault["type"] == "value_error":
             return str(fault["ctx"]["error"]).removesuffix(".")
         return f"{re.sub(r'^[A-Z][a-z]+ should', 'must', fault['msg'])}, not {shortened(fault['input'])}"
-    return ""
+    return None
 
 
 _validator_of = cache(TypeAdapter[Any])

@@ -164,10 +164,10 @@ def find_import(module: str, name: str) -> tuple[str, str]:
     return (new_module, new_name) if new_name else (find_module(module), name)
 
 
-def find_template(name: str) -> str:
-    """Return the current name of a template; empty if it was not renamed."""
+def find_template(name: str) -> str | None:
+    """Return the current name of a template; None if it was not renamed."""
     match = CRUD_TEMPLATE.fullmatch(name)
-    return f"{match[1]}_{CRUD_TEMPLATES[match[2]]}.html" if match else TEMPLATES.get(name, "")
+    return f"{match[1]}_{CRUD_TEMPLATES[match[2]]}.html" if match else TEMPLATES.get(name)
 
 
 def renamed_to(name: str, names: Mapping[str, str]) -> str:

@@ -9,11 +9,11 @@ MIN_MISSPELT_SIMILARITY = 0.85
 """Similarity from which a name that may be intended is treated as misspelt."""
 
 
-def closest_name(word: str, names: Iterable[str], similarity: float = MIN_SIMILARITY) -> str:
-    """Return the most similar name, ignoring case; empty if none is similar enough."""
+def closest_name(word: str, names: Iterable[str], similarity: float = MIN_SIMILARITY) -> str | None:
+    """Return the most similar name, ignoring case; None if none is similar enough."""
     folded = {name.lower(): name for name in names if name != word}
     match = get_close_matches(word.lower(), folded, n=1, cutoff=similarity)
-    return folded[match[0]] if match else ""
+    return folded[match[0]] if match else None
 
 
 def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:

@@ -44,13 +44,13 @@ def refuse_old_options(class_: type[T]) -> type[T]:
     return class_
 
 
-def _new_spelling(option: str) -> str:
-    """Return the new spelling of an option; empty if it is up to date or unknown."""
+def _new_spelling(option: str) -> str | None:
+    """Return the new spelling of an option; None if it is up to date or unknown."""
     argument = RENAMED.get(option, option)
     for family, class_ in FAMILIES.items():
         if argument in class_.__dataclass_fields__:
             return f"{family}={class_.__name__}({argument}=…)"
-    return ""
+    return None
 
 
 def require_module(name: str) -> str:

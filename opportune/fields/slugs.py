@@ -171,7 +171,7 @@ async def find_moved(session: AsyncSession, model: type[M], slug: str) -> M | No
     return (await session.scalars(newest)).first()
 
 
-def _field_of_old_slugs(model: type[SQLModel]) -> str:
-    """Return the field that collects previous slugs; empty if there is none."""
+def _field_of_old_slugs(model: type[SQLModel]) -> str | None:
+    """Return the field that collects previous slugs; None if there is none."""
     sources = (source for info in model.model_fields.values() for source in annotations_of(info, SlugSource))
-    return next((source.keeps_old for source in sources if source.keeps_old), "")
+    return next((source.keeps_old for source in sources if source.keeps_old), None)

@@ -96,12 +96,12 @@ def texts(value: str | list[str] | tuple[str, ...] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
 
 
-def placeholder_problem(message: "Message", catalogue: "Catalog") -> str:
-    """Return why the placeholders of a translation do not fit its English text; empty if they do."""
+def placeholder_problem(message: "Message", catalogue: "Catalog") -> str | None:
+    """Return why the placeholders of a translation do not fit its English text; None if they do."""
     if errors := message.check(catalogue):
         return str(errors[0])
     required = set.intersection(*(set(NAMES.findall(text)) for text in texts(message.id)))
     if message.pluralizable:
         required -= COUNTS
     missing = (required - set(NAMES.findall(text)) for text in texts(message.string) if text)
-    return next((f"missing named placeholder {min(names)!r}" for names in missing if names), "")
+    return next((f"missing named placeholder {min(names)!r}" for names in missing if names), None)

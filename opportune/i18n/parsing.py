@@ -176,9 +176,12 @@ def parse_moment(text: str, order: str = "") -> str:
 
 
 def _hour_of_day(hour: int, half: str | None) -> int:
-    if half and not 1 <= hour <= HALF_DAY_HOURS:
+    if not half:
+        return hour
+    if not 1 <= hour <= HALF_DAY_HOURS:
         raise ValueError("not an hour of half a day")
-    return hour % HALF_DAY_HOURS + HALF_DAY_HOURS * (half in "pP") if half else hour
+    since_start = hour % HALF_DAY_HOURS  # 12 is the first hour
+    return since_start + HALF_DAY_HOURS if half in "pP" else since_start
 
 
 def _normalize(text: str) -> str:

@@ -54,11 +54,11 @@ class ServicesContext:
             return self.services.get(type_)
 
     def __getattr__(self, name: str) -> Any:
-        with self._naming_missing(name if name in OPTIONAL_FEATURES else ""):
+        with self._naming_missing(name if name in OPTIONAL_FEATURES else None):
             return self.services.named(name)
 
     @contextmanager
-    def _naming_missing(self, feature: str) -> Iterator[None]:
+    def _naming_missing(self, feature: str | None) -> Iterator[None]:
         """Name the optional feature that would register a missing service."""
         try:
             yield

@@ -80,23 +80,23 @@ def require_feature(name: str, installed: Iterable[Any]) -> None:
 
 
 @cache
-def feature_of_module(name: str) -> str:
-    """Return the optional feature with this module; empty if there is none."""
+def feature_of_module(name: str) -> str | None:
+    """Return the optional feature with this module; None if there is none."""
     packages = ((feature, f"opportune.{optional.package}.") for feature, optional in OPTIONAL_FEATURES.items())
-    return next((feature for feature, package in packages if f"{name}.".startswith(package)), "")
+    return next((feature for feature, package in packages if f"{name}.".startswith(package)), None)
 
 
-def feature_of_path(path: str) -> str:
-    """Return the optional feature with a page of this path; empty if there is none."""
+def feature_of_path(path: str) -> str | None:
+    """Return the optional feature with a page of this path; None if there is none."""
     for name, feature in OPTIONAL_FEATURES.items():
         if any(f"{path}/".startswith(f"{url}/") for url in feature.urls):
             return name
-    return ""
+    return None
 
 
-def feature_of_setting(name: str) -> str:
-    """Return the optional feature with this setting; empty if there is none. Its `settings.py` is read as text."""
-    return _features_of_settings().get(name.lower(), "")
+def feature_of_setting(name: str) -> str | None:
+    """Return the optional feature with this setting; None if there is none. Its `settings.py` is read as text."""
+    return _features_of_settings().get(name.lower())
 
 
 @cache

@@ -128,8 +128,10 @@ class Query:
     @property
     def highlighted_words(self) -> list[str]:
         """Words to highlight, the longest first."""
-        required = {word for choice in self.choices for phrase in choice.required for word in phrase}
-        return sorted(required | {self.last_word} - {""}, key=len, reverse=True)
+        required = {self.last_word} if self.last_word else set()
+        for choice in self.choices:
+            required.update(chain.from_iterable(choice.required))
+        return sorted(required, key=len, reverse=True)
 
     @property
     def is_blank(self) -> bool:
@@ -256,8 +258,11 @@ def passage(text: str, question: str, length: int = PASSAGE_LENGTH) -> str:
 
     def count_words_from(start: int) -> tuple[int, int]:
         candidate = lower[start : start + length]
-        return sum(word in candidate for word in keys), sum(candidate.count(word) for word in keys)
+        counts = [candidate.count(word) for word in keys]
+        return len(counts) - counts.count(0), sum(counts)
 
     start = max(starts, key=lambda start: (*count_words_from(start), start))
-    cut = text[start : start + length].rpartition(" ")[0]
-    return f"{'… ' if start else ''}{cut or text[start : start + length]} …"
+    part = text[start : start + length]
+    without_cut_word = part.rpartition(" ")[0]
+    beginning = "… " if start else ""
+    return f"{beginning}{without_cut_word or part} …"

@@ -46,12 +46,11 @@ class Shares:
         """
         if not self._publish(open_connections):
             return waiting_connections
+        counts = zip(self._process_ids, self._open_connections, strict=True)
+        loads: dict[int, int] = {process_id: count for process_id, count in counts if process_id}
         last_process_id: int = self._last_process_id.value
-        loads: dict[int, int] = {
-            process_id: count + (process_id == last_process_id)
-            for process_id, count in zip(self._process_ids, self._open_connections, strict=True)
-            if process_id
-        }
+        if last_process_id in loads:
+            loads[last_process_id] += 1
         return ceil((sum(loads.values()) + waiting_connections) / len(loads)) - loads[os.getpid()]
 
     def accepted(self, open_connections: int) -> None:

@@ -54,9 +54,12 @@ async def file_response(request: Request, storage: Storage, name: str, headers: 
     first_part, size = await read_part(storage, name, 0, PART_BYTES)
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    status, start, stop = 200, 0, size
-    if (requested := _requested_range(request, etag, size)) is not None:
-        status, (start, stop) = 206, requested
+    status = 200
+    start, stop = 0, size
+    requested = _requested_range(request, etag, size)
+    if requested is not None:
+        status = 206
+        start, stop = requested
         if start >= stop:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"

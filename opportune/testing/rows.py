@@ -184,8 +184,10 @@ def _candidate_values(name: str, type_: Any, bounds: Mapping[str, Any], number: 
     elif type_ in (int, float, Decimal):
         yield from map(type_, _candidate_numbers(bounds, number))
     else:
-        yield from (generate() for generated, generate in _GENERATORS.items() if (origin or type_) is generated)
-        yield from (generate(position) for generated, generate in _INCREASING_GENERATORS.items() if type_ is generated)
+        if (origin or type_) in _GENERATORS:
+            yield _GENERATORS[origin or type_]()
+        if type_ in _INCREASING_GENERATORS:
+            yield _INCREASING_GENERATORS[type_](position)
 
 
 def _candidate_texts(name: str, max_length: int | None, number: int) -> Iterator[str]:

@@ -33,7 +33,9 @@ def take_cookie(scope: Scope, prefix: bytes) -> tuple[Scope, str | None]:
                 value = part.removeprefix(prefix).decode("latin-1")
         if other_cookies:
             headers.append((name, b"; ".join(other_cookies)))
-    return {**scope, "headers": headers} if is_changed else scope, value
+    if is_changed:
+        scope = {**scope, "headers": headers}
+    return scope, value
 
 
 def may_have_cookie(scope: Scope, text: bytes) -> bool:

@@ -150,15 +150,16 @@ class Replica:
 
     async def _wait_until_usable(self, confirm: bool) -> None:
         try:
-            if not confirm or not await self._is_usable_after(self.confirm_delay_seconds):
+            if not confirm or not await self._try_after(self.confirm_delay_seconds):
                 logger.warning("Replica %s is not used: %s", self.url.server, self.problem)
-                while not await self._is_usable_after(self.retry_delay_seconds):
+                while not await self._try_after(self.retry_delay_seconds):
                     pass
                 logger.warning("Replica %s is used again.", self.url.server)
         finally:
             self._waiting, self.problem = None, ""
 
-    async def _is_usable_after(self, delay_seconds: float) -> bool:
+    async def _try_after(self, delay_seconds: float) -> bool:
+        """Wait, measure the lag again, and return whether the replica can be used."""
         await asyncio.sleep(delay_seconds)
         self._measured_at = -MEASUREMENT_SECONDS
         try:

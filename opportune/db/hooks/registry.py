@@ -190,8 +190,8 @@ def has_hooks(model: type[SQLModel]) -> bool:
     return bool(registered and hooks_of(model))
 
 
-def find_hook_error(feature: str, listed: Sequence[Any]) -> str:
-    """Return an error message for the first listed function that is not a hook. Empty if all are."""
+def find_hook_error(feature: str, listed: Sequence[Any]) -> str | None:
+    """Return an error message for the first listed function that is not a hook. None if all are."""
     hooks = [registration.hook for registration in registered]
     for function in listed:
         if function not in hooks:
@@ -200,7 +200,7 @@ def find_hook_error(feature: str, listed: Sequence[Any]) -> str:
                 f"Feature({feature!r}, hooks=…) lists {name}, which is not a hook. Decorate the function with "
                 "@after_create(Model) or another hook of opportune.db, and list the function itself."
             )
-    return ""
+    return None
 
 
 class AddedRow(NamedTuple):

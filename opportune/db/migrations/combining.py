@@ -6,7 +6,7 @@ A merge follows several last migrations, such as those of two Git branches. A sq
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 from alembic.operations import ops
@@ -67,7 +67,8 @@ def _find_changed_subjects(graph: MigrationGraph, head: Migration, other_head: M
     """Return the tables and columns that one branch changes since the common ancestor."""
     shared = set(graph.needed_by(other_head))
     branch = [step for step in graph.needed_by(head) if step not in shared and step.feature == head.feature]
-    return [subject for migration in branch for operation in record(migration) for subject in _subjects_of(operation)]
+    operations = chain.from_iterable(map(record, branch))
+    return [subject for operation in operations for subject in _subjects_of(operation)]
 
 
 def _subjects_of(operation: ops.MigrateOperation) -> Iterator[Subject]:

@@ -67,8 +67,8 @@ def _compare_checks(
         if new.name in existing:
             old = CheckConstraint(existing[new.name], name=new.name, table=reflected)
             if _have_different_values(parse_allowed_values(old.sqltext), parse_allowed_values(new.sqltext)):
-                replacement = ops.DropConstraintOp.from_constraint(old), ops.AddConstraintOp.from_constraint(new)
-                operations.ops.extend(replacement)
+                operations.ops.append(ops.DropConstraintOp.from_constraint(old))
+                operations.ops.append(ops.AddConstraintOp.from_constraint(new))
     return PriorityDispatchResult.CONTINUE
 
 

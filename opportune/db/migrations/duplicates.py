@@ -5,7 +5,7 @@ The error of the database names at most one value, and after it PostgreSQL runs 
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 from sqlalchemy import (
@@ -73,12 +73,16 @@ def _check_rows(connection: Connection, rule: UniqueRule) -> None:
     parts = rule.expressions if isinstance(rule, Index) else rule.columns
     columns = [_without_table(part) for part in parts]
     duplicates: Sequence[Sequence[Any]] = []
-    is_autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
     # A column may not exist before its table is copied. Then the database reports the duplicates.
-    with suppress(DBAPIError), nullcontext() if is_autocommit else connection.begin_nested():
+    with suppress(DBAPIError), _savepoint(connection):
         duplicates = connection.execute(_duplicates_query(rule, columns, connection.dialect.name)).all()
     if duplicates:
         raise DuplicatesError(_describe(_table_name(rule), [str(part) for part in columns], duplicates))
+
+
+def _savepoint(connection: Connection) -> AbstractContextManager[Any]:
+    is_autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+    return nullcontext() if is_autocommit else connection.begin_nested()
 
 
 def _without_table(part: Any) -> ColumnElement[Any]:

@@ -82,8 +82,9 @@ def _create(operations: Operations, step: CreateSearchIndexOp) -> None:
 def _drop(operations: Operations, step: DropSearchIndexOp) -> None:
     if operations.get_context().dialect.name == "sqlite":
         table, *triggers = fts5_definitions(str(step.index_name), step.table, step.names, FTS5_OPTIONS)
-        for statement in (*(f"DROP TRIGGER IF EXISTS {name}" for name in triggers), f"DROP TABLE IF EXISTS {table}"):
-            operations.execute(statement)
+        for name in triggers:
+            operations.execute(f"DROP TRIGGER IF EXISTS {name}")
+        operations.execute(f"DROP TABLE IF EXISTS {table}")
     else:
         operations.execute(f"DROP INDEX IF EXISTS {quoted(str(step.index_name))}")
 
@@ -101,4 +102,7 @@ def _render_drop(_context: object, step: DropSearchIndexOp) -> str:
 
 def order_search_indexes(steps: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
     """Drop search indexes before other steps change their columns, and create them afterwards."""
-    return sorted(steps, key=lambda step: isinstance(step, CreateSearchIndexOp) - isinstance(step, DropSearchIndexOp))
+    drops = [step for step in steps if isinstance(step, DropSearchIndexOp)]
+    creations = [step for step in steps if isinstance(step, CreateSearchIndexOp)]
+    others = [step for step in steps if not isinstance(step, DropSearchIndexOp | CreateSearchIndexOp)]
+    return [*drops, *others, *creations]

@@ -85,7 +85,8 @@ def context_dependency(context_class: type[C]) -> Any:
 
     async def open_context(_database: Database, **arguments: Any) -> AsyncIterator[C]:
         context: Any = context_class(_database)
-        async with context(**arguments) if call_parameters is not None else context:
+        opened = context if call_parameters is None else context(**arguments)
+        async with opened:
             yield context
 
     annotation = DatabaseDependency if issubclass(context_class, Context) else _DatabaseToRead

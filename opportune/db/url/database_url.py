@@ -145,10 +145,10 @@ class DatabaseUrl:
         return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
     @property
-    def readonly_notice(self) -> str:
-        """Message that the database is read-only, or empty."""
+    def readonly_notice(self) -> str | None:
+        """Message that the database is read-only, or None."""
         if self.kind != "memory":
-            return ""
+            return None
         return f"{self.redacted} is read into memory and cannot be written. To write, set {self.name} to sqlite:///{self.path}"
 
     def __repr__(self) -> str:

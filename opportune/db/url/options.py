@@ -140,7 +140,7 @@ class PasswordSource:
         source = cls(options.pop(FILE, ""), options.pop(FUNCTION, ""))
         if not (source.file or source.function):
             return None
-        if bool(password) + bool(source.file) + bool(source.function) > 1:
+        if password or (source.file and source.function):
             raise InvalidUrl(f"has several passwords. Use only one of a password, {FILE} and {FUNCTION}.")
         if source.function and not FUNCTION_NAME.fullmatch(source.function):
             raise InvalidUrl(f"has an invalid {FUNCTION}. Name a function: {FUNCTION}=app.database:make_token")

@@ -152,7 +152,10 @@ def _take_hosts(authority: str, options: dict[str, str]) -> tuple[Host, ...]:
     """Take the hosts from the options, which override those of the authority, as in libpq. The first may be unnamed."""
     hosts = [_parse_host(text) for text in authority.split(",")]
     is_unnamed = not any(host.name for host in hosts)
-    if names := options.pop("host", "") or (options.pop("hostaddr", "") if is_unnamed else ""):
+    names = options.pop("host", "")
+    if is_unnamed and not names:
+        names = options.pop("hostaddr", "")
+    if names:
         port = hosts[0].port if is_unnamed else None
         hosts = [_parse_host_option(text, port) for text in names.split(",")]
     if ports := options.pop("port", ""):

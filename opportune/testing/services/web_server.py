@@ -33,7 +33,8 @@ async def serving(
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    with listener.dup() if listener else local_listener() as local_site:
+    own_listener = listener.dup() if listener else local_listener()
+    with own_listener as local_site:
         await server.startup(sockets=[local_site])
         try:
             yield local_site.getsockname()[1]

@@ -66,9 +66,11 @@ class CachedResponse:
         headers = [*self.headers]
         if self.built_at:
             headers.append((b"age", b"%d" % max(time.time() - self.built_at, 0)))
-        status, body = self.status, self.body
+        status = self.status
+        body = self.body
         if self.etag and _matches_etag(scope, self.etag):
-            status, body = 304, b""
+            status = 304
+            body = b""
             headers = [header for header in headers if header[0] != b"content-length"]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

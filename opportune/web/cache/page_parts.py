@@ -71,7 +71,8 @@ class PageParts:
         """Clear the tags that another process has cleared in the shared store."""
         no_entry = await self._shared_store.find("", self._checked_tags)
         versions = dict(no_entry.tag_versions)
-        self.clear(*(tag for tag, version in versions.items() if self._shared_versions.get(tag) != version))
+        cleared = [tag for tag, version in versions.items() if self._shared_versions.get(tag) != version]
+        self.clear(*cleared)
         if len(versions) > MAX_CHECKED_TAGS:
             self.clear(ALL_TAGS)
             self._checked_tags.clear()

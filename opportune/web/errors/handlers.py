@@ -90,11 +90,13 @@ def _is_of_library(error: HTTPException) -> bool:
     return frame.f_globals["__name__"].partition(".")[0] in LIBRARIES
 
 
-def _missing_feature(request: Request) -> str:
+def _missing_feature(request: Request) -> str | None:
     """Return the feature that a page needs and the site does not list, in development only."""
     state = request.app.state
-    name = feature_of_path(request.url.path) if state.settings.environment == "development" else ""
-    return "" if any(feature.name == name for feature in state.features) else name
+    if state.settings.environment != "development":
+        return None
+    name = feature_of_path(request.url.path)
+    return None if any(feature.name == name for feature in state.features) else name
 
 
 async def on_not_found(request: Request, _error: Exception) -> Response:

@@ -216,7 +216,8 @@ def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]
 
     Browsers cut a pasted text at `maxlength` without a message. site.js shows the limit of `data-maxlength` instead.
     """
-    html = {name: "" if value is True else value for name, value in attributes.items() if value is not False}
+    html = {name: value for name, value in attributes.items() if value is not False}
+    html |= {name: "" for name, value in html.items() if value is True}
     if "maxlength" in html:
         html["data-maxlength"] = html.pop("maxlength")
     return html

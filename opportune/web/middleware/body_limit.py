@@ -30,10 +30,13 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             return self.app(scope, receive, send)
         max_upload_bytes.set(self.max_file_bytes)  # until the end of the request, whose task has its own context
-        content_length, has_body, max_bytes = b"0", False, MAX_BODY_BYTES
+        content_length = b"0"
+        has_body = False
+        max_bytes = MAX_BODY_BYTES
         for name, value in scope["headers"]:
             if name == b"content-length":
-                content_length, has_body = value, True
+                content_length = value
+                has_body = True
             elif name == b"transfer-encoding":
                 has_body = True
             elif name == b"content-type" and is_multipart(value):

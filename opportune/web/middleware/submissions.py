@@ -114,7 +114,8 @@ class SubmissionMiddleware:
 
     async def _process_form(self, content_type: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         body = FormBody(receive)
-        await body.read(MAX_COMPARED_BYTES if content_type.lower().startswith(MULTIPART) else MAX_BODY_BYTES)
+        has_files = content_type.lower().startswith(MULTIPART)
+        await body.read(MAX_COMPARED_BYTES if has_files else MAX_BODY_BYTES)
         if mark := FORM_USER.search(body.start):
             scope.setdefault("state", {})[USER_STATE_KEY] = mark[1].decode()
         token = TOKEN.search(body.start)

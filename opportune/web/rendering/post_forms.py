@@ -38,7 +38,8 @@ class _FormTags:
         """Quote that ends the value of the current attribute."""
 
     def insert_fields(self, stream: Iterable[Token]) -> Iterator[Token]:
-        previous_type, is_message = "", False
+        previous_type = ""
+        is_message = False
         for token in stream:
             if previous_type == "block_begin" and token.value in ("trans", "endtrans"):
                 is_message = token.value == "trans"  # a text allows no calls

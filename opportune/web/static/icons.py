@@ -96,10 +96,10 @@ def is_icon(name: str) -> bool:
     return _svg_elements(name) is not None
 
 
-def unknown_icon_message(name: str) -> str:
-    """Return a message with a similar name if Tabler has no icon of this name; empty if it has one."""
+def unknown_icon_message(name: str) -> str | None:
+    """Return a message with a similar name if Tabler has no icon of this name; None if it has one."""
     if is_icon(name):
-        return ""
+        return None
     names = (path.stem for path in (svg_folder() / "outline").iterdir())
     return f"Tabler has no icon named {name}.{did_you_mean(name, names)}"
 

@@ -92,7 +92,7 @@ def test_variables_of_a_database_are_noticed(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    notice = unused_database_notice(Settings(_env_file=None))
+    notice = unused_database_notice(Settings(_env_file=None)) or ""
     assert notice.endswith(f"DATABASE_URL={url}")
     assert "secret" not in notice
 
@@ -100,4 +100,4 @@ def test_variables_of_a_database_are_noticed(
     file.write_text(f"DATABASE_URL={url}\n")
     settings = Settings(_env_file=file)
     assert "$" not in settings.database_url.get_secret_value()
-    assert unused_database_notice(settings) == ""
+    assert unused_database_notice(settings) is None
