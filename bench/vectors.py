@@ -25,9 +25,9 @@ from sqlmodel import col
 
 from bench.harness.options import BenchmarkParser
 from opportune.db.factory import open_database
+from opportune.search.embeddings import Vector
 from opportune.search.indexes import Fields
 from opportune.search.registry import VECTORS
-from opportune.search.vectors import Vector
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres
 from tests.opportune.search.books import Book, make_tables

@@ -1,14 +1,27 @@
-"""Search by words and meaning together."""
+"""Search by words and meaning together, whose rankings are merged."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Float, Integer, Select, column, func, select, union_all, values
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.search.embeddings import Embeddings
 from opportune.search.indexes import Fields
 from opportune.search.registry import VECTORS
-from opportune.search.vectors import SMOOTHING_RANKS, Embeddings
+
+SMOOTHING_RANKS = 60
+"""Constant k of reciprocal rank fusion, whose score is 1 / (k + rank). A larger k reduces the weight of first ranks."""
+Item = TypeVar("Item")
+
+
+def fuse_rankings(rankings: Iterable[Iterable[Item]]) -> list[Item]:
+    """Merge rankings by reciprocal rank fusion. On a tie, the item of the first ranking wins."""
+    scores: dict[Item, float] = {}
+    for ranking in rankings:
+        for rank, item in enumerate(ranking, 1):
+            scores[item] = scores.get(item, 0) + 1 / (SMOOTHING_RANKS + rank)
+    return sorted(scores, key=lambda item: -scores[item])
 
 
 async def find_nearest(

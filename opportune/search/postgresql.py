@@ -16,9 +16,11 @@ from opportune.db.database import Database
 from opportune.db.migrations.portable_sql import quoted
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.db.models.native_type import NativeType
+from opportune.search.embeddings import Vector
 from opportune.search.indexes import Dialect, Fields
 from opportune.search.query import Query, fold_like_postgresql
-from opportune.search.vectors import EDITIONS, Vector, Vectors, as_text, changed_sql, select_vectors, slug_column
+from opportune.search.vector_functions import as_text
+from opportune.search.vectors import EDITIONS, Vectors, changed_sql, select_vectors, slug_column
 
 logger = logging.getLogger(__name__)
 

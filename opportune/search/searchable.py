@@ -16,11 +16,11 @@ from opportune.db.hooks.registry import after_create, after_update
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search import registry
+from opportune.search.embeddings import EMBED_LATER, EMBEDDINGS
 from opportune.search.hybrid import find_nearest, fuse
 from opportune.search.indexes import WEIGHTS, Dialect, Fields
 from opportune.search.query import Query, fold_like_postgresql
 from opportune.search.results import Highlighter, SearchResults
-from opportune.search.vectors import EMBED_LATER, EMBEDDINGS
 
 M = TypeVar("M", bound=SQLModel)
 

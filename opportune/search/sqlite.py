@@ -8,19 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.db.migrations.search_indexes import TRIGGERS, fill_fts5, fts5_definitions, is_own_fts5
+from opportune.search.embeddings import Vector
 from opportune.search.indexes import Dialect, Fields
 from opportune.search.query import Query
-from opportune.search.vectors import (
-    EDITIONS,
-    MAX_COMPARED,
-    Vector,
-    Vectors,
-    add_functions_for,
-    changed_sql,
-    select_vectors,
-    signs,
-    slug_column,
-)
+from opportune.search.vector_functions import MAX_COMPARED, add_functions_for, signs
+from opportune.search.vectors import EDITIONS, Vectors, changed_sql, select_vectors, slug_column
 
 # Weights of bm25, with the ratios of the letters in PostgreSQL.
 FACTORS = {"A": 10.0, "B": 4.0, "C": 2.0, "D": 1.0}

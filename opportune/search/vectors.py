@@ -1,4 +1,4 @@
-"""Vectors of texts: the service that computes them, their comparison, and their tables.
+"""Tables with the vectors of texts.
 
 A job computes the vectors of rows, and triggers delete them when their row changes.
 
@@ -6,144 +6,28 @@ PostgreSQL uses pgvector. SQLite uses two Python functions, because many builds 
 also stores the signs of each vector's numbers. Only the numbers of vectors with many equal signs are compared.
 """
 
-import logging
 from abc import ABC, abstractmethod
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from operator import mul
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import Connection, FromClause, Row, Select, TableClause, bindparam, column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.config.llm_models import EmbeddingModel
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import VECTORS_PREFIX
-from opportune.errors import ServiceError
+from opportune.search.embeddings import Vector
 from opportune.search.indexes import Fields
 
-if TYPE_CHECKING:
-    Vector = array[float]
-else:
-    Vector = array  # not generic at run time before Python 3.12
-
-EMBEDDINGS, EMBED_LATER = "embeddings", "embed_later"
-"""Keys of `Database.info` with the site's `Embeddings` and a function that queues the job of a table."""
-BATCH_TEXTS = 64
-"""Texts per request."""
-SAMPLE_TEXT = "A text."  # not translated
-"""A text that every working endpoint accepts."""
-
-logger = logging.getLogger(__name__)
 MAX_NEAREST = 100
 """Maximum number of hits by meaning."""
-MAX_COMPARED = 2 * MAX_NEAREST
-"""Number of candidates, those with the most equal signs, whose numbers are compared."""
 MAX_SCANNED = 100_000
 """Maximum number of vectors per query, the newest first."""
-SMOOTHING_RANKS = 60
-"""Constant k of reciprocal rank fusion, whose score is 1 / (k + rank). A larger k reduces the weight of first ranks."""
-Item = TypeVar("Item")
 EDITIONS = f"{VECTORS_PREFIX}all"
 CREATE_EDITIONS = (
     f"CREATE TABLE IF NOT EXISTS {EDITIONS} (name varchar NOT NULL, edition integer NOT NULL, made_of varchar NOT NULL,"
     " fields varchar NOT NULL, is_whole boolean NOT NULL, PRIMARY KEY (name, edition))"
 )
 editions = table(EDITIONS, *map(column, ("name", "edition", "made_of", "fields", "is_whole")))
-
-
-class Embeddings(Protocol):
-    """Turns texts into vectors of length 1. The feature `llm` implements it with EMBEDDING_MODEL."""
-
-    model: EmbeddingModel
-
-    async def embed_texts(self, texts: Sequence[str]) -> list[Vector]:
-        """Return the vectors of texts to index, in order.
-
-        Raises:
-            ServiceError: The model returned no vectors.
-        """
-
-    async def embed_query(self, text: str, made_of: str = "") -> Vector | None:
-        """Return the vector of a search text; None if it takes too long or fails.
-
-        Args:
-            text: The text of the search.
-            made_of: `EmbeddingModel.made_of` of the stored vectors to compare with. Empty for the current model.
-        """
-
-
-async def embed_accepted(embeddings: Embeddings, texts: Sequence[str]) -> list[Vector | None]:
-    """Return the vectors of the texts in order; None for a text that the endpoint rejects.
-
-    Raises:
-        ServiceError: The endpoint fails.
-    """
-    try:
-        return [*await embeddings.embed_texts(texts)]
-    except ServiceError as error:
-        if error.code != "rejected":
-            raise
-    await embeddings.embed_texts([SAMPLE_TEXT])  # raises if the endpoint rejects every text
-    if len(texts) == 1:
-        logger.warning("EMBEDDING_MODEL rejects a text, which is searched by words only: %.60r", texts[0])
-        return [None]
-    half = len(texts) // 2
-    return [*await embed_accepted(embeddings, texts[:half]), *await embed_accepted(embeddings, texts[half:])]
-
-
-def fuse_rankings(rankings: Iterable[Iterable[Item]]) -> list[Item]:
-    """Merge rankings by reciprocal rank fusion. On a tie, the item of the first ranking wins."""
-    scores: dict[Item, float] = {}
-    for ranking in rankings:
-        for rank, item in enumerate(ranking, 1):
-            scores[item] = scores.get(item, 0) + 1 / (SMOOTHING_RANKS + rank)
-    return sorted(scores, key=lambda item: -scores[item])
-
-
-def as_text(vector: Vector) -> str:
-    """Format a vector for pgvector."""
-    return f"[{','.join(map(repr, vector))}]"
-
-
-def signs(vector: Vector) -> bytes:
-    """Return one bit per number, set if the number is positive."""
-    bits = "".join("1" if number > 0 else "0" for number in vector)
-    return int(bits, 2).to_bytes(-(-len(bits) // 8), "big")
-
-
-def differing_signs(signs_1: bytes, signs_2: bytes) -> int:
-    """Return the number of different bits."""
-    return (int.from_bytes(signs_1) ^ int.from_bytes(signs_2)).bit_count()
-
-
-def cosine_distance(vector_1: bytes, vector_2: bytes) -> float:
-    """Return 1 minus the cosine similarity of normalized vectors; 2 (the maximum) for different dimensions."""
-    return 1 - sum(map(mul, _numbers(vector_1), _numbers(vector_2))) if len(vector_1) == len(vector_2) else 2
-
-
-@lru_cache(2 * MAX_COMPARED)
-def _numbers(blob: bytes) -> Vector:
-    numbers = array("f")
-    numbers.frombytes(blob)
-    return numbers
-
-
-FUNCTIONS = (differing_signs, cosine_distance)
-HAS_FUNCTIONS = "compares_vectors"
-"""Key in the `info` of a connection that has the functions."""
-
-
-async def add_functions_for(session: AsyncSession) -> None:
-    """Register the comparison functions in the connection of a session, once."""
-    pooled = await (await session.connection()).get_raw_connection()
-    if HAS_FUNCTIONS in pooled.info:
-        return
-    driver: Any = pooled.driver_connection
-    for function in FUNCTIONS:
-        await driver.create_function(function.__name__, 2, function, deterministic=True)
-    pooled.info[HAS_FUNCTIONS] = True
 
 
 class Edition(NamedTuple):
@@ -314,14 +198,13 @@ class Vectors(ABC):
             statements += self._drop(name, tables)
         return statements
 
-    def _drop(self, name: str, tables: Sequence[str]) -> list[str]:
-        table_name = name.removeprefix(VECTORS_PREFIX)
-        triggers = [f"{name}_{event}" for event in ("update", "delete", "truncate")] if table_name in tables else []
-        return [
-            *(self.drop_trigger(trigger, table_name) for trigger in triggers),
-            f"DROP TABLE {name}",
-            f"DELETE FROM {EDITIONS} WHERE name = '{name}'",
-        ]
+    def _drop(self, name: str, tables: Sequence[str]) -> Iterator[str]:
+        for table_name in tables:
+            if name == f"{VECTORS_PREFIX}{table_name.lower()}":
+                for event in ("update", "delete", "truncate"):
+                    yield self.drop_trigger(f"{name}_{event}", table_name)
+        yield f"DROP TABLE {name}"
+        yield f"DELETE FROM {EDITIONS} WHERE name = '{name}'"
 
 
 def _source_table(fields: Fields) -> TableClause:

@@ -17,8 +17,8 @@ from opportune.contrib.documents.jobs import embed_documents, vector_fields_of
 from opportune.contrib.documents.search import DocumentSearch
 from opportune.db.database import Database
 from opportune.errors import OperatorError
+from opportune.search.embeddings import EMBEDDINGS
 from opportune.search.registry import vector_tables
-from opportune.search.vectors import EMBEDDINGS
 
 if TYPE_CHECKING:
     import typer

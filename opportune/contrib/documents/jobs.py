@@ -16,10 +16,11 @@ from opportune.contrib.documents.engine import Engine
 from opportune.db.database import Database
 from opportune.db.queries.batches import batches_of
 from opportune.jobs import JobContext, job
+from opportune.search.embeddings import BATCH_TEXTS, EMBEDDINGS, Embeddings, Vector, embed_accepted
 from opportune.search.hybrid import find_nearest
 from opportune.search.indexes import Fields
 from opportune.search.registry import VECTORS
-from opportune.search.vectors import BATCH_TEXTS, EMBEDDINGS, Edition, Embeddings, Vector, Vectors, embed_accepted
+from opportune.search.vectors import Edition, Vectors
 
 READ_ROWS = 500
 

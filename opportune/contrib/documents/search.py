@@ -15,9 +15,10 @@ from opportune.db.database import Database
 from opportune.errors import NotFound, ReadOnlyError
 from opportune.jobs import defer
 from opportune.pagination import page_count
+from opportune.search.embeddings import EMBEDDINGS
+from opportune.search.hybrid import fuse_rankings
 from opportune.search.query import NAME, Query, queries_for
 from opportune.search.results import Highlighter, SearchResults
-from opportune.search.vectors import EMBEDDINGS, fuse_rankings
 
 Rows = Sequence[Fields]
 CHECK_INTERVAL_SECONDS = 60

@@ -15,7 +15,7 @@ from opportune.contrib.extraction.reader import DocumentReader
 from opportune.contrib.knowledge.models import MAX_TITLE_LENGTH, DocumentState, KnowledgeDocument, KnowledgePassage
 from opportune.contrib.knowledge.web_page import fetch_page
 from opportune.jobs import JobContext, job
-from opportune.search.vectors import EMBED_LATER
+from opportune.search.embeddings import EMBED_LATER
 
 LIMITS = Limits(max_pages=2_000, max_length=5_000_000, max_seconds=600)
 BATCH_PAGES = 20

@@ -1,4 +1,4 @@
-"""Interface of the bus, the bus of a single process, and the one through Redis or Valkey."""
+"""Interface of the bus, and the bus of a single process."""
 
 import asyncio
 import json
@@ -8,13 +8,9 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from opportune.services.tasks import cancel_and_wait
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 BATCHING_SECONDS = 0.01
 """Delay before messages are sent. Equal messages within this time are sent once."""
@@ -24,10 +20,6 @@ SEND_TIMEOUT_SECONDS = 5.0
 """Later messages wait for a silent server no longer than this."""
 MAX_MESSAGE_BYTES = 7000
 """Maximum length of a message. PostgreSQL accepts less than 8,000 bytes."""
-REDIS_CHANNEL = "opportune:bus"
-REDIS_TIMEOUT_SECONDS = 5.0
-REDIS_CHECK_SECONDS = 30.0
-"""Seconds of silence after which a listener checks its connection."""
 
 Callback = Callable[[str | None], None]
 """Receives the payload of a message, or None if messages may have been lost."""
@@ -189,52 +181,6 @@ class MemoryBus(Bus):
     async def receive(self) -> AsyncIterator[str]:
         return
         yield
-
-
-class RedisBus(Bus):
-    """Bus through Redis or Valkey."""
-
-    name = "Redis"
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self._url = url
-        self._redis: Redis | None = None
-
-    async def close(self) -> None:
-        await super().close()
-        if self._redis:
-            await self._redis.aclose()
-            self._redis = None
-
-    async def send(self, message: str) -> None:
-        redis = await self._connect()
-        await redis.publish(REDIS_CHANNEL, message)
-
-    async def receive(self) -> AsyncIterator[str]:
-        redis = await self._connect()
-        async with redis.pubsub() as pubsub:
-            await pubsub.subscribe(REDIS_CHANNEL)
-            while True:
-                message = await pubsub.get_message(timeout=REDIS_CHECK_SECONDS)
-                if message is None:
-                    await pubsub.ping()
-                    message = await pubsub.get_message(timeout=REDIS_TIMEOUT_SECONDS)
-                match message:
-                    case None:
-                        raise TimeoutError("no response")
-                    case {"type": "subscribe"}:
-                        yield ""
-                    case {"type": "message", "data": str(data)}:
-                        yield data
-
-    async def _connect(self) -> "Redis":
-        if self._redis is None:
-            module = await asyncio.to_thread(import_module, "redis.asyncio")
-            self._redis = module.Redis.from_url(
-                self._url, socket_connect_timeout=REDIS_TIMEOUT_SECONDS, decode_responses=True
-            )
-        return self._redis
 
 
 def _decode(message: str) -> Any:

@@ -3,7 +3,8 @@
 from typing import Literal
 
 from opportune.config.settings import Settings
-from opportune.db.bus.base import Bus, MemoryBus, RedisBus
+from opportune.db.bus.base import Bus, MemoryBus
+from opportune.db.bus.redis import RedisBus
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError

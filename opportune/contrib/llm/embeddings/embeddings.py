@@ -18,7 +18,7 @@ from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.factory import embedding_model_of, make_embedder
 from opportune.contrib.llm.providers.provider import Done, LlmError, Message
-from opportune.search.vectors import Vector
+from opportune.search.embeddings import Vector
 from opportune.services.tasks import cancel_and_wait
 
 QUERY_TIMEOUT_SECONDS = 1.5

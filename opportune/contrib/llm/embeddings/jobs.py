@@ -11,7 +11,7 @@ from opportune.contrib.llm.language_model import LanguageModel
 from opportune.db.database import Database
 from opportune.jobs import JobContext, defer, job
 from opportune.search import registry
-from opportune.search.vectors import BATCH_TEXTS, EMBED_LATER, EMBEDDINGS, Embeddings, Vector, embed_accepted
+from opportune.search.embeddings import BATCH_TEXTS, EMBED_LATER, EMBEDDINGS, Embeddings, Vector, embed_accepted
 
 DELAY_SECONDS = 5
 """Seconds in which changes are collected before the job runs."""

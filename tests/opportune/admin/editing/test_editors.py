@@ -12,7 +12,7 @@ from sqlmodel import col
 from opportune.admin.editing.editors import MAX_ROWS, PRESENT_SECONDS, Editors
 from opportune.db import utc_now
 from opportune.db.bus import MemoryBus
-from opportune.db.bus.base import RedisBus
+from opportune.db.bus.redis import RedisBus
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.editing.parts_feature import Part, edit_cell
 from tests.opportune.stored_rows import execute

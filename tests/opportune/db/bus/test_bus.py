@@ -11,8 +11,9 @@ from sqlalchemy import make_url, text
 
 from opportune.config.settings import Settings
 from opportune.db.bus import Bus, MemoryBus
-from opportune.db.bus.base import MAX_MESSAGE_BYTES, RedisBus
+from opportune.db.bus.base import MAX_MESSAGE_BYTES
 from opportune.db.bus.postgresql import PostgreSQLBus
+from opportune.db.bus.redis import RedisBus
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.url.direct import direct_url
@@ -178,11 +179,11 @@ async def test_flush_logs_that_redis_is_silent(
 async def test_listener_notices_a_silent_redis(
     silent_redis: tuple[FaultyProxy, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.db.bus.base.REDIS_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("opportune.db.bus.redis.REDIS_CHECK_SECONDS", 0.05)
     proxy, proxied_url = silent_redis
     bus = RedisBus(proxied_url)
     async with listening(bus, "jobs") as messages:
-        monkeypatch.setattr("opportune.db.bus.base.REDIS_TIMEOUT_SECONDS", 0.2)
+        monkeypatch.setattr("opportune.db.bus.redis.REDIS_TIMEOUT_SECONDS", 0.2)
         proxy.silence()
         while bus.is_connected:
             await asyncio.sleep(0.01)
