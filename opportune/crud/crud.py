@@ -61,8 +61,9 @@ class Crud(RowAccess, Generic[M]):
     @classmethod
     async def for_user(cls, session: AsyncSession, user: User | None) -> Self:
         """Return the data layer of a user with the team selected in the browser, for code without a request."""
-        owners = cls.team_owners() if user else None
-        return cls(session, user, team=await owners.read_current(session, user) if owners and user else None)
+        owners = cls.team_owners()
+        team = await owners.read_current(session, user) if owners and user else None
+        return cls(session, user, team=team)
 
     @classmethod
     def needs_permissions(cls) -> bool:

@@ -112,7 +112,8 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
     if not isinstance(type_, type) or issubclass(type_, bool | Enum):
         return
     if issubclass(type_, int):
-        maximum = MAX_ID if isinstance(type_of(column), BigInteger) or column.foreign_keys else MAX_INTEGER
+        is_large = isinstance(type_of(column), BigInteger) or column.foreign_keys
+        maximum = MAX_ID if is_large else MAX_INTEGER
         yield from _range_of(info, -maximum - 1, maximum)
     elif issubclass(type_, timedelta):
         yield from _range_of(info, -MAX_DURATION, MAX_DURATION)
@@ -126,10 +127,14 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
 
 def _range_of(info: FieldInfo, minimum: Any, maximum: Any) -> Iterable[Any]:
     """Yield the limits of the column that the field lacks. If a field had two, Pydantic would only check the last."""
-    if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("ge", "gt")):
+    if not _has_limit(info, "ge", "gt"):
         yield Field(ge=minimum)
-    if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("le", "lt")):
+    if not _has_limit(info, "le", "lt"):
         yield Field(le=maximum)
+
+
+def _has_limit(info: FieldInfo, *names: str) -> bool:
+    return any(getattr(item, name, None) is not None for item in info.metadata for name in names)
 
 
 def _storable_text(value: Any) -> Any:

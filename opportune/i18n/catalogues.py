@@ -72,7 +72,8 @@ def project_catalogue_of(language: str) -> NullTranslations:
 def _chain(language: str, folders: Sequence[Path]) -> NullTranslations:
     """Return the catalogues in these folders, each with the next one as its fallback."""
     codes = _related_codes(language)
-    catalogues = [found for folder in folders for code in codes if (found := _read(catalogue_path(folder, code)))]
+    paths = [catalogue_path(folder, code) for folder in folders for code in codes]
+    catalogues = [*filter(None, map(_read, paths))]
     first: NullTranslations = catalogues[0] if catalogues else NullTranslations()
     for catalogue in catalogues[1:]:
         first.add_fallback(catalogue)
@@ -97,8 +98,10 @@ def _related_codes(language: str) -> list[str]:
         return [language]
     base = Language.get(tag.language or "")
     script = tag.maximize().script
-    has_usual_script = script == base.maximize().script
-    return [*dict.fromkeys([language, f"{base}-{script}", *([str(base)] if has_usual_script else [])])]
+    codes = [language, f"{base}-{script}"]
+    if script == base.maximize().script:
+        codes.append(str(base))
+    return [*dict.fromkeys(codes)]
 
 
 @lru_cache(MAX_CACHED_TEXTS)

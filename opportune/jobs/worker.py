@@ -98,7 +98,7 @@ class Worker:
         try:
             await self._sleep(delay)
             while not self._is_stopping:
-                await self._sleep(await self.check_queue(poll))
+                await self._sleep(await self.start_due_jobs(poll))
         finally:
             await self._cancel_running()
 
@@ -150,7 +150,7 @@ class Worker:
             await self._cancel_running()
         return finished
 
-    async def check_queue(self, poll: float | None = None) -> float | None:
+    async def start_due_jobs(self, poll: float | None = None) -> float | None:
         """Start due jobs. Return the seconds until the next check; None to sleep until woken."""
         try:
             self.polled_at = time.monotonic()

@@ -43,9 +43,9 @@ CHILD_TABLES = text("""
 """)
 
 
-@dataclass(frozen=True)
+@dataclass
 class TableOwners:
-    """Features that own tables."""
+    """Features that own tables, as far as migrations were applied to it."""
 
     models: Mapping[str, str]
     """Features by table of a model."""

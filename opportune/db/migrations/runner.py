@@ -1,7 +1,7 @@
 """Applies and reverts migrations, each in a transaction."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -74,14 +74,8 @@ def run_migrations(
     refuse_newer(graph, rows)
     count = 0
     if steps := plan(graph.applied(rows)):  # otherwise no lock is taken, so a read-only database works
-        connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
-        is_atomic = connection.dialect.name == "sqlite" or all(step.migration.is_atomic for step in steps)
-        run = _Run(connection, graph, plan, acquire_migration_lock if is_atomic else set_lock_timeout)
-        separate_lock = nullcontext() if is_atomic else separate_migration_lock(connection)
         try:
-            with separate_lock, work("Migrating", len(steps), "migrations") as progress:
-                while run.run_next(_with_progress(announce, progress)):
-                    count += 1
+            count = _run_steps(connection, graph, plan, steps, announce)
         except OperatorError:
             if derive:
                 with suppress(OperatorError, SQLAlchemyError):  # for the applied steps
@@ -89,6 +83,20 @@ def run_migrations(
             raise
     if derive:
         _run_post_migrate(connection)
+    return count
+
+
+def _run_steps(
+    connection: Connection, graph: MigrationGraph, plan: Plan, steps: Sequence[Step], announce: Announce
+) -> int:
+    connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+    is_atomic = connection.dialect.name == "sqlite" or all(step.migration.is_atomic for step in steps)
+    run = _Run(connection, graph, plan, acquire_migration_lock if is_atomic else set_lock_timeout)
+    separate_lock = nullcontext() if is_atomic else separate_migration_lock(connection)
+    count = 0
+    with separate_lock, work("Migrating", len(steps), "migrations") as progress:
+        while run.run_next(_with_progress(announce, progress)):
+            count += 1
     return count
 
 
@@ -182,7 +190,8 @@ class _Run:
             announce(steps[0])
             if not self.is_within:
                 context.opts[STEP] = _name_of(steps[0])
-            self._run_step(steps[0], TransactionalOperations(context) if self.is_within else None)
+            op = TransactionalOperations(context) if self.is_within else None
+            self._run_step(steps[0], op)
         return True
 
     def _run_step(self, step: Step, op: Operations | None) -> None:

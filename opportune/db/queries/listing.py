@@ -192,7 +192,8 @@ async def read_page(
         else:
             estimate = recent or await _estimate(session, counted_rows, count.number, seconds)
             # Clients that read page after page must not stop before the last one.
-            count = RowCount(max(estimate.number, end + has_more), is_exact=estimate.is_exact)
+            seen = end + 1 if has_more else end
+            count = RowCount(max(estimate.number, seen), is_exact=estimate.is_exact)
     if cursor and cursor.is_before:
         return ListedRows(rows[::-1], count, has_more, not cursor.is_last, uses_cursors)
     return ListedRows(rows, count, cursor is not None, has_more, uses_cursors)
@@ -202,7 +203,8 @@ async def _read_count(
     execute: Execute, statement: ListStatement, selected: Sequence[Sequence[Any]], limits: Mapping[str, Any]
 ) -> RowCount:
     """Return the number in the selected rows. A page past the end has none, so it is read separately."""
-    return RowCount(selected[0][-1] if selected else (await execute(statement.number, limits))[0][0])
+    rows = selected or await execute(statement.number, limits)
+    return RowCount(rows[0][-1])
 
 
 async def _estimate(session: AsyncSession, rows: CountedRows, counted: int, seconds: float) -> RowCount:
@@ -236,7 +238,8 @@ def comes_after(terms: Sequence[OrderTerm], values: Sequence[Any], *, is_postgre
     value = values[0]
     if value is None or _is_nullable(expression):
         return condition
-    return and_(expression <= value if is_descending else expression >= value, condition)
+    is_in_range = expression <= value if is_descending else expression >= value
+    return and_(is_in_range, condition)
 
 
 def reverse(terms: Sequence[OrderTerm]) -> list[OrderTerm]:

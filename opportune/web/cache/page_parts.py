@@ -51,7 +51,7 @@ class PageParts:
         if self._checks_tags:
             self._checked_tags.update((ALL_TAGS, *tags))
             if self._tag_check is None or self._tag_check.done():
-                self._tag_check = asyncio.create_task(self._check_tags())
+                self._tag_check = asyncio.create_task(self._clear_outdated())
         return self.store.find_now(key, tags)
 
     def save(self, key: str, html: str, tag_versions: TagVersions, seconds: float, started_at: float) -> None:
@@ -67,7 +67,7 @@ class PageParts:
     def clear(self, *tags: str) -> None:
         self.store.clear_now(*tags)
 
-    async def _check_tags(self) -> None:
+    async def _clear_outdated(self) -> None:
         """Clear the tags that another process has cleared in the shared store."""
         no_entry = await self._shared_store.find("", self._checked_tags)
         versions = dict(no_entry.tag_versions)

@@ -80,7 +80,8 @@ class RedisStore(SharedStore):
 
     async def _run(self, command: "Callable[[RedisClient], Awaitable[T]]", default: T, *, writes: bool = False) -> T:
         """Run a command. Return the default if Redis is unavailable, or full and the command writes."""
-        if time.monotonic() < (self._write_at if writes else self._read_at):
+        usable_at = self._write_at if writes else self._read_at
+        if time.monotonic() < usable_at:
             return default
         redis = self._redis or await self._connect()
         cancellations = _cancellations()

@@ -71,7 +71,8 @@ class MountedSite:
         if prefix := next((prefix for prefix in self.prefixes if path.startswith(prefix)), ""):
             path = path[len(prefix) - 1 :]
             scope = {**scope, "path": root_path + path}
-        routes = self.routes.get(path.split("/", 2)[1] if path.startswith("/") else "", ())
+        first_segment = path.split("/", 2)[1] if path.startswith("/") else ""
+        routes = self.routes.get(first_segment, ())
         return any(route.matches(scope)[0] is not Match.NONE for route in routes)
 
     def lacks_start_page(self, scope: Scope) -> bool:

@@ -51,7 +51,7 @@ async def test_same_key_queues_one_job(jobs: DatabaseJobQueue, database: Databas
 
 async def test_delayed_job_waits(jobs: DatabaseJobQueue, find: Find) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"), delay=3600)
-    assert await jobs.worker.check_queue() == pytest.approx(3600, abs=60)
+    assert await jobs.worker.start_due_jobs() == pytest.approx(3600, abs=60)
     assert (await find(job_id)).state == JobState.WAITING
 
 
@@ -68,7 +68,7 @@ async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: 
         session.add(Job(name="removed.job", due_at=utc_now() - timedelta(days=1)))
     assert await jobs.wait_until_ended(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
     assert (await find("1")).state == JobState.WAITING
-    assert await jobs.worker.check_queue() is None
+    assert await jobs.worker.start_due_jobs() is None
 
 
 async def test_waiting_for_a_missing_job_is_not_found(idle_queue: DatabaseJobQueue) -> None:

@@ -145,15 +145,15 @@ async def test_worker_that_lost_its_job_writes_nothing(
 
 @pytest.mark.time_limit(None)  # the test changes the clock of the event loop
 async def test_sleeping_worker_does_not_poll(jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_queue, asleep, loop = jobs.worker.check_queue, asyncio.Event(), asyncio.get_running_loop()
+    start_due_jobs, asleep, loop = jobs.worker.start_due_jobs, asyncio.Event(), asyncio.get_running_loop()
 
     async def check_and_report(poll: float | None = None) -> float | None:
-        pause = await check_queue(poll)
+        pause = await start_due_jobs(poll)
         if pause is None:
             asleep.set()
         return pause
 
-    monkeypatch.setattr(jobs.worker, "check_queue", check_and_report)
+    monkeypatch.setattr(jobs.worker, "start_due_jobs", check_and_report)
     jobs.worker.wake()
     await asyncio.wait_for(asleep.wait(), 60)
     polled_at, now, days = jobs.worker.polled_at, loop.time, count()
@@ -176,7 +176,7 @@ async def test_site_with_separate_workers_runs_no_jobs(settings: Settings, datab
 @pytest.mark.database("sqlite", "postgresql")
 async def test_scheduled_job_runs_once_for_several_processes(make_queue: MakeQueue, database: Database) -> None:
     sites = [make_queue(hourly), make_queue(hourly)]
-    pauses = [await site.worker.check_queue() for site in sites]
+    pauses = [await site.worker.start_due_jobs() for site in sites]
     assert all(pause is not None and 0 <= pause <= 3600 for pause in pauses)
     async with database.writer() as session:
         (scheduled_job,) = await session.scalars(select(Job))
@@ -192,7 +192,7 @@ async def test_scheduled_job_runs_once_for_several_processes(make_queue: MakeQue
 
 async def test_schedule_continues_after_a_cancelled_run(make_queue: MakeQueue, database: Database) -> None:
     site = make_queue(hourly)
-    await site.worker.check_queue()
+    await site.worker.start_due_jobs()
     async with database.reader() as session:
         (scheduled_job,) = await session.scalars(select(Job))
     await cancel(site, scheduled_job.id)
@@ -208,7 +208,7 @@ async def test_missing_tables_are_logged_and_checked_later(
     database = open_database(settings)
     site = job_queue(settings, database, TASKS)
     try:
-        assert await site.worker.check_queue() == worker.DATABASE_RETRY_SECONDS
+        assert await site.worker.start_due_jobs() == worker.DATABASE_RETRY_SECONDS
     finally:
         await database.dispose()
     assert "Jobs wait:" in caplog.text
@@ -226,7 +226,7 @@ async def test_old_jobs_are_deleted_with_their_steps(
             session.add(job)
             await session.flush()
             session.add(JobStep(job_id=job.id, position=1))
-    await idle_queue.worker.check_queue()
+    await idle_queue.worker.start_due_jobs()
     assert idle_queue.worker._pruning
     await idle_queue.worker._pruning
     async with database.reader() as session:
@@ -249,7 +249,7 @@ async def test_worker_waits_until_pruning_has_ended(
 
     monkeypatch.setattr(worker, "PRUNE_INTERVAL_SECONDS", -1)
     monkeypatch.setattr(idle_queue.worker.store, "prune", prune)
-    await idle_queue.worker.check_queue()
+    await idle_queue.worker.start_due_jobs()
     await idle_queue.worker.drain()
     assert released.is_set()
 
@@ -294,5 +294,5 @@ async def test_locked_job_is_checked_again_after_pauses(
         return []
 
     monkeypatch.setattr(idle_queue.worker.store, "claim", claim_nothing)
-    pauses = [await idle_queue.worker.check_queue() for _ in range(7)]
+    pauses = [await idle_queue.worker.start_due_jobs() for _ in range(7)]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
