@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from itertools import chain, starmap
 from typing import Self
 
+from opportune.schemas.text import UNSTORABLE
+
 WORD = re.compile(r"[^\W_]+")
 CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 SPACES = re.compile(r"\s+")
-UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 ACCENTS = re.compile("[\u0300-\u036f]+")
 CHUNK = re.compile(r'(?P<minus>-(?=[\w"]))?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))')
 """Word or quoted words, with `-` if texts must not contain them."""

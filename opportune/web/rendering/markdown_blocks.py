@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+from opportune.schemas.text import UNSTORABLE
 from opportune.web.rendering.markdown_parser import last_block
 
 MAX_BLOCK_CHARS = 1_000  # longer tables are split
@@ -12,7 +13,6 @@ MAX_PIECE_CHARS = 10_000  # longer pieces end at the next line end, and longer l
 
 _LINE = re.compile(rf"[^\n]{{0,{MAX_PIECE_CHARS - 1}}}\n|[^\n]{{{MAX_PIECE_CHARS}}}")
 _RETURN = re.compile(r"\r\n?")
-_UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 _FENCE = re.compile(r"`{3,}[^`\n]*\n|~{3,}[^\n]*\n")
 _HEADING = re.compile(r"#{1,6}[ \t\n]")
 _ITEM = re.compile(r"(?:[-+*]|\d{1,9}[.)])[ \t\n]")
@@ -91,7 +91,7 @@ class Splitter:
         text = self._trailing_return + text
         self._trailing_return = "\r" if text.endswith("\r") else ""
         text = _RETURN.sub("\n", text.removesuffix("\r"))
-        text = self._unfinished_line + _UNSTORABLE.sub("\ufffd", text)
+        text = self._unfinished_line + UNSTORABLE.sub("\ufffd", text)
         end = 0
         while line := _LINE.match(text, end):
             self._add_line(line[0])
