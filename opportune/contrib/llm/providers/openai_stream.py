@@ -53,7 +53,8 @@ class ChatCompletionReader:
         self._usage: dict[str, Any] = {}
         self._calls = ToolCallReader()
         self._returned = ReturnedFields(origin)
-        self._has_text = self._is_too_long = self.is_over = False  # is_over: the remaining stream can be ignored
+        self._is_message = self._has_text = self._is_too_long = False
+        self.is_over = False  # the remaining stream can be ignored
 
     @property
     def is_finished(self) -> bool:
@@ -82,7 +83,7 @@ class ChatCompletionReader:
         if not value.keys() <= UNCOUNTED_FIELDS:
             self._count(value[field] for field in value.keys() - UNCOUNTED_FIELDS)
         self.is_over |= is_over or (event is END_OF_DOCUMENT and not is_part(self._last_chunk))
-        self._last_chunk = value
+        self._last_chunk = value if event.value else self._last_chunk
         if self.is_finished and not value.get("choices"):
             self._count([value])
         marked, text = self._marks.feed(text) if text else ("", "")
@@ -105,6 +106,7 @@ class ChatCompletionReader:
     def _add(self, piece: Piece) -> tuple[str, str]:
         """Return the reasoning and the content that a piece adds."""
         self._finish_reason = piece.finish_reason or self._finish_reason
+        self._is_message = piece.is_whole and not self._content.text
         content, reasoning = piece.content, ""
         if piece.is_whole and not self._content.text and _lacks_opening_tag(content, "</think>\n"):
             content = f"<think>{content}"  # the prompt had the opening tag
@@ -165,7 +167,7 @@ class ChatCompletionReader:
         Raises:
             LlmError: The answer was interrupted, was withheld, or is empty.
         """
-        if not self.is_finished:
+        if not (self.is_finished or (self._is_message and not is_part(self._last_chunk))):
             raise LlmError("interrupted", INTERRUPTED)
         done = Done(
             **self._usage,

@@ -191,6 +191,7 @@ EVENTS = {
         b'{"message": {"content": "Yes"}, "done": false}\n{"done": true, "done_reason": "stop"}\n'
     ),
     "JSON text sequence": ends(*(part.replace(b"data: ", b"\x1e") for part in (YES, event(STOP)))),
+    "one JSON line of Ollama": fails("interrupted", b'{"message": {"content": "Ye"}, "done": false}\n', text="Ye"),
     "list over lines": ends(b"[", b"\n,\n".join(part[6:].strip() for part in (*YES_IN_TWO, event(STOP))), b"\n]\n"),
     "commas between lines": ends(b",\n".join(part[6:].strip() for part in (*YES_IN_TWO, event(STOP)))),
     "nothing": fails("interrupted"),
@@ -213,6 +214,8 @@ DOCUMENTS = {
     "whole answer after blank lines": ends(b"\n\n \n", document(message()), tokens=(7, 3)),
     "whole answer as event": ends(event(message()), tokens=(7, 3)),
     "whole answer without reason": ends(document({"choices": [{"message": {"content": "Yes"}}]})),
+    "whole answer as event without reason": ends(chunk({"message": {"content": "Yes"}})),
+    "interrupted messages": fails("interrupted", *(chunk({"message": {"content": part}}) for part in "Ye"), text="Ye"),
     "whole answer with reasoning": ends(document(message(reasoning_content="Hm.")), reasoning="Hm.", tokens=(7, 3)),
     "whole answer with tags": ends(document(message("<think>Hm.</think>Yes")), reasoning="Hm.", tokens=(7, 3)),
     "whole answer with calls": ends(document(message(None, tool_calls=[CALL])), text="", calls=FINDS, tokens=(7, 3)),
