@@ -6,9 +6,9 @@ Keys of SECRET_KEY_FALLBACKS still verify and decrypt. New values use SECRET_KEY
 import base64
 import hashlib
 import hmac
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from itsdangerous import URLSafeTimedSerializer
+from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 
 from opportune.config.settings import Settings
 
@@ -36,6 +36,16 @@ def derived_keys(settings: Settings, purpose: str) -> list[str]:
     return [hmac.new(key.encode(), purpose.encode(), hashlib.sha256).hexdigest() for key in settings.secret_keys]
 
 
+class _Signer(TimestampSigner):
+    """Signer for machines whose clocks differ: a value may be signed in the future, by at most its maximum age."""
+
+    def unsign(self, signed_value: str | bytes, max_age: int | None = None, return_timestamp: bool = False) -> Any:
+        value, signed_at = super().unsign(signed_value, return_timestamp=True)
+        if max_age is not None and abs(self.get_timestamp() - signed_at.timestamp()) > max_age:
+            raise SignatureExpired(f"It is valid for {max_age} s.", payload=value, date_signed=signed_at)
+        return (value, signed_at) if return_timestamp else value
+
+
 def signer(settings: Settings, purpose: str) -> URLSafeTimedSerializer:
     """Return a signer of values for links. Read them with `loads(text, max_age=seconds)`.
 
@@ -43,7 +53,7 @@ def signer(settings: Settings, purpose: str) -> URLSafeTimedSerializer:
         settings: Settings with `secret_key` and its fallbacks.
         purpose: Name of the use. A value signed for one purpose is invalid for others.
     """
-    return URLSafeTimedSerializer(list(reversed(derived_keys(settings, purpose))))
+    return URLSafeTimedSerializer(list(reversed(derived_keys(settings, purpose))), signer=_Signer)
 
 
 def seal(settings: Settings, purpose: str, text: str) -> str:

@@ -30,8 +30,8 @@ from opportune.web.rate_limit import HOUR_SECONDS, RateLimit, TooManyRequests
 LIFETIME_SECONDS = int(LIFETIMES["email-sign-in"].total_seconds())
 PURPOSE = "accounts: sign-in by e-mail"
 
-USES = RateLimit("accounts.email_sign_in_uses", 1, LIFETIME_SECONDS)
-"""Each e-mail can be used once, by link or by code, in all processes."""
+USES = RateLimit("accounts.email_sign_in_uses", 1, 24 * HOUR_SECONDS)
+"""Each e-mail can be used once, by link or by code, in all processes, also those whose clock was set back."""
 CODES_PER_REQUEST = RateLimit("accounts.email_codes_per_request", 5, LIFETIME_SECONDS)
 CODES_PER_ACCOUNT = RateLimit("accounts.email_codes_per_account", 10, 24 * HOUR_SECONDS)
 """A low limit per day, because codes are short and anyone can request them for any address."""
