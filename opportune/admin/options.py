@@ -52,6 +52,15 @@ RENAMED_OPTIONS = {
     "readonly_fields": "readonly",
     "search_fields": "search",
     "list_per_page": "page_size",
+    "list_select_related": "load",
+    "exclude": "form_excluded_columns",
+    "verbose_name": "name",
+    "get_queryset": "list_query",
+    "save_model": "on_model_change",
+    "delete_model": "on_model_delete",
+    "has_add_permission": "can_create",
+    "has_change_permission": "can_edit",
+    "has_delete_permission": "can_delete",
 }
 """Options by their names in Django's admin and in earlier versions."""
 SECRET_FREE_OPTIONS = {*DATE_OPTIONS, *DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS}

@@ -43,7 +43,7 @@ class Crud(RowAccess, Generic[M]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        refuse_misspelt(cls, Crud, renamed=renamed_names.CRUD)
+        refuse_misspelt(cls, Crud, renamed=renamed_names.CRUD_OF_DJANGO | renamed_names.CRUD)
         args = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
         models = [arg for arg in args if isinstance(arg, type)]
         if models:

@@ -17,6 +17,21 @@ CRUD = {
     "add": "create",
     "change": "update",
 }
+CRUD_OF_DJANGO = {
+    "fields": "read_fields",
+    "filterset_fields": "filters",
+    "get_queryset": "query",
+    "lookup_field": "lookup",
+    "ordering_fields": "sort",
+    "perform_create": "create",
+    "perform_destroy": "delete",
+    "perform_update": "update",
+    "permission_classes": "read_permission",
+    "queryset": "query",
+    "search_fields": "search",
+    "serializer_class": "read_schema",
+}
+"""Options of the REST framework and of generic views, with those of `Crud`."""
 CRUD_API = {"find": "list", "add": "create", "read": "get"}
 CRUD_PAGES = {
     "index": "list",

@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Dialect, Integer, String, Table, Text, TypeDecorator, column
 from sqlalchemy import Enum as NativeEnum
 from sqlalchemy.ext.mutable import MutableDict, MutableList
+from sqlalchemy.orm import Mapped
 from sqlmodel import Field
 from sqlmodel.main import FieldInfoMetadata, get_sqlalchemy_type
 
@@ -89,6 +90,8 @@ def _default_type(annotation: Any) -> Any:
     if model := next((each for each in (annotation, *get_args(annotation)) if hasattr(each, "__tablename__")), None):
         raise TypeError(f"{model.__name__} is a table. Relations end with `= Relationship()`")
     outer = get_origin(annotation) or annotation
+    if outer is Mapped:
+        raise TypeError("Mapped is for other models. Fields are written `name: str = Field(max_length=20)`")
     if outer is list:
         return MutableList.as_mutable(JSON(none_as_null=True))
     if outer is dict:

@@ -3,6 +3,8 @@
 from typing import Any
 
 from pydantic.fields import FieldInfo
+from sqlalchemy import CheckConstraint
+from sqlalchemy.schema import SchemaItem
 from sqlmodel import SQLModel
 
 from opportune.db.models.column_types import set_column_options
@@ -35,6 +37,18 @@ def refuse_misspelt_options(model: Model) -> None:
     for name in vars(model).keys() - TABLE_OPTIONS:
         if option := closest_name(name, TABLE_OPTIONS, MIN_MISSPELT_SIMILARITY):
             raise OperatorError(f"{full_name(model)}: {name} has no effect. Write {option}.")
+
+
+def refuse_invalid_table_arguments(model: Model) -> None:
+    """Refuse a single argument without a comma, and check constraints that migrations could not name."""
+    arguments: Any = vars(model).get("__table_args__", ())
+    if isinstance(arguments, SchemaItem):
+        example = f"({type(arguments).__name__}(…),)"
+        raise OperatorError(f"{full_name(model)}: __table_args__ is no tuple. Write a comma after its item: {example}")
+    for check in arguments if isinstance(arguments, tuple) else ():
+        if isinstance(check, CheckConstraint) and not check.name:
+            example = f'CheckConstraint("{check.sqltext}", name="…")'
+            raise OperatorError(f"{full_name(model)}: a check constraint has no name. Write {example}.")
 
 
 def refuse_table_inheritance(model: Model) -> None:

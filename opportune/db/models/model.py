@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from opportune.db.models.column_types import BigId, store_enum_values
 from opportune.db.models.declaration_checks import (
+    refuse_invalid_table_arguments,
     refuse_invalid_table_name,
     refuse_misspelt_options,
     refuse_reserved_names,
@@ -94,6 +95,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
         refuse_misspelt_options(cls)
         refuse_table_inheritance(cls)
         refuse_invalid_table_name(cls)
+        refuse_invalid_table_arguments(cls)
         _refuse_second_declaration(cls)
         super().__init_subclass__(**options)
 

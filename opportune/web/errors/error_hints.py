@@ -56,7 +56,8 @@ NO_MANAGER = ErrorHint(
     "Use the session of the route:",
     "session.add(book)\nbooks = (await session.scalars(select(Book).where(Book.title == title))).all()",
 )
-METHODS_OF_DJANGO = ("save", "delete", "full_clean")
+METHODS_OF_DJANGO = ("save", "delete", "full_clean", "refresh_from_db")
+MANAGERS_OF_DJANGO = ("objects", "get_or_create", "query")
 MISTAKES = {
     "'coroutine' (object|has no)": ErrorHint(
         "An await is missing",
@@ -75,6 +76,24 @@ MISTAKES = {
         "The session of a route ends before its response is sent, so background tasks and streams cannot use it.",
         "Open a session there, or write a job:",
         "async with request.app.state.database.writer() as session:",
+    ),
+    "not support the context manager protocol": ErrorHint(
+        "An async is missing",
+        "Sessions, transactions and clients open and close with an `await`.",
+        "Write async with:",
+        "async with database.reader() as session:",
+    ),
+    "SessionMiddleware must be installed": ErrorHint(
+        "The site keeps no values of visitors",
+        "`request.session` needs a middleware of Starlette (oppman.py docs features).",
+        "Add it to the feature:",
+        "site=Site(middleware=keep_sessions)",
+    ),
+    "'Templates' object has no attribute": ErrorHint(
+        "Templates have no such method",
+        "The site's templates are rendered with a request, a file and its variables.",
+        "Use render:",
+        'return templates.render(request, "books/books.html", {"books": books})',
     ),
 }
 """Hints by a regular expression of the message."""
@@ -258,7 +277,7 @@ def _missing_attribute_hint(error: BaseException) -> ErrorHint | None:
         return None
     if isinstance(error.obj, AsyncSession):
         return NO_SESSION_METHOD
-    is_manager = error.name == "objects" and isinstance(error.obj, type) and issubclass(error.obj, SQLModel)
+    is_manager = error.name in MANAGERS_OF_DJANGO and isinstance(error.obj, type) and issubclass(error.obj, SQLModel)
     is_method = error.name in METHODS_OF_DJANGO and isinstance(error.obj, SQLModel)
     return NO_MANAGER if is_manager or is_method else None
 

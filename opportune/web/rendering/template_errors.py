@@ -22,6 +22,20 @@ CHECKED_NODES = (*REFERENCES, nodes.Getattr, nodes.Call)
 """Types of nodes that are collected in one pass, because walking a tree takes half of the time of parsing it."""
 
 
+TAGS_OF_DJANGO = {
+    "blocktrans": "{% trans %}",
+    "blocktranslate": "{% trans %}",
+    "comment": "{# … #}",
+    "csrf_token": "nothing",
+    "empty": "{% else %}",
+    "load": "nothing",
+    "static": '{{ asset("own.css") }}',
+    "translate": '{{ _("…") }}',
+    "url": '{{ url("/books") }}',
+}
+"""Tags of Django's templates, and what has the same effect here."""
+
+
 def template_errors(*, only_overrides: bool = False, mails: Environment | None = None) -> Iterator[str]:
     """Yield one line, with the file, for each error in the project's templates.
 
@@ -102,9 +116,15 @@ def _find_errors(environment: Environment, path: Path, name: str) -> Iterator[st
     except UnicodeDecodeError:
         yield f"{display_path(path)} is not valid UTF-8. Save it in UTF-8."
     except TemplateSyntaxError as error:
-        yield f"{display_path(path)}:{error.lineno}: {error.message}"
+        yield f"{display_path(path)}:{error.lineno}: {error.message}{_advice_for_tag(error.message or '')}"
     else:
         yield from (f"{display_path(path)}:{line}: the {item}" for line, item in missing)
+
+
+def _advice_for_tag(message: str) -> str:
+    """Return the end of a message about a tag of Django; empty for others."""
+    replacement = next((new for tag, new in TAGS_OF_DJANGO.items() if f"unknown tag {tag!r}" in message), "")
+    return f" Write {replacement} instead." if replacement else ""
 
 
 def _missing_templates(environment: Environment, found: Iterable[nodes.Node]) -> Iterator[tuple[int, str]]:

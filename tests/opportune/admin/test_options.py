@@ -100,6 +100,7 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
         ({"editable": ("pricce",), "column_list": ("title",)}, "Book has no 'pricce'."),
         ({"column_filter": ("price",)}, "has no option column_filter. Did you mean column_filters?"),
         ({"list_display": ("price",)}, "has no option list_display. Did you mean columns?"),
+        ({"has_add_permission": False}, "has no option has_add_permission. Did you mean can_create?"),
         ({"columns": ("autor.name",)}, "BookAdmin.columns: Book has no 'autor'. Did you mean author?"),
         ({"order": ("-pricce",)}, "BookAdmin.order: Book has no 'pricce'. Did you mean price?"),
         ({"search": "title"}, "BookAdmin.search is a text. Write a tuple: ('title',)"),

@@ -1,17 +1,31 @@
 """Columns, partial indexes, hashes and usages of fields of models, and schema fields that refer to them."""
 
 import importlib
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from pydantic import TypeAdapter, ValidationError, create_model
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Numeric, SmallInteger, Table, select
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    UniqueConstraint,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import synonym, validates
+from sqlalchemy.orm import Mapped, synonym, validates
 from sqlalchemy.schema import CreateIndex
 from sqlmodel import Field, SQLModel
 
@@ -205,12 +219,20 @@ def test_inheritance_of_a_table_is_refused(name: str, value: object) -> None:
         type("Guest", (User,), {name: value}, table=True)
 
 
-def test_misspelt_table_argument_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"Shelf: __tableargs__ has no effect\. Write __table_args__"):
-        type("Shelf", (Model,), {"__tableargs__": ()}, table=True)
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("__tableargs__", (), "__tableargs__ has no effect. Write __table_args__."),
+        ("__table_args__", UniqueConstraint("id"), "__table_args__ is no tuple. Write a comma after its item"),
+        ("__table_args__", (CheckConstraint("id > 0"),), 'Write CheckConstraint("id > 0", name="…").'),
+    ],
+)
+def test_invalid_table_arguments_are_refused(name: str, value: object, message: str) -> None:
+    with pytest.raises(OperatorError, match=re.escape(message)):
+        type("Shelf", (Model,), {name: value}, table=True)
 
 
-@pytest.mark.parametrize("type_", [object, set[int], int | str, User, list[User], Translated])
+@pytest.mark.parametrize("type_", [object, Mapped[str], set[int], int | str, User, list[User], Translated])
 def test_field_without_type_of_a_column_is_refused(type_: object) -> None:
     with pytest.raises(OperatorError, match=r"Untyped\.title: .* Choose another type, or set that of the column"):
         type("Untyped", (Model,), {"__annotations__": {"title": type_}}, table=True)

@@ -260,6 +260,7 @@ async def test_statement_of_a_reader_is_explained(faulty: AsyncClient) -> None:
 
 MISTAKES: dict[str, Callable[[AsyncSession], object]] = {
     "The session has no such method": lambda session: getattr(session, "exec")(select(User)),  # noqa: B009
+    "Templates have no such method": lambda _session: getattr(templates, "TemplateResponse"),  # noqa: B009
     "An await is missing": lambda session: _close_after(session.get(User, 1), lambda user: user.email),
     "Models have no manager": lambda _session: getattr(User, "objects"),  # noqa: B009
     "rows no save()": lambda _session: getattr(User(email="a@example.com", hashed_password="none"), "save"),  # noqa: B009
@@ -312,6 +313,19 @@ def test_attribute_of_another_object_has_no_hint(owner: object, name: str) -> No
     with pytest.raises(AttributeError) as caught:
         getattr(owner, name)
     assert hint_for(caught.value) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "title"),
+    [
+        ("'Session' object does not support the context manager protocol", "An async is missing"),
+        ("SessionMiddleware must be installed to access request.session", "The site keeps no values of visitors"),
+    ],
+)
+def test_message_of_a_library_has_a_hint(message: str, title: str) -> None:
+    hint = hint_for(TypeError(message))
+    assert hint is not None
+    assert hint.title == title
 
 
 def test_uncommon_error_has_no_hint() -> None:

@@ -30,6 +30,7 @@ def write(templates: Path, name: str, text: str) -> None:
     ("text", "message"),
     [
         ("{% block content %}\n{% endblok %}", ":2: Encountered unknown tag 'endblok'."),
+        ("{% load static %}", ":1: Encountered unknown tag 'load'. Write nothing instead."),
         ("{{ user.name", ":1: unexpected end of template"),
         ("\n{{ 1 | roman }}", ":2: No filter named 'roman'."),
         ("{% extends 'bsae.html' %}", ":1: the template bsae.html does not exist."),
