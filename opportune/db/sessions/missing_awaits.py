@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from opportune.project.layout import display_path
 
 _missing: WeakKeyDictionary[Task[Any], str] = WeakKeyDictionary()
-"""The last call of each task whose coroutine was deleted before it ran."""
+"""Line and warning of the last call of each task whose coroutine was deleted before it ran."""
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def collect_missing_awaits() -> Iterator[None]:
         line: str | None = None,
     ) -> None:
         if str(message).endswith("was never awaited") and (task := current_task()):
-            _missing[task] = f"{display_path(Path(filename))}:{lineno}: {message}. Write await before the call."
+            _missing[task] = f"{display_path(Path(filename))}:{lineno}: {message}"
         show(message, category, filename, lineno, file, line)
 
     with warnings.catch_warnings():
@@ -49,5 +49,5 @@ def require_awaited_calls() -> None:
     Raises:
         RuntimeError: A call was not awaited.
     """
-    if _missing and (task := current_task()) and (message := _missing.pop(task, "")):
-        raise RuntimeError(message)
+    if _missing and (task := current_task()) and (warning := _missing.pop(task, "")):
+        raise RuntimeError(f"{warning}. Write await before the call.")
