@@ -1,5 +1,6 @@
 """Proof of identity before a dangerous change, by password, passkey or code. Pages and API share this code."""
 
+from enum import Enum, auto
 from typing import Annotated, TypeVar
 from urllib.parse import urlencode
 
@@ -7,7 +8,7 @@ from fastapi import Depends, HTTPException, Request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.flows.confirmation import (
     WrongCredential,
     check_code,
@@ -15,14 +16,13 @@ from opportune.accounts.flows.confirmation import (
     check_password,
     is_confirmed,
 )
-from opportune.accounts.flows.two_factor import TwoFactorSetup
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Confirmation, EmailConfirmationCode, Reauthentication
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in_methods.available import confirms_by_email
 from opportune.accounts.sign_in_methods.passkey_requests import get_passkey_ceremonies
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
-from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused
+from opportune.accounts.sign_in_methods.webauthn import NOT_STARTED_HERE, PasskeyRefused
 from opportune.accounts.sign_in_redirects import find_return_path, make_redirect_error
 from opportune.accounts.users.context import AccountContext
 from opportune.errors import FieldErrors, OperatorError
@@ -36,6 +36,16 @@ CONFIRM_FIRST = _l("Confirm your identity first, at /accounts/confirm.")
 NOT_CHANGED_YET = _l("Nothing was changed yet. Confirm your identity, then try again.")
 
 M = TypeVar("M", bound=Reauthentication)
+
+
+class Proof(Enum):
+    """Result of a successful check of the user's identity."""
+
+    CONFIRMED_BEFORE = auto()
+    """A recent confirmation in this browser replaced the proof."""
+    CODE_MISSING = auto()
+    """The password is correct. The code of the second factor was not checked."""
+    COMPLETE = auto()
 
 
 async def get_confirmed_user(request: Request, user: CurrentUser) -> User:
@@ -74,11 +84,11 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
     if form.data is None or form.errors:
         return None
     try:
-        is_complete = await check_identity(context, user, form.data)
+        result = await _check_password_or_passkey(context, user, form.data)
     except FieldErrors as errors:
         form.add_errors(errors)
         return None
-    if is_complete:
+    if result is Proof.COMPLETE:
         await _store_confirmation(context)
     return form.data
 
@@ -90,15 +100,11 @@ async def confirm_password(context: AccountContext, user: User, password: str) -
         WrongCredential: the password is wrong.
         TooManyRequests: there were too many wrong attempts.
     """
-    await check_identity(context, user, Reauthentication(current_password=password))
+    await _check_password_or_passkey(context, user, Reauthentication(current_password=password))
 
 
-async def check_identity(context: AccountContext, user: User, proof: Reauthentication) -> bool:
+async def _check_password_or_passkey(context: AccountContext, user: User, proof: Reauthentication) -> Proof:
     """Check the password or passkey. A recent confirmation in this browser replaces it.
-
-    Returns:
-        True if the proof is new and complete. False if a confirmation replaced it, or if the user has a second factor
-        and only the password was checked.
 
     Raises:
         WrongCredential: the password or the passkey is wrong.
@@ -106,41 +112,44 @@ async def check_identity(context: AccountContext, user: User, proof: Reauthentic
     """
     if proof.passkey:
         await _check_passkey(context, user, proof.passkey)
-        return True
+        return Proof.COMPLETE
     if not proof.current_password and is_confirmed(context.browser_session, user):
-        return False
+        return Proof.CONFIRMED_BEFORE
     await check_password(context, user, proof.current_password)
     needs_code = await has_second_factor(context.session, user)
     await context.manager.release()  # ends the transaction, because the caller may count attempts in another one
-    return not needs_code
+    return Proof.CODE_MISSING if needs_code else Proof.COMPLETE
+
+
+async def check_identity(context: AccountContext, user: User, proof: Confirmation) -> Proof:
+    """Check a passkey, or the password and the code of a second factor. A recent confirmation replaces them.
+
+    Raises:
+        WrongCredential: the password, the passkey or the code is wrong.
+        TooManyRequests: there were too many wrong attempts.
+    """
+    result = await _check_password_or_passkey(context, user, proof)
+    if result is not Proof.CODE_MISSING:
+        return result
+    await check_code(context, user, proof.code)
+    return Proof.COMPLETE
 
 
 async def confirm_identity(context: AccountContext, user: User, proof: Confirmation) -> None:
-    """Check a complete proof, and store the confirmation in the session. Raises as `check_identity`."""
-    if await check_full_identity(context, user, proof):
+    """Check as `check_identity`, and store the confirmation in the session."""
+    if await check_identity(context, user, proof) is Proof.COMPLETE:
         await _store_confirmation(context)
-
-
-async def check_full_identity(context: AccountContext, user: User, proof: Confirmation) -> bool:
-    """Check a complete proof: a passkey, or the password and the code of a second factor. Raises as `check_identity`.
-
-    Return False if a recent confirmation in this browser replaced the proof.
-    """
-    if not (proof.current_password or proof.passkey) and is_confirmed(context.browser_session, user):
-        return False
-    if not await check_identity(context, user, proof):
-        await check_code(context, user, proof.code)
-    return True
 
 
 async def _check_passkey(context: AccountContext, user: User, assertion: str) -> None:
     request = context.manager.request
+    if request is None:  # commands and jobs have no browser that started the ceremony
+        raise WrongCredential("current_password", NOT_STARTED_HERE)
     try:
-        if request:
-            await get_passkey_ceremonies(request, context, user).authenticate("confirm", assertion)
-            await context.manager.release()
+        await get_passkey_ceremonies(request, context, user).authenticate("confirm", assertion)
     except PasskeyRefused as refusal:
         raise WrongCredential("current_password", str(refusal)) from None
+    await context.manager.release()
 
 
 async def _store_confirmation(context: AccountContext) -> None:
@@ -170,10 +179,3 @@ async def confirm_by_email(request: Request, context: AccountContext, user: User
     if user.has_two_factor:
         await check_code(context, user, codes.second_factor)
     await cookies.confirm_session(context.session, session, request)
-
-
-async def get_two_factor_setup(user: CurrentUser, context: AccountCtx) -> TwoFactorSetup:
-    return TwoFactorSetup(context, user)
-
-
-TwoFactorDependency = Annotated[TwoFactorSetup, Depends(get_two_factor_setup)]

@@ -30,6 +30,11 @@ def recorded_key(key: str) -> str:
     return key if len(key) <= KEY_LENGTH else blake2b(key.encode(), digest_size=KEY_LENGTH // 2).hexdigest()
 
 
+def may_be_hash(row_id: str) -> bool:
+    """Return whether this `row_id` may be the hash of a key, by which no row is found."""
+    return len(row_id) >= KEY_LENGTH
+
+
 def recorded_key_of(row: SQLModel) -> str:
     """Return the `recorded_key` of a row. Several columns are joined as in SQLAdmin, which not all processes import."""
     key = [str(value) for value in inspect(type(row), raiseerr=True).primary_key_from_instance(row)]

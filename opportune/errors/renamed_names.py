@@ -79,7 +79,14 @@ ADMIN_VIEW = {
     "readonly_columns": "readonly",
     **{name: f"_{name}" for name in ("actions_for", "has_history", "logged_fields")},
 }
-ATTRIBUTES = {"Crud": CRUD, "CrudApi": CRUD_API, "CrudPages": CRUD_PAGES, "AdminView": ADMIN_VIEW}
+USER_MANAGER = {"is_unchanged": "lock_unchanged"}
+ATTRIBUTES = {
+    "Crud": CRUD,
+    "CrudApi": CRUD_API,
+    "CrudPages": CRUD_PAGES,
+    "AdminView": ADMIN_VIEW,
+    "UserManager": USER_MANAGER,
+}
 """Attributes and methods of subclasses, by base class."""
 ANSWERS = """
     Answer AnswerAttachment AnswerFields AnswerManager AnswerRunning AnswerStatus AnswerStream Answers

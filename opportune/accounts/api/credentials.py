@@ -69,7 +69,7 @@ async def create(
     for scope in body.scopes:
         require_scope(request, scope)
     await confirm_password(context, user, body.current_password)
-    if not await context.manager.is_unchanged(user):  # a concurrent change of the password must end all tokens
+    if not await context.manager.lock_unchanged(user):  # a concurrent change of the password must end all tokens
         raise make_sign_in_error(request)
     token = await create_token(context.session, user, body.name, timedelta(days=body.days), body.scopes)
     record_event(context, user, "token_created", name=body.name)

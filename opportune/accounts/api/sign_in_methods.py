@@ -12,8 +12,7 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.flows import confirmation, social_sign_in
 from opportune.accounts.models import LinkedAccount, Passkey
 from opportune.accounts.reauthentication import (
-    TwoFactorDependency,
-    check_full_identity,
+    check_identity,
     confirm_by_email,
     confirm_identity,
     require_email_confirmation,
@@ -35,6 +34,7 @@ from opportune.accounts.schemas import (
 from opportune.accounts.sign_in_methods import passkeys
 from opportune.accounts.sign_in_methods.available import find_linked_accounts
 from opportune.accounts.sign_in_methods.second_factor import PendingSetup, count_recovery_codes
+from opportune.accounts.two_factor_dependency import TwoFactorDependency
 from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.i18n import gettext as _
@@ -90,7 +90,7 @@ async def update_passkey(passkey_id: RowId, body: PasskeyUpdate, user: CurrentUs
 @router.delete("/passkeys/{passkey_id}", status_code=204)
 async def delete_passkey(passkey_id: RowId, proof: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
     """Remove a passkey. 409 for the last sign-in method."""
-    await check_full_identity(context, user, proof)
+    await check_identity(context, user, proof)
     await passkeys.delete_passkey(context, user, passkey_id)
 
 

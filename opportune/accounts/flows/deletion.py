@@ -94,7 +94,7 @@ async def _check_may_delete(context: AccountContext, features: Sequence[Feature]
         raise DeletionRefused(LAST_SUPERUSER)
     if refusal := await find_deletion_refusal(context.session, features, user):
         raise DeletionRefused(refusal)
-    if not await context.manager.is_unchanged(user):
+    if not await context.manager.lock_unchanged(user):
         raise DeletionRefused(CHANGED_MEANWHILE)
 
 

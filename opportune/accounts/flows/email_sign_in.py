@@ -134,7 +134,7 @@ async def use_email(context: AccountContext, user: User, number: str) -> bool:
     until the transaction ends.
     """
     await context.manager.release()
-    if not (await context.is_first_use(USES.by(number)) and await context.manager.is_unchanged(user)):
+    if not (await context.is_first_use(USES.by(number)) and await context.manager.lock_unchanged(user)):
         context.log_refused_sign_in("email", user)
         return False
     if not user.is_verified:

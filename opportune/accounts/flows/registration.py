@@ -185,7 +185,7 @@ async def _verify_user(context: AccountContext, user: User) -> User:
     Raises:
         InvalidLinkError: The account has changed, or its address is verified.
     """
-    if not await context.manager.is_unchanged(user):
+    if not await context.manager.lock_unchanged(user):
         raise InvalidLinkError
     await context.session.refresh(user, ["is_verified"])
     if user.is_verified:

@@ -55,7 +55,7 @@ async def check_code(context: AccountContext, user: User, code: str) -> bool:
     hit = CODES_PER_ACCOUNT.by(user.email)
     await context.manager.release()
     await context.limiter.hit(hit)
-    if not await context.manager.is_unchanged(user):
+    if not await context.manager.lock_unchanged(user):
         return False
     if not await second_factor.verify_code(context.session, context.settings, user, code):
         record_event(context, user, "wrong_code")

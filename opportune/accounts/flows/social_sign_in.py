@@ -161,7 +161,7 @@ async def sign_in_with(context: AccountContext, provider: Provider, identity: Id
     await manager.release()
     if user is None:
         return await _register(context, provider, identity), True
-    if not await manager.is_unchanged(user):
+    if not await manager.lock_unchanged(user):
         raise SocialSignInRefused("This account is deactivated.")
     return user, False
 
@@ -195,7 +195,7 @@ async def link(context: AccountContext, provider: Provider, identity: Identity, 
         AccountLinkedError: another request has just linked it.
     """
     manager = context.manager
-    if not await manager.is_unchanged(user):
+    if not await manager.lock_unchanged(user):
         raise SocialSignInRefused(CHANGED_MEANWHILE)
     linked_user = await manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
     if linked_user is not None:
@@ -213,8 +213,8 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
         NotFound: the user has no such account.
         SocialSignInRefused: it is the user's last sign-in method.
     """
-    # `is_unchanged` locks the user, so that two concurrent requests cannot remove the last two methods.
-    if not await context.manager.is_unchanged(user):
+    # The lock keeps two concurrent requests from removing the last two methods.
+    if not await context.manager.lock_unchanged(user):
         raise SocialSignInRefused(CHANGED_MEANWHILE)
     accounts = await find_linked_accounts(context.session, user)
     account = next((row for row in accounts if row.id == row_id), None)

@@ -10,7 +10,6 @@ from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.flows.two_factor import InvalidState, TwoFactorSetup
-from opportune.accounts.reauthentication import TwoFactorDependency
 from opportune.accounts.responses import show
 from opportune.accounts.schemas import TwoFactorCredentials, TwoFactorEnable, TwoFactorStart
 from opportune.accounts.sign_in_methods.second_factor import (
@@ -19,6 +18,7 @@ from opportune.accounts.sign_in_methods.second_factor import (
     has_second_factor,
     setup_is_required,
 )
+from opportune.accounts.two_factor_dependency import TwoFactorDependency
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS

@@ -110,7 +110,7 @@ class PasskeyCeremonies:
         await self.context.manager.release()
         verified = await webauthn.verify_authentication(self.site, ceremony, credential, passkey)
         # During the verification, the passkey may have been removed or used again, or its owner deactivated.
-        if not await self.context.manager.is_unchanged(owner):
+        if not await self.context.manager.lock_unchanged(owner):
             raise PasskeyRefused(DEACTIVATED)
         conditions = (col(Passkey.id) == passkey.id, col(Passkey.sign_count) == passkey.sign_count)
         statement = update(Passkey).where(*conditions).values(sign_count=verified.new_sign_count, used_at=utc_now())
@@ -144,7 +144,7 @@ class PasskeyCeremonies:
 
     async def _check_may_add(self, user: User) -> None:
         """Lock the user. Raise PasskeyRefused if the account has changed, or has the maximum number of passkeys."""
-        if not await self.context.manager.is_unchanged(user):
+        if not await self.context.manager.lock_unchanged(user):
             raise PasskeyRefused(CHANGED_MEANWHILE)
         if len(await find_passkeys(self.context.session, user)) >= MAX_PASSKEYS_PER_USER:
             raise PasskeyRefused(TOO_MANY)
@@ -209,8 +209,8 @@ async def delete_passkey(context: AccountContext, user: User, row_id: int) -> No
         PasskeyRefused: it is the user's last sign-in method, or the account was changed at the same moment.
     """
     session = context.session
-    # `is_unchanged` locks the user, so that two concurrent requests cannot remove the last two methods.
-    if not await context.manager.is_unchanged(user):
+    # The lock keeps two concurrent requests from removing the last two methods.
+    if not await context.manager.lock_unchanged(user):
         raise PasskeyRefused(CHANGED_MEANWHILE)
     passkey = next((row for row in await find_passkeys(session, user) if row.id == row_id), None)
     if passkey is None:

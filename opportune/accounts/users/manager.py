@@ -182,7 +182,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             EmailTakenError: another account has this e-mail.
         """
         hashed_password = None if password is None else await self.hash_new_password(password, user.email, user)
-        if await self._lock_unchanged(user) is None:
+        if await self._lock(user) is None:
             raise PasswordRefused(CHANGED_MEANWHILE)
         changes: dict[str, Any] = {}
         if email is not None and normalize_email(email) != user.email:
@@ -322,17 +322,17 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             await hashing.verify_without_user(credentials.password)
             return None
         is_correct, new_hash = await hashing.verify_password(credentials.password, user.hashed_password)
-        if not is_correct or not await self.is_unchanged(user):
+        if not is_correct or not await self.lock_unchanged(user):
             return None
         if new_hash:  # an UPDATE statement, because a change of the instance would end all sessions
             await self.session.execute(update(User).where(col(User.id) == user.id).values(hashed_password=new_hash))
         return user
 
-    async def is_unchanged(self, user: U) -> bool:
+    async def lock_unchanged(self, user: U) -> bool:
         """Lock the user. Return whether they are active, and password, e-mail and second factor are unchanged."""
-        return bool(await self._lock_unchanged(user))
+        return bool(await self._lock(user))
 
-    async def _lock_unchanged(self, user: U) -> bool | None:
+    async def _lock(self, user: U) -> bool | None:
         """Lock the user, and return whether they are active; None if password, e-mail or second factor have changed.
 
         A concurrent request may have changed them, for example during a slow hash.

@@ -1,6 +1,7 @@
 """Undo of a change to one or several rows, with the values of the audit log."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,16 +13,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_edit_any
+from opportune.admin.base import Check
 from opportune.admin.editing.logged_values import NOT_RECORDED, new_values, old_values
 from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists import actions
 from opportune.admin.lists.row_keys import key_of, match_primary_keys, quote_key, unquote_key
 from opportune.admin.log import audit
-from opportune.admin.models import KEY_LENGTH, AuditEntry
+from opportune.admin.models import AuditEntry, may_be_hash
 from opportune.admin.row_writer import Change, RowWriter
 from opportune.admin.views import AdminView, unwritable_columns
 from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.models.row_ids import parse_row_id
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
@@ -42,15 +45,16 @@ def undo_url(request: Request, view: AdminView, entries: str | None = None) -> s
 def recorded_range(request: Request, view: AdminView) -> str:
     """Return the range of this request's entries for rows of a view. Empty if they are too many or lack values."""
     entries = [entry for entry in audit.recorded_entries(request) if entry.identity == view.identity and entry.row_id]
-    has_hash = any(len(entry.row_id) >= KEY_LENGTH for entry in entries)  # by which no row is found
-    if has_hash or not 0 < len(entries) <= actions.MAX_ROWS_PER_ACTION:
+    if not 0 < len(entries) <= actions.MAX_ROWS_PER_ACTION or any(may_be_hash(entry.row_id) for entry in entries):
         return ""
     try:
         for entry in entries:
             old_values(view, entry)
     except ValidationRefused:
         return ""
-    ids = [entry.id or 0 for entry in entries]
+    ids = [entry.id for entry in entries if entry.id is not None]
+    if len(ids) < len(entries):  # an entry is not stored yet
+        return ""
     return f"{min(ids)}-{max(ids)}"
 
 
@@ -59,22 +63,38 @@ async def undo_page(request: Request, view: AdminView) -> Response:
     if not may_edit_any(request, view):
         raise HTTPException(403)
     try:
-        with translate_database_errors(view.table):
-            async with view.site.database.writer() as session:
-                entries = await _load_entries(request, view, session)
-                writer = view.writer(session, request)
-                restored = await _restore(view, writer, [entry for entry in entries if entry.action == "update"])
-                added = [entry for entry in entries if entry.action == "create"]
-                deleted = await _check_unchanged(writer, added, view.check_can_delete) if added else {}
-                await writer.delete([*deleted.values()])
+        undone = await _undo(request, view)
     except FieldErrors as refusal:
         return actions.redirect_with_error(request, view, gettext("Nothing was undone: %(error)s", error=refusal))
-    for change in restored:
+    for change in undone.restored:
         await change.run_hook(view, request)
-    for row in deleted.values():
+    for row in undone.deleted:
         await view.after_model_delete(row, request)
-    flash(request, gettext("Undone: %(rows)s.", rows=actions.describe_rows(view, len(entries))))
+    flash(request, gettext("Undone: %(rows)s.", rows=actions.describe_rows(view, undone.count)))
     return RedirectResponse(actions.list_url(request, view), 303)
+
+
+@dataclass(frozen=True)
+class _Undone:
+    count: int
+    """Number of changes that were undone."""
+    restored: Sequence[Change]
+    deleted: Sequence[Any]
+
+
+async def _undo(request: Request, view: AdminView) -> _Undone:
+    """Undo the changes in one transaction.
+
+    Raises:
+        FieldErrors: One of them cannot be undone.
+    """
+    with translate_database_errors(view.table):
+        async with view.site.database.writer() as session:
+            entries = await _load_entries(request, view, session)
+            writer = view.writer(session, request)
+            restored = await _restore(view, writer, [entry for entry in entries if entry.action == "update"])
+            deleted = await _delete_added(view, writer, [entry for entry in entries if entry.action == "create"])
+    return _Undone(len(entries), restored, deleted)
 
 
 async def _load_entries(request: Request, view: AdminView, session: AsyncSession) -> Sequence[AuditEntry]:
@@ -85,35 +105,48 @@ async def _load_entries(request: Request, view: AdminView, session: AsyncSession
         ValidationRefused: The log has none, because they are too old, or there are too many.
     """
     first, _, last = request.query_params.get(ENTRIES, "").partition("-")
-    if not (first.isdecimal() and last.isdecimal() and max(len(first), len(last)) < 19):
+    first_id, last_id = parse_row_id(first), parse_row_id(last)
+    if first_id is None or last_id is None:
         raise HTTPException(404)
     entries = select(AuditEntry).where(
-        col(AuditEntry.id).between(int(first), int(last)),
+        col(AuditEntry.id).between(first_id, last_id),
         col(AuditEntry.identity) == view.identity,
         col(AuditEntry.actor_id) == request.state.user.id,
         col(AuditEntry.action).in_(("create", "update")),
     )
-    found = (await session.scalars(entries.order_by(col(AuditEntry.id)).limit(actions.MAX_ROWS_PER_ACTION + 1))).all()
-    if not found or len(found) > actions.MAX_ROWS_PER_ACTION:
+    in_order = entries.order_by(col(AuditEntry.id)).limit(actions.MAX_ROWS_PER_ACTION + 1)
+    matches = (await session.scalars(in_order)).all()
+    if not matches or len(matches) > actions.MAX_ROWS_PER_ACTION:
         raise ValidationRefused(NOT_RECORDED)
-    return found
+    return matches
 
 
 async def _restore(view: AdminView, writer: RowWriter, entries: Sequence[AuditEntry]) -> list[Change]:
     """Write the old values of the entries."""
     if not entries:
         return []
-    rows = await _check_unchanged(writer, entries, view.check_can_edit)
+    rows = await _lock_unchanged(writer, entries, view.check_can_edit)
     restored = list[tuple[Any, Mapping[str, Any]]]()
     for entry in entries:
-        row, values = rows[entry.row_id], old_values(view, entry)
+        row = rows[entry.row_id]
+        values = old_values(view, entry)
         if {*values}.intersection(unwritable_columns(writer.request, view, row)):
             raise ValidationRefused(NOT_ALLOWED)
         restored.append((row, values))
     return await writer.save_all(restored)
 
 
-async def _check_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], check: Any) -> dict[str, Any]:
+async def _delete_added(view: AdminView, writer: RowWriter, entries: Sequence[AuditEntry]) -> list[Any]:
+    """Delete the rows that the entries have added, and return them."""
+    if not entries:
+        return []
+    rows = await _lock_unchanged(writer, entries, view.check_can_delete)
+    deleted = [*rows.values()]
+    await writer.delete(deleted)
+    return deleted
+
+
+async def _lock_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], check: Check) -> dict[str, Any]:
     """Lock the rows of entries, and return them by key.
 
     Raises:
@@ -124,7 +157,8 @@ async def _check_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], che
     locked = await writer.lock(view.list_query(writer.request).where(match_primary_keys(view, pks)), check)
     rows = {unquote_key(key_of(row)): row for row in locked}
     for entry in entries:
-        if (row := rows.get(entry.row_id)) is None:
+        row = rows.get(entry.row_id)
+        if row is None:
             raise ValidationRefused(f"{entry.title}: {ROW_IS_GONE}")
         for name, value in new_values(view, entry).items():
             if getattr(row, name) != value:

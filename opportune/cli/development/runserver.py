@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from opportune.checks import start_checks
-from opportune.cli.development import server, startup
+from opportune.cli.development import server, sockets, startup
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.database_variables import unused_database_notice
@@ -65,7 +65,7 @@ def command(
         )
     # Without a terminal, a taken port is an error in production, because the proxy sends requests only to this port.
     use_free_port = not settings.is_production if no_input else None
-    bind_host = host or server.default_host(settings)
+    bind_host = host or sockets.default_host(settings)
     bind_port = settings.port if port is None else port
     with reserve(bind_host, bind_port, use_free_port=use_free_port) as listener:
         check_database(settings, migrate)
@@ -80,7 +80,7 @@ def parse_address(address: str, host: str | None, port: int | None) -> tuple[str
         BadParameter: the address is invalid, or conflicts with --host or --port.
     """
     match = re.fullmatch(r"(?:(?P<host>[\w.-]+|\[[\da-fA-F:.]+\])?:)?(?P<port>\d{1,5})", address, re.ASCII)
-    if not match or int(match["port"]) > server.MAX_PORT:
+    if not match or int(match["port"]) > sockets.MAX_PORT:
         raise typer.BadParameter(f"{address!r} is not an address. Write [ADDRESS:]PORT: 8000 or 0.0.0.0:8000.")
     address_host = (match["host"] or "").strip("[]") or None
     if port is not None or (host is not None and address_host is not None):
@@ -108,9 +108,9 @@ def reserve(host: str, port: int, *, use_free_port: bool | None = None) -> socke
         OperatorError: the port cannot be opened.
     """
     try:
-        return server.reserve(host, port)
-    except server.PortTakenError as error:
-        free_port = server.next_free_port(host, port)
+        return sockets.reserve(host, port)
+    except sockets.PortTakenError as error:
+        free_port = sockets.next_free_port(host, port)
         if free_port is None:
             raise
         if use_free_port:
@@ -118,7 +118,7 @@ def reserve(host: str, port: int, *, use_free_port: bool | None = None) -> socke
         elif use_free_port is None and sys.stdin.isatty():
             use_free_port = typer.confirm(f"Port {port} is in use. Use {free_port}?", default=True)
         if use_free_port:
-            return server.reserve(host, free_port)
+            return sockets.reserve(host, free_port)
         raise OperatorError(f"Port {port} is in use. Run: python3 oppman.py runserver {free_port}") from error
 
 

@@ -20,7 +20,7 @@ from opportune.accounts.passwords.rules import password_problem
 from opportune.accounts.schemas import UserCreate
 from opportune.cli.accounts.prompts import ask_new_password
 from opportune.cli.database import demo
-from opportune.cli.development import server, startup
+from opportune.cli.development import server, sockets, startup
 from opportune.cli.development.runserver import Host, Port, reserve
 from opportune.cli.options import NoInput
 from opportune.cli.project.env_file import write_env
@@ -63,7 +63,7 @@ def command(
     startup.validate_configuration(settings)
     interactive = sys.stdin.isatty() and not no_input
     candidate = new_superuser(email or DEFAULT_EMAIL, password, settings)
-    bind_host = host or server.default_host(settings)
+    bind_host = host or sockets.default_host(settings)
     first_port = settings.port if port is None else port
     with reserve(bind_host, first_port, use_free_port=port is None) as listener:
         if write_env(PROJECT / ".env"):
@@ -78,7 +78,7 @@ def command(
             settings = set_up_new_site(superuser, settings, interactive=interactive)
         elif password or (email and candidate.email.lower() != superuser.email.lower()):
             print("A superuser already exists, so --email and --password were ignored.")
-        print("\n".join(summary(settings, server.listener_url(listener, https=settings.local_https), superuser)))
+        print("\n".join(summary(settings, sockets.listener_url(listener, https=settings.local_https), superuser)))
         startup.remove_abandoned_files(settings)
         server.serve(listener, settings, reload=settings.environment == "development")
 

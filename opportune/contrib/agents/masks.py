@@ -1,7 +1,7 @@
 """Tables with secrets, and the statements that read them without the secrets.
 
 Common table expressions with the names of the tables hide the secrets, so that no alias or expression reveals them. A
-name with a schema would pass by them, so `query.py` refuses it.
+name with a schema would pass by them, so `query_postgresql.py` refuses it.
 """
 
 from collections.abc import Mapping

@@ -18,7 +18,8 @@ from sqlalchemy import Connection, Inspector, inspect
 
 from opportune import __version__
 from opportune.config.settings import Settings, load_settings
-from opportune.contrib.agents.query import MAX_ROWS, read, run_query
+from opportune.contrib.agents.query import MAX_ROWS, run_query
+from opportune.contrib.agents.reading import read
 from opportune.contrib.documentation.commands import find_sections
 from opportune.contrib.documentation.content import page_names, sections_of
 from opportune.db.migrations.post_migrate import is_derived

@@ -12,6 +12,7 @@ from opportune.contrib.knowledge.models import KnowledgeCollection
 from opportune.contrib.knowledge.passages import collection_scope, find_passages, readable_passages
 from opportune.contrib.knowledge.service import Collections
 from opportune.contrib.tools import Source, ToolParts, tool
+from opportune.db.models.row_ids import parse_row_id
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext_lazy as _l
 
@@ -24,7 +25,7 @@ async def search_knowledge(
     """Search the documents of the user, their teams and this site for words or a question. Returns passages."""
     ids = collection_scope.get()
     if parts is not None:
-        ids = [int(part) for part in parts if part.isdecimal() and len(part) < 19]
+        ids = [row_id for row_id in map(parse_row_id, parts) if row_id]
     within = readable_passages(Collections(session, user), ids)
     passages = await find_passages(session, words, within)
     return [Source(title=passage.place, url=passage.url, text=passage.text) for passage in passages]

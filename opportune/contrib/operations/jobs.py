@@ -15,6 +15,7 @@ from opportune.admin.lists.actions import list_url
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
 from opportune.db.models.choices import choice_label
+from opportune.db.models.row_ids import parse_row_id
 from opportune.errors import OperatorError
 from opportune.i18n import ngettext
 from opportune.jobs import management
@@ -82,8 +83,8 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
 
     async def _apply(self, request: Request, slug: str, change: JobAction) -> Response:
         """Run the action on each selected job, and flash the refusals."""
-        pks = request.query_params["pks"].split(",")
-        ids = sorted(int(pk) for pk in pks if pk.isdecimal() and len(pk) < 20)
+        numbers = map(parse_row_id, request.query_params["pks"].split(","))
+        ids = sorted(number for number in numbers if number)
         refusals = await self._change(request, slug, change, ids)
         audit.mark_recorded(request)
         if count := len(ids) - len(refusals):

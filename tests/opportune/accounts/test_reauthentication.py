@@ -7,12 +7,20 @@ import pytest
 from fastapi import Depends, FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts.flows.confirmation import CONFIRMED_FOR, PASSWORDS_PER_USER, SIGNED_IN_FOR
+from opportune.accounts.flows.confirmation import (
+    CONFIRMED_FOR,
+    PASSWORDS_PER_USER,
+    SIGNED_IN_FOR,
+    WrongCredential,
+)
 from opportune.accounts.models import Session, User
-from opportune.accounts.reauthentication import get_confirmed_user
+from opportune.accounts.reauthentication import confirm_identity, get_confirmed_user
+from opportune.accounts.schemas import Confirmation
+from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
+from opportune.web.client import Client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import bearer
 from tests.opportune.accounts.stored_rows import count, set_all
@@ -70,6 +78,14 @@ async def test_visitors_and_tokens_cannot_confirm(site: FastAPI, client: AsyncCl
     assert (
         await client.post(CONFIRMATION_API, headers=headers, json={"current_password": PASSWORD})
     ).status_code == 409
+
+
+async def test_passkey_without_a_request_is_refused(app: FastAPI, database: Database) -> None:
+    user = await make_user(database)
+    async with database.writer() as session:
+        context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
+        with pytest.raises(WrongCredential):
+            await confirm_identity(context, user, Confirmation(passkey="{}"))
 
 
 async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: Database) -> None:

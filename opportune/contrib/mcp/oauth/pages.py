@@ -128,7 +128,7 @@ async def _read_authorization(request: Request, database: Database) -> Authoriza
 async def _allow(
     request: Request, context: AccountContext, user: User, authorization: AuthorizationRequest, consent: Consent
 ) -> Response:
-    if not await context.manager.is_unchanged(user):  # a concurrent change of the password ends all sessions
+    if not await context.manager.lock_unchanged(user):  # a concurrent change of the password ends all sessions
         raise make_sign_in_error(request)
     code = await create_code(context.session, authorization, request.state.session, consent.scopes)
     record_event(context, user, "program_connected", name=authorization.client.name, scopes=", ".join(consent.scopes))

@@ -1,13 +1,17 @@
 """Undo of changes to several rows: "Save all", bulk edit and paste."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from starlette.requests import Request
 
+from opportune.admin.editing.undo import recorded_range
+from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.admin.editing.parts_feature import LIST, edit_cell, form_fields, read_part, undo_url
+from tests.opportune.admin.editing.parts_feature import LIST, PartAdmin, edit_cell, form_fields, read_part, undo_url
 
 EDIT_SELECTED = "/admin/part/edit-selected"
 
@@ -48,6 +52,13 @@ async def test_undo_is_refused_to_other_users(app: FastAPI, admin: AsyncClient) 
         assert "The log does not have this change." in (await client.get(LIST)).text
     assert (await read_part(app)).price == Decimal("7.50")
     assert (await admin.post("/admin/part/undo?entries=1")).status_code == 404
+
+
+def test_entry_that_is_not_stored_has_no_undo() -> None:
+    view: Any = PartAdmin
+    entry = AuditEntry(identity=view.identity, row_id="1", action="create")
+    request = Request({"type": "http", "state": {"recorded_entries": [entry]}})
+    assert recorded_range(request, view) == ""
 
 
 async def test_rows_saved_together_can_be_undone(app: FastAPI, admin: AsyncClient) -> None:

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import typer
 
-from opportune.cli.development import runserver, server
+from opportune.cli.development import runserver, server, sockets
 from opportune.cli.development.runserver import check_database
 from opportune.config.settings import Settings
 from opportune.contrib.llm.providers import local
@@ -28,7 +28,7 @@ PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "Zq3-7xT_m1Lk0pWv9sRb8n
 
 @pytest.fixture
 def taken_port() -> Iterator[str]:
-    with server.reserve("127.0.0.1", 0) as listener:
+    with sockets.reserve("127.0.0.1", 0) as listener:
         listener.listen()
         yield str(listener.getsockname()[1])
 

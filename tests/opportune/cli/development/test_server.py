@@ -17,7 +17,7 @@ from typing import NamedTuple
 import httpx2
 import pytest
 
-from opportune.cli.development import server
+from opportune.cli.development import open_files, server, sockets
 from opportune.config.settings import clear_settings_cache, get_settings, site_url
 from opportune.errors import OperatorError
 from opportune.project.modules import settings_class
@@ -51,11 +51,11 @@ def running_server(
 ) -> Iterator[Server]:
     """Run a server in a forked process."""
     environ = {"ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db", **environ}
-    with server.reserve("127.0.0.1", 0) as listener:
+    with sockets.reserve("127.0.0.1", 0) as listener:
         listener.listen()
         process = PROCESSES.Process(target=serve_site, args=(listener, f"{SITE}:{app}", environ, {**options}))
         process.start()
-        address = server.listener_url(listener)
+        address = sockets.listener_url(listener)
     try:
         yield Server(process, address)
     finally:
@@ -196,25 +196,32 @@ def test_limit_of_open_files_is_raised() -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
-        server.allow_open_files(200)
+        open_files.allow_open_files(200)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert hard == limits[1]
-    assert soft == min(200 + server.MAX_WAITING_CONNECTIONS + server.RESERVED_OPEN_FILES, hard)
+    assert soft == min(200 + sockets.MAX_WAITING_CONNECTIONS + open_files.RESERVED_OPEN_FILES, hard)
 
 
 def test_port_is_reserved() -> None:
     """Another process cannot take the port, and visitors are refused before the site listens."""
-    with server.reserve("127.0.0.1", 0) as listener:
+    with sockets.reserve("127.0.0.1", 0) as listener:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(listener.getsockname(), timeout=TIMEOUT_SECONDS)
         listener.listen()
         port = listener.getsockname()[1]
-        with pytest.raises(server.PortTakenError, match=f"Port {port} is in use.*--port"):
-            server.reserve("127.0.0.1", port)
+        with pytest.raises(sockets.PortTakenError, match=f"Port {port} is in use.*--port"):
+            sockets.reserve("127.0.0.1", port)
     with pytest.raises(OperatorError, match=r"192\.0\.2\.1 is not an address of this machine"):
-        server.reserve("192.0.2.1", 0)
+        sockets.reserve("192.0.2.1", 0)
+
+
+def test_other_errors_of_sockets_are_not_about_the_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connected = socket.create_connection(listener.getsockname())
+        with connected, pytest.raises(OperatorError, match=r"^The server cannot listen on 127\.0\.0\.1, port \d+: "):
+            sockets.listen(connected)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +230,7 @@ def test_port_is_reserved() -> None:
 )
 def test_default_host_depends_on_environment(environment: str, host: str, expected: str) -> None:
     settings = settings_for("sqlite://").model_copy(update={"environment": environment, "host": host})
-    assert server.default_host(settings) == expected
+    assert sockets.default_host(settings) == expected
 
 
 @pytest.mark.parametrize(
@@ -235,24 +242,24 @@ def test_default_host_depends_on_environment(environment: str, host: str, expect
     ],
 )
 def test_description_of_the_address(host: str, expected: str) -> None:
-    with server.reserve(host, 0) as listener:
-        assert server.describe_listener(listener) == expected.format(port=listener.getsockname()[1])
+    with sockets.reserve(host, 0) as listener:
+        assert sockets.describe_listener(listener) == expected.format(port=listener.getsockname()[1])
 
 
 def test_https_addresses() -> None:
     settings = settings_for("sqlite://").model_copy(update={"local_https": True, "port": 8123})
     assert site_url(settings) == "https://127.0.0.1:8123"
-    with server.reserve("0.0.0.0", 0) as listener:  # noqa: S104 - not listening
+    with sockets.reserve("0.0.0.0", 0) as listener:  # noqa: S104 - not listening
         port = listener.getsockname()[1]
-        assert server.describe_listener(listener, https=True).startswith(f"https://0.0.0.0:{port} ")
-        assert server.listener_url(listener, https=True) == f"https://127.0.0.1:{port}"
+        assert sockets.describe_listener(listener, https=True).startswith(f"https://0.0.0.0:{port} ")
+        assert sockets.listener_url(listener, https=True) == f"https://127.0.0.1:{port}"
 
 
 def test_links_use_the_served_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
     monkeypatch.setenv("PORT", "8000")  # so that monkeypatch restores it
     clear_settings_cache()
-    with server.reserve("127.0.0.1", 0) as listener:
+    with sockets.reserve("127.0.0.1", 0) as listener:
         server.set_port(listener, get_settings())
-        assert site_url(get_settings()) == server.listener_url(listener)
+        assert site_url(get_settings()) == sockets.listener_url(listener)
     clear_settings_cache()

@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.cli.database import demo
-from opportune.cli.development import server
+from opportune.cli.development import server, sockets
 from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
 from opportune.cli.project.quickstart import Superuser, add_initial_data, new_superuser, prompt_superuser, summary
@@ -71,7 +71,7 @@ def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest
     serve_calls: list[tuple[str, bool]] = []
 
     def serve(listener: socket.socket, _settings: object, *, reload: bool) -> None:
-        serve_calls.append((server.listener_url(listener), reload))
+        serve_calls.append((sockets.listener_url(listener), reload))
 
     for module in (quickstart, llm_quickstart):
         monkeypatch.setattr(module, "PROJECT", tmp_path)
@@ -121,7 +121,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_taken_port_stops_quickstart(oppman: Oppman, folder: Path) -> None:
-    with server.reserve("127.0.0.1", 0) as listener:
+    with sockets.reserve("127.0.0.1", 0) as listener:
         listener.listen()
         outcome = oppman(*QUICKSTART, "--port", str(listener.getsockname()[1]))
     assert "is in use" in outcome.line()

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.contrib.agents import query
+from opportune.contrib.agents import reading
 from opportune.contrib.agents.masks import MASK
-from opportune.contrib.agents.query import MAX_RESULT_CHARS, require_masked, run_query
+from opportune.contrib.agents.query import run_query
+from opportune.contrib.agents.query_postgresql import require_masked
+from opportune.contrib.agents.results import MAX_RESULT_CHARS
 from opportune.contrib.agents.tools import read_schema
 from opportune.db.database import Database
 from opportune.errors import OperatorError
@@ -87,6 +89,16 @@ async def test_paths_around_the_mask_are_refused(settings: Settings, database_ki
     for sql in PATHS_AROUND_THE_MASK:
         with pytest.raises(OperatorError, match=rf"^({reasons})[^\n]+$"):
             pytest.fail(f"{sql} gives {await run_query(settings, sql.format(schema=schema), 10)}")
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_special_characters_in_table_names(settings: Settings, database: Database, database_kind: str) -> None:
+    async with database.writer() as session:
+        await session.execute(text('CREATE TABLE "keys (old" (id integer, password varchar)'))
+    assert (await run_query(settings, 'SELECT password FROM "keys (old"', 10))["rows"] == []
+    schema = "main" if database_kind == "sqlite" else "public"
+    with pytest.raises(OperatorError, match=r"^Name the table keys \(old without its schema|is prohibited$"):
+        await run_query(settings, f'SELECT password FROM {schema}."keys (old"', 10)  # noqa: S608 - constants
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -180,6 +192,6 @@ async def test_database_refuses_writes_in_one_line(settings: Settings, database:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_long_statement_is_cancelled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query, "TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(reading, "TIMEOUT_SECONDS", 1)
     with pytest.raises(OperatorError, match=r"took more than|statement timeout"):
         await run_query(settings, NUMBERS.format("count(*)"), 10)

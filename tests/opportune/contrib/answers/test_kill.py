@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.cli.development import server
+from opportune.cli.development import sockets
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.spending.models import LlmState
 from opportune.db import Database
@@ -52,12 +52,12 @@ class Reader:
 async def run_server(database_url: str) -> AsyncIterator[tuple[httpx2.AsyncClient, int]]:
     """A client of a server, and the server's process id."""
     environ = {"ENVIRONMENT": "test", "DATABASE_URL": database_url, "JOBS": "inline"}
-    with server.reserve("127.0.0.1", 0) as listener:
+    with sockets.reserve("127.0.0.1", 0) as listener:
         listener.listen()
         app = "tests.opportune.contrib.answers.killed_site:create_site"
         process = PROCESSES.Process(target=serve_site, args=(listener, app, environ, {}))
         process.start()
-        address = server.listener_url(listener)
+        address = sockets.listener_url(listener)
     try:
         assert process.pid
         async with httpx2.AsyncClient(base_url=address, timeout=START_SECONDS) as client:
