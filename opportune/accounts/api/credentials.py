@@ -46,8 +46,11 @@ async def end_session(session_id: RowId, user: CurrentUser, context: AccountCtx)
 
 
 def make_session_read(row: Session, *, is_current: bool) -> SessionRead:
+    """Describe a session. The address of a superuser who is signed in as the user stays hidden."""
+    values = row.model_dump()
     is_impersonation = row.impersonator_session_id is not None
-    values = row.model_dump() | ({"address": ""} if is_impersonation else {})
+    if is_impersonation:
+        values["address"] = ""
     return SessionRead(
         **values, device=describe_session_device(row), is_current=is_current, is_impersonation=is_impersonation
     )
@@ -61,7 +64,7 @@ async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequen
 
 
 @router.post("/tokens", name="create_token", status_code=201)
-async def create(
+async def create_api_token(
     request: Request, response: Response, body: TokenCreate, user: CurrentUser, context: AccountCtx
 ) -> TokenCreated:
     """Create a token. Only this response contains it. A token cannot create another one with more scopes."""
@@ -71,11 +74,10 @@ async def create(
     await confirm_password(context, user, body.current_password)
     if not await context.manager.lock_unchanged(user):  # a concurrent change of the password must end all tokens
         raise make_sign_in_error(request)
-    token = await create_token(context.session, user, body.name, timedelta(days=body.days), body.scopes)
+    row, token = await create_token(context.session, user, body.name, timedelta(days=body.days), body.scopes)
     record_event(context, user, "token_created", name=body.name)
-    new_row, *_older_rows = await UserTokens(context.session, user.id).list_valid()
     response.headers.update(SECRET_HEADERS)
-    return TokenCreated(token=token, **new_row.model_dump())
+    return TokenCreated(token=token, **row.model_dump())
 
 
 @router.delete("/tokens", status_code=204)

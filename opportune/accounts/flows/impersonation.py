@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session, User
-from opportune.accounts.sessions.service import delete_expired_and_surplus, hash_token
+from opportune.accounts.sessions.credentials import delete_expired_and_surplus, hash_token
 from opportune.accounts.users.context import AccountContext
 from opportune.db.clock import utc_now
 from opportune.errors import NotFound, Refused
@@ -34,13 +34,15 @@ class ImpersonationRefused(Refused):
     """The superuser may not sign in as this user; the message says why."""
 
 
-def find_impersonation_problem(superuser: User, user: User) -> str:
-    """Return why this superuser may not sign in as this user; empty if they may."""
+def find_impersonation_problem(superuser: User, user: User) -> str | None:
+    """Return why this superuser may not sign in as this user; None if they may."""
     if user.id == superuser.id:
         return NOT_YOURSELF
     if user.is_superuser:
         return NOT_SUPERUSERS
-    return "" if user.is_active else NOT_INACTIVE
+    if not user.is_active:
+        return NOT_INACTIVE
+    return None
 
 
 async def start_impersonation(

@@ -82,7 +82,7 @@ async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -
     if data := await reauthenticated(context, user, form):
         if not await context.manager.lock_unchanged(user):  # a concurrent change of the password must end all tokens
             raise make_sign_in_error(request)
-        token = await create_token(context.session, user, data.name, timedelta(days=data.days), data.scopes)
+        _, token = await create_token(context.session, user, data.name, timedelta(days=data.days), data.scopes)
         record_event(context, user, "token_created", name=data.name)
         form = Form(TokenCreate, choices=list_scope_choices(request))
     return await show_tokens(request, context.session, user, form, token)

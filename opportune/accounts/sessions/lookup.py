@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapper, make_transient_to_detached
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, GroupPermission, Membership, Session, User
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.accounts.sessions.service import hash_token
 from opportune.db.clock import utc_now
 from opportune.db.database import Database

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import Passkey, RecoveryCode, User
-from opportune.accounts.sessions.service import hash_token
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.db.database import Database

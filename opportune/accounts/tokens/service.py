@@ -10,13 +10,8 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import is_known_program, record_sign_in
 from opportune.accounts.models import ApiToken, User
-from opportune.accounts.sessions.service import (
-    UserCredentials,
-    UserSessions,
-    delete_expired_and_surplus,
-    forget_confirmations,
-    hash_token,
-)
+from opportune.accounts.sessions.credentials import UserCredentials, delete_expired_and_surplus, hash_token
+from opportune.accounts.sessions.service import UserSessions, forget_confirmations
 from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
 from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.db.clock import utc_now
@@ -39,24 +34,27 @@ class UserTokens(UserCredentials[ApiToken]):
 
 async def create_token(
     session: AsyncSession, user: User, name: str, lifetime: timedelta, scopes: Sequence[str] = (READ, WRITE)
-) -> str:
-    """Create a token and return it in plain text."""
+) -> tuple[ApiToken, str]:
+    """Create a token. Return its row, and the token in plain text."""
     await delete_expired_and_surplus(session, user, ApiToken)
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    expires_at = utc_now() + lifetime
-    token_hash = hash_token(token)
-    hint = token[:HINT_LENGTH]
-    scope_string = " ".join(scopes)
     row = ApiToken(
-        token_hash=token_hash, user_id=user.id, name=name, hint=hint, expires_at=expires_at, scopes=scope_string
+        token_hash=hash_token(token),
+        user_id=user.id,
+        name=name,
+        hint=token[:HINT_LENGTH],
+        expires_at=utc_now() + lifetime,
+        scopes=" ".join(scopes),
     )
     session.add(row)
-    return token
+    await session.flush()
+    return row, token
 
 
 async def issue_access_token(session: AsyncSession, user: User, scopes: str = ALL_SCOPES) -> str:
     """Create an access token, and return it in plain text."""
-    return await create_token(session, user, ACCESS_TOKEN_NAME, ACCESS_TOKEN_LIFETIME, scopes.split())
+    _, token = await create_token(session, user, ACCESS_TOKEN_NAME, ACCESS_TOKEN_LIFETIME, scopes.split())
+    return token
 
 
 async def create_access_token(session: AsyncSession, user: User) -> str:

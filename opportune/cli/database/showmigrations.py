@@ -26,25 +26,33 @@ def command(
     applied = set(graph.applied(recorded))
     ordered = [migration for migration in graph.ordered if migration.feature in migrations_by_feature]
     if as_json:
-        names = ("feature", "name", "revision")
         print_json(
             [
-                {**{name: getattr(migration, name) for name in names}, "applied": migration in applied}
+                {
+                    "feature": migration.feature,
+                    "name": migration.name,
+                    "revision": migration.revision,
+                    "applied": migration in applied,
+                }
                 for migration in ordered
             ]
         )
     elif plan:
         for migration in ordered:
-            print(f"[{'X' if migration in applied else ' '}]  {migration}")
+            print(f"{mark_of(migration, applied)}  {migration}")
     else:
         print_list(migrations_by_feature, applied)
     warn_about_removed(graph, recorded)
+
+
+def mark_of(migration: Migration, applied: Collection[Migration]) -> str:
+    return "[X]" if migration in applied else "[ ]"
 
 
 def print_list(migrations_by_feature: dict[str, list[Migration]], applied: Collection[Migration]) -> None:
     for name, migrations in migrations_by_feature.items():
         print(name)
         for migration in migrations:
-            print(f" [{'X' if migration in applied else ' '}] {migration.name}")
+            print(f" {mark_of(migration, applied)} {migration.name}")
         if not migrations:
             print(" (no migrations)")

@@ -31,12 +31,12 @@ def dump(
     keys = keys or {}
     yield b"["
     separator = b"\n"
-    generated = find_generated_columns(connection, tables.values())
+    omitted = find_generated_columns(connection, tables.values())
     for name, table in tables.items():
-        statement = _select_rows(table, keys, generated[table])
+        statement = _select_rows(table, keys, omitted[table])
         rows = connection.execute(statement, execution_options={"yield_per": BATCH_ROWS})
         for row in rows.mappings():
-            fixture = as_object(name, table, row, keys, generated[table])
+            fixture = as_object(name, table, row, keys, omitted[table])
             yield separator + to_json(fixture, indent=indent, bytes_mode="base64")
             separator = b",\n"
     yield b"\n]\n"
@@ -76,5 +76,7 @@ def _json_value(column: Column[Any], row: RowMapping) -> Any:
         case Range():
             return str(value)
         case MultiRange():
-            return f"{{{','.join(map(str, value))}}}"
-    return value
+            ranges = ",".join(map(str, value))
+            return f"{{{ranges}}}"
+        case _:
+            return value

@@ -1,7 +1,7 @@
 """Program that extracts the text of a document, in a process with limits of time and memory.
 
 It protects the site from files that exhaust memory or never end. It reads the file from standard input, and writes
-lines of JSON: `{"total": 12}` (0 if the number of pages is not known), an array for each page, and at the end
+lines of JSON: `{"total": 12}` (0 if the number of pages is not known), `{"page": […]}` for each page, and at the end
 `{"cut": false}` or `{"problem": "locked"}`. If the process is killed, the last line is missing.
 """
 
@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def write_pages(pages: Iterator[Page], limits: Limits) -> None:
         if count == limits.max_pages or remaining <= 0:
             write({"cut": True})
             return
-        write([page.number, page.heading[:200], page.text[:remaining]])
+        write({"page": [page.number, page.heading[:200], page.text[:remaining]]})
         remaining -= len(page.text)
     write({"cut": remaining < 0})
 
@@ -63,6 +63,6 @@ def limit_resources(max_seconds: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
 
 
-def write(line: object) -> None:
+def write(line: Mapping[str, object]) -> None:
     sys.stdout.write(f"{json.dumps(line)}\n")
     sys.stdout.flush()

@@ -50,8 +50,8 @@ class DocumentReader:
         filename: Name with its suffix, by which Markdown is recognized.
         content: Bytes of the file.
         limits: Limits of the extraction.
-        total: Number of pages of a PDF.
-        is_cut: Whether pages or characters are missing, because a limit was reached.
+        total: Number of pages of a PDF. Set before the first page.
+        is_cut: Whether pages or characters are missing, because a limit was reached. Set after the last page.
     """
 
     filename: str
@@ -66,25 +66,27 @@ class DocumentReader:
         Raises:
             Unreadable: The document cannot be read, or contains no text.
         """
-        has_text, has_ended = False, False
+        has_text = False
+        has_ended = False
         for line in self._run_program():
-            if isinstance(line, list):
-                number, heading, text = line
-                has_text = has_text or bool(text.strip())
-                yield Page(number, make_storable(heading), make_storable(text).strip())
-            elif problem := line.get("problem"):
-                if has_text:
-                    break
-                raise Unreadable(problem)
-            else:
-                self.total = line.get("total", self.total)
-                self.is_cut = line.get("cut", False)
-                has_ended = has_ended or "cut" in line
+            match line:
+                case {"total": total}:
+                    self.total = total
+                case {"page": [number, heading, text]}:
+                    has_text = has_text or bool(text.strip())
+                    yield Page(number, make_storable(heading), make_storable(text).strip())
+                case {"cut": is_cut}:
+                    self.is_cut = is_cut
+                    has_ended = True
+                case {"problem": problem} if not has_text:
+                    raise Unreadable(problem)
         if not has_text:
             raise Unreadable("no_text" if has_ended else "damaged")
-        self.is_cut = self.is_cut or not has_ended
+        if not has_ended:  # pages after a problem, a limit of time or of memory are missing
+            self.is_cut = True
 
-    def _run_program(self) -> Iterator[Any]:
+    def _run_program(self) -> Iterator[dict[str, Any]]:
+        """Yield the lines of `program.py`."""
         command = [
             sys.executable,
             "-I",
@@ -101,6 +103,7 @@ class DocumentReader:
             with subprocess.Popen(
                 command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
             ) as process:
+                # Reading the output has no timeout. The program limits its CPU time, but may also wait forever.
                 timer = Timer(self.limits.max_seconds, process.kill)
                 timer.start()
                 try:

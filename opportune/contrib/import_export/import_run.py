@@ -20,15 +20,10 @@ from opportune.admin.log import audit
 from opportune.admin.models import ImportFile
 from opportune.admin.row_writer import Change
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.import_rows import (
-    MAX_PREVIEW_CHANGES,
-    MAX_PREVIEW_ROWS,
-    ImportPlan,
-    PlannedRow,
-    named_rows,
-)
+from opportune.contrib.import_export.import_rows import ImportPlan, PlannedRow
 from opportune.contrib.import_export.jobs import BUSY_STATES
-from opportune.contrib.import_export.table import Table
+from opportune.contrib.import_export.preview import MAX_PREVIEW_CHANGES, MAX_PREVIEW_ROWS
+from opportune.contrib.import_export.table import Table, named_rows
 from opportune.contrib.import_export.targets import find_choice_fault, find_targets, require_targets
 from opportune.db import Database
 from opportune.db.constraint_errors import translate_database_errors
@@ -134,7 +129,8 @@ async def plan_import(request: Request, view: AdminView, table: Table, choices: 
     if fault := find_choice_fault(table, names, targets, key, updates=choices["updates"]):
         raise ValidationRefused(fault)
     formats = {name: format_ for name, format_ in zip(names, choices["formats"], strict=False) if name and format_}
-    return ImportPlan(request, view, {name: targets[name] for name in names if name}, formats, choices["updates"])
+    columns = {name: targets[name] for name in names if name}
+    return ImportPlan(request, view, columns, formats, updates=choices["updates"])
 
 
 async def _finish(
@@ -187,7 +183,7 @@ def _describe(plan: ImportPlan, table: Table, faults: Mapping[int, str]) -> dict
 
 
 def preview_rows(plan: ImportPlan) -> Sequence[tuple[int, list[str]]]:
-    return [(row.line.number, [*row.texts.values()]) for row in plan.rows[:MAX_PREVIEW_ROWS]]
+    return [(row.line.number, [*row.texts]) for row in plan.rows[:MAX_PREVIEW_ROWS]]
 
 
 class ImportWriter:

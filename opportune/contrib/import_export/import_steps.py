@@ -14,9 +14,8 @@ from opportune.admin.models import ImportFile
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.cell_formats import Guess, format_choices, guess_formats
-from opportune.contrib.import_export.import_rows import named_rows
 from opportune.contrib.import_export.import_run import plan_import, preview_rows
-from opportune.contrib.import_export.table import Table
+from opportune.contrib.import_export.table import Table, named_rows
 from opportune.contrib.import_export.targets import Target, find_targets, missing_labels, require_targets
 from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors

@@ -9,7 +9,7 @@ import json
 import re
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,21 @@ class TableRow:
     """The line of a CSV file, the row of a sheet, or the position of a JSON object, counted from 1."""
     cells: Sequence[Any]
     """Texts of a CSV file. Workbooks and JSON also have numbers, booleans and None."""
+
+
+@dataclass(frozen=True)
+class ImportRow:
+    number: int
+    """The number of the row in its table."""
+    cells: Mapping[str, Any]
+    """The cells by the names of their targets."""
+
+
+def named_rows(rows: Iterable[TableRow], names: Sequence[str]) -> list[ImportRow]:
+    """Return the rows of a table, given the name of the target of each column, or an empty text."""
+    return [
+        ImportRow(row.number, {name: cell for name, cell in zip(names, row.cells, strict=True) if name}) for row in rows
+    ]
 
 
 @dataclass(frozen=True)

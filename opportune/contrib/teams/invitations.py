@@ -13,7 +13,7 @@ from sqlmodel import col
 from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.accounts.sessions.service import hash_token
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.accounts.users.context import AccountContext
 from opportune.contrib.teams.memberships import find_member, hand_over
 from opportune.contrib.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole

@@ -51,8 +51,13 @@ class Workers:
 
     async def reports(self) -> list[WorkerReport]:
         """Return the reports of all workers that respond in time, ordered by number."""
-        report, others = await asyncio.gather(self.create_report(), self._sockets.request_messages())
-        return sorted([report, *filter(None, map(_parse_report, others))], key=lambda report: report.worker)
+        own_report, messages = await asyncio.gather(self.create_report(), self._sockets.request_messages())
+        reports = [own_report]
+        for message in messages:
+            report = _parse_report(message)
+            if report is not None:
+                reports.append(report)
+        return sorted(reports, key=lambda report: report.worker)
 
     async def create_report(self) -> WorkerReport:
         lag = await lag_seconds(LAG_INTERVAL_SECONDS)
@@ -65,7 +70,7 @@ class Workers:
 
 
 def _parse_report(content: bytes) -> WorkerReport | None:
-    """Return None for an incomplete report, or one of another version during a deployment."""
+    """Return the report in a message; None if it is incomplete, or of another version during a deployment."""
     with suppress(ValueError, TypeError, KeyError):
         values: dict[str, Any] = json.loads(content)
         return WorkerReport(**{**values, "families": [Family(**family) for family in values["families"]]})

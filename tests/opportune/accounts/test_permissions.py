@@ -77,7 +77,7 @@ async def get_statuses(app: FastAPI, user: User) -> tuple[int, int]:
 @asynccontextmanager
 async def program_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
     async with app.state.database.writer() as session:
-        token = await create_token(session, user, "a program", timedelta(hours=1))
+        _, token = await create_token(session, user, "a program", timedelta(hours=1))
     async with new_client(app, **bearer(token)) as client:
         yield client
 

@@ -12,7 +12,7 @@ from sqlmodel import col
 from starlette.datastructures import QueryParams
 
 from opportune.accounts.models import Session
-from opportune.accounts.sessions.service import hash_token
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.config.settings import Settings, site_url
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import find_redirect, with_parameters

@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 from opportune.accounts import record_event, schemas
 from opportune.accounts.models import ApiToken, User
-from opportune.accounts.sessions.service import hash_token
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.accounts.users.context import AccountContext
 from opportune.config.signing import seal, unseal
 from opportune.contrib.mcp.oauth.authorization import find_client

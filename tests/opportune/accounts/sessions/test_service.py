@@ -9,7 +9,7 @@ from httpx2 import ASGITransport, AsyncClient
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.accounts.sessions import service
+from opportune.accounts.sessions import credentials, service
 from opportune.accounts.sessions.cookies import confirm_session
 from opportune.application import create_app
 from opportune.config.settings import Settings, load_settings
@@ -160,14 +160,14 @@ async def test_confirmed_session_gets_another_token(app: FastAPI, user: User, da
 async def test_sessions_per_user_are_limited(
     database: Database, user: User, monkeypatch: pytest.MonkeyPatch, model: type[Session | ApiToken]
 ) -> None:
-    monkeypatch.setattr(service, "MAX_CREDENTIALS_PER_USER", 3)
+    monkeypatch.setattr(credentials, "MAX_CREDENTIALS_PER_USER", 3)
     other_user = await make_user(database)
     fields: dict[str, Any] = {"name": "a program", "scopes": "*"} if model is ApiToken else {}
     for owner, token_hash, hours in (*((user, str(hours), hours) for hours in (4, 1, 3, 2)), (other_user, "x", 1)):
         ends = utc_now() + timedelta(hours=hours)
         await store(database, model(token_hash=token_hash, user_id=owner.id, expires_at=ends, **fields))
     async with database.writer() as session:
-        await service.delete_expired_and_surplus(session, user, model)
+        await credentials.delete_expired_and_surplus(session, user, model)
 
     assert [row.token_hash for row in await read_all(database, model)] == ["4", "3", "x"]
 

@@ -202,7 +202,7 @@ async def test_wrong_codes_are_limited(user_client: AsyncClient, monkeypatch: py
 async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with database.writer() as session:
-        token = await create_token(session, user, "a program", timedelta(hours=1), ["accounts:manage"])
+        _, token = await create_token(session, user, "a program", timedelta(hours=1), ["accounts:manage"])
     async with signed_in_client(app, user) as browser, new_client(app, **bearer(token)) as client:
         assert (await client.get(TWO_FACTOR_API)).json() == {"is_on": False, "recovery_codes_left": 0}
         started = (await client.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
@@ -227,7 +227,8 @@ async def test_setup_ends_sign_ins_without_a_code(
 ) -> None:
     other_tokens = [await make_token(database, user), await make_token(database, await make_user(database))]
     async with database.writer() as session:
-        other_tokens.append(await create_token(session, user, "Backup", timedelta(days=7)))
+        _, backup_token = await create_token(session, user, "Backup", timedelta(days=7))
+        other_tokens.append(backup_token)
     own_token = await make_token(database, user)
     async with signed_in_client(app, user) as browser:
         if channel == "api":

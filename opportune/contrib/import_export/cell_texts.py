@@ -1,0 +1,80 @@
+"""Texts that a browser would send for the cells of a file."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from opportune.admin.forms.model_fields import NO_CHOICE
+from opportune.admin.lists.row_keys import quote_key
+from opportune.admin.views import AdminView
+from opportune.contrib.import_export.cell_formats import read_cell
+from opportune.contrib.import_export.names import NamedColumn, NameResolver
+from opportune.contrib.import_export.targets import Target
+from opportune.db.models.columns import is_text, python_type_of
+from opportune.i18n.parsing import parse_yes_no
+from opportune.web.forms.form_state import ZONE_SUFFIX
+
+
+class CellTexts:
+    """Turns the cells of a row into texts for the fields of a form."""
+
+    def __init__(
+        self, view: AdminView, columns: Mapping[str, Target], formats: Mapping[str, str], names: NameResolver
+    ) -> None:
+        self._view = view
+        self._columns = columns
+        self._formats = formats
+        self._names = names
+
+    def by_field(self, cells: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the texts by field, and by field the messages about cells that have no text."""
+        texts: dict[str, str] = {}
+        faults: dict[str, str] = {}
+        for name, target in self._columns.items():
+            try:
+                texts[target.field] = self._text_of(name, target, cells.get(name))
+                texts[target.field + ZONE_SUFFIX] = "UTC"
+            except ValueError as error:
+                faults[target.field] = f"{target.label}: {error}"
+        return texts, faults
+
+    def _text_of(self, name: str, target: Target, value: Any) -> str:
+        if target.related:
+            return self._ids_of(target.related, value)
+        text = form_text(self._view.mapper.columns[name], value)
+        format_ = self._formats.get(name)
+        if text and isinstance(value, str) and target.control and format_:
+            text = read_cell(target.control, text, format_)
+        if name in self._view.references:
+            return quote_key(text) if text else NO_CHOICE
+        return text
+
+    def _ids_of(self, column: NamedColumn, value: Any) -> str:
+        ids = self._names.ids(column, column.names_in(value))
+        if not ids:
+            return "" if column.is_many else NO_CHOICE
+        return ",".join(map(quote_key, ids))
+
+
+def form_text(column: Any, value: Any) -> str:
+    """Return a value as a browser would send it.
+
+    Raises:
+        ValueError: The value cannot be stored. The message is for the user.
+    """
+    text = "" if value is None else str(value)
+    if python_type_of(column) is bool:
+        return _boolean(text.strip(), column.nullable)
+    if isinstance(value, dict | list) or (isinstance(value, bool) and is_text(column)):
+        return json.dumps(value)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("This text has characters that cannot be stored.")
+    return text if is_text(column) else text.strip()
+
+
+def _boolean(word: str, nullable: bool) -> str:
+    if nullable and not word:
+        return ""
+    if word and parse_yes_no(word):
+        return "True"
+    return "False" if nullable else "false"

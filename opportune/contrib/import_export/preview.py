@@ -1,0 +1,63 @@
+"""Texts of the preview of an import."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from opportune.admin.lists.display import format_column
+from opportune.admin.views import AdminView
+from opportune.contrib.import_export.export import cell_of
+from opportune.contrib.import_export.targets import Target
+from opportune.crud.formats import format_value
+from opportune.schemas.text import shorten
+
+MAX_PREVIEW_ROWS = 10
+MAX_PREVIEW_CHANGES = 50
+"""Changed rows in the preview."""
+MAX_PREVIEW_LENGTH = 60
+"""Maximum characters of a value in a preview."""
+
+
+@dataclass(frozen=True)
+class PreviewRow:
+    cells: Mapping[str, Any]
+    """Cells by column of the file."""
+    values: Mapping[str, Any]
+    """The values that the cells mean, by field of the form."""
+
+
+class PreviewTexts:
+    """Texts of values as they were understood. Related rows have the text of the file."""
+
+    def __init__(self, view: AdminView, columns: Mapping[str, Target]) -> None:
+        self._view = view
+        self._columns = columns
+        self._related = {*view.references, *view.many_to_many}
+        self._as_in_lists = {*view.choice_names, *view.numeric_columns}
+
+    def of_row(self, row: PreviewRow) -> list[str]:
+        return [self._text(name, row) for name in self._columns]
+
+    def of_changes(self, fields: Collection[str], old: PreviewRow, new: PreviewRow) -> list[tuple[str, str, str]]:
+        """Return label, old text and new text of each of the fields."""
+        return [
+            (target.label, self._text(name, old), self._text(name, new))
+            for name, target in self._columns.items()
+            if target.field in fields
+        ]
+
+    def _text(self, name: str, row: PreviewRow) -> str:
+        return shorten(self._full_text(name, row), MAX_PREVIEW_LENGTH)
+
+    def _full_text(self, name: str, row: PreviewRow) -> str:
+        target = self._columns[name]
+        cell = row.cells.get(name)
+        if target.field in self._related or target.field not in row.values:
+            return str(cell_of(cell))
+        value = row.values[target.field]
+        if value is not None and target.field in self._as_in_lists:
+            return str(format_column(self._view, target.field, value))
+        if isinstance(value, bool | date):
+            return format_value(value)
+        return value if isinstance(value, str) else str(cell_of(cell))
