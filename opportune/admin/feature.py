@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.admin.declared_permissions import shipped_group_statements
 from opportune.admin.log.recording import RECORDING
 from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, ImportFile, RowVersion, SavedView
+from opportune.admin.shipped_groups import shipped_group_statements
 from opportune.admin.trash.retention import empty_trash_daily
 from opportune.db.models.model import tables_with
 from opportune.db.models.soft_delete import SoftDelete

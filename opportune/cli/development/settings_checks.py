@@ -25,6 +25,7 @@ from opportune.storage import open_storage
 
 
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
+    """Report a `.env` that other users of this machine can read."""
     path = PROJECT / ".env"
     if path.exists() and _others_may_read(path):
         yield Finding(f"Other users of this machine can read the secrets in .env. Run chmod 600 {path}.")
@@ -40,9 +41,11 @@ def check_pyproject(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_names(_settings: Settings) -> Iterator[Finding]:
+    """Report names in `.env` that are no settings, and settings of features that are not installed."""
     names = setting_names()
     left_out = startup.settings_left_out()
-    yield from (Finding(message, is_error=False) for message in left_out.values())
+    for message in left_out.values():
+        yield Finding(message, is_error=False)
     for name in dotenv_values(PROJECT / ".env"):
         if name.upper() not in names and name not in left_out:
             hint = did_you_mean(name, names) or " List all: python3 oppman.py env --all"
@@ -50,7 +53,8 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_urls(settings: Settings) -> Iterator[Finding]:
-    yield from map(Finding, startup.url_faults(settings))
+    for fault in startup.url_faults(settings):
+        yield Finding(fault)
 
 
 def check_env_example(_settings: Settings) -> Iterator[Finding]:
@@ -62,9 +66,12 @@ def check_env_example(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    with suppress(OperatorError), open_event_loop() as loop:  # reported by check_urls
-        if problem := loop.run(_storage_problem(settings)):
-            yield Finding(problem)
+    """Report a storage that cannot be used. `check_urls` reports an invalid URL."""
+    problem = ""
+    with suppress(OperatorError), open_event_loop() as loop:
+        problem = loop.run(_storage_problem(settings))
+    if problem:
+        yield Finding(problem)
 
 
 async def _storage_problem(settings: Settings) -> str:
@@ -73,11 +80,13 @@ async def _storage_problem(settings: Settings) -> str:
 
 
 def check_mail_server(settings: Settings) -> Iterator[Finding]:
-    """Connect to the mail server of MAIL_URL without sending an e-mail."""
-    with suppress(OperatorError):  # reported by check_urls
+    """Connect to the mail server of MAIL_URL without sending an e-mail. `check_urls` reports an invalid URL."""
+    problem = ""
+    with suppress(OperatorError), open_event_loop() as loop:
         transport = transport_for(settings)
-        with open_event_loop() as loop:
-            try:
-                loop.run(transport.check())
-            except DeliveryError as error:
-                yield Finding(str(error))
+        try:
+            loop.run(transport.check())
+        except DeliveryError as error:
+            problem = str(error)
+    if problem:
+        yield Finding(problem)

@@ -15,6 +15,7 @@ from opportune.cli.environment.locks import BASE
 from opportune.cli.environment.virtual_environment import VENV, prepare
 from opportune.cli.output import say, say_next
 from opportune.cli.project.lock import command as update_locks
+from opportune.cli.project.release import hash_of
 from opportune.cli.project.shared_files import VENDOR, with_wheel
 from opportune.cli.project.upgrade import require_project
 from opportune.cli.scaffold import packages
@@ -38,16 +39,47 @@ def command(
 ) -> None:
     with private_folder("opportune-addapp-") as folder:
         wheel = packages.find_wheel(source, folder)
-        package = packages.read_wheel(wheel, folder) if wheel else packages.read_installed(source)
-        if package:
-            require_free_name(package)
-        if wheel or not package:
-            require_own_environment()
-        with write_files(new_texts(source, package), PROJECT / VENDOR, old_wheels(package)):
-            package = package if package and not wheel else install(source, package)
-            list_feature(package)
-            require_start(package)
+        if wheel:
+            package = add_wheel(packages.read_wheel(wheel, folder), wheel)
+        elif installed := packages.read_installed(source):
+            package = add_installed(installed)
+        else:
+            package = add_from_index(source)
     print_next_steps(package)
+
+
+def add_wheel(package: packages.FeaturePackage, wheel: Path) -> packages.FeaturePackage:
+    """Copy a wheel to `vendor/`, install and list it, and return the installed package."""
+    require_free_name(package)
+    require_own_environment()
+    with write_files(texts_with_wheel(package, wheel), PROJECT / VENDOR, old_wheels(wheel)):
+        if not packages.satisfies(read_text(BASE), package.requirements):
+            update_locks(upgrade=False, check=False)
+        installed = install(package.name)
+        list_feature(installed)
+        require_start(installed)
+    return installed
+
+
+def add_installed(package: packages.FeaturePackage) -> packages.FeaturePackage:
+    """List a package that is already installed."""
+    require_free_name(package)
+    with write_files(project_texts(), PROJECT / VENDOR):
+        list_feature(package)
+        require_start(package)
+    return package
+
+
+def add_from_index(name: str) -> packages.FeaturePackage:
+    """Install and list a package of the index, and return it."""
+    require_own_environment()
+    pyproject = packages.with_dependency(read_text(PYPROJECT), name)
+    with write_files({**project_texts(), PROJECT / PYPROJECT: pyproject}, PROJECT / VENDOR):
+        update_locks(upgrade=False, check=False)
+        installed = install(name)
+        list_feature(installed)
+        require_start(installed)
+    return installed
 
 
 def require_free_name(package: packages.FeaturePackage) -> None:
@@ -77,52 +109,53 @@ def require_own_environment() -> None:
         )
 
 
-def new_texts(source: str, package: packages.FeaturePackage | None) -> dict[Path, str | bytes]:
-    """Return the contents of the files that may change, with the package if it is not installed yet."""
-    locks = [BASE, *(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("requirements/*.lock"))]
-    texts = {name: (PROJECT / name).read_text(encoding="utf-8") for name in (INSTALLED, PYPROJECT, *locks)}
-    files: dict[Path, str | bytes] = {}
-    if package and package.wheel:
-        texts[PYPROJECT] = packages.with_dependency(texts[PYPROJECT], f"{package.name}=={package.version}")
-        lock = packages.without_pin(texts[BASE], package.name)
-        texts[BASE] = with_wheel(lock, package.name, package.version, package.wheel_hash)
-        files[PROJECT / VENDOR / package.wheel.name] = package.wheel.read_bytes()
-    elif not package:
-        texts[PYPROJECT] = packages.with_dependency(texts[PYPROJECT], source)
-    return {PROJECT / name: text for name, text in texts.items()} | files
+def project_texts() -> dict[Path, str | bytes]:
+    """Return the contents of the files that may change, which are restored if a step fails."""
+    locks = (path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("requirements/*.lock"))
+    return {PROJECT / name: read_text(name) for name in (INSTALLED, PYPROJECT, BASE, *locks)}
 
 
-def old_wheels(package: packages.FeaturePackage | None) -> list[Path]:
+def texts_with_wheel(package: packages.FeaturePackage, wheel: Path) -> dict[Path, str | bytes]:
+    """Return the contents of the files with the wheel in `vendor/`, as a dependency and in the lock."""
+    requirement = f"{package.name}=={package.version}"
+    lock = packages.without_pin(read_text(BASE), package.name)
+    return {
+        **project_texts(),
+        PROJECT / PYPROJECT: packages.with_dependency(read_text(PYPROJECT), requirement),
+        PROJECT / BASE: with_wheel(lock, package.name, package.version, hash_of(wheel)),
+        PROJECT / VENDOR / wheel.name: wheel.read_bytes(),
+    }
+
+
+def read_text(name: str) -> str:
+    return (PROJECT / name).read_text(encoding="utf-8")
+
+
+def old_wheels(wheel: Path) -> list[Path]:
     """Return the wheels of other versions of the package in `vendor/`."""
-    if not package or not package.wheel:
-        return []
-    name = package.wheel.name.partition("-")[0]
-    return [path for path in (PROJECT / VENDOR).glob(f"{name}-*.whl") if path.name != package.wheel.name]
+    name = wheel.name.partition("-")[0]
+    return [path for path in (PROJECT / VENDOR).glob(f"{name}-*.whl") if path.name != wheel.name]
 
 
-def install(source: str, package: packages.FeaturePackage | None) -> packages.FeaturePackage:
-    """Complete the locks and install them into `.venv`.
+def install(name: str) -> packages.FeaturePackage:
+    """Install the locked packages into `.venv`, and return the feature of the package.
 
     Raises:
         OperatorError: A package cannot be installed, or has no feature that can be added.
     """
-    lock = (PROJECT / BASE).read_text(encoding="utf-8")
-    if not package or not packages.satisfies(lock, package.requirements):
-        update_locks(upgrade=False, check=False)
     prepare(["addapp"])
-    installed = packages.read_installed(package.name if package else source)
+    installed = packages.read_installed(name)
     if not installed:
-        raise OperatorError(f"{source} was not installed into {VENV}. See the log: {VENV / 'install.log'}")
+        raise OperatorError(f"{name} was not installed into {VENV}. See the log: {VENV / 'install.log'}")
     require_free_name(installed)
     return installed
 
 
 def list_feature(package: packages.FeaturePackage) -> None:
     if package.feature not in feature_packages():
-        path = PROJECT / INSTALLED
-        text = with_feature(path.read_text(encoding="utf-8"), package.feature, package.module)
-        with write_files({path: text}, PROJECT / VENDOR):
-            pass
+        text = with_feature(read_text(INSTALLED), package.feature, package.module)
+        with write_files({PROJECT / INSTALLED: text}, PROJECT / VENDOR):
+            pass  # the file is written and formatted
 
 
 def require_start(package: packages.FeaturePackage) -> None:
@@ -134,12 +167,13 @@ def require_start(package: packages.FeaturePackage) -> None:
     command = [sys.executable, str(PROJECT / "oppman.py"), "routes"]
     result = subprocess.run(command, cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode:
-        message = (result.stderr.strip() or result.stdout.strip() or "no error message").splitlines()[-1]
+        output = result.stderr.strip() or result.stdout.strip() or "no error message"
+        message = output.splitlines()[-1]
         raise OperatorError(f"The site does not start with {package.feature}, so it was not added. {message}")
 
 
 def print_next_steps(package: packages.FeaturePackage) -> None:
     say(f"Added {package.feature} of {package.name} {package.version} to {INSTALLED}.")
-    if f"\n{package.name}==" not in (PROJECT / BASE).read_text(encoding="utf-8"):
+    if f"\n{package.name}==" not in read_text(BASE):
         say(f"{package.name} is not in {BASE}, so other machines do not install it.")
     say_next("migrate", "check")

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from opportune import __version__
 from opportune.cli.project.lock import require_uv
-from opportune.cli.project.release import NAME, hash_of, install_wheel
+from opportune.cli.project.release import NAME, install_wheel
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
 
@@ -34,15 +34,10 @@ class FeaturePackage:
     version: str
     feature: str
     requirements: Sequence[Requirement]
-    wheel: Path | None = None
 
     @property
     def module(self) -> str:
         return f"{PREFIX}{self.feature}.feature"
-
-    @property
-    def wheel_hash(self) -> str:
-        return hash_of(self.wheel) if self.wheel else ""
 
 
 def find_wheel(source: str, folder: Path) -> Path | None:
@@ -80,7 +75,7 @@ def read_wheel(wheel: Path, folder: Path) -> FeaturePackage:
     """
     root = folder / "wheel"
     install_wheel(wheel, root)
-    return _read_package(metadata.PathDistribution(next(root.glob("*.dist-info"))), wheel.name, wheel)
+    return _read_package(metadata.PathDistribution(next(root.glob("*.dist-info"))), wheel.name)
 
 
 def read_installed(name: str) -> FeaturePackage | None:
@@ -96,21 +91,20 @@ def read_installed(name: str) -> FeaturePackage | None:
         return None
 
 
-def _read_package(distribution: metadata.Distribution, label: str, wheel: Path | None = None) -> FeaturePackage:
+def _read_package(distribution: metadata.Distribution, label: str) -> FeaturePackage:
     points = [point for point in distribution.entry_points if point.group == GROUP]
     if len(points) != 1:
         problem = "several entry points" if points else "no entry point"
         raise OperatorError(f"{label} has {problem} in the group {GROUP}, so it cannot be added. {GUIDE}")
-    name, value = points[0].name, points[0].value
-    if value != f"{PREFIX}{name}.feature:{name}":
+    name = points[0].name
+    expected = f"{PREFIX}{name}.feature:{name}"
+    if points[0].value != expected:
         raise OperatorError(
-            f'{label}: the entry point {name} = "{value}" must be {name} = "{PREFIX}{name}.feature:{name}". {GUIDE}'
+            f'{label}: the entry point {name} = "{points[0].value}" must be {name} = "{expected}". {GUIDE}'
         )
     requirements = [Requirement(text) for text in distribution.requires or ()]
     _require_version(label, requirements)
-    return FeaturePackage(
-        canonicalize_name(distribution.metadata["Name"]), distribution.version, name, requirements, wheel
-    )
+    return FeaturePackage(canonicalize_name(distribution.metadata["Name"]), distribution.version, name, requirements)
 
 
 def _require_version(label: str, requirements: Sequence[Requirement]) -> None:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from opportune.config.settings import Settings
 from opportune.contrib.backup.age import SUFFIX
 from opportune.contrib.backup.encryption import decrypt
-from opportune.contrib.backup.scheduled import scratch_folder
+from opportune.contrib.backup.scratch import scratch_folder
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.backup.store import NAME, BackupStore
 from opportune.errors import OperatorError

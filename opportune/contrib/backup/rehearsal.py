@@ -23,7 +23,7 @@ from opportune.contrib.backup.restore import (
     refuse_newer_backup,
     with_database,
 )
-from opportune.contrib.backup.scheduled import scratch_folder
+from opportune.contrib.backup.scratch import scratch_folder
 from opportune.contrib.backup.sqlite import inspect_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph

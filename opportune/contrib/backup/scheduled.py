@@ -1,23 +1,24 @@
-"""Create a backup at BACKUP_URL and delete superseded ones."""
+"""Scheduled backups: a new one at BACKUP_URL, and the deletion of superseded ones."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from opportune.config.settings import Settings
-from opportune.contrib.backup.archive import Manifest, Sink
+from opportune.contrib.backup.archive import Sink
 from opportune.contrib.backup.create import refuse_unmigrated, write_archive
 from opportune.contrib.backup.database_copy import Notify
+from opportune.contrib.backup.scratch import scratch_folder
 from opportune.contrib.backup.settings import BackupSettings, parse_keep
+from opportune.contrib.backup.stopping import StoppableProgress, StoppableSink
 from opportune.contrib.backup.store import BackupStore, StoredBackup
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.progress import Progress, watched_by
-from opportune.project.atomic_files import private_folder
+from opportune.progress import watched_by
 
 PERIODS: Mapping[str, Callable[[datetime], object]] = {
     "hourly": lambda time: (time.date(), time.hour),
@@ -28,8 +29,6 @@ PERIODS: Mapping[str, Callable[[datetime], object]] = {
 }
 PROTECTED_PERIOD = timedelta(days=1)
 """Backups from this period before the newest always remain, because the newest may contain damaged data."""
-PREFIX = "opportune-backup-"
-NO_DISK = "The folder for temporary files is not writable ({reason}): set TMPDIR to a writable folder."
 
 
 def find_superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) -> list[StoredBackup]:
@@ -61,91 +60,49 @@ def send_backup(
     """Write a backup to BACKUP_URL as a stream, verify it, then delete the backups that BACKUP_KEEP does not keep.
 
     Args:
+        settings: Settings with BACKUP_URL.
+        graph: The migrations, whose applied ones the manifest names.
         notify: Called with lines for the operator.
         stop: Aborts the backup when set.
 
     Raises:
         OperatorError: The backup failed. Older backups are unchanged.
     """
-    backups = settings.of(BackupSettings)
     store = BackupStore(settings)
     refuse_unmigrated(settings)
     name = store.new_name(direct_url(settings).kind)
-    progress = _StoppableProgress(stop or threading.Event())
-    with scratch_folder() as folder, watched_by(progress.show) if stop else nullcontext():
-
-        def write_content(sink: Sink) -> Manifest:
-            target = _StoppableSink(sink, progress)
-            with_bucket = backups.backup_bucket_uploads
-            try:
-                return write_archive(settings, graph, target, folder / "database", notify, with_bucket=with_bucket)
-            except OSError as error:
-                raise OperatorError(f"The backup cannot be created in {folder}: {error.strerror or error}.") from error
-
-        sent = store.write(name, write_content)
+    with scratch_folder() as folder:
+        write_content = partial(_write_archive, settings, graph, folder, notify)
+        if stop is None:
+            sent = store.write(name, write_content)
+        else:
+            with watched_by(StoppableProgress(stop).show):
+                sent = store.write(name, lambda sink: write_content(StoppableSink(sink, stop)))
     store.verify(name, sent)
     stored = store.all()
     new_backup = store.find(name, stored)
     # Ignore backups with a time in the future, written by a machine with a wrong clock.
     candidates = [backup for backup in stored if backup.created <= new_backup.created]
-    old_backups = find_superseded(candidates, parse_keep(backups.backup_keep))
-    return BackupResult(new_backup, list(_delete_backups(store, old_backups, notify)))
+    old_backups = find_superseded(candidates, parse_keep(settings.of(BackupSettings).backup_keep))
+    return BackupResult(new_backup, _delete_backups(store, old_backups, notify))
 
 
-@contextmanager
-def scratch_folder(prefix: str = PREFIX, no_disk: str = NO_DISK) -> Iterator[Path]:
-    """Create a private temporary folder for the block.
-
-    Raises:
-        OperatorError: The folder for temporary files is not writable.
-    """
-    with ExitStack() as stack:
-        try:
-            path = stack.enter_context(private_folder(prefix))
-        except OSError as error:
-            raise OperatorError(no_disk.format(reason=error.strerror or error)) from None
-        yield path
+def _write_archive(settings: Settings, graph: MigrationGraph, folder: Path, notify: Notify, sink: Sink) -> None:
+    with_bucket = settings.of(BackupSettings).backup_bucket_uploads
+    try:
+        write_archive(settings, graph, sink, folder / "database", notify, with_bucket=with_bucket)
+    except OSError as error:
+        raise OperatorError(f"The backup cannot be created in {folder}: {error.strerror or error}.") from error
 
 
-class _StoppableProgress:
-    """Progress that raises OperatorError once the event is set, instead of showing it."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-
-    @contextmanager
-    def show(self, _label: str, _total: int | None, _unit: str) -> Iterator[Progress]:
-        yield self
-
-    def advance(self, count: int = 1) -> None:
-        del count
-        if self._stop.is_set():
-            raise OperatorError("The process is shutting down. Another worker will make the backup.")
-
-    def describe(self, label: str) -> None:
-        """Do nothing: `advance` checks the event."""
-
-
-class _StoppableSink:
-    """Sink that also checks the event, because long writes report no progress."""
-
-    def __init__(self, sink: Sink, progress: _StoppableProgress) -> None:
-        self._sink = sink
-        self._progress = progress
-
-    def write(self, content: bytes) -> int:
-        self._progress.advance()
-        return self._sink.write(content)
-
-    def flush(self) -> None:
-        self._sink.flush()
-
-
-def _delete_backups(store: BackupStore, backups: list[StoredBackup], notify: Notify) -> Iterator[StoredBackup]:
+def _delete_backups(store: BackupStore, backups: list[StoredBackup], notify: Notify) -> list[StoredBackup]:
+    """Delete backups until one cannot be deleted, and return the deleted ones."""
+    deleted = []
     for backup in backups:
         try:
             store.delete(backup)
         except OperatorError as error:  # the new backup is complete, so the job succeeds
             notify(f"{backup.name} was not deleted: {error}")
-            return
-        yield backup
+            break
+        deleted.append(backup)
+    return deleted

@@ -1,7 +1,6 @@
 """The pages of background jobs."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 from markupsafe import Markup
 from sqladmin import action
@@ -39,9 +38,15 @@ MAX_SHOWN_REFUSALS = 5
 """Maximum number of refusals to show. All flash messages share one cookie, whose size is limited."""
 
 
-def _state(job: Any, _name: str) -> Markup:
+def _state(job: Job, _name: str) -> Markup:
     state = JobState(job.state)
     return Markup('<span class="status status-{}">{}</span>').format(COLOURS[state], choice_label(state))
+
+
+def _describe_changed(slug: str, count: int) -> str:
+    if slug == "retry":
+        return ngettext("%(num)s job queued again.", "%(num)s jobs queued again.", count)
+    return ngettext("%(num)s job cancelled.", "%(num)s jobs cancelled.", count)
 
 
 class JobAdmin(SuperuserOnly, AdminView, model=Job):
@@ -71,7 +76,8 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
     def _actions_for(self, request: Request, row: Job) -> dict[str, str]:
         """Return the actions that are possible in the state of this job."""
         actions = super()._actions_for(request, row)
-        return {slug: label for slug, label in actions.items() if row.state in ALLOWED_STATES[slug]}
+        impossible = {slug for slug, states in ALLOWED_STATES.items() if row.state not in states}
+        return {slug: label for slug, label in actions.items() if slug not in impossible}
 
     @action("retry", "Try again")
     async def retry(self, request: Request) -> Response:
@@ -88,9 +94,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
         refusals = await self._change(request, slug, change, ids)
         audit.mark_recorded(request)
         if count := len(ids) - len(refusals):
-            retried = ngettext("%(num)s job queued again.", "%(num)s jobs queued again.", count)
-            cancelled = ngettext("%(num)s job cancelled.", "%(num)s jobs cancelled.", count)
-            flash(request, retried if slug == "retry" else cancelled)
+            flash(request, _describe_changed(slug, count))
         for line in refusals[:MAX_SHOWN_REFUSALS]:
             flash(request, line, "danger")
         if more := len(refusals[MAX_SHOWN_REFUSALS:]):

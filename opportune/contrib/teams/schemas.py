@@ -24,6 +24,8 @@ class TeamUpdate(TeamCreate):
 
 
 class TeamRead(Schema):
+    """A team of the current user."""
+
     id: int
     name: str
     role: TeamRole
@@ -37,6 +39,8 @@ class MemberFilter(Paging):
 
 
 class MemberRead(Schema):
+    """A member, for other members."""
+
     id: int
     email: str
     name: str
@@ -55,6 +59,8 @@ class InvitationCreate(Schema):
 
 
 class InvitationRead(Schema):
+    """Open invitation, for the team."""
+
     id: int
     email: str
     role: TeamRole
@@ -63,7 +69,7 @@ class InvitationRead(Schema):
 
 
 class OwnInvitationRead(Schema):
-    """Invitation for its recipient."""
+    """Open invitation, for its recipient."""
 
     id: int
     team: str

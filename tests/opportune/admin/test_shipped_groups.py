@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.accounts.management import list_groups
 from opportune.accounts.models import Group, GroupPermission
-from opportune.admin import declared_permissions
+from opportune.admin import shipped_groups
 from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.application import create_app
 from opportune.cli.development import feature_checks
@@ -33,7 +33,7 @@ def make_feature(groups: Groups) -> Feature:
 
 
 async def migrate(database: Database, monkeypatch: pytest.MonkeyPatch, *features: Feature) -> None:
-    monkeypatch.setattr(declared_permissions, "installed_features", lambda: features)
+    monkeypatch.setattr(shipped_groups, "installed_features", lambda: features)
     async with database.engine.begin() as connection:
         await connection.run_sync(run_due_statements)
         assert await connection.run_sync(due_statements) == []

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup.jobs import read_backup_state
+from opportune.contrib.backup.scratch import scratch_folder
 from opportune.contrib.backup.store import BackupStore
 from opportune.contrib.operations.operations import (
     OPERATIONS_PATH,
@@ -69,10 +70,10 @@ async def download_backup(request: Request) -> Download:
 
 
 def _create_download(settings: Settings, features: Sequence[str], notify: Callable[[str], None]) -> Download:
-    from opportune.contrib.backup import create, scheduled  # loads Alembic and psycopg
+    from opportune.contrib.backup import create  # loads Alembic and psycopg
 
     with ExitStack() as cleanup:
-        folder = cleanup.enter_context(scheduled.scratch_folder(PREFIX, NO_DISK))
+        folder = cleanup.enter_context(scratch_folder(PREFIX, NO_DISK))
         path = create.create_backup(settings, MigrationGraph(features), folder, notify)
         return Download(path, cleanup.pop_all())
 

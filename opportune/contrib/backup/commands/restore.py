@@ -52,10 +52,15 @@ def command(
         rehearse(settings, name)
         return
     with show_work_progress(), open_backup(settings, name) as (file, _):
-        restore(file, name, no_input=no_input, from_another_site=from_another_site)
+        restore(settings, file, name, no_input=no_input, from_another_site=from_another_site)
 
 
 def read_identity(path: Path) -> SecretStr:
+    """Read the file of a private key.
+
+    Raises:
+        OperatorError: It cannot be read.
+    """
     try:
         return SecretStr(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -65,6 +70,7 @@ def read_identity(path: Path) -> SecretStr:
 
 
 def rehearse(settings: Settings, name: str) -> None:
+    """Restore a backup into a temporary database. Record it if the backup is at BACKUP_URL and the site is migrated."""
     graph = MigrationGraph(installed_names())
     with show_work_progress():
         result = str(rehearsal.rehearse(settings, graph, name))
@@ -73,18 +79,18 @@ def rehearse(settings: Settings, name: str) -> None:
         in_transaction(lambda session: record_run(session, jobs.REHEARSAL, result))
 
 
-def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -> None:
+def restore(settings: Settings, file: Path, name: str, *, no_input: bool, from_another_site: bool) -> None:
+    """Restore an archive after a confirmation, and report what remains to be done."""
     if not (no_input or sys.stdin.isatty()):
         with open_archive(file):  # report an invalid file first
             raise typer.BadParameter("Replacing all data needs a confirmation. Add --no-input.")
-    target = Target(get_settings(), MigrationGraph(installed_names()))
-    result = restore_backup(
-        file,
-        target,
-        lambda manifest: None if no_input else confirm(manifest, target),
-        argument=name or "--latest",
-        from_another_site=from_another_site,
-    )
+    target = Target(settings, MigrationGraph(installed_names()))
+
+    def confirm(manifest: Manifest) -> None:
+        if not no_input:
+            ask_for_confirmation(manifest, target)
+
+    result = restore_backup(file, target, confirm, argument=name or "--latest", from_another_site=from_another_site)
     say(f"Restored {name or 'the newest backup'}.")
     if result.previous_database:
         say(f"The previous database was kept as {result.previous_database}.")
@@ -96,14 +102,15 @@ def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -
         print(f"The backup lacks {', '.join(map(str, pending))}. Run: python3 oppman.py migrate")
 
 
-def uploads_notice(manifest: Manifest, target: Target) -> str:
-    """Return a notice about uploads that were not restored; empty if there are none."""
+def uploads_notice(manifest: Manifest, target: Target) -> str | None:
+    """Return a notice about uploads that were not restored; None if there are none."""
     storage = target.location
     if manifest.elsewhere:
-        is_restored = isinstance(storage, DatabaseFiles) and manifest.elsewhere == storage.label
-        return "" if is_restored else f"The uploads are in {manifest.elsewhere}. Set STORAGE_URL to this location."
+        if isinstance(storage, DatabaseFiles) and manifest.elsewhere == storage.label:
+            return None
+        return f"The uploads are in {manifest.elsewhere}. Set STORAGE_URL to this location."
     if isinstance(storage, Path) or not manifest.uploads:
-        return ""
+        return None
     if isinstance(storage, Bucket) and not manifest.bucket:
         return f"The uploads were not restored to {storage.label}. Unpack {UPLOADS} of the archive there."
     if isinstance(storage, DatabaseFiles) and target.graph.pending(manifest.revisions):
@@ -111,10 +118,15 @@ def uploads_notice(manifest: Manifest, target: Target) -> str:
             f"The uploads were not restored, because the database has no tables for them yet. Unpack {UPLOADS} of the "
             "archive, and set STORAGE_URL to that folder."
         )
-    return ""
+    return None
 
 
-def confirm(manifest: Manifest, target: Target) -> None:
+def ask_for_confirmation(manifest: Manifest, target: Target) -> None:
+    """Ask the user whether to replace all data.
+
+    Raises:
+        Abort: The user does not type yes.
+    """
     site = f"{manifest.site}, {manifest.source}," if manifest.site else manifest.source
     print(f"This backup of {site} was created at {manifest.created:%Y-%m-%d %H:%M} UTC.")
     print(f"It will replace all data in {target.url.redacted}.")

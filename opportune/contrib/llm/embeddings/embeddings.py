@@ -1,12 +1,9 @@
 """Embedding model of the site, which turns texts into vectors for search by meaning."""
 
-import asyncio
-import logging
 from array import array
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import hypot, isfinite
-from time import monotonic
 from typing import Self
 
 from opportune.config.llm_models import EmbeddingModel
@@ -15,42 +12,33 @@ from opportune.contrib.llm.call_guard import SITE, CallGuard, GuardedCall
 from opportune.contrib.llm.completion.calls import one_chunk, run_to_end
 from opportune.contrib.llm.completion.usage import CallMeter
 from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
+from opportune.contrib.llm.embeddings.query_embeddings import QueryEmbeddings
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.factory import embedding_model_of, make_embedder
 from opportune.contrib.llm.providers.provider import Done, LlmError, Message
 from opportune.search.embeddings import Vector
-from opportune.services.tasks import cancel_and_wait
-
-QUERY_TIMEOUT_SECONDS = 1.5
-"""Seconds that a search waits for the embedding of its query. Later it searches by words only."""
-OUTAGE_SECONDS = 30.0
-"""Seconds for which searches do not use an endpoint after a failure."""
-MAX_CACHED_QUERIES = 1_000
-"""Maximum number of cached query embeddings per process."""
-MIN_QUERY_CHARS = 3
-
-logger = logging.getLogger(__name__)
 
 
 class Embeddings:
     """Client of the embedding model, shared by all searches of a process. Its calls are counted and limited."""
 
     def __init__(
-        self, model: EmbeddingModel, create: Callable[[EmbeddingModel], Embedder], guard: CallGuard | None = None
+        self,
+        model: EmbeddingModel,
+        create_embedder: Callable[[EmbeddingModel], Embedder],
+        guard: CallGuard | None = None,
     ) -> None:
         self.model = model
         self.guard = guard
-        self._make_embedder = create
+        self._create_embedder = create_embedder
         self._embedders: dict[str, Embedder] = {}
-        self._cache: OrderedDict[tuple[str, str], Vector] = OrderedDict()
-        self._query_tasks: dict[tuple[str, str], asyncio.Task[Vector | None]] = {}
-        self._unavailable_until: dict[str, float] = {}
+        self._queries = QueryEmbeddings(self._embed_query)
 
     @classmethod
     def of(cls, settings: Settings, guard: CallGuard | None = None) -> Self | None:
         """Create the client of EMBEDDING_MODEL; None if it is empty."""
         model = embedding_model_of(settings)
-        return cls(model, lambda model: make_embedder(settings, model), guard) if model else None
+        return cls(model, partial(make_embedder, settings), guard) if model else None
 
     async def embed_texts(self, texts: Sequence[str]) -> list[Vector]:
         """Return the vectors of a batch of documents or rows.
@@ -65,65 +53,35 @@ class Embeddings:
 
         `made_of` identifies the model of the indexed vectors, by default the current one.
         """
-        model = self.model.as_made_of(made_of or self.model.made_of)
-        key = (model.made_of, " ".join(text.split()))
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        if len(key[1]) < MIN_QUERY_CHARS:
-            return None
-        if key not in self._query_tasks:
-            if monotonic() < self._unavailable_until.get(model.made_of, 0):
-                return None
-            self._query_tasks[key] = asyncio.create_task(self._embed_query(model, key), name="embed a query")
-        try:
-            async with asyncio.timeout(QUERY_TIMEOUT_SECONDS):
-                return await asyncio.shield(self._query_tasks[key])
-        except TimeoutError:
-            self._record_outage(model, f"no response in {QUERY_TIMEOUT_SECONDS} s")
-            return None
+        return await self._queries.find(self.model.as_made_of(made_of or self.model.made_of), text)
 
-    async def _embed_query(self, model: EmbeddingModel, key: tuple[str, str]) -> Vector | None:
-        """Compute and cache a vector. A late one is used by the next search."""
-        try:
-            (vector,) = await self._embed(model, [model.query_prefix + model.cut(key[1])])
-        except Exception as error:  # noqa: BLE001 - search by words, whatever a project's embedder raises
-            self._record_outage(model, error.with_advice if isinstance(error, LlmError) else repr(error))
-            return None
-        finally:
-            del self._query_tasks[key]
-        if self._unavailable_until.pop(model.made_of, 0):
-            logger.warning("EMBEDDING_MODEL is available again.")
-        self._cache[key] = vector
-        if len(self._cache) > MAX_CACHED_QUERIES:
-            self._cache.popitem(last=False)
+    async def _embed_query(self, model: EmbeddingModel, query: str) -> Vector:
+        (vector,) = await self._embed(model, [model.query_prefix + model.cut(query)])
         return vector
 
-    def _record_outage(self, model: EmbeddingModel, reason: str) -> None:
-        if model.made_of not in self._unavailable_until:
-            logger.warning("EMBEDDING_MODEL is unavailable, so search uses words only: %s", reason)
-        self._unavailable_until[model.made_of] = monotonic() + OUTAGE_SECONDS
-
     async def _embed(self, model: EmbeddingModel, texts: Sequence[str]) -> list[Vector]:
-        results: list[Embedded] = []
         meter = CallMeter(model.name, model, [Message("user", text) for text in texts])
+        embedded = Embedded([])
 
         async def embed() -> Done:
-            results.append(await self._embedder(model).embed(texts))
-            return Done(results[0].prompt_tokens, 0, model=model.name)
+            nonlocal embedded
+            embedded = await self._embedder(model).embed(texts)
+            return Done(embedded.prompt_tokens, 0, model=model.name)
 
         chunks = one_chunk(meter, embed)
-        await run_to_end(self.guard.watch(GuardedCall(meter, SITE, chunks)) if self.guard else chunks)
-        return _normalized(results[0].vectors, len(texts))
+        if self.guard:
+            chunks = self.guard.watch(GuardedCall(meter, SITE, chunks))
+        await run_to_end(chunks)
+        return _normalized(embedded.vectors, len(texts))
 
     def _embedder(self, model: EmbeddingModel) -> Embedder:
         if model.made_of not in self._embedders:
-            self._embedders[model.made_of] = self._make_embedder(model)
+            self._embedders[model.made_of] = self._create_embedder(model)
         return self._embedders[model.made_of]
 
     async def close(self) -> None:
         """Cancel running calls and close connections."""
-        await cancel_and_wait(*self._query_tasks.values())
+        await self._queries.close()
         for embedder in self._embedders.values():
             await embedder.close()
 

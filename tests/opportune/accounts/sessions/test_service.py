@@ -9,7 +9,7 @@ from httpx2 import ASGITransport, AsyncClient
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.accounts.sessions import credentials, service
+from opportune.accounts.sessions import credentials
 from opportune.accounts.sessions.cookies import confirm_session
 from opportune.application import create_app
 from opportune.config.settings import Settings, load_settings
