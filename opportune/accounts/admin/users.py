@@ -50,7 +50,7 @@ LONG_COLUMNS = {column.key for column in inspect(User, raiseerr=True).columns if
 LISTED_COLUMNS = [name for name in USER_COLUMNS if name not in LONG_COLUMNS | file_columns_of(User).keys()]
 SEARCHED_COLUMNS = [name for name in LISTED_COLUMNS if is_text(inspect(User, raiseerr=True).columns[name])]
 NAMES = (_p("label", "User"), _p("label", "Users"))
-"""Labels that the view of a project makes of the name of its model."""
+"""Marks the labels of the view for translation. The view itself makes them of the name of the model."""
 
 
 class UserWriter(RowWriter):
@@ -68,8 +68,9 @@ class UserWriter(RowWriter):
             )
             for user in users:
                 await view.before_delete(session, user, request)
-        for user in users:
-            await delete_dependents_in_batches(view.site.database, User, user.id)
+            user_ids = [user.id for user in users]
+        for user_id in user_ids:
+            await delete_dependents_in_batches(view.site.database, User, user_id)
 
 
 class UserFormExtension(FormExtension):
@@ -89,7 +90,9 @@ class UserFormExtension(FormExtension):
         return type("NewUserForm", (form,), {"password": password})
 
     async def save(self, session: AsyncSession, request: Request, row: Any, values: Mapping[str, Any]) -> diff.Changes:
-        group_changes = await set_groups(session, request, row, values["groups"]) if "groups" in values else {}
+        if "groups" not in values:
+            return {}
+        group_changes = await set_groups(session, request, row, values["groups"])
         if group_changes:
             record_staff_change(session, request, row, "updated_by_staff", fields="Groups")
         return group_changes
@@ -131,7 +134,8 @@ class UserAdmin(ImpersonationMixin, PasswordMixin, UserActionsMixin, AdminView, 
         return values
 
     def get_readonly_fields(self, request: Request, row: Any) -> Sequence[str]:
-        return (*super().get_readonly_fields(request, row), *(() if is_superuser(request) else ("is_verified",)))
+        names = super().get_readonly_fields(request, row)
+        return names if is_superuser(request) else (*names, "is_verified")
 
     # Changes
 
@@ -143,9 +147,10 @@ class UserAdmin(ImpersonationMixin, PasswordMixin, UserActionsMixin, AdminView, 
             return
         session = session_of(model)
         await check_may_change(session, model, request)
-        removed = [name for name in ("is_superuser", "is_active") if getattr(model, name) and not data.get(name, True)]
-        if removed:
-            await check_superuser_remains(session, model, request, OWN_PRIVILEGES, removed[0])
+        for name in ("is_superuser", "is_active"):
+            if getattr(model, name) and not data.get(name, True):
+                await check_superuser_remains(session, model, request, OWN_PRIVILEGES, name)
+                return
 
     async def before_save(self, session: AsyncSession, row: User, request: Request, *, is_created: bool) -> None:
         await super().before_save(session, row, request, is_created=is_created)

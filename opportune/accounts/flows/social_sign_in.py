@@ -81,8 +81,15 @@ class AuthRequest:
 
 
 def create_request(provider: Provider, next_path: str, *, remember: bool = False, user_id: int = 0) -> AuthRequest:
-    state, verifier, nonce = (secrets.token_urlsafe(32) for _ in range(3))
-    return AuthRequest(provider.name, state, verifier, nonce, next_path, remember, user_id)
+    return AuthRequest(
+        provider=provider.name,
+        state=secrets.token_urlsafe(32),
+        verifier=secrets.token_urlsafe(32),
+        nonce=secrets.token_urlsafe(32),
+        next=next_path,
+        remember=remember,
+        user_id=user_id,
+    )
 
 
 def seal_request(settings: Settings, auth_request: AuthRequest) -> str:
@@ -92,10 +99,14 @@ def seal_request(settings: Settings, auth_request: AuthRequest) -> str:
 def read_request(settings: Settings, provider: Provider, sealed: str, state: str) -> AuthRequest | None:
     """Return the decrypted request; None if it is expired, or does not match this provider and `state`."""
     text = unseal(settings, PURPOSE, sealed, LIFETIME_SECONDS)
-    auth_request = AuthRequest(**json.loads(text)) if text is not None else None
-    if auth_request is None or auth_request.provider != provider.name:
+    if text is None:
         return None
-    return auth_request if hmac.compare_digest(auth_request.state.encode(), state.encode(errors="replace")) else None
+    try:
+        auth_request = AuthRequest(**json.loads(text))
+    except TypeError:  # another version of the site has other fields
+        return None
+    has_state = hmac.compare_digest(auth_request.state.encode(), state.encode(errors="replace"))
+    return auth_request if has_state and auth_request.provider == provider.name else None
 
 
 async def authorization_url(settings: Settings, provider: Provider, auth_request: AuthRequest) -> str:
@@ -221,7 +232,9 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     if account is None:
         raise NotFound
     methods = await count_sign_in_methods(context.session, context.settings, user)
-    if methods.total <= (find_account_provider(context.settings, account) is not None):
+    is_usable = find_account_provider(context.settings, account) is not None
+    remaining = methods.total - 1 if is_usable else methods.total
+    if remaining <= 0:
         raise SocialSignInRefused("This is your only sign-in method. Choose a password first.")
     await context.session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == row_id))
     record_event(context, user, "account_unlinked", label=get_account_label(context.settings, account))

@@ -56,46 +56,53 @@ class RunEvents:
     A resumed run begins at the interrupted call. A repeated request begins at the start of its run.
     """
 
-    def __init__(self, run: Any, answer_id: int, runs: Sequence[Run] = (), first_call: int = 0) -> None:
-        """Args:
-        run: The `RunAgentInput`.
-        answer_id: Id of the answer.
-        runs: Tool calls that an earlier run has sent.
-        first_call: Index of the first call whose result belongs to this run.
+    def __init__(
+        self, thread_id: str, run_id: str, answer_id: int, sent_calls: Sequence[Run] = (), first_call: int = 0
+    ) -> None:
+        """Begin a run, or resume one.
+
+        Args:
+            thread_id: Id of the thread, which the client has chosen.
+            run_id: Id of the run, which the client has chosen.
+            answer_id: Id of the answer.
+            sent_calls: Tool calls that an earlier run has sent.
+            first_call: Index of the first call whose result belongs to this run.
         """
         self._models = core()
-        self._ids = {"thread_id": run.thread_id, "run_id": run.run_id}
+        self._ids = {"thread_id": thread_id, "run_id": run_id}
         self._answer_id = answer_id
-        self._offset: int = runs[first_call]["at"] if runs else 0
-        self._calls = len(runs)
+        self._text_length: int = sent_calls[first_call]["at"] if sent_calls else 0
+        self._call_count = len(sent_calls)
         self._sent_results = set(range(first_call))
         self._progress: dict[int, Any] = {}
         self._reasoning_length = 0
-        self._was_interrupted = bool(runs)
+        self._was_interrupted = bool(sent_calls)
         self._message_id = ""
+        """Id of the text message that has begun and not ended."""
 
     def start(self) -> Iterator[Any]:
         yield self._models.RunStartedEvent(**self._ids)
         yield self._models.CustomEvent(name="answer", value={"id": self._answer_id})
 
-    def update(self, text: str, reasoning: str, runs: Sequence[Run]) -> Iterator[Any]:
+    def update(self, text: str, reasoning: str, calls: Sequence[Run]) -> Iterator[Any]:
         """Yield events for new reasoning, text, calls and results."""
-        yield from self._reasoning(reasoning)
-        for index, run in enumerate(runs[self._calls :], self._calls):
-            if run["at"] > len(text):
+        yield from self._emit_reasoning(reasoning)
+        for index, call in enumerate(calls[self._call_count :], self._call_count):
+            if call["at"] > len(text):
                 return  # the text before the call is not committed yet
-            yield from self._text(text[: run["at"]])
-            yield from self._call(index, run)
-        for index, run in enumerate(runs):
-            yield from self._result(index, run)
-        yield from self._text(text)
+            yield from self._emit_text(text[: call["at"]])
+            yield from self._emit_call(index, call)
+        for index, call in enumerate(calls):
+            yield from self._emit_progress(index, call)
+            yield from self._emit_result(index, call)
+        yield from self._emit_text(text)
 
     def finish(self, answer: Answer | None) -> Iterator[Any]:
         """Yield the last events of an answer that has ended, waits for the user, or was deleted (None)."""
         models = self._models
         if answer and not answer.is_running:
             yield from self.update(answer.text, answer.reasoning, answer.tool_runs)
-        yield from self._end_text()
+        yield from self._emit_end_of_text()
         if answer is None:
             yield models.RunErrorEvent(message=gettext("This answer was deleted."), code="deleted")
         elif answer.status in (AnswerStatus.FAILED, AnswerStatus.INTERRUPTED):
@@ -109,66 +116,79 @@ class RunEvents:
         models = self._models
         if answer.status == AnswerStatus.STOPPED:
             return models.RunFinishedCancelledOutcome()
-        waiting = [index for index, run in enumerate(answer.tool_runs) if is_waiting(run)]
+        waiting = [index for index, call in enumerate(answer.tool_runs) if is_waiting(call)]
         if not answer.is_waiting or not waiting:
             return models.RunFinishedSuccessOutcome()
         return models.RunFinishedInterruptOutcome(interrupts=[self._interrupt(answer, index) for index in waiting])
 
     def _interrupt(self, answer: Answer, index: int) -> Any:
-        run = answer.tool_runs[index]
-        is_question = run.get("result_from") == "user"
-        return self._models.Interrupt(
-            id=f"{answer.id}-{index}",
-            reason="input_required" if is_question else "approval_required",
-            message=run["details"][0][1] if is_question and run.get("details") else gettext(run["status"]),
-            tool_call_id=self._call_id(index),
-            response_schema=run.get("form") if is_question else None,
-            expires_at=answer.lease_until.isoformat() if answer.lease_until else None,
-        )
+        call = answer.tool_runs[index]
+        common = {
+            "id": f"{answer.id}-{index}",
+            "tool_call_id": self._call_id(index),
+            "expires_at": answer.lease_until.isoformat() if answer.lease_until else None,
+        }
+        status = gettext(call["status"])
+        if call.get("result_from") != "user":
+            return self._models.Interrupt(**common, reason="approval_required", message=status)
+        details = call.get("details")
+        question = details[0][1] if details else status
+        form = call.get("form")
+        return self._models.Interrupt(**common, reason="input_required", message=question, response_schema=form)
 
     def _call_id(self, index: int) -> str:
         return f"{self._answer_id}-{index}"
 
-    def _call(self, index: int, run: Run) -> Iterator[Any]:
-        models, call_id = self._models, self._call_id(index)
-        yield from self._end_text()
-        yield models.ToolCallStartEvent(tool_call_id=call_id, tool_call_name=run["name"])
-        yield models.ToolCallArgsEvent(tool_call_id=call_id, delta=run["arguments"] or "{}")
+    def _emit_call(self, index: int, call: Run) -> Iterator[Any]:
+        models = self._models
+        call_id = self._call_id(index)
+        yield from self._emit_end_of_text()
+        yield models.ToolCallStartEvent(tool_call_id=call_id, tool_call_name=call["name"])
+        yield models.ToolCallArgsEvent(tool_call_id=call_id, delta=call["arguments"] or "{}")
         yield models.ToolCallEndEvent(tool_call_id=call_id)
-        self._calls = index + 1
+        self._call_count = index + 1
 
-    def _result(self, index: int, run: Run) -> Iterator[Any]:
-        models, progress = self._models, run.get("progress")
-        if progress and run["result"] is None and self._progress.get(index) != progress:
-            self._progress[index] = progress
-            activity_id = f"{self._call_id(index)}-progress"
-            yield models.ActivitySnapshotEvent(message_id=activity_id, activity_type=JOB_PROGRESS, content=progress)
-        if run["result"] is not None and index not in self._sent_results:
-            self._sent_results.add(index)
-            result = {"message_id": f"{self._call_id(index)}-result", "content": run["result"]}
-            yield models.ToolCallResultEvent(tool_call_id=self._call_id(index), **result)
+    def _emit_progress(self, index: int, call: Run) -> Iterator[Any]:
+        """Emit the progress of the job of a call, if it has changed."""
+        progress = call.get("progress")
+        if not progress or call["result"] is not None or self._progress.get(index) == progress:
+            return
+        self._progress[index] = progress
+        message_id = f"{self._call_id(index)}-progress"
+        yield self._models.ActivitySnapshotEvent(message_id=message_id, activity_type=JOB_PROGRESS, content=progress)
 
-    def _text(self, text: str) -> Iterator[Any]:
-        if len(text) <= self._offset:
+    def _emit_result(self, index: int, call: Run) -> Iterator[Any]:
+        if call["result"] is None or index in self._sent_results:
+            return
+        self._sent_results.add(index)
+        call_id = self._call_id(index)
+        yield self._models.ToolCallResultEvent(
+            tool_call_id=call_id, message_id=f"{call_id}-result", content=call["result"]
+        )
+
+    def _emit_text(self, text: str) -> Iterator[Any]:
+        """Emit the new end of the text."""
+        if len(text) <= self._text_length:
             return
         if not self._message_id:
-            self._message_id = f"{self._answer_id}-text-{self._offset}"
+            self._message_id = f"{self._answer_id}-text-{self._text_length}"
             yield self._models.TextMessageStartEvent(message_id=self._message_id, role="assistant")
-        yield self._models.TextMessageContentEvent(message_id=self._message_id, delta=text[self._offset :])
-        self._offset = len(text)
+        yield self._models.TextMessageContentEvent(message_id=self._message_id, delta=text[self._text_length :])
+        self._text_length = len(text)
 
-    def _reasoning(self, reasoning: str) -> Iterator[Any]:
+    def _emit_end_of_text(self) -> Iterator[Any]:
+        if self._message_id:
+            yield self._models.TextMessageEndEvent(message_id=self._message_id)
+            self._message_id = ""
+
+    def _emit_reasoning(self, reasoning: str) -> Iterator[Any]:
+        """Emit the new end of the reasoning."""
         if self._was_interrupted:  # an earlier run has sent this reasoning
             self._was_interrupted = False
             self._reasoning_length = len(reasoning)
         if delta := reasoning[self._reasoning_length :]:
             self._reasoning_length = len(reasoning)
             yield self._models.ReasoningMessageChunkEvent(message_id=f"{self._answer_id}-reasoning", delta=delta)
-
-    def _end_text(self) -> Iterator[Any]:
-        if self._message_id:
-            yield self._models.TextMessageEndEvent(message_id=self._message_id)
-            self._message_id = ""
 
 
 def _usage(answer: Answer) -> list[Any]:

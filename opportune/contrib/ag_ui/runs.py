@@ -63,7 +63,7 @@ async def run_agent(
         answer, events = await _resume(answers, user, run, thread)
     else:
         answer = await _ask(answers, user, run, thread, system, model)
-        events = RunEvents(run, answer.id)
+        events = RunEvents(run.thread_id, run.run_id, answer.id)
     return EventStream(_stream(request, answers, answer, events))
 
 
@@ -154,7 +154,7 @@ async def _resume(answers: AnswerManager, user: User, run: Any, thread: str) -> 
         raise HTTPException(404)
     for call, entry in zip(calls, run.resume, strict=True):
         await _decide(answers, answer, call, entry)
-    events = RunEvents(run, answer.id, answer.tool_runs, min(calls))
+    events = RunEvents(run.thread_id, run.run_id, answer.id, answer.tool_runs, min(calls))
     return await answers.find(answer.id, user.id) or answer, events
 
 

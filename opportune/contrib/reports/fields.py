@@ -107,7 +107,14 @@ def _visible_columns(view: AdminView) -> Iterator[str]:
 
 def default_grouping(view: AdminView) -> str:
     """Return the key of a choice, a month or a reference; empty if the list has no field to group by."""
-    return min(groupings_of(view), key=_rank, default=Grouping("", "")).key
+    groupings = list(groupings_of(view))
+    best_first = [
+        *(grouping for grouping in groupings if not grouping.unit and not grouping.is_reference),
+        *(grouping for grouping in groupings if grouping.unit == "month"),
+        *(grouping for grouping in groupings if grouping.is_reference),
+        *groupings,
+    ]
+    return best_first[0].key if best_first else ""
 
 
 def read_selection(view: AdminView, query: QueryParams) -> Selection:
@@ -125,13 +132,6 @@ def read_selection(view: AdminView, query: QueryParams) -> Selection:
     if split and split.name == grouping.name:
         raise FieldErrors({"": gettext("Group by two different fields.")})
     return Selection(grouping, split, measure)
-
-
-def _rank(grouping: Grouping) -> int:
-    """Return 0 for a choice, which is the best default, 1 for a month, 2 for a reference, and 3 for other periods."""
-    if grouping.unit:
-        return 1 if grouping.unit == "month" else 3
-    return 2 if grouping.is_reference else 0
 
 
 def _find(options: dict[str, T], key: str) -> T:

@@ -12,6 +12,9 @@ from pydantic import SecretStr
 
 from opportune.accounts.flows import social_sign_in
 from opportune.accounts.models import LinkedAccount
+from opportune.accounts.sign_in_methods.providers import find_provider
+from opportune.config.settings import Settings
+from opportune.config.signing import seal
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
@@ -35,6 +38,13 @@ GITHUB_EMAILS = [
     {"email": "other@example.com", "primary": False, "verified": True},
     {"email": "octo@example.com", "primary": True, "verified": True},
 ]
+
+
+def test_cookie_of_another_version_is_refused(settings: Settings) -> None:
+    provider = find_provider(settings, "oidc")
+    assert provider
+    sealed = seal(settings, social_sign_in.PURPOSE, '{"provider": "oidc", "old_state": "x"}')
+    assert social_sign_in.read_request(settings, provider, sealed, "x") is None
 
 
 async def add_linked_account(database: Database, user_id: int, provider: FakeProvider, subject: str = "1") -> None:
