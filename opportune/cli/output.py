@@ -196,10 +196,12 @@ def _new_bar(unit: str) -> "Bar":
     from rich import progress  # slow to import, and not needed for short tasks
 
     counts = [progress.MofNCompleteColumn(), progress.TextColumn(unit)]
+    if unit == BYTES:
+        counts = [progress.DownloadColumn()]
     return progress.Progress(
         progress.TextColumn("{task.description}"),
         progress.BarColumn(bar_width=None),
-        *([progress.DownloadColumn()] if unit == BYTES else counts),
+        *counts,
         progress.TimeElapsedColumn(),
         progress.TimeRemainingColumn(),
         console=_console(sys.stderr),

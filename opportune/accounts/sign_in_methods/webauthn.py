@@ -88,7 +88,8 @@ def find_relying_party(settings: Settings, requested_url: str) -> RelyingParty |
     if not host or _is_ip_address(host):
         return None
     # Browsers send the origin in lower case and without the default port.
-    port = f":{url.port}" if url.port not in (None, 80 if url.scheme == "http" else 443) else ""
+    default_port = 80 if url.scheme == "http" else 443
+    port = f":{url.port}" if url.port not in (None, default_port) else ""
     return RelyingParty(host, f"{url.scheme}://{host}{port}", settings.site_name or host)
 
 
@@ -122,7 +123,8 @@ async def create_registration_options(
         return webauthn.helpers.options_to_json_dict(generated)
 
     data = await asyncio.to_thread(generate_options)
-    data["user"]["id"], data["excludeCredentials"] = ceremony.handle, _descriptors(existing)
+    data["user"]["id"] = ceremony.handle
+    data["excludeCredentials"] = _descriptors(existing)
     return CeremonyOptions(data, _seal_ceremony(settings, ceremony))
 
 

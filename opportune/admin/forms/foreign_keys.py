@@ -239,14 +239,12 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
     async def widget(self, _field: Field, *, request: Request, url: str, **attributes: Any) -> Markup:
         """Render the field. Users who may not list the rows can only keep the current choice."""
         view = self.loader.view
-        add_url = str(request.url_for("admin:create", identity=view.identity)) if view else ""
-        may_add = view and view.is_accessible(request) and await may_create(request, view)
-        rows = RowChoices(
-            await self._row_names(request),
-            lookup_url=url if await may_list(request, view) else "",
-            add_url=add_url if may_add else "",
-            add_label=gettext("Add %(name)s", name=lower_name(view.name)) if view else "",
-        )
+        lookup_url = url if await may_list(request, view) else ""
+        add_url = add_label = ""
+        if view and view.is_accessible(request) and await may_create(request, view):
+            add_url = str(request.url_for("admin:create", identity=view.identity))
+            add_label = gettext("Add %(name)s", name=lower_name(view.name))
+        rows = RowChoices(await self._row_names(request), lookup_url, add_url, add_label)
         attributes |= {"id": self.id, "name": self.name, "multiple": self.loader.is_many}
         attributes["class"] = str(attributes.get("class", "")).replace("form-control", "form-select")
         context = {"field": self, "rows": rows, "attributes": html_params(**attributes), "hint": LISTING_REQUIRED}

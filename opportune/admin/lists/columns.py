@@ -42,8 +42,10 @@ def parse_columns(text: str) -> list[str]:
 def column_choices(request: Request, view: BaseAdminView) -> list[str]:
     """Return the columns that the user may show in the list: those of the view first, without hidden fields."""
     may_add = bool(view.column_choices) or (view.can_view_details and view.has_permission(request, Action.DETAILS))
-    names = dict.fromkeys((*view.names.in_list, *(further_columns(view) if may_add else ())))
-    return [name for name in names if not view.names.hides(name)]
+    names = [*view.names.in_list]
+    if may_add:
+        names += further_columns(view)
+    return [name for name in dict.fromkeys(names) if not view.names.hides(name)]
 
 
 def ordered_choices(request: Request, view: BaseAdminView) -> list[str]:

@@ -57,7 +57,10 @@ class ListFilter(ABC):
 
     @property
     def parameters(self) -> Sequence[str]:
-        return (self.parameter_name, *((self.operation_name,) if self.operations() else ()))
+        return (self.parameter_name, self.operation_name) if self.operations() else (self.parameter_name,)
+
+    def null_operations(self) -> list[tuple[str, str]]:
+        return [*NULL_OPERATIONS.items()] if self.nullable else []
 
     @abstractmethod
     def operations(self) -> list[tuple[str, str]]:
@@ -126,7 +129,9 @@ class ValuesFilter(ListFilter):
     can_exclude = True
 
     def operations(self) -> list[tuple[str, str]]:
-        operations = {**(VALUE_OPERATIONS if self.can_exclude else {}), **(NULL_OPERATIONS if self.nullable else {})}
+        operations = dict(VALUE_OPERATIONS) if self.can_exclude else {}
+        if self.nullable:
+            operations |= NULL_OPERATIONS
         return [*({"": VALUE_OPERATIONS[""]} | operations).items()] if operations else []
 
     def value_condition(self, query: QueryParams, operation: str) -> ColumnElement[bool] | None:
@@ -196,7 +201,9 @@ class LookupFilter(ValuesFilter):
         names = {quote_key(row_id): str(row_id) for row_id in ids}
         visible = [self.lookup.format(row) for row in await self.lookup.visible_rows(request, ids)]
         names |= {row["id"]: row["text"] for row in visible}
-        return [*names.items(), *([(NULL_CHOICE, EMPTY)] if NULL_CHOICE in texts else [])]
+        if NULL_CHOICE in texts:
+            names[NULL_CHOICE] = EMPTY
+        return [*names.items()]
 
     def parse(self, texts: Sequence[str]) -> list[Any]:
         return [None if text == NULL_CHOICE else self.lookup.parse(text) for text in texts]
@@ -208,7 +215,7 @@ class TextFilter(ListFilter):
     has_operator = True
 
     def operations(self) -> list[tuple[str, str]]:
-        return [*TEXT_OPERATIONS.items(), *(NULL_OPERATIONS.items() if self.nullable else ())]
+        return [*TEXT_OPERATIONS.items(), *self.null_operations()]
 
     def value_condition(self, query: QueryParams, operation: str) -> ColumnElement[bool] | None:
         text = query.get(self.parameter_name, "").replace("\0", " ").strip()

@@ -64,13 +64,10 @@ class RowBuilder:
         self.toggled = frozenset(toggled_names(view)) if editable else frozenset[str]()
         self.title_column = _title_column(view, columns)
         heading = self.title_column or next(iter(columns), "")
+        numbers = {name: "num" for name in columns if name in view.numeric_columns}
+        css_classes = numbers | {heading: f"{numbers.get(heading, '')} row-title".lstrip()}
         self.columns = [
-            (
-                name,
-                escape(view.labels.get(name, name)),
-                name in view.truncated_columns,
-                " ".join(["num"] * (name in view.numeric_columns) + ["row-title"] * (name == heading)),
-            )
+            (name, escape(view.labels.get(name, name)), name in view.truncated_columns, css_classes.get(name, ""))
             for name in columns
         ]
 
@@ -97,7 +94,9 @@ class RowBuilder:
             if cell_url and isinstance(text, Markup) and "<a " in text:
                 text = text.striptags()  # links cannot contain links
             is_editable = name in editable
-            toggle = ("no" if value else "yes") if is_editable and name in self.toggled else ""
+            toggle = ""
+            if is_editable and name in self.toggled:
+                toggle = "no" if value else "yes"
             cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, is_editable, toggle))
         return cells
 

@@ -64,7 +64,10 @@ async def narrow_by_index(session: AsyncSession, view: BaseAdminView, term: str)
 def search_conditions(view: BaseAdminView, term: str) -> list[ColumnElement[bool]]:
     """Return the conditions for rows that contain the words, also in the search index if it was read for them."""
     words, narrowed = _narrowed_search.get()
-    return [*matching_words(_searched_paths(view), term), *(narrowed if words == term else ())]
+    conditions = [*matching_words(_searched_paths(view), term)]
+    if words == term:
+        conditions += narrowed
+    return conditions
 
 
 def _searched_paths(view: BaseAdminView) -> Sequence[AttributePath]:
@@ -79,13 +82,12 @@ def visible_hierarchy(view: BaseAdminView) -> Any:
 
 def list_narrowing_parameters(view: BaseAdminView) -> set[str]:
     """Return the parameters that reduce the rows of a list: search, filters and `list_parameters` of the view."""
-    hierarchy = visible_hierarchy(view)
-    return {
-        "search",
-        *view.list_parameters,
-        *(hierarchy.parameters if hierarchy else ()),
-        *(name for filter_ in view.get_filters() for name in parameters_of(filter_)),
-    }
+    names = {"search", *view.list_parameters}
+    if hierarchy := visible_hierarchy(view):
+        names |= {*hierarchy.parameters}
+    for filter_ in view.get_filters():
+        names |= {*parameters_of(filter_)}
+    return names
 
 
 def allowed_parameters(view: BaseAdminView) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_
 from starlette.datastructures import QueryParams
 
-from opportune.admin.lists.filters import NULL_OPERATIONS, ListFilter
+from opportune.admin.lists.filters import ListFilter
 from opportune.crud.filters import FROM, LESS, TO, Operator
 from opportune.db.clock import utc_now
 from opportune.i18n import pgettext_lazy as _p
@@ -54,7 +54,7 @@ class RangeFilter(ListFilter):
 
     def operations(self) -> list[tuple[str, str]]:
         ranges = DATE_RANGES if self.input_type == "date" else {}
-        return [*ranges.items(), *(NULL_OPERATIONS.items() if self.nullable else ())]
+        return [*ranges.items(), *self.null_operations()]
 
     def form_operations(self) -> list[tuple[str, str]]:
         operations = self.operations()

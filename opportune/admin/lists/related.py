@@ -76,12 +76,14 @@ async def _load_related_rows(
     rows = await view.queries.objects(newest.options(*view.queries.loading(())))
     columns = [name for name in view.names.in_list if name != column and name in view.mapper.columns][:MAX_COLUMNS]
     await load_references(request, view, columns, rows)
+    title = f"{view.name_plural} ({label_of(column)})" if has_several else view.name_plural
+    count = len(rows) if len(rows) < MAX_ROWS else await _count(view, children)
     return RelatedRows(
         view=view,
-        title=f"{view.name_plural} ({label_of(column)})" if has_several else view.name_plural,
+        title=title,
         columns=columns,
         rows=rows,
-        count=len(rows) if len(rows) < MAX_ROWS else await _count(view, children),
+        count=count,
         list_url=list_url_of_reference(request, view, column, key_of(row)),
         add_url=await _add_url(request, view, column, row),
     )

@@ -135,8 +135,11 @@ def listed_keys(view: BaseAdminView, request: Request) -> Select[Any] | None:
 def row_conditions(view: BaseAdminView, request: Request) -> list[ColumnElement[bool]]:
     """Return the condition for rows that the view lists for this user; empty for all rows of the table."""
     rows = listed_keys(view, request)
+    if rows is None:
+        return []
     keys = _keys(view)
-    return [] if rows is None else [(tuple_(*keys) if len(keys) > 1 else keys[0]).in_(rows)]
+    key = tuple_(*keys) if len(keys) > 1 else keys[0]
+    return [key.in_(rows)]
 
 
 def _keys(view: BaseAdminView) -> list[Any]:

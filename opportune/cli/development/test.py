@@ -40,7 +40,8 @@ def command(
         bool, typer.Option(ACCEPT_ACCESS, help="Write tests/NAME/access.txt, and print the changed lines to review.")
     ] = False,
 ) -> None:
-    selection = [*([ONLY_PROJECT] if project else []), *(arguments or [])]
+    project_option = [ONLY_PROJECT] if project else []
+    selection = project_option + (arguments or [])
     if project and framework:
         raise typer.BadParameter("--project and --framework cannot be combined.")
     if sqlite and postgres:

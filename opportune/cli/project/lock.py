@@ -80,7 +80,9 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list
     (folder / DEV).parent.mkdir()
     write_text(folder / PYPROJECT, f"{read_text(PROJECT / PYPROJECT)}\n{read_text(DEPENDENCY_METADATA)}")
     pin = FRAMEWORK_PIN.search(read_text(PROJECT / BASE))
-    command_line = [uv, "pip", "compile", "--project", str(folder), *(["--upgrade"] if upgrade else [])]
+    command_line = [uv, "pip", "compile", "--project", str(folder)]
+    if upgrade:
+        command_line.append("--upgrade")
     with progress("Locking", 1 + len(groups), "locks") as bar:
         framework = [pin_framework(folder, pin[1])] if pin else []
         wheels = ["--find-links", f"./{VENDOR}"] if pin and (PROJECT / VENDOR).is_dir() else []

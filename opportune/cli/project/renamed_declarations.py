@@ -169,9 +169,11 @@ def _place_of(keyword: ast.keyword) -> tuple[str, str] | None:
     argument = RENAMED.get(name, name)
     if name in FAMILIES:
         function = keyword.value.func if isinstance(keyword.value, ast.Call) else None
-        is_family = isinstance(function, ast.Name) and function.id == FAMILIES[name].__name__
-        return None if is_family else (name, argument if argument != name else "")
-    return next(((family, argument) for family in _families_with(argument)), None)
+        if isinstance(function, ast.Name) and function.id == FAMILIES[name].__name__:
+            return None
+        return name, argument if argument != name else ""
+    family = next(iter(_families_with(argument)), None)
+    return (family, argument) if family else None
 
 
 def change_options(source: Source) -> Iterator[Change]:

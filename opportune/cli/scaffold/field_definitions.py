@@ -112,7 +112,10 @@ def _split_definition(definition: str) -> list[str]:
     definition, default, value = definition.partition(":default=")
     definition = re.sub(r":([\w.]+)\[\]", r":many:\1", definition)
     parts = re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", definition).split(":")
-    return [*parts, *_split_default(value, parts[1] if len(parts) > 1 else "")] if default else parts
+    if not default:
+        return parts
+    type_ = parts[1] if len(parts) > 1 else ""
+    return [*parts, *_split_default(value, type_)]
 
 
 def _split_default(text: str, type_: str) -> list[str]:

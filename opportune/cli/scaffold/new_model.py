@@ -143,7 +143,9 @@ class NewModel:
         title = self.title or next((field for field in self.fields if field.type in LONG_TEXTS), None)
         candidates = [field for field in listed if field is not title]
         selected = sorted(candidates, key=lambda field: field.type not in PREFERRED_COLUMNS)[: MAX_COLUMNS - 1]
-        ordered = [*([title] if title else []), *(field for field in candidates if field in selected)]
+        ordered = [field for field in candidates if field in selected]
+        if title:
+            ordered.insert(0, title)
         return [_list_column(field) for field in ordered]
 
     def admin_options(self) -> Iterator[str]:

@@ -100,6 +100,7 @@ class Dashboard(AdminExtension):
     async def _read_frame(self, request: Request, pages: Pages) -> dict[str, Any]:
         """Return the values of the page itself. The browser requests its parts afterwards, because they take longer."""
         views = [section.view for section in visible_sections(request, self.site) if section.view]
+        setup = await _read_setup(request, pages) if is_superuser(request) else {}
         return {
             "pages": pages,
             "may_arrange": may_arrange(request),
@@ -107,7 +108,7 @@ class Dashboard(AdminExtension):
             "has_project": any(map(is_of_project, views)),
             "range": requested_range(request),
             "ranges": RANGES,
-            **(await _read_setup(request, pages) if is_superuser(request) else {}),
+            **setup,
         }
 
     async def _read_parts(self, request: Request, pages: Pages) -> dict[str, Any]:

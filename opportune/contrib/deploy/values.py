@@ -46,7 +46,8 @@ def production_values(recipe: Recipe, env_file: Path | None) -> dict[str, str]:
     """
     names = {*setting_names(), *setting_hints(recipe)}
     environment = {name: value for name, value in os.environ.items() if name in names and value}
-    return {**(read_env(env_file) if env_file else {}), **environment}
+    written = read_env(env_file) if env_file else {}
+    return {**written, **environment}
 
 
 def check_values(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]:

@@ -53,7 +53,8 @@ class OpenFile:
 
 def examine_file(url: DatabaseUrl, graph: MigrationGraph) -> Iterator[Finding]:
     """Run the checks of a file. Stop early if it cannot be opened."""
-    path, is_written = url.path, url.kind == "sqlite"
+    path = url.path
+    is_written = url.kind == "sqlite"
     presence = _check_presence(url)
     yield presence
     if presence.status == Status.FAULT:
@@ -64,14 +65,18 @@ def examine_file(url: DatabaseUrl, graph: MigrationGraph) -> Iterator[Finding]:
     try:
         with closing(_open(path, is_written=is_written)) as connection:
             opened = OpenFile(path, connection, graph)
-            for check in (*(CHECKS_OF_WRITTEN_FILES if is_written else ()), check_integrity, check_migrations):
-                yield check(opened)
+            if is_written:
+                for check in CHECKS_OF_WRITTEN_FILES:
+                    yield check(opened)
+            yield check_integrity(opened)
+            yield check_migrations(opened)
     except sqlite3.Error as error:
         yield fault_from_message("open", explain(error, url))
 
 
 def _check_presence(url: DatabaseUrl) -> Finding:
-    path, fix = url.path, f"Set {url.name} to another file."
+    path = url.path
+    fix = f"Set {url.name} to another file."
     try:
         if not path.exists():
             return fault("file", f"{path} does not exist yet", MIGRATE)

@@ -95,9 +95,12 @@ def edit_distance(word: str, other_word: str) -> int:
     previous_row: list[int] = []
     row = list(range(len(other_word) + 1))
     for i, letter in enumerate(word, 1):
-        previous_row, row_before_previous, row = row, previous_row, [i]
+        row_before_previous = previous_row
+        previous_row = row
+        row = [i]
         for j, other_letter in enumerate(other_word, 1):
-            cost = min(previous_row[j] + 1, row[-1] + 1, previous_row[j - 1] + (letter != other_letter))
+            replacement = 0 if letter == other_letter else 1
+            cost = min(previous_row[j] + 1, row[-1] + 1, previous_row[j - 1] + replacement)
             if i > 1 and j > 1 and letter == other_word[j - 2] and word[i - 2] == other_letter:
                 cost = min(cost, row_before_previous[j - 2] + 1)
             row.append(cost)

@@ -144,7 +144,9 @@ def _join_ranges(numbers: Sequence[int]) -> str:
     by_distance = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
     ranges = [[number for _, number in pairs] for _, pairs in by_distance]
     texts = [f"{first}\N{EN DASH}{rest[-1]}" if rest else str(first) for first, *rest in ranges]
-    return ", ".join([*texts[:MAX_LISTED_RANGES], *(["…"] if len(texts) > MAX_LISTED_RANGES else [])])
+    if len(texts) > MAX_LISTED_RANGES:
+        texts[MAX_LISTED_RANGES:] = ["…"]
+    return ", ".join(texts)
 
 
 def summary_of(view: AdminView, result: Mapping[str, Any], updates: bool) -> str:

@@ -195,8 +195,11 @@ def print_summary(title: str, target: Path, selected: Sequence[str], note: str, 
         print(note)
     print("Next:")
     path = short_path(target)
-    steps = [] if path == "." else [f'cd "{path}"' if " " in path else f"cd {path}"]
-    steps += COMMIT_STEPS if note == NO_IDENTITY else ()
+    steps: list[str] = []
+    if path != ".":
+        steps.append(f'cd "{path}"' if " " in path else f"cd {path}")
+    if note == NO_IDENTITY:
+        steps += COMMIT_STEPS
     steps += [f"python3 oppman.py {word}" for word in ("quickstart", "test", "startapp NAME")]
     print("\n".join(f"  {step}" for step in steps))
 

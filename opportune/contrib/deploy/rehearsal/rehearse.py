@@ -4,7 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -56,8 +56,11 @@ def pooled_database(server: Postgres, name: str) -> Iterator[tuple[str, bool]]:
 
     url = server.create_database(name)
     try:
-        with pgbouncer(url, connections=20) if PROGRAM else nullcontext(url) as pooled_url:
-            yield pooled_url, bool(PROGRAM)
+        if PROGRAM:
+            with pgbouncer(url, connections=20) as pooled_url:
+                yield pooled_url, True
+        else:
+            yield url, False
     finally:
         server.drop_database(name)
 
@@ -89,15 +92,20 @@ class Rehearsal:
         rules, host = self.rules, self.rules.host
         find_caddy()  # before anything is started
         folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
-        stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove_folder(folder))
+        if self.keeps_files:
+            stack.callback(notify, f"Kept: {folder}")
+        else:
+            stack.callback(remove_folder, folder)
         certificate = make_certificate(folder, fakes.MAIL_HOST)
-        limits = stack.enter_context(resource_limits(host.memory_bytes, host.cpu_cores if rules.is_full else None))
+        cpu_cores = host.cpu_cores if rules.is_full else None
+        limits = stack.enter_context(resource_limits(host.memory_bytes, cpu_cores))
         database_name = f"rehearsal_{secrets.token_hex(4)}"
         database_url, is_pooled = stack.enter_context(pooled_database(self.server, database_name))
         gate = DatabaseGate(make_url(database_url).port or 5432, rules.database_wake_seconds)
         await stack.enter_async_context(gate.listening())
         services = await stack.enter_async_context(fakes.run_services(certificate))
-        services.silence_seconds, services.pace_seconds = rules.silence_seconds, rules.word_seconds
+        services.silence_seconds = rules.silence_seconds
+        services.pace_seconds = rules.word_seconds
         front_port = free_port()
         base_url = f"https://127.0.0.1:{front_port}"
         environ = self.environment(base_url, database_url, gate.port, services, certificate)
@@ -122,7 +130,6 @@ class Rehearsal:
         trusted = settings.get("TRUSTED_PROXIES", "")
         environ = {  # later values replace earlier ones
             **{name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
-            **({self.rules.host.variable: "rehearsal"} if self.rules.host.variable else {}),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "STORAGE_URL": f"s3://rehearsal:secret@127.0.0.1:{services.port}/{fakes.BUCKET}?tls=false",
@@ -140,6 +147,8 @@ class Rehearsal:
             "NO_PROXY": "127.0.0.1",
             "SSL_CERT_FILE": str(certificate),
         }
+        if self.rules.host.variable:
+            environ.setdefault(self.rules.host.variable, "rehearsal")
         if trusted and trusted != "*":
             environ["TRUSTED_PROXIES"] = f"{trusted},127.0.0.1"  # the proxy is on this machine
         if not self.rules.is_full:
@@ -150,8 +159,10 @@ class Rehearsal:
 
     def _production_settings(self) -> dict[str, str]:
         """Return the settings of the host's files and `.env.production` without URLs of external services."""
-        recipe, file = RECIPES[self.rules.host.name], self.project / ENV_PRODUCTION
-        values = {**recipe.defaults, **recipe.sets, **(read_env(file) if file.exists() else {}), **self.settings}
+        recipe = RECIPES[self.rules.host.name]
+        file = self.project / ENV_PRODUCTION
+        written = read_env(file) if file.exists() else {}
+        values = {**recipe.defaults, **recipe.sets, **written, **self.settings}
         if values.get("DATABASE_URL", "").startswith("sqlite:////"):
             values["DATABASE_URL"] = "sqlite:///data/app.db"  # a site on this machine may use the file
         return {name: value for name, value in values.items() if value and not value.startswith(EXTERNAL_PREFIXES)}

@@ -117,8 +117,11 @@ class AnswerType(Generic[T]):
             yield from ({"result": value} for item in items for value in item.values())
             return
         for item in items:
-            inner = [item.get("properties"), *(item.values() if len(item) == 1 else ())]
-            yield from (item, *objects_in(inner))
+            inner = [item.get("properties")]
+            if len(item) == 1:
+                inner += item.values()
+            yield item
+            yield from objects_in(inner)
 
     def read_partial(self, text: str) -> T | None:
         """Return the value of the beginning of an answer; None if it has none yet."""

@@ -40,8 +40,9 @@ class Offers:
         """
         for toolbox in (self.resources, self.prompts, self.completions):
             toolbox.require_valid_tools()
-            for name in filter(toolbox.changes, toolbox.tools):
-                raise OperatorError(f"The function {name} changes data, so it must be a tool: Llm(tools=…).")
+            for name in toolbox.tools:
+                if toolbox.changes(name):
+                    raise OperatorError(f"The function {name} changes data, so it must be a tool: Llm(tools=…).")
         for uri, name in self.uris.items():
             _require_arguments(self.resources.tools[name], uri)
         for completion in self.completions.tools.values():
@@ -66,7 +67,9 @@ def offers_of(site: FastAPI) -> Offers:
 
 
 def _create_offers(site: FastAPI) -> Offers:
-    resources, prompts, completions = dict[str, Tool](), list[Tool](), list[Tool]()
+    resources: dict[str, Tool] = {}
+    prompts: list[Tool] = []
+    completions: list[Tool] = []
     suggested: dict[tuple[Any, str], str] = {}
     for feature in site.state.features:
         resources |= {uri: tool(function) for uri, function in feature.llm.resources.items()}
