@@ -202,7 +202,8 @@ class RowWriter:
         related = await view.form_extension.save(session, request, row, change.related)
         changes = diff.diff_edited(change.before, row) | change.links | related
         if change.is_created or changes:
-            audit.record_row(session, request, "create" if change.is_created else "update", view.identity, row, changes)
+            action = "create" if change.is_created else "update"
+            audit.record_row(session, request, action, view.identity, row, changes)
         for table in tables:
             await table.save(session, request, row)
         await view.after_save(session, row, request, is_created=change.is_created)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from contextvars import copy_context
 from io import BytesIO, TextIOWrapper
 from typing import Any
@@ -94,7 +94,11 @@ def run_captured(command_line: list[str], settings: Settings | None) -> str:
     output = BytesIO()
     # StringIO has no `buffer`, to which some commands write bytes.
     stream = TextIOWrapper(output, encoding="utf-8", write_through=True)
-    with redirect_stdout(stream), forbid_exec(), using_settings(settings) if settings else nullcontext():
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(stream))
+        stack.enter_context(forbid_exec())
+        if settings:
+            stack.enter_context(using_settings(settings))
         code, message = run(command_line)
     text = output.getvalue().decode()
     if code:

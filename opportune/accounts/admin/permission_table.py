@@ -122,7 +122,8 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
 
     def __init__(self, *args: Any, site: BaseAdminSite, request: Request, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.site, self.request = site, request
+        self.site = site
+        self.request = request
 
     def process_data(self, value: Collection[str] | None) -> None:
         """Build the table of the group's permissions, which are also the choices."""

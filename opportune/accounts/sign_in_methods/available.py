@@ -47,9 +47,13 @@ async def confirms_by_email(session: AsyncSession, settings: Settings, user: Use
 
 async def count_sign_in_methods(session: AsyncSession, settings: Settings, user: User) -> SignInMethods:
     accounts = await find_linked_accounts(session, user)
-    linked_count = sum(find_account_provider(settings, account) is not None for account in accounts)
+    usable_accounts = [account for account in accounts if find_account_provider(settings, account)]
+    without_passkeys = len(usable_accounts)
+    if user.has_password:
+        without_passkeys += 1
+    if signs_in_by_email(settings, user):
+        without_passkeys += 1
     query = select(func.count()).where(col(Passkey.user_id) == user.id, col(Passkey.verifies_user))
-    without_passkeys = user.has_password + signs_in_by_email(settings, user) + linked_count
     return SignInMethods(without_passkeys, await session.scalar(query) or 0)
 
 

@@ -65,7 +65,8 @@ def retry(
     name: Annotated[str, typer.Option(help="With --all, retry only jobs of this name, such as mail.send.")] = "",
 ) -> None:
     """Queue a finished job again, or all failed jobs."""
-    if retry_all == (number is not None) or (name and not retry_all):
+    has_number = number is not None
+    if retry_all == has_number or (name and not retry_all):
         raise typer.BadParameter("Enter the number of a job, --all, or --all with --name.")
     if number is None:
         _retry_all(name)

@@ -95,6 +95,7 @@ def _check_texts_of(source: Source, settings: Settings) -> Iterator[Finding]:
     for language in languages:
         path = catalogue_path(source.locale, language)
         catalogue = read_catalogue(path, language)
-        if count := sum(not catalogue.get(text.id, text.context) for text in texts if text.id):
-            lack = f"{display_path(path)} lacks {pluralize(count, 'text')} of the source."
+        missing = [text for text in texts if text.id and not catalogue.get(text.id, text.context)]
+        if missing:
+            lack = f"{display_path(path)} lacks {pluralize(len(missing), 'text')} of the source."
             yield Finding(f"{lack} Run python3 oppman.py makemessages", is_error=False)

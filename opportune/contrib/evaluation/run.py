@@ -120,12 +120,13 @@ class Evaluation:
     @property
     def calls(self) -> tuple[int, int]:
         """Number of answers and of verdicts to request."""
-        models = sum(candidate is not None for candidate in self.candidates)
-        return models * len(self.questions), len(self.candidates) * len(self.questions)
+        models = [candidate for candidate in self.candidates if candidate is not None]
+        return len(models) * len(self.questions), len(self.candidates) * len(self.questions)
 
     def estimate_cost_micro(self) -> int:
         """Return the estimated cost; 0 for models without prices."""
-        cost, count = 0, len(self.candidates)
+        cost = 0
+        count = len(self.candidates)
         for question in self.questions:
             prompt = estimate_tokens(question.text)
             judge_prompt = prompt + estimate_tokens(RUBRIC + question.expected) + count * ANSWER_TOKENS

@@ -40,7 +40,10 @@ class Summary:
             self.scores[score] += 1
             if rating is not None:
                 self.rated += 1
-                self.agreeing += (score >= MIN_GOOD_SCORE) == (rating == Rating.UP)
+                is_good = score >= MIN_GOOD_SCORE
+                is_rated_up = rating == Rating.UP
+                if is_good == is_rated_up:
+                    self.agreeing += 1
 
 
 async def summarize(session: AsyncSession, runs: Sequence[EvaluationRun]) -> list[Summary]:

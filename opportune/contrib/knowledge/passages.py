@@ -65,7 +65,8 @@ async def _find_by_words(
 
     def count_words(passage: KnowledgePassage) -> tuple[int, int]:
         folded = fold(f"{passage.heading} {passage.text}")
-        return sum(word in folded for word in words), sum(map(folded.count, words))
+        counts = [folded.count(word) for word in words]
+        return len([count for count in counts if count]), sum(counts)
 
     matches = (await session.scalars(newest)).all()
     return sorted(matches, key=count_words, reverse=True)[:MAX_FUSED]

@@ -250,7 +250,7 @@ def _print_results(results: Sequence[tuple[Question, Trial, list[str]]]) -> None
     print_table(("MODEL", "QUESTION", "RESULT", "SECONDS", "ANSWER"), rows, right=("SECONDS",))
     for name in dict.fromkeys(trial.model for _, trial, _ in results):
         trials = [(trial, faults) for _, trial, faults in results if trial.model == name]
-        passed = sum(not faults for _, faults in trials)
+        passed = len([trial for trial, faults in trials if not faults])
         seconds = sum(trial.seconds for trial, _ in trials)
         cost = sum((trial.cost for trial, _ in trials), Decimal(0))
         say(f"{name}: {passed} of {len(trials)} as expected, {seconds:.1f} s{_cost_note(cost)}")

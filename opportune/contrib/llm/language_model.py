@@ -101,7 +101,8 @@ class LanguageModel(MediaCalls):
             queue_timeout=settings.llm_first_byte_timeout,
             retries=settings.llm_retries,
         )
-        site.guard, site._settings = guard, settings
+        site.guard = guard
+        site._settings = settings
         site.answers_in_visitor_language = settings.llm_answers_in_visitor_language
         site.follows_choice = not models and guard is not None and settings.environment != "test"
         site.embeddings = Embeddings.of(settings, guard)
@@ -142,7 +143,9 @@ class LanguageModel(MediaCalls):
             usage: Object to which the usage of each call is added.
         """
         charged = copy(self)
-        charged._uncharged, charged._payer, charged._usage = self._uncharged or self, payer, usage
+        charged._uncharged = self._uncharged or self
+        charged._payer = payer
+        charged._usage = usage
         return charged
 
     @cached_property
@@ -177,7 +180,8 @@ class LanguageModel(MediaCalls):
     def _select(self, model: LlmModel | None) -> None:
         if old := vars(self).pop("provider", None):
             self._replaced_providers.append(old)  # it still writes running answers
-        self.model, self.models = model, [model] if model else []
+        self.model = model
+        self.models = [model] if model else []
         self._models_by_name = {model.name: self} if model else {}
         if model and self._settings:
             self.provider = make_provider(self._settings, model)

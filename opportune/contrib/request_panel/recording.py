@@ -69,19 +69,22 @@ def recorded_statements(database: Database, mask: PanelMask) -> AbstractContextM
 
 def _statement(sql: str, parameters: Any, context: Any, is_many: bool, mask: PanelMask) -> Statement:
     line, code = _sender()
-    keeps = not is_many and len(sql) <= MAX_SQL_LENGTH and _size(parameters) <= MAX_VALUE_BYTES
     rows = getattr(context, "compiled_parameters", None) or [{}]
-    values = {"rows": str(len(rows))} if is_many else mask.values(rows[0])
-    return Statement(
+    statement = Statement(
         sql=mask.sql(sql)[:MAX_SQL_LENGTH],
-        original=sql if keeps else "",
-        parameters=parameters if keeps else None,
-        values=values,
+        original="",
+        parameters=None,
+        values={"rows": str(len(rows))} if is_many else mask.values(rows[0]),
         line=line,
         code=mask.text(code, MAX_CODE_LENGTH),
-        fingerprint=hash((sql, repr(parameters))) if keeps else id(context),
+        fingerprint=id(context),
         started=perf_counter(),
     )
+    if not is_many and len(sql) <= MAX_SQL_LENGTH and _size(parameters) <= MAX_VALUE_BYTES:
+        statement.original = sql
+        statement.parameters = parameters
+        statement.fingerprint = hash((sql, repr(parameters)))
+    return statement
 
 
 def _size(parameters: Any) -> int:

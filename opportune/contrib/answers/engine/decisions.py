@@ -84,8 +84,10 @@ def decide(
     if not (answer.is_waiting and is_waiting(run)):
         return False
     if answer.lease_until is None or answer.lease_until < utc_now():
-        approval, reply = REFUSED, None
-    if approval != REFUSED and (reply is not None) != _is_question(run):
+        approval = REFUSED
+        reply = None
+    has_reply = reply is not None
+    if approval != REFUSED and has_reply != _is_question(run):
         return False
     scopes = get_common_scopes(answer.tool_scopes, scopes)
     missing = toolbox.missing_scopes(run["name"], scopes) if toolbox and run["name"] in toolbox.tools else ()

@@ -113,6 +113,6 @@ async def require_capacity(
         await store.take_over_answers(session, worker, dead)
     if len(on_topic) > len(dead):
         raise AnswerRunning
-    alive = [row for row in running if not is_dead(row)]
-    if sum(not row.is_waiting for row in alive) >= MAX_RUNNING_ANSWERS:
+    alive = [row for row in running if not is_dead(row) and not row.is_waiting]
+    if len(alive) >= MAX_RUNNING_ANSWERS:
         raise TooManyAnswers

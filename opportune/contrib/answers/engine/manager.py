@@ -76,13 +76,15 @@ class AnswerManager:
         make_retrieval: MakeToolbox | None = None,
         limits: AnswerLimits | None = None,
     ) -> None:
-        """Args:
-        database: Database of the site.
-        llm: Language model of the site.
-        make_toolbox: Returns the tools that models may call.
-        storage: Storage of attached pictures.
-        make_retrieval: Returns the tools to call before a model that cannot call tools.
-        limits: Limits of each answer, unless it has its own.
+        """Create the manager of a process.
+
+        Args:
+            database: Database of the site.
+            llm: Language model of the site.
+            make_toolbox: Returns the tools that models may call.
+            storage: Storage of attached pictures.
+            make_retrieval: Returns the tools to call before a model that cannot call tools.
+            limits: Limits of each answer, unless it has its own.
         """
         self.database = database
         self.llm = llm
@@ -183,10 +185,12 @@ class AnswerManager:
             remaining = language_model.context_budget - sum(map(estimate_tokens, messages))
             messages[-1], unfit = attach(messages[-1], attachments, remaining)
             omitted = f"{omitted} {unfit}".strip()
+        if not question and isinstance(prompt, str):
+            question = prompt
         answer = Answer(
             owner_id=owner_id,
             topic=topic,
-            question=question or (prompt if isinstance(prompt, str) else ""),
+            question=question,
             prompt=as_prompt(messages),
             model=language_model.name,
             tool_scopes=self._scopes if tools else "",

@@ -93,18 +93,19 @@ class Endpoint:
         schema: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Chunk, None]:
         settings = self._settings if temperature is None else {**self._settings, "temperature": temperature}
+        parameters = ModelRequestParameters(function_tools=tool_definitions(tools))
+        if schema:
+            parameters.output_mode = "native"
+            parameters.output_object = OutputObjectDefinition(dict(schema), name="answer")
         request = model_request_stream(
             self._model,
             messages_for(self._origin, messages),
             model_settings=settings,
-            model_request_parameters=ModelRequestParameters(
-                function_tools=tool_definitions(tools),
-                output_mode="native" if schema else "text",
-                output_object=OutputObjectDefinition(dict(schema), name="answer") if schema else None,
-            ),
+            model_request_parameters=parameters,
             instrument=False,
         )
-        deadline, length = Deadline(self._timeouts), 0
+        deadline = Deadline(self._timeouts)
+        length = 0
         async with AsyncExitStack() as stack:
             with _translated_errors():
                 response = await deadline.wait_for(stack.enter_async_context(request))
