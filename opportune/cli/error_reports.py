@@ -43,22 +43,22 @@ def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
     return wrong_usage(path, message or error.format_message().removeprefix("Invalid value: "))
 
 
-def unknown_option_message(error: typer.TyperException) -> str:
-    """Return the message about an unknown option, with a suggestion; empty for other errors."""
+def unknown_option_message(error: typer.TyperException) -> str | None:
+    """Return the message about an unknown option, with a suggestion; None for other errors."""
     option: str | None = getattr(error, "option_name", None)
     ctx: Any = getattr(error, "ctx", None)
     if not option or not ctx or not hasattr(error, "possibilities"):
-        return ""
+        return None
     params = ctx.command.get_params(ctx)
     return no_such_option(option, [name for param in params for name in [*param.opts, *param.secondary_opts]])
 
 
-def validation_message(error: BaseException) -> str:
-    """Return the message about a value that fails Pydantic's validation; empty for other errors."""
+def validation_message(error: BaseException) -> str | None:
+    """Return the message about a value that fails Pydantic's validation; None for other errors."""
     from pydantic import ValidationError  # slow to import, only needed for errors
 
     if not (isinstance(error, typer.BadParameter) and error.param and isinstance(error.__cause__, ValidationError)):
-        return ""
+        return None
     details = error.__cause__.errors()[0]
     if details["type"] == "value_error":  # raised by Typer, with the value in the message
         return f"{error.param.opts[0]}: {with_choice_suggestion(details['msg'].removeprefix('Value error, '))}"
@@ -88,13 +88,13 @@ def print_traceback(error: Exception) -> bool:
     return is_verbose
 
 
-def explain_cause(error: Exception) -> str:
-    """Return the cause of the error and what to do, if it is a usual one on a user's machine; else an empty text."""
+def explain_cause(error: Exception) -> str | None:
+    """Return the cause of the error and what to do, if it is a usual one on a user's machine; else None."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"The disk of {error.filename or 'the output'} is full. Free some space and try again."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}. Choose or restore a path, or give this user access."
-    return ""
+    return None
 
 
 def describe_unexpected(error: Exception) -> str:

@@ -66,11 +66,11 @@ def subcommand_names(module: ModuleType) -> list[str]:
     return [info.name or get_command_name(info.callback.__name__) for info in subcommands if info.callback]
 
 
-def find_missing_command(name: str) -> str:
-    """Return what to add for the command, in one line; empty if there is none of this name."""
-    if feature := next((feature for feature in OPTIONAL_FEATURES if name in commands_of_optional(feature)), ""):
+def find_missing_command(name: str) -> str | None:
+    """Return what to add for the command, in one line; None if there is none of this name."""
+    if feature := next((feature for feature in OPTIONAL_FEATURES if name in commands_of_optional(feature)), None):
         return f"The command {name} belongs to the feature {feature}. {how_to_list(feature)}"
-    return next((message for feature, message in find_unlisted_commands() if feature == name), "")
+    return next((message for feature, message in find_unlisted_commands() if feature == name), None)
 
 
 def find_unlisted_commands() -> Iterator[tuple[str, str]]:

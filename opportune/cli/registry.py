@@ -163,11 +163,11 @@ def unknown_command(name: str, names: Iterable[str]) -> str:
     return f"Unknown command {name!r}.{did_you_mean(name, names)}"
 
 
-def empty_value(arguments: Sequence[str]) -> str:
-    """Return a message about an empty value, which a shell makes of an unset variable; empty if there is none."""
+def empty_value(arguments: Sequence[str]) -> str | None:
+    """Return a message about an empty value, which a shell makes of an unset variable; None if there is none."""
     pairs = pairwise(arguments)
     name = next((option.strip() or before for before, option in pairs if re.fullmatch(r"(--[\w-]+=)?\s*", option)), "")
-    return f"The value after {name} is empty. Enter one, or omit it." if name else ""
+    return f"The value after {name} is empty. Enter one, or omit it." if name else None
 
 
 def wrong_usage(command: str, message: str) -> str:

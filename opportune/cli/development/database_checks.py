@@ -130,9 +130,9 @@ def check_vectors(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"Semantic search does not work, although EMBEDDING_MODEL is set. {problem}", is_error=False)
 
 
-async def vectors_problem(session: AsyncSession, extension: str = "vector") -> str:
-    """Return a message if PostgreSQL cannot store vectors; empty if it can."""
+async def vectors_problem(session: AsyncSession, extension: str = "vector") -> str | None:
+    """Return a message if PostgreSQL cannot store vectors; None if it can."""
     is_allowed = await session.scalar(MAY_CREATE, {"name": extension})
     if is_allowed is None:
         return "PostgreSQL has no pgvector. Install it on the server, or remove EMBEDDING_MODEL."
-    return "" if is_allowed else "This user may not create pgvector. Let the owner run CREATE EXTENSION vector."
+    return None if is_allowed else "This user may not create pgvector. Let the owner run CREATE EXTENSION vector."

@@ -222,11 +222,11 @@ def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
         )
 
 
-def data_loss_warning(settings: Settings) -> str:
-    """Return a warning if this host will delete the SQLite file; otherwise an empty text."""
+def data_loss_warning(settings: Settings) -> str | None:
+    """Return a warning if this host will delete the SQLite file; otherwise None."""
     url = DatabaseUrl.parse(settings.database_url.get_secret_value())
     if url.kind != "sqlite" or not is_ephemeral(url.path.parent):
-        return ""
+        return None
     return (
         f"{url.path} is on an ephemeral disk, so the next deploy or restart deletes all data. "
         "Use PostgreSQL (set DATABASE_URL) or a volume (oppman.py docs deploy)."

@@ -154,7 +154,8 @@ class NameResolver:
 
     async def _read_titles(self, column: NamedColumn, names: Sequence[str]) -> None:
         """Find rows by their titles, which Python computes, so all rows are read."""
-        ids, lookup = self._ids[column.name], column.lookup
+        ids = self._ids[column.name]
+        lookup = column.lookup
         rows = await lookup.titled_rows(self.request, MAX_TITLED_ROWS + 1) if names else ()
         for row in rows:
             ids.setdefault(str(title_of(row)), []).append(lookup.key_of(row))
@@ -183,11 +184,13 @@ class NameResolver:
         return ids[0] if ids else self.new_rows[model].placeholders[name]
 
     async def _plan_new(self, column: NamedColumn, names: Sequence[str]) -> None:
-        model, view = column.lookup.model, column.lookup.view
+        model = column.lookup.model
+        view = column.lookup.view
         problem = await self._creation_problem(view, column.key)
-        if problem or not isinstance(view, AdminView):
+        if problem is not None:
             self._faults |= {(model, name): problem.replace(NAME, name) for name in names}
             return
+        assert isinstance(view, AdminView)
         form_class = await creation_form_class(self.request, view)
         new_rows = self.new_rows.setdefault(model, NewRows(view, column.key))
         for name in names:
@@ -204,8 +207,8 @@ class NameResolver:
                 new_rows.placeholders[name] = self._next_placeholder
                 self._next_placeholder -= 1
 
-    async def _creation_problem(self, view: BaseAdminView | None, key: str) -> str:
-        """Return why a row cannot be created from its name, with `NAME` for the name; empty if it can."""
+    async def _creation_problem(self, view: BaseAdminView | None, key: str) -> str | None:
+        """Return why a row cannot be created from its name, with `NAME` for the name; None if it can."""
         request = self.request
         if not (isinstance(view, AdminView) and view.is_accessible(request) and await view.check_can_create(request)):
             return gettext("“%(name)s” does not exist, and you may not add one.", name=NAME)
@@ -214,7 +217,7 @@ class NameResolver:
             return gettext("“%(name)s” does not exist, and a name is not enough to create one.", name=NAME)
         unset = [field for field in form if field.flags.required and not field.data and field.name != key]
         required = ", ".join(str(field.label.text) for field in unset)
-        return gettext(NEEDS_FIELDS, name=NAME, model=lower_name(view.name), fields=required) if required else ""
+        return gettext(NEEDS_FIELDS, name=NAME, model=lower_name(view.name), fields=required) if required else None
 
 
 async def creation_form_class(request: Request, view: AdminView) -> type[AdminForm]:

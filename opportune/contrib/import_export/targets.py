@@ -124,8 +124,8 @@ def _by_cells(targets: Mapping[str, Target], name: str, table: Table, position: 
 
 def find_choice_fault(
     table: Table, chosen: Sequence[str], targets: Mapping[str, Target], key: str, *, updates: bool
-) -> str:
-    """Return a message if fields are missing or chosen twice, else an empty text.
+) -> str | None:
+    """Return a message if fields are missing or chosen twice; else None.
 
     Args:
         table: The file.
@@ -144,11 +144,11 @@ def find_choice_fault(
         return gettext("Choose a field for at least one column.")
     if updates:
         if key in chosen:
-            return ""
+            return None
         label = targets[key].label if key in targets else "(none)"
         return gettext("Rows to change are identified by the field %(field)s. Choose a column for it.", field=label)
     missing = missing_labels(chosen, targets)
-    return gettext("These fields need a column: %(names)s.", names=", ".join(missing)) if missing else ""
+    return gettext("These fields need a column: %(names)s.", names=", ".join(missing)) if missing else None
 
 
 def missing_labels(chosen: Sequence[str], targets: Mapping[str, Target]) -> list[str]:

@@ -143,15 +143,15 @@ def _reasons(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
         copy.constraints.remove(check)
 
 
-def _creation_error(connection: sa.Connection, table: sa.Table) -> str:
-    """Return SQLite's error when it creates the table; empty if it succeeds."""
+def _creation_error(connection: sa.Connection, table: sa.Table) -> str | None:
+    """Return SQLite's error when it creates the table; None if it succeeds."""
     try:
         table.create(connection)
     except SQLAlchemyError as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         return str(cause).splitlines()[0]
     table.drop(connection)
-    return ""
+    return None
 
 
 def _unsupported_columns(connection: sa.Connection, table: sa.Table) -> Iterator[str]:

@@ -91,8 +91,8 @@ def folder_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", letters.lower()).strip("-")
 
 
-def name_error(name: str, slug: str) -> str:
-    """Return an error message if a project cannot have this name; empty if it can."""
+def name_error(name: str, slug: str) -> str | None:
+    """Return an error message if a project cannot have this name; None if it can."""
     if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
         return f"{name[:MAX_NAME_LENGTH]!r} is not a site name. Use 1 to {MAX_NAME_LENGTH} printable characters."
     if re.match(r"[.~]*[/\\]", name):
@@ -105,7 +105,7 @@ def name_error(name: str, slug: str) -> str:
     is_reserved = module in sys.stdlib_module_names or module in PROJECT_MODULES
     if is_reserved or slug in _locked_names() or _is_installed(module):
         return f"{name!r} is the name of a Python module. Choose another name, such as {slug}-site."
-    return ""
+    return None
 
 
 def _locked_names() -> set[str]:

@@ -123,8 +123,8 @@ async def _apply_choice(request: Request) -> None:
     request.app.state.database.bus.publish(MODEL_TOPIC)
 
 
-async def trial_fault(settings: Settings, model: LlmModel) -> str:
-    """Ask the model a short question. Return why it failed, or an empty string."""
+async def trial_fault(settings: Settings, model: LlmModel) -> str | None:
+    """Ask the model a short question. Return why it failed; None if there is no fault."""
     provider = make_provider(settings, model.model_copy(update={"max_answer_tokens": MAX_TRIAL_TOKENS}))
     assert provider
     try:
@@ -132,7 +132,7 @@ async def trial_fault(settings: Settings, model: LlmModel) -> str:
             await LanguageModel(lambda: provider).complete(TRIAL_QUESTION)
     except LlmError as error:
         if error.code == "out_of_tokens":  # a reasoning model, which needs more tokens than the test allows
-            return ""
+            return None
         return _("The test question failed: %(error)s", error=_(str(error)))
     except TimeoutError:
         return ngettext(
@@ -142,7 +142,7 @@ async def trial_fault(settings: Settings, model: LlmModel) -> str:
         )
     finally:
         await provider.close()
-    return ""
+    return None
 
 
 def _submitted_model(form: Form[ChosenModelForm], settings: Settings, stored: ChosenModel | None) -> LlmModel | None:
@@ -170,15 +170,15 @@ def _submitted_url(data: ChosenModelForm) -> str:
     return base_url.rstrip("/")
 
 
-def _url_fault(base_url: str) -> str:
-    """Return why the URL cannot be used, or an empty string."""
+def _url_fault(base_url: str) -> str | None:
+    """Return why the URL cannot be used; None if there is no fault."""
     try:
         parts = urlsplit(llm_model(base_url, "any", "").base_url)
     except ValueError:
         return NO_URL
     if not base_url or parts.username or parts.password:
         return NO_URL
-    return INSECURE if parts.scheme == "http" and not _is_local_url(base_url) else ""
+    return INSECURE if parts.scheme == "http" and not _is_local_url(base_url) else None
 
 
 def _is_local_url(base_url: str) -> bool:

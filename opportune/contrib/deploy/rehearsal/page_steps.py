@@ -94,11 +94,11 @@ async def _wait_for_mailed_link(stage: Stage) -> str:
     raise StepFailed(f"no e-mail arrived within {MAIL_TIMEOUT_SECONDS:g} s", fix)
 
 
-def _find_mailed_link(stage: Stage) -> str:
-    """Return the first link to the site in an e-mail to the new user; empty if there is none yet."""
+def _find_mailed_link(stage: Stage) -> str | None:
+    """Return the first link to the site in an e-mail to the new user; None if there is none yet."""
     mails = [mail for mail in stage.services.mails if stage.email in str(mail.get("to"))]
     links = [link for mail in mails for link in LINK.findall(str(mail.get("text", "")))]
-    return next((link for link in links if link.startswith(stage.base_url)), "")
+    return next((link for link in links if link.startswith(stage.base_url)), None)
 
 
 async def check_visitor_address(stage: Stage) -> str:

@@ -119,8 +119,8 @@ def test_json_output(oppman: Oppman, folder: Path) -> None:
 @pytest.mark.database("postgresql")
 async def test_missing_pgvector_is_reported(database: Database) -> None:
     async with database.reader() as session:
-        assert "has no pgvector" in await vectors_problem(session, "nothing_of_this_name")
-        assert await vectors_problem(session, "plpgsql") == ""
+        assert "has no pgvector" in str(await vectors_problem(session, "nothing_of_this_name"))
+        assert await vectors_problem(session, "plpgsql") is None
 
 
 def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str) -> None:

@@ -34,15 +34,15 @@ def test_unreachable_database_is_reported_after_retries(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("host", HOST_VARIABLES)
 def test_ephemeral_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str) -> None:
     monkeypatch.setenv(host, "something")
-    assert "deletes all data" in startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db"))
+    assert "deletes all data" in str(startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db")))
 
 
 def test_persistent_databases_have_no_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db")) == ""
+    assert startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db")) is None
     monkeypatch.setenv("FLY_APP_NAME", "site")
-    assert startup.data_loss_warning(settings_for("postgresql://user@host/name")) == ""
+    assert startup.data_loss_warning(settings_for("postgresql://user@host/name")) is None
     if Path("/dev/shm").is_dir():  # noqa: S108 - a mounted folder, like a volume
-        assert startup.data_loss_warning(settings_for("sqlite:////dev/shm/app.db")) == ""
+        assert startup.data_loss_warning(settings_for("sqlite:////dev/shm/app.db")) is None
 
 
 @pytest.mark.parametrize("replacement", [None, lambda: None, lambda: 5])
