@@ -53,7 +53,10 @@ class FormInterrupted(HTTPException):
 
     def __init__(self, status_code: int, header: str, url: str, notice: str = "", *, has_form: bool) -> None:
         super().__init__(status_code, headers={header: url})
-        self.header, self.url, self.notice, self.has_form = header, url, notice, has_form
+        self.header = header
+        self.url = url
+        self.notice = notice
+        self.has_form = has_form
 
 
 async def on_form_interrupted(request: Request, error: Exception) -> Response:

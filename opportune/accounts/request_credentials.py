@@ -47,7 +47,8 @@ async def read_program_token(request: Request, *strategies: TokenStrategy) -> To
 
     `strategies` read other types of tokens. They are tried before the site's own strategy.
     """
-    token, state = read_bearer_token(request), request.app.state
+    token = read_bearer_token(request)
+    state = request.app.state
     if token is None:
         return None
     for strategy in (*strategies, token_strategy(state.settings, state.database)):

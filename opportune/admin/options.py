@@ -306,7 +306,8 @@ def _conditional_faults(names: Iterable[str], mapper: Mapper[Any]) -> Iterator[s
 
 
 def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:
-    target, model = inspect(inline.model), inline.model.__name__
+    target = inspect(inline.model)
+    model = inline.model.__name__
     references = [name for name, other in references_of(target).items() if other is mapper.class_]
     if column_of_relation(target, inline.by) not in references:
         advice = f"Did you mean {references[0]}?" if references else f"No column of {model} does."

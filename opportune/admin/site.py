@@ -95,7 +95,8 @@ def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = No
 class AdminSite(BaseAdminSite):
     def __init__(self, app: FastAPI, path: str, extensions: Sequence[type[AdminExtension]] = ()) -> None:
         database = app.state.database
-        self.site_app, self.database = app, database
+        self.site_app = app
+        self.database = database
         self.extension_classes = extensions
         self.extensions = Extensions()
         # SQLAdmin itself only reads, so it must not hold SQLite's one writing connection. Our views write.

@@ -154,7 +154,8 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
     def _configure(self, lookups: dict[str, Any], fields: dict[str, Any]) -> None:
         """Pass labels, names, lookups of foreign keys and form fields to SQLAdmin."""
         self._column_labels = self.labels
-        self._search_fields, self._sort_fields = self.all_search_names, self.all_sort_names
+        self._search_fields = self.all_search_names
+        self._sort_fields = self.all_sort_names
         self._form_ajax_refs = lookups
         self._form_overrides = {**fields, **self._form_overrides}
 

@@ -19,7 +19,8 @@ class CrudRules:
     """Row rules of a request, and field rules of the current request. Without a data layer there are none."""
 
     def __init__(self, crud_class: type[Crud[Any]] | None, identity: str) -> None:
-        self.crud_class, self.identity = crud_class, identity
+        self.crud_class = crud_class
+        self.identity = identity
 
     def readable(self, request: Request) -> list[ColumnElement[bool]]:
         """Return the conditions for rows that the user may see."""
@@ -62,7 +63,8 @@ class FieldNames:
     """The names of a view, such as `view.names.in_list`."""
 
     def __init__(self, view: AdapterView, rules: CrudRules) -> None:
-        self._view, self._rules = view, rules
+        self._view = view
+        self._rules = rules
         self._in_list = view.get_list_columns()
         self._in_details = view.get_details_columns()
         self._in_form = view.get_form_columns()
@@ -128,7 +130,8 @@ class Queries:
     """Reads rows for a view, such as `await view.queries.objects(select(Book))`."""
 
     def __init__(self, view: AdapterView, load: Sequence[str]) -> None:
-        self._view, self._load = view, load
+        self._view = view
+        self._load = load
 
     async def objects(self, statement: Any) -> list[Any]:
         """Return the objects of a query for one model, or the values of one column."""

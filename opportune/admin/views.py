@@ -216,15 +216,12 @@ class AdminView(RowQueriesMixin):
     def _default_filters(self) -> list[str]:
         """Return the columns to filter by default. Texts are searched instead."""
         keys = key_names_of(self.mapper)
-        columns = [
-            name
-            for name, column in self.mapper.columns.items()
-            if name not in keys
-            and self._is_default_field(name)
-            and not is_json(column)
-            and (name in {*self.choice_names, *self.references} or not is_text(column))
-        ]
-        return [*columns, *self.many_to_many]
+        names = []
+        for name, column in self.mapper.columns.items():
+            is_searched = is_text(column) and name not in self.choice_names and name not in self.references
+            if not (is_searched or is_json(column) or name in keys) and self._is_default_field(name):
+                names.append(name)
+        return [*names, *self.many_to_many]
 
     def _choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         names = super()._choose_names(defaults, include, exclude)
@@ -237,12 +234,12 @@ class AdminView(RowQueriesMixin):
         return self._choose_names(short_columns, self.column_list, self.column_exclude_list)
 
     def get_form_columns(self) -> list[str]:
-        excluded = (
-            {*key_names_of(self.mapper)} - references_of(self.mapper).keys() - {*typed_keys_of(self.mapper)}
-            | {name_in_option(self, value) for value in self.readonly}
-            | {*incomplete_links_of(self.mapper)}
-            | {name for name, column in self.mapper.columns.items() if has_no_input(column)} - {*self.form_overrides}
-        )
+        kept_keys = references_of(self.mapper).keys() | {*typed_keys_of(self.mapper)}
+        generated_keys = {*key_names_of(self.mapper)} - kept_keys
+        readonly = {name_in_option(self, value) for value in self.readonly}
+        without_input = {name for name, column in self.mapper.columns.items() if has_no_input(column)}
+        without_input -= {*self.form_overrides}
+        excluded = generated_keys | readonly | {*incomplete_links_of(self.mapper)} | without_input
         return [name for name in super().get_form_columns() if self._is_default_field(name) and name not in excluded]
 
     def get_export_columns(self) -> list[str]:

@@ -146,7 +146,9 @@ class Progress:
     """Progress of a task. Call `advance()`; `total` can be set later."""
 
     def __init__(self, label: str, total: int | None, unit: str) -> None:
-        self.label, self.total, self.unit = label, total, unit
+        self.label = label
+        self.total = total
+        self.unit = unit
         self.done = 0
         self.started = self._printed_at = time.monotonic()
         self._bar: Bar | None = None

@@ -126,7 +126,8 @@ class Chart:
 
     @cached_property
     def places(self) -> Sequence[Place]:
-        width, places = 100 / len(self.points), []
+        width = 100 / len(self.points)
+        places = []
         for index, point in enumerate(self.points):
             left = round(index * width, 2)
             middle = round((index + 0.5) * width, 2)

@@ -108,7 +108,8 @@ async def _count_wrong_password(session: AsyncSession, email: str, client: Clien
         event = AccountEvent(user_id=user.id, kind="wrong_password", details={"count": 0})
         session.add(event)
     event.details = {"count": event.details["count"] + 1}
-    event.address, event.agent = client.address, client.user_agent
+    event.address = client.address
+    event.agent = client.user_agent
 
 
 async def find_events(session: AsyncSession, user: User, paging: Paging) -> Page[AccountEvent]:

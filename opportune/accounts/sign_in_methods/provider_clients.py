@@ -164,7 +164,8 @@ class OpenIDClient(ProviderClient):
 
     async def _read_identity(self, http: httpx2.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:
         claims = await self._read_claims(http, token["id_token"], nonce)
-        issuer, subject = str(claims["iss"]), claims["sub"]
+        issuer = str(claims["iss"])
+        subject = claims["sub"]
         if not (isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT_CHARS):
             raise InvalidProviderResponse("the subject of the id_token is not a string or is too long")
         if not claims.get("email") and (url := self._metadata.get("userinfo_endpoint")):

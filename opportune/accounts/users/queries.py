@@ -30,7 +30,8 @@ async def delete_all_sessions(session: AsyncSession, user: User) -> None:
 
 async def delete_sign_in_methods(session: AsyncSession, user: User) -> None:
     """Delete linked accounts and second factors, because another person may have registered the address."""
-    user.totp_secret, user.totp_step = "", 0
+    user.totp_secret = ""
+    user.totp_step = 0
     session.add(user)
     await session.flush()
     for model in (LinkedAccount, Passkey, RecoveryCode):

@@ -149,8 +149,11 @@ class RowEditor:
 
     async def plan(self, edit: RowEdit, row: Any) -> None:
         """Validate an edit of this row. Set the values to store, or the messages."""
-        edit.row, edit.snapshot = row, diff.snapshot(row)
-        edit.values, edit.conflicts, edit.error = {}, (), ""
+        edit.row = row
+        edit.snapshot = diff.snapshot(row)
+        edit.values = {}
+        edit.conflicts = ()
+        edit.error = ""
         edit.title = await title_for(self.request, self.view, row)
         if not await self.view.check_can_edit(self.request, row):
             edit.error = NOT_ALLOWED

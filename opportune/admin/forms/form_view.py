@@ -198,7 +198,8 @@ async def _save(request: Request, page: FormPage) -> Any:
 
 async def _render(request: Request, page: FormPage, row: Any = None, error: str = "") -> Response:
     """Render the form. `row` is the row in the URL, also while a copy of it is saved as new."""
-    view, row = page.view, page.row if row is None else row
+    view = page.view
+    row = page.row if row is None else row
     fields = {field.short_name: field for field in page.form}
     texts = {*view.readonly_names, *unwritable_columns(request, view, row)} if row is not None else set()
     shown = [name for name in shown_fields(request, view, row) if name in {*fields, *texts}]
@@ -236,7 +237,8 @@ def _reset_hidden_fields(form: AdminForm, options: Mapping[str, Conditions]) -> 
     for name in (_form_name(name) for name, conditions in options.items() if not _are_met(form, conditions)):
         if name in form:
             form[name].process_data(form[name].object_data)
-            form[name].raw_data, form[name].process_errors = None, []
+            form[name].raw_data = None
+            form[name].process_errors = []
 
 
 def _are_met(form: AdminForm, conditions: Conditions) -> bool:

@@ -118,7 +118,9 @@ class _TableBuilder:
         return forms[key]
 
     async def _build_stored_line(self, row: Any, *, is_writable: bool) -> InlineRow:
-        request, view, key = self.request, self.view, key_of(row)
+        request = self.request
+        view = self.view
+        key = key_of(row)
         may_change = is_writable and may_edit_any(request, view) and await view.check_can_edit(request, row)
         may_delete = is_writable and may_delete_any(request, view) and await view.check_can_delete(request, row)
         form_class = await self._form_class(row, is_readonly=not may_change)

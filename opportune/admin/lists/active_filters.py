@@ -209,7 +209,8 @@ def _request_without(request: Request, filter_: ValuesFilter) -> Request:
 
 def _selected_values(filter_: ValuesFilter, rows: Select[Any]) -> Select[Any] | None:
     """Select the value of the filter in each row, or None if related rows lead to several values."""
-    path, rows = filter_.path, rows.order_by(None)
+    path = filter_.path
+    rows = rows.order_by(None)
     if path.name in path.end.relationships:
         return None if path.relations else _linked_keys(path.attribute.property, rows)
     if path.leads_to_many:

@@ -129,15 +129,16 @@ class DateHierarchy:
         return self._links(request, period, await self._with_rows(view, rows, candidates))
 
     def _links(self, request: Request, selected: Period | None, periods: Sequence[Period]) -> PeriodLinks:
-        parts = selected.parts if selected else ()
-        parents = [Period(parts[:count]) for count in range(1, len(parts))]
-        is_narrowed = any(request.query_params.get(name) for name in self.parameters)
-        every_date = [("All dates", url_without(request, self.parameters))] if is_narrowed else []
+        label = ""
+        wider_periods: list[tuple[str, str]] = []
+        if any(request.query_params.get(name) for name in self.parameters):
+            wider_periods.append(("All dates", url_without(request, self.parameters)))
+        if selected:
+            label = selected.label
+            parents = [Period(selected.parts[:count]) for count in range(1, len(selected.parts))]
+            wider_periods += [(period.label, self._url(request, period)) for period in parents]
         return PeriodLinks(
-            self.title,
-            selected.label if selected else "",
-            [*every_date, *((period.label, self._url(request, period)) for period in parents)],
-            [(period.label, self._url(request, period)) for period in periods],
+            self.title, label, wider_periods, [(period.label, self._url(request, period)) for period in periods]
         )
 
     def _url(self, request: Request, period: Period) -> str:

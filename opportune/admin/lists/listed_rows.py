@@ -55,7 +55,9 @@ class RowBuilder:
     def __init__(
         self, request: Request, view: AdminView, columns: Sequence[str], editable: Mapping[str, Collection[str]]
     ) -> None:
-        self.request, self.view, self.editable = request, view, editable
+        self.request = request
+        self.view = view
+        self.editable = editable
         self.query = f"?{request.url.query}" if request.url.query else ""
         self.details_url, self.edit_url = (
             str(request.url_for(f"admin:{page}", identity=view.identity, pk="")) for page in ("details", "edit")
@@ -72,7 +74,9 @@ class RowBuilder:
         ]
 
     async def build(self, row: Any) -> ListedRow:
-        request, view, pk = self.request, self.view, key_of(row)
+        request = self.request
+        view = self.view
+        pk = key_of(row)
         quoted_pk = quote(pk)
         editable = self.editable.get(pk, ())
         may_view = await view.check_can_view_details(request, row)

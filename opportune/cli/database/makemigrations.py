@@ -69,7 +69,8 @@ def command(
     if check:
         choices.prompt = lambda _question: ""  # not needed for --check
     elif sys.stdin.isatty() and not no_input:
-        choices.confirm, choices.prompt = typer.confirm, ask_value
+        choices.confirm = typer.confirm
+        choices.prompt = ask_value
     settings = get_settings()
     database = direct_url(settings).kind
     if make_empty:

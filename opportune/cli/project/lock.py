@@ -119,7 +119,8 @@ def resolve(command_line: list[str], folder: Path, lock: str, constraints: Seque
     Raises:
         OperatorError: uv fails, or the index does not say how old its releases are.
     """
-    locked, kept = pins(PROJECT / lock), dict[str, Version]()
+    locked = pins(PROJECT / lock)
+    kept: dict[str, Version] = {}
     settled = [name for file in constraints for name in pins(file)]
     options = [word for file in (*constraints, folder / KEPT) for word in ("-c", str(file))]
     messages: list[str] = []

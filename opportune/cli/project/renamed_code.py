@@ -35,7 +35,8 @@ class RenamedCode:
     """
 
     def __init__(self, text: str, roots: Mapping[str, str]) -> None:
-        self.source, self.roots = Source(text), roots
+        self.source = Source(text)
+        self.roots = roots
         self.bound: set[str] = set()
         for node in ast.walk(self.source.tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):

@@ -68,18 +68,20 @@ def _with_conflict(line: str, path: str, *, belongs_to_team: bool) -> str:
         return line
     access = parse_line(line)
     deleted = "303" if is_page else "204"
-    # Only the owner is in the team, so requests of the other roles are refused earlier.
-    new_statuses = (
-        "422" if status == deleted and (role == "owner" or not belongs_to_team) else status
-        for role, status in zip(ROLES, access.results, strict=True)
-    )
-    return str(access._replace(results=tuple(new_statuses)))
+    statuses = []
+    for role, status in zip(ROLES, access.results, strict=True):
+        # Only the owner is in the team, so requests of the other roles are refused earlier.
+        may_delete = role == "owner" or not belongs_to_team
+        statuses.append("422" if status == deleted and may_delete else status)
+    return str(access._replace(results=tuple(statuses)))
 
 
 def _expected_responses(model: NewModel, features: Collection[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for (method, path), status in _admin_statuses(model, features).items():
         yield method, f"/admin/{model.placeholders['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
-    pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.path_parameter}}}"
+    pages = model.path
+    api = f"/api/v1{model.path}"
+    key = f"{{{model.path_parameter}}}"
     empty_form_status = "422" if any(field.is_required for field in model.fields) else "303"
     lookup_permission = model.read if model.belongs_to_team or model.read == "anyone" else "signed-in"
     rows = [

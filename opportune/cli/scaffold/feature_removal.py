@@ -158,7 +158,8 @@ class FeatureRemoval:
 
     def _without_entries(self, text: str) -> str:
         """Return the text without list items, table rows, commands and images that name the feature."""
-        lines, in_commands = [], False
+        lines = []
+        in_commands = False
         for line in text.splitlines(keepends=True):
             if line.startswith("```"):
                 in_commands = line.startswith("```sh")  # other code would break without one of its lines

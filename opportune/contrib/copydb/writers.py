@@ -136,9 +136,11 @@ class PostgreSQLWriter(Writer):
                         copy.write_row(row)
                         sent_rows += 1
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            row_index, column = sent_rows, error.diag.column_name or ""
+            row_index = sent_rows
+            column = error.diag.column_name or ""
             if position := COPY_CONTEXT.search(error.diag.context or ""):
-                row_index, column = int(position[1]) - 1, position[2] or column
+                row_index = int(position[1]) - 1
+                column = position[2] or column
             key = keys[row_index] if row_index < len(keys) else None
             raise row_error(table, key, _error_reason(error), column) from error
 

@@ -60,7 +60,8 @@ async def read_choices(
     """Count the rows with each choice of the column `by`."""
     name = metric.by.key
     dates = date_filter(view, metric.at, range_)
-    new, before = Counter[Any](), Counter[Any]()
+    new = Counter[Any]()
+    before = Counter[Any]()
     for value, new_rows, older_rows in await session.execute(_by_choice(metric, range_, conditions)):
         new[value], before[value] = new_rows, older_rows
     choices = [*(choices_of(metric.model, name) or (True, False))]

@@ -152,7 +152,8 @@ def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings |
     except SettingsError as error:
         return None, [Finding(line) for line in NEXT_SETTING.split(str(error))]
     assert isinstance(settings, Settings)
-    feature_settings, findings = list[BaseSettings](), list[Finding]()
+    feature_settings: list[BaseSettings] = []
+    findings: list[Finding] = []
     for class_ in feature_classes:
         try:
             feature_settings.append(_load(class_, values))

@@ -117,7 +117,9 @@ async def read_lists(
     user = User(id=1, email="", hashed_password="", is_superuser=True)
     # Views read the user and their options from a request of a site.
     app = FastAPI()
-    app.state.settings, app.state.database, app.state.features = settings, database, features
+    app.state.settings = settings
+    app.state.database = database
+    app.state.features = features
     state = {"user": user, "permissions": ALL_PERMISSIONS, "impersonator": None}
     scope = {"type": "http", "method": "GET", "path": "/admin", "headers": [], "app": app, "state": state}
     views = [view for view in make_site(app, "/admin").views if isinstance(view, AdminView)]
@@ -125,7 +127,8 @@ async def read_lists(
     classes = [crud_class for model in models for crud_class in crud_classes.get(model, ())]
     layers = [crud_class(session, user, ALL_PERMISSIONS) for crud_class in classes]
     declarations: list[AdminView | Crud[Any]] = [*views, *layers]
-    statements, faults = list[ListStatement](), list[str]()
+    statements: list[ListStatement] = []
+    faults: list[str] = []
     for declared in declarations:
         try:
             statements += await _statements_of(declared, session, scope)

@@ -97,7 +97,8 @@ async def check_replica(server: ServerContext) -> Finding:
         return notice("replica", message, "Leave DATABASE_READER_URL empty if it is the same server.", is_replica=False)
     seconds = round(measure_lag(row) or 0.0, 1)
     limit = server.doctor.settings.database_replica_lag
-    message, values = f"lags {seconds} s behind", {"is_replica": True, "lag_seconds": seconds}
+    message = f"lags {seconds} s behind"
+    values = {"is_replica": True, "lag_seconds": seconds}
     if seconds <= limit:
         return ok("replica", message, **values)
     lost = "" if row.is_connected else ", because it has no connection to its primary"

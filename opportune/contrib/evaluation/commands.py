@@ -83,10 +83,10 @@ async def _prepare(settings: Settings, database: Database, llm: LanguageModel, o
         warn(f"{judge.name} judges its own answers, which it may prefer. Use another model as judge.")
     limit = options.limit or MAX_ANSWERS
     since = options.since.replace(tzinfo=site_zone(settings)) if options.since else None
+    source = _describe_rated(since, limit)
+    questions: Sequence[EvaluatedQuestion] = []
     if options.file:
         source, questions = read_question_file(options.file)
-    else:
-        source, questions = _describe_rated(since, limit), list[EvaluatedQuestion]()
     second = names[1] if len(names) > 1 else ""
     run = EvaluationRun(judge=judge.name, first=names[0], second=second, source=source, questions=0)
     async with database.reader(fresh=True) as session:
@@ -119,7 +119,8 @@ def _select_candidates(llm: LanguageModel, options: JudgeOptions) -> list[Langua
 
 def _announce(evaluation: Evaluation) -> None:
     run = evaluation.run
-    total, remaining = run.questions, len(evaluation.questions)
+    total = run.questions
+    remaining = len(evaluation.questions)
     if remaining < total:
         say(f"Continuing evaluation {run.id}: {total - remaining} of {pluralize(total, 'question')} judged.")
     answers, verdicts = evaluation.calls

@@ -178,7 +178,8 @@ class Evaluation:
         if question.answer:
             row.answer_id = question.answer.id
         else:
-            row.question, row.reason = question.text, verdict.reason
+            row.question = question.text
+            row.reason = verdict.reason
         return row
 
     async def _save(self, database: Database, usage: TokenUsage, row: EvaluationVerdict | None = None) -> None:

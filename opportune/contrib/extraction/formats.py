@@ -177,13 +177,16 @@ def read_html(text: str) -> Iterator[Page]:
 
 def read_markdown(text: str) -> Iterator[Page]:
     """Yield the sections of a Markdown file as they are written."""
-    heading, lines, is_code = "", list[str](), False
+    heading = ""
+    lines: list[str] = []
+    is_code = False
     for line in text.splitlines():
         if FENCE.match(line):
             is_code = not is_code
         if not is_code and (match := MARKDOWN_HEADING.fullmatch(line)):
             yield from section(heading, "\n".join(lines))
-            heading, lines = match[1].strip().rstrip("#").rstrip(), []
+            heading = match[1].strip().rstrip("#").rstrip()
+            lines = []
         else:
             lines.append(line)
     yield from section(heading, "\n".join(lines))
@@ -197,14 +200,16 @@ def read_docx(file: BytesIO) -> Iterator[Page]:
     from docx.table import Table
 
     PartFactory.part_type_for.update(dict.fromkeys(OTHER_WORD_TYPES, DocumentPart))
-    heading, lines = "", list[str]()
+    heading = ""
+    lines: list[str] = []
     document: Any = Package.open(file).main_document_part
     for block in document.document.iter_inner_content():
         if isinstance(block, Table):
             lines += (_join_cells([cell.text for cell in row.cells]) for row in block.rows)
         elif block.style and (block.style.name or "").startswith(("Heading", "Title")):
             yield from section(heading, "\n".join(lines))
-            heading, lines = block.text.strip(), []
+            heading = block.text.strip()
+            lines = []
         else:
             lines.append(block.text)
     yield from section(heading, "\n".join(lines))

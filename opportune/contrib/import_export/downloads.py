@@ -62,14 +62,18 @@ async def _examples(request: Request, view: AdminView, target: Target) -> Sequen
     """Return an example for each sample row."""
     if target.related is None:
         return _example_values(view.mapper.columns[target.name], target)
-    lookup, key = target.related.lookup, target.related.key
-    rows = await lookup.titled_rows(request, SAMPLE_ROWS) if await may_see_titles(request, lookup.view) else ()
-    names = [str(getattr(row, key) if key else title_of(row)) for row in rows]
-    return [*names, *[""] * SAMPLE_ROWS][:SAMPLE_ROWS]
+    lookup = target.related.lookup
+    key = target.related.key
+    examples = [""] * SAMPLE_ROWS
+    if await may_see_titles(request, lookup.view):
+        for position, row in enumerate(await lookup.titled_rows(request, SAMPLE_ROWS)):
+            examples[position] = str(getattr(row, key) if key else title_of(row))
+    return examples
 
 
 def _example_values(column: Any, target: Target) -> Sequence[Any]:
-    type_, control = python_type_of(column), target.control
+    type_ = python_type_of(column)
+    control = target.control
     choices = [choice for choice in control.choices if choice] if control else []
     if type_ is bool:
         return [True, False]

@@ -54,7 +54,8 @@ async def columns_page(request: Request, view: AdminView, file: ImportFile, *, s
     try:
         names = require_targets(choices["columns"], table, targets)
     except FieldErrors as refusal:
-        names, context["error"] = [""] * len(table.header), str(refusal)
+        names = [""] * len(table.header)
+        context["error"] = str(refusal)
     chosen = choices["formats"] if len(choices["formats"]) == len(names) else ()
     formats = await asyncio.to_thread(choose_formats, table, names, targets, chosen)
     try:

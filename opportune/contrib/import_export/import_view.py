@@ -192,7 +192,8 @@ async def _submit(request: Request, view: AdminView, file: ImportFile, form: For
     updates = bool(form.get("updates"))
     if updates and not may_edit_any(request, view):
         raise HTTPException(403)
-    file.result, file.choices = {}, {**file.choices, "updates": updates}
+    file.result = {}
+    file.choices = {**file.choices, "updates": updates}
     if "column" in form:  # without it, the user accepts the suggestions
         file.choices["columns"] = [str(value) for value in form.getlist("column")]
         file.choices["formats"] = [str(value) for value in form.getlist("format")]
@@ -223,7 +224,8 @@ async def _start(request: Request, view: AdminView, file: ImportFile, state: str
     url = _file_url(request, view, file)
     if is_large or not is_started:
         return RedirectResponse(url, 303)
-    file.state, file.choices = state, choices
+    file.state = state
+    file.choices = choices
     await import_run.process(request, view, file)
     if state == "checking":
         return RedirectResponse(url, 303)

@@ -117,7 +117,8 @@ def _check_elements(part: bytes, *, has_rows: bool) -> None:
             count = count_with_row
 
     parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartElementHandler, parser.EndElementHandler = on_start, on_end
+    parser.StartElementHandler = on_start
+    parser.EndElementHandler = on_end
     with suppress(expat.ExpatError):
         parser.Parse(part, True)
 

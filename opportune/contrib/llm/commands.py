@@ -293,7 +293,8 @@ async def _ask_model(llm: LanguageModel, messages: Sequence[Message], *, show: b
                         print(chunk, end="", flush=True)
     except LlmError as error:
         trial.error = error.with_advice
-    trial.prompt_tokens, trial.answer_tokens = usage.prompt_tokens, usage.completion_tokens
+    trial.prompt_tokens = usage.prompt_tokens
+    trial.answer_tokens = usage.completion_tokens
     trial.cost = Decimal(usage.cost_micro) / MICRO_PER_UNIT
     return trial
 

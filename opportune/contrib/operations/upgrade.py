@@ -99,7 +99,8 @@ class Upgrade:
         """
         if self.is_running:
             raise OperatorError("An upgrade is already running. Wait until it has ended.")
-        self.applied, self.message = [], ""
+        self.applied = []
+        self.message = ""
         task = self._task = asyncio.create_task(self._run(report))
         await asyncio.wait([task], timeout=PAGE_TIMEOUT_SECONDS)
         if task.done():
@@ -119,7 +120,8 @@ class Upgrade:
             self.message = str(error)
         else:
             applied = _("Applied %(migrations)s.", migrations=", ".join(self.applied))
-            self.message, self.succeeded = applied if self.applied else NOTHING, True
+            self.message = applied if self.applied else NOTHING
+        self.succeeded = True
         await report(self.message)
 
     def _apply(self) -> None:

@@ -82,20 +82,19 @@ async def read_report(request: Request, view: AdminView, selection: Selection, s
     for keys, sums in groups.items():
         sums_of_lines[keys[0]] += sums
         sums_of_columns[keys[-1]] += sums
-    grouping, split, function = selection.grouping, selection.split, selection.measure.function
+    grouping = selection.grouping
+    split = selection.split
+    function = selection.measure.function
     line_keys = _sort(sums_of_lines, grouping, function)
     column_keys = _sort(sums_of_columns, split, function) if split else []
     columns = await _labels(request, view, split, column_keys) if split else []
-    lines = [
-        Line(
-            label,
-            url=_list_url(request, view, grouping, key),
-            date=axis_label(key, grouping.unit) if isinstance(key, date) else "",
-            cells=[groups[key, other].value(function) if (key, other) in groups else None for other in column_keys],
-            total=sums_of_lines[key].value(function),
-        )
-        for key, label in zip(line_keys, await _labels(request, view, grouping, line_keys), strict=True)
-    ]
+    lines: list[Line] = []
+    for key, label in zip(line_keys, await _labels(request, view, grouping, line_keys), strict=True):
+        sums_of_cells = [groups.get((key, column_key)) for column_key in column_keys]
+        cells = [sums.value(function) if sums else None for sums in sums_of_cells]
+        url = _list_url(request, view, grouping, key)
+        day = axis_label(key, grouping.unit) if isinstance(key, date) else ""
+        lines.append(Line(label, url=url, date=day, cells=cells, total=sums_of_lines[key].value(function)))
     totals = [sums_of_columns[key].value(function) for key in column_keys]
     total = sum(sums_of_lines.values(), Sums()).value(function)
     return Report(selection, columns, lines, Line(gettext("Total"), url="", date="", cells=totals, total=total))

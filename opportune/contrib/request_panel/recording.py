@@ -203,7 +203,8 @@ def recorded_templates(environment: Environment) -> Iterator[None]:
     def concat(parts: Iterable[str]) -> str:
         """Join the parts, which renders them. Macros and blocks inside call it again."""
         nonlocal depth
-        started, depth = perf_counter(), depth + 1
+        started = perf_counter()
+        depth = depth + 1
         try:
             return join(parts)
         finally:

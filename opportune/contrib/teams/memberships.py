@@ -85,7 +85,8 @@ async def hand_over(session: AsyncSession, team_id: int, user: User, email: str)
         raise FieldErrors({"email": YOURSELF})
     if not owner.is_active:
         raise FieldErrors({"email": DEACTIVATED})
-    member.role, membership.member.role = TeamRole.OWNER, TeamRole.ADMIN
+    member.role = TeamRole.OWNER
+    membership.member.role = TeamRole.ADMIN
     record_event(session, user, "team_handed_over", team=membership.team.name, owner=owner.email)
     _record_for_member(session, member.user_id, "team_received", user, team=membership.team.name)
     await session.flush()

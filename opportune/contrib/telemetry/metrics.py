@@ -41,7 +41,9 @@ class Counter:
     """Values by labels, which only increase."""
 
     def __init__(self, name: str, help_: str, *labels: str) -> None:
-        self.name, self.help, self.labels = name, help_, labels
+        self.name = name
+        self.help = help_
+        self.labels = labels
         self.values: dict[tuple[str, ...], float] = {}
 
     def add(self, *labels: str, amount: float = 1) -> None:
@@ -58,7 +60,10 @@ class Histogram:
     """Distribution of durations: number of values up to each bound in seconds."""
 
     def __init__(self, name: str, help_: str, *labels: str, bounds: Sequence[float]) -> None:
-        self.name, self.help, self.labels, self.bounds = name, help_, labels, bounds
+        self.name = name
+        self.help = help_
+        self.labels = labels
+        self.bounds = bounds
         self.counts: dict[tuple[str, ...], list[int]] = {}
         self.sums: dict[tuple[str, ...], float] = {}
 

@@ -81,7 +81,8 @@ class Providers:
 class Tracing(Observer):
     def __init__(self, providers: Providers, *, trusts_traces: bool) -> None:
         self.trusts_traces = trusts_traces
-        self.tracer, meter = providers.tracer, providers.meter
+        self.tracer = providers.tracer
+        meter = providers.meter
         self.requests = meter.create_histogram("http.server.request.duration", "s", "Duration of requests.")
         self.active = meter.create_up_down_counter("http.server.active_requests", "{request}", "Requests in progress.")
         self.tokens = meter.create_histogram("gen_ai.client.token.usage", "{token}", "Tokens of model calls.")

@@ -82,11 +82,13 @@ async def converse(
     """
     toolbox = toolbox if toolbox.can_wait else toolbox.immediate
     cited = [] if sources is None else sources
-    turns, tokens = [*messages], Done(0, 0)
+    turns = [*messages]
+    tokens = Done(0, 0)
     rounds, calls = _unfinished_calls(turns)
     while True:
         if not calls:
-            reply, done = list[str | Reasoning](), Done()
+            reply: list[str | Reasoning] = []
+            done = Done()
             async with aclosing(llm.chunks(turns, toolbox.offered(rounds), temperature=temperature)) as chunks:
                 async for chunk in chunks:
                     if isinstance(chunk, Done):
@@ -98,7 +100,8 @@ async def converse(
             if not done.tool_calls or rounds >= toolbox.max_steps:
                 yield replace(tokens, tool_calls=())
                 return
-            calls, rounds = _with_unique_ids(done.tool_calls), rounds + 1
+            calls = _with_unique_ids(done.tool_calls)
+            rounds += 1
             text = "".join(chunk for chunk in reply if isinstance(chunk, str))
             turns.append(Message("assistant", text, tool_calls=calls))
         runs = [_create_run(toolbox, call, rounds - 1) for call in calls]

@@ -231,7 +231,8 @@ def ask_user(form: type[BaseModel], *, name: str = "") -> Tool:
     words = re.sub(r"(?<!^)(?=[A-Z])", "_", form.__name__).lower()
     # The attributes describe the tool to the model, and name it in messages.
     ask.__doc__ = vars(form).get("__doc__") or ""
-    ask.__module__, ask.__qualname__ = form.__module__, form.__qualname__
+    ask.__module__ = form.__module__
+    ask.__qualname__ = form.__qualname__
     summary = ask.__doc__.strip().partition("\n")[0].rstrip(".")
     return Tool(ask, name or f"ask_{words}", summary, asks=True, form=form)
 

@@ -82,7 +82,8 @@ class ApiTool(Tool):
 
     @cached_property
     def schema(self) -> ToolSchema:
-        properties, required = {}, []
+        properties = {}
+        required = []
         for name, schema, is_required in self._parameters():
             properties[name] = schema
             if is_required:
@@ -148,7 +149,8 @@ class ApiTool(Tool):
     def _definitions(self, schema: Any) -> dict[str, Any]:
         """Return the models that a schema refers to, also indirectly, found by their references in its text."""
         models = self._document.get("components", {}).get("schemas", {})
-        definitions, text = dict[str, Any](), json.dumps(schema)
+        definitions: dict[str, Any] = {}
+        text = json.dumps(schema)
         while missing := [name for name in models if f'"{DEFS}{name}"' in text and name not in definitions]:
             definitions |= {name: json.loads(json.dumps(models[name]).replace(COMPONENTS, DEFS)) for name in missing}
             text = json.dumps(definitions)

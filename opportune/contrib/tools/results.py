@@ -78,7 +78,8 @@ Cited = dict[str, Any]
 
 def number_sources(sources: Sequence[Source], cited: list[Cited]) -> str:
     """Return sources for the model, with their numbers in the answer. New ones are appended to `cited`."""
-    documents, remaining_length = [], MAX_TEXT_LENGTH
+    documents = []
+    remaining_length = MAX_TEXT_LENGTH
     for source in sources:
         if remaining_length <= 0:
             break

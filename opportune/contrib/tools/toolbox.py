@@ -96,7 +96,8 @@ class Toolbox:
     def for_answer(self, max_steps: int = MAX_STEPS) -> "Toolbox":
         """Return the toolbox for an answer that can wait for results."""
         toolbox = copy(self)
-        toolbox.max_steps, toolbox.can_wait = max_steps, True
+        toolbox.max_steps = max_steps
+        toolbox.can_wait = True
         return toolbox
 
     def allowed(self, scopes: str) -> "Toolbox":

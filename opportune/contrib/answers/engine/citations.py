@@ -21,7 +21,8 @@ def cite(html: Markup, sources: Sequence[Mapping[str, Any]]) -> Markup:
     """Turn `[1]` in sanitized HTML into a link to the first source. Numbers without a source are not changed."""
     if not sources or not ("[" in html or "<a" in html):
         return html
-    verbatim_depth, parts = 0, []
+    verbatim_depth = 0
+    parts = []
     for part in TAG_OR_TEXT.findall(LINKED_NUMBER.sub(lambda match: _unlink(match, sources), str(html))):
         if tag := TAG.match(part):
             if tag[2].lower() in VERBATIM_TAGS:

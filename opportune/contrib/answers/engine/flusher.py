@@ -50,7 +50,8 @@ class UnsavedAnswer:
         self.cut = cut
         # Delta that is being saved or failed to be saved. Empty between saves.
         self._saving = AnswerDelta(live.id, live.progress.last_seq + 1, "")
-        self._text, self._reasoning = list[str](), list[str]()
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
         self._saved_at = monotonic()
 
     @property
@@ -77,7 +78,8 @@ class UnsavedAnswer:
         # Repeat a failed save unchanged. Possibly the chunk is stored and only the database's response was lost.
         if self._saving.is_empty:
             self._saving = self._new_delta(self._saving.seq)
-            self._text, self._reasoning = [], []
+            self._text = []
+            self._reasoning = []
         return self._saving
 
     def uncommitted_deltas(self) -> Sequence[AnswerDelta]:
@@ -182,7 +184,8 @@ class AnswerFlusher:
                 await self._save()
 
     async def _save(self) -> None:
-        self._save_due_at, self._saved_at = None, monotonic()
+        self._save_due_at = None
+        self._saved_at = monotonic()
         renew = self._saved_at - self._renewed_at >= LEASE_RENEWAL_SECONDS
         if renew:
             self._renewed_at = self._saved_at
@@ -203,7 +206,8 @@ class AnswerFlusher:
                 await asyncio.sleep(0)
 
     async def _store_results(self) -> None:
-        pending, self._results = self._results, {}
+        pending = self._results
+        self._results = {}
         finish = partial(store.finish_answers, self.database, self.worker)
         stored_answers = await _write(finish, [result for result, _ in pending.values()])
         for answer_id, stored in stored_answers.items():

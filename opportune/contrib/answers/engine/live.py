@@ -118,7 +118,8 @@ class LiveAnswer:
     def finish(self, answer: Answer) -> None:
         """Show the ended answer."""
         self.answer = answer
-        self._parts, self._reasoning_parts = [answer.text], [answer.reasoning]
+        self._parts = [answer.text]
+        self._reasoning_parts = [answer.reasoning]
         self._notify()
 
     def close(self) -> None:
@@ -168,7 +169,8 @@ class LiveAnswer:
             self._heartbeat.cancel()
 
     def _wake(self, *, changed: bool) -> None:
-        futures, self._waiting_viewers = self._waiting_viewers, []
+        futures = self._waiting_viewers
+        self._waiting_viewers = []
         for future in futures:
             if not future.done():  # done if the viewer has disconnected
                 future.set_result(changed)

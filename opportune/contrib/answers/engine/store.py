@@ -218,7 +218,8 @@ async def take_over_answers(
     query = select(id_).where(or_(false(), *unchanged), col(Answer.status).in_(RUNNING))
     locked = (await session.scalars(query.with_for_update(skip_locked=True))).all()
     now = await read_database_time(session)
-    continued, ended = list[AnswerProgress](), list[AnswerResult]()
+    continued: list[AnswerProgress] = []
+    ended: list[AnswerResult] = []
     for progress in (await _read_answers(session, dict.fromkeys(locked, -1))).values():
         answer = progress.answer
         if not answer.stop_requested and can_continue(progress):

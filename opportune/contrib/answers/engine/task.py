@@ -228,7 +228,8 @@ class AnswerTask:
 
     async def _add_tool_run(self, run: ToolRun) -> None:
         """Record a call. If the cost limit is reached, it does not begin, and neither does the next request."""
-        self._starts_paragraph, self._streamed_length = True, 0
+        self._starts_paragraph = True
+        self._streamed_length = 0
         if run.result is None:
             self._require_cost()
             await self._record_tool_run(run)

@@ -175,9 +175,11 @@ def without_returned(runs: Sequence[Run]) -> list[Run]:
 
 def _turns(text: str, runs: Sequence[Run]) -> list[Message]:
     """Return the text in the pieces between the calls, each followed by its calls and their results."""
-    messages, offset = list[Message](), 0
+    messages: list[Message] = []
+    offset = 0
     for (_, at), group in groupby(filter(_is_model_call, runs), key=lambda run: (run["round"], run["at"])):
-        calls, results = list[ToolCall](), list[Message]()
+        calls: list[ToolCall] = []
+        results: list[Message] = []
         for run in group:
             calls.append(ToolCall(run["id"], run["name"], run["arguments"], run.get("returned", {})))
             if run["result"] is not None:

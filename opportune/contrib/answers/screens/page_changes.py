@@ -66,7 +66,8 @@ def _tools_html(live: LiveAnswer) -> Markup:
 def _difference(before: str, after: str) -> tuple[int, str]:
     """Return the length of the common prefix in UTF-16 units, and the remainder of `after`."""
     # Binary search. Usually the prefix ends shortly before the closing tags.
-    low, high = 0, min(len(before), len(after))
+    low = 0
+    high = min(len(before), len(after))
     if after.startswith(before[: high - MAX_CLOSING_LENGTH]):
         low = max(0, high - MAX_CLOSING_LENGTH)
     while low < high:

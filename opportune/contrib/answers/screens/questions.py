@@ -187,7 +187,8 @@ async def _answers_on(answers: AnswerManager, topic: str, owner_id: int | None) 
 
 def _turns_of(earlier: Sequence[ShownAnswer], llm: LanguageModel) -> list[Message]:
     """Return the turns of the newest answers that fit into half of the model's context."""
-    turns, remaining = list[Message](), llm.context_budget // 2
+    turns: list[Message] = []
+    remaining = llm.context_budget // 2
     for row in (shown.answer for shown in earlier if shown.answer.text):
         added = [Message("user", row.question), *answer_turns(row, llm.origin)]
         remaining -= sum(map(estimate_tokens, added))

@@ -43,7 +43,8 @@ class RunningCall:
 
     def __init__(self, call: GuardedCall, day: date) -> None:
         self.call = call
-        self.meter, self.model = call.meter, call.meter.model
+        self.meter = call.meter
+        self.model = call.meter.model
         self.day = day
         self.reservation_id: int | None = None
         self.allowed_tokens: int | None = None

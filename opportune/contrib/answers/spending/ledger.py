@@ -170,7 +170,9 @@ class UsageFlusher:
         """Write the collected usage. If the database raises an error, keep the usage for the next flush."""
         async with self._flush_lock:
             pending_usage, reservations = self._pending_usage, self._ended_reservations
-            self._pending_usage, self._ended_reservations, self._is_due = {}, set(), False
+            self._pending_usage = {}
+            self._ended_reservations = set()
+            self._is_due = False
             try:
                 if pending_usage or reservations:
                     await add_usage(self._database, pending_usage, reservations)

@@ -60,7 +60,8 @@ class Switch:
         self._task: asyncio.Task[None] | None = None
 
     def update(self, *, is_off: bool) -> None:
-        self.is_off, self._checked_at = is_off, monotonic()
+        self.is_off = is_off
+        self._checked_at = monotonic()
 
     @property
     def is_fresh(self) -> bool:

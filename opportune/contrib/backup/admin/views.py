@@ -54,7 +54,8 @@ async def download_backup(request: Request) -> Download:
         OperatorError: The backup failed.
     """
     state = request.app.state
-    names, notices = [feature.name for feature in state.features], list[str]()
+    names = [feature.name for feature in state.features]
+    notices: list[str] = []
     try:
         download = await asyncio.to_thread(_create_download, state.settings, names, notices.append)
     except OperatorError as error:

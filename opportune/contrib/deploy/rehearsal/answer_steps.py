@@ -62,7 +62,8 @@ def _add_event(answer: StreamedAnswer, event: httpx2.ServerSentEvent) -> None:
     if event.event == "delta":
         answer.text += data.get("text", "")
     elif event.event in ("done", "error"):
-        answer.final_event, answer.final_data = event.event, data
+        answer.final_event = event.event
+        answer.final_data = data
     answer.last_id = event.id or answer.last_id
 
 

@@ -128,7 +128,8 @@ class Router(Relay):
         self._total_seconds = total_seconds
         self.site_port: int | None = None
         """Port of the current process, or None while the site sleeps."""
-        self._wake, self._freeze = wake, freeze
+        self._wake = wake
+        self._freeze = freeze
         self._wake_lock = asyncio.Lock()
         self._requests = 0
 
@@ -158,7 +159,8 @@ class DatabaseGate(Relay):
 
     def __init__(self, database_port: int, wake_seconds: float) -> None:
         super().__init__()
-        self.database_port, self.wake_seconds = database_port, wake_seconds
+        self.database_port = database_port
+        self.wake_seconds = wake_seconds
         self.refused = 0
         """Number of refused connections."""
         self._awake_at: float | None = None

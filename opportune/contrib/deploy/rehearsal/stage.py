@@ -49,7 +49,8 @@ class StepFailed(Exception):
 
     def __init__(self, text: str, fix: str) -> None:
         super().__init__(text)
-        self.text, self.fix = text, fix
+        self.text = text
+        self.fix = fix
 
 
 class StepSkipped(Exception):
@@ -154,7 +155,9 @@ class Stage:
 
     async def sleep(self) -> None:
         """Stop the site and let its database sleep, like a host after a while without requests."""
-        instance, self.instance, self.router.site_port = self.instance, None, None
+        instance = self.instance
+        self.instance = None
+        self.router.site_port = None
         if instance:
             await instance.stop(self.rules.host.stop_signal, self.rules.stop_seconds)
         self.launcher.deploy()

@@ -55,7 +55,8 @@ async def redeploy(stage: Stage) -> str:
 
 async def _switch_to(stage: Stage, old: Instance, new: Instance) -> float:
     """Route requests to the new process and stop the old one. Return the duration of the stop."""
-    stage.instance, stage.router.site_port = new, new.port
+    stage.instance = new
+    stage.router.site_port = new.port
     duration = await old.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
     require_stopped(stage, old, duration)
     return duration
@@ -98,7 +99,8 @@ async def sleep_and_wake(stage: Stage) -> str:
         await stage.gate.sleep()
     else:
         await stage.sleep()
-    start, wait_pages = time.monotonic(), 0
+    start = time.monotonic()
+    wait_pages = 0
     page = await stage.visitor.get("/accounts/events")
     while page.status in (502, 503, 504) and time.monotonic() - start < stage.rules.start_seconds:
         wait_pages += 1

@@ -18,7 +18,8 @@ class Visitor:
     """HTTP client of the public site with its own address and cookies."""
 
     def __init__(self, base_url: str, certificate: Path, address: str = "127.0.0.1") -> None:
-        self.base_url, self.address = base_url, address
+        self.base_url = base_url
+        self.address = address
         transport = httpx2.AsyncHTTPTransport(
             verify=ssl.create_default_context(cafile=str(certificate)), local_address=address, retries=0
         )

@@ -92,14 +92,16 @@ async def _observed(meter: CallMeter, answer: AsyncGenerator[Chunk, None]) -> As
                     if call.first_chunk_seconds is None:
                         call.first_chunk_seconds = perf_counter() - start
                     if isinstance(chunk, Done):
-                        call.endpoint_model, call.error = chunk.model or call.endpoint_model, ""
+                        call.endpoint_model = chunk.model or call.endpoint_model
+                        call.error = ""
                     yield chunk
         except LlmError as error:
             call.error = error.code
             raise
         finally:
             usage = meter.usage()
-            call.prompt_tokens, call.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+            call.prompt_tokens = usage.prompt_tokens
+            call.completion_tokens = usage.completion_tokens
             call.cost_micro = usage.cost_micro
 
 

@@ -64,7 +64,8 @@ class CallMeter:
         self, name: str, model: LlmModel | None, messages: Sequence[Message], tools: Sequence[ToolSchema] = ()
     ) -> None:
         """`name`: name of the model, as shown to users. `model`: None for the local model."""
-        self.name, self.model = name, model
+        self.name = name
+        self.model = model
         self.prompt_tokens = estimate_prompt_tokens(messages, tools)
         """Estimated tokens of the prompt."""
         self.done: Done | None = None
@@ -100,7 +101,8 @@ class CallMeter:
         """Return the token usage, also of an answer that was stopped early."""
         if self._is_free:
             return TokenUsage()
-        done, estimated = self.done or Done(), 0
+        done = self.done or Done()
+        estimated = 0
         prompt, completion = done.prompt_tokens, done.completion_tokens
         if not prompt:  # no endpoint can claim to be free
             prompt = self.prompt_tokens

@@ -86,7 +86,8 @@ class MediaEndpoints(MediaProvider):
         if language:
             fields["language"] = language
         file = f"audio{PurePath(filename).suffix.lower()}", audio
-        path, form = "/audio/transcriptions", {"data": fields, "files": {"file": file}}
+        path = "/audio/transcriptions"
+        form = {"data": fields, "files": {"file": file}}
         content_type, body = await self._endpoints["transcription"].post(path, MAX_TEXT_BYTES, **form)
         content = content_of(body)
         if content is None and content_type.startswith(SUBTITLE_TYPES):

@@ -130,7 +130,10 @@ class FakeMedia(MediaProvider):
     ) -> None:
         """`scores`: relevance of the documents; by default they are in order."""
         self.models: Mapping[MediaTask, MediaModel] = {task: MediaModel(name=f"Scripted {task}") for task in TASKS}
-        self.picture, self.spoken, self.transcript, self.scores = picture, speech, transcript, scores
+        self.picture = picture
+        self.spoken = speech
+        self.transcript = transcript
+        self.scores = scores
         self.received: list[str | bytes] = []
         self.error = error
 

@@ -52,7 +52,8 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
     """Provider of one request. Its transaction is also committed for error responses."""
 
     def __init__(self, context: AccountContext, database: Database) -> None:
-        self.context, self.session = context, context.session
+        self.context = context
+        self.session = context.session
         self.strategy = McpTokenStrategy(context.settings, database, context.session)
 
     async def respond_to_registration(self, request: Request) -> Response:
@@ -162,7 +163,8 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         if grant is None or user is None or not user.is_active:
             raise TokenError("invalid_grant", "authorization code does not exist")
         row, token = await self.strategy.start_sign_in(user, grant.scopes, client.client_name or client.client_id)
-        grant.token_id, grant.session_id = row.id, None
+        grant.token_id = row.id
+        grant.session_id = None
         return _token_response(token)
 
     async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:

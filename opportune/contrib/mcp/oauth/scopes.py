@@ -25,7 +25,8 @@ class ScopeDescription(NamedTuple):
 
 def tool_scopes(site: FastAPI) -> dict[str, list[str]]:
     """Return the scopes of the site's tools, resources and prompts, with the labels of these."""
-    offers, labels = offers_of(site), dict[str, list[str]]()
+    offers = offers_of(site)
+    labels: dict[str, list[str]] = {}
     for toolbox in (toolbox_of(site), offers.resources, offers.prompts):
         for name, tool in toolbox.tools.items():
             for scope in toolbox.needed_scopes(name):
@@ -41,7 +42,8 @@ def requested_scopes(site: FastAPI, parameter: str | None) -> list[str]:
 
 def describe_scopes(site: FastAPI, scopes: Iterable[str]) -> Mapping[str, ScopeDescription]:
     labels = {scope: (row.label, verb) for row in scope_rows(site) for verb, scope in row.scopes.items()}
-    examples, descriptions = tool_scopes(site), {}
+    examples = tool_scopes(site)
+    descriptions = {}
     for scope in scopes:
         label, verb = labels.get(scope, (_l("This site"), scope))
         descriptions[scope] = ScopeDescription(

@@ -81,7 +81,8 @@ def content_of(name: str, result: ToolResult) -> types.ContentBlock:
     """Return a text or a file as content. `name`: name of the function that returned it."""
     if not result.is_file:
         return types.TextContent(type="text", text=result.text)
-    blob, media_type = _encode(result.body), result.media_type
+    blob = _encode(result.body)
+    media_type = result.media_type
     if media_type.startswith("image/"):
         return types.ImageContent(type="image", data=blob, mime_type=media_type)
     if media_type.startswith("audio/"):
@@ -97,7 +98,8 @@ def resource_contents(uri: str, result: ToolResult) -> types.TextResourceContent
         MCPError: The resource failed, or is too large.
     """
     require_success(result)
-    media_type, blob = result.media_type, _encode(result.body)
+    media_type = result.media_type
+    blob = _encode(result.body)
     if result.is_file:
         return types.BlobResourceContents(uri=uri, mime_type=media_type, blob=blob)
     if media_type == JSON and isinstance(result.data, str):

@@ -40,7 +40,8 @@ class Handlers:
     """Handlers of the message of one caller."""
 
     def __init__(self, caller: Caller) -> None:
-        self._caller, self._offers = caller, caller.offers
+        self._caller = caller
+        self._offers = caller.offers
 
     def by_name(self) -> dict[str, Any]:
         """Return the handlers of what the site has, by the names of the SDK."""
