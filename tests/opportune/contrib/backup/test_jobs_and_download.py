@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
-from opportune.contrib.backup import jobs, scheduled
+from opportune.contrib.backup import jobs, scratch
 from opportune.contrib.backup.archive import open_archive
 from opportune.contrib.backup.jobs import BACKUP, MAX_ATTEMPTS, make_backup, read_backup_state, rehearse_restore
 from opportune.contrib.backup.settings import BackupSettings
@@ -133,7 +133,7 @@ async def test_backup_fails_on_read_only_disk(
     def refuse_folder(_prefix: str) -> Any:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(scheduled, "private_folder", refuse_folder)
+    monkeypatch.setattr(scratch, "private_folder", refuse_folder)
     await operator.post(f"{PAGE}/backup")
     assert "has no disk to write a backup to (Read-only file system)" in await flash_messages(operator)
     ((action, title),) = await read_entries(app)

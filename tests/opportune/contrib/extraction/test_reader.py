@@ -151,7 +151,7 @@ def printing(monkeypatch: pytest.MonkeyPatch, lines: str) -> None:
 
 
 def test_slow_document_is_read_until_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    printing(monkeypatch, '{"total": 3}\n[1, "", "One"]\n[2, "", "Two\\u0000"]\n[3')
+    printing(monkeypatch, '{"total": 3}\n{"page": [1, "", "One"]}\n{"page": [2, "", "Two\\u0000"]}\n{"page')
     document = DocumentReader("a.pdf", b"%PDF-", Limits(5, 100, 1))
     assert ([page.text for page in document.pages()], document.total, document.is_cut) == (["One", "Two"], 3, True)
 
