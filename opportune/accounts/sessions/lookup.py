@@ -15,7 +15,6 @@ from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, GroupPermission, Membership, Session, User
 from opportune.accounts.sessions.credentials import hash_token
-from opportune.accounts.sessions.service import hash_token
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.models.model import Model
