@@ -20,7 +20,6 @@ T = TypeVar("T", bound=str)
 
 # SQLite stores decimals as floating point numbers, which are exact for 15 digits.
 MAX_DIGITS, DECIMAL_PLACES = 14, 2
-MAX_ITEM_LENGTH = 1_000
 CURRENCY = re.compile("[A-Z]{3}")
 INVALID_JSON = _l('please write this as JSON, such as {"colour": "red"}')
 
@@ -47,11 +46,9 @@ def _parse_json(value: object) -> object:
     return parsed
 
 
-ListItem = Annotated[Line, Field(max_length=MAX_ITEM_LENGTH)]
-TextList = Annotated[
-    list[ListItem], BeforeValidator(_split_lines), Field(max_length=1000), FieldOptions(type="lines", rows=4)
-]
-"""List of texts of at most 1,000 characters. In forms, each item is a line."""
+ListOf = Annotated[list[T], BeforeValidator(_split_lines), Field(max_length=1000), FieldOptions(type="lines", rows=4)]
+"""List of texts of a type. In forms, each item is a line."""
+TextList = ListOf[Line]
 
 Json = Annotated[
     dict[str, Any] | list[Any],

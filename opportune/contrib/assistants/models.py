@@ -12,7 +12,7 @@ from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH
 from opportune.contrib.answers import ALL_TOOLS
 from opportune.contrib.assistants.variables import PromptText
 from opportune.db import BigId, Model, utc_now
-from opportune.fields import TextList
+from opportune.fields.contents import ListOf
 from opportune.i18n import LazyText
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import FieldOptions
@@ -20,7 +20,7 @@ from opportune.schemas.text import Line, Text
 
 MAX_NAME_LENGTH = 100
 MAX_INSTRUCTIONS_LENGTH = 20_000
-MAX_STARTERS = 6
+MAX_STARTERS, MAX_STARTER_LENGTH = 6, 1_000
 MAX_TOOLS = 100
 MAX_FACT_LENGTH = 200
 MAX_TOOL_NAME_LENGTH = 100
@@ -39,6 +39,7 @@ ICONS = {
     "ti-school": _l("School"),
 }
 ToolName = Annotated[str, StringConstraints(max_length=MAX_TOOL_NAME_LENGTH)]
+Starter = Annotated[Line, StringConstraints(max_length=MAX_STARTER_LENGTH)]
 Icon = Annotated[str, StringConstraints(pattern=f"^({'|'.join(ICONS)})$")]
 
 
@@ -107,7 +108,7 @@ class Assistant(Model, SharedRow, table=True):
     knowledge: Annotated[list[ToolName], FieldOptions(type="checkboxes")] = Field(
         default_factory=list, max_length=MAX_TOOLS, nullable=True, description="None ticked: all documents of the user."
     )
-    starters: TextList = Field(
+    starters: ListOf[Starter] = Field(
         default_factory=list, max_length=MAX_STARTERS, title="Starter questions", description="One on each line."
     )
 
