@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.loose_json import is_object
+from opportune.contrib.llm.providers.mark_reader import PromptTemplate
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
@@ -32,6 +33,7 @@ class OpenAICompatible(RemoteProvider):
         self._name_at_endpoint = model.model or ("" if model.name == host else model.name)
         self._model = model
         self.origin = sha256(f"{self._url} {self._name_at_endpoint}".encode()).hexdigest()[:16]
+        self._template = PromptTemplate()
         self._client = connect(model, timeouts)
 
     async def close(self) -> None:
@@ -61,7 +63,7 @@ class OpenAICompatible(RemoteProvider):
 
     async def _attempt(self, parameters: RefusedParameters, tools: Sequence[ToolSchema]) -> AsyncGenerator[Chunk, None]:
         client = await self._client.open()
-        answer = ChatCompletionReader(self.origin, tools)
+        answer = ChatCompletionReader(self.origin, tools, self._template)
         try:
             async with aclosing(client.events(parameters)) as events:
                 async for event in events:

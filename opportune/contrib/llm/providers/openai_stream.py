@@ -9,7 +9,8 @@ from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNA
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.loose_json import key_in, objects_in, text_in
-from opportune.contrib.llm.providers.marks import CLOSING_LINE, UNOPENED, MarkReader
+from opportune.contrib.llm.providers.mark_reader import MarkReader, PromptTemplate
+from opportune.contrib.llm.providers.marks import CLOSING_LINE
 from opportune.contrib.llm.providers.pieces import TEXT_FIELDS, Fields, Piece, read_piece
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning, ToolSchema
 from opportune.contrib.llm.providers.returned_fields import ReturnedFields
@@ -35,18 +36,22 @@ ONLY_REASONING = _l("The model thought, but gave no answer. Try again.")
 class ChatCompletionReader:
     """Reads the events of one answer."""
 
-    def __init__(self, origin: str = "", tools: Sequence[ToolSchema] | None = None) -> None:
+    def __init__(
+        self, origin: str = "", tools: Sequence[ToolSchema] | None = None, template: PromptTemplate | None = None
+    ) -> None:
         """Read an answer.
 
         Args:
             origin: Identifies endpoint and model, for fields that they need back.
             tools: Tools that were offered. None if they are unknown.
+            template: Template of the model, which answers share.
         """
         self._content = GrowingText()  # as received, with reasoning between marks
         self._thoughts: list[str] = []
         self._length = self._reasoning_length = 0
-        self._origin = origin
-        self._marks = MarkReader(origin, None if tools is None else {tool.name: tool.parameters for tool in tools})
+        self._template = template or PromptTemplate()
+        schemas = None if tools is None else {tool.name: tool.parameters for tool in tools}
+        self._marks = MarkReader(schemas, self._template)
         self._finish_reason = ""
         self._choice_index = ""  # of the first choice, if there are several. Only one answer is requested.
         self._last_chunk: Fields = {}
@@ -142,8 +147,8 @@ class ChatCompletionReader:
 
     def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a mark."""
-        if self._origin and _lacks_opening_tag(self._content.text, CLOSING_LINE):
-            UNOPENED.add(self._origin)
+        if _lacks_opening_tag(self._content.text, CLOSING_LINE):
+            self._template.opens_reasoning = True
         marked, text = self._marks.feed(self._content.pending)
         pending = self._marks.finish(is_cut=self._is_truncated)
         if not (self._has_text or text + pending[1] or self._calls):

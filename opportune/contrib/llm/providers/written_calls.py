@@ -1,4 +1,4 @@
-"""Calls that a model writes into the text of its answer: their marks, and how they are read."""
+"""Calls that a model writes into the text of its answer: their names and arguments."""
 
 import ast
 import json
@@ -6,44 +6,14 @@ import re
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import product
 from typing import Any
 
 from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
+from opportune.contrib.llm.providers.marks import BAR, CALLS, M3, WHOLE_CALLS
 from opportune.contrib.llm.providers.tool_calls import plain_name, read_call
 
 Schema = Mapping[str, Any]
 
-BAR = "\uff5c"
-"""Full-width vertical line in the marks of DeepSeek."""
-CALL_NAMES = ("tool_calls", "tool_call", "function_calls", "function_call")
-DSML = (f"{bar}DSML{bar}" for bar in (BAR, BAR * 2, "|", "||", "‖"))
-CALL_TAGS = (
-    *(f"{vendor}{name}" for vendor in ("", "minimax:", "seed:", "longcat_", *DSML) for name in CALL_NAMES),
-    *("tools", "toolcall", "TOOLCALL", "TOOL_CALL", "|tools_prefix|", "|tool_call|", "|tool_call", "|function_call|"),
-    *("|python_tag|", "|python_start|", "|action_start|", "|START_ACTION|", "start_function_call", "|tool_call_start|"),
-    *(f"|{name}_begin|" for name in ("tool_calls_section", "tool_call_section", "tool_call")),
-    *(f"{BAR}{name}{BAR}" for name in ("tool▁calls▁begin", "tool▁call▁begin", "tool_calls_begin", "tool_call_begin")),
-)
-M3 = "]<]minimax[>["  # prefix of the tags of MiniMax M3. Those of arguments have their name: `]<]minimax[>[<title>`.
-BRACKETS = ("[TOOL_CALLS]", "[TOOL_CALL]", "[TOOL_REQUEST]")
-CALLS = (
-    *(f"<{tag}>" for tag in CALL_TAGS),
-    *("<function=", "<function(", "<function name=", "<invoke name=", "<steptml:invoke name="),
-    *(f"{M3}<tool_call>", *BRACKETS),
-    *(f"{before}function call<|role_sep|>" for before in ("<|message_sep|>\n\n", "")),
-)
-"""Beginning of a text with calls: the marks of Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek and others."""
-FIELDS = ("id", "name", "type", "tool", "tool_name", "tool_calls", "function", "function_call", "action")
-BEFORE_CALLS = ("", "```json\n", "```tool_call\n", "Action: ```json\n"), ("", "[", "[\n  "), ("", "\n  ", "\n    ")
-WHOLE_CALLS = (
-    *(f'{fence}{bracket}{{{space}"{name}"' for fence, bracket, space, name in product(*BEFORE_CALLS, FIELDS)),
-    *("```tool_code\n", "functools["),
-)
-"""Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
-FENCE = "\n```"
-TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
-"""Calls at the beginning of a line, for each offered tool."""
 START_OF_CALL = re.compile(
     "|".join(map(re.escape, (*CALLS, "<|plugin|>", "functools")))
     + rf"|function<{BAR}tool[▁_]sep{BAR}>|<[^<>\s]*invoke name=|\A\w*\s*to=|```tool_\w+\s|\AAction:"

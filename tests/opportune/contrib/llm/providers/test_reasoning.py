@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opportune.contrib.llm import LanguageModel, LlmError
-from opportune.contrib.llm.providers.marks import MAX_LEADING_SPACE, MarkReader
+from opportune.contrib.llm.providers.mark_reader import MAX_LEADING_SPACE, MarkReader
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, text
 from tests.opportune.contrib.llm.providers.habits import delta, finish, usage
