@@ -39,6 +39,7 @@ from opportune.features import (
     saved_views,
     teams,
     telemetry,
+    translations,
     welcome,
 )
 
@@ -66,6 +67,7 @@ INSTALLED: tuple[Feature, ...] = (
     copydb,
     dumps,
     inspectdb,
+    translations,
     documentation,
     documents,
     mcp,

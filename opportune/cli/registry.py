@@ -24,7 +24,6 @@ COMMANDS = {
     "Project": ("startproject", "quickstart", "upgrade", "install", "lock", "env", "secrets"),
     "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "sendtestemail", "clearcache"),
     "Scaffold": ("startapp", "addapp", "addmodel", "removeapp"),
-    "Translations": ("makemessages", "compilemessages"),
     "Database": ("migrate", "makemigrations", "showmigrations", "sqlmigrate", "squashmigrations", "demo", "dbshell"),
     "Accounts": ("createsuperuser", "changepassword", "clearsessions", "users"),
     "Jobs": ("worker", "jobs"),

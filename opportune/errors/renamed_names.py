@@ -160,6 +160,7 @@ BUILT_IN_FEATURES = (
     "copydb",
     "dumps",
     "inspectdb",
+    "translations",
     "documentation",
     "documents",
     "palette",

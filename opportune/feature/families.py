@@ -293,6 +293,10 @@ class Monitoring:
     """Checks for `oppman.py check`."""
     production_checks: Sequence[Check] = ()
     """Checks for `oppman.py check --deploy`, for a start in production, and for the admin's page Operations."""
+    source_checks: Sequence[str] = ()
+    """Paths of checks that only `check` runs. They read source files, and are imported then."""
+    deploy_checks: Sequence[str] = ()
+    """Paths of slow checks that only `check --deploy` runs, except on a known host."""
     host_check: str = ""
     """Path of a check for `check --deploy` on a known host. It replaces the framework's production checks."""
     connection_checks: Sequence[Check] = ()

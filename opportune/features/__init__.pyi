@@ -27,6 +27,7 @@ from opportune.contrib.row_versions.feature import row_versions as row_versions
 from opportune.contrib.saved_views.feature import saved_views as saved_views
 from opportune.contrib.teams.feature import teams as teams
 from opportune.contrib.telemetry.feature import telemetry as telemetry
+from opportune.contrib.translations.feature import translations as translations
 from opportune.contrib.welcome.feature import welcome as welcome
 from opportune.features.core import CORE_FEATURES as CORE_FEATURES
 from opportune.jobs.feature import jobs as jobs

@@ -49,6 +49,7 @@ OPTIONAL_FEATURES = {
     "copydb": OptionalFeature("contrib.copydb"),
     "dumps": OptionalFeature("contrib.dumps"),
     "inspectdb": OptionalFeature("contrib.inspectdb"),
+    "translations": OptionalFeature("contrib.translations"),
     "documentation": OptionalFeature("contrib.documentation", ("/docs",)),
     "documents": OptionalFeature("contrib.documents"),
     "knowledge": OptionalFeature("contrib.knowledge", ("/knowledge", "/api/v1/knowledge")),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.translations.extraction import find_sources
+from opportune.contrib.translations.extraction import find_sources
 from opportune.project.layout import PROJECT
 from tests.opportune.owner_texts import owner_texts
 

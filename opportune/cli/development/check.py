@@ -17,7 +17,6 @@ from opportune.cli.development.references import check_references
 from opportune.cli.error_reports import describe_unexpected, explain_cause, print_traceback
 from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
-from opportune.cli.translations.checks import check_catalogues, check_language_urls, check_links, check_new_texts
 from opportune.config.hosts import current_host
 from opportune.config.settings import Settings, get_settings
 from opportune.errors import OperatorError
@@ -58,7 +57,8 @@ def deploy_checks() -> tuple[Check, ...]:
     features = installed_features()
     names = [feature.monitoring.host_check for feature in features if feature.monitoring.host_check]
     if not names or not current_host():
-        return (*production_checks(all_features(features)), check_superusers, check_new_texts)
+        paths = [path for feature in features for path in feature.monitoring.deploy_checks]
+        return (*production_checks(all_features(features)), check_superusers, *map(resolve_name, paths))
     host_checks: list[Check] = [*map(resolve_name, names)]
     registered = (check for feature in features for check in feature.monitoring.production_checks)
     return (check_production, *host_checks, *registered, check_superusers)
@@ -107,9 +107,8 @@ CHECKS: tuple[Check, ...] = (
     check_references,
     settings_checks.check_env_example,
     feature_checks.check_icons,
-    check_catalogues,
-    check_language_urls,
-    check_links,
+    feature_checks.check_language_urls,
+    feature_checks.check_sources,
     feature_checks.check_modules,
 )
 DATABASE_CHECKS: tuple[Check, ...] = (settings_checks.check_storage, check_database, check_vectors)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from itertools import chain
+from pkgutil import resolve_name
 from typing import Any, get_args
 
 from fastapi.routing import APIRoute
@@ -26,6 +27,7 @@ from opportune.mail.email import environment as mail_templates
 from opportune.project.installed import installed_features
 from opportune.project.layout import PACKAGE, USERS, display_path, feature_folder, feature_module
 from opportune.schemas import field_faults, schema_faults
+from opportune.web.language import url_prefixes
 from opportune.web.rendering.template_errors import (
     calls_in_templates,
     missing_feature_templates,
@@ -51,6 +53,12 @@ def check_features(settings: Settings) -> Iterator[Finding]:
         yield from find_invalid_schedules(settings, feature.jobs.definitions)
         for check in feature.monitoring.checks:
             yield from check(settings)
+
+
+def check_sources(settings: Settings) -> Iterator[Finding]:
+    """Run the checks of features that read source files, which are imported now."""
+    for path in chain.from_iterable(feature.monitoring.source_checks for feature in installed_features()):
+        yield from resolve_name(path)(settings)
 
 
 def check_admin(_settings: Settings) -> Iterator[Finding]:
@@ -164,3 +172,15 @@ def check_icons(_settings: Settings) -> Iterator[Finding]:
     add_event_kinds(features)
     icons.add(*(view.icon for view, _ in view_classes(features)))
     yield from (Finding(problem, is_error=False) for problem in icons.find_icon_errors())
+
+
+def check_language_urls(settings: Settings) -> Iterator[Finding]:
+    """Report routes whose URL begins with the prefix of a language, because no request reaches them."""
+    prefixes = tuple(f"{prefix}/" for prefix in url_prefixes(settings))
+    for feature in all_features(installed_features()):
+        paths = [getattr(route, "path", "") for route in listed_routes(feature.pages, feature.site.routes)]
+        for path in dict.fromkeys(paths):
+            if f"{path}/".startswith(prefixes):
+                yield Finding(
+                    f"{feature.name}: {path} begins with the code of a language of LANGUAGES. Rename the route."
+                )

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.cli.translations import labels
 from opportune.config.settings import Settings
+from opportune.contrib.translations import labels
 from opportune.i18n import catalogues
 from opportune.project.layout import FRAMEWORK
 from tests.opportune.admin.labels_feature import Lamp, Mood, lamps

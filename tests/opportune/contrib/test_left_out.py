@@ -76,10 +76,11 @@ def test_small_site_imports_nothing_of_contrib_and_passes_check(tmp_path: Path) 
     assert packages & {*done.stdout.split()} == set()
 
 
-@pytest.mark.parametrize("names", [["backup", "dumps"]])
+@pytest.mark.parametrize("names", [["backup", "dumps", "translations"]])
 @pytest.mark.usefixtures("installed")
 def test_command_names_the_feature_to_add(oppman: Oppman) -> None:
-    for command, feature in (("backup", "backup"), ("restore", "backup"), ("loaddata", "dumps")):
+    commands = {"restore": "backup", "loaddata": "dumps", "compilemessages": "translations"}
+    for command, feature in commands.items():
         expected = f"The command {command} belongs to the feature {feature}. Add `{feature}` to app/installed.py.\n"
         assert oppman(command).line() == expected
 

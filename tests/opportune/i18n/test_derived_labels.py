@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog
 
-from opportune.cli.translations.makemessages import fill_in
 from opportune.contrib.assistants import Audience
+from opportune.contrib.translations.makemessages import fill_in
 from opportune.db.models.choices import choice_label
 from opportune.db.models.labels import label_of
 from opportune.i18n import catalogues, gettext, use_language

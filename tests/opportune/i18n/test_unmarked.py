@@ -2,8 +2,8 @@
 
 import pytest
 
-from opportune.cli.translations.extraction import find_sources
-from opportune.cli.translations.unmarked import find_unmarked, unmarked_in_python, unmarked_in_template
+from opportune.contrib.translations.extraction import find_sources
+from opportune.contrib.translations.unmarked import find_unmarked, unmarked_in_python, unmarked_in_template
 
 FOR_OPERATORS = (
     *("opportune/accounts/management.py", "opportune/cli/", "opportune/config/"),
@@ -17,7 +17,7 @@ FOR_OPERATORS = (
         for name in (
             *("agents", "backup", "copydb", "deploy", "doctor", "documentation/commands.py", "dumps"),
             *("evaluation/commands.py", "evaluation/run.py", "inspectdb", "llm/commands.py"),
-            *("llm/quickstart.py", "telemetry"),
+            *("llm/quickstart.py", "telemetry", "translations"),
         )
     ),
     *("opportune/contrib/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),

@@ -22,7 +22,6 @@ from opportune.cli.development import check, database_checks, feature_checks, se
 from opportune.cli.development.database_checks import vectors_problem
 from opportune.cli.development.references import check_references
 from opportune.cli.output import progress
-from opportune.cli.translations.checks import check_catalogues
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.migrations.new_migration import NewMigration
@@ -39,10 +38,10 @@ from tests.opportune.cli.conftest import Oppman
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
 UNREACHABLE = "postgresql://user:opensesame@127.0.0.1:1/name"
-SLOW_CHECKS = (check_references, check_catalogues)
+SLOW_CHECKS = (check_references, feature_checks.check_sources)
 CHECKS = """
     env_file pyproject names secret_key urls registration features admin versions migrated_models commands schemas
-    request_bodies permissions templates references env_example icons catalogues language_urls links modules
+    request_bodies permissions templates references env_example icons language_urls sources modules
 """
 
 
@@ -90,7 +89,7 @@ def _cached_checks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check, "CHECKS", [run_once(each) if each in SLOW_CHECKS else each for each in check.CHECKS])
         patch.setattr(database_checks, "draft_migrations", draft_once)
-        patch.setattr(check, "check_new_texts", lambda _settings: [])
+        patch.setattr("opportune.contrib.translations.checks.check_new_texts", lambda _settings: [])
         patch.setattr(icons, "find_icon_errors", lambda: iter(cached_faults(*icons.SOURCE_FOLDERS)))
         patch.setattr(feature_checks, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))
         patch.setattr(feature_checks, "calls_in_templates", cache(lambda function: [*calls_in_templates(function)]))
@@ -351,13 +350,32 @@ def test_misspelt_setting_is_a_warning(oppman: Oppman, database_url: str, folder
     assert last_line == "No errors found."
 
 
-def test_checks_of_features_run(unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def check_shelf(settings: Settings) -> Iterator[Finding]:
-        yield Finding(f"The shelf of {settings.environment} is empty.", is_error=False)
+def check_shelf(settings: Settings) -> Iterator[Finding]:
+    yield Finding(f"The shelf of {settings.environment} is empty.", is_error=False)
 
-    books = Feature("books", monitoring=Monitoring(checks=[check_shelf]))
-    monkeypatch.setattr(feature_checks, "installed_features", lambda: [books])
-    assert Finding("The shelf of test is empty.", is_error=False) in feature_checks.check_features(unopened)
+
+def test_checks_of_features_run(unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monitoring = Monitoring(checks=[check_shelf], source_checks=[f"{__name__}.check_shelf"])
+    monkeypatch.setattr(feature_checks, "installed_features", lambda: [Feature("books", monitoring=monitoring)])
+    for run in (feature_checks.check_features, feature_checks.check_sources):
+        assert Finding("The shelf of test is empty.", is_error=False) in run(unopened)
+
+
+def test_deploy_checks_of_features_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    books = Feature("books", monitoring=Monitoring(deploy_checks=[f"{__name__}.check_shelf"]))
+    monkeypatch.setattr(check, "installed_features", lambda: [books])
+    assert check_shelf in check.deploy_checks()
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_routes_in_a_language_are_errors(settings: Settings, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    pages = APIRouter()
+    for path in ("/de/books", "/demo", "/en", "/{name}", "/api/de"):
+        pages.add_api_route(path, lambda: None, methods=["GET", "POST"])
+    monkeypatch.setattr(feature_checks, "all_features", lambda _: [Feature("books", "For tests.", pages=pages)])
+    changes = {"languages": ["en", "de"], "language_in_url": bool(count)}
+    found = [finding.text for finding in feature_checks.check_language_urls(settings.model_copy(update=changes))]
+    assert found == ["books: /de/books begins with the code of a language of LANGUAGES. Rename the route."] * count
 
 
 def test_failing_check_is_an_error_and_others_run(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:

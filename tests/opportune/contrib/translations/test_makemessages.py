@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.translations import compilemessages, extraction, makemessages
+from opportune.contrib.translations import compilemessages, extraction, makemessages
 from opportune.i18n import catalogues
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.commands import Oppman, oppman

@@ -4,21 +4,18 @@ import re
 from collections.abc import Iterator
 
 from opportune.checks import Finding
-from opportune.cli.translations.catalogue_files import not_a_catalogue, read_catalogue
-from opportune.cli.translations.compilemessages import project_catalogues
-from opportune.cli.translations.extraction import Source, find_sources
-from opportune.cli.translations.makemessages import existing_languages, translated_languages
 from opportune.config.settings import Settings
+from opportune.contrib.translations.catalogue_files import not_a_catalogue, read_catalogue
+from opportune.contrib.translations.compilemessages import project_catalogues
+from opportune.contrib.translations.extraction import Source, find_sources
+from opportune.contrib.translations.makemessages import existing_languages, translated_languages
 from opportune.errors import OperatorError
-from opportune.features.core import all_features
 from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
 from opportune.plurals import pluralize
-from opportune.project.installed import installed_features
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path, replacements
-from opportune.web.language import has_language, language_prefixes, url_prefixes
-from opportune.web.routing.api_router import listed_routes
+from opportune.web.language import has_language, language_prefixes
 
 LINK = re.compile(r"""\s(?:href|(?:form)?action|hx-(?:get|post|put|patch|delete)|data-[\w-]*url)=["'](/(?!/)[^"']*)""")
 """Attribute of HTML with the path of a page."""
@@ -47,18 +44,6 @@ def check_catalogues(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 f"{display_path(path)}: {numbers}. English is shown instead. Edit the file.{hint}", is_error=False
             )
-
-
-def check_language_urls(settings: Settings) -> Iterator[Finding]:
-    """Report routes whose URL begins with the prefix of a language, because no request reaches them."""
-    prefixes = tuple(f"{prefix}/" for prefix in url_prefixes(settings))
-    for feature in all_features(installed_features()):
-        paths = [getattr(route, "path", "") for route in listed_routes(feature.pages, feature.site.routes)]
-        for path in dict.fromkeys(paths):
-            if f"{path}/".startswith(prefixes):
-                yield Finding(
-                    f"{feature.name}: {path} begins with the code of a language of LANGUAGES. Rename the route."
-                )
 
 
 def check_links(settings: Settings) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError
 
-from opportune.cli.translations.extraction import KEYWORDS, Source, sink_arguments, text_of
-from opportune.cli.translations.labels import site_labels
+from opportune.contrib.translations.extraction import KEYWORDS, Source, sink_arguments, text_of
+from opportune.contrib.translations.labels import site_labels
 from opportune.errors import OperatorError
 from opportune.project.layout import display_path
 

@@ -11,8 +11,8 @@ from typing import Any
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir, extract_python
 
-from opportune.cli.translations.catalogue_files import is_editable
-from opportune.cli.translations.labels import site_labels
+from opportune.contrib.translations.catalogue_files import is_editable
+from opportune.contrib.translations.labels import site_labels
 from opportune.errors import OperatorError
 from opportune.i18n.catalogues import LABEL_CONTEXT
 from opportune.i18n.translation import DerivedLabel

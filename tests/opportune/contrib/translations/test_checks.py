@@ -3,13 +3,11 @@
 from pathlib import Path
 
 import pytest
-from fastapi import APIRouter
 
 from opportune.checks import Finding
-from opportune.cli.translations import checks, compilemessages
-from opportune.cli.translations.extraction import Source
 from opportune.config.settings import Settings
-from opportune.feature import Feature
+from opportune.contrib.translations import checks, compilemessages
+from opportune.contrib.translations.extraction import Source
 from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.project.layout import FRAMEWORK
@@ -105,17 +103,6 @@ def test_unreadable_catalogue_is_an_error(source: Source, settings: Settings) ->
     (finding,) = checks.check_catalogues(settings)
     assert finding.is_error
     assert "is not a catalogue: line 1" in finding.text
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_routes_in_a_language_are_errors(settings: Settings, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    pages = APIRouter()
-    for path in ("/de/books", "/demo", "/en", "/{name}", "/api/de"):
-        pages.add_api_route(path, lambda: None, methods=["GET", "POST"])
-    monkeypatch.setattr(checks, "all_features", lambda _: [Feature("books", "For tests.", pages=pages)])
-    changes = {"languages": ["en", "de"], "language_in_url": bool(count)}
-    found = [finding.text for finding in checks.check_language_urls(settings.model_copy(update=changes))]
-    assert found == ["books: /de/books begins with the code of a language of LANGUAGES. Rename the route."] * count
 
 
 @pytest.mark.parametrize(("text", "number"), [(None, "2 texts"), (HEADER, "1 text"), ("nonsense", "")])
