@@ -109,15 +109,15 @@ class MarkReader:
             if not tag[2]:
                 return None
             content = f"<{tag[1]}>{content[tag.end() :]}"
-        marks = self._marks.at_start
+        marks = self._marks.at_start if start.is_first else self._marks.after_part
         found = pattern_of(marks).match(content)
         if found is None and len(self._pending) <= MAX_LEADING_SPACE and length_of_mark(content, marks) == len(content):
             return None
         mark = found[0] if found else ""
         presumption = table.PRESUMED.get(mark)
-        if self._template.opens_reasoning and not mark:
+        if start.is_first and self._template.opens_reasoning and not mark:
             presumption = table.OPENED_BY_PROMPT
-        if start.is_first and presumption:
+        if presumption:
             self._pending = content.removeprefix(presumption.prefix)
             return Reasoning(presumption.ends, presumed=presumption.prefix)
         if mark:

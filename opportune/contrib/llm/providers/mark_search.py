@@ -17,7 +17,8 @@ class OfferedMarks:
         lines: Marks of calls that count only at the beginning of a line.
         whole_calls: Beginning of an answer that consists of calls.
         in_text: Marks of calls in a text.
-        at_start: Marks at the start of an answer or after another part.
+        after_part: Marks after another part.
+        at_start: Marks at the start of an answer.
     """
 
     def __init__(self, tools: Collection[str] | None) -> None:
@@ -26,7 +27,8 @@ class OfferedMarks:
         self.lines = tuple(form.format(name) for name in tools or () for form in table.TEXT_CALLS)
         self.whole_calls = (*table.WHOLE_CALLS, *self.lines) if tools else ()
         self.in_text = (*calls, *self.lines)
-        self.at_start = (*table.START_MARKS, *calls, *self.whole_calls)
+        self.after_part = (*table.START_MARKS, *calls, *self.whole_calls)
+        self.at_start = (*table.PRESUMED, *self.after_part)
 
 
 @lru_cache(maxsize=50)

@@ -114,8 +114,8 @@ TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
 CLOSING_MARKS = chain.from_iterable((*THOUGHTS.values(), *CALLS.values()))
 ROLES = ("<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>")
 ANSWERS = ("<|START_RESPONSE|>", "<answer>\n", "<response>\n", "<|begin|>assistant<|content|>", "<|begin_of_solution|>")
-START_MARKS = (*CLOSING_MARKS, *ROLES, *ANSWERS, *THOUGHTS, *HEADERS, *PRESUMED)
-"""Marks before another part, except those of calls. Some models end a thought or a call twice."""
+START_MARKS = (*CLOSING_MARKS, *ROLES, *ANSWERS, *THOUGHTS, *HEADERS)
+"""Marks before a part, except those of calls. Some models end a thought or a call twice."""
 ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<end_of_turn>", f"<{BAR}end▁of▁sentence{BAR}>")
 ENDS_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "<|end_of_solution|>", "<|END_RESPONSE|>", "[END FINAL RESPONSE]")
 END_TOKENS = (*ENDS_OF_TURN, *ENDS_OF_TEXT, "</answer>", "</response>", "</response>\n", "</s>", "[e~[")

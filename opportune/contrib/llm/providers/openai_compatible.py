@@ -15,8 +15,9 @@ from opportune.contrib.llm.providers.loose_json import is_object
 from opportune.contrib.llm.providers.mark_reader import PromptTemplate
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
-from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
+from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.llm.providers.remote import RemoteProvider, compacted_answer, connect
+from opportune.contrib.llm.providers.request_forms import Body
 from opportune.contrib.llm.providers.returned_fields import fields_for
 
 

@@ -440,6 +440,9 @@ REASONING = {
     "tags of LongCat": thinks(text("<longcat_think>Hm.</longcat_think>Yes")),
     "thought between tokens": thinks(text("<|begin_of_thought|>Hm.<|end_of_thought|>Yes")),
     "two thoughts": thinks(text("<think>H</think>\n<think>m.</think>Yes")),
+    "phrase of a thought after a thought": thinks(
+        text("<think>Hm.</think>Here is my thought process: no."), answer="Here is my thought process: no."
+    ),
     "empty thought": thinks(text("<think>\n\n</think>\n\nYes"), reasoning=""),
     "white space around a thought": thinks(text("\n <think>\nHm.</think>\n\nYes\n"), answer="Yes\n"),
     "marks in a thought": thinks(text("<think>1</2 </thing></think>Yes"), reasoning="1</2 </thing>"),
