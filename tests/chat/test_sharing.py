@@ -60,6 +60,11 @@ async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClie
             assert "Another branch" not in (await client.get(f"{link[1]}?before={message}")).text
 
 
+IS_WAITING = text(
+    "SELECT bool_or(NOT granted) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database()"
+)
+
+
 @pytest.mark.database("postgresql")
 async def test_parallel_requests_get_the_same_link(
     user_client: AsyncClient, user: User, database: Database, number: int
@@ -69,7 +74,7 @@ async def test_parallel_requests_get_the_same_link(
         assert conversation
         share = await Shares(session, user.id).create(conversation)
         other = asyncio.create_task(user_client.post(f"{API}/{number}/shares"))
-        while not (other.done() or await session.scalar(text("SELECT bool_or(NOT granted) FROM pg_locks"))):
+        while not (other.done() or await session.scalar(IS_WAITING)):
             await asyncio.sleep(0.01)
     assert (await other).json()["path"] == share.path
 

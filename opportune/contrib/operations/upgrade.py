@@ -121,7 +121,7 @@ class Upgrade:
         else:
             applied = _("Applied %(migrations)s.", migrations=", ".join(self.applied))
             self.message = applied if self.applied else NOTHING
-        self.succeeded = True
+            self.succeeded = True
         await report(self.message)
 
     def _apply(self) -> None:

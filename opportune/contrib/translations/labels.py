@@ -71,7 +71,8 @@ def _declared_labels() -> Iterator[Label]:
     for model in _subclasses(SQLModel):
         if hasattr(model, "__mapper__") and _is_searched(model.__module__):
             yield model.__module__, label_of_class(model)
-            yield from _model_labels(model) if _is_of_project(model) else ()
+            if _is_of_project(model):
+                yield from _model_labels(model)
     for crud_class in chain.from_iterable(crud_classes.values()):
         if _is_searched(crud_class.__module__):
             yield from _crud_labels(crud_class)

@@ -113,7 +113,6 @@ def test_index_follows_a_renamed_table(migrated: SampleFeatures) -> None:
     migrated.execute("UPDATE library_volume SET title = 'Emilia'")
 
 
-@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.database("postgresql")  # SQLite ignores the case of names
 def test_names_in_capitals_are_found_again(make_sample: MakeSample) -> None:
     sample = make_sample(lambda sample: sample.table("library_Order", *columns()))
@@ -122,6 +121,7 @@ def test_names_in_capitals_are_found_again(make_sample: MakeSample) -> None:
     assert find_missing(sample) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_index_is_dropped_with_its_table(migrated: SampleFeatures) -> None:
     migrated.metadata.remove(migrated.metadata.tables["library_book"])
     migrated.choices = Choices(may_drop=True)

@@ -125,7 +125,6 @@ async def test_read_session_is_the_same_in_the_whole_route(app: FastAPI, client:
     assert sessions[0] is not sessions[1]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_application_in_a_mount_has_sessions(app: FastAPI, client: AsyncClient) -> None:
     inner = FastAPI()
 
@@ -144,6 +143,7 @@ async def test_missing_await_is_an_error(database: Database, user: User) -> None
             session.delete(user)  # type: ignore[unused-coroutine]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_duplicate_row_is_a_conflict(routes_client: AsyncClient) -> None:
     await routes_client.post("/api/write")
     response = await routes_client.post("/api/write")
