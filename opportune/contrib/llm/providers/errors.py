@@ -166,12 +166,16 @@ def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: boo
     """
     error = value.get("error")
     if is_choice or any(map(value.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
-        is_error |= bool(error) and not (
-            isinstance(error, dict) and all(text in _SUCCESS for _, text in _texts_in(error))
-        )
+        is_error = is_error or _has_content(error)
     else:
-        is_error |= bool(error) or _is_unmarked_error(value)
+        is_error = is_error or bool(error) or _is_unmarked_error(value)
     return _describe(value) if is_error else filter_error(value.get("promptFeedback"))
+
+
+def _has_content(error: object) -> bool:
+    if isinstance(error, dict):
+        return any(text not in _SUCCESS for _, text in _texts_in(error))
+    return bool(error)
 
 
 def filter_error(value: object) -> LlmError | None:
@@ -217,9 +221,9 @@ def _find_reason(status: int | None, codes: str, everything: str) -> Reason:
 
 def _texts_in(value: object, field: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     """Yield each text and number of an error in lower case, with the plain name of its field."""
-    if isinstance(value, list | dict):
+    if isinstance(value, list | dict) and depth < MAX_DEPTH:
         items = value.items() if isinstance(value, dict) else ((field, item) for item in value)
-        for name, item in items if depth < MAX_DEPTH else ():
+        for name, item in items:
             if name not in _IGNORED_FIELDS:
                 yield from _texts_in(item, field if name == "seconds" else plain_key(name), depth + 1)
     elif isinstance(value, str | int | float) and not isinstance(value, bool):

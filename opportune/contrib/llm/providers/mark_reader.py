@@ -32,18 +32,14 @@ class MarkReader:
 
     Attributes:
         calls: Calls that the model wrote as text.
+        template: Template of the model, which answers share.
     """
 
     def __init__(self, tools: Mapping[str, Schema] | None = None, template: PromptTemplate | None = None) -> None:
-        """Read an answer.
-
-        Args:
-            tools: Schemas of the arguments by name. None if any name may be called.
-            template: Template of the model, which answers share.
-        """
+        """`tools`: Schemas of the arguments by name. None if any name may be called."""
         self.calls: list[dict[str, Any]] = []
         self._tools = tools or {}
-        self._template = template or PromptTemplate()
+        self.template = template or PromptTemplate()
         self._marks = OfferedMarks(tools)
         self._part: Part = Start(is_first=True)
         self._pending = ""  # not yet read; perhaps the beginning of a mark
@@ -79,7 +75,7 @@ class MarkReader:
             return "", pending
         if part.presumed is None:
             return pending, ""
-        self._template.opens_reasoning = False
+        self.template.opens_reasoning = False
         return "", part.presumed + pending  # the whole answer is text
 
     def read_calls(self, text: str) -> None:
@@ -115,7 +111,7 @@ class MarkReader:
             return None
         mark = found[0] if found else ""
         presumption = table.PRESUMED.get(mark)
-        if start.is_first and self._template.opens_reasoning and not mark:
+        if start.is_first and self.template.opens_reasoning and not mark:
             presumption = table.OPENED_BY_PROMPT
         if presumption:
             self._pending = content.removeprefix(presumption.prefix)

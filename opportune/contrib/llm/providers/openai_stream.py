@@ -49,9 +49,8 @@ class ChatCompletionReader:
         self._content = GrowingText()  # as received, with reasoning between marks
         self._thoughts: list[str] = []
         self._length = self._reasoning_length = 0
-        self._template = template or PromptTemplate()
         schemas = None if tools is None else {tool.name: tool.parameters for tool in tools}
-        self._marks = MarkReader(schemas, self._template)
+        self._marks = MarkReader(schemas, template)
         self._finish_reason = ""
         self._choice_index = ""  # of the first choice, if there are several. Only one answer is requested.
         self._last_chunk: Fields = {}
@@ -148,7 +147,7 @@ class ChatCompletionReader:
     def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a mark."""
         if _lacks_opening_tag(self._content.text, CLOSING_LINE):
-            self._template.opens_reasoning = True
+            self._marks.template.opens_reasoning = True
         marked, text = self._marks.feed(self._content.pending)
         pending = self._marks.finish(is_cut=self._is_truncated)
         if not (self._has_text or text + pending[1] or self._calls):
