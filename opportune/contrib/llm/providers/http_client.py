@@ -115,15 +115,17 @@ async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
         return
     inflater, content = zlib.decompressobj(GZIP_WINDOW), b""
     while rest or content or (rest := await anext(chunks, b"")):
-        if inflater.eof:
-            rest = rest.lstrip(b"\0")
-            if not GZIP.startswith(rest[: len(GZIP)]):  # not part of the body
-                return
-            inflater = zlib.decompressobj(GZIP_WINDOW)
         content = inflater.decompress(rest, MAX_INFLATED_BYTES)
         rest = inflater.unconsumed_tail or inflater.unused_data
         if content:
             yield content
+        if inflater.eof:
+            rest = rest.lstrip(b"\0")
+            while len(rest) < len(GZIP) and (chunk := await anext(chunks, b"")):
+                rest = (rest + chunk).lstrip(b"\0")
+            if not rest.startswith(GZIP):  # not part of the body
+                return
+            inflater = zlib.decompressobj(GZIP_WINDOW)
 
 
 class Deadline:
