@@ -22,7 +22,7 @@ NORMAL_NAMES = {
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
 TOOL_ROLES = ("tool", "function")
 CALL_TYPE = re.compile(r"tool|function|input_json")
-RESULT_TYPE = re.compile(r"_(result|output|reference)$|functionResponse")
+RESULT_TYPE = re.compile(r"_(result|output|reference)$|(function|tool)[_-]?(result|response|output)", re.IGNORECASE)
 THOUGHT_TYPE = re.compile(r"think|reason|'thought'")
 
 Fields = Mapping[str, Any]
@@ -64,16 +64,23 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
         fields = _with_normal_names({**object_in(fields.get("audio")), **fields})
     reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
     reason = "" if reason in UNFINISHED else reason
-    content = fields.get("content") or ""
+    type_ = str(fields.get("type"))
+    is_result = fields.get("role") in TOOL_ROLES or (CALL_TYPE.search(type_) and not is_call(type_))
+    content = "" if is_result else fields.get("content") or ""
     calls = objects_in(fields.get("tool_calls"))
-    if "type" in fields and not calls and CALL_TYPE.match(str(fields["type"])):
+    if not calls and is_call(type_):
         calls = [fields]
     if not isinstance(content, str):
         thoughts, content, part_calls = _split_parts(content)
         if thoughts and not fields.get("thinking"):
             fields["thinking"] = thoughts
         calls += part_calls
-    return Piece("" if fields.get("role") in TOOL_ROLES else content, calls, reason, fields, is_whole or is_last)
+    return Piece(content, calls, reason, fields, is_whole or is_last)
+
+
+def is_call(type_: str) -> bool:
+    """Return True for the type of a call, and False for that of its result."""
+    return bool(CALL_TYPE.search(type_)) and not RESULT_TYPE.search(type_)
 
 
 def _to_fields(part: object) -> dict[str, Any]:
@@ -105,7 +112,7 @@ def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
         type_ = str(fields.get("type") or [*fields])
         if THOUGHT_TYPE.search(f"{type_} {[*fields]}"):
             thoughts += text_in(part)
-        elif CALL_TYPE.search(type_) and not RESULT_TYPE.search(type_):
+        elif is_call(type_):
             calls.append(fields)
         elif not RESULT_TYPE.search(type_):
             text += text_in(part)
