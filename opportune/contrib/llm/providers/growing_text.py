@@ -32,7 +32,9 @@ class GrowingText:
         if self._half or not piece.isascii():
             piece = self._join_halves(piece)
         if is_whole:
-            piece = piece.removeprefix(self.text) if piece.strip() != self.text.strip() else ""
+            is_continued = piece[:1].isspace() and len(self._added) == 1  # such as ` no` after `no`
+            is_repeated = piece.strip() == self.text.strip() and not is_continued
+            piece = "" if is_repeated else piece.removeprefix(self.text)
         elif self._is_repeated is not False or len(piece) == self._length:
             piece = self._added_by(piece)
         if piece:

@@ -284,6 +284,11 @@ CHOICES = {
     "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
     "success beside no choices": says(event({"code": 200, "message": "Success", "data": None}), YES),
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
+    "results of tools": says(
+        *(event({"type": type_, "name": "web", "content": "No"}) for type_ in ("tool_result", "tool-output-available")),
+        YES,
+    ),
+    "word again at the end": ends(event({"response": "no"}), event({"response": " no", "done": True}), text="no no"),
     "short text at the end": ends(text("Yes"), event({"text": "Yes", "is_finished": True})),
     "whole answer with audio": ends(document(message(None, audio={"data": "x", "transcript": "Yes"})), tokens=(7, 3)),
     "transcript of audio": says(delta(audio={"transcript": "Ye"}), delta(audio={"transcript": "s"})),
