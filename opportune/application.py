@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -142,15 +143,20 @@ def create_on_first_use(module: dict[str, Any]) -> None:
 
 def _use_port_of_server() -> None:
     """Set PORT to the option `--port` of `fastapi` and `uvicorn`, because links in e-mails contain it."""
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.stem == "__main__" else program.stem  # as by `python -m uvicorn`
+    if name not in {"fastapi", "uvicorn"}:
+        return
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--port", default=os.environ.get("UVICORN_PORT"))
-    if port := parser.parse_known_args()[0].port:
+    port = parser.parse_known_args()[0].port
+    if port and port != "0":  # the system chooses a free port instead of 0
         os.environ["PORT"] = port
         clear_settings_cache()
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
     async with running_process(app.state.services), AsyncExitStack() as stack:
         await start_services(app.state, stack)
         state: dict[str, Any] = {}
@@ -165,7 +171,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             stack.enter_context(collect_missing_awaits())
         if app.state.settings.environment != "test":
             await warm_up(app)
-        yield state
+        yield state or None  # Starlette refuses any other value on servers that do not support state
 
 
 def add_services(state: State, settings: Settings) -> None:

@@ -20,7 +20,7 @@ from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replicas, reads_fresh, record_write
 from opportune.db.errors import explain
 from opportune.db.listeners import listening
-from opportune.db.sessions.missing_awaits import forget_missing_awaits, require_awaited_calls
+from opportune.db.sessions.missing_awaits import AwaitedCalls
 from opportune.db.sessions.session import (
     Rows,
     Session,
@@ -98,9 +98,8 @@ class Database(ABC):
         session = self._writer_sessions()
         try:
             async with session:
-                forget_missing_awaits()
-                yield session
-                require_awaited_calls()
+                with AwaitedCalls():
+                    yield session
                 if session.in_transaction():
                     record_write()
                     if is_change and (callback := on_commit.get()):

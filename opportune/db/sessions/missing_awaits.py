@@ -1,17 +1,16 @@
 """Calls without `await` in a transaction. Python only warns about them, and nothing is written."""
 
 import warnings
-from asyncio import Task, current_task
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
-from weakref import WeakKeyDictionary
 
 from opportune.project.layout import display_path
 
-_missing: WeakKeyDictionary[Task[Any], str] = WeakKeyDictionary()
-"""Line and warning of the last call of each task whose coroutine was deleted before it ran."""
+_missing: ContextVar[list[str] | None] = ContextVar("missing", default=None)
+"""Warnings about calls in the current transaction."""
 
 
 @contextmanager
@@ -27,8 +26,9 @@ def collect_missing_awaits() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if str(message).endswith("was never awaited") and (task := current_task()):
-            _missing[task] = f"{display_path(Path(filename))}:{lineno}: {message}"
+        missing = _missing.get()
+        if missing is not None and str(message).endswith("was never awaited"):
+            missing.append(f"{display_path(Path(filename))}:{lineno}: {message}")
         show(message, category, filename, lineno, file, line)
 
     with warnings.catch_warnings():
@@ -37,17 +37,23 @@ def collect_missing_awaits() -> Iterator[None]:
         yield
 
 
-def forget_missing_awaits() -> None:
-    """Forget the calls of the current task before its transaction begins."""
-    if _missing and (task := current_task()):
-        _missing.pop(task, None)
+class AwaitedCalls:
+    """Block of a transaction. It ends with an error if a call in it was not awaited, while these are collected.
 
-
-def require_awaited_calls() -> None:
-    """Check the current task before its transaction is committed.
-
-    Raises:
-        RuntimeError: A call was not awaited.
+    A transaction within another one has its own calls.
     """
-    if _missing and (task := current_task()) and (warning := _missing.pop(task, "")):
-        raise RuntimeError(f"{warning}. Write await before the call.")
+
+    def __enter__(self) -> None:
+        self._outer = _missing.get()
+        _missing.set([])
+
+    def __exit__(self, error_type: type[BaseException] | None, *_error: Any) -> None:
+        """End the block.
+
+        Raises:
+            RuntimeError: A call was not awaited.
+        """
+        missing = _missing.get()
+        _missing.set(self._outer)
+        if missing and error_type is None:
+            raise RuntimeError(f"{missing[0]}. Write await before the call.")

@@ -3,8 +3,9 @@
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from html import escape
-from inspect import isawaitable
+from inspect import iscoroutinefunction
 from traceback import walk_tb
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
@@ -76,9 +78,10 @@ async def on_http_exception(request: Request, error: HTTPException) -> Response:
         return Response(status_code=error.status_code, headers=error.headers)
     if error.status_code == 204:
         return Response(status_code=204, headers=error.headers)
-    if isinstance(error.__context__, MultiPartException):
+    is_of_library = _is_of_library(error)
+    if is_of_library and isinstance(error.__context__, MultiPartException):
         return problem(request, 413 if "maximum" in error.detail.lower() else 400)
-    detail: Any = "" if _is_of_library(error) else error.detail  # FastAPI allows any JSON value
+    detail: Any = "" if is_of_library else error.detail  # FastAPI allows any JSON value
     if error.status_code == 404 and (feature := _missing_feature(request)):
         detail = f"This page belongs to the feature {feature}. {how_to_list(feature)}"
     return problem(request, error.status_code, detail, headers=error.headers)
@@ -86,8 +89,8 @@ async def on_http_exception(request: Request, error: HTTPException) -> Response:
 
 def _is_of_library(error: HTTPException) -> bool:
     """Return whether a library raised the error. Its text is in English, and often for developers."""
-    *_, (frame, _line) = walk_tb(error.__traceback__)
-    return frame.f_globals["__name__"].partition(".")[0] in LIBRARIES
+    modules = [frame.f_globals.get("__name__", "") for frame, _line in walk_tb(error.__traceback__)]
+    return bool(modules) and modules[-1].partition(".")[0] in LIBRARIES
 
 
 def _missing_feature(request: Request) -> str | None:
@@ -191,14 +194,14 @@ async def on_crash(request: Request, error: Exception) -> Response:
     """Log the traceback and respond 500. With DEBUG, the page shows the traceback."""
     logger.error("unhandled error", exc_info=error)
     handlers = request.app.exception_handlers
-    if handler := handlers.get(500) or handlers.get(Exception):  # Starlette calls them outside all middleware
-        response: Any = handler(request, error)
-        if isawaitable(response):
-            response = await response
-        return cast("Response", response)
+    handler = handlers.get(500) or handlers.get(Exception)  # Starlette calls them outside all middleware
     try:
-        return _crash_page(request, error)
-    except Exception:  # the page needs templates, settings and the user, any of which may be what failed
+        if handler is None:
+            return _crash_page(request, error)
+        if not iscoroutinefunction(handler):
+            handler = partial(run_in_threadpool, handler)
+        return cast("Response", await handler(request, error))
+    except Exception:  # templates, settings, the user or the handler may be what failed
         logger.exception("the error page cannot be rendered")
         return _plain_page(500, gettext(STATUS_MESSAGES[500]), request_id.get())
 

@@ -91,10 +91,10 @@ class MountedSite:
         async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
             try:
                 self._collect_routes()  # again: the application may have more routes now
-                async with self.site.router.lifespan_context(self.site):
+                async with self.site.router.lifespan_context(self.site) as site_state:
                     self.is_running = True
                     async with original(app) as state:
-                        yield state
+                        yield {**(site_state or {}), **(state or {})} or None
             except OperatorError as error:
                 self.failure = error.with_advice
                 raise

@@ -136,11 +136,17 @@ async def test_application_in_a_mount_has_sessions(app: FastAPI, client: AsyncCl
     assert (await client.get("/inner/users")).json() == 0
 
 
-async def test_missing_await_is_an_error(database: Database, user: User) -> None:
+async def test_missing_await_is_an_error_of_its_transaction(database: Database, user: User) -> None:
     message = r"test_session.py:\d+: coroutine 'AsyncSession.delete' was never awaited. Write await before the call."
     with collect_missing_awaits(), pytest.raises(RuntimeError, match=message):
-        async with database.writer() as session:
-            session.delete(user)  # type: ignore[unused-coroutine]
+        await _delete_without_await(database, user)
+
+
+async def _delete_without_await(database: Database, user: User) -> None:
+    async with database.writer() as session:
+        session.delete(user)  # type: ignore[unused-coroutine]
+        async with database.writer(is_change=False) as inner:
+            await inner.scalar(COUNT)
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Form, HTTPException
+from fastapi import FastAPI, Form, HTTPException, Request
 from httpx2 import AsyncClient
 from jinja2 import DictLoader
 from pydantic import BaseModel
@@ -150,6 +150,15 @@ async def test_missing_column_is_500_and_logged(
 
     assert (await client.get("/api/column")).status_code == 500
     assert "missing_column" in caplog.text
+
+
+async def test_handler_of_the_project_that_fails_is_replaced(app: FastAPI, faulty: AsyncClient) -> None:
+    @app.exception_handler(500)
+    def fail(_request: Request, error: Exception) -> None:
+        raise ValueError from error
+
+    response = await faulty.get("/crash", headers=HTML)
+    assert (response.status_code, response.headers["content-type"]) == (500, "text/html; charset=utf-8")
 
 
 async def test_crash_is_logged_and_hidden_from_visitors(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
