@@ -1,6 +1,7 @@
 """Decisions of the user about an answer: approvals, refusals and replies for its waiting calls, and its rating."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -11,7 +12,6 @@ from opportune.contrib.answers.engine.limits import AnswerRunning
 from opportune.contrib.answers.engine.tool_runs import REFUSED, Run, is_waiting, set_approval, set_result
 from opportune.contrib.answers.models import MAX_RATING_NOTE_LENGTH, Answer, Rating
 from opportune.contrib.tools import Toolbox
-from opportune.db import utc_now
 from opportune.errors import Refused
 from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_list
@@ -64,7 +64,7 @@ def find_question(answer: Answer, call: int, toolbox: Toolbox | None) -> type[Ba
 
 
 def decide(
-    answer: Answer, call: int, approval: str, reply: str | None, *, scopes: str, toolbox: Toolbox | None
+    answer: Answer, call: int, approval: str, reply: str | None, *, now: datetime, scopes: str, toolbox: Toolbox | None
 ) -> bool:
     """Store a decision in a locked answer. Return False if the call does not wait for it.
 
@@ -73,6 +73,7 @@ def decide(
         call: Index in `tool_runs`.
         approval: The decision. After the deadline it is REFUSED.
         reply: JSON of the filled-in form, for questions.
+        now: The time of the database.
         scopes: Scopes of the client (separated by spaces).
         toolbox: Tools of the site.
 
@@ -83,7 +84,7 @@ def decide(
     run = _get_run(answer, call)
     if not (answer.is_waiting and is_waiting(run)):
         return False
-    if answer.lease_until is None or answer.lease_until < utc_now():
+    if answer.lease_until is None or answer.lease_until < now:
         approval = REFUSED
         reply = None
     has_reply = reply is not None

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from copy import copy
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
@@ -37,7 +37,7 @@ from opportune.contrib.llm.attachments import MAX_OMITTED_LENGTH, Attachment, at
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.completion.request import Prompt
 from opportune.contrib.tools import Toolbox
-from opportune.db import Database, after_commit, utc_now
+from opportune.db import Database, after_commit
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.dialects import read_database_time
 from opportune.jobs.worker_lock import WorkerLock
@@ -50,6 +50,7 @@ VIEWERS_TIMEOUT_SECONDS = 2.0
 """Time until open streams are closed when the process stops."""
 MAX_TAKEOVERS = 20
 """Maximum number of takeovers per answer, because an answer may crash each process that continues it."""
+LATEST_TIME = datetime.max.replace(tzinfo=UTC)
 MakeToolbox = Callable[[], Toolbox]
 QUESTION_FIELDS = {"owner_id", "topic", "question", "prompt", "omitted"}
 MODEL_FIELDS = {"model", "temperature", "limits", "tool_scopes", "tool_names"}
@@ -258,10 +259,10 @@ class AnswerManager:
         if progress is None:
             return answer
         row = progress.answer
-        if not decide(row, call, approval, reply, scopes=self._scopes, toolbox=self.toolbox):
+        now = await read_database_time(session)
+        if not decide(row, call, approval, reply, now=now, scopes=self._scopes, toolbox=self.toolbox):
             return row
         if not any(map(is_waiting, row.tool_runs)):
-            now = await read_database_time(session)
             await require_capacity(session, row, self.worker, partial(self.is_dead, now=now))
             store.assign_worker(row, self.worker, now)
             self._start_after_commit(session, progress)
@@ -328,14 +329,23 @@ class AnswerManager:
         answers = [*answers]
         if await end_lost_jobs(self.database, answers):
             await self.continue_released()
-        suspects = [answer for answer in answers if self.is_dead(answer, utc_now())]
-        for batch in batches_of(suspects, store.MAX_ANSWERS_PER_QUERY):
+        dead = await self._find_expired(answers, self.is_dead)
+        for batch in batches_of(dead, store.MAX_ANSWERS_PER_QUERY):
             async with self.database.writer() as session:
-                now = await read_database_time(session)
-                dead = [answer for answer in batch if self.is_dead(answer, now)]
-                continued = await store.take_over_answers(session, self.worker, dead, self._can_continue)
+                continued = await store.take_over_answers(session, self.worker, batch, self._can_continue)
             for progress in continued:
                 self._start_task(progress)
+
+    async def _find_expired(
+        self, answers: Iterable[Answer], has_expired: Callable[[Answer, datetime], bool]
+    ) -> list[Answer]:
+        """Return the expired answers. The time of the database is read only if it decides about some of them."""
+        suspects = [answer for answer in answers if has_expired(answer, LATEST_TIME)]
+        if not suspects:
+            return []
+        async with self.database.reader(fresh=True) as session:
+            now = await read_database_time(session)
+        return [answer for answer in suspects if has_expired(answer, now)]
 
     async def continue_released(self) -> None:
         """Continue answers that have the results of their jobs."""

@@ -18,7 +18,8 @@ from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox, ToolResult
 from opportune.contrib.tools.conversation import number_result
-from opportune.db import Database, utc_now
+from opportune.db import Database
+from opportune.db.queries.dialects import read_database_time
 from opportune.jobs import JobContext
 from opportune.jobs.leases import JobCancelled
 from opportune.jobs.models import Job
@@ -112,7 +113,7 @@ class ToolJobs:
             sources = [*answer.sources]
             result = number_result(result, sources)
             answer.sources = sources
-            can_continue = _end_call(answer, index, result)
+            can_continue = await _end_call(session, answer, index, result)
         if can_continue:
             self.database.bus.publish(RELEASED_TOPIC)
             self.on_result()
@@ -131,7 +132,7 @@ async def end_lost_jobs(database: Database, answers: Iterable[Answer]) -> bool:
             async with database.writer() as session:
                 for index in lost:
                     if row := await _find_waiting(session, answer.id, index):
-                        can_continue |= _end_call(row, index, ToolResult(LOST, is_error=True))
+                        can_continue |= await _end_call(session, row, index, ToolResult(LOST, is_error=True))
     return can_continue
 
 
@@ -143,10 +144,11 @@ async def _find_waiting(session: AsyncSession, answer_id: int, index: int) -> An
     return progress.answer if index in job_indexes(progress.answer.tool_runs) else None
 
 
-def _end_call(answer: Answer, index: int, result: ToolResult) -> bool:
+async def _end_call(session: AsyncSession, answer: Answer, index: int, result: ToolResult) -> bool:
     """Store the result of a call in a locked answer. Return True if it was the last one, so any worker may continue."""
     answer.tool_runs = set_result(answer.tool_runs, index, result.text, is_error=result.is_error)
     if any(map(is_pending, answer.tool_runs)):
         return False
-    store.assign_worker(answer, "", utc_now() - 2 * store.LEASE_DURATION)  # expired, as of a dead worker
+    expired = await read_database_time(session) - 2 * store.LEASE_DURATION  # as of a dead worker
+    store.assign_worker(answer, "", expired)
     return True

@@ -14,7 +14,6 @@ from opportune.contrib.answers.engine.manager import MAX_TAKEOVERS, AnswerManage
 from opportune.contrib.answers.engine.records import HANDED_OVER, AnswerProgress, Outcome
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.models import Answer, AnswerStatus
-from opportune.db.queries.dialects import read_database_time
 from opportune.i18n import gettext_lazy as _l
 
 RETURN_DURATION = timedelta(minutes=1)
@@ -46,16 +45,14 @@ class RequestAnswerManager(AnswerManager):
         has_no_worker = answer.status == AnswerStatus.STREAMING and not answer.worker
         if not has_no_worker or answer.id in self._tasks:
             return super().is_dead(answer, now)
-        return self._is_viewed(answer) or _is_abandoned(answer, now)
+        return self._is_viewed(answer) or _has_no_page(answer, now)
 
     async def take_over(self, answers: Iterable[Answer]) -> None:
         """Continue answers that are viewed here, and end abandoned ones."""
         answers = [*answers]
         await super().take_over([answer for answer in answers if self._is_viewed(answer)])
-        async with self.database.reader(fresh=True) as session:
-            now = await read_database_time(session)
-        dead = [answer for answer in answers if not self._is_viewed(answer) and self.is_dead(answer, now)]
-        if abandoned := [answer for answer in dead if _is_abandoned(answer, now)]:
+        closed = [answer for answer in answers if not self._is_viewed(answer)]
+        if abandoned := await self._find_expired(closed, self._is_abandoned):
             async with self.database.writer() as session:
                 await store.take_over_answers(session, self.worker, abandoned, outcome=ABANDONED)
 
@@ -77,6 +74,9 @@ class RequestAnswerManager(AnswerManager):
     def _is_viewed(self, answer: Answer) -> bool:
         return self._viewers[answer.id] > 0
 
+    def _is_abandoned(self, answer: Answer, now: datetime) -> bool:
+        return self.is_dead(answer, now) and _has_no_page(answer, now)
+
     def _hand_over(self, answer_id: int) -> None:
         """Stop writing the answer, so that the next stream continues it in any process."""
         if answer_task := self._tasks.get(answer_id):
@@ -92,5 +92,5 @@ class RequestAnswerManager(AnswerManager):
         progress.answer.worker = ""  # no process writes it until its stream is opened
 
 
-def _is_abandoned(answer: Answer, now: datetime) -> bool:
+def _has_no_page(answer: Answer, now: datetime) -> bool:
     return answer.lease_until is not None and answer.lease_until + RETURN_DURATION < now
