@@ -6,6 +6,7 @@ Keys of SECRET_KEY_FALLBACKS still verify and decrypt. New values use SECRET_KEY
 import base64
 import hashlib
 import hmac
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
@@ -36,12 +37,15 @@ def derived_keys(settings: Settings, purpose: str) -> list[str]:
     return [hmac.new(key.encode(), purpose.encode(), hashlib.sha256).hexdigest() for key in settings.secret_keys]
 
 
-class _Signer(TimestampSigner):
-    """Signer for machines whose clocks differ: a value may be signed in the future, by at most its maximum age."""
+def _is_fresh(signed_at: float, max_age: int | None) -> bool:
+    """Compare ages also with the future, by at most the maximum age, because the clocks of machines differ."""
+    return max_age is None or abs(int(time()) - signed_at) <= max_age
 
+
+class _Signer(TimestampSigner):
     def unsign(self, signed_value: str | bytes, max_age: int | None = None, return_timestamp: bool = False) -> Any:
         value, signed_at = super().unsign(signed_value, return_timestamp=True)
-        if max_age is not None and abs(self.get_timestamp() - signed_at.timestamp()) > max_age:
+        if not _is_fresh(signed_at.timestamp(), max_age):
             raise SignatureExpired(f"It is valid for {max_age} s.", payload=value, date_signed=signed_at)
         return (value, signed_at) if return_timestamp else value
 
@@ -81,10 +85,12 @@ def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = 
     """
     from cryptography.fernet import InvalidToken
 
+    box = _box(settings, purpose)
     try:
-        return _box(settings, purpose).decrypt(sealed.encode(errors="replace"), seconds).decode()
+        text = box.decrypt(sealed.encode(errors="replace")).decode()
     except InvalidToken:
         return None
+    return text if _is_fresh(box.extract_timestamp(sealed), seconds) else None
 
 
 def _box(settings: Settings, purpose: str) -> "MultiFernet":
