@@ -3,7 +3,9 @@
 import hmac
 import math
 import random
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Integer, bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,12 +15,17 @@ from opportune.accounts.models import Attempt
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.db.database import Database
-from opportune.db.queries.dialects import read_database_time
+from opportune.db.queries.dialects import DatabaseTime, database_time, read_database_time
 from opportune.web.rate_limit import Hit, TooManyRequests
 
 MAX_DELETED_AT_ONCE = 1_000
 CLEANUP_EVERY_HITS = 50
 """On average, one of this many hits also deletes expired counts, so that the table does not grow."""
+MAX_DURATIONS = 2
+"""Maximum time until the end of a valid count, in durations of its limit: requests may wait for the row.
+
+Later ends are from a clock that was set back afterwards.
+"""
 
 # Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
 INCREASE_COUNT = (
@@ -28,10 +35,10 @@ INCREASE_COUNT = (
         count = CASE WHEN accounts_attempt.ends_at BETWEEN :now AND :latest THEN accounts_attempt.count + 1 ELSE 1 END,
         ends_at = CASE WHEN accounts_attempt.ends_at BETWEEN :now AND :latest THEN accounts_attempt.ends_at
             ELSE :ends_at END
-    RETURNING count, ends_at
+    RETURNING count, ends_at, :now AS now
     """)
-    .bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "latest", "ends_at")))
-    .columns(count=Integer, ends_at=UTCDateTime)
+    .bindparams(*(bindparam(name, type_=DatabaseTime) for name in ("now", "latest", "ends_at")))
+    .columns(count=Integer, ends_at=UTCDateTime, now=UTCDateTime)
 )
 
 
@@ -44,13 +51,12 @@ class DatabaseStorage:
 
     async def hit(self, *hits: Hit) -> None:
         async with self._database.writer(is_change=False) as session:
-            now = await read_database_time(session)
             for hit in hits:
-                count, ends_at = await _increase_count(session, self.key(hit), hit.rate_limit.seconds, now)
+                count, ends_at, now = await _increase_count(session, self.key(hit), hit.rate_limit.seconds)
                 if count > hit.rate_limit.limit:
                     raise TooManyRequests(_seconds(ends_at - now))  # rolls back, so that refused hits do not count
             if random.randrange(CLEANUP_EVERY_HITS) == 0:  # noqa: S311 - not used for a secret
-                await _delete_expired(session, now)
+                await _delete_expired(session)
 
     async def check(self, *hits: Hit) -> None:
         limits = {self.key(hit): hit.rate_limit for hit in hits}
@@ -59,8 +65,9 @@ class DatabaseStorage:
             query = select(Attempt).where(col(Attempt.key).in_(limits), col(Attempt.ends_at) > now)
             for attempt in await session.scalars(query):
                 limit = limits[attempt.key]
-                if attempt.count >= limit.limit and attempt.ends_at <= _latest_end(now, limit.seconds):
-                    raise TooManyRequests(_seconds(attempt.ends_at - now))
+                remaining = attempt.ends_at - now
+                if attempt.count >= limit.limit and remaining <= MAX_DURATIONS * timedelta(seconds=limit.seconds):
+                    raise TooManyRequests(_seconds(remaining))
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
         for hit in hits:  # in the same order as in `hit()`, to avoid deadlocks
@@ -76,28 +83,20 @@ class DatabaseStorage:
         return hmac.digest(secret, f"{hit.rate_limit.action}\n{hit.subject}".encode(errors="replace"), "sha256").hex()
 
 
-def _latest_end(now: datetime, seconds: int) -> datetime:
-    """Return the latest end of a count that is valid. Later ones are from a clock that was set back afterwards.
-
-    It allows for requests that have waited for the row.
-    """
-    return now + timedelta(seconds=2 * seconds)
-
-
 def _seconds(duration: timedelta) -> int:
     return max(1, math.ceil(duration.total_seconds()))
 
 
-async def _delete_expired(session: AsyncSession, now: datetime) -> int:
+async def _delete_expired(session: AsyncSession) -> int:
     """Delete up to `MAX_DELETED_AT_ONCE` expired counts, and return their number."""
-    expired = select(col(Attempt.id)).where(col(Attempt.ends_at) <= now).limit(MAX_DELETED_AT_ONCE)
+    expired = select(col(Attempt.id)).where(col(Attempt.ends_at) <= database_time(session)).limit(MAX_DELETED_AT_ONCE)
     # Skip the counts that other transactions are changing, instead of waiting for them.
     statement = delete(Attempt).where(col(Attempt.id).in_(expired.with_for_update(skip_locked=True)))
     return len((await session.execute(statement.returning(col(Attempt.id)))).all())
 
 
-async def _increase_count(session: AsyncSession, key: str, seconds: int, now: datetime) -> tuple[int, datetime]:
-    """Increase a count, or start a new one. Return the count and the end of its time window."""
-    values = {"key": key, "now": now, "latest": _latest_end(now, seconds), "ends_at": now + timedelta(seconds=seconds)}
-    row = (await session.execute(INCREASE_COUNT, values)).one()
-    return row[0], row[1]
+async def _increase_count(session: AsyncSession, key: str, seconds: int) -> Sequence[Any]:
+    """Increase a count, or start a new one. Return the count, the end of its time window, and the current time."""
+    duration = timedelta(seconds=seconds)
+    values = {"key": key, "now": timedelta(), "latest": MAX_DURATIONS * duration, "ends_at": duration}
+    return (await session.execute(INCREASE_COUNT, values)).one()

@@ -24,8 +24,8 @@ from opportune.contrib.answers.spending.notices import Notices
 from opportune.contrib.answers.spending.switch import Switch, read_switch, switched_off_error
 from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
 from opportune.contrib.llm.providers.provider import Chunk, LlmError
-from opportune.db import Database, utc_now
-from opportune.db.queries.dialects import acquire_advisory_lock
+from opportune.db import Database
+from opportune.db.queries.dialects import acquire_advisory_lock, read_database_time
 from opportune.web import client_address, site_zone
 
 RESERVATION_MARGIN_SECONDS = 60
@@ -188,13 +188,15 @@ class SpendingGuard(CallGuard):
     ) -> LlmReservation:
         model = running.model
         max_seconds = self.settings.llm_timeout + self.settings.llm_first_byte_timeout
+        duration = timedelta(seconds=max_seconds + RESERVATION_MARGIN_SECONDS)
+        expires_at = await read_database_time(session) + duration
         row = await session.get(LlmReservation, running.reservation_id) if running.reservation_id else None
         if row is None:  # new, or expired and deleted
-            row = LlmReservation(payer=str(running.call.payer), tokens=0, cost_micro=0, expires_at=utc_now())
+            row = LlmReservation(payer=str(running.call.payer), tokens=0, cost_micro=0, expires_at=expires_at)
             session.add(row)
         row.tokens += prompt_tokens + granted
         row.cost_micro += model.cost_micro(prompt_tokens, granted) if model else 0
-        row.expires_at = utc_now() + timedelta(seconds=max_seconds + RESERVATION_MARGIN_SECONDS)
+        row.expires_at = expires_at
         await session.flush()
         return row
 

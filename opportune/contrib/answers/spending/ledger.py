@@ -4,20 +4,21 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
-from datetime import date
+from datetime import date, timedelta
 from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy import Date, bindparam, delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import UTCDateTime, col
+from sqlmodel import col
 
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.spending.limits import Limit, Sums
 from opportune.contrib.answers.spending.models import OFF, SITE_CALLS, TOTAL, VISITORS, LlmReservation
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.completion.usage import COUNTERS, TokenUsage
-from opportune.db import Database, utc_now
+from opportune.db import Database
+from opportune.db.queries.dialects import DatabaseTime, database_time
 from opportune.services.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,8 @@ async def add_usage(database: Database, used: Mapping[UsageKey, TokenUsage], res
         if sums:
             await session.execute(ADD_TO_SUM, sums)
         if reserved:
-            has_ended = col(LlmReservation.id).in_(reserved) | (col(LlmReservation.expires_at) <= utc_now())
+            has_expired = col(LlmReservation.expires_at) <= database_time(session)
+            has_ended = col(LlmReservation.id).in_(reserved) | has_expired
             await session.execute(delete(LlmReservation).where(has_ended))
 
 
@@ -104,7 +106,7 @@ _TOTALS = f"""
             FROM answers_reservation WHERE expires_at > :now) AS running,
         (SELECT COUNT(*) AS off FROM answers_state WHERE key = '{OFF}') AS switch
 """
-_TYPES = (_DAY, bindparam("month", type_=Date), bindparam("now", type_=UTCDateTime))
+_TYPES = (_DAY, bindparam("month", type_=Date), bindparam("now", type_=DatabaseTime))
 _USER_TOTALS = text(_TOTALS.format(is_payer="owner_id = :owner_id")).bindparams(*_TYPES)
 _OTHER_TOTALS = text(_TOTALS.format(is_payer="payer = :payer AND payer <> ''")).bindparams(*_TYPES)
 
@@ -122,7 +124,7 @@ class Totals(NamedTuple):
 
 async def read_totals(session: AsyncSession, payer: Payer, day: date) -> Totals:
     query = _OTHER_TOTALS
-    values = {"payer": str(payer), "day": day, "month": day.replace(day=1), "now": utc_now()}
+    values = {"payer": str(payer), "day": day, "month": day.replace(day=1), "now": timedelta()}
     if payer.user_id is not None:
         query, values = _USER_TOTALS, values | {"owner_id": payer.user_id}
     numbers = [int(number) for number in (await session.execute(query, values)).one()]
