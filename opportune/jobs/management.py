@@ -105,22 +105,30 @@ async def find_oldest_due(session: AsyncSession, names: Collection[str]) -> date
     return oldest
 
 
-async def was_cancelled(session: AsyncSession, call: JobCall[Any], queued_at: datetime) -> bool:
-    """Return whether the newest job with this name and these arguments was cancelled, or is missing.
+async def were_cancelled(session: AsyncSession, queued: Sequence[tuple[JobCall[Any], datetime]]) -> list[bool]:
+    """Return for each call whether the newest job with its name and arguments was cancelled, or is missing.
 
-    Done jobs do not count, because their arguments are cleared.
+    Done jobs do not count, because their arguments are cleared. Read the results of the jobs afterwards: a job may
+    end before this reads it.
 
     Args:
-        session: A session that reads the primary.
-        call: The job with its arguments.
-        queued_at: A time before the job was queued.
+        session: The session that reads.
+        queued: Jobs with their arguments, each with a time before it was queued.
     """
-    newest_first = select(col(Job.state)).order_by(col(Job.id).desc()).limit(1)
-    arguments = as_text(col(Job.arguments), Text) == json.dumps(call.arguments)
-    state = await session.scalar(newest_first.where(col(Job.name) == call.job.name, arguments))
-    if state is None:
-        return queued_at + MISSING_AFTER < await read_database_time(session)
-    return state == JobState.CANCELLED
+    if not queued:
+        return []
+    arguments = as_text(col(Job.arguments), Text)
+    keys = [(call.job.name, json.dumps(call.arguments)) for call, _queued_at in queued]
+    jobs = select(col(Job.name), arguments, col(Job.state)).order_by(col(Job.id))
+    rows = await session.execute(
+        jobs.where(col(Job.name).in_({name for name, _text in keys}), arguments.in_([text for _name, text in keys]))
+    )
+    states = {(name, text): state for name, text, state in rows}
+    missing_before = await read_database_time(session) - MISSING_AFTER
+    return [
+        states[key] == JobState.CANCELLED if key in states else queued_at < missing_before
+        for key, (_call, queued_at) in zip(keys, queued, strict=True)
+    ]
 
 
 def _bounded_count(state: JobState) -> ScalarSelect[int]:

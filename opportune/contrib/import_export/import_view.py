@@ -30,7 +30,7 @@ from opportune.errors import FieldErrors
 from opportune.i18n import get_language, gettext
 from opportune.i18n.formats import format_number
 from opportune.jobs import defer
-from opportune.jobs.management import find_oldest_due, was_cancelled
+from opportune.jobs.management import find_oldest_due, were_cancelled
 from opportune.web.forms.uploads import allow_files, display_name
 from opportune.web.rendering.flash import flash
 
@@ -243,7 +243,7 @@ def _has_workers(request: Request, view: AdminView) -> bool:
 
 async def _was_cancelled(view: AdminView, file: ImportFile) -> bool:
     async with view.site.database.reader(fresh=True) as session:
-        return await was_cancelled(session, process_file(file.id), file.created_at)
+        return (await were_cancelled(session, [(process_file(file.id), file.created_at)]))[0]
 
 
 async def _waiting_hint(request: Request, view: AdminView) -> str:

@@ -19,7 +19,6 @@ from opportune.schemas.text import Line, Text
 from opportune.search.searchable import Searchable
 
 MAX_TITLE_LENGTH = 200
-CANCELLED = "cancelled"
 
 
 class KnowledgeCollection(Model, TeamShared, table=True):
@@ -95,8 +94,6 @@ class KnowledgeDocument(Model, table=True):
     @property
     def fault(self) -> str:
         """Sentence about a failed document; empty otherwise."""
-        if self.problem == CANCELLED:
-            return _("%(name)s was not read to its end, because its job was cancelled.", name=self.title)
         if self.problem in PAGE_PROBLEMS:
             return _(PAGE_PROBLEMS[self.problem], name=self.title)
         return describe_problem(self.problem, self.title) if self.problem else ""

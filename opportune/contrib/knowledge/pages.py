@@ -48,8 +48,9 @@ class CollectionPages(CrudPages[KnowledgeCollection]):
         with suppress(ValidationError):
             paging = Paging.model_validate({"page": request.query_params.get("page", 1)})
         documents = await Documents(crud).list(row.id, paging)
-        is_reading = any(not document.state.is_final for document in documents.items)
-        return {"documents": documents, "is_reading": is_reading, "form": Form(DocumentsForm)}
+        shown = await Documents(crud).shown(documents.items)
+        is_reading = any(not document.state.is_final for document in shown)
+        return {"documents": documents, "shown": shown, "is_reading": is_reading, "form": Form(DocumentsForm)}
 
 
 collection_pages = CollectionPages(Collections, "/knowledge")

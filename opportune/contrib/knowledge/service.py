@@ -1,16 +1,15 @@
 """Collections and their documents, limited to those that the user may read or change."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
 from opportune.contrib.knowledge.jobs import index_document
 from opportune.contrib.knowledge.models import (
-    CANCELLED,
     MAX_TITLE_LENGTH,
     DocumentState,
     KnowledgeCollection,
@@ -21,8 +20,9 @@ from opportune.contrib.teams.models import TeamMember
 from opportune.crud.crud import Crud
 from opportune.errors import NotFound
 from opportune.fields.files import File
+from opportune.i18n import gettext as _
 from opportune.jobs import defer
-from opportune.jobs.management import was_cancelled
+from opportune.jobs.management import were_cancelled
 from opportune.pagination import Page, Paging, paginate
 
 INDEX_GROUP = "knowledge"
@@ -36,6 +36,25 @@ class StoredFile(NamedTuple):
     title: str
     name: str
     """Name in the storage."""
+
+
+@dataclass(frozen=True)
+class ShownDocument:
+    """A document with the state that pages show: a cancelled job leaves the row unfinished."""
+
+    row: KnowledgeDocument
+    is_cancelled: bool
+
+    @property
+    def state(self) -> DocumentState:
+        return DocumentState.FAILED if self.is_cancelled else self.row.state
+
+    @property
+    def fault(self) -> str:
+        """Sentence about a failed document; empty otherwise."""
+        if self.is_cancelled:
+            return _("%(name)s was not read to its end, because its job was cancelled.", name=self.row.title)
+        return self.row.fault
 
 
 class Collections(Crud[KnowledgeCollection]):
@@ -83,10 +102,12 @@ class Documents:
     async def list(self, collection_id: int, paging: Paging) -> Page[KnowledgeDocument]:
         """Return a page of the documents of a collection, the newest first."""
         query = select(KnowledgeDocument).where(col(KnowledgeDocument.collection_id) == collection_id)
-        documents = await paginate(self.session, query.order_by(col(KnowledgeDocument.id).desc()), paging)
-        for document in documents.items:
-            await self._show_cancelled(document)
-        return documents
+        return await paginate(self.session, query.order_by(col(KnowledgeDocument.id).desc()), paging)
+
+    async def shown(self, documents: Sequence[KnowledgeDocument]) -> Sequence[ShownDocument]:
+        """Return documents with the states that pages show."""
+        cancelled_ids = await self._find_cancelled(documents)
+        return [ShownDocument(document, document.id in cancelled_ids) for document in documents]
 
     async def get(self, document_id: int, *, to_change: bool = False) -> KnowledgeDocument:
         """Return a document that the user may read, or change.
@@ -99,17 +120,20 @@ class Documents:
         document: KnowledgeDocument | None = await self.session.scalar(query.where(condition))
         if document is None:
             raise NotFound
-        await self._show_cancelled(document)
         return document
 
-    async def _show_cancelled(self, document: KnowledgeDocument) -> None:
-        """Show a document as failed if its job was cancelled. The row keeps its state."""
-        if document.state.is_final or not await was_cancelled(
-            self.session, index_document(document.id), document.created_at
-        ):
-            return
-        set_committed_value(document, "state", DocumentState.FAILED)
-        set_committed_value(document, "problem", CANCELLED)
+    async def _find_cancelled(self, documents: Sequence[KnowledgeDocument]) -> Collection[int]:
+        """Return the ids of unfinished documents whose jobs were cancelled."""
+        unfinished = [document for document in documents if not document.state.is_final]
+        queued = [(index_document(document.id), document.created_at) for document in unfinished]
+        cancelled = await were_cancelled(self.session, queued)
+        ids = [document.id for document, is_cancelled in zip(unfinished, cancelled, strict=True) if is_cancelled]
+        if not ids:
+            return ()
+        # A job may have ended after its document was read.
+        id_ = col(KnowledgeDocument.id)
+        is_unfinished = col(KnowledgeDocument.state).in_((DocumentState.WAITING, DocumentState.READING))
+        return (await self.session.scalars(select(id_).where(id_.in_(ids), is_unfinished))).all()
 
     async def list_passages(self, document: KnowledgeDocument, page: int) -> Page[KnowledgePassage]:
         """Return a page of a document's text."""
@@ -147,7 +171,7 @@ class Documents:
             NotFound: There is none, or the user may not change it.
         """
         document = await self.get(document_id, to_change=True)
-        if document.state != DocumentState.WAITING:
+        if document.state != DocumentState.WAITING or await self._find_cancelled([document]):
             document.state = DocumentState.WAITING
             defer(self.session, index_document(document.id), group=INDEX_GROUP)
         return document

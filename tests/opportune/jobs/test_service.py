@@ -130,7 +130,7 @@ async def test_newest_job_of_a_call_says_whether_it_was_cancelled(
 ) -> None:
     async def was_cancelled() -> bool:
         async with database.reader() as session:
-            return await management.was_cancelled(session, call, utc_now() - timedelta(days=age))
+            return (await management.were_cancelled(session, [(call, utc_now() - timedelta(days=age))]))[0]
 
     call = register("ann@example.com")
     assert await was_cancelled() == missing
