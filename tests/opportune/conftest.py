@@ -3,12 +3,14 @@
 import gc
 import tracemalloc
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from opportune.db import clock
 from tests.opportune.shared_features import share_checks_of_features, share_checks_of_views, share_settings_of_features
 
 SLOWEST_MODULES = (
@@ -38,6 +40,18 @@ def caches_of_all_sites(create_site: Callable[..., FastAPI]) -> Iterator[None]:
         share_checks_of_views(patch)
         share_settings_of_features(patch)
         yield
+
+
+@pytest.fixture(params=[-1, 1], ids=["behind", "ahead"])
+def set_wrong_clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Function that sets the clock of this machine wrong by an hour. The database keeps its own."""
+
+    class WrongClock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(hours=request.param)
+
+    return lambda: monkeypatch.setattr(clock, "datetime", WrongClock)
 
 
 @pytest.fixture

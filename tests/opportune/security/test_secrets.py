@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from time import time
 from types import MappingProxyType, SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.datastructures import Headers
 
 from opportune.accounts.models import User
 from opportune.accounts.sessions import cookies
+from opportune.config import signing
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key, seal, signer, unseal
 from opportune.server.logging import logging_config
@@ -85,6 +87,14 @@ def test_fallback_keys_still_verify_and_decrypt() -> None:
     assert unseal(WITH_FALLBACK_KEY, "a purpose", sealed) == "text"
     assert signer(WITH_NEW_KEY, "a purpose").loads(signer(WITH_FALLBACK_KEY, "a purpose").dumps(2), max_age=9) == 2
     assert unseal(WITH_NEW_KEY, "a purpose", seal(WITH_FALLBACK_KEY, "a purpose", "new")) == "new"
+
+
+@pytest.mark.parametrize("difference", [-600, 600])
+def test_sealed_text_of_another_clock_is_read(monkeypatch: pytest.MonkeyPatch, difference: int) -> None:
+    sealed = seal(SITE, "a purpose", "text")
+    monkeypatch.setattr(signing, "time", lambda: time() + difference)
+    assert unseal(SITE, "a purpose", sealed, seconds=900) == "text"
+    assert unseal(SITE, "a purpose", sealed, seconds=300) is None
 
 
 def test_trusted_browser_survives_key_rotation() -> None:

@@ -4,8 +4,8 @@ import asyncio
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from datetime import timedelta
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +201,19 @@ async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int
     await asyncio.gather(*(load_answer(sibling, answer) for sibling in siblings))
     assert [(await wait_until_ended(sibling, answer)).text for sibling in siblings] == [STORY] * 4
     assert sum(len(model.received) for model in models) == 1
+
+
+@pytest.mark.database("postgresql")
+async def test_wrong_clock_does_not_decide_about_leases(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, set_wrong_clock: Callable[[], None]
+) -> None:
+    answer = await start_story(manager, owner_id)
+    set_wrong_clock()
+    assert (await load_answer(sibling, answer)).takeovers == 0
+    await kill_process(manager, answer)
+    await set_values(manager, answer, lease_until=datetime.now(UTC) - timedelta(seconds=1))
+    await load_answer(sibling, answer)
+    await wait_until_saved(sibling, answer, STORY)
 
 
 async def test_starting_process_takes_over_answers(
