@@ -3,6 +3,7 @@
 Their HTTP client has limits that the libraries of the vendors lack.
 """
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import httpx2
 from pydantic_ai.models import Model
 
 from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.loose_json import json_in, object_in
 from opportune.contrib.llm.providers.provider import Timeouts, not_a_model
 from opportune.web.bounded_responses import is_compressed, limit_body
 
@@ -25,10 +27,9 @@ LIBRARY_HEADERS = KEY_HEADERS | HTTP_HEADERS | {"anthropic-beta", "anthropic-ver
 """Headers that the libraries may send. Others would contain organisations and keys from the environment."""
 
 
-UNCOUNTED = re.compile(rb'^data: *\{(?=.*"message_delta")|^data:(?=.*"message_start").*?"message": *\{')
-"""Beginning of an object that must contain token counts."""
-NO_TOKENS = rb'\g<0>"usage":{"input_tokens":0,"output_tokens":0},'
-"""Addition to it. Counts that the object contains follow it, and replace it."""
+COUNTED = re.compile(rb'^data:.*"message_(?:start|delta)"')
+NO_TOKENS = {"message_start": {"input_tokens": 0, "output_tokens": 0}, "message_delta": {"output_tokens": 0}}
+"""Token counts that an event must contain, by its type. Those of the second one replace those of the first."""
 
 
 class VendorHttpClient(httpx2.AsyncClient):
@@ -37,7 +38,8 @@ class VendorHttpClient(httpx2.AsyncClient):
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
         super().__init__(timeout=httpx2.Timeout(timeouts.whole, connect=timeouts.connect, pool=timeouts.connect))
         self._key = model.api_key.get_secret_value()
-        self._model_headers, self._dialect = model.headers, model.dialect
+        self._model_headers = model.headers
+        self._dialect = model.dialect
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         for name, value in request.headers.items():
@@ -68,11 +70,21 @@ class _CountedStream(httpx2.AsyncByteStream):
         async for chunk in self.stream:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                yield UNCOUNTED.sub(NO_TOKENS, line) + b"\n"
-        yield rest
+                yield _with_counts(line) + b"\n"
+        yield _with_counts(rest)
 
     async def aclose(self) -> None:
         await self.stream.aclose()
+
+
+def _with_counts(line: bytes) -> bytes:
+    event = object_in(json_in(line.removeprefix(b"data:"))) if COUNTED.match(line) else {}
+    type_ = str(event.get("type"))
+    counted = event.get("message") if type_ == "message_start" else event
+    if type_ not in NO_TOKENS or not isinstance(counted, dict):
+        return line
+    counted["usage"] = NO_TOKENS[type_] | object_in(counted.get("usage"))
+    return b"data: " + json.dumps(event).encode()
 
 
 def make_model(model: LlmModel, client: VendorHttpClient, timeouts: Timeouts) -> Model:

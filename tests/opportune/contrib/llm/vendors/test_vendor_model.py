@@ -211,11 +211,22 @@ async def test_error_in_the_middle_keeps_its_meaning(served: Serve) -> None:
         assert (await read_error(provider)).code == "unavailable"
 
 
-async def test_token_counts_may_be_missing(served: Serve) -> None:
-    body = re.sub(rb', "usage": \{[^{}]*\}', b"", ANSWERS["anthropic"])
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "prompt_tokens"),
+    [
+        (rb', "usage": \{[^{}]*\}', b"", None),
+        (rb'"usage": \{[^{}]*\}', b'"usage": null', None),
+        (rb'("message": |, "usage": )\{[^{}]*(\{[^{}]*\})?\}', rb"\1{}", None),
+        (rb', "usage": \{"output_tokens": 12\}', b"", 9),
+    ],
+)
+async def test_token_counts_may_be_missing(
+    pattern: bytes, replacement: bytes, prompt_tokens: int | None, served: Serve
+) -> None:
+    body = re.sub(pattern, replacement, ANSWERS["anthropic"])
     async with served("anthropic", response("200 OK", body, EVENT_STREAM)) as (_, provider):
         done = await done_of(provider)
-    assert (len(done.tool_calls), done.prompt_tokens, done.completion_tokens) == (1, None, None)
+    assert (len(done.tool_calls), done.prompt_tokens, done.completion_tokens) == (1, prompt_tokens, None)
 
 
 ONLY_THOUGHTS = {
