@@ -12,6 +12,7 @@ from opportune.contrib.llm.providers.pieces import CALL_TYPE, THOUGHT_TYPE, Fiel
 
 CHOICES_FIELDS = ("choices", "candidates", "results", "outputs", "predictions")
 WRAPPED_FIELDS = {"choices", "candidates", "predictions", "finish_reason", "delta", "start", "response"}
+PART_FIELDS = ("content_block", "item", "start", "delta")
 MAX_DEPTH = 3
 """Levels of objects and lists around choices."""
 WHOLE_FIELDS = {"delta", "finish_reason", "tool_calls"}
@@ -53,12 +54,13 @@ def _read_part(event: Fields) -> Fields | None:
     if type_ in ("message_start", "message_stop", "message_end"):
         return {"usage": objects_in([*event.values()]), "done": type_ != "message_start"}
     index = event.get("output_index", event.get("index", event.get("item_id")))
-    part = event.get("content_block") or event.get("item") or event.get("start") or event.get("delta")
-    if isinstance(part, str) and "delta" in event:
+    delta = event.get("delta")
+    if isinstance(delta, str):
         field = next(field for field, pattern in FIELDS_BY_TYPE.items() if pattern.search(type_))
-        value = [{"index": index, "arguments": part}] if field == "tool_calls" else part
+        value = [{"index": index, "arguments": delta}] if field == "tool_calls" else delta
         return _chunk({field: value}) if field else {}
-    if not isinstance(part, dict) or not (part.keys() & {"type", "toolUse"}):
+    part = next(filter(None, (object_in(event.get(name)) for name in PART_FIELDS)), {})
+    if part.keys().isdisjoint({"type", "toolUse"}):
         return None
     # The text of an item follows in deltas.
     is_added = "item" not in event or CALL_TYPE.search(_type_of(part))

@@ -284,6 +284,9 @@ CHOICES = {
     "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
     "success beside no choices": says(event({"code": 200, "message": "Success", "data": None}), YES),
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
+    "delta beside another text": says(
+        event({"type": "x", "start": "2026-01-01", "delta": "Ye"}), event({"type": "x", "item": "m1", "delta": "s"})
+    ),
     "results of tools": says(
         *(event({"type": type_, "name": "web", "content": "No"}) for type_ in ("tool_result", "tool-output-available")),
         YES,
