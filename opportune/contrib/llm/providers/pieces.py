@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.loose_json import object_in, objects_in, plain_key, text_in
@@ -96,6 +97,7 @@ def _with_normal_names(fields: Fields) -> dict[str, Any]:
     return normal
 
 
+@lru_cache(maxsize=256)
 def normal_name(name: str) -> str:
     if name in KNOWN_FIELDS:
         return name
