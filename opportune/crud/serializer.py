@@ -46,11 +46,12 @@ class Serializer:
         return None
 
     def write_page(self, page: Page[Any], context: str | None = None) -> bytes:
-        values = {"total": page.total, "page": page.page, "pages": page.pages}
-        values |= {name: value for name in LARGE_PAGE_FIELDS if (value := getattr(page, name))}
         rows = self.write_rows(page.items, context=context)
-        pairs = [b'"%b":%b' % (name.encode(), to_json(value)) for name, value in values.items()]
-        return b"{%b}" % b",".join([b'"items":%b' % rows, *pairs])
+        text = b'{"items":%b,"total":%d,"page":%d,"pages":%d' % (rows, page.total, page.page, page.pages)
+        for name in LARGE_PAGE_FIELDS:
+            if value := getattr(page, name):
+                text += b',"%b":%b' % (name.encode(), to_json(value))
+        return text + b"}"
 
 
 class SchemaSerializer(Serializer):

@@ -9,11 +9,13 @@ from textwrap import indent
 from typing import Any, Literal
 
 from alembic.autogenerate import render_python_code, renderers
+from alembic.ddl.impl import DefaultImpl
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import template_to_file
-from sqlalchemy import Column
+from sqlalchemy import ClauseElement, Column, ColumnClause
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
 from opportune.db.migrations.portable_sql import PortableDialect
@@ -23,7 +25,22 @@ from opportune.project.ruff import format_files
 
 TEMPLATE = PROJECT / "migrations" / "script.py.mako"
 PLACEHOLDER = "# code "
-"""Begin of a line in place of code, because Alembic's printer changes the indentation of code."""
+"""Beginning of a line in place of code, because Alembic's printer changes the indentation of code."""
+
+
+class PortableImpl(DefaultImpl):
+    """Alembic's part of the dialect, registered by `__dialect__`."""
+
+    __dialect__ = PortableDialect.name
+
+    def render_ddl_sql_expr(
+        self, expr: ClauseElement, is_server_default: bool = False, is_index: bool = False, **options: Any
+    ) -> str:
+        """Return the SQL of an expression. PostgreSQL needs operators of an index in parentheses."""
+        is_collated = getattr(expr, "operator", None) is operators.collate
+        is_alone = isinstance(expr, ColumnClause) or is_collated
+        grouped = expr.self_group() if is_index and not is_alone else expr
+        return super().render_ddl_sql_expr(grouped, is_server_default, is_index=is_index, **options)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Errors in the declaration of a model, which SQLModel, Pydantic and SQLAlchemy would ignore or only warn about."""
 
+from functools import cache
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -34,9 +35,16 @@ def refuse_reserved_names(model: Model) -> None:
 
 def refuse_misspelt_options(model: Model) -> None:
     """Refuse names such as `__tableargs__`, which SQLAlchemy would ignore."""
-    for name in vars(model).keys() - TABLE_OPTIONS:
-        if option := closest_name(name, TABLE_OPTIONS, MIN_MISSPELT_SIMILARITY):
+    for name in vars(model):
+        if option := _option_similar_to(name):
             raise OperatorError(f"{full_name(model)}: {name} has no effect. Write {option}.")
+
+
+@cache
+def _option_similar_to(name: str) -> str | None:
+    if name in TABLE_OPTIONS or not name.startswith("_"):
+        return None
+    return closest_name(name, TABLE_OPTIONS, MIN_MISSPELT_SIMILARITY)
 
 
 def refuse_invalid_table_arguments(model: Model) -> None:
@@ -54,7 +62,8 @@ def refuse_invalid_table_arguments(model: Model) -> None:
 def refuse_table_inheritance(model: Model) -> None:
     """Refuse fields and options in a subclass of a table, for which SQLModel would silently map no table."""
     base = next((base for base in model.__mro__[1:] if "__table__" in vars(base)), None)
-    if base and (vars(model).keys() & TABLE_OPTIONS or vars(model)["__annotations__"]):
+    fields = model.model_fields.keys() & vars(model)["__annotations__"].keys()
+    if base and (vars(model).keys() & TABLE_OPTIONS or fields):
         raise OperatorError(
             f"{full_name(model)} inherits the table of {base.__name__}, which SQLModel does not "
             f"support. Refer to {base.__name__} by a foreign key, or move shared fields to a class without table=True."

@@ -55,11 +55,14 @@ class ModelBase(SQLModel, registry=REGISTRY):
         """Create a row that is not stored yet.
 
         Raises:
-            TypeError: The table has no field of this name. SQLModel would ignore the value.
+            ValueError: The table has no field of this name. SQLModel would ignore the value. In the body of a request,
+                Pydantic reports it like other invalid values.
         """
         model = type(self)
-        for name in values.keys() - _settable_names(model):
-            raise TypeError(f"{model.__name__} has no field {name!r}.{did_you_mean(name, _settable_names(model))}")
+        unknown = values.keys() - _settable_names(model)
+        if unknown and model.model_config.get("table") and model.model_config.get("extra") != "allow":
+            name = min(unknown)
+            raise ValueError(f"{model.__name__} has no field {name!r}.{did_you_mean(name, _settable_names(model))}")
         super().__init__(**values)
         for name in values.keys() & _computed_attributes(model):
             setattr(self, name, values[name])
@@ -93,7 +96,6 @@ class ModelBase(SQLModel, registry=REGISTRY):
         """
         refuse_reserved_names(cls)
         refuse_misspelt_options(cls)
-        refuse_table_inheritance(cls)
         refuse_invalid_table_name(cls)
         refuse_invalid_table_arguments(cls)
         _refuse_second_declaration(cls)
@@ -103,6 +105,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         """Choose column types before SQLModel creates the columns, and attach field types that need the model."""
         super().__pydantic_init_subclass__(**options)
+        refuse_table_inheritance(cls)
         for name, relationship in cls.__sqlmodel_relationships__.items():
             if relationship.sa_relationship is None:
                 arguments = {"comparator_factory": LiveRowComparator, **join_options(cls, name)}

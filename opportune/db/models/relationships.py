@@ -22,25 +22,32 @@ def join_options(model: type[Any], name: str) -> dict[str, Any]:
 
 
 def _column_to_join(model: type[Any], name: str) -> Column[Any] | None:
-    """Return the column `author_id`, of this table or of the one with the opposite relationship."""
-    if (column := _reference_named(model, name)) is not None:
-        return column
-    opposite = model.__sqlmodel_relationships__[name].back_populates
-    return _reference_named(getattr(model, name).property.argument, opposite)
+    """Return the column `author_id`, of this table or of the one with the opposite relationship.
+
+    None if both tables have such a column. SQLAlchemy then reports that the join is ambiguous.
+    """
+    related = getattr(model, name).property.argument
+    column = _reference_named(model, name, related)
+    opposite = _reference_named(related, model.__sqlmodel_relationships__[name].back_populates, model)
+    if column is not None and opposite is not None:
+        return None
+    return opposite if column is None else column
 
 
 def _key_to_join(model: type[Any], name: str) -> Column[Any] | None:
     """Return the id of the parent if a table refers to itself."""
-    column = _reference_named(model, name)
+    column = _reference_named(model, name, model)
     keys = set() if column is None else column.foreign_keys
     return next((key.column for key in keys if key.references(model.__table__)), None)
 
 
-def _reference_named(model: Any, name: str | None) -> Column[Any] | None:
-    """Return the column of a relationship with this name if it alone refers to another table."""
-    table = getattr(model, "__table__", None)
-    column = None if table is None else table.columns.get(f"{name}_id")
-    constraints = [] if column is None else [key.constraint for key in column.foreign_keys]
+def _reference_named(model: Any, name: str | None, related: Any) -> Column[Any] | None:
+    """Return the column of a relationship with this name if it alone refers to the related model's table."""
+    table, related_table = getattr(model, "__table__", None), getattr(related, "__table__", None)
+    if table is None or related_table is None or f"{name}_id" not in table.columns:
+        return None
+    column: Column[Any] = table.columns[f"{name}_id"]
+    constraints = [key.constraint for key in column.foreign_keys if key.references(related_table)]
     return column if any(constraint and len(constraint.columns) == 1 for constraint in constraints) else None
 
 

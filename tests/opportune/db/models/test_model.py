@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
 from pydantic import TypeAdapter, ValidationError, create_model
 from sqlalchemy import (
     BigInteger,
@@ -104,8 +106,30 @@ def test_set_column_is_validated_and_tracked() -> None:
 
 
 def test_new_row_refuses_unknown_names() -> None:
-    with pytest.raises(TypeError, match=r"^Thing has no field 'remarks'\. Did you mean remark\?"):
+    with pytest.raises(ValueError, match=r"^Thing has no field 'remarks'\. Did you mean remark\?"):
         Thing(ratio=1.5, remarks="As new")  # type: ignore[call-arg]
+
+
+class Parcel(ModelBase):
+    weight: int
+
+
+class OpenCrate(Model, table=True):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    model_config = {"extra": "allow"}
+    __tablename__ = "test_open_crate"
+
+
+@pytest.mark.parametrize(("model", "status"), [(Thing, 422), (Parcel, 200), (OpenCrate, 200)])
+async def test_unknown_field_of_a_request_body(model: Any, status: int) -> None:
+    app = FastAPI()
+
+    @app.post("/")
+    async def send(_body: model) -> None: ...
+
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        response = await client.post("/", json={"ratio": 1, "weight": 2, "colour": "blue"})
+    assert response.status_code == status
 
 
 class Crate(Model, table=True):
@@ -217,6 +241,13 @@ def test_options_in_meta_are_refused() -> None:
 def test_inheritance_of_a_table_is_refused(name: str, value: object) -> None:
     with pytest.raises(OperatorError, match="Guest inherits the table of User, which SQLModel does not support"):
         type("Guest", (User,), {name: value}, table=True)
+
+
+def test_subclass_of_a_table_may_have_class_variables() -> None:
+    class Guest(Thing):
+        room_count: ClassVar[int] = 3
+
+    assert Guest.room_count == 3
 
 
 @pytest.mark.parametrize(

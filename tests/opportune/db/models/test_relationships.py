@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, inspect, select
+from sqlalchemy.exc import AmbiguousForeignKeysError
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Relationship
 
@@ -125,3 +126,23 @@ def test_ambiguous_name_of_a_model_is_refused() -> None:
     message = r"test_relationships\.Room\.chairs: app\.depot\.Chair and app\.shop\.Chair share a name\. Rename one\."
     with pytest.raises(OperatorError, match=message):
         _ = inspect(room).relationships
+
+
+def test_references_of_both_tables_to_each_other_are_ambiguous() -> None:
+    class Base(ModelBase, registry=registry()):
+        id: int = Field(primary_key=True)
+
+    class Desk(Base, table=True):
+        __tablename__ = "test_desk"
+
+        clerk_id: int | None = Field(default=None, foreign_key="test_clerk.id")
+        clerk: "Clerk" = Relationship(back_populates="desk")
+
+    class Clerk(Base, table=True):
+        __tablename__ = "test_clerk"
+
+        desk_id: int | None = Field(default=None, foreign_key="test_desk.id")
+        desk: Desk = Relationship(back_populates="clerk")
+
+    with pytest.raises(AmbiguousForeignKeysError, match=r"relationship Desk\.clerk"):
+        _ = inspect(Desk).relationships
