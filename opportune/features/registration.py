@@ -101,11 +101,11 @@ def _find_missing(
 
 
 def _find_doubled_prefixes(features: Sequence[Feature]) -> Iterator[str]:
-    """Yield one line for each route of an API whose path repeats `/api`, below which it is mounted."""
+    """Yield one line for each route of an API whose path repeats `/api/v1`, below which it is mounted."""
     for feature in features:
         for route in listed_routes(feature.api):
             path = getattr(route, "path", "")
-            if path.startswith("/api/"):
+            if f"{path}/".startswith("/api/v1/"):
                 yield f"Feature({feature.name!r}, api=…) adds /api/v1 to {path}. Write its path without /api/v1."
 
 

@@ -32,10 +32,11 @@ async def clean_up_daily(run: JobContext) -> None:
 
 
 async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cleanup]) -> list[int]:
-    """Run cleanups and return the number of rows of each. A failure does not stop the others.
+    """Run cleanups and return the number of rows of each. If one fails, the others run before the error is raised.
 
     Raises:
-        OperatorError: Cleanups failed, or the clock of this machine is wrong.
+        DBAPIError: The database became unavailable. The remaining cleanups did not run.
+        OperatorError: Cleanups failed, or the clock of this machine is ahead, for which none runs.
     """
     await _check_clock(database)
     counts = list[int]()

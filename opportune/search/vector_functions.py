@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.search.embeddings import Vector
+from opportune.search.vectors import MAX_NEAREST
 
-MAX_COMPARED = 200
+MAX_COMPARED = 2 * MAX_NEAREST
 """Number of candidates, those with the most equal signs, whose numbers are compared."""
 
 

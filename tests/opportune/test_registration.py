@@ -127,9 +127,15 @@ def test_double_registration_is_reported(books_arguments: Any, notes_arguments: 
     assert message.endswith("(feature notes). Rename one.")
 
 
-def test_doubled_prefix_of_an_api_is_reported() -> None:
-    (message,) = find_registration_errors([books_feature(api=route_at("/api/v1/books"))])
-    assert message == "Feature('books', api=…) adds /api/v1 to /api/v1/books. Write its path without /api/v1."
+@pytest.mark.parametrize("path", ["/api/v1/books", "/api/v1"])
+def test_doubled_prefix_of_an_api_is_reported(path: str) -> None:
+    (message,) = find_registration_errors([books_feature(api=route_at(path))])
+    assert message == f"Feature('books', api=…) adds /api/v1 to {path}. Write its path without /api/v1."
+
+
+@pytest.mark.parametrize("path", ["/api/keys", "/api/v10/books"])
+def test_path_below_api_is_accepted(path: str) -> None:
+    assert not list(find_registration_errors([books_feature(api=route_at(path))]))
 
 
 def test_tool_registered_twice_is_reported() -> None:

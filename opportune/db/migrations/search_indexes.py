@@ -21,7 +21,7 @@ TRIGGERS = {
     "_delete": f"CREATE TRIGGER {{index}}_delete AFTER DELETE ON {{owner}} BEGIN {REMOVE} END",
 }
 EXISTING = {
-    "sqlite": "SELECT name FROM sqlite_master WHERE substr(name, 1, length(:prefix)) = :prefix",
+    "sqlite": "SELECT lower(name) FROM sqlite_master WHERE substr(name, 1, length(:prefix)) = :prefix",
     "postgresql": (
         "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
         "WHERE indisvalid AND starts_with(relname, :prefix) AND pg_table_is_visible(indexrelid)"

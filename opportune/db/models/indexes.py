@@ -18,7 +18,7 @@ INDEXED_COLUMNS = "search_index"
 
 
 def index_name(table_name: str) -> str:
-    return f"{TRIGRAMS_PREFIX}{table_name}"
+    return f"{TRIGRAMS_PREFIX}{table_name.lower()}"
 
 
 def indexed_columns(table: Any) -> Sequence[str]:

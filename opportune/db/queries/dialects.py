@@ -47,9 +47,8 @@ async def acquire_advisory_lock(session: AsyncSession, name: str) -> None:
 def database_time(source: AsyncSession | str, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
     """Return the time of the database server plus `offset`, because the clocks of machines differ.
 
-    For SQLite, the clock of this machine is used.
-
     It is the start of the statement, because an index cannot find rows by a time that changes during the statement.
+    For SQLite, the clock of this machine is used.
     """
     dialect = source if isinstance(source, str) else source.get_bind().dialect.name
     if dialect == "postgresql":

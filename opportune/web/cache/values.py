@@ -38,7 +38,8 @@ def dumps(value: Any) -> bytes:
     """Return a value as JSON.
 
     Raises:
-        TypeError: The cache does not store the type of the value or of a part, or its depth or number of digits.
+        TypeError: A part has a type the cache does not store, is nested too deeply, or is a number with too many
+            digits.
     """
     try:
         return ENCODER.encode(_encode(value)).encode()
