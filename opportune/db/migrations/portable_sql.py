@@ -1,15 +1,20 @@
 """SQL in migration files that both databases understand."""
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
 
 
 def quoted(name: str) -> str:
     """Return a name for SQL, in quotes if a database needs them."""
-    return PREPARER.quote(name)
+    return _preparer().quote(name)
+
+
+@cache
+def _preparer() -> IdentifierPreparer:
+    return PortableDialect().identifier_preparer
 
 
 def literal(value: str | int) -> str:
@@ -26,7 +31,11 @@ class PortableCompiler(SQLCompiler):
 class PortablePreparer(IdentifierPreparer):
     """Quotes the reserved words of both databases."""
 
-    reserved_words = sqlite.dialect.preparer.reserved_words | postgresql.dialect.preparer.reserved_words
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        from sqlalchemy.dialects import postgresql, sqlite  # sites with SQLite import no other dialect
+
+        super().__init__(*arguments, **options)
+        self.reserved_words = sqlite.dialect.preparer.reserved_words | postgresql.dialect.preparer.reserved_words
 
 
 class PortableDialect(DefaultDialect):
@@ -36,6 +45,3 @@ class PortableDialect(DefaultDialect):
     preparer = PortablePreparer
     statement_compiler = PortableCompiler
     supports_native_boolean = True  # PostgreSQL does not compare a boolean with 1
-
-
-PREPARER = PortableDialect().identifier_preparer
