@@ -6,7 +6,7 @@ Keys of SECRET_KEY_FALLBACKS still verify and decrypt. New values use SECRET_KEY
 import base64
 import hashlib
 import hmac
-from time import time
+import time
 from typing import TYPE_CHECKING, Any
 
 from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
@@ -39,7 +39,7 @@ def derived_keys(settings: Settings, purpose: str) -> list[str]:
 
 def _is_fresh(signed_at: float, max_age: int | None) -> bool:
     """Compare ages also with the future, by at most the maximum age, because the clocks of machines differ."""
-    return max_age is None or abs(int(time()) - signed_at) <= max_age
+    return max_age is None or abs(int(time.time()) - signed_at) <= max_age
 
 
 class _Signer(TimestampSigner):

@@ -69,7 +69,7 @@ async def test_invalid_user_is_refused_beside_its_field(app: FastAPI, admin: Asy
 
 async def test_unexpected_uploads_are_refused(admin: AsyncClient) -> None:
     files = {"email": ("a.txt", b"a@example.com"), "password": ("b.txt", b"12345678")}
-    assert (await admin.post("/admin/user/create", files=files)).status_code == 400
+    assert (await admin.post("/admin/user/create", files=files)).status_code == 413
     headers = {"content-type": "multipart/form-data; boundary=x"}
     assert (await admin.post("/admin/user/create", content=b"--x\r\nbroken", headers=headers)).status_code == 400
 
