@@ -33,7 +33,7 @@ from opportune.testing.services.postgres import postgres
 from tests.opportune.search.books import Book, make_tables
 
 TOPICS, RESULT_COUNT, BATCH_ROWS = 1_000, 10, 2_000
-FIELDS = Fields("test_book", {"title": "A"}, by_meaning=True)
+FIELDS = Fields(Book.__tablename__, {"title": "A"}, by_meaning=True)
 
 
 class Figure(NamedTuple):
@@ -88,7 +88,7 @@ async def measure(url: str, corpus: Corpus, expected: Sequence[set[int]]) -> Fig
         for is_filtered, within in ((False, select(Book)), (True, select(Book).where(col(Book.id) <= 100))):
             async with database.reader() as session:
                 await vectors.prepare(session)
-                await session.execute(select(table("test_book", column("id"))).limit(1))
+                await session.execute(select(table(Book.__tablename__, column("id"))).limit(1))
                 started = clock()
                 ids = await session.scalars(vectors.nearest(within, FIELDS, edition.number, question, 2))
                 result_ids = set(ids.all()[:RESULT_COUNT])
