@@ -86,11 +86,13 @@ def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = 
     from cryptography.fernet import InvalidToken
 
     box = _box(settings, purpose)
+    token = sealed.encode(errors="replace")
     try:
-        text = box.decrypt(sealed.encode(errors="replace")).decode()
+        text = box.decrypt(token).decode()
+        sealed_at = box.extract_timestamp(token)
     except InvalidToken:
         return None
-    return text if _is_fresh(box.extract_timestamp(sealed), seconds) else None
+    return text if _is_fresh(sealed_at, seconds) else None
 
 
 def _box(settings: Settings, purpose: str) -> "MultiFernet":

@@ -15,7 +15,6 @@ from starlette.datastructures import Headers
 
 from opportune.accounts.models import User
 from opportune.accounts.sessions import cookies
-from opportune.config import signing
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key, seal, signer, unseal
 from opportune.server.logging import logging_config
@@ -92,9 +91,13 @@ def test_fallback_keys_still_verify_and_decrypt() -> None:
 @pytest.mark.parametrize("difference", [-600, 600])
 def test_sealed_text_of_another_clock_is_read(monkeypatch: pytest.MonkeyPatch, difference: int) -> None:
     sealed = seal(SITE, "a purpose", "text")
-    monkeypatch.setattr(signing, "time", lambda: time() + difference)
+    monkeypatch.setattr("time.time", lambda: time() + difference)
     assert unseal(SITE, "a purpose", sealed, seconds=900) == "text"
     assert unseal(SITE, "a purpose", sealed, seconds=300) is None
+
+
+def test_letters_after_a_sealed_text_are_ignored() -> None:
+    assert unseal(SITE, "a purpose", seal(SITE, "a purpose", "text") + "é", seconds=900) == "text"
 
 
 def test_trusted_browser_survives_key_rotation() -> None:
