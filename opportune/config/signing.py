@@ -89,10 +89,9 @@ def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = 
     token = sealed.encode(errors="replace")
     try:
         text = box.decrypt(token).decode()
-        sealed_at = box.extract_timestamp(token)
     except InvalidToken:
         return None
-    return text if _is_fresh(sealed_at, seconds) else None
+    return text if _is_fresh(box.extract_timestamp(token), seconds) else None
 
 
 def _box(settings: Settings, purpose: str) -> "MultiFernet":

@@ -119,10 +119,9 @@ async def were_cancelled(session: AsyncSession, queued: Sequence[tuple[JobCall[A
         return []
     arguments = as_text(col(Job.arguments), Text)
     keys = [(call.job.name, json.dumps(call.arguments)) for call, _queued_at in queued]
-    jobs = select(col(Job.name), arguments, col(Job.state)).order_by(col(Job.id))
-    rows = await session.execute(
-        jobs.where(col(Job.name).in_({name for name, _text in keys}), arguments.in_([text for _name, text in keys]))
-    )
+    names, texts = zip(*keys, strict=True)
+    is_one = col(Job.name).in_(names) & arguments.in_(texts)
+    rows = await session.execute(select(col(Job.name), arguments, col(Job.state)).where(is_one).order_by(col(Job.id)))
     states = {(name, text): state for name, text, state in rows}
     missing_before = await read_database_time(session) - MISSING_AFTER
     return [
