@@ -1,18 +1,18 @@
 """Options of field definitions, such as `unique` and `max=5`: parsing and validation."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 
-from opportune.cli.scaffold.code import Code
-from opportune.cli.scaffold.field_types import OWNERS, TYPES_WITH_DEFAULT, WORDS_FOR_OPTIONS, Field
+from opportune.cli.scaffold.field_types import WORDS_FOR_OPTIONS, Code, Field
 from opportune.crud.types import MAX_INTEGER
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 
-OPTIONS = ("unique", "index", "optional", "translated", "default=", "min=", "max=", "cascade")
-TRANSLATABLE_TYPES = ("str", "text", "markdown")
+OPTIONS_WITH_VALUE = ("default", "min", "max")
 TYPES_HINT = "See: python3 oppman.py addmodel --help"
 NUMBER = r"-?\d+(\.\d+)?"
 MAX_FIELD_LENGTH = 40
@@ -28,49 +28,28 @@ def with_options(field: Field, options: Sequence[str]) -> Field:
     for option in filter(None, options):
         field = _with_option(field, option)
     _check_combination(field)
-    if field.type == "decimal" and not field.digits[0]:
-        field = replace(field, digits=(MAX_DIGITS, 2))
-    if not field.default:
-        return field
-    _check_limits(field)
-    return replace(field, default_code=_default_code(field))
+    if field.spec.is_number:
+        _check_numbers(field)
+    text = field.options.get("default")
+    return replace(field, requested_default=_default_code(field, text)) if text else field
 
 
 def _with_option(field: Field, option: str) -> Field:
     name, equals, value = option.partition("=")
-    if equals and name in ("min", "max") and field.spec.is_number:
-        if not re.fullmatch(NUMBER, value):
+    if name in field.spec.options and bool(equals) == (name in OPTIONS_WITH_VALUE):
+        if name in ("min", "max") and not re.fullmatch(NUMBER, value):
             raise OperatorError(f"{field.name}: {value!r} is not a number. Write {name}=1.")
-        return replace(field, minimum=value) if name == "min" else replace(field, maximum=value)
-    if name == "default" and equals and field.spec.default_code:
-        return replace(field, default=value)
-    if option == "optional" and field.type in ("image", "file"):
-        return field  # always optional
-    if option in ("unique", "index", "optional") or (option == "translated" and field.type in TRANSLATABLE_TYPES):
-        _check_option(field, option)
-        return replace(field, options=field.options | {option})
-    if option == "cascade" and field.type == "reference":
-        return replace(field, options=field.options | {option})
+        return replace(field, options={**field.options, name: value})
     if changed := _with_type_option(field, option):
         return changed
-    other_options = [other for other in OPTIONS if other != f"{name}="]  # this option is for other types
-    word = WORDS_FOR_OPTIONS.get(option)
-    hint = f" Did you mean {word}?" if word else did_you_mean(option, other_options)
-    raise OperatorError(f"{field.name}: {field.type} has no option {option!r}.{hint} {TYPES_HINT}")
-
-
-def _check_option(field: Field, option: str) -> None:
-    if option == "unique" and field.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS):
-        raise OperatorError(f"{field.name}: {field.type} cannot be unique. Omit `unique`.")
-    if option == "index" and field.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS, "reference", "text", "markdown"):
-        raise OperatorError(f"{field.name}: {field.type} cannot have an extra index. Omit `index`.")
-    if option == "optional" and field.type == "owner":
+    if field.type == "owner" and option == "optional":
         raise OperatorError(
             f"{field.name}: every row has an owner, the user who adds it. "
             f"Write {field.name}:account:optional for an optional user."
         )
-    if option == "optional" and not field.is_required:
-        raise OperatorError(f"{field.name}: {field.type} is never required. Omit `optional`.")
+    word = WORDS_FOR_OPTIONS.get(option)
+    hint = f" Did you mean {word}?" if word else did_you_mean(name, field.spec.options)
+    raise OperatorError(f"{field.name}: {field.type} has no option {option!r}.{hint} {TYPES_HINT}")
 
 
 def _with_type_option(field: Field, option: str) -> Field | None:
@@ -108,41 +87,43 @@ def enum_member(choice: str) -> str:
 
 def _check_combination(field: Field) -> None:
     """Check options that depend on each other."""
-    if field.is_translated and (refused := field.options & {"unique", "index"}):
+    if field.is_translated and (refused := field.options.keys() & {"unique", "index"}):
         raise OperatorError(f"{field.name}: a translated field cannot be {min(refused)}. Omit one of both options.")
     if field.type == "enum" and not field.choices:
         raise OperatorError(f"'{field.name}:enum' has no choices. Write {field.name}:enum:draft,published.")
-    if field.minimum and field.maximum and Decimal(field.minimum) > Decimal(field.maximum):
+    default_length = len(field.options.get("default", ""))
+    if field.length and default_length > field.length:
         raise OperatorError(
-            f"{field.name}: min={field.minimum} is greater than max={field.maximum}. Change one of them."
-        )
-    for limit in filter(None, (field.minimum, field.maximum)):
-        if field.type == "int" and abs(Decimal(limit)) > MAX_INTEGER:
-            raise OperatorError(f"{field.name}: {limit} is not between -{MAX_INTEGER} and {MAX_INTEGER}. Change it.")
-    if field.length and len(field.default) > field.length and field.spec.annotation in ("Line", "Text"):
-        raise OperatorError(
-            f"{field.name}: the default has {len(field.default)} characters, but the field allows {field.length}. "
+            f"{field.name}: the default has {default_length} characters, but the field allows {field.length}. "
             "Shorten the default."
         )
 
 
-def _check_limits(field: Field) -> None:
-    """Check that a default which is a number is between `min=` and `max=`."""
-    if not re.fullmatch(NUMBER, field.default):
-        return
-    too_small = field.minimum and Decimal(field.default) < Decimal(field.minimum)
-    if too_small or (field.maximum and Decimal(field.default) > Decimal(field.maximum)):
-        limit = f"less than min={field.minimum}" if too_small else f"greater than max={field.maximum}"
-        raise OperatorError(f"{field.name}: default={field.default} is {limit}. Change one of them.")
+def _check_numbers(field: Field) -> None:
+    """Check that the default is between `min=` and `max=`, and that a database can store all three."""
+    texts = {name: field.options.get(name, "") for name in ("min", "default", "max")}
+    numbers = [(f"{name}={text}", Decimal(text)) for name, text in texts.items() if re.fullmatch(NUMBER, text)]
+    for option, number in numbers:
+        if field.type == "int" and abs(number) > MAX_INTEGER:
+            raise OperatorError(f"{field.name}: {option} is not between -{MAX_INTEGER} and {MAX_INTEGER}. Change it.")
+    for (option, number), (next_option, next_number) in pairwise(numbers):
+        if number > next_number:
+            raise OperatorError(f"{field.name}: {option} is greater than {next_option}. Change one of them.")
 
 
-def _default_code(field: Field) -> Code:
-    message = f"{field.name}: {field.default!r} is not a valid default for {field.type}. Change or omit it."
-    if field.default in field.choices:
-        return Code(f"{field.enum}.{enum_member(field.default)}")
-    if field.type == "enum" or not field.spec.default_code:
-        raise OperatorError(message)
+def _default_code(field: Field, text: str) -> Code:
+    spec = field.spec
+    if text in field.choices:
+        return Code(f"{field.enum}.{enum_member(text)}")
+    if text in spec.computed:
+        return spec.computed[text]
     try:
-        return field.spec.default_code(field.default)
-    except (ValueError, KeyError, ArithmeticError):
-        raise OperatorError(message) from None
+        value = spec.read(text) if spec.read else None
+    except ValueError:  # Pydantic's errors are also of this type
+        value = None
+    if value is None or getattr(value, "tzinfo", None):
+        raise OperatorError(f"{field.name}: {text!r} is not a valid default for {field.type}. Change or omit it.")
+    if isinstance(value, str):
+        return Code(json.dumps(value, ensure_ascii=False))
+    imports = {("decimal", "Decimal")} if isinstance(value, Decimal) else frozenset()
+    return Code(repr(value).removeprefix("datetime."), imports)

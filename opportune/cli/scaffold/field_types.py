@@ -1,24 +1,31 @@
-"""Fields of a new model and their types: their code in the model, and the values that tests send."""
+"""Fields of a new model and their types: their code, their options, and the values that tests send."""
 
-import json
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import FiniteFloat, TypeAdapter
 
-from opportune.cli.scaffold.code import Code
 from opportune.cli.scaffold.existing_models import ExistingModel
 from opportune.cli.scaffold.words import camel, label
-from opportune.crud.types import MAX_INTEGER
 from opportune.fields import Country, Email, Phone, Url
 
 FIELDS = "opportune.fields"
-UTC_NOW = {("opportune.db", "utc_now")}
+Imports = Set[tuple[str, str]]
+"""Modules and names."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Generated Python code together with the imports it needs."""
+
+    text: str
+    imports: Imports = frozenset()
+    is_factory: bool = False
+    """Whether the code is a function that returns a default value."""
 
 
 @dataclass(frozen=True)
@@ -28,117 +35,106 @@ class FieldType:
     annotation: str
     module: str = ""
     """Module of the annotation; empty for builtins."""
-    empty: str = "None"
-    """Default of an optional field, as Python code."""
-    is_text: bool = False
-    """True if a required value cannot be empty (`min_length=1`)."""
+    options: Sequence[str] = ()
+    """Options that fields may have, beside those of this type only, such as a length."""
+    default: Code | None = None
+    """Default of all fields of this type."""
+    read: Callable[[str], object] | None = str
+    """Converts the text of `default=` or raises ValueError; None if only some words are defaults."""
+    computed: Mapping[str, Code] = field(default_factory=dict)
+    """Code of words such as `today` in `default=`."""
+    function: str = ""
+    """Function that the model calls instead of `Field`, such as `money_field`."""
+    arguments: str = ""
+    """First arguments of this function, with placeholders."""
+    length: int | None = None
+    """Default maximum number of characters; 0 for no limit, None for types without a length."""
     sample: str = "1"
     """Valid value as Python code, for forms and the API."""
     invalid: Sequence[str] = ()
     """Invalid values as Python code."""
-    default_code: Callable[[str], Code] | None = None
-    """Converts the text of `default=` to Python code, or raises an error. None if the type cannot have a default."""
-    field_function: str = ""
-    """Function that the model calls instead of `Field`, such as `money_field`."""
-    length: int | None = None
-    """Default maximum number of characters; 0 for no limit, None for types without a length."""
+    is_text: bool = False
+    """True if a required value cannot be empty (`min_length=1`)."""
     is_number: bool = False
     is_sortable: bool = False
     """True if lists can be sorted by the field."""
     is_listed: bool = True
     """True if lists have a column for the field."""
 
-
-def _text_code(text: str) -> Code:
-    return Code(json.dumps(text, ensure_ascii=False))
-
-
-def _validated_code(type_: Any) -> Callable[[str], Code]:
-    """Return a function that gives the code of a text which is valid for the type, as the type stores it."""
-    return lambda text: _text_code(TypeAdapter(type_).validate_python(text))
+    @property
+    def empty(self) -> str:
+        """Default of an optional field, as Python code."""
+        return '""' if self.is_text else "None"
 
 
-def _int_code(text: str) -> Code:
-    if abs(int(text)) > MAX_INTEGER:
-        raise ValueError
-    return Code(str(int(text)))
+def _validated_as(type_: Any) -> Callable[[str], object]:
+    return TypeAdapter(type_).validate_strings
 
 
-def _bool_code(text: str) -> Code:
-    return Code({"true": "True", "yes": "True", "false": "False", "no": "False"}[text.lower()])
-
-
-def _decimal_code(text: str) -> Code:
-    if text.isdigit():
-        return Code(str(int(text)))
-    return Code(f'Decimal("{Decimal(text)}")', {("decimal", "Decimal")})
-
-
-def _float_code(text: str) -> Code:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError
-    return Code(repr(number))
-
-
-def _date_code(text: str) -> Code:
-    if text == "today":
-        return Code("lambda: utc_now().date()", UTC_NOW, is_factory=True)
-    return Code(repr(date.fromisoformat(text)).removeprefix("datetime."))
-
-
-def _datetime_code(text: str) -> Code:
-    if text != "now":
-        raise ValueError
-    return Code("utc_now", UTC_NOW, is_factory=True)
-
-
-def _time_code(text: str) -> Code:
-    return Code(repr(time.fromisoformat(text)).removeprefix("datetime."))
-
-
-text_type = partial(FieldType, module=FIELDS, empty='""', is_text=True, default_code=_text_code)
-number_type = partial(FieldType, is_number=True, is_sortable=True)
-date_type = partial(FieldType, module="datetime", is_sortable=True)
+OPTIONS = ("unique", "index", "optional", "default")
+EMPTY_TEXT = Code('""')
+UTC_NOW = Code("utc_now", {("opportune.db", "utc_now")}, is_factory=True)
+TODAY = Code("lambda: utc_now().date()", UTC_NOW.imports, is_factory=True)
+text_type = partial(FieldType, module=FIELDS, options=OPTIONS, is_text=True)
+line_type = partial(text_type, options=(*OPTIONS, "translated"), length=200, is_sortable=True)
+long_text_type = partial(text_type, options=("unique", "optional", "default", "translated"), length=0, is_listed=False)
+number_type = partial(FieldType, options=(*OPTIONS, "min", "max"), invalid=['"much"'], is_number=True, is_sortable=True)
+date_type = partial(FieldType, module="datetime", options=OPTIONS, invalid=['"soon"'], is_sortable=True)
+timestamp_type = partial(date_type, options=(), default=UTC_NOW)
+upload_type = partial(FieldType, module=FIELDS, options=("optional",), default=EMPTY_TEXT)
+data_type = partial(FieldType, module=FIELDS, is_listed=False)
 FIELD_TYPES = {
-    "str": text_type("Line", sample='"A {label}"', invalid=['""', '"two\\nlines"'], length=200, is_sortable=True),
-    "text": text_type("Text", sample='"Some words"', invalid=['""'], length=0, is_listed=False),
-    "markdown": text_type("Markdown", sample='"Some *words*"', invalid=['""'], length=0, is_listed=False),
-    "int": number_type("int", invalid=['"many"'], default_code=_int_code),
-    "float": number_type("float", sample="1.5", invalid=['"much"'], default_code=_float_code),
-    "decimal": number_type("Decimal", "decimal", sample='"1.5"', invalid=['"much"'], default_code=_decimal_code),
+    "str": line_type("Line", sample='"A {label}"', invalid=['""', '"two\\nlines"']),
+    "text": long_text_type("Text", sample='"Some words"', invalid=['""']),
+    "markdown": long_text_type("Markdown", sample='"Some *words*"', invalid=['""']),
+    "int": number_type("int", read=int),
+    "float": number_type("float", read=_validated_as(FiniteFloat), sample="1.5"),
+    "decimal": number_type("Decimal", "decimal", read=_validated_as(Decimal), sample='"1.5"'),
     "money": number_type(
-        "Money", FIELDS, sample='"9.90"', invalid=['"much"'], default_code=_decimal_code, field_function="money_field"
+        "Money",
+        FIELDS,
+        read=_validated_as(Decimal),
+        function="money_field",
+        arguments='"{field.currency}"',
+        sample='"9.90"',
     ),
-    "bool": FieldType("bool", empty="False", sample="True", invalid=['"perhaps"'], default_code=_bool_code),
-    "date": date_type("date", sample='"2026-02-01"', invalid=['"soon"'], default_code=_date_code),
-    "datetime": date_type("datetime", sample='"2026-02-01T12:00"', invalid=['"someday"'], default_code=_datetime_code),
-    "time": date_type("time", sample='"12:30"', invalid=['"soon"'], default_code=_time_code),
-    "enum": FieldType("", invalid=['"unknown"'], default_code=Code),
+    "bool": FieldType(
+        "bool",
+        options=("default",),
+        default=Code("False"),
+        read=_validated_as(bool),
+        sample="True",
+        invalid=['"perhaps"'],
+    ),
+    "date": date_type("date", read=date.fromisoformat, computed={"today": TODAY}, sample='"2026-02-01"'),
+    "datetime": date_type("datetime", read=None, computed={"now": UTC_NOW}, sample='"2026-02-01T12:00"'),
+    "time": date_type("time", read=time.fromisoformat, sample='"12:30"'),
+    "enum": FieldType("", options=OPTIONS, read=None, invalid=['"unknown"']),
     "email": FieldType(
         "Email",
         FIELDS,
+        options=OPTIONS,
+        read=_validated_as(Email),
         sample='"{name}@example.com"',
         invalid=['"invalid"'],
-        default_code=_validated_code(Email),
         is_sortable=True,
     ),
-    "url": text_type("Url", sample='"https://example.com/"', invalid=['"nowhere"'], default_code=_validated_code(Url)),
-    "phone": text_type("Phone", sample='"+431711000"', invalid=['"invalid"'], default_code=_validated_code(Phone)),
-    "country": text_type("Country", sample='"AT"', invalid=['"Nowhere"'], default_code=_validated_code(Country)),
-    "slug": FieldType("Slug", FIELDS, field_function="slug_field", is_listed=False),
-    "image": FieldType("Image", FIELDS, empty='""', field_function="image_field"),
-    "file": FieldType("File", FIELDS, empty='""', field_function="file_field", is_listed=False),
-    "json": FieldType(
-        "Json", FIELDS, empty="dict", sample='\'{{"colour": "red"}}\'', invalid=['"no JSON"'], is_listed=False
+    "url": text_type("Url", read=_validated_as(Url), sample='"https://example.com/"', invalid=['"nowhere"']),
+    "phone": text_type("Phone", read=_validated_as(Phone), sample='"+431711000"', invalid=['"invalid"']),
+    "country": text_type("Country", read=_validated_as(Country), sample='"AT"', invalid=['"Nowhere"']),
+    "slug": data_type("Slug", function="slug_field", arguments='"{field.source}"'),
+    "image": upload_type("Image", function="image_field", arguments='"{feature}", {{"thumb": 120}}'),
+    "file": upload_type("File", function="file_field", arguments='"{feature}_files"', is_listed=False),
+    "json": data_type(
+        "Json", default=Code("dict", is_factory=True), sample='\'{{"colour": "red"}}\'', invalid=['"no JSON"']
     ),
-    "list": FieldType("TextList", FIELDS, empty="list", sample='"one\\ntwo"', is_listed=False),
-    "reference": FieldType("int", sample="{target}.id", invalid=["999"]),
-    "many": FieldType("list", sample="[{target}.id]", invalid=["[999]"]),
+    "list": data_type("TextList", default=Code("list", is_factory=True), sample='"one\\ntwo"'),
+    "reference": FieldType("int", options=("unique", "optional", "cascade"), sample="{name}.id", invalid=["999"]),
+    "many": FieldType("list", sample="[{name}.id]", invalid=["[999]"]),
     "owner": FieldType("OwnerId", "opportune.accounts"),
     "team": FieldType("int"),
-    "created_at": date_type("datetime"),
-    "updated_at": date_type("datetime"),
+    "created_at": timestamp_type("datetime"),
+    "updated_at": timestamp_type("datetime"),
 }
 ALIASES = {  # also of Django's fields: `PositiveIntegerField`
     "string": "str",
@@ -174,8 +170,6 @@ NUMBERS = tuple(name for name, field_type in FIELD_TYPES.items() if field_type.i
 TIMESTAMPS = ("created_at", "updated_at")
 OWNERS = ("owner", "team")
 """Types of the field that refers to the owner of a row: the user who adds the row, or their team."""
-TYPES_WITH_DEFAULT = ("bool", "slug", "image", "file", "json", "list", *TIMESTAMPS)
-"""Types that are never required, because they have a default."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +180,7 @@ class Field:
     type: str
     length: int = 0
     """Maximum number of characters; 0 for no limit."""
-    digits: tuple[int, int] = (0, 0)
+    digits: tuple[int, int] = (14, 2)
     """Digits of a decimal: in total, and after the point."""
     currency: str = "EUR"
     choices: Sequence[str] = ()
@@ -196,12 +190,9 @@ class Field:
     """Field that the slug is derived from."""
     target: ExistingModel | None = None
     """Model that a reference points to."""
-    options: frozenset[str] = frozenset()
-    default: str = ""
-    """Default value as the user writes it."""
-    default_code: Code | None = None
-    minimum: str = ""
-    maximum: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Options with their values, which are empty for options such as `unique`."""
+    requested_default: Code | None = None
 
     @property
     def spec(self) -> FieldType:
@@ -230,18 +221,22 @@ class Field:
         return "translated" in self.options
 
     @property
-    def empty_default(self) -> str:
-        """Default of an optional field. It is None for unique texts, because two empty texts would be equal."""
-        return "None" if "unique" in self.options else self.spec.empty
+    def may_be_none(self) -> bool:
+        """True for optional fields without another empty value. Texts have one, but two of them are not unique."""
+        has_empty_value = self.spec.default or (self.spec.is_text and "unique" not in self.options)
+        return self.is_optional and not has_empty_value
 
     @property
-    def may_be_none(self) -> bool:
-        return self.is_optional and self.empty_default == "None"
+    def default(self) -> Code:
+        """Default as code; without text for required fields."""
+        optional_default = Code("None" if self.may_be_none else '""') if self.is_optional else Code("")
+        return self.requested_default or self.spec.default or optional_default
 
     @property
     def is_required(self) -> bool:
         """True if a new row needs a value."""
-        return not (self.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS) or self.is_optional or self.default)
+        is_set_by_the_site = self.type in ("slug", "many", *OWNERS)
+        return not (is_set_by_the_site or self.default.text)
 
     @property
     def prevents_deletion(self) -> bool:

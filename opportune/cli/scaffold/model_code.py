@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from opportune.cli.scaffold.code import Code, Imports
 from opportune.cli.scaffold.field_options import enum_member
-from opportune.cli.scaffold.field_types import FIELDS, TIMESTAMPS, UTC_NOW, Field
+from opportune.cli.scaffold.field_types import FIELDS, Code, Field, Imports
 from opportune.cli.scaffold.new_model import NewModel
 from opportune.cli.scaffold.source import with_imports
 from opportune.cli.scaffold.words import label, snake
 
 ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}
 """Words written in capital letters in labels."""
+LIMITS = (("ge", "min"), ("le", "max"))
 FIELD, RELATIONSHIP = ("sqlmodel", "Field"), ("sqlmodel", "Relationship")
 
 
@@ -89,41 +89,16 @@ def _annotation_code(field: Field) -> Code:
 
 def _assigned_code(field: Field, model: NewModel) -> Code:
     """Return the code after the annotation: `Field(max_length=200)`, a plain default, or an empty text."""
-    if field.type in TIMESTAMPS:
-        changes = ', sa_column_kwargs={"onupdate": utc_now}' if field.type == "updated_at" else ""
-        return Code(f"Field(default_factory=utc_now{changes})", {FIELD, *UTC_NOW})
-    if field.type in ("json", "list"):
-        return Code(f"Field(default_factory={field.spec.empty})", {FIELD})
-    default = _default_code(field)
+    default, function = field.default, field.spec.function
     options = [*_field_arguments(field, model)]
-    function = field.spec.field_function
     if not (options or default.is_factory or function):
         return default
     if default.text:
         options.insert(0, f"{'default_factory' if default.is_factory else 'default'}={default.text}")
-    arguments = ", ".join([*_positional_arguments(field, model), *options])
+    if function:
+        options.insert(0, field.spec.arguments.format(field=field, feature=model.feature))
     imported = (FIELDS, function) if function else FIELD
-    return Code(f"{imported[1]}({arguments})", {*default.imports, imported})
-
-
-def _default_code(field: Field) -> Code:
-    """Return the default; without text for required fields."""
-    if field.default_code:
-        return field.default_code
-    if field.type in ("bool", "image", "file"):
-        return Code(field.spec.empty)
-    return Code(field.empty_default if field.is_optional else "")
-
-
-def _positional_arguments(field: Field, model: NewModel) -> list[str]:
-    """Return the first arguments of functions such as `slug_field`."""
-    arguments = {
-        "slug": [f'"{field.source}"'],
-        "money": [f'"{field.currency}"'],
-        "image": [f'"{model.feature}"', '{"thumb": 120}'],
-        "file": [f'"{model.feature}_files"'],
-    }
-    return arguments.get(field.type, [])
+    return Code(f"{imported[1]}({', '.join(options)})", {*default.imports, imported})
 
 
 def _field_arguments(field: Field, model: NewModel) -> Iterator[str]:
@@ -133,6 +108,8 @@ def _field_arguments(field: Field, model: NewModel) -> Iterator[str]:
             yield f'ondelete="{field.on_delete}"'
         if "unique" not in field.options:
             yield "index=True"
+    if field.type == "updated_at":
+        yield 'sa_column_kwargs={"onupdate": utc_now}'
     yield from _limit_arguments(field)
     yield from (f"{option}=True" for option in ("unique", "index") if option in field.options)
     words = label(field.name).split()
@@ -148,4 +125,4 @@ def _limit_arguments(field: Field) -> Iterator[str]:
         yield "min_length=1"
     if field.length:
         yield f"max_length={field.length}"
-    yield from (f"{name}={value}" for name, value in (("ge", field.minimum), ("le", field.maximum)) if value)
+    yield from (f"{name}={field.options[option]}" for name, option in LIMITS if option in field.options)

@@ -12,24 +12,11 @@ from opportune.cli.scaffold.source import with_imports
 USER_OWNED = {"owner": "user", "owner_argument": "user: User", "user_arguments": "user: User, staff: User"}
 TEAM_OWNED = {"owner": "team", "owner_argument": "team: Team", "user_arguments": "team: Team"}
 """Fixtures of the tests that create a row of an owner."""
-ACCOUNT_RULES = {
-    "anyone": ("anonymous_users_cannot_choose_an_account", "user: User", [("user", "422")]),
-    "permitted": ("permitted_users_choose_any_account", "user: User", [("user", "201")]),
-}
-OWN_ACCOUNT_RULE = (
-    "users_choose_only_their_own_account",
-    "user: User, staff: User",
-    [("staff", "422"), ("user", "201")],
-)
-"""Test name, fixtures, and the expected response to each chosen user, by write permission."""
-MIXIN_TESTS = {"SoftDelete": "test_trash.py", "Versioned": "test_versions.py"}
 TESTING = "opportune.testing"
 IMPORTS = (
     (": User", "opportune.accounts", "User"),
     (": Team", "opportune.contrib.teams", "Team"),
-    ("await versions(", "opportune.contrib.row_versions", "versions"),
     (": Database", "opportune.db", "Database"),
-    ("utc_now(", "opportune.db", "utc_now"),
     ("await add_permission(", TESTING, "add_permission"),
     (": Team", TESTING, "make_team"),
 )
@@ -44,11 +31,9 @@ def tests_module(model: NewModel) -> str:
         "invalid_data": _invalid_data_code(model),
         "valid_data": _valid_data_fixture(model),
     }
-    tests = [_access_test(model, placeholders), *_account_tests(model, placeholders)]
-    placeholders["access_tests"] = "\n\n\n".join(text.strip() for text in tests)
+    placeholders["access_tests"] = _access_tests(model, placeholders).strip()
     placeholders["team_fixture"] = _team_fixture(model, placeholders["valid_data"])
-    skeletons = [name for mixin, name in MIXIN_TESTS.items() if mixin in model.mixins]
-    text = "\n\n".join(render_skeleton(name, placeholders) for name in ("test_model.py", *skeletons))
+    text = render_skeleton("test_model.py", placeholders)
     return f"import pytest\n{with_imports('', _imports(model, text))}\n{text}"
 
 
@@ -99,8 +84,6 @@ def _sent_fields(model: NewModel) -> list[Field]:
 def _sample_code(field: Field) -> str:
     if field.type == "enum":
         return f'"{field.choices[0]}"'
-    if field.target:
-        return field.spec.sample.format(target=field.name)
     if field.spec.is_number:
         return _sample_number(field)
     if field.type == "str" and "isbn" in field.name:
@@ -111,10 +94,10 @@ def _sample_code(field: Field) -> str:
 
 def _sample_number(field: Field) -> str:
     """Return the sample number of the type, moved into the limits of the field."""
-    sample = field.spec.sample.strip('"')
-    minimum, maximum = (Decimal(limit or sample) for limit in (field.minimum, field.maximum))
-    number = str(min(max(Decimal(sample), minimum), maximum))
-    return number if field.type in ("int", "float") else f'"{number}"'
+    sample = Decimal(field.spec.sample.strip('"'))
+    minimum, maximum = (Decimal(field.options.get(limit) or sample) for limit in ("min", "max"))
+    number = min(max(sample, minimum), maximum)
+    return str(number) if field.type in ("int", "float") else f'"{number}"'
 
 
 def _invalid_values(field: Field) -> Iterator[str]:
@@ -123,8 +106,8 @@ def _invalid_values(field: Field) -> Iterator[str]:
             yield value
     if field.length and field.type in ("str", "text", "markdown"):
         yield f'"a" * {field.length + 1}'
-    for limit, step in ((field.minimum, -1), (field.maximum, 1)):
-        if limit:
+    for name, step in (("min", -1), ("max", 1)):
+        if limit := field.options.get(name):
             yield str(float(limit) + step) if "." in limit else str(int(limit) + step)
 
 
@@ -159,31 +142,7 @@ def _referenced_row(model: NewModel, field: Field) -> Iterator[str]:
     yield f"    {field.name} = await make({field.target.name}{owner})"
 
 
-def _account_tests(model: NewModel, placeholders: dict[str, str]) -> Iterator[str]:
-    """Yield tests of fields that refer to users: selectable accounts, and deletion of an account."""
-    if not model.account_fields:
-        return
-    rule, user_arguments, statuses = ACCOUNT_RULES.get(model.write, OWN_ACCOUNT_RULE)
-    placeholders |= {"account_rule": rule, "user_arguments": user_arguments}
-    checks = [code for user, status in statuses for code in _account_check(model, user, status)]
-    yield render_skeleton("test_account_choices.py", placeholders | {"account_checks": "\n".join(checks)})
-    field = model.account_fields[0]
-    is_cleared = field.on_delete == "SET NULL"
-    outcome = {
-        "outcome": "clears_its_rows" if is_cleared else "deletes_its_rows",
-        "expected_row": f"stored\n    assert stored.{field.column} is None" if is_cleared else "stored is None",
-    }
-    yield render_skeleton("test_account_deletion.py", placeholders | outcome | {"account_column": field.column})
-
-
-def _account_check(model: NewModel, user: str, status: str) -> Iterator[str]:
-    """Yield the code that adds a row with this user in its account fields."""
-    accounts = ", ".join(f'"{field.column}": {user}.id' for field in model.account_fields)
-    yield f"    data = valid_data | {{{accounts}}}"
-    yield f"    assert (await {writer_client(model)}.post(API, json=data)).status_code == {status}"
-
-
-def _access_test(model: NewModel, placeholders: dict[str, str]) -> str:
+def _access_tests(model: NewModel, placeholders: dict[str, str]) -> str:
     placeholders = placeholders | (TEAM_OWNED if model.belongs_to_team else USER_OWNED)
     placeholders["forbidden_status"] = "403" if model.belongs_to_team else "404"
     placeholders["other_owner_argument"] = "" if model.belongs_to_team else f", {model.owner_column}=staff.id"
