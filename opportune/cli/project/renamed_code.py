@@ -11,8 +11,8 @@ from opportune.cli.project.renamed_declarations import (
     change_class,
     change_constants,
     change_feature,
-    change_options,
     change_variables,
+    list_options,
     rename,
 )
 from opportune.cli.scaffold.source import Source, Span, bound_names, with_imports
@@ -59,7 +59,6 @@ class RenamedCode:
         return with_imports(result.decode(), {f"{PACKAGE}.feature": imports} if imports else {})
 
     def _find(self) -> Iterator[Change]:
-        yield from change_options(self.source)
         for node in ast.walk(self.source.tree):
             match node:
                 case ast.ImportFrom(level=0, module=str(module)) if module.partition(".")[0] == PACKAGE:
@@ -75,8 +74,8 @@ class RenamedCode:
                     yield from change_variables(self.source, node, self.roots)
                 case ast.Call():
                     yield from self._change_call(node)
-                case ast.Attribute(value=ast.Name(id=name)) if name in self.modules:
-                    yield from self._change_module_attribute(node, self.modules[name])
+                case ast.Attribute(value=ast.Name(id=name)):
+                    yield from self._change_attribute(node, name)
 
     # Imports
 
@@ -114,7 +113,12 @@ class RenamedCode:
                 code = f"{new} as {alias.asname}" if alias.asname else None
                 yield Change(node.lineno, f"{alias.name} -> {new}", self.source.span(alias), code)
 
-    def _change_module_attribute(self, node: ast.Attribute, module: str) -> Iterator[Change]:
+    def _change_attribute(self, node: ast.Attribute, name: str) -> Iterator[Change]:
+        module = self.modules.get(name)
+        if not module:
+            if name == "feature":
+                yield from list_options(self.source, node)
+            return
         old = f"{module}:{node.attr}"
         new_module, _, new_name = (IMPORTS.get(old) or _moved_attributes().get(old, "")).partition(":")
         if new_module == module:

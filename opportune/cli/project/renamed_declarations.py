@@ -51,26 +51,22 @@ def change_constants(source: Source, nodes: Iterable[ast.AST], names: Mapping[st
 
 def change_class(source: Source, class_: ast.ClassDef, root: str) -> Iterator[Change]:
     """Change the attributes and methods of a class that extends `root`, a class of the framework, and their uses."""
-    assigned = [pair for statement in class_.body for pair in _assigned(statement)]
-    methods = [statement for statement in class_.body if isinstance(statement, Function)]
-    existing = {*(target.id for target, _ in assigned), *(method.name for method in methods)}
+    definitions = [definition for statement in class_.body for definition in _definitions(statement)]
+    existing = {name for _, name, _ in definitions}
     attributes = ATTRIBUTES[root]
-    for target, value in assigned:
-        if new := attributes.get(target.id):
-            is_team = target.id == "owner" and isinstance(value, ast.Constant) and value.value == "team_id"
+    for node, name, value in definitions:
+        if new := attributes.get(name):
+            is_team = name == "owner" and isinstance(value, ast.Constant) and value.value == "team_id"
             new = "team_column" if is_team else new
-            yield rename(source, target, target.id, new, is_safe=new not in existing)
-        if value and (names := NAMES_IN_OPTIONS.get((root, target.id))):
+            yield rename(source, node, name, new, is_safe=new not in existing)
+        if value and (names := NAMES_IN_OPTIONS.get((root, name))):
             yield from change_constants(source, ast.walk(value), names)
-    for method in methods:
-        if new := attributes.get(method.name):
-            yield rename(source, method, method.name, new, is_safe=new not in existing)
-    for node in (node for statement in class_.body for node in ast.walk(statement)):
-        match node:
+    for use in (use for statement in class_.body for use in ast.walk(statement)):
+        match use:
             case ast.Name(id=name, ctx=ast.Load()) if name in existing and name in attributes:
-                yield rename(source, node, name, attributes[name])
-            case ast.Attribute(attr=name) if name in attributes and _is_own(node.value):
-                yield rename(source, node, name, attributes[name])
+                yield rename(source, use, name, attributes[name])
+            case ast.Attribute(attr=name) if name in attributes and _is_own(use.value):
+                yield rename(source, use, name, attributes[name])
 
 
 def change_variables(source: Source, function: Function, roots: Mapping[str, str]) -> Iterator[Change]:
@@ -104,17 +100,13 @@ def _root_of(node: ast.expr, roots: Mapping[str, str]) -> str:
     return ""
 
 
-def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.Name, ast.expr | None]]:
-    """Yield the names that a statement assigns, with their values if each has one."""
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    value = getattr(statement, "value", None)
-    for target in targets:
-        if isinstance(target, ast.Name):
-            yield target, value
-        elif isinstance(target, ast.Tuple):
-            values = value.elts if isinstance(value, ast.Tuple) else [None] * len(target.elts)
-            pairs = zip(target.elts, values, strict=False)
-            yield from ((name, element) for name, element in pairs if isinstance(name, ast.Name))
+def _definitions(statement: ast.stmt) -> Iterator[tuple[ast.Name | Function, str, ast.expr | None]]:
+    """Yield the attribute, with its value, or the method that a statement of a class defines."""
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            yield statement, name, None
+        case ast.Assign([ast.Name() as target], value) | ast.AnnAssign(ast.Name() as target, _, value):
+            yield target, target.id, value
 
 
 def _is_own(node: ast.expr) -> bool:
@@ -176,39 +168,12 @@ def _place_of(keyword: ast.keyword) -> tuple[str, str] | None:
     return (family, argument) if family else None
 
 
-def change_options(source: Source) -> Iterator[Change]:
-    """Change attributes of features that moved into families. Those of other variables named `feature` are listed."""
-    of_features = {*_attributes_of_features(source.tree)}
-    for node in ast.walk(source.tree):
-        match node:
-            case ast.Attribute(value=ast.Name(id=name), attr=old) if old not in FAMILIES:
-                if node in of_features or (name == "feature" and b"features" in source.bytes):
-                    argument = RENAMED.get(old, old)
-                    for family in _families_with(argument):
-                        yield rename(source, node, old, f"{family}.{argument}", is_safe=node in of_features)
-
-
-def _attributes_of_features(tree: ast.Module) -> Iterator[ast.Attribute]:
-    """Yield the attributes of variables that go through the features of the site."""
-    for loop in ast.walk(tree):
-        for part in [loop] if isinstance(loop, ast.For) else getattr(loop, "generators", ()):
-            if isinstance(part.target, ast.Name) and _are_features(part.iter):
-                uses = [node for node in ast.walk(loop) if isinstance(node, ast.Name) and node.id == part.target.id]
-                if sum(isinstance(node.ctx, ast.Store) for node in uses) == 1:  # else it may have another value
-                    attributes = (node for node in ast.walk(loop) if isinstance(node, ast.Attribute))
-                    yield from (node for node in attributes if node.value in uses)
-
-
-def _are_features(node: ast.expr) -> bool:
-    """Return whether these are the features of the site, also if they are sorted or in reverse order."""
-    match node:
-        case ast.Attribute(ast.Name("state") | ast.Attribute(attr="state"), "features"):
-            return True
-        case ast.Call(ast.Name("installed_features" | "all_features")):
-            return True
-        case ast.Call(ast.Name("sorted" | "reversed" | "list" | "tuple"), [features, *_]):
-            return _are_features(features)
-    return False
+def list_options(source: Source, attribute: ast.Attribute) -> Iterator[Change]:
+    """List an option of a variable called `feature` that moved into a family. The variable may be something else."""
+    argument = RENAMED.get(attribute.attr, attribute.attr)
+    if attribute.attr not in FAMILIES and b"features" in source.bytes:
+        for family in _families_with(argument):
+            yield rename(source, attribute, attribute.attr, f"{family}.{argument}", is_safe=False)
 
 
 def _families_with(argument: str) -> list[str]:

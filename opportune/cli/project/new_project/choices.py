@@ -4,10 +4,7 @@ Uses only the standard library, because packages such as Babel may not be instal
 """
 
 import ast
-import keyword
 import re
-import sys
-import sysconfig
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +17,6 @@ from opportune.project.layout import FRAMEWORK, PACKAGE, USERS
 
 MAX_NAME_LENGTH = 60
 """Maximum number of characters, limited by the space in titles, e-mails and beside the logo."""
-PROJECT_MODULES = {"app", "opportune", "oppman", "tests", "migrations", "templates", "static", "test"}
 ALWAYS = {"home": "the landing page", USERS: "the user model"}
 """Features that every project has, with their descriptions."""
 OPTIONAL_FRAMEWORK_FEATURES = ("teams", "knowledge")
@@ -97,29 +93,15 @@ def name_error(name: str, slug: str) -> str | None:
         return f"{name[:MAX_NAME_LENGTH]!r} is not a site name. Use 1 to {MAX_NAME_LENGTH} printable characters."
     if re.match(r"[.~]*[/\\]", name):
         return f"{name!r} is a folder. Put the name of the site before it: Bookshelf {name}"
-    if not slug[:1].isalpha():
-        return f"{name!r} is not a project name. Start it with a letter from a to z."
-    module = slug.replace("-", "_")
-    if keyword.iskeyword(module) or keyword.issoftkeyword(module) or module in ("true", "false", "none"):
-        return f"{name!r} is a keyword of Python. Choose another name, such as {slug}-site."
-    is_reserved = module in sys.stdlib_module_names or module in PROJECT_MODULES
-    if is_reserved or slug in _locked_names() or _is_installed(module):
-        return f"{name!r} is the name of a Python module. Choose another name, such as {slug}-site."
+    if slug in {FRAMEWORK.name, *_locked_names()}:
+        return f"{name!r} is the name of a package of the project. Choose another name, such as {slug}-site."
     return None
 
 
 def _locked_names() -> set[str]:
-    """Return the names of all locked packages."""
     locks = (shared_files.STARTER_ROOT / shared_files.BASE_LOCK, *shared_files.STARTER_ROOT.glob("requirements/*.lock"))
     texts = (lock.read_text(encoding="utf-8") for lock in locks)
     return {name.lower() for text in texts for name in pins(text)}
-
-
-def _is_installed(module: str) -> bool:
-    """Return True if a package is installed that has a module of this name, which may differ from its own name."""
-    variables = {"base": str(shared_files.STARTER_ROOT / ".venv")} if shared_files.IS_CLONE else {}
-    packages = Path(sysconfig.get_path("purelib", "venv", variables))
-    return any((packages / file).exists() for file in (module, f"{module}.py"))
 
 
 def examples() -> dict[str, str]:

@@ -23,8 +23,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([], 0, "Usage: opportune new NAME"),
         (["--help"], 0, "Usage: opportune new NAME"),
         (["--version"], 0, f"Opportune {__version__}\n"),
-        (["new", "json"], 1, "'json' is the name of a Python module."),
-        (["new", "opportune"], 1, "'opportune' is the name of a Python module."),
+        (["new", "opportune"], 1, "'opportune' is the name of a package of the project."),
     ],
 )
 def test_outside_of_projects(
