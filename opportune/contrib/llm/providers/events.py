@@ -3,9 +3,7 @@
 httpx-sse is not used: it accepts lines of any length, and fails at what endpoints really send.
 """
 
-import json
 import re
-from codecs import IncrementalDecoder, getincrementaldecoder, lookup
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -21,9 +19,6 @@ MAX_BODY_BYTES = 100_000_000
 """Maximum length of all events, of which an answer may ignore most."""
 AROUND_LINES = b" \t\0\r\n"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-ENCODING_BYTES = 4
-"""Bytes at the beginning that show UTF-16 and its byte order."""
 FIELD = re.compile(
     rb"(?:data:[ \t]*(?=data:))*(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE
 )
@@ -51,21 +46,21 @@ class EventReader:
     Data that is not a JSON object is skipped.
     """
 
-    def __init__(self, max_line_bytes: int | None = None, *, is_page: bool = False, encoding: str = "utf-8") -> None:
+    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES, *, is_page: bool = False, encoding: str = "utf-8") -> None:
         """Read a body.
 
         Args:
             max_line_bytes: Maximum length of a line.
             is_page: The body is called a web page, and is one if any line begins like a tag.
-            encoding: Declared encoding, for a body in UTF-16 or lines that are not UTF-8. Ignored if unknown.
+            encoding: Declared encoding, for lines that are not UTF-8. Ignored if unknown.
         """
         self._is_page = is_page
-        self._encoding = _normal_encoding(encoding)
-        self._wide: IncrementalDecoder | None = None  # of UTF-16 or UTF-32
-        self._max_line_bytes = max_line_bytes or MAX_LINE_BYTES
+        self._encoding = encoding
+        self._max_line_bytes = max_line_bytes
         self._rest = bytearray()  # beginning of a line
         self._body_bytes = 0
-        self._has_begun = self._has_fields = False
+        self._has_lines = False
+        self._has_fields = False
         self._values = 0  # number of JSON values
         self._name = ""
         self._data = bytearray()  # lines of data that are not complete JSON, until the blank line after the event
@@ -76,18 +71,7 @@ class EventReader:
         Raises:
             LlmError: A line or an event is too long, or the body is a web page.
         """
-        is_beginning = self._body_bytes < ENCODING_BYTES
         self._body_bytes += len(chunk)
-        if is_beginning:
-            self._rest += chunk
-            if self._body_bytes < ENCODING_BYTES:
-                return
-            chunk = bytes(self._rest)
-            self._rest.clear()
-            if chunk.startswith(UTF16_MARKS) or self._encoding.startswith(("utf-16", "utf-32")):
-                self._wide = getincrementaldecoder(json.detect_encoding(chunk))("replace")
-                self._encoding = "utf-8"
-        chunk = self._wide.decode(chunk).encode() if self._wide else chunk
         ends_line = b"\n" in chunk or b"\r" in chunk or self._rest.endswith(b"\r")
         self._rest += chunk
         if ends_line:
@@ -102,50 +86,58 @@ class EventReader:
     def finish(self) -> Iterator[Event]:
         """Yield the last event, if no blank line follows it."""
         yield from self._read_line(bytes(self._rest))
-        if not self._values:
-            self._require_answer(self._data.decode(self._encoding, errors="replace"))
+        if self._data and not self._values:
+            self._read_text(self._text_of(self._data))
         yield from self._end_event()
         if self._values == 1 and not self._has_fields:
             yield END_OF_DOCUMENT
 
-    def _require_answer(self, text: str) -> None:
-        """Read a text instead of an answer as the message of an error."""
-        is_json = text.startswith(("{", "["))  # which may be cut within a character
-        if self._is_page or ("\ufffd" in text and not is_json):
+    def _read_text(self, text: str) -> None:
+        """Read a text instead of an answer as the message of an error, unless it is the beginning of an answer."""
+        if text.startswith(("{", "[")):
+            return
+        if self._is_page or "\ufffd" in text:
             raise not_a_model()
-        if text and not is_json:
-            self._name = "error"
+        self._name = "error"
+
+    def _text_of(self, data: bytes | bytearray) -> str:
+        try:
+            return data.decode(self._encoding, errors="replace")
+        except (LookupError, UnicodeError):
+            return data.decode(errors="replace")
 
     def _read_line(self, line: bytes) -> list[Event]:
         line = line.strip(AROUND_LINES).removeprefix(BYTE_ORDER_MARK).strip(AROUND_LINES)
         if not line:
             return self._end_event()
-        if line.startswith(b"<") and (self._is_page or not self._has_begun):
+        if line.startswith(b"<") and (self._is_page or not self._has_lines):
             raise not_a_model()
-        self._has_begun = True
+        self._has_lines = True
         field = FIELD.match(line)
-        self._has_fields |= field is not None
-        name, value = (field[1].lower(), field[2]) if field else (b"data", line)
+        if not field:
+            return self._read_data(line)
+        self._has_fields = True
+        name, value = field[1].lower(), field[2]
         if name == b"event":
             self._name = value.decode(errors="replace").lower()
-        elif name == b"error":
+        if name == b"error":
             self._name = "error"
         return self._read_data(value) if name in (b"data", b"error") else []
 
     def _read_data(self, data: bytes) -> list[Event]:
         # Most events are one line. Some endpoints send no blank line between them.
         events = None if self._data else self._parse(data)
-        if events is None:
-            self._data += data + b"\n"
-            if len(self._data) > self._max_line_bytes:
-                raise LlmError("malformed", NOT_AN_ANSWER)
-        return events or []
+        if events is not None:
+            return events
+        self._data += data + b"\n"
+        if len(self._data) > self._max_line_bytes:
+            raise LlmError("malformed", NOT_AN_ANSWER)
+        return []
 
     def _end_event(self) -> list[Event]:
-        if not (self._data or self._name):
-            return []
-        data, self._data = bytes(self._data), bytearray()
-        events = self._parse(data)
+        data = bytes(self._data)
+        self._data.clear()
+        events = self._parse(data) if data else []
         if events is None:  # lines that do not belong together
             events = [event for line in data.splitlines() for event in self._parse(line) or ()]
         if self._name == "error" and not events:
@@ -162,7 +154,7 @@ class EventReader:
                 return []
             if END.fullmatch(data):
                 return [DONE]
-            value = json_objects_in(data.decode(self._encoding, errors="replace"))
+            value = json_objects_in(self._text_of(data))
             if not value:
                 return None
         if isinstance(value, list) and len(value) == 1:
@@ -172,12 +164,3 @@ class EventReader:
         values = value if isinstance(value, list) else [value]
         self._values += 1
         return [Event(self._name, value) for value in values if isinstance(value, dict)]
-
-
-def _normal_encoding(name: str) -> str:
-    """Return the normal name of an encoding; UTF-8 for names that Python cannot decode, such as `base64`."""
-    try:
-        b"{}".decode(name, errors="replace")
-    except (LookupError, UnicodeError):
-        return "utf-8"
-    return lookup(name).name

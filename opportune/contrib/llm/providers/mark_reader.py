@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from opportune.contrib.llm.providers import marks as table
-from opportune.contrib.llm.providers.answer_parts import Call, Header, Part, Reasoning, Start, Text
-from opportune.contrib.llm.providers.mark_search import OfferedMarks, length_of_mark, pattern_of
+from opportune.contrib.llm.providers.answer_parts import Part, call_part, part_after
+from opportune.contrib.llm.providers.marks import OfferedMarks, length_of_mark, pattern_of
 from opportune.contrib.llm.providers.written_calls import Schema, calls_in
 
 MARK_IN_TEXT = re.compile(r"[<\[\]{]")
@@ -38,10 +38,10 @@ class MarkReader:
     def __init__(self, tools: Mapping[str, Schema] | None = None, template: PromptTemplate | None = None) -> None:
         """`tools`: Schemas of the arguments by name. None if any name may be called."""
         self.calls: list[dict[str, Any]] = []
-        self._tools = tools or {}
         self.template = template or PromptTemplate()
+        self._tools = tools or {}
         self._marks = OfferedMarks(tools)
-        self._part: Part = Start(is_first=True)
+        self._part = Part("beginning")
         self._pending = ""  # not yet read; perhaps the beginning of a mark
         self._reasoning = ""  # to be returned
         self._text = ""
@@ -51,11 +51,12 @@ class MarkReader:
     def feed(self, content: str) -> tuple[str, str]:
         """Return the reasoning and the text added by a chunk."""
         part = self._part
-        if isinstance(part, Text) and not (part.ends or part.is_blank or self._pending or MARK_IN_TEXT.search(content)):
+        is_plain = part.kind == "text" and not (part.ends or part.is_blank or self._pending)
+        if is_plain and not MARK_IN_TEXT.search(content):
             self._add_text(content)
             return self._take()
         self._pending += content
-        while next_part := self._read_part():
+        while next_part := self._read_part(self._part):
             self._part = next_part
         return self._take()
 
@@ -63,20 +64,20 @@ class MarkReader:
         """Return the reasoning and the text that were held back. `is_cut`: the answer is incomplete."""
         part, pending = self._part, self._pending
         self._pending = ""
-        if isinstance(part, Call):
+        is_space = part.kind == "gap" and not pending.strip()
+        if part.kind == "call":
             part.add(pending)
             self._end_call(part, is_cut=is_cut)
-            return self._take()
-        is_space = isinstance(part, Start) and not (part.is_first or pending.strip())
-        is_token = pending in table.END_TOKENS or table.OTHER_TOKEN.match(pending)
-        if isinstance(part, Header) or is_space or is_token:
-            return "", ""
-        if not isinstance(part, Reasoning):
-            return "", pending
-        if part.presumed is None:
-            return pending, ""
-        self.template.opens_reasoning = False
-        return "", part.presumed + pending  # the whole answer is text
+        elif part.kind == "header" or is_space or pending in table.END_TOKENS or table.OTHER_TOKEN.match(pending):
+            pass  # not shown
+        elif part.is_presumed:  # the whole answer is text
+            self.template.opens_reasoning = False
+            return "", part.content + pending
+        elif part.kind == "thought":
+            self._reasoning += pending
+        else:
+            self._text += pending
+        return self._take()
 
     def read_calls(self, text: str) -> None:
         """Add the calls in another text, such as reasoning: some models do not end their thoughts before a call."""
@@ -89,41 +90,44 @@ class MarkReader:
         self._reasoning = self._text = ""
         return added
 
-    def _read_part(self) -> Part | None:
+    def _read_part(self, part: Part) -> Part | None:
         """Return the next part, or None if more content is needed."""
-        part = self._part
-        if isinstance(part, Start):
+        if part.kind in ("beginning", "gap"):
             return self._read_start(part)
-        if isinstance(part, Call) and part.has_brackets:
-            return self._read_brackets(part)
-        return self._read_to_mark(part)
+        if not part.brackets:
+            return self._read_to_mark(part)
+        length, is_over = part.brackets.read(self._pending)
+        part.add(self._pending[:length])
+        self._pending = self._pending[length:]
+        return self._end_call(part) if is_over else None
 
-    def _read_start(self, start: Start) -> Part | None:
-        """Read the mark at the start of an answer or after another part."""
+    def _read_start(self, part: Part) -> Part | None:
+        """Read the mark at the beginning of an answer or after another part."""
+        is_beginning = part.kind == "beginning"
         content = self._pending.lstrip()
         if tag := table.OPENING_TAG.match(content):
             if not tag[2]:
                 return None
             content = f"<{tag[1]}>{content[tag.end() :]}"
-        marks = self._marks.at_start if start.is_first else self._marks.after_part
+        marks = self._marks.at_start if is_beginning else self._marks.after_part
         found = pattern_of(marks).match(content)
         if found is None and len(self._pending) <= MAX_LEADING_SPACE and length_of_mark(content, marks) == len(content):
             return None
         mark = found[0] if found else ""
         presumption = table.PRESUMED.get(mark)
-        if start.is_first and self.template.opens_reasoning and not mark:
+        if is_beginning and self.template.opens_reasoning and not mark:
             presumption = table.OPENED_BY_PROMPT
         if presumption:
             self._pending = content.removeprefix(presumption.prefix)
-            return Reasoning(presumption.ends, presumed=presumption.prefix)
+            return Part("thought", presumption.ends, content=presumption.prefix, is_presumed=True)
         if mark:
             self._pending = content.removeprefix(mark)
             return self._part_of(mark)
-        return Text(is_blank=not start.is_first)
+        return Part("text", is_blank=not is_beginning)
 
-    def _read_to_mark(self, part: Text | Reasoning | Header | Call) -> Part | None:
+    def _read_to_mark(self, part: Part) -> Part | None:
         """Read up to a mark. It ends the part unless it is quoted."""
-        marks = part.ends + self._marks.in_text if isinstance(part, Text) else part.ends
+        marks = part.ends + self._marks.in_text if part.kind == "text" else part.ends
         found = pattern_of(marks).search(self._pending) if marks else None
         if found is None:
             held = marks if part.ends else (*marks, *table.END_TOKENS)
@@ -134,12 +138,12 @@ class MarkReader:
         mark = found[0]
         self._add(part, self._pending[: found.start()])
         self._pending = self._pending[found.end() :]
-        if isinstance(part, Text) and self._is_quoted(mark):
+        if part.kind == "text" and self._is_quoted(mark):
             self._add_text(mark)
             return part
-        if isinstance(part, Header):
-            return part.message()
-        following = self._end_call(part, mark) if isinstance(part, Call) else None
+        if part.kind == "header":
+            return part_after(part)
+        following = self._end_call(part, mark) if part.kind == "call" else None
         return following if mark == table.FENCE else self._part_of(mark)
 
     def _is_quoted(self, mark: str) -> bool:
@@ -148,42 +152,34 @@ class MarkReader:
         is_in_code = mark in self._marks.in_text and self._backticks % 2 == 1
         return is_in_line or is_in_code
 
-    def _read_brackets(self, call: Call) -> Part | None:
-        """Read up to the bracket that ends a call."""
-        length, is_over = call.read_brackets(self._pending)
-        call.add(self._pending[:length])
-        self._pending = self._pending[length:]
-        return self._end_call(call) if is_over else None
-
     def _part_of(self, mark: str) -> Part:
         """Return the part that a mark opens."""
         if mark in table.THOUGHTS:
-            return Reasoning(table.THOUGHTS[mark])
+            return Part("thought", table.THOUGHTS[mark])
         if mark in table.HEADERS:
-            return Header()
-        if mark in self._marks.whole_calls:
-            return Call(mark, table.FENCED_CALLS.get(mark, ()))
-        return Call(mark, table.CALL_ENDS[mark]) if mark in table.CALL_ENDS else Start()
+            return Part("header", (table.END_OF_HEADER,))
+        if mark in self._marks.whole_calls or mark in table.CALL_ENDS:
+            return call_part(mark, table.CALL_ENDS.get(mark, ()))
+        return Part("gap")
 
-    def _add(self, part: Text | Reasoning | Header | Call, text: str) -> None:
-        if isinstance(part, Header | Call):
-            part.add(text)
-        elif isinstance(part, Reasoning):
-            self._reasoning += part.add(text)
+    def _add(self, part: Part, text: str) -> None:
+        shown = part.add(text)
+        if part.kind == "thought":
+            self._reasoning += shown
         else:
-            self._add_text(part.add(text))
+            self._add_text(shown)
 
     def _add_text(self, text: str) -> None:
         self._text += text
         self._backticks += text.count("`")
         self._last_text = text or self._last_text
 
-    def _end_call(self, call: Call, end: str = "", *, is_cut: bool = False) -> Start | Text:
+    def _end_call(self, call: Part, end: str = "", *, is_cut: bool = False) -> Part:
         """Add the calls of a part. If it has none, it is text, without marks around the whole answer."""
-        calls = call.calls(self._tools, is_cut=is_cut)
+        calls = calls_in(call.mark + call.content, self._tools, is_cut=is_cut)
         self.calls += calls
         if calls:
-            return Start()
+            return Part("gap")
         has_marks = self._last_text or call.mark in self._marks.whole_calls
         self._text += call.mark + call.content + end if has_marks else call.content
-        return Text(is_blank=False)
+        return Part("text", is_blank=False)

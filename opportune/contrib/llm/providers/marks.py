@@ -4,7 +4,8 @@ Ollama, llama.cpp, LM Studio and vLLM send them if they run a model without the 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import lru_cache
 from itertools import chain, product
 from string import ascii_uppercase
 from typing import NamedTuple
@@ -96,7 +97,6 @@ CALLS = {
 
 The models are Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek, GigaChat and others.
 """
-CALL_ENDS = {**CALLS, UNMARKED_CALL: ENDS_OF_ANALYSIS}
 CODE_FENCES = ("", "```json\n", "```tool_call\n", "Action: ```json\n")
 FIELDS = ("id", "name", "type", "tool", "tool_name", "tool_calls", "function", "function_call", "action")
 OBJECTS = product(CODE_FENCES, ("", "[", "[\n  "), ("", "\n  ", "\n    "), FIELDS)
@@ -107,7 +107,12 @@ WHOLE_CALLS = (
 )
 """Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
 FENCE = "\n```"
-FENCED_CALLS = {mark: (FENCE,) for mark in WHOLE_CALLS if "```" in mark}
+CALL_ENDS = {
+    **CALLS,
+    **{mark: (FENCE,) for mark in WHOLE_CALLS if "```" in mark},
+    UNMARKED_CALL: ENDS_OF_ANALYSIS,
+}
+"""Closing marks of all opening marks of calls."""
 TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
 """Calls at the beginning of a line, for each offered tool."""
 
@@ -122,3 +127,42 @@ END_TOKENS = (*ENDS_OF_TURN, *ENDS_OF_TEXT, "</answer>", "</response>", "</respo
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
 OTHER_TOKEN = re.compile(rf"<[|{BAR}]..", re.DOTALL)
 """Beginning of another token at the end of an answer."""
+MAX_MARK_LENGTH = 80
+
+
+class OfferedMarks:
+    """Marks to look for in one answer.
+
+    Attributes:
+        lines: Marks of calls that count only at the beginning of a line.
+        whole_calls: Beginning of an answer that consists of calls.
+        in_text: Marks of calls in a text.
+        after_part: Marks after another part.
+        at_start: Marks at the start of an answer.
+    """
+
+    def __init__(self, tools: Collection[str] | None) -> None:
+        """`tools`: Names of the offered tools. None if any name may be called."""
+        calls = CALLS if tools or tools is None else ()
+        self.lines = tuple(form.format(name) for name in tools or () for form in TEXT_CALLS)
+        self.whole_calls = (*WHOLE_CALLS, *self.lines) if tools else ()
+        self.in_text = (*calls, *self.lines)
+        self.after_part = (*START_MARKS, *calls, *self.whole_calls)
+        self.at_start = (*PRESUMED, *self.after_part)
+
+
+@lru_cache(maxsize=50)
+def pattern_of(marks: Marks) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, marks)))
+
+
+@lru_cache(maxsize=50)
+def _beginnings_of(marks: Marks) -> frozenset[str]:
+    return frozenset(mark[:length] for mark in marks for length in range(1, len(mark) + 1))
+
+
+def length_of_mark(text: str, marks: Marks) -> int:
+    """Return the length of the longest end of the text that is a mark or the beginning of one."""
+    beginnings = _beginnings_of(marks)
+    lengths = range(min(len(text), MAX_MARK_LENGTH), 0, -1)
+    return next((length for length in lengths if text[-length:] in beginnings), 0)

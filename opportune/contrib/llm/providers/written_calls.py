@@ -10,7 +10,7 @@ from typing import Any
 
 from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
 from opportune.contrib.llm.providers.marks import BAR, CALLS, M3, WHOLE_CALLS
-from opportune.contrib.llm.providers.tool_calls import plain_name, read_call
+from opportune.contrib.llm.providers.tool_calls import CUT, plain_name, read_call
 
 Schema = Mapping[str, Any]
 
@@ -29,17 +29,26 @@ M3_ARGUMENT = re.compile(re.escape(M3) + r"<(/?)(?!/?(?:tool_call|invoke))(\w+)>
 MAX_PYTHON_LENGTH = 10_000
 
 
-def calls_in(text: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
-    """Return the name and the arguments of the calls in a text that begins with a mark."""
+def calls_in(text: str, tools: Mapping[str, Schema], *, is_cut: bool = False) -> list[dict[str, Any]]:
+    """Return the name and the arguments of the calls in a text that begins with a mark.
+
+    Args:
+        text: The text, with its mark.
+        tools: Schemas of the arguments by name.
+        is_cut: The last call is incomplete and must not run.
+    """
     is_marked = not text.startswith(WHOLE_CALLS)
-    text = M3_ARGUMENT.sub(lambda tag: "</parameter>" if tag[1] else f"<parameter={tag[2]}>", text).replace(M3, "")
-    pieces = (read_call(piece) for part in START_OF_CALL.split(text) for piece in _pieces_of(part, tools))
-    calls = [(plain_name(piece.name), piece.arguments) for piece in pieces]
-    return [
-        {"name": name, "arguments": arguments}
-        for name, arguments in calls
-        if name in tools or (name and arguments and is_marked)
-    ]
+    plain = M3_ARGUMENT.sub(lambda tag: "</parameter>" if tag[1] else f"<parameter={tag[2]}>", text).replace(M3, "")
+    calls = list[dict[str, Any]]()
+    for part in START_OF_CALL.split(plain):
+        for piece in map(read_call, _pieces_of(part, tools)):
+            name = plain_name(piece.name)
+            if name in tools or (name and piece.arguments and is_marked):
+                calls.append({"name": name, "arguments": piece.arguments})
+    if not is_cut:
+        return calls
+    names = [call["name"] for call in calls[-1:]] or [name for name in tools if name in text]
+    return calls[:-1] + [{"name": name, "arguments": CUT} for name in names[:1]]
 
 
 def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:

@@ -200,6 +200,7 @@ EVENTS = {
     "interrupted in a chunk": fails("interrupted", text("Ye"), b'data: {"choices": [{"delta": {"con', text="Ye"),
     "no finish reason but done": ends(YES, DONE),
     "web page": fails("malformed", b"\n<!doctype html>\n<title>Sign in</title>"),
+    "UTF-16": fails("interrupted", YES.decode().encode("utf-16")),
     "endless line": fails("malformed", YES, b"data: " + b"x" * (MAX_LINE_BYTES + 1), text="Yes"),
     "endless event": fails("malformed", YES, b"data: x\n" * (MAX_LINE_BYTES + 1), text="Yes"),
     "done in a list": ends(YES, b'data: ["DONE"]\n\n'),

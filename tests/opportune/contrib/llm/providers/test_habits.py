@@ -33,9 +33,9 @@ def summarize(chunks: Iterable[Chunk], outcome: Done | LlmError | None) -> Answe
     )
 
 
-def read(pieces: Iterable[bytes], encoding: str = "utf-8") -> Answer:
-    """Read a body as the provider does. `encoding`: that of its headers."""
-    events, answer, chunks = EventReader(encoding=encoding), ChatCompletionReader(tools=TOOLS), list[Chunk]()
+def read(pieces: Iterable[bytes]) -> Answer:
+    """Read a body as the provider does."""
+    events, answer, chunks = EventReader(), ChatCompletionReader(tools=TOOLS), list[Chunk]()
     try:
         for piece in [*pieces, None]:
             for event in events.finish() if piece is None else events.feed(piece):
@@ -56,17 +56,6 @@ def test_habit_is_understood(name: str) -> None:
     assert read([body]) == answer
     if name in CUT_HABITS:
         assert read(bytes([byte]) for byte in body) == answer
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "UTF_16LE", "utf-32"])
-def test_habits_are_understood_in_wide_characters(encoding: str) -> None:
-    wrong = {}
-    # Zero bytes at the beginning hide the encoding, and there must be one character.
-    for name, (body, expected) in ((name, CUT_HABITS[name]) for name in CUT_HABITS.keys() - {"zero bytes", "nothing"}):
-        wide = body.decode(errors="replace").encode(encoding)
-        if (answer := read((bytes([byte]) for byte in wide), encoding)) != expected:
-            wrong[name] = answer
-    assert wrong == {}
 
 
 @given(name=st.sampled_from([*CUT_HABITS]), cuts=st.sets(st.integers(0, MAX_CUT_BYTES), max_size=5))
