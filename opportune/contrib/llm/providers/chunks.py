@@ -1,125 +1,89 @@
-"""Chunks of an answer, in a form that no longer depends on the endpoint.
+"""Chunks of an answer: events without the objects of gateways around their choices, and without unused ones."""
 
-Endpoints put the fields of a chunk into various objects, give them other names, or pass on events of other APIs:
-Anthropic's messages, OpenAI's responses, and those of Bedrock, Dify, Ollama, TGI, llama.cpp, Cohere and others.
-"""
-
-import re
 from typing import Any
 
 from opportune.contrib.llm.providers.loose_json import object_in, objects_in
-from opportune.contrib.llm.providers.pieces import CALL_TYPE, THOUGHT_TYPE, Fields, normal_name
+from opportune.contrib.llm.providers.pieces import ADDITION_FIELDS, CALL_TYPE, Fields, normal_name
 
-CHOICES_FIELDS = ("choices", "candidates", "results", "outputs", "predictions")
-WRAPPED_FIELDS = {"choices", "candidates", "predictions", "finish_reason", "delta", "start", "response"}
-PART_FIELDS = ("content_block", "item", "start", "delta")
+ANSWER_FIELDS = frozenset({"choices", "candidates", "predictions", "finish_reason", "delta", "start", "response"})
+"""Normal names of fields by which an object with an answer is found in another one."""
+LIST_FIELDS = ("choices", "candidates", "results", "outputs", "predictions")
+"""Fields with a list of choices."""
+WHOLE_FIELDS = frozenset({"delta", "content_block", "finish_reason", "tool_calls", "start"})
+"""Normal names of fields of a choice without a list."""
 MAX_DEPTH = 3
 """Levels of objects and lists around choices."""
-WHOLE_FIELDS = {"delta", "finish_reason", "tool_calls"}
-"""Normal names of fields of a chunk without choices."""
-FIELDS_BY_TYPE = {
-    "": re.compile(r"audio(?!_transcript)|image|code|mcp"),
-    "thinking": THOUGHT_TYPE,
-    "tool_calls": re.compile(r"arguments|tool|input"),
-    "content": re.compile(""),
-}
-"""Fields of a chunk by the type of an event whose addition is a text. An empty name ignores it."""
 STATUSES = {"completed": "stop", "incomplete": "length", "failed": "error", "cancelled": "abort"}
 """Reasons for the end of an answer, by its status in OpenAI's responses."""
+END_FLAGS = frozenset({"done", "stop", "is_end", "is_finished"})
+END_TYPES = ("message_stop", "message_end")
+"""Types of the last events of Anthropic and Dify."""
 
 
-def as_chunk(event: Fields, depth: int = MAX_DEPTH) -> Fields:
-    """Return an event of any API as a chunk of OpenAI's chat completions, without objects of gateways around it."""
-    if event.get("choices"):
+def unwrap(event: Fields, depth: int = MAX_DEPTH) -> Fields:
+    """Return an event without the objects of gateways around its choices."""
+    if event.get("choices") or (isinstance(event.get("delta"), dict) and "type" in event):
         return event
-    for read in (_read_part, _read_response, _read_token):
-        if (chunk := read(event)) is not None:
-            return chunk
-    wrapper = next((name for name, item in event.items() if isinstance(item, dict) and _is_wrapped(name, item)), None)
+    if type_of(event).startswith("response") and not event.get("error"):
+        return _read_response(event)
+    wrapper = next((name for name, item in event.items() if isinstance(item, dict) and _has_answer(name, item)), None)
     if wrapper is None or not depth:
         return event
     others = {name: item for name, item in event.items() if name != wrapper}
-    return as_chunk(others | event[wrapper], depth - 1)
+    return unwrap(others | event[wrapper], depth - 1)
 
 
-def _is_wrapped(name: str, item: Fields) -> bool:
-    """Return True for a chunk in an object of a gateway."""
-    has_fields = not WRAPPED_FIELDS.isdisjoint({*item, *map(normal_name, item)})
-    return name not in ("delta", "error") and (has_fields or isinstance(item.get("message"), dict))
-
-
-def _read_part(event: Fields) -> Fields | None:
-    """Return a part of the content or an addition to it, in an event of Anthropic, Bedrock, Dify or the responses."""
-    type_ = _type_of(event)
-    if type_ in ("message_start", "message_stop", "message_end"):
-        return {"usage": objects_in([*event.values()]), "done": type_ != "message_start"}
-    index = event.get("output_index", event.get("index", event.get("item_id")))
-    delta = event.get("delta")
-    if isinstance(delta, str):
-        field = next(field for field, pattern in FIELDS_BY_TYPE.items() if pattern.search(type_))
-        value = [{"index": index, "arguments": delta}] if field == "tool_calls" else delta
-        return _chunk({field: value}) if field else {}
-    part = next(filter(None, (object_in(event.get(name)) for name in PART_FIELDS)), {})
-    if part.keys().isdisjoint({"type", "toolUse"}):
-        return None
-    # The text of an item follows in deltas.
-    is_added = "item" not in event or CALL_TYPE.search(_type_of(part))
-    return _chunk({"content": [{**part, "index": index}]}) if is_added else {}
-
-
-def _read_response(event: Fields) -> Fields | None:
-    """Return the end of an answer in OpenAI's responses, with its whole text; nothing for an earlier event."""
-    if not _type_of(event).startswith("response") or event.get("error"):
-        return None
-    response = object_in(event.get("response")) or event
-    reason = STATUSES.get(str(response.get("status")))
-    if response.get("error") or not reason:
-        return {"error": response.get("error")}
-    details = object_in(response.get("incomplete_details"))
-    message = {"content": response.get("output") or response.get("output_text")}
-    choice = {"message": message, "finish_reason": details.get("reason") or reason}
-    return {"choices": [choice], "usage": response.get("usage")}
-
-
-def _read_token(event: Fields) -> Fields | None:
-    """Return a token of TGI."""
-    token = event.get("token")
-    details = object_in(event.get("details"))
-    if not isinstance(token, dict) or "text" not in token or any(map(event.get, ("content", "delta", "message"))):
-        return None
-    reason = details.get("finish_reason") or ("stop" if event.get("generated_text") else None)
-    return {**_chunk({"content": "" if token.get("special") else token.get("text")}, reason), "usage": details}
-
-
-def _type_of(event: Fields) -> str:
+def type_of(event: Fields) -> str:
     return str(event.get("type") or event.get("event") or event.get("object"))
 
 
-def _chunk(delta: Fields, finish_reason: object = None) -> Fields:
-    return {"choices": [{"delta": delta, "finish_reason": finish_reason}]}
+def ends_answer(event: Fields) -> bool:
+    """Return True for the last event of an answer, also without a reason."""
+    return type_of(event) in END_TYPES or any(event[flag] is True for flag in END_FLAGS & event.keys())
+
+
+def is_part(event: Fields) -> bool:
+    """Return True for an event that belongs to a stream."""
+    return event.get("object") == "chat.completion.chunk" or "done" in event or "delta" in event
+
+
+def _has_answer(name: str, item: Fields) -> bool:
+    if name in (*ADDITION_FIELDS, "error"):
+        return False
+    return isinstance(item.get("message"), dict) or not ANSWER_FIELDS.isdisjoint({*item, *map(normal_name, item)})
+
+
+def _read_response(event: Fields) -> Fields:
+    """Return an addition of OpenAI's responses, or the end with the whole text; nothing for another event."""
+    item = object_in(event.get("item"))
+    if isinstance(event.get("delta"), str) or CALL_TYPE.search(type_of(item)):  # the text of an item follows in deltas
+        return event
+    response = object_in(event.get("response")) or event
+    chunk = {"error": response.get("error"), "usage": response.get("usage")}
+    if reason := STATUSES.get(str(response.get("status"))):
+        details = object_in(response.get("incomplete_details"))
+        message = {"content": response.get("output") or response.get("output_text")}
+        chunk["choices"] = [{"message": message, "finish_reason": details.get("reason") or reason}]
+    return chunk
 
 
 def choices_of(chunk: Fields, depth: int = MAX_DEPTH) -> list[dict[str, Any]]:
     """Return the choices of a chunk, which itself is one if it has none. Those of predictions are in another list."""
     if choices := chunk.get("choices"):
         return objects_in(choices)
-    choices = next(filter(None, (objects_in(chunk.get(name)) for name in CHOICES_FIELDS)), [])
+    choices = next(filter(None, (objects_in(chunk.get(name)) for name in LIST_FIELDS)), [])
     if not choices:
         return [dict(chunk)] if _is_choice(chunk) else []
     return [part for choice in choices for part in (choices_of(choice, depth - 1) if depth else ()) or [choice]]
 
 
-def is_part(chunk: Fields) -> bool:
-    """Return True for a chunk that belongs to a stream."""
-    is_named = chunk.get("object") == "chat.completion.chunk" or "done" in chunk
-    return is_named or any("delta" in choice for choice in choices_of(chunk))
-
-
 def _is_choice(chunk: Fields) -> bool:
-    texts = {normal_name(name) for name, value in chunk.items() if isinstance(value, str) or _has_texts(value)}
-    has_fields = "content" in texts or not WHOLE_FIELDS.isdisjoint(map(normal_name, chunk))
-    return has_fields or isinstance(chunk.get("message"), dict)
+    texts = {normal_name(name) for name, value in chunk.items() if _is_text(value)}
+    is_addition = "content" in texts or not WHOLE_FIELDS.isdisjoint(map(normal_name, chunk))
+    return is_addition or isinstance(chunk.get("message"), dict) or isinstance(chunk.get("item"), dict)
 
 
-def _has_texts(value: object) -> bool:
-    return isinstance(value, list) and isinstance(next(iter(value), None), str)
+def _is_text(value: object) -> bool:
+    if isinstance(value, list):
+        return isinstance(next(iter(value), None), str)
+    return isinstance(value, str) or "text" in object_in(value)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from opportune.contrib.llm.providers.chunks import as_chunk, choices_of, is_part
+from opportune.contrib.llm.providers.chunks import choices_of, ends_answer, is_part, unwrap
 from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, error_in
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
@@ -20,8 +20,10 @@ from opportune.i18n import gettext_lazy as _l
 
 MAX_ANSWER_LENGTH = 200_000
 """Maximum number of characters, also of the reasoning."""
-END_FLAGS = frozenset({"done", "stop", "is_end", "is_finished"})
-UNCOUNTED_FIELDS = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
+UNCOUNTED_FIELDS = frozenset(
+    {"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier", "delta", "provider"}
+)
+"""Fields of an event without token counts."""
 THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")
 """Tags around a thought that has its own field."""
 LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete|^limit")
@@ -53,11 +55,10 @@ class ChatCompletionReader:
         self._marks = MarkReader(schemas, template)
         self._finish_reason = ""
         self._choice_index = ""  # of the first choice, if there are several. Only one answer is requested.
-        self._last_chunk: Fields = {}
         self._usage: dict[str, Any] = {}
         self._calls = ToolCallReader()
         self._returned = ReturnedFields(origin)
-        self._is_message = self._has_text = self._is_too_long = False
+        self._is_message = self._is_part = self._has_text = self._is_too_long = False
         self.is_over = False  # the remaining stream can be ignored
 
     @property
@@ -72,22 +73,25 @@ class ChatCompletionReader:
             LlmError: The event reports an error.
         """
         name = event.name
-        value = as_chunk({"type": name, **event.value} if name else event.value)
+        value = unwrap({"type": name, **event.value} if name else event.value)
         is_error = "error" in (name, value.get("type"))
         may_fail = value.get("error") or not value.get("choices") or is_error
         if may_fail and (error := error_in(value, is_error=is_error)):
             raise error
+        others = value.keys() - UNCOUNTED_FIELDS
+        is_over = name == "done" or (len(others) > 0 and ends_answer(value))
+        if event.value:
+            self._is_part = is_part(value)
         reasoning = text = ""
-        is_over = name == "done" or any(value[flag] is True for flag in END_FLAGS & value.keys())
         for choice in self._own_choices(value):
+            self._is_part |= "delta" in choice
             if choice.get("error") and (error := error_in(choice, is_choice=True)):
                 raise error
             added = self._add(read_piece(choice, is_last=is_over or name.endswith("completed")))
             reasoning, text = reasoning + added[0], text + added[1]
-        if not value.keys() <= UNCOUNTED_FIELDS:
-            self._count(value[field] for field in value.keys() - UNCOUNTED_FIELDS)
-        self.is_over |= is_over or (event is END_OF_DOCUMENT and not is_part(self._last_chunk))
-        self._last_chunk = value if event.value else self._last_chunk
+        self.is_over |= is_over
+        self._is_message |= event is END_OF_DOCUMENT
+        self._count([value[field] for field in others])
         if self.is_finished and not value.get("choices"):
             self._count([value])
         marked, text = self._marks.feed(text) if text else ("", "")
@@ -124,7 +128,7 @@ class ChatCompletionReader:
 
     def _count(self, parts: Iterable[object]) -> None:
         """Add the token counts in parts of an event. A later zero does not replace a count."""
-        objects = [item for part in parts if part for item in objects_in(part)]
+        objects = [item for part in parts if isinstance(part, dict | list) for item in objects_in(part)]
         for name, count in counts_in(objects).items() if objects else ():
             self._usage[name] = count or self._usage.get(name, count)
 
@@ -171,7 +175,7 @@ class ChatCompletionReader:
         Raises:
             LlmError: The answer was interrupted, was withheld, or is empty.
         """
-        if not (self.is_finished or (self._is_message and not is_part(self._last_chunk))):
+        if not (self.is_finished or (self._is_message and not self._is_part)):
             raise LlmError("interrupted", INTERRUPTED)
         done = Done(
             **self._usage,

@@ -1,4 +1,8 @@
-"""The addition of one choice of a chunk to the answer, with the normal names of its fields."""
+"""Additions to an answer, in a form that no longer depends on the endpoint.
+
+Endpoints put the fields of an addition into various objects, give them other names, or pass on events of other APIs:
+Anthropic's messages, OpenAI's responses, and those of Bedrock, Dify, Ollama, TGI, llama.cpp, Cohere and others.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,6 +11,8 @@ from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.loose_json import object_in, objects_in, plain_key, text_in
 from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS
+
+Fields = Mapping[str, Any]
 
 TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
 KNOWN_FIELDS = TEXT_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
@@ -20,13 +26,15 @@ NORMAL_NAMES = {
     "thinking": re.compile("(reasoning|thinking|thought|cot)(content|text|summary.*)?"),
 }
 """Fields of other endpoints in lower case and without underscores, by their normal names."""
+ADDITION_FIELDS = ("delta", "content_block", "start", "item")
+"""Fields of a choice with the addition."""
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
 TOOL_ROLES = ("tool", "function")
-CALL_TYPE = re.compile(r"tool|function|input_json")
+CALL_TYPE = re.compile(r"tool|function|input_json|arguments")
 RESULT_TYPE = re.compile(r"_(result|output|reference)$|(function|tool)[_-]?(result|response|output)", re.IGNORECASE)
 THOUGHT_TYPE = re.compile(r"think|reason|'thought'")
-
-Fields = Mapping[str, Any]
+IGNORED_TYPE = re.compile(r"audio(?!_transcript)|image|code|mcp")
+"""Types of events whose additions are neither text nor calls."""
 
 
 class Piece(NamedTuple):
@@ -38,35 +46,36 @@ class Piece(NamedTuple):
     """
 
     content: str
-    calls: Sequence[dict[str, Any]]
+    calls: Sequence[Fields]
     finish_reason: str
     fields: Fields
     is_whole: bool
 
 
 def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
-    """Return the piece in a choice. Endpoints put its fields into the choice, a delta or a message.
+    """Return the piece in a choice. Endpoints put its fields into the choice, an addition or a message.
 
     Args:
         choice: Part of a chunk.
         is_last: The chunk ends the answer, and may repeat it.
     """
-    delta = _to_fields(choice.get("delta") or {})
+    addition = _addition_of(choice)
     message = choice.get("message")
-    if isinstance(delta.get("message"), dict):
-        delta = delta["message"]
-    fields = {**choice, **delta}
+    if isinstance(addition.get("message"), dict):
+        addition = addition["message"]
+    fields = {**choice, **addition}
     is_whole = bool(message) and not any(
-        value for name, value in delta.items() if name not in ("role", "finish_reason")
+        value for name, value in addition.items() if name not in ("role", "finish_reason")
     )
     if is_whole:
         fields |= _to_fields(message)
     if not fields.keys() <= KNOWN_FIELDS:
+        is_whole |= "token" in fields and bool(fields.get("generated_text"))  # the last token of TGI
         fields = _with_normal_names({**object_in(fields.get("audio")), **fields})
     reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
     reason = "" if reason in UNFINISHED else reason
-    type_ = str(fields.get("type"))
-    is_result = fields.get("role") in TOOL_ROLES or (CALL_TYPE.search(type_) and not is_call(type_))
+    type_ = str(fields.get("type") or "")
+    is_result = fields.get("role") in TOOL_ROLES or bool(RESULT_TYPE.search(type_))
     content = "" if is_result else fields.get("content") or ""
     calls = objects_in(fields.get("tool_calls"))
     if not calls and is_call(type_):
@@ -77,6 +86,21 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
             fields["thinking"] = thoughts
         calls += part_calls
     return Piece(content, calls, reason, fields, is_whole or is_last)
+
+
+def _addition_of(choice: Fields) -> dict[str, Any]:
+    """Return the addition in a choice: an object, or a text whose field depends on the type of the event."""
+    addition = choice.get("delta") or next(filter(None, map(choice.get, ADDITION_FIELDS)), {})
+    if isinstance(addition, dict):
+        return addition
+    type_ = str(choice.get("type") or "")
+    if not isinstance(addition, str):
+        return {"content": addition}
+    if IGNORED_TYPE.search(type_):
+        return {"type": ""}
+    if THOUGHT_TYPE.search(type_):
+        return {"thinking": addition}
+    return {"arguments" if is_call(type_) else "content": addition}
 
 
 def is_call(type_: str) -> bool:

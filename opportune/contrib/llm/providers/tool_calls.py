@@ -14,6 +14,7 @@ from opportune.schemas.text import make_storable
 MAX_TOOL_CALLS = 128
 """Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
 CALL_FIELDS = ("function", "functionCall", "function_call", "custom", "toolUse")
+INDEX_FIELDS = ("output_index", "index", "item_id")
 ID_FIELDS = ("call_id", "id", "toolUseId")
 NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input", "partial_json")
@@ -50,7 +51,8 @@ def read_call(fields: Mapping[str, Any]) -> CallPiece:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     returned = {field: fields[field] for field in SIGNATURE_FIELDS & fields.keys() if fields[field]}
     id_ = next(filter(None, (key_in(part.get(name)) for name in ID_FIELDS for part in (fields, function))), "")
-    return CallPiece(key_in(fields.get("index")), id_, name, text, returned)
+    position = next(filter(None, (key_in(fields.get(name)) for name in INDEX_FIELDS)), "")
+    return CallPiece(position, id_, name, text, returned)
 
 
 class _Call:
