@@ -1,5 +1,6 @@
 """Errors of endpoints: a sentence for the user, and advice for operators. No text of the endpoint is shown."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -201,7 +202,9 @@ def _describe(error: object, status: int | None = None, headers: Sequence[tuple[
     if status in _VAGUE:
         status = _status_in(codes, everything) or status
     reason = _find_reason(status, " ".join(codes), everything)
-    return reason.error(_seconds_in([*headers, *texts], is_limited=reason.code == "rate_limited"))
+    described = reason.error(_seconds_in([*headers, *texts], is_limited=reason.code == "rate_limited"))
+    described.report = json.dumps(error, ensure_ascii=False)
+    return described
 
 
 def _status_in(codes: Iterable[str], everything: str) -> int | None:

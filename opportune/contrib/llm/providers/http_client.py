@@ -13,7 +13,6 @@ import httpx2
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.errors import error_for_status
 from opportune.contrib.llm.providers.events import Event, EventReader
-from opportune.contrib.llm.providers.loose_json import json_in
 from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, LlmError, Timeouts
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.web.remote_responses import read_body
@@ -94,10 +93,8 @@ class EndpointClient:
             async with aclosing(response):
                 with suppress(httpx2.HTTPError, zlib.error):  # the status is enough
                     body = await deadline.wait_for(read_body(_decoded(response), MAX_REFUSAL_BYTES))
-            refusal = body or b""
-            error = error_for_status(response.status_code, body=refusal, headers=response.headers)
-            if not parameters.change(response.status_code, error, refusal.decode(errors="replace")):
-                parameters.last_event = json_in(refusal)
+            error = error_for_status(response.status_code, body=body or b"", headers=response.headers)
+            if not parameters.change(response.status_code, error):
                 raise error
         raise error
 

@@ -58,7 +58,7 @@ class OpenAICompatible(RemoteProvider):
         parameters = RefusedParameters(self._url, body, self._model.parameters)
 
         async def was_changed(_number: int, error: LlmError) -> bool:
-            return parameters.change_by_event(error)
+            return error.code in ("rejected", "context_too_long") and parameters.change(400, error)
 
         return first_answer(repeat(partial(self._attempt, parameters, tools)), was_changed)
 
@@ -68,15 +68,13 @@ class OpenAICompatible(RemoteProvider):
         try:
             async with aclosing(client.events(parameters)) as events:
                 async for event in events:
-                    parameters.last_event = event.value
                     for chunk in answer.read(event):
-                        parameters.remember()
                         yield chunk
                     if answer.is_over:
                         break
-        except LlmError:
+        except LlmError as error:
             # If it is finished, only the token counts are missing.
-            if not (answer.is_finished or answer.recover(parameters.last_event)):
+            if not (answer.is_finished or answer.recover(error.report)):
                 raise
         for chunk in answer.read_pending():
             yield chunk

@@ -160,11 +160,12 @@ class ChatCompletionReader:
             self._calls.add({"id": f"written_{number}", **call}, is_whole=True)
         return self._to_chunks(self._returned.pending() + marked + pending[0], text + pending[1])
 
-    def recover(self, event: object) -> bool:
+    def recover(self, report: str) -> bool:
         """Read the calls that Groq's endpoint reports with an error, because it cannot read them itself."""
         count = len(self._marks.calls)
-        for error in (error for item in objects_in(event) for error in objects_in(item.get("error"))):
-            self._marks.read_calls(text_in(error.get("failed_generation")))
+        for item in objects_in(report):
+            for error in objects_in(item.get("error")):
+                self._marks.read_calls(text_in(error.get("failed_generation")))
         is_found = len(self._marks.calls) > count
         self._finish_reason = "tool_calls" if is_found else self._finish_reason
         return is_found

@@ -90,7 +90,7 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
 
 def _addition_of(choice: Fields) -> dict[str, Any]:
     """Return the addition in a choice: an object, or a text whose field depends on the type of the event."""
-    addition = choice.get("delta") or next(filter(None, map(choice.get, ADDITION_FIELDS)), {})
+    addition: Any = choice.get("delta") or next(filter(None, map(choice.get, ADDITION_FIELDS)), {})
     if isinstance(addition, dict):
         return addition
     type_ = str(choice.get("type") or "")

@@ -172,6 +172,7 @@ class LlmError(ServiceError):
         retry_after: Seconds to wait before a retry, if known.
         done: Token counts reported before the failure.
         advice: Sentence for operators.
+        report: Text of the endpoint, which is never shown.
     """
 
     service = "the language model"
@@ -184,13 +185,14 @@ class LlmError(ServiceError):
         *,
         done: Done | None = None,
         advice: str = "",
+        report: str = "",
     ) -> None:
         super().__init__(sentence)
         self.code: ErrorCode = code
         self.retryable = code not in PERMANENT_CODES
         self.retry_after = retry_after
         self.status = 429 if code == "limit_reached" else 503
-        self.done, self.advice = done, advice
+        self.done, self.advice, self.report = done, advice, report
 
 
 def not_a_model() -> LlmError:

@@ -1,6 +1,5 @@
 """Parameters that endpoints refuse: left out or renamed, and remembered per endpoint and model."""
 
-import json
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -44,7 +43,6 @@ class RefusedParameters:
 
     Attributes:
         url: URL of the request.
-        last_event: Last event of the response to it.
     """
 
     def __init__(self, url: str, body: Body, owner_parameters: Collection[str] = ()) -> None:
@@ -54,7 +52,6 @@ class RefusedParameters:
         self._owner_parameters = owner_parameters
         self._changes = dict(REMEMBERED.get(self._key, {}))
         self._temporary = set[str]()
-        self.last_event: Mapping[str, Any] | None = None
 
     def accepted(self) -> Body:
         """Return the body without refused parameters."""
@@ -65,12 +62,13 @@ class RefusedParameters:
                 body = FORMS[name].change(body)
         return body
 
-    def change(self, status: int, error: LlmError, refusal: str) -> bool:
-        """Change the parameters that the endpoint names. Return False if there are none.
+    def change(self, status: int, error: LlmError) -> bool:
+        """Change the parameters that the endpoint names in an error. Return False if there are none.
 
         Raises:
             LlmError: It refuses a parameter of LLM_MODELS.
         """
+        refusal = error.report
         names = self._named(refusal) if status in REFUSAL_STATUSES else set()
         is_too_long = error.code == "context_too_long"
         if is_too_long:
@@ -85,13 +83,6 @@ class RefusedParameters:
             is_renamed = name in OTHER_NAMES and name not in self._changes and not is_too_long
             self._changes[name] = OTHER_NAMES[name] if is_renamed else ""
         return bool(names)
-
-    def change_by_event(self, error: LlmError) -> bool:
-        """Change the parameters that the last event names, as `change`, if an answer with status 200 has failed."""
-        event, self.last_event = self.last_event, None
-        if event is None or error.code not in ("rejected", "context_too_long"):
-            return False
-        return self.change(400, error, json.dumps(event, ensure_ascii=False))
 
     def _named(self, refusal: str) -> set[str]:
         """Return what the endpoint refuses: forms of the request, and names of sent parameters."""
