@@ -20,6 +20,7 @@ from opportune.project.layout import is_framework_class
 Pages = PageOptions[Any]
 
 MAX_LISTS = 6
+"""Lists on a start page."""
 MAX_ROWS = 4
 """Rows of each list on a start page."""
 
@@ -39,17 +40,19 @@ async def latest_rows(request: Request, user: User | None) -> list[LatestRows]:
     """Return the newest rows of each list with `CrudPages` that the user may open, by the rules of its data layer."""
     if not (pages := mounted_pages(request)):
         return []
+    lists: list[LatestRows] = []
     async with request.app.state.database.reader() as session:
-        lists = [
-            await _read_latest(pages_of_model, request, session, user)
-            for pages_of_model in pages[:MAX_LISTS]
-            if pages_of_model.has("list")
-        ]
-    return [latest for latest in lists if latest]
+        for pages_of_model in pages:
+            latest = await _read_latest(pages_of_model, request, session, user)
+            if latest:
+                lists.append(latest)
+            if len(lists) == MAX_LISTS:
+                break
+    return lists
 
 
 async def _read_latest(pages: Pages, request: Request, session: AsyncSession, user: User | None) -> LatestRows | None:
-    crud = await open_list(pages, request, session, user)
+    crud = await open_list(pages, request, session, user) if pages.has("list") else None
     if crud is None or not crud.may("list"):
         return None
     sorts_by_time = "created_at" in crud.sort and not crud.hides("created_at")

@@ -56,8 +56,21 @@ async def embed_accepted(embeddings: Embeddings, texts: Sequence[str]) -> list[V
         if error.code != "rejected":
             raise
     await embeddings.embed_texts([SAMPLE_TEXT])  # raises if the endpoint rejects every text
+    return await _embed_halves(embeddings, texts)
+
+
+async def _embed_halves(embeddings: Embeddings, texts: Sequence[str]) -> list[Vector | None]:
+    """Divide a batch that was rejected until the rejected texts are found."""
     if len(texts) == 1:
-        logger.warning("EMBEDDING_MODEL rejects a text, which is searched by words only: %.60r", texts[0])
+        logger.warning("EMBEDDING_MODEL rejects a text of %d characters. It is searched by words only.", len(texts[0]))
         return [None]
-    half = len(texts) // 2
-    return [*await embed_accepted(embeddings, texts[:half]), *await embed_accepted(embeddings, texts[half:])]
+    middle = len(texts) // 2
+    vectors: list[Vector | None] = []
+    for half in (texts[:middle], texts[middle:]):
+        try:
+            vectors += await embeddings.embed_texts(half)
+        except ServiceError as error:
+            if error.code != "rejected":
+                raise
+            vectors += await _embed_halves(embeddings, half)
+    return vectors

@@ -21,7 +21,7 @@ from opportune.accounts.responses import (
 )
 from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
 from opportune.accounts.sign_in_methods import passkeys
-from opportune.accounts.sign_in_methods.passkey_requests import PATH, get_anonymous_ceremonies, get_passkey_ceremonies
+from opportune.accounts.sign_in_methods.passkey_requests import PATH, get_passkey_ceremonies, start_ceremonies
 from opportune.accounts.sign_in_methods.second_factor import count_recovery_codes
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused, Purpose
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
@@ -44,11 +44,11 @@ async def create_sign_in_options(request: Request, context: AccountCtx) -> Respo
     """Return the WebAuthn options for a sign-in by passkey, alone or after the password."""
     form = await read_form(request, PasskeyRequest)
     if not (form.data and form.data.purpose == "second-step"):
-        return await _options_response(lambda: get_anonymous_ceremonies(request, context), "sign-in")
+        return await _options_response(lambda: start_ceremonies(request, context), "sign-in")
     pending = await read_pending_sign_in(request, context.session)
     if pending is None:
         return Response(status_code=204)
-    return await _options_response(lambda: get_anonymous_ceremonies(request, context, pending[0]), "second-step")
+    return await _options_response(lambda: start_ceremonies(request, context, pending[0]), "second-step")
 
 
 @router.post("/login/passkey")

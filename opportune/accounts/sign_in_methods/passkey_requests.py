@@ -1,5 +1,6 @@
 """Passkey ceremonies of the browser that sends a request."""
 
+import re
 import secrets
 from dataclasses import replace
 
@@ -16,7 +17,8 @@ from opportune.web.cookies import add_cookies
 
 PATH = "/accounts/passkeys"
 COOKIE = PageCookie("passkey", COOKIE_PATH, LIFETIME_SECONDS)
-MAX_COOKIE_CHARS = 64
+COOKIE_VALUE = re.compile(r"[\w-]{22}", re.ASCII)
+"""Value of the cookie. It can never be the id of a session, which contains a space."""
 NO_DOMAIN_NAME = _l("Passkeys need a domain name. On this computer, open the site at %(address)s instead.")
 
 
@@ -33,24 +35,30 @@ def get_passkey_ceremonies(request: Request, context: AccountContext, user: User
         site, port = None, ""
     if site is None:
         raise PasskeyRefused(gettext(NO_DOMAIN_NAME, address=f"{request.url.scheme}://localhost{port}{PATH}"))
-    return PasskeyCeremonies(context, site, _browser_id(request), user)
+    return PasskeyCeremonies(context, site, _session_id(request) or _cookie_value(request), user)
 
 
-def get_anonymous_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
-    """Return the ceremonies of a browser without a session. A cookie identifies it in the next request.
+def start_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
+    """Return the ceremonies of a browser that may have no session. A cookie then identifies it in the next request.
 
     Raises:
         PasskeyRefused: as `get_passkey_ceremonies`.
     """
     ceremonies = get_passkey_ceremonies(request, context, user)
-    is_valid = 0 < len(ceremonies.browser_id) <= MAX_COOKIE_CHARS
-    browser_id = ceremonies.browser_id if is_valid else secrets.token_urlsafe(16)
+    if _session_id(request):
+        return ceremonies
+    browser_id = ceremonies.browser_id or secrets.token_urlsafe(16)
     cookie_response = Response()
     COOKIE.set(request, cookie_response, browser_id)
     add_cookies(request, cookie_response)
     return replace(ceremonies, browser_id=browser_id)
 
 
-def _browser_id(request: Request) -> str:
+def _session_id(request: Request) -> str | None:
     session: Session | None = getattr(request.state, "session", None)
-    return f"session {session.id}" if session else COOKIE.read(request)
+    return f"session {session.id}" if session else None
+
+
+def _cookie_value(request: Request) -> str:
+    value = COOKIE.read(request)
+    return value if COOKIE_VALUE.fullmatch(value) else ""

@@ -7,7 +7,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 from opportune.services.tasks import cancel_and_wait
@@ -19,7 +19,7 @@ RECONNECT_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
 SEND_TIMEOUT_SECONDS = 5.0
 """Later messages wait for a silent server no longer than this."""
 MAX_MESSAGE_BYTES = 7000
-"""Maximum length of a message. PostgreSQL accepts less than 8,000 bytes."""
+"""Maximum length of a message with its sender and topic. PostgreSQL accepts less than 8,000 bytes."""
 
 Callback = Callable[[str | None], None]
 """Receives the payload of a message, or None if messages may have been lost."""
@@ -66,7 +66,7 @@ class Bus(ABC):
 
         Args:
             topic: Topic of the message.
-            payload: Text of at most 7,000 bytes. A longer one is replaced by None, as if messages were lost.
+            payload: Text of less than 7,000 bytes. A longer one is replaced by None, as if messages were lost.
         """
         self._pending[topic, payload] = None
         if self._sending is None or self._sending.done():
@@ -88,9 +88,11 @@ class Bus(ABC):
     async def flush(self) -> None:
         """Send what is pending."""
         if self._sending:
-            with suppress(TimeoutError):
-                # Longer than one attempt to send, so that its timeout is logged.
-                await asyncio.wait_for(self._sending, SEND_TIMEOUT_SECONDS + 1)
+            # Longer than one attempt to send, whose timeout `_send_pending` logs.
+            await asyncio.wait([self._sending], timeout=SEND_TIMEOUT_SECONDS + 1)
+            if not self._sending.done():
+                await cancel_and_wait(self._sending)
+                logger.warning("Other processes were not notified through %s: it is too slow", self.name)
 
     @abstractmethod
     async def send(self, message: str) -> None:
@@ -119,8 +121,8 @@ class Bus(ABC):
                 await self.send(message)
 
     def _encode(self, topic: str, payload: str | None) -> str:
-        message = json.dumps([self._sender, topic, payload])
-        return message if len(message) <= MAX_MESSAGE_BYTES else self._encode(topic, None)
+        message = json.dumps([self._sender, topic, payload], ensure_ascii=False)
+        return message if len(message.encode()) <= MAX_MESSAGE_BYTES else self._encode(topic, None)
 
     async def _listen_forever(self) -> None:
         while True:

@@ -31,7 +31,9 @@ CODECS: dict[type[Any], tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 }
 """Functions that encode and decode the value of a mark."""
 DECODERS = {type_.__name__: decode for type_, (_, decode) in CODECS.items()}
-SUPPORTED = "texts, numbers, dates, Decimals, UUIDs, bytes, lists, tuples, sets and dicts of these, and models as dicts"
+SUPPORTED = (
+    "texts, numbers, dates, times, Decimals, UUIDs, bytes, lists, tuples, sets and dicts of these, and models as dicts"
+)
 
 
 def dumps(value: Any) -> bytes:
@@ -45,8 +47,8 @@ def dumps(value: Any) -> bytes:
         return ENCODER.encode(_encode(value)).encode()
     except RecursionError:
         raise TypeError("The cache does not store values that contain themselves or are nested too deeply.") from None
-    except ValueError:  # Python refuses to write integers of more than 4300 digits
-        raise TypeError("The cache does not store numbers of thousands of digits.") from None
+    except ValueError as error:  # of integers of more than 4300 digits, and of models that Pydantic cannot dump
+        raise TypeError(f"The cache does not store this value: {error}.") from None
 
 
 def loads(text: bytes) -> Any:

@@ -30,8 +30,14 @@ def check_base_url(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("BASE_URL begins with http://, so links would avoid TLS and forms would fail: use https://.")
     elif recipe.host.name == "compose" and deployment.values.get("BASE_URL", "").endswith("/"):
         yield Finding("BASE_URL ends with /, so Caddy would only serve the start page: remove the /.")
-    elif "example." in settings.base_url:
+    elif _is_example(urlsplit(settings.base_url).hostname or ""):
         yield Finding(f"BASE_URL is {settings.base_url}, an example: set it to the public address.")
+
+
+def _is_example(host: str) -> bool:
+    """Return whether a host is reserved for documentation, such as `books.example.org`."""
+    labels = host.split(".")
+    return labels[-1] == "example" or labels[-2:-1] == ["example"]
 
 
 def check_allowed_hosts(deployment: Deployment) -> Iterator[Finding]:

@@ -102,6 +102,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"BASE_URL": "http://localhost:8000"}, "BASE_URL is http://localhost:8000, your own machine"),
     ("fly", {"BASE_URL": "http://circle.lisbon.pt"}, "BASE_URL begins with http://"),
     ("linux", {"BASE_URL": "https://example.org"}, "an example"),
+    ("linux", {"BASE_URL": "https://books.example"}, "an example"),
     ("compose", {"POSTGRES_PASSWORD": "a/b@c"}, "use only letters and digits"),
     ("compose", {"BASE_URL": "https://circle.lisbon.pt/"}, "Caddy would only serve the start page"),
     ("fly", {"ALLOWED_HOSTS": "lisbon.pt"}, "ALLOWED_HOSTS lacks circle.lisbon.pt"),
@@ -164,9 +165,11 @@ def test_unusual_setting_is_a_warning(host: str, changes: Mapping[str, str], mes
         ("fly", DeploymentOptions(has_volume=True), {"DATABASE_URL": ""}, "SQLite"),
         ("huggingface", DeploymentOptions(may_lose_data=True), {"DATABASE_URL": "", "STORAGE_URL": ""}, "SQLite"),
         ("fly", DeploymentOptions(domain="circle.lisbon.pt"), {}, "BASE_URL"),
+        ("linux", DeploymentOptions(), {"BASE_URL": "https://myexample.com"}, "an example"),
+        ("linux", DeploymentOptions(), {"BASE_URL": "https://example.shop.org"}, "an example"),
     ],
 )
-def test_option_removes_an_error(
+def test_no_error_without_a_mistake(
     host: str, options: DeploymentOptions, changes: Mapping[str, str], message: str
 ) -> None:
     assert not [text for text in find_errors(host, changes, options) if message in text]

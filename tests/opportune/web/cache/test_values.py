@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 from markupsafe import Markup
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, model_serializer
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -84,6 +84,12 @@ def test_models_are_stored_as_data() -> None:
     assert loads(dumps(Group(id=3, name="Staff"))) == {"id": 3, "name": "Staff"}
 
 
+class Sealed(BaseModel):
+    @model_serializer
+    def serialize(self) -> str:
+        raise KeyError("seal")
+
+
 endless: list[object] = []
 endless.append(endless)
 
@@ -92,9 +98,10 @@ endless.append(endless)
     ("value", "name"),
     [
         *((object(), "builtins.object"), ([Level.HIGH], "Level"), ({"a": SecretStr("x")}, "pydantic.types.SecretStr")),
-        *((Counter("a"), "collections.Counter"), (endless, "contain themselves"), (10**5000, "numbers")),
+        *((Counter("a"), "collections.Counter"), (endless, "contain themselves"), (10**5000, "digits")),
+        (Sealed(), "KeyError"),
     ],
-    ids=["object", "enum", "secret", "counter", "endless", "digits"],
+    ids=["object", "enum", "secret", "counter", "endless", "digits", "model"],
 )
 def test_other_types_are_refused_in_one_line(value: object, name: str) -> None:
     with pytest.raises(TypeError, match=rf"^The cache does not store [^\n]*{name}[^\n]*$"):
