@@ -165,7 +165,7 @@ class Conversations:
         """Take a conversation out of the trash and return it.
 
         Raises:
-            NotFound: it is not there.
+            NotFound: It is not there.
         """
         is_deleted = col(Conversation.id) == conversation_id, col(Conversation.deleted_at).is_not(None)
         query = with_deleted(select(Conversation).where(self._is_owner, *is_deleted).with_for_update())

@@ -118,7 +118,7 @@ async def write_document(answers: AnswerManager, owner_id: int, document_id: int
     """Save the text of a document, and ask the model for the next version if the form has an instruction.
 
     Raises:
-        DocumentChanged, AnswerRunning, QuestionTooLong, TooManyAnswers: nothing was stored.
+        DocumentChanged, AnswerRunning, QuestionTooLong, TooManyAnswers: Nothing was stored.
     """
     async with answers.database.writer() as session:
         documents = Documents(session, owner_id)

@@ -59,7 +59,7 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
     The returned answer is the one of the first model if the conversation compares two.
 
     Raises:
-        AnswerRunning, QuestionTooLong, TooManyAnswers, FieldErrors, StorageError: nothing was stored.
+        AnswerRunning, QuestionTooLong, TooManyAnswers, FieldErrors, StorageError: Nothing was stored.
     """
     if settings:
         check_models(answers.llm, settings)
@@ -105,7 +105,7 @@ async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple
     """Answer the same question again in a new branch. The column of an answer keeps its model.
 
     Raises:
-        AnswerRunning, TooManyAnswers: nothing was stored.
+        AnswerRunning, TooManyAnswers: Nothing was stored.
     """
     async with answers.database.writer() as session:
         question = await session.get_one(Message, answer.parent_id)
@@ -156,7 +156,7 @@ async def resume(answers: AnswerManager, message: Message) -> Message:
     """Continue an interrupted answer.
 
     Raises:
-        AnswerRunning, TooManyAnswers: nothing was changed.
+        AnswerRunning, TooManyAnswers: Nothing was changed.
     """
     assert message.answer
     async with answers.database.writer() as session:
@@ -175,7 +175,7 @@ async def configure(answers: AnswerManager, conversation: Conversation, settings
     """Change the title or the settings of later answers. Fields that were not sent stay the same.
 
     Raises:
-        FieldErrors: the model or the assistant does not exist.
+        FieldErrors: The model or the assistant does not exist.
     """
     changes = settings.model_dump(exclude_unset=True)
     if title := changes.pop("title", None):

@@ -53,7 +53,7 @@ class Shares:
         """Return a link to the current branch, the existing one if it is the same.
 
         Raises:
-            NothingToShareError: the last answer is not finished, or the conversation is temporary.
+            NothingToShareError: The last answer is not finished, or the conversation is temporary.
         """
         if conversation.is_temporary:
             raise NothingToShareError(is_temporary=True)

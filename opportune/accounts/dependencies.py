@@ -133,7 +133,7 @@ def needs_scope(*scopes: str) -> Any:
         FastAPI's `Security` with `get_current_user`.
 
     Raises:
-        OperatorError: a scope has no prefix, such as `export` instead of `books:export`.
+        OperatorError: A scope has no prefix, such as `export` instead of `books:export`.
     """
     require_valid_scopes(scopes)
     return Security(get_current_user, scopes=scopes)

@@ -30,7 +30,7 @@ async def create_superuser(session: AsyncSession, email: str, password: str) -> 
     """Create a superuser.
 
     Raises:
-        OperatorError: the e-mail is invalid or has an account, or the password is too weak.
+        OperatorError: The e-mail is invalid or has an account, or the password is too weak.
     """
     # The address is verified, because only operators of the site can run this command.
     return await add_user(session, email, password, is_staff=True, is_superuser=True, is_verified=True)
@@ -40,7 +40,7 @@ async def set_password(session: AsyncSession, email: str, password: str) -> User
     """Set a new password, which ends all sessions of the user.
 
     Raises:
-        OperatorError: the user does not exist, or the password is too weak.
+        OperatorError: The user does not exist, or the password is too weak.
     """
     user = await find_user(session, email)
     with as_operator_error(email):
@@ -54,7 +54,7 @@ async def add_user(session: AsyncSession, email: str, password: str, **flags: bo
     """Create a user with these flags.
 
     Raises:
-        OperatorError: the e-mail is invalid or has an account, or the password is too weak.
+        OperatorError: The e-mail is invalid or has an account, or the password is too weak.
     """
     with as_operator_error(email):
         credentials = UserCreate(email=email, password=password)
@@ -65,7 +65,7 @@ def valid_email(email: str) -> str:
     """Return an e-mail in the form in which it is stored.
 
     Raises:
-        OperatorError: the e-mail is invalid.
+        OperatorError: The e-mail is invalid.
     """
     try:
         return EMAIL_ADAPTER.validate_python(email)
@@ -77,7 +77,7 @@ async def check_new_email(session: AsyncSession, email: str) -> None:
     """Check that an account with this e-mail can be created, before a command asks for more.
 
     Raises:
-        OperatorError: the e-mail is invalid or has an account.
+        OperatorError: The e-mail is invalid or has an account.
     """
     valid_email(email)
     with as_operator_error(email):
@@ -89,7 +89,7 @@ async def change_email(session: AsyncSession, user: User, email: str) -> User:
     """Change a user's e-mail. The new address is unverified.
 
     Raises:
-        OperatorError: the e-mail is invalid or belongs to another account.
+        OperatorError: The e-mail is invalid or belongs to another account.
     """
     new_email = valid_email(email)
     with as_operator_error(email):
@@ -102,7 +102,7 @@ async def delete_user(session: AsyncSession, database: Database, features: Seque
     """Delete a user with all personal data. The user is not notified.
 
     Raises:
-        OperatorError: the user does not exist, is the last superuser, or is needed by a feature.
+        OperatorError: The user does not exist, is the last superuser, or is needed by a feature.
     """
     user = await find_user(session, email)
     await _require_deletable(session, features, user)
@@ -124,7 +124,7 @@ async def _require_other_superuser(session: AsyncSession, user: User) -> None:
     """Ensure that the site has a superuser after this user is removed or demoted.
 
     Raises:
-        OperatorError: this is the last active superuser.
+        OperatorError: This is the last active superuser.
     """
     with session.no_autoflush:
         is_last = await lock_superusers(session) == {user.id}
@@ -136,7 +136,7 @@ async def find_user(session: AsyncSession, email: str) -> User:
     """Return the user with this e-mail, in upper or lower case.
 
     Raises:
-        OperatorError: the user does not exist.
+        OperatorError: The user does not exist.
     """
     user = await find_by_email(session, email)
     if user is None:
@@ -174,7 +174,7 @@ async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]
     """Set `is_active`, `is_staff`, `is_superuser` and `is_verified`.
 
     Raises:
-        OperatorError: the user is the last active superuser.
+        OperatorError: The user is the last active superuser.
     """
     for name, value in flags.items():
         setattr(user, name, value)

@@ -104,7 +104,7 @@ def has_permission(request: HTTPConnection, identity: str, action: str) -> bool:
     """Return whether the user of a request has a permission. Templates call it as `may("todo", "export")`.
 
     Raises:
-        OperatorError: the model or the action does not exist.
+        OperatorError: The model or the action does not exist.
     """
     on_site(request).app.state.declared_permissions.require(identity, action)
     return matches_permission(getattr(request.state, "permissions", set()), identity, action)

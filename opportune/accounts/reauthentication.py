@@ -79,7 +79,7 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
     The template renders the fields with `{{ confirm_identity(form) }}` of macros/confirmation.html.
 
     Raises:
-        TooManyRequests: there were too many wrong attempts.
+        TooManyRequests: There were too many wrong attempts.
     """
     if form.data is None or form.errors:
         return None
@@ -97,8 +97,8 @@ async def confirm_password(context: AccountContext, user: User, password: str) -
     """Require the current password in an API request.
 
     Raises:
-        WrongCredential: the password is wrong.
-        TooManyRequests: there were too many wrong attempts.
+        WrongCredential: The password is wrong.
+        TooManyRequests: There were too many wrong attempts.
     """
     await _check_password_or_passkey(context, user, Reauthentication(current_password=password))
 
@@ -107,8 +107,8 @@ async def _check_password_or_passkey(context: AccountContext, user: User, proof:
     """Check the password or passkey. A recent confirmation in this browser replaces it.
 
     Raises:
-        WrongCredential: the password or the passkey is wrong.
-        TooManyRequests: there were too many wrong attempts.
+        WrongCredential: The password or the passkey is wrong.
+        TooManyRequests: There were too many wrong attempts.
     """
     if proof.passkey:
         await _check_passkey(context, user, proof.passkey)
@@ -125,8 +125,8 @@ async def check_identity(context: AccountContext, user: User, proof: Confirmatio
     """Check a passkey, or the password and the code of a second factor. A recent confirmation replaces them.
 
     Raises:
-        WrongCredential: the password, the passkey or the code is wrong.
-        TooManyRequests: there were too many wrong attempts.
+        WrongCredential: The password, the passkey or the code is wrong.
+        TooManyRequests: There were too many wrong attempts.
     """
     result = await _check_password_or_passkey(context, user, proof)
     if result is not Proof.CODE_MISSING:
@@ -170,8 +170,8 @@ async def confirm_by_email(request: Request, context: AccountContext, user: User
     """Check the code of the e-mail and of a second factor, and store the confirmation in the session.
 
     Raises:
-        WrongCredential: one of the codes is wrong.
-        TooManyRequests: there were too many wrong codes.
+        WrongCredential: One of the codes is wrong.
+        TooManyRequests: There were too many wrong codes.
     """
     session = request.state.session
     await check_emailed_code(context, user, session, codes.code)

@@ -66,9 +66,9 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
     Sessions, tokens and sign-in methods of an existing account end, because another person may have registered it.
 
     Raises:
-        InvalidPasswordError: the password is too weak.
-        NotFound: the site has a superuser.
-        EmailTakenError: a concurrent request registered this e-mail.
+        InvalidPasswordError: The password is too weak.
+        NotFound: The site has a superuser.
+        EmailTakenError: A concurrent request registered this e-mail.
     """
     hashed_password = await user_manager(session).hash_new_password(password, email)
     await acquire_advisory_lock(session, "setup")

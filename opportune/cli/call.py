@@ -35,8 +35,8 @@ def call_command(name: str, *arguments: object, settings: Settings | None = None
         The standard output of the process while the command ran.
 
     Raises:
-        CommandError: the command failed, had another exit code than 0, or does not exist.
-        TypeError: the command has no option of that name.
+        CommandError: The command failed, had another exit code than 0, or does not exist.
+        TypeError: The command has no option of that name.
 
     Example:
         `call_command("migrate", "books", plan=True)`
@@ -89,7 +89,7 @@ def run_captured(command_line: list[str], settings: Settings | None) -> str:
     """Run a command in this thread and return its output.
 
     Raises:
-        CommandError: the command failed. The error contains the output.
+        CommandError: The command failed. The error contains the output.
     """
     output = BytesIO()
     # StringIO has no `buffer`, to which some commands write bytes.

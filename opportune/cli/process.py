@@ -23,8 +23,8 @@ def exec_process(command: list[str], environ: Mapping[str, str] | None = None) -
     """Replace the process by another program.
 
     Raises:
-        FileNotFoundError: the program does not exist.
-        OperatorError: the command was called from code.
+        FileNotFoundError: The program does not exist.
+        OperatorError: The command was called from code.
     """
     if not _exec_allowed.get():
         raise OperatorError(f"This command replaces the process with {command[0]}. Start it with subprocess instead.")

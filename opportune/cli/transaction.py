@@ -34,7 +34,7 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[R]]) -> R:
         The result of the function.
 
     Raises:
-        OperatorError: the database is not available or not migrated, or the function raised it.
+        OperatorError: The database is not available or not migrated, or the function raised it.
     """
     return with_jobs(lambda _jobs, session: work(session))
 
@@ -43,7 +43,7 @@ def with_jobs(work: Callable[[DatabaseJobQueue, AsyncSession], Awaitable[R]]) ->
     """Run a function with the job queue and a session, and commit. With JOBS=inline, the queued jobs run immediately.
 
     Raises:
-        OperatorError: the database is not available or not migrated, or the function raised it.
+        OperatorError: The database is not available or not migrated, or the function raised it.
     """
     settings = migrated_settings()
     with open_event_loop() as loop:
@@ -54,7 +54,7 @@ def migrated_settings() -> Settings:
     """Return the settings, if the database has all migrations.
 
     Raises:
-        OperatorError: the database is not available, or migrations are missing.
+        OperatorError: The database is not available, or migrations are missing.
     """
     settings = get_settings()
     if MigrationGraph(installed_names()).pending(read_revisions_of_site(settings)):

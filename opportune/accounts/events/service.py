@@ -47,8 +47,8 @@ def record_event(
         details: Values for the placeholders of the kind. The user can read them, so do not pass secrets.
 
     Raises:
-        OperatorError: no feature lists the kind.
-        KeyError: the texts of the kind need a missing detail.
+        OperatorError: No feature lists the kind.
+        KeyError: The texts of the kind need a missing detail.
     """
     event = _create_event(context, user, kind, by, details)
     _get_session(context).add(event)

@@ -55,8 +55,8 @@ async def check_password(context: AccountContext, user: User, password: str, fie
     """Check the user's password. Only wrong passwords are counted.
 
     Raises:
-        WrongCredential: the password is wrong or missing, or the user has none.
-        TooManyRequests: there were too many wrong attempts.
+        WrongCredential: The password is wrong or missing, or the user has none.
+        TooManyRequests: There were too many wrong attempts.
     """
     if not password:
         raise WrongCredential(field, PASSWORD_REQUIRED if user.has_password else SIGN_IN_AGAIN)
@@ -98,8 +98,8 @@ async def check_emailed_code(context: AccountContext, user: User, browser_sessio
     """Check the code of a confirmation e-mail.
 
     Raises:
-        WrongCredential: the code is wrong, expired, or for another session.
-        TooManyRequests: the user has sent too many wrong codes within a day.
+        WrongCredential: The code is wrong, expired, or for another session.
+        TooManyRequests: The user has sent too many wrong codes within a day.
     """
     attempt = EMAILED_CODES_PER_USER.by(user.id)
     await context.limiter.hit(attempt)

@@ -59,7 +59,7 @@ async def delete_account(context: AccountContext, database: Database, features: 
     """Delete the user and their personal data, and notify them by e-mail.
 
     Raises:
-        DeletionRefused: with a message for the user. The account stays, but rows that depend on it may be deleted.
+        DeletionRefused: With a message for the user. The account stays, but rows that depend on it may be deleted.
     """
     session = context.session
     await _check_may_delete(context, features, user)

@@ -92,8 +92,8 @@ async def check_code(
     `device` is the id from `trusted_device` if this user has signed in with this browser before.
 
     Raises:
-        TooManyWrongCodes: there were too many wrong codes for this e-mail.
-        TooManyRequests: there were too many wrong codes for this account, or from this IP address.
+        TooManyWrongCodes: There were too many wrong codes for this e-mail.
+        TooManyRequests: There were too many wrong codes for this account, or from this IP address.
     """
     await _count_code_of_request(context, sign_in_request)
     attempts = limits_of_sign_in(context, CODES_PER_ACCOUNT.by(sign_in_request.email), device)

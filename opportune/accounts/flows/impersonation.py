@@ -62,8 +62,8 @@ async def start_impersonation(
         The new session and its token.
 
     Raises:
-        NotFound: the user does not exist.
-        ImpersonationRefused: with a message for the superuser.
+        NotFound: The user does not exist.
+        ImpersonationRefused: With a message for the superuser.
     """
     # The superuser's session and both users are locked, so that a concurrent change of their permissions takes effect.
     superuser_session = await _lock_superuser_session(context.session, origin)

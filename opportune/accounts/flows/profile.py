@@ -28,7 +28,7 @@ async def change_password(context: AccountContext, user: User, password: str) ->
     """Set a new password, end all sessions and tokens, and notify the user by e-mail.
 
     Raises:
-        InvalidPasswordError: with a message for the user.
+        InvalidPasswordError: With a message for the user.
     """
     user = await context.manager.change(user, password=password)
     record_event(context, user, "password_updated")
@@ -39,8 +39,8 @@ async def check_email_change(context: AccountContext, user: User, email: str) ->
     """Check a change of the e-mail before anything is changed.
 
     Raises:
-        TooManyRequests: too many e-mails were requested.
-        EmailTakenError: the address has an account, and the site sends no e-mails to say so.
+        TooManyRequests: Too many e-mails were requested.
+        EmailTakenError: The address has an account, and the site sends no e-mails to say so.
     """
     await context.limiter.hit(EMAIL_CHANGES_PER_USER.by(user.id))
     if not email_is_enabled(context.settings) and await context.manager.is_taken(email):
@@ -54,7 +54,7 @@ async def request_email_change(context: AccountContext, user: User, email: str) 
     If the site sends no e-mails, change the address without verification and return False.
 
     Raises:
-        EmailTakenError: the address got an account since `check_email_change`.
+        EmailTakenError: The address got an account since `check_email_change`.
     """
     settings = context.settings
     if not email_is_enabled(settings):
@@ -82,8 +82,8 @@ async def apply_email_change(context: AccountContext, user: User, email: str, *,
     """Change the user's e-mail, such as to that of a link, and notify the old address.
 
     Raises:
-        EmailTakenError: another account has got the address since the link was sent.
-        InvalidPasswordError: the password was changed at the same time.
+        EmailTakenError: Another account has got the address since the link was sent.
+        InvalidPasswordError: The password was changed at the same time.
     """
     old_email = user.email
     await context.manager.change(user, email=email, is_verified=is_verified)

@@ -46,10 +46,10 @@ async def register(context: AccountContext, email: str, password: str) -> User |
     `console:`), the response reveals it, so there is a rate limit.
 
     Raises:
-        RegistrationClosedError: registration is closed; or, without e-mails, the address has no invitation.
-        TooManyRequests: there were too many registrations.
-        InvalidPasswordError: with a message for the user.
-        EmailTakenError: the address has an account. Raised only without e-mails.
+        RegistrationClosedError: Registration is closed; or, without e-mails, the address has no invitation.
+        TooManyRequests: There were too many registrations.
+        InvalidPasswordError: With a message for the user.
+        EmailTakenError: The address has an account. Raised only without e-mails.
     """
     if context.settings.registration == "closed":
         raise RegistrationClosedError(REGISTRATION_IS_CLOSED)
@@ -137,10 +137,10 @@ async def verify_email(context: AccountContext, token: str, password: str, signe
     `signed_in_user` is the user of this browser, who needs no password for a link to their own address.
 
     Raises:
-        InvalidLinkError: the link was not made by this site, is too old, or has been used.
-        InvalidPasswordError: this is not the password of the account or registration. Another person may have
+        InvalidLinkError: The link was not made by this site, is too old, or has been used.
+        InvalidPasswordError: This is not the password of the account or registration. Another person may have
             registered the address in order to share the account with its owner.
-        TooManyRequests: there were too many wrong passwords.
+        TooManyRequests: There were too many wrong passwords.
     """
     link = await read_link_token(context.session, context.settings, "verify", token)
     await context.manager.release()
@@ -221,8 +221,8 @@ async def reset_password(context: AccountContext, token: str, password: str) -> 
     """Set a new password for the user of a link, and sign them out everywhere.
 
     Raises:
-        InvalidLinkError: the link was not made by this site, is too old, or has been used.
-        InvalidPasswordError: the password is too weak. The link can be used again.
+        InvalidLinkError: The link was not made by this site, is too old, or has been used.
+        InvalidPasswordError: The password is too weak. The link can be used again.
     """
     user: User = await context.manager.reset_password(token, password)
     record_event(context, user, "password_was_reset")

@@ -27,8 +27,8 @@ async def check_password(context: AccountContext, email: str, password: str, dev
     `device` is the id from `trusted_device` if this user has signed in with this browser before.
 
     Raises:
-        TooManyRequests: there were too many wrong passwords. Correct passwords are not counted.
-        Busy: too many other users are signing in.
+        TooManyRequests: There were too many wrong passwords. Correct passwords are not counted.
+        Busy: Too many other users are signing in.
     """
     email = normalize_email(email)
     hits = limits_of_sign_in(context, PASSWORDS_PER_ACCOUNT.by(email), device)
@@ -50,7 +50,7 @@ async def check_code(context: AccountContext, user: User, code: str) -> bool:
     """Return whether this is an unused code of the user. Call it after `check_password`.
 
     Raises:
-        TooManyRequests: there were too many wrong codes.
+        TooManyRequests: There were too many wrong codes.
     """
     hit = CODES_PER_ACCOUNT.by(user.email)
     await context.manager.release()

@@ -164,8 +164,8 @@ async def sign_in_with(context: AccountContext, provider: Provider, identity: Id
     """Return the user of an identity, and whether they were just registered. A second factor may still be required.
 
     Raises:
-        SocialSignInRefused: with a message for the user.
-        TooManyRequests: too many accounts were created from this address.
+        SocialSignInRefused: With a message for the user.
+        TooManyRequests: Too many accounts were created from this address.
     """
     manager = context.manager
     user = await manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
@@ -202,8 +202,8 @@ async def link(context: AccountContext, provider: Provider, identity: Identity, 
     """Link an identity to a user, and notify the user by e-mail.
 
     Raises:
-        SocialSignInRefused: the identity is linked already.
-        AccountLinkedError: another request has just linked it.
+        SocialSignInRefused: The identity is linked already.
+        AccountLinkedError: Another request has just linked it.
     """
     manager = context.manager
     if not await manager.lock_unchanged(user):
@@ -221,8 +221,8 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     """Unlink an account, and notify the user by e-mail.
 
     Raises:
-        NotFound: the user has no such account.
-        SocialSignInRefused: it is the user's last sign-in method.
+        NotFound: The user has no such account.
+        SocialSignInRefused: It is the user's last sign-in method.
     """
     # The lock keeps two concurrent requests from removing the last two methods.
     if not await context.manager.lock_unchanged(user):

@@ -43,9 +43,9 @@ class TwoFactorSetup:
         """Return a new key for the app. It is stored by `enable` with its first code.
 
         Raises:
-            WrongCredential: the password is wrong.
-            TooManyRequests: there were too many wrong attempts.
-            InvalidState: the user already has an app.
+            WrongCredential: The password is wrong.
+            TooManyRequests: There were too many wrong attempts.
+            InvalidState: The user already has an app.
         """
         if self.user.has_two_factor:
             raise InvalidState(ALREADY_ENABLED)
@@ -57,7 +57,7 @@ class TwoFactorSetup:
         """Return the setup of a sealed key.
 
         Raises:
-            InvalidState: the setup has expired, or the user already has an app.
+            InvalidState: The setup has expired, or the user already has an app.
         """
         if self.user.has_two_factor:
             raise InvalidState(ALREADY_ENABLED)
@@ -72,8 +72,8 @@ class TwoFactorSetup:
         Other sessions and tokens of sign-ins end, because they started without a second factor.
 
         Raises:
-            WrongCredential: the code is wrong.
-            InvalidState: the setup has expired, or the user already has an app.
+            WrongCredential: The code is wrong.
+            InvalidState: The setup has expired, or the user already has an app.
         """
         session, key = self.context.session, self.resume(sealed).key
         codes = await second_factor.enable(session, self.context.settings, self.user, key, code)
@@ -87,9 +87,9 @@ class TwoFactorSetup:
         """Replace the recovery codes.
 
         Raises:
-            WrongCredential: password or code is wrong.
-            TooManyRequests: there were too many wrong attempts.
-            InvalidState: the user has no second factor.
+            WrongCredential: Password or code is wrong.
+            TooManyRequests: There were too many wrong attempts.
+            InvalidState: The user has no second factor.
         """
         await self._check_identity(password, code)
         record_event(self.context, self.user, "recovery_codes_renewed")

@@ -115,8 +115,8 @@ async def _finish_callback(
     """Check the response of the provider, then sign in the user or link the account.
 
     Raises:
-        SocialSignInRefused: the sign-in or linking is refused; the message is for the user.
-        TooManyRequests: there were too many failures.
+        SocialSignInRefused: The sign-in or linking is refused; the message is for the user.
+        TooManyRequests: There were too many failures.
     """
     # Count a failure now. It is refunded on success.
     failure = social_sign_in.FAILURES_PER_IP.by(context.client.address)

@@ -97,7 +97,7 @@ async def hash_password(password: str) -> str:
     """Hash a password for storage.
 
     Raises:
-        Busy: too many other requests are waiting.
+        Busy: Too many other requests are waiting.
     """
     return await _hash_queue.run(password_helper.hash, normalize_password(password))
 
@@ -126,7 +126,7 @@ async def verify_password(password: str, hashed_password: str) -> tuple[bool, st
     """Return whether the password is correct, and a new hash to store if the old one has other parameters.
 
     Raises:
-        Busy: too many other requests are waiting.
+        Busy: Too many other requests are waiting.
     """
     if not hashed_password:  # the user has no password
         await verify_without_user(password)

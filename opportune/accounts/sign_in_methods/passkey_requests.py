@@ -26,7 +26,7 @@ def get_passkey_ceremonies(request: Request, context: AccountContext, user: User
     """Return the passkey ceremonies of this browser, for `user` or for any user.
 
     Raises:
-        PasskeyRefused: the URL of the site is not a domain name.
+        PasskeyRefused: The URL of the site is not a domain name.
     """
     try:
         site = find_relying_party(context.settings, f"{request.url.scheme}://{request.url.netloc}")
@@ -42,7 +42,7 @@ def start_ceremonies(request: Request, context: AccountContext, user: User | Non
     """Return the ceremonies of a browser that may have no session. A cookie then identifies it in the next request.
 
     Raises:
-        PasskeyRefused: as `get_passkey_ceremonies`.
+        PasskeyRefused: As `get_passkey_ceremonies`.
     """
     ceremonies = get_passkey_ceremonies(request, context, user)
     if _session_id(request):

@@ -75,7 +75,7 @@ class PasskeyCeremonies:
         """Start a ceremony: return the options that the page passes to the device.
 
         Raises:
-            PasskeyRefused: the user has no passkey, or already has the maximum number.
+            PasskeyRefused: The user has no passkey, or already has the maximum number.
         """
         settings = self.context.settings
         existing = await find_passkeys(self.context.session, self.user) if self.user else []
@@ -94,8 +94,8 @@ class PasskeyCeremonies:
         """Verify the assertion of a passkey, and return its owner, locked until the transaction ends.
 
         Raises:
-            PasskeyRefused: with a message for the user.
-            TooManyRequests: there were too many failures.
+            PasskeyRefused: With a message for the user.
+            TooManyRequests: There were too many failures.
         """
         try:
             return await self._verify_assertion(purpose, assertion)
@@ -125,8 +125,8 @@ class PasskeyCeremonies:
         With the first second factor, all other sessions end, and so do the access tokens of sign-ins.
 
         Raises:
-            PasskeyRefused: with a message for the user.
-            TooManyRequests: there were too many failures.
+            PasskeyRefused: With a message for the user.
+            TooManyRequests: There were too many failures.
         """
         session = self.context.session
         ceremony, credential, failure = await self._read_assertion("add", assertion)
@@ -205,8 +205,8 @@ async def delete_passkey(context: AccountContext, user: User, row_id: int) -> No
     """Remove a passkey, and notify the user by e-mail.
 
     Raises:
-        NotFound: the user has no such passkey.
-        PasskeyRefused: it is the user's last sign-in method, or the account was changed at the same moment.
+        NotFound: The user has no such passkey.
+        PasskeyRefused: It is the user's last sign-in method, or the account was changed at the same moment.
     """
     session = context.session
     # The lock keeps two concurrent requests from removing the last two methods.

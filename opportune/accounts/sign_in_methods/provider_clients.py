@@ -86,7 +86,7 @@ class ProviderClient(ABC):
         """Return the identity for an authorization code. `issuer` is the parameter `iss` of RFC 9207.
 
         Raises:
-            ProviderUnreachable, InvalidProviderResponse: the provider's response is missing or invalid.
+            ProviderUnreachable, InvalidProviderResponse: The provider's response is missing or invalid.
         """
         async with _open_http() as http:
             endpoints = await self._find_endpoints(http)
@@ -242,7 +242,7 @@ async def _open_http() -> AsyncIterator[httpx2.AsyncClient]:
     """Open an HTTP client with one time limit for all requests of a step.
 
     Raises:
-        ProviderUnreachable, InvalidProviderResponse: for every error in the block.
+        ProviderUnreachable, InvalidProviderResponse: For every error in the block.
     """
     # A compressed response can have any size after decompression.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}

@@ -159,7 +159,7 @@ async def read_assertion(
     """Return the ceremony of an assertion, and the credential of the device.
 
     Raises:
-        PasskeyRefused: the assertion is invalid, expired or used, or for another purpose, user or browser.
+        PasskeyRefused: The assertion is invalid, expired or used, or for another purpose, user or browser.
     """
     try:
         data: Any = json.loads(assertion) if len(assertion) <= MAX_ASSERTION_CHARS else None

@@ -85,8 +85,8 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """Create a user from a schema; `safe` ignores the guarded fields.
 
         Raises:
-            InvalidPasswordException: the password is too weak. It is also an `InvalidPasswordError`.
-            UserAlreadyExists: another account has this e-mail. It is also an `EmailTakenError`.
+            InvalidPasswordException: The password is too weak. It is also an `InvalidPasswordError`.
+            UserAlreadyExists: Another account has this e-mail. It is also an `EmailTakenError`.
         """
         fields = _set_fields(user_create, safe=safe)
         return await self.register(fields.pop("email"), fields.pop("password"), **fields)
@@ -102,8 +102,8 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """Create a user.
 
         Raises:
-            InvalidPasswordError: the password is too weak.
-            EmailTakenError: another account has this e-mail.
+            InvalidPasswordError: The password is too weak.
+            EmailTakenError: Another account has this e-mail.
         """
         return await self.add(email, await self.hash_new_password(password, email), **fields)
 
@@ -133,7 +133,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         Accounts with the same address are not linked: `associate_by_email` is ignored. No token is stored.
 
         Raises:
-            UserAlreadyExists: the address has an account. Its owner must sign in and then link the other account.
+            UserAlreadyExists: The address has an account. Its owner must sign in and then link the other account.
         """
         try:
             linked_user = await self.user_db.get_by_oauth_account(oauth_name, account_id)
@@ -159,7 +159,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """Change the fields that are set in a schema; `safe` ignores the guarded fields.
 
         Raises:
-            InvalidPasswordException, UserAlreadyExists: as `create`.
+            InvalidPasswordException, UserAlreadyExists: As `create`.
         """
         fields = _set_fields(user_update, safe=safe)
         password = fields.pop("password", None)
@@ -178,8 +178,8 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         this; None keeps the state.
 
         Raises:
-            InvalidPasswordError: the password is too weak, or another request has just changed password or e-mail.
-            EmailTakenError: another account has this e-mail.
+            InvalidPasswordError: The password is too weak, or another request has just changed password or e-mail.
+            EmailTakenError: Another account has this e-mail.
         """
         hashed_password = None if password is None else await self.hash_new_password(password, user.email, user)
         if await self._lock(user) is None:
@@ -201,8 +201,8 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """Verify the address of a link without a password. The site's own page also asks for the password.
 
         Raises:
-            InvalidVerifyToken: the link is invalid, expired or used.
-            UserAlreadyVerified: the address is verified.
+            InvalidVerifyToken: The link is invalid, expired or used.
+            UserAlreadyVerified: The address is verified.
         """
         link: Any = await signed_links.read_link_token(self.session, self.settings, "verify", token)
         if link is None:
@@ -215,8 +215,8 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """Set a new password for the user of a link, and sign them out everywhere.
 
         Raises:
-            InvalidResetPasswordToken: the link was not made by this site, is too old, or has been used.
-            InvalidPasswordException: as `create`. The link can be used again.
+            InvalidResetPasswordToken: The link was not made by this site, is too old, or has been used.
+            InvalidPasswordException: As `create`. The link can be used again.
         """
         link: Any = await signed_links.read_link_token(self.session, self.settings, "reset", token)
         await self.release()
@@ -280,7 +280,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """Check a new password. `user` has the e-mail that the password must not contain.
 
         Raises:
-            InvalidPasswordException: with a message for the user.
+            InvalidPasswordException: With a message for the user.
         """
         name = user.get_short_name() if isinstance(user, UserBase) else ""
         if reason := await find_password_problem(password, user.email, self.settings, name):

@@ -34,7 +34,7 @@ async def check_connection(settings: Settings) -> None:
     """Check the connection, so that errors are reported in one line.
 
     Raises:
-        OperatorError: the database is not available.
+        OperatorError: The database is not available.
     """
     async with open_database(settings) as database:
         await database.ping(reader=False)

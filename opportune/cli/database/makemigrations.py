@@ -140,7 +140,7 @@ def draft_migrations(
     If the database has unapplied migrations, only features without any migration are compared with it.
 
     Raises:
-        OperatorError: there is no such feature, a table belongs to no feature, or the database is not migrated.
+        OperatorError: There is no such feature, a table belongs to no feature, or the database is not migrated.
     """
     refuse_unowned_tables(graph.features, Model.metadata)
     features = graph.features if feature is None else [feature]

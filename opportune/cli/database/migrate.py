@@ -100,7 +100,7 @@ def find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration]
     """Return the first migrations whose tables already exist.
 
     Raises:
-        OperatorError: existing tables differ from the migrations. Warnings list the differences.
+        OperatorError: Existing tables differ from the migrations. Warnings list the differences.
     """
     first_migrations = [step.migration for step in steps if step.direction == "upgrade" and not step.migration.follows]
     with connect(settings) as connection:

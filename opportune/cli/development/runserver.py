@@ -77,7 +77,7 @@ def parse_address(address: str, host: str | None, port: int | None) -> tuple[str
     """Return host and port of `8000`, `:8000`, `0.0.0.0:8000` or `[::1]:8000`.
 
     Raises:
-        BadParameter: the address is invalid, or conflicts with --host or --port.
+        BadParameter: The address is invalid, or conflicts with --host or --port.
     """
     match = re.fullmatch(r"(?:(?P<host>[\w.-]+|\[[\da-fA-F:.]+\])?:)?(?P<port>\d{1,5})", address, re.ASCII)
     if not match or int(match["port"]) > sockets.MAX_PORT:
@@ -105,7 +105,7 @@ def reserve(host: str, port: int, *, use_free_port: bool | None = None) -> socke
         use_free_port: True to use another port if this one is in use, None to ask the user.
 
     Raises:
-        OperatorError: the port cannot be opened.
+        OperatorError: The port cannot be opened.
     """
     try:
         return sockets.reserve(host, port)
@@ -126,7 +126,7 @@ def check_database(settings: Settings, migrate: bool) -> None:
     """Apply migrations if requested, and warn about problems of the database and the settings.
 
     Raises:
-        OperatorError: the database is not available.
+        OperatorError: The database is not available.
     """
     schema = startup.inspect_schema(settings)
     if migrate and (schema.pending or schema.is_behind_code):

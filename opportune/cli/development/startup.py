@@ -126,7 +126,7 @@ def validate_configuration(settings: Settings) -> None:
     """Check URLs, settings of features and overridden templates, because workers would print tracebacks.
 
     Raises:
-        OperatorError: a setting or a template is invalid.
+        OperatorError: A setting or a template is invalid.
     """
     for parse in URL_PARSERS:
         parse(settings)
@@ -143,7 +143,7 @@ def require_file(url: DatabaseUrl) -> None:
     """Check that a SQLite file exists, because SQLite would create an empty database at a mistyped path.
 
     Raises:
-        OperatorError: the file does not exist.
+        OperatorError: The file does not exist.
     """
     if url.kind == "sqlite" and not url.path.exists():
         raise OperatorError(
@@ -155,7 +155,7 @@ def inspect_schema(settings: Settings) -> SchemaState:
     """Connect to the database and compare its migrations with those of the code.
 
     Raises:
-        OperatorError: the database is not available, or a foreign key of a model references nothing.
+        OperatorError: The database is not available, or a foreign key of a model references nothing.
     """
     refuse_wrong_keys(Model.metadata)
     with open_event_loop() as loop:
@@ -191,7 +191,7 @@ def apply_migrations(settings: Settings) -> None:
     """Apply pending migrations, in one process at a time, and print each step.
 
     Raises:
-        OperatorError: a migration failed, or the database is newer than the code.
+        OperatorError: A migration failed, or the database is newer than the code.
     """
     from opportune.cli.database.migrate import apply_plan  # Alembic, which most starts do not need
     from opportune.db.migrations.plans import plan_migrations
@@ -205,7 +205,7 @@ def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
     """Warn about migrations that may break an older version that is still running.
 
     Raises:
-        OperatorError: such migrations are pending, and this process replaces an older one.
+        OperatorError: Such migrations are pending, and this process replaces an older one.
     """
     from opportune.db.migrations.safety import find_incompatibilities  # as above
     from opportune.server.handover import takes_over  # as above

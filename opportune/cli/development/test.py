@@ -84,7 +84,7 @@ def require_installed(selection: list[str]) -> None:
     """Check that the packages of the tests are installed.
 
     Raises:
-        OperatorError: packages are missing. The message has the command that installs them.
+        OperatorError: Packages are missing. The message has the command that installs them.
     """
     if missing := [lock for lock in locks_of_tests(selection) if not importlib.util.find_spec(MARKER_PACKAGES[lock])]:
         install = " ".join(f"-r {lock}" for lock in missing)

@@ -35,7 +35,7 @@ def run_installer(venv: Path, verb: str, target: str, command: list[str]) -> Non
     """Run an installer and write its output to the log.
 
     Raises:
-        InstallError: the installer failed. The message contains its last line.
+        InstallError: The installer failed. The message contains its last line.
     """
     (venv / UNFINISHED).touch()
     with (venv / LOG).open("wb") as log, ExitStack() as stack:

@@ -47,7 +47,7 @@ def python_with_hatchling() -> str:
     """Return a Python that can build the wheel of the framework. Its packages are installed if necessary.
 
     Raises:
-        InstallError: the installation fails.
+        InstallError: The installation fails.
     """
     if all(map(importlib.util.find_spec, BUILD_PACKAGES)):
         return sys.executable
@@ -59,7 +59,7 @@ def install_missing(locks: list[str], model: Sequence[str] = ()) -> bool:
     """Install locks, and those of the model if possible. Return True if anything was missing.
 
     Raises:
-        InstallError: the installation fails, or files cannot be written.
+        InstallError: The installation fails, or files cannot be written.
     """
     if are_installed([*locks, *model]):
         return False

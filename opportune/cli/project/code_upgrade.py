@@ -35,7 +35,7 @@ def upgrade_code(root: Path) -> CodeUpgrade:
     """Return the changes of a project's code.
 
     Raises:
-        OperatorError: a file cannot be parsed.
+        OperatorError: A file cannot be parsed.
     """
     paths = [path for folder in FOLDERS for path in sorted((root / folder).rglob("*"))]
     files = [path for path in paths if path.suffix in (".py", ".html") and path.is_file() and not path.is_symlink()]

@@ -24,7 +24,7 @@ def write_env(path: Path) -> bool:
     """Create `.env`, or add a missing SECRET_KEY. Return True if the file changed.
 
     Raises:
-        OperatorError: the file cannot be written.
+        OperatorError: The file cannot be written.
     """
     try:
         if not path.exists():
@@ -45,7 +45,7 @@ def create_env(path: Path, text: str) -> None:
     """Create the file, readable by the current user only.
 
     Raises:
-        OperatorError: the file exists, or cannot be written.
+        OperatorError: The file exists, or cannot be written.
     """
     with _report_errors(path):
         path.touch(mode=0o600, exist_ok=False)
@@ -56,7 +56,7 @@ def add_to_env(path: Path, **values: str) -> None:
     """Append settings to the file, where they override earlier lines.
 
     Raises:
-        OperatorError: the file cannot be written.
+        OperatorError: The file cannot be written.
     """
     with _report_errors(path), path.open("a", encoding="utf-8") as file:
         file.writelines(f"{name}='{value}'\n" for name, value in values.items())
@@ -81,7 +81,7 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
         The number of keys in SECRET_KEY_FALLBACKS.
 
     Raises:
-        OperatorError: the file has no key, or cannot be written.
+        OperatorError: The file has no key, or cannot be written.
     """
     with _report_errors(path):
         text = path.read_text(encoding="utf-8")

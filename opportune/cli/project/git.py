@@ -36,7 +36,7 @@ class Git:
         """Return the output of a git command.
 
         Raises:
-            GitError: the command fails.
+            GitError: The command fails.
         """
         result = self.run(*arguments)
         if result.returncode:

@@ -63,7 +63,7 @@ def require_uv() -> str:
     """Return the path of uv.
 
     Raises:
-        OperatorError: uv is not installed.
+        OperatorError: Uv is not installed.
     """
     if uv := find_uv():
         return uv
@@ -117,7 +117,7 @@ def resolve(command_line: list[str], folder: Path, lock: str, constraints: Seque
         cooldown: Minimum age of new releases in days.
 
     Raises:
-        OperatorError: uv fails, or the index does not say how old its releases are.
+        OperatorError: Uv fails, or the index does not say how old its releases are.
     """
     locked = pins(PROJECT / lock)
     kept: dict[str, Version] = {}

@@ -122,7 +122,7 @@ def merge_release(
     """Merge the shared files of a release into the work tree, and replace the wheel.
 
     Raises:
-        OperatorError: the release cannot write its files.
+        OperatorError: The release cannot write its files.
     """
     merge = Merge(git, git.folder, folder / "old", folder / "new")
     shared_files.write_shared_files(shared_files.STARTER_ROOT, merge.old, names, pinned_hash)

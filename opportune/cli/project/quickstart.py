@@ -115,7 +115,7 @@ def new_superuser(email: str, password: str | None, settings: Settings) -> Super
     """Return the superuser to create, with a random password if none is given.
 
     Raises:
-        OperatorError: the e-mail address is invalid, or the password too weak.
+        OperatorError: The e-mail address is invalid, or the password too weak.
     """
     random = "" if password else secrets.token_urlsafe(12)
     try:

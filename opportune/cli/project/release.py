@@ -42,7 +42,7 @@ def install_from_index(version: str, folder: Path) -> Release:
     """Install a version from the package index into a new folder.
 
     Raises:
-        OperatorError: the index has no such release, or cannot be reached.
+        OperatorError: The index has no such release, or cannot be reached.
     """
     requirement = f"{NAME}=={version}"
     try:
@@ -61,7 +61,7 @@ def install_wheel(wheel: Path, folder: Path) -> None:
     """Install a wheel without its dependencies into a new folder.
 
     Raises:
-        OperatorError: the wheel is damaged or needs another Python.
+        OperatorError: The wheel is damaged or needs another Python.
     """
     try:
         _run(*_installer(), "--target", str(folder), "--no-deps", "--no-index", str(wheel.resolve()))
@@ -73,7 +73,7 @@ def read_release(wheel: Path, folder: Path) -> Release:
     """Install the framework's wheel into a new folder.
 
     Raises:
-        OperatorError: the wheel is damaged, or belongs to another package.
+        OperatorError: The wheel is damaged, or belongs to another package.
     """
     install_wheel(wheel, folder)
     metadata = HeaderParser().parsestr(next(folder.glob("*.dist-info/METADATA")).read_text(encoding="utf-8"))
@@ -87,7 +87,7 @@ def hash_of_running_release(folder: Path) -> str:
         folder: A new folder, for the files of the wheel on the package index.
 
     Raises:
-        OperatorError: the index has no such release, or an unrelated package with the same name and version.
+        OperatorError: The index has no such release, or an unrelated package with the same name and version.
     """
     release = install_from_index(__version__, folder)
     if _record(release.root) != _record(FRAMEWORK.parent):
@@ -110,7 +110,7 @@ def build_wheel(python: str, root: Path, folder: Path) -> Path:
     """Build the wheel of a clone into a folder, with the hatchling of a Python.
 
     Raises:
-        OperatorError: the wheel cannot be built.
+        OperatorError: The wheel cannot be built.
     """
     command = [python, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

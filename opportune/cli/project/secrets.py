@@ -52,7 +52,7 @@ def refuse_overridden_key() -> None:
     """Check that the key comes from .env.
 
     Raises:
-        OperatorError: the environment or SECRETS_FROM sets the key and overrides .env.
+        OperatorError: The environment or SECRETS_FROM sets the key and overrides .env.
     """
     sources = {row.name: row.source for row in list_displayed_settings(get_settings(), installed_features())}
     for name in (KEY, FALLBACK_KEYS):

@@ -114,7 +114,7 @@ def read_record(root: Path) -> ProjectNames | None:
     """Return the names of a project; None in a clone of the starter.
 
     Raises:
-        OperatorError: the file is damaged.
+        OperatorError: The file is damaged.
     """
     try:
         record = json.loads((root / RECORD).read_bytes())

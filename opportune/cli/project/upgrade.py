@@ -99,7 +99,7 @@ def require_project(folder: Path) -> tuple[ProjectNames, str]:
     """Return the names of a project and the hash of its wheel.
 
     Raises:
-        OperatorError: this is a clone of the starter, or its lock has no wheel of the framework.
+        OperatorError: This is a clone of the starter, or its lock has no wheel of the framework.
     """
     if not (names := read_record(folder)):
         raise OperatorError(
@@ -115,7 +115,7 @@ def require_clean_branch(git: Git) -> str:
     """Return the current branch.
 
     Raises:
-        OperatorError: the project is not in git, has uncommitted changes, or nothing can be committed.
+        OperatorError: The project is not in git, has uncommitted changes, or nothing can be committed.
     """
     try:
         is_tracked = bool(git("ls-files", "--", "oppman.py"))
@@ -145,7 +145,7 @@ def fetch_release(source: str, folder: Path) -> Release:
     """Install a wheel, or a version of the package index, into a folder.
 
     Raises:
-        OperatorError: the source does not exist, has another hash, or is not a release of the framework.
+        OperatorError: The source does not exist, has another hash, or is not a release of the framework.
     """
     location, _, fragment = source.partition("#")
     wheel = Path(location).expanduser()
@@ -178,7 +178,7 @@ def is_newer(release: Release) -> bool:
     """Return True if the release is newer than the project's.
 
     Raises:
-        OperatorError: the release is older than the project's.
+        OperatorError: The release is older than the project's.
     """
     if Version(release.version) < Version(__version__):
         raise OperatorError(
@@ -194,7 +194,7 @@ def new_branch(git: Git, version: str) -> str:
     """Return the name of the branch for a release.
 
     Raises:
-        OperatorError: it exists.
+        OperatorError: It exists.
     """
     branch = f"upgrade-{version}"
     if git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):

@@ -91,7 +91,7 @@ class ExistingModels:
         """Resolve a reference such as `Author` or `books.Author` from a new model of a feature.
 
         Raises:
-            OperatorError: no model has this name, or several have it.
+            OperatorError: No model has this name, or several have it.
         """
         prefix, _, name = reference.rpartition(".")
         if name == new_model and prefix in ("", feature):

@@ -28,7 +28,7 @@ def register_model(text: str, package: str, entries: dict[str, str]) -> str:
         entries: Code by argument of `Feature(…)` or of a family, such as `{"models": "models.Post"}`.
 
     Raises:
-        UnexpectedStructure: there is no `Feature(…)`, or an argument cannot be extended.
+        UnexpectedStructure: There is no `Feature(…)`, or an argument cannot be extended.
     """
     if "admin" in entries and not _lists_views(text):
         entries = entries | {"admin": f'"{package}.admin"'}

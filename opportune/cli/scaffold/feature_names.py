@@ -36,7 +36,7 @@ def check_name(name: str) -> None:
     """Check that a new feature can have this name.
 
     Raises:
-        OperatorError: it cannot.
+        OperatorError: It cannot.
     """
     problem = name_problem(name)
     if not problem and (package := feature_packages().get(name)):
@@ -64,7 +64,7 @@ def require_feature_folder(project: Path, name: str) -> None:
     """Check that the project has a folder of this feature.
 
     Raises:
-        OperatorError: it has none.
+        OperatorError: It has none.
     """
     if re.fullmatch(r"\w+", name) and (project / PACKAGE / name / "feature.py").is_file():
         return
@@ -79,7 +79,7 @@ def check_path(project: Path, path: str) -> None:
     """Check that pages can use this URL.
 
     Raises:
-        OperatorError: the URL is invalid or in use.
+        OperatorError: The URL is invalid or in use.
     """
     if not re.fullmatch(r"/[a-z][a-z0-9-]*(/[a-z][a-z0-9-]*)*", path):
         raise OperatorError(f"{path!r} is not an address. Use lowercase letters, digits and hyphens: --path /books.")

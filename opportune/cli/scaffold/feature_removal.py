@@ -38,7 +38,7 @@ class FeatureRemoval:
         """Check that the feature can be removed.
 
         Raises:
-            OperatorError: the project has no such feature, needs it, or has code that uses it.
+            OperatorError: The project has no such feature, needs it, or has code that uses it.
         """
         require_feature(self.name, self.project)
         if self.name == USERS:
@@ -60,7 +60,7 @@ class FeatureRemoval:
         """Remove its lines from other files, then delete its own files.
 
         Raises:
-            OperatorError: a file cannot be changed. You can run the command again to continue.
+            OperatorError: A file cannot be changed. You can run the command again to continue.
         """
         path = self.project  # the path in the message
         try:
@@ -188,7 +188,7 @@ def require_feature(name: str, project: Path) -> None:
     """Check that the project has a feature.
 
     Raises:
-        OperatorError: the project has no feature of this name.
+        OperatorError: The project has no feature of this name.
     """
     if name in feature_packages() or (re.fullmatch(r"\w+", name) and (project / PACKAGE / name).is_dir()):
         return

@@ -42,7 +42,7 @@ def parse_fields(definitions: Sequence[str], feature: str, model: str, models: E
     """Parse the field definitions of a command.
 
     Raises:
-        OperatorError: a name, type, option or referenced model is invalid.
+        OperatorError: A name, type, option or referenced model is invalid.
     """
     fields = [_parse_field(definition, feature, model, models) for definition in definitions]
     if not fields:
@@ -147,7 +147,7 @@ def check_mixins(mixins: Sequence[str], fields: Sequence[Field], models: Existin
     """Check that no field has the name of an attribute of `SoftDelete` or `Versioned`, and that versions are kept.
 
     Raises:
-        OperatorError: a field has such a name, or the feature of the versions is not installed.
+        OperatorError: A field has such a name, or the feature of the versions is not installed.
     """
     for mixin in mixins:
         for field in fields:
@@ -165,7 +165,7 @@ def check_field_name(name: str) -> None:
     """Validate a field name.
 
     Raises:
-        OperatorError: the name is invalid, reserved or sensitive.
+        OperatorError: The name is invalid, reserved or sensitive.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or len(name) > MAX_FIELD_LENGTH:
         raise OperatorError(

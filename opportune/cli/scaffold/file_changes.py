@@ -21,7 +21,7 @@ def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequen
         deleted: Files to delete.
 
     Raises:
-        OperatorError: a file cannot be written.
+        OperatorError: A file cannot be written.
     """
     before = {path: path.read_bytes() if path.is_file() else None for path in (*texts, *deleted)}
     new_folders = [parent for path in (*texts, folder / "new") for parent in path.parents if not parent.exists()]

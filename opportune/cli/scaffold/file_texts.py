@@ -36,7 +36,7 @@ class FileTexts:
         """Change the text of a file.
 
         Raises:
-            OperatorError: the file has an unexpected structure.
+            OperatorError: The file has an unexpected structure.
         """
         self.parse(path)
         try:

@@ -21,7 +21,7 @@ def with_feature(text: str, name: str, module: str = "") -> str:
         module: Module of its declaration. By default, it is in the project.
 
     Raises:
-        OperatorError: the file does not define a tuple `INSTALLED`.
+        OperatorError: The file does not define a tuple `INSTALLED`.
     """
     source = Source(text)
     features, _ = _find_installed(source.tree)
@@ -32,7 +32,7 @@ def listed_names(text: str) -> set[str]:
     """Return the names of the installed features.
 
     Raises:
-        OperatorError: the file does not define a tuple `INSTALLED`.
+        OperatorError: The file does not define a tuple `INSTALLED`.
     """
     features, _ = _find_installed(ast.parse(text))
     return {ast.unparse(entry) for entry in features.elts}
@@ -42,7 +42,7 @@ def without_feature(text: str, name: str) -> str:
     """Remove the import and the entry of a feature of the project or of the framework.
 
     Raises:
-        OperatorError: the file does not define a tuple `INSTALLED`.
+        OperatorError: The file does not define a tuple `INSTALLED`.
     """
     features, imports = _find_installed(ast.parse(text))
     removed = {node: [alias for alias in node.names if _is_import_of(node, alias, name)] for node in imports}

@@ -43,7 +43,7 @@ def draft_creation(feature: str, code: str, file: Path, tables: Sequence[str], g
         graph: Existing migrations.
 
     Raises:
-        OperatorError: the code fails, or a referenced table has no migration.
+        OperatorError: The code fails, or a referenced table has no migration.
     """
     _run_models(feature, code, file)
     migrated = _words_of_migrations(graph)
@@ -88,7 +88,7 @@ def _add_stubs_of_referenced_tables(metadata: MetaData, migrated: Collection[str
     """Add the tables to which foreign keys point, with the column `id` only, and return them.
 
     Raises:
-        OperatorError: a referenced table has no migration.
+        OperatorError: A referenced table has no migration.
     """
     keys = [key for table in metadata.tables.values() for key in table.foreign_keys]
     referenced = {key.target_fullname.partition(".")[0] for key in keys} - {*metadata.tables}

@@ -31,7 +31,7 @@ def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]
     """Add a model to an existing feature. Return the model, and the edits that the user has to make by hand.
 
     Raises:
-        OperatorError: the request is invalid. No file was changed.
+        OperatorError: The request is invalid. No file was changed.
     """
     folder = project / PACKAGE / request.feature
     require_feature_folder(project, request.feature)

@@ -51,7 +51,7 @@ def plan_model(project: Path, request: ModelRequest) -> NewModel:
     """Validate a request and return the model to add.
 
     Raises:
-        OperatorError: a name, field or option is invalid or already in use.
+        OperatorError: A name, field or option is invalid or already in use.
     """
     models = ExistingModels(project)
     check_model_name(request.name, models)

@@ -70,7 +70,7 @@ def tables_of(name: str) -> list[str]:
     """Return the tables that reversing the migrations of a feature drops.
 
     Raises:
-        OperatorError: the database is not available, or another feature has the model of such a table now.
+        OperatorError: The database is not available, or another feature has the model of such a table now.
     """
     try:
         settings = get_settings()

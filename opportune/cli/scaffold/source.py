@@ -63,7 +63,7 @@ def read_source(text: str, name: str) -> Source:
     """Parse the text of a file.
 
     Raises:
-        OperatorError: the file has a syntax error.
+        OperatorError: The file has a syntax error.
     """
     try:
         return Source(text)
@@ -120,7 +120,7 @@ def merge_modules(text: str, addition: str) -> str:
     `B = b()`. Comments and decorators stay with their definitions.
 
     Raises:
-        UnexpectedStructure: the module already uses one of the names for something else.
+        UnexpectedStructure: The module already uses one of the names for something else.
     """
     if not text:
         return addition

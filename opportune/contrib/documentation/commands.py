@@ -48,7 +48,7 @@ def search(query: str) -> None:
     """Print the sections that match the words.
 
     Raises:
-        OperatorError: no section matches.
+        OperatorError: No section matches.
     """
     with open_event_loop() as loop:
         hits = loop.run(find_sections(query))

@@ -121,7 +121,7 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
     """Generate a module for tables or views, by default for all that belong to no installed feature.
 
     Raises:
-        OperatorError: a table does not exist, or there is nothing to write.
+        OperatorError: A table does not exist, or there is nothing to write.
     """
     from opportune.contrib.inspectdb.reflection import InspectedTables, view_code  # sqlacodegen may not be installed
 
@@ -200,7 +200,7 @@ def create_feature(name: str, inspected: InspectionResult) -> None:
     """Create and install a feature with these models and a test.
 
     Raises:
-        OperatorError: a file cannot be written, and nothing was changed.
+        OperatorError: A file cannot be written, and nothing was changed.
     """
     installed = PROJECT / INSTALLED
     text = with_feature(installed.read_text(encoding="utf-8"), name)

@@ -25,7 +25,7 @@ def read_catalogue(path: Path, language: str) -> Catalog:
     """Read a catalogue, or return an empty one.
 
     Raises:
-        OperatorError: the file is not a catalogue.
+        OperatorError: The file is not a catalogue.
     """
     try:
         return parse_catalogue(path.read_bytes(), language.replace("-", "_"))

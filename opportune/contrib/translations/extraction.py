@@ -65,7 +65,7 @@ class Source:
         """Return the texts of the source.
 
         Raises:
-            OperatorError: a file cannot be parsed.
+            OperatorError: A file cannot be parsed.
         """
         catalog = Catalog(project=self.name, charset="utf-8")
         for folder in self.folders:

@@ -30,7 +30,7 @@ def require_starter() -> None:
     """Check that this is a complete clone of the starter.
 
     Raises:
-        OperatorError: a file is missing, for example because this is a project.
+        OperatorError: A file is missing, for example because this is a project.
     """
     if (PROJECT / shared_files.RECORD).exists():
         raise OperatorError(f"{PROJECT} is a project already. Run startproject in a clone of Opportune.")

@@ -135,7 +135,7 @@ def parse_example_names(text: str) -> list[str]:
     """Return the examples in a comma-separated list, which may also be `all` or `none`, and those that they require.
 
     Raises:
-        OperatorError: an example does not exist.
+        OperatorError: An example does not exist.
     """
     files = _feature_files()
     names = [word.strip() for word in text.split(",") if word.strip()]
@@ -151,7 +151,7 @@ def require_offered_language(code: str) -> str:
     """Return the code in its usual spelling.
 
     Raises:
-        OperatorError: the language is not offered.
+        OperatorError: The language is not offered.
     """
     by_lower_case = {offered.lower(): offered for offered in TIME_ZONES}
     if language := by_lower_case.get(code.lower().replace("_", "-")):

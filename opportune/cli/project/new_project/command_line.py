@@ -130,7 +130,7 @@ def target_folder(arguments: Arguments) -> Path:
     """Return the folder of the project, by default in the current folder, or beside the clone when run inside it.
 
     Raises:
-        OperatorError: the name contains no letters for a folder name.
+        OperatorError: The name contains no letters for a folder name.
     """
     if arguments.folder:
         return Path(arguments.folder)
@@ -143,7 +143,7 @@ def refuse_folder(target: Path) -> None:
     """Check that the project can be created in this folder.
 
     Raises:
-        OperatorError: the folder is in use or inside the starter, or has no parent folder.
+        OperatorError: The folder is in use or inside the starter, or has no parent folder.
     """
     if target.is_relative_to(STARTER_ROOT):
         raise OperatorError(f"{target} is inside the starter. Choose a folder outside.")

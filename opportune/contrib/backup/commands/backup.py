@@ -87,7 +87,7 @@ def find_backups(folder: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the backups in a folder. Other files are ignored.
 
     Raises:
-        OperatorError: the folder does not exist.
+        OperatorError: The folder does not exist.
     """
     if not folder.is_dir() and folder.resolve() != create.BACKUP_FOLDER.resolve():
         raise OperatorError(f"There is no folder {folder}. Enter a folder with backups.")

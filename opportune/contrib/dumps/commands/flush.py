@@ -53,7 +53,7 @@ def delete_all_rows(url: DatabaseUrl) -> int:
     """Delete all rows in one transaction, and return the number of deleted rows.
 
     Raises:
-        OperatorError: the deletion failed, and nothing was deleted.
+        OperatorError: The deletion failed, and nothing was deleted.
     """
     tables = sort_tables(Model.metadata)
     with open_destination(url) as connection, explained_errors(url):
@@ -71,7 +71,7 @@ def refuse_foreign_references(connection: Connection) -> None:
     """Check that tables of other applications do not refer to our rows.
 
     Raises:
-        OperatorError: there is such a table. The message names it.
+        OperatorError: There is such a table. The message names it.
     """
     site_tables = Model.metadata.tables
     for (_, table), keys in inspect(connection).get_multi_foreign_keys().items():
