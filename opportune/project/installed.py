@@ -45,13 +45,13 @@ def installed_names() -> list[str]:
     return [feature.name for feature in installed_features()]
 
 
-def features_on_postgresql(names: "Collection[str] | None" = None) -> list[str]:
+def features_on_postgresql(names: Collection[str] | None = None) -> list[str]:
     """Return the names of installed features whose tables need PostgreSQL, limited to `names` if given."""
     on_postgresql = [feature.name for feature in installed_features() if feature.data.database == "postgresql"]
     return [name for name in on_postgresql if names is None or name in names]
 
 
-def require_core_features(names: "Sequence[str]") -> None:
+def require_core_features(names: Sequence[str]) -> None:
     """Check that all required features are installed.
 
     Raises:
@@ -83,10 +83,11 @@ def require_unique_names(features: "Sequence[Feature]") -> None:
             raise OperatorError(f"{PACKAGE}/installed.py lists {repeated.name} twice. Remove one.")
         raise OperatorError(
             f"{PACKAGE}/installed.py lists two features named {repeated.name}: "
-            f"set name=… in one feature.py to the name of its folder."
+            "set name=… in one feature.py to the name of its folder."
         )
-    adopting = [feature for feature in features if feature.data.adopts_tables]
-    adopted_tables.update({str(model.__tablename__): feature.name for feature in adopting for model in feature.models})
+    for feature in features:
+        if feature.data.adopts_tables:
+            adopted_tables.update((str(model.__tablename__), feature.name) for model in feature.models)
     for feature in features:
         for model in feature.models:
             owner = feature_of_table(str(model.__tablename__), names)
@@ -107,7 +108,7 @@ def _conflict_message(feature: str, model: type[Any], owner: str | None) -> str:
     )
 
 
-def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
+def feature_of_table(table: str, features: Sequence[str]) -> str | None:
     """Return the feature of a model's table: the longest name that the table begins with. Users belong to the project.
 
     Only models follow this convention. `opportune.db.migrations.ownership` decides about the tables of a database.

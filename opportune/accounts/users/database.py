@@ -46,7 +46,8 @@ class UserDatabase(BaseUserDatabase[Any, int]):
         Raises:
             UserTaken: A user has this address, also if two requests register it at the same time.
         """
-        self.session.add(user := User(**{**create_dict, "email": normalize_email(create_dict["email"])}))
+        user = User(**{**create_dict, "email": normalize_email(create_dict["email"])})
+        self.session.add(user)
         await flush_or_refuse(self.session, UserTaken())
         return user
 

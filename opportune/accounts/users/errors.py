@@ -8,8 +8,6 @@ EMAIL_TAKEN = _l("There is already an account with this e-mail.")
 WRONG_CURRENT_PASSWORD = _l("This is not your current password.")
 NO_PASSWORD = _l("You have no password yet. Choose one on the page Password first.")
 CHANGED_MEANWHILE = _l("The account was changed at the same moment. Please try again.")
-
-
 INVALID_LINK = _l("This link is invalid, has expired, or has been used.")
 
 

@@ -38,7 +38,7 @@ from opportune.contrib.deploy.host_files import (
 )
 from opportune.contrib.deploy.questions import complete_options
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
-from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal, postgresql
+from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal, rehearsal_server
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import Outcome, find_question_endpoint
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
@@ -95,7 +95,7 @@ def init(
     """Write the files of a host, and print the next steps."""
     recipe = find_recipe(host)
     site = find_site_names(name, domain)
-    results = [*write_files(render_files(recipe, site), PROJECT, force=force)]
+    results = write_files(render_files(recipe, site), PROJECT, force=force)
     for result in results:
         print_file_result(result)
     print_env_result(write_env(PROJECT / ENV_PRODUCTION, recipe, site), recipe)
@@ -249,7 +249,7 @@ async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     outcomes = Counter[Outcome]()
     questions = find_question_endpoint(site_application())
-    with postgresql() as server:
+    with rehearsal_server() as server:
         for host in hosts:
             say(f"\n{host.title}")
             rehearsal = Rehearsal(Rules.for_host(host, full=full), PROJECT, server, questions, keeps_files=keep)

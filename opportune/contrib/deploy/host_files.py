@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from difflib import unified_diff
 from enum import Enum
@@ -126,19 +126,21 @@ def render(template: str, recipe: Recipe, site: SiteNames) -> str:
     )
 
 
-def write_files(files: Mapping[str, str], root: Path, *, force: bool = False) -> Iterator[FileResult]:
+def write_files(files: Mapping[str, str], root: Path, *, force: bool = False) -> list[FileResult]:
     """Write files into the project. Files edited by the operator are kept unless `force` is set.
 
     Raises:
         OperatorError: A file cannot be written.
     """
     record = _read_record(root)
+    results: list[FileResult] = []
     for path, text in files.items():
         result = _write_file(root / path, path, text, written_hash=record.get(path), force=force)
         if result.outcome is not FileOutcome.KEPT and record.get(path) != _hash(text):
             record[path] = _hash(text)
             write_text(root / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
-        yield result
+        results.append(result)
+    return results
 
 
 def _write_file(target: Path, path: str, text: str, *, written_hash: str | None, force: bool) -> FileResult:

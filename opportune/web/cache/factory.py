@@ -60,22 +60,28 @@ def _open_store(services: Services) -> Store:
 
 
 def open_store(url: str) -> Store:
+    """Return a store of this process or of Redis.
+
+    Raises:
+        OperatorError: The URL is invalid.
+    """
     name = cache_name(url)
     return MemoryStore() if name == IN_MEMORY else RedisStore(url.strip(), name)
 
 
 def cache_name(url: str) -> str:
-    """Return the name of a store, without its password.
+    """Return the kind of a store, or the URL of a Redis without its password.
 
     Raises:
         OperatorError: The URL is invalid.
     """
-    if url.strip() in ("", "memory:", "memory://"):
+    url = url.strip()
+    if url in ("", "memory:", "memory://"):
         return IN_MEMORY
-    if url.strip() in ("database:", "database://"):
+    if url in ("database:", "database://"):
         return IN_DATABASE
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         is_valid = _is_valid(parts)
     except ValueError as error:
         raise OperatorError(f"{CACHE_URL_FORMAT}.") from error

@@ -19,10 +19,11 @@ class ReadYourWritesMiddleware:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        name, secure = ("__Host-wrote", "; Secure") if settings.has_secure_cookies else ("wrote", "")
         seconds = ceil(settings.database_replica_lag) + MEASUREMENT_SECONDS  # a used replica has the change then
-        self._mark = f"{name}=1".encode()
-        self._cookie = f"{name}=1; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
+        self._mark = b"__Host-wrote=1" if settings.has_secure_cookies else b"wrote=1"
+        self._cookie = self._mark + f"; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax".encode()
+        if settings.has_secure_cookies:
+            self._cookie += b"; Secure"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -25,7 +25,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 # Prefix of request ids, different in each process. It is not a secret.
 PROCESS_ID = secrets.token_hex(4)
-requests = itertools.count(1)
+_request_numbers = itertools.count(1)
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -37,7 +37,7 @@ def request_id_of(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and ACCEPTABLE_ID.fullmatch(id_ := value.decode("latin-1")):
             return str(id_)
-    return f"{PROCESS_ID}{next(requests):08x}"
+    return f"{PROCESS_ID}{next(_request_numbers):08x}"
 
 
 def client_traceparent(scope: Scope) -> str:
@@ -50,13 +50,13 @@ def client_traceparent(scope: Scope) -> str:
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
     """Log a request, without its query, which may contain a token."""
-    method = scope["method"]
     path = scope["path"]
-    milliseconds = round(seconds * 1000, 1)
     is_wrong_token = path in MACHINE_PATHS and status == 401  # an attacker may be guessing it
     is_quiet = not is_wrong_token and (path in MACHINE_PATHS or f"{path}/".startswith(QUIET_FOLDERS))
     level = logging.DEBUG if is_quiet else logging.INFO
     if logger.isEnabledFor(level):
+        method = scope["method"]
+        milliseconds = round(seconds * 1000, 1)
         fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
         values = (method, path, status or "cut", milliseconds)  # "cut": the client left before a response
         # `logger.log` searches the stack for its caller, which doubles the cost of a line.

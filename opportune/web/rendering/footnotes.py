@@ -34,12 +34,11 @@ def link_footnotes(html: str, key: str = "") -> str:
     used_labels = [label for label in _REFERENCE.findall(body) if label in notes]
     labels = [*dict.fromkeys([*used_labels, *notes])]
     links = _Links(labels, key or f"{zlib.crc32(html.encode()):x}")
-    body = _REFERENCE.sub(links.link, body)
-    linked_notes = [_REFERENCE.sub(links.link, notes[label]) for label in labels]
+    body = _REFERENCE.sub(links.link_reference, body)
+    linked_notes = [_REFERENCE.sub(links.link_reference, notes[label]) for label in labels]
     if not linked_notes:
         return body
-    # After all references are linked, because a note links back to the first one.
-    items = "".join(map(links.item, labels, linked_notes))
+    items = "".join(map(links.list_item, labels, linked_notes))
     return f'{body}<section class="footnotes">\n<ol>\n{items}</ol>\n</section>\n'
 
 
@@ -51,7 +50,7 @@ class _Links:
         self._numbers = {label: number for number, label in enumerate(labels, 1)}
         self._linked = set[str]()
 
-    def link(self, reference: re.Match[str]) -> str:
+    def link_reference(self, reference: re.Match[str]) -> str:
         """Return the link of a reference to its note. The note links back to its first reference."""
         label = reference[1]
         if label not in self._numbers:
@@ -61,7 +60,8 @@ class _Links:
         self._linked.add(label)
         return f'<a class="footnote-ref"{id_} href="#note-{self._key}-{number}"><sup>{number}</sup></a>'
 
-    def item(self, label: str, note: str) -> str:
+    def list_item(self, label: str, note: str) -> str:
+        """Return a note with a link to its first reference. Call it after all references are linked."""
         name = f"{self._key}-{self._numbers[label]}"
         back = f' <a href="#ref-{name}">↩\ufe0e</a>' if label in self._linked else ""
         text = note.removesuffix("</p>")

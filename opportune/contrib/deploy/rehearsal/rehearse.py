@@ -28,14 +28,12 @@ from opportune.testing.services.web_server import make_certificate
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 EXTERNAL_PREFIXES = ("s3:", "redis", "http", "postgres", "$", "file:/")
 """Beginnings of URLs that lead out of the copied project."""
-
-
 MISSING = "A rehearsal needs the PostgreSQL of the tests. Install it with: python3 oppman.py test --version"
 NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler like that of most providers"
 
 
 @contextmanager
-def postgresql() -> Iterator[Postgres]:
+def rehearsal_server() -> Iterator[Postgres]:
     """Run a PostgreSQL server for rehearsals.
 
     Raises:

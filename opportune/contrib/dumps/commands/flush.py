@@ -75,7 +75,9 @@ def refuse_foreign_references(connection: Connection) -> None:
     """
     site_tables = Model.metadata.tables
     for (_, table), keys in inspect(connection).get_multi_foreign_keys().items():
-        for key in keys if table not in site_tables else ():
+        if table in site_tables:
+            continue
+        for key in keys:
             if key["referred_table"] in site_tables:
                 raise OperatorError(
                     f"Nothing was deleted, because the table {table} of no installed feature refers to "
