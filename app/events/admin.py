@@ -74,7 +74,8 @@ class RegistrationAdmin(AdminView, model=Registration):
 
         The icon and `aria-pressed` show the current state.
         """
-        slug, icon = (CHECK_OUT, "ti-check text-green") if row.is_present else (CHECK_IN, "ti-x")
+        slug = CHECK_OUT if row.is_present else CHECK_IN
+        icon = "ti-check text-green" if row.is_present else "ti-x"
         if not self.has_permission(request, custom_action(slug)):
             return Markup("")
         url = f"{request.url_for(f'admin:action-{self.identity}-{slug}')}?{selection_query(request, row.id)}"

@@ -34,7 +34,8 @@ def send_account_email(
     """
     if not email_is_enabled(settings):
         return
-    address, language = (to.email, to.language) if isinstance(to, User) else (to, "")
+    language = to.language if isinstance(to, User) else ""
+    address = to.email if isinstance(to, User) else to
     enqueue_email(session, render_email(settings, address, f"accounts/mail/{template}", context, language=language))
 
 

@@ -74,8 +74,9 @@ class ConsoleTransport(Transport):
             )
         logger.info("Mail to %s: %s", message["To"], message["Subject"])
         text = message.get_body(("plain",))
-        for line in text.get_content().splitlines() if text else ():
-            logger.info("| %s", line)
+        if text:
+            for line in text.get_content().splitlines():
+                logger.info("| %s", line)
         for file in message.iter_attachments():
             logger.info("| [%s]", file.get_filename())
 

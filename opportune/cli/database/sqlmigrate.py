@@ -22,6 +22,7 @@ def command(
     step = Step(graph.find(feature, migration), "downgrade" if backwards else "upgrade")
     database = direct_url(get_settings()).kind
     script = render_migration_sql(graph, step, database)
-    for lock in find_table_locks([step.migration]) if database == "postgresql" and not backwards else ():
-        print(f"-- {lock}")
+    if database == "postgresql" and not backwards:
+        for lock in find_table_locks([step.migration]):
+            print(f"-- {lock}")
     typer.echo(script, nl=False)

@@ -192,8 +192,9 @@ async def _read_table(request: Request, declared: DeclaredWidget, table: Table) 
 
 async def _narrow(query: Select[Any], view: AdminView, filters: Mapping[str, str]) -> Select[Any]:
     """Apply filters of the view's list."""
-    for filter_ in view.get_filters() if filters else ():
-        query = await apply_filter(query, filter_, QueryParams(dict(filters)), view.model)
+    if filters:
+        for filter_ in view.get_filters():
+            query = await apply_filter(query, filter_, QueryParams(dict(filters)), view.model)
     return query
 
 

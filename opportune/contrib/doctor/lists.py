@@ -174,9 +174,10 @@ def _statements_of_view(view: AdminView, scope: dict[str, Any]) -> Iterator[List
             page = _page(view.sort_query(rows.where(condition), request))
             wants_index = bool(view.column_filters) and not isinstance(filter_, ChoiceFilter)
             yield replace(first, statement=page, use=f"filter {path}", path=path, wants_index=wants_index)
-        for path in view.names.sortable if view.column_sortable_list else ():
-            page = _page(view.sort_query(rows, Request({**scope, "query_string": f"sortBy={path}".encode()})))
-            yield replace(first, statement=page, use=f"order {path}", path=path)
+        if view.column_sortable_list:
+            for path in view.names.sortable:
+                page = _page(view.sort_query(rows, Request({**scope, "query_string": f"sortBy={path}".encode()})))
+                yield replace(first, statement=page, use=f"order {path}", path=path)
         if view.names.searched:
             page = _page(view.sort_query(view.search_query(rows, RARE_WORD), request))
             yield replace(first, statement=page, use="search", wants_index=bool(view.column_searchable_list))

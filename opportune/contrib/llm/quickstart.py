@@ -103,7 +103,8 @@ def _fetch_model_names(url: str) -> list[str]:
 def _safe_names(response: object) -> Iterator[str]:
     """Yield the model names that are safe in a settings file, because the server is not trusted."""
     models = response.get("data") if isinstance(response, dict) else None
-    for model in models if isinstance(models, list) else ():
-        match model:
-            case {"id": str(name)} if name.isprintable() and "'" not in name and "\\" not in name:
-                yield name
+    if isinstance(models, list):
+        for model in models:
+            match model:
+                case {"id": str(name)} if name.isprintable() and "'" not in name and "\\" not in name:
+                    yield name

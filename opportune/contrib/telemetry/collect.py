@@ -70,9 +70,10 @@ async def _database_metrics(state: State) -> list[Family]:
     async with state.database.reader(fresh=True) as session:
         families = [family async for family in _job_metrics(session)]
         for feature in state.features:
-            for metric in await feature.monitoring.gauges(session) if feature.monitoring.gauges else ():
-                samples: list[Sample] = [("", labels, value) for labels, value in metric.samples]
-                families.append(Family(metric.name, "gauge", metric.description, samples))
+            if feature.monitoring.gauges:
+                for metric in await feature.monitoring.gauges(session):
+                    samples: list[Sample] = [("", labels, value) for labels, value in metric.samples]
+                    families.append(Family(metric.name, "gauge", metric.description, samples))
     return families
 
 

@@ -159,12 +159,13 @@ def _attribute_of_response(error: BaseException) -> tuple[str, str, bool] | None
 
     Pydantic keeps only the text of the error.
     """
-    for fault in error.errors() if isinstance(error, ResponseValidationError) else ():
-        if fault["type"] == "get_attribute_error" and LAZY_LOADING.search(fault["msg"]):
-            model = type(fault["input"])
-            name = str(fault["loc"][-1])
-            attribute = getattr(getattr(model, name, None), "property", None)
-            return model.__name__, name, isinstance(attribute, RelationshipProperty)
+    if isinstance(error, ResponseValidationError):
+        for fault in error.errors():
+            if fault["type"] == "get_attribute_error" and LAZY_LOADING.search(fault["msg"]):
+                model = type(fault["input"])
+                name = str(fault["loc"][-1])
+                attribute = getattr(getattr(model, name, None), "property", None)
+                return model.__name__, name, isinstance(attribute, RelationshipProperty)
     return None
 
 

@@ -61,8 +61,9 @@ def write_backup(settings: Settings, destination: Path | None, keep: int | None)
             settings, MigrationGraph(installed_names()), destination, notify=lambda line: warn(f"Notice: {line}")
         )
     say(f"Backed up to {path} ({path.stat().st_size / 1000:,.0f} kB).")
-    for removed in create.prune(path, keep) if keep else ():
-        say(f"Removed {removed}.")
+    if keep:
+        for removed in create.prune(path, keep):
+            say(f"Removed {removed}.")
 
 
 def send_backup(settings: Settings) -> None:

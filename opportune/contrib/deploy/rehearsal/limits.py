@@ -34,11 +34,12 @@ class Limits:
         values = {"memory.max": str(self.memory_bytes)} if self.memory_bytes else {}
         if self.cpu_cores:
             values["cpu.max"] = f"{round(self.cpu_cores * PERIOD_MICROSECONDS)} {PERIOD_MICROSECONDS}"
-        for parent in _possible_parents() if values else ():
-            group = parent / f"{self.name}-{len(self.groups)}"
-            if _create_group(group, values):
-                self.groups.append(group)
-                return group
+        if values:
+            for parent in _possible_parents():
+                group = parent / f"{self.name}-{len(self.groups)}"
+                if _create_group(group, values):
+                    self.groups.append(group)
+                    return group
         return None
 
     @property

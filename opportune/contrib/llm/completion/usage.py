@@ -115,7 +115,8 @@ class CallMeter:
 
     def _plausible(self, done: Done) -> Done:
         """Replace token counts by None if they are far above the estimates for the prompt and the text."""
-        context, answer = (self.model.context_tokens, self.model.max_answer_tokens) if self.model else (0, 0)
+        context = self.model.context_tokens if self.model else 0
+        answer = self.model.max_answer_tokens if self.model else 0
         margin = PLAUSIBLE_MARGIN_TOKENS
         prompt_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * self.prompt_tokens + context + margin
         answer_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * self.answer_tokens + MAX_ANSWERS_PER_LIMIT * answer + margin
