@@ -16,9 +16,11 @@ from bench.harness.counting import GROUPS
 from bench.harness.databases import new_database_urls
 from bench.harness.options import BenchmarkParser, exit_status, selected_databases
 from bench.harness.servers import PEERS, environment, run
+from bench.harness.sites import prepare
 from bench.harness.tasks import TASKS
 
 APPS = {"ours": "bench.peers.ours.feature:create", "plain": "bench.peers.plain:app"}
+REQUESTS, TEST_REQUESTS = 21, 2
 COUNTED = [name for name, task in TASKS.items() if len(task.request_names) == 1]
 MAX_CALLS: dict[str, dict[str, int]] = {
     "sqlite": {
@@ -51,11 +53,14 @@ Calls = Mapping[str, int]
 def main() -> int:
     parser = BenchmarkParser(__doc__, 3, "the lowest count is taken")
     parser.add_databases(*COUNTED)
+    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
     options = parser.read()
     tasks = [task for task in COUNTED if task in options.only] or COUNTED
     exceeded: list[str] = []
     for database in selected_databases(options):
-        ours, plain = (fewest([count(database, peer, tasks) for _ in range(options.rounds)]) for peer in APPS)
+        ours, plain = (
+            fewest([count(database, peer, tasks, options.requests) for _ in range(options.rounds)]) for peer in APPS
+        )
         print(f"{database:24}{'plain':>8}{'ours':>8}  of which {''.join(f'{group:>11}' for group in GROUPS)}")
         for task in tasks:
             total, limit = sum(ours[task].values()), MAX_CALLS[database].get(task)
@@ -71,13 +76,15 @@ def fewest(counts: list[dict[str, Calls]]) -> dict[str, Calls]:
     return {task: min((count[task] for count in counts), key=lambda calls: sum(calls.values())) for task in counts[0]}
 
 
-def count(database: str, peer_name: str, tasks: list[str]) -> dict[str, Calls]:
+def count(database: str, peer_name: str, tasks: list[str], requests: int) -> dict[str, Calls]:
     """Return the calls of each task."""
     peer = PEERS[peer_name]
     with tempfile.TemporaryDirectory() as folder, new_database_urls(database, Path(folder)) as url:
-        environ = environment(**peer.environ_for(url(peer_name)))
-        cookie = run(["-m", peer.prepare], environ)
-        output = run(["-m", "bench.harness.counting", APPS[peer_name], cookie, ",".join(tasks)], environ)
+        peer_url = url(peer_name)
+        environ = environment(**peer.environ_for(peer_url))
+        cookie = prepare(peer, peer_url, environ)
+        counting = ["-m", "bench.harness.counting", APPS[peer_name], cookie, ",".join(tasks), str(requests)]
+        output = run(counting, environ)
     counted: dict[str, Calls] = json.loads(output.splitlines()[-1])
     return counted
 

@@ -20,7 +20,7 @@ from bench.harness.servers import PROJECT, environment, run
 from opportune.testing.migrations import migrate
 from opportune.testing.services.postgres import postgres
 
-FEW_ROWS = 5_000
+FEW_ROWS = 200
 MIN_ROWS_PER_SECOND = 50_000
 MAX_MEMORY_RATIO = 1.2
 """Maximum growth of peak memory from a tenth of the rows to all rows."""

@@ -17,7 +17,7 @@ from bench.harness.sites import serve_on_sqlite
 from bench.harness.tasks import encode_request
 from bench.resident import load_page
 
-REQUESTS_PER_ROUND, TEST_REQUESTS = 2_000, 100
+REQUESTS_PER_ROUND, TEST_REQUESTS = 2_000, 20
 MAX_CONNECTIONS = 8
 PAGES = ("/", "/items", "/accounts/tokens", "/accounts/profile", "/accounts/sessions", "/teams")
 ORDERS = ("", "id", "-id", "title", "-title", "created_at", "-created_at")

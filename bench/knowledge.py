@@ -26,7 +26,7 @@ from httpx2 import AsyncClient, codes
 from sqlalchemy import insert, text
 
 from bench.harness.options import BenchmarkParser
-from bench.harness.servers import Server, environment, run, serve
+from bench.harness.servers import Server, environment, serve
 from opportune.accounts.models import User
 from opportune.contrib.knowledge.models import DocumentState, KnowledgeCollection, KnowledgeDocument, KnowledgePassage
 from opportune.contrib.knowledge.passages import find_passages, readable_passages
@@ -35,6 +35,7 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
+from opportune.testing.migrations import migrate
 from opportune.testing.plugin import SECRET_KEY, settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.testing.services.postgres import postgres
@@ -45,7 +46,7 @@ WORDS, PASSAGE_WORDS, QUESTION_WORDS = 30_000, 130, 5
 LINES_PER_PAGE, WORDS_PER_LINE = 40, 12
 ROWS_PER_DOCUMENT = 1_000
 PASSAGES, TEST_PASSAGES = 100_000, 1_000
-PAGES, TEST_PAGES = 1_000, 100
+PAGES, TEST_PAGES = 1_000, 10
 MAX_SEARCH_MS, MAX_INDEX_MB, MAX_DELAY_MS = 60, 200, 50
 QUIET_REQUESTS, REQUEST_SECONDS = 250, 0.02
 INDEX_TIMEOUT_SECONDS = 600
@@ -176,7 +177,7 @@ def measure_indexing(folder: Path, pages: int) -> Indexing:
         ENVIRONMENT="development",
         SECRET_KEY=SECRET_KEY,
     )
-    run(["oppman.py", "migrate"], environ)
+    migrate(environ["DATABASE_URL"])
     with serve(["oppman.py", "runserver", "--no-reload", "--port", "{port}"], environ, folder / "log") as server:
         indexing = Indexing(server)
         asyncio.run(upload(environ, server.port, Corpus().pdf(pages)))
@@ -206,10 +207,10 @@ def main() -> int:
         server = stack.enter_context(postgres())
         urls = {"SQLite": f"sqlite:///{folder / 'bench.db'}", "PostgreSQL": server.create_database("bench")}
         url = f"sqlite:///{folder / 'handbook.db'}"
-        run(["oppman.py", "migrate"], environment(DATABASE_URL=url, ENVIRONMENT="test", SECRET_KEY=SECRET_KEY))
+        migrate(url)
         print(f"answers among the first five passages: {asyncio.run(measure_hits(url))} of {QUESTIONS}")
         for name, url in urls.items():
-            run(["oppman.py", "migrate"], environment(DATABASE_URL=url, ENVIRONMENT="test", SECRET_KEY=SECRET_KEY))
+            migrate(url)
             times = asyncio.run(measure_search(url, options.passages, options.rounds))
             print(f"{name}: {median(times):.1f} ms, at most {max(times):.1f} ms, among {options.passages} passages")
             excesses.append(median(times) > MAX_SEARCH_MS)

@@ -9,6 +9,7 @@ shared cache all readers wait for it.
 import asyncio
 import sqlite3
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,7 +28,8 @@ from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseUrl
 
 READERS = (1, 4, 16)
-LIST_COUNT, ROWS, OWNERS = 1600, 100_000, 1000
+LISTS, TEST_LISTS = 1600, 16
+OWNERS, TEST_OWNERS, ROWS_PER_OWNER = 1000, 10, 100
 LIST_QUERY = text("SELECT id, title, done, body FROM item WHERE owner = :owner ORDER BY id DESC LIMIT 20")
 SLOW_QUERY = text("SELECT count(*) FROM item AS a JOIN item AS b ON b.id % 25 = a.id % 25 WHERE a.id <= 100")
 
@@ -50,16 +52,19 @@ KINDS: dict[str, tuple[type[Database], str]] = {
 
 
 def main() -> None:
-    rounds = BenchmarkParser(__doc__, 7).read().rounds
-    with example_file() as path:
-        uvloop.run(measure(path, rounds))
+    parser = BenchmarkParser(__doc__, 7)
+    parser.add_size("lists", LISTS, TEST_LISTS, help="in each round")
+    parser.add_size("owners", OWNERS, TEST_OWNERS, help=f"with {ROWS_PER_OWNER} rows each")
+    options = parser.read()
+    with example_file(options.owners) as path:
+        uvloop.run(measure(path, options))
 
 
 @contextmanager
-def example_file() -> Iterator[Path]:
+def example_file(owners: int) -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "items.db"
-        rows = ((n % OWNERS, f"Item {n}", n % 2, f"About {n}. " * 5) for n in range(ROWS))
+        rows = ((n % owners, f"Item {n}", n % 2, f"About {n}. " * 5) for n in range(owners * ROWS_PER_OWNER))
         with closing(sqlite3.connect(path)) as file, file:
             file.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, owner INT, title TEXT, done INT, body TEXT)")
             file.executemany("INSERT INTO item (owner, title, done, body) VALUES (?, ?, ?, ?)", rows)
@@ -67,20 +72,21 @@ def example_file() -> Iterator[Path]:
         yield path
 
 
-async def measure(path: Path, rounds: int) -> None:
+async def measure(path: Path, options: Namespace) -> None:
     databases = {kind: await open_database(kind, path) for kind in KINDS}
     figures: dict[tuple[str, int], list[Figure]] = {(kind, readers): [] for kind in KINDS for readers in READERS}
-    for round_number in range(-1, rounds):  # round -1 opens connections and is not counted
+    for round_number in range(-1, options.rounds):  # round -1 opens connections and is not counted
         for readers in READERS:
             for kind in KINDS if round_number % 2 else reversed(KINDS):
-                figure = await measure_lists(databases[kind], readers, LIST_COUNT // readers)
+                figure = await measure_lists(databases[kind], readers, options.lists // readers, options.owners)
                 if round_number >= 0:
                     figures[kind, readers].append(figure)
     for (kind, readers), results in figures.items():
         rate, cpu_microseconds = (median(column) for column in zip(*results, strict=True))
         print(f"{kind:24} {readers:2} readers {rate:7.0f} lists per second {cpu_microseconds:7.0f} µs of CPU each")
     for kind, database in databases.items():
-        print(f"{kind:24} {await lists_beside_slow_query(database):18.0f} lists per second beside a slow statement")
+        rate = await lists_beside_slow_query(database, options.owners)
+        print(f"{kind:24} {rate:18.0f} lists per second beside a slow statement")
         await database.dispose()
 
 
@@ -92,11 +98,11 @@ async def open_database(kind: str, path: Path) -> Database:
     return database
 
 
-async def measure_lists(database: Database, readers: int, lists_per_reader: int) -> Figure:
+async def measure_lists(database: Database, readers: int, lists_per_reader: int, owners: int) -> Figure:
     async def read(reader: int) -> None:
         for number in range(lists_per_reader):
             async with database.reader() as session:
-                rows = (await session.execute(LIST_QUERY, {"owner": (number * 37 + reader) % OWNERS})).all()
+                rows = (await session.execute(LIST_QUERY, {"owner": (number * 37 + reader) % owners})).all()
             assert len(rows) == 20
 
     started, processor = time.perf_counter(), time.process_time()
@@ -105,7 +111,7 @@ async def measure_lists(database: Database, readers: int, lists_per_reader: int)
     return Figure(count / (time.perf_counter() - started), (time.process_time() - processor) / count * 1e6)
 
 
-async def lists_beside_slow_query(database: Database) -> float:
+async def lists_beside_slow_query(database: Database, owners: int) -> float:
     async def run_slow_query() -> None:
         async with database.reader() as session:
             await session.execute(SLOW_QUERY)
@@ -114,7 +120,7 @@ async def lists_beside_slow_query(database: Database) -> float:
     await asyncio.sleep(0.05)  # until the thread runs the statement
     started = time.perf_counter()
     while not slow_query.done():
-        await measure_lists(database, 1, 1)
+        await measure_lists(database, 1, 1, owners)
         count += 1
     return count / (time.perf_counter() - started)
 

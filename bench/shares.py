@@ -27,7 +27,7 @@ from bench.harness.tasks import TASKS
 from bench.speed import selected_tasks, start
 
 SAMPLED_PEERS = ("ours", "plain")
-ROUND_REQUESTS, TEST_REQUESTS = 200, 50
+ROUND_REQUESTS, TEST_REQUESTS = 200, 10
 LIBRARIES = {
     "uvicorn": ("uvicorn", "uvloop", "httptools", "asyncio"),
     "starlette": ("starlette",),

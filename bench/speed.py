@@ -21,7 +21,7 @@ from bench.harness.sites import Contestant, serve_site
 from bench.harness.tables import Figures, exceeded_limits, print_tables
 from bench.harness.tasks import TASKS, make_requests
 
-REQUESTS, TEST_REQUESTS = 400, 20
+REQUESTS, TEST_REQUESTS = 400, 5
 
 
 def main() -> int:

@@ -30,7 +30,8 @@ import uvloop
 from bench.accounts import has_passed, health_latencies_ms, percentile_99
 from bench.harness.databases import NewUrl, run_on_databases
 from bench.harness.options import BenchmarkParser
-from bench.harness.servers import PEERS, Server, environment, run, serve
+from bench.harness.servers import PEERS, Server, environment, serve
+from bench.harness.sites import prepare
 from bench.peers.streams.relay import WORD, WORD_INTERVAL_SECONDS
 
 END_TIMEOUT_SECONDS = 30
@@ -72,7 +73,7 @@ def main() -> int:
 
 def run_on(options: Namespace, kind: str, new_url: NewUrl, folder: Path) -> Iterator[str]:
     load, url = FULL if options.is_judged else SMALL, new_url("streams")
-    run(["-m", PEERS["ours"].prepare], environment(**PEERS["ours"].environ_for(url)))
+    prepare(PEERS["ours"], url, environment(**PEERS["ours"].environ_for(url)))
     with ProcessPoolExecutor(1, get_context("spawn")) as client:
         rounds = [
             {transport: measure_round(transport, url, load, folder, client) for transport in TRANSPORTS}

@@ -3,7 +3,7 @@
     .venv/bin/python -m bench.vectors [--rounds 15] [--rows 100000] [--dimensions 384]
 
 The vectors are a thousand topics with noise, so that neighbours are close. SQLite is measured in processor time,
-PostgreSQL in wall-clock time. A round is a query. With fewer than three rounds there are 5,000 rows by default.
+PostgreSQL in wall-clock time. A round is a query. With fewer than three rounds there are 200 rows by default.
 There is no limit.
 """
 
@@ -105,7 +105,7 @@ def batches(rows: int) -> Iterator[range]:
 
 def main() -> None:
     parser = BenchmarkParser(__doc__, 15)
-    parser.add_size("rows", 100_000, 5_000)
+    parser.add_size("rows", 100_000, 200)
     parser.add_argument("--dimensions", type=int, default=384)
     options = parser.read()
     corpus = Corpus(options.rows, options.dimensions, options.rounds)

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from bench.harness.options import ENOUGH_ROUNDS
 from bench.harness.servers import PROJECT
 
 
@@ -28,6 +29,10 @@ def time_command(arguments: Sequence[str], environ: Mapping[str, str], folder: P
 
 
 def medians_in_turn(measurements: Sequence[Callable[[], float]], rounds: int) -> list[float]:
-    """Return the median of each measurement. A first round, which compiles missing bytecode, is not counted."""
-    measured = [[measure() for measure in measurements] for _ in range(rounds + 1)]
-    return [median(column) for column in zip(*measured[1:], strict=True)]
+    """Return the median of each measurement.
+
+    A first round, which compiles missing bytecode, is not counted. Too few rounds to be judged have none.
+    """
+    warm_up_rounds = int(rounds >= ENOUGH_ROUNDS)
+    measured = [[measure() for measure in measurements] for _ in range(warm_up_rounds + rounds)]
+    return [median(column) for column in zip(*measured[warm_up_rounds:], strict=True)]

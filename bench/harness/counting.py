@@ -1,6 +1,6 @@
 """Counts Python calls of requests in an ASGI application, in its own process and without a server.
 
-    python -m bench.harness.counting bench.peers.ours.feature:create cookie ping,list
+    python -m bench.harness.counting bench.peers.ours.feature:create cookie ping,list 21
 
 Prints JSON: for each task, the calls by group of packages. A resumed generator or coroutine counts as a call.
 """
@@ -26,7 +26,6 @@ from bench.harness.load import Request, WrongResponseError
 from bench.harness.servers import PROJECT
 from bench.harness.tasks import make_requests
 
-REQUESTS, WARM_UP_REQUESTS = 21, 10
 GROUPS = ("own", "sqlalchemy", "fastapi", "starlette", "stdlib", "other")
 STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
@@ -39,7 +38,6 @@ class Calls:
         self.files: Counter[str] = Counter()
         self._is_on = False
         threading.setprofile(self._profile)
-        sys.setprofile(self._profile)
 
     def _profile(self, frame: FrameType, event: str, _argument: object) -> None:
         if event == "call" and self._is_on:
@@ -51,9 +49,11 @@ class Calls:
         self.files.clear()
         groups: Counter[str] = Counter()
         self._is_on = True
+        sys.setprofile(self._profile)
         try:
             yield groups
         finally:
+            sys.setprofile(None)
             self._is_on = False
             for file, count in self.files.items():
                 groups[group_of(file)] += count
@@ -80,18 +80,20 @@ def package_of(file: str) -> str:
     return file.removeprefix("<frozen ").removesuffix(">").partition(".")[0]
 
 
-async def count_calls(app: FastAPI, tasks: Sequence[str], cookie: str, calls: Calls) -> dict[str, dict[str, int]]:
-    """Return the calls of the request with the fewest calls of each task."""
+async def count_calls(
+    app: FastAPI, tasks: Sequence[str], cookie: str, count: int, calls: Calls
+) -> dict[str, dict[str, int]]:
+    """Return the calls of the request with the fewest calls of each task, after half as many to warm up."""
     requests = make_requests(cookie)
     async with app.router.lifespan_context(app) as state:
-        return {task: await _fewest_calls(app, state or {}, requests[task], calls) for task in tasks}
+        return {task: await _fewest_calls(app, state or {}, requests[task], count, calls) for task in tasks}
 
 
-async def _fewest_calls(app: FastAPI, state: Any, request: Request, calls: Calls) -> dict[str, int]:
-    for _ in range(WARM_UP_REQUESTS):
+async def _fewest_calls(app: FastAPI, state: Any, request: Request, count: int, calls: Calls) -> dict[str, int]:
+    for _ in range(count // 2):
         await send(app, state, request)
     counted = []
-    for _ in range(REQUESTS):
+    for _ in range(count):
         with calls.counting() as groups:
             await send(app, state, request)
         counted.append(groups)
@@ -155,9 +157,9 @@ def load(name: str) -> FastAPI:
 
 
 def main() -> None:
-    name, cookie, tasks = sys.argv[1:]
+    name, cookie, tasks, count = sys.argv[1:]
     calls = Calls()  # before threads start
-    print(json.dumps(asyncio.run(count_calls(load(name), tasks.split(","), cookie, calls))))
+    print(json.dumps(asyncio.run(count_calls(load(name), tasks.split(","), cookie, int(count), calls))))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
 """Sites of the peers with their running servers."""
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.servers import PEERS, Peer, Server, environment, run, serve
 from bench.harness.tables import Figure
-from bench.harness.tasks import Task
+from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, Task
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,25 @@ class Site:
     cookie: str
     """Cookie of a signed-in user."""
     environ: Mapping[str, str]
+
+
+def prepare(peer: Peer, url: str, environ: Mapping[str, str]) -> str:
+    """Create tables and rows, and return the cookie of a signed-in user.
+
+    Benchmarks with SQLite and no additional rows copy the files in the folder BENCH_PREPARED, if `.ci/run` has set it.
+    """
+    arguments, shared_folder = ["-m", peer.prepare], environ.get("BENCH_PREPARED")
+    if not shared_folder or ADDITIONAL_ROWS_VARIABLE in environ or not url.startswith("sqlite:///"):
+        return run(arguments, environ)
+    file, prepared = Path(url.removeprefix("sqlite:///")), Path(shared_folder, peer.prepare)
+    if not prepared.exists():
+        folder = Path(tempfile.mkdtemp(dir=shared_folder))
+        (folder / "cookie").write_text(run(arguments, environ), encoding="utf-8")
+        shutil.copyfile(file, folder / "site.db")
+        with suppress(OSError):  # another benchmark was faster
+            folder.rename(prepared)
+    shutil.copyfile(prepared / "site.db", file)
+    return (prepared / "cookie").read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -37,7 +57,7 @@ def serve_site(
     """
     peer = peer or PEERS[name]
     environ = environment(**peer.environ_for(url), **variables)
-    cookie = run(["-m", peer.prepare], environ)
+    cookie = prepare(peer, url, environ)
     with serve(peer.serve, environ, folder / f"{name}.log") as server:
         yield Site(server, cookie, environ)
 

@@ -19,13 +19,13 @@ from httpx2 import AsyncClient
 
 from bench.harness.client import fetch_page, site_client
 from bench.harness.databases import NewUrl, run_on_databases
-from bench.harness.options import BenchmarkParser
+from bench.harness.options import BenchmarkParser, comma_separated_numbers
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import Database, utc_now
 from opportune.testing import make_user, sign_in
 from opportune.testing.migrations import migrate
 
-LENGTHS = (20, 50, 2_000)
+LENGTHS, TEST_LENGTHS = [20, 50, 2_000], [20, 50, 60]
 """Numbers of messages: few, a full page, and many."""
 MAX_RATIO = 1.3
 """Maximum ratio to the processor time of a full page."""
@@ -38,23 +38,25 @@ def main() -> int:
     if find_spec("app.chat") is None:
         print("The feature whose page is measured, the chat, is not installed.")
         return 0
-    return run_on_databases(BenchmarkParser(__doc__, 15), run_on)
+    parser = BenchmarkParser(__doc__, 15)
+    parser.add_size("lengths", LENGTHS, TEST_LENGTHS, type=comma_separated_numbers, help="messages: few,a page,many")
+    return run_on_databases(parser, run_on)
 
 
 def run_on(options: Namespace, kind: str, new_url: NewUrl, _folder: Path) -> list[str]:
     migrate(url := new_url("conversations"))
-    return report(kind, uvloop.run(measure(url, options.rounds)))
+    return report(kind, uvloop.run(measure(url, options.lengths, options.rounds)))
 
 
-async def measure(url: str, rounds: int) -> Times:
+async def measure(url: str, lengths: list[int], rounds: int) -> Times:
     """Return milliseconds by round and number of messages. A warm-up round is not counted."""
-    times: Times = {length: [] for length in LENGTHS}
+    times: Times = {length: [] for length in lengths}
     async with site_client(url) as (app, client):
         owner = await make_user(app.state.database)
         await sign_in(client, app, owner)
-        paths = {length: f"/chat/{await add_conversation(app.state.database, owner.id, length)}" for length in LENGTHS}
+        paths = {length: f"/chat/{await add_conversation(app.state.database, owner.id, length)}" for length in lengths}
         for round_number in range(-1, rounds):
-            for length in LENGTHS if round_number % 2 else LENGTHS[::-1]:
+            for length in lengths if round_number % 2 else lengths[::-1]:
                 milliseconds = await measure_page_ms(client, paths[length])
                 if round_number >= 0:
                     times[length].append(milliseconds)

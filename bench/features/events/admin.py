@@ -8,7 +8,7 @@ Two sites in this process serve the same pages in turn. The results are medians 
 import sys
 import time
 from argparse import Namespace
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from importlib.util import find_spec
@@ -22,12 +22,12 @@ from sqlalchemy import insert
 
 from bench.harness.client import fetch_page, site_client
 from bench.harness.databases import NewUrl, run_on_databases
-from bench.harness.options import BenchmarkParser
+from bench.harness.options import BenchmarkParser, comma_separated_numbers
 from opportune.db import Database, utc_now
 from opportune.testing import make_user, sign_in
 from opportune.testing.migrations import migrate
 
-FEW_ROWS, MANY_ROWS = 500, 50_000
+ROWS, TEST_ROWS = [500, 50_000], [50, 100]
 STORED_EVENTS = 10
 MAX_RATIO = 1.3
 """Maximum ratio to the time with few rows. Smaller differences are noise."""
@@ -50,14 +50,16 @@ def main() -> int:
     if find_spec("app.events") is None:
         print("The feature whose list is measured, events, is not installed.")
         return 0
-    return run_on_databases(BenchmarkParser(__doc__, 15), run_on)
+    parser = BenchmarkParser(__doc__, 15)
+    parser.add_size("rows", ROWS, TEST_ROWS, type=comma_separated_numbers, help="few,many")
+    return run_on_databases(parser, run_on)
 
 
 def run_on(options: Namespace, kind: str, new_url: NewUrl, _folder: Path) -> list[str]:
-    urls = {rows: new_url(f"rows_{rows}") for rows in (FEW_ROWS, MANY_ROWS)}
+    urls = {rows: new_url(f"rows_{rows}") for rows in options.rows}
     for url in urls.values():
         migrate(url)
-    return report(kind, uvloop.run(measure(urls, options.rounds)))
+    return report(kind, options.rows, uvloop.run(measure(urls, options.rounds)))
 
 
 async def measure(urls: Mapping[int, str], rounds: int) -> Times:
@@ -122,16 +124,17 @@ async def measure_page_ms(client: AsyncClient, address: str) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def report(kind: str, times: Times) -> list[str]:
+def report(kind: str, rows: Sequence[int], times: Times) -> list[str]:
     """Print the table and return a line for each page that is too slow."""
-    print(f"\n{kind + ', ms':24}{FEW_ROWS:>8,}{MANY_ROWS:>8,}   ratio")
+    few_rows, many_rows = rows
+    print(f"\n{kind + ', ms':24}{few_rows:>8,}{many_rows:>8,}   ratio")
     slow = []
     for page, by_rows in times.items():
-        few, many = median(by_rows[FEW_ROWS]), median(by_rows[MANY_ROWS])
+        few, many = median(by_rows[few_rows]), median(by_rows[many_rows])
         print(f"{page:24}{few:8.1f}{many:8.1f}{many / few:8.2f}")
         if page == "the list" and many / few > MAX_RATIO:
             slow.append(
-                f"Too slow: {page} of {MANY_ROWS:,} on {kind} is {many / few:.2f} x that of {FEW_ROWS} "
+                f"Too slow: {page} of {many_rows:,} on {kind} is {many / few:.2f} x that of {few_rows} "
                 f"(at most {MAX_RATIO})."
             )
     return slow

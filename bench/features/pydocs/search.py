@@ -9,6 +9,7 @@ over 32 connections, for prefixes of names in the index.
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
@@ -25,7 +26,8 @@ from bench.harness.options import BenchmarkParser, exit_status
 from bench.harness.servers import environment, run, serve
 from bench.harness.sites import serve_site
 
-REQUESTS, TEST_REQUESTS = 2000, 100
+REQUESTS, TEST_REQUESTS = 2000, 20
+ENTRIES, TEST_ENTRIES = 20_000, 200
 CLIENT_CONNECTIONS = 32
 MIN_RATIO, MAX_TAIL_RATIO, MAX_INDEXING_SECONDS = 1.5, 4, 30
 PLAIN = ("-m", "uvicorn", "bench.features.pydocs.peer.app:app", "--port", "{port}")
@@ -53,11 +55,12 @@ def main() -> int:
         return 0
     parser = BenchmarkParser(__doc__, 5)
     parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="in each round")
+    parser.add_size("entries", ENTRIES, TEST_ENTRIES, help="of the searched index")
     options = parser.read()
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, get_context("spawn")) as client:
         folder = Path(name)
-        seconds = measure_indexing(folder)
-        figures = measure(folder, client, options.rounds, options.requests)
+        seconds = measure_indexing(folder) if options.is_judged else 0.0
+        figures = measure(folder, client, options)
     ours, plain = (summary(figures[name]) for name in ("ours", "plain"))
     report(seconds, ours, plain, options.rounds)
     return exit_status([text for text, is_missed in check_limits(seconds, ours, plain) if is_missed], options)
@@ -71,17 +74,18 @@ def measure_indexing(folder: Path) -> float:
     return time.perf_counter() - started
 
 
-def measure(folder: Path, client: Executor, rounds: int, count: int) -> dict[str, list[Figure]]:
+def measure(folder: Path, client: Executor, options: Namespace) -> dict[str, list[Figure]]:
     """Return the results by round. A short warm-up round is not counted."""
     index = folder / "index.db"
-    names = run(["-m", "bench.features.pydocs.peer.app"], environment(BENCH_INDEX=str(index))).splitlines()
+    peer = ["-m", "bench.features.pydocs.peer.app", str(options.entries)]
+    names = run(peer, environment(BENCH_INDEX=str(index))).splitlines()
     with ExitStack() as stack:
         ours = serve_site(f"sqlite:///{folder / 'ours.db'}", folder, {"PYDOCS_DATABASE_URL": f"sqlite:///{index}"})
         plain = serve(PLAIN, environment(BENCH_INDEX=str(index)), folder / "plain.log")
         servers = {"ours": stack.enter_context(ours).server, "plain": stack.enter_context(plain)}
         figures: dict[str, list[Figure]] = {name: [] for name in servers}
-        for number in range(rounds + 1):
-            queries = prefix_searches(names, number, count if number else count // 5 + 1)
+        for number in range(options.rounds + 1):
+            queries = prefix_searches(names, number, options.requests if number else options.requests // 5 + 1)
             for name, server in servers.items():
                 before = server.cpu_seconds()
                 timing = client.submit(measure_searches, server.port, queries).result()

@@ -1,10 +1,11 @@
 """The search of pydocs through plain SQLAlchemy on the same file, written as in the guides of FastAPI and SQLAlchemy.
 
 Statements, processing of rows and template are those of the site, so that only the rest differs. As a program, it
-creates an index of 20,000 entries in the file BENCH_INDEX, and prints their names.
+creates an index in the file BENCH_INDEX with as many entries as its argument says, and prints their names.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -37,7 +38,6 @@ loader = FileSystemLoader([PROJECT / "templates", FRAMEWORK / "templates"])
 templates = Jinja2Blocks(env=TemplateEnvironment(loader=loader, autoescape=True))
 templates.env.globals["asset"] = assets.url
 app = FastAPI()
-INDEX_ENTRIES = 20_000
 
 
 class OnDisk(SQLiteEngine):
@@ -58,21 +58,25 @@ async def search(request: Request, q: str = "", page: int = 1) -> Response:
     return templates.TemplateResponse(request, "pydocs/search.html", context, block_name="found")
 
 
-def pieces() -> Iterator[Entry]:
-    """Return the entries of Python, repeated under other names up to INDEX_ENTRIES."""
+def pieces(count: int) -> Iterator[Entry]:
+    """Return the entries of Python, repeated under other names up to this count."""
     source = PythonSource()
-    pieces_by_slug = {
-        piece.slug: piece for _, batch in source.read(source.batches()) if isinstance(batch, list) for piece in batch
-    }
-    originals = list(pieces_by_slug.values())[:INDEX_ENTRIES]
+    pieces_by_slug: dict[str, Entry] = {}
+    for _, batch in source.read(source.batches()):
+        if isinstance(batch, list):
+            pieces_by_slug |= {piece.slug: piece for piece in batch}
+        if len(pieces_by_slug) >= count:
+            break
+    originals = list(pieces_by_slug.values())[:count]
     yield from originals
-    for piece in originals[: INDEX_ENTRIES - len(originals)]:
+    for piece in originals[: count - len(originals)]:
         yield replace(piece, slug=f"more.{piece.slug}", name=f"more.{piece.name}", parent=f"more.{piece.parent}")
 
 
 if __name__ == "__main__":
-    contents = Contents.from_documents(PythonSource.title, pieces())
-    assert len(contents.entries) == INDEX_ENTRIES
+    count = int(sys.argv[1])
+    contents = Contents.from_documents(PythonSource.title, pieces(count))
+    assert len(contents.entries) == count
     store = store_of(python_docs, DatabaseUrl.parse(f"sqlite:///{FILE}"))
     store.prepare()
     store.write(contents, lambda _: None)
