@@ -36,20 +36,6 @@ def run_server(*responses: bytes) -> Iterator[int]:
         serving.result()
 
 
-def test_connection_is_kept_alive() -> None:
-    with run_server(PONG_RESPONSE) as port:
-        assert drive(port, [PING], count=1, connections=4) > 0
-
-
-def test_closed_connection_is_replaced_and_measured() -> None:
-    closing = PONG_RESPONSE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    latencies: list[float] = []
-    with run_server(closing, closing) as port:
-        seconds = drive(port, [PING], count=2, connections=1, latencies=latencies)
-    assert len(latencies) == 2
-    assert 0 < sum(latencies) <= seconds
-
-
 @pytest.mark.parametrize(
     "response", [PONG_RESPONSE.replace(b"200 OK", b"500 No"), PONG_RESPONSE.replace(b"pong", b"oops"), b"HTTP/1.1"]
 )

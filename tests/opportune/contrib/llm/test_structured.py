@@ -143,19 +143,18 @@ async def test_invalid_end_is_corrected() -> None:
     assert "Input should be 'good' or 'bad'" in provider.received[1][-1].content
 
 
-@pytest.mark.parametrize("attempts", [1, 3])
 @pytest.mark.parametrize(
-    "reply",
+    ("reply", "attempts"),
     [
-        "What?",
-        "<html>{{{</html>",
-        "[" * 1_000_000,
-        '{"mood":' * 100_000,
-        '{"mood": "great"}',
-        '{"mood": "good"',
-        "\ud800{",
+        pytest.param("What?", 3, id="words"),
+        pytest.param("What?", 1, id="one attempt"),
+        pytest.param("<html>{{{</html>", 1, id="html"),
+        pytest.param("[" * 1_000_000, 1, id="brackets"),
+        pytest.param('{"mood":' * 100_000, 1, id="objects"),
+        pytest.param('{"mood": "great"}', 2, id="unsatisfiable"),
+        pytest.param('{"mood": "good"', 2, id="incomplete"),
+        pytest.param("\ud800{", 2, id="surrogate"),
     ],
-    ids=["words", "html", "brackets", "objects", "unsatisfiable", "incomplete", "surrogate"],
 )
 async def test_answer_that_stays_invalid_is_an_error(reply: str, attempts: int) -> None:
     llm, provider = fake_model([reply])

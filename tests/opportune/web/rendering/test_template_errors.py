@@ -109,12 +109,6 @@ def test_valid_templates_have_no_errors(templates: Path) -> None:
     assert list(template_errors()) == []
 
 
-def test_templates_of_repository_have_no_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(template_errors()) == []
-    monkeypatch.setattr(module, "TEMPLATE_FOLDERS", (tmp_path, FRAMEWORK / "templates"))
-    assert list(template_errors()) == []
-
-
 def test_start_checks_overridden_base_template(templates: Path) -> None:
     settings = settings_for("sqlite:///unused.db")
     write(templates, "books/list.html", "{% broken %}")
