@@ -32,7 +32,6 @@ from opportune.db.migrations.plans import Plan, Step, plan_migrations, refuse_ne
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection import ignore_reflection_warnings
-from opportune.db.migrations.sqlite import preserve_views_and_triggers
 from opportune.errors import OperatorError
 from opportune.progress import Progress, work
 from opportune.project.installed import features_on_postgresql
@@ -241,7 +240,7 @@ def _run_code(step: Step, connection: Connection, op: Operations | None) -> None
     module: Any = load_python_file(path.parent, path.name)
     if op:
         module.op = op
-    with ignore_reflection_warnings(), preserve_views_and_triggers(connection), refuse_duplicates(connection):
+    with ignore_reflection_warnings(), refuse_duplicates(connection):
         getattr(module, step.direction)()
 
 

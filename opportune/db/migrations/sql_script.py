@@ -24,7 +24,7 @@ from opportune.errors import OperatorError
 
 # On SQLite, foreign keys are off so that copying a table does not cascade.
 BEGIN = {"sqlite": ["PRAGMA foreign_keys = OFF", "BEGIN IMMEDIATE"], "postgresql": ["BEGIN"]}
-WRITE_KEYWORDS = ("ALTER", "CREATE", "DELETE", "DROP", "INSERT", "REPLACE", "UPDATE")
+WRITE_KEYWORDS = ("ALTER", "CREATE", "DELETE", "DROP", "INSERT", "PRAGMA LEGACY", "REPLACE", "UPDATE")
 READ_KEYWORDS = ("SELECT", "VALUES", "WITH")
 # Tables of the schema: reading them does not depend on rows.
 CATALOGUES = ("sqlite_master", "sqlite_schema", "sqlite_temp_master", "pragma_", VERSION_TABLE.name)

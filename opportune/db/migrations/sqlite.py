@@ -1,15 +1,12 @@
-"""Alembic's steps on SQLite, which copy a table to alter it. Views and triggers are preserved."""
+"""Alembic's steps on SQLite, which copy a table to alter it. Triggers and views are preserved."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.sqlite import SQLiteImpl
-from sqlalchemy import CheckConstraint, Column, Connection, Index, String, Table, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, Index, String, Table, UniqueConstraint, text
 
-from opportune.db.listeners import listening
 from opportune.db.migrations.create_statements import (
     TableDefinition,
     escape_parameters,
@@ -21,18 +18,12 @@ from opportune.db.migrations.create_statements import (
 )
 from opportune.db.migrations.duplicates import TABLE_COPY
 from opportune.db.migrations.portable_sql import literal
-from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.reflection import read_table
-from opportune.db.models.indexes import TRIGRAMS_PREFIX
 from opportune.errors import OperatorError
 
 KEEP_SEQUENCE = "INSERT INTO sqlite_sequence (name, seq) SELECT :copy, seq FROM sqlite_sequence WHERE name = :table"
-COUNT_OF_COPIES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name GLOB :copies"
-VIEWS_AND_TRIGGERS = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY type, rowid"
-"""Triggers first, because dropping a view drops its triggers."""
+TRIGGERS = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(:table) ORDER BY rowid"
 NO_NAMES: Mapping[str, str] = {}
-DROPPED = re.compile(r"\s*DROP TABLE\b")
-RENAMED = re.compile(rf'\s*ALTER TABLE "?{TABLE_COPY}.* RENAME TO\b', re.DOTALL)
 
 
 class CompleteSQLiteImpl(SQLiteImpl):
@@ -42,6 +33,8 @@ class CompleteSQLiteImpl(SQLiteImpl):
     """
 
     __dialect__ = "sqlite"
+    dropped_triggers: Sequence[str] = ()
+    """Statements that create the triggers of the table that is being copied."""
 
     def cast_for_batch_migrate(self, existing: Column[Any], existing_transfer: dict[str, Any], new_type: Any) -> None:
         """Copy the stored values unchanged, without the CAST that Alembic adds.
@@ -87,10 +80,14 @@ class CompleteSQLiteImpl(SQLiteImpl):
         super().create_index(_for_sqlite(index), **options)
 
     def prep_table_for_batch(self, batch_impl: Any, table: Table) -> None:
-        """Keep what Alembic omits from a copy: expressions, collations, unnamed checks, last numbers of keys."""
+        """Keep what Alembic omits: triggers, expressions, collations, unnamed checks, last numbers of keys."""
+        assert self.connection is not None  # Alembic copies no table without a connection
+        self.dropped_triggers = self.connection.scalars(text(TRIGGERS), {"table": table.name}).all()
+        # Without it, renaming the copy fails if a view or a trigger refers to a missing table or column.
+        self.execute("PRAGMA legacy_alter_table = ON")
         if not batch_impl.reflected:
             return
-        definition = self._read_table(table)
+        definition = read_table(self.connection, table.name)
         _refuse_collated_constraints(table, definition)
         renamed = {old: column.name for old, column in batch_impl.columns.items() if old != column.name}
         # Alembic copies new indexes without their expressions, but existing ones with them.
@@ -102,9 +99,14 @@ class CompleteSQLiteImpl(SQLiteImpl):
         if table.dialect_options["sqlite"]["autoincrement"]:
             self.execute(text(KEEP_SEQUENCE).bindparams(copy=batch_impl.temp_table_name, table=table.name))
 
-    def _read_table(self, table: Table) -> TableDefinition:
-        assert self.connection is not None  # Alembic copies no table without a connection
-        return read_table(self.connection, table.name)
+    def rename_table(self, old_table_name: str, new_table_name: Any, schema: Any = None) -> None:
+        """Rename a table. A copy gets the triggers of the original."""
+        super().rename_table(old_table_name, new_table_name, schema=schema)
+        if not old_table_name.startswith(TABLE_COPY):
+            return
+        self.execute("PRAGMA legacy_alter_table = OFF")
+        for statement in self.dropped_triggers:
+            self.execute(text(escape_parameters(statement)))
 
 
 def _refuse_collated_constraints(table: Table, definition: TableDefinition) -> None:
@@ -160,48 +162,3 @@ def _for_sqlite(index: Index, renamed: Mapping[str, str] = NO_NAMES) -> Index:
 
 def _rename(expression: Any, renamed: Mapping[str, str]) -> Any:
     return text(escape_parameters(rename_identifiers(without_default_order(sql_of(expression)), renamed)))
-
-
-@contextmanager
-def preserve_views_and_triggers(connection: Connection) -> Iterator[None]:
-    """Drop views and triggers before a table is rebuilt, and create them again afterwards.
-
-    Alembic drops a table and renames its copy. This loses the table's triggers, and renaming fails if a view or trigger
-    refers to a missing table or column.
-    """
-    if connection.dialect.name != "sqlite":
-        yield
-        return
-    objects = _ViewsAndTriggers(connection)
-    with listening(connection, before_cursor_execute=objects.drop, after_cursor_execute=objects.create_again):
-        yield
-
-
-class _ViewsAndTriggers:
-    """Listeners for the statements of Alembic."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.dropped: dict[str, list[str]] = {"view": [], "trigger": []}
-        """Definitions by type. Triggers may belong to views, which are created first."""
-
-    def drop(self, _connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
-        if not (DROPPED.match(statement) and self._is_table_copied()):
-            return
-        for type_, name, sql in self.connection.execute(text(VIEWS_AND_TRIGGERS)).all():
-            if not is_derived(name) or name.startswith(TRIGRAMS_PREFIX):
-                self.dropped[type_].append(sql)
-                self.connection.exec_driver_sql(f"DROP {type_} {self._quoted(name)}")
-
-    def create_again(self, _connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
-        if RENAMED.match(statement):
-            for definitions in self.dropped.values():
-                for sql in definitions:
-                    self.connection.exec_driver_sql(sql)
-                definitions.clear()
-
-    def _is_table_copied(self) -> bool:
-        return bool(self.connection.scalar(text(COUNT_OF_COPIES), {"copies": f"{TABLE_COPY}*"}))
-
-    def _quoted(self, name: str) -> str:
-        return self.connection.dialect.identifier_preparer.quote_identifier(name)

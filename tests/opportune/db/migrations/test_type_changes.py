@@ -131,7 +131,6 @@ def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
     ("value", "type_"),
     [
         ("abc", Integer()),
-        ("12.0", Integer()),
         (Decimal("1.5"), Integer()),
         (2**31, Integer()),
         ("NaN", Numeric(10, 2)),
