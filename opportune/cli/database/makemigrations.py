@@ -14,7 +14,6 @@ from opportune.cli.output import say, warn
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations import autogenerate, new_migration
 from opportune.db.migrations.combining import choose_merge_name, refuse_conflicts, write_merge
-from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.migration_file import read_migration
 from opportune.db.migrations.ownership import refuse_unowned_tables
@@ -81,7 +80,7 @@ def command(
     if concurrently is None:
         concurrently = database == "postgresql"
     if concurrently:
-        drafts = [part for draft in drafts for part in split_indexes(draft, message)]
+        drafts = [part for draft in drafts for part in new_migration.split_indexes(draft, message)]
     if not drafts:
         say("No changes detected")
     for draft in drafts:

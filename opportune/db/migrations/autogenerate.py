@@ -121,7 +121,7 @@ class ModelComparison:
         differences = self._find_differences(feature, choices)
         created_types, dropped_types = find_types_to_create(self.connection, differences.upgrade)
         upgrade, downgrade = _add_mutual_keys_last(differences.upgrade, differences.downgrade)
-        members = EnumMembers(feature, self.metadata, choices)
+        members = EnumMembers(feature, choices)
         with_updates, reverse_updates = members.add_row_updates(upgrade, downgrade)
         upgrade_steps = Backfill(feature, self.metadata, choices).apply(add_conversions(with_updates))
         downgrade_steps = add_conversions(reverse_updates)

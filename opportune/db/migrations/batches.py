@@ -83,19 +83,21 @@ def _run(operations: Operations, operation: InBatchesOp) -> None:
     context = operations.migration_context
     if context.as_sql:
         raise CommandError("The batches depend on the rows.")
-    is_committed = STEP in context.opts and not isinstance(operations, TransactionalOperations)
-    batches_class = _CommittedBatches if is_committed else _Batches
-    batches = batches_class(operations.get_bind(), operation)
+    batches = _Batches(operations.get_bind(), operation)
+    if STEP not in context.opts or isinstance(operations, TransactionalOperations):
+        batches.run_within_transaction()
+        return
     if not batches.resume(context.opts):
         return
-    total = batches.count_remaining()
-    with work(f"Changing rows of {operation.table_name}", total, "rows") as progress:
-        while count := batches.run_next():
+    with work(f"Changing rows of {operation.table_name}", batches.count_remaining(), "rows") as progress:
+        while count := retry_while_locked(batches.attempt_next):
             progress.advance(count)
 
 
 class _Batches:
-    """Batches within a transaction of the caller."""
+    """Batches of rows of a table, in one transaction each, which also stores the position."""
+
+    step = ""
 
     def __init__(self, connection: Connection, operation: InBatchesOp) -> None:
         self.connection = connection
@@ -112,34 +114,10 @@ class _Batches:
         self.key_name = quote(names[0])
         self.table_name = quote(operation.table_name)
 
-    def resume(self, _options: dict[str, Any]) -> bool:
-        """Return whether batches remain. A transaction that was rolled back begins with the first one."""
-        return True
-
-    def count_remaining(self) -> int:
-        set_attempt_timeout(self.connection)
-        return self.connection.scalar(text(f"SELECT count(*) {self._remaining()}"), {"key": self.key}) or 0
-
-    def run_next(self) -> int:
-        """Change the rows of the next batch, and return their number."""
-        keys = self._read_keys()
-        if keys:
-            self.connection.execute(text(self.operation.statement), {"first": keys[0], "last": keys[-1]})
-            self.key = keys[-1]
-        return len(keys)
-
-    def _read_keys(self) -> list[Any]:
-        query = f"SELECT {self.key_name} {self._remaining()} ORDER BY {self.key_name} LIMIT :limit"
-        return list(self.connection.scalars(text(query), {"key": self.key, "limit": self.operation.batch_rows}))
-
-    def _remaining(self) -> str:
-        return f"FROM {self.table_name}" + ("" if self.key is None else f" WHERE {self.key_name} > :key")
-
-
-class _CommittedBatches(_Batches):
-    """Batches in one transaction each, which also stores the position."""
-
-    step = ""
+    def run_within_transaction(self) -> None:
+        """Change all rows within a transaction of the caller."""
+        while self._change_rows():
+            pass
 
     def resume(self, options: dict[str, Any]) -> bool:
         """Continue at the stored position. Return whether this call has not ended yet."""
@@ -156,16 +134,21 @@ class _CommittedBatches(_Batches):
         self.connection.commit()
         return stored_call <= call
 
-    def run_next(self) -> int:
-        """Change the rows of the next batch, and commit. Repeat it while other transactions lock its rows."""
-        return retry_while_locked(self._attempt)
+    def count_remaining(self) -> int:
+        set_attempt_timeout(self.connection)
+        return self.connection.scalar(text(f"SELECT count(*) {self._remaining()}"), {"key": self.key}) or 0
 
-    def _attempt(self) -> int:
+    def attempt_next(self) -> int:
+        """Change the rows of the next batch, commit, and return their number.
+
+        Raises:
+            TableLockedError: Another transaction locks its rows.
+        """
         started_at = time.monotonic()
         try:
             set_attempt_timeout(self.connection)
             self._read_position()
-            count = super().run_next()
+            count = self._change_rows()
             if not count:
                 return 0  # this transaction remains open for the following steps of the migration
             key = str(self.key)
@@ -181,6 +164,18 @@ class _CommittedBatches(_Batches):
         if self.connection.dialect.name == "sqlite":
             time.sleep(time.monotonic() - started_at)  # other writers poll for the lock, so it must be free for a while
         return count
+
+    def _change_rows(self) -> int:
+        query = f"SELECT {self.key_name} {self._remaining()} ORDER BY {self.key_name} LIMIT :limit"
+        parameters = {"key": self.key, "limit": self.operation.batch_rows}
+        keys = self.connection.scalars(text(query), parameters).all()
+        if keys:
+            self.connection.execute(text(self.operation.statement), {"first": keys[0], "last": keys[-1]})
+            self.key = keys[-1]
+        return len(keys)
+
+    def _remaining(self) -> str:
+        return f"FROM {self.table_name}" + ("" if self.key is None else f" WHERE {self.key_name} > :key")
 
     def _read_position(self) -> None:
         if not inspect(self.connection).has_table(POSITIONS.name):

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from alembic.operations import ops
-from sqlalchemy import MetaData
 
 from opportune.db.migrations.create_statements import parse_allowed_values
 from opportune.db.migrations.portable_sql import literal, quoted
 from opportune.db.migrations.questions import Choices, Rename
 from opportune.db.migrations.rendering import CodeOp
-from opportune.db.models.column_types import EnumValue
 
 Value = str | int
 ColumnName = tuple[str, str]
@@ -42,7 +40,6 @@ class EnumMembers:
     """Adds steps that update rows when Enum members in the tables of a feature change."""
 
     feature: str
-    metadata: MetaData
     choices: Choices
 
     def add_row_updates(
@@ -55,37 +52,12 @@ class EnumMembers:
             changes = [*_find_changes(operation)]
             for change in changes:
                 renames[change.target] = self._choose_renames(change)
-            for change, values in self._find_name_changes(operation):
-                changes.append(change)
-                renames[change.target] = values
             upgrade_steps += _with_row_updates(operation, changes, renames)
         reverse = {target: {new: old for old, new in values.items()} for target, values in renames.items()}
         downgrade_steps: list[ops.MigrateOperation] = []
         for operation in downgrade:
             downgrade_steps += _with_row_updates(operation, _find_changes(operation), reverse)
         return upgrade_steps, downgrade_steps
-
-    def _find_name_changes(self, operation: ops.MigrateOperation) -> Iterator[tuple[MembersChange, dict[Value, Value]]]:
-        """Yield the changes of columns that stored member names, as SQLModel does, and now store member values."""
-        parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else []
-        alterations = [part for part in parts if isinstance(part, ops.AlterColumnOp) and part.modify_type]
-        old_types = {part.column_name: part.existing_type for part in alterations}
-        for part in parts:
-            if not isinstance(part, ops.CreateCheckConstraintOp):
-                continue
-            allowed = parse_allowed_values(part.condition)
-            if allowed is None or allowed.column not in old_types:
-                continue
-            values = self._values_by_name(part.table_name, allowed.column)
-            longest = max((len(str(name)) for name in values), default=0)  # SQLModel makes the column as long as that
-            if values and getattr(old_types[allowed.column], "length", None) == longest:
-                yield MembersChange(part, allowed.column, [*values], allowed.values), values
-
-    def _values_by_name(self, table: str, column: str) -> dict[Value, Value]:
-        type_ = self.metadata.tables[table].columns[column].type
-        if not isinstance(type_, EnumValue):
-            return {}
-        return {str(member.name): member.value for member in type_.enum}
 
     def _choose_renames(self, change: MembersChange) -> dict[Value, Value]:
         """Return the new value by removed value of the members that were renamed, according to the owner."""

@@ -15,6 +15,29 @@ MAX_NAME_LENGTH = 50
 MAX_SQL_LENGTH = 90
 """Maximum characters of a statement in a description."""
 
+DESCRIPTIONS = (
+    (ops.CreateTableOp, ("+", "Create table {table}", "{short}")),
+    (ops.DropTableOp, ("-", "Drop table {table}", "drop_{short}")),
+    (ops.RenameTableOp, ("~", "Rename table {table} to {step.new_table_name}", "rename_{short}")),
+    (ops.AddColumnOp, ("+", "Add column {step.column.name} to {table}", "{short}_{step.column.name}")),
+    (ops.DropColumnOp, ("-", "Drop column {step.column_name} of {table}", "drop_{short}_{step.column_name}")),
+    (ops.AlterColumnOp, ("~", "Alter column {step.column_name} of {table}", "alter_{short}_{step.column_name}")),
+    (CreateSearchIndexOp, ("+", "Create search index of {table} ({step.listed_names})", "{short}_search_index")),
+    (DropSearchIndexOp, ("-", "Drop search index of {table}", "drop_{short}_search_index")),
+    (ops.CreateIndexOp, ("+", "Create index {step.index_name} on {table}", "")),
+    (ops.DropIndexOp, ("-", "Drop index {step.index_name} of {table}", "")),
+    (ops.AddConstraintOp, ("+", "Add constraint {name} to {table}", "")),
+    (ops.DropConstraintOp, ("-", "Drop constraint {name} of {table}", "")),
+    (ops.MigrateOperation, ("~", "Change {table}", "")),
+)
+"""Sign, description and fragment of a change by type of the operation. The first type that matches counts."""
+RENAMED_COLUMN = (
+    "~",
+    "Rename column {step.column_name} of {table} to {step.modify_name}",
+    "rename_{short}_{step.column_name}",
+)
+ALTERED_CHECK = "~", "Alter constraint {name} of {table}", "alter_{short}_{rule}"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -71,74 +94,23 @@ def table_of(operation: ops.MigrateOperation) -> str:
     return str(getattr(operation, "table_name", "") or getattr(operation, "source_table", ""))
 
 
-def _describe_operation(operation: ops.MigrateOperation, feature: str, altered: Collection[object]) -> Change:
-    table = table_of(operation)
-    short_table = table.removeprefix(f"{feature}_")
-    match operation:
-        case ops.CreateTableOp():
-            return Change("+", f"Create table {table}", short_table)
-        case ops.DropTableOp():
-            return Change("-", f"Drop table {table}", f"drop_{short_table}")
-        case ops.RenameTableOp(new_table_name=new):
-            return Change("~", f"Rename table {table} to {new}", f"rename_{short_table}")
-    return (
-        _describe_column_change(operation, table, short_table)
-        or _describe_row_change(operation)
-        or _describe_search_index_change(operation, table, short_table)
-        or _describe_constraint_change(operation, table, short_table, altered)
-    )
-
-
-def _describe_column_change(operation: ops.MigrateOperation, table: str, short_table: str) -> Change | None:
-    match operation:
-        case ops.AddColumnOp(column=column):
-            return Change("+", f"Add column {column.name} to {table}", f"{short_table}_{column.name}")
-        case ops.DropColumnOp(column_name=column):
-            return Change("-", f"Drop column {column} of {table}", f"drop_{short_table}_{column}")
-        case ops.AlterColumnOp(column_name=column, modify_name=str(new)):
-            return Change("~", f"Rename column {column} of {table} to {new}", f"rename_{short_table}_{column}")
-        case ops.AlterColumnOp(column_name=column):
-            return Change("~", f"Alter column {column} of {table}", f"alter_{short_table}_{column}")
-    return None
-
-
-def _describe_row_change(operation: ops.MigrateOperation) -> Change | None:
-    match operation:
+def _describe_operation(step: ops.MigrateOperation, feature: str, altered: Collection[object]) -> Change:
+    match step:
         case CodeOp(description=description):
             return Change("~", description, "")
         case ops.ExecuteSQLOp(sqltext=sql):
             return Change("~", f"Run SQL: {shorten(' '.join(str(sql).split()), MAX_SQL_LENGTH, placeholder=' …')}", "")
         case ops.BulkInsertOp(table=target, rows=rows):
             return Change("+", f"Add {pluralize(len(rows), 'row')} to {target.name}", "")
-    return None
-
-
-def _describe_search_index_change(operation: ops.MigrateOperation, table: str, short_table: str) -> Change | None:
-    match operation:
-        case CreateSearchIndexOp(names=names):
-            suffix = ", concurrently" if operation.kw.get("postgresql_concurrently") else ""
-            description = f"Create search index of {table} ({', '.join(names)}){suffix}"
-            return Change("+", description, f"{short_table}_search_index")
-        case DropSearchIndexOp():
-            return Change("-", f"Drop search index of {table}", f"drop_{short_table}_search_index")
-    return None
-
-
-def _describe_constraint_change(
-    operation: ops.MigrateOperation, table: str, short_table: str, altered: Collection[object]
-) -> Change:
-    match operation:
-        case ops.CreateIndexOp(index_name=index):
-            suffix = ", concurrently" if operation.kw.get("postgresql_concurrently") else ""
-            return Change("+", f"Create index {index} on {table}{suffix}", "")
-        case ops.DropIndexOp(index_name=index):
-            return Change("-", f"Drop index {index} of {table}", "")
-        case ops.CreateCheckConstraintOp(constraint_name=str(name)) if name in altered:
-            return Change(
-                "~", f"Alter constraint {name} of {table}", f"alter_{short_table}_{name.removeprefix(f'ck_{table}_')}"
-            )
-        case ops.AddConstraintOp():
-            return Change("+", f"Add constraint {operation.to_constraint().name} to {table}", "")
-        case ops.DropConstraintOp(constraint_name=constraint):
-            return Change("-", f"Drop constraint {constraint} of {table}", "")
-    return Change("~", f"{type(operation).__name__.removesuffix('Op')} {table}", "")
+        case ops.AlterColumnOp(modify_name=str()):
+            sign, description, fragment = RENAMED_COLUMN
+        case ops.CreateCheckConstraintOp(constraint_name=name) if name in altered:
+            sign, description, fragment = ALTERED_CHECK
+        case _:
+            sign, description, fragment = next(text for type_, text in DESCRIPTIONS if isinstance(step, type_))
+    table = table_of(step)
+    name = getattr(step, "constraint_name", "") or ""
+    names = {"step": step, "table": table, "short": table.removeprefix(f"{feature}_"), "name": name}
+    suffix = ", concurrently" if getattr(step, "kw", {}).get("postgresql_concurrently") else ""
+    names["rule"] = str(name).removeprefix(f"ck_{table}_")
+    return Change(sign, description.format(**names) + suffix, fragment.format(**names))

@@ -31,6 +31,10 @@ class CreateSearchIndexOp(ops.CreateIndexOp):
         self.names = columns  # `columns` of the base class may also be expressions
         super().__init__(index_name(table_name), table_name, columns, postgresql_concurrently=postgresql_concurrently)
 
+    @property
+    def listed_names(self) -> str:
+        return ", ".join(self.names)
+
     @classmethod
     def create_search_index(
         cls, operations: Operations, table_name: str, columns: Sequence[str], *, postgresql_concurrently: bool = False

@@ -12,11 +12,10 @@ from sqlalchemy.sql.schema import SchemaItem
 from opportune.config.settings import Settings
 from opportune.db.migrations import rendering
 from opportune.db.migrations.autogenerate import ModelComparison, comparison_database
-from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
-from opportune.db.migrations.new_migration import NewMigration, create_empty_migration, write_migration
+from opportune.db.migrations.new_migration import NewMigration, create_empty_migration, split_indexes, write_migration
 from opportune.db.migrations.plans import Step, plan_migrations
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.runner import Announce, run_migrations

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Column, Index, Integer, String, inspect, text
 
-from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.migration_file import read_migration
+from opportune.db.migrations.new_migration import split_indexes
 from opportune.db.migrations.plans import Step
 from opportune.db.migrations.runner import run_migrations_within
 from opportune.db.migrations.sql_script import render_migration_sql

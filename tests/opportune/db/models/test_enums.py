@@ -238,22 +238,6 @@ def test_column_becomes_enum_and_text_again(books: SampleFeatures) -> None:
     assert is_refused(books, "else")
 
 
-@pytest.mark.database("sqlite", "postgresql")
-def test_stored_names_become_values(sample: SampleFeatures) -> None:
-    enum = make_enum("Status", TEXTS)
-    sample.metadata = MetaData()  # without storing values
-    sample.table("library_book", Column("status", NativeEnum(enum), nullable=False))
-    sample.migrate_models()
-    sample.execute("INSERT INTO library_book (status) VALUES ('DRAFT'), ('PUBLISHED')")
-    sample.metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    sample.table("library_book", Column("status", NativeEnum(enum), nullable=False))
-    make(sample)
-    sample.migrate()
-    assert read_statuses(sample) == ["draft", "published"]
-    assert is_refused(sample, "DRAFT")
-    assert sample.draft_migrations() == []
-
-
 def test_new_enum_column_has_its_default(books: SampleFeatures) -> None:
     enum = make_enum("Mood", {"GOOD": "good", "BAD": "it's bad"})
     text_columns = [column._copy() for column in declare(books, TEXTS).columns if column.name != "id"]
