@@ -17,7 +17,7 @@ from opportune.db.migrations.enum_members import EnumMembers
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.migration_file import Migration
-from opportune.db.migrations.naming import describe
+from opportune.db.migrations.naming import describe, flatten
 from opportune.db.migrations.new_migration import NewMigration, choose_name
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.ownership import TableOwners, read_owners
@@ -33,7 +33,7 @@ from opportune.db.migrations.questions import (
 )
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection import ignore_reflection_warnings
-from opportune.db.migrations.rendering import CodeOp
+from opportune.db.migrations.rendering import CodeOp, separate_code
 from opportune.db.migrations.runner import run_migrations
 from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp, order_search_indexes
 from opportune.db.migrations.type_conversions import add_conversions
@@ -121,20 +121,24 @@ class ModelComparison:
         differences = self._find_differences(feature, choices)
         created_types, dropped_types = find_types_to_create(self.connection, differences.upgrade)
         upgrade, downgrade = _add_mutual_keys_last(differences.upgrade, differences.downgrade)
+        described = flatten(upgrade)
         members = EnumMembers(feature, choices)
-        with_updates, reverse_updates = members.add_row_updates(upgrade, downgrade)
-        upgrade_steps = Backfill(feature, self.metadata, choices).apply(add_conversions(with_updates))
-        downgrade_steps = add_conversions(reverse_updates)
+        backfill = Backfill(feature, self.metadata, choices)
+        for table in _changed_tables(upgrade):
+            table.ops = backfill.apply(table.table_name, add_conversions(members.upgrade(table.ops)))
+        for table in _changed_tables(downgrade):
+            table.ops = [*add_conversions(members.downgrade(table.ops))]
+        upgrade_steps = separate_code(upgrade)
         first_steps = [*created_types, *(rename.operation for rename in differences.renames)]
         last_steps = [*(rename.reverse.operation for rename in reversed(differences.renames)), *dropped_types]
 
         code_steps = [step for step in upgrade_steps if isinstance(step, CodeOp)]
-        changes = describe([*first_steps, *upgrade, *code_steps], feature)
+        changes = describe([*first_steps, *described, *code_steps], feature)
         return NewMigration(
             feature,
             choose_name(self.graph, feature, changes, title),
             order_search_indexes([*first_steps, *upgrade_steps]),
-            order_search_indexes([*downgrade_steps, *last_steps]),
+            order_search_indexes([*separate_code(downgrade), *last_steps]),
             changes,
             {name for name in differences.referencing if self.owners.feature_of(name)},
             self.owners.models,
@@ -249,6 +253,10 @@ def _make_addition(key: ForeignKeyConstraint) -> ops.MigrateOperation:
     operation = ops.CreateForeignKeyOp.from_constraint(key)
     operation.kw.pop("use_alter", None)
     return operation
+
+
+def _changed_tables(operations: Operations) -> list[ops.ModifyTableOps]:
+    return [operation for operation in operations if isinstance(operation, ops.ModifyTableOps)]
 
 
 def _is_table_drop(operation: ops.MigrateOperation) -> TypeGuard[ops.DropTableOp]:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -16,7 +16,7 @@ from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefa
 
 from opportune.db.migrations.portable_sql import literal, quoted
 from opportune.db.migrations.questions import Choices
-from opportune.db.migrations.rendering import CodeOp, column_code
+from opportune.db.migrations.rendering import NEXT_BATCH, CodeOp, column_code
 from opportune.db.models.column_types import EnumValue
 from opportune.db.models.columns import undecorated
 from opportune.db.models.translated import is_translated
@@ -31,22 +31,19 @@ class Backfill:
     metadata: MetaData
     choices: Choices
 
-    def apply(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-        """Return the operations with steps that fill existing rows.
+    def apply(self, table_name: str, parts: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+        """Return the steps on a table with steps that fill existing rows.
 
         Raises:
             OperatorError: Neither the model nor `choices` give a value for existing rows.
         """
-        return [part for operation in operations for part in self._fill_operations(operation)]
-
-    def _fill_operations(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
-        table = self.metadata.tables.get(str(getattr(operation, "table_name", "")))
-        if table is None or not isinstance(operation, ops.ModifyTableOps):
-            yield operation
-            return
+        parts = [*parts]
+        table = self.metadata.tables.get(table_name)
+        if table is None:
+            return parts
         steps = _TableSteps(table)
-        unique = {name for part in operation.ops for name in _unique_columns(part)}
-        for part in operation.ops:
+        unique = {name for part in parts for name in _unique_columns(part)}
+        for part in parts:
             if isinstance(part, ops.AddColumnOp) and _needs_value(part.column):
                 self._add_column(steps, part, is_unique=part.column.name in unique)
             elif isinstance(part, ops.AlterColumnOp) and part.modify_nullable is False:
@@ -55,7 +52,7 @@ class Backfill:
                 steps.after_filling.append(part)
             else:
                 steps.before_filling.append(part)
-        yield from steps.operations
+        return steps.in_order()
 
     def _add_column(self, steps: "_TableSteps", part: ops.AddColumnOp, *, is_unique: bool) -> None:
         column = part.column
@@ -101,18 +98,15 @@ class _TableSteps:
         """Columns to fill with the value of Python code, row by row."""
         self.after_filling: list[ops.MigrateOperation] = []
 
-    @property
-    def operations(self) -> Iterator[ops.MigrateOperation]:
+    def in_order(self) -> list[ops.MigrateOperation]:
         name = self.table.name
-        if self.before_filling:
-            yield ops.ModifyTableOps(name, self.before_filling)
+        filling: list[ops.MigrateOperation] = []
         for column, value in self.fill_values.items():
             statement = f"UPDATE {quoted(name)} SET {quoted(column)} = {literal(value)} WHERE {quoted(column)} IS NULL"
-            yield CodeOp("", f"op.execute({statement!r})")
+            filling.append(CodeOp("", f"op.execute({statement!r})"))
         if self.fill_code:
-            yield backfill_code(self.table, self.fill_code)
-        if self.after_filling:
-            yield ops.ModifyTableOps(name, self.after_filling)
+            filling.append(backfill_code(self.table, self.fill_code))
+        return [*self.before_filling, NEXT_BATCH, *filling, *self.after_filling]
 
 
 def backfill_code(table: Table, columns: dict[str, str]) -> CodeOp:

@@ -1,6 +1,6 @@
 """Migration steps that update rows when the members of an Enum change."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from opportune.db.migrations.portable_sql import literal, quoted
 from opportune.db.migrations.questions import Choices, Rename
 from opportune.db.migrations.rendering import CodeOp
 
+Steps = Sequence[ops.MigrateOperation]
 Value = str | int
 ColumnName = tuple[str, str]
 """Table and column."""
@@ -35,29 +36,25 @@ class MembersChange:
         return [value for value in self.old if value not in self.new]
 
 
-@dataclass(frozen=True)
 class EnumMembers:
     """Adds steps that update rows when Enum members in the tables of a feature change."""
 
-    feature: str
-    choices: Choices
+    def __init__(self, feature: str, choices: Choices) -> None:
+        self.feature = feature
+        self.choices = choices
+        self.renames: dict[ColumnName, dict[Value, Value]] = {}
 
-    def add_row_updates(
-        self, upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation]
-    ) -> tuple[list[ops.MigrateOperation], list[ops.MigrateOperation]]:
-        """Return both directions of a migration with updates of rows. The downgrade reverses the renames."""
-        renames: dict[ColumnName, dict[Value, Value]] = {}
-        upgrade_steps: list[ops.MigrateOperation] = []
-        for operation in upgrade:
-            changes = [*_find_changes(operation)]
-            for change in changes:
-                renames[change.target] = self._choose_renames(change)
-            upgrade_steps += _with_row_updates(operation, changes, renames)
-        reverse = {target: {new: old for old, new in values.items()} for target, values in renames.items()}
-        downgrade_steps: list[ops.MigrateOperation] = []
-        for operation in downgrade:
-            downgrade_steps += _with_row_updates(operation, _find_changes(operation), reverse)
-        return upgrade_steps, downgrade_steps
+    def upgrade(self, parts: Steps) -> Steps:
+        """Return the steps on a table with updates of rows, according to the owner."""
+        changes = [*_find_changes(parts)]
+        for change in changes:
+            self.renames[change.target] = self._choose_renames(change)
+        return _with_row_updates(parts, changes, self.renames)
+
+    def downgrade(self, parts: Steps) -> Steps:
+        """Return the steps on a table with updates that reverse the renames of `upgrade`."""
+        reverse = {target: {new: old for old, new in values.items()} for target, values in self.renames.items()}
+        return _with_row_updates(parts, [*_find_changes(parts)], reverse)
 
     def _choose_renames(self, change: MembersChange) -> dict[Value, Value]:
         """Return the new value by removed value of the members that were renamed, according to the owner."""
@@ -80,20 +77,13 @@ class EnumMembers:
 
 
 def _with_row_updates(
-    operation: ops.MigrateOperation,
-    changes: Iterable[MembersChange],
-    renames: Mapping[ColumnName, Mapping[Value, Value]],
-) -> Iterator[ops.MigrateOperation]:
-    """Yield the operation, with updates of rows before the new constraint is added."""
+    parts: Steps, changes: Sequence[MembersChange], renames: Mapping[ColumnName, Mapping[Value, Value]]
+) -> Steps:
+    """Return the steps, with updates of rows before the new constraints are added."""
     changes = [change for change in changes if change.removed]
-    if not changes or not isinstance(operation, ops.ModifyTableOps):
-        yield operation
-        return
-    constraints: list[ops.MigrateOperation] = [change.constraint for change in changes]
-    yield ops.ModifyTableOps(operation.table_name, [part for part in operation.ops if part not in constraints])
-    for change in changes:
-        yield from _make_row_updates(change, renames.get(change.target, {}))
-    yield ops.ModifyTableOps(operation.table_name, constraints)
+    constraints = [change.constraint for change in changes]
+    updates = [step for change in changes for step in _make_row_updates(change, renames.get(change.target, {}))]
+    return [*(part for part in parts if part not in constraints), *updates, *constraints]
 
 
 def _make_row_updates(change: MembersChange, renames: Mapping[Value, Value]) -> Iterator[CodeOp]:
@@ -114,10 +104,9 @@ def _update_statement(change: MembersChange, old: Value, new: str) -> str:
     return f"UPDATE {table} SET {column} = {new} WHERE {column} = {literal(old)}"
 
 
-def _find_changes(operation: ops.MigrateOperation) -> Iterator[MembersChange]:
-    """Yield the checks of an operation that replace a dropped check of the same column."""
+def _find_changes(parts: Steps) -> Iterator[MembersChange]:
+    """Yield the checks that replace a dropped check of the same column."""
     drops: dict[str, Sequence[Value]] = {}
-    parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else ()
     for part in parts:
         if isinstance(part, ops.DropConstraintOp) and part.constraint_type == "check":
             constraint: Any = part.to_constraint()

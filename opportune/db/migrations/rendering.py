@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from textwrap import indent
 from typing import Any, Literal
@@ -54,6 +55,10 @@ class CodeOp(ops.MigrateOperation):
     """Import lines, such as `import uuid`."""
 
 
+NEXT_BATCH = CodeOp("", "")
+"""Separates steps on a table that SQLite must not run in one copy."""
+
+
 @renderers.dispatch_for(CodeOp)
 def _render_placeholder(_context: object, operation: CodeOp) -> str:
     return f"{PLACEHOLDER}{id(operation)}"
@@ -71,6 +76,19 @@ def insert_code(text: str, operations: Sequence[ops.MigrateOperation], imports: 
             imports.update(operation.imports)
             text = text.replace(f"    {PLACEHOLDER}{id(operation)}", indent(operation.lines, "    "))
     return text
+
+
+def separate_code(operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+    """Return the operations with lines of code between the batches of a table, not within one."""
+    steps: list[ops.MigrateOperation] = []
+    for operation in operations:
+        if not isinstance(operation, ops.ModifyTableOps):
+            steps.append(operation)
+            continue
+        for is_code, group in groupby(operation.ops, key=lambda part: isinstance(part, CodeOp)):
+            parts = [part for part in group if part is not NEXT_BATCH]
+            steps += parts if is_code else [ops.ModifyTableOps(operation.table_name, parts)]
+    return steps
 
 
 def column_code(column: Column[Any]) -> str:

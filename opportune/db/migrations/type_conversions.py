@@ -1,6 +1,6 @@
 """Migration steps that change the type of a column and convert the values of its rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from alembic.operations import ops
@@ -18,26 +18,15 @@ NUMBERS = {Family.INTEGER, Family.DECIMAL}
 TIMES = {Family.DATE, Family.DATETIME}
 
 
-def add_conversions(operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-    """Return the operations, with `convert_column` for changed types that need a conversion."""
-    return [part for operation in operations for part in _with_conversions(operation)]
-
-
-def _with_conversions(operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
-    if not isinstance(operation, ops.ModifyTableOps):
-        yield operation
-        return
-    remaining_operations: list[ops.MigrateOperation] = []
-    for part in operation.ops:
-        if isinstance(part, ops.AlterColumnOp) and _needs_conversion(part):
-            if remaining_operations:
-                yield ops.ModifyTableOps(operation.table_name, remaining_operations)
-            yield _make_conversion(part)
-            remaining_operations = [] if part.modify_nullable is None else [_without_type(part)]
-        else:
-            remaining_operations.append(part)
-    if remaining_operations:
-        yield ops.ModifyTableOps(operation.table_name, remaining_operations)
+def add_conversions(parts: Iterable[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
+    """Yield the steps on a table, with `convert_column` for changed types that need a conversion."""
+    for part in parts:
+        if not (isinstance(part, ops.AlterColumnOp) and _needs_conversion(part)):
+            yield part
+            continue
+        yield _make_conversion(part)
+        if part.modify_nullable is not None:
+            yield _without_type(part)
 
 
 def _needs_conversion(part: ops.AlterColumnOp) -> bool:
