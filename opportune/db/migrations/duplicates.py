@@ -8,19 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    Index,
-    Select,
-    UniqueConstraint,
-    column,
-    func,
-    literal_column,
-    select,
-    table,
-)
+import sqlalchemy as sa
+from sqlalchemy import Column, ColumnElement, Connection, Index, UniqueConstraint
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
 
@@ -88,19 +77,19 @@ def _savepoint(connection: Connection) -> AbstractContextManager[Any]:
 def _without_table(part: Any) -> ColumnElement[Any]:
     """Return a column or expression of an index for another query, without table name and sort order."""
     if isinstance(part, Column):
-        return column(part.name, part.type)
-    return literal_column(SORT_ORDER.sub("", str(part)))
+        return sa.column(part.name, part.type)
+    return sa.literal_column(SORT_ORDER.sub("", str(part)))
 
 
 def _table_name(rule: UniqueRule) -> str:
     return rule.table.name.removeprefix(TABLE_COPY) if rule.table is not None else ""
 
 
-def _duplicates_query(rule: UniqueRule, columns: Sequence[ColumnElement[Any]], dialect: str) -> Select[Any]:
+def _duplicates_query(rule: UniqueRule, columns: Sequence[ColumnElement[Any]], dialect: str) -> sa.Select[Any]:
     options = rule.dialect_options[dialect]
-    count = func.count()
+    count = sa.func.count()
     schema = rule.table.schema if rule.table is not None else None
-    query = select(*columns, count).prefix_with(MARK).select_from(table(_table_name(rule), schema=schema))
+    query = sa.select(*columns, count).prefix_with(MARK).select_from(sa.table(_table_name(rule), schema=schema))
     if not options.get("nulls_not_distinct"):
         query = query.where(*(part.is_not(None) for part in columns))
     condition = options.get("where")

@@ -47,20 +47,18 @@ UNIQUE_INDEX = "Create a unique index concurrently, then the constraint USING IN
 
 
 @dataclass(frozen=True)
-class Incompatibility:
-    """Step that breaks the previous version of the code."""
+class Risk:
+    """Step of a migration that breaks the previous version of the code, or blocks other transactions."""
 
     migration: Migration
-    table: str
-    reason: str
-    """Clause about the previous version, such as `it uses books_book.isbn, which is dropped`."""
-    advice: str
+    message: str
+    """Sentences with the reason and with advice."""
 
     def __str__(self) -> str:
-        return f"The old version may fail: {self.reason}. {self.advice}"
+        return self.message
 
 
-def find_incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> list[Incompatibility]:
+def find_incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> list[Risk]:
     """Return the incompatible steps of migrations that are applied in this order.
 
     Steps on tables that the migrations create are harmless, because the previous version does not use them. A migration
@@ -68,7 +66,7 @@ def find_incompatibilities(migrations: Sequence[Migration], dialect_name: str) -
     """
     created_tables: set[str] = set()
     nullable: set[str] = set()
-    incompatible: list[Incompatibility] = []
+    risks: list[Risk] = []
     for migration in migrations:
         operations = record(migration, dialect_name=dialect_name)
         nullable |= {f"{step.table_name}.{step.column.name}" for step in operations if _adds_nullable_column(step)}
@@ -79,9 +77,9 @@ def find_incompatibilities(migrations: Sequence[Migration], dialect_name: str) -
         for operation in operations:
             table = table_of(operation)
             if table not in created_tables and not _constrains_new_column(operation, nullable):
-                problems = _find_problems(operation, table, replaced)
-                incompatible += [Incompatibility(migration, table, reason, advice) for reason, advice in problems]
-    return list(dict.fromkeys(incompatible))
+                for reason, advice in _find_problems(operation, table, replaced):
+                    risks.append(Risk(migration, f"The old version may fail: {reason}. {advice}"))
+    return list(dict.fromkeys(risks))
 
 
 def _adds_nullable_column(operation: ops.MigrateOperation) -> TypeGuard[ops.AddColumnOp]:
@@ -144,27 +142,11 @@ def _find_alter_problems(operation: ops.AlterColumnOp, name: str) -> Iterator[tu
         yield f"it inserts rows without {name}, which is NOT NULL", ALLOW_NULL_FIRST
 
 
-@dataclass(frozen=True)
-class TableLock:
-    """Step that blocks other transactions while it scans a table."""
-
-    migration: Migration
-    table: str
-    lock: str
-    """PostgreSQL's name of the lock."""
-    reason: str
-    advice: str
-
-    def __str__(self) -> str:
-        blocked = "writes" if self.lock.startswith("SHARE") else "reads and writes"
-        return f"{self.reason}. It blocks {blocked} of {self.table} ({self.lock} lock). {self.advice}"
-
-
-def find_table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
+def find_table_locks(migrations: Sequence[Migration]) -> list[Risk]:
     """Return the locks of migrations that are applied in this order. Tables that they create are empty."""
     created_tables: set[str] = set()
     not_null_columns: set[tuple[str, str]] = set()
-    locks: list[TableLock] = []
+    risks: list[Risk] = []
     for migration in migrations:
         locked_table = ""  # a column of it was altered, which locks it until the migration ends
         for operation in record(migration, dialect_name="postgresql"):
@@ -174,14 +156,20 @@ def find_table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
             if table in created_tables:
                 continue
             not_null_columns |= set(_columns_checked_for_null(operation, table))
-            locks += [TableLock(migration, *lock) for lock in _find_locks(operation, table, not_null_columns)]
+            locks = [*_find_locks(operation, table, not_null_columns)]
             if locked_table and _writes_rows(operation):
-                reason = "Rows are read and written"
-                locks.append(TableLock(migration, locked_table, "ACCESS EXCLUSIVE", reason, FILL_LATER))
+                locks.append((locked_table, "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER))
                 locked_table = ""
+            risks += [Risk(migration, _describe_lock(*lock)) for lock in locks]
             if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp)):
                 locked_table = locked_table or table
-    return locks
+    return risks
+
+
+def _describe_lock(table: str, lock: str, reason: str, advice: str) -> str:
+    """Return the message about a lock, with PostgreSQL's name of the lock."""
+    blocked = "writes" if lock.startswith("SHARE") else "reads and writes"
+    return f"{reason}. It blocks {blocked} of {table} ({lock} lock). {advice}"
 
 
 def _find_locks(

@@ -88,7 +88,7 @@ class CompleteSQLiteImpl(SQLiteImpl):
         if not batch_impl.reflected:
             return
         definition = read_table(self.connection, table.name)
-        _refuse_collated_constraints(table, definition)
+        _refuse_losses(table, definition)
         renamed = {old: column.name for old, column in batch_impl.columns.items() if old != column.name}
         # Alembic copies new indexes without their expressions, but existing ones with them.
         indexes = {**batch_impl.indexes, **batch_impl.new_indexes}
@@ -109,19 +109,17 @@ class CompleteSQLiteImpl(SQLiteImpl):
             self.execute(text(escape_parameters(statement)))
 
 
-def _refuse_collated_constraints(table: Table, definition: TableDefinition) -> None:
-    """Refuse to copy a table without a constraint that SQLAlchemy cannot describe.
+def _refuse_losses(table: Table, definition: TableDefinition) -> None:
+    """Refuse to copy a table with a rule that SQLAlchemy cannot describe.
 
     Raises:
-        OperatorError: A unique constraint has a collation.
+        OperatorError: The copy would lose a rule.
     """
-    names = {column.name.lower() for column in table.columns}
-    for rule in definition.unique_rules:
-        if not {column.lower() for column in rule.columns} <= names:
-            raise OperatorError(
-                f"{table.name} must be copied, which would lose UNIQUE ({', '.join(rule.columns)}). Make it a "
-                f"unique index: op.execute('CREATE UNIQUE INDEX …'), and copy the table without it by hand."
-            )
+    if definition.unsupported:
+        raise OperatorError(
+            f"{table.name} must be copied, which would lose {definition.unsupported[0]}. Replace it first, for example "
+            "by a unique index: op.execute('CREATE UNIQUE INDEX …')"
+        )
 
 
 def _copy_unnamed_checks(batch: Any, table: Table, renamed: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from opportune.cli.database import migrate, sqlmigrate
 from opportune.cli.development import database_checks
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.safety import TableLock
+from opportune.db.migrations.safety import Risk
 from opportune.project.installed import installed_names
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
@@ -101,10 +101,9 @@ def test_plan_lists_operations_in_both_directions(oppman: Oppman, empty_database
 def test_locks_are_shown_on_postgresql(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     oppman("migrate", "mcp", "zero", DATABASE_URL=database_url)
     migration = MigrationGraph(installed_names()).migrations_of("mcp")[0]
-    lock = TableLock(migration, "mcp_client", "SHARE", "It is built", "Do not.")
-    for module in (migrate, database_checks, sqlmigrate):
-        monkeypatch.setattr(module, "find_table_locks", lambda _migrations: [lock])
     notice = "It is built. It blocks writes of mcp_client (SHARE lock). Do not."
+    for module in (migrate, database_checks, sqlmigrate):
+        monkeypatch.setattr(module, "find_table_locks", lambda _migrations: [Risk(migration, notice)])
     is_postgresql = database_url.startswith("postgresql")
     commands = (["migrate", "--plan"], ["sqlmigrate", "mcp", "1"], ["check"])
     for command in commands if is_postgresql else commands[:2]:
