@@ -19,10 +19,8 @@ from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.naming import slug, table_of
 from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.migrations.ownership import read_owners
-from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.rendering import CodeOp, write_file
-from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.layout import display_path
 
@@ -131,30 +129,26 @@ def plan_squash(graph: MigrationGraph, feature: str, metadata: MetaData) -> Squa
     return Squash(migrations, draft, graph.folder(feature) / f"{name}.py")
 
 
-def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> list[Path]:
+def write_squash(graph: MigrationGraph, squash: Squash) -> list[Path]:
     """Replace the files of the migrations, and return changed files of other features that depend on them.
 
     It has the revision of the last migration, so databases with all migrations need no change.
 
     Raises:
-        OperatorError: The replacement does not match the models, or a file cannot be written. Files are restored.
+        OperatorError: The replacement cannot be written. The other files are unchanged.
     """
-    old_texts = {migration.path: migration.path.read_text(encoding="utf-8") for migration in squash.migrations}
-    dependent_files = _dependent_files(graph, squash.migrations)
-    dependent_texts = {path: path.read_text(encoding="utf-8") for path in dependent_files}
     try:
-        for path in old_texts:
-            path.unlink()
         _write(squash)
-        for path, text in dependent_texts.items():
-            path.write_text(_replace_revisions(text, squash), encoding="utf-8")
-        _verify(MigrationGraph(graph.features, graph.versions), squash, metadata)
-    except (OSError, OperatorError) as error:
+    except OSError as error:
         squash.path.unlink(missing_ok=True)
-        for path, text in (old_texts | dependent_texts).items():
-            path.write_text(text, encoding="utf-8")
-        reason = f"{display_path(squash.path)}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        raise OperatorError(f"Nothing was squashed: {reason}") from error
+        raise OperatorError(
+            f"Nothing was squashed: {display_path(squash.path)} cannot be written: {error.strerror}."
+        ) from error
+    dependent_files = _dependent_files(graph, squash.migrations)
+    for path in dependent_files:
+        path.write_text(_replace_revisions(path.read_text(encoding="utf-8"), squash), encoding="utf-8")
+    for migration in squash.migrations:
+        migration.path.unlink()
     return dependent_files
 
 
@@ -168,14 +162,6 @@ def _write(squash: Squash) -> None:
     replaced = tuple(migration.revision for migration in squash.migrations[:-1])
     with_replaced = DEPENDS_ON.sub(lambda line: f"{line[0]}\nreplaces = {replaced!r}", text, count=1)
     squash.path.write_text(with_replaced, encoding="utf-8")
-
-
-def _verify(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> None:
-    feature = squash.draft.feature
-    with in_memory_connection() as connection:
-        run_migrations(connection, graph, plan_migrations(graph, feature), derive=False)
-        if changes := ModelComparison(connection, graph, metadata).draft(feature).changes:
-            raise OperatorError(f"one migration would not match the models: {changes[0].description}.")
 
 
 def _refuse_interleaved_migrations(graph: MigrationGraph, migrations: Sequence[Migration]) -> None:

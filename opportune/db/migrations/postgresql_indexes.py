@@ -42,36 +42,23 @@ class CompletePostgresqlImpl(PostgresqlImpl):
             return super().compare_indexes(metadata_index, reflected_index)
         assert self.connection is not None  # models are compared with a database
         assert reflected_index.table is not None  # it was reflected with its table
-        old = _read_index_definitions(self.connection, self._format(reflected_index.table))[str(reflected_index.name)]
+        table = self._format(reflected_index.table)
+        old = _read_index_definitions(self.connection, table)[str(reflected_index.name)]
+        sql = str(CreateIndex(_with_operator_classes(metadata_index)).compile(dialect=self.dialect))
         try:
-            new = self._define(metadata_index)
+            new = self._define_on_copy(table, sql.replace(f" ON {table} ", f" ON {COPY} ", 1))
             if parse_index(new) != parse_index(old):  # a restored dump has another form of the same condition
-                new = self._define_again(new, metadata_index)
-                old = self._define_again(old, metadata_index)
+                new, old = (self._define_on_copy(table, _on_copy(definition)) for definition in (new, old))
         except DBAPIError:  # a column does not exist yet, or the user may not create temporary tables
             return super().compare_indexes(metadata_index, reflected_index)
         is_equal = parse_index(new) == parse_index(old)
         return ComparisonResult.Equal() if is_equal else ComparisonResult.Different(f"{old} to {new}")
 
-    def _define(self, index: Index) -> str:
-        """Return the definition that PostgreSQL gives to an index."""
-        assert index.table is not None
-        sql = str(CreateIndex(_with_operator_classes(index)).compile(dialect=self.dialect))
-        return self._define_on_copy(index.table, sql.replace(f" ON {self._format(index.table)} ", f" ON {COPY} ", 1))
-
-    def _define_again(self, definition: str, index: Index) -> str:
-        """Return the definition of an index that is created from a definition, as in a restored dump."""
-        assert index.table is not None
-        unique = "UNIQUE " if parse_index(definition).is_unique else ""
-        _, _, properties = definition.partition(" USING ")
-        escaped = properties.replace("%", "%%")  # for the driver
-        return self._define_on_copy(index.table, f"CREATE {unique}INDEX ON {COPY} USING {escaped}")
-
-    def _define_on_copy(self, table: Table, sql: str) -> str:
+    def _define_on_copy(self, table_name: str, sql: str) -> str:
         """Create an index on an empty copy of a table, and return its definition."""
         assert self.connection is not None  # models are compared with a database
         with self.connection.begin_nested() as savepoint:
-            self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {self._format(table)})")
+            self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {table_name})")
             self.connection.exec_driver_sql(sql)
             (definition,) = _read_index_definitions(self.connection, COPY).values()
             savepoint.rollback()
@@ -85,6 +72,14 @@ def complete_indexes(connection: Connection, table: Table, indexes: Iterable[Ind
     """Return reflected indexes of a table with their collations, which SQLAlchemy does not reflect."""
     definitions = _read_index_definitions(connection, connection.dialect.identifier_preparer.format_table(table))
     return [_complete(index, definitions[str(index.name)]) for index in indexes]
+
+
+def _on_copy(definition: str) -> str:
+    """Return the statement that creates an index with this definition on the copy, as in a restored dump."""
+    unique = "UNIQUE " if parse_index(definition).is_unique else ""
+    _, _, properties = definition.partition(" USING ")
+    escaped = properties.replace("%", "%%")  # for the driver
+    return f"CREATE {unique}INDEX ON {COPY} USING {escaped}"
 
 
 def _read_index_definitions(connection: Connection, table_name: str) -> dict[str, str]:
