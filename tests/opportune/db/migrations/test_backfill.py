@@ -118,13 +118,6 @@ def test_one_value_fills_a_column_of_a_composite_key(books: SampleFeatures) -> N
     assert books.execute("SELECT place FROM library_book") == [(1,), (1,)]
 
 
-def test_nullable_unique_column_needs_no_value(books: SampleFeatures) -> None:
-    declare(books, Column("code", String(9), unique=True))
-    assert "FILL" not in make(books).read_text(encoding="utf-8")
-    books.migrate()
-    assert books.draft_migrations() == []
-
-
 def test_column_that_becomes_required(make_sample: MakeSample) -> None:
     books = make_sample(declare_nullable, "INSERT INTO library_book (title) VALUES ('Emma'), (NULL)")
     declare(books)

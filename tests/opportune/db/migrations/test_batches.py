@@ -11,7 +11,6 @@ from sqlalchemy import Column, Integer, text
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.plans import Step
 from opportune.db.migrations.runner import run_migrations_within
-from opportune.db.migrations.safety import find_table_locks
 from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.errors import OperatorError
 from opportune.progress import Progress, watched_by
@@ -221,12 +220,3 @@ def test_sql_of_batches_is_unknown(books: SampleFeatures, dialect_name: str) -> 
     step = Step(books.graph.find("library", "2"), "upgrade")
     with pytest.raises(OperatorError, match="is not known in advance, because it depends on rows"):
         render_migration_sql(books.graph, step, dialect_name)
-
-
-def test_warning_about_locks_names_batches(books: SampleFeatures) -> None:
-    books.table("library_book", Column("pages", Integer, nullable=False), Column("size", Integer))
-    books.make_migrations()
-    filling = 'op.execute("UPDATE library_book SET size = 1")'
-    edit_migration(books, "def downgrade", f"    {filling}\n\ndef downgrade")
-    (lock,) = find_table_locks(books.graph.migrations_of("library")[1:])
-    assert "fill it with in_batches in a second one" in str(lock)

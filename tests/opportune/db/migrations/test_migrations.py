@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
 from sqlalchemy import (
     Boolean,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import JSON
 
-from opportune.db.migrations import autogenerate, locks, new_migration
+from opportune.db.migrations import locks, new_migration
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.migration_file import read_migration
@@ -50,24 +49,6 @@ def books(make_sample: MakeSample) -> SampleFeatures:
 
 def declare(sample: SampleFeatures) -> None:
     sample.table("library_book", Column("title", String(50), nullable=False))
-
-
-def test_unchanged_features_need_one_comparison(sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
-    compared: list[object] = []
-
-    def record(*arguments: Any) -> object:
-        compared.append(arguments)
-        return produce_migrations(*arguments)
-
-    monkeypatch.setattr(autogenerate, "produce_migrations", record)
-    sample.table("library_book", Column("title", String(50)))
-    sample.table("shop_order", sample.foreign_key("library_book", "book_id"))
-    assert sample.make_migrations() == ["library/0001_initial.py", "shop/0001_initial.py"]
-    assert len(compared) == 3
-    sample.migrate()
-    compared.clear()
-    assert sample.make_migrations() == []
-    assert len(compared) == 1
 
 
 @pytest.fixture
@@ -196,13 +177,6 @@ def test_unknown_action_of_a_foreign_key_is_refused(sample: SampleFeatures, opti
         refuse_unowned_tables(sample.features, sample.metadata)
 
 
-@pytest.mark.parametrize("action", ["set null", "SET NULL (author_id)", "NO ACTION"])
-def test_action_of_a_database_is_accepted(sample: SampleFeatures, action: str) -> None:
-    sample.table("library_author")
-    sample.table("library_book", Column("author_id", Integer, ForeignKey("library_author.id", ondelete=action)))
-    refuse_unowned_tables(sample.features, sample.metadata)
-
-
 @pytest.mark.database("sqlite", "postgresql")
 def test_table_and_reference_to_it_are_dropped_together(sample: SampleFeatures) -> None:
     sample.table("library_author")
@@ -228,12 +202,6 @@ def test_table_is_dropped_after_references_of_other_features(offers: SampleFeatu
     assert offers.read_tables() == {"shop_offer"}
     offers.migrate("library", "zero")
     assert offers.read_tables() == set()
-
-
-def test_feature_name_may_be_prefix_of_another(sample: SampleFeatures) -> None:
-    sample.features = ("shop", "shop_cart")
-    sample.table("shop_cart_line")
-    assert sample.make_migrations() == ["shop_cart/0001_initial.py"]
 
 
 def test_files_of_a_feature_can_be_deleted(offers: SampleFeatures) -> None:

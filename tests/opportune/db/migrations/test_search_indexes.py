@@ -3,9 +3,7 @@
 import pytest
 from sqlalchemy import Column, String
 
-from opportune.db.migrations.combining import plan_squash
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.migration_file import read_migration
 from opportune.db.migrations.plans import Step
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.search_indexes import find_missing_search_indexes
@@ -67,16 +65,6 @@ def test_declared_index_gets_a_reversible_migration(books: SampleFeatures, datab
 
 
 @pytest.mark.database("sqlite", "postgresql")
-def test_index_is_built_concurrently(books: SampleFeatures) -> None:
-    (name,) = books.make_migrations(concurrently=True)
-    assert not read_migration(books.versions / name).is_atomic
-    books.migrate()
-    assert find_missing(books) == []
-    books.migrate("library", "1")
-    assert find_missing(books) == ["library_book"]
-
-
-@pytest.mark.database("sqlite", "postgresql")
 def test_changed_columns_replace_the_index(migrated: SampleFeatures) -> None:
     set_index(migrated, "title", "subtitle")
     (draft,) = migrated.draft_migrations()
@@ -99,18 +87,6 @@ def test_index_follows_a_renamed_column(migrated: SampleFeatures) -> None:
     migrated.execute("UPDATE library_book SET name = 'Emilia'")
     migrated.migrate("library", "2")
     assert find_missing(migrated) == []
-
-
-@pytest.mark.database("sqlite", "postgresql")
-def test_index_follows_a_renamed_table(migrated: SampleFeatures) -> None:
-    migrated.metadata.remove(migrated.metadata.tables["library_book"])
-    migrated.table("library_volume", *columns())
-    set_index(migrated, "title", table="library_volume")
-    migrated.choices = Choices({"book": "volume"})
-    migrated.migrate_models()
-    assert find_missing(migrated) == []
-    assert migrated.draft_migrations() == []
-    migrated.execute("UPDATE library_volume SET title = 'Emilia'")
 
 
 @pytest.mark.database("postgresql")  # SQLite ignores the case of names
@@ -159,12 +135,6 @@ def test_sql_script_creates_the_index(books: SampleFeatures) -> None:
         driver.executescript(script)
     assert find_missing(books) == []
     assert books.execute(MATCHES) == [(1,)]
-
-
-def test_squashed_migration_creates_the_index(books: SampleFeatures) -> None:
-    books.make_migrations()
-    squash = plan_squash(books.graph, "library", books.metadata)
-    assert "+ Create search index of library_book (title)" in map(str, squash.draft.changes)
 
 
 @pytest.mark.database("postgresql")

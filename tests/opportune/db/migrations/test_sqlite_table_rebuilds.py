@@ -67,17 +67,6 @@ def test_rebuilt_table_keeps_views_and_triggers(library: SampleFeatures, stateme
     assert library.execute("SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger')") == [(statement,)]
 
 
-def test_rebuilt_table_keeps_triggers_of_views(library: SampleFeatures) -> None:
-    library.execute("CREATE VIEW titles AS SELECT title FROM library_book")
-    library.execute(
-        "CREATE TRIGGER add_title INSTEAD OF INSERT ON titles "
-        "BEGIN INSERT INTO library_book (title, pages) VALUES (new.title, 1); END"
-    )
-    alter(library)
-    library.execute("INSERT INTO titles VALUES ('Persuasion')")
-    assert library.execute("SELECT title FROM titles") == [("Emma",), ("Persuasion",)]
-
-
 @pytest.mark.parametrize(
     "columns",
     [

@@ -6,15 +6,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, Numeric, String, Uuid, inspect, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, Numeric, String, Uuid, select
 from sqlalchemy.types import TypeEngine
 
 from opportune.config.settings import using_settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.plans import Step
-from opportune.db.migrations.questions import Choices
-from opportune.db.migrations.recording import describe_planned_changes
 from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.db.migrations.value_conversion import convert
 from opportune.db.models.translated import TranslatedColumn, TranslatedText
@@ -183,24 +180,11 @@ def test_values_filled_by_hand_let_the_migration_pass(pages: SampleFeatures) -> 
     assert pages.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (0,), (0,)]
 
 
-def test_plan_shows_the_change_of_type(pages: SampleFeatures) -> None:
-    (newest,) = pages.graph.pending(pages.read_revisions())
-    assert "~ Alter column pages of library_book" in map(str, describe_planned_changes(newest, "upgrade", "sqlite"))
-
-
 @pytest.mark.database("postgresql")
 def test_sql_script_refuses_a_change_of_type(pages: SampleFeatures) -> None:
     (newest,) = pages.graph.pending(pages.read_revisions())
     with pytest.raises(OperatorError, match="depends on rows"):
         render_migration_sql(pages.graph, Step(newest, "upgrade"), "postgresql")
-
-
-def test_empty_values_are_filled_after_the_type_changed(make_sample: MakeSample) -> None:
-    sample = make_sample(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), (NULL)")
-    sample.table("library_book", Column("pages", Integer, nullable=False))
-    sample.choices = Choices(fills={"pages": "7"})
-    sample.migrate_models()
-    assert sample.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (7,)]
 
 
 def declare_token(sample: SampleFeatures) -> None:
@@ -249,12 +233,3 @@ def test_downgrade_keeps_text_in_site_language(titled: SampleFeatures) -> None:
     titled.migrate("library", "1")
     declare(titled, String(80))
     assert read_title(titled) == "Emma"
-
-
-@pytest.mark.database("postgresql")
-def test_new_column_is_binary_json(make_sample: MakeSample) -> None:
-    sample = make_sample(lambda new: declare(new, TranslatedColumn()))
-    with connect(sample.settings) as connection:
-        column = inspect(connection).get_columns("library_book")[1]
-    assert isinstance(column["type"], JSONB)
-    assert sample.draft_migrations() == []
