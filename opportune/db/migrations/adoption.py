@@ -64,14 +64,17 @@ def _compare(
     for table in (*tables.values(), *copies):
         if table.name not in metadata.tables:
             table.to_metadata(metadata)
-    added_keys = {step.constraint_name for step in operations if isinstance(step, ops.CreateForeignKeyOp)}
+    added_keys = {
+        (step.source_table, *step.local_cols) for step in operations if isinstance(step, ops.CreateForeignKeyOp)
+    }
 
     def include_name(name: str | None, type_: str, _parents: object) -> bool:
         return name in tables if type_ == "table" else type_ != "index"
 
     def include_object(item: object, name: str | None, type_: str, reflected: bool, _other: object) -> bool:
         if reflected and isinstance(item, ForeignKeyConstraint):  # models reference only tables of models
-            return item.referred_table.key in metadata.tables and name not in added_keys
+            columns = (item.parent.name, *item.column_keys)
+            return item.referred_table.key in metadata.tables and columns not in added_keys
         return include_name(name, type_, None)
 
     options = {**OPTIONS, "include_name": include_name, "include_object": include_object}
