@@ -37,6 +37,7 @@ from opportune.pagination import Paging
 from opportune.project.feature_packages import PREFIX
 from opportune.project.installed import installed_features
 from opportune.project.layout import FRAMEWORK, PACKAGE
+from opportune.project.modules import application
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.controls import default_label
 
@@ -53,6 +54,7 @@ FORM = re.compile(r"\b(?:read_form\(\s*[\w.]+,|Form\()\s*(\w+)")
 @cache
 def site_labels() -> Mapping[Path, list[str]]:
     """Return the labels of the project and its features by the file that declares them."""
+    application()  # imports the modules that features name
     labels: dict[Path, list[str]] = {}
     # The type is compared also, because a derived label is equal to its text and has a separate translation.
     unique_labels = dict.fromkeys((module, text, type(text)) for module, text in _plain(_declared_labels()))

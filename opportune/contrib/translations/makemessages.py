@@ -43,7 +43,7 @@ def command(
     if unmarked:
         list_unmarked()
         return
-    codes = [_parse_language(code) for code in languages or content_languages(get_settings())]
+    codes = [*map(_parse_language, languages)] if languages else content_languages(get_settings())
     has_catalogues = bool(check or languages)
     changed: list[str] = []
     for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT):
@@ -69,8 +69,8 @@ def list_unmarked() -> None:
 
 def _parse_language(code: str) -> str:
     language = find_language(code)
-    if language is None:
-        raise OperatorError(f"{code!r} is not the code of a language, such as de or pt-BR.")
+    if language is None or not translated_languages([language.code]):
+        raise OperatorError(f"{code!r} is not the code of a language to translate into, such as de or pt-BR.")
     return language.code
 
 

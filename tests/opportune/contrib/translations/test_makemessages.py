@@ -94,7 +94,7 @@ def test_texts_of_an_example_are_translated_as_in_the_starter(
     assert "Gone" not in catalogue_text(source)
 
 
-@pytest.mark.parametrize("arguments", [["de"], [], ["en", "xx"]], ids=["language", "all", "English"])
+@pytest.mark.parametrize("arguments", [["de"], []], ids=["language", "all"])
 def test_nothing_changes_without_new_texts(source: extraction.Source, oppman: Oppman, arguments: list[str]) -> None:
     oppman("makemessages", "de")
     before = catalogue_text(source)
@@ -116,8 +116,8 @@ def test_translations_are_kept(source: extraction.Source, oppman: Oppman) -> Non
 @pytest.mark.usefixtures("source")
 def test_refusals(oppman: Oppman) -> None:
     assert oppman("makemessages").out == "There are no catalogues. Add one: makemessages de\n"
-    for code in ("xq", "../de"):
-        assert "is not the code of a language, such as de or pt-BR" in oppman("makemessages", code).line()
+    for code in ("xq", "../de", "en", "xx"):
+        assert "is not the code of a language to translate into, such as de" in oppman("makemessages", code).line()
 
 
 def test_new_texts_are_translated_like_the_framework(source: extraction.Source, oppman: Oppman) -> None:
