@@ -1,7 +1,7 @@
 """Rows for tests, with generated values for unspecified fields."""
 
 import datetime
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from enum import Enum
@@ -130,7 +130,9 @@ def _generated_values(model: type[SQLModel], values: Mapping[str, Any]) -> dict[
     return {name: value_for(model, name, info) for name, info in missing.items()}
 
 
-def value_for(model: type[SQLModel], name: str, info: FieldInfo, number: int | None = None) -> Any:
+def value_for(
+    model: type[SQLModel], name: str, info: FieldInfo, number: int | None = None, preferred: Sequence[Any] = ()
+) -> Any:
     """Return a value that the field accepts. Dates, times and durations increase with the position of the column.
 
     Raises:
@@ -138,7 +140,8 @@ def value_for(model: type[SQLModel], name: str, info: FieldInfo, number: int | N
     """
     reason = "its type is not supported"
     number = next(_numbers) if number is None else number
-    for value in _candidate_values(name, info.annotation, _bounds(info), number, position_of(model, name)):
+    candidates = _candidate_values(name, info.annotation, _bounds(info), number, position_of(model, name))
+    for value in (*preferred, *candidates, *([] if info.is_required() else [info.default])):
         try:
             return _type_adapter(model, name).validate_python(value)
         except ValidationError as error:

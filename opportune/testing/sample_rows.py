@@ -23,7 +23,7 @@ ROW_ID = 1
 SAMPLE_WORD = "x"
 """Value of slugs, which is valid in paths."""
 UNSAFE_TEXT = "javascript:'\"><script>alert(1)</script>"
-"""Value of each text field. A page that does not escape it would run the script."""
+"""Value of each text field that accepts it. A page that does not escape it would run the script."""
 FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
 """Value of the first time of a row, so that nothing has expired. Later fields have later times."""
 
@@ -83,14 +83,13 @@ def _is_text(field: FieldInfo) -> bool:
 
 
 def _sample_value(model: type[SQLModel], table: Table, name: str, field: FieldInfo) -> Any:
-    if _is_text(field):
-        return SAMPLE_WORD if name == "slug" else UNSAFE_TEXT[: _max_length(model, name)]
     if field.annotation is int and (name.endswith("_id") or table.columns[name].foreign_keys):
         return ROW_ID
     position = position_of(model, name)
     if field.annotation is datetime:
         return FUTURE + timedelta(days=position)
-    return value_for(model, name, field, position + 1)
+    text = SAMPLE_WORD if name == "slug" else UNSAFE_TEXT[: _max_length(model, name)]
+    return value_for(model, name, field, position + 1, [text] if _is_text(field) else [])
 
 
 def _max_length(model: type[SQLModel], name: str) -> int | None:

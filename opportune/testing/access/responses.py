@@ -18,13 +18,14 @@ from opportune.admin.site import AdminSite
 from opportune.cli.development.routes import WEBSOCKET, find_rows
 from opportune.db.models.model import Versioned
 from opportune.db.models.soft_delete import SoftDelete
+from opportune.errors import OperatorError
 from opportune.project.access_lines import ROLES, SIGN_IN, AccessLine
 from opportune.project.layout import origin
 from opportune.testing.access.sites import copy_sqlite_file, headers_by_role
 from opportune.testing.access.table import Table
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.sample_rows import ROW_ID, SAMPLE_WORD
-from opportune.web.middleware.request_log import logger as security_logger
+from opportune.web.middleware.request_log import security_logger
 
 REFUSALS = (SIGN_IN, "401", "403", "404", "405")
 """Responses to requests that change no rows."""
@@ -59,6 +60,9 @@ async def request_all_routes(
         file: The SQLite file of the site, with all tables and no rows.
         is_included: Returns whether to request the URLs of a feature.
         known_result_of: Returns the result of a request that need not be sent, or None to send it.
+
+    Raises:
+        OperatorError: A route fails.
     """
     headers = await headers_by_role(app)
     admin_headers = headers | {role: {**headers[role], **JSON_ERRORS} for role in ROLES_REFUSED_BY_ADMIN}
@@ -70,6 +74,9 @@ async def request_all_routes(
                 return result
             role_headers = admin_headers[role] if path.startswith(ADMIN_PATH) else headers[role]
             result = status_word(await send_request(app, method, example_path(path), role_headers))
+            if result == "500":
+                advice = "Correct the error above, or give its row other values in data=Data(sample_rows={…})."
+                raise OperatorError(f"{method} {path} fails for {role}. {advice}")
             if method != "GET" and result not in REFUSALS:
                 backup.restore()
             return result

@@ -6,13 +6,17 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from unittest.mock import AsyncMock
 
+import pytest
 from fastapi import FastAPI
 
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.cli.scaffold.access import ADMIN_STATUSES, EMPTY_FORMS, STATUSES_OF_FEATURES
+from opportune.errors import OperatorError
 from opportune.project.access_lines import HEADING, ROLES
 from opportune.project.installed import installed_names
+from opportune.testing.access import responses
 from opportune.testing.access.responses import (
     JSON_ERRORS,
     REFUSALS,
@@ -23,7 +27,7 @@ from opportune.testing.access.responses import (
     status_word,
 )
 from opportune.testing.access.table import FRAMEWORK_TABLE, read_tables
-from opportune.testing.asgi_requests import send_request
+from opportune.testing.asgi_requests import Response, send_request
 from tests.opportune.security.visit import Visit
 
 INSTALLED_SOURCES = {"core", *installed_names()}
@@ -36,6 +40,14 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 def one_path_per_admin_route(paths: Iterable[str]) -> set[str]:
     """Return the paths, of those that differ only in the model of the admin the last one."""
     return set({ADMIN_MODEL_PATH.sub(rf"{ADMIN_PATH}/MODEL\1", path): path for path in paths}.values())
+
+
+async def test_failing_route_is_named(
+    site_without_jobs: FastAPI, database_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responses, "send_request", AsyncMock(return_value=Response(500)))
+    with pytest.raises(OperatorError, match="GET / fails for anonymous"):
+        await request_all_routes(site_without_jobs, database_file)
 
 
 async def test_responses_match_access_table(site_without_jobs: FastAPI, database_file: Path, visit: Visit) -> None:

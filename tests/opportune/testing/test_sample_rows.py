@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 from datetime import date, datetime, time
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import StringConstraints
 from sqlalchemy import CheckConstraint, select
 from sqlmodel import col
 
@@ -31,6 +32,7 @@ class Booking(UnmigratedTable, table=True):
     closes: time
     least: int
     most: int
+    icon: Annotated[str, StringConstraints(pattern="^book$")] = "book"
 
 
 TABLE = UnmigratedTable.metadata.tables["sampled_booking"]
@@ -49,7 +51,7 @@ async def test_values_increase_by_column(database: Database, make: Make) -> None
 def test_sample_row_takes_given_values() -> None:
     moment = datetime(2026, 1, 1)  # noqa: DTZ001 - it is not compared
     row: Any = sample_row(Booking, TABLE, {"ends_at": moment, "most": 7})
-    assert (row.starts_at, row.ends_at, row.most) == (FUTURE, moment, 7)
+    assert (row.starts_at, row.ends_at, row.most, row.icon) == (FUTURE, moment, 7, "book")
 
 
 def features_with(values: dict[str, object]) -> list[Feature]:
