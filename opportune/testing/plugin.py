@@ -59,6 +59,15 @@ def pytest_runtest_call() -> None:
         gc.enable()
 
 
+def pytest_runtest_makereport(call: pytest.CallInfo[object]) -> None:
+    """Add the hint of the error page to an error."""
+    if call.excinfo:
+        from opportune.web.errors.error_hints import hint_for  # imports most of the site
+
+        if hint := hint_for(call.excinfo.value):
+            call.excinfo.value.add_note(str(hint))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
     gc.freeze()  # pytest has just collected garbage; Python would do it again at exit

@@ -106,9 +106,9 @@ FIELD_TYPES = {
         sample="True",
         invalid=['"perhaps"'],
     ),
-    "date": date_type("date", read=date.fromisoformat, computed={"today": TODAY}, sample='"2026-02-01"'),
-    "datetime": date_type("datetime", read=None, computed={"now": UTC_NOW}, sample='"2026-02-01T12:00"'),
-    "time": date_type("time", read=time.fromisoformat, sample='"12:30"'),
+    "date": date_type("date", read=date.fromisoformat, computed={"today": TODAY}, sample='"2026-02-{number:02}"'),
+    "datetime": date_type("datetime", read=None, computed={"now": UTC_NOW}, sample='"2026-02-{number:02}T12:00"'),
+    "time": date_type("time", read=time.fromisoformat, sample='"{number:02}:30"'),
     "enum": FieldType("", options=OPTIONS, read=None, invalid=['"unknown"']),
     "email": FieldType(
         "Email",

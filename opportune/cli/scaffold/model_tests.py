@@ -81,14 +81,16 @@ def _sent_fields(model: NewModel) -> list[Field]:
     return [field for field in fields if not field.target or field in references]
 
 
-def _sample_code(field: Field) -> str:
+def _sample_code(field: Field, fields: list[Field]) -> str:
+    """Return the code of a valid value. Later dates and times of the fields have later values."""
     if field.type == "enum":
         return f'"{field.choices[0]}"'
     if field.spec.is_number:
         return _sample_number(field)
     if field.type == "str" and "isbn" in field.name:
         return '"9780141439518"'
-    text = field.spec.sample.format(label=field.label.lower(), name=field.name)
+    number = 1 + [other.type for other in fields[: fields.index(field)]].count(field.type)
+    text = field.spec.sample.format(label=field.label.lower(), name=field.name, number=number)
     return f'"{text[1:-1][: field.length].strip()}"' if field.length else text
 
 
@@ -121,7 +123,8 @@ def _valid_data_fixture(model: NewModel) -> str:
     user = _writer_user(model)
     rows = [line for field in _references(model) if not field.is_account for line in _referenced_row(model, field)]
     accounts = {field.name: f"{user}.id" for field in _references(model) if field.is_account}
-    values = [f'"{field.column}": {accounts.get(field.name) or _sample_code(field)}' for field in _sent_fields(model)]
+    sent = _sent_fields(model)
+    values = [f'"{field.column}": {accounts.get(field.name) or _sample_code(field, sent)}' for field in sent]
     code = "\n".join([*rows, f"    return {{{', '.join(values)}}}"])
     fixtures = {"make": "Make", user: "User", "team": "Team", "database": "Database"}
     # A row may be named like a fixture: a project's own model Team in a field `team`.

@@ -43,6 +43,9 @@ class ErrorHint:
     """Code or command to copy."""
     location: SourceLine | None = None
 
+    def __str__(self) -> str:
+        return f"{self.title}. {self.cause} {self.change} {self.code}".strip()
+
 
 NO_SESSION_METHOD = ErrorHint(
     "The session has no such method",

@@ -105,7 +105,7 @@ def problem(
     is_text = isinstance(detail, str)
     sentence = gettext(detail if is_text and detail and detail != phrase else message)
     if hint:
-        sentence = f"{hint.title}. {hint.cause} {hint.change} {hint.code}".strip()
+        sentence = str(hint)
     if wants_json(request):
         body = {"type": "about:blank", "title": gettext(title), "status": status}
         body["detail"] = sentence if is_text or hint else detail

@@ -6,6 +6,7 @@ from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi import FastAPI, Request, UploadFile
@@ -27,6 +28,7 @@ from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user
+from opportune.testing.plugin import pytest_runtest_makereport
 from opportune.web.cache import cached
 from opportune.web.errors import error_hints, source_lines
 from opportune.web.errors.error_hints import hint_for
@@ -322,10 +324,11 @@ def test_attribute_of_another_object_has_no_hint(owner: object, name: str) -> No
         ("SessionMiddleware must be installed to access request.session", "The site keeps no values of visitors"),
     ],
 )
-def test_message_of_a_library_has_a_hint(message: str, title: str) -> None:
-    hint = hint_for(TypeError(message))
-    assert hint is not None
-    assert hint.title == title
+def test_failed_test_shows_the_hint_for_a_message(message: str, title: str) -> None:
+    call = pytest.CallInfo.from_call(Mock(side_effect=TypeError(message)), "call")
+    pytest_runtest_makereport(call)
+    assert call.excinfo
+    assert call.excinfo.value.__notes__[0].startswith(f"{title}. ")
 
 
 def test_uncommon_error_has_no_hint() -> None:
