@@ -29,6 +29,9 @@ FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FULL_DISK_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 """The second one comes from the first connection to a database on a full disk, whose -shm file cannot grow."""
 
+REFUSED_CONNECTION = re.compile(r"FATAL: +(.+)")
+"""The reason that a server or a pooler gives, which contains no part of the URL."""
+
 TABLE_MISSING = f"A table is missing in {{place}}. Run: {OPPMAN} migrate"
 
 # Fragments of the driver's message as a regular expression, and our explanation.
@@ -136,7 +139,9 @@ def explain(error: BaseException, url: DatabaseUrl) -> str:
             ).strip()
     if is_refused_statement(error):
         return f"The database at {url.server} refuses a statement: {next(iter(message.splitlines()), '')}."
-    return f"The database at {url.server} cannot be used ({type(error).__name__}). Check {url.name}."
+    reason = REFUSED_CONNECTION.search(message)
+    cause = reason[1] if reason else type(error).__name__
+    return f"The database at {url.server} cannot be used ({cause}). Check {url.name}."
 
 
 def is_refused_statement(error: BaseException) -> bool:
