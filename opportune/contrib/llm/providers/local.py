@@ -71,7 +71,7 @@ class LocalModel(Provider):
         if self._start_task:
             await asyncio.gather(self._start_task, return_exceptions=True)
             self._start_task = None
-            await self._close_model()  # a start may have completed in between
+            await self._close_model()  # the program was not yet running
 
     async def stream(
         self, messages: Sequence[Message], *, temperature: float | None = None
@@ -123,8 +123,9 @@ class LocalProcess:
 
     def __init__(self, weights: Path) -> None:
         self._weights = weights
-        self._is_closing = False
-        self._last_error = self.url = self.fault = ""
+        self._last_error = ""
+        self.url = ""
+        self.fault = ""
         self.key = secrets.token_urlsafe()
         self.program: subprocess.Popen[str] | None = None
 
@@ -135,12 +136,9 @@ class LocalProcess:
         except OSError as error:
             logger.warning("the local model's process: %s", error)
             self.fault = explain_exit(str(error))
-        if self._is_closing:
-            self.close()
 
     def close(self) -> None:
         """End the process. May be called while it is being started."""
-        self._is_closing = True
         if self.program:
             with self.program:
                 self.program.kill()
@@ -155,8 +153,6 @@ class LocalProcess:
             self.program = program = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environ
             )
-            if self._is_closing:
-                program.kill()
             assert program.stdin
             assert program.stdout
             errors = Thread(target=self._log, args=(program.stderr,), name="errors of the local model", daemon=True)

@@ -14,7 +14,7 @@ from opportune.contrib.llm.providers.marks import CLOSING_LINE
 from opportune.contrib.llm.providers.pieces import TEXT_FIELDS, Fields, Piece, read_piece
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning, ToolSchema
 from opportune.contrib.llm.providers.returned_fields import ReturnedFields
-from opportune.contrib.llm.providers.token_counts import counts_in
+from opportune.contrib.llm.providers.token_counts import TokenCounts
 from opportune.contrib.llm.providers.tool_calls import ToolCallReader
 from opportune.i18n import gettext_lazy as _l
 
@@ -50,15 +50,19 @@ class ChatCompletionReader:
         """
         self._content = GrowingText()  # as received, with reasoning between marks
         self._thoughts: list[str] = []
-        self._length = self._reasoning_length = 0
+        self._length = 0
+        self._reasoning_length = 0
         schemas = None if tools is None else {tool.name: tool.parameters for tool in tools}
         self._marks = MarkReader(schemas, template)
         self._finish_reason = ""
         self._choice_index = ""  # of the first choice, if there are several. Only one answer is requested.
-        self._usage: dict[str, Any] = {}
+        self._usage = TokenCounts()
         self._calls = ToolCallReader()
         self._returned = ReturnedFields(origin)
-        self._is_message = self._is_part = self._has_text = self._is_too_long = False
+        self._is_message = False  # the last piece was a whole message
+        self._is_part = False  # the last event belongs to a stream
+        self._has_text = False
+        self._is_too_long = False
         self.is_over = False  # the remaining stream can be ignored
 
     @property
@@ -91,9 +95,9 @@ class ChatCompletionReader:
             reasoning, text = reasoning + added[0], text + added[1]
         self.is_over |= is_over
         self._is_message |= event is END_OF_DOCUMENT
-        self._count([value[field] for field in others])
+        self._usage.add([value[field] for field in others])
         if self.is_finished and not value.get("choices"):
-            self._count([value])
+            self._usage.add([value])
         marked, text = self._marks.feed(text) if text else ("", "")
         return self._to_chunks(reasoning + marked, text)
 
@@ -120,17 +124,11 @@ class ChatCompletionReader:
             content = f"<think>{content}"  # the prompt had the opening tag
         if not piece.fields.keys() <= TEXT_FIELDS:
             if "usage" in piece.fields:
-                self._count([piece.fields["usage"]])
+                self._usage.add([piece.fields["usage"]])
             reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole)
         for call in piece.calls:
             self._length += self._calls.add(call, is_whole=piece.is_whole)
         return reasoning, self._content.add(content, is_whole=piece.is_whole)
-
-    def _count(self, parts: Iterable[object]) -> None:
-        """Add the token counts in parts of an event. A later zero does not replace a count."""
-        objects = [item for part in parts if isinstance(part, dict | list) for item in objects_in(part)]
-        for name, count in counts_in(objects).items() if objects else ():
-            self._usage[name] = count or self._usage.get(name, count)
 
     def _to_chunks(self, reasoning: str, text: str) -> list[str | Reasoning]:
         reasoning = THOUGHT_TAG.sub("", reasoning) if "think>" in reasoning else reasoning

@@ -1,5 +1,6 @@
 """Token counts of an answer, by whatever names and in whatever objects an endpoint reports them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from opportune.contrib.llm.providers.loose_json import count_in, objects_in, plain_key
@@ -31,3 +32,13 @@ def counts_in(usage: object) -> dict[str, Any]:
     if without_prompt > counts.get("completion_tokens", 0) and counts.get("completion_tokens") != 0:
         counts["completion_tokens"] = without_prompt
     return counts
+
+
+class TokenCounts(dict[str, Any]):
+    """Token counts of an answer that is being read."""
+
+    def add(self, parts: Iterable[object]) -> None:
+        """Add the counts in parts of an event. A later zero does not replace a count."""
+        objects = [item for part in parts if isinstance(part, dict | list) for item in objects_in(part)]
+        if objects:
+            self.update({name: count or self.get(name, count) for name, count in counts_in(objects).items()})
