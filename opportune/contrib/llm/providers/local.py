@@ -67,11 +67,12 @@ class LocalModel(Provider):
         await self._open_client()
 
     async def close(self) -> None:
-        await self._close_model()
+        if self._process:
+            await asyncio.to_thread(self._process.close)  # ends a start
         if self._start_task:
             await asyncio.gather(self._start_task, return_exceptions=True)
             self._start_task = None
-            await self._close_model()  # the program was not yet running
+        await self._close_model()
 
     async def stream(
         self, messages: Sequence[Message], *, temperature: float | None = None
