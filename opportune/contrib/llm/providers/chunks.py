@@ -1,6 +1,6 @@
 """Chunks of an answer: events without the objects of gateways around their choices, and without unused ones."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from opportune.contrib.llm.providers.loose_json import object_in, objects_in
 from opportune.contrib.llm.providers.pieces import ADDITION_FIELDS, CALL_TYPE, Fields, normal_name
@@ -22,9 +22,9 @@ END_TYPES = ("message_stop", "message_end")
 
 def unwrap(event: Fields, depth: int = MAX_DEPTH) -> Fields:
     """Return an event without the objects of gateways around its choices."""
-    if event.get("choices") or (isinstance(event.get("delta"), dict) and "type" in event):
+    if event.get("choices") or isinstance(event.get("delta"), dict):
         return event
-    if type_of(event).startswith("response") and not event.get("error"):
+    if type_of(event).startswith("response"):
         return _read_response(event)
     wrapper = next((name for name, item in event.items() if isinstance(item, dict) and _has_answer(name, item)), None)
     if wrapper is None or not depth:
@@ -42,11 +42,6 @@ def ends_answer(event: Fields) -> bool:
     return type_of(event) in END_TYPES or any(event[flag] is True for flag in END_FLAGS & event.keys())
 
 
-def is_part(event: Fields) -> bool:
-    """Return True for an event that belongs to a stream."""
-    return event.get("object") == "chat.completion.chunk" or "done" in event or "delta" in event
-
-
 def _has_answer(name: str, item: Fields) -> bool:
     if name in (*ADDITION_FIELDS, "error"):
         return False
@@ -62,18 +57,20 @@ def _read_response(event: Fields) -> Fields:
     chunk = {"error": response.get("error"), "usage": response.get("usage")}
     if reason := STATUSES.get(str(response.get("status"))):
         details = object_in(response.get("incomplete_details"))
-        message = {"content": response.get("output") or response.get("output_text")}
+        message = {"content": response.get("output")}
         chunk["choices"] = [{"message": message, "finish_reason": details.get("reason") or reason}]
     return chunk
 
 
-def choices_of(chunk: Fields, depth: int = MAX_DEPTH) -> list[dict[str, Any]]:
+def choices_of(chunk: Fields, depth: int = MAX_DEPTH) -> Sequence[Fields]:
     """Return the choices of a chunk, which itself is one if it has none. Those of predictions are in another list."""
     if choices := chunk.get("choices"):
         return objects_in(choices)
+    if "delta" in chunk:
+        return [chunk]
     choices = next(filter(None, (objects_in(chunk.get(name)) for name in LIST_FIELDS)), [])
     if not choices:
-        return [dict(chunk)] if _is_choice(chunk) else []
+        return [chunk] if _is_choice(chunk) else []
     return [part for choice in choices for part in (choices_of(choice, depth - 1) if depth else ()) or [choice]]
 
 

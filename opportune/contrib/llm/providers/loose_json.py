@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import b64decode
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json
@@ -158,6 +159,7 @@ def key_in(value: object) -> str:
     return str(value) if is_number(value) else ""
 
 
+@lru_cache(maxsize=1_000)
 def plain_key(name: str) -> str:
     """Return the name of a field in a form that does not depend on the case of its words."""
     return name.replace("_", "").lower()

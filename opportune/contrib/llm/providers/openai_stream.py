@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from opportune.contrib.llm.providers.chunks import choices_of, ends_answer, is_part, unwrap
+from opportune.contrib.llm.providers.chunks import choices_of, ends_answer, unwrap
 from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, error_in
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
@@ -85,7 +84,7 @@ class ChatCompletionReader:
         others = value.keys() - UNCOUNTED_FIELDS
         is_over = name == "done" or (len(others) > 0 and ends_answer(value))
         if event.value:
-            self._is_part = is_part(value)
+            self._is_part = "done" in value
         reasoning = text = ""
         for choice in self._own_choices(value):
             self._is_part |= "delta" in choice
@@ -95,13 +94,12 @@ class ChatCompletionReader:
             reasoning, text = reasoning + added[0], text + added[1]
         self.is_over |= is_over
         self._is_message |= event is END_OF_DOCUMENT
-        self._usage.add([value[field] for field in others])
-        if self.is_finished and not value.get("choices"):
-            self._usage.add([value])
+        if others:
+            self._usage.add({field: value[field] for field in others})
         marked, text = self._marks.feed(text) if text else ("", "")
         return self._to_chunks(reasoning + marked, text)
 
-    def _own_choices(self, value: Fields) -> Iterable[dict[str, Any]]:
+    def _own_choices(self, value: Fields) -> Iterable[Fields]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
         choices = choices_of(value)
         if len(choices) <= 1 and not self._choice_index:
@@ -124,7 +122,7 @@ class ChatCompletionReader:
             content = f"<think>{content}"  # the prompt had the opening tag
         if not piece.fields.keys() <= TEXT_FIELDS:
             if "usage" in piece.fields:
-                self._usage.add([piece.fields["usage"]])
+                self._usage.add(piece.fields["usage"])
             reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole)
         for call in piece.calls:
             self._length += self._calls.add(call, is_whole=piece.is_whole)

@@ -82,7 +82,7 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
         calls = [fields]
     if not isinstance(content, str):
         thoughts, content, part_calls = _split_parts(content)
-        if thoughts and not fields.get("thinking"):
+        if thoughts:
             fields["thinking"] = thoughts
         calls += part_calls
     return Piece(content, calls, reason, fields, is_whole or is_last)
@@ -94,8 +94,6 @@ def _addition_of(choice: Fields) -> dict[str, Any]:
     if isinstance(addition, dict):
         return addition
     type_ = str(choice.get("type") or "")
-    if not isinstance(addition, str):
-        return {"content": addition}
     if IGNORED_TYPE.search(type_):
         return {"type": ""}
     if THOUGHT_TYPE.search(type_):

@@ -14,7 +14,7 @@ from opportune.schemas.text import make_storable
 MAX_TOOL_CALLS = 128
 """Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
 CALL_FIELDS = ("function", "functionCall", "function_call", "custom", "toolUse")
-INDEX_FIELDS = ("output_index", "index", "item_id")
+INDEX_FIELDS = ("index", "output_index", "item_id")
 ID_FIELDS = ("call_id", "id", "toolUseId")
 NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input", "partial_json")
@@ -43,15 +43,15 @@ class CallPiece(NamedTuple):
 def read_call(fields: Mapping[str, Any]) -> CallPiece:
     """Read a piece of a call. Endpoints put its name and arguments into objects and fields with various names."""
     function = next((part for part in map(fields.get, CALL_FIELDS) if isinstance(part, dict)), fields)
-    names = (part.get(name) for name in NAME_FIELDS for part in (function, fields))
-    name = next((name for name in names if name and isinstance(name, str)), "")
-    arguments = function.get("arguments") or next(filter(None, map(function.get, ARGUMENT_FIELDS)), "")
+    values = {**fields, **function}
+    name = next((name for name in map(values.get, NAME_FIELDS) if name and isinstance(name, str)), "")
+    arguments: Any = next(filter(None, map(values.get, ARGUMENT_FIELDS)), "")
     if isinstance(arguments, list) and all(isinstance(part, str) for part in arguments):
         arguments = "".join(arguments)
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     returned = {field: fields[field] for field in SIGNATURE_FIELDS & fields.keys() if fields[field]}
-    id_ = next(filter(None, (key_in(part.get(name)) for name in ID_FIELDS for part in (fields, function))), "")
-    position = next(filter(None, (key_in(fields.get(name)) for name in INDEX_FIELDS)), "")
+    id_ = next(filter(None, map(key_in, map(values.get, ID_FIELDS))), "")
+    position = next(filter(None, map(key_in, map(fields.get, INDEX_FIELDS))), "")
     return CallPiece(position, id_, name, text, returned)
 
 

@@ -192,6 +192,7 @@ EVENTS = {
     ),
     "JSON text sequence": ends(*(part.replace(b"data: ", b"\x1e") for part in (YES, event(STOP)))),
     "one JSON line of Ollama": fails("interrupted", b'{"message": {"content": "Ye"}, "done": false}\n', text="Ye"),
+    "one JSON line": fails("interrupted", YES.removeprefix(b"data: "), text="Yes"),
     "list over lines": ends(b"[", b"\n,\n".join(part[6:].strip() for part in (*YES_IN_TWO, event(STOP))), b"\n]\n"),
     "commas between lines": ends(b",\n".join(part[6:].strip() for part in (*YES_IN_TWO, event(STOP)))),
     "nothing": fails("interrupted"),
@@ -285,6 +286,7 @@ CHOICES = {
     "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
     "success beside no choices": says(event({"code": 200, "message": "Success", "data": None}), YES),
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
+    "code of the vendor": says(event({"type": "response.code_interpreter_call_code.delta", "delta": "1 + 1"}), YES),
     "delta beside another text": says(
         event({"type": "x", "start": "2026-01-01", "delta": "Ye"}), event({"type": "x", "item": "m1", "delta": "s"})
     ),
@@ -939,6 +941,7 @@ COUNTS = {
     "usage after the reason": ends(YES, event(STOP), USAGE, DONE, tokens=(7, 3)),
     "usage in each chunk": says(YES, usage({"prompt_tokens": 7}), usage({"completion_tokens": 3}), tokens=(7, 3)),
     "null usage": says(YES, USAGE, usage(None), usage({}), tokens=(7, 3)),
+    "counts of Cohere": says(YES, event({"response": {"meta": {"tokens": {"input_tokens": 7}}}}), tokens=(7, None)),
     "usage of Groq": says(YES, event({"choices": [], "x_groq": {"usage": {"prompt_tokens": 7}}}), tokens=(7, None)),
     "usage in the delta": says(YES, delta(content="", **COUNTED), tokens=(7, 3)),
     "usage of Google": says(event({"choices": [SAYS_YES], "usageMetadata": {"promptTokenCount": 7}}), tokens=(7, None)),
