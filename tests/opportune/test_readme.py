@@ -1,6 +1,5 @@
-"""Commands and tables of the README, and the code of the guide for users of FastAPI's template."""
+"""The version in the README, and the code of the guide for users of FastAPI's template."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,29 +16,7 @@ from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.site_with import site_with
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-INDEX = read_guide("index.md")
 GUIDE = read_guide("from-fastapi.md")
-PAGE = re.compile(r"\]\((?:docs/)?([\w-]+\.md(?:#[\w-]+)?)\)")
-"""A link to a page of the documentation, from the README or from a page."""
-
-
-def rows_of(text: str, heading: str) -> list[str]:
-    """Return the rows of the first table below a heading, without its head."""
-    section = text.partition(f"\n## {heading}")[2].partition("\n## ")[0]
-    return re.findall(r"^\| .* \|$", section, re.MULTILINE)[2:]
-
-
-def test_readme_shows_ten_parts_with_their_pages() -> None:
-    rows = rows_of(README, "You get")
-    assert len(rows) == 10
-    assert [row for row in rows if not PAGE.search(row)] == []
-
-
-def test_start_page_explains_the_traps_of_the_readme() -> None:
-    pages = [PAGE.findall(row) for row in rows_of(README, "Known traps")]
-    assert len(pages) >= 8
-    assert [PAGE.findall(row) for row in rows_of(INDEX, "Known traps")] == pages
-    assert all("#" in page for (page,) in pages)
 
 
 def test_readme_states_the_version() -> None:

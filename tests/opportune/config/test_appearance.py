@@ -2,7 +2,6 @@
 
 import colorsys
 import re
-from itertools import combinations
 
 import pytest
 
@@ -75,12 +74,6 @@ def test_unknown_name_is_no_appearance(names: tuple[str, ...]) -> None:
 def test_themes_use_existing_corners_and_densities() -> None:
     assert {theme.corners for theme in THEMES.values()} <= CORNERS.keys()
     assert {theme.density for theme in THEMES.values()} <= DENSITIES.keys()
-
-
-def test_themes_differ_in_type_and_surfaces() -> None:
-    """Two themes share at most three of: corners, density, titles, frame, cards, motion."""
-    for first, second in combinations(THEMES.values(), 2):
-        assert sum(a == b for a, b in zip(first[5:], second[5:], strict=True)) <= 3, (first, second)
 
 
 def test_default_sheet_has_colours_of_the_default_theme() -> None:
