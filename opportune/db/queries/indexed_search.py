@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, bindparam, column, func, literal_column, or_, select, table
+from sqlalchemy import String, bindparam, column, func, literal_column, or_, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper
+from sqlalchemy.sql import ColumnElement, CompoundSelect, Select
 
 from opportune.db.models.indexes import index_name, indexed_columns
 from opportune.db.queries.matching import matches, pattern_of, words_of
@@ -32,7 +33,7 @@ DOTTED_I = "i\u0130"
 async def narrow_search(
     session: AsyncSession, searched: Sequence[AttributePath], text: str, visible: Visible = all_rows
 ) -> Sequence[ColumnElement[bool]]:
-    """Return a condition that limits a search to the matches of rare words, or nothing without an index or rare words.
+    """Return the condition that limits a search to the matches of rare words. Empty without an index or rare words.
 
     The caller also needs the conditions of `matching_words`. Frequent words are not read again for some seconds.
     """
@@ -60,49 +61,49 @@ class IndexSearch:
     visible: Visible
 
     @property
-    def key(self) -> Any:
-        first, *_ = self.indexed  # all are columns of one table
-        return first.end.class_.id
+    def id_column(self) -> ColumnElement[int]:
+        column: ColumnElement[int] = self.indexed[0].end.class_.id  # all are columns of one table
+        return column
 
     async def find_rare(self, words: Sequence[str]) -> Sequence[int] | None:
         """Return the ids of the rows with these words, or None if more than `MAX_MATCHES` rows have them."""
         counts = recent_counts(self.session)
-        search = self.key.table, *((path.end, path.name) for path in (*self.indexed, *self.others)), *words
-        if counts.find(search):
+        key = *((path.end, path.name) for path in (*self.indexed, *self.others)), *words
+        if counts.find(key):
             return None
         ids = await _read_ids(self.session, self._select(words).limit(MAX_MATCHES + 1))
         if len(ids) <= MAX_MATCHES:
             return ids
-        counts.add(search, RowCount(MAX_MATCHES, is_exact=False))
+        counts.add(key, RowCount(MAX_MATCHES, is_exact=False))
         return None
 
     def is_one_of(self, ids: Sequence[int]) -> ColumnElement[bool]:
         # Literals, because PostgreSQL plans a repeated statement without knowing how few ids there are.
         values: Any = bindparam("ids", sorted({*ids}), expanding=True, literal_execute=True, unique=True)
-        condition: ColumnElement[bool] = self.key.in_(values)
-        return condition
+        return self.id_column.in_(values)
 
-    def _select(self, words: Sequence[str]) -> Any:
-        """Select the ids of rows that have all words in the index, or have the only word in another column."""
-        rows = self._select_indexed(words)
-        if not self.others:
-            return rows
-        (pattern,) = map(pattern_of, words)
-        conditions = [path.exists_where(matches(path.attribute, pattern), self.visible) for path in self.others]
-        return rows.union_all(*(select(self.key).where(condition) for condition in conditions))
+    def _select(self, words: Sequence[str]) -> CompoundSelect[int]:
+        """Select the ids of rows that have all words in the index, or one of them in another column."""
+        others = [
+            select(self.id_column).where(path.exists_where(matches(path.attribute, pattern), self.visible))
+            for path, pattern in product(self.others, map(pattern_of, words))
+        ]
+        return self._select_indexed(words).union_all(*others)
 
-    def _select_indexed(self, words: Sequence[str]) -> Any:
-        rows = select(self.key)
+    def _select_indexed(self, words: Sequence[str]) -> Select[int]:
+        rows = select(self.id_column)
         for pattern in map(pattern_of, words):
             rows = rows.where(or_(*(matches(path.attribute, pattern) for path in self.indexed)))
         if self.session.get_bind().dialect.name != "sqlite":
             return rows
-        name = index_name(self.key.table.name)
+        indexed_table: Any = self.indexed[0].end.local_table
+        name = index_name(indexed_table.name)
         index = table(name, column("rowid"))
-        return rows.join(index, index.c.rowid == self.key).where(literal_column(name).op("MATCH")(_fts5_query(words)))
+        is_match = literal_column(name).op("MATCH")(_fts5_query(words))
+        return rows.join(index, index.c.rowid == self.id_column).where(is_match)
 
 
-async def _read_ids(session: AsyncSession, selected: Any) -> Sequence[int]:
+async def _read_ids(session: AsyncSession, selected: CompoundSelect[int]) -> Sequence[int]:
     """Return the ids in one text, because drivers and SQLAlchemy take long for thousands of rows."""
     (key,) = selected.subquery().columns
     ids = await session.scalar(with_deleted(select(func.aggregate_strings(key.cast(String), ","))))
