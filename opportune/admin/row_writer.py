@@ -28,7 +28,7 @@ from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.paths import column_of_relation, read_path_values
 from opportune.db.sessions.insertion import insert_row, insert_rows
 from opportune.db.sessions.numbering import number_new_rows
-from opportune.db.sessions.trash import PURGES
+from opportune.db.sessions.state import session_state
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.jobs import defer
@@ -155,7 +155,7 @@ class RowWriter:
     async def delete(self, rows: Sequence[Any]) -> None:
         """Delete locked rows. Those of a `SoftDelete` model go to the trash, unless the session purges."""
         view, session, request = self.view, self.session, self.request
-        is_purge = bool(session.info.get(PURGES))
+        is_purge = session_state(session).purges
         is_permanent = is_purge or not issubclass(view.model, SoftDelete)
         for row in rows:
             await view.on_model_delete(row, request)

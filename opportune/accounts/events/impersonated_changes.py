@@ -14,7 +14,8 @@ from sqlalchemy import Table
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction
 
 from opportune.accounts.models import AccountEvent, User
-from opportune.db.sessions.hooked_session import discard_within, listen_while
+from opportune.db.sessions.hooked_session import listen_while
+from opportune.db.sessions.state import discard_within
 
 INFO_KEY = "impersonation.changes"
 """Key of `session.info` for the changes in the current transaction: their description and savepoint, if any."""
@@ -108,7 +109,7 @@ def _store_event(session: Session) -> None:
 def _discard_changes(session: Session, ended: SessionTransaction) -> None:
     """Forget the changes of the transaction or savepoint that is rolled back."""
     if ended.nested:
-        discard_within(session, INFO_KEY, ended)
+        discard_within(session.info.get(INFO_KEY, []), ended)
     else:
         session.info.pop(INFO_KEY, None)
 

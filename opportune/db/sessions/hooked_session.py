@@ -1,12 +1,12 @@
-"""Session that runs hooks before and after it writes rows, and its record of the rows that it has written."""
+"""Session that runs hooks before and after it writes rows."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, cast
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, cast
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, async_session
-from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, Session, SessionTransaction
+from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, Session
 from sqlalchemy.util import await_
 from sqlmodel import SQLModel
 
@@ -21,18 +21,11 @@ from opportune.db.hooks.registry import (
     unwritten_changes,
 )
 from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.sessions.state import Operation, SessionState, Write, session_state
 from opportune.db.sessions.trash import TrashSession
 
-Operation = Literal["create", "update", "delete"]
-
-WRITES = "hooks.writes"
-"""Key in a session's `info` for the writes whose `after_` hooks have not run."""
 MAX_HOOK_ROUNDS = 100
 """Maximum rounds of hooks that write rows with hooks. More are treated as an endless loop."""
-BEFORE_HOOK = "hooks.before"
-"""Key in a session's `info` for the `before_` hook that is running."""
-AFTER_HOOKS_RUNNING = "hooks.running"
-"""Key that exists while `after_` hooks are running."""
 FLUSH_EVENTS = ("before_flush", "after_flush", "after_flush_postexec", "transient_to_pending", "pending_to_persistent")
 
 
@@ -40,7 +33,7 @@ class HookedSession(TrashSession):
     """Synchronous session inside the framework's sessions. Its `flush` ignores `objects` and writes all rows."""
 
     def flush(self, objects: Sequence[Any] | None = None) -> None:
-        if hook := self.info.get(BEFORE_HOOK):
+        if hook := self.state.before_hook:
             raise RuntimeError(
                 f"{hook.__module__}.{hook.__name__} runs before its row is written, so it cannot flush, commit or "
                 "begin a savepoint. Do that in an after_… hook."
@@ -52,6 +45,17 @@ class HookedSession(TrashSession):
     def write_changes(self) -> None:
         """Write pending changes without hooks."""
         super().flush()
+
+    def has_rows_with_hooks(self) -> bool:
+        """Return whether the session has pending or written rows that may have hooks."""
+        if not registered:
+            return False
+        models: set[Any] = {type(row) for rows in (self.new, self.dirty, self.deleted) for row in rows}
+        return bool(self.state.writes) or any(map(may_run_hooks, models))
+
+    def record_write(self, row: SQLModel, operation: Operation) -> None:
+        changes = unwritten_changes(state_of(row)) if operation == "update" else {}
+        self.state.writes.append((Write(row, operation, changes), self.get_nested_transaction()))
 
 
 async def _run_before_hooks(sync_session: Session) -> None:
@@ -73,14 +77,15 @@ async def _run_before_hooks(sync_session: Session) -> None:
 
 
 async def _run_before_hooks_of_row(session: AsyncSession, operation: Operation, row: SQLModel) -> None:
+    state = session_state(session)
     hooks = hooks_of(type(row))
     guards = hooks.get("before_delete", ()) if operation == "update" and _is_moved_to_trash(row) else ()
     try:
         for hook in (*guards, *hooks.get(f"before_{operation}", ())):
-            session.info[BEFORE_HOOK] = hook
+            state.before_hook = hook
             await hook(session, row)
     finally:
-        session.info.pop(BEFORE_HOOK, None)
+        state.before_hook = None
 
 
 def _is_moved_to_trash(row: SQLModel) -> bool:
@@ -111,44 +116,32 @@ def _endless_loop(row: SQLModel) -> RuntimeError:
     return RuntimeError(f"The hooks of {type(row).__name__} trigger each other in an endless loop.")  # not translated
 
 
-def has_rows_with_hooks(session: AsyncSession) -> bool:
-    """Return whether the session has pending or written rows that may have hooks."""
-    if not registered:
-        return False
-    pending = session.sync_session
-    models: set[Any] = {type(row) for rows in (pending.new, pending.dirty, pending.deleted) for row in rows}
-    return WRITES in session.info or any(map(may_run_hooks, models))
-
-
-def refuse_commit_in_hook(session: AsyncSession) -> None:
-    if AFTER_HOOKS_RUNNING in session.info:
-        raise RuntimeError("A hook must not commit. It runs in the transaction of its row.")
-
-
 async def run_after_hooks(session: AsyncSession, flush: Callable[[], Awaitable[None]]) -> None:
     """Run the hooks of written rows, then the hooks of rows that these hooks write, until none remain.
 
     Changes that hooks make to a row do not run its hooks again.
     """
-    if WRITES not in session.info or AFTER_HOOKS_RUNNING in session.info:
+    state = session_state(session)
+    if state.runs_after_hooks or not state.writes:
         return
-    session.info[AFTER_HOOKS_RUNNING] = True
+    state.runs_after_hooks = True
     handled: dict[int, SQLModel] = {}
     try:
         for _ in range(MAX_HOOK_ROUNDS):
-            for write in _take_writes(session):
+            for write in _take_writes(state):
                 if write.operation == "delete" or id(write.row) not in handled:
                     handled[id(write.row)] = write.row
                     await _run_after_hooks_of_row(session, write)
             await flush()
-            if WRITES not in session.info:
+            if not state.writes:
                 return
     finally:
-        del session.info[AFTER_HOOKS_RUNNING]
-    raise _endless_loop(session.info[WRITES][0].row)
+        state.runs_after_hooks = False
+    write, _ = state.writes[0]
+    raise _endless_loop(write.row)
 
 
-async def _run_after_hooks_of_row(session: AsyncSession, write: "Write") -> None:
+async def _run_after_hooks_of_row(session: AsyncSession, write: Write) -> None:
     info = state_of(write.row).info
     if write.operation == "update":
         info[WRITTEN_CHANGES] = write.changes
@@ -157,15 +150,6 @@ async def _run_after_hooks_of_row(session: AsyncSession, write: "Write") -> None
             await hook(session, write.row)
     finally:
         info.pop(WRITTEN_CHANGES, None)
-
-
-class Write(NamedTuple):
-    """Row that was written."""
-
-    row: SQLModel
-    operation: Operation
-    changes: Mapping[str, Change]
-    savepoint: SessionTransaction | None
 
 
 def _unwritten_rows(session: Session) -> Iterator[tuple[Operation, SQLModel]]:
@@ -181,17 +165,14 @@ def _unwritten_rows(session: Session) -> Iterator[tuple[Operation, SQLModel]]:
             yield "delete", row
 
 
-def record_write(session: Session, row: SQLModel, operation: Operation) -> None:
-    changes = unwritten_changes(state_of(row)) if operation == "update" else {}
-    session.info.setdefault(WRITES, []).append(Write(row, operation, changes, session.get_nested_transaction()))
-
-
-def _take_writes(session: AsyncSession) -> list[Write]:
+def _take_writes(state: SessionState) -> list[Write]:
     """Return the writes whose hooks have not run, at most one for each row, and forget them."""
     rows: dict[int, list[Write]] = defaultdict(list)
-    for write in session.info.pop(WRITES, ()):
+    for write, _ in state.writes:
         rows[id(write.row)].append(write)
-    return [write for writes in rows.values() if (write := _combine_writes(writes))]
+    state.writes = []
+    combined = map(_combine_writes, rows.values())
+    return [write for write in combined if write]
 
 
 def _combine_writes(writes: Sequence[Write]) -> Write | None:
@@ -211,43 +192,31 @@ def _merge_changes(writes: Sequence[Write]) -> Write | None:
     return writes[0]._replace(changes=changes) if changes else None
 
 
-def discard_within(session: Session, key: str, savepoint: SessionTransaction) -> None:
-    """Discard the entries of `session.info[key]` from a savepoint that is rolled back. Each ends with its savepoint."""
-    if remaining := [entry for entry in session.info.pop(key, ()) if not is_within(entry[-1], savepoint)]:
-        session.info[key] = remaining
-
-
-def is_within(savepoint: SessionTransaction | None, outer: SessionTransaction) -> bool:
-    while savepoint is not None and savepoint is not outer:
-        savepoint = savepoint.parent
-    return savepoint is outer
-
-
 @event.listens_for(HookedSession, "after_flush")
-def _record_written(session: Session, _flush: object) -> None:
+def _record_written(session: HookedSession, _flush: object) -> None:
     if registered:
         for operation, row in _unwritten_rows(session):  # the session still has its pending rows
             if operation != "delete":
-                record_write(session, row, operation)
+                session.record_write(row, operation)
 
 
 @event.listens_for(HookedSession, "persistent_to_deleted")
-def _record_deleted(session: Session, row: SQLModel) -> None:
+def _record_deleted(session: HookedSession, row: SQLModel) -> None:
     if has_hooks(type(row)):
-        record_write(session, row, "delete")
+        session.record_write(row, "delete")
 
 
 _listener_conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: lambda: False}
-"""Return whether a listener is active. `_record_written` serves rows with hooks, which have another check."""
-_sample_session = HookedSession()
-_flush_listeners = [getattr(_sample_session.dispatch, name) for name in FLUSH_EVENTS]
+"""Checks whether a listener is active. `_record_written` serves rows with hooks, which have another check."""
+_class_listeners = HookedSession().dispatch
+_flush_listeners = [getattr(_class_listeners, name) for name in FLUSH_EVENTS]
 """The current listeners of each event, also those that are added later."""
 
 
 def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]) -> None:
     """Add listeners of SQLAlchemy's session events by event name, which themselves do nothing unless `is_active()`.
 
-    Meanwhile a flush may write rows without the events.
+    While they are inactive, a flush may write rows without the events.
     """
     for name, listener in listeners.items():
         event.listen(HookedSession, name, listener)

@@ -15,11 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState, Session, SessionTransaction, make_transient, make_transient_to_detached
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import Boolean, Integer
-from sqlmodel import AutoString
+from sqlalchemy.util import greenlet_spawn
+from sqlmodel import AutoString, SQLModel
 
-from opportune.db.hooks.registry import AddedRow, hooks_of, insert_statement, rows_added_with
-from opportune.db.sessions.hooked_session import HookedSession, has_flush_listeners, is_within, record_write
+from opportune.db.hooks.registry import AddedRow, hooks_of, insert_statement, rows_added_with, state_of
+from opportune.db.sessions.hooked_session import HookedSession, has_flush_listeners
 from opportune.db.sessions.numbering import number_new_rows
+from opportune.db.sessions.state import is_within
 
 STORED_VALUES = "stored_values"
 """Key in the `info` of a row's state for the values that the INSERT returned."""
@@ -27,11 +29,6 @@ UNCHANGED_TYPES = (AutoString, Boolean, Integer, String)
 """Column types whose values are the same before and after they are stored. The INSERT returns the others."""
 MUTABLE_TYPES = (dict, list, set)
 """Types of values that SQLAlchemy may have replaced by objects that track their changes."""
-
-
-Inserted = WeakKeyDictionary[InstanceState[Any], SessionTransaction | None]
-INSERTED = "inserted"
-"""Key in a session's `info` for the states of rows written in its transaction, with their savepoints."""
 
 
 class InsertPlan(NamedTuple):
@@ -45,9 +42,11 @@ class InsertPlan(NamedTuple):
     returns_stored: bool
 
 
-class Insertion(NamedTuple):
+class NewRow(NamedTuple):
+    """Row with the values that the INSERT of its model writes."""
+
     plan: InsertPlan
-    row: Any
+    row: SQLModel
     values: Mapping[str, Any]
 
 
@@ -63,29 +62,28 @@ class InsertingSession(HookedSession):
         rows = [*self.new]
         if len(rows) != 1 or self.dirty or self.deleted or has_flush_listeners():
             return False
-        (row,) = rows
-        model: Any = type(row)
-        insertion = _plan_insertion(row, returns_stored=False)
-        if insertion is None:
+        row: SQLModel = rows[0]
+        new_row = _bind_values(row, returns_stored=False)
+        if new_row is None:
             return False
         self.expunge(row)
         try:
-            _insert(self, insertion)
+            _write(self, new_row)
         except BaseException as error:
             _fail_as_flush(self, row, error)
             raise
-        if hooks_of(model):
-            record_write(self, row, "create")
+        if hooks_of(type(row)):
+            self.record_write(row, "create")
         return True
 
 
-def _fail_as_flush(session: Session, row: Any, error: BaseException) -> None:
+def _fail_as_flush(session: Session, row: SQLModel, error: BaseException) -> None:
     """Roll the transaction back and make it refuse further statements, as after a failed flush.
 
     SQLAlchemy has no other way to do this than a bulk operation whose rows fail.
     """
     failing_rows = map(_raise, [error])
-    session.bulk_insert_mappings(inspect(type(row)), failing_rows)
+    session.bulk_insert_mappings(state_of(row).mapper, failing_rows)
 
 
 def _raise(error: BaseException) -> NoReturn:
@@ -93,50 +91,53 @@ def _raise(error: BaseException) -> NoReturn:
 
 
 @event.listens_for(InsertingSession, "after_rollback")
-def _forget_inserted(session: Session) -> None:
+def _forget_inserted(session: InsertingSession) -> None:
     """Make rows of the rolled back transaction new again, so that `session.add(row)` writes them once more."""
+    inserted = session.state.inserted
+    if inserted is None:
+        return
     savepoint = session.get_nested_transaction()
-    inserted: Inserted = session.info.get(INSERTED, {})
-    for state, outer in [*inserted.items()]:
+    for row_state, outer in [*inserted.items()]:
         if savepoint is None or is_within(outer, savepoint):
-            del inserted[state]
-            if row := state.obj():
+            del inserted[row_state]
+            if row := row_state.obj():
                 make_transient(row)
 
 
 @event.listens_for(InsertingSession, "after_transaction_end")
-def _forget_transaction(session: Session, transaction: SessionTransaction) -> None:
-    if transaction.parent is None:
-        session.info.pop(INSERTED, None)
+def _forget_transaction(session: InsertingSession, transaction: SessionTransaction) -> None:
+    if session.state.inserted is not None and transaction.parent is None:
+        session.state.inserted = None
 
 
-async def insert_row(session: AsyncSession, row: Any) -> None:
+async def insert_row(session: AsyncSession, row: SQLModel) -> None:
     """Write a new row and run its hooks.
 
     Afterwards the row belongs to the session, and has its id and the values that the database has set. Other pending
     changes are written before the row.
     """
     sync_session = session.sync_session
+    assert isinstance(sync_session, InsertingSession)
     if sync_session.in_transaction() and (sync_session.new or sync_session.dirty or sync_session.deleted):
         if row in sync_session.new:
             session.expunge(row)
         await session.flush()
-    model: Any = type(row)
-    is_attached = inspect(row).session_id is not None
+    model = type(row)
+    is_attached = state_of(row).session_id is not None
     needs_flush = is_attached or "before_create" in hooks_of(model) or has_flush_listeners()
-    insertion = None if needs_flush else _plan_insertion(row, returns_stored=True)
-    if insertion is None:
+    new_row = None if needs_flush else _bind_values(row, returns_stored=True)
+    if new_row is None:
         session.add(row)
         await session.flush()
         return
     added = rows_added_with(model)
-    await session.run_sync(_insert, insertion, added or ())
+    await greenlet_spawn(_write, sync_session, new_row, added or ())
     if added is None:
-        record_write(sync_session, row, "create")
+        sync_session.record_write(row, "create")
         await session.flush()  # runs the hooks
 
 
-async def insert_rows(session: AsyncSession, rows: Sequence[Any]) -> None:
+async def insert_rows(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
     """Write new rows of one model, with one statement if their hooks allow it, and run their hooks."""
     if rows:
         session.add_all(rows)
@@ -144,17 +145,16 @@ async def insert_rows(session: AsyncSession, rows: Sequence[Any]) -> None:
     await session.flush()
 
 
-def has_stored_values(row: Any) -> bool:
+def has_stored_values(row: SQLModel) -> bool:
     """Return whether the row is new and has the values as they are stored, such as rounded numbers."""
-    stored: Mapping[str, Any] | None = inspect(row).info.get(STORED_VALUES)
+    stored: Mapping[str, Any] | None = state_of(row).info.get(STORED_VALUES)
     return stored is not None and all(vars(row).get(name) is value for name, value in stored.items())
 
 
-def _plan_insertion(row: Any, *, returns_stored: bool) -> Insertion | None:
-    """Return the INSERT of a row with its values, or None if the unit of work has to write it."""
-    model: Any = type(row)
-    plan = _plan_insert(model, returns_stored=returns_stored)
-    if plan is None or not plan.relationships <= inspect(row).unmodified:
+def _bind_values(row: SQLModel, *, returns_stored: bool) -> NewRow | None:
+    """Return a row with the values of its INSERT, or None if the unit of work has to write it."""
+    plan = _insert_plan(type(row), returns_stored=returns_stored)
+    if plan is None or not plan.relationships <= state_of(row).unmodified:
         return None
     attributes = vars(row)
     pairs = [(column, attributes.get(name)) for name, column in plan.columns]
@@ -162,42 +162,35 @@ def _plan_insertion(row: Any, *, returns_stored: bool) -> Insertion | None:
         return None
     # As in the ORM, columns with None are left out, unless the column type stores None as a value.
     values = {column.key: value for column, value in pairs if value is not None or column.type.should_evaluate_none}
-    return Insertion(plan, row, values)
+    return NewRow(plan, row, values)
 
 
 @cache
-def _plan_insert(model: Any, *, returns_stored: bool) -> InsertPlan | None:
+def _insert_plan(model: type[SQLModel], *, returns_stored: bool) -> InsertPlan | None:
     """Return the INSERT of a model, or None if the unit of work has to write its rows.
 
     Args:
         model: Model of the rows.
         returns_stored: Return all values that may differ when they are stored, not only those that the database sets.
     """
-    mapper = inspect(model)
+    mapper = inspect(model, raiseerr=True)
     has_listeners = mapper.dispatch.before_insert or mapper.dispatch.after_insert
     if len(mapper.tables) > 1 or mapper.version_id_col is not None or has_listeners:
         return None
     columns = [(name, column) for name, column in mapper.columns.items() if isinstance(column, Column)]
-    returned = [
-        name for name, column in columns if _is_set_by_database(column) or (returns_stored and _may_change(column))
-    ]
-    statement = insert(model.__table__).returning(*(mapper.columns[name] for name in returned))
+    returned = []
+    for name, column in columns:
+        is_set_by_database = column.primary_key or column.default is not None or column.server_default is not None
+        if is_set_by_database or (returns_stored and not isinstance(column.type, UNCHANGED_TYPES)):
+            returned.append(name)
+    statement = insert(mapper.tables[0]).returning(*(mapper.columns[name] for name in returned))
     return InsertPlan(statement, columns, returned, frozenset(mapper.relationships.keys()), returns_stored)
 
 
-def _is_set_by_database(column: Column[Any]) -> bool:
-    return column.primary_key or column.default is not None or column.server_default is not None
-
-
-def _may_change(column: Column[Any]) -> bool:
-    """Return whether the stored value may differ from the value that is written."""
-    return not isinstance(column.type, UNCHANGED_TYPES)
-
-
-def _insert(session: Session, insertion: Insertion, added: Sequence[AddedRow] = ()) -> None:
+def _write(session: InsertingSession, new_row: NewRow, added: Sequence[AddedRow] = ()) -> None:
     """Write a row and the rows that are added with it, in one greenlet."""
-    plan, row, values = insertion
-    state: InstanceState[Any] = inspect(row)
+    plan, row, values = new_row
+    state = state_of(row)
     connection = session.connection()
     _set_values(state.dict, plan, connection.execute(plan.statement, values).one())
     _add_written(session, row, state)
@@ -217,11 +210,13 @@ def _set_values(attributes: dict[str, Any], plan: InsertPlan, stored: Sequence[A
             attributes[name] = value
 
 
-def _add_written(session: Session, row: Any, state: InstanceState[Any]) -> None:
+def _add_written(session: InsertingSession, row: SQLModel, state: InstanceState[Any]) -> None:
     """Add a row to the session as one that is in the database."""
     make_transient_to_detached(row)
     stale = session.identity_map.get(state.key) if state.key else None
     if stale is not None:  # a savepoint that had used the same id was rolled back
         session.expunge(stale)
     session.add(row)
-    session.info.setdefault(INSERTED, WeakKeyDictionary())[state] = session.get_nested_transaction()
+    if session.state.inserted is None:
+        session.state.inserted = WeakKeyDictionary()
+    session.state.inserted[state] = session.get_nested_transaction()

@@ -11,23 +11,13 @@ from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
 
 from opportune.db.errors import MAY_BE_COMMITTED, is_unknown_commit, may_be_committed
-from opportune.db.sessions.hooked_session import (
-    WRITES,
-    HookedSession,
-    discard_within,
-    has_rows_with_hooks,
-    refuse_commit_in_hook,
-    run_after_hooks,
-)
+from opportune.db.sessions.hooked_session import HookedSession, run_after_hooks
 from opportune.db.sessions.insertion import InsertingSession
+from opportune.db.sessions.state import Callback, session_state
 from opportune.services.tasks import run_to_end
 
 Rows = Sequence[Sequence[Any]]
 Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
-
-BEFORE_COMMIT = "before_commit"
-AFTER_COMMIT = "after_commit"
-AFTER_FAILURE = "after_failure"
 
 on_commit: ContextVar[Callable[[AsyncSession], Awaitable[None]] | None] = ContextVar("on_commit", default=None)
 """Called in each transaction of the current request before its commit."""
@@ -36,6 +26,7 @@ on_commit: ContextVar[Callable[[AsyncSession], Awaitable[None]] | None] = Contex
 class Session(AsyncSession):
     """Session that runs row hooks and the callbacks of `before_commit` and `after_commit`."""
 
+    sync_session: InsertingSession
     sync_session_class = InsertingSession
 
     def __init__(self, *, autocommit_fetch: Fetch | None = None, **options: Any) -> None:
@@ -47,7 +38,7 @@ class Session(AsyncSession):
 
         Without an open transaction the statement runs in a transaction of one statement.
         """
-        if self._autocommit_fetch is None or self.in_transaction():
+        if self._autocommit_fetch is None or self.sync_session.in_transaction():
             return await self.run_sync(_fetch_in_transaction, statement, values)
         return await self._autocommit_fetch(statement, values)
 
@@ -57,16 +48,19 @@ class Session(AsyncSession):
         await run_after_hooks(self, super().flush)
 
     async def commit(self) -> None:
-        refuse_commit_in_hook(self)
+        state = self.sync_session.state
+        if state.runs_after_hooks:
+            raise RuntimeError("A hook must not commit. It runs in the transaction of its row.")
         while True:
-            if has_rows_with_hooks(self):
+            if self.sync_session.has_rows_with_hooks():
                 await self.flush()
-            if not (callbacks := self.info.pop(BEFORE_COMMIT, ())):
+            if not state.before_commit:
                 break
+            callbacks, state.before_commit = state.before_commit, []
             for callback, _ in callbacks:
                 await callback()
         try:
-            if AFTER_COMMIT in self.info:
+            if state.after_commit:
                 await run_to_end(self._commit_and_call_back())
             else:
                 await super().commit()
@@ -77,17 +71,18 @@ class Session(AsyncSession):
 
     async def _commit_and_call_back(self) -> None:
         await super().commit()
+        state = self.sync_session.state
+        callbacks, state.after_commit = state.after_commit, []
         try:
             async with AsyncExitStack() as stack:  # an error does not keep later callbacks from running
-                for callback, _ in reversed(self.info.pop(AFTER_COMMIT, ())):
+                for callback, _ in reversed(callbacks):
                     stack.push_async_callback(callback)
         except BaseException as error:
             error.add_note(MAY_BE_COMMITTED)
             raise
 
     async def rollback(self) -> None:
-        for key in (BEFORE_COMMIT, AFTER_COMMIT, WRITES):
-            self.info.pop(key, None)
+        self.sync_session.state.discard()
         await super().rollback()
 
     async def __aexit__(self, type_: Any, value: Any, traceback: Any) -> None:
@@ -120,7 +115,7 @@ def _fetch_in_transaction(session: SyncSession, statement: Executable, values: M
     return session.connection().execute(statement, values).all()
 
 
-def before_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:
+def before_commit(session: AsyncSession, callback: Callback) -> None:
     """Run a callback as the last step of the transaction.
 
     A rollback of the transaction or of the current savepoint discards it.
@@ -129,10 +124,10 @@ def before_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]]
         session: Session of the transaction.
         callback: Coroutine function without arguments.
     """
-    _add_callback(session, BEFORE_COMMIT, callback)
+    session_state(session).before_commit.append((callback, session.sync_session.get_nested_transaction()))
 
 
-def after_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:
+def after_commit(session: AsyncSession, callback: Callback) -> None:
     """Run a callback after the session has committed, before the response is sent.
 
     A rollback of the transaction or of the current savepoint discards it. If a callback raises an error, the others
@@ -142,36 +137,30 @@ def after_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]])
         session: Session of the transaction.
         callback: Coroutine function without arguments.
     """
-    _add_callback(session, AFTER_COMMIT, callback)
+    session_state(session).after_commit.append((callback, session.sync_session.get_nested_transaction()))
 
 
-def after_failure(session: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:
+def after_failure(session: AsyncSession, callback: Callback) -> None:
     """Run a callback if the transaction of `database.writer()` fails, unless it may have been committed.
 
     Args:
         session: Session of the transaction.
         callback: Coroutine function without arguments. It runs after the session is closed.
     """
-    session.info.setdefault(AFTER_FAILURE, []).append(callback)
+    session_state(session).after_failure.append(callback)
 
 
 async def run_failure_callbacks(session: AsyncSession, error: BaseException) -> None:
     """Run the callbacks of `after_failure`, unless the transaction may have been committed."""
     if not may_be_committed(error):
-        for callback in session.info.pop(AFTER_FAILURE, ()):
+        for callback in session_state(session).after_failure:
             await callback()
 
 
-def _add_callback(session: AsyncSession, key: str, callback: Callable[[], Awaitable[None]]) -> None:
-    session.info.setdefault(key, []).append((callback, session.sync_session.get_nested_transaction()))
-
-
 @event.listens_for(HookedSession, "after_soft_rollback")
-def _discard_savepoint(session: SyncSession, savepoint: SessionTransaction) -> None:
-    """Discard the callbacks and hooks of a savepoint that is rolled back."""
+def _discard_savepoint(session: HookedSession, savepoint: SessionTransaction) -> None:
     if savepoint.nested:
-        for key in (WRITES, BEFORE_COMMIT, AFTER_COMMIT):
-            discard_within(session, key, savepoint)
+        session.state.discard_savepoint(savepoint)
 
 
 def read_sessionmaker(engine: AsyncEngine, info: dict[str, Any]) -> async_sessionmaker[ReadingSession]:

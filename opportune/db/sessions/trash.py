@@ -14,13 +14,12 @@ from sqlmodel import SQLModel
 from opportune.db.clock import utc_now
 from opportune.db.hooks.change_origin import acting_user_id
 from opportune.db.models.soft_delete import SoftDelete, live_row_options
+from opportune.db.sessions.state import SessionState, session_state
 
 Statement = TypeVar("Statement", bound=Executable)
 
 INCLUDES_DELETED = "includes_deleted"
-"""Execution option of statements, and key in a session's `info`."""
-PURGES = "purges"
-"""Key in the `info` of a session that deletes rows permanently."""
+"""Execution option of statements."""
 _hidden_statements: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
 """Statements with the options that hide rows in the trash, so that SQLAlchemy computes their cache keys once."""
 
@@ -54,13 +53,14 @@ def deleted_rows_included(session: AsyncSession, *, purges: bool = False) -> Ite
         session: Session of the queries.
         purges: Also let `session.delete(row)` delete rows permanently.
     """
-    keys = (INCLUDES_DELETED, PURGES) if purges else (INCLUDES_DELETED,)
-    previous = {key: session.info.get(key, False) for key in keys}
-    session.info.update(dict.fromkeys(keys, True))
+    state = session_state(session)
+    previous = state.includes_deleted, state.purges
+    state.includes_deleted = True
+    state.purges = state.purges or purges
     try:
         yield
     finally:
-        session.info.update(previous)
+        state.includes_deleted, state.purges = previous
 
 
 async def restore(session: AsyncSession, row: SoftDelete) -> None:
@@ -91,25 +91,26 @@ class TrashSession(Session):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.state = SessionState()
         if live_row_options:
             _hide_deleted_in_queries()
 
     def delete(self, instance: object) -> None:
-        state = inspect(instance, raiseerr=False)
-        if isinstance(instance, SoftDelete) and state and state.key and not self.info.get(PURGES):
+        row_state = inspect(instance, raiseerr=False)
+        if isinstance(instance, SoftDelete) and row_state and row_state.key and not self.state.purges:
             self.add(instance)  # the row may come from another session
             if instance.deleted_at is None:
                 instance.deleted_at = utc_now()
                 instance.deleted_by_id = acting_user_id()
             return
-        if live_row_options and state:
-            state.load_options = ()  # cascades also reach rows in the trash
+        if live_row_options and row_state:
+            row_state.load_options = ()  # cascades also reach rows in the trash
         super().delete(instance)
 
     def get(self, entity: Any, ident: Any, **options: Any) -> Any:
         row = super().get(entity, ident, **options)
         if isinstance(row, SoftDelete) and row.deleted_at is not None:  # the session had loaded it before
-            is_included = self.info.get(INCLUDES_DELETED) or options.get("execution_options", {}).get(INCLUDES_DELETED)
+            is_included = self.state.includes_deleted or options.get("execution_options", {}).get(INCLUDES_DELETED)
             return row if is_included else None
         return row
 
@@ -124,7 +125,8 @@ def _hide_deleted_rows(state: ORMExecuteState) -> None:
     """Leave rows in the trash out. Changed and deleted rows are refreshed in any case."""
     if not state.is_select or state.is_column_load or _inherits_options(state):
         return
-    if not (state.execution_options.get(INCLUDES_DELETED) or state.session.info.get(INCLUDES_DELETED)):
+    session: Any = state.session
+    if not (state.execution_options.get(INCLUDES_DELETED) or session.state.includes_deleted):
         state.statement = hide_deleted(state.statement)
 
 
