@@ -100,7 +100,7 @@ def _expected_responses(model: NewModel, features: Collection[str]) -> Iterator[
         ("GET", f"{pages}/{key}/delete", "200", model.write),
         ("POST", f"{pages}/{key}/delete", "303", model.write),
     ]
-    if model.has_trash:  # the rows of the requests are not in the trash
+    if model.soft_delete:  # the rows of the requests are not in the trash
         rows += [("POST", f"{address}/{key}/restore", "404", model.write) for address in (api, pages)]
     for method, path, status, permission in rows:
         yield method, path, _statuses(model, method, path, status, permission)

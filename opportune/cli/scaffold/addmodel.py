@@ -30,8 +30,7 @@ import typer
 
 from opportune.cli.output import say, say_next
 from opportune.cli.scaffold.model_files import add_model
-from opportune.cli.scaffold.model_request import ModelRequest
-from opportune.cli.scaffold.new_model import NewModel
+from opportune.cli.scaffold.new_model import ModelRequest, NewModel
 from opportune.project.layout import PROJECT
 
 FIELDS_HELP = "NAME:TYPE[:OPTION]…, such as title:str:120:unique author:Author status:enum:draft,published."

@@ -125,9 +125,9 @@ def _models_in(file: Path) -> Iterator[ExistingModel]:
 def _table_of(node: ast.ClassDef) -> str:
     for statement in node.body:
         match statement:
-            case ast.Assign(targets=[ast.Name(id="__tablename__")], value=ast.Constant(value=str(table))):
-                return table
-            case ast.AnnAssign(target=ast.Name(id="__tablename__"), value=ast.Constant(value=str(table))):
+            case ast.Assign([ast.Name("__tablename__")], ast.Constant(str(table))) | ast.AnnAssign(
+                ast.Name("__tablename__"), _, ast.Constant(str(table))
+            ):
                 return table
     return ""
 

@@ -1,11 +1,9 @@
 """Checks of names of features and of the URLs of their pages."""
 
-import ast
 import builtins
 import importlib.util
 import keyword
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from opportune.errors import OperatorError
@@ -87,23 +85,12 @@ def check_path(project: Path, path: str) -> None:
     if first in FRAMEWORK_PATHS:
         raise OperatorError(f"The framework uses the address /{first}. Choose another with --path.")
     for file in sorted(file for name in FILES_WITH_URLS for file in project.glob(f"{PACKAGE}/*/{name}")):
-        if path in _addresses_in(file):
+        if _serves(file.read_text(encoding="utf-8"), path):
             name = file.relative_to(project).as_posix()
             raise OperatorError(f"{name} already uses the address {path}. Choose another with --path.")
 
 
-def _addresses_in(file: Path) -> Iterator[str]:
-    """Yield the prefixes of routers and pages, or the routes of a router without prefix."""
-    try:
-        tree = ast.parse(file.read_bytes())
-    except SyntaxError:  # reported when the module is imported
-        return
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    prefixes = [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "prefix"]
-    # BookPages(Books, "/books")
-    pages = [call.args[1] for call in calls if len(call.args) > 1 and isinstance(call.func, ast.Name)]
-    # @router.get("/books"), which is below the prefix if there is one
-    routes = [call.args[0] for call in calls if call.args and isinstance(call.func, ast.Attribute)]
-    for node in (*pages, *(prefixes or routes)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("/"):
-            yield node.value
+def _serves(code: str, path: str) -> bool:
+    """Return whether code has `prefix="/books"`, `BookPages(Books, "/books")` or a route of a router without prefix."""
+    route = "" if "prefix=" in code else r"|@\w+\.\w+\("
+    return bool(re.search(rf"""(?:prefix=|\(\w+, {route})["']{path}["']""", code))

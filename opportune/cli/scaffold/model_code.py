@@ -48,7 +48,7 @@ def _model_code(model: NewModel) -> Code:
     bases = [_base_class(model), *(("opportune.db", mixin) for mixin in model.mixins)]
     names = ", ".join(name for _, name in bases)
     lines = [f"class {model.name}({names}, table=True):", f'    __tablename__ = "{model.table}"']
-    lines += ["    keeps_history = True", ""] if model.keeps_history else [""]
+    lines += ["    keeps_history = True", ""] if model.history else [""]
     lines += [column.text for column in columns]
     lines += ["", *(code.text for code in relationships)] if relationships else []
     if model.title:

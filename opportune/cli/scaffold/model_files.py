@@ -1,23 +1,23 @@
 """Files of a new model in its feature. All are prepared in memory, so that an error changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
 
 from opportune.admin.model_icons import guess_icon
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
-from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
+from opportune.cli.scaffold.feature_file import lists_views, register_model
 from opportune.cli.scaffold.feature_names import require_feature_folder
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.file_texts import FileTexts
 from opportune.cli.scaffold.installed import INSTALLED, listed_names
 from opportune.cli.scaffold.migration import draft_creation, feature_names
 from opportune.cli.scaffold.model_code import models_module
-from opportune.cli.scaffold.model_request import ModelRequest, plan_model
+from opportune.cli.scaffold.model_request import plan_model
 from opportune.cli.scaffold.model_tests import tests_module
-from opportune.cli.scaffold.new_model import NewModel, render_skeleton, tuple_code
-from opportune.cli.scaffold.source import bound_names, merge_modules
+from opportune.cli.scaffold.new_model import ModelRequest, NewModel, render_skeleton, tuple_code
+from opportune.cli.scaffold.source import UnexpectedStructure, bound_names, merge_modules
 from opportune.cli.scaffold.words import snake
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.new_migration import write_migration
@@ -86,23 +86,29 @@ def add_model_texts(texts: FileTexts, model: NewModel) -> None:
     for file in CRUD_MODULES:
         code = render_skeleton(file, _placeholders_for(model, file, router))
         texts.change(folder / file, partial(merge_modules, addition=code))
-    _register(texts, folder / "feature.py", model, feature_entries(model, router))
+    _register(texts, folder / "feature.py", model, router)
     _add_tests(texts, model)
     for package in (folder, texts.project / "tests" / model.feature):
         if not (package / "__init__.py").exists():
             texts[package / "__init__.py"] = ""
 
 
-def _register(texts: FileTexts, path: Path, model: NewModel, entries: dict[str, str]) -> None:
+def _register(texts: FileTexts, path: Path, model: NewModel, router: str) -> None:
     """Register the model in its feature.py, or tell the user which owner column to add there."""
     package = f"{PACKAGE}.{model.feature}"
 
     def register(text: str) -> str:
-        if "personal_data" not in entries or can_add_personal_data_owner(text):
-            return register_model(text, package, entries)
-        columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
-        texts.manual_edits.append(f"the owners of personal_data: {columns}")
-        return register_model(text, package, {name: entries[name] for name in entries if name != "personal_data"})
+        views = f"[admin.{model.name}Admin]" if lists_views(text) else f'"{package}.admin"'
+        text = register_model(text, package, [*feature_arguments(model, router), f"admin=Admin({views})"])
+        if not model.personal_columns:
+            return text
+        columns = ", ".join(f"models.{model.name}.{column}" for column in model.personal_columns)
+        personal_data = f'PersonalData(summary="{model.personal_summary}", owners=[{columns}])'
+        try:
+            return register_model(text, package, [f"accounts=Accounts(personal_data={personal_data})"])
+        except UnexpectedStructure:  # the project creates it in another module
+            texts.manual_edits.append(f"the owners of personal_data: {columns.replace('models.', '')}")
+            return text
 
     texts.change(path, register)
 
@@ -136,22 +142,15 @@ def _placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]
     return placeholders
 
 
-def feature_entries(model: NewModel, router: str) -> dict[str, str]:
-    """Return the entries of `Feature(…)` for the model."""
-    entries = {
-        "models": ", ".join(f"models.{name}" for name in (model.name, *model.link_names)),
-        "pages": f"pages.{router}",
-        "api": f"api.{router}",
-        "admin": f"admin.{model.name}Admin",
-    }
-    if model.has_link:
-        entries["navigation"] = navigation_link(model)
-    if model.personal_columns:
-        columns = ", ".join(f"models.{model.name}.{column}" for column in model.personal_columns)
-        entries["personal_data"] = f'PersonalData(summary="{model.personal_summary}", owners=[{columns}])'
+def feature_arguments(model: NewModel, router: str) -> Iterator[str]:
+    """Yield the arguments of `Feature(…)` for the model, except those for the admin and for personal data."""
+    yield f"models=[{', '.join(f'models.{name}' for name in (model.name, *model.link_names))}]"
+    yield f"pages=pages.{router}"
+    yield f"api=api.{router}"
+    if model.navigation:
+        yield f"site=Site(navigation=[{navigation_link(model)}])"
     if model.group:
-        entries["groups"] = f'"{model.group}": {{"{model.placeholders["identity"]}": "*"}}'
-    return entries
+        yield f'accounts=Accounts(groups={{"{model.group}": {{"{model.placeholders["identity"]}": "*"}}}})'
 
 
 def navigation_link(model: NewModel) -> str:

@@ -1,17 +1,17 @@
-"""Request for a new model on the command line, and its validation."""
+"""Validation of a request for a new model."""
 
 import builtins
 import keyword
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from opportune.cli.scaffold.existing_models import ExistingModels
 from opportune.cli.scaffold.feature_names import check_path
 from opportune.cli.scaffold.field_definitions import IMPORTED_NAMES, MIXIN_NAMES, check_mixins, parse_fields
 from opportune.cli.scaffold.field_types import OWNERS, Field
-from opportune.cli.scaffold.new_model import PERMISSION_LEVELS, NewModel
+from opportune.cli.scaffold.new_model import PERMISSION_LEVELS, ModelRequest, NewModel
 from opportune.cli.scaffold.words import plural, snake
 from opportune.errors import OperatorError
 from opportune.web.static.icons import unknown_icon_message
@@ -24,29 +24,6 @@ RESERVED_NAMES = {*dir(builtins), *IMPORTED_NAMES, *MIXIN_NAMES, *CRUD_NAMES, *T
 """Names that the generated code imports or uses. A model with such a name would replace them."""
 
 
-@dataclass(frozen=True)
-class ModelRequest:
-    """Arguments of the command line."""
-
-    feature: str
-    name: str
-    fields: Sequence[str]
-    read: str
-    write: str
-    path: str
-    icon: str
-    group: str
-    navigation: bool
-    soft_delete: bool
-    versioned: bool
-    keeps_history: bool
-
-    @property
-    def mixins(self) -> Sequence[str]:
-        """Base classes beside `Model`."""
-        return [name for name, is_base in (("SoftDelete", self.soft_delete), ("Versioned", self.versioned)) if is_base]
-
-
 def plan_model(project: Path, request: ModelRequest) -> NewModel:
     """Validate a request and return the model to add.
 
@@ -55,7 +32,7 @@ def plan_model(project: Path, request: ModelRequest) -> NewModel:
     """
     models = ExistingModels(project)
     check_model_name(request.name, models)
-    fields = parse_fields(request.fields, request.feature, request.name, models)
+    fields = parse_fields(request.definitions, request.feature, request.name, models)
     check_mixins(request.mixins, fields, models)
     is_owned = any(field.type in OWNERS for field in fields)
     read, write = (_check_permission(value, is_owned=is_owned) for value in (request.read, request.write))
@@ -66,8 +43,7 @@ def plan_model(project: Path, request: ModelRequest) -> NewModel:
         _check_group(request.group)
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     check_path(project, path)
-    options = (request.icon, request.mixins, request.keeps_history, request.navigation, request.group)
-    model = NewModel(request.feature, request.name, fields, read, write, path, *options)
+    model = NewModel(**vars(replace(request, read=read, write=write, path=path)), fields=fields)
     if other := next((existing for existing in models.all if existing.table == model.table), None):
         raise OperatorError(f"{other.feature} already has a table {model.table}. Choose another name.")
     return model

@@ -25,28 +25,37 @@ AUDIENCES = {"anyone": "everyone", "signed-in": "signed-in users", "permitted": 
 
 
 @dataclass(frozen=True)
-class NewModel:
-    """A validated request for a model, with the names derived from it."""
+class ModelRequest:
+    """Arguments of the command line."""
 
     feature: str
     name: str
-    fields: Sequence[Field]
-    read: str
-    write: str
-    path: str
+    definitions: Sequence[str]
+    """Definitions of the fields."""
+    read: str = ""
+    write: str = ""
+    path: str = ""
     icon: str = ""
     """Empty if it is guessed from the name."""
-    mixins: Sequence[str] = ()
-    """Base classes beside `Model`: `SoftDelete` and `Versioned`."""
-    keeps_history: bool = False
-    has_link: bool = True
-    """Whether the navigation has a link to the list."""
     group: str = ""
     """Group that gets all permissions for the rows; empty for none."""
+    navigation: bool = True
+    """Whether the navigation has a link to the list."""
+    soft_delete: bool = False
+    versioned: bool = False
+    history: bool = False
 
     @property
-    def has_trash(self) -> bool:
-        return "SoftDelete" in self.mixins
+    def mixins(self) -> Sequence[str]:
+        """Base classes beside `Model`."""
+        return [name for name, is_base in (("SoftDelete", self.soft_delete), ("Versioned", self.versioned)) if is_base]
+
+
+@dataclass(frozen=True)
+class NewModel(ModelRequest):
+    """A validated request for a model, with the names derived from it."""
+
+    fields: Sequence[Field] = ()
 
     @cached_property
     def plural(self) -> str:

@@ -18,8 +18,8 @@ from opportune.cli.scaffold.file_texts import FileTexts
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.migration import feature_names
 from opportune.cli.scaffold.model_files import add_model_texts, write_model, write_with_migration
-from opportune.cli.scaffold.model_request import ModelRequest, plan_model
-from opportune.cli.scaffold.new_model import NewModel, render_skeleton
+from opportune.cli.scaffold.model_request import plan_model
+from opportune.cli.scaffold.new_model import ModelRequest, NewModel, render_skeleton
 from opportune.cli.scaffold.words import camel, label, singular
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError

@@ -221,7 +221,7 @@ def test_unwritable_file_changes_nothing(oppman: Oppman, project: Path, monkeypa
     [
         (
             "blog = Feature('blog', models=everything())\n",
-            "app/blog/feature.py has an unexpected models= argument. Add models.Post",
+            "app/blog/feature.py has an unexpected models= argument. Add [models.Post]",
         ),
         (
             'from app.blog.api import router as api\n\nblog = Feature("blog", api=api)\n',

@@ -35,18 +35,19 @@ blog = Feature(
     accounts=Accounts(groups={"Editors": {"tag": "*"}}),
 )
 '''
+ADMIN_MODULE = ['admin=Admin("app.blog.admin")']
 
 
 def test_with_model_keeps_formatting_and_comments() -> None:
-    entries = {
-        "models": "models.Post",
-        "pages": "pages.posts_router",
-        "api": "api.router",
-        "admin": "admin.PostAdmin",
-        "navigation": 'Link("Posts", "/posts", "point")',
-        "personal_data": 'PersonalData(summary="Your posts", owners=[models.Post.owner_id])',
-        "groups": '"Editors": {"post": "*"}',
-    }
+    arguments = [
+        "models=[models.Post]",
+        "pages=pages.posts_router",
+        "api=api.router",
+        "admin=Admin([admin.PostAdmin])",
+        'site=Site(navigation=[Link("Posts", "/posts", "point")])',
+        'accounts=Accounts(personal_data=PersonalData(summary="Your posts", owners=[models.Post.owner_id]))',
+        'accounts=Accounts(groups={"Editors": {"post": "*"}})',
+    ]
     expected = FEATURE.replace("import pages  # project pages", "import pages, admin, api, models  # project pages")
     expected = expected.replace("    Site,\n", "    Site, PersonalData,\n", 1)
     expected = expected.replace("[Tag],  # only one", "[Tag, models.Post],  # only one")
@@ -58,19 +59,19 @@ def test_with_model_keeps_formatting_and_comments() -> None:
         'groups={"Editors": {"tag": "*", "post": "*"}}, '
         'personal_data=PersonalData(summary="Your posts", owners=[models.Post.owner_id])',
     )
-    assert register_model(FEATURE, "app.blog", entries) == expected
+    assert register_model(FEATURE, "app.blog", arguments) == expected
 
 
 def test_with_model_adds_the_admin_module_once() -> None:
-    source = register_model('blog = Feature("blog")\n', "app.blog", {"admin": "admin.PostAdmin"})
+    source = register_model('blog = Feature("blog")\n', "app.blog", ADMIN_MODULE)
     assert source.startswith("from opportune.feature import Admin\n")
     assert source.endswith('blog = Feature("blog", admin=Admin("app.blog.admin"))\n')
-    assert register_model(source, "app.blog", {"admin": "admin.TagAdmin"}) == source
+    assert register_model(source, "app.blog", ADMIN_MODULE) == source
 
 
 def test_with_model_adds_views_to_an_admin_without_views() -> None:
     feature = 'blog = Feature("blog", admin=Admin(metrics=[]))\n'
-    source = register_model(feature, "app.blog", {"admin": "admin.PostAdmin"})
+    source = register_model(feature, "app.blog", ADMIN_MODULE)
     assert source.endswith('admin=Admin(metrics=[], views="app.blog.admin"))\n')
 
 
