@@ -1,58 +1,16 @@
 """Lines of `tests/NAME/access.txt` for a new model: the expected response to each role."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
-from opportune.cli.scaffold.field_types import OWNERS, TIMESTAMPS
 from opportune.cli.scaffold.new_model import NewModel
 from opportune.project.access_lines import HEADING, ROLES, SIGN_IN, AccessLine, parse_line
 
-ADMIN_STATUSES = {
-    ("GET", "create"): "200",
-    ("GET", "delete"): "303",
-    ("POST", "delete"): "303",
-    ("GET", "details/{pk:path}"): "200",
-    ("GET", "edit/{pk:path}"): "200",
-    ("GET", "export/{export_type}"): "200",
-    ("GET", "history/{pk:path}"): "200",
-    ("GET", "list"): "200",
-    ("POST", "restore-entry/{pk:path}"): "404",
-    ("POST", "undo"): "404",
-}
-"""Responses to a superuser. Other roles get 403."""
-STATUSES_OF_FEATURES = {
-    "import_export": {  # views import only if they say so
-        ("GET", "import"): "403",
-        ("POST", "import"): "403",
-        ("GET", "import/sample.{type}"): "403",
-        ("GET", "import/{file_id}"): "403",
-        ("POST", "import/{file_id}"): "403",
-        ("GET", "import/{file_id}/errors.{type}"): "403",
-    },
-    "reports": {("GET", "report"): "200", ("GET", "report/{type}"): "422"},
-}
-"""Responses to a superuser of the admin pages that optional features add for each model."""
-GROUPED_TYPES = ("bool", "date", "datetime", "enum", "reference", *OWNERS, *TIMESTAMPS)
-"""Types by which a report can group rows. If a model has one, its report redirects to the default grouping."""
-EMPTY_FORMS = (("POST", "create"), ("POST", "edit/{pk:path}"))
-"""Pages of the admin whose response to a request without fields depends on the fields."""
-MIXIN_STATUSES = {
-    "SoftDelete": {("GET", "trash"): "200", ("POST", "trash/purge"): "303", ("POST", "trash/restore"): "303"},
-    "Versioned": {("GET", "version/{pk:path}"): "404", ("POST", "version/{pk:path}"): "404"},
-}
-"""Responses to a superuser of the admin pages of `SoftDelete` and `Versioned` models."""
 
-
-def with_model_rows(text: str, model: NewModel, features: Collection[str]) -> str:
-    """Return the table with the lines of a model added.
-
-    Args:
-        text: The table of the feature.
-        model: The model.
-        features: Names of the installed features, which add pages to the admin.
-    """
+def with_model_rows(text: str, model: NewModel) -> str:
+    """Return the table of a feature with the lines of a model added."""
     lines = [parse_line(line) for line in text.splitlines()[1:]]
-    lines += [AccessLine(model.feature, *response) for response in _expected_responses(model, features)]
+    lines += [AccessLine(model.feature, *response) for response in _expected_responses(model)]
     lines.sort(key=lambda line: (line.path, line.method))
     return "".join(f"{line}\n" for line in (HEADING, *lines))
 
@@ -76,9 +34,7 @@ def _with_conflict(line: str, path: str, *, belongs_to_team: bool) -> str:
     return str(access._replace(results=tuple(statuses)))
 
 
-def _expected_responses(model: NewModel, features: Collection[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    for (method, path), status in _admin_statuses(model, features).items():
-        yield method, f"/admin/{model.placeholders['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
+def _expected_responses(model: NewModel) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     pages = model.path
     api = f"/api/v1{model.path}"
     key = f"{{{model.path_parameter}}}"
@@ -104,18 +60,6 @@ def _expected_responses(model: NewModel, features: Collection[str]) -> Iterator[
         rows += [("POST", f"{address}/{key}/restore", "404", model.write) for address in (api, pages)]
     for method, path, status, permission in rows:
         yield method, path, _statuses(model, method, path, status, permission)
-
-
-def _admin_statuses(model: NewModel, features: Collection[str]) -> dict[tuple[str, str], str]:
-    is_refused = any(field.is_required or field.type in OWNERS for field in model.fields)
-    statuses = ADMIN_STATUSES | dict.fromkeys(EMPTY_FORMS, "400" if is_refused else "303")
-    for mixin in model.mixins:
-        statuses |= MIXIN_STATUSES[mixin]
-    for feature in STATUSES_OF_FEATURES.keys() & features:
-        statuses |= STATUSES_OF_FEATURES[feature]
-    if "reports" in features and any(field.type in GROUPED_TYPES for field in model.fields):
-        statuses["GET", "report"] = "303"
-    return statuses
 
 
 def _statuses(model: NewModel, method: str, path: str, allowed: str, permission: str) -> tuple[str, ...]:

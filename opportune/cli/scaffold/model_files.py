@@ -11,7 +11,7 @@ from opportune.cli.scaffold.feature_file import lists_views, register_model
 from opportune.cli.scaffold.feature_names import require_feature_folder
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.file_texts import FileTexts
-from opportune.cli.scaffold.installed import INSTALLED, listed_names
+from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.migration import draft_creation, feature_names
 from opportune.cli.scaffold.model_code import models_module
 from opportune.cli.scaffold.model_request import plan_model
@@ -121,7 +121,7 @@ def _add_tests(texts: FileTexts, model: NewModel) -> None:
     new_file = next(tests / name for name in names if not (tests / name).exists())
     texts[new_file] = tests_module(model)
     table = tests / "access.txt"
-    texts[table] = with_model_rows(texts[table], model, listed_names(texts[texts.project / INSTALLED]))
+    texts[table] = with_model_rows(texts[table], model)
     for target in (field.target for field in model.fields if field.prevents_deletion):
         if target and target.path and not target.has_trash:
             table = texts.project / "tests" / target.feature / "access.txt"

@@ -12,7 +12,7 @@ from opportune.project.access_lines import HEADING, AccessLine
 from opportune.project.layout import display_path
 from opportune.testing.access.responses import request_all_routes
 from opportune.testing.access.sites import sqlite_site
-from opportune.testing.access.table import Table, table_file
+from opportune.testing.access.table import Table, table_file, table_files
 from opportune.testing.migrations import migrate
 
 
@@ -42,7 +42,7 @@ def _has_tests(source: str) -> bool:
 
 
 def _texts_by_file(table: Table) -> dict[Path, str]:
-    lines_by_file: dict[Path, list[AccessLine]] = {}
+    lines_by_file: dict[Path, list[AccessLine]] = {file: [HEADING] for file in table_files()}
     for line in table.values():
         lines_by_file.setdefault(table_file(line.source), [HEADING]).append(line)
     return {file: "".join(f"{line}\n" for line in lines) for file, lines in lines_by_file.items()}

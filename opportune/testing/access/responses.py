@@ -31,7 +31,8 @@ REFUSALS = (SIGN_IN, "401", "403", "404", "405")
 """Responses to requests that change no rows."""
 JSON_ERRORS = {"accept": "application/json"}
 """Header that requests JSON errors, which take less time than pages."""
-ROLES_REFUSED_BY_ADMIN = ("user", "owner", "staff")
+REFUSED_BY_ADMIN = {"anonymous": SIGN_IN, "user": "403", "owner": "403", "staff": "403"}
+"""Results of the roles without permissions in the admin. The tables list only pages with other results."""
 
 RoleRequest = tuple[str, str, str]
 """Method, path, and role of the client."""
@@ -53,7 +54,7 @@ async def request_all_routes(
     is_included: Callable[[str], bool] = lambda _source: True,
     known_result_of: Callable[[RoleRequest], str | None] = lambda _request: None,
 ) -> Table:
-    """Request all URLs of a started site, for each role.
+    """Request all URLs of a started site as each role. Pages of the admin that refuse users are not in the table.
 
     Args:
         app: The site.
@@ -65,7 +66,8 @@ async def request_all_routes(
         OperatorError: A route fails.
     """
     headers = await headers_by_role(app)
-    admin_headers = headers | {role: {**headers[role], **JSON_ERRORS} for role in ROLES_REFUSED_BY_ADMIN}
+    signed_in = REFUSED_BY_ADMIN.keys() - {"anonymous"}
+    admin_headers = headers | {role: {**headers[role], **JSON_ERRORS} for role in signed_in}
     table: Table = {}
     with closing(_Backup(file)) as backup, _without_security_log():
 
@@ -82,9 +84,12 @@ async def request_all_routes(
             return result
 
         for source, method, path in list_addresses(app):
-            if is_included(source):
-                results = tuple([await request_as(role, method, path) for role in ROLES])
-                table[method, path] = AccessLine(source, method, path, results)
+            if not is_included(source):
+                continue
+            results = {role: await request_as(role, method, path) for role in ROLES}
+            is_refused = REFUSED_BY_ADMIN.items() <= results.items()
+            if not (is_refused and path.startswith(ADMIN_PATH)):
+                table[method, path] = AccessLine(source, method, path, tuple(results.values()))
     return table
 
 

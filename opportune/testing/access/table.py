@@ -29,11 +29,16 @@ def is_project_feature(source: str) -> bool:
     return folder.is_dir() and not folder.is_relative_to(sysconfig.get_path("purelib"))
 
 
+def table_files() -> list[Path]:
+    """Return the files of the installed features that exist."""
+    files = dict.fromkeys([FRAMEWORK_TABLE, *map(table_file, installed_names())])
+    return [file for file in files if file.exists()]
+
+
 def read_tables() -> Table:
     """Return the committed tables."""
     table: Table = {}
-    for file in dict.fromkeys([FRAMEWORK_TABLE, *map(table_file, installed_names())]):
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        for line in map(parse_line, lines[1:]):
+    for file in table_files():
+        for line in map(parse_line, file.read_text(encoding="utf-8").splitlines()[1:]):
             table[line.method, line.path] = line
     return table

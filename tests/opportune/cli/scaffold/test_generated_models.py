@@ -122,10 +122,8 @@ def test_generated_tests_pass_on_both_databases(generated: GeneratedProject) -> 
 
 
 def test_access_tables_have_the_responses_of_the_site(generated: GeneratedProject) -> None:
-    _, output = generated.run("pytest", "-q", "tests/test_access.py")
-    differences = re.findall(r"^E +(\w+ +[A-Z]+ +/.*)", output, re.MULTILINE)
-    assert differences, "the copy has no table of the users"
-    assert [line for line in differences if not line.startswith("users ")] == []
+    code, output = generated.run("pytest", "-q", "tests/test_access.py")
+    assert code == 0, output[-5000:]
 
 
 def test_generated_code_uses_public_imports(generated: GeneratedProject) -> None:
