@@ -3,12 +3,14 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from opportune.errors import OperatorError
+from opportune.plurals import list_first
 
 ERROR_MESSAGE = re.compile(r"^(?:fatal|error): (.*?)(?=\n\n|\nPlease|\nAborting|\nhint|\Z)", re.MULTILINE | re.DOTALL)
 """The relevant part of git's error output."""
@@ -91,3 +93,53 @@ def first_commit(folder: Path, message: str) -> str:
         reason = str(error).rstrip(".")
         return f"The project has no git repository ({reason}). Create it in its folder: {FIRST_COMMIT_COMMAND}"
     return ""
+
+
+def require_clean_branch(git: Git) -> str:
+    """Return the current branch.
+
+    Raises:
+        OperatorError: The project is not in git, has uncommitted changes, or nothing can be committed.
+    """
+    try:
+        is_tracked = bool(git("ls-files", "--", "oppman.py"))
+    except GitError as error:
+        if "not a git repository" not in str(error):
+            raise
+        is_tracked = False
+    if not is_tracked:
+        raise OperatorError(
+            "This project is not in git, so the upgrade could not be undone. "
+            "Run first: git init && git add --all && git commit"
+        )
+    header, *changed = git("status", "--porcelain", "--branch").splitlines()
+    if header == "## HEAD (no branch)":
+        raise OperatorError("HEAD is detached. Switch to a branch first: git switch BRANCH")
+    if header.startswith("## No commits yet on "):
+        raise OperatorError("Nothing is committed yet. Run git add --all && git commit, then try again.")
+    if changed:
+        files = list_first([line[3:] for line in changed], 3)
+        raise OperatorError(f"There are uncommitted changes ({files}). Commit them, or run git stash -u.")
+    if not git.succeeds("var", "GIT_COMMITTER_IDENT"):
+        raise OperatorError("Git has no user name. Set it: git config --global user.name …, and user.email …")
+    return header.removeprefix("## ").partition("...")[0]
+
+
+def new_branch(git: Git, name: str) -> str:
+    """Return the name of a branch to create.
+
+    Raises:
+        OperatorError: It exists.
+    """
+    if git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
+        raise OperatorError(f"The branch {name} already exists. Use it, or delete it: git branch -D {name}")
+    return name
+
+
+def switch_to(git: Git, branch: str, commit: str) -> None:
+    """Create a branch and switch to it. Ctrl-C is ignored, because it would leave files of both branches."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        git("switch", "--quiet", "--no-overwrite-ignore", "--create", branch, commit)
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -4,35 +4,31 @@ The branch is called upgrade-VERSION. It gets the new wheel in `vendor/`, its pi
 of files such as Dockerfile, merged with yours. Names of earlier versions in your code are changed to the current ones.
 """
 
-import re
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from packaging.version import InvalidVersion, Version
 
 from opportune import __version__
 from opportune.cli.environment.locks import BASE, FRAMEWORK_PIN
 from opportune.cli.environment.virtual_environment import VENV
 from opportune.cli.output import say
 from opportune.cli.project.code_upgrade import upgrade_code
-from opportune.cli.project.git import Git, GitError
+from opportune.cli.project.git import Git, new_branch, require_clean_branch, switch_to
 from opportune.cli.project.merge import Merge, merge_release, work_tree
-from opportune.cli.project.release import NAME, Release, hash_of, install_from_index, read_release
-from opportune.cli.project.shared_files import RECORD, STARTER, ProjectNames, read_record
+from opportune.cli.project.newer_release import fetch_release, is_newer, notes_between
+from opportune.cli.project.release import NAME, Release
+from opportune.cli.project.shared_files import RECORD, ProjectNames, read_record
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.terminal import printable
 from opportune.errors import OperatorError
-from opportune.plurals import list_first, pluralize
+from opportune.plurals import pluralize
 from opportune.project.atomic_files import private_folder
 from opportune.project.layout import FRAMEWORK, PROJECT
 
-COUNTED = ("Added", "Changed", "Fixed")
-"""Headings of the changelog whose entries need no action."""
 RENAME, MAKE_MIGRATIONS, MIGRATE = ["upgrade"], ["makemigrations", "--no-input"], ["migrate"]
 CHECK, TEST = ["check"], ["test", "--project"]
 """Arguments of commands that complete an upgrade."""
@@ -61,7 +57,7 @@ def command(
         release = fetch_release(source, folder)
         if not is_newer(release):
             return
-        branch = new_branch(git, release.version)
+        branch = new_branch(git, f"upgrade-{release.version}")
         print_notes(release)
         with work_tree(git, folder / "project") as tree:
             merge = merge_release(tree, release, names, pinned_hash, folder)
@@ -111,113 +107,10 @@ def require_project(folder: Path) -> tuple[ProjectNames, str]:
     return names, pin[2]
 
 
-def require_clean_branch(git: Git) -> str:
-    """Return the current branch.
-
-    Raises:
-        OperatorError: The project is not in git, has uncommitted changes, or nothing can be committed.
-    """
-    try:
-        is_tracked = bool(git("ls-files", "--", "oppman.py"))
-    except GitError as error:
-        if "not a git repository" not in str(error):
-            raise
-        is_tracked = False
-    if not is_tracked:
-        raise OperatorError(
-            "This project is not in git, so the upgrade could not be undone. "
-            "Run first: git init && git add --all && git commit"
-        )
-    header, *changed = git("status", "--porcelain", "--branch").splitlines()
-    if header == "## HEAD (no branch)":
-        raise OperatorError("HEAD is detached. Switch to a branch first: git switch BRANCH")
-    if header.startswith("## No commits yet on "):
-        raise OperatorError("Nothing is committed yet. Run git add --all && git commit, then try again.")
-    if changed:
-        files = list_first([line[3:] for line in changed], 3)
-        raise OperatorError(f"There are uncommitted changes ({files}). Commit them, or run git stash -u.")
-    if not git.succeeds("var", "GIT_COMMITTER_IDENT"):
-        raise OperatorError("Git has no user name. Set it: git config --global user.name …, and user.email …")
-    return header.removeprefix("## ").partition("...")[0]
-
-
-def fetch_release(source: str, folder: Path) -> Release:
-    """Install a wheel, or a version of the package index, into a folder.
-
-    Raises:
-        OperatorError: The source does not exist, has another hash, or is not a release of the framework.
-    """
-    location, _, fragment = source.partition("#")
-    wheel = Path(location).expanduser()
-    if "://" in location:
-        raise OperatorError("A release cannot be an address. Download its wheel first, or enter its version.")
-    if wheel.is_dir():
-        raise OperatorError(f"{wheel} is a folder. In a clone of Opportune, build a wheel: uv build --wheel")
-    if wheel.is_file():
-        if fragment and fragment != f"sha256={hash_of(wheel)}":
-            raise OperatorError(f"{wheel} does not have the hash {fragment}. Download it again, or check it.")
-        release = read_release(wheel, folder / "release")
-    elif is_version(location):
-        release = install_from_index(location.removeprefix("v"), folder / "release")
-    else:
-        raise OperatorError(f"{location} does not exist. Enter a wheel or a version.")
-    if not is_version(release.version) or not (release.root / NAME / STARTER).is_dir():
-        raise OperatorError(f"{source} is not a release of Opportune that a project can use.")
-    return release
-
-
-def is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True
-
-
-def is_newer(release: Release) -> bool:
-    """Return True if the release is newer than the project's.
-
-    Raises:
-        OperatorError: The release is older than the project's.
-    """
-    if Version(release.version) < Version(__version__):
-        raise OperatorError(
-            f"The release {release.version} is older than the project's {__version__}. To go back, use git revert."
-        )
-    if Version(release.version) == Version(__version__):
-        print(f"This project already uses {__version__}.")
-        return False
-    return True
-
-
-def new_branch(git: Git, version: str) -> str:
-    """Return the name of the branch for a release.
-
-    Raises:
-        OperatorError: It exists.
-    """
-    branch = f"upgrade-{version}"
-    if git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
-        raise OperatorError(f"The branch {branch} already exists. Use it, or delete it: git branch -D {branch}")
-    return branch
-
-
 def print_notes(release: Release) -> None:
     say(f"Opportune {__version__} -> {release.version}")
     for line in notes_between((release.root / NAME / "docs/changelog.md").read_text("utf-8"), release.version):
         say(printable(line))
-
-
-def notes_between(changelog: str, new_version: str) -> Iterator[str]:
-    """Yield the lines of the changelog that need action for an upgrade to a version, newest release first."""
-    for section in re.split(r"^## +", changelog, flags=re.MULTILINE)[1:]:
-        title, *parts = re.split(r"^### +", section, flags=re.MULTILINE)
-        version = title.split()[0].strip("[]")
-        if is_version(version) and Version(__version__) < Version(version) <= Version(new_version):
-            yield f"{version}:"
-            for part in parts:
-                if not part.startswith(COUNTED):
-                    yield from (f"  {line}" for line in part.splitlines() if line)
 
 
 def print_changes(git: Git, merge: Merge) -> None:
@@ -231,15 +124,6 @@ def print_changes(git: Git, merge: Merge) -> None:
         print("Conflicts:")
     for path, lines in merge.conflicts.items():
         print(f"  {path}: line {lines}")
-
-
-def switch_to(git: Git, branch: str, commit: str) -> None:
-    """Create a branch and switch to it. Ctrl-C is ignored, because it would leave files of both branches."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        git("switch", "--quiet", "--no-overwrite-ignore", "--create", branch, commit)
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def migrations_in(package: Path) -> set[str]:

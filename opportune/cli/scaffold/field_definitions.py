@@ -8,15 +8,8 @@ from dataclasses import replace
 
 from opportune.cli.scaffold.existing_models import ACCOUNT, ExistingModels
 from opportune.cli.scaffold.field_options import MAX_FIELD_LENGTH, TYPES_HINT, with_options
-from opportune.cli.scaffold.field_types import (
-    ALIASES,
-    FIELD_TYPES,
-    OPTIONS,
-    OWNERS,
-    TIMESTAMPS,
-    WORDS_FOR_REFERENCES,
-    Field,
-)
+from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, OPTIONS, OWNERS, TIMESTAMPS, WORDS_FOR_REFERENCES
+from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.words import camel
 from opportune.db.models.model import Model
 from opportune.db.models.sensitive_names import is_privilege, is_secret

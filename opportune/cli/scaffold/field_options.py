@@ -7,7 +7,8 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
-from opportune.cli.scaffold.field_types import WORDS_FOR_OPTIONS, Code, Field
+from opportune.cli.scaffold.field_types import WORDS_FOR_OPTIONS, Code
+from opportune.cli.scaffold.fields import Field
 from opportune.crud.types import MAX_INTEGER
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from opportune.cli.scaffold.field_options import enum_member
-from opportune.cli.scaffold.field_types import FIELDS, Code, Field, Imports
+from opportune.cli.scaffold.field_types import FIELDS, Code, Imports
+from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.new_model import NewModel
 from opportune.cli.scaffold.source import with_imports
 from opportune.cli.scaffold.words import label, snake

@@ -10,7 +10,8 @@ from pathlib import Path
 from opportune.cli.scaffold.existing_models import ExistingModels
 from opportune.cli.scaffold.feature_names import check_path
 from opportune.cli.scaffold.field_definitions import IMPORTED_NAMES, MIXIN_NAMES, check_mixins, parse_fields
-from opportune.cli.scaffold.field_types import OWNERS, Field
+from opportune.cli.scaffold.field_types import OWNERS
+from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.new_model import PERMISSION_LEVELS, ModelRequest, NewModel
 from opportune.cli.scaffold.words import plural, snake
 from opportune.errors import OperatorError

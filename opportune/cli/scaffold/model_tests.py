@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
-from opportune.cli.scaffold.field_types import Field
+from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.new_model import NewModel, render_skeleton
 from opportune.cli.scaffold.source import with_imports
 

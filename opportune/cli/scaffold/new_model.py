@@ -7,7 +7,8 @@ from pathlib import Path
 from string import Template
 
 from opportune.cli.scaffold.field_definitions import LIST_PARAMETERS
-from opportune.cli.scaffold.field_types import NUMBERS, OWNERS, TIMESTAMPS, Field
+from opportune.cli.scaffold.field_types import NUMBERS, OWNERS, TIMESTAMPS
+from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.words import camel, label, plural, singular, snake
 
 SKELETON = Path(__file__).parent.parent / "skeleton"

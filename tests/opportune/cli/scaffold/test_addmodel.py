@@ -201,21 +201,6 @@ def test_failure_or_interrupt_leaves_no_files(
     assert not (project / "tests").exists()
 
 
-@pytest.mark.usefixtures("no_migration")
-def test_unwritable_file_changes_nothing(oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, *arguments: object, **options: object) -> None:
-        if path.name == "models.py":
-            raise PermissionError(13, "Permission denied", str(path))
-        write(path, *arguments, **options)  # type: ignore[arg-type]
-
-    write = Path.write_text
-    monkeypatch.setattr(Path, "write_text", refuse)
-    monkeypatch.setattr(Path, "write_bytes", refuse)
-    message = f"{project / 'app/blog/models.py'} cannot be written (Permission denied). Nothing was changed.\n"
-    assert oppman("addmodel", "blog", "Post", "title:str") == (1, "", message)
-    assert file_texts(project) == PROJECT_TEXTS
-
-
 @pytest.mark.parametrize(
     ("feature", "message"),
     [
@@ -289,20 +274,15 @@ def test_project_model_may_be_called_team(oppman: Oppman, project: Path) -> None
     assert not [name for name in ("opportune.contrib.teams", "make_team") if name in text]
 
 
-def test_navigation_link_has_the_guessed_icon() -> None:
-    model = NewModel("shop", "SpareProduct", [], "anyone", "owner", "/products")
-    assert navigation_link(model) == 'Link("Spare products", "/products", "package")'
-
-
 @pytest.mark.parametrize(
-    ("read", "condition"),
+    ("read", "icon", "rest"),
     [
-        ("anyone", ""),
-        ("signed-in", ", signed_in=True"),
-        ("owner", ", signed_in=True"),
-        ("permitted", ', permission=("book-review", "list")'),
+        ("anyone", "", '"package"'),
+        ("signed-in", "book", '"book", signed_in=True'),
+        ("owner", "book", '"book", signed_in=True'),
+        ("permitted", "book", '"book", permission=("spare-product", "list")'),
     ],
 )
-def test_navigation_link_follows_read_access(read: str, condition: str) -> None:
-    model = NewModel("books", "BookReview", [], read, read, "/book-reviews", "book")
-    assert navigation_link(model) == f'Link("Book reviews", "/book-reviews", "book"{condition})'
+def test_navigation_link_follows_read_access(read: str, icon: str, rest: str) -> None:
+    model = NewModel("shop", "SpareProduct", [], read, read, "/products", icon)
+    assert navigation_link(model) == f'Link("Spare products", "/products", {rest})'

@@ -54,7 +54,7 @@ def test_same_version_changes_nothing(oppman: Oppman, shop: Path) -> None:
 
 
 def test_older_release_is_refused(oppman: Oppman, shop: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.cli.project.upgrade.__version__", "99.1")
+    monkeypatch.setattr("opportune.cli.project.newer_release.__version__", "99.1")
     assert_refused(oppman("upgrade", str(wheel)), "The release 99.0 is older than the project's 99.1.", shop)
 
 
