@@ -59,11 +59,6 @@ class FieldType:
     is_listed: bool = True
     """True if lists have a column for the field."""
 
-    @property
-    def empty(self) -> str:
-        """Default of an optional field, as Python code."""
-        return '""' if self.is_text else "None"
-
 
 def _validated_as(type_: Any) -> Callable[[str], object]:
     return TypeAdapter(type_).validate_strings
