@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from pydantic import SecretStr
 from sqlalchemy import URL
 from starlette.datastructures import State
 from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
 
 from opportune import features as framework
 from opportune.accounts.dependencies import get_optional_user
@@ -46,6 +47,7 @@ from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.storage import open_storage
 from opportune.web.errors.handlers import add_error_handlers
+from opportune.web.errors.problem import wants_json
 from opportune.web.language import LanguagePrefixMiddleware, language_prefixes
 from opportune.web.middleware.body_limit import BodyLimitMiddleware
 from opportune.web.middleware.compression import CompressionMiddleware
@@ -98,6 +100,7 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
         lifespan=lifespan, dependency_overrides_provider=app, generate_unique_id_function=operation_id
     )
     router.page_dependencies = [Depends(get_optional_user)]  # templates show the user
+    router.default = respond_not_found
     app.state.settings = settings
     app.state.features = features
     app.state.declared_permissions = DeclaredPermissions(features)
@@ -119,6 +122,18 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
     if not settings.is_production:  # there `check` reports mistakes, and building the admin would delay the start
         build_mounted_routes(app.routes)
     return app
+
+
+async def respond_not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a request that no route handles. Its error page shows the menu of the user.
+
+    Raises:
+        HTTPException: The request is not a WebSocket.
+    """
+    router: Router = scope["router"]
+    if scope["type"] == "http" and not wants_json(request := Request(scope, receive)):
+        await get_optional_user(request)
+    await router.not_found(scope, receive, send)
 
 
 def create_on_first_use(module: dict[str, Any]) -> None:
