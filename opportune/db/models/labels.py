@@ -11,18 +11,21 @@ from opportune.i18n import LazyText, format_lazy, gettext_lazy
 from opportune.i18n.translation import DerivedLabel
 
 IRREGULAR_LABELS = {"id": "ID", "email": "E-mail", "url": "URL"}
+ACRONYMS = {"api", "csv", "iban", "id", "ip", "isbn", "json", "llm", "mcp", "pdf", "sku", "totp", "url", "uuid", "vat"}
+"""Words of names that labels write in capitals."""
 
 
 @lru_cache(4096)
 def label_of(name: str, *, is_reference: bool = True) -> LazyText:
-    """Return the label of a column: `owner_id` is "Owner", `is_active` is "Active". Pages translate it.
+    """Return the label of a column: `owner_id` is "Owner", `is_active` is "Active", `api_key` is "API key".
 
-    A column that is no reference keeps its "id".
+    Pages translate it. A column that is no reference keeps its "id".
     """
     if name in IRREGULAR_LABELS:
         return LazyText(IRREGULAR_LABELS[name])
     words = name.removeprefix("is_").removesuffix("_id" if is_reference else "") or name
-    words = words.replace(".", " ").replace("_", " ").strip()
+    parts = words.replace(".", " ").replace("_", " ").split()
+    words = " ".join(part.upper() if part in ACRONYMS else part for part in parts)
     return DerivedLabel(words[:1].upper() + words[1:])
 
 

@@ -204,7 +204,7 @@ class Owned(Model, table=True):
 
 def test_only_foreign_keys_are_labelled_without_id() -> None:
     assert label_of_field(Owned, "owner_id") == "Owner"
-    assert label_of_field(Owned, "client_id") == "Client id"
+    assert label_of_field(Owned, "client_id") == "Client ID"
 
 
 def test_owner_id_is_a_foreign_key_of_users() -> None:

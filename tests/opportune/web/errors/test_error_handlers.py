@@ -53,10 +53,11 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-async def test_browser_gets_an_error_page(client: AsyncClient) -> None:
-    page = await client.get("/nothing", headers=HTML)
+async def test_error_page_has_the_menu_of_the_user(user_client: AsyncClient) -> None:
+    page = await user_client.get("/nothing", headers=HTML)
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "There is nothing at this address." in page.text
+    assert 'id="sign-out"' in page.text
 
 
 async def test_json_client_gets_problem_details(client: AsyncClient) -> None:

@@ -90,7 +90,7 @@ def test_field_options_override_defaults() -> None:
 def test_label_is_title_or_name() -> None:
     assert control(date, name="due_on").label == "Due on"
     assert control(bool, name="is_paid").label == label_of("is_paid") == "Paid"
-    assert control(str, name="client_id").label == "Client id"
+    assert control(str, name="client_id").label == "Client ID"
     assert control(Annotated[list[int], Reference(User)], name="owner_ids").label == label_of("owner_id") == "Owner"
     assert control(str, name="is_").label
     named = control(str, Field(title="E-mail", description="The answer goes there."))
