@@ -4,6 +4,7 @@
   const CONTROL = ":is(input:not([type=hidden]), select, textarea):not([hidden])";
   let last; // the cell that was opened last, to which the focus returns
   let next; // the cell that is opened when this one is saved
+  let early; // the keys that were pressed while a cell is requested
 
   const nameOf = (cell) => ({ pk: cell.closest("tr").dataset.pk, name: cell.dataset.cell });
   const rows = () => [...document.querySelectorAll("tr[data-pk]")];
@@ -37,6 +38,7 @@
     const toggle = cell.querySelector(".cell-toggle");
     if (toggle) return htmx.ajax("POST", urlOf(cell), { source: toggle, values: { toggle: toggle.dataset.value }, swap: "none" });
     keepWidths(cell.closest("table"));
+    early ??= [];
     htmx.ajax("GET", urlOf(cell), { target: cell, swap: "innerHTML" });
   };
   document.addEventListener("click", (event) => {
@@ -48,6 +50,7 @@
 
   const save = (form, cell) => {
     next = cell && nameOf(cell);
+    early ??= [];
     form.requestSubmit();
   };
   const keysInForm = (event, form, cell) => {
@@ -74,6 +77,26 @@
     go(cell, step)?.querySelector(".cell-edit")?.focus();
   });
 
+  // Users may type faster than the server responds. The control of the next cell gets these keys when it has arrived.
+  document.addEventListener("keydown", (event) => {
+    const isForCell = event.target === document.body || event.target.closest("td[data-cell]");
+    const isKept = event.key.length === 1 || event.key === "Enter" || event.key === "Tab";
+    if (!early || !isForCell || !isKept || !event.isTrusted || event.ctrlKey || event.metaKey || event.altKey) return;
+    early.push(event);
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, true);
+  document.addEventListener("htmx:error", () => { early = undefined; });
+  const typeInto = (control, keys) => {
+    const end = keys.findIndex(({ key }) => key.length > 1);
+    const text = keys.slice(0, end < 0 ? keys.length : end).map(({ key }) => key).join("");
+    if (text) document.execCommand("insertText", false, text);
+    if (end < 0) return;
+    const { key, shiftKey } = keys[end];
+    control.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, bubbles: true, cancelable: true }));
+    early?.push(...keys.slice(end + 1));
+  };
+
   // Cells of a spreadsheet, from the cell with the focus on. The server changes all rows, or shows them with its errors.
   document.addEventListener("paste", (event) => {
     const cell = event.target.closest("td[data-cell]"), text = event.clipboardData.getData("text/plain");
@@ -96,6 +119,7 @@
     if (!unreadable) return;
     event.preventDefault();
     event.stopPropagation();
+    early = undefined;
     unreadable.reportValidity();
   }, true);
 
@@ -103,18 +127,21 @@
   document.addEventListener("htmx:after:swap", () => {
     const form = document.querySelector(".cell-form:not([data-ready])");
     if (form) {
+      const keys = form.querySelector("[role=alert]") ? [] : early ?? [];
       form.dataset.ready = "";
-      next = undefined;
+      next = early = undefined;
       const control = form.querySelector(CONTROL);
       control?.focus();
       control?.select?.();
       if (control?.closest("row-picker")) control.click(); // opens its list
+      if (control) typeInto(control, keys);
       return;
     }
     const cell = next ? find(next) : last && document.activeElement === document.body ? find(last) : undefined;
     const button = cell?.querySelector(".cell-edit");
     button?.focus();
     if (next && button && !button.matches(".cell-toggle")) open(cell);
+    else early = undefined;
     next = undefined;
   });
 })();
