@@ -9,7 +9,7 @@ from opportune.admin.lists.display import format_column
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of
 from opportune.contrib.import_export.targets import Target
-from opportune.crud.formats import format_value
+from opportune.crud.formats import format_value, yes_or_no
 from opportune.schemas.text import shorten
 
 MAX_PREVIEW_ROWS = 10
@@ -58,6 +58,8 @@ class PreviewTexts:
         value = row.values[target.field]
         if value is not None and target.field in self._as_in_lists:
             return str(format_column(self._view, target.field, value))
-        if isinstance(value, bool | date):
+        if isinstance(value, bool):
+            return yes_or_no(value)
+        if isinstance(value, date):
             return format_value(value)
         return value if isinstance(value, str) else str(cell_of(cell))

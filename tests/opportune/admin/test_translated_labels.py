@@ -12,6 +12,7 @@ from opportune.contrib.translations import labels
 from opportune.i18n import catalogues
 from opportune.project.layout import FRAMEWORK
 from tests.opportune.admin.labels_feature import Lamp, Mood, lamps
+from tests.opportune.contrib.import_export.import_steps import extract_text, open_columns
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows
 
@@ -95,6 +96,8 @@ async def test_api_and_export_stay_english(superuser_client: AsyncClient) -> Non
     german = [await superuser_client.get(path, headers=DE) for path in ("/api/openapi.json", "/admin/lamp/export/csv")]
     assert [response.text for response in german] == [response.text for response in english]
     assert "very_cold" in german[1].text
+    preview = extract_text(await open_columns(superuser_client, "/admin/lamp/import", german[1].text))
+    assert "SunVery coldNo3AT" in preview
 
 
 async def test_english_labels_are_those_of_the_code(superuser_client: AsyncClient) -> None:
