@@ -47,7 +47,7 @@ async def test_paths_can_be_selected(settings: Settings, superuser: User) -> Non
     rows = Author(id=1, name="Jane"), Book(title="Emma", slug="emma", isbn="1", author_id=1)
     async with site_with(bookshelf, settings, *rows) as app, signed_in_client(app, superuser) as client:
         page = (await client.get("/admin/book/list?columns=isbn,author.country.name,tags")).text
-    assert headings(page) == ["Isbn", "Author country name", "Tags"]
+    assert headings(page) == ["ISBN", "Author country name", "Tags"]
 
 
 async def test_other_columns_are_refused(admin: AsyncClient) -> None:

@@ -159,14 +159,14 @@ async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncCl
         ("Salka", "Sigrid", ["Epic"]),
     ]
     response = await upload(admin, rows.replace("Epic\n2", "\n2"))
-    assert read_faults(response)[2] in ("Slug: This value is already in use.", "Isbn: This value is already in use.")
+    assert read_faults(response)[2] in ("Slug: This value is already in use.", "ISBN: This value is already in use.")
 
 
 UPDATES = [
-    ("isbn,title\n1,A\n1,B\n", "Line 3: Isbn: “1” is already in row 2."),
+    ("isbn,title\n1,A\n1,B\n", "Line 3: ISBN: “1” is already in row 2."),
     ("isbn,title\n1,\n", "Line 2: Title: This field is required."),
     ("isbn,title\n9,New\n", "Line 2: Slug: This field is required."),
-    ("title\nKristin\n", "Rows to change are identified by the field Isbn. Choose a column for it."),
+    ("title\nKristin\n", "Rows to change are identified by the field ISBN. Choose a column for it."),
 ]
 
 
@@ -212,7 +212,7 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
     assert await read_names(app, Author) == ["Sigrid"]
 
     page = await upload(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
-    assert "Line 3: Isbn: This value is already in use." in extract_text(page)
+    assert "Line 3: ISBN: This value is already in use." in extract_text(page)
     assert (await read_names(app, Author), await read_books(app)) == (["Sigrid"], [])
 
 
