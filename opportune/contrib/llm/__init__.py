@@ -15,7 +15,7 @@ from opportune.contrib.llm.dependencies import Llm, open_llm
 from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.llm.media.provider import FakeMedia, Made, MediaModel, MediaProvider, Ranked, Speech
-from opportune.contrib.llm.providers.errors import error_for_status
+from opportune.contrib.llm.providers.error_reader import error_for_status
 from opportune.contrib.llm.providers.factory import make_provider, missing_library, models_of
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.provider import (

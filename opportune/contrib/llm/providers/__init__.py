@@ -11,7 +11,8 @@ An answer is read in steps, each in its module. None depends on the vendor, and 
    joined (`tool_calls`); fields that the endpoint needs back are kept (`returned_fields`), and tokens are counted
    (`token_counts`).
 
-Values of any type are read by `loose_json`. `errors` has the sentences for all failures, with status 200 or another
-one. `refused_parameters` and `request_forms` change a request that the endpoint refuses. A `provider` answers
-conversations: `openai_compatible` at an endpoint, `local` on this machine, and `fake` in tests; `factory` makes them.
+Values of any type are read by `loose_json`. An error, with status 200 or another one, is recognised by `error_reader`
+and explained by `errors`. `refused_parameters` and `request_forms` change a request that the endpoint refuses. A
+`provider` answers conversations: `openai_compatible` at an endpoint, `local` on this machine, and `fake` in tests;
+`factory` makes them.
 """

@@ -1,21 +1,19 @@
-"""Errors of endpoints: a sentence for the user, and advice for operators. No text of the endpoint is shown."""
+"""Errors of endpoints: a sentence for the user, advice for operators, and the words by which they are recognised."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from opportune.contrib.llm.providers.loose_json import json_in, plain_key
-from opportune.contrib.llm.providers.provider import CHECK_URL, NOT_A_MODEL, Done, ErrorCode, LlmError
+from opportune.contrib.llm.providers.provider import CHECK_URL, EMPTY, NOT_A_MODEL, Done, ErrorCode, LlmError
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.remote_responses import retry_after_seconds
 
 NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
 NOT_ACCEPTED = _l("The model's endpoint did not accept this request.")
 NO_TOOLS = _l("This model cannot call tools.")
-MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000
-"""Levels of an error object, and characters of each text, that are read."""
+OUT_OF_TOKENS = _l(
+    "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
+)
+ONLY_REASONING = _l("The model thought, but gave no answer. Try again.")
 
 
 class Reason(NamedTuple):
@@ -108,27 +106,9 @@ REASONS = (
         r"|unprocessable|malformed|missing|参数",
     ),
 )
-_MIXED = (None, 400, 403, 413, 422, 429, 500)
-"""Statuses whose bodies are searched for the specific reasons. None is status 200."""
-_VAGUE = (None, 400, 500, 502)
-"""Statuses that a code in the body makes more precise."""
-_CODE_FIELDS = ("code", "status", "statuscode", "errorcode", "type", "name", "reason")
-_MESSAGE_FIELDS = "errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"
-WAIT_FIELD = re.compile(r".*retry-?(after|delay)|estimatedtime")
-DURATION = r"\d[\dhms.]*+(?!-) ?[hms]{0,2}"
-RESET_FIELD = re.compile(r"reset|timeremaining|ratelimit$")
-RESET = re.compile(r".*\b(?:reset|t)=([^;,]+).*")
-"""Wait in `RateLimit: limit=10, remaining=0, reset=30`."""
-WAIT = re.compile(
-    rf"(?:(?:again|retry|resets?) (?:in|after|at)|wait(?: for| until)?|请在) (\d{{4}}-[\dtz:.+-]+|{DURATION})"
-)
 FILTER_REASONS = re.compile(
     r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii|policy|armor"
 )
-_ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
-_IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
-"""Fields with texts of the request or the answer."""
-_SUCCESS = ("", "0", "200", "ok", "success")
 
 
 def refused_parameter(name: str) -> LlmError:
@@ -139,120 +119,7 @@ def refused_parameter(name: str) -> LlmError:
     return LlmError("rejected", sentence, advice=f"Remove {name} from this model in LLM_MODELS.")
 
 
-def error_for_status(
-    status: int, retry_after: str | None = None, body: bytes = b"", headers: Mapping[str, str] | None = None
-) -> LlmError:
-    """Return the error for the HTTP status of a response.
-
-    Args:
-        status: HTTP status of the endpoint.
-        retry_after: Value of the Retry-After header.
-        body: Body of the response. It distinguishes the reasons that share a status.
-        headers: All headers, of which some endpoints use others than Retry-After.
-    """
-    is_page = body.lstrip().startswith(b"<")  # of a proxy, which knows nothing of models
-    value = {} if is_page else json_in(body) or body.decode(errors="replace")
-    waits = {"Retry-After": retry_after or "", **(headers or {})}
-    texts = sorted(((name.lower(), text.lower()) for name, text in waits.items()), reverse=True)
-    return _describe(value, status, texts)  # first Retry-After-Ms of OpenAI and Azure
-
-
-def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: bool = False) -> LlmError | None:
-    """Return the error that an event of the stream or one of its choices reports; None for other events.
-
-    Args:
-        value: The event or the choice.
-        is_error: True if the event is called an error.
-        is_choice: True for a choice.
-    """
-    error = value.get("error")
-    if is_choice or any(map(value.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
-        is_error = is_error or _has_content(error)
-    else:
-        is_error = is_error or bool(error) or _is_unmarked_error(value)
-    return _describe(value) if is_error else filter_error(value.get("promptFeedback"))
-
-
-def _has_content(error: object) -> bool:
-    if isinstance(error, dict):
-        return any(text not in _SUCCESS for _, text in _texts_in(error))
-    return bool(error)
-
-
-def filter_error(value: object) -> LlmError | None:
-    """Return the error of a whole response whose content was withheld; None for other responses."""
-    reasons = [text for field, text in _texts_in(value) if field in ("finishreason", "blockreason")]
-    return FILTERED.error() if FILTER_REASONS.search(" ".join(reasons)) else None
-
-
-def _is_unmarked_error(value: Mapping[str, Any]) -> bool:
-    """Return True for a message alone, or with a failure. Endpoints put them into objects with various names."""
-    texts = [(field, text) for field, text in _texts_in(value) if text]
-    others = [(field, text) for field, text in texts if field not in _MESSAGE_FIELDS]
-    if len(others) == len(texts):
-        return False
-    is_failure = value.get("object") == "error" or value.get("success") is False
-    return is_failure or not others or any(field in _CODE_FIELDS and text not in _SUCCESS for field, text in others)
-
-
-def _describe(error: object, status: int | None = None, headers: Sequence[tuple[str, str]] = ()) -> LlmError:
-    texts = [*_texts_in(error)]
-    codes = [text for field, text in texts if field in _CODE_FIELDS]
-    everything = " ".join(text for _, text in texts)
-    if status in _VAGUE:
-        status = _status_in(codes, everything) or status
-    reason = _find_reason(status, " ".join(codes), everything)
-    described = reason.error(_seconds_in([*headers, *texts], is_limited=reason.code == "rate_limited"))
-    described.report = json.dumps(error, ensure_ascii=False)
-    return described
-
-
-def _status_in(codes: Iterable[str], everything: str) -> int | None:
-    """Return the HTTP status that the body of an error names."""
-    numbers = [re.match(r"([45]\d\d)(?!\d)", code) for code in codes]
-    numbers.append(re.search(r"(?:code|status|http|error)\D{0,20}([45]\d\d)\b", everything))
-    return next((int(number[1]) for number in numbers if number), None)
-
-
-def _find_reason(status: int | None, codes: str, everything: str) -> Reason:
-    specific = everything if status in _MIXED else ""
-    reasons = [reason for reason in REASONS if re.search(reason.specific, specific)]
-    for text in (codes if status in _VAGUE else "", f"status {status}" if status else everything):
-        reasons += [reason for reason in REASONS if re.search(reason.general, text)]
-    return next(iter(reasons), UNAVAILABLE)
-
-
-def _texts_in(value: object, field: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield each text and number of an error in lower case, with the plain name of its field."""
-    if isinstance(value, list | dict) and depth < MAX_DEPTH:
-        items = value.items() if isinstance(value, dict) else ((field, item) for item in value)
-        for name, item in items:
-            if name not in _IGNORED_FIELDS:
-                yield from _texts_in(item, field if name == "seconds" else plain_key(name), depth + 1)
-    elif isinstance(value, str | int | float) and not isinstance(value, bool):
-        yield field, str(value)[:MAX_TEXT_LENGTH].lower()
-
-
-def _seconds_in(texts: Sequence[tuple[str, str]], *, is_limited: bool) -> float | None:
-    """Return the wait that an error requests, such as `"retryDelay": "34s"` or `Please try again in 7.66s.`"""
-    waits = (_wait_in(field, text) for field, text in texts)
-    default = _seconds_until_reset(dict(texts)) if is_limited else None
-    return next((seconds for wait in waits if (seconds := retry_after_seconds(wait)) is not None), default)
-
-
-def _seconds_until_reset(limits: Mapping[str, str]) -> float | None:
-    """Return the wait until all exhausted limits are reset, or the shortest one if none is known to be exhausted."""
-    resets = ((name, RESET.sub(r"\1", text)) for name, text in limits.items() if RESET_FIELD.search(name))
-    waits = {name: retry_after_seconds(text) for name, text in resets}
-    exhausted = [wait for name, wait in waits.items() if wait and limits.get(name.replace("reset", "remaining")) == "0"]
-    return max(exhausted, default=min(filter(None, waits.values()), default=None))
-
-
-def _wait_in(field: str, text: str) -> str:
-    if WAIT_FIELD.match(field):
-        if field.endswith("ms") and text.isdecimal():
-            return f"{text}ms"
-        wait = re.match(f"(?:pt)?({DURATION})", text)  # the first of several, also in words or of ISO 8601
-        return wait[1] if wait else text
-    wait = WAIT.search(text)
-    return wait[1].rstrip(". ") if wait else ""
+def failure_without_text(done: Done, *, has_reasoning: bool) -> LlmError:
+    if done.truncated:
+        return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
+    return LlmError("empty", ONLY_REASONING if has_reasoning or done.reasoning_tokens else EMPTY, done=done)

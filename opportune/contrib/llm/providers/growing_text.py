@@ -13,7 +13,7 @@ class GrowingText:
     def __init__(self) -> None:
         self._added: list[str] = []
         self._length = 0
-        self._is_repeated: bool | None = None  # None as long as it is unknown
+        self._is_repeated = False  # certainly
         self._held = ""  # repeats a short text, perhaps by chance, such as `10` after `1`. The next piece decides.
         self._half = ""  # first half of a surrogate pair whose second half is in the next piece
 
@@ -35,7 +35,7 @@ class GrowingText:
             is_continued = piece[:1].isspace() and len(self._added) == 1  # such as ` no` after `no`
             is_repeated = piece.strip() == self.text.strip() and not is_continued
             piece = "" if is_repeated else piece.removeprefix(self.text)
-        elif self._is_repeated is not False or len(piece) == self._length:
+        elif self._held or len(piece) >= self._length:
             piece = self._added_by(piece)
         if piece:
             self._added.append(piece)
@@ -51,16 +51,15 @@ class GrowingText:
 
     def _added_by(self, piece: str) -> str:
         before = self._held or self.text
-        added = piece.removeprefix(before)
-        if not (piece and before) or (self._is_repeated is False and added):
+        if not piece or not before:
             return piece
+        added = piece.removeprefix(before)
         is_distinct = len({*before}) >= MIN_DISTINCT_CHARACTERS
         if not added and len(self._added) > 1 and is_distinct:  # FastGPT and Coze end with the whole text
             return ""
         if self._is_repeated:
             return added
-        if added in ("", piece):  # it does not repeat the text and continue it, so neither do later pieces
-            self._is_repeated = False
+        if added in ("", piece):  # it does not repeat the text and continue it
             held, self._held = self._held, ""
             return held + piece
         # Two pieces in a row, or a text of so many characters, are not repeated by chance.

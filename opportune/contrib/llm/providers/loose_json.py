@@ -13,10 +13,9 @@ MAX_DEPTH = 5
 MAX_NUMBER = 10**18
 MAX_PROSE_BRACES = 5
 """Maximum number of braces in prose that begin no JSON."""
-TEXT_FIELDS = (
-    *("text", "content", "summary", "thinking", "reasoningText", "reasoningContent", "transcript", "refusal", "value"),
-    "parts",
-)
+BEDROCK_FIELDS = ("reasoningText", "reasoningContent")
+TEXT_FIELDS = ("text", "content", "summary", "thinking", "transcript", "refusal", "value", "parts", *BEDROCK_FIELDS)
+"""Fields with a text, of which the first counts."""
 
 
 def _read_integer(digits: str) -> float:

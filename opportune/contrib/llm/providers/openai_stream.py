@@ -4,18 +4,18 @@ import re
 from collections.abc import Iterable, Sequence
 
 from opportune.contrib.llm.providers.chunks import choices_of, ends_answer, unwrap
-from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, error_in
+from opportune.contrib.llm.providers.error_reader import error_in
+from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, failure_without_text
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.loose_json import key_in, objects_in, text_in
 from opportune.contrib.llm.providers.mark_reader import MarkReader, PromptTemplate
 from opportune.contrib.llm.providers.marks import CLOSING_LINE
 from opportune.contrib.llm.providers.pieces import TEXT_FIELDS, Fields, Piece, read_piece
-from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning, ToolSchema
+from opportune.contrib.llm.providers.provider import INTERRUPTED, Done, LlmError, Reasoning, ToolSchema
 from opportune.contrib.llm.providers.returned_fields import ReturnedFields
 from opportune.contrib.llm.providers.token_counts import TokenCounts
 from opportune.contrib.llm.providers.tool_calls import ToolCallReader
-from opportune.i18n import gettext_lazy as _l
 
 MAX_ANSWER_LENGTH = 200_000
 """Maximum number of characters, also of the reasoning."""
@@ -27,11 +27,6 @@ THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")
 """Tags around a thought that has its own field."""
 LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete|^limit")
 FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
-
-OUT_OF_TOKENS = _l(
-    "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
-)
-ONLY_REASONING = _l("The model thought, but gave no answer. Try again.")
 
 
 class ChatCompletionReader:
@@ -138,7 +133,12 @@ class ChatCompletionReader:
         self._is_too_long = max(self._length, self._reasoning_length) >= MAX_ANSWER_LENGTH
         self.is_over |= self._is_too_long
         self._has_text = self._has_text or bool(text.strip())
-        return [*([Reasoning(reasoning)] if reasoning else ()), *([text] if text else ())]
+        chunks = list[str | Reasoning]()
+        if reasoning:
+            chunks.append(Reasoning(reasoning))
+        if text:
+            chunks.append(text)
+        return chunks
 
     @property
     def _is_truncated(self) -> bool:
@@ -193,12 +193,6 @@ class ChatCompletionReader:
         if self._has_text or done.tool_calls:
             return None
         return failure_without_text(done, has_reasoning=self._reasoning_length > 0)
-
-
-def failure_without_text(done: Done, *, has_reasoning: bool) -> LlmError:
-    if done.truncated:
-        return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
-    return LlmError("empty", ONLY_REASONING if has_reasoning or done.reasoning_tokens else EMPTY, done=done)
 
 
 def _lacks_opening_tag(content: str, closing_tag: str) -> bool:

@@ -76,8 +76,8 @@ class _Call:
         is_same_name = piece.name == self.name
         if piece.id and piece.id == self.id:
             # Some endpoints give all calls the same id, others repeat a call at another index.
-            if piece.position in ("", self.position) and (is_same_name or not self._is_complete):
-                return True
+            if piece.position in ("", self.position):
+                return is_same_name or not self._is_complete
             return is_same_name and self.arguments in ("", piece.arguments)
         if piece.id and self.id:  # some endpoints send a new id with each piece
             return is_same_name and not self._is_complete and piece.arguments[:1] not in ("", "{")
@@ -94,7 +94,7 @@ class _Call:
             is_replaced = self.arguments.strip() == "{}" or (is_whole and arguments.strip() != "{}")
             if not (arguments and is_replaced):
                 return
-        if self._is_complete or (is_whole and arguments.startswith(self.arguments)):
+        if self._is_complete or arguments.startswith(self.arguments):
             self._arguments = GrowingText()
         self._arguments.add(arguments)
         if arguments.strip():
