@@ -30,7 +30,7 @@ def asserted_texts(file: Path) -> set[str]:
 
 def phrases(feature: str) -> Iterator[str]:
     """Yield the parts of a feature's texts between placeholders and tags. Single words are omitted."""
-    for source in find_sources(with_framework=False):
+    for source in find_sources():
         for message in source.extract() if source.name == feature else ():
             texts = message.id if isinstance(message.id, list | tuple) else [message.id]
             parts = [part.strip(" .,:“”") for text in texts for part in PLACEHOLDER.split(text)]

@@ -5,16 +5,14 @@ from collections.abc import Iterator
 
 from opportune.checks import Finding
 from opportune.config.settings import Settings
-from opportune.contrib.translations.catalogue_files import not_a_catalogue, read_catalogue
+from opportune.contrib.translations.catalogue_files import not_a_catalogue
 from opportune.contrib.translations.compilemessages import project_catalogues
-from opportune.contrib.translations.extraction import Source, find_sources
-from opportune.contrib.translations.makemessages import existing_languages, translated_languages
+from opportune.contrib.translations.extraction import find_sources
+from opportune.contrib.translations.makemessages import existing_languages, update_catalogues
 from opportune.errors import OperatorError
 from opportune.i18n.catalogue_compiler import examine_catalogue
-from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
-from opportune.plurals import pluralize
-from opportune.project.layout import FRAMEWORK, PROJECT, display_path, replacements
+from opportune.project.layout import FRAMEWORK, display_path, replacements
 from opportune.web.language import has_language, language_prefixes
 
 LINK = re.compile(r"""\s(?:href|(?:form)?action|hx-(?:get|post|put|patch|delete)|data-[\w-]*url)=["'](/(?!/)[^"']*)""")
@@ -66,21 +64,11 @@ def links_without_language(text: str) -> Iterator[tuple[int, str]]:
 
 
 def check_new_texts(settings: Settings) -> Iterator[Finding]:
-    """Report texts of the source that catalogues lack. Reading the source takes seconds in large projects."""
+    """Report catalogues that `makemessages` would change. Reading the source takes seconds in large projects."""
     try:
-        for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT):
-            yield from _check_texts_of(source, settings)
+        for source in find_sources():
+            codes = [*content_languages(settings), *existing_languages(source)]
+            for path in update_catalogues(source, codes, check=True):
+                yield Finding(f"{path} is out of date. Run python3 oppman.py makemessages", is_error=False)
     except OperatorError as error:  # also reported by `check_catalogues`, or by the import of the file
         yield Finding(str(error), is_error=False)
-
-
-def _check_texts_of(source: Source, settings: Settings) -> Iterator[Finding]:
-    languages = translated_languages([*settings.languages, *existing_languages(source)])
-    texts = source.extract() if languages else ()
-    for language in languages:
-        path = catalogue_path(source.locale, language)
-        catalogue = read_catalogue(path, language)
-        missing = [text for text in texts if text.id and not catalogue.get(text.id, text.context)]
-        if missing:
-            lack = f"{display_path(path)} lacks {pluralize(len(missing), 'text')} of the source."
-            yield Finding(f"{lack} Run python3 oppman.py makemessages", is_error=False)

@@ -72,8 +72,7 @@ class Source:
             for name, _line, message, comments, context in self._messages(folder):
                 catalog.add(message, locations=[(name, 0)], auto_comments=comments, context=context)
         for path, text in self.labels():
-            is_framework = isinstance(text, DerivedLabel) and self.root == FRAMEWORK.parent
-            context = LABEL_CONTEXT if is_framework else None
+            context = LABEL_CONTEXT if isinstance(text, DerivedLabel) and FRAMEWORK in self.folders else None
             catalog.add(str.__str__(text), locations=[(path, 0)], context=context)
         for entry in catalog:
             entry.locations.sort()  # entries of a file are sorted by it
@@ -107,7 +106,7 @@ class Source:
             raise OperatorError(f"The texts below {folder} cannot be read: {error}.") from error
 
 
-def find_sources(*, with_framework: bool) -> list[Source]:
+def find_sources() -> list[Source]:
     """Return the sources of the project: each feature, and the rest. The framework is a source in its repository."""
     package = Path(project_folder())
     features = [path.parent for path in sorted(package.glob("*/feature.py"))]
@@ -117,7 +116,7 @@ def find_sources(*, with_framework: bool) -> list[Source]:
     taken = tuple(folder for source in sources for folder in source.folders)
     folders = tuple(folder for folder in (package, PROJECT / "templates", PROJECT / "static") if folder.is_dir())
     sources.append(Source("project", PROJECT / "locale", folders, PROJECT, taken))
-    if with_framework:
+    if FRAMEWORK.parent == PROJECT:
         sources.append(Source("opportune", FRAMEWORK / "locale", (FRAMEWORK,), FRAMEWORK.parent))
     return sources
 

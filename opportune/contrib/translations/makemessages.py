@@ -26,7 +26,7 @@ from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
 from opportune.i18n.translation import DerivedLabel
 from opportune.plurals import pluralize
-from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, display_path
+from opportune.project.layout import PACKAGE, display_path
 
 
 def command(
@@ -46,7 +46,7 @@ def command(
     codes = [*map(_parse_language, languages)] if languages else content_languages(get_settings())
     has_catalogues = bool(check or languages)
     changed: list[str] = []
-    for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT):
+    for source in find_sources():
         targets = codes if languages else [*codes, *existing_languages(source)]
         has_catalogues |= bool(translated_languages(targets))
         changed += update_catalogues(source, targets, check)
@@ -58,7 +58,7 @@ def command(
 
 def list_unmarked() -> None:
     """Print texts that a user can read, and that are not marked for translation."""
-    sources = find_sources(with_framework=FRAMEWORK.parent == PROJECT)
+    sources = find_sources()
     texts = [*chain.from_iterable(map(find_unmarked, sources))]
     for text in texts:
         say(text)

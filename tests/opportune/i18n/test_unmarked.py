@@ -50,7 +50,7 @@ EXCEPTIONS = (*FOR_OPERATORS, *FOR_DEVELOPERS, *FOR_MODELS)
 
 
 def test_all_texts_are_marked_and_exceptions_are_needed() -> None:
-    found = [text for source in find_sources(with_framework=True) for text in find_unmarked(source)]
+    found = [text for source in find_sources() for text in find_unmarked(source)]
     assert [text for text in found if not text.startswith(EXCEPTIONS)] == []
     assert [prefix for prefix in EXCEPTIONS if not any(text.startswith(prefix) for text in found)] == []
 

@@ -156,7 +156,7 @@ def test_catalogues_are_compiled(source: extraction.Source, oppman: Oppman) -> N
 
 
 def test_sources_are_features_and_the_rest() -> None:
-    sources = {source.name: source for source in extraction.find_sources(with_framework=True)}
+    sources = {source.name: source for source in extraction.find_sources()}
     assert {"project", "opportune", "users"} <= sources.keys()
     assert sources["opportune"].locale == FRAMEWORK / "locale"
     assert sources["project"].skipped
