@@ -11,6 +11,8 @@ import json
 import sqlite3
 import sys
 import tempfile
+from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from statistics import median
@@ -32,11 +34,14 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.installed import installed_names
 
-started = time.perf_counter()
-reports = copy(*map(DatabaseUrl.parse, sys.argv[1:]), MigrationGraph(installed_names()))
-seconds = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps([sum(report.rows for report in reports) / seconds, peak]))
+figures = []
+for source, target in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+    started = time.perf_counter()
+    reports = copy(DatabaseUrl.parse(source), DatabaseUrl.parse(target), MigrationGraph(installed_names()))
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures.append([sum(report.rows for report in reports) / seconds, peak])
+print(json.dumps(figures))
 """
 USER = """
     INSERT INTO accounts_user (id, email, display_name, avatar, hashed_password, is_active, is_staff, is_superuser,
@@ -58,7 +63,7 @@ def main() -> int:
     parser.add_size("rows", 1_000_000, FEW_ROWS)
     options = parser.read()
     with tempfile.TemporaryDirectory(prefix="opportune-bench-") as folder:
-        results = measure(Path(folder), options.rows, options.rounds)
+        results = measure(Path(folder), options)
     print(f"{options.rows:,} rows, {options.rounds} rounds{'':19}median    limit")
     for name, rate in results.items():
         print(f"{name:32}{rate[0]:10,.0f} rows/s   peak {rate[1] / 1024:.0f} MiB")
@@ -68,28 +73,30 @@ def main() -> int:
     return int(options.is_judged and (all_rows[0] < MIN_ROWS_PER_SECOND or growth > MAX_MEMORY_RATIO))
 
 
-def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, float]]:
+def measure(folder: Path, options: Namespace) -> dict[str, tuple[float, float]]:
     """Return the medians of rows per second and peak memory in KiB for each type of copy."""
-    small, source = create_source(folder / "few.db", rows // 10), create_source(folder / "all.db", rows)
+    small = create_source(folder / "few.db", options.rows // 10)
+    source = create_source(folder / "all.db", options.rows)
     results: dict[str, list[tuple[float, float]]] = {}
     with postgres() as server:
-        for number in range(rounds):
+        for number in range(options.rounds):
             postgres_copy, second_copy = (server.create_database(f"bench_{number}_{part}") for part in (1, 2))
-            for name, arguments in (
-                ("SQLite to SQLite, a tenth", (small, f"sqlite:///{folder}/few-{number}.db")),
-                ("SQLite to SQLite, all", (source, f"sqlite:///{folder}/all-{number}.db")),
-                ("SQLite to PostgreSQL", (source, postgres_copy)),
-                ("PostgreSQL to PostgreSQL", (postgres_copy, second_copy)),
-                ("PostgreSQL to SQLite", (postgres_copy, f"sqlite:///{folder}/back-{number}.db")),
-            ):
-                results.setdefault(name, []).append(run_copy(*arguments))
+            copies = {
+                "SQLite to SQLite, a tenth": (small, f"sqlite:///{folder}/few-{number}.db"),
+                "SQLite to SQLite, all": (source, f"sqlite:///{folder}/all-{number}.db"),
+                "SQLite to PostgreSQL": (source, postgres_copy),
+                "PostgreSQL to PostgreSQL": (postgres_copy, second_copy),
+                "PostgreSQL to SQLite": (postgres_copy, f"sqlite:///{folder}/back-{number}.db"),
+            }
+            for name, figure in zip(copies, run_copies([*copies.values()], options.is_judged), strict=True):
+                results.setdefault(name, []).append(figure)
             for path in folder.glob(f"*-{number}.db"):
                 path.unlink()
             for part in (1, 2):
                 server.drop_database(f"bench_{number}_{part}")
     return {
-        name: (median(rate for rate, _ in copies), median(peak for _, peak in copies))
-        for name, copies in results.items()
+        name: (median(rate for rate, _ in figures), median(peak for _, peak in figures))
+        for name, figures in results.items()
     }
 
 
@@ -103,9 +110,12 @@ def create_source(path: Path, rows: int) -> str:
     return url
 
 
-def run_copy(source: str, target: str) -> tuple[float, float]:
-    rate, peak = json.loads(run(["-c", COPY, source, target], environment(PYTHONPATH=str(PROJECT))))
-    return rate, peak
+def run_copies(urls: Sequence[tuple[str, str]], is_judged: bool) -> list[tuple[float, float]]:
+    """Copy in a process each, which has its own peak of memory. Tests of the benchmark share one process."""
+    if is_judged and len(urls) > 1:
+        return [figure for pair in urls for figure in run_copies([pair], is_judged)]
+    output = run(["-c", COPY, *(url for pair in urls for url in pair)], environment(PYTHONPATH=str(PROJECT)))
+    return [(rate, peak) for rate, peak in json.loads(output)]
 
 
 if __name__ == "__main__":
