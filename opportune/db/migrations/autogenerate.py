@@ -123,11 +123,12 @@ class ModelComparison:
         upgrade, downgrade = _add_mutual_keys_last(differences.upgrade, differences.downgrade)
         described = flatten(upgrade)
         members = EnumMembers(feature, choices)
-        backfill = Backfill(feature, self.metadata, choices)
-        for table in _changed_tables(upgrade):
-            table.ops = backfill.apply(table.table_name, add_conversions(members.upgrade(table.ops)))
-        for table in _changed_tables(downgrade):
-            table.ops = [*add_conversions(members.downgrade(table.ops))]
+        for alteration in _changed_tables(upgrade):
+            alteration.ops = [*add_conversions(members.upgrade(alteration.ops))]
+            if (table := self.metadata.tables.get(alteration.table_name)) is not None:
+                alteration.ops = Backfill(table, feature, choices).apply(alteration.ops)
+        for alteration in _changed_tables(downgrade):
+            alteration.ops = [*add_conversions(members.downgrade(alteration.ops))]
         upgrade_steps = separate_code(upgrade)
         first_steps = [*created_types, *(rename.operation for rename in differences.renames)]
         last_steps = [*(rename.reverse.operation for rename in reversed(differences.renames)), *dropped_types]

@@ -2,15 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
 from alembic.operations import ops
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, Column, MetaData, Table
+from sqlalchemy import JSON, Column, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
@@ -23,74 +22,13 @@ from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 
 
-@dataclass(frozen=True)
 class Backfill:
-    """Adds the steps that fill existing rows to the operations on the tables of one feature."""
+    """Steps on one table: before its rows are filled, filling them, and afterwards."""
 
-    feature: str
-    metadata: MetaData
-    choices: Choices
-
-    def apply(self, table_name: str, parts: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-        """Return the steps on a table with steps that fill existing rows.
-
-        Raises:
-            OperatorError: Neither the model nor `choices` give a value for existing rows.
-        """
-        parts = [*parts]
-        table = self.metadata.tables.get(table_name)
-        if table is None:
-            return parts
-        steps = _TableSteps(table)
-        unique = {name for part in parts for name in _unique_columns(part)}
-        for part in parts:
-            if isinstance(part, ops.AddColumnOp) and _needs_value(part.column):
-                self._add_column(steps, part, is_unique=part.column.name in unique)
-            elif isinstance(part, ops.AlterColumnOp) and part.modify_nullable is False:
-                self._set_not_null(steps, part)
-            elif _unique_columns(part) & steps.fill_code.keys():
-                steps.after_filling.append(part)
-            else:
-                steps.before_filling.append(part)
-        return steps.in_order()
-
-    def _add_column(self, steps: "_TableSteps", part: ops.AddColumnOp, *, is_unique: bool) -> None:
-        column = part.column
-        value = self._fill_value(steps.table, column, by_code=is_unique)
-        if value is not None:
-            steps.before_filling.append(_add_column_op(part, nullable=False, server_default=value))
-            steps.after_filling.append(
-                _alter_column_op(part.table_name, column, existing_nullable=False, modify_server_default=None)
-            )
-            return
-        steps.fill_code[column.name] = _code_of_default(column)
-        steps.before_filling.append(_add_column_op(part, nullable=True))
-        steps.after_filling.append(
-            _alter_column_op(part.table_name, column, existing_nullable=True, modify_nullable=False)
-        )
-
-    def _set_not_null(self, steps: "_TableSteps", part: ops.AlterColumnOp) -> None:
-        column = steps.table.columns[part.column_name]
-        value = self._fill_value(steps.table, column, by_code=False)
-        if value is None:
-            steps.fill_code[column.name] = _code_of_default(column)
-        else:
-            steps.fill_values[column.name] = value
-        steps.after_filling.append(part)
-
-    def _fill_value(self, table: Table, column: Column[Any], *, by_code: bool) -> str | None:
-        if column.default is not None and not by_code:
-            return _storage_text(column, _value_of_default(column))
-        short_table = table.name.removeprefix(f"{self.feature}_")
-        text = self.choices.fill_value(table.name, column.name, short_table, by_code=by_code)
-        return None if text is None else _storage_text(column, _parse_option(table, column, text))
-
-
-class _TableSteps:
-    """Steps for one table: before its rows are filled, filling them, and afterwards."""
-
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, feature: str, choices: Choices) -> None:
         self.table = table
+        self.feature = feature
+        self.choices = choices
         self.before_filling: list[ops.MigrateOperation] = []
         self.fill_values: dict[str, str] = {}
         """Columns to fill with the same value in all rows."""
@@ -98,15 +36,62 @@ class _TableSteps:
         """Columns to fill with the value of Python code, row by row."""
         self.after_filling: list[ops.MigrateOperation] = []
 
-    def in_order(self) -> list[ops.MigrateOperation]:
+    def apply(self, parts: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+        """Return the steps on the table with steps that fill existing rows.
+
+        Raises:
+            OperatorError: Neither the model nor `choices` give a value for existing rows.
+        """
+        parts = [*parts]
+        unique = {name for part in parts for name in _unique_columns(part)}
+        for part in parts:
+            if isinstance(part, ops.AddColumnOp) and _needs_value(part.column):
+                self._add_column(part.column, is_unique=part.column.name in unique)
+            elif isinstance(part, ops.AlterColumnOp) and part.modify_nullable is False:
+                self._fill_column(self.table.columns[part.column_name])
+                self.after_filling.append(part)
+            elif _unique_columns(part) & self.fill_code.keys():
+                self.after_filling.append(part)
+            else:
+                self.before_filling.append(part)
+        return [*self.before_filling, NEXT_BATCH, *self._fill_rows(), *self.after_filling]
+
+    def _add_column(self, column: Column[Any], *, is_unique: bool) -> None:
+        value = self._choose_value(column, by_code=is_unique)
+        options: dict[str, Any]
+        changes: dict[str, Any]
+        if value is None:
+            self.fill_code[column.name] = _code_of_default(column)
+            options = {"nullable": True}
+            changes = {"existing_nullable": True, "modify_nullable": False}
+        else:
+            options = {"nullable": False, "server_default": value}
+            changes = {"existing_nullable": False, "modify_server_default": None}
         name = self.table.name
-        filling: list[ops.MigrateOperation] = []
+        self.before_filling.append(ops.AddColumnOp(name, Column(column.name, column.type, **options)))
+        self.after_filling.append(ops.AlterColumnOp(name, column.name, existing_type=column.type, **changes))
+
+    def _fill_column(self, column: Column[Any]) -> None:
+        value = self._choose_value(column, by_code=False)
+        if value is None:
+            self.fill_code[column.name] = _code_of_default(column)
+        else:
+            self.fill_values[column.name] = value
+
+    def _choose_value(self, column: Column[Any], *, by_code: bool) -> str | None:
+        if column.default is not None and not by_code:
+            return _storage_text(column, _value_of_default(column))
+        name = self.table.name
+        text = self.choices.fill_value(name, column.name, name.removeprefix(f"{self.feature}_"), by_code=by_code)
+        return None if text is None else _storage_text(column, _parse_option(self.table, column, text))
+
+    def _fill_rows(self) -> Iterator[ops.MigrateOperation]:
+        name = quoted(self.table.name)
         for column, value in self.fill_values.items():
-            statement = f"UPDATE {quoted(name)} SET {quoted(column)} = {literal(value)} WHERE {quoted(column)} IS NULL"
-            filling.append(CodeOp("", f"op.execute({statement!r})"))
+            statement = f"UPDATE {name} SET {quoted(column)} = {literal(value)} WHERE {quoted(column)} IS NULL"
+            yield CodeOp("", f"op.execute({statement!r})")
         if self.fill_code:
-            filling.append(backfill_code(self.table, self.fill_code))
-        return [*self.before_filling, NEXT_BATCH, *filling, *self.after_filling]
+            yield backfill_code(self.table, self.fill_code)
 
 
 def backfill_code(table: Table, columns: dict[str, str]) -> CodeOp:
@@ -141,15 +126,6 @@ def _unique_columns(part: ops.MigrateOperation) -> set[str]:
 
 def _needs_value(column: Column[Any]) -> bool:
     return not column.nullable and column.server_default is None
-
-
-def _add_column_op(operation: ops.AddColumnOp, **options: Any) -> ops.AddColumnOp:
-    column = operation.column
-    return ops.AddColumnOp(operation.table_name, Column(column.name, column.type, **options))
-
-
-def _alter_column_op(table: str, column: Column[Any], **options: Any) -> ops.AlterColumnOp:
-    return ops.AlterColumnOp(table, column.name, existing_type=column.type, **options)
 
 
 def _code_of_default(column: Column[Any]) -> str:

@@ -91,20 +91,10 @@ def _run_steps(
     run = _Run(connection, graph, plan)
     count = 0
     with separate_migration_lock(connection), work("Migrating", len(steps), "migrations") as progress:
-        while run.run_next(_with_progress(announce, progress)):
+        while run.run_next(announce, progress):
+            progress.advance()
             count += 1
     return count
-
-
-def _with_progress(announce: Announce, progress: Progress) -> Announce:
-    @contextmanager
-    def announce_and_count(step: Step) -> Iterator[None]:
-        progress.describe(f"Migrating {step.migration}")
-        with announce(step):
-            yield
-        progress.advance()
-
-    return announce_and_count
 
 
 def run_migrations_within(connection: Connection, graph: MigrationGraph) -> None:
@@ -156,11 +146,15 @@ class _Run:
     is_within: bool = False
     """Whether the steps run in a transaction of the caller."""
 
-    def run_next(self, announce: Announce) -> bool:
+    def run_next(self, announce: Announce, progress: Progress) -> bool:
         """Run the next step, if there is one. Repeat it while other transactions hold a lock on its tables."""
         with ExitStack() as announcement:  # ends after the commit
-            # A repeated attempt is not announced again.
-            announce_once = cache(lambda step: announcement.enter_context(announce(step)))
+
+            @cache
+            def announce_once(step: Step) -> None:
+                progress.describe(f"Migrating {step.migration}")
+                announcement.enter_context(announce(step))
+
             return retry_while_locked(lambda: self.attempt_next(announce_once))
 
     def attempt_next(self, announce: Callable[[Step], None] = lambda _step: None) -> bool:
