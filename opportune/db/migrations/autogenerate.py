@@ -176,7 +176,10 @@ class ModelComparison:
         create_search, drop_search = self._find_search_index_changes(features)
         # A table is dropped after the references to it, and created before them.
         upgrade = [*sorted(script.upgrade_ops.ops, key=_is_table_drop), *create_search]
-        downgrade = [*drop_search, *sorted(script.downgrade_ops.ops, key=_is_table_creation, reverse=True)]
+        downgrade = [
+            *drop_search,
+            *sorted(script.downgrade_ops.ops, key=lambda step: not isinstance(step, ops.CreateTableOp)),
+        ]
         refuse_identity_changes(upgrade)
         make_portable([*upgrade, *downgrade])
         return context, upgrade, downgrade
@@ -236,7 +239,9 @@ def _add_mutual_keys_last(
     for operation in upgrade:
         for key in _remove_mutual_keys(operation):
             table = str(key.parent.name)
-            additions.append(ops.ModifyTableOps(table, [_make_addition(key)]))
+            addition = ops.CreateForeignKeyOp.from_constraint(key)
+            addition.kw.pop("use_alter", None)
+            additions.append(ops.ModifyTableOps(table, [addition]))
             drops.append(ops.ModifyTableOps(table, [ops.DropConstraintOp.from_constraint(key)]))
     return [*upgrade, *additions], [*drops, *downgrade]
 
@@ -250,19 +255,9 @@ def _remove_mutual_keys(operation: ops.MigrateOperation) -> list[ForeignKeyConst
     return mutual_keys
 
 
-def _make_addition(key: ForeignKeyConstraint) -> ops.MigrateOperation:
-    operation = ops.CreateForeignKeyOp.from_constraint(key)
-    operation.kw.pop("use_alter", None)
-    return operation
-
-
 def _changed_tables(operations: Operations) -> list[ops.ModifyTableOps]:
     return [operation for operation in operations if isinstance(operation, ops.ModifyTableOps)]
 
 
 def _is_table_drop(operation: ops.MigrateOperation) -> TypeGuard[ops.DropTableOp]:
     return isinstance(operation, ops.DropTableOp)
-
-
-def _is_table_creation(operation: ops.MigrateOperation) -> bool:
-    return isinstance(operation, ops.CreateTableOp)

@@ -74,9 +74,8 @@ class MigrationGraph:
         heads = self.heads(feature)
         if len(heads) > 1:
             names = " and ".join(head.name for head in heads)
-            count = {2: "Two", 3: "Three"}.get(len(heads), str(len(heads)))
             raise OperatorError(
-                f"{count} migrations of {feature} are the last: {names}. "
+                f"Several migrations of {feature} are the last: {names}. "
                 f"Merge them: python3 oppman.py makemigrations {feature} --merge"
             )
         return heads[0] if heads else None

@@ -40,16 +40,6 @@ def test_all_migrations_of_a_feature_are_unapplied(oppman: Oppman, database_url:
     assert "[X]" not in oppman("showmigrations", "accounts").out
 
 
-def test_showmigrations_marks_applied_ones(
-    oppman: Oppman, empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)  # commands work in any folder
-    oppman("migrate", "accounts", "0001", DATABASE_URL=empty_database_url)
-    output = oppman("showmigrations").out
-    assert "accounts\n [X] 0001_initial\n" in output
-    assert "jobs\n [ ] 0001_initial\n" in output
-
-
 def test_plan_changes_nothing(oppman: Oppman, empty_database_url: str, database_url: str) -> None:
     result = oppman("migrate", "--plan", DATABASE_URL=empty_database_url)
     assert result.out.startswith("Planned operations:\n  Apply accounts.0001_initial\n")

@@ -9,9 +9,7 @@ import pytest
 from sqlalchemy import Column, Integer, text
 
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.plans import Step
 from opportune.db.migrations.runner import run_migrations_within
-from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.errors import OperatorError
 from opportune.progress import Progress, watched_by
 from opportune.testing.plugin import settings_for
@@ -212,11 +210,3 @@ def test_wrong_arguments_are_refused(books: SampleFeatures, call: str, message: 
     books.write_migration("library", f"{IMPORT}\n    in_batches(op, {call})")
     with pytest.raises(OperatorError, match=message):
         books.migrate()
-
-
-@pytest.mark.parametrize("dialect_name", ["sqlite", "postgresql"])
-def test_sql_of_batches_is_unknown(books: SampleFeatures, dialect_name: str) -> None:
-    write_batches(books, DOUBLE)
-    step = Step(books.graph.find("library", "2"), "upgrade")
-    with pytest.raises(OperatorError, match="is not known in advance, because it depends on rows"):
-        render_migration_sql(books.graph, step, dialect_name)

@@ -131,10 +131,3 @@ def test_ambiguous_rename_option_needs_the_table(books: SampleFeatures) -> None:
     make(books, **{"library_page.name": "label", "shelf.name": "label"})
     books.migrate()
     assert books.draft_migrations() == []
-
-
-def test_unused_rename_option_is_refused(books: SampleFeatures) -> None:
-    books.choices = Choices({"nmae": "title"})
-    books.draft_migrations()
-    with pytest.raises(OperatorError, match=r"--rename nmae=title matches nothing"):
-        books.choices.refuse_unused()

@@ -84,12 +84,6 @@ def test_each_feature_can_be_reverted_and_applied_again(settings: Settings) -> N
     assert find_changes(settings) == []
 
 
-@pytest.mark.database("sqlite", "postgresql")
-def test_empty_database_lacks_all_migrations(empty_database_url: str) -> None:
-    graph = MigrationGraph(FEATURES)
-    assert graph.pending(read_revisions_of_site(settings_for(empty_database_url))) == graph.ordered
-
-
 async def test_alembic_command_continues_our_migrations(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

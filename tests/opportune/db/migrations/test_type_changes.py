@@ -11,8 +11,6 @@ from sqlalchemy.types import TypeEngine
 
 from opportune.config.settings import using_settings
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.plans import Step
-from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.db.migrations.value_conversion import convert
 from opportune.db.models.translated import TranslatedColumn, TranslatedText
 from opportune.errors import OperatorError
@@ -178,13 +176,6 @@ def test_values_filled_by_hand_let_the_migration_pass(pages: SampleFeatures) -> 
     path.write_text(code.replace("    convert_column(", f"{fill}    convert_column(", 1), encoding="utf-8")
     pages.migrate()
     assert pages.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (0,), (0,)]
-
-
-@pytest.mark.database("postgresql")
-def test_sql_script_refuses_a_change_of_type(pages: SampleFeatures) -> None:
-    (newest,) = pages.graph.pending(pages.read_revisions())
-    with pytest.raises(OperatorError, match="depends on rows"):
-        render_migration_sql(pages.graph, Step(newest, "upgrade"), "postgresql")
 
 
 def declare_token(sample: SampleFeatures) -> None:

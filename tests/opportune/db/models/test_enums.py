@@ -109,15 +109,6 @@ def assert_other_value_is_refused(connection: Connection, table: Table) -> None:
         connection.execute(insert(table).values(order=invalid_value))
 
 
-def test_features_may_use_the_same_enum_name(sample: SampleFeatures) -> None:
-    declare(sample, TEXTS)
-    declare(sample, SPECIAL_TEXTS, table="shop_offer")
-    sample.migrate_models()
-    sample.migrate("library", "zero")
-    sample.migrate()
-    assert sample.draft_migrations() == []
-
-
 @pytest.mark.database("sqlite", "postgresql")
 def test_new_member_is_added_and_reverted(books: SampleFeatures) -> None:
     assert is_refused(books, "archived")
