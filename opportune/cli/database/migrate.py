@@ -120,7 +120,7 @@ def find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration]
 
 def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
     with connect(settings) as connection, connection.begin():
-        removed = graph.unknown(read_revisions(connection)).removed
+        removed = graph.removed_revisions(read_revisions(connection))
         forget_revisions(connection, removed)
     say(f"Forgot {', '.join(removed)}." if removed else "There is nothing to forget.")
 
@@ -147,7 +147,7 @@ def print_step(step: Step) -> Iterator[None]:
 
 
 def warn_about_removed(graph: MigrationGraph, recorded: Sequence[str]) -> None:
-    if removed := graph.unknown(recorded).removed:
+    if removed := graph.removed_revisions(recorded):
         warn(
             f"Notice: the database has migrations of features that are not installed: {', '.join(removed)}. "
             "To forget these migrations and keep the tables: python3 oppman.py migrate --prune"

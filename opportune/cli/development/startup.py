@@ -172,7 +172,7 @@ async def _inspect_schema(settings: Settings) -> SchemaState:
             is_behind_code = bool(await connection.run_sync(due_statements))
             unindexed = tuple(await connection.run_sync(find_missing_search_indexes))
     graph = MigrationGraph(installed_names())
-    return SchemaState(tuple(map(str, graph.pending(rows))), graph.unknown(rows).newer, is_behind_code, unindexed)
+    return SchemaState(tuple(map(str, graph.pending(rows))), graph.newer_revisions(rows), is_behind_code, unindexed)
 
 
 async def _connect(database: Database, retry_seconds: float) -> None:

@@ -167,7 +167,7 @@ def refuse_newer_backup(graph: MigrationGraph, archive: Archive) -> None:
     manifest = archive.manifest
     if not manifest.revisions:
         raise OperatorError(f"{archive.path} is not restored: its database has no migrations.")
-    if newer := graph.unknown(manifest.revisions).newer:
+    if newer := graph.newer_revisions(manifest.revisions):
         raise OperatorError(
             f"{archive.path} was made by newer code and has migrations that are missing here ({', '.join(newer)}): "
             "update the code, then restore it."
@@ -182,7 +182,7 @@ def refuse_another_site(target: Target, archive: Archive) -> None:
     if has_another_name or len(hosts) > 1:
         origin = " at ".join(filter(None, (manifest.site, manifest.base_url)))
         raise OperatorError(f"{archive.path} is a backup of another site, {origin}. {RESTORE_ANYWAY}")
-    if unknown := target.graph.unknown(manifest.revisions).removed:
+    if unknown := target.graph.removed_revisions(manifest.revisions):
         features = ", ".join(sorted({feature_of_revision(revision) for revision in unknown}))
         raise OperatorError(
             f"{archive.path} has migrations of features that are not installed here: {features}. {RESTORE_ANYWAY}"

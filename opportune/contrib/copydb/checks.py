@@ -165,7 +165,7 @@ def _have_equal_rows(table: Table, fresh: Connection, target_connection: Connect
 
 
 def _refuse_newer_migrations(graph: MigrationGraph, revisions: Sequence[str], side: str) -> None:
-    if newer := graph.unknown(revisions).newer:
+    if newer := graph.newer_revisions(revisions):
         raise OperatorError(f"The {side} has migrations that are missing here ({', '.join(newer)}): update the code.")
 
 

@@ -119,23 +119,22 @@ def milliseconds_since(start: float) -> float:
 
 def compare_migrations(graph: MigrationGraph, revisions: Sequence[str]) -> Finding:
     """Compare the revisions in the database with the code's migrations."""
-    unknown = graph.unknown(revisions)
+    newer = graph.newer_revisions(revisions)
+    removed = graph.removed_revisions(revisions)
     pending = [str(migration) for migration in graph.pending(revisions)]
     values: dict[str, Any] = {
         "applied": len(graph.applied(revisions)),
         "pending": pending,
-        "newer": list(unknown.newer),
-        "removed": list(unknown.removed),
+        "newer": list(newer),
+        "removed": list(removed),
     }
-    if unknown.newer:
-        message = f"the database has {list_first(unknown.newer, MAX_SHOWN_NAMES)}, which this code lacks"
+    if newer:
+        message = f"the database has {list_first(newer, MAX_SHOWN_NAMES)}, which this code lacks"
         return fault("migrations", message, "Deploy the code that applied them, or restore their files.", **values)
     if pending:
         message = f"{pluralize(len(pending), 'migration')} not applied: {list_first(pending, MAX_SHOWN_NAMES)}"
         return fault("migrations", message, "Run: python3 oppman.py migrate", **values)
-    if unknown.removed:
-        message = (
-            f"all applied; {list_first(unknown.removed, MAX_SHOWN_NAMES)} belong to features that are not installed"
-        )
+    if removed:
+        message = f"all applied; {list_first(removed, MAX_SHOWN_NAMES)} belong to features that are not installed"
         return notice("migrations", message, **values)
     return ok("migrations", f"all {values['applied']} applied", **values)

@@ -69,8 +69,7 @@ async def migration_state(database: Database, features: Sequence[str]) -> Migrat
         for name in graph.features
         if (migrations := graph.migrations_of(name))
     ]
-    unknown = graph.unknown(rows)
-    return MigrationState(by_feature, unknown.newer, unknown.removed)
+    return MigrationState(by_feature, graph.newer_revisions(rows), graph.removed_revisions(rows))
 
 
 class Upgrade:

@@ -1,8 +1,7 @@
 """Graph of the migrations of installed features."""
 
 import sysconfig
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -113,14 +112,16 @@ class MigrationGraph:
         applied = set(self.applied(recorded))
         return [migration for migration in self.ordered if migration not in applied]
 
-    def unknown(self, recorded: Iterable[str]) -> "UnknownRevisions":
-        """Return the rows of a version table without a file."""
-        revisions = [revision for revision in recorded if revision not in self.by_revision]
-        owners = {revision: feature_of_revision(revision) for revision in revisions}
-        return UnknownRevisions(
-            newer=tuple(revision for revision in revisions if owners[revision] in self.features),
-            removed=tuple(revision for revision in revisions if owners[revision] not in self.features),
-        )
+    def newer_revisions(self, recorded: Iterable[str]) -> tuple[str, ...]:
+        """Return rows without a file of installed features: newer code has migrated the database."""
+        return tuple(name for name in self._without_file(recorded) if feature_of_revision(name) in self.features)
+
+    def removed_revisions(self, recorded: Iterable[str]) -> tuple[str, ...]:
+        """Return rows without a file of features that are no longer installed."""
+        return tuple(name for name in self._without_file(recorded) if feature_of_revision(name) not in self.features)
+
+    def _without_file(self, recorded: Iterable[str]) -> Iterator[str]:
+        return (revision for revision in recorded if revision not in self.by_revision)
 
     def rows(self, applied: Collection[Migration]) -> set[str]:
         """Return the revisions to record for applied migrations: the newest of each feature.
@@ -155,16 +156,6 @@ class MigrationGraph:
         for needed in (*migration.depends_on, *migration.follows):
             self._visit(needed, visited, (*path, revision))
         visited[revision] = migration
-
-
-@dataclass(frozen=True)
-class UnknownRevisions:
-    """Rows of the version table without a file."""
-
-    newer: tuple[str, ...]
-    """Revisions of installed features: newer code has migrated the database."""
-    removed: tuple[str, ...]
-    """Revisions of features that are no longer installed."""
 
 
 def framework_folder(feature: str) -> Path | None:

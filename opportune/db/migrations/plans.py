@@ -59,7 +59,7 @@ def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
     Raises:
         OperatorError: The database is newer.
     """
-    newer = graph.unknown(rows).newer
+    newer = graph.newer_revisions(rows)
     if not newer:
         return
     names = ", ".join(newer)
