@@ -61,25 +61,34 @@ class Risk:
 def find_incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> list[Risk]:
     """Return the incompatible steps of migrations that are applied in this order.
 
-    Steps on tables that the migrations create are harmless, because the previous version does not use them. A migration
-    with `safety_assured = "reason"` is skipped.
+    A migration with `safety_assured = "reason"` is skipped.
     """
-    created_tables: set[str] = set()
     nullable: set[str] = set()
+    dropped: set[str] = set()
     risks: list[Risk] = []
-    for migration in migrations:
-        operations = record(migration, dialect_name=dialect_name)
-        nullable |= {f"{step.table_name}.{step.column.name}" for step in operations if _adds_nullable_column(step)}
-        created_tables |= {step.table_name for step in operations if isinstance(step, ops.CreateTableOp)}
-        if migration.safety_assured:
-            continue
-        replaced = {str(step.constraint_name) for step in operations if isinstance(step, ops.DropConstraintOp)}
-        for operation in operations:
-            table = table_of(operation)
-            if table not in created_tables and not _constrains_new_column(operation, nullable):
-                for reason, advice in _find_problems(operation, table, replaced):
-                    risks.append(Risk(migration, f"The old version may fail: {reason}. {advice}"))
+    for migration, operation, table in _steps_on_existing_tables(migrations, dialect_name):
+        if _adds_nullable_column(operation):
+            nullable.add(f"{table}.{operation.column.name}")
+        if isinstance(operation, ops.DropConstraintOp):
+            dropped.add(str(operation.constraint_name))
+        if not migration.safety_assured and not _constrains_new_column(operation, nullable):
+            for reason, advice in _find_problems(operation, table, dropped):
+                risks.append(Risk(migration, f"The old version may fail: {reason}. {advice}"))
     return list(dict.fromkeys(risks))
+
+
+def _steps_on_existing_tables(
+    migrations: Sequence[Migration], dialect_name: str
+) -> Iterator[tuple[Migration, ops.MigrateOperation, str]]:
+    """Yield the steps of migrations with their tables, except steps on tables that the migrations create."""
+    created_tables: set[str] = set()
+    for migration in migrations:
+        for operation in record(migration, dialect_name=dialect_name):
+            table = table_of(operation)
+            if isinstance(operation, ops.CreateTableOp):
+                created_tables.add(table)
+            if table not in created_tables:
+                yield migration, operation, table
 
 
 def _adds_nullable_column(operation: ops.MigrateOperation) -> TypeGuard[ops.AddColumnOp]:
@@ -103,7 +112,7 @@ def _constrains_new_column(operation: ops.MigrateOperation, nullable: Set[str]) 
     return any(f"{table_of(operation)}.{column}" in nullable for column in columns)
 
 
-def _find_problems(operation: ops.MigrateOperation, table: str, replaced: set[str]) -> Iterator[tuple[str, str]]:
+def _find_problems(operation: ops.MigrateOperation, table: str, dropped: set[str]) -> Iterator[tuple[str, str]]:
     match operation:
         case ops.DropTableOp():
             yield f"it uses the table {table}, which is dropped", DROP_LATER
@@ -116,7 +125,7 @@ def _find_problems(operation: ops.MigrateOperation, table: str, replaced: set[st
                 yield f"it inserts rows into {table} without {column.name}, which is NOT NULL", ALLOW_NULL_FIRST
         case ops.AlterColumnOp():
             yield from _find_alter_problems(operation, f"{table}.{operation.column_name}")
-        case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in replaced:
+        case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in dropped:
             yield f"{name} of {table} allows other values, which it may not write or read", CHANGE_MEMBERS_LATER
         case (
             ops.CreateCheckConstraintOp(constraint_name=name)
@@ -144,25 +153,17 @@ def _find_alter_problems(operation: ops.AlterColumnOp, name: str) -> Iterator[tu
 
 def find_table_locks(migrations: Sequence[Migration]) -> list[Risk]:
     """Return the locks of migrations that are applied in this order. Tables that they create are empty."""
-    created_tables: set[str] = set()
     not_null_columns: set[tuple[str, str]] = set()
+    locked: dict[Migration, str] = {}  # a table whose column was altered, which locks it until the migration ends
     risks: list[Risk] = []
-    for migration in migrations:
-        locked_table = ""  # a column of it was altered, which locks it until the migration ends
-        for operation in record(migration, dialect_name="postgresql"):
-            table = table_of(operation)
-            if isinstance(operation, ops.CreateTableOp):
-                created_tables.add(table)
-            if table in created_tables:
-                continue
-            not_null_columns |= set(_columns_checked_for_null(operation, table))
-            locks = [*_find_locks(operation, table, not_null_columns)]
-            if locked_table and _writes_rows(operation):
-                locks.append((locked_table, "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER))
-                locked_table = ""
-            risks += [Risk(migration, _describe_lock(*lock)) for lock in locks]
-            if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp)):
-                locked_table = locked_table or table
+    for migration, operation, table in _steps_on_existing_tables(migrations, "postgresql"):
+        not_null_columns |= set(_columns_checked_for_null(operation, table))
+        locks = [*_find_locks(operation, table, not_null_columns)]
+        if migration in locked and _writes_rows(operation):
+            locks.append((locked.pop(migration), "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER))
+        risks += [Risk(migration, _describe_lock(*lock)) for lock in locks]
+        if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp)):
+            locked.setdefault(migration, table)
     return risks
 
 

@@ -86,21 +86,6 @@ def test_rebuilt_table_keeps_definitions(sqlite_sample: SampleFeatures, columns:
     assert describe_table(sqlite_sample) == before
 
 
-@pytest.mark.parametrize(
-    "index",
-    [
-        "CREATE INDEX own ON library_book (title DESC)",
-        "CREATE UNIQUE INDEX own ON library_book (id, title COLLATE NOCASE, lower(title) DESC)",
-        "CREATE INDEX own ON library_book (title) WHERE title > ' where :a' AND id > 3",
-    ],
-)
-def test_rebuilt_table_keeps_indexes(library: SampleFeatures, index: str) -> None:
-    library.execute(index)
-    library.write_migration("library", REBUILD)
-    library.migrate()
-    assert library.execute("SELECT sql FROM sqlite_master WHERE name = 'own'") == [(index,)]
-
-
 def test_rebuild_renames_columns_of_indexes(library: SampleFeatures) -> None:
     library.execute("CREATE INDEX own ON library_book (lower(title)) WHERE title > 'title'")
     library.write_migration("library", REBUILD.replace("server_default='x'", "new_column_name='name'"))
@@ -148,22 +133,6 @@ def describe_table(sample: SampleFeatures) -> list[object]:
         keys = inspector.get_foreign_keys("library_book")
         options = inspector.get_table_options("library_book")
         return [columns, collations, rules, keys, options, inspector.get_unique_constraints("library_book")]
-
-
-def test_failed_rebuild_is_rolled_back(library: SampleFeatures) -> None:
-    library.execute("INSERT INTO library_book (id, title) VALUES (2, 'Emma')")
-    library.write_migration(
-        "library",
-        "with op.batch_alter_table('library_book') as batch_op:\n"
-        "        batch_op.add_column(sa.Column('pages', sa.Integer()))\n"
-        "        batch_op.create_unique_constraint('uq_library_book_title', ['title'])",
-    )
-    tables = library.read_tables()
-    with pytest.raises(OperatorError, match=r"library.0002_by_hand failed and was undone: "):
-        library.migrate()
-    assert library.read_tables() == tables
-    assert library.execute("SELECT * FROM library_book ORDER BY id") == [(1, "Emma"), (2, "Emma")]
-    assert library.find_pending() == ["library.0002_by_hand"]
 
 
 @pytest.mark.parametrize(
