@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Uuid, bindparam, column, inspect, select, table, update
+from sqlalchemy.exc import DataError
 from sqlalchemy.types import TypeEngine
 
 from opportune.db.migrations.value_conversion import CONVERSION_ERRORS, Family, convert, family_of, reflected_family
@@ -51,8 +52,11 @@ def convert_column(
         converted = values.convert(type_)
     else:  # a Recorder has no rows, and the SQL writer returns None, which raises TypeError
         list(connection.execute(select(column(column_name))))
-    with op.batch_alter_table(table_name) as batch_op:
-        batch_op.alter_column(column_name, type_=type_, postgresql_using=postgresql_using)
+    try:
+        with op.batch_alter_table(table_name) as batch_op:
+            batch_op.alter_column(column_name, type_=type_, postgresql_using=postgresql_using)
+    except DataError as error:  # PostgreSQL accepts fewer texts than `convert`, and its message shows the value
+        raise ConversionError(f"{table_name}.{column_name} has values that do not convert to {type_!s}") from error
     if values:
         values.store(converted)
 

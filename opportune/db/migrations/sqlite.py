@@ -18,11 +18,15 @@ from opportune.db.migrations.create_statements import (
 )
 from opportune.db.migrations.duplicates import TABLE_COPY
 from opportune.db.migrations.portable_sql import literal
+from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.reflection import read_table
+from opportune.db.models.indexes import TRIGRAMS_PREFIX
 from opportune.errors import OperatorError
 
 KEEP_SEQUENCE = "INSERT INTO sqlite_sequence (name, seq) SELECT :copy, seq FROM sqlite_sequence WHERE name = :table"
-TRIGGERS = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(:table) ORDER BY rowid"
+TRIGGERS = (
+    "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(:table) ORDER BY rowid"
+)
 NO_NAMES: Mapping[str, str] = {}
 
 
@@ -82,7 +86,11 @@ class CompleteSQLiteImpl(SQLiteImpl):
     def prep_table_for_batch(self, batch_impl: Any, table: Table) -> None:
         """Keep what Alembic omits: triggers, expressions, collations, unnamed checks, last numbers of keys."""
         assert self.connection is not None  # Alembic copies no table without a connection
-        self.dropped_triggers = self.connection.scalars(text(TRIGGERS), {"table": table.name}).all()
+        triggers = self.connection.execute(text(TRIGGERS), {"table": table.name}).all()
+        # Triggers of search indexes are created after the migrations, but those of trigrams have migrations.
+        self.dropped_triggers = [
+            sql for name, sql in triggers if not is_derived(name) or name.startswith(TRIGRAMS_PREFIX)
+        ]
         # Without it, renaming the copy fails if a view or a trigger refers to a missing table or column.
         self.execute("PRAGMA legacy_alter_table = ON")
         if not batch_impl.reflected:

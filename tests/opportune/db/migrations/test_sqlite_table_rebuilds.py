@@ -67,6 +67,12 @@ def test_rebuilt_table_keeps_views_and_triggers(library: SampleFeatures, stateme
     assert library.execute("SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger')") == [(statement,)]
 
 
+def test_rebuild_leaves_triggers_of_full_text_out(library: SampleFeatures) -> None:
+    library.execute("CREATE TRIGGER fts_book AFTER UPDATE ON library_book BEGIN SELECT old.title; END")
+    alter(library)
+    assert library.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'") == []
+
+
 @pytest.mark.parametrize(
     "columns",
     [

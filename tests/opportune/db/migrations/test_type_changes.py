@@ -192,6 +192,15 @@ def test_secret_values_are_not_shown(make_sample: MakeSample) -> None:
     assert "hush" not in str(error.value)
 
 
+@pytest.mark.database("postgresql")
+def test_secret_values_are_not_shown_by_postgresql(make_sample: MakeSample) -> None:
+    sample = make_sample(declare_token, "INSERT INTO library_book (token) VALUES ('12.0')")
+    sample.table("library_book", Column("token", Integer))
+    sample.make_migrations()
+    with pytest.raises(OperatorError, match=r"token has values that do not convert to INTEGER\. Set"):
+        sample.migrate()
+
+
 def declare(sample: SampleFeatures, type_: TypeEngine[Any]) -> None:
     sample.table("library_book", Column("title", type_, nullable=False))
 
