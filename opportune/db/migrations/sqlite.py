@@ -24,9 +24,7 @@ from opportune.db.models.indexes import TRIGRAMS_PREFIX
 from opportune.errors import OperatorError
 
 KEEP_SEQUENCE = "INSERT INTO sqlite_sequence (name, seq) SELECT :copy, seq FROM sqlite_sequence WHERE name = :table"
-TRIGGERS = (
-    "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(:table)"
-)
+TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(:table)"
 NO_NAMES: Mapping[str, str] = {}
 
 
