@@ -52,17 +52,13 @@ def acquire_migration_lock(connection: Connection) -> None:
 
 @contextmanager
 def separate_migration_lock(connection: Connection) -> Iterator[None]:
-    """Hold PostgreSQL's migration lock on a second connection, while each migration is a transaction of the first.
+    """Hold PostgreSQL's migration lock on a second connection, for migrations that are not one transaction.
 
     Each attempt is a new transaction, because an index that another process builds concurrently waits for open ones.
-    On SQLite the write transactions themselves are the lock.
 
     Raises:
         OperatorError: Another process holds the lock for too long.
     """
-    if connection.dialect.name != "postgresql":
-        yield
-        return
     deadline = time.monotonic() + MIGRATION_LOCK_TIMEOUT_SECONDS
     with connection.engine.connect() as lock_connection:
         while not lock_connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID}):

@@ -109,8 +109,8 @@ def _describe_operation(step: ops.MigrateOperation, feature: str, altered: Colle
         case _:
             sign, description, fragment = next(text for type_, text in DESCRIPTIONS if isinstance(step, type_))
     table = table_of(step)
-    name = getattr(step, "constraint_name", "") or ""
-    names = {"step": step, "table": table, "short": table.removeprefix(f"{feature}_"), "name": name}
+    name = str(getattr(step, "constraint_name", None) or "")
+    rule = name.removeprefix(f"ck_{table}_")
+    names = {"step": step, "table": table, "short": table.removeprefix(f"{feature}_"), "name": name, "rule": rule}
     suffix = ", concurrently" if getattr(step, "kw", {}).get("postgresql_concurrently") else ""
-    names["rule"] = str(name).removeprefix(f"ck_{table}_")
     return Change(sign, description.format(**names) + suffix, fragment.format(**names))

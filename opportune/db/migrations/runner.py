@@ -24,6 +24,7 @@ from opportune.db.migrations.locks import (
     retry_while_locked,
     separate_migration_lock,
     set_attempt_timeout,
+    set_lock_timeout,
 )
 from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.options import OPTIONS, STEP, TransactionalOperations, keep_transaction
@@ -88,9 +89,11 @@ def _run_steps(
     connection: Connection, graph: MigrationGraph, plan: Plan, steps: Sequence[Step], announce: Announce
 ) -> int:
     connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
-    run = _Run(connection, graph, plan)
+    is_atomic = connection.dialect.name == "sqlite" or all(step.migration.is_atomic for step in steps)
+    run = _Run(connection, graph, plan, acquire_migration_lock if is_atomic else set_lock_timeout)
+    separate_lock = nullcontext() if is_atomic else separate_migration_lock(connection)
     count = 0
-    with separate_migration_lock(connection), work("Migrating", len(steps), "migrations") as progress:
+    with separate_lock, work("Migrating", len(steps), "migrations") as progress:
         while run.run_next(announce, progress):
             progress.advance()
             count += 1
@@ -104,7 +107,7 @@ def run_migrations_within(connection: Connection, graph: MigrationGraph) -> None
         OperatorError: A step failed, or a feature needs PostgreSQL.
     """
     refuse_other_database(connection, graph.features)
-    run = _Run(connection, graph, plan_migrations(graph), is_within=True)
+    run = _Run(connection, graph, plan_migrations(graph), acquire_migration_lock, is_within=True)
     while run.attempt_next():
         pass
     run_due_statements(connection)
@@ -143,6 +146,8 @@ class _Run:
     connection: Connection
     graph: MigrationGraph
     plan: Plan
+    lock: Callable[[Connection], None]
+    """Takes the lock, or limits the time to wait for tables, at the begin of each transaction."""
     is_within: bool = False
     """Whether the steps run in a transaction of the caller."""
 
@@ -150,7 +155,7 @@ class _Run:
         """Run the next step, if there is one. Repeat it while other transactions hold a lock on its tables."""
         with ExitStack() as announcement:  # ends after the commit
 
-            @cache
+            @cache  # a repeated attempt is not announced again
             def announce_once(step: Step) -> None:
                 progress.describe(f"Migrating {step.migration}")
                 announcement.enter_context(announce(step))
@@ -169,9 +174,8 @@ class _Run:
         if self.is_within or connection.dialect.name == "sqlite":
             keep_transaction(context)
         with _op_lock, _transaction(context, connection, is_within=self.is_within), Operations.context(context):
-            if self.is_within:
-                acquire_migration_lock(connection)
-            else:
+            self.lock(connection)
+            if not self.is_within:
                 set_attempt_timeout(connection)
             steps = self.plan(self.graph.applied(read_revisions(connection)))
             if not steps:
