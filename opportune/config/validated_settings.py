@@ -57,7 +57,7 @@ class ValidatedSettings(SiteSettings):
 
     @field_validator("allowed_hosts")
     @classmethod
-    def _check_hosts(cls, value: list[str]) -> list[str]:
+    def _normalize_hosts(cls, value: list[str]) -> list[str]:
         hosts: list[str] = []
         for name in value:
             # As in Django, .example.org means the host and all its subdomains.
@@ -69,7 +69,7 @@ class ValidatedSettings(SiteSettings):
 
     @field_validator("cors_origins")
     @classmethod
-    def _check_origins(cls, value: list[str]) -> list[str]:
+    def _normalize_origins(cls, value: list[str]) -> list[str]:
         origins = [origin.rstrip("/").lower() for origin in value]
         if not all(ORIGIN_PATTERN.fullmatch(origin) for origin in origins):
             raise ValueError("must be origins without a path, such as https://app.example.org, or *")
@@ -95,7 +95,7 @@ class ValidatedSettings(SiteSettings):
 
     @field_validator("site_name")
     @classmethod
-    def _check_site_name(cls, value: str) -> str:
+    def _strip_site_name(cls, value: str) -> str:
         if not (value.strip() and value.isprintable()):
             raise ValueError("must be one line of text")
         return value.strip()
@@ -112,12 +112,12 @@ class ValidatedSettings(SiteSettings):
 
     @field_validator("language")
     @classmethod
-    def _check_language(cls, value: str) -> str:
+    def _normalize_language(cls, value: str) -> str:
         return _language_code(value)
 
     @field_validator("languages")
     @classmethod
-    def _check_languages(cls, value: list[str], info: ValidationInfo) -> list[str]:
+    def _normalize_languages(cls, value: list[str], info: ValidationInfo) -> list[str]:
         codes = [*dict.fromkeys(map(_language_code, value))]
         default = info.data.get("language")  # missing if it is invalid, which is reported separately
         if codes and default and default not in codes:
@@ -126,7 +126,7 @@ class ValidatedSettings(SiteSettings):
 
     @field_validator("base_url")
     @classmethod
-    def _check_base_url(cls, value: str) -> str:
+    def _normalize_base_url(cls, value: str) -> str:
         if not value:
             return value
         parts = urlsplit(value)
@@ -215,12 +215,16 @@ class ValidatedSettings(SiteSettings):
         return self
 
     @model_validator(mode="after")
+    def _make_key(self) -> Self:
+        if not (self.is_production or self.secret_key.get_secret_value()):
+            # A key for this process. Settings are frozen, so it is assigned without Pydantic.
+            object.__setattr__(self, "secret_key", SecretStr(secrets.token_urlsafe(48)))
+        return self
+
+    @model_validator(mode="after")
     def _check_production(self) -> Self:
         key = self.secret_key.get_secret_value()
         if not self.is_production:
-            if not key:
-                # A key for this process. Settings are frozen, so it is assigned without Pydantic.
-                object.__setattr__(self, "secret_key", SecretStr(secrets.token_urlsafe(48)))
             return self
         if not key:
             raise ValueError(f"SECRET_KEY is missing. Make one: {GENERATE_KEY_COMMAND}")
