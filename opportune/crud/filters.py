@@ -203,15 +203,14 @@ def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
 
 def filter_aliases(shape: Shape, filters: Mapping[str, Filter], names: Collection[str]) -> dict[str, str]:
     """Return the parameters of references by their other name: `category_id__in` for the filter `category__in`."""
-    columns = {relation: shape.column_of(relation) for relation in shape.to_one}
-    relations = {column: relation for relation, column in columns.items()}
-    other_names = columns | relations
+    other_names = {relation: shape.column_of(relation) for relation in shape.to_one}
+    other_names |= {column: relation for relation, column in other_names.items()}
     aliases: dict[str, str] = {}
     for name, filter_ in filters.items():
-        if filter_.name in other_names:
-            operator_suffix = name.removeprefix(filter_.name)
-            aliases[other_names[filter_.name] + operator_suffix] = name
-    return {alias: name for alias, name in aliases.items() if alias not in names}
+        alias = other_names.get(filter_.name, "") + name.removeprefix(filter_.name)
+        if filter_.name in other_names and alias not in names:
+            aliases[alias] = name
+    return aliases
 
 
 def method_field(declaration: Declaration, name: str, method: Callable[..., Any]) -> tuple[Any, Any]:

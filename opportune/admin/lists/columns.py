@@ -116,11 +116,10 @@ def sort_path(view: BaseAdminView, name: str) -> str:
 def order_terms(request: Request, view: BaseAdminView) -> list[OrderTerm]:
     """Return the order of the request or of the view, then by primary key, so that pages do not overlap."""
     orders = _requested_order(request, view) or _visible_default_order(view)
-    paths = [(parse_path(view.mapper, name).to_title(), is_descending) for name, is_descending in orders]
-    terms = [OrderTerm(path.value(), is_descending) for path, is_descending in paths]
-    names, last_is_descending = {name for name, _ in orders}, orders[-1][1]
-    keys = [key for key in key_names_of(view.mapper) if key not in names]
-    return [*terms, *(OrderTerm(getattr(view.model, key), last_is_descending) for key in keys)]
+    terms = [OrderTerm(parse_path(view.mapper, name).to_title().value(), descends) for name, descends in orders]
+    _, last_descends = orders[-1]
+    keys = [key for key in key_names_of(view.mapper) if key not in dict(orders)]
+    return terms + [OrderTerm(getattr(view.model, key), last_descends) for key in keys]
 
 
 def _requested_order(request: Request, view: BaseAdminView) -> list[tuple[str, bool]]:

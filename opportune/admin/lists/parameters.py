@@ -148,13 +148,13 @@ def refuse_unknown_parameters(request: Request, view: BaseAdminView) -> None:
         RequestValidationError: A parameter is unknown or has too many values. The error lists all of them.
     """
     allowed = allowed_parameters(view)
-    query = request.query_params
-    unknown = [name for name in query if name not in allowed and not TRACKING_PARAMETER.fullmatch(name)]
-    faults = [_parameter_error(name, "extra_forbidden", "Extra inputs are not permitted") for name in unknown]
-    counts = Counter(name for name, _ in query.multi_items() if name in allowed)
-    crowded = [name for name, count in counts.items() if count > MAX_FILTER_VALUES]
-    too_many = gettext("Please select at most %(number)s values.", number=MAX_FILTER_VALUES)
-    faults += [_parameter_error(name, "too_many_values", too_many) for name in crowded]
+    faults = []
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name in allowed and count > MAX_FILTER_VALUES:
+            too_many = gettext("Please select at most %(number)s values.", number=MAX_FILTER_VALUES)
+            faults.append(_parameter_error(name, "too_many_values", too_many))
+        elif name not in allowed and not TRACKING_PARAMETER.fullmatch(name):
+            faults.append(_parameter_error(name, "extra_forbidden", "Extra inputs are not permitted"))
     if faults:
         raise RequestValidationError(faults)
 

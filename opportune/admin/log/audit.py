@@ -126,16 +126,17 @@ def visible_entries(request: Request, site: BaseAdminSite, *actions: str) -> Col
     """
     if is_superuser(request):
         return true()
-    permitted = [
-        view
-        for view in site.views
-        if view.identity
-        and view.is_accessible(request)
-        and all(view.has_permission(request, action) for action in actions)
-    ]
-    limited = [view for view in permitted if isinstance(view, BaseAdminView) and is_limited(view, request)]
-    whole = [view.identity for view in permitted if view not in limited]
-    conditions = [(col(AuditEntry.identity) == view.identity) & _is_of_listed_row(view, request) for view in limited]
+    whole = []
+    conditions = []
+    for view in site.views:
+        if not (view.identity and view.is_accessible(request)):
+            continue
+        if not all(view.has_permission(request, action) for action in actions):
+            continue
+        if isinstance(view, BaseAdminView) and is_limited(view, request):
+            conditions.append((col(AuditEntry.identity) == view.identity) & _is_of_listed_row(view, request))
+        else:
+            whole.append(view.identity)
     return or_(col(AuditEntry.identity).in_(whole), *conditions)
 
 
