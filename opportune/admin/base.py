@@ -27,7 +27,7 @@ INLINES_KEY = "(inlines)"
 READ_VALUES_KEY = "(read)"
 """Keys in the data of a form, beside the names of columns: the tables of inlines, and the values it was shown with."""
 Check = Callable[[Request, Any], Awaitable[bool]]
-"""Return whether the user may do an action to a row."""
+"""Function that returns whether the user may do an action to a row."""
 
 
 class BaseAdminSite(AdapterSite):

@@ -24,7 +24,7 @@ from opportune.crud.routes import (
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError, renamed_names
 from opportune.errors.arguments import strict
-from opportune.errors.option_names import refuse_misspelt
+from opportune.errors.option_names import refuse_wrong_options
 from opportune.i18n import current_language
 from opportune.pagination import Page, Paging
 from opportune.web.errors.problem import refusals
@@ -72,7 +72,7 @@ class CrudApi(Generic[M]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        refuse_misspelt(cls, CrudApi, renamed=renamed_names.CRUD_API)
+        refuse_wrong_options(cls, CrudApi, renamed=renamed_names.CRUD_API)
 
     def __init__(self, crud: type[Crud[M]], prefix: str, *, without: Collection[str] | None = None) -> None:
         crud_class: Any = crud

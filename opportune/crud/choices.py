@@ -29,9 +29,7 @@ NOT_VISIBLE = _l("Number %(number)s (you may not see it)")
 CHOOSE_RESULT = _l("Choose one of the results, then save.")
 
 AddUrl = Callable[[Crud[Any], type[Any]], str]
-"""Return the URL of the form for a new row, or an empty text if the user may not add one."""
-
-
+"""Function that returns the URL of the form for a new row. Empty if the user may not add one."""
 _references: WeakKeyDictionary[type[BaseModel], Mapping[str, type[Any]]] = WeakKeyDictionary()
 
 

@@ -20,7 +20,7 @@ from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.sessions.insertion import insert_row
 from opportune.db.sessions.trash import purge, restore, with_deleted
 from opportune.errors import FieldErrors, OperatorError, renamed_names
-from opportune.errors.option_names import refuse_misspelt
+from opportune.errors.option_names import refuse_wrong_options
 from opportune.pagination import Page, Paging
 from opportune.web.forms.error_messages import messages_by_field
 
@@ -43,7 +43,7 @@ class Crud(RowAccess, Generic[M]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        refuse_misspelt(cls, Crud, renamed=renamed_names.CRUD_OF_DJANGO | renamed_names.CRUD)
+        refuse_wrong_options(cls, Crud, renamed=renamed_names.CRUD_OF_DJANGO | renamed_names.CRUD)
         args = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
         models = [arg for arg in args if isinstance(arg, type)]
         if models:

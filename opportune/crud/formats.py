@@ -28,7 +28,7 @@ from opportune.storage.public_folders import is_public
 from opportune.web import format_date, format_datetime
 
 Format = Callable[[Any], str]
-"""Return a value as text, or as HTML (`Markup`)."""
+"""Function that returns a value as text, or as HTML (`Markup`)."""
 
 MIN_SEPARATED = 10_000
 IMAGE = Markup('<img src="{}" alt="" loading="lazy">')

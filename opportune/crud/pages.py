@@ -24,7 +24,7 @@ from opportune.crud.row_fields import RowFields, deletion_impact
 from opportune.db.queries.row_count import RowCount
 from opportune.db.sessions.dependencies import on_site
 from opportune.errors import FieldErrors, NotFound, renamed_names
-from opportune.errors.option_names import refuse_misspelt
+from opportune.errors.option_names import refuse_wrong_options
 from opportune.fields.files import stored_uploads
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
@@ -66,7 +66,7 @@ class CrudPages(PageOptions[M]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        refuse_misspelt(cls, CrudPages, renamed=renamed_names.CRUD_PAGES)
+        refuse_wrong_options(cls, CrudPages, renamed=renamed_names.CRUD_PAGES)
 
     async def list(self, request: Request, crud: Any) -> Response:
         """Show the list. Responses to htmx requests contain only the block `found`."""

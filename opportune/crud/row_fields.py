@@ -25,7 +25,7 @@ LINK = Markup('<a href="{}">{}</a>')
 BADGE = Markup('<span class="badge bg-secondary-lt me-1">{}</span>')
 
 UrlOf = Callable[[Any], str]
-"""Return the URL of a row's page, or an empty text."""
+"""Function that returns the URL of a row's page, or an empty text."""
 
 
 def default_fields(crud_class: type[Crud[Any]]) -> list[str]:

@@ -16,6 +16,7 @@ from opportune.db.models.soft_delete import SoftDelete, is_trash_column
 from opportune.fields.files import file_columns_of
 
 TIMESTAMPS = {"created_at", "updated_at", "modified_at"}
+"""Names of columns that users do not set, because the database or the model does."""
 PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
 """Names of columns with personal data, which must not be part of a row's title."""
 
@@ -38,8 +39,8 @@ def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     if options.crud.write_fields:
         return list(options.crud.write_fields)
     excluded = {*options.crud.exclude, *options.crud.readonly, *TIMESTAMPS, "id", *options.owners}
-    excluded |= {*incomplete_links_of(shape.mapper)}
-    excluded |= {name for name, column in shape.columns.items() if has_no_input(column)}
+    excluded.update(incomplete_links_of(shape.mapper))
+    excluded.update(name for name, column in shape.columns.items() if has_no_input(column))
     return [name for name in (*shape.columns, *shape.links) if name not in excluded and not _is_protected(shape, name)]
 
 
@@ -55,10 +56,14 @@ def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
         return list(options.crud.read_fields)
     nested_columns = {shape.column_of(name): name for name in options.crud.nested if name in shape.to_one}
     names = [nested_columns.get(name, name) for name in (*shape.columns, *shape.links, *options.annotations)]
-    nested = [name for name in options.crud.nested if name not in names]
-    names = [name for name in names if name not in shape.columns or not holds_bytes(shape.columns[name])]
-    excluded = {*options.crud.exclude, *(("deleted_by_id",) if issubclass(shape.model, SoftDelete) else ())}
-    return [name for name in (*names, *nested) if name not in excluded and not is_secret(name)]
+    return [name for name in dict.fromkeys((*names, *options.crud.nested)) if _is_readable(shape, options, name)]
+
+
+def _is_readable(shape: Shape, options: SchemaOptions, name: str) -> bool:
+    if name in options.crud.exclude or is_secret(name):
+        return False
+    is_deleting_user = name == "deleted_by_id" and issubclass(shape.model, SoftDelete)
+    return not is_deleting_user and not (name in shape.columns and holds_bytes(shape.columns[name]))
 
 
 def check_fields(declaration: Declaration, options: SchemaOptions) -> None:
@@ -87,12 +92,16 @@ def nested_field_names(shape: Shape) -> list[str]:
     """Return `id`, and the natural key if every user may see it, else the first short text."""
     texts = title_candidates(shape)
     key = natural_key_of(shape.model)
-    return ["id", *([key] if key in texts else texts[:1])]
+    return ["id", key] if key in texts else ["id", *texts[:1]]
 
 
 def title_candidates(shape: Shape) -> list[str]:
     """Return the columns that can be the title of a row for all users: short texts without personal data."""
     files = file_columns_of(shape.model)
-    texts = [name for name, column in shape.columns.items() if is_text(column) and not is_long(column)]
-    titles = [name for name in texts if name not in files and not choices_of(shape.model, name)]
-    return [name for name in titles if not is_secret(name) and not PERSONAL.search(name)]
+    titles = []
+    for name, column in shape.columns.items():
+        is_private = is_secret(name) or PERSONAL.search(name)
+        is_title = is_text(column) and not is_long(column) and name not in files and not is_private
+        if is_title and not choices_of(shape.model, name):
+            titles.append(name)
+    return titles

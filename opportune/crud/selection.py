@@ -12,7 +12,7 @@ from opportune.crud.schema_fields import nested_field_names
 from opportune.db.queries.paths import is_among
 
 Getter = Callable[[Sequence[Any]], Any]
-"""Return a value from a result row."""
+"""Function that returns a value from a result row."""
 
 
 class Selection:

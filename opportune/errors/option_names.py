@@ -1,4 +1,4 @@
-"""Misspelt options of classes that declare a part of a site. Without a check, they would have no effect.
+"""Misspelt and mistyped options of classes that declare a part of a site. Without a check, they have no effect.
 
 A public value is refused if its name is similar to an option, and a method if its name is almost that of a
 method of the base class. Names of your own can begin with `_`, be constants in capitals, or come from a mixin.
@@ -75,7 +75,7 @@ def _declared_options(base: Any) -> Sequence[tuple[str, Any]]:
     return [item for parent in base.__mro__ for item in get_annotations(parent, **ANNOTATION_FORMAT).items()]
 
 
-def refuse_misspelt(class_: type[Any], base: type[Any], renamed: Mapping[str, str] = NO_NAMES) -> None:
+def refuse_wrong_options(class_: type[Any], base: type[Any], renamed: Mapping[str, str] = NO_NAMES) -> None:
     """Raise OperatorError for the first misspelt option of a class, and the first value of another type."""
     if message := next(chain(find_misspelt(class_, base, renamed=renamed), find_mismatches(class_, base)), ""):
         raise OperatorError(message)
@@ -98,7 +98,9 @@ def _similar_option(name: str, base: Any, similarity: float) -> str | None:
 @cache
 def _similar_method(name: str, base: Any) -> str | None:
     """Return the method with almost this name and as many words: `get_writable_rows` is no typo of `get_writable`."""
-    public = (other for other in dir(base) if not other.startswith("_"))
-    similar = [other for other in public if len(other) >= MIN_METHOD_LENGTH and other.count("_") == name.count("_")]
-    methods = [other for other in similar if isinstance(getattr_static(base, other), METHOD_TYPES)]
+    methods = []
+    for other in dir(base):
+        is_candidate = len(other) >= MIN_METHOD_LENGTH and other.count("_") == name.count("_")
+        if is_candidate and not other.startswith("_") and isinstance(getattr_static(base, other), METHOD_TYPES):
+            methods.append(other)
     return closest_name(name, methods, MIN_MISSPELT_SIMILARITY)

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 else:
     Vector = array  # not generic at run time before Python 3.12
 
-EMBEDDINGS, EMBED_LATER = "embeddings", "embed_later"
-"""Keys of `Database.info` with the site's `Embeddings` and a function that queues the job of a table."""
+EMBEDDINGS = "embeddings"
+"""Key of `Database.info` with the site's `Embeddings`."""
+EMBED_LATER = "embed_later"
+"""Key of `Database.info` with a function that queues the job of a table."""
 BATCH_TEXTS = 64
 """Texts per request."""
 SAMPLE_TEXT = "A text."  # not translated

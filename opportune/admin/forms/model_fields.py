@@ -99,6 +99,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             is_same_zone = self.sent_zone in ("", self.zone)
             self.zone = self.sent_zone or self.zone
             is_unchanged = stored is not None and is_same_zone and text == _normalize_line_breaks(self._format(stored))
+            self.data = None  # shown instead if the text is refused
             self.data = stored if is_unchanged else self._parse(text)
 
     def _parse(self, text: str) -> Any:
@@ -107,7 +108,6 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         Raises:
             ValueError: The text is invalid. The message is for the user.
         """
-        self.data = None
         if text == NO_CHOICE or not (text if self.is_text else text.strip()):
             return "" if self.is_text and text != NO_CHOICE else None
         try:
@@ -146,6 +146,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         for pattern in self.formats:
             with suppress(ValueError):
                 text = datetime.strptime(text, pattern).isoformat()  # noqa: DTZ007 - the time zone is added below
+                break
         text = to_machine_format(self.control, text, self.source)
         if not re.search(r"\d[-:]\d", text):
             raise ValueError(gettext(TIME_ERRORS[self.control.type]))
@@ -211,7 +212,7 @@ def find_choice(choices: Mapping[str, str], text: str) -> str:
         return text
     word = text.strip().lower()
     labels = translated_choices(choices).items()
-    matches = [value for value, label in labels if word in (value.lower(), value and label.lower())]
+    matches = [value for value, label in labels if word == value.lower() or (value and word == label.lower())]
     return matches[0] if len(matches) == 1 else text
 
 

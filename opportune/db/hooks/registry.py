@@ -27,7 +27,7 @@ from opportune.errors import OperatorError
 M = TypeVar("M", bound=SQLModel)
 Hook = Callable[[AsyncSession, M], Awaitable[None]]
 Predicate = Callable[[type[Any]], bool]
-"""Return whether a hook of a base class applies to a model."""
+"""Function that returns whether a hook of a base class applies to a model."""
 
 CREATION = {"before_create", "after_create"}
 WRITTEN_CHANGES = "changes"
@@ -208,7 +208,7 @@ class AddedRow(NamedTuple):
 
     model: type[SQLModel]
     values: Callable[[Any], Mapping[str, Any] | None]
-    """Return the values of all columns except the primary key. None adds no row."""
+    """Function that returns the values of all columns except the primary key. None adds no row."""
 
 
 class Registration(NamedTuple):

@@ -1,9 +1,7 @@
 """Choices of fields with an Enum or a Literal: their values, texts and labels."""
 
 from enum import Enum, Flag
-from functools import cache, lru_cache, reduce
-from itertools import product
-from operator import or_
+from functools import cache, lru_cache
 from typing import Any, Literal, get_args, get_origin
 
 from opportune.errors import OperatorError
@@ -15,7 +13,11 @@ MAX_COMBINED_FLAGS = 6
 
 
 def choices_of(model: type[Any], name: str) -> tuple[Any, ...]:
-    """Return the values of an Enum or Literal field. Empty for other types."""
+    """Return the values of an Enum or Literal field. Empty for other types, and for a Flag with too many members.
+
+    Raises:
+        OperatorError: A Flag has no members.
+    """
     field = getattr(model, "model_fields", {}).get(name)
     for part in (field.annotation, *get_args(field.annotation)) if field else ():
         if isinstance(part, type) and issubclass(part, Enum):
@@ -32,8 +34,10 @@ def combinations_of(flag: type[Flag]) -> tuple[Flag, ...]:
         return ()
     if not len(flag):
         raise OperatorError(f"{flag.__name__} has no members.")
-    subsets = product(*((flag(0), member) for member in reversed(flag)))
-    return tuple(reduce(or_, subset) for subset in subsets)
+    values = [flag(0)]
+    for member in flag:
+        values += [value | member for value in values]
+    return tuple(values)
 
 
 def choice_value(value: Any) -> str:
@@ -45,6 +49,8 @@ def choice_value(value: Any) -> str:
 def choice_label(value: Any) -> LazyText:
     """Return the label of a choice: the property `label` of its Enum, if that is lazy. Pages translate it."""
     label = getattr(value, "label", None)
-    if isinstance(value, Flag) and not isinstance(label, LazyText):
-        label = DerivedLabel(", ".join(str(flag.name) for flag in value).replace("_", " ").capitalize() or "None")
-    return label if isinstance(label, LazyText) else DerivedLabel(choice_value(value).replace("_", " ").capitalize())
+    if isinstance(label, LazyText):
+        return label
+    is_flag = isinstance(value, Flag)
+    text = ", ".join(str(flag.name) for flag in value) or "None" if is_flag else choice_value(value)
+    return DerivedLabel(text.replace("_", " ").capitalize())

@@ -32,8 +32,8 @@ class NativeType(UserDefinedType[str]):
         return f"{type(self).__name__}({self.name!r})"
 
 
-class TypesByName(dict[str, Any]):
-    """Types of a PostgreSQL dialect by their names. Unknown types that are neither enums nor domains are native types.
+class LazyTypes(dict[str, Any]):
+    """Types of a PostgreSQL dialect by name. `get`, which reflection calls, looks up unknown ones in the database.
 
     SQLAlchemy 2.1 looks up enums and domains only if this has no type of that name.
     """
@@ -54,4 +54,4 @@ def recognize_all_types(connection: Connection) -> None:
     """Reflect unknown PostgreSQL types as `NativeType` instead of `NullType` with a warning."""
     dialect = connection.dialect
     if dialect.name == "postgresql":
-        dialect.ischema_names = TypesByName(dialect.ischema_names, connection)  # type: ignore[attr-defined]  # documented, not typed
+        dialect.ischema_names = LazyTypes(dialect.ischema_names, connection)  # type: ignore[attr-defined]  # documented, not typed

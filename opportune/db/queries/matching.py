@@ -131,7 +131,8 @@ def _match(text: Any, pattern: str, forms: Mapping[str, Sequence[str]]) -> Colum
 
 
 def _like_pattern(text: Any, pattern: str) -> ColumnElement[bool]:
-    return _Matches(text, literal(pattern, String()), *([ESCAPE] if "/" in pattern else []))
+    escape = [ESCAPE] if "/" in pattern else []
+    return _Matches(text, literal(pattern, String()), *escape)
 
 
 def holds_text(column: Any) -> bool:

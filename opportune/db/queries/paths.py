@@ -21,7 +21,7 @@ from opportune.db.models.columns import natural_key_of
 from opportune.db.models.translated import current_text, is_translated
 
 Visible = Callable[[type[Any]], ColumnElement[bool]]
-"""Return the condition on the rows of a model that the user may see."""
+"""Function that returns the condition on the rows of a model that the user may see."""
 
 
 def all_rows(_model: type[Any]) -> ColumnElement[bool]:
