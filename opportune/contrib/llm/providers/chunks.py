@@ -7,7 +7,7 @@ from opportune.contrib.llm.providers.pieces import ADDITION_FIELDS, CALL_TYPE, F
 
 ANSWER_FIELDS = frozenset({"choices", "candidates", "predictions", "finish_reason", "delta", "start", "response"})
 """Normal names of fields by which an object with an answer is found in another one."""
-LIST_FIELDS = ("choices", "candidates", "results", "outputs", "predictions")
+LIST_FIELDS = ("choices", "candidates", "results", "responses", "outputs", "predictions")
 """Fields with a list of choices."""
 WHOLE_FIELDS = frozenset({"delta", "content_block", "finish_reason", "tool_calls", "start"})
 """Normal names of fields of a choice without a list."""
@@ -71,7 +71,9 @@ def choices_of(chunk: Fields, depth: int = MAX_DEPTH) -> Sequence[Fields]:
     choices = next(filter(None, (objects_in(chunk.get(name)) for name in LIST_FIELDS)), [])
     if not choices:
         return [chunk] if _is_choice(chunk) else []
-    return [part for choice in choices for part in (choices_of(choice, depth - 1) if depth else ()) or [choice]]
+    if not depth:
+        return choices
+    return [part for choice in choices for part in choices_of(choice, depth - 1) or [choice]]
 
 
 def _is_choice(chunk: Fields) -> bool:

@@ -37,18 +37,21 @@ def json_objects_in(text: str, *, other_braces: int = 0, may_lack_end: bool = Fa
         other_braces: Braces that begin no JSON: with them, an invalid object is skipped, and objects in it count.
         may_lack_end: Brackets may be missing at the end of the text.
     """
-    objects, end, failures, repairs = list[dict[str, Any]](), 0, 0, 0
+    objects = list[dict[str, Any]]()
+    end = failures = repairs = 0
     while (start := text.find("{", end)) >= 0 and failures <= other_braces:
         found = _object_at(start, text)
         if not found and repairs <= other_braces:
-            repaired, repairs = text[:start] + _repair(text[start:], may_lack_end=may_lack_end), repairs + 1
+            repairs += 1
+            repaired = text[:start] + _repair(text[start:], may_lack_end=may_lack_end)
             if found := _object_at(start, repaired):
                 text = repaired
         if found:
-            objects.append(found[0])
-            end = found[1]
+            value, end = found
+            objects.append(value)
         else:
-            end, failures = start + 1, failures + 1
+            end = start + 1
+            failures += 1
     return objects
 
 
@@ -83,8 +86,9 @@ def _repair(text: str, *, may_lack_end: bool) -> str:
             missing.append("}" if bracket == "{" else "]")
         elif missing:
             missing.pop()
-    # A number at the end may lack digits.
-    return text + "".join(missing[::-1]) if may_lack_end and text[-1:] in (*'}]"el',) else text
+    if may_lack_end and text.endswith(("}", "]", '"', "e", "l")):  # a number may lack digits
+        text += "".join(reversed(missing))
+    return text
 
 
 def _plain_token(token: re.Match[str]) -> str:

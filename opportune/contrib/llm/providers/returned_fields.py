@@ -60,8 +60,10 @@ class ReturnedFields:
         return reasoning
 
     def _add_other(self, name: str, value: Any, is_whole: bool) -> None:
+        if is_whole and name in self._others:
+            return
         if name in LIST_FIELDS:
-            for piece in objects_in(value) if not (is_whole and name in self._others) else ():
+            for piece in objects_in(value):
                 _add_entry(self._others.setdefault(name, []), piece)
         elif value and (name != "extra_content" or "signature" in repr(value)):
             self._others[name] = value

@@ -45,10 +45,10 @@ def calls_in(text: str, tools: Mapping[str, Schema], *, is_cut: bool = False) ->
             name = plain_name(piece.name)
             if name in tools or (name and piece.arguments and is_marked):
                 calls.append({"name": name, "arguments": piece.arguments})
-    if not is_cut:
-        return calls
-    names = [call["name"] for call in calls[-1:]] or [name for name in tools if name in text]
-    return calls[:-1] + [{"name": name, "arguments": CUT} for name in names[:1]]
+    if is_cut:
+        last = calls.pop()["name"] if calls else next((name for name in tools if name in text), None)
+        calls += [{"name": last, "arguments": CUT}] if last else []
+    return calls
 
 
 def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
         return nested or named or objects
     properties = tools.get(name[1], {}).get("properties", {})
     values = {key: _value_of(value, properties.get(key), more) for key, more, value in ARGUMENT.findall(part)}
-    return [{"name": name[1], "arguments": values or [*objects, brace + rest][0]}]
+    return [{"name": name[1], "arguments": values or next(iter(objects), brace + rest)}]
 
 
 def _python_pieces(text: str) -> list[dict[str, Any]]:

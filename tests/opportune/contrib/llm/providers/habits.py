@@ -810,6 +810,7 @@ NATIVE = {
         document({"content": [{"type": "text", "text": "Yes"}], "stop_reason": "end_turn"})
     ),
     "text of watsonx": says(event({"results": [{"generated_text": "Yes"}]})),
+    "message of Reka": ends(document({"responses": [{"message": {"content": "Yes"}, "finish_reason": "stop"}]})),
     **{
         f"recorded {name}": ends(body, text="One moment.", reasoning="Look it up.", calls=RECORDED, tokens=(9, 12))
         for name, body in (("Anthropic", ANTHROPIC), ("Google", GOOGLE), ("responses", OPENAI))
