@@ -87,9 +87,8 @@ def _describe(error: object, status: int | None = None, headers: Sequence[tuple[
     if status in _VAGUE:
         status = _status_in(codes, everything) or status
     reason = _find_reason(status, " ".join(codes), everything)
-    described = reason.error(seconds_to_wait([*headers, *texts], is_limited=reason.code == "rate_limited"))
-    described.report = json.dumps(error, ensure_ascii=False)
-    return described
+    seconds = seconds_to_wait([*headers, *texts], is_limited=reason.code == "rate_limited")
+    return reason.error(seconds, report=json.dumps(error, ensure_ascii=False))
 
 
 def _status_in(codes: Iterable[str], everything: str) -> int | None:

@@ -30,8 +30,8 @@ class Reason(NamedTuple):
     specific: str = r"(?!)"
     general: str = r"(?!)"
 
-    def error(self, seconds: float | None = None, *, done: Done | None = None) -> LlmError:
-        return LlmError(self.code, self.sentence, seconds, done=done, advice=self.advice)
+    def error(self, seconds: float | None = None, *, done: Done | None = None, report: str = "") -> LlmError:
+        return LlmError(self.code, self.sentence, seconds, done=done, advice=self.advice, report=report)
 
 
 FILTERED = Reason(

@@ -64,20 +64,17 @@ class MarkReader:
         """Return the reasoning and the text that were held back. `is_cut`: the answer is incomplete."""
         part, pending = self._part, self._pending
         self._pending = ""
-        is_space = part.kind == "gap" and not pending.strip()
         if part.kind == "call":
             part.add(pending)
             self._end_call(part, is_cut=is_cut)
-        elif part.kind == "header" or is_space or pending in table.END_TOKENS or table.OTHER_TOKEN.match(pending):
-            pass  # not shown
-        elif part.is_presumed:  # the whole answer is text
+            return self._take()
+        is_space = part.kind == "gap" and not pending.strip()
+        if part.kind == "header" or is_space or pending in table.END_TOKENS or table.OTHER_TOKEN.match(pending):
+            return "", ""
+        if part.is_presumed:  # the whole answer is text
             self.template.opens_reasoning = False
             return "", part.content + pending
-        elif part.kind == "thought":
-            self._reasoning += pending
-        else:
-            self._text += pending
-        return self._take()
+        return (pending, "") if part.kind == "thought" else ("", pending)
 
     def read_calls(self, text: str) -> None:
         """Add the calls in another text, such as reasoning: some models do not end their thoughts before a call."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -78,14 +77,11 @@ def compacted_answer(
     ask: Callable[[Sequence[Message]], AsyncGenerator[Chunk, None]], messages: Sequence[Message]
 ) -> AsyncGenerator[Chunk, None]:
     """Return an answer. If the endpoint refuses the conversation as too long, ask once more with a shorter one."""
-    shorter = list[Message]()
 
-    async def is_shorter(number: int, error: LlmError) -> bool:
-        if number == 0 and error.code == "context_too_long":
-            shorter.extend(compact(messages))
-        return number == 0 and len(shorter) > 0 and shorter != [*messages]
+    async def can_be_shorter(number: int, error: LlmError) -> bool:
+        return number == 0 and error.code == "context_too_long" and compact(messages) != [*messages]
 
-    return first_answer((partial(ask, turns) for turns in (messages, shorter)), is_shorter)
+    return first_answer((lambda: ask(messages), lambda: ask(compact(messages))), can_be_shorter)
 
 
 def compact(messages: Sequence[Message]) -> list[Message]:
