@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.growing_text import GrowingText
@@ -118,8 +117,10 @@ class ToolCallReader:
             is_whole: The piece is a whole call, which may already be known.
         """
         piece = read_call(fields)
-        known = [(call.name, call.arguments) for call in self._calls] if is_whole else []
-        if (piece.name, piece.arguments) in known or not any(piece[1:]):
+        is_known = is_whole and any(
+            (call.name, call.arguments) == (piece.name, piece.arguments) for call in self._calls
+        )
+        if is_known or not any(piece[1:]):
             return 0
         call = self._find(piece)
         if call is None or not call.is_continued_by(piece):
@@ -133,10 +134,14 @@ class ToolCallReader:
     def _find(self, piece: CallPiece) -> _Call | None:
         """Return the newest call with the same id, or else with the same index."""
         newest_first = self._calls[::-1]
-        with_id = (call for call in newest_first if piece.id and call.id == piece.id)
-        at_position = (call for call in newest_first if not piece.position or call.position in (piece.position, ""))
+        for call in newest_first:
+            if piece.id and call.id == piece.id:
+                return call
+        for call in newest_first:
+            if not piece.position or call.position in (piece.position, ""):
+                return call
         # Some endpoints count the pieces. One without a name continues a call.
-        return next(chain(with_id, at_position, newest_first[:1] if not piece.name else ()), None)
+        return newest_first[0] if newest_first and not piece.name else None
 
     def finish(self, *, is_cut: bool = False) -> tuple[ToolCall, ...]:
         """Return the calls in the order of their first pieces. `is_cut`: the last one may be incomplete."""

@@ -67,7 +67,7 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
         return nested or named or objects
     properties = tools.get(name[1], {}).get("properties", {})
     values = {key: _value_of(value, properties.get(key), more) for key, more, value in ARGUMENT.findall(part)}
-    return [{"name": name[1], "arguments": values or next(iter(objects), brace + rest)}]
+    return [{"name": name[1], "arguments": values or (objects[0] if objects else brace + rest)}]
 
 
 def _python_pieces(text: str) -> list[dict[str, Any]]:
