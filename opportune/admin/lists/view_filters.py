@@ -15,11 +15,12 @@ from opportune.admin.lists.range_filters import RangeFilter
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.crud.types import ORDERED_TYPES
 from opportune.db.models.choices import choice_label, choice_value, choices_of
-from opportune.db.models.columns import many_to_many_of, python_type_of, references_of
+from opportune.db.models.columns import is_text, many_to_many_of, python_type_of, references_of
 from opportune.db.models.labels import label_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy
+from opportune.schemas.annotations import options_of
 
 
 def filter_for(view: BaseAdminView, option: Any) -> Any:
@@ -61,6 +62,9 @@ def _column_filter(view: BaseAdminView, path: AttributePath, parameter: str, tit
         choices = {choice_value(value): (value, choice_label(value)) for value in values}
         empty = {NULL_CHOICE: (None, EMPTY)} if column.nullable else {}
         return ChoiceFilter(path, parameter, title, choices=choices | empty)
+    field = getattr(path.end.class_, "model_fields", {}).get(path.name)
+    if is_text(column) and field and (labels := options_of(field).choices):
+        return ChoiceFilter(path, parameter, title, choices={value: (value, text) for value, text in labels.items()})
     type_ = python_type_of(column)
     if type_ is bool:
         return ChoiceFilter(path, parameter, title, choices=YES_NO, can_exclude=False)

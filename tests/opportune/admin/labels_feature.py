@@ -42,6 +42,7 @@ class LampAdmin(AdminView, model=Lamp):
     category = "Lights"
     can_import = True
     columns = ("title", "mood", "is_dimmable", "height", "origin")
+    filters = ("mood", "height", "origin")
     column_labels = {"is_dimmable": "Can be dimmed"}
     fieldsets = (("Looks", ("mood", "height")),)
 

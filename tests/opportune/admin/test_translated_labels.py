@@ -59,6 +59,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 GERMAN_PAGES: list[tuple[str, list[str]]] = [
+    ("/admin/lamp/list?origin=AT", ['value="AT" selected>Österreich', "Sun"]),
     ("/lamps", ['data-label="Titel"', "Eiskalt", '<h1 class="m-0 me-auto">Lampen', "Lampe hinzufügen", "Österreich"]),
     ("/lamps", ["Gesamthöhe ab", "1 Lampe"]),
     ("/lamps/new", ["Titel", "Wie auf der Schachtel.", "Dimmbar", "Gesamthöhe", "Eiskalt", "Zoll"]),
