@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
+
+from markupsafe import Markup
 
 from opportune.admin.lists.display import format_column
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of
 from opportune.contrib.import_export.targets import Target
-from opportune.crud.formats import format_value, yes_or_no
 from opportune.schemas.text import shorten
 
 MAX_PREVIEW_ROWS = 10
@@ -34,7 +34,6 @@ class PreviewTexts:
         self._view = view
         self._columns = columns
         self._related = {*view.references, *view.many_to_many}
-        self._as_in_lists = {*view.choice_names, *view.numeric_columns}
 
     def of_row(self, row: PreviewRow) -> list[str]:
         return [self._text(name, row) for name in self._columns]
@@ -53,13 +52,8 @@ class PreviewTexts:
     def _full_text(self, name: str, row: PreviewRow) -> str:
         target = self._columns[name]
         cell = row.cells.get(name)
-        if target.field in self._related or target.field not in row.values:
+        value = row.values.get(target.field)
+        if value is None or target.field in self._related:
             return str(cell_of(cell))
-        value = row.values[target.field]
-        if value is not None and target.field in self._as_in_lists:
-            return str(format_column(self._view, target.field, value))
-        if isinstance(value, bool):
-            return yes_or_no(value)
-        if isinstance(value, date):
-            return format_value(value)
-        return value if isinstance(value, str) else str(cell_of(cell))
+        text = format_column(self._view, target.field, value)
+        return text.striptags() if isinstance(text, Markup) else str(text)

@@ -98,7 +98,7 @@ async def test_api_and_export_stay_english(superuser_client: AsyncClient) -> Non
     assert [response.text for response in german] == [response.text for response in english]
     assert "very_cold" in german[1].text
     preview = extract_text(await open_columns(superuser_client, "/admin/lamp/import", german[1].text))
-    assert "SunVery coldNo3AT" in preview
+    assert "SunVery coldNo3Austria" in preview
 
 
 async def test_english_labels_are_those_of_the_code(superuser_client: AsyncClient) -> None:
