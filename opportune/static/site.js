@@ -39,32 +39,6 @@ window.addEventListener("submit", (event) => {
   }, () => unreachable(false));
 });
 
-// Confirm requests in a dialog. Esc and Cancel abort the request.
-document.addEventListener("htmx:confirm", (event) => {
-  const { ctx, issueRequest, dropRequest } = event.detail;
-  if (!ctx.confirm) return;
-  event.preventDefault();
-  const dialog = Object.assign(document.createElement("dialog"), { className: "dialog" });
-  const form = Object.assign(document.createElement("form"), { method: "dialog", className: "card" });
-  const question = Object.assign(document.createElement("p"), { className: "card-body mb-0", id: "confirm-question", textContent: ctx.confirm });
-  const buttons = Object.assign(document.createElement("div"), { className: "card-footer d-flex gap-2 justify-content-end" });
-  const cancel = Object.assign(document.createElement("button"), { className: "btn", value: "", textContent: gettext("Cancel"), autofocus: true });
-  const confirm = Object.assign(document.createElement("button"), { className: `btn btn-${ctx.sourceElement.closest("[class*=danger]") || ctx.request.method === "DELETE" ? "danger" : "primary"}`, value: "yes", textContent: gettext("Yes") });
-  buttons.append(cancel, confirm);
-  form.append(question, buttons);
-  dialog.append(form);
-  dialog.setAttribute("aria-labelledby", question.id);
-  const opener = document.activeElement;
-  dialog.addEventListener("close", () => {
-    dialog.remove();
-    opener?.focus();
-    if (dialog.returnValue) issueRequest();
-    else dropRequest();
-  });
-  (document.querySelector("main") ?? document.body).append(dialog);
-  dialog.showModal();
-});
-
 // htmx loses track of a request that replaced another, so the next one would not abort it.
 const newest = new WeakMap();
 document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {

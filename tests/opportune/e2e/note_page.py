@@ -1,4 +1,4 @@
-"""A page with a list of notes, a form to add one, and a button that deletes all after a confirmation."""
+"""A page with a list of notes, and a form to add one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -20,8 +20,6 @@ PAGE = """{% extends "base.html" %}
 {% from "macros/forms.html" import form_fields %}
 <form method="post" action="/notes" hx-post="/notes" hx-target="#notes" hx-swap="outerHTML">
   {{ form_fields(form) }}<button class="btn">Add</button></form>
-<form method="post" action="/notes/delete" hx-post="/notes/delete" hx-target="#notes" hx-swap="outerHTML"
-  hx-confirm="Delete all notes?">{{ form_token() }}<button class="btn">Delete all</button></form>
 {% block notes %}<ul id="notes">{% for title in titles %}<li>{{ title }}</li>{% endfor %}</ul>{% endblock %}
 {% endblock %}"""
 
@@ -46,16 +44,6 @@ async def add(request: Request) -> Response:
     assert form.data
     await may_add.wait()
     titles.append(form.data.title)
-    return show_list(request)
-
-
-@pages.post("/delete")
-async def delete(request: Request) -> Response:
-    titles.clear()
-    return show_list(request)
-
-
-def show_list(request: Request) -> Response:
     if is_htmx(request):
         return templates.render_block(request, "notes.html", "notes", {"titles": titles})
     return RedirectResponse("/notes", 303)

@@ -1,33 +1,12 @@
-"""Requests of a page: confirmed by a dialog, with a loading indicator, and sent once."""
+"""Requests of a page: with a loading indicator, and sent once."""
 
 import asyncio
 
 from playwright.async_api import Browser, Page, expect
 
-from opportune.testing.services.accessibility import find_violations
 from tests.opportune.e2e.note_page import app, blocked_adding, titles
 
 __all__ = ["app", "blocked_adding"]  # fixtures
-
-
-async def test_confirmation_is_a_dialog(page: Page) -> None:
-    titles.append("Milk")
-    await page.goto("/notes")
-    delete, dialog = page.get_by_role("button", name="Delete all"), page.get_by_role("dialog")
-    await delete.click()
-    await expect(dialog).to_have_accessible_name("Delete all notes?")
-    assert not await find_violations(page)
-    await page.keyboard.press("Escape")
-    await expect(dialog).to_be_hidden()
-    await expect(delete).to_be_focused()
-    await delete.click()
-    await dialog.get_by_role("button", name="Cancel").click()
-    await expect(dialog).to_be_hidden()
-    assert titles == ["Milk"]
-    await delete.click()
-    await dialog.get_by_role("button", name="Yes").click()
-    await expect(page.get_by_text("Milk")).to_be_hidden()
-    assert titles == []
 
 
 async def test_link_shows_loading_indicator(page: Page, site: str) -> None:
