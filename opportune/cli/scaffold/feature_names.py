@@ -92,5 +92,5 @@ def check_path(project: Path, path: str) -> None:
 
 def _serves(code: str, path: str) -> bool:
     """Return whether code has `prefix="/books"`, `BookPages(Books, "/books")` or a route of a router without prefix."""
-    route = "" if "prefix=" in code else r"|@\w+\.\w+\("
-    return bool(re.search(rf"""(?:prefix=|\(\w+, {route})["']{path}["']""", code))
+    route = "" if "prefix=" in code else r"|@\w+\.\w+\(\s*"
+    return bool(re.search(rf"""(?:prefix=|\(\s*\w+,\s*{route})["']{path}["']""", code))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
-from opportune.cli.scaffold.field_types import WORDS_FOR_OPTIONS, Code
+from opportune.cli.scaffold.field_types import OPTIONS, WORDS_FOR_OPTIONS, Code
 from opportune.cli.scaffold.fields import Field
 from opportune.crud.types import MAX_INTEGER
 from opportune.errors import OperatorError
@@ -63,7 +63,7 @@ def _with_type_option(field: Field, option: str) -> Field | None:
             return replace(field, digits=digits) if 1 <= digits[0] <= MAX_DIGITS and digits[1] <= digits[0] else None
         case "money" if re.fullmatch("[A-Z]{3}", option):
             return replace(field, currency=option)
-        case "slug" if re.fullmatch("[a-z][a-z0-9_]*", option):
+        case "slug" if re.fullmatch("[a-z][a-z0-9_]*", option) and option not in OPTIONS:
             return replace(field, source=option)
         case "enum" if not field.choices:
             return replace(field, choices=_parse_choices(field.name, option))

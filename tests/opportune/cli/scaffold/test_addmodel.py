@@ -30,7 +30,7 @@ PROJECT_TEXTS = {
     '    __tablename__ = "blog_tag"\n',
     "app/shop/models.py": "from opportune.db import Model\n\n\nclass Label(Model, table=True):\n"
     '    __tablename__ = "shop_label"\n',
-    "app/shop/pages.py": 'router = LabelPages(Labels, "/labels").router\n',
+    "app/shop/pages.py": '@router.get("/orders")\n...\nlabels = LabelPages(\n    Labels,\n    "/labels",\n)\n',
 }
 
 
@@ -148,6 +148,7 @@ INVALID_ARGUMENTS = (
     ('blog Post title:str --group A"b', "is not a group name"),
     (f"blog Post title:str --group {'g' * 151}", "is not a group name. Use at most 150 letters"),
     ("blog Post is_new:bool:optional", "is_new: bool has no option 'optional'."),
+    ("blog Post title:str slug:slug:unique", "slug: slug has no option 'unique'."),
     ("blog Post slug:slug stars:int", "the model has no str field"),
     ("blog Post slug:slug:name title:str", "'name' is not a str field of this model"),
     ("blog Post price:decimal:40,2", "decimal has no option '40,2'"),
@@ -157,6 +158,7 @@ INVALID_ARGUMENTS = (
     ("blog Group name:str", "accounts already has a model Group"),
     ("blog post name:str", "'post' is not a model name"),
     ("blog Post name:str --path /labels", "app/shop/pages.py already uses the address /labels"),
+    ("blog Post name:str --path /orders", "app/shop/pages.py already uses the address /orders"),
     ("blog Post name:str --path /admin", "The framework uses the address /admin"),
     ("blog Post name:str --path posts", "'posts' is not an address"),
     ("blog Post name:str --read nobody", "'nobody' is not a permission"),
