@@ -9,8 +9,7 @@ from opportune.admin.model_icons import guess_icon
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.feature_file import lists_views, register_model
 from opportune.cli.scaffold.feature_names import require_feature_folder
-from opportune.cli.scaffold.file_changes import write_files
-from opportune.cli.scaffold.file_texts import FileTexts
+from opportune.cli.scaffold.file_changes import FileTexts, write_files
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.migration import draft_creation, feature_names
 from opportune.cli.scaffold.model_code import models_module

@@ -14,7 +14,7 @@ from opportune import __version__
 from opportune.cli.output import say, say_next
 from opportune.cli.scaffold import addmodel
 from opportune.cli.scaffold.feature_names import check_name, folders
-from opportune.cli.scaffold.file_texts import FileTexts
+from opportune.cli.scaffold.file_changes import FileTexts
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.migration import feature_names
 from opportune.cli.scaffold.model_files import add_model_texts, write_model, write_with_migration
