@@ -22,6 +22,7 @@ from opportune.db.hooks.registry import AddedRow, hooks_of, insert_statement, ro
 from opportune.db.sessions.hooked_session import HookedSession, has_flush_listeners
 from opportune.db.sessions.numbering import number_new_rows
 from opportune.db.sessions.state import is_within
+from opportune.db.sessions.value_names import refuse_unknown_names
 
 STORED_VALUES = "stored_values"
 """Key in the `info` of a row's state for the values that the INSERT returned."""
@@ -52,6 +53,11 @@ class NewRow(NamedTuple):
 
 class InsertingSession(HookedSession):
     """Session whose flush writes a single new row with one statement."""
+
+    def execute(self, statement: Any, params: Any = None, **options: Any) -> Any:
+        if params and isinstance(statement, Insert):
+            refuse_unknown_names(self, statement, params)
+        return super().execute(statement, params, **options)
 
     def write_changes(self) -> None:
         if not self._insert_only_row():

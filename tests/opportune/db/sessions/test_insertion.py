@@ -1,12 +1,15 @@
 """Single new rows, which a flush writes without SQLAlchemy's unit of work."""
 
+from typing import Any
+
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.exc import IntegrityError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts import User
+from opportune.accounts.models import Group
 from opportune.db.database import Database
 from opportune.db.sessions.hooked_session import HookedSession
 
@@ -93,3 +96,11 @@ async def test_failed_row_in_a_savepoint_keeps_the_others(database: Database) ->
         session.add(new_user("bob"))
     async with database.reader() as session:
         assert await emails(session) == ["ann@example.com", "bob@example.com"]
+
+
+@pytest.mark.parametrize("rows", [{"nmae": "A"}, [{"name": "A"}, {"nmae": "B"}]])
+async def test_statement_refuses_unknown_names(database: Database, rows: Any) -> None:
+    async with database.writer() as session:
+        await session.execute(insert(Group).values(name=bindparam("label")), {"label": "C"})
+        with pytest.raises(ValueError, match=r"^Group has no field 'nmae'\. Did you mean name\?"):
+            await session.execute(insert(Group), rows)
