@@ -42,5 +42,4 @@ async def render_page(
     request: Request, view: BaseView, template: str, context: Mapping[str, Any], status: int = 200
 ) -> Response:
     """Render a page of a view, which the template finds in `model_view`."""
-    page: Response = await view.templates.TemplateResponse(request, template, {"model_view": view, **context}, status)
-    return page
+    return await view.templates.TemplateResponse(request, template, {"model_view": view, **context}, status)

@@ -169,8 +169,7 @@ def _cached_statement(
     key = (crud.session.get_bind().dialect.name, sort, names)
     if key not in statements:
         statements[key] = _build_statement(crud, query, names)
-    found: tuple[Selection, ListStatement] = statements[key]
-    return found
+    return statements[key]
 
 
 def _build_statement(

@@ -58,8 +58,7 @@ def refuse_fields(schema: type[BaseModel], names: Collection[str]) -> type[BaseM
     """Return a schema that refuses requests with these fields."""
     type_ = Annotated[Any, BeforeValidator(_refuse)]
     refused: dict[str, Any] = {name: (type_, Field(default=None, validate_default=False)) for name in names}
-    changed: type[BaseModel] = create_model(schema.__name__, __base__=schema, __module__=__name__, **refused)
-    return changed
+    return create_model(schema.__name__, __base__=schema, __module__=__name__, **refused)
 
 
 def _refuse(_value: object) -> None:
@@ -70,8 +69,7 @@ def _model(
     name: str, fields: Mapping[str, Any], change: Callable[[dict[str, Any]], None] | None = None
 ) -> type[BaseModel]:
     config = CONFIG if change is None else CONFIG | {"json_schema_extra": change}
-    schema: type[BaseModel] = create_model(name, __config__=config, __module__=__name__, **fields)
-    return schema
+    return create_model(name, __config__=config, __module__=__name__, **fields)
 
 
 def _require_only(names: Collection[str]) -> Callable[[dict[str, Any]], None]:

@@ -48,7 +48,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     Users see the title of a row if they may see that row, or a row that refers to it.
     """
 
-    model_admin: Any
+    model_admin: BaseAdminView
     """The view of the model with the column."""
     is_many = False
     """Whether a row can refer to several rows."""
@@ -66,8 +66,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     @property
     def view(self) -> BaseAdminView | None:
         """The view of the referenced rows."""
-        view: BaseAdminView | None = self.model_admin.site.view_for_model(self.model)
-        return view
+        return self.model_admin.site.view_for_model(self.model)
 
     def list_query(self, request: Request) -> Select[Any]:
         """Select the rows that the view lists for this user."""
@@ -90,8 +89,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     async def _fetch(self, statement: Select[Any]) -> list[Any]:
         """Read rows with the relationships that titles (`__str__`) may need."""
         with_relationships = statement.options(*self.view.queries.loading(())) if self.view else statement
-        rows: list[Any] = await self.model_admin.queries.objects(with_relationships)
-        return rows
+        return await self.model_admin.queries.objects(with_relationships)
 
     def loaded_rows(self, request: Request) -> dict[Any, Any]:
         """Return the rows that this request has already loaded, by id."""

@@ -209,8 +209,7 @@ async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) ->
         except ValueError:
             raise HTTPException(404) from None
     newest = entries.order_by(col(AuditEntry.id).desc()).limit(ENTRIES_PER_PAGE + 1)
-    rows: Sequence[AuditEntry] = await view.queries.objects(newest)
-    return rows
+    return await view.queries.objects(newest)
 
 
 def get_action_label(entry: AuditEntry, view: BaseAdminView | None) -> str:

@@ -1,6 +1,6 @@
 """Preview of a deletion: counts the related rows it would delete, clear or be blocked by."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -125,11 +125,10 @@ def _foreign_keys_to(table: Table) -> Iterator[ForeignKeyConstraint]:
 def _references_rows(key: ForeignKeyConstraint, condition: Condition) -> Condition:
     # Without correlate(None) SQLAlchemy would take a self-referencing table for that of the outer query.
     rows = select(*(element.column for element in key.elements)).where(condition).correlate(None)
-    is_reference: Condition = _single_or_tuple(key.columns).in_(rows)
-    return is_reference
+    return _single_or_tuple(key.columns).in_(rows)
 
 
-def _single_or_tuple(columns: Any) -> Any:
+def _single_or_tuple(columns: Iterable[ColumnElement[Any]]) -> ColumnElement[Any]:
     items = list(columns)
     return items[0] if len(items) == 1 else tuple_(*items)
 

@@ -71,7 +71,7 @@ class Position:
 
 
 Execute = Callable[[Select[Any], Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
-"""Run a statement with values for `limit`, `offset` and `counted`, and return its rows."""
+"""Function that runs a statement with values for `limit`, `offset` and `counted`, and returns its rows."""
 
 
 class Cursor(NamedTuple):

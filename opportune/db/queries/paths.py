@@ -83,9 +83,8 @@ class AttributePath:
         return rows.correlate(first.parent.class_).scalar_subquery()
 
 
-def _readable(column: Any) -> ColumnElement[Any]:
-    readable: ColumnElement[Any] = current_text(column) if is_translated(column) else column
-    return readable
+def _readable(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return current_text(column) if is_translated(column) else column
 
 
 def parse_path(mapper: Mapper[Any], path: str) -> AttributePath:
@@ -106,13 +105,12 @@ def parse_path(mapper: Mapper[Any], path: str) -> AttributePath:
     return AttributePath(relations, mapper, name)
 
 
-def is_among(visible: Visible, key: Any, model: type[Any]) -> ColumnElement[bool]:
+def is_among(visible: Visible, key: ColumnElement[Any], model: type[Any]) -> ColumnElement[bool]:
     """Return the condition that a key belongs to a visible row of a model."""
     condition = visible(model)
     if isinstance(condition, True_):
         return condition
-    is_visible: ColumnElement[bool] = key.in_(select(inspect(model).primary_key[0]).where(condition).correlate(None))
-    return is_visible
+    return key.in_(select(inspect(model).primary_key[0]).where(condition).correlate(None))
 
 
 def column_of_relation(mapper: Mapper[Any], name: str) -> str:
@@ -197,8 +195,7 @@ def is_linked(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[b
     """
     ((key, link_key),) = relation.synchronize_pairs
     ((_, other),) = relation.secondary_synchronize_pairs or ()
-    condition: ColumnElement[bool] = key.in_(select(link_key).where(other.in_(keys)))
-    return condition
+    return key.in_(select(link_key).where(other.in_(keys)))
 
 
 def _is_visible(visible: Visible, relation: RelationshipProperty[Any], target: Any) -> ColumnElement[bool]:

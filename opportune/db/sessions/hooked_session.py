@@ -208,8 +208,7 @@ def _record_deleted(session: HookedSession, row: SQLModel) -> None:
 
 _listener_conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: lambda: False}
 """Checks whether a listener is active. `_record_written` serves rows with hooks, which have another check."""
-_class_listeners = HookedSession().dispatch
-_flush_listeners = [getattr(_class_listeners, name) for name in FLUSH_EVENTS]
+_flush_listeners = [getattr(HookedSession().dispatch, name) for name in FLUSH_EVENTS]
 """The current listeners of each event, also those that are added later."""
 
 

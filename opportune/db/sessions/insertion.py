@@ -88,8 +88,7 @@ def _fail_as_flush(session: Session, row: SQLModel, error: BaseException) -> Non
 
     SQLAlchemy has no other way to do this than a bulk operation whose rows fail.
     """
-    failing_rows = map(_raise, [error])
-    session.bulk_insert_mappings(state_of(row).mapper, failing_rows)
+    session.bulk_insert_mappings(state_of(row).mapper, map(_raise, [error]))
 
 
 def _raise(error: BaseException) -> NoReturn:
