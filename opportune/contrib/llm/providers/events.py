@@ -46,16 +46,14 @@ class EventReader:
     Data that is not a JSON object is skipped.
     """
 
-    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES, *, is_page: bool = False, encoding: str = "utf-8") -> None:
+    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES, *, is_page: bool = False) -> None:
         """Read a body.
 
         Args:
             max_line_bytes: Maximum length of a line.
             is_page: The body is called a web page, and is one if any line begins like a tag.
-            encoding: Declared encoding, for lines that are not UTF-8. Ignored if unknown.
         """
         self._is_page = is_page
-        self._encoding = encoding
         self._max_line_bytes = max_line_bytes
         self._rest = bytearray()  # beginning of a line
         self._body_bytes = 0
@@ -87,7 +85,7 @@ class EventReader:
         """Yield the last event, if no blank line follows it."""
         yield from self._read_line(bytes(self._rest))
         if self._data and not self._values:
-            self._read_text(self._text_of(self._data))
+            self._read_text(self._data.decode(errors="replace"))
         yield from self._end_event()
         if self._values == 1 and not self._has_fields:
             yield END_OF_DOCUMENT
@@ -99,12 +97,6 @@ class EventReader:
         if self._is_page or "\ufffd" in text:
             raise not_a_model()
         self._name = "error"
-
-    def _text_of(self, data: bytes | bytearray) -> str:
-        try:
-            return data.decode(self._encoding, errors="replace")
-        except (LookupError, UnicodeError):
-            return data.decode(errors="replace")
 
     def _read_line(self, line: bytes) -> list[Event]:
         line = line.strip(AROUND_LINES).removeprefix(BYTE_ORDER_MARK).strip(AROUND_LINES)
@@ -154,7 +146,7 @@ class EventReader:
                 return []
             if END.fullmatch(data):
                 return [DONE]
-            value = json_objects_in(self._text_of(data))
+            value = json_objects_in(data.decode(errors="replace"))
             if not value:
                 return None
         if isinstance(value, list) and len(value) == 1:

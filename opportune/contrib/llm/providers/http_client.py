@@ -55,7 +55,7 @@ class EndpointClient:
             async with aclosing(await self._request(parameters, deadline, accept="text/event-stream")) as response:
                 is_page = "html" in response.headers.get("Content-Type", "").lower()
                 chunks = _decoded(response)
-                reader = EventReader(is_page=is_page, encoding=response.encoding or "utf-8")
+                reader = EventReader(is_page=is_page)
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     for event in reader.feed(chunk):
                         deadline.restart_idle()

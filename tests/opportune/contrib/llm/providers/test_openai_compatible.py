@@ -152,12 +152,6 @@ async def test_odd_gzip_is_read(body: bytes, encoding: str) -> None:
     assert answer == "Yes"
 
 
-async def test_text_in_its_declared_encoding_is_read() -> None:
-    body = (text("Oui, café") + DONE).decode().encode("latin-1")
-    answer, _ = await read_answer_of(response("200 OK", body, "Content-Type: text/event-stream; charset=ISO-8859-1"))
-    assert answer == "Oui, café"
-
-
 @pytest.mark.parametrize("encoding", ["GBK", "base64", "idna", "undefined", "unknown"])
 async def test_utf_8_is_read_in_spite_of_its_declared_encoding(encoding: str) -> None:
     body = b"data: nonsense {\n\n" + text("café") + DONE
