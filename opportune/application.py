@@ -130,10 +130,9 @@ async def respond_not_found(scope: Scope, receive: Receive, send: Send) -> None:
     Raises:
         HTTPException: The request is not a WebSocket.
     """
-    router: Router = scope["router"]
     if scope["type"] == "http" and not wants_json(request := Request(scope, receive)):
         await get_optional_user(request)
-    await router.not_found(scope, receive, send)
+    await scope["router"].not_found(scope, receive, send)
 
 
 def create_on_first_use(module: dict[str, Any]) -> None:
