@@ -22,7 +22,7 @@ LIMITS = {
     "code lines of the framework": 87_772,
     "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
-    "deferred imports of own modules outside cli": 30,
+    "deferred imports of own modules outside cli": 31,
     "noqa comments": 59,
     "files directly in opportune": 8,
     "files directly in opportune/cli": 13,

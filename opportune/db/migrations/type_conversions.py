@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from alembic.operations import ops
+from sqlalchemy import DefaultClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import Uuid
 
+from opportune.db.migrations.comparisons import CAST
 from opportune.db.migrations.portable_sql import quoted
 from opportune.db.migrations.rendering import CodeOp, portable_type_code
 from opportune.db.migrations.value_conversion import Family, family_of, reflected_family
@@ -24,8 +26,10 @@ def add_conversions(parts: Iterable[ops.MigrateOperation]) -> Iterator[ops.Migra
         if not (isinstance(part, ops.AlterColumnOp) and _needs_conversion(part)):
             yield part
             continue
+        if isinstance(part.existing_server_default, DefaultClause):
+            yield _without_default(part)
         yield _make_conversion(part)
-        if part.modify_nullable is not None:
+        if part.modify_nullable is not None or _default_after(part):
             yield _without_type(part)
 
 
@@ -49,15 +53,36 @@ def _scale(type_: Any) -> float:
     return float("inf") if type_.scale is None else type_.scale
 
 
+def _without_default(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
+    """Return the removal of the default, which may not fit the new type."""
+    return ops.AlterColumnOp(
+        part.table_name,
+        part.column_name,
+        existing_type=part.existing_type,
+        existing_nullable=part.existing_nullable,
+        existing_server_default=part.existing_server_default,
+        modify_server_default=None,
+    )
+
+
 def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
-    """Return only the change between NULL and NOT NULL, with the new type."""
+    """Return the changes of NULL or NOT NULL and of the default, with the new type."""
     return ops.AlterColumnOp(
         part.table_name,
         part.column_name,
         existing_type=part.modify_type,
-        existing_nullable=not part.modify_nullable,
+        existing_nullable=part.existing_nullable,
         modify_nullable=part.modify_nullable,
+        modify_server_default=_default_after(part),
     )
+
+
+def _default_after(part: ops.AlterColumnOp) -> Any:
+    """Return the default of the changed column. PostgreSQL shows an unchanged one with the old type."""
+    old = part.existing_server_default
+    if part.modify_server_default is not False or not isinstance(old, DefaultClause):
+        return part.modify_server_default
+    return DefaultClause(text(CAST.sub("", str(old.arg))))
 
 
 def _make_conversion(part: ops.AlterColumnOp) -> CodeOp:

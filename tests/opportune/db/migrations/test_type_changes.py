@@ -178,6 +178,21 @@ def test_values_filled_by_hand_let_the_migration_pass(pages: SampleFeatures) -> 
     assert pages.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (0,), (0,)]
 
 
+@pytest.mark.parametrize("default", ["1", "2", None])
+def test_type_of_a_column_with_a_default_changes(make_sample: MakeSample, default: str | None) -> None:
+    def declare_default(new: SampleFeatures) -> None:
+        new.table("library_book", Column("pages", String(20), server_default="1"))
+
+    sample = make_sample(declare_default, "INSERT INTO library_book (pages) VALUES ('12')")
+    sample.table("library_book", Column("pages", Integer, server_default=default))
+    sample.make_migrations()
+    sample.migrate()
+    assert sample.draft_migrations() == []
+    sample.migrate("library", "1")
+    sample.execute("INSERT INTO library_book (id) VALUES (9)")
+    assert sample.execute("SELECT pages FROM library_book ORDER BY id") == [("12",), ("1",)]
+
+
 def declare_token(sample: SampleFeatures) -> None:
     sample.table("library_book", Column("token", String(20)))
 
