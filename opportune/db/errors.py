@@ -30,7 +30,7 @@ FULL_DISK_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 """The second one comes from the first connection to a database on a full disk, whose -shm file cannot grow."""
 
 REFUSED_CONNECTION = re.compile(r"FATAL: +(.+)")
-"""The reason that a server or a pooler gives, which contains no part of the URL."""
+"""The reason that a server or a pooler gives, which contains no password."""
 
 TABLE_MISSING = f"A table is missing in {{place}}. Run: {OPPMAN} migrate"
 

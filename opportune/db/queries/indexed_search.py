@@ -83,7 +83,7 @@ class IndexSearch:
         return self.id_column.in_(values)
 
     def _select(self, words: Sequence[str]) -> CompoundSelect[int]:
-        """Select the ids of rows that have all words in the index, or one of them in another column."""
+        """Select the ids of rows with all words in the index or, if it is one word, in another column."""
         others = [
             select(self.id_column).where(path.exists_where(matches(path.attribute, pattern), self.visible))
             for path, pattern in product(self.others, map(pattern_of, words))

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple, NoReturn
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, Insert, String, event, insert, inspect
+from sqlalchemy import Column, Insert, String, Update, event, insert, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState, Session, SessionTransaction, make_transient, make_transient_to_detached
 from sqlalchemy.sql import ClauseElement
@@ -21,7 +21,7 @@ from sqlmodel import AutoString, SQLModel
 from opportune.db.hooks.registry import AddedRow, hooks_of, insert_statement, rows_added_with, state_of
 from opportune.db.sessions.hooked_session import HookedSession, has_flush_listeners
 from opportune.db.sessions.numbering import number_new_rows
-from opportune.db.sessions.state import is_within
+from opportune.db.sessions.state import is_within, session_state
 from opportune.db.sessions.value_names import refuse_unknown_names
 
 STORED_VALUES = "stored_values"
@@ -55,9 +55,14 @@ class InsertingSession(HookedSession):
     """Session whose flush writes a single new row with one statement."""
 
     def execute(self, statement: Any, params: Any = None, **options: Any) -> Any:
-        if params and isinstance(statement, Insert):
+        if params and isinstance(statement, Insert | Update):
             refuse_unknown_names(self, statement, params)
         return super().execute(statement, params, **options)
+
+    def scalar(self, statement: Any, params: Any = None, **options: Any) -> Any:
+        if params and isinstance(statement, Insert | Update):
+            refuse_unknown_names(self, statement, params)
+        return super().scalar(statement, params, **options)
 
     def write_changes(self) -> None:
         if not self._insert_only_row():
@@ -121,6 +126,7 @@ async def insert_row(session: AsyncSession, row: SQLModel) -> None:
     Afterwards the row belongs to the session, and has its id and the values that the database has set. Other pending
     changes are written before the row.
     """
+    session_state(session)  # raises TypeError for other sessions
     sync_session = session.sync_session
     assert isinstance(sync_session, InsertingSession)
     if sync_session.in_transaction() and (sync_session.new or sync_session.dirty or sync_session.deleted):

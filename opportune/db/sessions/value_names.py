@@ -1,16 +1,16 @@
-"""Names of the values that a statement inserts: `session.execute(insert(Book), [{"title": "Emma"}])`."""
+"""Names of the values that a statement writes: `session.execute(insert(Book), [{"title": "Emma"}])`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Insert, inspect
+from sqlalchemy import Insert, Update, inspect
 from sqlalchemy.orm import Session
 
 from opportune.errors.suggestions import did_you_mean
 
 
 def refuse_unknown_names(
-    session: Session, statement: Insert, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+    session: Session, statement: Insert | Update, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]
 ) -> None:
     """Refuse names that are neither columns nor parameters of the statement.
 

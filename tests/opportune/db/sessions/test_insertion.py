@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -104,3 +104,14 @@ async def test_statement_refuses_unknown_names(database: Database, rows: Any) ->
         await session.execute(insert(Group).values(name=bindparam("label")), {"label": "C"})
         with pytest.raises(ValueError, match=r"^Group has no field 'nmae'\. Did you mean name\?"):
             await session.execute(insert(Group), rows)
+
+
+async def test_update_of_rows_refuses_unknown_names(database: Database) -> None:
+    async with database.writer() as session:
+        group = Group(name="A")
+        session.add(group)
+        await session.flush()
+        await session.execute(update(Group), [{"id": group.id, "name": "B"}])
+        await session.execute(update(Group).where(col(Group.name) == bindparam("old")), {"old": "B", "name": "C"})
+        with pytest.raises(ValueError, match=r"^Group has no field 'nmae'"):
+            await session.execute(update(Group), [{"id": group.id, "nmae": "D"}])
