@@ -6,6 +6,7 @@ With `-n` the controller process imports neither fixtures nor framework, so it s
 import gc
 import os
 import sys
+from contextlib import suppress
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -64,8 +65,11 @@ def pytest_runtest_makereport(call: pytest.CallInfo[object]) -> None:
     if call.excinfo:
         from opportune.web.errors.error_hints import hint_for  # imports most of the site
 
-        if hint := hint_for(call.excinfo.value):
-            call.excinfo.value.add_note(str(hint))
+        error = call.excinfo.value
+        with suppress(Exception):  # an error of any class, also one without a text, must not end the run
+            note = str(hint_for(error) or "")
+            if note and note not in getattr(error, "__notes__", ()):  # a failed fixture fails several tests
+                error.add_note(note)
 
 
 @pytest.hookimpl(trylast=True)

@@ -36,7 +36,7 @@ async def check_password(context: AccountContext, email: str, password: str, dev
         await context.limiter.check(*hits)
         credentials = Credentials.model_construct(username=email, password=password)
         if user := await context.manager.authenticate(credentials):
-            await context.limiter.check(*hits)  # again: other processes may have counted failures meanwhile
+            await context.limiter.check(*hits)  # again: other processes may have counted failures since
             return user
         # Unknown addresses take the same steps, so that the time does not reveal who has an account.
         context.log_refused_sign_in("password", await find_by_email(context.session, email))

@@ -71,7 +71,7 @@ def parse_private_keys(text: str) -> list[Any]:
     """Parse a file that age-keygen wrote, or a single key, into pyrage's identities.
 
     Raises:
-        OperatorError: Pyrage is missing, or the text has no private key.
+        OperatorError: The package pyrage is missing, or the text has no private key.
     """
     try:
         from pyrage import IdentityError, x25519

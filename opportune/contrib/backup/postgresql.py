@@ -73,7 +73,7 @@ class Dump:
         """Run pg_dump while the snapshot's connection is open.
 
         Raises:
-            OperatorError: Pg_dump fails.
+            OperatorError: The program pg_dump fails.
         """
         names = [*self.state.tables, *self._sequences]
         tables = [f'--table="{_escape_quotes(self.namespace)}"."{_escape_quotes(name)}"' for name in names]

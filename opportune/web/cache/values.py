@@ -47,8 +47,8 @@ def dumps(value: Any) -> bytes:
         return ENCODER.encode(_encode(value)).encode()
     except RecursionError:
         raise TypeError("The cache does not store values that contain themselves or are nested too deeply.") from None
-    except ValueError as error:  # of integers of more than 4300 digits, and of models that Pydantic cannot dump
-        raise TypeError(f"The cache does not store this value: {error}.") from None
+    except ValueError:  # Python refuses to write integers of more than 4300 digits
+        raise TypeError("The cache does not store numbers of thousands of digits.") from None
 
 
 def loads(text: bytes) -> Any:
@@ -72,12 +72,19 @@ def _encode(value: Any) -> Any:
     if type_ is dict and MARK not in value and all(type(key) is str for key in value):
         return {key: _encode(item) for key, item in value.items()}
     if isinstance(value, BaseModel):
-        return _encode(value.model_dump())
+        return _encode(_dump(value))
     if isinstance(value, Enum) and isinstance(value, str | int):
         return value.value  # equals the member
     if type_ not in CODECS:
         raise TypeError(f"The cache does not store {type_.__module__}.{type_.__qualname__}. It stores {SUPPORTED}.")
     return {MARK: type_.__name__, "value": CODECS[type_][0](value)}
+
+
+def _dump(model: BaseModel) -> Any:
+    try:
+        return model.model_dump()
+    except ValueError as error:  # of a serializer of the model
+        raise TypeError(f"The cache does not store {type(model).__qualname__}: its serialization fails.") from error
 
 
 def _decode(value: dict[str, Any]) -> Any:

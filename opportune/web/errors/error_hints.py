@@ -113,8 +113,10 @@ def hint_for(error: BaseException) -> ErrorHint | None:
 
 def _error_and_causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
-    while cause is not None:
+    seen: list[BaseException] = []
+    while cause is not None and cause not in seen:  # a cause may be caused by the error itself
         yield cause
+        seen.append(cause)
         cause = cause.__cause__ or cause.__context__
 
 

@@ -342,3 +342,9 @@ def test_framework_outside_project_has_absolute_path(tmp_path: Path, monkeypatch
     location = source_lines.source_line_of(caught.value)
     assert location is not None
     assert location.file == (FRAMEWORK / "web/cache/rule.py").as_posix()
+
+
+def test_causes_in_a_circle_have_no_hint() -> None:
+    first, second = ValueError("a"), ValueError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert hint_for(first) is None
