@@ -90,7 +90,7 @@ class Machines:
 
 def main() -> int:
     parser = BenchmarkParser(__doc__, 3)
-    parser.add_size("processes", [1, 2, 4, 10], [1], type=comma_separated_numbers)
+    parser.add_size("processes", [1, 2, 4, 10], [2], type=comma_separated_numbers)
     parser.add_size("rows", [1_000, 100_000, 1_000_000], [1_000], type=comma_separated_numbers)
     options = parser.read()
     print(f"{'rows':>9}  {'request':18}{'processes':>10}{'requests/s':>12}{'web ms':>9}{'database ms':>13}")

@@ -25,7 +25,7 @@ REQUESTS, TEST_REQUESTS = 400, 5
 
 
 def main() -> int:
-    parser = BenchmarkParser(__doc__, 5)
+    parser = BenchmarkParser(__doc__, 5, test_database="postgresql")
     parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
     parser.add_names("--peers", [*PEERS], default=[*PEERS])
     return run_on_databases(parser, run_on, TASKS)
