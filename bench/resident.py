@@ -31,8 +31,9 @@ from bench.harness.tasks import user_emails
 from bench.start import copy_project
 from opportune.cli.environment.entry import PREPARED
 
-MAX_START_MB, MAX_SIGN_IN_MB = 110, 170
-MAX_EMPTY_MB, MAX_QUICKSTART_MB = 140, 170
+FIRST_PAGE, SIGN_INS = "ours, after the first page", "ours, while twenty sign in"
+EMPTY_PROJECT, QUICKSTART = "development server, empty project", "development server after quickstart"
+MAX_MB = {FIRST_PAGE: 110, SIGN_INS: 170, EMPTY_PROJECT: 140, QUICKSTART: 170}
 LIMIT_BYTES = 512_000_000
 SETTLE_SECONDS, SETTLE_QUICKSTART_SECONDS, TEST_SETTLE_SECONDS = 5.0, 25.0, 0.5
 SAMPLE_SECONDS = 0.01
@@ -47,18 +48,16 @@ def main() -> int:
     with ProcessPoolExecutor(1, get_context("spawn")) as client, limited_memory_group() as group:
         ours = [measure("ours", client, group, settle_seconds) for _ in range(rounds)]
         django = [measure("django", None, None, settle_seconds) for _ in range(rounds)] if find_spec("django") else []
-    empty, quickstart = development_mb(options.is_judged)
     start, peak = (median(column) for column in zip(*ours, strict=True))
-    print(f"{'ours, after the first page':38}{start:6.1f} MB (at most {MAX_START_MB})")
-    print(f"{'ours, while twenty sign in':38}{peak:6.1f} MB (at most {MAX_SIGN_IN_MB})")
-    print(f"{'development server, empty project':38}{empty:6.1f} MB (at most {MAX_EMPTY_MB})")
-    print(f"{'development server after quickstart':38}{quickstart:6.1f} MB (at most {MAX_QUICKSTART_MB})")
+    megabytes = {FIRST_PAGE: start, SIGN_INS: peak, **development_mb(options.is_judged)}
+    for name, figure in megabytes.items():
+        print(f"{name:38}{figure:6.1f} MB (at most {MAX_MB[name]})")
     if django:  # Django is not installed in the Docker image
         print(f"{'Django under gunicorn, first page':38}{median(first for first, _ in django):6.1f} MB")
     if group is None:
         print("Memory is not limited: no control group can be created here.")
-    exceeded = (start > MAX_START_MB, peak > MAX_SIGN_IN_MB, empty > MAX_EMPTY_MB, quickstart > MAX_QUICKSTART_MB)
-    return int(group is not None and options.is_judged and any(exceeded))
+    is_exceeded = any(figure > MAX_MB[name] for name, figure in megabytes.items())
+    return int(group is not None and options.is_judged and is_exceeded)
 
 
 def measure(name: str, client: Executor | None, group: Path | None, settle_seconds: float) -> tuple[float, float]:
@@ -77,19 +76,17 @@ def measure(name: str, client: Executor | None, group: Path | None, settle_secon
             return first, max(first, peak_while_signing_in(server, client)) if client else first
 
 
-def development_mb(is_judged: bool) -> tuple[float, float]:
-    """Return MB of all processes in development: of an empty project, and of the examples after quickstart.
-
-    Tests of the benchmark start only the empty project.
-    """
+def development_mb(is_judged: bool) -> dict[str, float]:
+    """Return MB of all processes in development. Tests of the benchmark start only the empty project."""
     settle_seconds = SETTLE_QUICKSTART_SECONDS if is_judged else TEST_SETTLE_SECONDS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         environ = environment(LLM_BASE_URL="http://127.0.0.1:9/v1", PYTHONPATH=str(PROJECT), **{PREPARED: "1"})
         run(("oppman.py", "startproject", "empty", str(folder / "empty"), "--no-input"), environ)
-        projects = [folder / "empty", *([copy_project(folder / "examples")] if is_judged else [])]
-        megabytes = [development_server_mb(project, environ, settle_seconds) for project in projects]
-    return megabytes[0], megabytes[-1]
+        projects = {EMPTY_PROJECT: folder / "empty"}
+        if is_judged:
+            projects[QUICKSTART] = copy_project(folder / "examples")
+        return {name: development_server_mb(project, environ, settle_seconds) for name, project in projects.items()}
 
 
 def development_server_mb(project: Path, environ: dict[str, str], settle_seconds: float) -> float:

@@ -25,6 +25,7 @@ from bench.harness.load import Request, drive
 from bench.harness.options import BenchmarkParser, exit_status
 from bench.harness.servers import environment, run, serve
 from bench.harness.sites import serve_site
+from tests.pydocs.sphinx_folder import make_sphinx_folder
 
 REQUESTS, TEST_REQUESTS = 2000, 20
 ENTRIES, TEST_ENTRIES = 20_000, 200
@@ -59,18 +60,19 @@ def main() -> int:
     options = parser.read()
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, get_context("spawn")) as client:
         folder = Path(name)
-        seconds = measure_indexing(folder) if options.is_judged else 0.0
+        seconds = measure_indexing(folder, options.is_judged)
         figures = measure(folder, client, options)
     ours, plain = (summary(figures[name]) for name in ("ours", "plain"))
-    report(seconds, ours, plain, options.rounds)
+    report(seconds, ours, plain, options)
     return exit_status([text for text, is_missed in check_limits(seconds, ours, plain) if is_missed], options)
 
 
-def measure_indexing(folder: Path) -> float:
-    """Return the seconds to index Python's standard library from scratch."""
+def measure_indexing(folder: Path, is_judged: bool) -> float:
+    """Return the seconds to index Python's standard library from scratch; in tests of the benchmark, two pages."""
     environ = environment(PYDOCS_DATABASE_URL=f"sqlite:///{folder / 'standard.db'}")
+    source = [] if is_judged else [str(make_sphinx_folder(folder / "pages"))]
     started = time.perf_counter()
-    run(["oppman.py", "pydocs", "index"], environ)
+    run(["oppman.py", "pydocs", "index", *source], environ)
     return time.perf_counter() - started
 
 
@@ -119,14 +121,17 @@ def summary(figures: Sequence[Figure]) -> Figure:
     )
 
 
-def report(seconds: float, ours: Figure, plain: Figure, rounds: int) -> None:
+def report(seconds: float, ours: Figure, plain: Figure, options: Namespace) -> None:
     print(f"{'':28}{'a second':>10}{'median':>12}{'p99':>12}{'processor':>12}")
     for name, figure in (("in memory, ours", ours), ("on disk, plain SQLAlchemy", plain)):
         times = f"{figure.median_seconds * 1000:9.1f} ms{figure.p99_seconds * 1000:9.1f} ms"
         print(f"{name:28}{figure.rate:10.0f}{times}{figure.cpu_seconds * 1e6:9.0f} µs")
-    print(f"{'ratio':28}{ours.rate / plain.rate:10.2f} x  (at least {MIN_RATIO}; medians of {rounds} rounds)")
+    print(f"{'ratio':28}{ours.rate / plain.rate:10.2f} x  (at least {MIN_RATIO}; medians of {options.rounds} rounds)")
     print(f"{'p99 of ours':28}{ours.p99_seconds / ours.median_seconds:10.2f} x the median (less than {MAX_TAIL_RATIO})")
-    print(f"{'index of Python itself':28}{seconds:10.1f} s  (less than {MAX_INDEXING_SECONDS})")
+    if options.is_judged:
+        print(f"{'index of Python itself':28}{seconds:10.1f} s  (less than {MAX_INDEXING_SECONDS})")
+    else:
+        print(f"{'index of two pages':28}{seconds:10.1f} s")
 
 
 def check_limits(seconds: float, ours: Figure, plain: Figure) -> list[tuple[str, bool]]:
