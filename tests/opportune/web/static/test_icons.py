@@ -36,6 +36,10 @@ def read_icon_names() -> list[str]:
     return re.findall(r"\.ti-([a-z0-9-]+) {", icons.style_sheet().decode())
 
 
+def test_icons_of_project_exist() -> None:
+    assert list(icons.find_icon_errors()) == []
+
+
 def test_framework_names_icons_in_scanned_files_only() -> None:
     scanned = [folder for folder in icons.SOURCE_FOLDERS if folder.is_relative_to(FRAMEWORK)] + icons.SOURCE_FILES
     other_files = [path for path in FRAMEWORK.rglob("*.py") if not any(map(path.is_relative_to, scanned))]
