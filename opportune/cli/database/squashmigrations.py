@@ -41,7 +41,7 @@ def command(feature: Annotated[str, typer.Argument(help="Feature of the migratio
 
 
 def write_files(graph: MigrationGraph, squash: Squash) -> None:
-    dependents = write_squash(graph, squash)
+    dependents = write_squash(graph, squash, Model.metadata)
     say(f"Created {display_path(squash.path)}, which replaces {pluralize(len(squash.migrations), 'file')}.")
     for path in dependents:
         say(f"Changed {display_path(path)} to depend on it.")

@@ -1,12 +1,12 @@
 """Adoption of existing tables: compares them with the tables that the first migration would create."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, ForeignKeyConstraint, MetaData, Table, inspect
+from sqlalchemy import Connection, ForeignKeyConstraint, Index, MetaData, Table, inspect
 
 from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.naming import describe, flatten
@@ -34,9 +34,8 @@ def compare_existing_tables(connection: Connection, migration: Migration) -> lis
         OperatorError: Only some of the tables exist.
     """
     operations = record(migration, dialect_name=connection.dialect.name)
-    tables = {step.table_name: step.to_table() for step in operations if isinstance(step, ops.CreateTableOp)}
-    inspector = inspect(connection)
-    existing = set(inspector.get_table_names())
+    tables = [operation.table_name for operation in operations if isinstance(operation, ops.CreateTableOp)]
+    existing = set(inspect(connection).get_table_names())
     missing = [name for name in tables if name not in existing]
     if len(missing) == len(tables):
         return None
@@ -45,36 +44,60 @@ def compare_existing_tables(connection: Connection, migration: Migration) -> lis
             f"{migration} creates {', '.join(tables)}, but {', '.join(missing)} does not exist. "
             "Partly existing tables cannot be adopted."
         )
-    differences = [*_describe(migration.feature, _compare(connection, tables, operations))]
-    expected = {step.index_name: step.table_name for step in operations if isinstance(step, ops.CreateIndexOp)}
-    found = {index["name"] for table in tables for index in inspector.get_indexes(table)}
-    missing_indexes = {name: table for name, table in expected.items() if name not in found and not is_derived(name)}
-    return differences + [
-        Difference(f"index {name} on {table} is missing", is_harmful=False) for name, table in missing_indexes.items()
+    indexes = {operation.index_name for operation in operations if isinstance(operation, ops.CreateIndexOp)}
+    changes = [
+        operation
+        for operation in _compare(connection, _created_tables(operations), tables)
+        if not (isinstance(operation, ops.DropIndexOp) and operation.index_name in indexes)  # on an expression
     ]
+    return list(_describe(migration.feature, changes))
 
 
-def _compare(
-    connection: Connection, tables: Mapping[str, Table], operations: Sequence[ops.MigrateOperation]
-) -> list[ops.MigrateOperation]:
-    """Return the operations that would change the existing tables, except for their indexes."""
+def _created_tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
+    """Return the tables that operations create, and the tables they reference."""
     metadata = MetaData()
+    created = {step.table_name: step.to_table() for step in operations if isinstance(step, ops.CreateTableOp)}
+    for table in created.values():
+        table.to_metadata(metadata)
     # Each table has its own metadata, with an empty copy of each table that it references.
-    copies = [copy for table in tables.values() for copy in table.metadata.tables.values()]
-    for table in (*tables.values(), *copies):
+    referenced = [other for table in created.values() for other in table.metadata.tables.values()]
+    for table in referenced:
         if table.name not in metadata.tables:
             table.to_metadata(metadata)
-    added_keys = {
-        (step.source_table, *step.local_cols) for step in operations if isinstance(step, ops.CreateForeignKeyOp)
-    }
+    for step in operations:
+        if isinstance(step, ops.CreateForeignKeyOp) and step.source_table in created:
+            metadata.tables[step.source_table].append_constraint(_make_mutual_key(step))
+        elif isinstance(step, ops.CreateIndexOp) and step.table_name in created:
+            _add_index(metadata.tables[step.table_name], step)
+    return metadata
+
+
+def _add_index(table: Table, step: ops.CreateIndexOp) -> None:
+    """Add an index to its table, unless it contains an expression."""
+    names = [part for part in step.columns if isinstance(part, str) and part in table.columns]
+    if len(names) == len(step.columns):
+        conditions = {name: value for name, value in step.kw.items() if name.endswith("_where")}
+        Index(step.index_name, *(table.columns[name] for name in names), unique=step.unique, **conditions)
+
+
+def _make_mutual_key(operation: ops.CreateForeignKeyOp) -> ForeignKeyConstraint:
+    """Return a foreign key of a cycle, which SQLAlchemy ignores when it sorts tables."""
+    columns = [f"{operation.referent_table}.{column}" for column in operation.remote_cols]
+    options = {name: value for name, value in operation.kw.items() if not name.endswith("_schema")}
+    return ForeignKeyConstraint(
+        operation.local_cols, columns, operation.constraint_name, **options | {"use_alter": True}
+    )
+
+
+def _compare(connection: Connection, metadata: MetaData, tables: Sequence[str]) -> list[ops.MigrateOperation]:
+    """Return the operations that would change the existing tables to the metadata."""
 
     def include_name(name: str | None, type_: str, _parents: object) -> bool:
-        return name in tables if type_ == "table" else type_ != "index"
+        return name in tables if type_ == "table" else not is_derived(name)
 
     def include_object(item: object, name: str | None, type_: str, reflected: bool, _other: object) -> bool:
         if reflected and isinstance(item, ForeignKeyConstraint):  # models reference only tables of models
-            columns = (item.parent.name, *item.column_keys)
-            return item.referred_table.key in metadata.tables and columns not in added_keys
+            return item.referred_table.key in metadata.tables
         return include_name(name, type_, None)
 
     options = {**OPTIONS, "include_name": include_name, "include_object": include_object}

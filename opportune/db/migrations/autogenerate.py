@@ -11,7 +11,7 @@ from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
 from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
-from opportune.db.migrations.comparisons import make_portable, refuse_identity_changes
+from opportune.db.migrations.comparisons import make_portable, refuse_generated_column_changes, refuse_identity_changes
 from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.enum_members import EnumMembers
 from opportune.db.migrations.graph import MigrationGraph
@@ -169,7 +169,7 @@ class ModelComparison:
         context = MigrationContext.configure(
             self.connection, opts=comparison_options(self.graph, features, self.owners)
         )
-        with ignore_reflection_warnings():
+        with ignore_reflection_warnings(), refuse_generated_column_changes():
             script = produce_migrations(context, self.metadata)
         assert script.upgrade_ops is not None
         assert script.downgrade_ops is not None  # Alembic sets both

@@ -4,7 +4,7 @@ A merge follows several last migrations, such as those of two Git branches. A sq
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 from pathlib import Path
@@ -19,8 +19,10 @@ from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.naming import slug, table_of
 from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.migrations.ownership import read_owners
+from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.rendering import CodeOp, write_file
+from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.layout import display_path
 
@@ -129,27 +131,43 @@ def plan_squash(graph: MigrationGraph, feature: str, metadata: MetaData) -> Squa
     return Squash(migrations, draft, graph.folder(feature) / f"{name}.py")
 
 
-def write_squash(graph: MigrationGraph, squash: Squash) -> list[Path]:
+def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> list[Path]:
     """Replace the files of the migrations, and return changed files of other features that depend on them.
 
     It has the revision of the last migration, so databases with all migrations need no change.
 
     Raises:
-        OperatorError: The replacement cannot be written. The other files are unchanged.
+        OperatorError: The replacement does not match the models, or a file cannot be written. Files are restored.
     """
-    try:
-        _write(squash)
-    except OSError as error:
-        squash.path.unlink(missing_ok=True)
-        raise OperatorError(
-            f"Nothing was squashed: {display_path(squash.path)} cannot be written: {error.strerror}."
-        ) from error
+    replaced_files = [migration.path for migration in squash.migrations]
     dependent_files = _dependent_files(graph, squash.migrations)
-    for path in dependent_files:
-        path.write_text(_replace_revisions(path.read_text(encoding="utf-8"), squash), encoding="utf-8")
-    for migration in squash.migrations:
-        migration.path.unlink()
+    before = {path: path.read_bytes() for path in (*replaced_files, *dependent_files)}
+    try:
+        for path in replaced_files:
+            path.unlink()
+        _write(squash)
+        for path in dependent_files:
+            path.write_text(_replace_revisions(path.read_text(encoding="utf-8"), squash), encoding="utf-8")
+        _verify(MigrationGraph(graph.features, graph.versions), squash, metadata)
+    except BaseException as error:
+        squash.path.unlink(missing_ok=True)
+        _restore(before)
+        if isinstance(error, OSError):
+            path = Path(error.filename or squash.path)
+            raise OperatorError(
+                f"Nothing was squashed: {display_path(path)} cannot be written: {error.strerror}."
+            ) from error
+        if isinstance(error, OperatorError):
+            raise OperatorError(f"Nothing was squashed: {error}") from error
+        raise
     return dependent_files
+
+
+def _restore(before: Mapping[Path, bytes]) -> None:
+    for path, content in before.items():
+        # A file that could not be written is unchanged, and writing it again would fail.
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
 
 
 def _write(squash: Squash) -> None:
@@ -162,6 +180,14 @@ def _write(squash: Squash) -> None:
     replaced = tuple(migration.revision for migration in squash.migrations[:-1])
     with_replaced = DEPENDS_ON.sub(lambda line: f"{line[0]}\nreplaces = {replaced!r}", text, count=1)
     squash.path.write_text(with_replaced, encoding="utf-8")
+
+
+def _verify(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> None:
+    feature = squash.draft.feature
+    with in_memory_connection() as connection:
+        run_migrations(connection, graph, plan_migrations(graph, feature), derive=False)
+        if changes := ModelComparison(connection, graph, metadata).draft(feature).changes:
+            raise OperatorError(f"one migration would not match the models: {changes[0].description}.")
 
 
 def _refuse_interleaved_migrations(graph: MigrationGraph, migrations: Sequence[Migration]) -> None:

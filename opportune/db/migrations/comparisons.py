@@ -6,8 +6,9 @@
 """
 
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from alembic.autogenerate.api import AutogenContext
@@ -29,6 +30,8 @@ STORED_DEFAULT = """
     SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'pg_temp.opportune_default'::regclass
 """
 CAST = re.compile(r"::[\w .\[\](,)\"]+$")
+COMPUTED_WARNING = re.compile(r"Computed default on (.+) cannot be modified")
+"""Alembic's warning."""
 
 
 def make_portable(operations: Iterable[ops.MigrateOperation]) -> None:
@@ -124,6 +127,23 @@ def _default_sql(column: Column[object]) -> str | None:
     return str(column.server_default.arg) if isinstance(column.server_default, DefaultClause) else None
 
 
+@contextmanager
+def refuse_generated_column_changes() -> Iterator[None]:
+    """Raise an error instead of Alembic's warning about a column that becomes, was or is computed.
+
+    Raises:
+        OperatorError: The models change such a column.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=COMPUTED_WARNING.pattern)
+        try:
+            yield
+        except UserWarning as warning:
+            if not (match := COMPUTED_WARNING.match(str(warning))):
+                raise
+            raise _unwritten_change(match[1], "generated column") from None
+
+
 def refuse_identity_changes(operations: Iterable[ops.MigrateOperation]) -> None:
     """Refuse to write a step for which Alembic omits the previous identity.
 
@@ -153,24 +173,20 @@ def _compare_generated_columns(
     existing: Column[object],
     model: Column[object],
 ) -> PriorityDispatchResult:
-    """Refuse changes, of which Alembic only warns. On SQLite it also ignores STORED, and upper case in literals."""
-    assert context.dialect is not None
-    is_sqlite = context.dialect.name == "sqlite"
-    if is_sqlite and model.identity is not None:
+    """Compare generated columns of SQLite exactly. Alembic ignores STORED, and upper case in literals."""
+    if context.dialect is None or context.dialect.name != "sqlite":
+        return PriorityDispatchResult.CONTINUE
+    if model.identity is not None:
         return PriorityDispatchResult.STOP  # SQLite has no identities
     if existing.computed is None and model.computed is None:
         return PriorityDispatchResult.CONTINUE
-    if _definition(existing.computed, is_sqlite=is_sqlite) != _definition(model.computed, is_sqlite=is_sqlite):
+    if _definition(existing.computed) != _definition(model.computed):
         raise _unwritten_change(f"{table}.{name}", "generated column")
     return PriorityDispatchResult.STOP
 
 
-def _definition(computed: Computed | None, *, is_sqlite: bool) -> object:
-    """Return the expression without parentheses, which PostgreSQL adds, and whether SQLite stores its values."""
-    if computed is None:
-        return None
-    words = [word for word in normalize(sql_of(computed.sqltext)) if word not in ("(", ")")]
-    return words, is_sqlite and bool(computed.persisted)
+def _definition(computed: Computed | None) -> object:
+    return computed and (normalize(sql_of(computed.sqltext)), bool(computed.persisted))
 
 
 plugin = Plugin(PLUGIN)

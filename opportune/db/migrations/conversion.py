@@ -42,7 +42,8 @@ def convert_column(
         language: Language of a text that becomes a translated text, or that remains of one.
 
     Raises:
-        ConversionError: Some values cannot be converted without loss. The message names their rows.
+        ConversionError: Some values cannot be converted without loss. The message names their rows, unless only
+            PostgreSQL refuses them.
         TypeError: The migration is rendered as SQL, which cannot depend on the rows.
     """
     connection = op.get_bind()
@@ -55,7 +56,7 @@ def convert_column(
     try:
         with op.batch_alter_table(table_name) as batch_op:
             batch_op.alter_column(column_name, type_=type_, postgresql_using=postgresql_using)
-    except DataError as error:  # PostgreSQL accepts fewer texts than `convert`, and its message shows the value
+    except DataError as error:  # such as Arabic digits, and PostgreSQL's message shows the value
         raise ConversionError(f"{table_name}.{column_name} has values that do not convert to {type_!s}") from error
     if values:
         values.store(converted)

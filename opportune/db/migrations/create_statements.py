@@ -1,4 +1,4 @@
-"""Parts of the CREATE statements of a database: columns, indexes and lists of allowed values.
+"""Parts of the CREATE statements of a database: columns, unique constraints, indexes and lists of allowed values.
 
 The pragmas of SQLite tell neither expressions nor conditions, and SQLAlchemy's regular expressions miss some of them.
 """
@@ -18,6 +18,7 @@ DEFAULT_ORDER = re.compile(r"(\s+ASC)?(\s+NULLS\s+(FIRST|LAST))?$", re.IGNORECAS
 PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
 QUOTES = {'"': '"', "`": "`", "[": "]"}
 REFERENCE_ACTION = re.compile(r"\bON (DELETE|UPDATE) (SET NULL|SET DEFAULT|CASCADE|RESTRICT)\b")
+CONFLICT = re.compile(r"ON CONFLICT (\w+)")
 BOOLEANS = {"true": "1", "false": "0"}
 TABLE_RULES = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
 """Words that begin a constraint in the list of columns."""
@@ -36,6 +37,12 @@ class IndexDefinition(NamedTuple):
     where: str
 
 
+class UniqueRule(NamedTuple):
+    name: str | None
+    columns: Sequence[str]
+    on_conflict: str | None
+
+
 class ColumnDefinition(NamedTuple):
     collation: str | None
     expression: str
@@ -48,8 +55,7 @@ class ColumnDefinition(NamedTuple):
 class TableDefinition(NamedTuple):
     columns: dict[str, ColumnDefinition]
     """Columns by name in lower case."""
-    unsupported: Sequence[str]
-    """Rules that SQLAlchemy cannot describe: `ON CONFLICT`, and keys with a collation."""
+    unique_rules: Sequence[UniqueRule]
 
 
 class AllowedValues(NamedTuple):
@@ -77,18 +83,16 @@ def has_collation(part: str) -> bool:
 
 def parse_table(sql: str) -> TableDefinition:
     columns: dict[str, ColumnDefinition] = {}
-    unsupported: list[str] = []
+    unique_rules: list[UniqueRule] = []
     body = next((item for item in _items(sql) if item.startswith("(")), "()")
     for part in _split(body):
         items = [item for item in _items(part) if item.strip()]
         words = [item.upper() for item in items]
+        if "UNIQUE" in words:
+            unique_rules.append(_read_unique_rule(items, words.index("UNIQUE")))
         if items and words[0] not in TABLE_RULES:
             columns[unquote(items[0]).lower()] = _read_column(items, words)
-        elif {"UNIQUE", "PRIMARY"} & {*words} and any("COLLATE" in word for word in words):
-            unsupported.append(part)
-        if " ON CONFLICT " in " ".join(words):
-            unsupported.append(part)
-    return TableDefinition(columns, unsupported)
+    return TableDefinition(columns, unique_rules)
 
 
 def parse_allowed_values(condition: Any) -> AllowedValues | None:
@@ -169,6 +173,20 @@ def _read_column(items: Sequence[str], words: Sequence[str]) -> ColumnDefinition
     group = items[words.index("AS") + 1] if "AS" in words else "()"
     expression = group[1:-1].strip()
     return ColumnDefinition(collation, expression, "AUTOINCREMENT" in words, _read_reference_options(" ".join(words)))
+
+
+def _read_unique_rule(items: Sequence[str], index: int) -> UniqueRule:
+    """Return the rule at a position: `UNIQUE (a, b)`, or `UNIQUE` behind the definition of a column."""
+    following = items[index + 1 :]
+    has_columns = bool(following) and following[0].startswith("(")
+    columns = _split(following[0]) if has_columns else items[:1]
+    conflict = CONFLICT.match(" ".join(following[has_columns:]).upper())
+    return UniqueRule(_name_before(items, index), [*map(unquote, columns)], conflict[1] if conflict else None)
+
+
+def _name_before(items: Sequence[str], index: int) -> str | None:
+    """Return the name of the constraint at a position."""
+    return unquote(items[index - 1]) if index > 1 and items[index - 2].upper() == "CONSTRAINT" else None
 
 
 def _read_reference_options(words: str) -> dict[str, Any]:

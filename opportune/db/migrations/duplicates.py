@@ -20,6 +20,8 @@ from opportune.errors import OperatorError
 MAX_DUPLICATES_SHOWN = 5
 TABLE_COPY = "_alembic_tmp_"
 """Prefix of the copy of a table with which Alembic alters it on SQLite."""
+MARK = "/* duplicates */"
+"""Comment that marks queries of this module, so that sqlmigrate can ignore them."""
 SORT_ORDER = re.compile(r"(\s+(ASC|DESC|NULLS\s+FIRST|NULLS\s+LAST))+$", re.IGNORECASE)
 
 UniqueRule = UniqueConstraint | Index
@@ -87,7 +89,7 @@ def _duplicates_query(rule: UniqueRule, columns: Sequence[ColumnElement[Any]], d
     options = rule.dialect_options[dialect]
     count = sa.func.count()
     schema = rule.table.schema if rule.table is not None else None
-    query = sa.select(*columns, count).select_from(sa.table(_table_name(rule), schema=schema))
+    query = sa.select(*columns, count).prefix_with(MARK).select_from(sa.table(_table_name(rule), schema=schema))
     if not options.get("nulls_not_distinct"):
         query = query.where(*(part.is_not(None) for part in columns))
     condition = options.get("where")

@@ -27,10 +27,6 @@ from opportune.db.migrations.create_statements import (
 TABLE = "SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(:table)"
 INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND lower(tbl_name) = lower(:table) AND sql <> ''"
 PARTS = "SELECT name FROM pragma_index_xinfo(:index) WHERE key ORDER BY seqno"
-UNIQUE_RULES = """
-    SELECT rule.name, part.name FROM pragma_index_list(:table) AS rule JOIN pragma_index_xinfo(rule.name) AS part
-    WHERE rule.origin = 'u' AND part.key ORDER BY rule.seq DESC, part.seqno
-"""
 DRIVER = "opportune"
 
 
@@ -60,12 +56,14 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
         return columns
 
     def get_unique_constraints(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
-        named = super().get_unique_constraints(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
-        names = {tuple(constraint["column_names"]): constraint["name"] for constraint in named}
-        constraints: dict[str, list[str]] = {}
-        for index, column in connection.execute(text(UNIQUE_RULES), {"table": table_name}):
-            constraints.setdefault(index, []).append(column)
-        return [{"name": names.get(tuple(columns)), "column_names": columns} for columns in constraints.values()]
+        names = {column["name"].lower(): column["name"] for column in self.get_columns(connection, table_name, *schema)}
+        constraints: list[dict[str, Any]] = []
+        for rule in read_table(connection, table_name).unique_rules:
+            columns = [names.get(column.lower()) for column in rule.columns]
+            options = {"sqlite_on_conflict": rule.on_conflict} if rule.on_conflict else {}
+            if None not in columns:  # `title COLLATE NOCASE` is not a column
+                constraints.append({"name": rule.name, "column_names": columns, "dialect_options": options})
+        return constraints
 
     def get_foreign_keys(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
         keys = super().get_foreign_keys(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]

@@ -13,19 +13,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from opportune.db.migrations.connection import in_memory_connection
+from opportune.db.migrations.duplicates import MARK
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.plans import Step
-from opportune.db.migrations.recording import record
-from opportune.db.migrations.rendering import CodeOp
 from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 
 # On SQLite, foreign keys are off so that copying a table does not cascade.
 BEGIN = {"sqlite": ["PRAGMA foreign_keys = OFF", "BEGIN IMMEDIATE"], "postgresql": ["BEGIN"]}
 WRITE_KEYWORDS = ("ALTER", "CREATE", "DELETE", "DROP", "INSERT", "PRAGMA LEGACY", "REPLACE", "UPDATE")
+READ_KEYWORDS = ("SELECT", "VALUES", "WITH")
+# Tables of the schema: reading them does not depend on rows.
+CATALOGUES = ("sqlite_master", "sqlite_schema", "sqlite_temp_master", "pragma_", VERSION_TABLE.name)
 
 
 def render_migration_sql(graph: MigrationGraph, step: Step, dialect_name: str) -> str:
@@ -34,8 +36,6 @@ def render_migration_sql(graph: MigrationGraph, step: Step, dialect_name: str) -
     Raises:
         OperatorError: The migration depends on rows.
     """
-    if any(isinstance(operation, CodeOp) for operation in record(step.migration, step.direction, dialect_name)):
-        raise OperatorError(_row_dependence_message(step))
     lines = _postgresql_statements(step) if dialect_name == "postgresql" else _sqlite_statements(graph, step)
     begin = BEGIN["postgresql" if dialect_name == "postgresql" else "sqlite"]
     return "".join(f"{line.strip()};\n" for line in [*begin, *lines, "COMMIT"])
@@ -52,6 +52,8 @@ def _sqlite_statements(graph: MigrationGraph, step: Step) -> list[str]:
         driver.set_trace_callback(lambda line: executed.append(line.strip()))  # receives statements with their values
         _run_step(connection, graph, step)
         driver.set_trace_callback(None)
+    if any(map(_reads_rows, executed)):
+        raise OperatorError(_row_dependence_message(step))
     lines = [line for line in executed if line.upper().startswith(WRITE_KEYWORDS)]
     return [
         line.replace(f"CREATE TABLE {VERSION_TABLE.name}", f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE.name}")
@@ -95,6 +97,10 @@ def _run_step(connection: Connection, graph: MigrationGraph, step: Step) -> None
         return [] if is_done else [step]
 
     run_migrations(connection, graph, plan, derive=False)
+
+
+def _reads_rows(line: str) -> bool:
+    return line.upper().startswith(READ_KEYWORDS) and not any(name in line for name in (MARK, *CATALOGUES))
 
 
 def _version_statements(step: Step) -> list[Executable]:

@@ -89,12 +89,10 @@ class CompleteSQLiteImpl(SQLiteImpl):
         self.dropped_triggers = [
             sql for name, sql in triggers if not is_derived(name) or name.startswith(TRIGRAMS_PREFIX)
         ]
-        # Without it, renaming the copy fails if a view or a trigger refers to a missing table or column.
-        self.execute("PRAGMA legacy_alter_table = ON")
         if not batch_impl.reflected:
             return
         definition = read_table(self.connection, table.name)
-        _refuse_losses(table, definition)
+        _refuse_collated_constraints(table, definition)
         renamed = {old: column.name for old, column in batch_impl.columns.items() if old != column.name}
         # Alembic copies new indexes without their expressions, but existing ones with them.
         indexes = {**batch_impl.indexes, **batch_impl.new_indexes}
@@ -107,25 +105,32 @@ class CompleteSQLiteImpl(SQLiteImpl):
 
     def rename_table(self, old_table_name: str, new_table_name: Any, schema: Any = None) -> None:
         """Rename a table. A copy gets the triggers of the original."""
-        super().rename_table(old_table_name, new_table_name, schema=schema)
         if not old_table_name.startswith(TABLE_COPY):
+            super().rename_table(old_table_name, new_table_name, schema=schema)
             return
-        self.execute("PRAGMA legacy_alter_table = OFF")
+        # Without it, renaming the copy fails if a view or a trigger refers to a missing table or column.
+        self.execute("PRAGMA legacy_alter_table = ON")
+        try:
+            super().rename_table(old_table_name, new_table_name, schema=schema)
+        finally:
+            self.execute("PRAGMA legacy_alter_table = OFF")
         for statement in self.dropped_triggers:
             self.execute(text(escape_parameters(statement)))
 
 
-def _refuse_losses(table: Table, definition: TableDefinition) -> None:
-    """Refuse to copy a table with a rule that SQLAlchemy cannot describe.
+def _refuse_collated_constraints(table: Table, definition: TableDefinition) -> None:
+    """Refuse to copy a table without a constraint that SQLAlchemy cannot describe.
 
     Raises:
-        OperatorError: The copy would lose a rule.
+        OperatorError: A unique constraint has a collation.
     """
-    if definition.unsupported:
-        raise OperatorError(
-            f"{table.name} must be copied, which would lose {definition.unsupported[0]}. Replace it first, for example "
-            "by a unique index: op.execute('CREATE UNIQUE INDEX …')"
-        )
+    names = {column.name.lower() for column in table.columns}
+    for rule in definition.unique_rules:
+        if not {column.lower() for column in rule.columns} <= names:
+            raise OperatorError(
+                f"{table.name} must be copied, which would lose UNIQUE ({', '.join(rule.columns)}). Make it a "
+                f"unique index: op.execute('CREATE UNIQUE INDEX …'), and copy the table without it by hand."
+            )
 
 
 def _copy_unnamed_checks(batch: Any, table: Table, renamed: Mapping[str, str]) -> None:

@@ -1,18 +1,28 @@
-"""Conversion of values between types of columns without loss, by the rules of pydantic."""
+"""Conversion of values between types of columns without loss, by the rules of PostgreSQL's casts."""
 
 import json
+import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter
 from sqlalchemy import CHAR, JSON, BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Uuid
 from sqlalchemy import Enum as NativeEnum
 from sqlalchemy.types import TypeDecorator
 
+BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
+}
+"""Boolean literals of PostgreSQL."""
+INTEGER = re.compile(r"\s*[+-]?\d+\s*")
+DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+DATE_TEXT = re.compile(r"\d{4}-\d\d-\d\d")
+DATETIME_TEXT = re.compile(DATE_TEXT.pattern + r"([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?)?")
+UUID_TEXT = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 HEX_LENGTH = 32
 """Characters of a UUID on SQLite."""
 CONVERSION_ERRORS = (ValueError, TypeError, ArithmeticError)
@@ -53,54 +63,14 @@ def convert(value: Any, type_: Any) -> Any:
         ValueError: The value cannot be converted without loss. Also TypeError or ArithmeticError.
     """
     family = family_of(type_)
-    if value is None or family is None:
-        return value
-    if family is Family.JSON:
-        return _to_json(value)
-    if family in (Family.DATE, Family.DATETIME):
-        return _to_time(value, type_, is_date=family is Family.DATE)
-    if family is Family.TEXT:
-        value = _format(value)
-    elif family is Family.DECIMAL and isinstance(value, bool):
-        value = int(value)
-    return _adapter(type_).validate_python(value)
+    return value if value is None or family is None else CONVERSIONS[family](value, type_)
 
 
-@lru_cache(maxsize=1)  # all values of a column have one type
-def _adapter(type_: Any) -> TypeAdapter[Any]:
-    """Return pydantic's validator of a text, an integer, a decimal number, a boolean or a UUID."""
-    match family_of(type_):
-        case Family.TEXT:
-            return TypeAdapter(Annotated[str, Field(max_length=type_.length)])
-        case Family.INTEGER:
-            limit = 2 ** _integer_bits(type_)
-            return TypeAdapter(Annotated[int, Field(ge=-limit, lt=limit)])
-        case Family.DECIMAL:
-            precision = None if type_.scale is None else type_.precision
-            return TypeAdapter(Annotated[Decimal, Field(max_digits=precision, decimal_places=type_.scale)])
-        case Family.BOOLEAN:
-            return TypeAdapter(bool)
-    return TypeAdapter(UUID)
-
-
-def _integer_bits(type_: Any) -> int:
-    """Return the bits of an integer column without the sign."""
-    if isinstance(type_, SmallInteger):
-        return 15
-    return 63 if isinstance(type_, BigInteger) else 31
-
-
-def _to_time(value: Any, type_: Any, *, is_date: bool) -> date:
-    """Return a date, or a datetime. Texts have ISO format, and times without a zone are in UTC."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time())
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if not is_date:
-        return moment if type_.timezone else moment.replace(tzinfo=None)
-    if moment.time() != time():
-        raise ValueError(value)
-    return moment.date()
+def _to_text(value: Any, type_: Any) -> str:
+    text = _format(value)
+    if type_.length and len(text) > type_.length:
+        raise ValueError(text)
+    return text
 
 
 def _format(value: Any) -> str:
@@ -119,7 +89,65 @@ def _format(value: Any) -> str:
     return str(value)
 
 
-def _to_json(value: Any) -> Any:
+def _to_integer(value: Any, type_: Any) -> int:
+    number = int(value)
+    is_exact = INTEGER.fullmatch(value) if isinstance(value, str) else number == value
+    limit = 2**31
+    if isinstance(type_, SmallInteger):
+        limit = 2**15
+    elif isinstance(type_, BigInteger):
+        limit = 2**63
+    if not is_exact or not -limit <= number < limit:
+        raise ValueError(value)
+    return number
+
+
+def _to_decimal(value: Any, type_: Any) -> Decimal:
+    if isinstance(value, str) and not DECIMAL.fullmatch(value):
+        raise ValueError(value)
+    number = Decimal(int(value)) if isinstance(value, bool) else Decimal(str(value).strip())
+    if not number.is_finite():
+        raise ValueError(value)
+    _, digits, exponent = number.normalize().as_tuple()
+    integer_digits = len(digits) + int(exponent)
+    decimals = -int(exponent)
+    precision, scale = type_.precision, type_.scale
+    if scale is not None and (decimals > scale or (precision is not None and integer_digits > precision - scale)):
+        raise ValueError(value)
+    return number
+
+
+def _to_boolean(value: Any, _type: Any) -> bool:
+    if isinstance(value, str) and value.strip().lower() in BOOLEANS:
+        return BOOLEANS[value.strip().lower()]
+    if isinstance(value, bool | int | float | Decimal) and value in (0, 1):
+        return bool(value)
+    raise ValueError(value)
+
+
+def _to_date(value: Any, _type: Any) -> date:
+    if isinstance(value, str) and DATE_TEXT.fullmatch(value):
+        return date.fromisoformat(value)
+    if isinstance(value, datetime) and value.time() == time():
+        return value.date()
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise ValueError(value)
+
+
+def _to_datetime(value: Any, type_: Any) -> datetime:
+    if isinstance(value, str) and DATETIME_TEXT.fullmatch(value):
+        value = datetime.fromisoformat(value)
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if not isinstance(value, datetime):
+        raise TypeError(value)
+    utc_time = value if value.tzinfo else value.replace(tzinfo=UTC)
+    utc_time = utc_time.astimezone(UTC)
+    return utc_time if type_.timezone else utc_time.replace(tzinfo=None)
+
+
+def _to_json(value: Any, _type: Any) -> Any:
     match value:
         case str():
             return json.loads(value, parse_constant=_refuse_constant)
@@ -137,3 +165,23 @@ def _to_json(value: Any) -> Any:
 
 def _refuse_constant(name: str) -> Any:  # such as NaN, which Python reads
     raise ValueError(name)
+
+
+def _to_uuid(value: Any, _type: Any) -> UUID:
+    if isinstance(value, str) and UUID_TEXT.fullmatch(value):
+        return UUID(value)
+    if isinstance(value, UUID):
+        return value
+    raise ValueError(value)
+
+
+CONVERSIONS: dict[Family, Callable[[Any, Any], Any]] = {
+    Family.TEXT: _to_text,
+    Family.INTEGER: _to_integer,
+    Family.DECIMAL: _to_decimal,
+    Family.BOOLEAN: _to_boolean,
+    Family.DATE: _to_date,
+    Family.DATETIME: _to_datetime,
+    Family.JSON: _to_json,
+    Family.UUID: _to_uuid,
+}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, String
 
+from opportune.cli.database import squashmigrations
 from opportune.db.migrations.combining import plan_squash, refuse_conflicts, write_merge, write_squash
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
@@ -27,7 +28,7 @@ def books(sample: SampleFeatures) -> SampleFeatures:
 
 
 def squash(sample: SampleFeatures) -> list[Path]:
-    return write_squash(sample.graph, plan_squash(sample.graph, "library", sample.metadata))
+    return write_squash(sample.graph, plan_squash(sample.graph, "library", sample.metadata), sample.metadata)
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -75,15 +76,40 @@ def test_single_and_framework_migrations_are_refused(books: SampleFeatures) -> N
         plan_squash(MigrationGraph(["jobs"]), "jobs", books.metadata)
 
 
-def test_failed_squash_changes_no_files(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_must_match_before_squashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(squashmigrations, "draft_migrations", lambda *_arguments, **_options: ["a draft"])
+    with pytest.raises(OperatorError, match="The models of jobs have changes without migrations"):
+        squashmigrations.command("jobs")
+
+
+def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path: path.read_text() for path in books.versions.rglob("*.py")}
+    planned = plan_squash(books.graph, "library", books.metadata)
+    books.table("library_book", Column("title", String(50), nullable=False))
+    with pytest.raises(OperatorError, match=r"Nothing was squashed: .*Drop column pages of library_book"):
+        write_squash(books.graph, planned, books.metadata)
+    assert {path: path.read_text() for path in books.versions.rglob("*.py")} == before
+
     def fail(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    before = {path: path.read_text() for path in books.versions.rglob("*.py")}
-    monkeypatch.setattr("opportune.db.migrations.combining.write_file", fail)
-    with pytest.raises(OperatorError, match=r"Nothing was squashed: .*No space left"):
-        squash(books)
-    assert {path: path.read_text() for path in books.versions.rglob("*.py")} == before
+    for name in ("write_file", "_replace_revisions"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"opportune.db.migrations.combining.{name}", fail)
+            with pytest.raises(OperatorError, match=r"Nothing was squashed: .*No space left"):
+                write_squash(books.graph, planned, books.metadata)
+        assert {path: path.read_text() for path in books.versions.rglob("*.py")} == before
+    assert len(MigrationGraph(books.features, books.versions).ordered) == 4
+
+
+def test_replacement_may_have_the_name_of_a_replaced_file(books: SampleFeatures) -> None:
+    newest = max((books.versions / "library").glob("*.py"))
+    newest.rename(newest.with_name("0003_squashed.py"))
+    books.migrate()
+    squash(books)
+    assert [path.name for path in (books.versions / "library").glob("*.py")] == ["0003_squashed.py"]
+    books.migrate()
+    assert books.draft_migrations() == []
 
 
 TITLE = (

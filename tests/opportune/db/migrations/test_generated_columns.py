@@ -1,9 +1,10 @@
 """Changes of generated columns, identities and server defaults."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from sqlalchemy import JSON, Boolean, Column, Computed, Identity, Integer, String, false, func, text, true
+from sqlalchemy import JSON, Boolean, Column, Computed, Identity, Integer, Numeric, String, false, func, text, true
 
 from opportune.db.migrations import comparisons
 from opportune.errors import OperatorError
@@ -12,7 +13,7 @@ from tests.opportune.db.migrations.sample_features import SampleFeatures
 REFUSED = r"does not write the change of library_book\.b, .* cannot be altered"
 
 
-def declare(sample: SampleFeatures, column: Column[int], title_length: int = 50) -> None:
+def declare(sample: SampleFeatures, column: Column[Any], title_length: int = 50) -> None:
     sample.table("library_book", Column("a", Integer), Column("title", String(title_length)), column)
 
 
@@ -41,6 +42,19 @@ def test_change_of_generated_column_is_refused(
     sample: SampleFeatures, old: Callable[[], Column[int]], new: Callable[[], Column[int]]
 ) -> None:
     refuse(sample, old(), new())
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize("expression", ["lower(title)", "length(title)", "title || 'X'", "a * 1.5", "(a + 1) * 2"])
+def test_unchanged_generated_column_is_accepted(sample: SampleFeatures, expression: str) -> None:
+    type_ = Integer if expression.startswith(("length", "(")) else Numeric if "1.5" in expression else String
+    declare(sample, Column("b", type_, Computed(expression, persisted=True)))
+    sample.migrate_models()
+    assert sample.draft_migrations() == []
+
+
+def test_change_of_parentheses_is_refused(sample: SampleFeatures) -> None:
+    refuse(sample, computed("(a + 1) * 2"), computed("a + 1 * 2"))
 
 
 def test_change_of_storage_is_refused(sample: SampleFeatures) -> None:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.types import JSON
 
 from opportune.db.migrations import locks, new_migration
+from opportune.db.migrations.adoption import Difference, compare_existing_tables
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.migration_file import read_migration
@@ -37,7 +38,7 @@ from opportune.errors import OperatorError
 from opportune.project.installed import installed_features, installed_names
 from opportune.testing.plugin import settings_for
 from tests.opportune.db.conftest import MakeSample
-from tests.opportune.db.migrations.sample_features import SampleFeatures
+from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
 from tests.opportune.forked import PROCESSES
 
 
@@ -175,6 +176,23 @@ def test_unknown_action_of_a_foreign_key_is_refused(sample: SampleFeatures, opti
     sample.table("library_book", Column("author_id", Integer, key))
     with pytest.raises(OperatorError, match=f'author_id: {option}="CASCAD" is no action. Did you mean CASCADE'):
         refuse_unowned_tables(sample.features, sample.metadata)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+def test_adoption_compares_the_keys_of_a_cycle(sample: SampleFeatures) -> None:
+    for table, other in (("library_author", "library_book"), ("library_book", "library_author")):
+        sample.table(table, Column("other_id", ID, ForeignKey(f"{other}.id")))
+    sample.migrate_models()
+    (first,) = sample.graph.migrations_of("library")
+    with connect(sample.settings) as connection:
+        assert compare_existing_tables(connection, first) == []
+    name = "fk_library_book_other_id_library_author"
+    drop = f"with op.batch_alter_table('library_book') as batch_op:\n        batch_op.drop_constraint('{name}')"
+    sample.write_migration("library", drop)
+    sample.migrate()
+    with connect(sample.settings) as connection:
+        differences = compare_existing_tables(connection, first)
+    assert differences == [Difference(f"constraint {name} to library_book is missing", is_harmful=False)]
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -89,6 +89,18 @@ def test_index_follows_a_renamed_column(migrated: SampleFeatures) -> None:
     assert find_missing(migrated) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
+def test_index_follows_a_renamed_table(migrated: SampleFeatures) -> None:
+    migrated.metadata.remove(migrated.metadata.tables["library_book"])
+    migrated.table("library_volume", *columns())
+    set_index(migrated, "title", table="library_volume")
+    migrated.choices = Choices({"book": "volume"})
+    migrated.migrate_models()
+    assert find_missing(migrated) == []
+    assert migrated.draft_migrations() == []
+    migrated.execute("UPDATE library_volume SET title = 'Emilia'")
+
+
 @pytest.mark.database("postgresql")  # SQLite ignores the case of names
 def test_names_in_capitals_are_found_again(make_sample: MakeSample) -> None:
     sample = make_sample(lambda sample: sample.table("library_Order", *columns()))

@@ -126,6 +126,7 @@ def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
     ("value", "type_"),
     [
         ("abc", Integer()),
+        ("12.0", Integer()),
         (Decimal("1.5"), Integer()),
         (2**31, Integer()),
         ("NaN", Numeric(10, 2)),
@@ -136,6 +137,7 @@ def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
         ("02.12.2026", Date()),
         (MOMENT, Date()),
         ("2026-12-02 25:00", DateTime()),
+        ("2026-12-02T10:00:00.1234567", DateTime()),
         (12, DateTime()),
         ("abc", JSON()),
         ("NaN", JSON()),
@@ -148,6 +150,11 @@ def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
 def test_lossy_conversion_is_refused(value: Any, type_: TypeEngine[Any]) -> None:
     with pytest.raises((ValueError, TypeError, ArithmeticError)):
         convert(value, type_)
+
+
+@pytest.mark.parametrize("value", ["true", " true ", "Yes", "on", "1"])
+def test_texts_of_postgresql_become_booleans(value: str) -> None:
+    assert convert(value, Boolean()) is True
 
 
 def declare_pages(sample: SampleFeatures) -> None:
@@ -209,7 +216,7 @@ def test_secret_values_are_not_shown(make_sample: MakeSample) -> None:
 
 @pytest.mark.database("postgresql")
 def test_secret_values_are_not_shown_by_postgresql(make_sample: MakeSample) -> None:
-    sample = make_sample(declare_token, "INSERT INTO library_book (token) VALUES ('12.0')")
+    sample = make_sample(declare_token, "INSERT INTO library_book (token) VALUES ('١٢')")
     sample.table("library_book", Column("token", Integer))
     sample.make_migrations()
     with pytest.raises(OperatorError, match=r"token has values that do not convert to INTEGER\. Set"):
