@@ -4,10 +4,10 @@ import ast
 from collections.abc import Sequence
 from inspect import signature
 
+from opportune import feature
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, with_imports, with_item, with_line
-from opportune.feature import Feature
 
-ORDER = [*signature(Feature).parameters]
+ORDER = [*signature(feature.Feature).parameters]
 """Order of the arguments of `Feature(…)`."""
 MODULES = {"admin", "api", "models", "pages"}
 """Modules of a feature that its feature.py imports."""
@@ -86,7 +86,7 @@ def _with_argument(source: Source, call: ast.Call, name: str, code: str) -> Sour
 def _merge(source: Source, old: ast.expr, name: str, code: str) -> Source:
     """Add the items, keys or arguments of new code to an existing expression of the same type."""
     match old, ast.parse(code, mode="eval").body:
-        case ast.Constant(), ast.Constant():
+        case _, ast.Constant():  # the project has chosen another value
             return source
         case ((ast.List() | ast.Tuple()), new):
             return with_item(source, old, code[1:-1] if isinstance(new, ast.List) else code)
@@ -107,15 +107,25 @@ def _merge(source: Source, old: ast.expr, name: str, code: str) -> Source:
 
 def _merge_call(source: Source, old: ast.Call, new: ast.Call, code: str) -> Source:
     """Add the new part of a call such as `Site(navigation=[…])` or `Admin([…])` to an existing one."""
-    arguments = [("views", value) for value in new.args]
-    arguments += [(keyword.arg or "", keyword.value) for keyword in new.keywords]
-    for name, value in arguments:
+    existing = _arguments(old)
+    for name, value in _arguments(new).items():
         part = _segment(code, value)
-        existing = old.args[0] if name == "views" and old.args else find_argument(old, name)
-        merged = _merge(source, existing, name, part) if existing else with_item(source, old, f"{name}={part}")
+        if name in existing:
+            merged = _merge(source, existing[name], name, part)
+        elif "" in existing or any(isinstance(argument, ast.Starred) for argument in old.args):
+            raise UnexpectedStructure(f"unpacks arguments. Add {name}={part} there by hand")
+        else:
+            merged = with_item(source, old, f"{name}={part}")
         if merged is not source:
             return merged
     return source
+
+
+def _arguments(call: ast.Call) -> dict[str, ast.expr]:
+    """Return the arguments of a call such as `Admin(…)` by name; `**` has an empty name."""
+    parameters = signature(getattr(feature, ast.unparse(call.func))).parameters
+    arguments = dict(zip(parameters, call.args, strict=False))
+    return arguments | {keyword.arg or "": keyword.value for keyword in call.keywords}
 
 
 def _segment(code: str, node: ast.expr) -> str:

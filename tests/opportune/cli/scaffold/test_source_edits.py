@@ -78,6 +78,27 @@ def test_with_model_adds_views_to_an_admin_without_views() -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
+        ('"Your posts", owners=[Post.owner_id]', '"Your posts", owners=[Post.owner_id, models.Tag.owner_id]'),
+        ('"Your posts", [Post.owner_id]', '"Your posts", [Post.owner_id, models.Tag.owner_id]'),
+        ("summary=SUMMARY, owners=[]", "summary=SUMMARY, owners=[models.Tag.owner_id]"),
+        ('f"{YOUR} posts", read=read', 'f"{YOUR} posts", read=read, owners=[models.Tag.owner_id]'),
+    ],
+)
+def test_owner_is_added_to_personal_data(before: str, after: str) -> None:
+    feature = 'blog = Feature("blog", accounts=Accounts(personal_data=PersonalData(%s)))\n'
+    new = 'accounts=Accounts(personal_data=PersonalData(summary="Your tags", owners=[models.Tag.owner_id]))'
+    assert register_model(feature % before, "app.blog", [new]).endswith(feature % after)
+
+
+def test_unpacked_personal_data_is_refused() -> None:
+    feature = 'blog = Feature("blog", accounts=Accounts(personal_data=PersonalData(**options)))\n'
+    with pytest.raises(UnexpectedStructure, match="unpacks arguments"):
+        register_model(feature, "app.blog", ["accounts=Accounts(personal_data=PersonalData(owners=[Tag.owner_id]))"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
         ("x = []", "x = [new]"),
         ("x = [a]", "x = [a, new]"),
         ("x = (a,)", "x = (a, new)"),
