@@ -38,11 +38,14 @@ class RenamedCode:
         self.source = Source(text)
         self.roots = roots
         self.bound: set[str] = set()
+        self.feature_variables = {"feature"}
         for node in ast.walk(self.source.tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
                 self.bound.add(node.id)
             elif isinstance(node, ast.arg):
                 self.bound.add(node.arg)
+            elif isinstance(node, ast.For | ast.comprehension) and "features" in self.source.segment(node.iter):
+                self.feature_variables |= {name.id for name in ast.walk(node.target) if isinstance(name, ast.Name)}
         self.modules = dict(_imported_modules(self.source.tree))
         self.changes = sorted(dict.fromkeys(self._find()), key=lambda change: change.span.start)
 
@@ -116,7 +119,7 @@ class RenamedCode:
     def _change_attribute(self, node: ast.Attribute, name: str) -> Iterator[Change]:
         module = self.modules.get(name)
         if not module:
-            if name == "feature":
+            if name in self.feature_variables:
                 yield from list_options(self.source, node)
             return
         old = f"{module}:{node.attr}"

@@ -54,10 +54,10 @@ def change_class(source: Source, class_: ast.ClassDef, root: str) -> Iterator[Ch
     definitions = [definition for statement in class_.body for definition in _definitions(statement)]
     existing = {name for _, name, _ in definitions}
     attributes = ATTRIBUTES[root]
+    if any(name == "owner" and _is_team_id(value) for _, name, value in definitions):
+        attributes = attributes | {"owner": "team_column"}
     for node, name, value in definitions:
         if new := attributes.get(name):
-            is_team = name == "owner" and isinstance(value, ast.Constant) and value.value == "team_id"
-            new = "team_column" if is_team else new
             yield rename(source, node, name, new, is_safe=new not in existing)
         if value and (names := NAMES_IN_OPTIONS.get((root, name))):
             yield from change_constants(source, ast.walk(value), names)
@@ -101,12 +101,22 @@ def _root_of(node: ast.expr, roots: Mapping[str, str]) -> str:
 
 
 def _definitions(statement: ast.stmt) -> Iterator[tuple[ast.Name | Function, str, ast.expr | None]]:
-    """Yield the attribute, with its value, or the method that a statement of a class defines."""
-    match statement:
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-            yield statement, name, None
-        case ast.Assign([ast.Name() as target], value) | ast.AnnAssign(ast.Name() as target, _, value):
+    """Yield the attributes, with their values if each has one, or the method that a statement of a class defines."""
+    if isinstance(statement, Function):
+        yield statement, statement.name, None
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    value = getattr(statement, "value", None)
+    for target in targets:
+        if isinstance(target, ast.Name):
             yield target, target.id, value
+        elif isinstance(target, ast.Tuple):
+            values = value.elts if isinstance(value, ast.Tuple) else [None] * len(target.elts)
+            pairs = zip(target.elts, values, strict=False)
+            yield from ((name, name.id, element) for name, element in pairs if isinstance(name, ast.Name))
+
+
+def _is_team_id(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value == "team_id"
 
 
 def _is_own(node: ast.expr) -> bool:
@@ -169,7 +179,7 @@ def _place_of(keyword: ast.keyword) -> tuple[str, str] | None:
 
 
 def list_options(source: Source, attribute: ast.Attribute) -> Iterator[Change]:
-    """List an option of a variable called `feature` that moved into a family. The variable may be something else."""
+    """List an option of a feature that moved into a family. The variable may be something else."""
     argument = RENAMED.get(attribute.attr, attribute.attr)
     if attribute.attr not in FAMILIES and b"features" in source.bytes:
         for family in _families_with(argument):

@@ -34,7 +34,13 @@ class Books(Crud[Book]):
 
 
 class Loans(Crud[Loan]):
-    owner = "team_id"
+    owner, search = "team_id", ("title",)
+    filters = (owner,)
+
+
+class Copies(Crud[Copy]):
+    owner = team = BASE
+    owner += "_id"
 
 
 class Shelf:
@@ -65,7 +71,10 @@ CHANGED_NAMES = (
     (" add(", " create("),
     (".add(values)", ".create(values)"),
     ("self.owner", "self.owner_column"),
-    ("Crud[Loan]):\n    owner =", "Crud[Loan]):\n    team_column ="),
+    ("owner, search", "team_column, search"),
+    ("(owner,)", "(team_column,)"),
+    ("owner = team", "owner_column = team"),
+    ("owner +=", "owner_column +="),
     ('"detail"', '"get"'),
     ("'details'", "'get'"),
     ("books.find", "books.list"),
@@ -159,8 +168,8 @@ def test_names_that_stay_are_listed(oppman: Oppman, old_shop: Path) -> None:
     listed = oppman("upgrade").out.partition("Change these lines yourself:\n")[2].splitlines()[:3]
     assert [line.partition(": ")[0] for line in listed] == [
         "  app/books/service.py:4",
-        "  app/books/service.py:37",
-        "  app/books/service.py:37",
+        "  app/books/service.py:43",
+        "  app/books/service.py:43",
     ]
     assert listed[1].endswith("opportune.text.Line -> opportune.fields.Line")
     assert listed[2].endswith("models.Answer -> opportune.contrib.answers.Answer")
@@ -173,8 +182,16 @@ def test_changed_code_has_short_lines_without_ruff(old_shop: Path) -> None:
     assert 'Feature(\n    "books",\n    models=[Book],\n    admin=Admin(' in text
 
 
-def test_options_of_variables_are_listed(shop: Path) -> None:
-    (shop / "app/flags.py").write_text("def find(feature, features):\n    return feature.checks\n")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def find(feature, features):\n    return feature.checks\n",
+        "for _, f in enumerate(request.app.state.features):\n    print(f.checks)\n",
+        "checks = {\n    f.name: f.checks for f in sorted(installed_features())}\n",
+    ],
+)
+def test_options_of_variables_are_listed(shop: Path, code: str) -> None:
+    (shop / "app/flags.py").write_text(code)
     upgrade = upgrade_code(shop)
     assert shop / "app/flags.py" not in upgrade.texts
     assert upgrade.remaining == ["app/flags.py:2: checks -> monitoring.checks"]
