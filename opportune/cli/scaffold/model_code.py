@@ -8,10 +8,8 @@ from opportune.cli.scaffold.field_types import FIELDS, Code, Imports
 from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.new_model import NewModel
 from opportune.cli.scaffold.source import with_imports
-from opportune.cli.scaffold.words import label, snake
+from opportune.cli.scaffold.words import snake
 
-ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}
-"""Words written in capital letters in labels."""
 LIMITS = (("ge", "min"), ("le", "max"))
 FIELD, RELATIONSHIP = ("sqlmodel", "Field"), ("sqlmodel", "Relationship")
 
@@ -113,9 +111,6 @@ def _field_arguments(field: Field, model: NewModel) -> Iterator[str]:
         yield 'sa_column_kwargs={"onupdate": utc_now}'
     yield from _limit_arguments(field)
     yield from (f"{option}=True" for option in ("unique", "index") if option in field.options)
-    words = label(field.name).split()
-    if {word.lower() for word in words} & ACRONYMS:
-        yield f'title="{" ".join(word.upper() if word.lower() in ACRONYMS else word for word in words)}"'
 
 
 def _limit_arguments(field: Field) -> Iterator[str]:

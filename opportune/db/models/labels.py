@@ -11,7 +11,7 @@ from opportune.i18n import LazyText, format_lazy, gettext_lazy
 from opportune.i18n.translation import DerivedLabel
 
 IRREGULAR_LABELS = {"id": "ID", "email": "E-mail", "url": "URL"}
-ACRONYMS = {"api", "csv", "iban", "id", "ip", "isbn", "json", "llm", "mcp", "pdf", "sku", "totp", "url", "uuid", "vat"}
+ACRONYMS = re.compile("api|bic|csv|dns|ean|gps|html|iban|id|ip|isbn|issn|json|llm|mcp|pdf|rss|sku|totp|url|uuid|vat")
 """Words of names that labels write in capitals."""
 
 
@@ -25,7 +25,7 @@ def label_of(name: str, *, is_reference: bool = True) -> LazyText:
         return LazyText(IRREGULAR_LABELS[name])
     words = name.removeprefix("is_").removesuffix("_id" if is_reference else "") or name
     parts = words.replace(".", " ").replace("_", " ").split()
-    words = " ".join(part.upper() if part in ACRONYMS else part for part in parts)
+    words = " ".join(part.upper() if ACRONYMS.fullmatch(part) else part for part in parts)
     return DerivedLabel(words[:1].upper() + words[1:])
 
 

@@ -35,7 +35,7 @@ from opportune.accounts.models import OwnerId, User
 from opportune.db import MAX_ID, Database, PartialIndex, Reference
 from opportune.db.hooks.registry import changes
 from opportune.db.models.field_usages import describe_usages, find_usages
-from opportune.db.models.labels import label_of_field
+from opportune.db.models.labels import label_of, label_of_field
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
 from opportune.db.models.references import reference_of
 from opportune.errors import OperatorError
@@ -205,6 +205,10 @@ class Owned(Model, table=True):
 def test_only_foreign_keys_are_labelled_without_id() -> None:
     assert label_of_field(Owned, "owner_id") == "Owner"
     assert label_of_field(Owned, "client_id") == "Client ID"
+
+
+def test_labels_have_acronyms_in_capitals() -> None:
+    assert [label_of(name) for name in ("csv_url", "html_body", "feed_rss")] == ["CSV URL", "HTML body", "Feed RSS"]
 
 
 def test_owner_id_is_a_foreign_key_of_users() -> None:
