@@ -1,11 +1,14 @@
 """Checks of names of features and of the URLs of their pages."""
 
+import ast
 import builtins
 import importlib.util
 import keyword
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from opportune.cli.scaffold.source import bound_names
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT
@@ -85,12 +88,30 @@ def check_path(project: Path, path: str) -> None:
     if first in FRAMEWORK_PATHS:
         raise OperatorError(f"The framework uses the address /{first}. Choose another with --path.")
     for file in sorted(file for name in FILES_WITH_URLS for file in project.glob(f"{PACKAGE}/*/{name}")):
-        if _serves(file.read_text(encoding="utf-8"), path):
+        if path in _addresses_in(file):
             name = file.relative_to(project).as_posix()
             raise OperatorError(f"{name} already uses the address {path}. Choose another with --path.")
 
 
-def _serves(code: str, path: str) -> bool:
-    """Return whether code has `prefix="/books"`, `BookPages(Books, "/books")` or a route of a router without prefix."""
-    route = "" if "prefix=" in code else r"|@\w+\.\w+\(\s*"
-    return bool(re.search(rf"""(?:prefix=|\(\s*\w+,\s*{route})["']{path}["']""", code))
+def _addresses_in(file: Path) -> Iterator[str]:
+    """Yield the prefixes of routers and pages, and the routes of routers without prefix."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except SyntaxError:  # reported when the module is imported
+        return
+    nodes = [*ast.walk(tree)]
+    with_prefix: set[str] = set()
+    for node in nodes:
+        match node:
+            case ast.Assign(value=ast.Call(keywords=keywords)) | ast.AnnAssign(value=ast.Call(keywords=keywords)):
+                if any(keyword.arg == "prefix" for keyword in keywords):
+                    with_prefix |= bound_names(ast.Module([node], []))
+    for node in nodes:
+        match node:
+            case ast.keyword("prefix", ast.Constant(str(address))):
+                yield address
+            case ast.Call(ast.Name(), [_, ast.Constant(str(address)), *_]):  # BookPages(Books, "/books")
+                yield address
+            case ast.Call(ast.Attribute(router), [ast.Constant(str(address)), *_]):  # @router.get("/books")
+                if ast.unparse(router) not in with_prefix:
+                    yield address

@@ -29,10 +29,10 @@ def with_options(field: Field, options: Sequence[str]) -> Field:
     for option in filter(None, options):
         field = _with_option(field, option)
     _check_combination(field)
+    default = _default_code(field) if field.options.get("default") else None
     if field.spec.is_number:
         _check_numbers(field)
-    text = field.options.get("default")
-    return replace(field, requested_default=_default_code(field, text)) if text else field
+    return replace(field, requested_default=default) if default else field
 
 
 def _with_option(field: Field, option: str) -> Field:
@@ -102,8 +102,8 @@ def _check_combination(field: Field) -> None:
 
 def _check_numbers(field: Field) -> None:
     """Check that the default is between `min=` and `max=`, and that a database can store all three."""
-    texts = {name: field.options.get(name, "") for name in ("min", "default", "max")}
-    numbers = [(f"{name}={text}", Decimal(text)) for name, text in texts.items() if re.fullmatch(NUMBER, text)]
+    texts = {name: field.options[name] for name in ("min", "default", "max") if field.options.get(name)}
+    numbers = [(f"{name}={text}", Decimal(text)) for name, text in texts.items()]
     for option, number in numbers:
         if field.type == "int" and abs(number) > MAX_INTEGER:
             raise OperatorError(f"{field.name}: {option} is not between -{MAX_INTEGER} and {MAX_INTEGER}. Change it.")
@@ -112,8 +112,9 @@ def _check_numbers(field: Field) -> None:
             raise OperatorError(f"{field.name}: {option} is greater than {next_option}. Change one of them.")
 
 
-def _default_code(field: Field, text: str) -> Code:
+def _default_code(field: Field) -> Code:
     spec = field.spec
+    text = field.options["default"]
     if text in field.choices:
         return Code(f"{field.enum}.{enum_member(text)}")
     if text in spec.computed:

@@ -12,6 +12,7 @@ from opportune.cli.scaffold.existing_models import ExistingModel
 from opportune.cli.scaffold.existing_models import _models_in as models_in
 from opportune.cli.scaffold.model_files import navigation_link
 from opportune.cli.scaffold.new_model import NewModel
+from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK, PROJECT
 from tests.opportune.cli.conftest import Oppman, assert_ruff_passes
 from tests.opportune.cli.scaffold.field_definitions import EVERY_TYPE, SIGNED_IN
@@ -30,7 +31,8 @@ PROJECT_TEXTS = {
     '    __tablename__ = "blog_tag"\n',
     "app/shop/models.py": "from opportune.db import Model\n\n\nclass Label(Model, table=True):\n"
     '    __tablename__ = "shop_label"\n',
-    "app/shop/pages.py": '@router.get("/orders")\n...\nlabels = LabelPages(\n    Labels,\n    "/labels",\n)\n',
+    "app/shop/pages.py": '@router.get("/orders")\ndef list_orders(): ...\n'
+    'labels = LabelPages(\n    Labels,\n    "/labels",\n)\n',
 }
 
 
@@ -135,6 +137,8 @@ INVALID_ARGUMENTS = (
     ("blog Post opens:time:default=10:30Z", "'10:30Z' is not a valid default for time"),
     ("blog Post stars:int:default=many", "'many' is not a valid default for int"),
     ("blog Post stars:int:default=3000000000", "stars: default=3000000000 is not between"),
+    ("blog Post stars:int:default=+99999999999999999999999", "stars: default=+99999999999999999999999 is not between"),
+    ("blog Post price:decimal:default=1e2:max=5", "price: default=1e2 is greater than max=5."),
     ("blog Post stars:int:max=3000000000", "stars: max=3000000000 is not between"),
     ("blog Post stars:int:default=7:max=5", "stars: default=7 is greater than max=5."),
     ("blog Post weight:float:default=1:min=1.5", "weight: min=1.5 is greater than default=1."),
@@ -201,6 +205,42 @@ def test_failure_or_interrupt_leaves_no_files(
     assert (outcome.code, "Nothing was changed" in outcome.err) == (code, code == 1)
     assert file_texts(project) == PROJECT_TEXTS
     assert not (project / "tests").exists()
+
+
+@pytest.mark.usefixtures("no_migration")
+def test_unwritable_file_changes_nothing(oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *arguments: object, **options: object) -> None:
+        if path.name == "models.py":
+            raise PermissionError(13, "Permission denied", str(path))
+        write(path, *arguments, **options)  # type: ignore[arg-type]
+
+    write = Path.write_text
+    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    message = f"{project / 'app/blog/models.py'} cannot be written (Permission denied). Nothing was changed.\n"
+    assert oppman("addmodel", "blog", "Post", "title:str") == (1, "", message)
+    assert file_texts(project) == PROJECT_TEXTS
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'router = APIRouter(\n    # prefix=None\n    prefix = "/books")\n',
+        '# prefix= is missing\n@router.get("/books")\ndef list_books(): ...\n',
+        'router = BookPages(Books.crud, "/books").router\n',
+        'api = APIRouter(prefix="/api")\nrouter = APIRouter()\n@router.get("/books")\ndef list_books(): ...\n',
+    ],
+)
+def test_address_in_use_is_found(project: Path, code: str) -> None:
+    (project / "app/shop/pages.py").write_text(code)
+    with pytest.raises(OperatorError, match="already uses the address /books"):
+        feature_names.check_path(project, "/books")
+
+
+def test_routes_below_a_prefix_are_other_addresses(project: Path) -> None:
+    code = 'router = APIRouter(prefix="/shop")\n@router.get("/books")\ndef list_books(): ...\n'
+    (project / "app/shop/pages.py").write_text(code)
+    feature_names.check_path(project, "/books")
 
 
 @pytest.mark.parametrize(
