@@ -63,7 +63,7 @@ def require_uv() -> str:
     """Return the path of uv.
 
     Raises:
-        OperatorError: Uv is not installed.
+        OperatorError: The program uv is not installed.
     """
     if uv := find_uv():
         return uv
@@ -117,7 +117,7 @@ def resolve(command_line: list[str], folder: Path, lock: str, constraints: Seque
         cooldown: Minimum age of new releases in days.
 
     Raises:
-        OperatorError: Uv fails, or the index does not say how old its releases are.
+        OperatorError: The program uv fails, or the index does not say how old its releases are.
     """
     locked = pins(PROJECT / lock)
     kept: dict[str, Version] = {}
