@@ -45,6 +45,11 @@ class FieldOptions:
         self.attributes = {name.replace("_", "-"): value for name, value in attributes.items()}
 
     @property
+    def has_choices(self) -> bool:
+        """Whether the field has labels or a function that returns them, which this does not call."""
+        return bool(self._choices)
+
+    @property
     def choices(self) -> Choices:
         return self._choices() if callable(self._choices) else self._choices
 

@@ -14,17 +14,16 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
+from opportune.admin.lists.choice_filters import ChoiceFilter, TextChoiceFilter, choice_parameter
 from opportune.admin.lists.filters import (
     NOT,
     NULL_CHOICE,
     NULL_OPERATIONS,
     VALUE_OPERATIONS,
-    ChoiceFilter,
     ListFilter,
     LookupFilter,
     TextFilter,
     ValuesFilter,
-    choice_parameter,
 )
 from opportune.admin.lists.parameters import (
     FACETS,
@@ -105,6 +104,8 @@ async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
 async def _build_control(request: Request, view: BaseAdminView, filter_: Any) -> FilterControl:
     name, query = filter_.parameter_name, request.query_params
     operation = query.get(f"{name}_op", "")
+    if isinstance(filter_, TextChoiceFilter):
+        filter_ = filter_.for_query(query)
     if isinstance(filter_, RangeFilter):
         return FilterControl(filter_, (), operations=filter_.operations(), operation=operation)
     if has_operator(filter_):
@@ -113,7 +114,7 @@ async def _build_control(request: Request, view: BaseAdminView, filter_: Any) ->
     operations = filter_.operations() if isinstance(filter_, ListFilter) else []
     options = await filter_.lookups(request, view.model, view.queries.tuples)
     choices = [
-        (str(value), label if label == value else gettext(label))
+        (str(value), str(label) if label == value or isinstance(filter_, ListFilter) else gettext(label))
         for value, label in options
         if value not in ("", "all", "__all")
     ]
@@ -142,21 +143,21 @@ def _active_filters(request: Request, control: FilterControl) -> Iterator[Active
     elif operation in {*DATE_RANGES, *NULL_OPERATIONS} and operation in labels:
         yield ActiveFilter(f"{title} {labels[operation]}", url_without(request, names))
     elif isinstance(filter_, RangeFilter) or has_operator(filter_):
-        if text := _comparison_text(filter_, query, labels):
+        if text := _comparison_text(control, query):
             yield ActiveFilter(f"{title} {text}", url_without(request, names))
     else:
         relation = f"{title} {VALUE_OPERATIONS[NOT]}" if operation == NOT else title
         yield from _active_values(request, control, relation)
 
 
-def _comparison_text(filter_: Any, query: QueryParams, labels: Mapping[str, str]) -> str:
+def _comparison_text(control: FilterControl, query: QueryParams) -> str:
     """Return the words of a comparison with typed values, such as "from 3 to 9", or an empty text."""
+    filter_ = control.filter
     if isinstance(filter_, RangeFilter):
         return " ".join(f"{_word_of_end(name)} {end}" for name, end in filter_.ends(query).items())
-    name = filter_.parameter_name
-    operation = query.get(f"{name}_op", "")
-    text = query.get(name, "").strip()
-    return f"{labels[operation]} {text}" if text and operation in labels else ""
+    text = query.get(filter_.parameter_name, "").strip()
+    label = dict(control.operations).get(control.operation)
+    return f"{label} {text}" if text and label else ""
 
 
 def _word_of_end(parameter: str) -> str:

@@ -4,7 +4,7 @@ Invalid values in the URL match no row, and the list says so.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -17,8 +17,6 @@ from opportune.admin.authorization import may_list
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.lists.row_keys import quote_key
 from opportune.crud.filters import CONTAINS, EQUAL, IN, IS_EMPTY, MAX_FILTER_VALUES, STARTS_WITH
-from opportune.crud.formats import yes_or_no
-from opportune.db.models.choices import choice_label, choice_value
 from opportune.db.models.columns import is_text, python_type_of
 from opportune.db.queries.paths import AttributePath, is_linked
 from opportune.i18n import gettext_lazy as _l
@@ -37,7 +35,6 @@ TEXT_OPERATIONS = {
     "starts_with": _p("filter", "starts with"),
 }
 TEXT_OPERATORS = {"equals": EQUAL, "starts_with": STARTS_WITH}
-YES_NO = {"true": (True, _l("Yes")), "false": (False, _l("No"))}
 INVALID_VALUE = (ValueError, OverflowError, InvalidOperation)
 """Errors of `parse_condition` and `value_condition` for a value in the URL."""
 
@@ -164,23 +161,6 @@ class ValuesFilter(ListFilter):
         """
 
 
-class ChoiceFilter(ValuesFilter):
-    """A filter by values of an Enum, a Literal or a boolean."""
-
-    def __init__(self, *args: Any, choices: Mapping[str, tuple[Any, str]], can_exclude: bool = True) -> None:
-        super().__init__(*args)
-        self.choices = choices
-        self.can_exclude = can_exclude
-
-    async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
-        return [(text, label) for text, (_, label) in self.choices.items()]
-
-    def parse(self, texts: Sequence[str]) -> list[Any]:
-        if unknown := [text for text in texts if text not in self.choices]:
-            raise ValueError(f"unknown choice: {unknown[0]}")
-        return [self.choices[text][0] for text in texts]
-
-
 class LookupFilter(ValuesFilter):
     """A filter by related rows, which the user searches by typing."""
 
@@ -231,19 +211,3 @@ class TextFilter(ListFilter):
         if issubclass(python_type_of(column), UUID):  # SQLite stores it without hyphens
             return func.replace(value, "-", ""), text.replace("-", "").lower()
         return value, text
-
-
-def choice_parameter(value: Any) -> str:
-    """Return the text in URLs for a value of a column with choices."""
-    if value is None:
-        return NULL_CHOICE
-    return str(value).lower() if isinstance(value, bool) else choice_value(value)
-
-
-def choice_text(value: Any) -> str:
-    """Return the label of a value of a column with choices, or with yes and no."""
-    if value is None:
-        return EMPTY
-    if isinstance(value, bool):
-        return yes_or_no(value)
-    return choice_label(value)

@@ -10,7 +10,8 @@ from starlette.datastructures import QueryParams
 
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup
-from opportune.admin.lists.filters import EMPTY, NULL_CHOICE, YES_NO, ChoiceFilter, ListFilter, LookupFilter, TextFilter
+from opportune.admin.lists.choice_filters import YES_NO, ChoiceFilter, TextChoiceFilter
+from opportune.admin.lists.filters import EMPTY, NULL_CHOICE, ListFilter, LookupFilter, TextFilter
 from opportune.admin.lists.range_filters import RangeFilter
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.crud.types import ORDERED_TYPES
@@ -63,8 +64,8 @@ def _column_filter(view: BaseAdminView, path: AttributePath, parameter: str, tit
         empty = {NULL_CHOICE: (None, EMPTY)} if column.nullable else {}
         return ChoiceFilter(path, parameter, title, choices=choices | empty)
     field = getattr(path.end.class_, "model_fields", {}).get(path.name)
-    if is_text(column) and field and (labels := options_of(field).choices):
-        return ChoiceFilter(path, parameter, title, choices={value: (value, text) for value, text in labels.items()})
+    if is_text(column) and field and (options := options_of(field)).has_choices:
+        return TextChoiceFilter(path, parameter, title, options=options)
     type_ = python_type_of(column)
     if type_ is bool:
         return ChoiceFilter(path, parameter, title, choices=YES_NO, can_exclude=False)

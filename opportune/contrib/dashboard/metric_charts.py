@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from sqlalchemy import ColumnElement, Select, Subquery, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.admin.lists.filters import choice_parameter, choice_text
+from opportune.admin.lists.choice_filters import choice_parameter, choice_text
 from opportune.admin.lists.range_filters import RangeFilter
 from opportune.admin.lists.view_filters import parameters_of
 from opportune.admin.views import AdminView

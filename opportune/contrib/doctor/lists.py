@@ -16,8 +16,9 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.accounts.sessions.lookup import ALL_PERMISSIONS
 from opportune.admin.current_request import use_request
+from opportune.admin.lists.choice_filters import ChoiceFilter
 from opportune.admin.lists.columns import default_order
-from opportune.admin.lists.filters import ChoiceFilter, LookupFilter, TextFilter
+from opportune.admin.lists.filters import LookupFilter, TextFilter
 from opportune.admin.lists.parameters import narrow_by_index
 from opportune.admin.lists.range_filters import RangeFilter
 from opportune.admin.site import make_site
@@ -186,7 +187,7 @@ def _statements_of_view(view: AdminView, scope: dict[str, Any]) -> Iterator[List
 def _rare_query(filter_: Any) -> dict[str, str]:
     """Return the parameters of a filter for a value that few rows have; empty for a filter of another class."""
     match filter_:
-        case ChoiceFilter():
+        case ChoiceFilter() if filter_.choices:
             return {filter_.parameter_name: [*filter_.choices][-1]}
         case LookupFilter():
             return {filter_.parameter_name: str(MAX_ID)}

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from opportune.admin.lists.filters import choice_parameter, choice_text
+from opportune.admin.lists.choice_filters import choice_parameter, choice_text
 from opportune.admin.lists.view_filters import parameters_of
 from opportune.admin.views import AdminView
 from opportune.contrib.charts import Chart, Point

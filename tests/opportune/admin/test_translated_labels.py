@@ -9,6 +9,7 @@ from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.contrib.translations import labels
+from opportune.fields.addresses import countries
 from opportune.i18n import catalogues
 from opportune.project.layout import FRAMEWORK
 from tests.opportune.admin.labels_feature import Lamp, Mood, lamps
@@ -59,7 +60,10 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 GERMAN_PAGES: list[tuple[str, list[str]]] = [
-    ("/admin/lamp/list?origin=AT", ['value="AT" selected>Österreich', "Sun"]),
+    ("/admin/lamp/list?origin=AT&origin=DE", ['value="AT" checked', 'value="DE" checked', "Herkunft: Österreich"]),
+    ("/admin/lamp/list?origin=A&origin_op=starts_with", ["Herkunft beginnt mit A", "Sun"]),
+    ("/admin/lamp/list?origin=T", ["Herkunft enthält T", "Sun"]),
+    ("/admin/lamp/list?origin=AT&origin_op=not", ["Herkunft ist nicht: Österreich"]),
     ("/lamps", ['data-label="Titel"', "Eiskalt", '<h1 class="m-0 me-auto">Lampen', "Lampe hinzufügen", "Österreich"]),
     ("/lamps", ["Gesamthöhe ab", "1 Lampe"]),
     ("/lamps/new", ["Titel", "Wie auf der Schachtel.", "Dimmbar", "Gesamthöhe", "Eiskalt", "Zoll"]),
@@ -79,6 +83,16 @@ async def test_pages_are_german(superuser_client: AsyncClient) -> None:
         page = await superuser_client.get(path, headers=DE)
         assert page.status_code == 200, path
         assert [text for text in texts if text not in page.text] == [], path
+
+
+async def test_filter_has_sorted_current_choices(
+    superuser_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (await superuser_client.get("/admin/lamp/list", headers=DE)).text
+    assert page.index(">Ägypten<") < page.index(">Albanien<")
+    monkeypatch.setitem(countries(), "XX", "Atlantis")
+    page = (await superuser_client.get("/admin/lamp/list?origin=XX&origin=AT", headers=DE)).text
+    assert "Herkunft: Atlantis" in page
 
 
 async def test_forms_and_actions_are_german(superuser_client: AsyncClient) -> None:
