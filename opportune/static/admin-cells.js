@@ -77,24 +77,35 @@
     go(cell, step)?.querySelector(".cell-edit")?.focus();
   });
 
-  // Users may type faster than the server responds. The control of the next cell gets these keys when it has arrived.
+  // Users may type faster than the server responds. The control of the next cell gets these keys when it has arrived. They end
+  // at the first key that cannot be repeated, such as an arrow, because later ones would write into another place.
+  const DELETIONS = { Backspace: "delete", Delete: "forwardDelete" };
+  const SILENT = ["Shift", "Control", "Alt", "AltGraph", "Meta", "CapsLock", "Dead"];
+  const canRepeat = (event) => {
+    const isShortcut = (event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState("AltGraph");
+    return !isShortcut && (event.key.length === 1 || event.key in DELETIONS || ["Enter", "Tab", "Escape"].includes(event.key));
+  };
   document.addEventListener("keydown", (event) => {
     const isForCell = event.target === document.body || event.target.closest("td[data-cell]");
-    const isKept = event.key.length === 1 || event.key === "Enter" || event.key === "Tab";
-    if (!early || !isForCell || !isKept || !event.isTrusted || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!early || !isForCell || !event.isTrusted || SILENT.includes(event.key)) return;
     early.push(event);
+    if (!canRepeat(event)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
   }, true);
   document.addEventListener("htmx:error", () => { early = undefined; });
   const typeInto = (control, keys) => {
-    const end = keys.findIndex(({ key }) => key.length > 1);
-    const text = keys.slice(0, end < 0 ? keys.length : end).map(({ key }) => key).join("");
-    if (text) document.execCommand("insertText", false, text);
-    if (end < 0) return;
-    const { key, shiftKey } = keys[end];
-    control.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, bubbles: true, cancelable: true }));
-    early?.push(...keys.slice(end + 1));
+    for (const [index, event] of keys.entries()) {
+      const { key, shiftKey } = event;
+      if (!canRepeat(event)) return;
+      if (key.length === 1) document.execCommand("insertText", false, key);
+      else if (key in DELETIONS) document.execCommand(DELETIONS[key]);
+      else {
+        const isIgnored = control.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, bubbles: true, cancelable: true }));
+        if (!isIgnored) return void early?.push(...keys.slice(index + 1));
+        if (key === "Enter") document.execCommand("insertText", false, "\n"); // in a text of several lines
+      }
+    }
   };
 
   // Cells of a spreadsheet, from the cell with the focus on. The server changes all rows, or shows them with its errors.

@@ -1,7 +1,9 @@
 """Cells of a list in a browser, with mouse and keyboard."""
 
+import asyncio
+
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.admin.editing.parts_feature import LIST, read_part
@@ -69,12 +71,39 @@ async def test_keys_save_a_cell_and_open_the_next(app: FastAPI, page: Page) -> N
     assert [(await read_part(app, pk)).price for pk in (1, 2)] == [4, 3]
 
 
-async def test_keys_wait_for_the_next_cell(app: FastAPI, page: Page) -> None:
+async def press_early(page: Page, button: str, *keys: str) -> None:
+    """Open a cell, and press keys before the server sends it."""
+    are_pressed = asyncio.Event()
+
+    async def respond_late(route: Route) -> None:
+        await are_pressed.wait()
+        await route.continue_()
+
+    await page.route("**/cell/**", respond_late)
     await page.goto(LIST)
-    await page.get_by_role("button", name="Edit Price of 1").press("Enter")
-    await page.keyboard.type("12\n345\n")  # faster than the server responds
-    await expect(page.get_by_text("Price of “nut” was saved.")).to_be_visible()
+    await page.get_by_role("button", name=button).press("Enter")
+    for key in keys:
+        await page.keyboard.press(key)
+    are_pressed.set()
+
+
+async def test_keys_wait_for_the_next_cell(app: FastAPI, page: Page) -> None:
+    await press_early(
+        page, "Edit Price of 1", *"12", "Enter", *"346", "Backspace", "5", "Shift+Enter", "6", "ArrowLeft", "7"
+    )
+    await expect(page.get_by_role("spinbutton", name="Price", exact=True)).to_have_value("6")
     assert [(await read_part(app, pk)).price for pk in (1, 2)] == [12, 345]
+
+
+async def test_early_characters_may_need_altgr(page: Page) -> None:
+    await page.add_init_script("KeyboardEvent.prototype.getModifierState = (key) => key === 'AltGraph'")
+    await press_early(page, "Edit Name of 1", "a", "Control+Alt+@", "b")  # as on Windows
+    await expect(page.get_by_role("textbox", name="Name", exact=True)).to_have_value("a@b")
+
+
+async def test_early_lines_stay_in_their_text(page: Page) -> None:
+    await press_early(page, "Edit Tags of 1", "a", "Enter", "b")
+    await expect(page.get_by_role("textbox", name="Tags", exact=True)).to_have_value("a\nb")
 
 
 async def test_yes_and_no_change_at_one_click(app: FastAPI, page: Page) -> None:
