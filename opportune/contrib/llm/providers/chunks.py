@@ -22,10 +22,14 @@ END_TYPES = ("message_stop", "message_end")
 
 def unwrap(event: Fields, depth: int = MAX_DEPTH) -> Fields:
     """Return an event without the objects of gateways around its choices."""
-    if event.get("choices") or isinstance(event.get("delta"), dict):
+    delta = event.get("delta")
+    if event.get("choices") or isinstance(delta, dict) or (delta and isinstance(delta, str)):
         return event
-    if type_of(event).startswith("response"):
+    type_ = type_of(event)
+    if type_.startswith("response"):
         return _read_response(event)
+    if type_ == "message_start":  # the text of the message follows in deltas
+        return {"usage": object_in(event.get("message")).get("usage")}
     wrapper = next((name for name, item in event.items() if isinstance(item, dict) and _has_answer(name, item)), None)
     if wrapper is None or not depth:
         return event
@@ -49,15 +53,14 @@ def _has_answer(name: str, item: Fields) -> bool:
 
 
 def _read_response(event: Fields) -> Fields:
-    """Return an addition of OpenAI's responses, or the end with the whole text; nothing for another event."""
-    item = object_in(event.get("item"))
-    if isinstance(event.get("delta"), str) or CALL_TYPE.search(type_of(item)):  # the text of an item follows in deltas
+    """Return a call of OpenAI's responses, or the end with the whole text; nothing for another event."""
+    if CALL_TYPE.search(type_of(object_in(event.get("item")))):  # the text of an item follows in deltas
         return event
     response = object_in(event.get("response")) or event
     chunk = {"error": response.get("error"), "usage": response.get("usage")}
     if reason := STATUSES.get(str(response.get("status"))):
         details = object_in(response.get("incomplete_details"))
-        message = {"content": response.get("output")}
+        message = {"content": response.get("output") or response.get("output_text")}
         chunk["choices"] = [{"message": message, "finish_reason": details.get("reason") or reason}]
     return chunk
 

@@ -36,10 +36,13 @@ def error_for_status(
         headers: All headers, of which some endpoints use others than Retry-After.
     """
     is_page = body.lstrip().startswith(b"<")  # of a proxy, which knows nothing of models
-    value = {} if is_page else json_in(body) or body.decode(errors="replace")
+    content = body.decode(errors="replace")
+    value = {} if is_page else json_in(body) or content
     waits = {"Retry-After": retry_after or "", **(headers or {})}
     texts = sorted(((name.lower(), text.lower()) for name, text in waits.items()), reverse=True)
-    return _describe(value, status, texts)  # first Retry-After-Ms of OpenAI and Azure
+    error = _describe(value, status, texts)  # first Retry-After-Ms of OpenAI and Azure
+    error.report = content if is_page else error.report
+    return error
 
 
 def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: bool = False) -> LlmError | None:

@@ -12,7 +12,7 @@ class GrowingText:
 
     def __init__(self) -> None:
         self._added: list[str] = []
-        self._length = 0
+        self.length = 0
         self._is_repeated = False  # certainly
         self._held = ""  # repeats a short text, perhaps by chance, such as `10` after `1`. The next piece decides.
         self._half = ""  # first half of a surrogate pair whose second half is in the next piece
@@ -35,11 +35,11 @@ class GrowingText:
             is_continued = piece[:1].isspace() and len(self._added) == 1  # such as ` no` after `no`
             is_repeated = piece.strip() == self.text.strip() and not is_continued
             piece = "" if is_repeated else piece.removeprefix(self.text)
-        elif self._held or len(piece) >= self._length:
+        elif self._held or len(piece) >= self.length:
             piece = self._added_by(piece)
         if piece:
             self._added.append(piece)
-            self._length += len(piece)
+            self.length += len(piece)
         return piece
 
     def _join_halves(self, piece: str) -> str:

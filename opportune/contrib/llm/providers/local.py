@@ -124,6 +124,7 @@ class LocalProcess:
 
     def __init__(self, weights: Path) -> None:
         self._weights = weights
+        self._is_closing = False
         self._last_error = ""
         self.url = ""
         self.fault = ""
@@ -137,9 +138,12 @@ class LocalProcess:
         except OSError as error:
             logger.warning("the local model's process: %s", error)
             self.fault = explain_exit(str(error))
+        if self._is_closing:
+            self.close()
 
     def close(self) -> None:
         """End the process. May be called while it is being started."""
+        self._is_closing = True
         if self.program:
             with self.program:
                 self.program.kill()
@@ -154,6 +158,8 @@ class LocalProcess:
             self.program = program = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environ
             )
+            if self._is_closing:
+                program.kill()
             assert program.stdin
             assert program.stdout
             errors = Thread(target=self._log, args=(program.stderr,), name="errors of the local model", daemon=True)

@@ -21,6 +21,7 @@ MAX_ANSWER_LENGTH = 200_000
 """Maximum number of characters, also of the reasoning."""
 UNCOUNTED_FIELDS = frozenset(
     {"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier", "delta", "provider"}
+    | {"index", "item_id", "output_index", "content_index", "sequence_number", "logprobs", "obfuscation"}
 )
 """Fields of an event without token counts."""
 THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")
@@ -117,7 +118,7 @@ class ChatCompletionReader:
             content = f"<think>{content}"  # the prompt had the opening tag
         if not piece.fields.keys() <= TEXT_FIELDS:
             if "usage" in piece.fields:
-                self._usage.add(piece.fields["usage"])
+                self._usage.add({"usage": piece.fields["usage"]})
             reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole)
         for call in piece.calls:
             self._length += self._calls.add(call, is_whole=piece.is_whole)

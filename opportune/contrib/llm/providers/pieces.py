@@ -28,6 +28,7 @@ NORMAL_NAMES = {
 """Fields of other endpoints in lower case and without underscores, by their normal names."""
 ADDITION_FIELDS = ("delta", "content_block", "start", "item")
 """Fields of a choice with the addition."""
+TEXT_TYPE = "response.output_text.delta"
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
 TOOL_ROLES = ("tool", "function")
 CALL_TYPE = re.compile(r"tool|function|input_json|arguments")
@@ -60,6 +61,8 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
         is_last: The chunk ends the answer, and may repeat it.
     """
     addition = _addition_of(choice)
+    if choice.get("type") == TEXT_TYPE:  # most events of OpenAI's responses, which have nothing else
+        return Piece(text_in(addition.get("content")), (), "", addition, is_last)
     message = choice.get("message")
     if isinstance(addition.get("message"), dict):
         addition = addition["message"]
@@ -112,10 +115,10 @@ def _to_fields(part: object) -> dict[str, Any]:
 
 def _with_normal_names(fields: Fields) -> dict[str, Any]:
     """Rename fields of other endpoints. Of several that are not empty, a known name counts, or else the first text."""
-    normal = dict[str, Any]()
-    for name in sorted(fields, key=lambda name: (name not in KNOWN_FIELDS, not isinstance(fields[name], str))):
-        new_name = normal_name(name)
-        normal[new_name] = normal.get(new_name) or fields[name]
+    new_names = {name: new_name for name in fields if (new_name := normal_name(name)) != name}
+    normal = {name: value for name, value in fields.items() if name not in new_names}
+    for name in sorted(new_names, key=lambda name: not isinstance(fields[name], str)):
+        normal[new_names[name]] = normal.get(new_names[name]) or fields[name]
     return normal
 
 

@@ -42,15 +42,17 @@ class CallPiece(NamedTuple):
 def read_call(fields: Mapping[str, Any]) -> CallPiece:
     """Read a piece of a call. Endpoints put its name and arguments into objects and fields with various names."""
     function = next((part for part in map(fields.get, CALL_FIELDS) if isinstance(part, dict)), fields)
-    values = {**fields, **function}
-    name = next((name for name in map(values.get, NAME_FIELDS) if name and isinstance(name, str)), "")
-    arguments: Any = next(filter(None, map(values.get, ARGUMENT_FIELDS)), "")
+    names = (part.get(name) for name in NAME_FIELDS for part in (function, fields))
+    name = next((name for name in names if name and isinstance(name, str)), "")
+    values = (part.get(name) for part in (function, fields) for name in ARGUMENT_FIELDS)
+    arguments: Any = next(filter(None, values), "")
     if isinstance(arguments, list) and all(isinstance(part, str) for part in arguments):
         arguments = "".join(arguments)
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     returned = {field: fields[field] for field in SIGNATURE_FIELDS & fields.keys() if fields[field]}
-    id_ = next(filter(None, map(key_in, map(values.get, ID_FIELDS))), "")
-    position = next(filter(None, map(key_in, map(fields.get, INDEX_FIELDS))), "")
+    ids = (key_in(part[name]) for name in ID_FIELDS for part in (fields, function) if name in part)
+    id_ = next(filter(None, ids), "")
+    position = next(filter(None, (key_in(fields[name]) for name in INDEX_FIELDS if name in fields)), "")
     return CallPiece(position, id_, name, text, returned)
 
 
@@ -93,7 +95,8 @@ class _Call:
             is_replaced = self.arguments.strip() == "{}" or (is_whole and arguments.strip() != "{}")
             if not (arguments and is_replaced):
                 return
-        if self._is_complete or arguments.startswith(self.arguments):
+        is_longer = len(arguments) >= self._arguments.length
+        if self._is_complete or (is_longer and arguments.startswith(self.arguments)):
             self._arguments = GrowingText()
         self._arguments.add(arguments)
         if arguments.strip():

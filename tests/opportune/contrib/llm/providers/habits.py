@@ -182,7 +182,8 @@ EVENTS = {
     ),
     "half surrogate in a call": calls(found("x").replace(b'"x"', b'"\\ud83d"'), calls=[("find", "�")]),
     "surrogate in two events": says(escaped(b"Yes \\ud83d"), escaped(b"\\ude00"), text="Yes 😀"),
-    "invalid UTF-8": says(escaped(b"Yes \xff"), text="Yes �"),
+    "encoding of Windows": says(escaped(b"\x93caf\xe9\x94"), text="“café”"),
+    "half a character": says(escaped("é".encode() + b"\xc3"), text="é�"),
     "line break in a text": says(escaped(b"Yes\t"), text="Yes\t"),
     "NaN": says(b'data: {"created": NaN, "choices": [{"delta": {"content": "Yes"}}]}\n\n'),
     "deep list": says(f'data: {{"choices": {"[" * 9_000 + "]" * 9_000}}}\n\n'.encode(), YES),
@@ -497,6 +498,13 @@ CALLS = {
     ),
     "index always 0": calls(FOUND, piece(index=0, id="b", **OPEN), calls=TWO),
     "index always 0, same tool": calls(*(piece(index=0, id=id_, **FIND) for id_ in "ab"), calls=[("find", ARGS)] * 2),
+    "empty ids beside those of calls": calls(
+        *(delta(tool_calls=[{"id": id_, "function": {"id": None, **FIND}}]) for id_ in "ab"), calls=[("find", ARGS)] * 2
+    ),
+    "empty name beside that of the call": calls(
+        delta(tool_calls=[{**FIND, "function": {"name": "", "arguments": ARGS}}])
+    ),
+    "empty function beside the call": calls(delta(tool_calls=[{**FIND, "function": {"name": None, "arguments": ""}}])),
     "index always 0, in pieces": calls(
         *(found(""), piece(index=0, arguments=ARGS)),
         *(piece(index=0, id="b", name="open", arguments=""), piece(index=0, arguments='{"id": 2}')),
@@ -837,6 +845,13 @@ NATIVE = {
             ("filtered", [("message_delta", {"delta": {"stop_reason": "refusal"}})]),
         )
     },
+    **{
+        f"beginning of Anthropic: {number} events": fails(
+            "interrupted",
+            typed(("message_start", {"message": {"content": [], "role": "assistant"}}), ("ping", {}))[:length],
+        )
+        for number, length in ((1, -len(typed(("ping", {})))), (2, None))
+    },
     "other ids of responses": ends(
         typed(
             (
@@ -860,6 +875,8 @@ NATIVE = {
     "whole answer of responses": ends(
         document({"object": "response", "status": "completed", "output": [{"type": "message", **IT_IS}]}), text="It is."
     ),
+    "whole text of responses": ends(document({"object": "response", "status": "completed", "output_text": "Yes"})),
+    "whole text of responses at the end": ends(response_is("completed", output_text="Yes")),
     "content beside other names": says(
         event({"token": "x", "delta": {"content": "Y"}}),
         event({"token": {"id": 5, "text": "x"}, "delta": {"content": "e"}}),
@@ -936,6 +953,31 @@ COUNTS = {
     "tokens of the cache, of Anthropic": says(
         YES, usage({"input_tokens": 2, "cache_read_input_tokens": 5, "output_tokens": 3}), tokens=(7, 3)
     ),
+    **{
+        f"arguments like counts: {name}": Habit(body, Answer("", "", (("find", json.dumps(counts)),), "", (7, 3)))
+        for counts in ({"total_tokens": 5_000}, {"usage": {"output_tokens": 99}})
+        for name, body in (
+            (
+                f"answer with {[*counts]}",
+                document(
+                    {
+                        "content": [{"type": "tool_use", "name": "find", "input": counts}],
+                        "usage": {"input_tokens": 7, "output_tokens": 3},
+                        "stop_reason": "tool_use",
+                    }
+                ),
+            ),
+            (
+                f"event with {[*counts]}",
+                typed(
+                    ("message_delta", {"usage": {"input_tokens": 7, "output_tokens": 3}}),
+                    ("content_block_start", {"content_block": {"type": "tool_use", "name": "find", "input": counts}}),
+                    ("message_stop", {}),
+                ),
+            ),
+        )
+    },
+    "usage as text": says(YES, usage(json.dumps(COUNTED["usage"])), tokens=(7, 3)),
     "total without the answer": says(YES, usage({"prompt_tokens": 7, "total_tokens": 10}), tokens=(7, 3)),
     "spaces around counts": says(YES, usage({"prompt_tokens": " 7 ", "completion_tokens": "3.0"}), tokens=(7, 3)),
     "usage": says(YES, USAGE, tokens=(7, 3)),

@@ -205,8 +205,9 @@ def test_program_exits_without_a_reader(stand_in: Path) -> None:
 
 async def test_close_during_the_start_ends_the_program(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started, gate = threading.Event(), threading.Event()
+    closed = threading.Event()
     programs: list[subprocess.Popen[str]] = []
-    start = subprocess.Popen
+    start, close = subprocess.Popen, local.LocalProcess.close
 
     def start_late(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
         started.set()
@@ -214,14 +215,20 @@ async def test_close_during_the_start_ends_the_program(stand_in: Path, monkeypat
         programs.append(start(*arguments, **options))
         return programs[-1]
 
+    def close_first(process: local.LocalProcess) -> None:
+        close(process)
+        closed.set()
+
     model = LocalModel(stand_in, Timeouts())
     monkeypatch.setattr(subprocess, "Popen", start_late)
+    monkeypatch.setattr(local.LocalProcess, "close", close_first)
     starting = asyncio.create_task(model.setup())
     assert await asyncio.to_thread(started.wait, 30)
     closing = asyncio.create_task(model.close())
-    await asyncio.sleep(0)  # no program is running yet
+    assert await asyncio.to_thread(closed.wait, 30)  # no program is running yet
     gate.set()
-    await asyncio.gather(starting, closing, return_exceptions=True)
+    outcome, _ = await asyncio.gather(starting, closing, return_exceptions=True)
+    assert isinstance(outcome, LlmError), "the program is not loaded"
     assert [program.poll() is None for program in programs] == [False]
 
 

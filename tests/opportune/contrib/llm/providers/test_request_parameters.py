@@ -183,6 +183,14 @@ async def test_refused_parameters_are_left_out_and_remembered(messages: dict[str
     assert len(endpoint.bodies) == len(messages) + 2
 
 
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found", "500 Internal Server Error"])
+async def test_parameter_is_named_in_a_page(status: str) -> None:
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        page = response(status, b"<p>Unsupported parameter: temperature</p>", "Content-Type: text/html")
+        endpoint.refuse = lambda body: page if "temperature" in body else None
+        assert (await read_answer(provider, temperature=0.5))[0] == "Because."
+
+
 async def test_field_that_must_come_back_is_not_left_out() -> None:
     async with serve_provider(refuse("The reasoning_content must be passed back to the API.")) as (provider, endpoint):
         returned = {"origin": provider.origin, "message": {"reasoning_content": "Hm."}}
