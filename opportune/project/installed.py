@@ -85,9 +85,8 @@ def require_unique_names(features: "Sequence[Feature]") -> None:
             f"{PACKAGE}/installed.py lists two features named {repeated.name}: "
             "set name=… in one feature.py to the name of its folder."
         )
-    for feature in features:
-        if feature.data.adopts_tables:
-            adopted_tables.update((str(model.__tablename__), feature.name) for model in feature.models)
+    adopting = [feature for feature in features if feature.data.adopts_tables]
+    adopted_tables.update({str(model.__tablename__): feature.name for feature in adopting for model in feature.models})
     for feature in features:
         for model in feature.models:
             owner = feature_of_table(str(model.__tablename__), names)

@@ -141,16 +141,13 @@ def value_for(
     reason = "its type is not supported"
     number = next(_numbers) if number is None else number
     candidates = _candidate_values(name, info.annotation, _bounds(info), number, position_of(model, name))
-    for value in (*preferred, *candidates, *_defaults_of(info)):
+    defaults = () if info.is_required() else (info.get_default(call_default_factory=True, validated_data={}),)
+    for value in (*preferred, *candidates, *defaults):
         try:
             return _type_adapter(model, name).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
     raise ValueError(f"No value could be generated for {model.__name__}.{name} ({reason}). Pass one.")
-
-
-def _defaults_of(info: FieldInfo) -> Sequence[Any]:
-    return () if info.is_required() else (info.get_default(call_default_factory=True, validated_data={}),)
 
 
 def position_of(model: type[SQLModel], name: str) -> int:

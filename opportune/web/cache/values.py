@@ -31,9 +31,7 @@ CODECS: dict[type[Any], tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 }
 """Functions that encode and decode the value of a mark."""
 DECODERS = {type_.__name__: decode for type_, (_, decode) in CODECS.items()}
-SUPPORTED = (
-    "texts, numbers, dates, times, Decimals, UUIDs, bytes, lists, tuples, sets and dicts of these, and models as dicts"
-)
+SUPPORTED = "texts, numbers, dates, times, Decimals, UUIDs, bytes, lists, tuples, sets, dicts, and models as dicts"
 
 
 def dumps(value: Any) -> bytes:

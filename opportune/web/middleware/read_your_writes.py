@@ -21,9 +21,8 @@ class ReadYourWritesMiddleware:
         self.app = app
         seconds = ceil(settings.database_replica_lag) + MEASUREMENT_SECONDS  # a used replica has the change then
         self._mark = b"__Host-wrote=1" if settings.has_secure_cookies else b"wrote=1"
-        self._cookie = self._mark + f"; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax".encode()
-        if settings.has_secure_cookies:
-            self._cookie += b"; Secure"
+        secure = "; Secure" if settings.has_secure_cookies else ""
+        self._cookie = self._mark + f"; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

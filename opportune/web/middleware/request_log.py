@@ -34,18 +34,18 @@ EVENTS_BY_STATUS = {401: "token_refused", 403: "permission_refused", 429: "limit
 
 def request_id_of(scope: Scope) -> str:
     """Return the request id of the client if it has only safe characters, else a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and ACCEPTABLE_ID.fullmatch(id_ := value.decode("latin-1")):
-            return str(id_)
-    return f"{PROCESS_ID}{next(_request_numbers):08x}"
+    id_ = _header(scope, b"x-request-id")
+    return id_ if ACCEPTABLE_ID.fullmatch(id_) else f"{PROCESS_ID}{next(_request_numbers):08x}"
 
 
 def client_traceparent(scope: Scope) -> str:
     """Return the client's `traceparent` header if it is valid, else an empty string."""
-    for name, value in scope["headers"]:
-        if name == b"traceparent" and TRACEPARENT.fullmatch(trace := value.decode("latin-1")):
-            return str(trace)
-    return ""
+    trace = _header(scope, b"traceparent")
+    return trace if TRACEPARENT.fullmatch(trace) else ""
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:

@@ -118,3 +118,20 @@ def test_unique_new_and_changed_indexes_are_not_split(books: SampleFeatures) -> 
     assert shelf is not None
     (draft,) = books.draft_migrations()
     assert list(split_indexes(draft)) == [draft]
+
+
+@pytest.mark.database("postgresql")
+def test_locked_table_delays_the_index(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.db.migrations.locks.PAUSE_SECONDS", 0.1)
+    books.make_migrations(concurrently=True)
+    books.migrate("library", "2")
+    path = max((books.versions / "library").glob("*.py"))
+    block = "autocommit_block():\n"
+    path.write_text(path.read_text().replace(block, f"{block}        op.execute(\"SET lock_timeout = '50ms'\")\n"))
+    with ThreadPoolExecutor(1) as threads:
+        with connect(books.settings) as open_connection, open_connection.begin():
+            open_connection.execute(INSERT)
+            migrating = threads.submit(books.migrate)
+            wait_until_found(books, INVALID_INDEXES)
+        assert migrating.result(timeout=30) == ["upgrade library.0003_book_pages_index_and_more"]
+    assert books.execute(INVALID_INDEXES) == []

@@ -1,7 +1,7 @@
 """Renamed tables and columns keep their data."""
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Index, String, UniqueConstraint, func
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, UniqueConstraint, func
 
 from opportune.db.migrations.questions import Choices
 from opportune.errors import OperatorError
@@ -131,3 +131,16 @@ def test_ambiguous_rename_option_needs_the_table(books: SampleFeatures) -> None:
     make(books, **{"library_page.name": "label", "shelf.name": "label"})
     books.migrate()
     assert books.draft_migrations() == []
+
+
+def test_prompt_asks_about_table_with_same_columns(books: SampleFeatures) -> None:
+    declare(books, table="library_volume")
+    books.choices = Choices(confirm=(no := Answers(yes=False)))
+    books.draft_migrations()
+    assert no.questions == ["Was the table library_book renamed to library_volume?"]
+
+
+def test_prompt_ignores_column_of_another_type(books: SampleFeatures) -> None:
+    books.table("library_book", Column("pages", Integer), Column("code", String(9), nullable=False, unique=True))
+    books.choices = Choices(confirm=pytest.fail)
+    assert books.draft_migrations()

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Column, String
 
 from opportune.db.migrations.connection import connect
+from opportune.db.migrations.migration_file import read_migration
 from opportune.db.migrations.plans import Step
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.search_indexes import find_missing_search_indexes
@@ -167,3 +168,13 @@ def test_migration_continues_without_extension(
     assert find_missing(books) == ["library_book"]
     assert books.draft_migrations() == []
     assert books.migrate("library", "1") == ["downgrade library.0002_book_search_index"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+def test_index_is_built_concurrently(books: SampleFeatures) -> None:
+    (name,) = books.make_migrations(concurrently=True)
+    assert not read_migration(books.versions / name).is_atomic
+    books.migrate()
+    assert find_missing(books) == []
+    books.migrate("library", "1")
+    assert find_missing(books) == ["library_book"]

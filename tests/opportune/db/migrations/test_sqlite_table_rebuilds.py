@@ -222,3 +222,19 @@ def test_server_defaults_are_stable_and_survive_a_copy(sqlite_sample: SampleFeat
         assert sqlite_sample.execute("SELECT count(DISTINCT substr(value, 1, 10)), count(*) FROM library_book") == [
             (1, number)
         ]
+
+
+def test_failed_rebuild_is_rolled_back(library: SampleFeatures) -> None:
+    library.execute("INSERT INTO library_book (id, title) VALUES (2, 'Emma')")
+    library.write_migration(
+        "library",
+        "with op.batch_alter_table('library_book') as batch_op:\n"
+        "        batch_op.add_column(sa.Column('pages', sa.Integer()))\n"
+        "        batch_op.create_unique_constraint('uq_library_book_title', ['title'])",
+    )
+    tables = library.read_tables()
+    with pytest.raises(OperatorError, match=r"library.0002_by_hand failed and was undone: "):
+        library.migrate()
+    assert library.read_tables() == tables
+    assert library.execute("SELECT * FROM library_book ORDER BY id") == [(1, "Emma"), (2, "Emma")]
+    assert library.find_pending() == ["library.0002_by_hand"]

@@ -11,6 +11,9 @@ from sqlalchemy.types import TypeEngine
 
 from opportune.config.settings import using_settings
 from opportune.db.migrations.connection import connect
+from opportune.db.migrations.plans import Step
+from opportune.db.migrations.questions import Choices
+from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.db.migrations.value_conversion import convert
 from opportune.db.models.translated import TranslatedColumn, TranslatedText
 from opportune.errors import OperatorError
@@ -255,3 +258,18 @@ def test_downgrade_keeps_text_in_site_language(titled: SampleFeatures) -> None:
     titled.migrate("library", "1")
     declare(titled, String(80))
     assert read_title(titled) == "Emma"
+
+
+@pytest.mark.database("postgresql")
+def test_sql_script_refuses_a_change_of_type(pages: SampleFeatures) -> None:
+    (newest,) = pages.graph.pending(pages.read_revisions())
+    with pytest.raises(OperatorError, match="depends on rows"):
+        render_migration_sql(pages.graph, Step(newest, "upgrade"), "postgresql")
+
+
+def test_empty_values_are_filled_after_the_type_changed(make_sample: MakeSample) -> None:
+    sample = make_sample(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), (NULL)")
+    sample.table("library_book", Column("pages", Integer, nullable=False))
+    sample.choices = Choices(fills={"pages": "7"})
+    sample.migrate_models()
+    assert sample.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (7,)]
