@@ -18,10 +18,13 @@ FONT_AWESOME = "fontawesome-all.min.css"
 app = site_fixture(gadgets, make_makers)
 
 
-async def test_font_awesome_is_only_loaded_for_an_icon_of_a_view(
+async def test_font_awesome_is_not_loaded_without_its_icons(admin: AsyncClient) -> None:
+    assert FONT_AWESOME not in (await admin.get("/admin/gadget/list")).text
+
+
+async def test_font_awesome_is_loaded_for_an_icon_of_a_view(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert FONT_AWESOME not in (await admin.get("/admin/gadget/list")).text
     monkeypatch.setattr(icons, "_added", set())  # excludes the icon from the style sheet of other tests
     monkeypatch.setattr(GadgetAdmin, "icon", "fa-solid fa-gear")
     assert FONT_AWESOME in (await admin.get("/admin/gadget/list")).text
@@ -35,8 +38,6 @@ async def test_views_of_the_project_come_first(admin: AsyncClient) -> None:
 
 
 ADMIN_MENU = '<nav class="navbar-collapse" id="menu" popover aria-label="Admin">'
-
-
 ACCEPT_HTML = {"Accept": "text/html"}
 
 

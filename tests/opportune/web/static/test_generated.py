@@ -57,7 +57,7 @@ async def test_language_without_catalogue_has_no_file(client: AsyncClient, code:
 
 def test_file_has_the_texts_of_a_related_catalogue() -> None:
     assert generated.is_script_texts("texts.zh.js")
-    assert texts_in(generated.script_texts("texts.zh.js"))["Cancel"] == "取消"
+    assert texts_in(generated.script_texts("texts.zh.js"))["Close"] == "关闭"
 
 
 def test_texts_of_the_project_are_included(project: Path) -> None:
