@@ -128,7 +128,7 @@ async def respond_not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Refuse a request that no route handles. Its error page shows the menu of the user.
 
     Raises:
-        HTTPException: The request is not a WebSocket.
+        HTTPException: With status 404. A WebSocket is closed instead.
     """
     if scope["type"] == "http" and not wants_json(request := Request(scope, receive)):
         await get_optional_user(request)

@@ -26,11 +26,23 @@ def add_conversions(parts: Iterable[ops.MigrateOperation]) -> Iterator[ops.Migra
         if not (isinstance(part, ops.AlterColumnOp) and _needs_conversion(part)):
             yield part
             continue
-        if isinstance(part.existing_server_default, DefaultClause):
-            yield _without_default(part)
+        old_default = part.existing_server_default
+        new_default = _default_after(part)
+        if isinstance(old_default, DefaultClause):  # it may not fit the new type
+            yield _alter(
+                part,
+                existing_type=part.existing_type,
+                existing_server_default=old_default,
+                modify_server_default=None,
+            )
         yield _make_conversion(part)
-        if part.modify_nullable is not None or _default_after(part):
-            yield _without_type(part)
+        if part.modify_nullable is not None or new_default:
+            yield _alter(
+                part,
+                existing_type=part.modify_type,
+                modify_nullable=part.modify_nullable,
+                modify_server_default=new_default,
+            )
 
 
 def _needs_conversion(part: ops.AlterColumnOp) -> bool:
@@ -53,28 +65,9 @@ def _scale(type_: Any) -> float:
     return float("inf") if type_.scale is None else type_.scale
 
 
-def _without_default(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
-    """Return the removal of the default, which may not fit the new type."""
-    return ops.AlterColumnOp(
-        part.table_name,
-        part.column_name,
-        existing_type=part.existing_type,
-        existing_nullable=part.existing_nullable,
-        existing_server_default=part.existing_server_default,
-        modify_server_default=None,
-    )
-
-
-def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
-    """Return the changes of NULL or NOT NULL and of the default, with the new type."""
-    return ops.AlterColumnOp(
-        part.table_name,
-        part.column_name,
-        existing_type=part.modify_type,
-        existing_nullable=part.existing_nullable,
-        modify_nullable=part.modify_nullable,
-        modify_server_default=_default_after(part),
-    )
+def _alter(part: ops.AlterColumnOp, **changes: Any) -> ops.AlterColumnOp:
+    """Return a step on the same column with some of its changes."""
+    return ops.AlterColumnOp(part.table_name, part.column_name, existing_nullable=part.existing_nullable, **changes)
 
 
 def _default_after(part: ops.AlterColumnOp) -> Any:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple, NoReturn
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, Insert, String, Update, event, insert, inspect
+from sqlalchemy import Column, Insert, String, event, insert, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState, Session, SessionTransaction, make_transient, make_transient_to_detached
 from sqlalchemy.sql import ClauseElement
@@ -55,12 +55,12 @@ class InsertingSession(HookedSession):
     """Session whose flush writes a single new row with one statement."""
 
     def execute(self, statement: Any, params: Any = None, **options: Any) -> Any:
-        if params and isinstance(statement, Insert | Update):
+        if params:
             refuse_unknown_names(self, statement, params)
         return super().execute(statement, params, **options)
 
     def scalar(self, statement: Any, params: Any = None, **options: Any) -> Any:
-        if params and isinstance(statement, Insert | Update):
+        if params:
             refuse_unknown_names(self, statement, params)
         return super().scalar(statement, params, **options)
 

@@ -3,20 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Insert, Update, inspect
+from sqlalchemy import Executable, Insert, Update, inspect
 from sqlalchemy.orm import Session
 
 from opportune.errors.suggestions import did_you_mean
 
 
 def refuse_unknown_names(
-    session: Session, statement: Insert | Update, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+    session: Session, statement: Executable, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]
 ) -> None:
-    """Refuse names that are neither columns nor parameters of the statement.
+    """Refuse names that are neither columns nor parameters of an INSERT or UPDATE.
 
     Raises:
         ValueError: A name is unknown. SQLAlchemy would ignore its values.
     """
+    if not isinstance(statement, Insert | Update):
+        return
     target = statement.entity_description
     known = {*statement.table.columns.keys()}
     if "entity" in target:  # a model, not a table

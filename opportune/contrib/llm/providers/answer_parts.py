@@ -39,7 +39,7 @@ class Part:
     brackets: "Brackets | None" = None
 
     def add(self, text: str) -> str:
-        """Add a text, and return what is shown of it."""
+        """Add a text and return the part that readers see."""
         is_collected = self.kind in ("header", "call")
         if is_collected or self.is_presumed:
             self.content = (self.content + text)[:MAX_COLLECTED_LENGTH]
