@@ -1,6 +1,7 @@
 """Structured answers: instances of a Pydantic model, or of another type such as a list of them."""
 
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from types import UnionType
@@ -10,8 +11,15 @@ from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError, create_
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
-from opportune.contrib.llm.providers.loose_json import MAX_PROSE_BRACES, json_in, json_objects_in, objects_in
+from opportune.contrib.llm.providers.loose_json import (
+    MAX_PROSE_BRACES,
+    json_in,
+    json_objects_in,
+    missing_brackets,
+    objects_in,
+)
 from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import describe_errors
 
@@ -24,6 +32,10 @@ MAX_CORRECTED_CHARS = 20_000
 UPDATES_PER_LENGTH = 50
 """An answer is read again when it has grown by this part of its length, because each time it is read as a whole."""
 MALFORMED = _l("The model's answer did not have the requested form. Try again.")
+REFUSED = _l("The model's answer did not have the requested form. It wrote: %(answer)s")
+MAX_QUOTED_CHARS = 200
+"""Characters of a refusal that are shown."""
+BRACKETS = re.compile(r"[{\[]")
 CUT_OFF = _l("The model's answer is too long and was cut off. Ask for less.")
 CUT_OFF_ADVICE = "Raise max_answer_tokens in LLM_MODELS."
 
@@ -48,6 +60,7 @@ async def parsed_values(
     """
     type_ = AnswerType(into)
     conversation = [Message("system", SCHEMA_RULE.format(json.dumps(type_.schema))), *messages]
+    text = ""
     for _ in range(attempts):
         text, read_length, is_truncated = "", 0, False
         async with aclosing(ask(conversation, type_.schema)) as chunks:
@@ -61,7 +74,7 @@ async def parsed_values(
                     if (partial := type_.read_partial(text)) is not None:
                         yield partial
         try:
-            value = type_.read(text)
+            value = type_.read(text, is_whole=not is_truncated)
         except ValidationError as error:
             if is_truncated:  # a further answer would have the same limit
                 raise LlmError("out_of_tokens", CUT_OFF, advice=CUT_OFF_ADVICE) from None
@@ -71,7 +84,13 @@ async def parsed_values(
         else:
             yield value
             return
-    raise LlmError("malformed", MALFORMED)
+    raise LlmError("malformed", _refusal_in(text) or MALFORMED)
+
+
+def _refusal_in(text: str) -> str:
+    """Return a sentence with the words of a model that gave no data; empty if it gave data, or no words."""
+    words = " ".join(text.split())
+    return gettext(REFUSED, answer=words[:MAX_QUOTED_CHARS]) if words and not BRACKETS.search(words) else ""
 
 
 class AnswerType(Generic[T]):
@@ -87,8 +106,8 @@ class AnswerType(Generic[T]):
         self.schema = self._adapter.json_schema()
         self._partial_reader = PartialReader()
 
-    def read(self, text: str) -> T:
-        """Return the value of a complete answer.
+    def read(self, text: str, *, is_whole: bool) -> T:
+        """Return the value of an answer.
 
         Raises:
             ValidationError: It does not follow the schema.
@@ -96,7 +115,7 @@ class AnswerType(Generic[T]):
         try:
             value = self._adapter.validate_json(self._json_in(text))
         except ValidationError:
-            if (value := self._validate_candidates(text)) is None:
+            if not is_whole or (value := self._validate_candidates(text)) is None:
                 raise
         result: T = self._result(value)
         return result
@@ -109,12 +128,17 @@ class AnswerType(Generic[T]):
 
     def _candidates(self, text: str) -> Iterator[object]:
         """Yield other objects that may be meant: beside others, or in an additional object or list."""
-        quoted = json_in(text.strip())
-        text = quoted if isinstance(quoted, str) else text
+        value = json_in(text.strip())
+        text = value if isinstance(value, str) else text
+        if missing_brackets(text):  # the answer was cut off
+            return
         items = [*filter(None, json_objects_in(text, other_braces=MAX_PROSE_BRACES))]
         if not self._is_object:
-            yield {"result": items}
-            yield from ({"result": value} for item in items for value in item.values())
+            yield from json_objects_in(self._json_in(text))
+            values = [items, *items, *(value for item in items for value in item.values())] if items else []
+            if not BRACKETS.search(text):  # a choice, number or date
+                values = [text.strip() if value is None else value]
+            yield from ({"result": value} for value in values)
             return
         for item in items:
             inner = [item.get("properties")]

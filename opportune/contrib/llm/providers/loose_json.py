@@ -13,6 +13,7 @@ MAX_DEPTH = 5
 MAX_NUMBER = 10**18
 MAX_PROSE_BRACES = 5
 """Maximum number of braces in prose that begin no JSON."""
+PROSE_BRACES = re.compile(r"\{[^{}:]*\}")
 BEDROCK_FIELDS = ("reasoningText", "reasoningContent")
 TEXT_FIELDS = ("text", "content", "summary", "thinking", "transcript", "refusal", "value", "parts", *BEDROCK_FIELDS)
 """Fields with a text, of which the first counts."""
@@ -34,7 +35,7 @@ def json_objects_in(text: str, *, other_braces: int = 0, may_lack_end: bool = Fa
 
     Args:
         text: The text.
-        other_braces: Braces that begin no JSON: with them, an invalid object is skipped, and objects in it count.
+        other_braces: Braces of prose that are skipped. With them, there are no objects if one is invalid.
         may_lack_end: Brackets may be missing at the end of the text.
     """
     objects = list[dict[str, Any]]()
@@ -49,9 +50,11 @@ def json_objects_in(text: str, *, other_braces: int = 0, may_lack_end: bool = Fa
         if found:
             value, end = found
             objects.append(value)
-        else:
-            end = start + 1
+        elif other_braces and (prose := PROSE_BRACES.match(text, start)):
+            end = prose.end()
             failures += 1
+        else:
+            return [] if other_braces else objects
     return objects
 
 
@@ -80,15 +83,20 @@ ESCAPE = re.compile(r"""\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4})?|\"""")
 def _repair(text: str, *, may_lack_end: bool) -> str:
     """Return JSON for comments, other quotes, names without quotes, spare commas and missing brackets."""
     text = TOKEN.sub(_plain_token, text).rstrip()
+    if may_lack_end and text.endswith(("}", "]", '"', "e", "l")):  # a number may lack digits
+        text += missing_brackets(text)
+    return text
+
+
+def missing_brackets(text: str) -> str:
+    """Return the brackets that a text lacks at its end."""
     missing = list[str]()
     for bracket in re.findall(r"[{}\[\]]", re.sub(STRING, "", text)):
         if bracket in "{[":
             missing.append("}" if bracket == "{" else "]")
         elif missing:
             missing.pop()
-    if may_lack_end and text.endswith(("}", "]", '"', "e", "l")):  # a number may lack digits
-        text += "".join(reversed(missing))
-    return text
+    return "".join(reversed(missing))
 
 
 def _plain_token(token: re.Match[str]) -> str:

@@ -47,12 +47,53 @@ GOOD = Mood(mood="good")
         ('{"mood": "good"}', [GOOD]),
         ('{"moods": [{"mood": "good"}]}', [GOOD]),
         ('{"mood": "good"}\n{"mood": "good"}', [GOOD, GOOD]),
+        ("Sure: [{'mood': 'good',},]", [GOOD]),
     ],
 )
 async def test_text_around_json_is_ignored(reply: str, value: Mood | list[Mood]) -> None:
     model, _ = fake_model([reply])
     into: Any = list[Mood] if isinstance(value, list) else Mood
     assert await model.parse("How is it?", into) == value
+
+
+class Chapter(BaseModel):
+    title: str = ""
+    parts: list["Chapter"] = []
+
+
+@pytest.mark.parametrize(
+    ("into", "reply", "value"),
+    [
+        (Chapter, '{"title": "A", "parts": [{"title": "B"}]}', Chapter(title="A", parts=[Chapter(title="B")])),
+        (Mood | None, '{"mood": "good"}', GOOD),
+        (list[str], "['sun', 'sea',]", ["sun", "sea"]),
+        (Literal["yes", "no"], "yes\n", "yes"),
+        (date, '"2026-11-30"', date(2026, 11, 30)),
+        (int, '```\n{"result": 42}\n```', 42),
+    ],
+)
+async def test_other_types_need_no_object_around_them(into: Any, reply: str, value: object) -> None:
+    model, _ = fake_model([reply])
+    assert await model.parse("What is it?", into) == value
+
+
+@pytest.mark.parametrize(
+    ("into", "reply"),
+    [
+        (list[str], "- [x] sun\n- sea"),
+        (list[Mood], "I can't help with that."),
+        (list[Mood], '[{"mood": "good"}, {"mood": "ba'),
+        (list[Mood], '[{"mood": "good"},'),
+        (list[Mood], '[{"mood": "good"}, {"mood": "so "so""}]'),
+        (Chapter, '{"title": "A", "parts": [{"title": "B"}], "tit'),
+        (Chapter, '{"title": "A "new" one", "parts": [{"title": "B"}]}'),
+    ],
+)
+async def test_parts_of_an_invalid_answer_are_no_answer(into: Any, reply: str) -> None:
+    model, _ = fake_model([reply])
+    message = f"It wrote: {reply}$" if "help" in reply else r"requested form\. Try again"
+    with pytest.raises(LlmError, match=message):
+        await model.parse("What is it?", into)
 
 
 async def test_question_follows_schema_and_system_message() -> None:
@@ -165,10 +206,11 @@ async def test_answer_that_stays_invalid_is_an_error(reply: str, attempts: int) 
     assert max(len(message.content) for message in provider.received[-1]) < 25_000
 
 
-async def test_answer_that_was_cut_off_is_not_repeated() -> None:
-    llm, provider = fake_model(['{"mood": "go', Done(5, 5, truncated=True)])
+@pytest.mark.parametrize(("into", "reply"), [(Mood, '{"mood": "go'), (list[Mood], '[{"mood": "good"},'), (int, "1")])
+async def test_answer_that_was_cut_off_is_not_repeated(into: Any, reply: str) -> None:
+    llm, provider = fake_model([reply, Done(5, 5, truncated=True)])
     with pytest.raises(LlmError, match="was cut off") as raised:
-        await llm.parse("How is it?", Mood)
+        await llm.parse("How is it?", into)
     assert raised.value.code == "out_of_tokens"
     assert len(provider.received) == 1
 
