@@ -13,6 +13,7 @@ from opportune.contrib.extraction.pages import MAX_UNPACKED_BYTES, Page, Unreada
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """Beginning of old office files, and of office files with a password."""
+RTF = b"{\\rtf"
 ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 HTML = re.compile(r"(?is)\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<(?:!doctype html|html|head|body)\b")
 CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
@@ -34,6 +35,9 @@ OTHER_WORD_TYPES = (
 )
 """Documents with macros, which are not run, and templates. `docx.Document` refuses both."""
 
+CURRENT_RUNS = ".//w:r[not(ancestor::w:moveFrom or ancestor::*[local-name()='Fallback'])]"
+"""Texts of a paragraph in Word, also of hyperlinks and text boxes, each of which has a copy for old programs."""
+
 
 def is_packed(content: bytes) -> bool:
     """Return whether a file needs a program to be read: it is a PDF or an office file."""
@@ -50,6 +54,8 @@ def open_document(content: bytes, suffix: str) -> tuple[int, Iterator[Page]]:
         raise Unreadable("empty")
     if b"%PDF-" in content[:1024]:
         return open_pdf(content)
+    if content.startswith(RTF):
+        raise Unreadable("old")
     if content.startswith(OLE):
         raise Unreadable("locked" if ENCRYPTED_PACKAGE in content else "old")
     if content.startswith(b"PK\x03\x04"):
@@ -197,22 +203,38 @@ def read_docx(file: BytesIO) -> Iterator[Page]:
     from docx.opc.part import PartFactory
     from docx.package import Package
     from docx.parts.document import DocumentPart
-    from docx.table import Table
+    from docx.text.paragraph import Paragraph
 
     PartFactory.part_type_for.update(dict.fromkeys(OTHER_WORD_TYPES, DocumentPart))
     heading = ""
     lines: list[str] = []
-    document: Any = Package.open(file).main_document_part
-    for block in document.document.iter_inner_content():
-        if isinstance(block, Table):
-            lines += (_join_cells([cell.text for cell in row.cells]) for row in block.rows)
-        elif block.style and (block.style.name or "").startswith(("Heading", "Title")):
+    part: Any = Package.open(file).main_document_part
+    for block in _docx_blocks(part.element.body):
+        style = Paragraph(block, part.document).style if block.tag.endswith("}p") else None
+        if style and (style.name or "").startswith(("Heading", "Title")):
             yield from section(heading, "\n".join(lines))
-            heading = block.text.strip()
+            heading = _docx_text(block).strip()
             lines = []
         else:
-            lines.append(block.text)
+            lines.append(_docx_text(block))
     yield from section(heading, "\n".join(lines))
+
+
+def _docx_blocks(parent: Any) -> Iterator[Any]:
+    """Yield the paragraphs and rows of tables, also those in fields of forms and in tracked changes."""
+    for element in parent.iterchildren("{*}*"):
+        if element.tag.endswith(("}p", "}tr")):
+            yield element
+        elif not element.tag.endswith("}moveFrom"):
+            yield from _docx_blocks(element)
+
+
+def _docx_text(block: Any) -> str:
+    """Return the text of a paragraph, or of the cells of a row. Tracked insertions count, and deletions do not."""
+    if block.tag.endswith("}tr"):
+        cells = block.xpath("./w:tc | ./w:sdt/w:sdtContent/w:tc")
+        return _join_cells("\n".join(map(_docx_text, _docx_blocks(cell))) for cell in cells)
+    return "".join(run.text for run in block.xpath(CURRENT_RUNS))
 
 
 def read_pptx(file: BytesIO) -> Iterator[Page]:

@@ -32,6 +32,8 @@ def main() -> None:
         write_pages(pages, limits)
     except Unreadable as error:
         write({"problem": str(error)})
+    except MemoryError:
+        write({"problem": "bomb"})
     except ModuleNotFoundError:
         write({"problem": "missing"})
     except Exception:  # noqa: BLE001 - a damaged file may raise anything

@@ -9,7 +9,8 @@ import pytest
 from docx import Document
 from docx.enum.style import WD_STYLE_TYPE
 from docx.opc.constants import CONTENT_TYPE
-from docx.oxml.ns import qn
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls, qn
 from pypdf import PdfWriter
 
 from opportune.contrib.extraction import reader
@@ -82,6 +83,25 @@ def test_word_file_with_macros_and_template_are_read(type_: str) -> None:
     assert read("a.docm", make_zip(parts))[1].heading == "Loans"
 
 
+@pytest.mark.parametrize(
+    ("xml", "text"),
+    [
+        ("<w:ins><w:r><w:t>new</w:t></w:r></w:ins><w:del><w:r><w:delText>old</w:delText></w:r></w:del>", "new"),
+        ("<w:moveFrom><w:r><w:t>from</w:t></w:r></w:moveFrom><w:moveTo><w:r><w:t>to</w:t></w:r></w:moveTo>", "to"),
+        ("<w:sdt><w:sdtContent><w:r><w:t>choice</w:t></w:r></w:sdtContent></w:sdt>", "choice"),
+        ("<w:r><w:pict><w:txbxContent><w:p><w:r><w:t>box</w:t></w:r></w:p></w:txbxContent></w:pict></w:r>", "box"),
+    ],
+)
+def test_word_file_with_changes_forms_and_boxes_is_read(xml: str, text: str) -> None:
+    document, file = Document(), BytesIO()
+    paragraph = f"<w:p {nsdecls('w')}>{xml}</w:p>"
+    form = f"<w:sdt {nsdecls('w')}><w:sdtContent>{paragraph}</w:sdtContent></w:sdt>"
+    for index, block in enumerate((paragraph, form)):
+        document.element.body.insert(index, parse_xml(block))
+    document.save(file)
+    assert read("a.docx", file.getvalue()) == [Page(0, "", f"{text}\n{text}")]
+
+
 def test_format_is_detected_from_content() -> None:
     assert read("report.pdf", make_docx())[1].heading == "Loans"
     assert read("page.docx", HTML.encode())[0].heading == "Guide"
@@ -121,6 +141,8 @@ ENTITIES = b'<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;
         (make_zip(WORD), "it.pdf is damaged"),
         (make_zip({"readme.txt": b"text"}), "it.pdf cannot be read"),
         (make_zip({"xl/workbook.xml": ENTITIES}), "it.pdf is refused"),
+        (b"{\\rtf1 text}", "it.pdf is in an old format"),
+        (b"\0" * 300_000_000, "it.pdf is refused"),
     ],
 )
 def test_unreadable_file_has_a_sentence(content: bytes, sentence: str) -> None:
