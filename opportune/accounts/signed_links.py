@@ -42,7 +42,7 @@ async def read_link_token(
     max_age = int(LIFETIMES[purpose].total_seconds())
     try:
         user_id, user_hash, data = signer(settings, f"accounts: {purpose}").loads(token, max_age=max_age)
-    except BadData:
+    except (BadData, ValueError):  # another version of the site has other data
         return None
     user = await session.get(User, user_id) if 0 < user_id <= MAX_ID else None
     if user is None or not user.is_active or not hmac.compare_digest(user_hash, fingerprint(user)):

@@ -102,22 +102,24 @@ def read_class(class_: type[S], **values: Any) -> S:
     Raises:
         SettingsError: A setting is invalid. The message names it and does not show its value.
     """
+    file = values.get("_env_file", class_.model_config.get("env_file"))
     try:
-        _refuse_unreadable_lines(values.get("_env_file", class_.model_config.get("env_file")))
+        _refuse_unreadable_lines(file)
         return class_(**values)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_message, error.errors()))) from None
     except UnicodeDecodeError:
-        raise SettingsError(f"{PROJECT / '.env'} is not valid UTF-8. Save it in UTF-8.") from None
+        raise SettingsError(f"{file} is not valid UTF-8. Save it in UTF-8.") from None
     except PermissionError:
-        raise SettingsError(f"{PROJECT / '.env'} may not be read by this user. {FILE_OWNER_HINT}") from None
+        raise SettingsError(f"{file} may not be read by this user. {FILE_OWNER_HINT}") from None
     except OSError as error:
-        raise SettingsError(f"{PROJECT / '.env'} cannot be read: {error.strerror or error}.") from None
+        raise SettingsError(f"{file} cannot be read: {error.strerror or error}.") from None
 
 
-def _refuse_unreadable_lines(file: object) -> None:
-    if not isinstance(file, Path):
+def _refuse_unreadable_lines(name: object) -> None:
+    if not isinstance(name, str | Path):
         return
+    file = Path(name)
     if file.is_dir():
         raise SettingsError(f"{file} is a folder. Replace it with a file.")
     if file.is_file() and (fault := unreadable_line(file.read_text(encoding="utf-8"))):

@@ -6,8 +6,9 @@ Keys of SECRET_KEY_FALLBACKS still verify and decrypt. New values use SECRET_KEY
 import base64
 import hashlib
 import hmac
+import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 
@@ -15,6 +16,8 @@ from opportune.config.settings import Settings
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
+
+T = TypeVar("T")
 
 
 def derived_key(settings: Settings, purpose: str) -> str:
@@ -92,6 +95,18 @@ def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = 
     except InvalidToken:
         return None
     return text if _is_fresh(box.extract_timestamp(token), seconds) else None
+
+
+def unseal_as(type_: type[T], settings: Settings, purpose: str, sealed: str, seconds: int) -> T | None:
+    """Return the dataclass whose fields are sealed as JSON. None also if another version of the site has other fields.
+
+    The arguments are those of `unseal`.
+    """
+    text = unseal(settings, purpose, sealed, seconds)
+    try:
+        return None if text is None else type_(**json.loads(text))
+    except TypeError:
+        return None
 
 
 def _box(settings: Settings, purpose: str) -> "MultiFernet":

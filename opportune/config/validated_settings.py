@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
 
-from opportune.config.host_names import LOCAL_HOSTS, ascii_host
+from opportune.config.host_names import LOCAL_HOSTS, ascii_host, is_http_url
 from opportune.config.languages import find_language
 from opportune.config.llm_models import BEDROCK_URL, VENDOR_URLS, LlmModel, find_list_error, read_json_list, read_model
 from opportune.config.site_settings import SOCIAL_PROVIDERS, SiteSettings
@@ -130,12 +130,12 @@ class ValidatedSettings(SiteSettings):
         if not value:
             return value
         parts = urlsplit(value)
-        is_url = parts.scheme in ("http", "https") and parts.hostname and " " not in parts.netloc
-        if not is_url or parts.path.strip("/") or parts.query:
-            raise ValueError("must be a URL without a path, such as https://example.org")
+        is_url = is_http_url(value) and not {*parts.netloc}.intersection(" @\\")
+        if not is_url or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("must be a URL without path, user and query, such as https://example.org")
         if not (host := ascii_host(parts.netloc)):
             raise ValueError("has an invalid host name")
-        return value.replace(parts.netloc, host, 1).rstrip("/")
+        return parts._replace(netloc=host, path="").geturl()
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -197,8 +197,9 @@ class ValidatedSettings(SiteSettings):
     @classmethod
     def _check_oidc_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)
-        if value and not (parts.hostname and is_safe):
+        is_safe = is_http_url(value) and (parts.scheme == "https" or parts.hostname in LOCAL_HOSTS)
+        is_plain = parts.username is None and not parts.fragment and " " not in value
+        if value and not (is_safe and is_plain):
             raise ValueError("must be an https address such as https://id.example.org")
         return value
 

@@ -30,8 +30,11 @@ FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | OPTIONAL_FEATURE
 """Names of the framework's features. Features of projects and packages have other names."""
 PARAMETER = re.compile(r"\{[^}]*\}")
 """A parameter in the path of a route."""
-RESERVED_SERVICES = ("settings", "features", "permissions", "database", "storage", "services", "jobs", "shutting_down")
-"""Names in `app.state` that `create_app` sets itself."""
+RESERVED_SERVICES = (
+    *("settings", "features", "declared_permissions", "database", "storage", "services", "jobs", "shutting_down"),
+    *("opportune", "admin_editors", "health_check", "invited_at", "is_draining", "is_migrated", "is_test_app"),
+)
+"""Names in `app.state` that the framework sets itself."""
 
 
 def require_consistent_features(

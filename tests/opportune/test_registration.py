@@ -1,5 +1,6 @@
 """Features that register a name twice, or need a feature that is not installed."""
 
+import re
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -27,12 +28,13 @@ from opportune.db.hooks.registry import hooks_of, temporary_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature, Finding, Jobs, Llm, Monitoring, Process, Site
 from opportune.features.core import CORE_FEATURES, installed_hooks
-from opportune.features.registration import find_registration_errors
+from opportune.features.registration import RESERVED_SERVICES, find_registration_errors
 from opportune.jobs import JobContext, JobDefinition, job
 from opportune.jobs.execution import ServicesContext
 from opportune.jobs.models import Job
 from opportune.project import layout
 from opportune.project.installed import installed_features
+from opportune.project.layout import FRAMEWORK
 from opportune.services import Service, Services
 from opportune.testing.plugin import settings_for
 
@@ -223,6 +225,13 @@ def test_hook_runs_only_if_its_feature_is_listed(module: str) -> None:
 def test_name_of_the_framework_is_refused(registered: Any, location: str) -> None:
     (message,) = find_registration_errors([books_feature(**registered)])
     assert f"registered twice: in {location} and in" in message
+
+
+def test_all_names_of_the_framework_are_reserved() -> None:
+    files = [file for file in FRAMEWORK.rglob("*.py") if not file.is_relative_to(FRAMEWORK / "contrib")]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    names = set(re.findall(r"\bapp\.state\.(\w+) = ", text)) - {"cache"}  # the cache is a service
+    assert names < {*RESERVED_SERVICES}
 
 
 def test_address_of_the_framework_is_refused() -> None:

@@ -133,6 +133,11 @@ def test_international_hosts_are_converted_to_ascii(monkeypatch: pytest.MonkeyPa
         ("BASE_URL", "https://sesame opens"),
         ("BASE_URL", "https://ü..sesame"),
         ("BASE_URL", "https://sesame..example"),
+        ("BASE_URL", "https://site.example/#sesame"),
+        ("BASE_URL", "https://me:sesame@site.example"),
+        ("BASE_URL", "https://site.example:sesame"),
+        ("OIDC_URL", "https://me:sesame@id.example"),
+        ("OIDC_URL", "https://id.example/#sesame"),
         ("ALLOWED_HOSTS", "sesame..example"),
         ("ALLOWED_HOSTS", "https://sesame.example"),
         ("ALLOWED_HOSTS", "sesame.example:8000"),
@@ -160,9 +165,10 @@ def test_value_of_a_wrong_type_has_advice(monkeypatch: pytest.MonkeyPatch, name:
 
 
 def test_env_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_bytes(b"SECRET_KEY=\xff\xfe")
-    with pytest.raises(SettingsError, match=r"\.env is not valid UTF-8\. "):
-        load_settings()
+    file = tmp_path / "other.env"
+    file.write_bytes(b"SECRET_KEY=\xff\xfe")
+    with pytest.raises(SettingsError, match=f"^{file} is not valid UTF-8\\. "):
+        load_settings(_env_file=str(file))
 
 
 def test_folder_in_place_of_env_file_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from opportune.accounts.signed_links import LIFETIMES, is_code, make_code, make_
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.queries import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
-from opportune.config.signing import seal, unseal
+from opportune.config.signing import seal, unseal_as
 from opportune.db.clock import utc_now
 from opportune.errors import Refused
 from opportune.i18n import gettext_lazy as _l
@@ -80,8 +80,7 @@ def seal_request(settings: Settings, sign_in_request: SignInRequest) -> str:
 
 def read_request(settings: Settings, sealed: str) -> SignInRequest | None:
     """Return a decrypted request; None if it is invalid or expired."""
-    text = unseal(settings, PURPOSE, sealed, LIFETIME_SECONDS)
-    return None if text is None else SignInRequest(**json.loads(text))
+    return unseal_as(SignInRequest, settings, PURPOSE, sealed, LIFETIME_SECONDS)
 
 
 async def check_code(

@@ -65,9 +65,10 @@ async def register(context: AccountContext, email: str, password: str) -> User |
 def read_registration(settings: Settings, token: str) -> tuple[str, str] | None:
     """Return e-mail and password hash of a registration link; None if it is invalid or expired."""
     text = unseal(settings, REGISTRATION_PURPOSE, token, int(LIFETIMES["verify"].total_seconds()))
-    if text is None:
+    try:
+        email, hashed_password = json.loads(text or "[]")
+    except ValueError:  # another version of the site has other data
         return None
-    email, hashed_password = json.loads(text)
     return email, hashed_password
 
 

@@ -35,7 +35,7 @@ from opportune.accounts.sign_in_methods.providers import (
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE, EmailTakenError, RegistrationClosedError
 from opportune.config.settings import Settings
-from opportune.config.signing import seal, unseal
+from opportune.config.signing import seal, unseal_as
 from opportune.errors import NotFound
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -98,12 +98,8 @@ def seal_request(settings: Settings, auth_request: AuthRequest) -> str:
 
 def read_request(settings: Settings, provider: Provider, sealed: str, state: str) -> AuthRequest | None:
     """Return the decrypted request; None if it is expired, or does not match this provider and `state`."""
-    text = unseal(settings, PURPOSE, sealed, LIFETIME_SECONDS)
-    if text is None:
-        return None
-    try:
-        auth_request = AuthRequest(**json.loads(text))
-    except TypeError:  # another version of the site has other fields
+    auth_request = unseal_as(AuthRequest, settings, PURPOSE, sealed, LIFETIME_SECONDS)
+    if auth_request is None:
         return None
     has_state = hmac.compare_digest(auth_request.state.encode(), state.encode(errors="replace"))
     return auth_request if has_state and auth_request.provider == provider.name else None

@@ -119,6 +119,8 @@ def _fitting(run: Any, budget: int) -> list[Message]:
     """Return the question after the newest earlier texts that fit, without calls and results of earlier answers."""
     shown = [message for message in run.messages if message.role in ("user", "assistant")]
     turns = [Message(message.role, _text_of(message)) for message in shown]
+    if not turns[-1].content:
+        raise FieldErrors({"messages": _("The last message must be a question of the user.")})
     if estimate_tokens(turns[-1]) > budget:
         raise QuestionTooLong(4 * budget)  # characters
     messages = list[Message]()

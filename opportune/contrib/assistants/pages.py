@@ -62,7 +62,7 @@ class AssistantPages(SharedPages[Assistant]):
         if knowledge := await _find_knowledge(request, crud, row):
             form.offer({"knowledge": knowledge})
         else:
-            form.leave_out({"knowledge", *form.left_out})
+            form.leave_out(["knowledge"])
         return form
 
 

@@ -1,8 +1,7 @@
-from urllib.parse import urlsplit
-
 from pydantic import SecretStr, field_validator
 
 from opportune.config.base_settings import BaseSettings
+from opportune.config.host_names import is_http_url
 from opportune.config.llm_models import EndpointUrl
 from opportune.config.validated_settings import GENERATE_KEY_COMMAND
 from opportune.jobs.schedules import CronExpression
@@ -25,8 +24,7 @@ class TelemetrySettings(BaseSettings):
     @field_validator("heartbeat_url")
     @classmethod
     def _check_heartbeat_url(cls, value: SecretStr) -> SecretStr:
-        parts = urlsplit(value.get_secret_value())
-        if value.get_secret_value() and (parts.scheme not in ("http", "https") or not parts.hostname):
+        if value.get_secret_value() and not is_http_url(value.get_secret_value()):
             raise ValueError("must be an address such as https://hc-ping.com/…")
         return value
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError
 
+from opportune.contrib.documents.html import VOID
 from opportune.contrib.translations.extraction import KEYWORDS, Source, sink_arguments, text_of
 from opportune.contrib.translations.labels import site_labels
 from opportune.errors import OperatorError
@@ -84,17 +85,21 @@ class _TextParser(HTMLParser):
         super().__init__()
         self.found: list[Unmarked] = []
         self.untranslated: list[str] = []
+        """Open elements, from the outermost whose text stays English."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
             if name in ATTRIBUTES and has_words(value or ""):
                 self.found.append(Unmarked(self.getpos()[0], f'{name}="{_readable(value or "")}"'))
-        if tag in UNTRANSLATED_TAGS or ("translate", "no") in attrs:
+        is_untranslated = self.untranslated or tag in UNTRANSLATED_TAGS or ("translate", "no") in attrs
+        if is_untranslated and tag not in VOID:
             self.untranslated.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if self.untranslated[-1:] == [tag]:
-            self.untranslated.pop()
+        """Close the element and unclosed ones within it. The end tag of an outer element closes all."""
+        if tag not in VOID:
+            while self.untranslated and self.untranslated.pop() != tag:
+                pass
 
     def handle_data(self, data: str) -> None:
         if not self.untranslated and has_words(data):

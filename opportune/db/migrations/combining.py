@@ -26,8 +26,6 @@ from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.layout import display_path
 
-DEPENDS_ON = re.compile(r"^depends_on = .*$", re.MULTILINE)
-
 Subject = tuple[str, str]
 """Table and column. An empty column means the whole table."""
 
@@ -178,7 +176,7 @@ def _write(squash: Squash) -> None:
     write_file(squash.path, draft.upgrade, draft.downgrade, follows=None, depends_on=depends_on, revision=revision)
     text = squash.path.read_text(encoding="utf-8")
     replaced = tuple(migration.revision for migration in squash.migrations[:-1])
-    with_replaced = DEPENDS_ON.sub(lambda line: f"{line[0]}\nreplaces = {replaced!r}", text, count=1)
+    with_replaced = text.replace("\ndepends_on =", f"\nreplaces = {replaced!r}\ndepends_on =", 1)
     squash.path.write_text(with_replaced, encoding="utf-8")
 
 

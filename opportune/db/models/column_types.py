@@ -36,6 +36,7 @@ def set_column_options(info: FieldInfo) -> None:
 
     Raises:
         ValueError: No column has the type of the field.
+        TypeError: The type of the field is for something else, such as a relationship.
     """
     options = _declared_options(info)
     if options.keys().isdisjoint(("sa_type", "sa_column")):
@@ -43,7 +44,7 @@ def set_column_options(info: FieldInfo) -> None:
         if column_type is not None:
             options["sa_type"] = column_type
         else:
-            get_sqlalchemy_type(info)
+            get_sqlalchemy_type(info)  # raises a ValueError for an unsupported type
     if options:  # in a new object, because fields with the same type share the one of the type
         others = [item for item in info.metadata if not isinstance(item, FieldInfoMetadata)]
         info.metadata = [*others, *Field(**options).metadata]

@@ -109,14 +109,14 @@ class FormState(Generic[M]):
         return self.controls.get(name) is controls_of(self.model)[name]
 
     def leave_out(self, names: Collection[str], texts: Mapping[str, tuple[str, str]] | None = None) -> None:
-        """Remove fields from the form.
+        """Remove fields from the form, in addition to those of earlier calls.
 
         Args:
             names: Fields to remove.
             texts: Label and text by field, for fields that are shown as read-only text.
         """
-        self.texts = texts or {}
-        self.left_out = {*names} - self.texts.keys()
+        self.texts = {**self.texts, **(texts or {})}
+        self.left_out = {*self.left_out, *names} - self.texts.keys()
         for name in names:
             self.controls.pop(name, None)
             self.values.pop(name, None)

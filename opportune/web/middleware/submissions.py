@@ -303,6 +303,10 @@ def _replay(result: str, scope: Scope) -> Response:
     if result in ("", COMMITTED, FAILED):
         return problem(request, 409, INTERRUPTED if result else STILL_PROCESSING)
     stored = json.loads(result)
-    for message in stored["messages"]:
+    try:
+        messages = [FlashMessage(*fields) for fields in stored["messages"]]
+    except TypeError:  # another version of the site has other fields
+        return problem(request, 409, INTERRUPTED)
+    for message in messages:
         flash(request, *message)
     return Response(stored["body"], stored["status"], stored["headers"])

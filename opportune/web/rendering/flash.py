@@ -117,7 +117,7 @@ def _read_cookie(request: Request) -> list[Message]:
         return []
     try:
         return [Message(*parts) for parts in signer(settings, COOKIE_NAME).loads(value, max_age=LIFETIME_SECONDS)]
-    except BadData:
+    except (BadData, TypeError):  # another version of the site has other fields
         return []
 
 

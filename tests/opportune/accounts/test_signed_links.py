@@ -9,6 +9,7 @@ from itsdangerous import TimestampSigner
 from opportune.accounts import signed_links
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
+from opportune.config.signing import signer
 from opportune.db.database import Database
 from opportune.project.layout import PROJECT
 
@@ -30,7 +31,9 @@ async def test_link_expires_and_hides_the_password_hash(
     assert user.hashed_password not in token
     async with database.reader() as session:
         link = await signed_links.read_link_token(session, settings, "reset", token)
-    assert (link is not None) is is_valid
+        assert (link is not None) is is_valid
+        of_newer_version = signer(settings, "accounts: reset").dumps([user.id])
+        assert await signed_links.read_link_token(session, settings, "reset", of_newer_version) is None
 
 
 @pytest.mark.parametrize(

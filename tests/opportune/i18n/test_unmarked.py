@@ -65,6 +65,9 @@ def test_all_texts_are_marked_and_exceptions_are_needed() -> None:
         ('<p id="row-{{ id }}">{# A comment #} - {{ name }}</p>', []),
         ('{% set attributes %}id="a" data-words="b"{% endset %}', []),
         ('<code>Hello</code><script>Hello</script><b translate="no">Brand</b>', []),
+        ('<img translate="no">Hello<pre>ls<br/>-l</pre>', ["Hello"]),
+        ('<div translate="no"><div>A</div>Brand<b></div>Hello', ["Hello"]),
+        ('<ul><li translate="no">Brand<li>Other brand</ul>Hello', ["Hello"]),
     ],
 )
 def test_templates(source: str, texts: list[str]) -> None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
 
-from opportune.accounts.flows import social_sign_in
+from opportune.accounts.flows import email_sign_in, registration, social_sign_in
 from opportune.accounts.models import LinkedAccount
 from opportune.accounts.sign_in_methods.providers import find_provider
 from opportune.config.settings import Settings
@@ -40,11 +40,15 @@ GITHUB_EMAILS = [
 ]
 
 
-def test_cookie_of_another_version_is_refused(settings: Settings) -> None:
+def test_values_of_another_version_are_refused(settings: Settings) -> None:
     provider = find_provider(settings, "oidc")
     assert provider
     sealed = seal(settings, social_sign_in.PURPOSE, '{"provider": "oidc", "old_state": "x"}')
     assert social_sign_in.read_request(settings, provider, sealed, "x") is None
+    sealed = seal(settings, email_sign_in.PURPOSE, '{"old_number": "x"}')
+    assert email_sign_in.read_request(settings, sealed) is None
+    sealed = seal(settings, registration.REGISTRATION_PURPOSE, '["a@b.example", "hash", "new"]')
+    assert registration.read_registration(settings, sealed) is None
 
 
 async def add_linked_account(database: Database, user_id: int, provider: FakeProvider, subject: str = "1") -> None:

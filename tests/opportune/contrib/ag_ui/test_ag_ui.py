@@ -244,6 +244,7 @@ async def test_deleted_answer_is_an_error(
         run_input([{"type": "image", "source": {"type": "url", "value": "http://a/b"}}]),
         run_input(run="r" * 201),
         run_input("Why? " * 1_000),
+        run_input(""),
     ],
 )
 async def test_invalid_input_is_422(client: AsyncClient, model: FakeProvider, data: dict[str, Any]) -> None:

@@ -247,6 +247,11 @@ async def test_model_answers_in_language_of_visitor(language: str, system: str, 
     assert [turn.content for turn in provider.received[0] if turn.role == "system"] == rules
 
 
+def test_empty_conversation_gets_no_language() -> None:
+    with use_language("de"):
+        assert LanguageModel(FakeProvider).visitor_messages([]) == []
+
+
 async def test_complete_and_setting_omit_the_language() -> None:
     model = LanguageModel(lambda: provider)
     provider = FakeProvider("Ja.")

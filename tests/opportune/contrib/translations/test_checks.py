@@ -72,7 +72,8 @@ def test_unoffered_languages_may_be_unfinished(source: Source, settings: Setting
         ("<form action='/books' hx-post=\"/books\">", [(1, "/books"), (1, "/books")]),
         ('<p data-url="/a" data-books-url="/b">', [(1, "/a"), (1, "/b")]),
         ('<a href="{{ url("/books") }}"><a href="/admin"><a href="#a"><a href="//example.com">', []),
-        ('<a href="/books" hreflang="en">', []),
+        ('<a href="/books" hreflang="en"><a title="a > b" hreflang="{{ a > b }}"\nhref="/books">', []),
+        ('<a href="/books" data-hreflang="en" title="hreflang">', [(1, "/books")]),
         ('{{ button("Books", href="/books") }}{# <a href="/books"> #}<input value="/books">', []),
     ],
 )

@@ -146,6 +146,8 @@ async def test_overridden_form_keeps_its_references(admin: AsyncClient, monkeypa
         form = await build_form(pages, request, crud, row)
         form.offer({"writer_id": {1: "Only Jane"}})
         form.leave_out(["topics"])
+        form.leave_out(["summary"])
+        assert {*form.left_out} == {"topics", "summary"}
         return form
 
     build_form = CrudPages.build_form

@@ -48,6 +48,19 @@ def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
     assert books.migrate("library", "3") == ["downgrade library.0004_drop_book_pages"]
 
 
+def test_squash_has_all_dependencies(sample: SampleFeatures) -> None:
+    others = [f"feature{number}" for number in range(6)]
+    sample.features = (*others, "library")
+    for name in others:
+        sample.table(f"{name}_item")
+    sample.table("library_book", *(sample.foreign_key(f"{name}_item", f"{name}_id") for name in others))
+    sample.make_migrations()
+    sample.write_migration("library", "pass")
+    squash(sample)
+    (squashed,) = sample.graph.migrations_of("library")
+    assert (len(squashed.depends_on), len(squashed.replaces)) == (6, 1)
+
+
 def test_partly_migrated_database_is_refused(books: SampleFeatures) -> None:
     squash(books)
     with pytest.raises(
