@@ -112,8 +112,8 @@ def add_refusal(form: Form, refusal: FieldErrors) -> str:
     """Show a refusal beside its fields. Return the message to show above the form if it has none of these fields."""
     names = [name for name in refusal.errors if name in form]
     for name in names:
-        add_error(form[name], refusal.errors[name])
-    return "" if names else str(refusal)
+        add_error(form[name], gettext(refusal.errors[name]))
+    return "" if names else gettext(str(refusal))
 
 
 def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: Any) -> dict[str, Any]:

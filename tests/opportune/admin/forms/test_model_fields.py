@@ -15,7 +15,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, declarative_base, mapped_col
 from sqlmodel import Field
 from starlette.datastructures import FormData
 
-from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.edit_conflicts import find_changed_fields, hash_values, is_edited
 from opportune.admin.forms.field_converter import AdminConverter
 from opportune.admin.forms.model_fields import FileCells, find_choice
@@ -190,6 +191,8 @@ def test_invalid_text_is_shown_unchanged(offer_form: type[AdminForm]) -> None:
         assert not form.validate()
         assert 'type="text" value="1,2,3"' in str(form["price"]())
         assert 'value="31.2.2026"' in str(form["day"]())
+        add_refusal(form, ValidationRefused("This value is already in use.", "day"))
+        assert form["day"].errors[-1] == "Dieser Wert wird bereits verwendet."
 
 
 def test_files_are_in_machine_format(offer_form: type[AdminForm]) -> None:
