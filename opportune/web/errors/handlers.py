@@ -51,6 +51,7 @@ MAX_REASON_BYTES = 123
 """Limit of RFC 6455 for the reason in a close frame."""
 REASONS: dict[type[Exception], str] = {NotFound: _l("Not found."), Forbidden: _l("You may not do this.")}
 TRY_AGAIN: str = _l("Try again in a moment.")
+DATABASE_UNAVAILABLE = _l("The database is not available. Try again in a moment.")
 
 PLAIN_PAGE = """<!doctype html>
 <html lang="{language}" dir="{direction}">
@@ -143,7 +144,7 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
         return problem(request, 507)
     hint = _hint_in_development(request, error)
     if hint or wants_json(request) or is_htmx(request):
-        return problem(request, 503, headers=RETRY_HEADERS, hint=hint)
+        return problem(request, 503, DATABASE_UNAVAILABLE, headers=RETRY_HEADERS, hint=hint)
     # The browser reloads the page without a script, unless it has sent a form.
     reloads = request.method in ("GET", "HEAD") and "hx-request" not in request.headers
     context = {"reload_seconds": RELOAD_SECONDS if reloads else None, "error_number": request_id.get()}

@@ -33,7 +33,7 @@ STATUS_TEXTS = {
     429: (_l("Too Many Requests"), _l("Too many requests. Wait a moment and try again.")),
     500: (_l("Internal Server Error"), _l("Something went wrong on our side. It has been logged.")),
     502: (_l("Bad Gateway"), _l("Another service did not respond as expected. Try again in a moment.")),
-    503: (_l("Service Unavailable"), _l("The database is not available. Try again in a moment.")),
+    503: (_l("Service Unavailable"), _l("The site cannot do this at the moment. Try again in a moment.")),
     507: (
         _l("Insufficient Storage"),
         _l("The disk of this site is full, so nothing was saved. Please try again later."),

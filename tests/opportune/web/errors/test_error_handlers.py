@@ -112,6 +112,7 @@ async def test_error_has_the_number_of_the_log(app: FastAPI, client: AsyncClient
         number = response.headers["x-request-id"]
         is_page = headers is HTML
         assert (response.status_code, number in response.text) == (status, True)
+        assert "database is not available" not in response.text
         assert ("<!doctype html>" in response.text, f'data-text="{number}"' in response.text) == (
             is_page,
             headers is not JSON,
