@@ -14,6 +14,7 @@ from opportune.admin.job_site import open_site, request_of
 from opportune.admin.log import audit
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.admin.models import SavedView
+from opportune.admin.site import AdminSite
 from opportune.admin.views import AdminView
 from opportune.context import use_value
 from opportune.contrib.import_export.downloads import workbook_content
@@ -23,6 +24,7 @@ from opportune.contrib.saved_views.queries import restore_list_state
 from opportune.i18n.languages import use_language
 from opportune.jobs import JobContext
 from opportune.mail import Attachment, enqueue_email, render_email
+from opportune.mail.email import EmailMessage
 from opportune.web.time_zone import current_zone, site_zone
 
 MAX_SECONDS = 60.0
@@ -30,31 +32,52 @@ MAX_SECONDS = 60.0
 
 async def send(run: JobContext, view_id: int) -> None:
     """Queue the e-mail, unless the owner is no longer a member of staff who may list the model."""
-    async with run.database.reader(fresh=True) as session:
-        saved = await session.get(SavedView, view_id)
-        user = await session.get(User, saved.owner_id) if saved else None
-    if not saved or not user or saved.schedule == "never" or not email_is_enabled(run.settings):
+    match = await _find_recipient(run, view_id)
+    if match is None:
         return
-    if not user.is_active or not (user.is_staff or user.is_superuser):
-        return
+    saved, user = match
     site = await open_site(run)
     view = site.view_by_identity(saved.identity)
     if not isinstance(view, AdminView):
         return
-    with use_value(current_zone, site_zone(run.settings)), use_language(user.language or run.settings.language):
-        request = await request_of(site, user, f"{view.identity}/report")
-        if not await may_list(request, view):
+    language = user.language or run.settings.language
+    with use_value(current_zone, site_zone(run.settings)), use_language(language):
+        request = await _make_request(site, view, user, saved.query)
+        if request is None:
             return
         with use_request(request):
-            query = restore_list_state(request, view, saved.query).params
-        request = await request_of(site, user, f"{view.identity}/report", query)
-        with use_request(request):
             report, fault = await try_report(request, view, MAX_SECONDS)
-            files = await _workbooks(request, view, report)
-    await run.write(_enqueue, run, request, saved, report, fault, files)
+            workbooks = await _make_workbooks(request, view, report)
+    path = f"{ADMIN_PATH}/{saved.identity}/views/{saved.id}"
+    context = {"report": report, "fault": fault, "name": saved.name, "path": path}
+    email = render_email(run.settings, user.email, "reports/mail", context, language=language, attachments=workbooks)
+    await run.write(_enqueue, request, view, email, workbooks)
 
 
-async def _workbooks(request: Request, view: AdminView, report: Report | None) -> list[Attachment]:
+async def _find_recipient(run: JobContext, view_id: int) -> tuple[SavedView, User] | None:
+    """Return the saved view and its owner; None if there is no report to send, or the owner may not get one."""
+    if not email_is_enabled(run.settings):
+        return None
+    async with run.database.reader(fresh=True) as session:
+        saved = await session.get(SavedView, view_id)
+        user = await session.get(User, saved.owner_id) if saved else None
+    if not saved or not user or saved.schedule == "never":
+        return None
+    return (saved, user) if user.is_active and user.may_enter_admin else None
+
+
+async def _make_request(site: AdminSite, view: AdminView, user: User, query: str) -> Request | None:
+    """Return the user's request for the report of a saved view; None if the user may not list the model."""
+    path = f"{view.identity}/report"
+    request = await request_of(site, user, path)
+    if not await may_list(request, view):
+        return None
+    with use_request(request):
+        params = restore_list_state(request, view, query).params
+    return await request_of(site, user, path, params)
+
+
+async def _make_workbooks(request: Request, view: AdminView, report: Report | None) -> list[Attachment]:
     """Return the report as an Excel workbook, if the user may export it."""
     if report is None or not await may_export(request, view):
         return []
@@ -63,19 +86,8 @@ async def _workbooks(request: Request, view: AdminView, report: Report | None) -
 
 
 async def _enqueue(
-    session: AsyncSession,
-    run: JobContext,
-    request: Request,
-    saved: SavedView,
-    report: Report | None,
-    fault: str,
-    files: Sequence[Attachment],
+    session: AsyncSession, request: Request, view: AdminView, email: EmailMessage, workbooks: Sequence[Attachment]
 ) -> None:
-    user: User = request.state.user
-    if files:
-        audit.record(session, request, "export", saved.identity, title=f"report xlsx by e-mail {request.url.query}")
-    path = f"{ADMIN_PATH}/{saved.identity}/views/{saved.id}"
-    context = {"report": report, "fault": fault, "name": saved.name, "path": path}
-    language = user.language or run.settings.language
-    email = render_email(run.settings, user.email, "reports/mail", context, language=language, attachments=files)
+    if workbooks:
+        audit.record(session, request, "export", view.identity, title=f"report xlsx by e-mail {request.url.query}")
     enqueue_email(session, email)
