@@ -37,7 +37,7 @@ class SessionStrategy:
         if match is None:
             return None
         row, user, _permissions = match
-        if row.impersonator_session_id is not None and await find_impersonator(self.database, row, user) is None:
+        if row.is_impersonation and await find_impersonator(self.database, row, user) is None:
             return None
         return user
 

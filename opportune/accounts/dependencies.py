@@ -74,7 +74,7 @@ async def _read_user(request: HTTPConnection) -> User | None:
     row, user, permissions = match
     if isinstance(row, ApiToken):
         require_scopes(row.scopes, get_request_scopes(request))
-    elif row.impersonator_session_id is not None:
+    elif row.is_impersonation:
         state.impersonator = await find_impersonator(request.app.state.database, row, user)
         if state.impersonator is None:
             return None

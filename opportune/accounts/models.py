@@ -54,6 +54,11 @@ class UserBase(Model):
         return ""
 
     @property
+    def may_enter_admin(self) -> bool:
+        """Whether the user is staff or superuser."""
+        return self.is_staff or self.is_superuser
+
+    @property
     def has_password(self) -> bool:
         """Whether the user has a password. Users who registered with an account of another site have none."""
         return bool(self.hashed_password)
@@ -108,6 +113,11 @@ class Session(Model, table=True):
     """Session of the superuser who is signed in as this user. When it ends, this session ends."""
     impersonator_may_write: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     """Whether that superuser may make changes."""
+
+    @property
+    def is_impersonation(self) -> bool:
+        """Whether a superuser is signed in as the user."""
+        return self.impersonator_session_id is not None
 
 
 class ApiToken(Model, table=True):

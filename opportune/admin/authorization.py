@@ -44,7 +44,7 @@ def may_change_user(request: Request, user: User) -> bool:
 
     Only superusers change staff, because a new password would let one member of staff sign in as another.
     """
-    return is_superuser(request) or not (user.is_superuser or user.is_staff)
+    return is_superuser(request) or not user.may_enter_admin
 
 
 def may_act(request: Request, view: BaseView | BaseAdminView, action: str) -> bool:
@@ -60,6 +60,11 @@ def may_edit_any(request: Request, view: BaseAdminView) -> bool:
 def may_delete_any(request: Request, view: BaseAdminView) -> bool:
     """Return whether the user may delete rows of this model."""
     return view.can_delete and may_act(request, view, Action.DELETE)
+
+
+def may_see_details(request: Request, view: BaseAdminView) -> bool:
+    """Return whether the user may open the detail page of rows that the view shows."""
+    return view.can_view_details and view.has_permission(request, Action.DETAILS)
 
 
 def may_see_history(request: Request, view: BaseAdminView) -> bool:
@@ -88,7 +93,7 @@ async def may_see_titles(request: Request, view: BaseAdminView | None) -> bool:
 
 def page_of_row(request: Request, view: BaseAdminView) -> str:
     """Return the first page of rows that the user may open: `details`, `edit` or an empty text."""
-    if view.can_view_details and view.has_permission(request, Action.DETAILS):
+    if may_see_details(request, view):
         return "details"
     return "edit" if view.can_edit and view.has_permission(request, Action.EDIT) else ""
 

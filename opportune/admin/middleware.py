@@ -59,7 +59,7 @@ class StaffOnlyMiddleware:
 async def _find_refusal(request: Request, user: User) -> Response | None:
     if request.state.impersonator is not None:
         return problem(request, 403, NOT_AS_ANOTHER_USER)
-    if not (user.is_staff or user.is_superuser):
+    if not user.may_enter_admin:
         return problem(request, 403, NOT_STAFF)
     state = request.app.state
     if await setup_is_required(state.database, state.settings, user):

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.base import INLINES_KEY, READ_VALUES_KEY, BaseAdminView, Check
 from opportune.admin.forms.edit_conflicts import refuse_changed_row
 from opportune.admin.forms.foreign_keys import link_rows
-from opportune.admin.lists.actions import describe_rows, list_url
+from opportune.admin.lists.actions import describe_rows, list_url, selected_keys
 from opportune.admin.lists.display import DisplayMixin, title_for
 from opportune.admin.lists.row_keys import match_primary_keys
 from opportune.admin.log import audit, diff
@@ -308,7 +308,7 @@ class PersistenceMixin(DisplayMixin):
         async def may(request: Request, row: Any) -> bool:
             return self.has_permission(request, custom_action(slug), row)
 
-        pks = request.query_params["pks"].split(",")
+        pks = selected_keys(request)
         with translate_database_errors(self.table):
             async with self.site.database.writer() as session:
                 rows = await self.writer(session, request).lock_selected(self.list_query(request), pks, may)

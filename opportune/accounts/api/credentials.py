@@ -48,11 +48,10 @@ async def end_session(session_id: RowId, user: CurrentUser, context: AccountCtx)
 def make_session_read(row: Session, *, is_current: bool) -> SessionRead:
     """Describe a session. The address of a superuser who is signed in as the user stays hidden."""
     values = row.model_dump()
-    is_impersonation = row.impersonator_session_id is not None
-    if is_impersonation:
+    if row.is_impersonation:
         values["address"] = ""
     return SessionRead(
-        **values, device=describe_session_device(row), is_current=is_current, is_impersonation=is_impersonation
+        **values, device=describe_session_device(row), is_current=is_current, is_impersonation=row.is_impersonation
     )
 
 

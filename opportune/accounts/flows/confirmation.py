@@ -43,7 +43,7 @@ class WrongCredential(FieldErrors):
 
 def is_confirmed(session: Session | None, user: User) -> bool:
     """Return whether the user has recently confirmed their identity in this session; False for programs (None)."""
-    if session is None or session.impersonator_session_id is not None:
+    if session is None or session.is_impersonation:
         return False
     # After the clock was set back, the times are in the future.
     if session.confirmed_at and abs(utc_now() - session.confirmed_at) < CONFIRMED_FOR:

@@ -99,7 +99,7 @@ async def _lock_superuser_session(session: AsyncSession, origin: Session) -> Ses
         .where(col(Session.id) == origin.id, col(User.is_superuser), col(User.is_active))
         .with_for_update()
     )
-    if superuser_session is None or superuser_session.impersonator_session_id is not None:
+    if superuser_session is None or superuser_session.is_impersonation:
         raise ImpersonationRefused(SIGNED_OUT)
     return superuser_session
 

@@ -27,7 +27,7 @@ class UserSessions(UserCredentials[Session]):
 
 def describe_session_device(row: Session) -> str:
     """Describe the device of a session. The device of a superuser who is signed in as the user stays hidden."""
-    return describe_user_agent(row.agent) if row.impersonator_session_id is None else str(IMPERSONATOR)
+    return str(IMPERSONATOR) if row.is_impersonation else describe_user_agent(row.agent)
 
 
 async def create_session(
@@ -53,7 +53,7 @@ async def create_session(
 
 def get_session_expiry(settings: Settings, row: Session, seen_at: datetime) -> datetime:
     """Return when a session expires if it is not used again."""
-    if row.impersonator_session_id is not None:  # an impersonation has a fixed end, even if it is in use
+    if row.is_impersonation:  # an impersonation has a fixed end, even if it is in use
         return row.expires_at
     return _expiry(settings, row.created_at, seen_at, is_remembered=row.is_remembered)
 

@@ -42,7 +42,7 @@ async def has_second_factor(session: AsyncSession, user: User) -> bool:
 async def setup_is_required(database: Database, settings: Settings, user: User) -> bool:
     """Return whether the site requires a second factor of this user, and the user has none."""
     policy = settings.needs_second_factor
-    is_required = policy == "all" or (policy == "staff" and (user.is_staff or user.is_superuser))
+    is_required = policy == "all" or (policy == "staff" and user.may_enter_admin)
     if user.has_two_factor or not is_required:
         return False
     async with database.reader(fresh=True) as session:

@@ -56,7 +56,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         JWTStrategy.__init__(self, self.keys[0], settings.jwt_minutes * 60, [audience])
 
     async def find_match(self, token: str) -> TokenMatch | None:
-        if token.count(".") != 2:
+        if not is_jwt(token):
             return await super().find_match(token)
         claims = self._read_claims(token)
         match = await find_by_token_id(self.database, claims["sid"]) if claims else None
@@ -69,14 +69,16 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         """Create the row of a sign-in and return it with its first tokens. Users see `name` in their list."""
         await delete_expired_and_surplus(self.session, user, ApiToken)
         expires_at = utc_now() + timedelta(days=self.settings.session_days)
-        row = ApiToken(user_id=user.id, name=name, token_hash="", expires_at=expires_at, scopes=scopes)
-        row.token_hash = secrets.token_hex(32)  # a placeholder, because the token contains the id of the row
+        placeholder = secrets.token_hex(32)  # because the token contains the id of the row
+        row = ApiToken(user_id=user.id, name=name, token_hash=placeholder, expires_at=expires_at, scopes=scopes)
         self.session.add(row)
         await self.session.flush()
         return row, self._issue_tokens(row, self._store_refresh_token(row, 0))
 
     async def refresh(self, refresh_token: str, scopes: str = "") -> AccessToken | None:
-        """Return a new JWT and a new refresh token; None if the refresh token is invalid. `scopes` may limit the JWT.
+        """Return a new JWT and a new refresh token; None if the refresh token is invalid.
+
+        `scopes` may limit the JWT. Without them it has those of the row.
 
         Each refresh token is valid once. If the last one is used again within `RETRY_GRACE`, the client has probably
         lost the response and gets the same new token. Any other reuse may come from a thief: the sign-in ends, and the
@@ -105,7 +107,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         return await self._lock_row(content) if content else None
 
     async def destroy_token(self, token: str, user: User | None = None) -> None:
-        if token.count(".") != 2:
+        if not is_jwt(token):
             await delete_token(self.session, token)
         elif claims := self._read_claims(token, allow_expired=True):
             row = await self.session.get(ApiToken, claims["sid"])
@@ -114,12 +116,20 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
 
     def _issue_tokens(self, row: ApiToken, refresh_token: str, scopes: str = "") -> AccessToken:
         scopes = get_common_scopes(row.scopes, scopes) if scopes else row.scopes
-        claims = {"sub": str(row.user_id), "sid": row.id, "aud": self.token_audience[0], "iat": utc_now()}
-        claims |= {"auth_time": row.created_at.timestamp(), "scope": scopes}
-        token = generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm)
-        scope = response_scope(scopes)
-        seconds = self.lifetime_seconds
-        return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=seconds, scope=scope)
+        claims = {
+            "sub": str(row.user_id),
+            "sid": row.id,
+            "aud": self.token_audience[0],
+            "iat": utc_now(),
+            "auth_time": row.created_at.timestamp(),
+            "scope": scopes,
+        }
+        return AccessToken(
+            access_token=generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm),
+            refresh_token=refresh_token,
+            expires_in=self.lifetime_seconds,
+            scope=response_scope(scopes),
+        )
 
     async def _lock_row(self, content: "RefreshContent") -> tuple[ApiToken, User] | None:
         """Lock the row of a current or used refresh token. Return it with its active user, or None."""
@@ -165,6 +175,11 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             sid = claims["sid"]
             return claims if isinstance(sid, int) and 0 < sid <= MAX_ID and str(claims["sub"]).isdecimal() else None
         return None
+
+
+def is_jwt(token: str) -> bool:
+    """Return whether a token has the form of a JWT. Random tokens contain no dots."""
+    return token.count(".") == 2
 
 
 def matches_row(claims: Mapping[str, Any], row: ApiToken) -> bool:

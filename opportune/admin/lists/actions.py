@@ -46,6 +46,11 @@ class Selection:
     """Whether it contains rows that the user does not see."""
 
 
+def selected_keys(request: Request) -> list[str]:
+    """Return the keys in the query: in an action, those of all selected rows."""
+    return [pk for pk in request.query_params.get("pks", "").split(",") if pk]
+
+
 async def read_selection(request: Request, view: BaseAdminView) -> Selection:
     """Return the rows that a list, a link or the confirmation page has selected.
 
@@ -59,8 +64,8 @@ async def read_selection(request: Request, view: BaseAdminView) -> Selection:
             raise HTTPException(403)  # the number of results of a search reveals values of rows
         pks = await _all_listed_keys(request, view)
     else:
-        requested_pks = f"{request.query_params.get('pks', '')},{form_data.get('pks', '')}".split(",")
-        pks = list(dict.fromkeys(pk for pk in [*requested_pks, *map(str, form_data.getlist("pk"))] if pk))
+        form_pks = [*str(form_data.get("pks", "")).split(","), *map(str, form_data.getlist("pk"))]
+        pks = list(dict.fromkeys([*selected_keys(request), *filter(None, form_pks)]))
     if not pks:
         raise ValidationRefused("Select at least one row.")
     if len(pks) > MAX_ROWS_PER_ACTION:

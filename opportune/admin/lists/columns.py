@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from sqladmin.authorization import Action
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.authorization import may_see_details
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.lists.actions import list_url_with, redirect_with_error
@@ -41,9 +41,8 @@ def parse_columns(text: str) -> list[str]:
 
 def column_choices(request: Request, view: BaseAdminView) -> list[str]:
     """Return the columns that the user may show in the list: those of the view first, without hidden fields."""
-    may_add = bool(view.column_choices) or (view.can_view_details and view.has_permission(request, Action.DETAILS))
     names = [*view.names.in_list]
-    if may_add:
+    if view.column_choices or may_see_details(request, view):
         names += further_columns(view)
     return [name for name in dict.fromkeys(names) if not view.names.hides(name)]
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, is_database
+from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, is_database, is_locked
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
 from opportune.progress import work
@@ -141,7 +141,7 @@ def _exclusive_lock(path: Path) -> Iterator[None]:
 
 
 def _lock_error_message(path: Path, error: sqlite3.OperationalError) -> str:
-    if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if is_locked(error):
         return IN_USE.format(path=path)
     return f"{path} cannot be replaced: {error}. Check that this user may write to it and its folder."
 

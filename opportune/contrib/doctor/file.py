@@ -21,7 +21,7 @@ from opportune.contrib.doctor.examination import (
     notice,
     ok,
 )
-from opportune.db.drivers.sqlite_file import is_database
+from opportune.db.drivers.sqlite_file import is_database, is_locked
 from opportune.db.errors import explain
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE
@@ -125,7 +125,7 @@ def check_writes(file: OpenFile) -> Finding:
 
 
 def _unwritable(path: Path, error: sqlite3.OperationalError) -> Finding:
-    if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if is_locked(error):
         message = f"locked by another process for more than {LOCK_TIMEOUT_SECONDS} s"
         return fault("writes", message, f"Wait, or stop the process. Find it with: fuser {path}", possible=False)
     fix = "Make the file, its folder and its disk writable for this user, or use PostgreSQL."

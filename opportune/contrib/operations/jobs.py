@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import SuperuserOnly
-from opportune.admin.lists.actions import list_url
+from opportune.admin.lists.actions import list_url, selected_keys
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
 from opportune.db.models.choices import choice_label
@@ -89,8 +89,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
 
     async def _apply(self, request: Request, slug: str, change: JobAction) -> Response:
         """Run the action on each selected job, and flash the refusals."""
-        numbers = map(parse_row_id, request.query_params["pks"].split(","))
-        ids = sorted(number for number in numbers if number)
+        ids = sorted(filter(None, map(parse_row_id, selected_keys(request))))
         refusals = await self._change(request, slug, change, ids)
         audit.mark_recorded(request)
         if count := len(ids) - len(refusals):

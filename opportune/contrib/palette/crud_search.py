@@ -79,7 +79,7 @@ class CrudSearch:
 
     def _has_admin_page(self, model: type[Any]) -> bool:
         """Return whether the user may open the rows of a model in the admin."""
-        if self.user is None or not (self.user.is_staff or self.user.is_superuser):
+        if self.user is None or not self.user.may_enter_admin:
             return False
         has_view = any(feature.admin.views and model in feature.models for feature in self.request.app.state.features)
         return has_view and matches_permission(self.request.state.permissions, identity_of(model), "get")

@@ -68,7 +68,7 @@ def _documentation_entries() -> list[Entry]:
 
 def action_entries(request: Request, query: str) -> Iterator[Entry]:
     user: User | None = request.state.user
-    if user and (user.is_staff or user.is_superuser):
+    if user and user.may_enter_admin:
         yield make_entry("Admin", "/admin/", "layout-dashboard")
         if query:
             # The label contains the query, so it always matches.

@@ -26,6 +26,11 @@ def is_database(path: Path) -> bool:
     return True
 
 
+def is_locked(error: sqlite3.OperationalError) -> bool:
+    """Return whether another connection has locked the database."""
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 def make_private(path: Path, advice: str = "Set DATABASE_URL.") -> None:
     """Create the file and its folder with permissions for this user only. SQLite would make the file world-readable.
 

@@ -165,7 +165,7 @@ def uploads_notice(request: Request, forms: Iterable[Form[Any]]) -> str:
     if not any(form.takes_files for form in forms):
         return ""
     user = getattr(request.state, "user", None)
-    return request.app.state.storage.data_loss_warning if user and (user.is_staff or user.is_superuser) else ""
+    return request.app.state.storage.data_loss_warning if user and user.may_enter_admin else ""
 
 
 def is_htmx(request: Request) -> bool:

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import ApiToken
-from opportune.accounts.tokens.jwt_strategy import JwtStrategy, matches_row
+from opportune.accounts.tokens.jwt_strategy import JwtStrategy, is_jwt, matches_row
 from opportune.accounts.tokens.scopes import get_common_scopes
 from opportune.accounts.tokens.strategies import TokenMatch
 from opportune.config.settings import Settings
@@ -20,7 +20,7 @@ class McpTokenStrategy(JwtStrategy):
         super().__init__(settings, database, session, build_url(settings, MCP_PATH))  # type: ignore[arg-type]  # read-only without a session
 
     async def find_match(self, token: str) -> TokenMatch | None:
-        match = await super().find_match(token) if token.count(".") == 2 else None
+        match = await super().find_match(token) if is_jwt(token) else None
         if match and (claims := self._read_claims(token)):
             match[0].scopes = get_common_scopes(match[0].scopes, str(claims["scope"]))  # a refresh may request fewer
         return match
