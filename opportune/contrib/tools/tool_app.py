@@ -65,7 +65,7 @@ class ToolApp:
                 await app(scope, receive, send)
         except RetryLater:
             raise
-        except Exception:
+        except (Exception, SystemExit):  # argparse exits, which would end the site
             logger.exception("tool %s", name)
             return read_result(500, b"")
         body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")

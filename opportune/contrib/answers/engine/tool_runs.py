@@ -8,6 +8,7 @@ Each run is a mapping with these keys:
 - `round`: number of the model's turn, which may contain several calls
 - `at`: length of the answer's text before the call
 - `has_begun`: False while the call waits for an approval
+- `is_repeated`: True if a process has stopped during the call
 - `result_from`: `job` or `user` for results that come later; missing for others
 - `form`: JSON Schema of the reply of the user
 - `progress` of a job: `done`, `total` and `note`
@@ -137,12 +138,19 @@ def job_indexes(runs: Sequence[Run]) -> list[int]:
 
 
 def fail_interrupted_calls(runs: Sequence[Run], changing_tools: Collection[str]) -> list[Run]:
-    """Mark calls without a result as failed if their tool changes data, so that they are not repeated."""
+    """Return the runs of a process that stopped: begun calls fail if their tool changes data, others are repeated once.
 
-    def is_unknown(run: Run) -> bool:
-        return bool(run["result"] is None and run.get("has_begun") and run["name"] in changing_tools)
+    A call that stops its process would otherwise stop each process that continues the answer.
+    """
 
-    return [{**run, "result": RESULT_UNKNOWN, "is_error": True} if is_unknown(run) else run for run in runs]
+    def after_stop(run: Run) -> Run:
+        if run["result"] is not None or not run.get("has_begun"):
+            return run
+        if run["name"] in changing_tools or run.get("is_repeated"):
+            return {**run, "result": RESULT_UNKNOWN, "is_error": True}
+        return {**run, "is_repeated": True}
+
+    return [*map(after_stop, runs)]
 
 
 def build_messages(answer: Answer, text: str, runs: Sequence[Run]) -> list[Message]:

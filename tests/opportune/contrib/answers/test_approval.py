@@ -18,7 +18,7 @@ from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.decisions import ToolNotAllowed
 from opportune.contrib.answers.engine.limits import AnswerRunning
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN, answer_turns
+from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN, answer_turns, fail_interrupted_calls
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Toolbox
@@ -247,6 +247,13 @@ async def test_interrupted_change_is_not_repeated(
     assert (stored.status, stored.tool_runs[0]["result"], lent_titles) == ("done", RESULT_UNKNOWN, [])
     assert librarian.received[-1][-1] == Message("tool", RESULT_UNKNOWN, tool_call_id="call_0")
     await other.close()
+
+
+def test_interrupted_search_is_repeated_once() -> None:
+    run = {"name": "find_book", "result": None, "has_begun": True}
+    repeated = fail_interrupted_calls([run], changing_tools=())
+    assert repeated[0]["result"] is None
+    assert fail_interrupted_calls(repeated, changing_tools=())[0]["result"] == RESULT_UNKNOWN
 
 
 async def test_call_that_cannot_be_recorded_does_not_run(

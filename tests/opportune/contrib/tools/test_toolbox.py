@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -169,6 +170,11 @@ async def crash() -> None:
     raise RuntimeError("the password is sesame")
 
 
+async def leave() -> None:
+    """Leave, as argparse does."""
+    sys.exit("the password is sesame")
+
+
 async def not_found() -> None:
     """Find nothing."""
     raise NotFound
@@ -198,6 +204,7 @@ async def return_long_text() -> str:
     ("function", "text"),
     [
         (crash, "The tool failed."),
+        (leave, "The tool failed."),
         (not_found, "Nothing was found that the user may see."),
         (be_unavailable, "There is no index yet."),
         (tool(never_end, max_seconds=0.05), "took longer"),
