@@ -93,8 +93,8 @@ async def _gather_all(*coroutines: Awaitable[T]) -> list[T]:
 
 
 def _undecided(error: LlmError) -> Verdict:
-    """Return the verdict of a judge that writes nonsense. Other errors are raised."""
-    if error.code != "malformed":
+    """Return the verdict on a question that a model cannot answer or judge. Other errors are raised."""
+    if error.code not in QUESTION_CODES:
         raise error
     return Verdict(outcome=Outcome.UNDECIDED, reason=str(error))
 
@@ -160,9 +160,7 @@ class Evaluation:
         try:
             answers = await _gather_all(*(_answer(candidate, question, usage) for candidate in self.candidates))
         except LlmError as error:
-            if error.code not in QUESTION_CODES:
-                raise
-            return Verdict(outcome=Outcome.UNDECIDED, reason=str(error))
+            return _undecided(error)
         if len(answers) == 1:
             return await _grade(judging, question.text, question.expected, answers[0])
         return await _compare(judging, question.text, question.expected, *answers)

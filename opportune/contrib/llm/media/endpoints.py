@@ -72,7 +72,7 @@ class MediaEndpoints(MediaProvider):
             body["voice"] = voice
         content_type, content = await self._endpoints["speech"].post("/audio/speech", MAX_SPEECH_BYTES, json=body)
         content_type = content_type.partition(";")[0].strip().lower()
-        value = None if content_type.startswith(SOUND_TYPES) else content_of(content)
+        value = content_of(content)
         try:
             sound = content if value is None else _decode(results_in(value, AUDIO_FIELDS))
         except ValueError:

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 from mcp import MCPError, types
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import FloatSchema
 
 from opportune.contrib.llm.providers.provider import Message, Picture
 from opportune.contrib.tools import Tool
@@ -30,6 +32,13 @@ def require_success(result: ToolResult) -> None:
         raise MCPError(types.INVALID_PARAMS, result.text)
 
 
+class JsonOutput(GenerateJsonSchema):
+    """JSON Schema of serialized results, in which NaN and infinity are null."""
+
+    def float_schema(self, schema: FloatSchema) -> JsonSchemaValue:
+        return super().float_schema(schema) | {"type": ["number", "null"]}
+
+
 class OutputSchema(NamedTuple):
     schema: dict[str, Any]
     is_wrapped: bool = False
@@ -41,7 +50,7 @@ def output_schema(tool: Tool) -> OutputSchema | None:
     if tool.result_type is inspect.Signature.empty or tool.returns(*MESSAGE_TYPES):
         return None
     try:
-        schema = TypeAdapter(tool.result_type).json_schema(mode="serialization")
+        schema = TypeAdapter(tool.result_type).json_schema(mode="serialization", schema_generator=JsonOutput)
     except (PydanticSchemaGenerationError, PydanticUserError):
         return None
     if schema.get("type") == "object":

@@ -41,9 +41,11 @@ class BirdProvider(Provider):
             raise LlmError("unavailable", "The model is unavailable.")
         if self.name == "Broken":
             FAULTS.pop()
+        if self.name == "Prude" and "Who?" in text:
+            raise LlmError("filtered", "The content filter stopped this answer.")
         if self.name == "Nonsense":
             yield "Birds!"
-        elif self.name not in ("Judge", "First"):
+        elif self.name not in ("Judge", "First", "Prude"):
             yield "I am a parrot." if self.name == "Parrot" else "I am an owl."
         elif "then a score" in f"{messages}":
             yield json.dumps({"reason": "", "score": 5 if "I am an owl" in text else 2})
@@ -53,7 +55,7 @@ class BirdProvider(Provider):
         yield Done(100, 10)
 
 
-NAMES = ("Owl", "Parrot", "Judge", "First", "Nonsense", "Broken")
+NAMES = ("Owl", "Parrot", "Judge", "First", "Nonsense", "Prude", "Broken")
 PRICES = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 2}
 MODELS = [
     LlmModel.model_validate({"name": name, "model": name, "provider": f"{__name__}:BirdProvider", **PRICES})
@@ -129,6 +131,7 @@ async def test_model_is_compared_with_rated_answers(evaluate: Evaluate, ratings:
         ("Judge", ["Parrot", "Owl"], "Parrot 0, Owl 2, tie 0, undecided 0."),
         pytest.param("First", ["Parrot", "Owl"], "Parrot 0, Owl 0, tie 2, undecided 0.", id="prefers a position"),
         ("Nonsense", ["Owl"], "Owl: mean score none, undecided 2."),
+        pytest.param("Prude", ["Owl"], "Owl: mean score 5.00, undecided 1.", id="refuses a question"),
     ],
 )
 async def test_judge_compares_or_grades_models(

@@ -48,6 +48,7 @@ RESULTS = {
     returning("find_perhaps", Book | None, None): {"result": None},
     returning("find_result", Found, Found(result="Dune")): {"result": "Dune"},
     returning("find_anything", Any, "Dune"): {"result": "Dune"},
+    returning("find_ratings", list[float], [0.5, float("nan")]): {"result": [0.5, None]},
 }
 
 

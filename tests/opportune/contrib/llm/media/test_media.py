@@ -211,6 +211,7 @@ async def test_rerank_sends_texts_to_tei() -> None:
         ("speech", audio_response(b""), "could not read this text aloud"),
         ("speech", audio_response(b"<html>", "text/html"), "could not read this text aloud"),
         ("speech", audio_response(b'{"audio": [', "application/json"), "could not read this text aloud"),
+        ("speech", audio_response(b'{"audio": null}'), "could not read this text aloud"),
         ("speech", audio_response(b"<error/>", "application/xml"), "could not read this text aloud"),
         ("speech", audio_response(b"pixels", "Image/PNG"), "could not read this text aloud"),
         ("rerank", json_response({"results": []}), "did not order the results"),
