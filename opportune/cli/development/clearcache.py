@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.cli.output import say, warn
 from opportune.cli.transaction import in_transaction
+from opportune.errors import OperatorError
 from opportune.web.cache import ALL_TAGS, Cache
 from opportune.web.cache.factory import INFO_KEY
 
@@ -17,6 +18,8 @@ def command(
     async def clear(session: AsyncSession) -> bool:
         cache: Cache = session.info[INFO_KEY]
         await cache.clear(*(tags or [ALL_TAGS]))
+        if failure := await cache.store.check():
+            raise OperatorError(f"The cache was not cleared, because it is not available: {failure}.")
         return cache.reaches_other_processes
 
     if in_transaction(clear):

@@ -17,7 +17,7 @@ from opportune.web.cache.cached_response import CachedResponse, ResponseCapture,
 from opportune.web.cache.rule import PERSONAL_HEADERS, request_parts
 from opportune.web.cache.store import Store
 from opportune.web.cookies import may_have_cookie
-from opportune.web.forms.hidden_fields import is_shared_page
+from opportune.web.forms.hidden_fields import TEAM_KEY, is_shared_page
 from opportune.web.rendering.flash import COOKIE_NAME
 from opportune.web.routing.router import CachedRoute
 from opportune.web.time_zone import current_zone
@@ -55,13 +55,14 @@ class ResponseBuild:
         with use_value(current_zone, self._cache.zone), use_value(is_shared_page, True):
             await self.route.app(self.scope, receive, capture)
         response, rule = capture.response, self.route.rule
-        if response is not None and response.is_cacheable(rule):
+        has_team = TEAM_KEY in self.scope.get("state", {})  # the user may switch to another one
+        if response is not None and response.is_cacheable(rule) and not has_team:
             self.response = response.with_cache_headers(rule)
             return Built(self.response.pack())
         self.response = response
         if response is None or response.status == 200:
-            self._cache.warn_once(self.route.path, "its response is private, too long, or a stream")
-        entry = None if response is None or response.is_private else response.pack()
+            self._cache.warn_once(self.route.path, "its response is private, too long, a stream, or of a team")
+        entry = None if response is None or response.is_private or has_team else response.pack()
         return Built(entry, is_stored=False)
 
     async def refresh(self) -> Built:
@@ -125,7 +126,8 @@ class ResponseCache(Cache):
         if getattr(request.state, "impersonator", None):  # the page has a banner
             return None
         visible = {**scope, "headers": rule.visible_headers(scope), "query_string": rule.visible_query(scope)}
-        key = self.key("response", *request_parts(visible, str(user.id) if user else ""))
+        viewer = (user.id, sorted(request.state.permissions)) if user else ()
+        key = self.key("response", *request_parts(visible), viewer)
         tags = rule.tags_of(scope["path_params"])
         return ResponseItem(key, route.path, tags, rule.seconds, rule.stale, route.counts, visible)
 

@@ -65,9 +65,9 @@ class CacheRule:
         return tuple(tag.format_map(values) for tag in self.tags) if values else self.tags
 
 
-def request_parts(scope: Scope, user_id: str) -> tuple[object, ...]:
-    """Return everything that a response depends on: the visible parts of the request, its language and the user."""
-    return (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], current_language.get(), user_id)
+def request_parts(scope: Scope) -> tuple[object, ...]:
+    """Return all that a response depends on, except its viewer: the visible parts of the request, and its language."""
+    return (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], current_language.get())
 
 
 def check_seconds(seconds: float, stale: float) -> None:
@@ -105,7 +105,7 @@ def cached(
         vary: Request headers that the response depends on. The route does not see other headers.
         query: Query parameters that the response depends on. The route does not see others. None allows all.
         tags: Names with which `clear` removes the response. `book:{book_id}` contains a path parameter.
-        per_user: Cache a response for each user.
+        per_user: Cache a response for each user and set of permissions.
     """
     check_seconds(seconds, stale)
     names = frozenset(name.lower().encode() for name in vary)

@@ -10,6 +10,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.database_cache.store import TableStore
 from opportune.db.database import Database
 from opportune.testing.commands import Oppman
+from opportune.testing.services.ports import free_port
 from opportune.web.cache import Cache
 
 
@@ -32,6 +33,17 @@ async def test_clearcache_clears_the_shared_store(
     assert (code, out) == (0, "The cache was cleared.\n")
     assert [await cache.get("a"), await cache.get("b")] == remaining
     await cache.close()
+
+
+@pytest.mark.database("sqlite")
+async def test_clearcache_reports_a_failure(
+    oppman: Oppman, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings.model_copy(update={"cache_url": SecretStr(f"redis://127.0.0.1:{free_port()}")})
+    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
+    code, out, err = await asyncio.to_thread(oppman, "clearcache")
+    assert (code, out) == (1, "")
+    assert "The cache was not cleared" in err
 
 
 @pytest.mark.database("sqlite")

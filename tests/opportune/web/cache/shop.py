@@ -13,7 +13,11 @@ from opportune.web.cache import cached
 from opportune.web.cache.builds import Build, Builds, CacheItem
 from opportune.web.cache.responses import ResponseCache
 from opportune.web.cache.store import CacheLookup, Store
+from opportune.web.forms.hidden_fields import TEAM_KEY
 from opportune.web.routing.router import CachedRoute, Router
+
+OF_TEAM = "of a team"
+"""Text of a page whose route reads the team of the user."""
 
 
 class User:
@@ -24,6 +28,7 @@ class User:
 async def load_user(request: Request) -> User | None:
     name = request.cookies.get("session")
     request.state.user = User(name) if name else None
+    request.state.permissions = {("book", name) for name in filter(None, [request.cookies.get("may")])}
     user: User | None = request.state.user
     return user
 
@@ -59,6 +64,8 @@ class Shop:
             raise self.error
         if self.status >= 400:
             raise HTTPException(self.status, text)
+        if text == OF_TEAM:
+            setattr(request.state, TEAM_KEY, "1")
         user = getattr(request.state, "user", None)
         text = f"{text} {request.url.query} {dict(request.headers)} {user.id if user else 'anonymous'}"
         return PlainTextResponse(text, self.status, self.headers)

@@ -13,7 +13,7 @@ from opportune.web.cache import cached
 from opportune.web.cache.cached_response import CachedResponse, unpack
 from opportune.web.cache.store import CacheEntry
 from tests.opportune.web.cache.conftest import Clock, in_memory
-from tests.opportune.web.cache.shop import Shop
+from tests.opportune.web.cache.shop import OF_TEAM, Shop
 
 
 @in_memory
@@ -91,6 +91,7 @@ async def test_headers_of_route_are_cached(shop: Shop) -> None:
         pytest.param({"vary": "*"}, "", id="any header"),
         pytest.param({"vary": "User-Agent"}, "", id="undeclared header"),
         pytest.param({}, "x" * 1_100_000, id="too long"),
+        pytest.param({}, OF_TEAM, id="of a team"),
     ],
 )
 @in_memory
@@ -104,7 +105,7 @@ async def test_private_or_long_response_is_not_cached(
     assert responses[-1].text.startswith(text)
     assert "age" not in responses[-1].headers
     assert [record.message for record in caplog.records if "is not cached" in record.message] == [
-        "/things is not cached: its response is private, too long, or a stream"
+        "/things is not cached: its response is private, too long, a stream, or of a team"
     ]
 
 
