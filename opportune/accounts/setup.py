@@ -31,6 +31,7 @@ from opportune.db.errors import explain
 from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.errors import NotFound, OperatorError
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.services.clock import clock
 from opportune.services.tasks import cancel_and_wait
 
 LINK_LIFETIME_SECONDS = 24 * 60 * 60
@@ -131,7 +132,7 @@ async def _send_email(database: Database, settings: Settings, link: str) -> None
     try:
         email = render_email(settings, settings.admin_email, "accounts/mail/setup", {"link": link})
         async with database.writer() as session:
-            enqueue_email(session, email, key=f"accounts.setup {int(time.time()) // EMAIL_INTERVAL_SECONDS}")
+            enqueue_email(session, email, key=f"accounts.setup {int(clock.now()) // EMAIL_INTERVAL_SECONDS}")
     except (InvalidEmailError, OperatorError, SQLAlchemyError) as error:
         reason = explain(error, database.url) if isinstance(error, SQLAlchemyError) else error
         logger.warning("The link cannot be sent to ADMIN_EMAIL. %s", reason)

@@ -7,12 +7,12 @@ import base64
 import hashlib
 import hmac
 import json
-import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 
 from opportune.config.settings import Settings
+from opportune.services.clock import clock
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
@@ -42,10 +42,13 @@ def derived_keys(settings: Settings, purpose: str) -> list[str]:
 
 def _is_fresh(signed_at: float, max_age: int | None) -> bool:
     """Compare ages also with the future, by at most the maximum age, because the clocks of machines differ."""
-    return max_age is None or abs(int(time.time()) - signed_at) <= max_age
+    return max_age is None or abs(int(clock.now()) - signed_at) <= max_age
 
 
 class _Signer(TimestampSigner):
+    def get_timestamp(self) -> int:
+        return int(clock.now())
+
     def unsign(self, signed_value: str | bytes, max_age: int | None = None, return_timestamp: bool = False) -> Any:
         value, signed_at = super().unsign(signed_value, return_timestamp=True)
         if not _is_fresh(signed_at.timestamp(), max_age):
@@ -71,7 +74,7 @@ def seal(settings: Settings, purpose: str, text: str) -> str:
         purpose: Name of the use, which `unseal` must repeat.
         text: The text to encrypt.
     """
-    return _box(settings, purpose).encrypt(text.encode()).decode()
+    return _box(settings, purpose).encrypt_at_time(text.encode(), int(clock.now())).decode()
 
 
 def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = None) -> str | None:

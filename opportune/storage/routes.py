@@ -1,7 +1,6 @@
 """Serves files by signed URLs, and public files."""
 
 import re
-import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import quote
@@ -10,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from opportune.i18n import gettext_lazy as _l
+from opportune.services.clock import clock
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.public_folders import is_public, read_part
 from opportune.storage.storage import FILES_PATH, Storage, StorageDependency, UrlSigner
@@ -41,7 +41,7 @@ async def show_file(
     signer = UrlSigner.of(request.app.state.settings)
     if not signer.is_valid(signature, name, until, download_as):
         raise HTTPException(403, INVALID_SIGNATURE)
-    seconds_left = int(until) - int(time.time())
+    seconds_left = int(until) - int(clock.now())
     if seconds_left <= 0:
         raise HTTPException(403, EXPIRED)
     return await file_response(request, storage, name, file_headers(name, download_as, seconds_left))

@@ -2,7 +2,6 @@
 
 import hmac
 import re
-import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +20,7 @@ from opportune.errors import NotFound
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
+from opportune.services.clock import clock
 
 FILES_PATH = "/files"
 NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*/[0-9a-f]{32}\.[a-z0-9]{1,10}")
@@ -39,7 +39,7 @@ class UrlSigner:
         return cls(derived_keys(settings, "files"))
 
     def sign_url(self, name: str, seconds: int, download_as: str = "") -> str:
-        until = str(int(time.time()) + seconds)
+        until = str(int(clock.now()) + seconds)
         query = {"until": until, "signature": self.signatures(name, until, download_as)[0]}
         if download_as:
             query["as"] = download_as

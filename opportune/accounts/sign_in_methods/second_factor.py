@@ -16,6 +16,7 @@ from opportune.accounts.models import Passkey, RecoveryCode, User
 from opportune.accounts.sessions.credentials import hash_token
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
 
 RECOVERY_CODE_COUNT = 10
@@ -153,7 +154,7 @@ def _find_period(key: str, code: str) -> int | None:
     if not code.isascii():
         return None
     try:
-        return TOTP(key).verify_and_get_timecode(code, valid_window=CLOCK_DRIFT_PERIODS)
+        return TOTP(key).verify_and_get_timecode(code, for_time=utc_now(), valid_window=CLOCK_DRIFT_PERIODS)
     except OTPVerificationError:
         return None
 

@@ -32,6 +32,7 @@ from opportune.config.signing import derived_keys
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.models.row_ids import MAX_ID
+from opportune.services.clock import clock
 
 AUDIENCE = "opportune:api"
 REFRESH_FORMAT = struct.Struct(">QQQ")
@@ -121,11 +122,12 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             "sid": row.id,
             "aud": self.token_audience[0],
             "iat": utc_now(),
+            "exp": int(clock.now()) + self.settings.jwt_minutes * 60,
             "auth_time": row.created_at.timestamp(),
             "scope": scopes,
         }
         return AccessToken(
-            access_token=generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm),
+            access_token=generate_jwt(claims, self.encode_key, algorithm=self.algorithm),
             refresh_token=refresh_token,
             expires_in=self.lifetime_seconds,
             scope=response_scope(scopes),
@@ -165,14 +167,16 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
 
     def _read_claims(self, token: str, *, allow_expired: bool = False) -> dict[str, Any] | None:
         """Return the claims of a JWT of this site; None if it is invalid or expired."""
-        # Another machine's clock may be ahead, so that a token is issued in the future.
-        options: Any = {"require": REQUIRED_CLAIMS, "verify_exp": not allow_expired, "verify_iat": False}
+        # PyJWT compares times with the clock of this machine.
+        options: Any = {"require": REQUIRED_CLAIMS, "verify_exp": False, "verify_iat": False}
         for key in self.keys:
             try:
                 claims = jwt.decode(token, key, [self.algorithm], options, audience=self.token_audience)
             except jwt.PyJWTError:
                 continue
             sid = claims["sid"]
+            if not allow_expired and claims["exp"] <= clock.now():
+                return None
             return claims if isinstance(sid, int) and 0 < sid <= MAX_ID and str(claims["sub"]).isdecimal() else None
         return None
 

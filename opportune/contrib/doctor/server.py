@@ -115,7 +115,7 @@ async def check_clock(server: ServerContext) -> Finding:
     message = f"differs by {abs(seconds)} s from this machine's"
     values = {"difference_seconds": seconds}
     if abs(seconds) >= MAX_CLOCK_DRIFT_SECONDS:
-        fix = "Synchronize both clocks with NTP: sessions and links expire at the wrong time."
+        fix = "Synchronize both clocks with NTP. Until then, the site uses the time of the database."
         return fault("clock", message, fix, **values)
     if abs(seconds) > max(2, duration):
         return notice("clock", message, "Synchronize both clocks with NTP.", **values)

@@ -24,6 +24,7 @@ from opportune.db.sessions.session import read_sessionmaker
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.replicas import ReplicaUrl
 from opportune.errors import OperatorError
+from opportune.services.clock import clock
 
 if TYPE_CHECKING:
     from opportune.db.drivers.psycopg_timeouts import TimedConnection
@@ -47,10 +48,14 @@ class PostgreSQLDatabase(Database):
         return self.reading_engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def _create_writing_engine(self) -> AsyncEngine:
-        return self._create_engine(self.url, isolation_level="READ COMMITTED")
+        engine = self._create_engine(self.url, isolation_level="READ COMMITTED")
+        event.listen(engine.sync_engine, "connect", _compare_clocks)
+        return engine
 
     def _create_reading_engine(self) -> AsyncEngine:
-        return self._create_snapshot_engine(self.url)
+        engine = self._create_snapshot_engine(self.url)
+        event.listen(engine.sync_engine, "connect", _compare_clocks)
+        return engine
 
     def _create_replicas(self) -> Replicas:
         return Replicas([self._create_replica(replica_url) for replica_url in self.replica_urls])
@@ -103,6 +108,13 @@ class PostgreSQLDatabase(Database):
                 await connection.execute("SELECT 1")
         except (Error, DBAPIError) as error:
             raise OperatorError(explain(error, url)) from error
+
+
+def _compare_clocks(_connection: object, record: ConnectionPoolEntry) -> None:
+    connection = cast("TimedConnection", record.driver_connection)
+    started_at = monotonic()
+    server_time = await_(connection.read_clock())
+    clock.compare(server_time, monotonic() - started_at)
 
 
 def _set_read_only(connection: Any, _record: object) -> None:

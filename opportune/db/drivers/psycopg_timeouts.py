@@ -199,6 +199,14 @@ class TimedConnection(AsyncConnection[Any]):
             return False
         return True
 
+    async def read_clock(self) -> float:
+        """Return the time of the server in seconds since 1970. Costs a round trip."""
+        await self.set_autocommit(True)
+        cursor = await self.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+        await self.set_autocommit(False)
+        (seconds,) = await cursor.fetchone() or (0,)
+        return float(seconds)
+
     def has_pending_data(self) -> bool:
         """Return whether the socket has data to read. On an idle connection it is usually the server closing it."""
         return _readable(self.pgconn.socket)

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from opportune.context import use_value
 from opportune.db.drivers.replica import reads_fresh
+from opportune.services.clock import clock
 from opportune.services.tasks import cancel_and_wait
 from opportune.web.cache.counts import Counts
 from opportune.web.cache.store import CacheEntry, CacheLookup, Store
@@ -51,7 +52,7 @@ class CacheItem:
     counts: Counts
 
     def is_younger(self, entry: CacheEntry, seconds: float) -> bool:
-        return abs(time.time() - entry.built_at) < seconds  # after a clock change, the age can be negative
+        return abs(clock.now() - entry.built_at) < seconds  # after a clock change, the age can be negative
 
     def is_fresh(self, entry: CacheEntry) -> bool:
         return self.is_younger(entry, self.seconds)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from hashlib import blake2b
@@ -13,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.bus import Bus, MemoryBus
 from opportune.db.database import Database
 from opportune.db.sessions.session import after_commit
+from opportune.services.clock import clock
 from opportune.web.cache.builds import Builds, Built, CacheItem
 from opportune.web.cache.counts import Counts
 from opportune.web.cache.page_parts import PageParts
@@ -120,7 +120,7 @@ class Cache:
             assert self._database
             async with self._database.reader(fresh=True) as session:
                 text = dumps(await build(session))
-            return Built(CacheEntry(text, time.time()), self._fits(item, text))
+            return Built(CacheEntry(text, clock.now()), self._fits(item, text))
 
         return await self.builds.load(item, build_value, build_value, lambda entry: loads(entry.value))
 
@@ -158,7 +158,7 @@ class Cache:
 
     async def _save(self, item: CacheItem, text: bytes) -> None:
         lookup = await self.store.find(item.key, item.tags)
-        await self.store.save(item.key, CacheEntry(text, time.time()), lookup.tag_versions, item.seconds)
+        await self.store.save(item.key, CacheEntry(text, clock.now()), lookup.tag_versions, item.seconds)
 
 
 async def _run(change: Callable[[], Awaitable[None]], session: AsyncSession | None) -> None:

@@ -1,13 +1,13 @@
 """A response that is captured from a route, and stored in the cache."""
 
 import json
-import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 
 from starlette.types import Message, Scope, Send
 
+from opportune.services.clock import clock
 from opportune.web.cache.rule import CacheRule, Header
 from opportune.web.cache.store import MAX_VALUE_BYTES, CacheEntry
 
@@ -53,7 +53,7 @@ class CachedResponse:
         digest = blake2b(self.body, digest_size=12).hexdigest()
         etag = dict(self.headers).get(b"etag") or f'"{digest}"'.encode()
         headers += [(b"etag", etag), (b"vary", b", ".join(sorted(vary)))]
-        return replace(self, headers=tuple(headers), built_at=time.time(), etag=etag)
+        return replace(self, headers=tuple(headers), built_at=clock.now(), etag=etag)
 
     def pack(self) -> CacheEntry:
         """Serialize to a line of JSON followed by the body."""
@@ -65,7 +65,7 @@ class CachedResponse:
         """Send the response, or 304 if the client already has it."""
         headers = [*self.headers]
         if self.built_at:
-            headers.append((b"age", b"%d" % max(time.time() - self.built_at, 0)))
+            headers.append((b"age", b"%d" % max(clock.now() - self.built_at, 0)))
         status = self.status
         body = self.body
         if self.etag and _matches_etag(scope, self.etag):

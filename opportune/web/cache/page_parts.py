@@ -1,9 +1,9 @@
 """Cached parts of pages."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 
+from opportune.services.clock import clock
 from opportune.services.tasks import cancel_and_wait
 from opportune.web.cache.store import (
     ALL_TAGS,
@@ -62,7 +62,7 @@ class PageParts:
             return
         if self._checks_tags and not self._shared_versions.keys() >= tag_versions.keys():
             return  # the next check could not tell whether another process has cleared them
-        self.store.save_now(key, CacheEntry(text, time.time()), tag_versions, seconds)
+        self.store.save_now(key, CacheEntry(text, clock.now()), tag_versions, seconds)
 
     def clear(self, *tags: str) -> None:
         self.store.clear_now(*tags)

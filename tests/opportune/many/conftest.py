@@ -26,7 +26,7 @@ from tests.opportune.many.ledger import CREATE_TABLE
 from tests.opportune.many.machines import Balancer, Machine
 
 FOLDER = Path(__file__).parent
-CLOCK_OFFSETS = {"web1": 0, "web2": 60, "web3": -60, "worker1": 60, "worker2": -60}
+CLOCK_OFFSETS = {"web1": 0, "web2": 3600, "web3": -3600, "worker1": 3600, "worker2": -3600}
 """Seconds by which the clock of each machine is wrong."""
 WEB_COMMAND = ("runserver", "--workers", "1")
 CONNECTIONS = 30

@@ -1,4 +1,4 @@
-"""State that machines share, with clocks that differ by two minutes."""
+"""State that machines share, with clocks that differ by two hours."""
 
 import asyncio
 import time

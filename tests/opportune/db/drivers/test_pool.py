@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import selectors
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,9 @@ from opportune.db.clock import utc_now
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.drivers.pool import MAX_COMPILED_STATEMENTS, Pool, close_once, dispose
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
+from opportune.db.queries.dialects import read_database_time
 from opportune.jobs.models import Job
+from opportune.services.clock import clock
 
 pytestmark = pytest.mark.database("postgresql")
 
@@ -66,6 +69,18 @@ async def test_waiting_task_gets_the_next_connection(tmp_path: Path) -> None:
     await asyncio.gather(read("loop", 3), read("request", 1))
     assert users == ["loop", "request", "loop", "loop"]
     await engine.dispose()
+
+
+@pytest.mark.parametrize("difference", [-3600, 3600])
+async def test_process_follows_the_clock_of_the_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch, difference: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine_time = time.time
+    monkeypatch.setattr(clock, "_started_at", None)
+    monkeypatch.setattr("time.time", lambda: machine_time() + difference)
+    async with database.reader() as session:
+        assert abs(await read_database_time(session) - utc_now()) < timedelta(seconds=60)
+    assert "the clock of this machine differs" in caplog.text
 
 
 async def test_closed_connection_is_not_watched(database: Database) -> None:

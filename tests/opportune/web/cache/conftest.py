@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -97,8 +96,5 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the cache, which a test can advance."""
     clock = Clock()
-    fake = SimpleNamespace(time=clock.time, monotonic=time.monotonic)
-    monkeypatch.setattr("opportune.web.cache.builds.time", fake)
-    monkeypatch.setattr("opportune.web.cache.cache.time", fake)
-    monkeypatch.setattr("opportune.web.cache.cached_response.time", fake)
+    monkeypatch.setattr("opportune.services.clock.clock.now", clock.time)
     return clock

@@ -1,0 +1,37 @@
+"""The time of this process. If the clock of its machine is wrong, it is the time of the database server."""
+
+import logging
+import time
+
+logger = logging.getLogger(__name__)
+
+MAX_DIFFERENCE_SECONDS = 5
+"""Difference above which the clock of the machine is wrong. Smaller ones cause no faults."""
+
+
+class Clock:
+    """The clock of this process, which processes of a site share: they compare times that others have stored."""
+
+    _started_at: float | None = None
+    """Time of the server when the monotonic clock was zero. None if the clock of this machine is right."""
+
+    def now(self) -> float:
+        """Return the seconds since 1970."""
+        return time.time() if self._started_at is None else self._started_at + time.monotonic()
+
+    def compare(self, server_time: float, delay_seconds: float) -> None:
+        """Follow the time that a server has sent, if it differs from that of this machine.
+
+        Args:
+            server_time: Seconds since 1970.
+            delay_seconds: Maximum age of this time.
+        """
+        difference = server_time - time.time()
+        is_wrong = abs(difference) > MAX_DIFFERENCE_SECONDS + delay_seconds
+        if is_wrong and self._started_at is None:
+            message = "the clock of this machine differs by %d s from the database's, which is used. Synchronize both."
+            logger.warning(message, difference)
+        self._started_at = server_time - time.monotonic() if is_wrong else None
+
+
+clock = Clock()
