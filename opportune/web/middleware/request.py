@@ -1,5 +1,6 @@
 """Outermost middleware of the framework."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable
@@ -18,7 +19,9 @@ from opportune.i18n.languages import content_languages, current_language, curren
 from opportune.services.observers import ObservedRequest, observed_request, observers
 from opportune.services.trace_context import traceparent
 from opportune.web.cookies import cookie_headers
-from opportune.web.errors.handlers import on_crash, on_full_disk
+from opportune.web.errors.handlers import RETRY_HEADERS, on_crash, on_full_disk
+from opportune.web.errors.problem import problem
+from opportune.web.health import is_stopping
 from opportune.web.language import LanguageOfRequest
 from opportune.web.middleware.request_log import (
     client_traceparent,
@@ -94,6 +97,11 @@ class RequestMiddleware:
             await self.app(scope, receive, send_complete)
         except ClientDisconnect:
             pass  # the client has left
+        except asyncio.CancelledError:
+            if request.status or not is_stopping(scope["app"]):
+                raise
+            response = problem(Request(scope), 503, headers=RETRY_HEADERS)  # this process stops before the route ends
+            await response(scope, receive, send_complete)
         except Exception as error:  # noqa: BLE001 - the edge of the process: every crash becomes a response and a log line
             await _respond_to_crash(error, request.status, scope, receive, send_complete)
         finally:

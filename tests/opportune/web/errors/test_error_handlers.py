@@ -1,8 +1,9 @@
 """Error responses as pages and as problem details, and their lines in the log."""
 
+import asyncio
 import logging
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI, Form, HTTPException, Request
@@ -50,7 +51,19 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
     @app.post("/form")
     async def form(field: str = Form()) -> None: ...
 
+    @app.get("/endless")
+    async def endless() -> None:
+        app.state.is_draining = True
+        cast("asyncio.Task[None]", asyncio.current_task()).cancel()
+        await asyncio.sleep(0)
+
     return client
+
+
+async def test_request_cancelled_by_a_stop_is_503(faulty: AsyncClient) -> None:
+    problem = await faulty.get("/endless", headers=JSON)
+    assert (problem.status_code, problem.headers["retry-after"]) == (503, "2")
+    assert "x-frame-options" in problem.headers
 
 
 async def test_error_page_has_the_menu_of_the_user(user_client: AsyncClient) -> None:
