@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_and_report(list(arguments) or ["--help"])
     for name in [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]:  # `oppman.py <&-`
         setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
-    gc.disable()  # imports create no garbage, and searching for it takes a fifth of the time
+    gc.disable()  # imports create no garbage, and searching for it delays each command
     code = run_and_report(sys.argv[1:] or ["--help"])
     gc.freeze()  # Python would search all objects again at exit
     return code

@@ -11,5 +11,5 @@ def utc_now() -> datetime:
     return datetime.fromtimestamp(clock.now(), UTC)
 
 
-# Pydantic reads the signature for each new row. Without this line, that takes a third of the time of creating a row.
+# Pydantic reads the signature for each new row. Without this line, that is a large part of creating a row.
 utc_now.__signature__ = Signature()  # type: ignore[attr-defined]

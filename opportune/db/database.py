@@ -129,7 +129,7 @@ class Database(ABC):
     async def lookup_all(self, statement: Executable, parameters: Mapping[str, Any]) -> Rows:
         """Return the rows of a Core statement that runs on every request, from the primary.
 
-        It costs a third of a session with a transaction. Build the statement once, at module level.
+        It costs less than a session with a transaction. Build the statement once, at module level.
         """
         fetch: Any = speedup("statements", "fetch", None)
         if fetch:

@@ -89,7 +89,7 @@ def _names(base: Any) -> frozenset[str]:
 
 @cache
 def _similar_option(name: str, base: Any, similarity: float) -> str | None:
-    """Return the option with a similar name. Cached, because comparing names would take a third of the start."""
+    """Return the option with a similar name. Cached, because comparing names would delay the start."""
     public = [other for other in _names(base) if not other.startswith("_")]
     options = [other for other in public if not callable(getattr(base, other, None))]
     return closest_name(name, options, similarity) or closest_name(name, public, MIN_MISSPELT_SIMILARITY)

@@ -255,7 +255,7 @@ async def send_heartbeat(url: str) -> None:
 
 def _call(url: str) -> str:
     """Return the reason of a failure; empty for success."""
-    import httpx2  # takes 0.2 s, in this thread
+    import httpx2  # slow, in this thread
 
     try:
         response = httpx2.get(url, timeout=HEARTBEAT_TIMEOUT_SECONDS)

@@ -29,7 +29,7 @@ class ServerConfig(uvicorn.Config):
         names = [name.strip() for name in str(self.forwarded_allow_ips).split(",")]
         addresses = [name for name in names if name != ANY_PROXY]
         self.forwarded_allow_ips = addresses
-        gc.disable()  # importing the site creates no garbage, and searching for it takes a fifth of the time
+        gc.disable()  # importing the site creates no garbage, and searching for it delays the start
         try:
             super().load()
         finally:

@@ -1,6 +1,6 @@
 """Single statements without a session. `oppman.py docs speedups` has their figures and the command.
 
-SQLAlchemy's public API is `Connection.execute`, which makes a statement take 1.5 times as long.
+SQLAlchemy's public API is `Connection.execute`, which makes statements slower.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

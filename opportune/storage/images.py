@@ -130,7 +130,7 @@ def _refuse_too_many_pixels(image: "Image.Image") -> None:
 
 
 def _decode(image: "Image.Image", min_side: int) -> None:
-    """Decode the image. A JPEG is decoded at the smallest size with sides of `min_side`, up to 8 times faster."""
+    """Decode the image. A JPEG is decoded at the smallest size with sides of `min_side`, which is faster."""
     image.draft(None, (min_side, min_side))
     image.load()
 

@@ -102,7 +102,7 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
 
 
 def quick_copy(route: APIRoute) -> APIRoute:
-    """Return a shallow copy in a third of the time of `copy`, because each site copies hundreds of routes."""
+    """Return a shallow copy, faster than `copy`, because each site copies hundreds of routes."""
     copied = object.__new__(type(route))
     vars(copied).update(vars(route))
     return copied

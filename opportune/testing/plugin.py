@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "time_limit(seconds): of an asynchronous test; None for no limit")
     config.addinivalue_line("filterwarnings", "ignore:Field name .* shadows an attribute in parent")
     config.addinivalue_line("filterwarnings", "ignore::pluggy.PluggyTeardownRaisedWarning")  # it replaces the error
-    gc.disable()  # collecting creates no garbage, and searching for it takes a fifth of the time
+    gc.disable()  # collecting creates no garbage, and searching for it takes long
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         for name in TEST_PLUGINS:
             config.pluginmanager.import_plugin(name)

@@ -1,4 +1,4 @@
-"""Limits for responses that libraries read. Import this module where httpx2 is imported anyway: it takes 0.2 s."""
+"""Limits for responses that libraries read. Import this module where httpx2, which is slow, is imported anyway."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

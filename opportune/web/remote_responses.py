@@ -27,7 +27,7 @@ WAIT = re.compile(
 @cache
 def tls_context() -> SSLContext:
     """Return the certificates for all requests. Reading them takes up to 80 ms, once."""
-    import httpx2  # takes 0.2 s, and callers have imported it
+    import httpx2  # slow, and callers have imported it
 
     return httpx2.create_ssl_context()
 

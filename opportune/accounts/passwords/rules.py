@@ -130,7 +130,7 @@ def _is_listed(url: str, digest: str) -> bool:
     Raises:
         OSError: The service cannot be reached.
     """
-    import httpx2  # takes 0.2 s, so it runs in this thread
+    import httpx2  # slow, so it runs in this thread
 
     # All services expect the prefix at the end of the path.
     range_url = f"{url.rstrip('/')}/{digest[:PREFIX_LENGTH]}"

@@ -1,6 +1,6 @@
 """Verified identities from OpenID providers and GitHub.
 
-Importing this module takes 0.2 s because of its libraries, so `flow` imports it in a thread at the first sign-in.
+Its libraries are slow to import, so `flow` imports it in a thread at the first sign-in.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Events of AG-UI for a growing answer.
 
-The package of the protocol is loaded with the first run, because its models take a third of a second.
+The package of the protocol is loaded with the first run, because its models take long to import.
 """
 
 from collections.abc import Iterator, Sequence

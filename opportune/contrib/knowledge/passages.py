@@ -59,7 +59,7 @@ async def _find_by_words(
     statement = passage_search.search(session, query, within)
     if session.get_bind().dialect.name == "sqlite":
         return (await session.scalars(statement.limit(MAX_FUSED))).all()
-    # PostgreSQL's rank parses each text again, which takes 0.3 ms for a passage.
+    # PostgreSQL's rank would parse the text of each passage again.
     newest = statement.order_by(None).order_by(col(KnowledgePassage.id).desc()).limit(MAX_CANDIDATES)
     words = Query.parse(query).highlighted_words
 

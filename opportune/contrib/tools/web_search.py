@@ -49,7 +49,7 @@ class WebSearch(ABC):
 
     async def search_web(self, query: str) -> Sequence[Source]:
         """Search the web for recent or rare facts that you do not know. Returns excerpts of pages with their URLs."""
-        from opportune.contrib.tools.web_search_client import fetch  # imports httpx2, which takes 0.2 s
+        from opportune.contrib.tools.web_search_client import fetch  # imports httpx2, which is slow
 
         words = " ".join(query.split()[:MAX_QUERY_WORDS])[:MAX_QUERY_LENGTH]
         if not words:

@@ -1,6 +1,6 @@
 """HTTP client of the service in WEB_SEARCH_URL. It requests no other address and follows no redirects.
 
-Importing httpx2 takes 0.2 s, so this module is imported with the first search.
+Importing httpx2 is slow, so this module is imported with the first search.
 """
 
 import asyncio

@@ -262,7 +262,7 @@ else:
 class SocketWatch:
     """Tells when a socket has data to read. The event loop watches it until `stop`.
 
-    psycopg adds and removes a reader for each statement, which takes a third of the time of a short one.
+    psycopg adds and removes a reader for each statement, which would slow down short ones.
     """
 
     _watched: tuple[asyncio.AbstractEventLoop, int] | None = None

@@ -80,7 +80,7 @@ def add_after_create(
                 return
             if has_hooks(added_model):
                 session.add(added_model(**fields))
-            else:  # a statement takes a third of the time of an object and a second flush
+            else:  # a statement is faster than an object and a second flush
                 await session.execute(insert_statement(added_model), fields)
 
         update_wrapper(add_row, values)  # features list hooks by name

@@ -68,7 +68,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
             setattr(self, name, values[name])
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # SQLModel sets a column in SQLAlchemy and then again in Pydantic, which takes three times as long.
+        # SQLModel sets a column in SQLAlchemy and then again in Pydantic, which is slow.
         if name in _columns_to_set_once(type(self)):
             object.__setattr__(self, name, value)  # calls SQLAlchemy's descriptor of the column
             self.model_fields_set.add(name)

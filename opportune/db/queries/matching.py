@@ -46,8 +46,8 @@ def _ilike(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
 
 @compiles(_Matches, "sqlite")
 def _like(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
-    # LIKE ignores the case of ASCII in SQLite. ILIKE would compile to lower() on both sides, which takes three times as
-    # long. Comparing without ESCAPE takes a seventh less time.
+    # LIKE ignores the case of ASCII in SQLite. ILIKE would compile to lower() on both sides, which is slower.
+    # Comparing without ESCAPE is faster.
     text, pattern, *escape = element.clauses
     return compiler.process(text.like(pattern, escape="/" if escape else None), **options)
 

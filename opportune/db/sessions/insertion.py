@@ -1,6 +1,6 @@
 """Insertion of new rows with one `INSERT … RETURNING`, and their hooks. CRUD and the admin add all rows here.
 
-A statement takes a third of the time of SQLAlchemy's unit of work, so a flush of a single new row also uses it. The
+A statement is faster than SQLAlchemy's unit of work, so a flush of a single new row also uses it. The
 unit of work still writes rows that need it: rows with related objects, and models with SQLAlchemy's event listeners or
 several tables. `insert_row` leaves models with `before_create` hooks to a flush, which runs these first.
 """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # only browser tests need it
     from playwright.async_api import Browser, BrowserContext, Page
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""The first installed one is used. The headless shell draws no windows, which saves a quarter of the time."""
+"""The first installed one is used. The headless shell draws no windows, which saves time."""
 CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 FEATURES_OFF = [

@@ -99,8 +99,7 @@ SPECIAL_CHARACTER = re.compile("""[&<>"']""")
 def escape_output(value: Any) -> str:
     """Escape a value that a template writes.
 
-    `markupsafe.escape` wraps each text in `Markup`, which takes up to fifteen times as long. The parts of a page are
-    joined to plain text anyway.
+    `markupsafe.escape` wraps each text in `Markup`, which is slow. The parts of a page are joined to plain text anyway.
     """
     if type(value) is Markup or (type(value) is str and not SPECIAL_CHARACTER.search(value)):
         return value

@@ -38,7 +38,7 @@ Sources = tuple[tuple[str, int], ...]
 
 
 def prepare(path: str, modified: int, *, sources_change: bool) -> None:
-    """Read the modules of the framework, which takes a quarter of a second, for the style sheet in this file.
+    """Read the modules of the framework, which is slow, for the style sheet in this file.
 
     Without `sources_change`, they are read only if no result is stored.
     """

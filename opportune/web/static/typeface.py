@@ -27,7 +27,7 @@ OPTIONS = (
     "--drop-tables+=meta",
 )
 WEIGHTS = "wght=400:900"
-"""Weights that pages use. Lighter ones are a quarter of each file."""
+"""Weights that pages use. Lighter ones would make each file larger."""
 
 
 @lru_cache

@@ -267,7 +267,7 @@ def _has_id_in(ids: Collection[int]) -> ColumnElement[bool]:
 
 
 async def _insert_chunks(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
-    # Insert into the table, because the session's work for each model instance would be a third of the cost.
+    # Insert into the table, because model instances would cost the session additional work.
     table = AnswerChunk.__table__  # type: ignore[attr-defined]  # SQLModel's tables have it
     await session.execute(upsert(session, table).on_conflict_do_nothing(), rows)
 

@@ -25,7 +25,7 @@ class PageText:
             self._frozen_count = MarkdownBlocks.of(live.text[: self.offset]).frozen_count
         blocks, self.offset = await live.render_blocks()
         sources = live.answer.sources
-        # str instead of Markup, whose slices take ten times as long.
+        # str instead of Markup, whose slices are slow.
         new_blocks = [str(cite(block, sources)) for block in (*blocks.frozen[self._frozen_count :], blocks.open)]
         change = _difference(self._open_block, new_blocks[0])
         self._frozen_count = blocks.frozen_count

@@ -1,4 +1,4 @@
-"""HTTP client of an endpoint with OpenAI's API. Imported with the first request: importing httpx2 takes 0.2 s."""
+"""HTTP client of an endpoint with OpenAI's API. Imported with the first request: importing httpx2 is slow."""
 
 import asyncio
 import logging
@@ -42,7 +42,7 @@ class EndpointClient:
             headers={"Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
             trust_env=not model.base_url.startswith(("http://127.", "http://localhost")),  # proxies cannot reach it
-            verify=model.base_url.startswith("https:"),  # reading the certificates takes 80 ms
+            verify=model.base_url.startswith("https:"),  # reading the certificates is slow
         )
 
     async def close(self) -> None:

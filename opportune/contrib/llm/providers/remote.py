@@ -56,7 +56,7 @@ def connect(model: LlmModel, timeouts: Timeouts) -> "LazyClient[EndpointClient]"
     """Return the client of an endpoint with OpenAI's API."""
 
     def create() -> "EndpointClient":
-        from opportune.contrib.llm.providers.http_client import EndpointClient  # takes 0.2 s; see there
+        from opportune.contrib.llm.providers.http_client import EndpointClient  # slow; see there
 
         return EndpointClient(model, timeouts)
 

@@ -1,6 +1,6 @@
 """One model of a vendor, on Pydantic AI, with the translation of conversations and answers.
 
-Imported with the first question: it takes 2 s and 50 MB.
+Imported with the first question, because its libraries are slow and large.
 """
 
 import json

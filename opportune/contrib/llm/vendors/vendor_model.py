@@ -72,6 +72,6 @@ class VendorModel(RemoteProvider):
             raise LlmError("not_configured", NOT_INSTALLED, advice=self._missing) from None
 
     def _make_endpoint(self) -> "Endpoint":
-        from opportune.contrib.llm.vendors.endpoint import Endpoint  # takes 2 s and 50 MB
+        from opportune.contrib.llm.vendors.endpoint import Endpoint  # slow and large
 
         return Endpoint(self._model, self._timeouts)
