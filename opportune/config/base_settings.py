@@ -51,7 +51,10 @@ class BaseSettings(pydantic_settings.BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources: arguments, environment, the secrets that SECRETS_FROM names, `.env`. The first wins."""
+        """Return the sources: arguments, environment, the secrets that SECRETS_FROM names, `.env`. The first wins.
+
+        Values in the environment and in `.env` are cleaned in place.
+        """
         del file_secret_settings
         fields = settings_cls.model_fields
         if isinstance(env_settings, EnvSettingsSource):

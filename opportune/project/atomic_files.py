@@ -7,7 +7,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
@@ -85,6 +85,23 @@ def open_replacement(path: Path) -> Iterator[BinaryIO]:
         yield file
         sync_file(file)
         replace_file(new_path, path)
+
+
+@contextmanager
+def restored_on_failure(paths: Iterable[Path]) -> Iterator[Mapping[Path, bytes | None]]:
+    """Restore files if the block fails or is interrupted. Yield their contents, None for files that do not exist."""
+    before = {path: path.read_bytes() if path.is_file() else None for path in paths}
+    try:
+        yield before
+    except BaseException:
+        for path, content in before.items():
+            if content is not None:
+                # A file that could not be written is unchanged, and writing it again would fail.
+                if not path.is_file() or path.read_bytes() != content:
+                    path.write_bytes(content)
+            elif path.parent.is_dir():
+                path.unlink(missing_ok=True)
+        raise
 
 
 def unused_path(path: Path, suffix: str = "") -> Path:

@@ -1,6 +1,7 @@
 """Full-text index in PostgreSQL: a GIN index on an expression, without additional columns. Vectors use pgvector.
 
-The extension is used if it is available and the user may create it. All vectors are compared. An HNSW index would select the nearest rows before filtering those that the user may see.
+The extension is used if it is available and the user may create it. All vectors are compared. An
+HNSW index would select the nearest rows before filtering those that the user may see.
 """
 
 import logging

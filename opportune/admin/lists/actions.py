@@ -56,6 +56,7 @@ async def read_selection(request: Request, view: BaseAdminView) -> Selection:
 
     Raises:
         ValidationRefused: No row is selected, or too many.
+        HTTPException: With status 403, if all pages are selected and the user may not list them.
     """
     form_data = await read_form_texts(request)
     has_other_pages = bool(form_data.get("all"))

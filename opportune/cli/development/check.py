@@ -23,6 +23,31 @@ from opportune.errors import OperatorError
 from opportune.features.core import all_features
 from opportune.project.installed import installed_features
 
+CHECKS: tuple[Check, ...] = (
+    settings_checks.check_env_file,
+    settings_checks.check_pyproject,
+    settings_checks.check_names,
+    check_secret_key,
+    settings_checks.check_urls,
+    feature_checks.check_registration,
+    feature_checks.check_features,
+    feature_checks.check_admin,
+    feature_checks.check_versions,
+    feature_checks.check_migrated_models,
+    feature_checks.check_commands,
+    feature_checks.check_schemas,
+    feature_checks.check_request_bodies,
+    feature_checks.check_permissions,
+    feature_checks.check_templates,
+    check_references,
+    settings_checks.check_env_example,
+    feature_checks.check_icons,
+    feature_checks.check_language_urls,
+    feature_checks.check_sources,
+    feature_checks.check_modules,
+)
+DATABASE_CHECKS: tuple[Check, ...] = (settings_checks.check_storage, check_database, check_vectors)
+
 
 def command(
     deploy: Annotated[bool, typer.Option("--deploy", help="Add the checks for production.")] = False,
@@ -75,9 +100,10 @@ def run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> It
             yield from check(settings)
         except typer.Exit:
             raise
+        except OperatorError as error:
+            yield Finding(_describe(error))
         except Exception as error:  # noqa: BLE001 - code of the project may raise any, and other checks continue
-            if not isinstance(error, OperatorError):
-                print_traceback(error)
+            print_traceback(error)
             yield Finding(_describe(error))
         bar.advance()
 
@@ -86,29 +112,3 @@ def _describe(error: Exception) -> str:
     if notes := getattr(error, "__notes__", []):  # of an invalid route
         return " ".join([str(error).partition("\n")[0], *notes])
     return str(error) if isinstance(error, OperatorError) else explain_cause(error) or describe_unexpected(error)
-
-
-CHECKS: tuple[Check, ...] = (
-    settings_checks.check_env_file,
-    settings_checks.check_pyproject,
-    settings_checks.check_names,
-    check_secret_key,
-    settings_checks.check_urls,
-    feature_checks.check_registration,
-    feature_checks.check_features,
-    feature_checks.check_admin,
-    feature_checks.check_versions,
-    feature_checks.check_migrated_models,
-    feature_checks.check_commands,
-    feature_checks.check_schemas,
-    feature_checks.check_request_bodies,
-    feature_checks.check_permissions,
-    feature_checks.check_templates,
-    check_references,
-    settings_checks.check_env_example,
-    feature_checks.check_icons,
-    feature_checks.check_language_urls,
-    feature_checks.check_sources,
-    feature_checks.check_modules,
-)
-DATABASE_CHECKS: tuple[Check, ...] = (settings_checks.check_storage, check_database, check_vectors)

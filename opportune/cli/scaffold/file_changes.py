@@ -1,12 +1,13 @@
 """Changes of several files: prepared in memory, and written all or none."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, read_source
 from opportune.errors import OperatorError
+from opportune.project.atomic_files import restored_on_failure
 from opportune.project.ruff import find_formatted, format_files
 
 
@@ -65,25 +66,32 @@ def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequen
     Raises:
         OperatorError: A file cannot be written.
     """
-    before = {path: path.read_bytes() if path.is_file() else None for path in (*texts, *deleted)}
-    new_folders = [parent for path in (*texts, folder / "new") for parent in path.parents if not parent.exists()]
-    existing = {*folder.glob("*")}
     code = [path for path in texts if path.suffix == ".py"]
-    new_code = [path for path in code if before[path] is None]
-    formatted = [*new_code, *find_formatted(path for path in code if before[path])]
     try:
-        for path, text in texts.items():
-            _write(path, text, before[path] or b"")
-        format_files(formatted)
-        for path in deleted:
-            path.unlink()
+        with _removed_on_failure(texts, folder), restored_on_failure((*texts, *deleted)) as before:
+            formatted = find_formatted(path for path in code if before[path])
+            for path, text in texts.items():
+                _write(path, text, before[path] or b"")
+            format_files([*(path for path in code if before[path] is None), *formatted])
+            for path in deleted:
+                path.unlink()
+            yield
+    except OSError as error:
+        raise OperatorError(f"{error.filename} cannot be written ({error.strerror}). Nothing was changed.") from error
+
+
+@contextmanager
+def _removed_on_failure(paths: Iterable[Path], folder: Path) -> Iterator[None]:
+    """Remove new folders of the paths, and new Python files of the folder, if the block fails or is interrupted."""
+    new_folders = [parent for path in (*paths, folder / "new") for parent in path.parents if not parent.exists()]
+    existing = {*folder.glob("*")}
+    try:
         yield
-    except BaseException as error:
-        _restore(before | dict.fromkeys({*folder.glob("*.py")} - existing), new_folders)
-        if isinstance(error, OSError):
-            raise OperatorError(
-                f"{error.filename} cannot be written ({error.strerror}). Nothing was changed."
-            ) from error
+    except BaseException:
+        for path in {*folder.glob("*.py")} - existing:
+            path.unlink()
+        for new_folder in new_folders:
+            shutil.rmtree(new_folder, ignore_errors=True)
         raise
 
 
@@ -94,15 +102,3 @@ def _write(path: Path, text: str | bytes, before: bytes) -> None:
         path.write_bytes(text)
     else:
         path.write_text(text, encoding="utf-8", newline="\r\n" if b"\r\n" in before else "\n")
-
-
-def _restore(before: Mapping[Path, bytes | None], new_folders: list[Path]) -> None:
-    for path, content in before.items():
-        if content is not None:
-            # A file that could not be written is unchanged, and writing it again would fail.
-            if not path.is_file() or path.read_bytes() != content:
-                path.write_bytes(content)
-        elif path.parent.is_dir():
-            path.unlink(missing_ok=True)
-    for folder in new_folders:
-        shutil.rmtree(folder, ignore_errors=True)

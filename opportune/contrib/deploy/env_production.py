@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from dotenv import dotenv_values
 
@@ -14,14 +15,23 @@ from opportune.contrib.deploy.recipes import OPTIONAL, SETTING_HINTS, Recipe
 from opportune.errors import OperatorError
 
 ENV_PRODUCTION = ".env.production"
-GENERATED: dict[str, tuple[Callable[[], str], str]] = {
-    "SECRET_KEY": (lambda: secrets.token_urlsafe(48), "Signs tokens. Generated for this site."),
-    "POSTGRES_PASSWORD": (
+
+
+class Generated(NamedTuple):
+    """A secret that `deploy init` generates."""
+
+    make: Callable[[], str]
+    comment: str
+    """Comment above the setting."""
+
+
+GENERATED = {
+    "SECRET_KEY": Generated(lambda: secrets.token_urlsafe(48), "Signs tokens. Generated for this site."),
+    "POSTGRES_PASSWORD": Generated(
         lambda: secrets.token_hex(24),
         "Password of the database, set when it starts for the first time. Generated for this site.",
     ),
 }
-"""Generated secrets, each with the comment above it."""
 
 
 def setting_hints(recipe: Recipe) -> dict[str, str]:
@@ -49,7 +59,7 @@ def render_env(recipe: Recipe, site: SiteNames) -> str:
         "# `python3 oppman.py env --all` lists all settings. Then run:\n"
         f"# python3 oppman.py deploy check {recipe.host.name}\n"
     )
-    return head + "".join(_entries(recipe, site, frozenset()))
+    return head + "".join(entry for _, entry in _entries(recipe, site, frozenset()))
 
 
 def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
@@ -66,10 +76,10 @@ def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
         return None
     text = _read_text(path)
     existing = frozenset(re.findall(r"^[#\s]*(?:export\s+)?([A-Z][A-Z0-9_]*)=", text, re.MULTILINE))
-    added = [name for name in (*setting_hints(recipe), *recipe.defaults) if name not in existing]
-    if new := "".join(_entries(recipe, site, existing)):
-        write_text(path, f"{text.rstrip()}\n{new}", is_private=True)
-    return list(dict.fromkeys(added))
+    added = dict(_entries(recipe, site, existing))
+    if added:
+        write_text(path, f"{text.rstrip()}\n{''.join(added.values())}", is_private=True)
+    return [*added]
 
 
 def read_env(path: Path) -> dict[str, str]:
@@ -87,11 +97,14 @@ def read_env(path: Path) -> dict[str, str]:
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"{path} cannot be read ({getattr(error, 'strerror', 'it is not UTF-8')}).") from None
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise OperatorError(f"{path} cannot be read (it is not UTF-8).") from None
 
 
-def _entries(recipe: Recipe, site: SiteNames, existing: frozenset[str]) -> Iterator[str]:
+def _entries(recipe: Recipe, site: SiteNames, existing: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each missing setting with its lines, which begin with a comment."""
     hints = setting_hints(recipe)
     base_url = {"BASE_URL": f"https://{site.domain}"} if site.domain != EXAMPLE_DOMAIN else {}
     values = {**base_url, **recipe.defaults}
@@ -99,11 +112,13 @@ def _entries(recipe: Recipe, site: SiteNames, existing: frozenset[str]) -> Itera
         if name in existing:
             continue
         if name in GENERATED:
-            generate, comment = GENERATED[name]
-            yield f"\n# {comment}\n{name}={generate()}\n"
+            generated = GENERATED[name]
+            yield name, f"\n# {generated.comment}\n{name}={generated.make()}\n"
             continue
         comment_sign = "# " if is_optional(name, recipe) and name not in values else ""
-        yield f"\n# {hint}\n{comment_sign}{name}={values.get(name, '')}\n"
-    if names := [name for name in recipe.defaults if name not in {*existing, *hints}]:
-        lines = "".join(f"{name}={recipe.defaults[name]}\n" for name in names)
-        yield f"\n# Values for {recipe.host.title}.\n{lines}"
+        yield name, f"\n# {hint}\n{comment_sign}{name}={values.get(name, '')}\n"
+    heading = f"\n# Values for {recipe.host.title}.\n"
+    for name, value in recipe.defaults.items():
+        if name not in {*existing, *hints}:
+            yield name, f"{heading}{name}={value}\n"
+            heading = ""

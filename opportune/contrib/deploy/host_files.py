@@ -160,9 +160,10 @@ def _split_managed_part(target: Path, path: str) -> tuple[str, str]:
         text = target.read_text(encoding="utf-8")
     except FileNotFoundError:
         return "", ""
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", "it is not UTF-8")
-        raise OperatorError(f"{path} cannot be read ({reason}): move it away.") from None
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read ({error.strerror}): move it away.") from None
+    except UnicodeDecodeError:
+        raise OperatorError(f"{path} cannot be read (it is not UTF-8): move it away.") from None
     if path != "README.md":
         return text, ""
     match = FRONT_MATTER.match(text)

@@ -18,7 +18,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.contrib.teams.memberships import find_member, hand_over
 from opportune.contrib.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate
-from opportune.contrib.teams.service import lock_team, lock_team_row, refuse_too_many_teams
+from opportune.contrib.teams.service import lock_team, lock_team_row, lock_user_below_team_limit
 from opportune.db.clock import utc_now
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import format_lazy
@@ -141,7 +141,7 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
     membership = select(TeamMember).where(col(TeamMember.team_id) == team_id, col(TeamMember.user_id) == user.id)
     member = await session.scalar(membership)
     if member is None:
-        await refuse_too_many_teams(session, user)
+        await lock_user_below_team_limit(session, user)
     used = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, TeamInvitation.is_open())
     role = await session.scalar(used.returning(col(TeamInvitation.role)))
     if member is None:

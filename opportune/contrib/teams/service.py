@@ -91,8 +91,9 @@ async def create_team(session: AsyncSession, user: User, new: TeamCreate) -> Tea
     Raises:
         FieldErrors: The user is in too many teams.
     """
-    await refuse_too_many_teams(session, user)
-    session.add(team := Team(name=new.name))
+    await lock_user_below_team_limit(session, user)
+    team = Team(name=new.name)
+    session.add(team)
     await session.flush()
     session.add(TeamMember(team_id=team.id, user_id=user.id, role=TeamRole.OWNER))
     record_event(session, user, "team_created", team=team.name)
@@ -100,7 +101,7 @@ async def create_team(session: AsyncSession, user: User, new: TeamCreate) -> Tea
     return team
 
 
-async def refuse_too_many_teams(session: AsyncSession, user: User) -> None:
+async def lock_user_below_team_limit(session: AsyncSession, user: User) -> None:
     """Lock the user against other new memberships.
 
     Raises:

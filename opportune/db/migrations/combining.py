@@ -4,7 +4,7 @@ A merge follows several last migrations, such as those of two Git branches. A sq
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 from pathlib import Path
@@ -24,6 +24,7 @@ from opportune.db.migrations.recording import record
 from opportune.db.migrations.rendering import CodeOp, write_file
 from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
+from opportune.project.atomic_files import restored_on_failure
 from opportune.project.layout import display_path
 
 Subject = tuple[str, str]
@@ -139,33 +140,22 @@ def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> l
     """
     replaced_files = [migration.path for migration in squash.migrations]
     dependent_files = _dependent_files(graph, squash.migrations)
-    before = {path: path.read_bytes() for path in (*replaced_files, *dependent_files)}
     try:
-        for path in replaced_files:
-            path.unlink()
-        _write(squash)
-        for path in dependent_files:
-            path.write_text(_replace_revisions(path.read_text(encoding="utf-8"), squash), encoding="utf-8")
-        _verify(MigrationGraph(graph.features, graph.versions), squash, metadata)
-    except BaseException as error:
-        squash.path.unlink(missing_ok=True)
-        _restore(before)
-        if isinstance(error, OSError):
-            path = Path(error.filename or squash.path)
-            raise OperatorError(
-                f"Nothing was squashed: {display_path(path)} cannot be written: {error.strerror}."
-            ) from error
-        if isinstance(error, OperatorError):
-            raise OperatorError(f"Nothing was squashed: {error}") from error
-        raise
+        with restored_on_failure([*replaced_files, *dependent_files, squash.path]):
+            for path in replaced_files:
+                path.unlink()
+            _write(squash)
+            for path in dependent_files:
+                path.write_text(_replace_revisions(path.read_text(encoding="utf-8"), squash), encoding="utf-8")
+            _verify(MigrationGraph(graph.features, graph.versions), squash, metadata)
+    except OSError as error:
+        path = Path(error.filename or squash.path)
+        raise OperatorError(
+            f"Nothing was squashed: {display_path(path)} cannot be written: {error.strerror}."
+        ) from error
+    except OperatorError as error:
+        raise OperatorError(f"Nothing was squashed: {error}") from error
     return dependent_files
-
-
-def _restore(before: Mapping[Path, bytes]) -> None:
-    for path, content in before.items():
-        # A file that could not be written is unchanged, and writing it again would fail.
-        if not path.is_file() or path.read_bytes() != content:
-            path.write_bytes(content)
 
 
 def _write(squash: Squash) -> None:

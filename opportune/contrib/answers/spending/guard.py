@@ -161,6 +161,7 @@ class SpendingGuard(CallGuard):
 
         Raises:
             SpendingRefused: Too little remains, or answers are switched off.
+            LlmError: The limits cannot be read.
         """
         payer, model = running.call.payer, running.model
         if not self._limits_for(payer):

@@ -50,7 +50,8 @@ async def _list_tools(server: McpServer) -> list[RemoteTool] | None:
     try:
         async with asyncio.timeout(LIST_TIMEOUT_SECONDS):
             return await client.list_tools(server)
+    except ServerFailed:  # already logged
+        return None
     except Exception as error:  # noqa: BLE001 - other servers may cause any error
-        if not isinstance(error, ServerFailed):  # already logged
-            logger.warning("MCP_SERVERS: the tools of %s cannot be listed (%s)", server.name, type(error).__name__)
+        logger.warning("MCP_SERVERS: the tools of %s cannot be listed (%s)", server.name, type(error).__name__)
         return None
