@@ -18,16 +18,8 @@ MODEL = "requirements/model.lock"
 DEV = "requirements/dev.lock"
 FRAMEWORK = "requirements/framework.lock"
 BUILD = "requirements/build.lock"
-DEVELOPMENT_COMMANDS = (
-    ["lock"],
-    ["upgrade"],
-    ["startapp"],
-    ["addmodel"],
-    ["addapp"],
-    ["inspectdb"],
-    ["deploy", "rehearse"],
-)
-"""Commands that need the development dependencies."""
+DEVELOPMENT_COMMANDS = (["lock"], ["upgrade"], ["addapp"], ["inspectdb"], ["deploy", "rehearse"])
+"""Commands that need the development dependencies from the beginning."""
 SECRET_STORES = ("aws", "azure", "gcp")
 """Schemes of `SECRETS_FROM`, each with a lock."""
 SETTINGS_BY_LOCK = {

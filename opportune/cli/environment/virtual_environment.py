@@ -17,6 +17,7 @@ from opportune.cli.environment.installation import UNFINISHED, InstallError, ech
 from opportune.cli.environment.locks import (
     BASE,
     BUILD,
+    DEV,
     MODEL,
     OPTIONAL_LOCKS,
     needs_model,
@@ -41,6 +42,16 @@ BUILD_PACKAGES = ("babel", "hatchling")
 def prepare(arguments: list[str]) -> bool:
     """Install the locks that the command needs. Return True if anything was missing."""
     return install_missing(required_locks(arguments), [MODEL] if needs_model(arguments) else [])
+
+
+def install_dev() -> None:
+    """Install the development dependencies, if this process runs in the `.venv` that `prepare` has created.
+
+    Raises:
+        InstallError: The installation fails.
+    """
+    if Path(sys.prefix).resolve() == VENV and (VENV / BASE).exists():
+        install_missing([DEV])
 
 
 def python_with_hatchling() -> str:

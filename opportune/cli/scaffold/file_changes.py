@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from opportune.cli.environment.virtual_environment import install_dev
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, read_source
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import restored_on_failure
@@ -67,6 +68,8 @@ def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequen
         OperatorError: A file cannot be written.
     """
     code = [path for path in texts if path.suffix == ".py"]
+    if not all(path.exists() for path in code):
+        install_dev()  # ruff formats new files
     try:
         with _removed_on_failure(texts, folder), restored_on_failure((*texts, *deleted)) as before:
             formatted = find_formatted(path for path in code if before[path])

@@ -80,6 +80,7 @@ def installed_locks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[s
         (["test", "--project"], [BASE, DEV, MODEL]),
         (["lock"], [BASE, DEV]),
         (["upgrade"], [BASE, DEV]),
+        (["startapp", "class"], [BASE]),
         (["--version"], [BASE]),
     ],
 )
