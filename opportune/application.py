@@ -59,6 +59,7 @@ from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
 from opportune.web.routing.api_router import router_list
+from opportune.web.routing.encoders import add_encoders
 from opportune.web.routing.router import DefaultLifespan, Router, build_mounted_routes, operation_id
 from opportune.web.static.files import STATIC_URL
 
@@ -101,6 +102,7 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
     )
     router.page_dependencies = [Depends(get_optional_user)]  # templates show the user
     router.default = respond_not_found
+    add_encoders()
     app.state.settings = settings
     app.state.features = features
     app.state.declared_permissions = DeclaredPermissions(features)

@@ -19,7 +19,6 @@ from opportune.errors.suggestions import did_you_mean
 from opportune.project.current import HAS_PROJECT
 from opportune.project.installed import installed_features
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path
-from opportune.project.missing_names import explain_import
 
 Place: TypeAlias = tuple[Path, int | None]
 """File and line of code."""
@@ -98,6 +97,8 @@ def explain_cause(error: Exception) -> str | None:
 
 
 def describe_unexpected(error: Exception) -> str:
+    from opportune.web.errors.error_hints import hint_for  # imports most of the site
+
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     first_line = next(iter(text.splitlines()), "")
     # Messages about imports end in the whole path of the module.
@@ -107,7 +108,9 @@ def describe_unexpected(error: Exception) -> str:
         path, line = places[indexes[-1]]
         calls_framework = any(called.is_relative_to(FRAMEWORK) for called, _ in places[indexes[-1] :])
         if is_declaration_error(error) or not calls_framework:
-            return f"{display_path(path)}:{line}: {reason}.{explain_import(error)} Correct the code, or add -v."
+            hint = hint_for(error)
+            advice = f"{hint.change} {hint.code}".strip() if hint else "Correct the code, or add -v."
+            return f"{display_path(path)}:{line}: {reason}. {advice}"
         return f"Unexpected {reason} ({display_path(path)}:{line}). Add -v for the traceback."
     path, line = places[-1]
     return f"Unexpected {reason} ({path.name}:{line}). Add -v for the traceback."

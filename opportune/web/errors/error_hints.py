@@ -1,14 +1,15 @@
 """Hints for common errors in development: the cause and the fix."""
 
+import os
 import re
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastapi.exceptions import ResponseValidationError
-from jinja2 import TemplateNotFound
+from jinja2 import TemplateError, TemplateNotFound
 from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError, MissingGreenlet, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,7 +22,9 @@ from opportune.errors.suggestions import closest_name
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT, TEMPLATE_FOLDERS
 from opportune.project.missing_names import explain_import
-from opportune.web.errors.source_lines import SourceLine, source_line_of
+from opportune.web.errors.habits import MISTAKES, NO_MANAGER, NO_SESSION_METHOD, NO_TEMPLATES, ErrorHint
+from opportune.web.errors.source_lines import source_line_of
+from opportune.web.rendering.words_of_django import replacement_for
 
 DETACHED = re.compile(r"Parent instance <(\w+) .*lazy load operation of attribute '(\w+)'")
 LAZY_LOADING = re.compile("MissingGreenlet|DetachedInstanceError")
@@ -30,76 +33,9 @@ COLUMN = re.compile(
     r"no such column: (?:\w+\.)?(\w+)|has no column named (\w+)|column \"?(?:\w+\.)?(\w+)\"? .*not exist"
 )
 NOT_NULL = re.compile(r"NOT NULL constraint failed: (\w+)\.(\w+)|null value in column \"(\w+)\"")
-CYCLE = re.compile(r"partially initialized module '([\w.]+)'")
-
-
-@dataclass(frozen=True)
-class ErrorHint:
-    title: str
-    cause: str
-    change: str
-    """Instruction for the developer, in a sentence."""
-    code: str = ""
-    """Code or command to copy."""
-    location: SourceLine | None = None
-
-    def __str__(self) -> str:
-        return f"{self.title}. {self.cause} {self.change} {self.code}".strip()
-
-
-NO_SESSION_METHOD = ErrorHint(
-    "The session has no such method",
-    "Sessions are those of async SQLAlchemy, without SQLModel's `exec` and without `query`.",
-    "Use one of its methods:",
-    "books = (await session.scalars(select(Book))).all()\nbook = await session.get(Book, book_id)",
-)
-NO_MANAGER = ErrorHint(
-    "Models have no manager, and rows no save()",
-    "A session reads and writes rows.",
-    "Use the session of the route:",
-    "session.add(book)\nbooks = (await session.scalars(select(Book).where(Book.title == title))).all()",
-)
 METHODS_OF_DJANGO = ("save", "delete", "full_clean", "refresh_from_db")
 MANAGERS_OF_DJANGO = ("objects", "get_or_create", "query")
-MISTAKES = {
-    "'coroutine' (object|has no)": ErrorHint(
-        "An await is missing",
-        "An async function returns a coroutine, and `await` its result.",
-        "Write await before the call:",
-        "books = (await session.scalars(select(Book))).all()",
-    ),
-    "was changed in a reader|readonly database|read-only transaction": ErrorHint(
-        "A reader cannot write",
-        "A ReadSession stores no changes. A WriteSession needs a database that this process may write.",
-        "Take a WriteSession, which commits when the route returns:",
-        "async def create_book(session: WriteSession) -> Book:",
-    ),
-    "Session has been permanently closed": ErrorHint(
-        "The session is closed",
-        "The session of a route ends before its response is sent, so background tasks and streams cannot use it.",
-        "Open a session there, or write a job:",
-        "async with request.app.state.database.writer() as session:",
-    ),
-    "not support the context manager protocol": ErrorHint(
-        "An async is missing",
-        "Sessions, transactions and clients open and close with an `await`.",
-        "Write async with:",
-        "async with database.reader() as session:",
-    ),
-    "SessionMiddleware must be installed": ErrorHint(
-        "The site keeps no values of visitors",
-        "`request.session` needs a middleware of Starlette (oppman.py docs features).",
-        "Add it to the feature:",
-        "site=Site(middleware=keep_sessions)",
-    ),
-    "'Templates' object has no attribute": ErrorHint(
-        "Templates have no such method",
-        "The site's templates are rendered with a request, a file and its variables.",
-        "Use render:",
-        'return templates.render(request, "books/books.html", {"books": books})',
-    ),
-}
-"""Hints by a regular expression of the message."""
+CYCLE = re.compile(r"partially initialized module '([\w.]+)'")
 
 
 def hint_for(error: BaseException) -> ErrorHint | None:
@@ -248,6 +184,8 @@ def _missing_template_hint(error: BaseException) -> ErrorHint | None:
     if not isinstance(error, TemplateNotFound):
         return None
     name = str(error.name or "")
+    if any((folder / name).is_file() for folder in TEMPLATE_FOLDERS):
+        return NO_TEMPLATES  # those of a Jinja2Templates lack the framework's folder
     files = ((folder, path) for folder in TEMPLATE_FOLDERS for path in folder.rglob("*") if path.is_file())
     similar_name = closest_name(name, (path.relative_to(folder).as_posix() for folder, path in files))
     suggestion = f" Did you mean templates/{similar_name}?" if similar_name else ""
@@ -288,6 +226,26 @@ def _missing_attribute_hint(error: BaseException) -> ErrorHint | None:
     return NO_MANAGER if is_manager or is_method else None
 
 
+def _template_hint(error: BaseException) -> ErrorHint | None:
+    """Explain words of Django's templates, and names of Starlette's."""
+    if not (isinstance(error, TemplateError) and (replacement := replacement_for(str(error)))):
+        return None
+    return ErrorHint("Templates are those of Jinja", str(error).splitlines()[0], "Write instead:", replacement)
+
+
+def _environment_hint(error: BaseException) -> ErrorHint | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    file_of_environ = type(os.environ).__getitem__.__code__.co_filename
+    if not (isinstance(error, KeyError) and frames and frames[-1].filename == file_of_environ):
+        return None
+    return ErrorHint(
+        f"The environment has no {error.args[0]}",
+        "Settings of .env are not copied into `os.environ`.",
+        "Declare the setting in app/settings.py, and read it with get_settings():",
+        f"{error.args[0].lower()}: str",
+    )
+
+
 def _mistake_hint(error: BaseException) -> ErrorHint | None:
     if names := explain_import(error):
         return ErrorHint("The framework has no such name", str(error), names.strip())
@@ -303,6 +261,8 @@ HINTS = (
     _missing_template_hint,
     _circular_import_hint,
     _missing_attribute_hint,
+    _template_hint,
+    _environment_hint,
     _mistake_hint,
 )
 

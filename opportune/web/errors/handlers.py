@@ -29,7 +29,8 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.project.optional_features import feature_of_path, how_to_list
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import build_report, debug_context
-from opportune.web.errors.error_hints import ErrorHint, hint_for
+from opportune.web.errors.error_hints import hint_for
+from opportune.web.errors.habits import ErrorHint
 from opportune.web.errors.problem import STATUS_MESSAGES, problem, wants_json
 from opportune.web.forms.error_messages import message_for
 from opportune.web.forms.hidden_fields import let_repeat

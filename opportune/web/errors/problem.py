@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from opportune.db.sessions.dependencies import is_foreign_route
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.errors.error_hints import ErrorHint
+from opportune.web.errors.habits import ErrorHint
 from opportune.web.middleware.request_log import request_id
 from opportune.web.rendering.templates import is_htmx, templates
 

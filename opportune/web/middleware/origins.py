@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.errors.error_hints import ErrorHint, csrf_hint
+from opportune.web.errors.error_hints import csrf_hint
+from opportune.web.errors.habits import ErrorHint
 from opportune.web.errors.problem import problem
 from opportune.web.health import MACHINE_PATHS
 

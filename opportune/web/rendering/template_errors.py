@@ -14,26 +14,13 @@ from opportune.feature import Feature
 from opportune.project.layout import PACKAGE, PROJECT, TEMPLATE_FOLDERS, display_path
 from opportune.web.rendering.environment import source_of
 from opportune.web.rendering.templates import templates
+from opportune.web.rendering.words_of_django import replacement_for
 from opportune.web.static.files import assets
 
 LIBRARY_PREFIX = "sqladmin/"
 REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 CHECKED_NODES = (*REFERENCES, nodes.Getattr, nodes.Call)
 """Types of nodes that are collected in one pass, because walking a tree takes half of the time of parsing it."""
-
-
-TAGS_OF_DJANGO = {
-    "blocktrans": "{% trans %}",
-    "blocktranslate": "{% trans %}",
-    "comment": "{# … #}",
-    "csrf_token": "nothing",
-    "empty": "{% else %}",
-    "load": "nothing",
-    "static": '{{ asset("own.css") }}',
-    "translate": '{{ _("…") }}',
-    "url": '{{ url("/books") }}',
-}
-"""Tags of Django's templates, and what has the same effect here."""
 
 
 def template_errors(*, only_overrides: bool = False, mails: Environment | None = None) -> Iterator[str]:
@@ -116,15 +103,10 @@ def _find_errors(environment: Environment, path: Path, name: str) -> Iterator[st
     except UnicodeDecodeError:
         yield f"{display_path(path)} is not valid UTF-8. Save it in UTF-8."
     except TemplateSyntaxError as error:
-        yield f"{display_path(path)}:{error.lineno}: {error.message}{_advice_for_tag(error.message or '')}"
+        advice = f" Write {new} instead." if (new := replacement_for(str(error))) else ""
+        yield f"{display_path(path)}:{error.lineno}: {(error.message or '').rstrip('.')}.{advice}"
     else:
         yield from (f"{display_path(path)}:{line}: the {item}" for line, item in missing)
-
-
-def _advice_for_tag(message: str) -> str:
-    """Return the end of a message about a tag of Django; empty for others."""
-    replacement = next((new for tag, new in TAGS_OF_DJANGO.items() if f"unknown tag {tag!r}" in message), "")
-    return f" Write {replacement} instead." if replacement else ""
 
 
 def _missing_templates(environment: Environment, found: Iterable[nodes.Node]) -> Iterator[tuple[int, str]]:

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.schema import ForeignKey
+from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.cli.development import site as development
@@ -113,6 +114,12 @@ def add_failing_routes(app: FastAPI) -> None:
         async with database.reader() as session:
             await session.execute(text("SELECT accounts_user.gone FROM accounts_user"))
 
+    @app.get("/results", response_model=None)
+    async def respond_with_results() -> dict[str, object]:
+        async with database.reader() as session:
+            rows = await session.execute(select(col(User.email), col(User.is_staff)))
+            return {"rows": rows, "emails": await session.scalars(select(col(User.email)))}
+
     @app.get("/template")
     async def show_missing_template(request: Request) -> object:
         return templates.render(request, "accounts/logins.html")
@@ -185,6 +192,11 @@ async def test_missing_template_suggests_a_name(faulty: AsyncClient) -> None:
     assert "Did you mean templates/accounts/login.html?" in page.text
     problem = (await faulty.get("/template", headers={"Accept": "application/json"})).json()
     assert problem["detail"].startswith("The template does not exist.")
+
+
+async def test_rows_of_queries_are_objects(faulty: AsyncClient) -> None:
+    data = (await faulty.get("/results")).json()
+    assert data["rows"] == [{"email": email, "is_staff": False} for email in data["emails"]] != []
 
 
 async def test_form_from_other_origin_is_explained(faulty: AsyncClient) -> None:
@@ -262,7 +274,7 @@ async def test_statement_of_a_reader_is_explained(faulty: AsyncClient) -> None:
 
 MISTAKES: dict[str, Callable[[AsyncSession], object]] = {
     "The session has no such method": lambda session: getattr(session, "exec")(select(User)),  # noqa: B009
-    "Templates have no such method": lambda _session: getattr(templates, "TemplateResponse"),  # noqa: B009
+    "Templates of the site": lambda _session: getattr(templates, "TemplateResponse"),  # noqa: B009
     "An await is missing": lambda session: _close_after(session.get(User, 1), lambda user: user.email),
     "Models have no manager": lambda _session: getattr(User, "objects"),  # noqa: B009
     "rows no save()": lambda _session: getattr(User(email="a@example.com", hashed_password="none"), "save"),  # noqa: B009
@@ -322,13 +334,16 @@ def test_attribute_of_another_object_has_no_hint(owner: object, name: str) -> No
     [
         ("'Session' object does not support the context manager protocol", "An async is missing"),
         ("SessionMiddleware must be installed to access request.session", "The site keeps no values of visitors"),
+        ("name 'app' is not defined", "The application is created later"),
+        ("Select.filter() got an unexpected keyword argument 'title__icontains'", "Queries are those of SQLAlchemy"),
+        ("Templates.render() got an unexpected keyword argument 'books'", "Templates of the site need their own"),
     ],
 )
 def test_failed_test_shows_the_hint_for_a_message(message: str, title: str) -> None:
     call = pytest.CallInfo.from_call(Mock(side_effect=TypeError(message)), "call")
     pytest_runtest_makereport(call)
     assert call.excinfo
-    assert call.excinfo.value.__notes__[0].startswith(f"{title}. ")
+    assert call.excinfo.value.__notes__[0].startswith(title)
 
 
 def test_uncommon_error_has_no_hint() -> None:
