@@ -244,23 +244,26 @@ class LanguageModel(MediaCalls):
         async with aclosing(text_of(self.chunks(messages, temperature=temperature))) as texts:
             return "".join([text async for text in texts])
 
-    async def parse(self, prompt: Prompt, into: type[T], *, system: str = "", attempts: int = 3) -> T:
+    async def parse(
+        self, prompt: Prompt, into: type[T], *, system: str = "", temperature: float | None = None, attempts: int = 3
+    ) -> T:
         """Return the answer as an instance of a Pydantic model or another type. Invalid answers are sent back.
 
         Args:
             prompt: A question, or a conversation that ends with one.
             into: Type of the result, such as `Invoice` or `list[Invoice]`.
             system: System message before the conversation.
+            temperature: As `complete`.
             attempts: Maximum number of calls.
 
         Raises:
             LlmError: As `complete`; with the code "malformed" if all answers were invalid.
         """
-        async with aclosing(self._parsed(prompt, into, system, attempts)) as values:
+        async with aclosing(self._parsed(prompt, into, system, temperature, attempts)) as values:
             return await anext(values)
 
     def stream_parse(
-        self, prompt: Prompt, into: type[T], *, system: str = "", attempts: int = 3
+        self, prompt: Prompt, into: type[T], *, system: str = "", temperature: float | None = None, attempts: int = 3
     ) -> AsyncGenerator[T, None]:
         """Return an iterator over incomplete objects while the answer arrives, and finally the valid one.
 
@@ -270,10 +273,17 @@ class LanguageModel(MediaCalls):
         Raises:
             LlmError: As `parse`, during iteration.
         """
-        return self._parsed(prompt, into, system, attempts, with_partials=True)
+        return self._parsed(prompt, into, system, temperature, attempts, with_partials=True)
 
     def _parsed(
-        self, prompt: Prompt, into: type[T], system: str, attempts: int, *, with_partials: bool = False
+        self,
+        prompt: Prompt,
+        into: type[T],
+        system: str,
+        temperature: float | None,
+        attempts: int,
+        *,
+        with_partials: bool = False,
     ) -> AsyncGenerator[T, None]:
         messages = messages_of(prompt, system)
         if not self.sees_images and any(message.pictures for message in messages):
@@ -282,7 +292,7 @@ class LanguageModel(MediaCalls):
             )
 
         def ask(messages: Sequence[Message], schema: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
-            return self._chunks(ModelRequest(messages, (), None, schema))
+            return self._chunks(ModelRequest(messages, (), temperature, schema))
 
         return parsed_values(ask, messages, into, attempts, with_partials=with_partials)
 

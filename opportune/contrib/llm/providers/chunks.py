@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from opportune.contrib.llm.providers.loose_json import object_in, objects_in
 from opportune.contrib.llm.providers.pieces import ADDITION_FIELDS, CALL_TYPE, Fields, normal_name
 
-ANSWER_FIELDS = frozenset({"choices", "candidates", "predictions", "finish_reason", "delta", "start", "response"})
+ANSWER_FIELDS = frozenset(
+    {"choices", "candidates", "predictions", "alternatives", "finish_reason", "delta", "start", "response"}
+)
 """Normal names of fields by which an object with an answer is found in another one."""
-LIST_FIELDS = ("choices", "candidates", "results", "responses", "outputs", "predictions")
+LIST_FIELDS = ("choices", "candidates", "results", "responses", "outputs", "predictions", "alternatives")
 """Fields with a list of choices."""
 WHOLE_FIELDS = frozenset({"delta", "content_block", "finish_reason", "tool_calls", "start"})
 """Normal names of fields of a choice without a list."""

@@ -116,7 +116,7 @@ async def test_invalid_answer_is_sent_back() -> None:
 async def test_endpoint_is_bound_to_the_schema_if_it_can() -> None:
     async with serve_provider(EVENTS, text('{"result": [1, 2]}'), DONE) as (provider, endpoint):
         model = LanguageModel(lambda: provider)
-        assert await model.parse("Count to two.", list[int]) == [1, 2]
+        assert await model.parse("Count to two.", list[int], temperature=0) == [1, 2]
         endpoint.refuse_parameter("response_format")
         assert await model.parse("Count to two.", list[int]) == [1, 2]
         endpoint.refuse = lambda _: None
@@ -124,6 +124,7 @@ async def test_endpoint_is_bound_to_the_schema_if_it_can() -> None:
     schema = endpoint.bodies[0]["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["result"]["type"] == "array"
     assert ["response_format" in body for body in endpoint.bodies] == [True, True, False, False]
+    assert [body.get("temperature") for body in endpoint.bodies] == [0, None, None, None]
 
 
 class Item(BaseModel):

@@ -931,6 +931,7 @@ NATIVE = {
             {"predictions": ["Yes"]},
             {"predictions": [{"candidates": [{"content": "Yes"}]}]},
             {"output": ["Ye", "s"]},
+            {"result": {"alternatives": [{"message": {"role": "assistant", "text": "Yes"}}]}},
         )
     },
     "completion of llama.cpp": ends(
