@@ -50,6 +50,26 @@ async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
+async def run_or_leave(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine, for work of projects, which may catch its cancellation.
+
+    If the work takes longer, or the caller is cancelled, the work is cancelled. It is left running if it does not end.
+
+    Raises:
+        TimeoutError: The work takes longer.
+    """
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            _hold_reference(task)
+            await cancel_and_wait(task)
+    if not done:
+        raise TimeoutError
+    return task.result()
+
+
 async def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     """Return the result of a coroutine, which ends even if the caller is cancelled.
 

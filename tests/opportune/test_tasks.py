@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 from unittest.mock import AsyncMock
 
 import pytest
@@ -12,7 +13,7 @@ from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.spending.switch import Switch
 from opportune.db import Database
 from opportune.services import tasks
-from opportune.services.tasks import cancel_and_wait, run_in_background, run_with_timeout
+from opportune.services.tasks import cancel_and_wait, run_in_background, run_or_leave, run_with_timeout
 
 TIMEOUT_SECONDS = 30
 
@@ -158,6 +159,20 @@ async def test_timed_out_work_is_cancelled() -> None:
         await run_with_timeout(0.01, wait_forever())
     async with asyncio.timeout(30):
         await cancelled.wait()
+
+
+async def test_work_that_ignores_its_cancellation_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "MAX_WAIT_SECONDS", 0.01)
+    end = asyncio.Event()
+
+    async def stay() -> None:
+        with suppress(asyncio.CancelledError):
+            await end.wait()
+        await end.wait()
+
+    with pytest.raises(TimeoutError):
+        await run_or_leave(0.01, stay())
+    end.set()
 
 
 async def test_cancelled_caller_does_not_wait_for_a_thread(blocking_event: threading.Event) -> None:

@@ -1,6 +1,5 @@
 """Toolbox: runs tools with the permissions of the user, limited in time and size."""
 
-import asyncio
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from copy import copy
@@ -8,7 +7,7 @@ from dataclasses import replace
 
 from fastapi import FastAPI
 from fastapi.exceptions import FastAPIError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.accounts.models import ApiToken, User
@@ -25,6 +24,7 @@ from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 from opportune.schemas import describe_errors
+from opportune.services.tasks import run_or_leave
 
 MAX_STEPS = 8
 """Maximum number of rounds of tool calls per answer. After these, the model must answer without tools."""
@@ -186,19 +186,7 @@ class Toolbox:
             arguments = tool.parse(call.arguments)
             if tool.is_deferred and run is None:
                 return ToolResult(WAITS_FOR_RESULT, is_error=True)
-            async with asyncio.timeout(tool.seconds):
-                current_user, permissions = await self._read_user(user)
-                state = {
-                    "user": current_user,
-                    "permissions": permissions,
-                    "token": token,
-                    "session": None,
-                    "impersonator": None,
-                    "job_context": run,
-                    "tool_arguments": arguments,
-                    "tool_parts": self._parts_of(tool.name),
-                }
-                result = await self._app.send(tool.name, tool.request(arguments), headers, state)
+            result = await run_or_leave(tool.seconds, self._send(tool, arguments, user, token, headers, run))
             if tool.returns_sources and not result.is_error:
                 result = replace(result, sources=read_sources(result.body))
             return result
@@ -209,6 +197,28 @@ class Toolbox:
         except SQLAlchemyError:
             logger.exception("tool %s", call.name)
             return ToolResult(TOOL_FAILED, is_error=True)
+
+    async def _send(
+        self,
+        tool: Tool,
+        arguments: BaseModel,
+        user: User | None,
+        token: ApiToken | None,
+        headers: Headers,
+        run: JobContext | None,
+    ) -> ToolResult:
+        current_user, permissions = await self._read_user(user)
+        state = {
+            "user": current_user,
+            "permissions": permissions,
+            "token": token,
+            "session": None,
+            "impersonator": None,
+            "job_context": run,
+            "tool_arguments": arguments,
+            "tool_parts": self._parts_of(tool.name),
+        }
+        return await self._app.send(tool.name, tool.request(arguments), headers, state)
 
     def _parts_of(self, name: str) -> Sequence[str] | None:
         """Return the parts to which the answer limits a tool, as in `tools=["search_knowledge:3"]`; None for all."""
