@@ -13,6 +13,7 @@ from opportune.db.models.model import Model, ModelBase
 from opportune.db.models.partial_index import PartialIndex
 from opportune.i18n import gettext
 from opportune.jobs.declaration import DEFAULT_QUEUE
+from opportune.schemas.masks import mask_pairs, mask_tokens
 from opportune.schemas.text import shorten
 
 MAX_ARGUMENT_LENGTH = 500
@@ -102,9 +103,10 @@ class Job(Model, table=True):
 
     @property
     def shown_arguments(self) -> str:
-        """The arguments in one line. Long ones, such as an e-mail with files, are cut."""
+        """The arguments in one line. Long ones, such as an e-mail with files, are cut. Links in e-mails have tokens."""
         arguments = self.arguments if type(self.arguments) is list else [self.arguments]
-        return ", ".join(shorten(repr(argument), MAX_ARGUMENT_LENGTH) for argument in arguments)
+        text = ", ".join(shorten(repr(argument), MAX_ARGUMENT_LENGTH) for argument in arguments)
+        return mask_tokens(mask_pairs(text))
 
     @property
     def remark(self) -> str:

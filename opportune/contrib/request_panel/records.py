@@ -13,14 +13,13 @@ from uuid import UUID, uuid4
 
 from opportune.config.settings import Settings
 from opportune.db.clock import utc_now
+from opportune.schemas.masks import MASK, SECRET_NAME, mask_tokens
 from opportune.schemas.text import shorten
-from opportune.web.errors.debug_page import MASK, SECRET_NAME, SecretMask
+from opportune.web.errors.debug_page import SecretMask
 
 MAX_VALUE_LENGTH = 80
 MAX_VALUES = 30
 SCALARS = (bool, int, float, Decimal, date, time, timedelta, UUID)
-TOKEN = re.compile(r"\$argon2\S+|\$2[aby]\$\S+|\b(?=[\w\-.=]*\d)[\w\-=]{20,}(?:\.[\w\-=]+)*|\b\d{6,10}\b")
-"""Password hashes, keys and tokens, and codes of six or more digits."""
 LITERAL = re.compile(r"'(?:[^']|'')*'")
 """A text inside SQL."""
 MAX_LITERAL_LENGTH = 20
@@ -39,7 +38,7 @@ class PanelMask:
 
     def text(self, text: str, max_length: int) -> str:
         """Mask secrets in a text and shorten it."""
-        return shorten(TOKEN.sub(MASK, self.secrets.mask_text(text[: 2 * max_length])), max_length)
+        return shorten(mask_tokens(self.secrets.mask_text(text[: 2 * max_length])), max_length)
 
     def sql(self, sql: str) -> str:
         """Mask long texts inside SQL."""

@@ -1,6 +1,5 @@
 """Debug page: the failing line of project code with local variables, the request, and the full traceback."""
 
-import re
 import reprlib
 import traceback
 from collections.abc import Iterator, Mapping
@@ -15,19 +14,11 @@ from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.project.layout import TEMPLATE_FOLDERS
+from opportune.schemas.masks import MASK, SECRET_NAME, mask_pairs
 from opportune.web.errors.source_lines import SourceLine, project_frame, source_line_of
 from opportune.web.routing.api_router import APIRouter
 
-MASK = "••••••"
 MAX_VARIABLES = 40
-SECRET_NAME = re.compile(
-    r"pass|secret|token|key|auth|cookie|session|credential|signature|hash|csrf|otp|recovery", re.IGNORECASE
-)
-# name='value', "name": 'value' and name=value inside other text
-SECRET_PAIR = re.compile(
-    rf"""(["']?\b\w*(?:{SECRET_NAME.pattern})\w*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&)}}\]]+)""", re.IGNORECASE
-)
-SECRET_URL = re.compile(r"(\w+://[^\s:/@]*:)[^\s@/]+@")
 
 CODE_VERSION_PATH = "/debug/saved"
 """Path that the debug page polls for the version of the code. The version changes when a file is saved."""
@@ -102,7 +93,7 @@ class SecretMask:
         """Mask the secrets of the settings, pairs such as `token=…`, and passwords in URLs."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        return SECRET_URL.sub(rf"\1{MASK}@", SECRET_PAIR.sub(rf"\1{MASK}", text))
+        return mask_pairs(text)
 
 
 def _masked_variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,9 +57,18 @@ def test_show_prints_details(oppman: Oppman, url: str) -> None:
 
 
 def test_long_argument_is_cut(oppman: Oppman, url: str, tmp_path: Path) -> None:
-    add_jobs(tmp_path / "app.db", ("removed.fail", "failed", json.dumps(["x" * 100_000, 7]), 5, ""))
-    arguments = oppman("jobs", "show", "3", DATABASE_URL=url).out.splitlines()[2]
-    assert re.fullmatch(r"Arguments +'x{498}…, 7", arguments)
+    assert re.fullmatch(r"Arguments +'x{498}…, 7", show_arguments(oppman, url, tmp_path, ["x" * 100_000, 7]))
+
+
+def test_tokens_in_arguments_are_masked(oppman: Oppman, url: str, tmp_path: Path) -> None:
+    shown = show_arguments(oppman, url, tmp_path, ["http://h/reset?token=WzEs", "Code: 123456", {"password": "secret"}])
+    assert shown.endswith("http://h/reset?token=••••••, 'Code: ••••••', {'password': ••••••}")
+
+
+def show_arguments(oppman: Oppman, url: str, tmp_path: Path, arguments: list[Any]) -> str:
+    """Return the line with the arguments of a new job."""
+    add_jobs(tmp_path / "app.db", ("removed.fail", "failed", json.dumps(arguments), 5, ""))
+    return oppman("jobs", "show", "3", DATABASE_URL=url).out.splitlines()[2]
 
 
 def test_json_output(oppman: Oppman, url: str) -> None:
