@@ -11,6 +11,7 @@ from opportune.web.middleware.request_log import request_id
 
 VERBOSE_LOGGERS = ("uvicorn.error", "httpx2", "httpcore2", "mcp.client", "alembic", "asyncio", "botocore")
 """Loggers of libraries that log too much, or that log URLs with secrets."""
+MAX_TRACE_LENGTH = 100_000
 TEXT_FORMAT = "%(asctime)s %(levelname)-7s %(message)s  [%(origin)s]"
 
 
@@ -48,9 +49,27 @@ class LineFormatter(logging.Formatter):
         line, *trace = text.split("\n")
         return "\n  ".join([line, *map(escape_control_chars, trace)])
 
+    def formatException(self, ei: Any) -> str:
+        return mask_trace(super().formatException(ei))
+
+
+def open_json_formatter(**options: Any) -> logging.Formatter:
+    from pythonjsonlogger.json import JsonFormatter  # LOG_FORMAT=text does not need it
+
+    class MaskedJsonFormatter(JsonFormatter):
+        def formatException(self, ei: Any) -> str:
+            return mask_trace(logging.Formatter.formatException(self, ei))
+
+    return MaskedJsonFormatter(**options)
+
+
+def mask_trace(trace: str) -> str:
+    """Mask secrets in the messages of exceptions, and shorten them: a message can contain what a user has sent."""
+    return SecretMask.of(get_settings()).mask_text(trace[-MAX_TRACE_LENGTH:])
+
 
 class MaskedFormatter(LineFormatter):
-    """Masks secrets, and adds the variables of the failing line, as the debug page does."""
+    """Masks secrets in all lines, and adds the variables of the failing line, as the debug page does."""
 
     def formatException(self, ei: Any) -> str:
         report = build_report(ei[1], get_settings())
@@ -86,7 +105,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
     formatters = {
         "text": {"()": LineFormatter, "format": TEXT_FORMAT},
         "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
+            "()": open_json_formatter,
             "fmt": "%(levelname)s %(name)s %(message)s %(request_id)s",
             "rename_fields": {"levelname": "level", "name": "logger"},
             "timestamp": True,

@@ -1,11 +1,13 @@
 """Debug page: the failing line of project code with local variables, the request, and the full traceback."""
 
+import re
 import reprlib
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Self
+from urllib.parse import unquote
 from uuid import uuid4
 
 from fastapi import Request
@@ -19,6 +21,7 @@ from opportune.web.errors.source_lines import SourceLine, project_frame, source_
 from opportune.web.routing.api_router import APIRouter
 
 MAX_VARIABLES = 40
+PASSWORD_IN_URL = re.compile(r"://[^:/@]*:([^@/]+)@")
 
 CODE_VERSION_PATH = "/debug/saved"
 """Path that the debug page polls for the version of the code. The version changes when a file is saved."""
@@ -77,8 +80,10 @@ class SecretMask:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Mask the secrets of the settings."""
-        secrets = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
-        return cls([secret for secret in secrets if len(secret) > 5])
+        values = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
+        passwords = [match[1] for value in values if (match := PASSWORD_IN_URL.search(value))]
+        secrets = {*values, *passwords, *map(unquote, passwords)}
+        return cls(sorted((secret for secret in secrets if len(secret) > 5), key=len, reverse=True))
 
     def mask_value(self, name: str, value: object) -> str:
         """Return the shortened repr of a value, masked if its name is that of a secret."""

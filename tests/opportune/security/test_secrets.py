@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
+from logging.config import DictConfigurator
 from pathlib import Path
 from time import time
 from types import MappingProxyType, SimpleNamespace
@@ -67,6 +68,19 @@ async def test_secrets_are_not_logged_or_returned(crashing_site: FastAPI, caplog
     log_lines = [str(vars(record)) for record in caplog.records if record.name != "httpx2"]
     assert any("on purpose" in line for line in log_lines)
     assert [line for line in log_lines if CANARY in line] == []
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_tracebacks_are_logged_without_secrets(log_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SITE.model_copy(update={"log_format": log_format, "mail_url": SecretStr(f"smtp://me:{CANARY}@host")})
+    monkeypatch.setattr("opportune.server.logging.get_settings", lambda: settings)
+    formatter = DictConfigurator({}).configure_formatter(logging_config(settings)["formatters"][log_format])
+    message = f"{CANARY} is wrong. https://a:other-{CANARY}@host, pwd=x{CANARY}, Authorization: Basic {CANARY}"
+    error_info = RuntimeError, RuntimeError(message), None
+    record = logging.makeLogRecord({"msg": "failed", "exc_info": error_info, "request_id": ""})
+    text = formatter.format(record)
+    assert "RuntimeError" in text
+    assert CANARY not in text
 
 
 async def test_visitors_cannot_forge_log_lines(crashing_site: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
