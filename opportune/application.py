@@ -37,8 +37,8 @@ from opportune.db.sessions.missing_awaits import collect_missing_awaits
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Data, Feature, Jobs
+from opportune.features.consistency import require_consistent_features
 from opportune.features.core import all_features, running_process
-from opportune.features.registration import require_consistent_features
 from opportune.jobs.service import DatabaseJobQueue, declared_jobs, open_services
 from opportune.project.current import HAS_PROJECT
 from opportune.project.installed import installed_features, mounted_features, require_unique_names
@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
 def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bool = False) -> FastAPI:
     """Return the application of exactly these features. See `create_app`."""
     # In production `check` reports mistakes in routes, and analysing them would delay the start.
-    require_consistent_features(features, is_complete=is_complete, with_dependencies=not settings.is_production)
+    require_consistent_features(features, is_complete=is_complete, check_dependencies=not settings.is_production)
     read_feature_settings(settings, features)
     app = FastAPI(
         title=settings.site_name,

@@ -13,7 +13,7 @@ from opportune.admin.options import option_faults
 from opportune.config import settings as settings_module
 from opportune.config.base_settings import BaseSettings, read_class
 from opportune.feature import Feature
-from opportune.features.registration import require_consistent_features
+from opportune.features.consistency import require_consistent_features
 from opportune.project.modules import settings_class
 from opportune.testing.plugin import environ_of_settings
 

@@ -27,8 +27,9 @@ from opportune.db import after_create
 from opportune.db.hooks.registry import hooks_of, temporary_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature, Finding, Jobs, Llm, Monitoring, Process, Site
+from opportune.features.consistency import find_registration_errors
 from opportune.features.core import CORE_FEATURES, installed_hooks
-from opportune.features.registration import RESERVED_SERVICES, find_registration_errors
+from opportune.features.names import RESERVED_SERVICES
 from opportune.jobs import JobContext, JobDefinition, job
 from opportune.jobs.execution import ServicesContext
 from opportune.jobs.models import Job
@@ -173,9 +174,9 @@ def test_unlisted_part_is_reported(monkeypatch: pytest.MonkeyPatch, argument: st
     note.__module__, clean.__module__ = "app.books.hooks", "app.books.jobs"
     definition = JobDefinition(name="books.clean", function=clean)
     settings: Any = type("BooksSettings", (), {"__module__": "app.books.settings", "renamed_settings": {}})
-    monkeypatch.setattr("opportune.features.registration.declared_jobs", [definition])
+    monkeypatch.setattr("opportune.features.unlisted_parts.declared_jobs", [definition])
     monkeypatch.setattr(
-        "opportune.features.registration.BaseSettings", SimpleNamespace(__subclasses__=lambda: [settings])
+        "opportune.features.unlisted_parts.BaseSettings", SimpleNamespace(__subclasses__=lambda: [settings])
     )
     with temporary_hooks():
         after_create(Job)(note)

@@ -20,8 +20,8 @@ from opportune.cli.registry import MODULES
 from opportune.config.settings import Settings, read_feature_settings
 from opportune.db.models.model import ModelBase, Versioned
 from opportune.errors import OperatorError
+from opportune.features.consistency import find_registration_errors
 from opportune.features.core import all_features
-from opportune.features.registration import find_registration_errors
 from opportune.jobs.checks import find_invalid_schedules
 from opportune.mail.email import environment as mail_templates
 from opportune.project.installed import installed_features

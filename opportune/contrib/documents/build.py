@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from opportune.contrib.documents.document import Document, IndexDefinition, Source
-from opportune.contrib.documents.engine import MIN_MISSPELT_LETTERS, Term
+from opportune.contrib.documents.spelling import MIN_MISSPELT_LETTERS, Term
 from opportune.db.clock import utc_now
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError

@@ -1,23 +1,20 @@
-"""Queries of an index, the same for both databases, whose tables have the same names, and similar words for typos."""
+"""Queries of an index, the same for both databases, whose tables have the same names."""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from sqlalchemy import TextClause, text
 
 from opportune.contrib.documents.document import MAX_RANKED_HITS, Fields, IndexDefinition
+from opportune.contrib.documents.spelling import Term
 from opportune.search.query import Query
 
-MIN_MISSPELT_LETTERS = 3
-"""Minimum length of words to correct. In shorter words, each letter makes another word."""
 MAX_CANDIDATES = 60
 """Number of words with the most common trigrams that are compared by edit distance."""
-EXACT_NAME, NAME_SUFFIX, NAME_PREFIX, SUFFIX_PREFIX, TEXT_MATCH = range(5)
-"""Ranks of matches, the best first. For `path` they are the names `path`, `os.path`, `pathlib` and `os.pathconf`,
-and texts with the word."""
 LAST_CHARACTER = "\U0010ffff"
 """Sorts after every other character."""
 FIRST_CHARACTER = " "
@@ -26,23 +23,23 @@ HAS_ENOUGH_NAMES = "(SELECT count(*) FROM names) >= 100"
 """SQL condition: so many names match that the slower search in texts is skipped."""
 IMPORTANCE_WEIGHT = 0.0003
 """Weight of an entry's number among matches in texts."""
-SEARCH = f"""
+SEARCH = """
 WITH named AS (
-    SELECT entry, CASE depth WHEN 0 THEN {EXACT_NAME} ELSE {NAME_SUFFIX} END AS rank
-    FROM {{schema}}keys WHERE key = :symbol ORDER BY depth, entry LIMIT :max_hits
+    SELECT entry, CASE depth WHEN 0 THEN {exact_name} ELSE {name_suffix} END AS rank
+    FROM {schema}keys WHERE key = :symbol ORDER BY depth, entry LIMIT :max_hits
 ), prefixed AS (
-    SELECT entry, CASE depth WHEN 0 THEN {NAME_PREFIX} ELSE {SUFFIX_PREFIX} END AS rank
-    FROM {{schema}}keys WHERE key > :symbol AND key < :upper_bound ORDER BY entry LIMIT :max_hits
+    SELECT entry, CASE depth WHEN 0 THEN {name_prefix} ELSE {suffix_prefix} END AS rank
+    FROM {schema}keys WHERE key > :symbol AND key < :upper_bound ORDER BY entry LIMIT :max_hits
 ), names AS MATERIALIZED (
     SELECT entry, rank FROM named UNION ALL SELECT entry, rank FROM prefixed
 ), matches AS (
-    SELECT entry, rank FROM names UNION ALL {{documents}}
+    SELECT entry, rank FROM names UNION ALL {documents}
 ), best AS (
     SELECT entry, min(rank) AS rank, count(*) OVER () AS total
     FROM matches GROUP BY entry ORDER BY min(rank), entry LIMIT :limit OFFSET :offset
 )
-SELECT {{result_columns}}, rank, total
-FROM best JOIN {{schema}}entries ON id = entry ORDER BY rank, entry
+SELECT {result_columns}, rank, total
+FROM best JOIN {schema}entries ON id = entry ORDER BY rank, entry
 """
 DOCUMENT_BY_SLUG = """
 SELECT entries.*, {above}
@@ -58,53 +55,18 @@ SELECT 1 FROM {schema}terms WHERE term >= :word AND term < :upper_bound AND (is_
 STATUS = "SELECT source, entries, skipped, built_at, {can_compare_words} AS mends_typos FROM {schema}about"
 
 
-class Term(NamedTuple):
-    """A word of the index."""
+class Rank(IntEnum):
+    """Ranks of matches, the best first. Matches in texts have `TEXT_MATCH` or more."""
 
-    term: str
-    is_name: bool
-    """Whether it is part of a name."""
-    frequency: int
-
-
-def trigrams(word: str) -> set[str]:
-    padded = f"  {word} "
-    return {padded[i : i + 3] for i in range(len(padded) - 2)}
-
-
-def max_edit_distance(word: str) -> int:
-    """Return the maximum edit distance between a word and its correction."""
-    return 1 if len(word) < 6 else 2
-
-
-def closest_word(word: str, candidates: Iterable[Term]) -> str:
-    """Return the candidate with the smallest edit distance, or an empty string if all are too different."""
-    limit = max_edit_distance(word)
-    distances = {candidate: edit_distance(word, candidate.term) for candidate in candidates}
-    similar = [candidate for candidate, distance in distances.items() if distance <= limit]
-
-    def rank(candidate: Term) -> tuple[int, bool, int, str]:
-        has_other_start = candidate.term[0] != word[0]
-        return distances[candidate], has_other_start, -candidate.frequency, candidate.term
-
-    return min(similar, key=rank).term if similar else ""
-
-
-def edit_distance(word: str, other_word: str) -> int:
-    """Return the edit distance: letters to add, remove, replace or transpose."""
-    previous_row: list[int] = []
-    row = list(range(len(other_word) + 1))
-    for i, letter in enumerate(word, 1):
-        row_before_previous = previous_row
-        previous_row = row
-        row = [i]
-        for j, other_letter in enumerate(other_word, 1):
-            replacement = 0 if letter == other_letter else 1
-            cost = min(previous_row[j] + 1, row[-1] + 1, previous_row[j - 1] + replacement)
-            if i > 1 and j > 1 and letter == other_word[j - 2] and word[i - 2] == other_letter:
-                cost = min(cost, row_before_previous[j - 2] + 1)
-            row.append(cost)
-    return row[-1]
+    EXACT_NAME = 0
+    """`path` for the word `path`."""
+    NAME_SUFFIX = 1
+    """`os.path`."""
+    NAME_PREFIX = 2
+    """`pathlib`."""
+    SUFFIX_PREFIX = 3
+    """`os.pathconf`."""
+    TEXT_MATCH = 4
 
 
 class Engine(ABC):
@@ -114,7 +76,7 @@ class Engine(ABC):
     """Prefix of table names; `{name}` is the name of the index."""
     search_sql: ClassVar[str] = SEARCH
     documents: ClassVar[str]
-    """SQL of the documents that contain `:match`, with ranks from `TEXT_MATCH` on; no rows if HAS_ENOUGH_NAMES."""
+    """SQL of the documents that contain `:match`, with ranks from `Rank.TEXT_MATCH` on; no rows if HAS_ENOUGH_NAMES."""
     similar_terms_sql: ClassVar[str]
     """SQL of the terms most similar to `:word`."""
     listed_slugs: ClassVar[str]
@@ -202,6 +164,7 @@ class Engine(ABC):
                 links=", ".join(self.index.links),
                 above=", ".join(f"above.{name} AS parent_{name}" for name in self.index.links),
                 fields=", ".join(f"'{name}', {name}" for name in (*self.result_columns, "rank", "total")),
+                **{rank.name.lower(): rank.value for rank in Rank},
                 **names,
             )
         )

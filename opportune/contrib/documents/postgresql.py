@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from opportune.contrib.documents.build import Contents, Store, Vocabulary
 from opportune.contrib.documents.document import Fields, IndexDefinition
-from opportune.contrib.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, Engine, Term
+from opportune.contrib.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, Engine
+from opportune.contrib.documents.spelling import Term
 from opportune.db.database import Database
 from opportune.db.drivers.sync_engines import create_postgresql_engine
 from opportune.db.errors import explain

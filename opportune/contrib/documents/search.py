@@ -9,8 +9,9 @@ from typing import Any, Generic
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.contrib.documents.document import MAX_RANKED_HITS, DocumentRead, Fields, H, IndexDefinition, IndexStatus
-from opportune.contrib.documents.engine import MIN_MISSPELT_LETTERS, TEXT_MATCH, Engine, closest_word
+from opportune.contrib.documents.engine import Engine, Rank
 from opportune.contrib.documents.jobs import embed_documents, find_similar
+from opportune.contrib.documents.spelling import MIN_MISSPELT_LETTERS, closest_word
 from opportune.db.database import Database
 from opportune.errors import NotFound, ReadOnlyError
 from opportune.jobs import defer
@@ -166,7 +167,7 @@ class DocumentSearch(Generic[H]):
             return query, rows
         corrected = await self._correct(query)
         new_rows = await self._page(corrected, limit, page) if corrected else ()
-        if corrected and new_rows and (not rows or new_rows[0]["rank"] < TEXT_MATCH):
+        if corrected and new_rows and (not rows or new_rows[0]["rank"] < Rank.TEXT_MATCH):
             return corrected, new_rows
         return query, rows
 
@@ -179,9 +180,10 @@ class DocumentSearch(Generic[H]):
         corrected = query.replaced(corrections)
         return corrected if corrected.text != query.text else None
 
-    async def _correct_word(self, word: str, *, in_name: bool) -> str:
+    async def _correct_word(self, word: str, *, in_name: bool) -> str | None:
+        """Return the most similar word of the index; None if there is none, or the word is correct."""
         if len(word) < MIN_MISSPELT_LETTERS or await self.engine.has_word(word, in_name=in_name):
-            return ""
+            return None
         terms = await self.engine.find_similar_terms(word)
         return closest_word(word, [term for term in terms if term.is_name or not in_name])
 
@@ -251,12 +253,12 @@ class DocumentSearch(Generic[H]):
 
 def _seems_misspelt(query: Query, rows: Rows) -> bool:
     """Return whether there are no results, or a dotted name occurs only in texts."""
-    return not rows or (query.is_dotted and rows[0]["rank"] >= TEXT_MATCH)
+    return not rows or (query.is_dotted and rows[0]["rank"] >= Rank.TEXT_MATCH)
 
 
 def _fuse(word_hits: Rows, only_similar: Rows, similar: Iterable[str]) -> list[Fields]:
     """Merge hits: matches of names first, then by reciprocal rank fusion of words and meaning."""
-    names = [row for row in word_hits if row["rank"] < TEXT_MATCH]
+    names = [row for row in word_hits if row["rank"] < Rank.TEXT_MATCH]
     text_matches = word_hits[len(names) :]
     rows = {row["slug"]: row for row in [*text_matches, *only_similar]}
     by_words = [row["slug"] for row in text_matches]

@@ -15,14 +15,8 @@ from sqlalchemy import TextClause
 from opportune.config.settings import Settings
 from opportune.contrib.documents.build import Contents, NumberedDocument, Store, Vocabulary
 from opportune.contrib.documents.document import Fields, IndexDefinition
-from opportune.contrib.documents.engine import (
-    HAS_ENOUGH_NAMES,
-    IMPORTANCE_WEIGHT,
-    SEARCH,
-    Engine,
-    max_edit_distance,
-    trigrams,
-)
+from opportune.contrib.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, SEARCH, Engine
+from opportune.contrib.documents.spelling import max_edit_distance, trigrams
 from opportune.db.drivers.sqlite_file import SIDECARS, make_private
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.errors import explain

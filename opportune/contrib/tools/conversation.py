@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from typing import Any, Literal
 
 from opportune.accounts.models import User
@@ -80,7 +79,7 @@ async def converse(
     Raises:
         LlmError: As `LanguageModel.chunks`.
     """
-    toolbox = toolbox if toolbox.can_wait else toolbox.immediate
+    toolbox = toolbox if toolbox.can_wait else toolbox.immediate  # without jobs and forms, whose results come later
     cited = [] if sources is None else sources
     turns = [*messages]
     tokens = Done(0, 0)
@@ -111,9 +110,9 @@ async def converse(
                 yield replace(run, has_begun=False, waits=allowed[run.call.id] is None)
             yield replace(tokens, tool_calls=tuple(run.call for run in runs))
             return
-        async with aclosing(_run_calls(toolbox, runs, user, allowed, turns)) as updates:
+        async with aclosing(_run_calls(toolbox, runs, user, allowed, turns, cited=cited)) as updates:
             async for run in updates:
-                yield replace(run, result=_add_result(turns, run, cited))
+                yield run
         _, calls = _unfinished_calls(turns)
         if calls:  # jobs, whose results come later
             yield replace(tokens, tool_calls=calls)
@@ -121,7 +120,8 @@ async def converse(
 
 
 def _turns_since_question(turns: Sequence[Message]) -> list[Message]:
-    return [*takewhile(lambda turn: turn.role != "user", reversed(turns))][::-1]
+    last_question = max((number for number, turn in enumerate(turns) if turn.role == "user"), default=-1)
+    return [*turns[last_question + 1 :]]
 
 
 def _unfinished_calls(turns: Sequence[Message]) -> tuple[int, tuple[ToolCall, ...]]:
@@ -191,11 +191,16 @@ async def _run_calls(
     runs: Sequence[ToolRun],
     user: User | None,
     allowed: Mapping[str, bool | None],
-    turns: Sequence[Message],
+    turns: list[Message],
+    *,
+    cited: list[Cited],
 ) -> AsyncGenerator[ToolRun, None]:
-    """Run calls one after the other, and yield each when it starts and ends. Jobs are only announced."""
+    """Run calls one after the other, and yield each when it starts and ends. Jobs are only announced.
+
+    Results are appended to `turns`, and their sources to `cited`.
+    """
+    results_length = sum(len(turn.content) for turn in _turns_since_question(turns) if turn.role == "tool")
     for number, run in enumerate(runs):
-        results_length = sum(len(turn.content) for turn in _turns_since_question(turns) if turn.role == "tool")
         has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
         if has_room and allowed[run.call.id] and run.result_from == "job":
             yield replace(run, has_begun=False)
@@ -207,13 +212,7 @@ async def _run_calls(
             result = await toolbox.call(run.call, user)
         else:
             result = NOT_ALLOWED
+        result = number_result(result, cited)
+        turns.append(Message("tool", result.text, tool_call_id=run.call.id))
+        results_length += len(result.text)
         yield replace(run, result=result)
-
-
-def _add_result(turns: list[Message], run: ToolRun, cited: list[Cited]) -> ToolResult | None:
-    """Append the result of an ended call to the turns, and return it with numbered sources."""
-    if run.result is None:
-        return None
-    result = number_result(run.result, cited)
-    turns.append(Message("tool", result.text, tool_call_id=run.call.id))
-    return result

@@ -19,8 +19,12 @@ ATTRIBUTES = {"alt", "aria-description", "aria-label", "aria-roledescription", "
 UNTRANSLATED_TAGS = {"code", "kbd", "pre", "samp", "script", "style", "svg"}
 EXPRESSION = "\x01"
 """Character in the place of a template expression."""
-IDENTIFIER = re.compile(rf"[\w-]*-{EXPRESSION}|{EXPRESSION}-[\w-]*|^Subject: |.*[\w-]=\".*", re.DOTALL)
-"""Words that belong to an expression, such as `filter-{{ name }}`, headers, and attributes that a block builds."""
+IDENTIFIER = rf"[\w-]*-{EXPRESSION}|{EXPRESSION}-[\w-]*"
+"""Words that belong to an expression, such as `filter-{{ name }}`."""
+SUBJECT_HEADER = r"^Subject: "
+BUILT_ATTRIBUTE = r'[\w-]+="[^"]*"'
+"""Attribute of HTML that a block builds."""
+NOT_READABLE = re.compile(rf"{IDENTIFIER}|{SUBJECT_HEADER}|{BUILT_ATTRIBUTE}")
 WORD = re.compile(r"[^\W\d_]{2}")
 SENTENCE = re.compile(rf"[A-Z{EXPRESSION}][^\n]* [^\n]*[.?!…]")
 LOG_METHODS = {"debug", "error", "exception", "info", "warning"}
@@ -35,21 +39,6 @@ OPT_OUT = "# not translated"
 class Unmarked(NamedTuple):
     line: int
     text: str
-
-
-def find_unmarked(source: Source) -> Iterator[str]:
-    """Yield the unmarked texts of a source, each with its file and line. Demo data stays in its language."""
-    labels = {label for texts in site_labels().values() for label in texts}
-    for path in source.files():
-        search = SEARCHES.get(path.suffix)
-        is_text_for_robots = path.suffix == ".txt" and "mail" not in path.parts
-        if not search or path.name == "demo.py" or is_text_for_robots:
-            continue
-        try:
-            unmarked = [*search(path.read_text(encoding="utf-8"))]
-        except (SyntaxError, UnicodeDecodeError, TemplateSyntaxError) as error:
-            raise OperatorError(f"{display_path(path)} cannot be read: {error}.") from error
-        yield from (f"{display_path(path)}:{line}: {text}" for line, text in unmarked if text not in labels)
 
 
 def unmarked_in_template(source: str) -> Iterator[Unmarked]:
@@ -81,6 +70,8 @@ def _without_code(source: str) -> str:
 
 
 class _TextParser(HTMLParser):
+    """Collects texts and attributes, except those of elements whose text stays English."""
+
     def __init__(self) -> None:
         super().__init__()
         self.found: list[Unmarked] = []
@@ -108,7 +99,7 @@ class _TextParser(HTMLParser):
 
 
 def has_words(text: str) -> bool:
-    return bool(WORD.search(IDENTIFIER.sub("", text)))
+    return bool(WORD.search(NOT_READABLE.sub("", text)))
 
 
 def _readable(text: str) -> str:
@@ -119,21 +110,21 @@ def unmarked_in_python(source: str) -> Iterator[Unmarked]:
     """Yield texts in calls that show them, and sentences, that `makemessages` does not collect."""
     lines = source.splitlines()
     tree = ast.parse(source)
-    for literal in sorted(_uncollected(tree), key=lambda literal: (literal.lineno, literal.col_offset)):
-        if has_words(_content(literal)) and OPT_OUT not in lines[literal.lineno - 1]:
-            yield Unmarked(literal.lineno, _readable(_content(literal)))
+    for literal in sorted(_find_uncollected(tree), key=lambda literal: (literal.lineno, literal.col_offset)):
+        if has_words(_text_of_literal(literal)) and OPT_OUT not in lines[literal.lineno - 1]:
+            yield Unmarked(literal.lineno, _readable(_text_of_literal(literal)))
 
 
-def _uncollected(tree: ast.Module) -> set[ast.Constant | ast.JoinedStr]:
+def _find_uncollected(tree: ast.Module) -> set[ast.Constant | ast.JoinedStr]:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     arguments = {argument for call in calls for argument in sink_arguments(call)}
     collected = {argument for argument in arguments if text_of(argument)}
-    shown = {literal for argument in arguments - collected for literal in _texts(argument)}
-    sentences = {literal for literal in _literals(tree) if SENTENCE.fullmatch(_content(literal))}
+    shown = {literal for argument in arguments - collected for literal in _shown_literals(argument)}
+    sentences = {literal for literal in _all_literals(tree) if SENTENCE.fullmatch(_text_of_literal(literal))}
     return shown | {sentence for sentence in sentences if sentence not in collected}
 
 
-def _literals(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
+def _all_literals(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
     """Yield the literals below a node, except docstrings, prompts, and texts that are marked or for developers."""
     match node:
         case ast.Constant() | ast.JoinedStr():
@@ -146,7 +137,7 @@ def _literals(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
             return
         case _:
             for child in ast.iter_child_nodes(node):
-                yield from _literals(child)
+                yield from _all_literals(child)
 
 
 def _is_prompt(statement: ast.Assign | ast.AnnAssign) -> bool:
@@ -155,24 +146,39 @@ def _is_prompt(statement: ast.Assign | ast.AnnAssign) -> bool:
     return isinstance(target, ast.Name) and target.id.endswith("PROMPT")
 
 
-def _texts(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
+def _shown_literals(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
     """Yield the literals with words in an expression, except in calls, which may translate them."""
     if isinstance(node, ast.Constant | ast.JoinedStr):
-        if has_words(_content(node)):
+        if has_words(_text_of_literal(node)):
             yield node
     elif isinstance(node, ast.Call):
         if isinstance(node.func, ast.Attribute) and node.func.attr in ("format", "join"):
-            yield from _texts(node.func.value)
+            yield from _shown_literals(node.func.value)
     elif isinstance(node, ast.BinOp | ast.IfExp | ast.BoolOp | ast.Dict | ast.Tuple | ast.List):
         for child in ast.iter_child_nodes(node):
-            yield from _texts(child)
+            yield from _shown_literals(child)
 
 
-def _content(node: ast.Constant | ast.JoinedStr) -> str:
+def _text_of_literal(node: ast.Constant | ast.JoinedStr) -> str:
     """Return the text of a literal; empty for numbers and the like."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else ""
-    return "".join(_content(part) if isinstance(part, ast.Constant) else EXPRESSION for part in node.values)
+    return "".join(_text_of_literal(part) if isinstance(part, ast.Constant) else EXPRESSION for part in node.values)
 
 
 SEARCHES = {".html": unmarked_in_template, ".py": unmarked_in_python, ".txt": unmarked_in_template}
+
+
+def find_unmarked(source: Source) -> Iterator[str]:
+    """Yield the unmarked texts of a source, each with its file and line. Demo data stays in its language."""
+    labels = {label for texts in site_labels().values() for label in texts}
+    for path in source.files():
+        search = SEARCHES.get(path.suffix)
+        is_text_for_robots = path.suffix == ".txt" and "mail" not in path.parts
+        if not search or path.name == "demo.py" or is_text_for_robots:
+            continue
+        try:
+            unmarked = [*search(path.read_text(encoding="utf-8"))]
+        except (SyntaxError, UnicodeDecodeError, TemplateSyntaxError) as error:
+            raise OperatorError(f"{display_path(path)} cannot be read: {error}.") from error
+        yield from (f"{display_path(path)}:{line}: {text}" for line, text in unmarked if text not in labels)

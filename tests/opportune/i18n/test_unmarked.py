@@ -28,7 +28,7 @@ FOR_DEVELOPERS = (
     *("opportune/contrib/mcp/", "opportune/contrib/request_panel/"),
     *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),
     "opportune/db/models/declaration_checks.py",
-    *("opportune/db/models/translated.py", "opportune/features/registration.py"),
+    *("opportune/db/models/translated.py", "opportune/features/"),
     *("opportune/mail/pages.py", "opportune/project/installed.py", "opportune/project/optional_features.py"),
     *("opportune/errors/option_names.py", "opportune/schemas/__init__.py"),
     *("opportune/project/lazy_exports.py", "opportune/server/loop_monitor.py", "opportune/templates/components.html"),

@@ -17,7 +17,9 @@ _MIXED = (None, 400, 403, 413, 422, 429, 500)
 _VAGUE = (None, 400, 500, 502)
 """Statuses that a code in the body makes more precise."""
 _CODE_FIELDS = ("code", "status", "statuscode", "errorcode", "type", "name", "reason")
-_MESSAGE_FIELDS = "errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"
+_MESSAGE_FIELDS = (
+    *("errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"),
+)
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
 _IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
 """Fields with texts of the request or the answer."""
@@ -38,27 +40,38 @@ def error_for_status(
     is_page = body.lstrip().startswith(b"<")  # of a proxy, which knows nothing of models
     content = body.decode(errors="replace")
     value = {} if is_page else json_in(body) or content
-    waits = {"Retry-After": retry_after or "", **(headers or {})}
-    texts = sorted(((name.lower(), text.lower()) for name, text in waits.items()), reverse=True)
-    error = _describe(value, status, texts)  # first Retry-After-Ms of OpenAI and Azure
+    all_headers = {"Retry-After": retry_after or "", **(headers or {})}
+    texts = [(name.lower(), text.lower()) for name, text in all_headers.items()]
+    # Retry-After-Ms of OpenAI and Azure comes first, because it is more precise than Retry-After.
+    texts.sort(key=lambda header: not header[0].endswith("ms"))
+    error = _describe(value, status, texts)
     error.report = content if is_page else error.report
     return error
 
 
-def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: bool = False) -> LlmError | None:
-    """Return the error that an event of the stream or one of its choices reports; None for other events.
+def error_in(event: Mapping[str, Any], *, is_error: bool = False) -> LlmError | None:
+    """Return the error that an event of the stream reports; None for other events.
 
     Args:
-        value: The event or the choice.
+        event: The event, such as `{"error": {"code": 429}}`, `{"message": "Model not found"}` or
+            `{"success": false, "errors": [{"code": 7009, "message": "Upstream timeout"}]}`.
         is_error: True if the event is called an error.
-        is_choice: True for a choice.
     """
-    error = value.get("error")
-    if is_choice or any(map(value.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
-        is_error = is_error or _has_content(error)
-    else:
-        is_error = is_error or bool(error) or _is_unmarked_error(value)
-    return _describe(value) if is_error else filter_error(value.get("promptFeedback"))
+    if is_error or _reports_error(event):
+        return _describe(event)
+    return filter_error(event.get("promptFeedback"))
+
+
+def error_in_choice(choice: Mapping[str, Any]) -> LlmError | None:
+    """Return the error that a choice of an event reports; None for other choices."""
+    return _describe(choice) if _has_content(choice.get("error")) else None
+
+
+def _reports_error(event: Mapping[str, Any]) -> bool:
+    error = event.get("error")
+    if any(map(event.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
+        return _has_content(error)
+    return bool(error) or _is_unmarked_error(event)
 
 
 def _has_content(error: object) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from opportune.contrib.llm.providers.chunks import choices_of, ends_answer, unwrap
-from opportune.contrib.llm.providers.error_reader import error_in
+from opportune.contrib.llm.providers.error_reader import error_in, error_in_choice
 from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, failure_without_text
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
@@ -84,7 +84,7 @@ class ChatCompletionReader:
         reasoning = text = ""
         for choice in self._own_choices(value):
             self._is_part |= "delta" in choice
-            if choice.get("error") and (error := error_in(choice, is_choice=True)):
+            if error := error_in_choice(choice):
                 raise error
             added = self._add(read_piece(choice, is_last=is_over or name.endswith("completed")))
             reasoning, text = reasoning + added[0], text + added[1]

@@ -14,7 +14,7 @@ from opportune.cli.scaffold.migration import draft_creation
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.sensitive_names import is_privilege
 from opportune.errors import OperatorError
-from opportune.features.registration import FRAMEWORK_NAMES
+from opportune.features.names import FRAMEWORK_NAMES
 from tests.opportune.cli.conftest import Oppman
 
 INSTALLED = '''\

@@ -13,8 +13,8 @@ from opportune.contrib.documents import IndexMissing
 from opportune.contrib.documents import search as search_module
 from opportune.contrib.documents.build import Contents
 from opportune.contrib.documents.databases import store_of
-from opportune.contrib.documents.engine import Term, closest_word, edit_distance
 from opportune.contrib.documents.postgresql import tsvector
+from opportune.contrib.documents.spelling import Term, closest_word, edit_distance
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, temporary_path
@@ -185,4 +185,4 @@ def test_edit_distance_counts_typos() -> None:
 def test_most_frequent_nearest_word_wins() -> None:
     terms = [Term("bath", True, 90), Term("path", True, 50), Term("pith", True, 1)]
     assert closest_word("pth", terms) == "path"
-    assert closest_word("zzzz", terms) == ""
+    assert closest_word("zzzz", terms) is None
