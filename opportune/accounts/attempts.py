@@ -22,9 +22,9 @@ MAX_DELETED_AT_ONCE = 1_000
 CLEANUP_EVERY_HITS = 50
 """On average, one of this many hits also deletes expired counts, so that the table does not grow."""
 MAX_DURATIONS = 2
-"""Maximum time until the end of a valid count, in durations of its limit: requests may wait for the row.
+"""Maximum time until the end of a valid count, in durations of its limit, because requests may wait for the row.
 
-Later ends are from a clock that was set back afterwards.
+A count that ends later is ignored: a clock that was set back afterwards wrote it.
 """
 
 # Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
@@ -87,16 +87,16 @@ def _seconds(duration: timedelta) -> int:
     return max(1, math.ceil(duration.total_seconds()))
 
 
-async def _delete_expired(session: AsyncSession) -> int:
-    """Delete up to `MAX_DELETED_AT_ONCE` expired counts, and return their number."""
+async def _delete_expired(session: AsyncSession) -> None:
+    """Delete up to `MAX_DELETED_AT_ONCE` expired counts."""
     expired = select(col(Attempt.id)).where(col(Attempt.ends_at) <= database_time(session)).limit(MAX_DELETED_AT_ONCE)
     # Skip the counts that other transactions are changing, instead of waiting for them.
-    statement = delete(Attempt).where(col(Attempt.id).in_(expired.with_for_update(skip_locked=True)))
-    return len((await session.execute(statement.returning(col(Attempt.id)))).all())
+    await session.execute(delete(Attempt).where(col(Attempt.id).in_(expired.with_for_update(skip_locked=True))))
 
 
 async def _increase_count(session: AsyncSession, key: str, seconds: int) -> Sequence[Any]:
     """Increase a count, or start a new one. Return the count, the end of its time window, and the current time."""
     duration = timedelta(seconds=seconds)
+    # `DatabaseTime` adds these to the time of the database.
     values = {"key": key, "now": timedelta(), "latest": MAX_DURATIONS * duration, "ends_at": duration}
     return (await session.execute(INCREASE_COUNT, values)).one()

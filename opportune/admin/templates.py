@@ -28,7 +28,7 @@ class AdminTemplates(Jinja2Templates):
 
     def __init__(self, env: Environment) -> None:
         self.env = TemplateEnvironment(loader=env.loader, autoescape=True)
-        self.env.globals = env.globals | self.env.globals  # SQLAdmin has a `_` that does not translate
+        self.env.globals = env.globals | self.env.globals  # ours win: SQLAdmin's `_` does not translate
         self.env.context_class = AwaitingContext
         self.renderer = templating.Jinja2Templates(env=self.env)
 

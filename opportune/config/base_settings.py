@@ -138,7 +138,9 @@ def _message(error: ErrorDetails) -> str:
     message = MESSAGES.get(error["type"], error["msg"].removeprefix("Value error, "))
     if path:
         message = f"{', '.join(path)}: {message}"
-    return f"{name}: {message}" if name and not message.startswith(name) else message
+    if not name or message.startswith(name):
+        return message
+    return f"{name}: {message}"
 
 
 def _location_name(part: str | int) -> str:

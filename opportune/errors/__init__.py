@@ -19,7 +19,7 @@ class OperatorError(Exception):
     def english(self) -> str:
         """The English message, for logs and for the database. Pages translate a stored one."""
         message = self.args[0] if self.args else ""
-        return str.__str__(message) if isinstance(message, str) else str(self)
+        return str.__str__(message) if isinstance(message, str) else str(self)  # not the translation of a lazy text
 
     @property
     def with_advice(self) -> str:
@@ -54,7 +54,9 @@ class ServiceError(OperatorError):
     service: str = "a service"
     """Name of the service in log lines."""
     code: str = "unavailable"
+    """Short name of the problem, for programs."""
     retryable: bool = True
+    """Whether another attempt can succeed."""
     retry_after: float | None = None
     """Seconds after which another attempt makes sense, if the service says so."""
     status: int = 503

@@ -50,8 +50,8 @@ async def list_events(
 
 
 @router.get("/data")
-async def data(request: Request, _user: CurrentUser) -> Response:
-    return show_data(request, Form(AccountDeletion))
+async def show_personal_data(request: Request, _user: CurrentUser) -> Response:
+    return render_personal_data(request, Form(AccountDeletion))
 
 
 async def open_temporary_file() -> AsyncIterator[IO[bytes]]:
@@ -61,7 +61,7 @@ async def open_temporary_file() -> AsyncIterator[IO[bytes]]:
 
 
 @router.get("/data/export")
-async def export(
+async def export_personal_data(
     request: Request,
     user: CurrentUser,
     database: DatabaseDependency,
@@ -84,7 +84,9 @@ async def export(
 
 
 @router.post("/data/delete")
-async def delete(request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx) -> Response:
+async def delete_own_account(
+    request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
+) -> Response:
     form = await read_form(request, AccountDeletion)
     if form.data and normalize_email(form.data.email) != user.email:
         form.refuse("Please enter the address of this account.", "email")
@@ -97,7 +99,7 @@ async def delete(request: Request, user: CurrentUser, database: DatabaseDependen
             response = RedirectResponse("/accounts/left", 303)
             await cookies.sign_out(context.session, request, response)
             return response
-    return show_data(request, form)
+    return render_personal_data(request, form)
 
 
 @router.get("/left")
@@ -105,6 +107,6 @@ async def show_account_deleted(request: Request) -> Response:
     return show(request, "account_deleted")
 
 
-def show_data(request: Request, form: Form[AccountDeletion]) -> Response:
+def render_personal_data(request: Request, form: Form[AccountDeletion]) -> Response:
     summaries = [gettext(data.summary) for data in personal_data_of(request.app.state.features)]
     return show(request, "personal_data", form=form, summaries=summaries)

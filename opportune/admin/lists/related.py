@@ -74,7 +74,8 @@ async def _load_related_rows(
     children = view.list_query(request).where(getattr(view.model, column) == view.references[column].key_of(row))
     newest = children.order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
     rows = await view.queries.objects(newest.options(*view.queries.loading(())))
-    columns = [name for name in view.names.in_list if name != column and name in view.mapper.columns][:MAX_COLUMNS]
+    stored = [name for name in view.names.in_list if name in view.mapper.columns]
+    columns = [name for name in stored if name != column][:MAX_COLUMNS]
     await load_references(request, view, columns, rows)
     title = f"{view.name_plural} ({label_of(column)})" if has_several else view.name_plural
     count = len(rows) if len(rows) < MAX_ROWS else await _count(view, children)
@@ -102,9 +103,9 @@ def list_url_of_reference(request: Request, view: BaseAdminView, column: str, pk
 
 
 async def _add_url(request: Request, view: BaseAdminView, column: str, row: Any) -> str:
-    may_add = column in view.names.in_form and await may_create(request, view)
-    create_url = request.url_for("admin:create", identity=view.identity)
-    return _with_reference(create_url, column, key_of(row)) if may_add else ""
+    if column not in view.names.in_form or not await may_create(request, view):
+        return ""
+    return _with_reference(request.url_for("admin:create", identity=view.identity), column, key_of(row))
 
 
 def _with_reference(url: URL, column: str, pk: Any) -> str:

@@ -13,8 +13,8 @@ from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations import autogenerate, new_migration
-from opportune.db.migrations.combining import choose_merge_name, refuse_conflicts, write_merge
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.merging import choose_merge_name, refuse_conflicts, write_merge
 from opportune.db.migrations.migration_file import read_migration
 from opportune.db.migrations.ownership import refuse_unowned_tables
 from opportune.db.migrations.questions import Choices, parse_options

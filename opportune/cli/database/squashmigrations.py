@@ -13,8 +13,8 @@ from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.settings import get_settings
-from opportune.db.migrations.combining import Squash, plan_squash, write_squash
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.squashing import Squash, plan_squash, write_squash
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize

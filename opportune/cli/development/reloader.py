@@ -5,7 +5,7 @@ This module imports little, because its process only waits, beside the process t
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -57,7 +57,7 @@ class FilesReload(BaseReload):
     def __init__(
         self, folders: Iterable[Path], target: Callable[[list[socket] | None], None], sockets: list[socket]
     ) -> None:
-        super().__init__(Config("", log_config=None), target, sockets)
+        super().__init__(Config("", log_config=None), target, sockets)  # `target` serves, so the application is unused
         self.folders = [folder for folder in folders if folder.is_dir()]
         self.reloader_name = "watchfiles"
         self._changes: SimpleQueue[set[Path]] = SimpleQueue()
@@ -68,11 +68,10 @@ class FilesReload(BaseReload):
 
     def start_watching(self) -> None:
         """Watch the folders of code, templates and catalogues, and `.env`, which may not exist yet."""
-        for paths, recursive in ((self.folders, True), ([PROJECT], False)):
-            Thread(target=self._watch, args=(paths, recursive), name="file-watcher", daemon=True).start()
+        for arguments in ((self.folders, SourceFilter(), True), ([PROJECT], EnvFilter(), False)):
+            Thread(target=self._watch, args=arguments, name="file-watcher", daemon=True).start()
 
-    def _watch(self, folders: list[Path], recursive: bool) -> None:
-        watch_filter = SourceFilter() if recursive else EnvFilter()
+    def _watch(self, folders: list[Path], watch_filter: DefaultFilter, recursive: bool) -> None:
         try:
             for changes in watch(
                 *folders,
@@ -94,12 +93,9 @@ class FilesReload(BaseReload):
         changed: set[Path] = set()
         with suppress(Empty):
             changed |= self._changes.get(timeout=EXIT_CHECK_SECONDS)
-            changed |= set().union(*self._queued_changes())
+            while not self._changes.empty():
+                changed |= self._changes.get()
         return sorted(changed) or None
-
-    def _queued_changes(self) -> Iterator[set[Path]]:
-        while not self._changes.empty():
-            yield self._changes.get()
 
 
 class SourceFilter(DefaultFilter):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from opportune import __version__
-from opportune.cli.process import exec_process
+from opportune.cli.process import base_python, exec_process
 from opportune.cli.project.new_project.command_line import main as create_project
 
 USAGE = """\
@@ -25,14 +25,14 @@ def main() -> int:
         return create_project(arguments[1:], needs_clone=False)
     if script := find_script():
         # Not the environment of this program, because the project has its own with other versions.
-        exec_process([getattr(sys, "_base_executable", sys.executable), str(script), *arguments])
+        exec_process([base_python(), str(script), *arguments])
     if arguments in ([], ["-h"], ["--help"], ["help"]):
         print(USAGE)
         return 0
     if arguments == ["--version"]:
         print(f"Opportune {__version__}")
         return 0
-    from opportune.cli.environment.existing_app import main as run_in_application  # imports packages
+    from opportune.cli.environment.existing_app import main as run_in_application  # slow, and needs the packages
 
     return run_in_application()
 
@@ -40,5 +40,8 @@ def main() -> int:
 def find_script() -> Path | None:
     """Return the oppman.py of the project that contains the current folder."""
     folder = Path.cwd()
-    scripts = (parent / "oppman.py" for parent in (folder, *folder.parents))
-    return next((script for script in scripts if script.is_file()), None)
+    for parent in (folder, *folder.parents):
+        script = parent / "oppman.py"
+        if script.is_file():
+            return script
+    return None

@@ -1,5 +1,6 @@
 """Pages of assistants, of the prompt library, and of the memory."""
 
+from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -70,6 +71,10 @@ def _unavailable(name: str) -> str:
     return _("%(name)s (no longer available)", name=name)
 
 
+def _unavailable_labels(names: Iterable[str]) -> dict[str, str]:
+    return {name: _unavailable(name) for name in names}
+
+
 def _models(request: Request, row: Assistant | None) -> dict[str, str]:
     answers: AnswerManager = request.app.state.answers
     models = {"": _("The default of this site"), **answers.llm.choices}
@@ -80,23 +85,23 @@ def _models(request: Request, row: Assistant | None) -> dict[str, str]:
 
 def _tools(request: Request, row: Assistant | None) -> dict[str, str]:
     tools = full_toolbox_of(request.app).tools
-    selected = {name: _unavailable(name) for name in row.tools} if row else {}
+    selected = _unavailable_labels(row.tools) if row else {}
     available = {name: f"{tool.status} ({name})" for name, tool in tools.items() if not tool.on_request}
-    return selected | {ALL_TOOLS: _("All tools of this site")} | available
+    return {
+        **selected,
+        ALL_TOOLS: _("All tools of this site"),
+        **available,
+    }  # `available` replaces labels of `selected`
 
 
 async def _find_knowledge(request: Request, crud: SharedRows[Assistant], row: Assistant | None) -> dict[str, str]:
     """Return the labels of all that tools can search and the user may select, such as collections of documents."""
-    knowledge = {name: _unavailable(name) for name in row.knowledge or ()} if row else {}
+    knowledge = _unavailable_labels(row.knowledge or ()) if row else {}
     for name, tool in full_toolbox_of(request.app).tools.items():
         if tool.parts:
             labels = await tool.parts(crud.session, crud.user)
             knowledge |= {f"{name}:{part}": label for part, label in labels.items()}
     return knowledge
-
-
-prompt_router = PromptPages(Prompts, "/assistants/prompts").router
-assistant_router = AssistantPages(Assistants, "/assistants").router
 
 
 class MemoryPages(CrudPages[Memory]):
@@ -107,6 +112,8 @@ class MemoryPages(CrudPages[Memory]):
         return {"is_on": await is_memory_on(crud.session, crud.user.id)}
 
 
+prompt_router = PromptPages(Prompts, "/assistants/prompts").router
+assistant_router = AssistantPages(Assistants, "/assistants").router
 memory_router = MemoryPages(Memories, MEMORY_PATH).router
 
 

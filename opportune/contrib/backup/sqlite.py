@@ -16,6 +16,7 @@ from opportune.progress import work
 from opportune.project.atomic_files import replace_file, temporary_path, unused_path
 
 LOCK_TIMEOUT_SECONDS = 1.0
+READ_TIMEOUT_SECONDS = 5.0
 PAGES_PER_STEP = 4096
 VIRTUAL_TABLE = "CREATE VIRTUAL"
 PREVIOUS_SUFFIX = ".before-restore"
@@ -122,8 +123,7 @@ def _exclusive_lock(path: Path) -> Iterator[None]:
         _refuse_locked(path)
         yield
         return
-    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
-    try:
+    with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)) as connection:
         try:
             # Fails while another process has the database open, even if it is idle.
             connection.execute("PRAGMA journal_mode = DELETE")
@@ -136,8 +136,6 @@ def _exclusive_lock(path: Path) -> Iterator[None]:
         if sys.platform == "win32":  # Windows cannot replace open files
             connection.close()
         yield
-    finally:
-        connection.close()
 
 
 def _lock_error_message(path: Path, error: sqlite3.OperationalError) -> str:
@@ -180,14 +178,14 @@ def _link_previous(path: Path) -> Path:
     return previous
 
 
-def _link(old: Path, name: Path, new: Path) -> None:
-    new.unlink(missing_ok=True)
+def _link(source: Path, target: Path, temporary: Path) -> None:
+    temporary.unlink(missing_ok=True)
     try:
-        new.hardlink_to(old)
+        temporary.hardlink_to(source)
     except OSError:  # some file systems have no hard links
-        shutil.copy2(old, new)
-    new.replace(name)
+        shutil.copy2(source, temporary)
+    temporary.replace(target)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=5, isolation_level=None)
+    return sqlite3.connect(path, timeout=READ_TIMEOUT_SECONDS, isolation_level=None)

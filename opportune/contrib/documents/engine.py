@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from enum import IntEnum
+from enum import IntEnum, auto
 from functools import cache
 from typing import Any, ClassVar
 
@@ -58,15 +58,15 @@ STATUS = "SELECT source, entries, skipped, built_at, {can_compare_words} AS mend
 class Rank(IntEnum):
     """Ranks of matches, the best first. Matches in texts have `TEXT_MATCH` or more."""
 
-    EXACT_NAME = 0
+    EXACT_NAME = auto()
     """`path` for the word `path`."""
-    NAME_SUFFIX = 1
+    NAME_SUFFIX = auto()
     """`os.path`."""
-    NAME_PREFIX = 2
+    NAME_PREFIX = auto()
     """`pathlib`."""
-    SUFFIX_PREFIX = 3
+    SUFFIX_PREFIX = auto()
     """`os.pathconf`."""
-    TEXT_MATCH = 4
+    TEXT_MATCH = auto()
 
 
 class Engine(ABC):

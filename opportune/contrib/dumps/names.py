@@ -84,9 +84,10 @@ def natural_keys(models: Sequence[type[SQLModel]]) -> dict[Table, str]:
     for model in models:
         table = model.metadata.tables[str(model.__tablename__)]
         key = natural_key_of(model)
-        is_stored = key and table.c[key].computed is None  # dumps leave out generated columns
+        if not key or table.c[key].computed is not None:  # dumps leave out generated columns
+            continue
         # Other ids, such as UUIDs or those of a referenced row, are the same in each database.
-        if key and is_stored and table.autoincrement_column is not None and is_unique(table.c[key]):
+        if table.autoincrement_column is not None and is_unique(table.c[key]):
             tables[table] = key
     return tables
 

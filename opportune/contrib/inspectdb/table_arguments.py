@@ -84,7 +84,7 @@ class _ArgumentWriter:
         for option in ("deferrable", "initially"):
             if value := getattr(constraint, option):
                 kwargs[option] = repr(value)
-        kwargs |= {name: repr(value) for name, value in constraint.kwargs.items() if value}
+        kwargs |= {name: repr(value) for name, value in constraint.kwargs.items() if _is_set(value)}
         return render_callable("UniqueConstraint", *(repr(column.name) for column in constraint.columns), kwargs=kwargs)
 
     def _foreign_key(self, key: sa.ForeignKeyConstraint) -> str:

@@ -63,7 +63,7 @@ def complete_relationships(mapper: Mapper[Any], model: type[Any]) -> None:
         has_deletion_rule = relation.cascade.delete or relation.passive_deletes
         if not has_deletion_rule and _is_one_to_many(relation, model) and _has_cascading_keys(relation):
             # Otherwise, SQLAlchemy first sets the foreign keys to NULL, and the database deletes none of the rows.
-            relation.cascade = ", ".join({*relation.cascade, "delete"})
+            relation.cascade = ", ".join(sorted({*relation.cascade, "delete"}))
             relation.passive_deletes = True
 
 
@@ -80,7 +80,7 @@ def _find_model(relation: RelationshipProperty[Any]) -> type[Any] | None:
 
 
 def _is_one_to_many(relation: RelationshipProperty[Any], model: type[Any]) -> bool:
-    """Return whether a relation is a list without a link table. SQLAlchemy itself finds out later."""
+    """Return whether a relation is a list without a link table. SQLAlchemy sets its `direction` later."""
     info = model.__sqlmodel_relationships__.get(relation.key)
     if info is None or info.link_model or "secondary" in (info.sa_relationship_kwargs or {}):
         return False

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
 
 from opportune.db.errors import MAY_BE_COMMITTED, is_unknown_commit, may_be_committed
-from opportune.db.sessions.hooked_session import HookedSession, run_after_hooks
+from opportune.db.sessions.hook_runner import run_after_hooks
+from opportune.db.sessions.hooked_session import HookedSession
 from opportune.db.sessions.insertion import InsertingSession
 from opportune.db.sessions.state import Callback, session_state
 from opportune.services.tasks import run_to_end

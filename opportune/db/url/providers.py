@@ -6,15 +6,15 @@ from ipaddress import ip_address
 
 from opportune.db.url.parser import Host
 
-# Ports that only poolers use, and typical host names of poolers.
 POOLER_PORTS = {6432, 6438, 6543}
+"""Ports that only poolers use."""
 POOLERS = re.compile(r"pooler|pgbouncer|pgcat|pgpool|supavisor|leapcellpool\.com$")
 LOCAL_NAMES = re.compile(r"[^.]*|.*\.(?:localhost|internal|local|localdomain|lan|home\.arpa|flycast|svc)")
 
 
 @dataclass(frozen=True)
 class Provider:
-    """PostgreSQL provider. The patterns match its hosts, and `host:port` of its pooler."""
+    """PostgreSQL provider. `hosts` matches the end of its hosts, `pooler` any part of `host:port` of its pooler."""
 
     name: str
     hosts: str

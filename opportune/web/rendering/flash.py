@@ -82,13 +82,13 @@ def has_messages(request: Request) -> bool:
 
 def added_messages(scope: Scope) -> list[Message]:
     """Return the messages that a request has added for the next page."""
-    messages: Messages | None = scope.get("state", {}).get(COOKIE_NAME)
+    messages = _find_messages(scope)
     return messages.added if messages else []
 
 
 def cookie_headers(scope: Scope, status: int, settings: Settings) -> list[tuple[bytes, bytes]]:
     """Return the `Set-Cookie` header for the remaining messages. Empty if they have not changed."""
-    messages: Messages | None = scope["state"].get(COOKIE_NAME)
+    messages = _find_messages(scope)
     if messages is None:
         return []
     remaining = [] if messages.are_rendered else [*messages.received]
@@ -102,11 +102,17 @@ def cookie_headers(scope: Scope, status: int, settings: Settings) -> list[tuple[
     return [header for header in response.raw_headers if header[0] == b"set-cookie"]
 
 
+def _find_messages(scope: Scope) -> Messages | None:
+    """Return the messages of a request; None if it has neither read nor added any."""
+    messages: Messages | None = scope.get("state", {}).get(COOKIE_NAME)
+    return messages
+
+
 def _messages_of(request: Request) -> Messages:
-    state = request.scope.setdefault("state", {})
-    if COOKIE_NAME not in state:
-        state[COOKIE_NAME] = Messages(_read_cookie(request))
-    messages: Messages = state[COOKIE_NAME]
+    messages = _find_messages(request.scope)
+    if messages is None:
+        messages = Messages(_read_cookie(request))
+        request.scope.setdefault("state", {})[COOKIE_NAME] = messages
     return messages
 
 

@@ -37,6 +37,8 @@ def in_visitor_language(messages: Sequence[Message]) -> list[Message]:
 
 @dataclass(frozen=True)
 class ModelRequest:
+    """A question to a model, which can be sent to several providers."""
+
     messages: Sequence[Message]
     tools: Tools
     temperature: float | None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.development import reloader
-from opportune.cli.development.reloader import FilesReload
+from opportune.cli.development.reloader import FilesReload, SourceFilter
 
 MAX_TRIES = 40
 """Maximum number of attempts, each up to half a second."""
@@ -94,5 +94,5 @@ def test_failed_watch_is_logged(
 
     monkeypatch.setattr(reloader, "watch", refuse)
     with caplog.at_level(logging.WARNING):
-        FilesReload([project], target=lambda _: None, sockets=[])._watch([project], True)
+        FilesReload([project], target=lambda _: None, sockets=[])._watch([project], SourceFilter(), True)
     assert "WATCHFILES_FORCE_POLLING" in caplog.text

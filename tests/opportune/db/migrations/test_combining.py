@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import Column, Integer, String
 
 from opportune.cli.database import squashmigrations
-from opportune.db.migrations.combining import plan_squash, refuse_conflicts, write_merge, write_squash
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.merging import refuse_conflicts, write_merge
+from opportune.db.migrations.squashing import plan_squash, write_squash
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
@@ -108,7 +109,7 @@ def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest
 
     for name in ("write_file", "_replace_revisions"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"opportune.db.migrations.combining.{name}", fail)
+            patch.setattr(f"opportune.db.migrations.squashing.{name}", fail)
             with pytest.raises(OperatorError, match=r"Nothing was squashed: .*No space left"):
                 write_squash(books.graph, planned, books.metadata)
         assert {path: path.read_text() for path in books.versions.rglob("*.py")} == before

@@ -1,12 +1,8 @@
-"""Migrations that combine others of a feature.
-
-A merge follows several last migrations, such as those of two Git branches. A squash replaces all for new databases.
-"""
+"""Migrations that replace all others of a feature for new databases."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations
 from pathlib import Path
 
 from alembic.operations import ops
@@ -16,7 +12,6 @@ from opportune.db.migrations.autogenerate import ModelComparison
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, MigrationGraph
 from opportune.db.migrations.migration_file import Migration
-from opportune.db.migrations.naming import slug, table_of
 from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.migrations.ownership import read_owners
 from opportune.db.migrations.plans import plan_migrations
@@ -26,66 +21,6 @@ from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import restored_on_failure
 from opportune.project.layout import display_path
-
-Subject = tuple[str, str]
-"""Table and column. An empty column means the whole table."""
-
-
-def choose_merge_name(graph: MigrationGraph, feature: str) -> str:
-    """Return the name of the merge migration, such as `0006_merge_mine_yours`."""
-    number = max(migration.number for migration in graph.migrations_of(feature)) + 1
-    titles = "_".join(head.name.partition("_")[2] for head in graph.heads(feature))
-    return f"{number:04}_merge_{slug(titles)}"
-
-
-def refuse_conflicts(graph: MigrationGraph, feature: str) -> None:
-    """Refuse branches that change the same table or column, because their order matters.
-
-    Raises:
-        OperatorError: The branches conflict.
-    """
-    for head, other_head in combinations(graph.heads(feature), 2):
-        changed = _find_changed_subjects(graph, head, other_head)
-        other_changed = _find_changed_subjects(graph, other_head, head)
-        if common := [subject for subject in other_changed if _overlaps(subject, changed)]:
-            name = ".".join(filter(None, min(common)))
-            raise OperatorError(
-                f"{head.name} and {other_head.name} both change {name}. Put them in an order instead of merging them: "
-                f"write down_revision = '{head.revision}' in {other_head.name}.py, and adapt its steps."
-            )
-
-
-def write_merge(graph: MigrationGraph, feature: str) -> Path:
-    """Write a migration without steps that follows all last migrations of a feature."""
-    path = graph.folder(feature) / f"{choose_merge_name(graph, feature)}.py"
-    write_file(path, [], [], follows=tuple(head.revision for head in graph.heads(feature)))
-    return path
-
-
-def _find_changed_subjects(graph: MigrationGraph, head: Migration, other_head: Migration) -> Sequence[Subject]:
-    """Return the tables and columns that one branch changes since the common ancestor."""
-    shared = set(graph.needed_by(other_head))
-    branch = [step for step in graph.needed_by(head) if step not in shared and step.feature == head.feature]
-    operations = chain.from_iterable(map(record, branch))
-    return [subject for operation in operations for subject in _subjects_of(operation)]
-
-
-def _subjects_of(operation: ops.MigrateOperation) -> Iterator[Subject]:
-    match operation:
-        case ops.CreateTableOp() | ops.DropTableOp():
-            yield operation.table_name, ""
-        case ops.RenameTableOp(new_table_name=new):
-            yield from ((operation.table_name, ""), (new, ""))
-        case ops.AddColumnOp(column=column):
-            yield table_of(operation), column.name
-        case ops.DropColumnOp(column_name=name) | ops.AlterColumnOp(column_name=name):
-            yield table_of(operation), name
-
-
-def _overlaps(subject: Subject, others: Sequence[Subject]) -> bool:
-    table, column = subject
-    columns = [other_column for other_table, other_column in others if other_table == table]
-    return bool(columns) and ("" in (column, *columns) or column in columns)
 
 
 @dataclass(frozen=True)
