@@ -224,8 +224,8 @@ def _refuse_unexpected_members(path: Path, entries: list[zipfile.ZipInfo], manif
 
 
 def _is_safe(entry: zipfile.ZipInfo, manifest: Manifest) -> bool:
-    name = PurePath(entry.filename)
+    name = PurePath(entry.filename.removeprefix(UPLOADS))  # as it is joined to a folder
     is_upload = entry.filename.startswith(UPLOADS) and not entry.is_dir()
     is_file = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG)
-    is_inside = not (name.is_absolute() or name.drive or ".." in name.parts)
+    is_inside = not (name.anchor or ".." in name.parts)
     return is_inside and is_file and (is_upload or entry.filename in (MANIFEST, manifest.database))

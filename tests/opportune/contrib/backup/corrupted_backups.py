@@ -99,11 +99,10 @@ CORRUPTIONS: list[tuple[Corrupt, str]] = [
     (flip_bits, "is damaged"),
     (other_database, "is not a complete backup"),
     (replace_with_zip, "is damaged"),
-    (
-        with_member("uploads/../../outside.txt", lambda _content: b"x"),
-        "contains the unexpected file 'uploads/../../outside.txt'",
+    *(
+        (with_member(name, lambda _content: b"x"), f"contains the unexpected file '{name}'")
+        for name in ("uploads/../../outside.txt", "uploads//tmp/outside.txt", "settings.py")
     ),
-    (with_member("settings.py", lambda _content: b"x"), "contains the unexpected file 'settings.py'"),
     (add_symbolic_link, "contains the unexpected file 'uploads/link.txt'"),
     (with_member(DATABASE, lambda _content: b""), "its database is empty"),
     (replace_database, "its database differs from its manifest"),
