@@ -127,8 +127,18 @@ def _read_pages(reader: Any) -> Iterator[Page]:
     for number, page in enumerate(reader.pages, 1):
         text = ""
         with suppress(PyPdfError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            text = page.extract_text()
+            text = "\n".join(filter(None, [page.extract_text(), *_filled_fields(page)]))
         yield Page(number, "", text)
+
+
+def _filled_fields(page: Any) -> Iterator[str]:
+    """Yield the names and values of the fields of a form, whose texts are not part of the page."""
+    for annotation in page.annotations or ():
+        field = annotation.get_object()
+        if "/V" not in field and "/Parent" in field:
+            field = field["/Parent"]
+        if field.get("/FT") in ("/Tx", "/Ch") and "/V" in field and isinstance(value := field["/V"], str):
+            yield f"{field.get('/T', '')}: {value}"
 
 
 class SectionParser(HTMLParser):

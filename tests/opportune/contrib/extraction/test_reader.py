@@ -12,6 +12,7 @@ from docx.opc.constants import CONTENT_TYPE
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls, qn
 from pypdf import PdfWriter
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, TextStringObject
 
 from opportune.contrib.extraction import reader
 from opportune.contrib.extraction.formats import OTHER_WORD_TYPES
@@ -100,6 +101,16 @@ def test_word_file_with_changes_forms_and_boxes_is_read(xml: str, text: str) -> 
         document.element.body.insert(index, parse_xml(block))
     document.save(file)
     assert read("a.docx", file.getvalue()) == [Page(0, "", f"{text}\n{text}")]
+
+
+def test_fields_of_a_pdf_form_are_read() -> None:
+    writer, file = PdfWriter(BytesIO(make_pdf("Form"))), BytesIO()
+    field = {"/FT": NameObject("/Tx"), "/T": TextStringObject("City"), "/V": TextStringObject("Vienna")}
+    annotation = DictionaryObject({NameObject(name): value for name, value in field.items()})
+    child = DictionaryObject({NameObject("/Parent"): annotation})
+    writer.pages[0][NameObject("/Annots")] = ArrayObject([annotation, child])
+    writer.write(file)
+    assert read("a.pdf", file.getvalue()) == [Page(1, "", "Form\n\nCity: Vienna\nCity: Vienna")]
 
 
 def test_format_is_detected_from_content() -> None:
