@@ -24,6 +24,9 @@ SILENT = {"script", "style", "template", "noscript", "svg", "nav", "footer", "se
 HEADINGS = {"h1", "h2", "h3", "h4"}
 INLINE = {"a", "abbr", "b", "bdi", "bdo", "cite", "code", "em", "i", "kbd", "mark", "q", "s", "small", "span", "strong"}
 INLINE |= {"sub", "sup", "time", "u", "wbr", "font", "var", "samp", "del", "ins"}
+SEPARATORS = {"br": "\n", "li": "\n", "tr": "\n", "td": "\0", "th": "\0"}
+CELL = re.compile(r" *(\n|\A)?\s*\0")
+"""Beginning of a cell, the first of a row or another one."""
 BLANK = re.compile(r"[ \t\r\f\v\xa0]+")
 BLANK_LINES = re.compile(r" ?\n[ \n]*\n ?")
 FENCE = re.compile(r"\s*(?:```|~~~)")
@@ -160,7 +163,7 @@ class SectionParser(HTMLParser):
         elif tag in HEADINGS or tag == "title":
             self._text = []
         elif tag not in INLINE:
-            self._text.append("\n" if tag in ("br", "li", "tr", "td", "th") else "\n\n")
+            self._text.append(SEPARATORS.get(tag, "\n\n"))
 
     def handle_endtag(self, tag: str) -> None:
         if tag in SILENT:
@@ -173,7 +176,7 @@ class SectionParser(HTMLParser):
         elif tag in HEADINGS:
             self.sections.append((" ".join("".join(self._text).split()), []))
             self._text = self.sections[-1][1]
-        elif tag not in INLINE:
+        elif tag not in INLINE | SEPARATORS.keys():
             self._text.append("\n\n")
 
     def handle_data(self, data: str) -> None:
@@ -187,7 +190,8 @@ def read_html(text: str) -> Iterator[Page]:
     parser.feed(text.replace("\0", ""))
     parser.close()
     for index, (heading, texts) in enumerate(parser.sections):
-        body = BLANK_LINES.sub("\n\n", BLANK.sub(" ", "".join(texts))).strip()
+        body = BLANK_LINES.sub("\n\n", BLANK.sub(" ", "".join(texts)))
+        body = CELL.sub(lambda cell: " | " if cell[1] is None else cell[1], body).strip()
         yield from section(heading or (parser.title if index == 0 and body else ""), body)
 
 
@@ -288,7 +292,7 @@ def _sheet_lines(sheet: Any) -> Iterator[str]:
             labelled = (f"{headings[column]}: {text}" if column in headings else text for column, text in cells.items())
             yield from filter(None, [_join_cells(labelled)])
         elif cells:
-            headings = cells
+            headings = cells if len(cells) > 1 else {}  # a title
             yield _join_cells(cells.values())
 
 

@@ -22,7 +22,9 @@ from tests.opportune.contrib.extraction.files import make_docx, make_last_cell, 
 
 LIMITS = Limits(max_pages=10, max_length=1_000, max_seconds=30)
 HTML = """<!doctype html><title>Guide</title><nav>Home</nav><p>All about <b>loans</b>.</p>
-<script>document.write('stolen')</script><h2>Fines &amp; fees</h2><ul><li>One day<li>Ten cents</ul>"""
+<script>document.write('stolen')</script><h2>Fines &amp; fees</h2><ul><li>One day<li>Ten cents</ul>
+<table><tr><th>Book <th>Fine</tr> <tr> <td>Emma</td> <td>2</td></tr></table>"""
+TABLE = "Book | Fine\nEmma | 2"
 MARKDOWN = "# Loans\nFour *weeks*.\n```\n# no heading\n```\n## Fines\nTen cents."
 
 
@@ -49,14 +51,17 @@ def read(filename: str, content: bytes, limits: Limits = LIMITS) -> list[Page]:
         ),
         (
             "a.xlsx",
-            make_xlsx({"Prices": [["Book", "Price"], ["Emma", 9.5], ["Dune", None]], "Empty": []}),
-            [Page(0, "Prices", "Book | Price\nBook: Emma | Price: 9.5\nBook: Dune"), Page(0, "Empty", "")],
+            make_xlsx({"Prices": [["Prices of books"], ["Book", "Price"], ["Emma", 9.5], ["Dune", None]], "Empty": []}),
+            [
+                Page(0, "Prices", "Prices of books\nBook | Price\nBook: Emma | Price: 9.5\nBook: Dune"),
+                Page(0, "Empty", ""),
+            ],
         ),
         ("a.xlsx", make_last_cell("Far away"), [Page(0, "Sheet", "Far away")]),
         (
             "a.html",
             HTML.encode(),
-            [Page(0, "Guide", "All about loans."), Page(0, "Fines & fees", "One day\nTen cents")],
+            [Page(0, "Guide", "All about loans."), Page(0, "Fines & fees", f"One day\nTen cents\n{TABLE}")],
         ),
         (
             "a.md",
