@@ -16,7 +16,7 @@ from opportune.db.migrations import autogenerate, new_migration
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.merging import choose_merge_name, refuse_conflicts, write_merge
 from opportune.db.migrations.migration_file import read_migration
-from opportune.db.migrations.ownership import refuse_unowned_tables
+from opportune.db.migrations.ownership import find_unmigrated_models, refuse_unowned_tables
 from opportune.db.migrations.questions import Choices, parse_options
 from opportune.db.migrations.safety import find_incompatibilities, find_table_locks
 from opportune.db.models.model import Model
@@ -82,11 +82,17 @@ def command(
     if concurrently:
         drafts = [part for draft in drafts for part in new_migration.split_indexes(draft, message)]
     if not drafts:
-        say("No changes detected")
+        say_no_changes()
     for draft in drafts:
         write_draft(graph, draft, database, writes=not (check or dry_run))
     if check and drafts:
         raise typer.Exit(1)
+
+
+def say_no_changes() -> None:
+    say("No changes detected")
+    for line in find_unmigrated_models():
+        warn(line)
 
 
 def write_draft(graph: MigrationGraph, draft: new_migration.NewMigration, database: str, *, writes: bool) -> None:

@@ -18,7 +18,8 @@ from opportune.cli.development.references import imports_in_code
 from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.registry import MODULES
 from opportune.config.settings import Settings, read_feature_settings
-from opportune.db.models.model import ModelBase, Versioned
+from opportune.db.migrations.ownership import find_unmigrated_models
+from opportune.db.models.model import Versioned
 from opportune.errors import OperatorError
 from opportune.features.consistency import find_registration_errors
 from opportune.features.core import all_features
@@ -84,13 +85,7 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_migrated_models(_settings: Settings) -> Iterator[Finding]:
-    """Find models outside of `opportune.db`, for which makemigrations creates nothing."""
-    features = (feature for feature in installed_features() if not feature.data.adopts_tables)
-    for model in chain.from_iterable(feature.models for feature in features):
-        if model.metadata is not ModelBase.metadata:
-            problem = f"{model.__module__.replace('.', '/')}.py: {model.__name__} gets no migrations."
-            advice = f"Extend Model of opportune.db: class {model.__name__}(Model, table=True)."
-            yield Finding(f"{problem} {advice}", is_error=False)
+    yield from (Finding(line, is_error=False) for line in find_unmigrated_models())
 
 
 def check_modules(_settings: Settings) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from alembic.operations import ops
@@ -17,7 +17,7 @@ from opportune.db.migrations.recording import record_with_queries
 from opportune.db.models.foreign_keys import refuse_wrong_keys
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.project.installed import adopted_tables, feature_of_table
+from opportune.project.installed import adopted_tables, feature_of_table, installed_features
 from opportune.project.layout import PACKAGE, feature_module
 
 CHANGES_TABLES = re.compile(r"create_table|drop_table|rename_table|\bTABLE\b", re.IGNORECASE)
@@ -152,6 +152,19 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
             "data=Data(adopts_tables=True) in its Feature."
         )
     refuse_wrong_keys(metadata)
+
+
+def find_unmigrated_models() -> Iterator[str]:
+    """Yield one line for each model of the project outside of `opportune.db`, for which makemigrations does nothing."""
+    adopted = {model for feature in installed_features() if feature.data.adopts_tables for model in feature.models}
+    models = [model for feature in installed_features() for model in feature.models]
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{PACKAGE}."):
+            models += [value for value in vars(module).values() if _table_of_class(value, name) is not None]
+    for model in dict.fromkeys(models):
+        if model not in adopted and model.metadata is not Model.metadata:
+            problem = f"{model.__module__.replace('.', '/')}.py: {model.__name__} gets no migrations."
+            yield f"{problem} Extend Model of opportune.db: class {model.__name__}(Model, table=True)."
 
 
 def find_site_tables(connection: Connection, owners: TableOwners) -> list[str]:

@@ -3,9 +3,11 @@
 import gc
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache, partial, wraps
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -24,6 +26,7 @@ from opportune.cli.development.references import check_references
 from opportune.cli.output import progress
 from opportune.config.settings import Settings
 from opportune.db import Database
+from opportune.db.migrations import ownership
 from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
@@ -273,13 +276,21 @@ def test_models_outside_of_migrations_are_warnings(unopened: Settings, monkeypat
     class Team(Other, table=True):
         __tablename__ = "heroes_team"
 
+    class Power(Plain, table=True):
+        __tablename__ = "heroes_power"
+        __module__ = "app.heroes.models"
+
+    class Adopted(Plain, table=True):
+        __tablename__ = "heroes_adopted"
+
     heroes = Feature("heroes", models=[Hero, Team, User])
-    adopted = Feature("adopted", models=[Hero, Team], data=Data(adopts_tables=True))
-    monkeypatch.setattr(feature_checks, "installed_features", lambda: [heroes, adopted])
+    adopted = Feature("adopted", models=[Adopted], data=Data(adopts_tables=True))
+    monkeypatch.setattr(ownership, "installed_features", lambda: [heroes, adopted])
+    monkeypatch.setitem(sys.modules, Power.__module__, SimpleNamespace(Power=Power))
     findings = [*feature_checks.check_migrated_models(unopened)]
     assert [finding.text.partition(": ")[2] for finding in findings] == [
         f"{name} gets no migrations. Extend Model of opportune.db: class {name}(Model, table=True)."
-        for name in ("Hero", "Team")
+        for name in ("Hero", "Team", "Power")
     ]
     assert not any(finding.is_error for finding in findings)
 
