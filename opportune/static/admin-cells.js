@@ -81,7 +81,9 @@
   // at the first key that cannot be repeated, such as an arrow, because later ones would write into another place.
   const DELETIONS = { Backspace: "delete", Delete: "forwardDelete" };
   const SILENT = ["Shift", "Control", "Alt", "AltGraph", "Meta", "CapsLock", "Dead"];
+  const selectsAll = ({ key, ctrlKey, metaKey, altKey }) => (ctrlKey || metaKey) && !altKey && key.toLowerCase() === "a";
   const canRepeat = (event) => {
+    if (selectsAll(event)) return true;
     const isShortcut = (event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState("AltGraph");
     return !isShortcut && (event.key.length === 1 || event.key in DELETIONS || ["Enter", "Tab", "Escape"].includes(event.key));
   };
@@ -98,7 +100,8 @@
     for (const [index, event] of keys.entries()) {
       const { key, shiftKey } = event;
       if (!canRepeat(event)) return;
-      if (key.length === 1) document.execCommand("insertText", false, key);
+      if (selectsAll(event)) control.select?.();
+      else if (key.length === 1) document.execCommand("insertText", false, key);
       else if (key in DELETIONS) document.execCommand(DELETIONS[key]);
       else {
         const isIgnored = control.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, bubbles: true, cancelable: true }));
