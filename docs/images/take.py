@@ -63,10 +63,10 @@ def main(site: str, password: str, log: str) -> None:
 
 
 def take(page: Page, path: str) -> bytes:
-    """Return the picture of a page. The chat is opened at its newest conversation."""
+    """Return the picture of a page. The chat is opened at its oldest conversation, which has code."""
     page.goto(path)
     if path == "/chat":
-        page.locator("a[href^='/chat/']").first.click()
+        page.locator("a.chat-link").last.click()
     page.wait_for_load_state("networkidle")
     page.evaluate("scrollTo(0, 0)")
     return page.screenshot()
