@@ -11,13 +11,7 @@ from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError, create_
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
-from opportune.contrib.llm.providers.loose_json import (
-    MAX_PROSE_BRACES,
-    json_in,
-    json_objects_in,
-    missing_brackets,
-    objects_in,
-)
+from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, missing_brackets, objects_in
 from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -132,7 +126,7 @@ class AnswerType(Generic[T]):
         text = value if isinstance(value, str) else text
         if missing_brackets(text):  # the answer was cut off
             return
-        items = [*filter(None, json_objects_in(text, other_braces=MAX_PROSE_BRACES))]
+        items = [*filter(None, json_objects_in(text, is_prose=True))]
         if not self._is_object:
             yield from json_objects_in(self._json_in(text))
             values = [items, *items, *(value for item in items for value in item.values())] if items else []

@@ -11,9 +11,9 @@ from pydantic_core import from_json
 MAX_DEPTH = 5
 """Levels of objects and lists around a text."""
 MAX_NUMBER = 10**18
-MAX_PROSE_BRACES = 5
-"""Maximum number of braces in prose that begin no JSON."""
-PROSE_BRACES = re.compile(r"\{[^{}:]*\}")
+MAX_REPAIRS = 5
+"""Maximum number of repairs of a text, each of which reads its rest."""
+WORDS_IN_BRACES = re.compile(r"\{[^{}:]+\}")
 BEDROCK_FIELDS = ("reasoningText", "reasoningContent")
 TEXT_FIELDS = ("text", "content", "summary", "thinking", "transcript", "refusal", "value", "parts", *BEDROCK_FIELDS)
 """Fields with a text, of which the first counts."""
@@ -28,33 +28,31 @@ DECODER = json.JSONDecoder(strict=False, parse_int=_read_integer, parse_constant
 """Slower than pydantic_core, but accepts line breaks in texts, halves of surrogate pairs, and several values."""
 
 
-def json_objects_in(text: str, *, other_braces: int = 0, may_lack_end: bool = False) -> list[dict[str, Any]]:
+def json_objects_in(text: str, *, is_prose: bool = False, may_lack_end: bool = False) -> list[dict[str, Any]]:
     """Return the JSON objects in a text until one is invalid. Some endpoints send no line break between events.
 
     An object that is invalid is repaired if it has one meaning, such as one of JavaScript or Python.
 
     Args:
         text: The text.
-        other_braces: Braces of prose that are skipped. With them, there are no objects if one is invalid.
+        is_prose: Words in braces are skipped, and there are no objects if one is invalid.
         may_lack_end: Brackets may be missing at the end of the text.
     """
     objects = list[dict[str, Any]]()
-    end = failures = repairs = 0
-    while (start := text.find("{", end)) >= 0 and failures <= other_braces:
+    end = repairs = 0
+    while (start := text.find("{", end)) >= 0:
+        if is_prose and (words := WORDS_IN_BRACES.match(text, start)):
+            end = words.end()
+            continue
         found = _object_at(start, text)
-        if not found and repairs <= other_braces:
+        if not found and repairs < MAX_REPAIRS:
             repairs += 1
-            repaired = text[:start] + _repair(text[start:], may_lack_end=may_lack_end)
-            if found := _object_at(start, repaired):
-                text = repaired
-        if found:
-            value, end = found
-            objects.append(value)
-        elif other_braces and (prose := PROSE_BRACES.match(text, start)):
-            end = prose.end()
-            failures += 1
-        else:
-            return [] if other_braces else objects
+            text = text[:start] + _repair(text[start:], may_lack_end=may_lack_end)
+            found = _object_at(start, text)
+        if not found:
+            return [] if is_prose else objects
+        value, end = found
+        objects.append(value)
     return objects
 
 
