@@ -6,9 +6,8 @@ from opportune.crud.registry import find_default_errors
 from opportune.db.hooks.registry import find_hook_error
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.features.missing_parts import find_missing_parts
 from opportune.features.names import find_doubled_prefixes, find_feature_name_errors, find_repeated_names
-from opportune.features.unlisted_parts import find_unlisted_features, find_unlisted_parts
+from opportune.features.parts import find_missing_parts, find_unlisted_features, find_unlisted_parts
 
 
 def require_consistent_features(

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 from fastapi.routing import APIRoute, APIWebSocketRoute
@@ -59,7 +58,7 @@ def find_doubled_prefixes(features: Sequence[Feature]) -> Iterator[str]:
 
 def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield the type, name and module of everything that a feature registers under a name."""
-    for type_, name, object_ in chain(_background_objects(feature), _site_objects(feature)):
+    for type_, name, object_ in _named_objects(feature):
         yield type_, name, getattr(object_, "__module__", "")
     declaration = "feature.py"
     for name in (*feature.admin.operations, *feature.admin.actions):
@@ -69,34 +68,22 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
         yield "admin view", view, declaration
 
 
-def _background_objects(feature: Feature) -> Iterator[tuple[str, str, Any]]:
-    """Yield the type and name of jobs, commands, services, checks and hooks, each with its function."""
-    for job in feature.jobs.definitions:
-        yield "job", job.name, job.function
-    for command in feature.commands:
-        yield "command", command, feature
-    for service in feature.process.services:
-        yield "service", service.name, service.make
-    for check in (*feature.monitoring.checks, *feature.monitoring.production_checks):
-        yield "check", _qualified_name(check), check
-    for hook in feature.hooks:
-        yield "hook", _qualified_name(hook), hook
-
-
-def _site_objects(feature: Feature) -> Iterator[tuple[str, str, Any]]:
-    """Yield the type and name of what language models, templates and visitors use, each with its function."""
-    for tool in feature.llm.tools:
-        yield "tool", *_named_tool(tool)
-    for uri, function in feature.llm.resources.items():
-        yield "resource", uri, function
-    for prompt in feature.llm.prompts:
-        yield "prompt", *_named_tool(prompt)
+def _named_objects(feature: Feature) -> Iterator[tuple[str, str, Any]]:
+    """Yield the type and name of the functions and classes that a feature registers, each with its object."""
+    checks = (*feature.monitoring.checks, *feature.monitoring.production_checks)
+    helpers = (*feature.site.template_filters.items(), *feature.site.template_globals.items())
+    yield from (("job", job.name, job.function) for job in feature.jobs.definitions)
+    yield from (("command", command, feature) for command in feature.commands)
+    yield from (("service", service.name, service.make) for service in feature.process.services)
+    yield from (("check", _qualified_name(check), check) for check in checks)
+    yield from (("hook", _qualified_name(hook), hook) for hook in feature.hooks)
+    yield from (("tool", *_named_tool(tool)) for tool in feature.llm.tools)
+    yield from (("resource", uri, function) for uri, function in feature.llm.resources.items())
+    yield from (("prompt", *_named_tool(prompt)) for prompt in feature.llm.prompts)
     for error, handler in feature.site.error_handlers.items():
         yield "error handler of", _qualified_name(error), handler
-    for name, helper in (*feature.site.template_filters.items(), *feature.site.template_globals.items()):
-        yield "template name", name, helper
-    for path, route in routes_of(feature):
-        yield "route", path, route.endpoint
+    yield from (("template name", name, helper) for name, helper in helpers)
+    yield from (("route", path, route.endpoint) for path, route in routes_of(feature))
 
 
 def _named_tool(tool: Any) -> tuple[str, Any]:

@@ -174,10 +174,8 @@ def test_unlisted_part_is_reported(monkeypatch: pytest.MonkeyPatch, argument: st
     note.__module__, clean.__module__ = "app.books.hooks", "app.books.jobs"
     definition = JobDefinition(name="books.clean", function=clean)
     settings: Any = type("BooksSettings", (), {"__module__": "app.books.settings", "renamed_settings": {}})
-    monkeypatch.setattr("opportune.features.unlisted_parts.declared_jobs", [definition])
-    monkeypatch.setattr(
-        "opportune.features.unlisted_parts.BaseSettings", SimpleNamespace(__subclasses__=lambda: [settings])
-    )
+    monkeypatch.setattr("opportune.features.parts.declared_jobs", [definition])
+    monkeypatch.setattr("opportune.features.parts.BaseSettings", SimpleNamespace(__subclasses__=lambda: [settings]))
     with temporary_hooks():
         after_create(Job)(note)
         assert f"app/books/feature.py: {argument} lacks {name}. Add it." in find_registration_errors([books_feature()])

@@ -1,6 +1,5 @@
 """Pages of assistants, of the prompt library, and of the memory."""
 
-from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -71,10 +70,6 @@ def _unavailable(name: str) -> str:
     return _("%(name)s (no longer available)", name=name)
 
 
-def _unavailable_labels(names: Iterable[str]) -> dict[str, str]:
-    return {name: _unavailable(name) for name in names}
-
-
 def _models(request: Request, row: Assistant | None) -> dict[str, str]:
     answers: AnswerManager = request.app.state.answers
     models = {"": _("The default of this site"), **answers.llm.choices}
@@ -85,18 +80,15 @@ def _models(request: Request, row: Assistant | None) -> dict[str, str]:
 
 def _tools(request: Request, row: Assistant | None) -> dict[str, str]:
     tools = full_toolbox_of(request.app).tools
-    selected = _unavailable_labels(row.tools) if row else {}
+    selected = {name: _unavailable(name) for name in row.tools} if row else {}
     available = {name: f"{tool.status} ({name})" for name, tool in tools.items() if not tool.on_request}
-    return {
-        **selected,
-        ALL_TOOLS: _("All tools of this site"),
-        **available,
-    }  # `available` replaces labels of `selected`
+    # Labels of available tools replace those in `selected`.
+    return selected | {ALL_TOOLS: _("All tools of this site")} | available
 
 
 async def _find_knowledge(request: Request, crud: SharedRows[Assistant], row: Assistant | None) -> dict[str, str]:
     """Return the labels of all that tools can search and the user may select, such as collections of documents."""
-    knowledge = _unavailable_labels(row.knowledge or ()) if row else {}
+    knowledge = {name: _unavailable(name) for name in row.knowledge or ()} if row else {}
     for name, tool in full_toolbox_of(request.app).tools.items():
         if tool.parts:
             labels = await tool.parts(crud.session, crud.user)

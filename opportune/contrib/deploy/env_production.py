@@ -5,7 +5,6 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from dotenv import dotenv_values
 
@@ -16,22 +15,14 @@ from opportune.errors import OperatorError
 
 ENV_PRODUCTION = ".env.production"
 
-
-class Generated(NamedTuple):
-    """A secret that `deploy init` generates."""
-
-    make: Callable[[], str]
-    comment: str
-    """Comment above the setting."""
-
-
-GENERATED = {
-    "SECRET_KEY": Generated(lambda: secrets.token_urlsafe(48), "Signs tokens. Generated for this site."),
-    "POSTGRES_PASSWORD": Generated(
+GENERATED: dict[str, tuple[Callable[[], str], str]] = {
+    "SECRET_KEY": (lambda: secrets.token_urlsafe(48), "Signs tokens. Generated for this site."),
+    "POSTGRES_PASSWORD": (
         lambda: secrets.token_hex(24),
         "Password of the database, set when it starts for the first time. Generated for this site.",
     ),
 }
+"""Generated secrets, each with the comment above it."""
 
 
 def setting_hints(recipe: Recipe) -> dict[str, str]:
@@ -112,8 +103,8 @@ def _entries(recipe: Recipe, site: SiteNames, existing: frozenset[str]) -> Itera
         if name in existing:
             continue
         if name in GENERATED:
-            generated = GENERATED[name]
-            yield name, f"\n# {generated.comment}\n{name}={generated.make()}\n"
+            generate, comment = GENERATED[name]
+            yield name, f"\n# {comment}\n{name}={generate()}\n"
             continue
         comment_sign = "# " if is_optional(name, recipe) and name not in values else ""
         yield name, f"\n# {hint}\n{comment_sign}{name}={values.get(name, '')}\n"

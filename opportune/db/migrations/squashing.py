@@ -32,10 +32,6 @@ class Squash:
     path: Path
 
     @property
-    def last_migration(self) -> Migration:
-        return self.migrations[-1]
-
-    @property
     def migrations_with_code(self) -> list[Migration]:
         """Migrations with code or SQL, which the replacement does not contain."""
         types = (CodeOp, ops.ExecuteSQLOp, ops.BulkInsertOp)
@@ -96,7 +92,7 @@ def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> l
 def _write(squash: Squash) -> None:
     revisions = {migration.revision for migration in squash.migrations}
     needed = sorted({revision for migration in squash.migrations for revision in migration.depends_on} - revisions)
-    draft, revision = squash.draft, squash.last_migration.revision
+    draft, revision = squash.draft, squash.migrations[-1].revision
     depends_on = tuple(needed) or None
     write_file(squash.path, draft.upgrade, draft.downgrade, follows=None, depends_on=depends_on, revision=revision)
     text = squash.path.read_text(encoding="utf-8")
@@ -139,5 +135,5 @@ def _dependent_files(graph: MigrationGraph, migrations: Sequence[Migration]) -> 
 
 def _replace_revisions(text: str, squash: Squash) -> str:
     for migration in squash.migrations[:-1]:
-        text = re.sub(rf"\b{re.escape(migration.revision)}\b", squash.last_migration.revision, text)
+        text = re.sub(rf"\b{re.escape(migration.revision)}\b", squash.migrations[-1].revision, text)
     return text

@@ -17,9 +17,7 @@ _MIXED = (None, 400, 403, 413, 422, 429, 500)
 _VAGUE = (None, 400, 500, 502)
 """Statuses that a code in the body makes more precise."""
 _CODE_FIELDS = ("code", "status", "statuscode", "errorcode", "type", "name", "reason")
-_MESSAGE_FIELDS = (
-    *("errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"),
-)
+_MESSAGE_FIELDS = "errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
 _IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
 """Fields with texts of the request or the answer."""
