@@ -9,19 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    ColumnElement,
-    Select,
-    Update,
-    any_,
-    func,
-    literal,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Update, any_, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 

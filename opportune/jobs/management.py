@@ -6,19 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import (
-    CursorResult,
-    ScalarSelect,
-    Select,
-    Text,
-    case,
-    delete,
-    func,
-    literal_column,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import CursorResult, ScalarSelect, Select, Text, case, delete, func, literal_column, or_, select, update
 from sqlalchemy import cast as as_text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col

@@ -40,8 +40,5 @@ def main() -> int:
 def find_script() -> Path | None:
     """Return the oppman.py of the project that contains the current folder."""
     folder = Path.cwd()
-    for parent in (folder, *folder.parents):
-        script = parent / "oppman.py"
-        if script.is_file():
-            return script
-    return None
+    scripts = (parent / "oppman.py" for parent in (folder, *folder.parents))
+    return next((script for script in scripts if script.is_file()), None)

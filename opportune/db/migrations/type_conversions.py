@@ -30,10 +30,7 @@ def add_conversions(parts: Iterable[ops.MigrateOperation]) -> Iterator[ops.Migra
         new_default = _default_after(part)
         if isinstance(old_default, DefaultClause):  # it may not fit the new type
             yield _alter(
-                part,
-                existing_type=part.existing_type,
-                existing_server_default=old_default,
-                modify_server_default=None,
+                part, existing_type=part.existing_type, existing_server_default=old_default, modify_server_default=None
             )
         yield _make_conversion(part)
         if part.modify_nullable is not None or new_default:

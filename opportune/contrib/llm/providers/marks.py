@@ -107,11 +107,7 @@ WHOLE_CALLS = (
 )
 """Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
 FENCE = "\n```"
-CALL_ENDS = {
-    **CALLS,
-    **{mark: (FENCE,) for mark in WHOLE_CALLS if "```" in mark},
-    UNMARKED_CALL: ENDS_OF_ANALYSIS,
-}
+CALL_ENDS = {**CALLS, **{mark: (FENCE,) for mark in WHOLE_CALLS if "```" in mark}, UNMARKED_CALL: ENDS_OF_ANALYSIS}
 """Closing marks of all opening marks of calls."""
 TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
 """Calls at the beginning of a line, for each offered tool."""
