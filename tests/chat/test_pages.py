@@ -76,11 +76,7 @@ async def test_htmx_question_returns_new_messages(user_client: AsyncClient, scri
 
 @pytest.mark.parametrize(
     ("content", "client_key", "text"),
-    [
-        ("x" * 4_001, "", 'class="text-danger'),
-        ("  ", "", 'class="text-danger'),
-        ("Why?", "x" * 65, "Why?</textarea>"),
-    ],
+    [("x" * 4_001, "", 'class="text-danger'), ("  ", "", 'class="text-danger'), ("Why?", "x" * 65, "Why?</textarea>")],
 )
 async def test_invalid_question_shows_an_error(
     user_client: AsyncClient, script: FakeProvider, content: str, client_key: str, text: str

@@ -228,9 +228,8 @@ def test_name_of_the_framework_is_refused(registered: Any, location: str) -> Non
 
 def test_all_names_of_the_framework_are_reserved() -> None:
     files = [file for file in FRAMEWORK.rglob("*.py") if not file.is_relative_to(FRAMEWORK / "contrib")]
-    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
-    names = set(re.findall(r"\bapp\.state\.(\w+) = ", text)) - {"cache"}  # the cache is a service
-    assert names < {*RESERVED_SERVICES}
+    names = {name for file in files for name in re.findall(r"\bapp\.state\.(\w+) = ", file.read_text())}
+    assert names - {"cache"} < {*RESERVED_SERVICES}  # the cache is a service
 
 
 def test_address_of_the_framework_is_refused() -> None:

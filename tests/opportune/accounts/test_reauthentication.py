@@ -7,12 +7,7 @@ import pytest
 from fastapi import Depends, FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts.flows.confirmation import (
-    CONFIRMED_FOR,
-    PASSWORDS_PER_USER,
-    SIGNED_IN_FOR,
-    WrongCredential,
-)
+from opportune.accounts.flows.confirmation import CONFIRMED_FOR, PASSWORDS_PER_USER, SIGNED_IN_FOR, WrongCredential
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication import confirm_identity, get_confirmed_user
 from opportune.accounts.schemas import Confirmation

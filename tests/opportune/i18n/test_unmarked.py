@@ -34,6 +34,7 @@ FOR_DEVELOPERS = (
     *("opportune/project/lazy_exports.py", "opportune/server/loop_monitor.py", "opportune/templates/components.html"),
     *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),
     *("opportune/templates/welcome.html", "opportune/testing/", "opportune/web/errors/error_hints.py"),
+    "opportune/web/errors/habits.py",
     *("opportune/web/middleware/mounted_site.py", "opportune/web/rendering/", "opportune/web/static/icons.py"),
 )
 FOR_MODELS = tuple(

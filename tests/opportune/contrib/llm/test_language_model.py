@@ -247,15 +247,11 @@ async def test_model_answers_in_language_of_visitor(language: str, system: str, 
     assert [turn.content for turn in provider.received[0] if turn.role == "system"] == rules
 
 
-def test_empty_conversation_gets_no_language() -> None:
-    with use_language("de"):
-        assert LanguageModel(FakeProvider).visitor_messages([]) == []
-
-
 async def test_complete_and_setting_omit_the_language() -> None:
     model = LanguageModel(lambda: provider)
     provider = FakeProvider("Ja.")
     with use_language("de"):
+        assert model.visitor_messages([]) == []  # an empty conversation gets no rule
         await model.complete("Is this spam? Answer yes or no.")
         model.answers_in_visitor_language = False
         assert [text async for text in model.stream("Is it?")] == ["Ja."]

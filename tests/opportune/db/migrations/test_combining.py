@@ -52,9 +52,8 @@ def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
 def test_squash_has_all_dependencies(sample: SampleFeatures) -> None:
     others = [f"feature{number}" for number in range(6)]
     sample.features = (*others, "library")
-    for name in others:
-        sample.table(f"{name}_item")
-    sample.table("library_book", *(sample.foreign_key(f"{name}_item", f"{name}_id") for name in others))
+    keys = [sample.foreign_key(sample.table(f"{name}_item").name, f"{name}_id") for name in others]
+    sample.table("library_book", *keys)
     sample.make_migrations()
     sample.write_migration("library", "pass")
     squash(sample)
