@@ -1,4 +1,4 @@
-"""Counts of rate limits in the database. Processes share them and its clock, and they survive a restart."""
+"""Counts of rate limits in the database. Processes share them, and they survive a restart."""
 
 import hmac
 import math
@@ -14,8 +14,8 @@ from sqlmodel import UTCDateTime, col
 from opportune.accounts.models import Attempt
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.queries.dialects import DatabaseTime, database_time, read_database_time
 from opportune.web.rate_limit import Hit, TooManyRequests
 
 MAX_DELETED_AT_ONCE = 1_000
@@ -37,7 +37,7 @@ INCREASE_COUNT = (
             ELSE :ends_at END
     RETURNING count, ends_at, :now AS now
     """)
-    .bindparams(*(bindparam(name, type_=DatabaseTime) for name in ("now", "latest", "ends_at")))
+    .bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "latest", "ends_at")))
     .columns(count=Integer, ends_at=UTCDateTime, now=UTCDateTime)
 )
 
@@ -61,7 +61,7 @@ class DatabaseStorage:
     async def check(self, *hits: Hit) -> None:
         limits = {self.key(hit): hit.rate_limit for hit in hits}
         async with self._database.reader(fresh=True) as session:
-            now = await read_database_time(session)
+            now = utc_now()
             query = select(Attempt).where(col(Attempt.key).in_(limits), col(Attempt.ends_at) > now)
             for attempt in await session.scalars(query):
                 limit = limits[attempt.key]
@@ -89,14 +89,14 @@ def _seconds(duration: timedelta) -> int:
 
 async def _delete_expired(session: AsyncSession) -> None:
     """Delete up to `MAX_DELETED_AT_ONCE` expired counts."""
-    expired = select(col(Attempt.id)).where(col(Attempt.ends_at) <= database_time(session)).limit(MAX_DELETED_AT_ONCE)
+    expired = select(col(Attempt.id)).where(col(Attempt.ends_at) <= utc_now()).limit(MAX_DELETED_AT_ONCE)
     # Skip the counts that other transactions are changing, instead of waiting for them.
     await session.execute(delete(Attempt).where(col(Attempt.id).in_(expired.with_for_update(skip_locked=True))))
 
 
 async def _increase_count(session: AsyncSession, key: str, seconds: int) -> Sequence[Any]:
     """Increase a count, or start a new one. Return the count, the end of its time window, and the current time."""
+    now = utc_now()
     duration = timedelta(seconds=seconds)
-    # `DatabaseTime` adds these to the time of the database.
-    values = {"key": key, "now": timedelta(), "latest": MAX_DURATIONS * duration, "ends_at": duration}
+    values = {"key": key, "now": now, "latest": now + MAX_DURATIONS * duration, "ends_at": now + duration}
     return (await session.execute(INCREASE_COUNT, values)).one()

@@ -22,8 +22,8 @@ from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.submissions import FIND_RESULT
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
+from opportune.db.clock import utc_now
 from opportune.db.models.sensitive_names import is_secret
-from opportune.db.queries.dialects import database_time
 from opportune.errors import ReadOnlyError
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.client import client_address
@@ -76,7 +76,7 @@ async def load_kept_form(request: HTTPConnection, user: User | None) -> None:
     state = request.scope.get("state", {})
     if not (key := state.get(KEY_IN_STATE)) or request.scope.get("method") != "GET":
         return
-    row = await request.app.state.database.lookup(FIND_RESULT, {"key": _hashed(key), "now": timedelta()})
+    row = await request.app.state.database.lookup(FIND_RESULT, {"key": _hashed(key), "now": utc_now()})
     settings: Settings = request.app.state.settings
     text = await asyncio.to_thread(unseal, settings, PURPOSE, row[0]) if row and row[0] else None
     marks = user_marks(settings, user.id) if user else []
@@ -141,8 +141,7 @@ async def _store(request: Request, content: dict[str, object], author: str) -> s
         await request.app.state.rate_limiter.hit(KEEP_LIMIT.by(author))
         sealed = await asyncio.to_thread(seal, request.app.state.settings, PURPOSE, json.dumps(content))
         async with request.app.state.database.writer() as session:
-            ends_at = database_time(session, LIFETIME)
-            values = {"key": _hashed(key), "count": 0, "ends_at": ends_at, "result": sealed}
+            values = {"key": _hashed(key), "count": 0, "ends_at": utc_now() + LIFETIME, "result": sealed}
             await session.execute(insert(Attempt).values(values))
     except TooManyRequests:
         return ""

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
+from sqlmodel import UTCDateTime, col
 
 from opportune.accounts.models import Attempt
+from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.drivers.pool import DEFERRED
-from opportune.db.queries.dialects import DatabaseTime, database_time
 from opportune.web.middleware.submissions import COMMITTED, FAILED
 
 PROCESSING_TIME = timedelta(seconds=60)
@@ -21,15 +21,15 @@ CLAIM = text("""
     INSERT INTO accounts_attempt (key, count, ends_at, result) VALUES (:key, 1, :ends_at, '')
     ON CONFLICT (key) DO UPDATE SET ends_at = :ends_at, result = '' WHERE accounts_attempt.ends_at <= :now
     RETURNING id
-""").bindparams(*(bindparam(name, type_=DatabaseTime) for name in ("now", "ends_at")))
+""").bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "ends_at")))
 
 FIND_RESULT = select(col(Attempt.result)).where(
-    col(Attempt.key) == bindparam("key"), col(Attempt.ends_at) > bindparam("now", type_=DatabaseTime)
+    col(Attempt.key) == bindparam("key"), col(Attempt.ends_at) > bindparam("now", type_=UTCDateTime)
 )
 MARK_COMMITTED = (
     update(Attempt)
     .where(col(Attempt.key) == bindparam("form"), col(Attempt.result) == "")
-    .values(result=COMMITTED, ends_at=bindparam("ends_at", type_=DatabaseTime))
+    .values(result=COMMITTED, ends_at=bindparam("ends_at", type_=UTCDateTime))
 )
 
 
@@ -41,20 +41,20 @@ class DatabaseSubmissions:
 
     async def claim(self, key: str) -> bool:
         async with self._database.writer() as session:
-            values = {"key": key, "now": timedelta(), "ends_at": PROCESSING_TIME}
+            values = {"key": key, "now": utc_now(), "ends_at": utc_now() + PROCESSING_TIME}
             return (await session.execute(CLAIM, values)).first() is not None
 
     async def find(self, key: str) -> str | None:
-        row = await self._database.lookup(FIND_RESULT, {"key": key, "now": timedelta()})
+        row = await self._database.lookup(FIND_RESULT, {"key": key, "now": utc_now()})
         return row[0] if row else None
 
     async def complete(self, key: str, result: str) -> None:
         async with self._database.writer() as session:
-            values = {"result": result, "ends_at": database_time(session, RESULT_TIME)}
+            values = {"result": result, "ends_at": utc_now() + RESULT_TIME}
             await session.execute(update(Attempt).where(col(Attempt.key) == key).values(values))
 
     async def mark_committed(self, session: AsyncSession, key: str) -> None:
-        values = {"form": key, "ends_at": RESULT_TIME}
+        values = {"form": key, "ends_at": utc_now() + RESULT_TIME}
         options = {"synchronize_session": False, DEFERRED: True}
         await session.execute(MARK_COMMITTED, values, execution_options=options)
 

@@ -1,16 +1,16 @@
 """Fixtures of all tests of the framework."""
 
 import gc
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.db import clock
+from opportune.services.clock import clock
 from tests.opportune.shared_features import share_checks_of_features, share_checks_of_views, share_settings_of_features
 
 SLOWEST_MODULES = (
@@ -44,14 +44,8 @@ def caches_of_all_sites(create_site: Callable[..., FastAPI]) -> Iterator[None]:
 
 @pytest.fixture(params=[-1, 1], ids=["behind", "ahead"])
 def set_wrong_clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Function that sets the clock of this machine wrong by an hour. The database keeps its own."""
-
-    class WrongClock(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return datetime.now(tz) + timedelta(hours=request.param)
-
-    return lambda: monkeypatch.setattr(clock, "datetime", WrongClock)
+    """Function that sets the clock of this process wrong by an hour. The database keeps its own."""
+    return lambda: monkeypatch.setattr(clock, "now", lambda: time.time() + 3600 * request.param)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.db.clock import utc_now
-from opportune.db.queries.dialects import database_time
 from opportune.errors import NotFound
 
 MAX_CREDENTIALS_PER_USER = 100
@@ -37,9 +36,7 @@ async def delete_expired_and_surplus(session: AsyncSession, user: User, model: t
         .order_by(expires_at.desc(), col(model.id).desc())
         .offset(MAX_CREDENTIALS_PER_USER - 1)
     )
-    await session.execute(
-        delete(model).where(is_owned, (expires_at <= database_time(session)) | col(model.id).in_(surplus_ids))
-    )
+    await session.execute(delete(model).where(is_owned, (expires_at <= utc_now()) | col(model.id).in_(surplus_ids)))
 
 
 class UserCredentials(Generic[T]):

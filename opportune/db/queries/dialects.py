@@ -6,13 +6,9 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, DateTime, Dialect, Interval, Table, func, literal, select
+from sqlalchemy import ColumnElement, Connection, DateTime, Table, func, literal, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.elements import BindParameter
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import UTCDateTime
 
 from opportune.db.clock import utc_now
@@ -54,35 +50,6 @@ def database_time(source: AsyncSession | str, offset: timedelta = timedelta()) -
     if dialect == "postgresql":
         return func.statement_timestamp(type_=DateTime(timezone=True)) + offset
     return literal(utc_now() + offset, UTCDateTime)
-
-
-class DatabaseTime(TypeDecorator[timedelta]):
-    """Type of a parameter of a statement at module level: the value is an offset from the time of the database.
-
-    Use `database_time` in other statements.
-    """
-
-    impl = Interval
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Interval() if dialect.name == "postgresql" else UTCDateTime())
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        return value if dialect.name == "postgresql" else utc_now() + value
-
-    def bind_expression(self, bindparam: BindParameter[Any]) -> ColumnElement[Any]:
-        return _FromNow(bindparam)
-
-
-class _FromNow(FunctionElement[datetime]):
-    inherit_cache = True
-
-
-@compiles(_FromNow)
-def _compile_time(element: _FromNow, compiler: Any, **options: Any) -> str:
-    parameter = compiler.process(element.clauses, **options)
-    return f"(statement_timestamp() + {parameter})" if compiler.dialect.name == "postgresql" else parameter
 
 
 async def read_database_time(session: AsyncSession) -> datetime:

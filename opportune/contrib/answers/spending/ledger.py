@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import date
 from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy import Date, bindparam, delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
+from sqlmodel import UTCDateTime, col
 
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.spending.limits import Limit, Sums
@@ -18,7 +18,8 @@ from opportune.contrib.answers.spending.models import OFF, SITE_CALLS, TOTAL, VI
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.completion.usage import COUNTERS, TokenUsage
 from opportune.db import Database
-from opportune.db.queries.dialects import DatabaseTime, database_time
+from opportune.db.clock import utc_now
+from opportune.db.queries.dialects import database_time
 from opportune.services.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ _TOTALS = f"""
             FROM answers_reservation WHERE expires_at > :now) AS running,
         (SELECT COUNT(*) AS off FROM answers_state WHERE key = '{OFF}') AS switch
 """
-_TYPES = (_DAY, bindparam("month", type_=Date), bindparam("now", type_=DatabaseTime))
+_TYPES = (_DAY, bindparam("month", type_=Date), bindparam("now", type_=UTCDateTime))
 _USER_TOTALS = text(_TOTALS.format(is_payer="owner_id = :owner_id")).bindparams(*_TYPES)
 _OTHER_TOTALS = text(_TOTALS.format(is_payer="payer = :payer AND payer <> ''")).bindparams(*_TYPES)
 
@@ -124,7 +125,7 @@ class Totals(NamedTuple):
 
 async def read_totals(session: AsyncSession, payer: Payer, day: date) -> Totals:
     query = _OTHER_TOTALS
-    values = {"payer": str(payer), "day": day, "month": day.replace(day=1), "now": timedelta()}
+    values = {"payer": str(payer), "day": day, "month": day.replace(day=1), "now": utc_now()}
     if payer.user_id is not None:
         query, values = _USER_TOTALS, values | {"owner_id": payer.user_id}
     numbers = [int(number) for number in (await session.execute(query, values)).one()]

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx2
@@ -244,18 +244,6 @@ async def test_form_of_dead_worker_is_processed_again(app: FastAPI, client: Asyn
         await session.execute(update(Attempt).values(ends_at=utc_now() - timedelta(seconds=1)))
     assert await store.find("key") is None
     assert await store.claim("key")
-
-
-@pytest.mark.database("postgresql")
-async def test_wrong_clock_keeps_results_as_long(
-    app: FastAPI, set_wrong_clock: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = DatabaseSubmissions(app.state.database)
-    set_wrong_clock()
-    assert await store.claim("key")
-    await store.complete("key", "result")
-    monkeypatch.undo()
-    assert await store.find("key") == "result"
 
 
 async def cancel(request: asyncio.Task[httpx2.Response]) -> None:
