@@ -43,8 +43,8 @@ CURRENT_RUNS = ".//w:r[not(ancestor::w:moveFrom or ancestor::*[local-name()='Fal
 
 
 def is_packed(content: bytes) -> bool:
-    """Return whether a file needs a program to be read: it is a PDF or an office file."""
-    return b"%PDF-" in content[:1024] or content.startswith((b"PK\x03\x04", OLE))
+    """Return whether a file needs a program to be read: it is a PDF, an office file or RTF."""
+    return b"%PDF-" in content[:1024] or content.startswith((b"PK\x03\x04", OLE, RTF))
 
 
 def open_document(content: bytes, suffix: str) -> tuple[int, Iterator[Page]]:
@@ -57,9 +57,7 @@ def open_document(content: bytes, suffix: str) -> tuple[int, Iterator[Page]]:
         raise Unreadable("empty")
     if b"%PDF-" in content[:1024]:
         return open_pdf(content)
-    if content.startswith(RTF):
-        raise Unreadable("old")
-    if content.startswith(OLE):
+    if content.startswith((OLE, RTF)):
         raise Unreadable("locked" if ENCRYPTED_PACKAGE in content else "old")
     if content.startswith(b"PK\x03\x04"):
         return 0, _read_office(content)

@@ -42,6 +42,7 @@ async def test_file_type_is_detected_from_content() -> None:
         (make_zip({"readme.txt": b"text"}), "cannot be read. Attach"),
         (encode_image(draw_image(), "PNG")[:60], "damaged"),
         (b"%PDF-1.4 and no more", "damaged"),
+        (b"{\\rtf1 text}", "in an old format of Office"),
         (make_pdf(""), "it.pdf contains no text"),
     ],
 )
