@@ -86,7 +86,9 @@ def _format_skeleton(skeleton: str, day: date) -> str:
 def format_number(number: float | Decimal, digits: int | None = None) -> str:
     """Format a number with separators: 1,234.5. `digits` is the number of digits after the point."""
     if is_english():
-        return f"{round(number, 3):,}" if digits is None else f"{number:,.{digits}f}"
+        if digits is not None:
+            return f"{number:,.{digits}f}"
+        return f"{number:,}" if isinstance(number, int) else f"{number:,.3f}".rstrip("0").rstrip(".")
     from babel import numbers
 
     pattern = None if digits is None else f"#,##0.{'0' * digits}".rstrip(".")

@@ -46,7 +46,7 @@ def test_missing_values_are_empty() -> None:
 def test_numbers_and_lists_by_language(language: str, texts: list[str]) -> None:
     with use_language(language):
         assert [
-            formats.format_number(12345),
+            formats.format_number(Decimal("12345.00")),
             formats.format_number(1.5, 2),
             formats.format_percent(0.25),
             format_money(Decimal("1234.5"), "EUR"),
