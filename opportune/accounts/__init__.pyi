@@ -26,5 +26,5 @@ from opportune.accounts.schemas import UserRead as UserRead
 from opportune.accounts.schemas import UserUpdate as UserUpdate
 from opportune.accounts.sessions.cookies import start_session as start_session
 from opportune.accounts.tokens.service import create_access_token as create_access_token
-from opportune.accounts.users.deactivation import may_refuse_deactivation as may_refuse_deactivation
+from opportune.accounts.users.hooks import may_refuse_deactivation as may_refuse_deactivation
 from opportune.accounts.users.manager import UserManager as UserManager

@@ -60,12 +60,11 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield the type, name and module of everything that a feature registers under a name."""
     for type_, name, object_ in _named_objects(feature):
         yield type_, name, getattr(object_, "__module__", "")
-    declaration = "feature.py"
     for name in (*feature.admin.operations, *feature.admin.actions):
-        yield "operation", name, declaration
+        yield "operation", name, "feature.py"
     views = feature.admin.views
     for view in [views] if isinstance(views, str) else map(_qualified_name, views):
-        yield "admin view", view, declaration
+        yield "admin view", view, "feature.py"
 
 
 def _named_objects(feature: Feature) -> Iterator[tuple[str, str, Any]]:

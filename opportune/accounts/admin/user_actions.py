@@ -12,7 +12,7 @@ from opportune.accounts.dependencies import make_account_context
 from opportune.accounts.events.service import record_event
 from opportune.accounts.flows.two_factor import reset_two_factor
 from opportune.accounts.models import User
-from opportune.accounts.users.deactivation import force_deactivation
+from opportune.accounts.users.hooks import force_deactivation
 from opportune.accounts.users.queries import delete_all_sessions, lock_superusers
 from opportune.admin.authorization import is_superuser, may_change_user
 from opportune.admin.errors import ValidationRefused

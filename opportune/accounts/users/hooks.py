@@ -1,4 +1,7 @@
-"""Hooks of users: they notify the project's `UserManager` of changes by pages, the API, the admin and commands."""
+"""Hooks of users: they notify the project's `UserManager` of changes by pages, the API, the admin and commands.
+
+A `before_update` hook of a feature may refuse the deactivation of an account, unless it is forced.
+"""
 
 from typing import Any
 
@@ -8,6 +11,8 @@ from opportune.accounts.models import User
 from opportune.accounts.users.context import user_manager
 from opportune.db.hooks.registry import after_create, after_delete, after_update, before_delete, changes
 from opportune.db.models.sensitive_names import is_secret
+
+FORCED_KEY = "deactivation_is_forced"
 
 
 @after_create(User)
@@ -41,3 +46,16 @@ async def notify_deleted(session: AsyncSession, user: User) -> None:
 
 
 HOOKS = (notify_created, notify_updated, notify_before_deletion, notify_deleted)
+
+
+def force_deactivation(session: AsyncSession) -> None:
+    """Let this transaction deactivate accounts, even if a hook would refuse it."""
+    session.info[FORCED_KEY] = True
+
+
+def may_refuse_deactivation(session: AsyncSession, user: User) -> bool:
+    """Return whether this change deactivates the account, and a `before_update` hook may raise `FieldErrors`.
+
+    False if the operator forces the deactivation.
+    """
+    return not user.is_active and "is_active" in changes(user) and FORCED_KEY not in session.info

@@ -13,7 +13,7 @@ from opportune.accounts import management
 from opportune.accounts.events.service import record_event
 from opportune.accounts.flows import two_factor
 from opportune.accounts.models import User
-from opportune.accounts.users.deactivation import force_deactivation
+from opportune.accounts.users.hooks import force_deactivation
 from opportune.accounts.users.queries import delete_all_sessions
 from opportune.cli.accounts.prompts import ask_password
 from opportune.cli.options import NEW_PASSWORD, AsJson, NoInput

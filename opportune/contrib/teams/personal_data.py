@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.accounts.users.deactivation import may_refuse_deactivation
+from opportune.accounts.users.hooks import may_refuse_deactivation
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
 from opportune.contrib.teams.owners import lock_sole_ownerships
 from opportune.contrib.teams.service import remove_team

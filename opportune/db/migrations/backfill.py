@@ -16,8 +16,8 @@ from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefa
 from opportune.db.migrations.portable_sql import literal, quoted
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.rendering import NEXT_BATCH, CodeOp, column_code
+from opportune.db.models.column_types import EnumValue
 from opportune.db.models.columns import undecorated
-from opportune.db.models.enum_columns import EnumValue
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 

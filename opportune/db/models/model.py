@@ -8,7 +8,7 @@ from sqlalchemy import Integer, MetaData, Table, UniqueConstraint, event, inspec
 from sqlalchemy.orm import InspectionAttr, registry
 from sqlmodel import Field, SQLModel
 
-from opportune.db.models.column_types import BigId
+from opportune.db.models.column_types import BigId, store_enum_values
 from opportune.db.models.declaration_checks import (
     refuse_invalid_table_arguments,
     refuse_invalid_table_name,
@@ -17,7 +17,6 @@ from opportune.db.models.declaration_checks import (
     refuse_table_inheritance,
     set_options_of_field,
 )
-from opportune.db.models.enum_columns import store_enum_values
 from opportune.db.models.indexes import declare_search_index
 from opportune.db.models.relationships import complete_relationships, join_options
 from opportune.db.models.soft_delete import LiveRowComparator

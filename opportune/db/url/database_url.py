@@ -8,9 +8,8 @@ from typing import Any, Literal, Self
 from sqlalchemy import URL
 
 from opportune.db.url.formats import DEFAULT_PORT, Pooled, parse_fields
-from opportune.db.url.options import SECRET_OPTIONS
+from opportune.db.url.options import SECRET_OPTIONS, PasswordSource
 from opportune.db.url.parser import Host, InvalidUrl
-from opportune.db.url.password_source import PasswordSource
 from opportune.db.url.providers import advice_if_unreachable, is_local
 from opportune.errors import OperatorError
 

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 from sqlalchemy import URL
 
-from opportune.db.url.options import has_pooler_option, translate_options
+from opportune.db.url.options import PasswordSource, has_pooler_option, translate_options
 from opportune.db.url.parser import EXAMPLES, InvalidUrl, ParsedUrl, decode, parse_postgresql_url
-from opportune.db.url.password_source import PasswordSource
 from opportune.db.url.providers import Provider, advice_if_unreachable, is_pooler, provider_of
 from opportune.project.layout import PROJECT
 

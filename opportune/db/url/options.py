@@ -2,10 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Self
+
+from sqlalchemy.exc import OperationalError
 
 from opportune.db.url.parser import InvalidUrl, ParsedUrl
 from opportune.db.url.providers import is_local
 from opportune.errors.suggestions import did_you_mean
+from opportune.project.layout import PROJECT
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -15,6 +21,8 @@ SSL_WORDS = {
     **dict.fromkeys(("false", "0", "no", "off"), "disable"),
 }
 SCHEMAS = ("schema", "currentschema", "search_path")
+FILE, FUNCTION = "password_file", "password_from"
+FUNCTION_NAME = re.compile(r"\w+(\.\w+)*:\w+")
 SECRET_OPTIONS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 
 # Options of Prisma, asyncpg, SQLAlchemy, pgx and others, which libpq refuses.
@@ -118,3 +126,42 @@ def _check_certificates(mode: str, options: dict[str, str]) -> Iterator[str]:
             f"sslmode={mode} needs certificates to trust: add sslrootcert=/your/provider's/ca.pem, "
             "or sslrootcert=system for a public authority (with verify-full)."
         )
+
+
+@dataclass(frozen=True)
+class PasswordSource:
+    """Options of a URL that say where its password is."""
+
+    file: str = ""
+    function: str = ""
+    """Function such as `app.database:make_token`. It is called with host, port and user."""
+
+    @classmethod
+    def pop_from(cls, options: dict[str, str], password: str) -> Self | None:
+        """Remove the options of a password source. None if there are none.
+
+        Raises:
+            InvalidUrl: The options conflict, or the function has no valid name.
+        """
+        source = cls(options.pop(FILE, ""), options.pop(FUNCTION, ""))
+        if not (source.file or source.function):
+            return None
+        if password or (source.file and source.function):
+            raise InvalidUrl(f"has several passwords. Use only one of a password, {FILE} and {FUNCTION}.")
+        if source.function and not FUNCTION_NAME.fullmatch(source.function):
+            raise InvalidUrl(f"has an invalid {FUNCTION}. Name a function: {FUNCTION}=app.database:make_token")
+        return source
+
+    def read(self, host: str, port: int | None, user: str) -> str:
+        """Return the current password.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: It cannot be read. The message contains no secret.
+        """
+        try:
+            if self.file:
+                return (PROJECT / self.file).read_text(encoding="utf-8").strip()
+            return str(resolve_name(self.function)(host, port, user))
+        except Exception as error:  # of a function of the project, whose message may contain secrets
+            reason = Exception(f"the password cannot be read ({type(error).__name__})")
+            raise OperationalError(None, None, reason) from error

@@ -55,21 +55,17 @@ def error_in(event: Mapping[str, Any], *, is_error: bool = False) -> LlmError | 
             `{"success": false, "errors": [{"code": 7009, "message": "Upstream timeout"}]}`.
         is_error: True if the event is called an error.
     """
-    if is_error or _reports_error(event):
-        return _describe(event)
-    return filter_error(event.get("promptFeedback"))
+    error = event.get("error")
+    if any(map(event.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
+        is_error = is_error or _has_content(error)
+    else:
+        is_error = is_error or bool(error) or _is_unmarked_error(event)
+    return _describe(event) if is_error else filter_error(event.get("promptFeedback"))
 
 
 def error_in_choice(choice: Mapping[str, Any]) -> LlmError | None:
     """Return the error that a choice of an event reports; None for other choices."""
     return _describe(choice) if _has_content(choice.get("error")) else None
-
-
-def _reports_error(event: Mapping[str, Any]) -> bool:
-    error = event.get("error")
-    if any(map(event.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
-        return _has_content(error)
-    return bool(error) or _is_unmarked_error(event)
 
 
 def _has_content(error: object) -> bool:
