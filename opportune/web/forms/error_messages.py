@@ -102,7 +102,8 @@ def messages_by_field(
 
 def message_for(item: Mapping[str, Any]) -> str:
     """Return the message for one of Pydantic's errors."""
-    type_ = item["type"]
+    is_length_of_text = item["type"] in ("too_short", "too_long") and isinstance(item.get("input"), str)
+    type_ = f"string_{item['type']}" if is_length_of_text else item["type"]
     limits = item.get("ctx", {})
     if limits.get("min_length") == 1:
         return gettext(MISSING_VALUE)

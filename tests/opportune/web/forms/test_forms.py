@@ -94,7 +94,7 @@ GROUPS = {"group_id": {1: "Staff", 2: "Guests"}}
 
 
 class HiddenKey(BaseModel):
-    key: Annotated[Line, FieldOptions(type="hidden")] = Field(max_length=3)
+    key: Annotated[Line, FieldOptions(type="hidden"), Field(max_length=3)]
 
 
 class Parcel(BaseModel):
