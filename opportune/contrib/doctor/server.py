@@ -16,11 +16,10 @@ from opportune.db.bus.factory import bus_kind
 from opportune.db.drivers.replica import LAG_QUERY, measure_lag
 from opportune.db.migrations.history import read_revisions
 from opportune.plurals import pluralize
+from opportune.services.clock import MAX_DIFFERENCE_SECONDS
 
 MIN_SERVER_VERSION = 13
 EXTENSIONS = ("pg_trgm", "vector", "unaccent", "citext")
-MAX_CLOCK_DRIFT_SECONDS = 60
-"""Difference from which links and tokens expire noticeably early or late."""
 
 SERVER = """
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
@@ -114,12 +113,10 @@ async def check_clock(server: ServerContext) -> Finding:
     seconds = round((row.now - local_time).total_seconds() - duration / 2, 1)
     message = f"differs by {abs(seconds)} s from this machine's"
     values = {"difference_seconds": seconds}
-    if abs(seconds) >= MAX_CLOCK_DRIFT_SECONDS:
-        fix = "Synchronize both clocks with NTP. Until then, the site uses the time of the database."
-        return fault("clock", message, fix, **values)
-    if abs(seconds) > max(2, duration):
-        return notice("clock", message, "Synchronize both clocks with NTP.", **values)
-    return ok("clock", message, **values)
+    if abs(seconds) <= MAX_DIFFERENCE_SECONDS + duration:
+        return ok("clock", message, **values)
+    fix = "Synchronize both clocks with NTP. Until then, the site uses the time of the database."
+    return notice("clock", message, fix, **values)
 
 
 async def check_extensions(server: ServerContext) -> Finding:

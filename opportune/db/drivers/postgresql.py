@@ -48,14 +48,10 @@ class PostgreSQLDatabase(Database):
         return self.reading_engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def _create_writing_engine(self) -> AsyncEngine:
-        engine = self._create_engine(self.url, isolation_level="READ COMMITTED")
-        event.listen(engine.sync_engine, "connect", _compare_clocks)
-        return engine
+        return self._create_engine(self.url, isolation_level="READ COMMITTED")
 
     def _create_reading_engine(self) -> AsyncEngine:
-        engine = self._create_snapshot_engine(self.url)
-        event.listen(engine.sync_engine, "connect", _compare_clocks)
-        return engine
+        return self._create_snapshot_engine(self.url)
 
     def _create_replicas(self) -> Replicas:
         return Replicas([self._create_replica(replica_url) for replica_url in self.replica_urls])
@@ -91,6 +87,8 @@ class PostgreSQLDatabase(Database):
             **options,
         )
         read_password_on_connect(engine.sync_engine, url, is_async=True)
+        if url is self.url:  # not that of a replica
+            event.listen(engine.sync_engine, "connect", _compare_clocks)
         event.listen(engine.sync_engine, "checkin", _record_checkin_time)
         event.listen(engine.sync_engine, "checkout", _check_alive)
         return engine
