@@ -1,5 +1,6 @@
 """Hints for common errors, in development only."""
 
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from importlib import import_module
@@ -11,6 +12,7 @@ from unittest.mock import Mock
 import pytest
 from fastapi import FastAPI, Request, UploadFile
 from httpx2 import ASGITransport, AsyncClient
+from jinja2 import DictLoader, TemplateError
 from pydantic import BaseModel
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import OperationalError
@@ -275,6 +277,9 @@ async def test_statement_of_a_reader_is_explained(faulty: AsyncClient) -> None:
 MISTAKES: dict[str, Callable[[AsyncSession], object]] = {
     "The session has no such method": lambda session: getattr(session, "exec")(select(User)),  # noqa: B009
     "Templates of the site": lambda _session: getattr(templates, "TemplateResponse"),  # noqa: B009
+    "Templates of the site need": lambda _session: DictLoader({}).get_source(templates.environment, "base.html"),
+    "Templates are those of Jinja": lambda _session: templates.environment.from_string("{% load static %}"),
+    "The environment has no NAME": lambda _session: os.environ["NAME_OF_NOTHING"],
     "An await is missing": lambda session: _close_after(session.get(User, 1), lambda user: user.email),
     "Models have no manager": lambda _session: getattr(User, "objects"),  # noqa: B009
     "rows no save()": lambda _session: getattr(User(email="a@example.com", hashed_password="none"), "save"),  # noqa: B009
@@ -292,7 +297,7 @@ def _close_after(coroutine: Any, read: Callable[[Any], object]) -> object:
 @pytest.mark.parametrize("title", MISTAKES)
 async def test_habit_of_another_framework_has_a_hint(title: str, mode: str, database: Database) -> None:
     async with getattr(database, mode)() as session:
-        with pytest.raises(AttributeError) as caught:
+        with pytest.raises((AttributeError, KeyError, TemplateError)) as caught:
             MISTAKES[title](session)
     hint = hint_for(caught.value)
     assert hint
