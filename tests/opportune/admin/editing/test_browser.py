@@ -88,21 +88,8 @@ async def press_early(page: Page, button: str, *keys: str) -> None:
 
 
 async def test_keys_wait_for_the_next_cell(app: FastAPI, page: Page) -> None:
-    await press_early(
-        page,
-        "Edit Price of 1",
-        "9",
-        "Control+a",
-        *"12",
-        "Enter",
-        *"346",
-        "Backspace",
-        "5",
-        "Shift+Enter",
-        "6",
-        "ArrowLeft",
-        "7",
-    )
+    keys = "9 Control+a 1 2 Enter 3 4 6 Backspace 5 Shift+Enter 6 ArrowLeft 7"
+    await press_early(page, "Edit Price of 1", *keys.split())
     await expect(page.get_by_role("spinbutton", name="Price", exact=True)).to_have_value("6")
     assert [(await read_part(app, pk)).price for pk in (1, 2)] == [12, 345]
 
