@@ -37,9 +37,8 @@ def find_registration_errors(
     yield from find_repeated_names(features)
     yield from find_missing_parts(features, check_dependencies=check_dependencies)
     yield from find_doubled_prefixes(features)
-    for feature in features:
-        if fault := find_hook_error(feature.name, feature.hooks):
-            yield fault
+    hook_errors = (find_hook_error(feature.name, feature.hooks) for feature in features)
+    yield from filter(None, hook_errors)
     yield from find_default_errors()
     yield from find_unlisted_parts(features)
     if is_complete:

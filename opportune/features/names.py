@@ -69,6 +69,7 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
 
 def _named_objects(feature: Feature) -> Iterator[tuple[str, str, Any]]:
     """Yield the type and name of the functions and classes that a feature registers, each with its object."""
+    handlers = feature.site.error_handlers.items()
     checks = (*feature.monitoring.checks, *feature.monitoring.production_checks)
     helpers = (*feature.site.template_filters.items(), *feature.site.template_globals.items())
     yield from (("job", job.name, job.function) for job in feature.jobs.definitions)
@@ -79,8 +80,7 @@ def _named_objects(feature: Feature) -> Iterator[tuple[str, str, Any]]:
     yield from (("tool", *_named_tool(tool)) for tool in feature.llm.tools)
     yield from (("resource", uri, function) for uri, function in feature.llm.resources.items())
     yield from (("prompt", *_named_tool(prompt)) for prompt in feature.llm.prompts)
-    for error, handler in feature.site.error_handlers.items():
-        yield "error handler of", _qualified_name(error), handler
+    yield from (("error handler of", _qualified_name(error), handler) for error, handler in handlers)
     yield from (("template name", name, helper) for name, helper in helpers)
     yield from (("route", path, route.endpoint) for path, route in routes_of(feature))
 

@@ -14,7 +14,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction
 
 from opportune.accounts.models import AccountEvent, User
-from opportune.db.sessions.flush_listeners import listen_while
+from opportune.db.sessions.hooked_session import listen_while
 from opportune.db.sessions.state import discard_within
 
 INFO_KEY = "impersonation.changes"

@@ -71,8 +71,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
     }
     column_formatters = column_formatters_detail = {"state": _state}
     can_create = can_edit = can_delete = False
-    icon = "ti ti-stack-2"
-    category = "Operations"
+    icon, category = "ti ti-stack-2", "Operations"
 
     def _actions_for(self, request: Request, row: Job) -> dict[str, str]:
         """Return the actions that are possible in the state of this job."""

@@ -21,10 +21,9 @@ EXPRESSION = "\x01"
 """Character in the place of a template expression."""
 IDENTIFIER = rf"[\w-]*-{EXPRESSION}|{EXPRESSION}-[\w-]*"
 """Words that belong to an expression, such as `filter-{{ name }}`."""
-SUBJECT_HEADER = r"^Subject: "
 BUILT_ATTRIBUTE = r'[\w-]+="[^"]*"'
 """Attribute of HTML that a block builds."""
-NOT_READABLE = re.compile(rf"{IDENTIFIER}|{SUBJECT_HEADER}|{BUILT_ATTRIBUTE}")
+NOT_READABLE = re.compile(rf"{IDENTIFIER}|^Subject: |{BUILT_ATTRIBUTE}")
 WORD = re.compile(r"[^\W\d_]{2}")
 SENTENCE = re.compile(rf"[A-Z{EXPRESSION}][^\n]* [^\n]*[.?!…]")
 LOG_METHODS = {"debug", "error", "exception", "info", "warning"}

@@ -1,6 +1,6 @@
-"""Session that runs hooks before and after it writes rows."""
+"""Session that runs hooks before and after it writes rows, and further listeners of its flush."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import event
@@ -11,6 +11,8 @@ from opportune.db.hooks.registry import has_hooks, may_run_hooks, registered, st
 from opportune.db.sessions.hook_runner import run_before_hooks, unwritten_rows
 from opportune.db.sessions.state import Operation, Write
 from opportune.db.sessions.trash import TrashSession
+
+FLUSH_EVENTS = ("before_flush", "after_flush", "after_flush_postexec", "transient_to_pending", "pending_to_persistent")
 
 
 class HookedSession(TrashSession):
@@ -54,3 +56,25 @@ def record_written(session: HookedSession, _flush: object) -> None:
 def _record_deleted(session: HookedSession, row: SQLModel) -> None:
     if has_hooks(type(row)):
         session.record_write(row, "delete")
+
+
+_listener_conditions: dict[Callable[..., None], Callable[[], bool]] = {record_written: lambda: False}
+"""Checks whether a listener is active. Inserts check for hooks themselves, so `record_written` never counts."""
+_flush_listeners = [getattr(HookedSession().dispatch, name) for name in FLUSH_EVENTS]
+"""The current listeners of each event, also those that are added later."""
+
+
+def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]) -> None:
+    """Add listeners of SQLAlchemy's session events by event name, which themselves do nothing unless `is_active()`.
+
+    While they are inactive, a flush may write rows without the events.
+    """
+    for name, listener in listeners.items():
+        event.listen(HookedSession, name, listener)
+        _listener_conditions[listener] = is_active
+
+
+def has_flush_listeners() -> bool:
+    """Return whether SQLAlchemy's session events have active listeners, so that a flush has to write each row."""
+    listeners = (listener for listeners in _flush_listeners for listener in listeners)
+    return any(listener not in _listener_conditions or _listener_conditions[listener]() for listener in listeners)

@@ -19,8 +19,7 @@ from sqlalchemy.util import greenlet_spawn
 from sqlmodel import AutoString, SQLModel
 
 from opportune.db.hooks.registry import AddedRow, hooks_of, insert_statement, rows_added_with, state_of
-from opportune.db.sessions.flush_listeners import has_flush_listeners
-from opportune.db.sessions.hooked_session import HookedSession
+from opportune.db.sessions.hooked_session import HookedSession, has_flush_listeners
 from opportune.db.sessions.numbering import number_new_rows
 from opportune.db.sessions.state import is_within, session_state
 from opportune.db.sessions.value_names import refuse_unknown_names

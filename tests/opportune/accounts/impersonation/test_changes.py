@@ -15,7 +15,7 @@ from opportune.accounts.request_rules import OWNER_ONLY, READ_ONLY
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.testing import make_team
 from opportune.db import Database, WriteSession
-from opportune.db.sessions.flush_listeners import has_flush_listeners
+from opportune.db.sessions.hooked_session import has_flush_listeners
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.impersonation.conftest import ADA, END, impersonate, read_events
 from tests.opportune.accounts.sent_emails import read_sent_subjects, settings
