@@ -92,12 +92,16 @@ class AnswerType(Generic[T]):
 
     def __init__(self, into: type[T]) -> None:
         adapter: TypeAdapter[Any] = TypeAdapter(into)
-        self._is_object = adapter.json_schema().get("type") == "object"
+        schema = adapter.json_schema()
+        if "$ref" in schema:  # a recursive model
+            schema |= schema["$defs"][schema.pop("$ref").rpartition("/")[2]]
+        self._is_object = schema.get("type") == "object"
         # Endpoints require an object.
         model = into if self._is_object else create_model("Answer", result=(into, ...))
-        self._model = model if isinstance(model, type) and issubclass(model, BaseModel) else None
+        nested = _nested_model(model)
+        self._model = nested[0] if nested else None
         self._adapter = adapter if self._is_object else TypeAdapter(model)
-        self.schema = self._adapter.json_schema()
+        self.schema = schema if self._is_object else self._adapter.json_schema()
         self._partial_reader = PartialReader()
 
     def read(self, text: str, *, is_whole: bool) -> T:

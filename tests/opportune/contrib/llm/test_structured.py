@@ -174,6 +174,11 @@ async def test_partial_lists_are_streamed() -> None:
     assert values[-1] == [Item(name="Bread"), Item(name="Salt")]
 
 
+async def test_recursive_model_is_streamed() -> None:
+    llm, _ = fake_model(['{"title": "Sea", "parts": [{"title": "Sh', 'ip"}]}'])
+    assert [value.parts[0].title for value in await partials(llm, Chapter)] == ["Sh", "Ship", "Ship"]
+
+
 async def test_type_without_a_model_has_no_partials() -> None:
     llm, _ = fake_model(['{"count": 1', "2}"])
     assert await partials(llm, dict[str, int]) == [{"count": 12}]
