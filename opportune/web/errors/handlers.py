@@ -143,7 +143,7 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
     if is_full(error):
         return problem(request, 507)
-    hint = _hint_in_development(request, error)
+    hint = hint_in_development(request, error)
     if hint or wants_json(request) or is_htmx(request):
         return problem(request, 503, DATABASE_UNAVAILABLE, headers=RETRY_HEADERS, hint=hint)
     # The browser reloads the page without a script, unless it has sent a form.
@@ -177,7 +177,7 @@ async def on_read_only(request: Request, error: Exception) -> Response:
 
 async def on_conflict(request: Request, error: Exception) -> Response:
     logger.warning("refused by the database: %s", type(getattr(error, "orig", error)).__name__)
-    hint = _hint_in_development(request, error)
+    hint = hint_in_development(request, error)
     return problem(request, 409 if isinstance(error, IntegrityError) else 422, hint=hint)
 
 
@@ -209,7 +209,7 @@ async def on_crash(request: Request, error: Exception) -> Response:
 
 
 def _crash_page(request: Request, error: Exception) -> Response:
-    hint = _hint_in_development(request, error)
+    hint = hint_in_development(request, error)
     settings = request.app.state.settings
     if not settings.debug:
         return problem(request, 500, hint=hint)
@@ -219,11 +219,10 @@ def _crash_page(request: Request, error: Exception) -> Response:
     return templates.render(request, "error.html", context | debug_context(error, settings, request), 500)
 
 
-def _hint_in_development(request: Request, error: Exception) -> ErrorHint | None:
+def hint_in_development(request: Request, error: Exception) -> ErrorHint | None:
     """Return a hint for developers, in development only."""
     if request.app.state.settings.environment != "development":
         return None
-
     return hint_for(error)
 
 

@@ -19,7 +19,7 @@ from opportune.i18n.languages import content_languages, current_language, curren
 from opportune.services.observers import ObservedRequest, observed_request, observers
 from opportune.services.trace_context import traceparent
 from opportune.web.cookies import cookie_headers
-from opportune.web.errors.handlers import RETRY_HEADERS, on_crash, on_full_disk
+from opportune.web.errors.handlers import RETRY_HEADERS, hint_in_development, on_crash, on_full_disk
 from opportune.web.errors.problem import problem
 from opportune.web.health import is_stopping
 from opportune.web.language import LanguageOfRequest
@@ -154,7 +154,8 @@ async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
 
 async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive: Receive, send: Send) -> None:
     if status:  # too late for another response: the server cuts the connection
-        logger.error("failed while sending", exc_info=error)
+        hint = hint_in_development(Request(scope), error)
+        logger.error("failed while sending%s", f": {hint}" if hint else "", exc_info=error)
         return
     response = on_full_disk(Request(scope), error) or await on_crash(Request(scope), error)
     await response(scope, receive, send)
