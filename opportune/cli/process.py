@@ -14,11 +14,6 @@ from opportune.errors import OperatorError
 _exec_allowed: ContextVar[bool] = ContextVar("exec_allowed", default=True)
 
 
-def base_python() -> str:
-    """Return the Python outside of the virtual environment of this process."""
-    return getattr(sys, "_base_executable", sys.executable)
-
-
 def forbid_exec() -> AbstractContextManager[None]:
     """Prevent the block from replacing the process."""
     return use_value(_exec_allowed, False)

@@ -74,8 +74,7 @@ async def _load_related_rows(
     children = view.list_query(request).where(getattr(view.model, column) == view.references[column].key_of(row))
     newest = children.order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
     rows = await view.queries.objects(newest.options(*view.queries.loading(())))
-    stored = [name for name in view.names.in_list if name in view.mapper.columns]
-    columns = [name for name in stored if name != column][:MAX_COLUMNS]
+    columns = [name for name in view.names.in_list if name != column and name in view.mapper.columns][:MAX_COLUMNS]
     await load_references(request, view, columns, rows)
     title = f"{view.name_plural} ({label_of(column)})" if has_several else view.name_plural
     count = len(rows) if len(rows) < MAX_ROWS else await _count(view, children)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from opportune import __version__
-from opportune.cli.process import base_python, exec_process
+from opportune.cli.process import exec_process
 from opportune.cli.project.new_project.command_line import main as create_project
 
 USAGE = """\
@@ -25,7 +25,8 @@ def main() -> int:
         return create_project(arguments[1:], needs_clone=False)
     if script := find_script():
         # Not the environment of this program, because the project has its own with other versions.
-        exec_process([base_python(), str(script), *arguments])
+        # CPython's name for the Python of a virtual environment.
+        exec_process([getattr(sys, "_base_executable", sys.executable), str(script), *arguments])
     if arguments in ([], ["-h"], ["--help"], ["help"]):
         print(USAGE)
         return 0
