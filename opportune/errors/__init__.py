@@ -19,7 +19,7 @@ class OperatorError(Exception):
     def english(self) -> str:
         """The English message, for logs and for the database. Pages translate a stored one."""
         message = self.args[0] if self.args else ""
-        return str.__str__(message) if isinstance(message, str) else str(self)  # not the translation of a lazy text
+        return str.__str__(message) if isinstance(message, str) else str(self)  # a `LazyText` would translate itself
 
     @property
     def with_advice(self) -> str:

@@ -12,11 +12,14 @@ from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.errors import is_outage
 from opportune.db.queries.batches import delete_in_batches, update_in_batches
+from opportune.db.queries.dialects import read_database_time
 from opportune.errors import OperatorError
 from opportune.feature import Cleanup, Feature
 from opportune.jobs.declaration import JobContext, job
 from opportune.jobs.models import SCHEDULED, Job
 
+MAX_CLOCK_SECONDS = 300
+"""Seconds by which the clock of this machine may be ahead of the database."""
 REMOVED_SCHEDULE_DAYS = 7
 """Days after which the run of a schedule is deleted that no installed feature declares."""
 
@@ -33,8 +36,9 @@ async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cl
 
     Raises:
         DBAPIError: The database became unavailable. The remaining cleanups did not run.
-        OperatorError: Cleanups failed.
+        OperatorError: Cleanups failed, or the clock of this machine is ahead, for which none runs.
     """
+    await _check_clock(database)
     counts = list[int]()
     failures = list[str]()
     for cleanup in cleanups:
@@ -47,6 +51,17 @@ async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cl
     if failures:
         raise OperatorError(f"Old rows could not be deleted. {' '.join(failures)}")
     return counts
+
+
+async def _check_clock(database: Database) -> None:
+    """Raise OperatorError if rows could seem older than they are."""
+    async with database.reader(fresh=True) as session:
+        seconds = (utc_now() - await read_database_time(session)).total_seconds()
+    if seconds > MAX_CLOCK_SECONDS:
+        raise OperatorError(
+            f"No old rows were deleted, because the clock of this machine is {seconds:.0f} s ahead of the database. "
+            "Synchronize both clocks with NTP."
+        )
 
 
 async def _run(database: Database, settings: Settings, cleanup: Cleanup) -> int:

@@ -12,7 +12,7 @@ from opportune.config.settings import Settings
 from opportune.db import Database, older_than, utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Cleanup, Feature, Jobs
-from opportune.jobs import JobContext, job
+from opportune.jobs import JobContext, cleanup, job
 from opportune.jobs.cleanup import clean_up, clean_up_daily
 from opportune.jobs.models import Job
 from opportune.testing import RecordedJobs
@@ -51,6 +51,16 @@ async def test_job_runs_the_cleanups_of_features(app: FastAPI, database: Databas
     await add_attempts(database)
     await run_job(app)
     assert await read_attempts(database) == [("new", 1), ("many", 5)]
+
+
+async def test_fast_clock_deletes_nothing(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_attempts(database)
+    monkeypatch.setattr(cleanup, "utc_now", lambda: utc_now() + timedelta(days=1))
+    with pytest.raises(OperatorError, match=r"the clock of this machine is 86[0-9]{3} s ahead"):
+        await clean_up(database, settings, [EXPIRED])
+    assert len(await read_attempts(database)) == 3
 
 
 async def test_failure_does_not_stop_other_cleanups(settings: Settings, database: Database) -> None:
