@@ -21,6 +21,8 @@ PARAMETER = re.compile(r"\{[^}]*\}")
 RESERVED_SERVICES = (
     *("settings", "features", "declared_permissions", "database", "storage", "services", "jobs", "shutting_down"),
     *("opportune", "admin_editors", "health_check", "invited_at", "is_draining", "is_migrated", "is_test_app"),
+    *("answers", "documentation", "full_toolbox", "mcp_offers", "offered_tools", "request_records", "retrieval"),
+    *("toolbox", "upgrade", "workers"),
 )
 """Names in `app.state` that the framework sets itself."""
 

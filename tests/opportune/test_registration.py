@@ -227,8 +227,8 @@ def test_name_of_the_framework_is_refused(registered: Any, location: str) -> Non
 
 
 def test_all_names_of_the_framework_are_reserved() -> None:
-    files = [file for file in FRAMEWORK.rglob("*.py") if not file.is_relative_to(FRAMEWORK / "contrib")]
-    names = {name for file in files for name in re.findall(r"\bapp\.state\.(\w+) = ", file.read_text())}
+    pattern = re.compile(r"\b(?:app|site)\.state\.(\w+) = ")
+    names = {name for file in FRAMEWORK.rglob("*.py") for name in pattern.findall(file.read_text())}
     assert names - {"cache"} < {*RESERVED_SERVICES}  # the cache is a service
 
 

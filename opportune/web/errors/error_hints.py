@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dotenv import dotenv_values
 from fastapi.exceptions import ResponseValidationError
 from jinja2 import TemplateError, TemplateNotFound
 from sqlalchemy import inspect
@@ -22,7 +23,7 @@ from opportune.errors.suggestions import closest_name
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT, TEMPLATE_FOLDERS
 from opportune.project.missing_names import explain_import
-from opportune.web.errors.habits import MISTAKES, NO_MANAGER, NO_SESSION_METHOD, NO_TEMPLATES, ErrorHint
+from opportune.web.errors.habits import MISTAKES, NO_APP, NO_MANAGER, NO_SESSION_METHOD, NO_TEMPLATES, ErrorHint
 from opportune.web.errors.source_lines import source_line_of
 from opportune.web.rendering.words_of_django import replacement_for
 
@@ -238,12 +239,20 @@ def _environment_hint(error: BaseException) -> ErrorHint | None:
     file_of_environ = type(os.environ).__getitem__.__code__.co_filename
     if not (isinstance(error, KeyError) and frames and frames[-1].filename == file_of_environ):
         return None
+    if error.args[0] not in dotenv_values(PROJECT / ".env"):
+        return None
     return ErrorHint(
         f"The environment has no {error.args[0]}",
         "Settings of .env are not copied into `os.environ`.",
         "Declare the setting in app/settings.py, and read it with get_settings():",
         f"{error.args[0].lower()}: str",
     )
+
+
+def _missing_app_hint(error: BaseException) -> ErrorHint | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    is_app = isinstance(error, NameError) and error.name == "app"
+    return NO_APP if is_app and frames and Path(frames[-1].filename) == PROJECT / "app/main.py" else None
 
 
 def _mistake_hint(error: BaseException) -> ErrorHint | None:
@@ -263,6 +272,7 @@ HINTS = (
     _missing_attribute_hint,
     _template_hint,
     _environment_hint,
+    _missing_app_hint,
     _mistake_hint,
 )
 

@@ -37,6 +37,14 @@ NO_TEMPLATES = ErrorHint(
     "Use the templates of opportune.web:",
     'return templates.render(request, "books/books.html", {"books": books})',
 )
+LOOKUPS = "i?exact|i?contains|i?startswith|i?endswith|i?regex|in|gte?|lte?|isnull|range|date|year|month|day"
+"""Ends of conditions of Django."""
+NO_APP = ErrorHint(
+    "The application is created later",
+    "app.main creates `app` on first use, because commands import this module without it.",
+    "Add routes in create_app, or in a feature:",
+    "app = application.create_app(settings or get_settings(), INSTALLED)\napp.include_router(router)\nreturn app",
+)
 MISTAKES = {
     "'coroutine' (object|has no)": ErrorHint(
         "An await is missing",
@@ -70,12 +78,6 @@ MISTAKES = {
     ),
     r"'Templates' object has no attribute|Templates\.render\(\) (got|missing)": NO_TEMPLATES,
     "'Request' object has no attribute 'startswith'": NO_TEMPLATES,  # arguments in another order
-    "name 'app' is not defined": ErrorHint(
-        "The application is created later",
-        "app.main creates `app` on first use, because commands import this module without it.",
-        "Add routes in create_app, or in a feature:",
-        "app = application.create_app(settings or get_settings(), INSTALLED)\napp.include_router(router)\nreturn app",
-    ),
     "AuthenticationMiddleware must be installed": ErrorHint(
         "Requests have no user",
         "A route names the user as a parameter.",
@@ -88,13 +90,13 @@ MISTAKES = {
         "Name values of the URL as parameters of the route, and read forms with read_form:",
         "form = await read_form(request, BookForm)",
     ),
-    r"keyword argument '\w+__\w+'|reference for ORDER BY|Boolean value of this clause|Operator 'contains'": ErrorHint(
+    rf"argument '[a-z]\w*?__({LOOKUPS})'|for ORDER BY|Boolean value of this clause|Operator 'contains'": ErrorHint(
         "Queries are those of SQLAlchemy",
         "Conditions are expressions of columns. The operators &, | and ~ join them, not `and`, `or` and `not`.",
         "Use methods of columns:",
         'select(Book).where(col(Book.title).icontains("a") | (Book.price > 5)).order_by(col(Book.title).desc())',
     ),
-    "int too large to convert to SQLite|value out of int(32|64) range": ErrorHint(
+    "int too large to convert to SQLite|(big|small)?int(eger)? out of range": ErrorHint(
         "A number is too large for its column",
         "A visitor can write any number into a URL.",
         "Annotate ids in paths with RowId, and limit other numbers:",

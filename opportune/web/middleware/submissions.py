@@ -304,8 +304,9 @@ def _replay(result: str, scope: Scope) -> Response:
         return problem(request, 409, INTERRUPTED if result else STILL_PROCESSING)
     stored = json.loads(result)
     try:
-        for message in stored["messages"]:
-            flash(request, *message)
+        messages = [FlashMessage(*message) for message in stored["messages"]]
     except TypeError:  # another version of the site has other fields
         return problem(request, 409, INTERRUPTED)
+    for message in messages:
+        flash(request, *message)
     return Response(stored["body"], stored["status"], stored["headers"])

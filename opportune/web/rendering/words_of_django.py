@@ -11,10 +11,8 @@ WORDS = {
     "unknown tag 'blocktrans(late)?'": "{% trans %}",
     "unknown tag 'translate'|control structures in translatable": '{{ _("…") }}',
     "unknown tag 'url'|'url_for' is undefined": '{{ url("/books") }}',
-    "got ':'": '{{ title | default("-") }}',
+    "expected token 'end of print statement', got ':'": '{{ title | default("-") }}',
     "'forloop' is undefined": "loop.index",
-    "'block' is undefined": "{{ super() }}",
-    "'messages' is undefined": "nothing, because base.html shows what flash() adds",
     "attribute 'is_(authenticated|anonymous)'": "{% if user %}",
 }
 """Replacements by a regular expression of Jinja's message."""

@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 from fastapi import BackgroundTasks, FastAPI, Request, UploadFile
 from httpx2 import ASGITransport, AsyncClient
-from jinja2 import DictLoader, TemplateError
+from jinja2 import DictLoader, TemplateError, TemplateSyntaxError, UndefinedError
 from pydantic import BaseModel
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import OperationalError
@@ -120,7 +120,8 @@ def add_failing_routes(app: FastAPI) -> None:
     async def respond_with_results() -> dict[str, object]:
         async with database.reader() as session:
             rows = await session.execute(select(col(User.email), col(User.is_staff)))
-            return {"rows": rows, "emails": await session.scalars(select(col(User.email)))}
+            mappings = (await session.execute(select(col(User.email)))).mappings()
+            return {"rows": rows, "emails": await session.scalars(select(col(User.email))), "mappings": mappings}
 
     @app.get("/template")
     async def show_missing_template(request: Request) -> object:
@@ -147,6 +148,10 @@ def add_writing_readers(app: FastAPI) -> None:
     @app.post("/unset")
     async def add_without_email(session: WriteSession) -> None:
         await session.execute(insert(User).values(hashed_password="none"))
+
+    @app.post("/huge")
+    async def add_huge_number(session: WriteSession) -> None:
+        await session.execute(insert(User).values(id=2**70, email="a@example.com", hashed_password="none"))
 
 
 @pytest.fixture
@@ -203,6 +208,7 @@ async def test_missing_template_suggests_a_name(faulty: AsyncClient) -> None:
 async def test_rows_of_queries_are_objects(faulty: AsyncClient) -> None:
     data = (await faulty.get("/results")).json()
     assert data["rows"] == [{"email": email, "is_staff": False} for email in data["emails"]] != []
+    assert data["mappings"] == [{"email": email} for email in data["emails"]]
 
 
 async def test_form_from_other_origin_is_explained(faulty: AsyncClient) -> None:
@@ -304,7 +310,11 @@ def _close_after(coroutine: Any, read: Callable[[Any], object]) -> object:
 
 @pytest.mark.parametrize("mode", ["reader", "writer"])
 @pytest.mark.parametrize("title", MISTAKES)
-async def test_habit_of_another_framework_has_a_hint(title: str, mode: str, database: Database) -> None:
+async def test_habit_of_another_framework_has_a_hint(
+    title: str, mode: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("NAME_OF_NOTHING=1\n")
+    monkeypatch.setattr(error_hints, "PROJECT", tmp_path)
     async with getattr(database, mode)() as session:
         with pytest.raises((AttributeError, KeyError, TemplateError)) as caught:
             MISTAKES[title](session)
@@ -319,6 +329,12 @@ async def test_row_without_a_value_is_explained(faulty: AsyncClient) -> None:
     assert problem["status"] == 409
     assert problem["detail"].startswith("A column has no value.")
     assert "email: … | None = None" in problem["detail"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_too_large_number_is_explained(faulty: AsyncClient) -> None:
+    page = await faulty.post("/huge", headers={"Accept": "text/html"})
+    assert "A number is too large for its column" in page.text
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -348,7 +364,6 @@ def test_attribute_of_another_object_has_no_hint(owner: object, name: str) -> No
     [
         ("'Session' object does not support the context manager protocol", "An async is missing"),
         ("SessionMiddleware must be installed to access request.session", "The site keeps no values of visitors"),
-        ("name 'app' is not defined", "The application is created later"),
         ("Select.filter() got an unexpected keyword argument 'title__icontains'", "Queries are those of SQLAlchemy"),
         ("Templates.render() got an unexpected keyword argument 'books'", "Templates of the site need their own"),
     ],
@@ -360,8 +375,35 @@ def test_failed_test_shows_the_hint_for_a_message(message: str, title: str) -> N
     assert call.excinfo.value.__notes__[0].startswith(title)
 
 
-def test_uncommon_error_has_no_hint() -> None:
-    assert hint_for(RuntimeError("no such thing")) is None
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("no such thing"),
+        NameError("name 'app' is not defined", name="app"),
+        TypeError("open() got an unexpected keyword argument '_Model__private'"),
+        UndefinedError("'messages' is undefined"),
+        UndefinedError("'block' is undefined"),
+        TemplateSyntaxError("expected token ',', got ':'", 1),
+    ],
+)
+def test_uncommon_error_has_no_hint(error: Exception) -> None:
+    assert hint_for(error) is None
+
+
+def test_route_beside_the_lazy_app_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(error_hints, "PROJECT", tmp_path)
+    with pytest.raises(NameError) as caught:
+        exec(compile("app.get", tmp_path / "app/main.py", "exec"), {})  # noqa: S102 - a module that fails
+    hint = hint_for(caught.value)
+    assert hint
+    assert hint.title == "The application is created later"
+
+
+def test_variable_outside_env_file_has_no_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(error_hints, "PROJECT", tmp_path)
+    with pytest.raises(KeyError) as caught:
+        os.environ["NAME_OF_NOTHING"]
+    assert hint_for(caught.value) is None
 
 
 def test_framework_outside_project_has_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
