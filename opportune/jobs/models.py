@@ -105,13 +105,17 @@ class Job(Model, table=True):
     def shown_arguments(self) -> str:
         """The arguments in one line. Long ones, such as an e-mail with files, are cut. Links in e-mails have tokens."""
         arguments = self.arguments if type(self.arguments) is list else [self.arguments]
-        text = ", ".join(shorten(repr(argument), MAX_ARGUMENT_LENGTH) for argument in arguments)
-        return mask_tokens(mask_pairs(text))
+        return ", ".join(map(_show_argument, arguments))
 
     @property
     def remark(self) -> str:
         """Error of the last attempt, or the progress if there is none."""
         return self.error or self.progress
+
+
+def _show_argument(argument: object) -> str:
+    text = shorten(repr(argument), MAX_ARGUMENT_LENGTH)
+    return text if isinstance(argument, int | float) else mask_tokens(mask_pairs(text))
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,7 @@ from opportune.web.middleware.request_log import request_id
 
 VERBOSE_LOGGERS = ("uvicorn.error", "httpx2", "httpcore2", "mcp.client", "alembic", "asyncio", "botocore")
 """Loggers of libraries that log too much, or that log URLs with secrets."""
-MAX_TRACE_LENGTH = 100_000
+MAX_TRACE_LENGTH = 20_000
 TEXT_FORMAT = "%(asctime)s %(levelname)-7s %(message)s  [%(origin)s]"
 
 

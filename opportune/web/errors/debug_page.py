@@ -72,7 +72,8 @@ class SecretMask:
     """Replaces secrets in values and texts, and shortens long values."""
 
     def __init__(self, secrets: list[str]) -> None:
-        self._secrets = secrets
+        # Whole words, also after \n in a repr.
+        self._secrets = re.compile(rf"(?:(?<!\w)|(?<=\\[nrt]))(?:{'|'.join(map(re.escape, secrets)) or '(?!)'})(?!\w)")
         self._repr = reprlib.Repr()
         self._repr.maxstring = self._repr.maxother = 300
         self._repr.maxdict = self._repr.maxlist = self._repr.maxtuple = 20
@@ -81,7 +82,9 @@ class SecretMask:
     def of(cls, settings: Settings) -> Self:
         """Mask the secrets of the settings."""
         values = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
-        passwords = [match[1] for value in values if (match := PASSWORD_IN_URL.search(value))]
+        # A password that is also the user or part of the driver's name is in every path of the driver.
+        matches = filter(None, map(PASSWORD_IN_URL.search, values))
+        passwords = [match[1] for match in matches if match.string.count(match[1]) == 1]
         secrets = {*values, *passwords, *map(unquote, passwords)}
         return cls(sorted((secret for secret in secrets if len(secret) > 5), key=len, reverse=True))
 
@@ -96,9 +99,7 @@ class SecretMask:
 
     def mask_text(self, text: str) -> str:
         """Mask the secrets of the settings, pairs such as `token=…`, and passwords in URLs."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return mask_pairs(text)
+        return mask_pairs(self._secrets.sub(MASK, text))
 
 
 def _masked_variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str, str]]:

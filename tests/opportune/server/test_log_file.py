@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from opportune.errors import OperatorError
+from opportune.schemas.masks import mask_pairs
 from opportune.server import log_file
 from opportune.server.logging import TEXT_FORMAT, LineFormatter, MaskedFormatter, RequestIdFilter, logging_config
 from opportune.testing.plugin import settings_for
@@ -56,6 +57,40 @@ def test_error_has_its_frames_and_variables(logger: logging.Logger, capsys: pyte
     assert "test_log_file.py" in entry
     assert "Variables in fail:" in entry
     assert "    number = 7" in entry
+
+
+READABLE = (
+    "KeyError: 'title'",
+    "ForeignKeyViolation: insert or update on table",
+    '  File "/srv/x.py", line 14, in show\n    with Session() as session:\n  File "/srv/y.py", line 2, in find\n'
+    "    sorted(rows, key=lambda row: row.id)",
+    "author: Ada, keyword: x, monkey: y",
+    "Basic usage is wrong",
+    "Bearer token is missing",
+)
+SECRETS = (
+    "OPPORTUNE_PRODUCTION_EXTERNAL_PAYMENT_PROVIDER_API_KEY=opensesame",
+    f"postgresql://iam:{PASSWORD * 30}@h",
+    "bearer opensesame",
+    "Authorization: Bearer opensesame was refused",
+    "x-api-key: opensesame",
+    "apiKey=opensesame",
+    "sessionid=opensesame",
+    "db_pass: opensesame",
+    r"'\npass: opensesame'",
+    '  File "/srv/x.py", line 14, in show\n    connect(password="opensesame")',
+    '  File "/srv/x.py", line 14, in show\n    connect()\nValueError: password=opensesame',
+)
+
+
+@pytest.mark.parametrize("text", READABLE)
+def test_words_of_tracebacks_stay_readable(text: str) -> None:
+    assert mask_pairs(text) == text
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_secret_in_a_text_is_masked(text: str) -> None:
+    assert PASSWORD not in mask_pairs(text)
 
 
 def test_secrets_are_masked(logger: logging.Logger, folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from opportune.jobs.models import Job
 from tests.opportune.cli.conftest import Oppman, read_until
 from tests.opportune.cli.development.processes import running
 
@@ -63,6 +64,20 @@ def test_long_argument_is_cut(oppman: Oppman, url: str, tmp_path: Path) -> None:
 def test_tokens_in_arguments_are_masked(oppman: Oppman, url: str, tmp_path: Path) -> None:
     shown = show_arguments(oppman, url, tmp_path, ["http://h/reset?token=WzEs", "Code: 123456", {"password": "secret"}])
     assert shown.endswith("http://h/reset?token=••••••, 'Code: ••••••', {'password': ••••••}")
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        123456,
+        "books",
+        "2f1c6b0e-8f1d-4a35-9b51-6f1f3c1a2b3c",
+        f"books/{'0a' * 16}.jpg",
+        {"author": "Ada", "id": 123456},
+    ],
+)
+def test_ids_and_names_in_arguments_are_shown(argument: object) -> None:
+    assert Job(name="tidy", arguments=[argument]).shown_arguments == repr(argument)
 
 
 def show_arguments(oppman: Oppman, url: str, tmp_path: Path, arguments: list[Any]) -> str:

@@ -13,7 +13,7 @@ from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
 from opportune.web.errors import debug_page
-from opportune.web.errors.debug_page import MAX_VARIABLES, build_report
+from opportune.web.errors.debug_page import MAX_VARIABLES, SecretMask, build_report
 
 HTML = {"Accept": "text/html"}
 
@@ -101,6 +101,14 @@ def test_passwords_in_variables_and_message_are_masked() -> None:
 def test_secrets_of_settings_are_masked() -> None:
     settings = settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("sk-abcdef")})
     assert "sk-abcdef" not in str(build_report(raise_and_catch(text="sent sk-abcdef"), settings))
+
+
+def test_password_that_is_the_user_leaves_paths_readable() -> None:
+    url = SecretStr("postgresql+psycopg://postgres:postgres@h/postgres")
+    mask = SecretMask.of(settings_for("sqlite://").model_copy(update={"llm_api_key": url}))
+    assert mask.mask_text("dialects/postgresql/psycopg.py") == "dialects/postgresql/psycopg.py"
+    mask = SecretMask.of(settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("library")}))
+    assert mask.mask_text("libraryman/x.py library") == "libraryman/x.py ••••••"
 
 
 def test_failing_repr_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
