@@ -108,7 +108,7 @@ def unseal_as(type_: type[T], settings: Settings, purpose: str, sealed: str, sec
     text = unseal(settings, purpose, sealed, seconds)
     try:
         return None if text is None else type_(**json.loads(text))
-    except TypeError:
+    except (TypeError, ValueError):
         return None
 
 

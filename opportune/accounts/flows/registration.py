@@ -5,6 +5,7 @@ e-mails, the account is created immediately.
 """
 
 import json
+from dataclasses import asdict, dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,7 +23,7 @@ from opportune.accounts.users.errors import (
 )
 from opportune.accounts.users.queries import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
-from opportune.config.signing import seal, unseal
+from opportune.config.signing import seal, unseal_as
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import JobContext, defer, job
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
@@ -37,6 +38,14 @@ INVITATION_NEEDED = _l("You need an invitation to register. Use the address that
 REGISTRATION_NOT_VERIFIED = _l(
     "This is not the password of the registration. If you have not registered, close this page."
 )
+
+
+@dataclass(frozen=True)
+class Registration:
+    """An account that the link of an e-mail creates."""
+
+    email: str
+    hashed_password: str
 
 
 async def register(context: AccountContext, email: str, password: str) -> User | None:
@@ -57,19 +66,16 @@ async def register(context: AccountContext, email: str, password: str) -> User |
         return await _register_now(context, email, password)
     await context.manager.check_new_password(password, email)
     await context.count_email(email)
-    new_account = json.dumps([email, await hashing.hash_password(password)])
-    defer(context.session, send_registration_email(email, seal(context.settings, REGISTRATION_PURPOSE, new_account)))
+    registration = Registration(email, await hashing.hash_password(password))
+    token = seal(context.settings, REGISTRATION_PURPOSE, json.dumps(asdict(registration)))
+    defer(context.session, send_registration_email(email, token))
     return None
 
 
-def read_registration(settings: Settings, token: str) -> tuple[str, str] | None:
-    """Return e-mail and password hash of a registration link; None if it is invalid or expired."""
-    text = unseal(settings, REGISTRATION_PURPOSE, token, int(LIFETIMES["verify"].total_seconds()))
-    try:
-        email, hashed_password = json.loads(text or "[]")
-    except ValueError:  # another version of the site has other data
-        return None
-    return email, hashed_password
+def read_registration(settings: Settings, token: str) -> Registration | None:
+    """Return the registration of a link; None if it is invalid or expired."""
+    seconds = int(LIFETIMES["verify"].total_seconds())
+    return unseal_as(Registration, settings, REGISTRATION_PURPOSE, token, seconds)
 
 
 async def require_may_register(context: AccountContext, email: str) -> None:
@@ -121,9 +127,9 @@ async def can_verify(session: AsyncSession, settings: Settings, token: str) -> b
     if link := await read_link_token(session, settings, "verify", token):
         return not link[0].is_verified
     registration = read_registration(settings, token)
-    if registration is None or not await user_manager(session, settings).may_register(registration[0]):
+    if registration is None or not await user_manager(session, settings).may_register(registration.email):
         return False
-    return await find_by_email(session, registration[0]) is None
+    return await find_by_email(session, registration.email) is None
 
 
 async def is_link_for(session: AsyncSession, settings: Settings, token: str, user: User | None) -> bool:
@@ -162,12 +168,13 @@ async def _finish_registration(context: AccountContext, token: str, password: st
     registration = read_registration(context.settings, token)
     if registration is None:
         raise InvalidLinkError
-    email, hashed_password = registration
-    await _check_password(context, email, password, hashed_password)
-    if not await context.manager.may_register(email):  # the rules may have changed since the e-mail was sent
+    await _check_password(context, registration.email, password, registration.hashed_password)
+    if not await context.manager.may_register(
+        registration.email
+    ):  # the rules may have changed since the e-mail was sent
         raise InvalidLinkError
     try:
-        created: User = await context.manager.add(email, hashed_password, is_verified=True)
+        created: User = await context.manager.add(registration.email, registration.hashed_password, is_verified=True)
     except EmailTakenError:
         raise InvalidLinkError from None
     return created

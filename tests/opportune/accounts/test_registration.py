@@ -1,5 +1,7 @@
 """Registration, verification and password reset by links in e-mails."""
 
+import json
+
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -161,7 +163,8 @@ async def test_closed_registration_creates_no_account(app: FastAPI, client: Asyn
         assert (page.status_code, "Registration is closed" in page.text, "<input" in page.text) == (403, True, False)
     response = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
     assert (response.status_code, "accepts no new registrations" in response.json()["detail"]) == (403, True)
-    older_link = seal(app.state.settings, REGISTRATION_PURPOSE, f'["{EMAIL}", "{await hash_password(PASSWORD)}"]')
+    new_account = {"email": EMAIL, "hashed_password": await hash_password(PASSWORD)}
+    older_link = seal(app.state.settings, REGISTRATION_PURPOSE, json.dumps(new_account))
     assert (await client.get(f"{ACCOUNTS}/verify", params={"token": older_link})).status_code == 410
     form = {"token": older_link, "password": PASSWORD}
     assert (await client.post(f"{ACCOUNTS}/verify", data=form)).status_code == 410
