@@ -9,12 +9,14 @@ from datetime import tzinfo
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
-from opportune.db.sessions.dependencies import SITE
+from opportune.db.sessions.dependencies import SITE, on_site
+from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import content_languages, current_language, current_site_languages
 from opportune.services.observers import ObservedRequest, observed_request, observers
 from opportune.services.trace_context import traceparent
@@ -35,6 +37,10 @@ from opportune.web.rendering import flash
 from opportune.web.time_zone import current_zone, site_zone, zone_of_request
 
 logger = logging.getLogger("opportune.request")
+
+STOPPED = _l(
+    "The site stopped before it could respond. Your change may have been saved. Check this before you try again."
+)
 
 
 class RequestMiddleware:
@@ -98,10 +104,9 @@ class RequestMiddleware:
         except ClientDisconnect:
             pass  # the client has left
         except asyncio.CancelledError:
-            if request.status or not is_stopping(scope["app"]):
+            if request.status or not is_stopping(scope[SITE]):
                 raise
-            response = problem(Request(scope), 503, headers=RETRY_HEADERS)  # this process stops before the route ends
-            await response(scope, receive, send_complete)
+            await _response_to_stop(on_site(Request(scope)))(scope, receive, send_complete)
         except Exception as error:  # noqa: BLE001 - the edge of the process: every crash becomes a response and a log line
             await _respond_to_crash(error, request.status, scope, receive, send_complete)
         finally:
@@ -152,12 +157,20 @@ async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
         request_id.reset(token)
 
 
+def _response_to_stop(request: Request) -> Response:
+    """Return the response of a process that stops before the route ends. Clients must not repeat a stored change."""
+    if request.method in ("GET", "HEAD"):
+        return problem(request, 503, headers=RETRY_HEADERS)
+    return problem(request, 503, STOPPED)
+
+
 async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive: Receive, send: Send) -> None:
+    request = on_site(Request(scope))
     if status:  # too late for another response: the server cuts the connection
-        hint = hint_in_development(Request(scope), error)
+        hint = hint_in_development(request, error)
         logger.error("failed while sending%s", f": {hint}" if hint else "", exc_info=error)
         return
-    response = on_full_disk(Request(scope), error) or await on_crash(Request(scope), error)
+    response = on_full_disk(request, error) or await on_crash(request, error)
     await response(scope, receive, send)
 
 

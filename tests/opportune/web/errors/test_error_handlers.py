@@ -30,6 +30,12 @@ class SignIn(BaseModel):
 @pytest.fixture
 async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
     """Site with routes that fail in different ways."""
+    mounted = FastAPI()
+    app.mount("/mounted", mounted)
+
+    @mounted.get("/crash")
+    async def crash_in_mount() -> None:
+        raise ValueError("in a mount")
 
     @app.get("/crash")
     @app.get("/api/crash")
@@ -51,7 +57,9 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
     @app.post("/form")
     async def form(field: str = Form()) -> None: ...
 
+    @mounted.get("/endless")
     @app.get("/endless")
+    @app.post("/endless")
     async def endless() -> None:
         app.state.is_draining = True
         cast("asyncio.Task[None]", asyncio.current_task()).cancel()
@@ -60,10 +68,22 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-async def test_request_cancelled_by_a_stop_is_503(faulty: AsyncClient) -> None:
-    problem = await faulty.get("/endless", headers=JSON)
+@pytest.mark.parametrize("path", ["/endless", "/mounted/endless"])
+async def test_request_cancelled_by_a_stop_is_503(faulty: AsyncClient, path: str) -> None:
+    problem = await faulty.get(path, headers=JSON)
     assert (problem.status_code, problem.headers["retry-after"]) == (503, "2")
     assert "x-frame-options" in problem.headers
+
+
+async def test_change_cancelled_by_a_stop_is_not_repeated(faulty: AsyncClient) -> None:
+    problem = await faulty.post("/endless", headers=JSON)
+    assert (problem.status_code, problem.headers.get("retry-after")) == (503, None)
+    assert "Your change may have been saved." in problem.json()["detail"]
+
+
+async def test_crash_in_a_mount_is_logged(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    assert (await faulty.get("/mounted/crash")).status_code == 500
+    assert "ValueError: in a mount" in caplog.text
 
 
 async def test_error_page_has_the_menu_of_the_user(user_client: AsyncClient) -> None:
