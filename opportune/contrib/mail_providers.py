@@ -6,10 +6,11 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from email.headerregistry import Address
 from typing import Any
 
+from opportune.db.clock import utc_now
 from opportune.mail.attachment import Attachment
 from opportune.mail.https import ApiResponse, HttpsTransport
 from opportune.mail.parts import MessageParts, encode_address, encode_name, without_empty
@@ -212,7 +213,7 @@ class SES(HttpsTransport):
         body = json.dumps(email).encode()
         return {
             "url": f"https://{self.host}{SES_PATH}",
-            "headers": self._signed_headers(body, datetime.now(UTC)),
+            "headers": self._signed_headers(body, utc_now()),
             "content": body,
         }
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -19,6 +18,7 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.search.embeddings import EMBEDDINGS
 from opportune.search.registry import vector_tables
+from opportune.services.clock import clock
 
 if TYPE_CHECKING:
     import typer
@@ -77,7 +77,7 @@ class DocumentIndex(IndexDefinition[H]):
                 raise OperatorError(
                     f"The index {self.name} is searched by meaning: add the feature documents to installed.py."
                 )
-            key = f"embed documents {self.name} {int(time()) // 60}"
+            key = f"embed documents {self.name} {int(clock.now()) // 60}"
             await app.state.jobs.enqueue(embed_documents(self.name), key=key)
         setattr(app.state, self.name, search)
         try:

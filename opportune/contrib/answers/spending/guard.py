@@ -24,7 +24,7 @@ from opportune.contrib.answers.spending.notices import Notices
 from opportune.contrib.answers.spending.switch import Switch, read_switch, switched_off_error
 from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
 from opportune.contrib.llm.providers.provider import Chunk, LlmError
-from opportune.db import Database
+from opportune.db import Database, utc_now
 from opportune.db.queries.dialects import acquire_advisory_lock, read_database_time
 from opportune.web import client_address, site_zone
 
@@ -112,7 +112,7 @@ class SpendingGuard(CallGuard):
 
     def now(self) -> datetime:
         """Current time in the site's time zone, whose days the limits use."""
-        return datetime.now(self._zone)
+        return utc_now().astimezone(self._zone)
 
     def payer_of(self, request: Request) -> Payer:
         user = getattr(request.state, "user", None)

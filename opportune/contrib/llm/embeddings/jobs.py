@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from time import time
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +11,7 @@ from opportune.db.database import Database
 from opportune.jobs import JobContext, defer, job
 from opportune.search import registry
 from opportune.search.embeddings import BATCH_TEXTS, EMBED_LATER, EMBEDDINGS, Embeddings, Vector, embed_accepted
+from opportune.services.clock import clock
 
 DELAY_SECONDS = 5
 """Seconds in which changes are collected before the job runs."""
@@ -62,7 +62,7 @@ async def _embed_row_texts(embeddings: Embeddings, rows: Sequence[Any]) -> list[
 
 def embed_later(session: AsyncSession, table: str) -> None:
     """Queue one job for the changes of a few seconds, in the transaction of the first change."""
-    key = f"embed {table} {int(time()) // DELAY_SECONDS}"
+    key = f"embed {table} {int(clock.now()) // DELAY_SECONDS}"
     defer(session, embed_rows(table), key=key, delay=DELAY_SECONDS)
 
 
@@ -78,5 +78,5 @@ def connect_embeddings(database: Database, embeddings: Embeddings | None) -> Non
 async def embed_when_started(app: Any) -> AsyncIterator[None]:
     """Queue the missing embeddings when a site starts, at most once a minute for all its processes."""
     if app.state.llm.embeddings is not None:
-        await app.state.jobs.enqueue(embed_all(), key=f"embed all {int(time()) // 60}")
+        await app.state.jobs.enqueue(embed_all(), key=f"embed all {int(clock.now()) // 60}")
     yield

@@ -19,6 +19,7 @@ from opportune.accounts.sign_in_methods.providers import (
     Provider,
     ProviderUnreachable,
 )
+from opportune.services.clock import clock
 from tests.opportune.accounts.social_sign_in.provider import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -109,6 +110,16 @@ async def test_foreign_id_token_is_refused(provider: FakeProvider) -> None:
         provider.false_claims = claims
         with pytest.raises(InvalidProviderResponse):
             await request_identity(provider)
+
+
+async def test_id_token_is_compared_with_the_shared_clock(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: 4_000_000_000)
+    with pytest.raises(InvalidProviderResponse, match="has expired"):
+        await request_identity(provider)
+    provider.false_claims = {"iat": 4_000_000_000, "exp": 4_000_000_300}
+    assert await request_identity(provider)
 
 
 async def test_state_belongs_to_the_browser(provider: FakeProvider) -> None:

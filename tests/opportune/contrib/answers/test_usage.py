@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +27,7 @@ from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.db import Database
+from opportune.services.clock import clock
 from opportune.testing import make_user
 from tests.opportune.contrib.answers.questions import ask, ask_and_wait, wait_until_ended
 
@@ -88,6 +90,11 @@ async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: 
         assert {(row.day, row.model) for row in await session.scalars(select(LlmUsage))} == {
             (guard.now().date(), "Fast")
         }
+
+
+async def test_days_of_limits_follow_the_shared_clock(guard: SpendingGuard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: 1_000_000_000)
+    assert guard.now().date() == date(2001, 9, 9)
 
 
 @pytest.mark.database("sqlite", "postgresql")
