@@ -7,6 +7,8 @@ logger = logging.getLogger(__name__)
 
 MAX_DIFFERENCE_SECONDS = 5
 """Difference above which the clock of the machine is wrong. Smaller ones cause no faults."""
+MAX_DELAY_SECONDS = 1
+"""Delay above which a response of the server does not show the difference well enough."""
 
 
 class Clock:
@@ -24,10 +26,12 @@ class Clock:
 
         Args:
             server_time: Seconds since 1970.
-            delay_seconds: Maximum age of this time.
+            delay_seconds: Maximum age of this time. Older ones than `MAX_DELAY_SECONDS` are ignored.
         """
+        if delay_seconds > MAX_DELAY_SECONDS:
+            return
         difference = server_time - time.time()
-        is_wrong = abs(difference) > MAX_DIFFERENCE_SECONDS + delay_seconds
+        is_wrong = abs(difference) > MAX_DIFFERENCE_SECONDS
         if is_wrong and self._started_at is None:
             message = "the clock of this machine differs by %d s from the database's, which is used. Synchronize both."
             logger.warning(message, difference)

@@ -204,7 +204,7 @@ class TimedConnection(AsyncConnection[Any]):
         await self.set_autocommit(True)
         cursor = await self.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
         await self.set_autocommit(False)
-        (seconds,) = await cursor.fetchone() or (0,)
+        ((seconds,),) = await cursor.fetchall()
         return float(seconds)
 
     def has_pending_data(self) -> bool:

@@ -28,7 +28,7 @@ TAG_SECONDS = 2 * MAX_AGE_SECONDS
 class CacheEntry(NamedTuple):
     value: bytes
     built_at: float
-    """Time of the build, by `time.time`."""
+    """Time of the build, by `clock.now`."""
 
 
 class CacheLookup(NamedTuple):

@@ -25,6 +25,7 @@ from opportune.db.clock import utc_now
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.drivers.pool import MAX_COMPILED_STATEMENTS, Pool, close_once, dispose
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
+from opportune.db.factory import open_database
 from opportune.db.queries.dialects import read_database_time
 from opportune.jobs.models import Job
 from opportune.services.clock import clock
@@ -73,14 +74,19 @@ async def test_waiting_task_gets_the_next_connection(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("difference", [-3600, 3600])
 async def test_process_follows_the_clock_of_the_database(
-    database: Database, monkeypatch: pytest.MonkeyPatch, difference: int, caplog: pytest.LogCaptureFixture
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, difference: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine_time = time.time
     monkeypatch.setattr(clock, "_started_at", None)
     monkeypatch.setattr("time.time", lambda: machine_time() + difference)
-    async with database.reader() as session:
-        assert abs(await read_database_time(session) - utc_now()) < timedelta(seconds=60)
-    assert "the clock of this machine differs" in caplog.text
+    for environment, is_followed in (("test", False), ("development", True)):
+        database = open_database(settings.model_copy(update={"environment": environment}))
+        async with database.reader() as session:
+            is_same = abs(await read_database_time(session) - utc_now()) < timedelta(seconds=60)
+        await database.dispose()
+        assert (is_same, "the clock of this machine differs" in caplog.text) == (is_followed, is_followed)
+    clock.compare(machine_time(), delay_seconds=56)
+    assert abs(clock.now() - machine_time()) < 60
 
 
 async def test_closed_connection_is_not_watched(database: Database) -> None:
