@@ -1,5 +1,6 @@
 """Daily deletion of old rows, which features declare in `cleanups`."""
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
@@ -19,7 +20,7 @@ from opportune.jobs.declaration import JobContext, job
 from opportune.jobs.models import SCHEDULED, Job
 
 MAX_CLOCK_SECONDS = 300
-"""Seconds by which the clock of this machine may be ahead of the database."""
+"""Seconds by which the clocks of this machine and the database may differ."""
 REMOVED_SCHEDULE_DAYS = 7
 """Days after which the run of a schedule is deleted that no installed feature declares."""
 
@@ -36,9 +37,9 @@ async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cl
 
     Raises:
         DBAPIError: The database became unavailable. The remaining cleanups did not run.
-        OperatorError: Cleanups failed, or the clock of this machine is ahead, for which none runs.
+        OperatorError: Cleanups failed, or the clock of this machine or the database is wrong, for which none runs.
     """
-    await _check_clock(database)
+    await check_clock(database)
     counts = list[int]()
     failures = list[str]()
     for cleanup in cleanups:
@@ -53,14 +54,14 @@ async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cl
     return counts
 
 
-async def _check_clock(database: Database) -> None:
-    """Raise OperatorError if rows could seem older than they are."""
+async def check_clock(database: Database) -> None:
+    """Raise OperatorError if one of the clocks is wrong, so that rows could seem older than they are."""
     async with database.reader(fresh=True) as session:
-        seconds = (utc_now() - await read_database_time(session)).total_seconds()
-    if seconds > MAX_CLOCK_SECONDS:
+        seconds = (await read_database_time(session)).timestamp() - time.time()
+    if abs(seconds) > MAX_CLOCK_SECONDS:
         raise OperatorError(
-            f"No old rows were deleted, because the clock of this machine is {seconds:.0f} s ahead of the database. "
-            "Synchronize both clocks with NTP."
+            f"No old rows were deleted, because the clocks of this machine and the database differ by {seconds:.0f} s. "
+            "Synchronize both with NTP."
         )
 
 

@@ -20,6 +20,8 @@ from opportune.services.clock import MAX_DIFFERENCE_SECONDS
 
 MIN_SERVER_VERSION = 13
 EXTENSIONS = ("pg_trgm", "vector", "unaccent", "citext")
+MAX_CLOCK_DRIFT_SECONDS = 60
+"""Difference above which programs that use the clock of the machine fail, such as checks of certificates."""
 
 SERVER = """
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
@@ -116,7 +118,8 @@ async def check_clock(server: ServerContext) -> Finding:
     if abs(seconds) <= MAX_DIFFERENCE_SECONDS + duration:
         return ok("clock", message, **values)
     fix = "Synchronize both clocks with NTP. Until then, the site uses the time of the database."
-    return notice("clock", message, fix, **values)
+    report = fault if abs(seconds) > MAX_CLOCK_DRIFT_SECONDS else notice
+    return report("clock", message, fix, **values)
 
 
 async def check_extensions(server: ServerContext) -> Finding:

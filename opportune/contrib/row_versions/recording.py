@@ -24,6 +24,7 @@ from opportune.db.hooks.registry import add_after_create, after_delete, after_up
 from opportune.db.models.model import Versioned, tables_with
 from opportune.db.queries.batches import delete_in_batches
 from opportune.jobs import JobContext, job
+from opportune.jobs.cleanup import check_clock
 
 
 @add_after_create(Versioned, RowVersion)
@@ -79,7 +80,12 @@ async def delete_old_versions_daily(run: JobContext) -> None:
 
 
 async def delete_old_versions(database: Database, models: Iterable[type[Versioned]]) -> int:
-    """Delete versions by age, and versions of rows that statements or cascades have deleted. Return their number."""
+    """Delete versions by age, and versions of rows that statements or cascades have deleted. Return their number.
+
+    Raises:
+        OperatorError: The clock of this machine or the database is wrong.
+    """
+    await check_clock(database)
     count = 0
     for model in models:
         is_of_model = col(RowVersion.model_table) == table_of(model)

@@ -1,5 +1,6 @@
 """Deletion of old rows that features declare in `cleanups`."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from opportune.config.settings import Settings
 from opportune.db import Database, older_than, utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Cleanup, Feature, Jobs
-from opportune.jobs import JobContext, cleanup, job
+from opportune.jobs import JobContext, job
 from opportune.jobs.cleanup import clean_up, clean_up_daily
 from opportune.jobs.models import Job
 from opportune.testing import RecordedJobs
@@ -53,12 +54,16 @@ async def test_job_runs_the_cleanups_of_features(app: FastAPI, database: Databas
     assert await read_attempts(database) == [("new", 1), ("many", 5)]
 
 
-async def test_fast_clock_deletes_nothing(
-    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.database("postgresql")
+@pytest.mark.parametrize("difference", [-86_400, 86_400])
+async def test_wrong_clock_deletes_nothing(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, difference: int
 ) -> None:
+    """Either clock may be wrong. Processes follow that of the database."""
     await add_attempts(database)
-    monkeypatch.setattr(cleanup, "utc_now", lambda: utc_now() + timedelta(days=1))
-    with pytest.raises(OperatorError, match=r"the clock of this machine is 86[0-9]{3} s ahead"):
+    machine_time = time.time
+    monkeypatch.setattr("time.time", lambda: machine_time() + difference)
+    with pytest.raises(OperatorError, match=r"the database differ by -?86[0-9]{3} s"):
         await clean_up(database, settings, [EXPIRED])
     assert len(await read_attempts(database)) == 3
 

@@ -183,10 +183,14 @@ async def test_old_server_is_a_fault(settings: Settings, monkeypatch: pytest.Mon
 
 
 @on_postgresql
-async def test_clock_drift_is_noticed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("limit", "status"), [(60, Status.NOTICE), (-1, Status.FAULT)])
+async def test_clock_drift_is_reported(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: int, status: Status
+) -> None:
     monkeypatch.setattr(server, "MAX_DIFFERENCE_SECONDS", -60)
+    monkeypatch.setattr(server, "MAX_CLOCK_DRIFT_SECONDS", limit)
     clock = await run_check("clock", settings)
-    assert clock.status == Status.NOTICE
+    assert clock.status == status
     assert abs(clock.values["difference_seconds"]) < 60
 
 
