@@ -1,6 +1,6 @@
 """Pages of a document, and limits of its extraction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 
@@ -18,6 +18,10 @@ def section(heading: str, text: str) -> Iterator[Page]:
     """Yield a section, unless it is empty. The heading is the text of one that has only subsections."""
     if text.strip() or heading:
         yield Page(0, heading, text.strip() or heading)
+
+
+def join_cells(cells: Iterable[str]) -> str:
+    return " | ".join(cell.strip() for cell in cells if cell.strip())
 
 
 class Limits(NamedTuple):

@@ -1,0 +1,61 @@
+"""Pages of PDF files, with the filled fields of their forms."""
+
+from collections import ChainMap
+from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
+from typing import Any
+
+from opportune.contrib.extraction.pages import Page, Unreadable
+
+MAX_FIELD_DEPTH = 50
+"""Fields above a field, which may be a circle in a damaged file."""
+
+
+def open_pdf(content: bytes) -> tuple[int, Iterator[Page]]:
+    """Return the number of pages and the pages.
+
+    Raises:
+        Unreadable: The file needs a password.
+    """
+    from pypdf import PdfReader
+
+    reader = PdfReader(BytesIO(content))
+    if reader.is_encrypted and not reader.decrypt(""):
+        raise Unreadable("locked")
+    return len(reader.pages), _read_pages(reader)
+
+
+def _read_pages(reader: Any) -> Iterator[Page]:
+    from pypdf.errors import PyPdfError
+
+    damages = (PyPdfError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+    read_fields: set[int] = set()
+    for number, page in enumerate(reader.pages, 1):
+        texts = []
+        with suppress(*damages):
+            texts.append(page.extract_text())
+        with suppress(*damages):
+            for annotation in page.annotations or ():
+                with suppress(*damages):
+                    texts.append(_read_field(annotation.get_object(), read_fields))
+        yield Page(number, "", "\n".join(filter(None, texts)))
+
+
+def _read_field(widget: Any, read_fields: set[int]) -> str:
+    """Return the name and value of a field of a form, which are not part of the page. Empty if it was read before."""
+    levels = [widget]
+    while "/Parent" in levels[-1] and len(levels) < MAX_FIELD_DEPTH:
+        levels.append(levels[-1]["/Parent"])
+    field = ChainMap(*levels)
+    if field.get("/FT") not in ("/Tx", "/Ch", "/Btn") or "/V" not in field:
+        return ""
+    named = id(next((level for level in levels if "/T" in level), widget))
+    values = field["/V"] if isinstance(field["/V"], list) else [field["/V"]]
+    texts = [value.strip() for value in (item.get_object() for item in values) if isinstance(value, str)]
+    if field["/FT"] == "/Btn":
+        texts = [text.removeprefix("/") for text in texts if text != "/Off"]
+    if named in read_fields or not any(texts):
+        return ""
+    read_fields.add(named)
+    return f"{field.get('/T', '')}: {', '.join(filter(None, texts))}"
