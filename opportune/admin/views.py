@@ -202,7 +202,9 @@ class AdminView(RowQueriesMixin):
         columns = {name: column for name, column in self.mapper.columns.items() if name not in self.choice_names}
         long_columns = {name for name, column in columns.items() if may_truncate(column)}
         choices = (*self.names.in_list, *further_columns(self))
-        self.truncated_columns = long_columns | {name for name in choices if name in self.many_to_many or "." in name}
+        computed = {*self.column_formatters} - {*self.mapper.columns.keys()}
+        texts = computed.union(self.many_to_many)
+        self.truncated_columns = long_columns | {name for name in choices if name in texts or "." in name}
 
     def _is_default_field(self, name: str) -> bool:
         """Return whether pages show this by default: a column, or a relationship that forms can edit."""

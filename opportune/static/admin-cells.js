@@ -81,7 +81,8 @@
   // at the first key that cannot be repeated, such as an arrow, because later ones would write into another place.
   const DELETIONS = { Backspace: "delete", Delete: "forwardDelete" };
   const SILENT = ["Shift", "Control", "Alt", "AltGraph", "Meta", "CapsLock", "Dead"];
-  const selectsAll = ({ key, ctrlKey, metaKey, altKey }) => (ctrlKey || metaKey) && !altKey && key.toLowerCase() === "a";
+  const isMac = /^(Mac|iP)/.test(navigator.platform); // Control-A moves to the start of the line there
+  const selectsAll = ({ key, ctrlKey, metaKey, altKey }) => (isMac ? metaKey : ctrlKey) && !altKey && key.toLowerCase() === "a";
   const canRepeat = (event) => {
     if (selectsAll(event)) return true;
     const isShortcut = (event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState("AltGraph");

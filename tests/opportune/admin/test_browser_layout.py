@@ -222,7 +222,7 @@ async def test_rules_between_related_rows_are_straight(desktop: Page) -> None:
 
 @pytest.mark.language("ar")
 async def test_arabic_pages_cut_the_end_of_an_address(desktop: Page) -> None:
-    await desktop.set_viewport_size({"width": 1000, "height": 700})
+    await desktop.set_viewport_size({"width": 1440, "height": 700})
     await desktop.goto("/admin/user/list")
     first_letter = """(box) => {
       const range = document.createRange(), text = box.firstChild;
