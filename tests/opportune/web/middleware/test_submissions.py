@@ -275,9 +275,8 @@ async def test_form_whose_result_is_unknown_is_refused(
         async with asyncio.timeout(20):
             response = await client.post("/crash-after-commit", data=NOTE, headers={"Accept": "text/html"})
         assert (response.status_code, "was interrupted" in response.text) == (409, True)
-        assert "messages=" not in response.headers.get("set-cookie", "")
         async with app.state.database.writer() as session:  # the result of a newer version of the site
-            await session.execute(update(Attempt).values(result='{"messages": [["Saved"], [1, 2, 3, 4, 5]]}'))
+            await session.execute(update(Attempt).values(result='{"messages": [[1, 2, 3, 4, 5]]}'))
 
 
 @pytest.mark.database("postgresql")  # SQLite has a single writer
