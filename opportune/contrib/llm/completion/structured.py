@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
-from pydantic_core import from_json
+from pydantic_core import PydanticCustomError, from_json
 
 from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, missing_brackets, objects_in
 from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message
@@ -111,7 +111,7 @@ class AnswerType(Generic[T]):
             ValidationError: It does not follow the schema.
         """
         try:
-            value = self._adapter.validate_json(self._json_in(text))
+            value = self._validate(self._json_in(text))
         except ValidationError:
             if not is_whole or (value := self._validate_candidates(text)) is None:
                 raise
@@ -121,19 +121,30 @@ class AnswerType(Generic[T]):
     def _validate_candidates(self, text: str) -> Any:
         for candidate in self._candidates(text):
             with suppress(ValidationError):
-                return self._adapter.validate_json(json.dumps(candidate))
+                return self._validate(json.dumps(candidate))
         return None
+
+    def _validate(self, text: str) -> Any:
+        value = self._adapter.validate_json(text)
+        data = from_json(text)
+        if _has_other_fields(self._result(value), data if self._is_object else data["result"]):
+            error = PydanticCustomError("other_fields", "It has none of the fields.")
+            raise ValidationError.from_exception_data("Answer", [{"type": error, "input": data}])
+        return value
 
     def _candidates(self, text: str) -> Iterator[object]:
         """Yield other objects that may be meant: beside others, or in an additional object or list."""
         value = json_in(text.strip())
         text = value if isinstance(value, str) else text
-        if missing_brackets(text):  # the answer was cut off
+        end = max(text.rfind("}"), text.rfind("]")) + 1
+        if missing_brackets(text[:end]):  # the answer was cut off
             return
         items = [*filter(None, json_objects_in(text, is_prose=True))]
         if not self._is_object:
             yield from json_objects_in(self._json_in(text))
-            values = [items, *items, *(value for item in items for value in item.values())] if items else []
+            values = [value for item in items for value in item.values()]
+            if items and not any("result" in item for item in items):
+                values = [items, *items, *values]
             if not BRACKETS.search(text):  # a choice, number or date
                 values = [text.strip() if value is None else value]
             yield from ({"result": value} for value in values)
@@ -170,6 +181,13 @@ class AnswerType(Generic[T]):
             return f'{{"result": {text[list_start : text.rfind("]") + 1]}}}'
         end = None if is_partial else text.rfind("}") + 1
         return text[max(start, 0) : end]
+
+
+def _has_other_fields(value: object, data: object) -> bool:
+    """Return True for a model of defaults, or a list with one, that was read from an object with other fields."""
+    if isinstance(value, list) and isinstance(data, list):
+        return any(map(_has_other_fields, value, data))
+    return isinstance(value, BaseModel) and not value.model_fields_set and bool(data)
 
 
 class PartialReader:

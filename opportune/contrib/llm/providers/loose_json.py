@@ -11,9 +11,11 @@ from pydantic_core import from_json
 MAX_DEPTH = 5
 """Levels of objects and lists around a text."""
 MAX_NUMBER = 10**18
-MAX_REPAIRS = 5
+MAX_REPAIRS = 6
 """Maximum number of repairs of a text, each of which reads its rest."""
-WORDS_IN_BRACES = re.compile(r"\{[^{}:]+\}")
+# Words in braces, a brace before another one, or an example with an ellipsis instead of a value.
+PROSE_BRACE = re.compile(r"\{(?:[^{}:]+\}|(?=\s*+\{)|[^{}]*[:,\[]\s*+(?:\.{3}|…)[^{}]*\})")
+QUOTED_NAME = re.compile(r"\{\s*+[\"'“]")
 BEDROCK_FIELDS = ("reasoningText", "reasoningContent")
 TEXT_FIELDS = ("text", "content", "summary", "thinking", "transcript", "refusal", "value", "parts", *BEDROCK_FIELDS)
 """Fields with a text, of which the first counts."""
@@ -35,25 +37,42 @@ def json_objects_in(text: str, *, is_prose: bool = False, may_lack_end: bool = F
 
     Args:
         text: The text.
-        is_prose: Words in braces are skipped, and there are no objects if one is invalid.
+        is_prose: Braces of prose are skipped, and there are no objects if one is invalid or part of an invalid one.
         may_lack_end: Brackets may be missing at the end of the text.
     """
     objects = list[dict[str, Any]]()
-    end = repairs = 0
+    end = repairs = invalid_end = 0
     while (start := text.find("{", end)) >= 0:
-        if is_prose and (words := WORDS_IN_BRACES.match(text, start)):
-            end = words.end()
+        if is_prose and (brace := PROSE_BRACE.match(text, start)):
+            end = brace.end()
             continue
         found = _object_at(start, text)
         if not found and repairs < MAX_REPAIRS:
             repairs += 1
-            text = text[:start] + _repair(text[start:], may_lack_end=may_lack_end)
-            found = _object_at(start, text)
-        if not found:
-            return [] if is_prose else objects
-        value, end = found
-        objects.append(value)
+            repaired = text[:start] + _repair(text[start:], may_lack_end=may_lack_end)
+            if found := _object_at(start, repaired):
+                text = repaired
+        if found and start >= invalid_end:
+            value, end = found
+            objects.append(value)
+        elif not is_prose:
+            return objects
+        elif found or repairs == MAX_REPAIRS or QUOTED_NAME.match(text, start):
+            return []
+        else:  # such as a rule of CSS
+            end = start + 1
+            invalid_end = max(invalid_end, _closing_brace(start, text))
     return objects
+
+
+def _closing_brace(start: int, text: str) -> int:
+    """Return the index of the brace that closes the one at the start; the length of the text if there is none."""
+    depth = 0
+    for brace in re.finditer(r"[{}]", text[start:]):
+        depth += 1 if brace[0] == "{" else -1
+        if not depth:
+            return start + brace.start()
+    return len(text)
 
 
 def _object_at(start: int, text: str) -> tuple[dict[str, Any], int] | None:

@@ -41,6 +41,10 @@ GOOD = Mood(mood="good")
         ('```\n{"result": [{"mood": "good"}]}```', [GOOD]),
         ('{"mood": "good"} Is {that} fine?', GOOD),
         ('The set {a} is {"mood": "good"}', GOOD),
+        ('{{"mood": "good"}}', GOOD),
+        ('body { color: red }\n{"mood": "good"} ${a:-b}', GOOD),
+        ('<think>I might say {"mood": ...}</think>{"mood": "good"}', GOOD),
+        ('x {a: b} {"mood": "good"} {"mood": "good"} Note [1', [GOOD, GOOD]),
         ('"{\\"mood\\": \\"good\\"}"', GOOD),
         ('{"type": "object", "properties": {"mood": "good"}}', GOOD),
         ('{"Mood": {"mood": "good"}}', GOOD),
@@ -56,6 +60,15 @@ async def test_text_around_json_is_ignored(reply: str, value: Mood | list[Mood])
     assert await model.parse("How is it?", into) == value
 
 
+class Sad(BaseModel):
+    kind: Literal["sad"] = "sad"
+
+
+class Glad(BaseModel):
+    kind: Literal["glad"] = "glad"
+    why: str = ""
+
+
 class Chapter(BaseModel):
     title: str = ""
     parts: list["Chapter"] = []
@@ -65,6 +78,10 @@ class Chapter(BaseModel):
     ("into", "reply", "value"),
     [
         (Chapter, '{"title": "A", "parts": [{"title": "B"}]}', Chapter(title="A", parts=[Chapter(title="B")])),
+        (Chapter, '{"chapter": {"title": "A"}}', Chapter(title="A")),
+        (Chapter | None, '{"answer": null}', None),
+        (list[Chapter], '{"chapters": [{"title": "A"}]}', [Chapter(title="A")]),
+        (Sad | Glad, '{"answer": {"kind": "glad", "why": "sun"}}', Glad(why="sun")),
         (Mood | None, '{"mood": "good"}', GOOD),
         (list[str], "['sun', 'sea',]", ["sun", "sea"]),
         (Literal["yes", "no"], "yes\n", "yes"),
@@ -84,6 +101,10 @@ async def test_other_types_need_no_object_around_them(into: Any, reply: str, val
         (list[Mood], "I can't help with that."),
         (list[Mood], '[{"mood": "good"}, {"mood": "ba'),
         (list[Mood], '[{"mood": "good"},'),
+        (list[Mood], '{"mood": "good"}\n{"mood": "ba'),
+        (Chapter, '{title: A, parts: [{"title": "B"}]}'),
+        (Chapter, '{"error": "no"}'),
+        (Chapter | None, '{"result": {"title": "A", "parts": 5}}'),
         (list[Mood], '[{"mood": "good"}, {"mood": "so "so""}]'),
         (Chapter, '{"title": "A", "parts": [{"title": "B"}], "tit'),
         (Chapter, '{"title": "A "new" one", "parts": [{"title": "B"}]}'),
