@@ -84,7 +84,9 @@ async def export_personal_data(
 
 
 @router.post("/data/delete")
-async def delete(request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx) -> Response:
+async def delete_personal_data(
+    request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
+) -> Response:
     form = await read_form(request, AccountDeletion)
     if form.data and normalize_email(form.data.email) != user.email:
         form.refuse("Please enter the address of this account.", "email")

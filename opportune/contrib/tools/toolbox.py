@@ -4,11 +4,10 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import FastAPIError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.accounts.models import ApiToken, User
@@ -187,8 +186,7 @@ class Toolbox:
             arguments = tool.parse(call.arguments)
             if tool.is_deferred and run is None:
                 return ToolResult(WAITS_FOR_RESULT, is_error=True)
-            state = {"token": token, "job_context": run, "tool_arguments": arguments}
-            result = await run_or_leave(tool.seconds, self._send(tool, user, headers, state))
+            result = await run_or_leave(tool.seconds, self._send(tool, arguments, user, token, headers, run))
             if tool.returns_sources and not result.is_error:
                 result = replace(result, sources=read_sources(result.body))
             return result
@@ -200,10 +198,27 @@ class Toolbox:
             logger.exception("tool %s", call.name)
             return ToolResult(TOOL_FAILED, is_error=True)
 
-    async def _send(self, tool: Tool, user: User | None, headers: Headers, state: dict[str, Any]) -> ToolResult:
-        state["user"], state["permissions"] = await self._read_user(user)
-        state |= {"session": None, "impersonator": None, "tool_parts": self._parts_of(tool.name)}
-        return await self._app.send(tool.name, tool.request(state["tool_arguments"]), headers, state)
+    async def _send(
+        self,
+        tool: Tool,
+        arguments: BaseModel,
+        user: User | None,
+        token: ApiToken | None,
+        headers: Headers,
+        run: JobContext | None,
+    ) -> ToolResult:
+        current_user, permissions = await self._read_user(user)
+        state = {
+            "user": current_user,
+            "permissions": permissions,
+            "token": token,
+            "session": None,
+            "impersonator": None,
+            "job_context": run,
+            "tool_arguments": arguments,
+            "tool_parts": self._parts_of(tool.name),
+        }
+        return await self._app.send(tool.name, tool.request(arguments), headers, state)
 
     def _parts_of(self, name: str) -> Sequence[str] | None:
         """Return the parts to which the answer limits a tool, as in `tools=["search_knowledge:3"]`; None for all."""
