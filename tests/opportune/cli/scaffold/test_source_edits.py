@@ -1,10 +1,13 @@
 """Edits of Python source, and spellings of names."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
+from opportune.cli.environment import virtual_environment
+from opportune.cli.environment.locks import BASE, DEV
 from opportune.cli.scaffold.feature_file import register_model
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, merge_modules, with_imports, with_item
@@ -146,6 +149,23 @@ def test_code_is_formatted_unless_it_had_another_format(tmp_path: Path) -> None:
         new, formatted, other = (path.read_text() for path in texts)
     assert other == code
     assert new == formatted == "from a import c\nfrom z import b\n\nx = [\n    1,\n]\n"
+
+
+@pytest.mark.parametrize(("before", "installed"), [(None, [[DEV]]), ("x = 1\n", [])])
+def test_only_new_code_installs_the_formatter(
+    before: str | None, installed: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[str]] = []
+    (tmp_path / BASE).parent.mkdir(exist_ok=True)
+    (tmp_path / BASE).touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(virtual_environment, "VENV", tmp_path)
+    monkeypatch.setattr(virtual_environment, "install_missing", calls.append)
+    path = tmp_path / "code.py"
+    if before:
+        path.write_text(before)
+    with write_files({path: "x = 2\n"}, tmp_path):
+        assert calls == installed
 
 
 def test_merge_refuses_a_name_in_use() -> None:
