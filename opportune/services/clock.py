@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 MAX_DIFFERENCE_SECONDS = 5
 """Difference above which the clock of the machine is wrong. Smaller ones cause no faults."""
 MAX_DELAY_SECONDS = 1
-"""Delay above which a response of the server does not show the difference well enough."""
+"""Delay above which a response of the server may be less exact than an earlier one."""
 
 
 class Clock:
@@ -26,12 +26,13 @@ class Clock:
 
         Args:
             server_time: Seconds since 1970.
-            delay_seconds: Maximum age of this time. Older ones than `MAX_DELAY_SECONDS` are ignored.
+            delay_seconds: Maximum age of this time. One older than `MAX_DELAY_SECONDS` only counts if it is the first
+                that shows a wrong clock: the first connection of a busy machine may be slow.
         """
-        if delay_seconds > MAX_DELAY_SECONDS:
-            return
         difference = server_time - time.time()
-        is_wrong = abs(difference) > MAX_DIFFERENCE_SECONDS
+        is_wrong = abs(difference) > MAX_DIFFERENCE_SECONDS + delay_seconds
+        if delay_seconds > MAX_DELAY_SECONDS and (self._started_at is not None or not is_wrong):
+            return
         if is_wrong and self._started_at is None:
             message = "the clock of this machine differs by %d s from the database's, which is used. Synchronize both."
             logger.warning(message, difference)
