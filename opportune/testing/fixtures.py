@@ -31,6 +31,7 @@ from opportune.db.drivers import sync_engines
 from opportune.db.factory import open_database
 from opportune.project.installed import features_on_postgresql
 from opportune.project.modules import settings_class
+from opportune.services.clock import clock
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.migrations import migrate, migrate_file
 from opportune.testing.plugin import settings_for
@@ -73,6 +74,14 @@ def restore_default_interrupts() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keep_time_of_tests() -> Iterator[None]:
+    """Keep the time that a test has replaced, instead of following the clock of PostgreSQL."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "compare", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

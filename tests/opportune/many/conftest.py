@@ -122,7 +122,7 @@ def without_copy(counts: Counter[str]) -> list[str]:
 def _environ(folder: Path, service_port: int) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
-        "ENVIRONMENT": "development",
+        "ENVIRONMENT": "test",
         "HOST": "127.0.0.1",
         "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz",
         "JOBS": "worker",

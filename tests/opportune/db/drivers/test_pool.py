@@ -79,8 +79,10 @@ async def test_process_follows_the_clock_of_the_database(
     machine_time = time.time
     monkeypatch.setattr(clock, "_started_at", None)
     monkeypatch.setattr("time.time", lambda: machine_time() + difference)
-    for environment, is_followed in (("test", False), ("development", True)):
-        database = open_database(settings.model_copy(update={"environment": environment}))
+    for is_followed in (False, True):
+        if is_followed:
+            monkeypatch.delattr(clock, "compare")  # of `keep_time_of_tests`
+        database = open_database(settings)
         async with database.reader() as session:
             is_same = abs(await read_database_time(session) - utc_now()) < timedelta(seconds=60)
         await database.dispose()
@@ -91,6 +93,7 @@ async def test_process_follows_the_clock_of_the_database(
 
 def test_slow_first_response_corrects_a_wrong_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "_started_at", None)
+    monkeypatch.delattr(clock, "compare")  # of `keep_time_of_tests`
     clock.compare(time.time() + 3600, delay_seconds=20)
     assert clock.now() - time.time() > 3500
 
