@@ -3,9 +3,7 @@
 import hmac
 import math
 import random
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import Integer, bindparam, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,10 +33,10 @@ INCREASE_COUNT = (
         count = CASE WHEN accounts_attempt.ends_at BETWEEN :now AND :latest THEN accounts_attempt.count + 1 ELSE 1 END,
         ends_at = CASE WHEN accounts_attempt.ends_at BETWEEN :now AND :latest THEN accounts_attempt.ends_at
             ELSE :ends_at END
-    RETURNING count, ends_at, :now AS now
+    RETURNING count, ends_at
     """)
     .bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "latest", "ends_at")))
-    .columns(count=Integer, ends_at=UTCDateTime, now=UTCDateTime)
+    .columns(count=Integer, ends_at=UTCDateTime)
 )
 
 
@@ -52,9 +50,9 @@ class DatabaseStorage:
     async def hit(self, *hits: Hit) -> None:
         async with self._database.writer(is_change=False) as session:
             for hit in hits:
-                count, ends_at, now = await _increase_count(session, self.key(hit), hit.rate_limit.seconds)
+                count, remaining = await _increase_count(session, self.key(hit), hit.rate_limit.seconds)
                 if count > hit.rate_limit.limit:
-                    raise TooManyRequests(_seconds(ends_at - now))  # rolls back, so that refused hits do not count
+                    raise TooManyRequests(_seconds(remaining))  # rolls back, so that refused hits do not count
             if random.randrange(CLEANUP_EVERY_HITS) == 0:  # noqa: S311 - not used for a secret
                 await _delete_expired(session)
 
@@ -94,9 +92,10 @@ async def _delete_expired(session: AsyncSession) -> None:
     await session.execute(delete(Attempt).where(col(Attempt.id).in_(expired.with_for_update(skip_locked=True))))
 
 
-async def _increase_count(session: AsyncSession, key: str, seconds: int) -> Sequence[Any]:
-    """Increase a count, or start a new one. Return the count, the end of its time window, and the current time."""
+async def _increase_count(session: AsyncSession, key: str, seconds: int) -> tuple[int, timedelta]:
+    """Increase a count, or start a new one. Return the count, and the time until the end of its time window."""
     now = utc_now()
     duration = timedelta(seconds=seconds)
     values = {"key": key, "now": now, "latest": now + MAX_DURATIONS * duration, "ends_at": now + duration}
-    return (await session.execute(INCREASE_COUNT, values)).one()
+    count, ends_at = (await session.execute(INCREASE_COUNT, values)).one()
+    return count, ends_at - now

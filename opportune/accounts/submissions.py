@@ -41,7 +41,8 @@ class DatabaseSubmissions:
 
     async def claim(self, key: str) -> bool:
         async with self._database.writer() as session:
-            values = {"key": key, "now": utc_now(), "ends_at": utc_now() + PROCESSING_TIME}
+            now = utc_now()
+            values = {"key": key, "now": now, "ends_at": now + PROCESSING_TIME}
             return (await session.execute(CLAIM, values)).first() is not None
 
     async def find(self, key: str) -> str | None:

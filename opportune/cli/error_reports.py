@@ -97,8 +97,6 @@ def explain_cause(error: Exception) -> str | None:
 
 
 def describe_unexpected(error: Exception) -> str:
-    from opportune.web.errors.error_hints import hint_for  # imports most of the site
-
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     first_line = next(iter(text.splitlines()), "")
     # Messages about imports end in the whole path of the module.
@@ -108,6 +106,8 @@ def describe_unexpected(error: Exception) -> str:
         path, line = places[indexes[-1]]
         calls_framework = any(called.is_relative_to(FRAMEWORK) for called, _ in places[indexes[-1] :])
         if is_declaration_error(error) or not calls_framework:
+            from opportune.web.errors.error_hints import hint_for  # imports most of the site
+
             hint = hint_for(error)
             advice = f"{hint.change} {hint.code}".strip() if hint else "Correct the code, or add -v."
             return f"{display_path(path)}:{line}: {reason}. {advice}"

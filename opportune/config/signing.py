@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
@@ -98,6 +99,11 @@ def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = 
     except InvalidToken:
         return None
     return text if _is_fresh(box.extract_timestamp(token), seconds) else None
+
+
+def seal_fields(settings: Settings, purpose: str, value: Any) -> str:
+    """Encrypt the fields of a dataclass as JSON. `unseal_as` reads them."""
+    return seal(settings, purpose, json.dumps(asdict(value)))
 
 
 def unseal_as(type_: type[T], settings: Settings, purpose: str, sealed: str, seconds: int) -> T | None:

@@ -4,9 +4,8 @@ The browser keeps the encrypted request. The site stores only the number of atte
 the response nor its time reveals whether an address has an account.
 """
 
-import json
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,7 +18,7 @@ from opportune.accounts.signed_links import LIFETIMES, is_code, make_code, make_
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.queries import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
-from opportune.config.signing import seal, unseal_as
+from opportune.config.signing import seal_fields, unseal_as
 from opportune.db.clock import utc_now
 from opportune.errors import Refused
 from opportune.i18n import gettext_lazy as _l
@@ -75,7 +74,7 @@ async def request_sign_in(
 
 
 def seal_request(settings: Settings, sign_in_request: SignInRequest) -> str:
-    return seal(settings, PURPOSE, json.dumps(asdict(sign_in_request)))
+    return seal_fields(settings, PURPOSE, sign_in_request)
 
 
 def read_request(settings: Settings, sealed: str) -> SignInRequest | None:

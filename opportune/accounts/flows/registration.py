@@ -4,8 +4,7 @@ The link of a registration creates the account, so that responses do not reveal 
 e-mails, the account is created immediately.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,7 +22,7 @@ from opportune.accounts.users.errors import (
 )
 from opportune.accounts.users.queries import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
-from opportune.config.signing import seal, unseal_as
+from opportune.config.signing import seal_fields, unseal_as
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import JobContext, defer, job
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
@@ -67,7 +66,7 @@ async def register(context: AccountContext, email: str, password: str) -> User |
     await context.manager.check_new_password(password, email)
     await context.count_email(email)
     registration = Registration(email, await hashing.hash_password(password))
-    token = seal(context.settings, REGISTRATION_PURPOSE, json.dumps(asdict(registration)))
+    token = seal_fields(context.settings, REGISTRATION_PURPOSE, registration)
     defer(context.session, send_registration_email(email, token))
     return None
 
@@ -169,9 +168,8 @@ async def _finish_registration(context: AccountContext, token: str, password: st
     if registration is None:
         raise InvalidLinkError
     await _check_password(context, registration.email, password, registration.hashed_password)
-    if not await context.manager.may_register(
-        registration.email
-    ):  # the rules may have changed since the e-mail was sent
+    # The rules may have changed since the e-mail was sent.
+    if not await context.manager.may_register(registration.email):
         raise InvalidLinkError
     try:
         created: User = await context.manager.add(registration.email, registration.hashed_password, is_verified=True)

@@ -4,12 +4,11 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import json
 import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete
@@ -35,7 +34,7 @@ from opportune.accounts.sign_in_methods.providers import (
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE, EmailTakenError, RegistrationClosedError
 from opportune.config.settings import Settings
-from opportune.config.signing import seal, unseal_as
+from opportune.config.signing import seal_fields, unseal_as
 from opportune.errors import NotFound
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -93,7 +92,7 @@ def create_request(provider: Provider, next_path: str, *, remember: bool = False
 
 
 def seal_request(settings: Settings, auth_request: AuthRequest) -> str:
-    return seal(settings, PURPOSE, json.dumps(asdict(auth_request)))
+    return seal_fields(settings, PURPOSE, auth_request)
 
 
 def read_request(settings: Settings, provider: Provider, sealed: str, state: str) -> AuthRequest | None:

@@ -5,7 +5,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from opportune.accounts.models import Passkey, User
 from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings, site_url
-from opportune.config.signing import seal, unseal
+from opportune.config.signing import seal_fields, unseal_as
 from opportune.errors import Refused
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import RateLimit
@@ -164,10 +164,11 @@ async def read_assertion(
     try:
         data: Any = json.loads(assertion) if len(assertion) <= MAX_ASSERTION_CHARS else None
         state, credential = data["state"], data["credential"]
-        text = unseal(context.settings, SEAL_PURPOSE, state, LIFETIME_SECONDS)
-        ceremony = Ceremony(**json.loads(text or ""))
+        ceremony = unseal_as(Ceremony, context.settings, SEAL_PURPOSE, state, LIFETIME_SECONDS)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise PasskeyRefused(NOT_STARTED_HERE) from None
+    if ceremony is None:
+        raise PasskeyRefused(NOT_STARTED_HERE)
     expected = replace(create_ceremony(purpose, browser, user, ceremony.handle), challenge=ceremony.challenge)
     if ceremony != expected or not browser or not isinstance(credential, dict):
         raise PasskeyRefused(NOT_STARTED_HERE)
@@ -227,7 +228,7 @@ async def _run_verification(verify: Callable[[], T]) -> T:
 
 
 def _seal_ceremony(settings: Settings, ceremony: Ceremony) -> str:
-    return seal(settings, SEAL_PURPOSE, json.dumps(asdict(ceremony)))
+    return seal_fields(settings, SEAL_PURPOSE, ceremony)
 
 
 def _descriptors(passkeys: Sequence[Passkey]) -> list[dict[str, Any]]:

@@ -117,12 +117,13 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
 
     def _issue_tokens(self, row: ApiToken, refresh_token: str, scopes: str = "") -> AccessToken:
         scopes = get_common_scopes(row.scopes, scopes) if scopes else row.scopes
+        now = utc_now()
         claims = {
             "sub": str(row.user_id),
             "sid": row.id,
             "aud": self.token_audience[0],
-            "iat": utc_now(),
-            "exp": int(clock.now()) + self.settings.jwt_minutes * 60,
+            "iat": now,
+            "exp": now + timedelta(minutes=self.settings.jwt_minutes),
             "auth_time": row.created_at.timestamp(),
             "scope": scopes,
         }
