@@ -18,7 +18,7 @@ from opportune.project.optional_features import require_feature
 from opportune.services import Services
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.redis_store import RedisStore
-from opportune.web.cache.responses import ResponseCache, UserLoader, load_no_user
+from opportune.web.cache.responses import ResponseCache, ViewerReader, read_no_viewer
 from opportune.web.cache.store import MemoryStore, Store
 from opportune.web.time_zone import site_zone
 
@@ -29,7 +29,7 @@ DATABASE_SERVICE = "database_cache"
 """Name of the feature for CACHE_URL=database:, and of its service."""
 
 
-def open_cache(services: Services, load_user: UserLoader = load_no_user) -> ResponseCache:
+def open_cache(services: Services, read_viewer: ViewerReader = read_no_viewer) -> ResponseCache:
     """Create the cache and register it in the database, so that `clear` finds it in sessions.
 
     In development it stores no responses and parts, so that changed templates are visible immediately.
@@ -41,7 +41,7 @@ def open_cache(services: Services, load_user: UserLoader = load_no_user) -> Resp
     database: Database = services.database
     cache = database.info[INFO_KEY] = ResponseCache(
         _open_store(services),
-        load_user,
+        read_viewer,
         zone=site_zone(settings),
         database=database,
         secret=derived_key(settings, "cache"),

@@ -25,11 +25,14 @@ from opportune.web.time_zone import current_zone
 BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 MESSAGES_COOKIE = f"{COOKIE_NAME}=".encode()
 
-UserLoader = Callable[[Request], Awaitable[Any]]
+Viewer = tuple[object, ...]
+"""All of a visitor that a response may depend on; empty for anonymous visitors."""
+ViewerReader = Callable[[Request], Awaitable[Viewer | None]]
 
 
-async def load_no_user(_request: Request) -> None:
-    """Return None as the user, for processes without visitors."""
+async def read_no_viewer(_request: Request) -> Viewer:
+    """Return an anonymous visitor, for processes without visitors."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +82,17 @@ class ResponseCache(Cache):
 
     Args:
         store: Store of responses and values.
-        load_user: Returns the user of a request, for responses cached per user.
+        read_viewer: Returns the visitor of a request, for responses cached per user; None to bypass the cache.
         zone: Time zone of cached pages, which visitors of all zones share.
         options: Options of `Cache`.
     """
 
     def __init__(
-        self, store: Store, load_user: UserLoader = load_no_user, *, zone: tzinfo = UTC, **options: Any
+        self, store: Store, read_viewer: ViewerReader = read_no_viewer, *, zone: tzinfo = UTC, **options: Any
     ) -> None:
         super().__init__(store, **options)
         self.zone = zone
-        self._load_user = load_user
+        self._read_viewer = read_viewer
 
     async def respond(self, route: CachedRoute, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the cached response of a route, or run the route."""
@@ -121,12 +124,10 @@ class ResponseCache(Cache):
         # Flash messages are rendered once.
         if is_personal and (not rule.per_user or may_have_cookie(scope, MESSAGES_COOKIE)):
             return None
-        request = Request(scope)
-        user = await self._load_user(request) if is_personal else None
-        if getattr(request.state, "impersonator", None):  # the page has a banner
+        viewer = await self._read_viewer(Request(scope)) if is_personal else ()
+        if viewer is None:
             return None
         visible = {**scope, "headers": rule.visible_headers(scope), "query_string": rule.visible_query(scope)}
-        viewer = (user.id, sorted(request.state.permissions)) if user else ()
         key = self.key("response", *request_parts(visible), viewer)
         tags = rule.tags_of(scope["path_params"])
         return ResponseItem(key, route.path, tags, rule.seconds, rule.stale, route.counts, visible)

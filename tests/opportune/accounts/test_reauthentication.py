@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts.flows.confirmation import CONFIRMED_FOR, PASSWORDS_PER_USER, SIGNED_IN_FOR, WrongCredential
@@ -14,7 +14,11 @@ from opportune.accounts.schemas import Confirmation
 from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
+from opportune.feature import Feature
+from opportune.project.installed import installed_features
+from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
+from opportune.web.cache import cached
 from opportune.web.client import Client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import bearer
@@ -124,6 +128,22 @@ async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
         assert (await client.get(PROTECTED_PAGE)).status_code == 303
         redirect = await client.post("/accounts/tokens", data=NEW_TOKEN)
         assert "Please enter your current password." in redirect.text
+
+
+async def test_cached_page_ends_with_the_confirmation(settings: Settings) -> None:
+    router = APIRouter()
+
+    @router.get(PROTECTED_PAGE)
+    @cached(60, per_user=True)
+    async def show_email(user: Annotated[User, Depends(get_confirmed_user)]) -> str:
+        return user.email
+
+    app = create_test_app(settings, (*installed_features(), Feature("danger", "A page.", pages=router)))
+    async with app.router.lifespan_context(app), signed_in_client(app) as client:
+        await client.post(CONFIRMATION_API, json={"current_password": PASSWORD})
+        assert (await client.get(PROTECTED_PAGE)).status_code == 200
+        await set_all(app.state.database, Session, confirmed_at=utc_now() - CONFIRMED_FOR)
+        assert (await client.get(PROTECTED_PAGE)).status_code == 303
 
 
 async def test_second_factor_needs_a_code_to_confirm(

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 
 from opportune.web.cache import cached
 from opportune.web.cache.builds import Build, Builds, CacheItem
-from opportune.web.cache.responses import ResponseCache
+from opportune.web.cache.responses import ResponseCache, Viewer
 from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.forms.hidden_fields import TEAM_KEY
 from opportune.web.routing.router import CachedRoute, Router
@@ -20,17 +20,9 @@ OF_TEAM = "of a team"
 """Text of a page whose route reads the team of the user."""
 
 
-class User:
-    def __init__(self, name: str) -> None:
-        self.id = name
-
-
-async def load_user(request: Request) -> User | None:
-    name = request.cookies.get("session")
-    request.state.user = User(name) if name else None
-    request.state.permissions = {("book", name) for name in filter(None, [request.cookies.get("may")])}
-    user: User | None = request.state.user
-    return user
+async def read_viewer(request: Request) -> Viewer:
+    request.state.user = request.cookies.get("session")
+    return request.state.user, request.cookies.get("may")
 
 
 class CountingBuilds(Builds):
@@ -44,7 +36,7 @@ class CountingBuilds(Builds):
 
 class Shop:
     def __init__(self, store: Store) -> None:
-        self.cache = ResponseCache(store, load_user)
+        self.cache = ResponseCache(store, read_viewer)
         self.cache.builds = self.counted = CountingBuilds(store)
         self.builds = 0
         self.text = "first"
@@ -66,8 +58,8 @@ class Shop:
             raise HTTPException(self.status, text)
         if text == OF_TEAM:
             setattr(request.state, TEAM_KEY, "1")
-        user = getattr(request.state, "user", None)
-        text = f"{text} {request.url.query} {dict(request.headers)} {user.id if user else 'anonymous'}"
+        user = getattr(request.state, "user", None) or "anonymous"
+        text = f"{text} {request.url.query} {dict(request.headers)} {user}"
         return PlainTextResponse(text, self.status, self.headers)
 
     def client(self, path: str = "/things", seconds: float = 60, **rule: Any) -> AsyncClient:

@@ -24,7 +24,6 @@ from opportune.web.forms.hidden_fields import form_token
 from opportune.web.rendering.environment import TemplateEnvironment
 from opportune.web.rendering.flash import take_messages
 from tests.opportune.web.cache.conftest import in_shared_stores
-from tests.opportune.web.cache.shop import User
 
 
 class Page:
@@ -39,7 +38,11 @@ class Page:
 
     def render(self, name: str = "", *, permissions: Any = (), host: bytes = b"a", **values: Any) -> str:
         self.number += 1
-        state = {"user": User(name) if name else None, "permissions": {*permissions}, **values.pop("state", {})}
+        state = {
+            "user": SimpleNamespace(id=name) if name else None,
+            "permissions": {*permissions},
+            **values.pop("state", {}),
+        }
         app = SimpleNamespace(state=SimpleNamespace(cache=self.cache))
         scope = {"type": "http", "app": app, "state": state, "scheme": "http", "headers": [(b"host", host)]}
         origin = values.pop("origin", None) or ChangeOrigin("page", scope)
@@ -166,7 +169,7 @@ async def test_part_with_outdated_data_is_not_stored(cache: Cache) -> None:
     assert [page.render(origin=later) for _ in range(2)] == ["2", "2"]
 
 
-@pytest.mark.parametrize("state", [{"impersonator": User("admin")}, {}], ids=["impersonated", "disabled"])
+@pytest.mark.parametrize("state", [{"impersonator": SimpleNamespace(id="admin")}, {}], ids=["impersonated", "disabled"])
 async def test_parts_are_rendered_each_time(cache: Cache, state: dict[str, object]) -> None:
     cache.is_enabled = bool(state)
     page = Page(cache, PART)
