@@ -177,7 +177,7 @@ class SheetWriter:
 
 
 def excel_value(value: Any) -> Any:
-    """Return a value that Excel stores without a loss. Texts keep characters beside control characters."""
+    """Return a value that Excel stores: of times up to milliseconds, of texts all but control characters."""
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     match value:
@@ -187,10 +187,10 @@ def excel_value(value: Any) -> Any:
             digits = f"{Decimal(str(value)):f}".replace("-", "").replace(".", "").strip("0")
             return value if math.isfinite(value) and len(digits) <= MAX_EXACT_DIGITS else str(value)
         case datetime() if value.tzinfo:
-            return excel_value(value.astimezone(UTC).replace(tzinfo=None))
+            milliseconds = value.microsecond // 1000
+            return excel_value(value.astimezone(UTC).replace(tzinfo=None, microsecond=milliseconds * 1000))
         case datetime() | date():
-            is_exact = value.year >= MIN_YEAR and not getattr(value, "microsecond", 0)
-            return value if is_exact else value.isoformat()
+            return value if value.year >= MIN_YEAR else value.isoformat()
         case time():
             return value.isoformat() if value.microsecond else value
     return shorten(ILLEGAL_CHARACTERS_RE.sub("\ufffd", str(value)), MAX_CELL_LENGTH)

@@ -74,14 +74,14 @@ async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypa
         (Decimal("1.5"), Decimal("1.5")),
         (float("inf"), "inf"),
         (date(1850, 1, 2), "1850-01-02"),
-        (datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), "2026-01-02T03:04:05.678901"),
+        (datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), datetime.fromisoformat("2026-01-02 03:04:05.678")),
         (time(1, 2, 3, 4), "01:02:03.000004"),
         ("a\x00b", "a\ufffdb"),
         ("x" * 40_000, "x" * 32_766 + "…"),
         (True, True),
     ],
 )
-def test_values_that_excel_cannot_store_are_texts(value: object, stored: object) -> None:
+def test_values_are_stored_as_excel_can(value: object, stored: object) -> None:
     assert workbooks.excel_value(value) == stored
 
 
