@@ -140,7 +140,7 @@ class PersonalData:
     owners: Sequence[Annotated[Any, having("columns, such as Review.user_id", "class_")]] = ()
     """Columns that point at the owner of a row, such as `Review.user_id`."""
     read: Callable[[AsyncSession, Person], Awaitable[Mapping[str, Sequence[Mapping[str, Any]]]]] | None = None
-    """Return the user's rows by kind, as JSON values and datetimes, if `owners` does not cover them."""
+    """Return the user's rows by kind, as JSON values, datetimes and bytes, if `owners` does not cover them."""
     files: Callable[[AsyncSession, Person], Awaitable[Sequence[str]]] | None = None
     """Return the names of the user's stored files."""
     refuse: Callable[[AsyncSession, Person], Awaitable[str]] | None = None

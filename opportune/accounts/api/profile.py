@@ -90,4 +90,5 @@ async def export_me(request: Request, user: CurrentUser, database: DatabaseDepen
     record_event(context, user, "data_exported")
     async with database.reader() as session:
         rows = await read_personal_data(session, request.app.state.features, user)
-    return Response(to_json(rows), headers={"Cache-Control": "no-store"}, media_type="application/json")
+    document = to_json(rows, bytes_mode="base64")
+    return Response(document, headers={"Cache-Control": "no-store"}, media_type="application/json")

@@ -73,7 +73,7 @@ async def export_personal_data(
         rows = await read_personal_data(session, request.app.state.features, user)
         names = await list_stored_files(session, request.app.state.features, user)
     record_event(context, user, "data_exported")
-    document = to_json(rows, indent=2)
+    document = to_json(rows, indent=2, bytes_mode="base64")
     extension = "zip" if names else "json"
     filename = f"my-data-{utc_now():%Y-%m-%d}.{extension}"
     headers = {"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"}

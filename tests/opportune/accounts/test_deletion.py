@@ -112,7 +112,7 @@ async def test_features_forget_users_with_verified_emails_only(
     forgotten: list[Person] = []
 
     async def read(session: AsyncSession, person: Person) -> dict[str, list[dict[str, Any]]]:
-        return {"notes": [{"text": "Grüße", "email": person.email}]}
+        return {"notes": [{"text": "Grüße", "email": person.email, "picture": b"\xff"}]}
 
     async def forget(session: AsyncSession, person: Person) -> None:
         forgotten.append(person)
@@ -120,7 +120,9 @@ async def test_features_forget_users_with_verified_emails_only(
     notes = PersonalData(summary="Your <notes>", read=read, forget=forget)
     app.state.features = [*app.state.features, Feature("notes", accounts=Accounts(personal_data=notes))]
     async with signed_in_client(app) as bob:
-        assert (await bob.get(f"{ME}/export")).json()["notes"] == {"notes": [{"text": "Grüße", "email": ""}]}
+        for path in (f"{ME}/export", "/accounts/data/export"):
+            (note,) = (await bob.get(path)).json()["notes"]["notes"]
+            assert note == {"text": "Grüße", "email": "", "picture": "_w=="}
         assert "Your &lt;notes&gt;" in (await bob.get("/accounts/data")).text
 
     assert (await ada_client.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
