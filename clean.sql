@@ -1,0 +1,1 @@
+update answers_memory set content='x' where 0;
