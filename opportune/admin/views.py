@@ -1,6 +1,7 @@
 """Base class for the admin pages of a model."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import MinLen
@@ -32,6 +33,7 @@ from opportune.db.models.columns import (
     key_names_of,
     many_to_many_of,
     may_truncate,
+    python_type_of,
     references_of,
     typed_keys_of,
 )
@@ -198,9 +200,10 @@ class AdminView(RowQueriesMixin):
         self.hierarchy = DateHierarchy(self, property_name(self.date_hierarchy)) if self.date_hierarchy else None
 
     def _set_cells(self) -> None:
-        """Set the columns whose cells are cut."""
+        """Set the columns whose cells are cut, and those of times."""
         columns = {name: column for name, column in self.mapper.columns.items() if name not in self.choice_names}
         long_columns = {name for name, column in columns.items() if may_truncate(column)}
+        self.time_columns = {name for name, column in columns.items() if python_type_of(column) is datetime}
         choices = (*self.names.in_list, *further_columns(self))
         computed = {*self.column_formatters} - {*self.mapper.columns.keys()}
         texts = computed.union(self.many_to_many)
