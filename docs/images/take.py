@@ -1,6 +1,7 @@
-"""Takes the pictures of the documentation and of the start page. That of a search needs an index, and is taken by hand.
+"""Takes the pictures of the documentation and of the start page.
 
-Start the site of a fresh clone, and keep what it prints. Then run the script with its URL and the password:
+Start the site of a fresh clone, and keep what it prints. When `pydocs status` shows an index, run the script with the
+site's URL and the password:
 
     DEBUG=false python3 oppman.py quickstart --no-input --email ada@example.com | tee quickstart.log
     PYTHONPATH=. .venv/bin/python docs/images/take.py http://127.0.0.1:8000 PASSWORD quickstart.log
@@ -49,6 +50,7 @@ def main(site: str, password: str, log: str) -> None:
         shots = {name: take(page, path) for name, path in PAGES.items()}
         for name in ("admin", "chat"):
             save(name, shots[name])
+        save("pydocs", take(page, "/pydocs?q=asyncio.gather"))
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of its literals
             page.set_viewport_size(VIEW_SIZE)  # type: ignore[arg-type]  # a mapping with its keys
