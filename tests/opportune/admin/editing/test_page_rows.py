@@ -144,11 +144,11 @@ async def test_cells_that_do_not_fit_change_nothing(app: FastAPI, admin: AsyncCl
 
 
 async def test_errors_in_many_cells_are_beside_them(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(app, *(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 40)))
-    lines = [f"item {number}\tAcme\tnew\t{number}\tno" for number in range(30)]
+    await add_rows(app, *(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 110)))
+    lines = [f"item {number}\tAcme\tnew\t{number}\tno" for number in range(100)]
     lines[10] = "item 10\tNobody\tnew\t1\tno"
     lines[20] = "item 20\tAcme\tnew\tmany\tno"
-    pks = tuple(map(str, range(10, 40)))
+    pks = tuple(map(str, range(10, 110)))
     page = await paste(admin, "name", "\n".join(lines), pks)
     assert page.status_code == 422
     assert page.text.count('<div class="invalid-feedback') == 2
