@@ -84,7 +84,7 @@ REASONS = (
         _l("The model's endpoint refused the key."),
         "Check LLM_API_KEY.",
         r"valid api key|incorrect api key|api key.{0,20}(invalid|not valid|incorrect)",
-        r"status 40[13]|auth(enti|oriz)|no.?auth|login fail|api.?key|permission|forbidden|access.?denied"
+        r"status 40[13]|auth(enti|oriz|.?fail)|no.?auth|login fail|api.?key|permission|forbidden|access.?denied"
         r"|(access|security).?token|credentials|身份",
     ),
     Reason(

@@ -4,11 +4,13 @@ Endpoints put the fields of an addition into various objects, give them other na
 Anthropic's messages, OpenAI's responses, and those of Bedrock, Dify, Ollama, TGI, llama.cpp, Cohere and others.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from opportune.contrib.llm.providers.loose_json import TEXT_FIELDS as TEXTS_OF_PARTS
 from opportune.contrib.llm.providers.loose_json import object_in, objects_in, plain_key, text_in
 from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS
 
@@ -18,24 +20,32 @@ TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish
 KNOWN_FIELDS = TEXT_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
 NORMAL_NAMES = {
     "content": re.compile(
-        "text|response|refusal|transcript|generatedtext|completion|outputtext|textoutput|generation|answer|result|token|reply"
-        "|messages|output|predictions"
+        "text|response|refusal|transcript|generatedtext|completion|outputtext|textoutput|generation|answer|result|tokens?"
+        "|reply|messages|outputs?|predictions"
     ),
-    "tool_calls": re.compile("toolcalls?|functioncall|tooluse"),
+    "tool_calls": re.compile("toolcalls?|toolcalllist|functioncall|tooluse"),
     "finish_reason": re.compile("finishreason|donereason|finishdetails|stopreason|completionreason|stoptype"),
     "thinking": re.compile("(reasoning|thinking|thought|cot)(content|text|summary.*)?"),
+    "parsed": re.compile("parsed|structuredoutput"),
 }
 """Fields of other endpoints in lower case and without underscores, by their normal names."""
-ADDITION_FIELDS = ("delta", "content_block", "start", "item")
+ADDITION_FIELDS = ("delta", "content_block", "start", "item", "chunk")
 """Fields of a choice with the addition."""
 TEXT_TYPE = "response.output_text.delta"
-UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
+UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "partial", "unspecified", "finish_reason_unspecified")
+YANDEX_STATUS = "ALTERNATIVE_STATUS_"
 TOOL_ROLES = ("tool", "function")
 CALL_TYPE = re.compile(r"tool|function|input_json|arguments")
 RESULT_TYPE = re.compile(r"_(result|output|reference)$|(function|tool)[_-]?(result|response|output)", re.IGNORECASE)
 THOUGHT_TYPE = re.compile(r"think|reason|'thought'")
 IGNORED_TYPE = re.compile(r"audio(?!_transcript)|image|code|mcp")
 """Types of events whose additions are neither text nor calls."""
+PART = re.compile(
+    "text|content|think|thought|reason|refusal|image|audio|video|code|data|tool|function|cache|result|mcp"
+)
+"""Types and fields of the parts of an answer."""
+ONLY_PART_FIELDS = frozenset({*TEXTS_OF_PARTS, "id", "index", "logprob", "role", "special"})
+"""Fields of an object with text. One that has others is an answer in JSON."""
 
 
 class Piece(NamedTuple):
@@ -75,12 +85,14 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
     if not fields.keys() <= KNOWN_FIELDS:
         is_whole |= "token" in fields and bool(fields.get("generated_text"))  # the last token of TGI
         fields = _with_normal_names({**object_in(fields.get("audio")), **fields})
-    reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
-    reason = "" if reason in UNFINISHED else reason
     type_ = str(fields.get("type") or "")
     is_result = fields.get("role") in TOOL_ROLES or bool(RESULT_TYPE.search(type_))
     content = "" if is_result else fields.get("content") or ""
+    if not content and fields.get("parsed"):
+        content = json.dumps(fields["parsed"], ensure_ascii=False)
     calls = objects_in(fields.get("tool_calls"))
+    if calls and "toolCalls" in calls[0]:  # the list of Yandex
+        calls = objects_in(calls[0]["toolCalls"])
     if not calls and is_call(type_):
         calls = [fields]
     if not isinstance(content, str):
@@ -88,7 +100,26 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
         if thoughts:
             fields["thinking"] = thoughts
         calls += part_calls
-    return Piece(content, calls, reason, fields, is_whole or is_last)
+    reason = _finish_reason_of(choice, fields)
+    return Piece(content, calls, reason, fields, is_whole or is_last or "chunk" in choice)
+
+
+def _finish_reason_of(choice: Fields, fields: Fields) -> str:
+    reason = choice.get("finish_reason") or fields.get("finish_reason") or ""
+    if "status" in fields and str(fields["status"]).startswith(YANDEX_STATUS):
+        reason = fields["status"].removeprefix(YANDEX_STATUS)
+    reason = str(reason).lower()
+    return "" if reason in UNFINISHED else reason
+
+
+def _is_json(content: object) -> bool:
+    """Return True for an answer that is a JSON value, and False for text or its parts."""
+    if isinstance(content, dict):
+        return not (PART.search(str(content.get("type"))) or content.keys() <= ONLY_PART_FIELDS)
+    if not isinstance(content, list):
+        return False
+    are_parts = any(PART.search(f"{part.get('type')} {[*part]}") for part in content if isinstance(part, dict))
+    return not are_parts and all(isinstance(part, dict | int | float) for part in content)
 
 
 def _addition_of(choice: Fields) -> dict[str, Any]:
@@ -131,8 +162,10 @@ def normal_name(name: str) -> str:
 
 
 def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
-    """Return the reasoning, the text and the calls of a list of parts, as Mistral's models send it."""
+    """Return the reasoning, the text and the calls of a list of parts, as Mistral's models send it, or of JSON."""
     thoughts, text, calls = "", "", list[dict[str, Any]]()
+    if _is_json(content):
+        return "", json.dumps(content, ensure_ascii=False), calls
     content = content.get("parts", content) if isinstance(content, dict) else content
     for part in content if isinstance(content, list) else [content]:
         fields = object_in(part)

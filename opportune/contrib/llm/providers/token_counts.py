@@ -7,8 +7,8 @@ from typing import Any
 from opportune.contrib.llm.providers.loose_json import count_in, objects_in, plain_key
 
 COUNT_FIELDS = {
-    "prompt_tokens": "inputtokencount tokensevaluated promptn prompttokencount promptevalcount inputtokens"
-    " prompttokens",
+    "prompt_tokens": "inputtokencount tokensevaluated promptn prompttokencount promptevalcount inputtexttokens"
+    " inputtokens prompttokens",
     "completion_tokens": "outputtokencount generatedtokencount generationtokencount generatedtokens tokenspredicted"
     " predictedn candidatestokencount evalcount outputtokens completiontokens",
     "cached_tokens": "cachereadinputtokens promptcachehittokens cachedtokens",

@@ -123,6 +123,7 @@ COUNTED = {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}
 USAGE = usage(COUNTED["usage"])
 YES_IN_TWO = text("Ye"), text("s")
 IT_IS = {"content": "It is."}
+CUMULATIVE = ("Ye", None), ("Yes", "stop")
 RECORDED = (("weather", ARGUMENTS),)
 
 
@@ -819,6 +820,38 @@ NATIVE = {
     ),
     "text of watsonx": says(event({"results": [{"generated_text": "Yes"}]})),
     "message of Reka": ends(document({"responses": [{"message": {"content": "Yes"}, "finish_reason": "stop"}]})),
+    "stream of Reka": ends(
+        *(event({"responses": [{"chunk": {"content": text}, "finish_reason": end}]}) for text, end in CUMULATIVE)
+    ),
+    "capitalised fields of Hunyuan": ends(
+        document({"Response": {"Choices": [{"Message": {"Content": "Yes"}, "FinishReason": "stop"}]}})
+    ),
+    "tensors of KServe": ends(document({"outputs": [{"name": "output_0", "datatype": "BYTES", "data": [["Yes"]]}]})),
+    "stream of Yandex": ends(
+        *(
+            document({"result": {"alternatives": [{"message": {"text": text}, "status": f"ALTERNATIVE_STATUS_{end}"}]}})
+            for text, end in (("Ye", "PARTIAL"), ("Yes", "FINAL"))
+        )
+    ),
+    "calls of Yandex": ends(
+        document(
+            {"result": {"alternatives": [{"message": {"toolCallList": {"toolCalls": [{"functionCall": FIND}]}}}]}}
+        ),
+        text="",
+        calls=FINDS,
+    ),
+    **{
+        f"JSON in {name}": ends(document(body), text='{"title": "Emma"}')
+        for name, body in {
+            "content": message({"title": "Emma"}) | {"usage": None},
+            "parsed": message(None, parsed={"title": "Emma"}) | {"usage": None},
+            "response": {"result": {"response": {"title": "Emma"}}, "success": True},
+            "output_parsed": {"object": "response", "status": "completed", "output_parsed": {"title": "Emma"}},
+        }.items()
+    },
+    "list of JSON objects": ends(
+        document(message([{"a": 1}, {"a": 2}]) | {"usage": None}), text='[{"a": 1}, {"a": 2}]'
+    ),
     **{
         f"recorded {name}": ends(body, text="One moment.", reasoning="Look it up.", calls=RECORDED, tokens=(9, 12))
         for name, body in (("Anthropic", ANTHROPIC), ("Google", GOOGLE), ("responses", OPENAI))
