@@ -48,10 +48,11 @@ def _read_field(widget: Any, read_fields: set[int]) -> str:
     while "/Parent" in levels[-1] and len(levels) < MAX_FIELD_DEPTH:
         levels.append(levels[-1]["/Parent"])
     field = ChainMap(*levels)
-    if field.get("/FT") not in ("/Tx", "/Ch", "/Btn") or "/V" not in field:
+    value = field.get("/V", widget.get("/AS") if field.get("/FT") == "/Btn" else None)
+    if field.get("/FT") not in ("/Tx", "/Ch", "/Btn") or value is None:
         return ""
     named = id(next((level for level in levels if "/T" in level), widget))
-    values = field["/V"] if isinstance(field["/V"], list) else [field["/V"]]
+    values = value if isinstance(value, list) else [value]
     texts = [value.strip() for value in (item.get_object() for item in values) if isinstance(value, str)]
     if field["/FT"] == "/Btn":
         texts = [text.removeprefix("/") for text in texts if text != "/Off"]

@@ -14,6 +14,8 @@ OTHER_WORD_TYPES = (
 """Documents with macros, which are not run, and templates. `docx.Document` refuses both."""
 
 PLACEHOLDER = "w:sdt[w:sdtPr/w:showingPlcHdr[not(@w:val='0' or @w:val='false' or @w:val='off')]]"
+SIDE_PARTS = ("header", "footer", "footnotes", "endnotes", "comments")
+"""Parts beside the body, whose text follows it."""
 HIDDEN = f"ancestor::w:moveFrom or ancestor::w:rt or ancestor::{PLACEHOLDER}"
 CURRENT_RUNS = f".//w:r[not({HIDDEN} or ancestor::*[local-name()='Fallback'])]"
 """Texts of a paragraph, also of hyperlinks and text boxes, each of which has a copy for old programs.
@@ -42,6 +44,16 @@ def read_docx(file: BytesIO) -> Iterator[Page]:
         else:
             lines.append(text)
     yield from section(heading, "\n".join(lines))
+    yield from section("", "\n".join(_side_texts(part)))
+
+
+def _side_texts(part: Any) -> Iterator[str]:
+    """Yield the different texts of headers, footers, notes and comments."""
+    from docx.oxml import parse_xml
+
+    parts = [rel.target_part for rel in part.rels.values() if rel.reltype.rpartition("/")[2] in SIDE_PARTS]
+    texts = (text for other in parts for _, text in _block_texts(parse_xml(other.blob)))
+    yield from dict.fromkeys(filter(None, map(str.strip, texts)))
 
 
 def _block_texts(parent: Any) -> Iterator[tuple[Any, str]]:

@@ -123,6 +123,16 @@ def test_word_file_with_changes_forms_and_boxes_is_read(xml: str, text: str) -> 
     assert read("a.docx", file.getvalue()) == [Page(0, "", f"{text}\n{text}")]
 
 
+def test_headers_and_comments_of_a_word_file_follow_its_text() -> None:
+    document, file = Document(), BytesIO()
+    run = document.add_paragraph("Text").add_run(".")
+    section = document.sections[0]
+    section.header.paragraphs[0].text = section.footer.paragraphs[0].text = "Town Library"
+    document.add_comment(run, "Longer?")
+    document.save(file)
+    assert read("a.docx", file.getvalue()) == [Page(0, "", "Text."), Page(0, "", "Town Library\nLonger?")]
+
+
 def test_merged_cells_of_a_word_file_repeat_their_text() -> None:
     document, file = Document(), BytesIO()
     table = document.add_table(3, 3)
@@ -142,6 +152,8 @@ def test_merged_cells_of_a_word_file_repeat_their_text() -> None:
         ("<< /Parent << /Parent << /FT /Tx /V (Wien) >> /T (City) >> >>", "City: Wien"),
         ("<< /Parent 99 0 R >> << /Parent 99 0 R >>", "City: Wien"),
         ("<< /FT /Btn /T (Agree) /V /Yes >> << /FT /Btn /T (Paid) /V /Off >>", "Agree: Yes"),
+        ("<< /FT /Btn /T (Agree) /AS /Yes >> << /FT /Btn /T (Paid) /AS /Off >>", "Agree: Yes"),
+        ("<< /FT /Tx /T (City) /AS /Yes >> << /FT /Tx /T (City) /V (Wien) >>", "City: Wien"),
         ("<< /FT /Ch /T (Days) /V [(Mon) (Tue)] >> << /FT /Tx /T (Empty) /V ( ) >>", "Days: Mon, Tue"),
     ],
 )
