@@ -6,6 +6,8 @@ sets the event.
 
 import asyncio
 import gc
+import logging
+import os
 import signal
 import sys
 import threading
@@ -29,6 +31,11 @@ Unused compiled statements contain reference cycles and reach the oldest generat
 too rarely, the memory of a worker grows without end.
 """
 
+END_TIMEOUT_SECONDS = 2.0
+"""Time for the last tasks and threads to end, after the application has stopped."""
+
+logger = logging.getLogger(__name__)
+
 next_version_serves = threading.Event()
 """Set when another process has taken over the socket (SIGHUP), so that this one need not hurry."""
 
@@ -39,6 +46,18 @@ def shutting_down(app: FastAPI) -> asyncio.Event:
     """Return the event that is set when the application stops."""
     event: asyncio.Event = app.state.shutting_down
     return event
+
+
+def end_process_soon() -> None:
+    """End this process, whose work is done, even if a task catches its cancellation or a thread never ends."""
+    timer = threading.Timer(END_TIMEOUT_SECONDS, _end_process)
+    timer.daemon = True
+    timer.start()
+
+
+def _end_process() -> None:
+    logger.warning("A task or thread of the site did not end, so the process ended without it.")
+    os._exit(0)
 
 
 @asynccontextmanager

@@ -49,6 +49,18 @@ http = "opportune.server.connection_limits:Protocol"
 Server(uvicorn.Config(app, http=http, lifespan="off", log_level="error")).run([listener])
 """
 
+STAYING_TASK = """
+import asyncio
+tasks = []
+
+async def stay():
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+"""
+
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 
 
@@ -83,6 +95,19 @@ async def test_sigterm_also_stops_the_starting_version(tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, WAIT_SECONDS) == 0
         assert await next_line(process) == b""  # both have ended
+
+
+@posix
+async def test_sigterm_leaves_tasks_that_do_not_end(tmp_path: Path) -> None:
+    script = tmp_path / "site.py"
+    script.write_text(
+        STAYING_TASK + SITE.replace("    if scope", "    tasks.append(asyncio.create_task(stay()))\n    if scope")
+    )
+    async with run_site(script, tmp_path / "broken") as (url, process):
+        async with run_clients(url) as process_ids:
+            await wait_for_pid(process_ids, lambda pid: pid == process.pid)
+        os.kill(process.pid, signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, WAIT_SECONDS) == 0
 
 
 @asynccontextmanager
