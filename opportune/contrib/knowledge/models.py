@@ -19,12 +19,15 @@ from opportune.schemas.text import Line, Text
 from opportune.search.searchable import Searchable
 
 MAX_TITLE_LENGTH = 200
+NEW_IDS = {"sqlite_autoincrement": True}
+"""SQLite never uses the id of a deleted row again, because citations and assistants contain it."""
 
 
 class KnowledgeCollection(Model, TeamShared, table=True):
     """A collection of documents. It belongs to a user, a team, or the site."""
 
     __tablename__ = "knowledge_collection"
+    __table_args__ = NEW_IDS
 
     name: Line = Field(min_length=1, max_length=100)
     description: Text = Field(default="", max_length=1_000)
@@ -70,6 +73,7 @@ class KnowledgeDocument(Model, table=True):
     """
 
     __tablename__ = "knowledge_document"
+    __table_args__ = NEW_IDS
 
     collection_id: int = Field(foreign_key="knowledge_collection.id", ondelete="CASCADE", index=True)
     title: str = Field(max_length=MAX_TITLE_LENGTH)
