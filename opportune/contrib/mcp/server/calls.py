@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
-from mcp import MCPError
+from mcp import MCPError, types
 from mcp.server.context import ServerRequestContext as Context
 from mcp.server.session import ServerSession
 from mcp.server.streamable_http import REQUEST_CANCELLED
@@ -18,6 +18,7 @@ from opportune.services.tasks import cancel_and_wait
 
 INTERVAL_SECONDS = 0.1
 """Minimum time between two notifications."""
+MAX_CONTENT_BYTES = 2_000_000
 
 
 async def run_call(
@@ -26,7 +27,7 @@ async def run_call(
     """Call a function of the toolbox, and send its progress if the client wants it.
 
     Raises:
-        MCPError: The client has cancelled the call.
+        MCPError: The client has cancelled the call, or its result is too large.
     """
     async with AsyncExitStack() as stack:
         if context.meta and "progress_token" in context.meta:
@@ -35,6 +36,8 @@ async def run_call(
             result = await caller.call(toolbox, name, arguments)
     if scope.cancelled_caught:
         raise MCPError(REQUEST_CANCELLED, "The client has cancelled this call.")
+    if len(result.body) > MAX_CONTENT_BYTES:
+        raise MCPError(types.INVALID_PARAMS, f"The content is larger than {MAX_CONTENT_BYTES:,} bytes.")
     return result
 
 

@@ -17,7 +17,6 @@ from opportune.contrib.tools import Tool
 from opportune.contrib.tools.results import JSON, TOOL_FAILED, ToolResult
 
 Role = Literal["assistant", "user"]
-MAX_CONTENT_BYTES = 2_000_000
 MESSAGE_TYPES = Message, Picture
 """Types of results that are several contents, such as texts and pictures, instead of data."""
 RESULT = "result"
@@ -90,7 +89,7 @@ def content_of(name: str, result: ToolResult) -> types.ContentBlock:
     """Return a text or a file as content. `name`: name of the function that returned it."""
     if not result.is_file:
         return types.TextContent(type="text", text=result.text)
-    blob = _encode(result.body)
+    blob = base64.b64encode(result.body).decode()
     media_type = result.media_type
     if media_type.startswith("image/"):
         return types.ImageContent(type="image", data=blob, mime_type=media_type)
@@ -104,19 +103,12 @@ def resource_contents(uri: str, result: ToolResult) -> types.TextResourceContent
     """Return the result of a resource.
 
     Raises:
-        MCPError: The resource failed, or is too large.
+        MCPError: The resource failed.
     """
     require_success(result)
     media_type = result.media_type
-    blob = _encode(result.body)
     if result.is_file:
-        return types.BlobResourceContents(uri=uri, mime_type=media_type, blob=blob)
+        return types.BlobResourceContents(uri=uri, mime_type=media_type, blob=base64.b64encode(result.body).decode())
     if media_type == JSON and isinstance(result.data, str):
         return types.TextResourceContents(uri=uri, mime_type="text/plain", text=result.data)
     return types.TextResourceContents(uri=uri, mime_type=media_type, text=result.body.decode(errors="replace"))
-
-
-def _encode(body: bytes) -> str:
-    if len(body) > MAX_CONTENT_BYTES:
-        raise MCPError(types.INVALID_PARAMS, f"The content is larger than {MAX_CONTENT_BYTES:,} bytes.")
-    return base64.b64encode(body).decode()

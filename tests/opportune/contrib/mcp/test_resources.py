@@ -81,9 +81,10 @@ async def test_unreadable_resource_is_an_error(open_room: Connect, mode: str) ->
 async def test_large_resource_is_refused(open_room: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_room() as client:
         await client.read_resource("room://rules")
-        monkeypatch.setattr("opportune.contrib.mcp.server.contents.MAX_CONTENT_BYTES", 5)
-        _, message = await error_of(client.read_resource("books://7"))
-    assert message.startswith("The content is larger than 5 bytes")
+        monkeypatch.setattr("opportune.contrib.mcp.server.calls.MAX_CONTENT_BYTES", 5)
+        for request in (client.read_resource("books://7"), client.call_tool("recommend_books")):
+            _, message = await error_of(request)
+            assert message.startswith("The content is larger than 5 bytes")
 
 
 async def test_scopes_limit_resources_and_prompts(app: FastAPI, ada: User) -> None:
