@@ -68,10 +68,16 @@ class Question(BaseModel):
             yield "is not JSON"
 
 
+class QuestionFile(BaseModel):
+    """A file with `[[question]]` tables."""
+
+    question: list[Question] = []
+
+
 def _describe(error: ValidationError) -> str:
     """Return the first fault with its field and value. A fault of a whole question has its text instead."""
     fault = error.errors()[0]
-    fields = [*map(str, fault["loc"])]
+    fields = [str(name) for name in fault["loc"] if isinstance(name, str)]
     message = fault["msg"].removeprefix("Value error, ")
     value = fault["input"].get("ask") if isinstance(fault["input"], dict) else fault["input"]
     return ": ".join([*fields, f"{message} ({value!r:.60})"])
@@ -84,14 +90,13 @@ def read_questions(path: Path) -> list[Question]:
         OperatorError: The file is missing or invalid.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("question", [])
-        questions = [Question.model_validate(table) for table in tables]
+        questions = QuestionFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).question
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror or error}.") from None
     except ValidationError as error:
         raise OperatorError(f"{path}: {_describe(error)}.") from None
-    except (ValueError, TypeError) as error:  # invalid TOML or UTF-8, or `question` is not a list
-        raise OperatorError(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:  # invalid TOML or UTF-8
+        raise OperatorError(f"{path} is not TOML in UTF-8: {error}.") from None
     if not questions:
         raise OperatorError(f"{path} has no questions. Start each with [[question]].")
     return questions

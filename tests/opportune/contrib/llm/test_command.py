@@ -201,7 +201,8 @@ def test_answer_is_compared_with_expectations(expected: dict[str, object], answe
     [
         ("", "has no questions"),
         ("[[question]", "Expected"),
-        ("question = 3", "not iterable"),
+        ("question = 3", "question: Input should be a valid list"),
+        ("question = ['Why?']", "question: Input should be a valid dictionary"),
         ('[[question]]\nask = "Well?"', "needs one of contains"),
         ('[[question]]\nask = "Well?"\ncontain = ["x"]', "question.*contain: Extra inputs"),
         ('[[question]]\nask = "Well?"\nmatches = "("', "matches: is not a regular expression"),

@@ -52,6 +52,8 @@ GOOD = Mood(mood="good")
         ('{"moods": [{"mood": "good"}]}', [GOOD]),
         ('{"mood": "good"}\n{"mood": "good"}', [GOOD, GOOD]),
         ("Sure: [{'mood': 'good',},]", [GOOD]),
+        ('Here is the list [sorted: [{"mood": "good"}]', [GOOD]),
+        ('My list [a draft]: [{"mood": "good"}]', [GOOD]),
     ],
 )
 async def test_text_around_json_is_ignored(reply: str, value: Mood | list[Mood]) -> None:
