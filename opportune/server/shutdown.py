@@ -48,7 +48,7 @@ def shutting_down(app: FastAPI) -> asyncio.Event:
     return event
 
 
-def end_process_soon() -> None:
+def end_process_by_force() -> None:
     """End this process, whose work is done, even if a task catches its cancellation or a thread never ends."""
     timer = threading.Timer(END_TIMEOUT_SECONDS, _end_process)
     timer.daemon = True
