@@ -205,8 +205,7 @@ class AdminView(RowQueriesMixin):
         long_columns = {name for name, column in columns.items() if may_truncate(column)}
         self.time_columns = {name for name, column in columns.items() if python_type_of(column) is datetime}
         choices = (*self.names.in_list, *further_columns(self))
-        computed = {*self.column_formatters} - {*self.mapper.columns.keys()}
-        texts = computed.union(self.many_to_many)
+        texts = {*self.column_formatters, *self.many_to_many} - {*self.mapper.columns.keys()}
         self.truncated_columns = long_columns | {name for name in choices if name in texts or "." in name}
 
     def _is_default_field(self, name: str) -> bool:

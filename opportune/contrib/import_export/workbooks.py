@@ -187,8 +187,8 @@ def excel_value(value: Any) -> Any:
             digits = f"{Decimal(str(value)):f}".replace("-", "").replace(".", "").strip("0")
             return value if math.isfinite(value) and len(digits) <= MAX_EXACT_DIGITS else str(value)
         case datetime() if value.tzinfo:
-            milliseconds = value.microsecond // 1000
-            return excel_value(value.astimezone(UTC).replace(tzinfo=None, microsecond=milliseconds * 1000))
+            microsecond = value.microsecond // 1000 * 1000
+            return excel_value(value.astimezone(UTC).replace(tzinfo=None, microsecond=microsecond))
         case datetime() | date():
             return value if value.year >= MIN_YEAR else value.isoformat()
         case time():
