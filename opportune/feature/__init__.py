@@ -1,56 +1,5 @@
 """The declaration of features, for `feature.py`."""
 
-from opportune.feature.admin import Admin, AdminPanel, Metric, Number, SetupStep, Table, UserColumn
-from opportune.feature.declaration import Feature
-from opportune.feature.families import (
-    Accounts,
-    Check,
-    Cleanup,
-    Data,
-    Demo,
-    Finding,
-    Gauge,
-    HealthLight,
-    Jobs,
-    Link,
-    Llm,
-    Monitoring,
-    Panel,
-    Person,
-    PersonalData,
-    Process,
-    Site,
-    SiteSearch,
-)
-from opportune.services import Service, Services
+from opportune.project.lazy_exports import lazy_exports
 
-__all__ = [
-    "Accounts",
-    "Admin",
-    "AdminPanel",
-    "Check",
-    "Cleanup",
-    "Data",
-    "Demo",
-    "Feature",
-    "Finding",
-    "Gauge",
-    "HealthLight",
-    "Jobs",
-    "Link",
-    "Llm",
-    "Metric",
-    "Monitoring",
-    "Number",
-    "Panel",
-    "Person",
-    "PersonalData",
-    "Process",
-    "Service",
-    "Services",
-    "SetupStep",
-    "Site",
-    "SiteSearch",
-    "Table",
-    "UserColumn",
-]
+__getattr__ = lazy_exports(__name__)

@@ -7,7 +7,6 @@ project's user model imports that package.
 import sys
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 from opportune.errors.renamed_names import find_import
@@ -37,6 +36,6 @@ def lazy_exports(package: str) -> Callable[[str], Any]:
             raise ImportError(f"{package} has no {name}. It is called {place} now.")
         if name not in find_modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(find_modules()[name]), name)
+        return getattr(__import__(find_modules()[name], fromlist=[name]), name)  # also a module of a package
 
     return import_export

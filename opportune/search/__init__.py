@@ -4,18 +4,6 @@ book_search = Searchable(Book, fields=["title", "summary"])
 page = await paginate(session, book_search.search(session, "os pat"), paging)
 """
 
-from opportune.search.query import MAX_QUERY_LENGTH, passage, queries_for
-from opportune.search.results import SearchQuery, SearchResults, highlight, snippet
-from opportune.search.searchable import RowHit, Searchable
+from opportune.project.lazy_exports import lazy_exports
 
-__all__ = [
-    "MAX_QUERY_LENGTH",
-    "RowHit",
-    "SearchQuery",
-    "SearchResults",
-    "Searchable",
-    "highlight",
-    "passage",
-    "queries_for",
-    "snippet",
-]
+__getattr__ = lazy_exports(__name__)

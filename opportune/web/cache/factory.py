@@ -107,7 +107,7 @@ async def _get_cache(request: HTTPConnection) -> Cache:
 SiteCache = Annotated[Cache, Depends(_get_cache)]
 
 
-def clear(session: AsyncSession, *tags: str) -> None:
+def clear_cache(session: AsyncSession, *tags: str) -> None:
     """Clear the responses, values and parts with one of these tags after the session commits."""
     cache: Cache | None = session.info.get(INFO_KEY)
     if cache:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import Group
 from opportune.db.database import Database
-from opportune.web.cache import ALL_TAGS, Cache, clear
+from opportune.web.cache import ALL_TAGS, Cache, clear_cache
 from opportune.web.cache.store import MemoryStore, Store
 from opportune.web.cache.values import dumps, loads
 from tests.opportune.web.cache.conftest import Clock, in_every_store, in_memory, in_shared_stores
@@ -205,12 +205,12 @@ async def test_values_follow_the_transaction(cache: Cache, database: Database) -
         async with database.writer() as session:
             await cache.set("b", "new", 60, session=session)
             await cache.delete("a", session=session)
-            clear(session, "books")
+            clear_cache(session, "books")
             raise ZeroDivisionError
     assert [await cache.get("a"), await cache.get("b")] == ["old", None]
     async with database.writer() as session:
         await cache.set("b", "new", 60, session=session)
-        clear(session, "books")
+        clear_cache(session, "books")
         assert [await cache.get("a"), await cache.get("b")] == ["old", None]
     assert [await cache.get("a"), await cache.get("b")] == [None, "new"]
 

@@ -1,0 +1,14 @@
+from opportune.contrib.answers import AnswerOptions as AnswerOptions
+from opportune.contrib.assistants.memory import Memories as Memories
+from opportune.contrib.assistants.memory import add_memory as add_memory
+from opportune.contrib.assistants.models import Assistant as Assistant
+from opportune.contrib.assistants.models import Audience as Audience
+from opportune.contrib.assistants.models import Memory as Memory
+from opportune.contrib.assistants.models import Prompt as Prompt
+from opportune.contrib.assistants.service import Assistants as Assistants
+from opportune.contrib.assistants.service import Prompts as Prompts
+from opportune.contrib.assistants.service import assistant_options as assistant_options
+from opportune.contrib.assistants.service import find_assistant as find_assistant
+from opportune.contrib.assistants.service import options_of as options_of
+from opportune.contrib.assistants.variables import fill as fill
+from opportune.contrib.assistants.variables import variable_form as variable_form

@@ -1,0 +1,13 @@
+from opportune.contrib.documents.document import MAX_RANKED_HITS as MAX_RANKED_HITS
+from opportune.contrib.documents.document import MAX_TEXT_LENGTH as MAX_TEXT_LENGTH
+from opportune.contrib.documents.document import Document as Document
+from opportune.contrib.documents.document import DocumentHit as DocumentHit
+from opportune.contrib.documents.document import DocumentRead as DocumentRead
+from opportune.contrib.documents.document import IndexMissing as IndexMissing
+from opportune.contrib.documents.document import IndexStatus as IndexStatus
+from opportune.contrib.documents.document import IndexUrl as IndexUrl
+from opportune.contrib.documents.document import Source as Source
+from opportune.contrib.documents.html import HtmlElement as HtmlElement
+from opportune.contrib.documents.html import parse_main as parse_main
+from opportune.contrib.documents.index import DocumentIndex as DocumentIndex
+from opportune.contrib.documents.search import DocumentSearch as DocumentSearch

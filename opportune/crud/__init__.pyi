@@ -1,0 +1,11 @@
+from opportune.crud.api import CrudApi as CrudApi
+from opportune.crud.choices import find_rows as find_rows
+from opportune.crud.choices import reference_choices as reference_choices
+from opportune.crud.crud import Crud as Crud
+from opportune.crud.filters import filter_by as filter_by
+from opportune.crud.latest import LatestRows as LatestRows
+from opportune.crud.latest import latest_rows as latest_rows
+from opportune.crud.options import Permission as Permission
+from opportune.crud.pages import CrudPages as CrudPages
+from opportune.crud.routes import reading as reading
+from opportune.crud.routes import writing as writing

@@ -1,0 +1,9 @@
+from opportune.search.query import MAX_QUERY_LENGTH as MAX_QUERY_LENGTH
+from opportune.search.query import passage as passage
+from opportune.search.query import queries_for as queries_for
+from opportune.search.results import SearchQuery as SearchQuery
+from opportune.search.results import SearchResults as SearchResults
+from opportune.search.results import highlight as highlight
+from opportune.search.results import snippet as snippet
+from opportune.search.searchable import RowHit as RowHit
+from opportune.search.searchable import Searchable as Searchable
