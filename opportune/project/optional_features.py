@@ -8,59 +8,41 @@ import re
 import sys
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from pkgutil import get_data
-from typing import Any, NamedTuple
+from typing import Any
 
 from opportune.errors import OperatorError
 from opportune.project.current import HAS_PROJECT
-from opportune.project.layout import FRAMEWORK, FRAMEWORK_FEATURES, PACKAGE
+from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 
 
-class OptionalFeature(NamedTuple):
-    package: str
-    """Package below `opportune`, with `feature.py`."""
-    urls: tuple[str, ...] = ()
-    """Beginnings of the paths of its pages."""
+def _read(package: str, file: str) -> bytes:
+    """Return the content of a file in a package, also of the framework's wheel; empty if it does not exist."""
+    try:
+        return get_data(package, file) or b""
+    except (OSError, ImportError):
+        return b""
 
 
-OPTIONAL_FEATURES = {
-    "accounts": OptionalFeature("accounts"),
-    "admin": OptionalFeature("admin"),
-    "operations": OptionalFeature(
-        "contrib.operations", ("/admin/operations", "/admin/status", "/admin/job", "/admin/cache", "/admin/appearance")
-    ),
-    "dashboard": OptionalFeature("contrib.dashboard"),
-    "saved_views": OptionalFeature("contrib.saved_views"),
-    "reports": OptionalFeature("contrib.reports"),
-    "row_versions": OptionalFeature("contrib.row_versions"),
-    "import_export": OptionalFeature("contrib.import_export"),
-    "jobs": OptionalFeature("jobs"),
-    "llm": OptionalFeature("contrib.llm"),
-    "answers": OptionalFeature("contrib.answers", ("/answers", "/api/v1/answers")),
-    "assistants": OptionalFeature("contrib.assistants", ("/assistants", "/api/v1/assistants")),
-    "evaluation": OptionalFeature("contrib.evaluation"),
-    "telemetry": OptionalFeature("contrib.telemetry", ("/metrics",)),
-    "request_panel": OptionalFeature("contrib.request_panel", ("/_debug",)),
-    "backup": OptionalFeature("contrib.backup"),
-    "doctor": OptionalFeature("contrib.doctor"),
-    "deploy": OptionalFeature("contrib.deploy"),
-    "database_cache": OptionalFeature("contrib.database_cache"),
-    "copydb": OptionalFeature("contrib.copydb"),
-    "dumps": OptionalFeature("contrib.dumps"),
-    "inspectdb": OptionalFeature("contrib.inspectdb"),
-    "translations": OptionalFeature("contrib.translations"),
-    "documentation": OptionalFeature("contrib.documentation", ("/docs",)),
-    "documents": OptionalFeature("contrib.documents"),
-    "knowledge": OptionalFeature("contrib.knowledge", ("/knowledge", "/api/v1/knowledge")),
-    "mcp": OptionalFeature("contrib.mcp", ("/mcp", "/accounts/oauth")),
-    "ag_ui": OptionalFeature("contrib.ag_ui", ("/api/v1/ag-ui",)),
-    "palette": OptionalFeature("contrib.palette", ("/search",)),
-    "teams": OptionalFeature("contrib.teams", ("/teams", "/api/v1/teams")),
-    "agents": OptionalFeature("contrib.agents"),
-    "welcome": OptionalFeature("contrib.welcome", ("/welcome",)),
+DECLARATION = re.compile(r"^from opportune\.([\w.]+)\.feature import (\w+)", re.MULTILINE)
+STUB = _read("opportune", "features/__init__.pyi").decode()
+OPTIONAL_FEATURES = {name: package for package, name in DECLARATION.findall(STUB)}
+"""Packages below `opportune` with a `feature.py`, by the name of the feature in the stub of `opportune.features`."""
+URLS = {
+    "operations": ("/admin/operations", "/admin/status", "/admin/job", "/admin/cache", "/admin/appearance"),
+    "answers": ("/answers", "/api/v1/answers"),
+    "assistants": ("/assistants", "/api/v1/assistants"),
+    "telemetry": ("/metrics",),
+    "request_panel": ("/_debug",),
+    "documentation": ("/docs",),
+    "knowledge": ("/knowledge", "/api/v1/knowledge"),
+    "mcp": ("/mcp", "/accounts/oauth"),
+    "ag_ui": ("/api/v1/ag-ui",),
+    "palette": ("/search",),
+    "teams": ("/teams", "/api/v1/teams"),
+    "welcome": ("/welcome",),
 }
-"""All of them by name. `opportune.features` loads those that a project lists."""
+"""Beginnings of the paths of their pages, by the name of the feature."""
 INSTALLED = "INSTALLED"
 
 
@@ -83,14 +65,14 @@ def require_feature(name: str, installed: Iterable[Any]) -> None:
 @cache
 def feature_of_module(name: str) -> str | None:
     """Return the optional feature with this module; None if there is none."""
-    packages = ((feature, f"opportune.{optional.package}.") for feature, optional in OPTIONAL_FEATURES.items())
-    return next((feature for feature, package in packages if f"{name}.".startswith(package)), None)
+    packages = OPTIONAL_FEATURES.items()
+    return next((feature for feature, package in packages if f"{name}.".startswith(f"opportune.{package}.")), None)
 
 
 def feature_of_path(path: str) -> str | None:
     """Return the optional feature with a page of this path; None if there is none."""
-    for name, feature in OPTIONAL_FEATURES.items():
-        if any(f"{path}/".startswith(f"{url}/") for url in feature.urls):
+    for name, urls in URLS.items():
+        if any(f"{path}/".startswith(f"{url}/") for url in urls):
             return name
     return None
 
@@ -104,9 +86,8 @@ def feature_of_setting(name: str) -> str | None:
 def _features_of_settings() -> dict[str, str]:
     """Return the optional features by the names of their settings."""
     features: dict[str, str] = {}
-    for feature, optional in OPTIONAL_FEATURES.items():
-        file = Path(FRAMEWORK, *optional.package.split("."), "settings.py")
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    for feature, package in OPTIONAL_FEATURES.items():
+        text = source_of(f"opportune.{package}.settings").decode()
         features |= dict.fromkeys(re.findall(r"^    ([a-z]\w*) *:", text, re.MULTILINE), feature)
     return features
 
@@ -140,10 +121,7 @@ def commands_of_optional(feature: str) -> dict[str, str]:
 def source_of(module: str) -> bytes:
     """Return the source of a module, also from the framework's wheel; empty if it does not exist."""
     package, *names = module.split(".")
-    try:
-        return get_data(package, f"{'/'.join(names)}.py") or b""
-    except (OSError, ImportError):
-        return b""
+    return _read(package, f"{'/'.join(names)}.py")
 
 
 def _statements_of(module: str) -> list[ast.stmt]:
@@ -166,7 +144,7 @@ def _listed_names(body: list[ast.stmt]) -> list[str]:
 def _commands_in(module: str, variable: str) -> tuple[str, dict[str, str]]:
     """Return the name of a feature and its commands, from `variable = Feature(…)` in a module."""
     if module == FRAMEWORK_FEATURES and variable in OPTIONAL_FEATURES:
-        module = f"opportune.{OPTIONAL_FEATURES[variable].package}.feature"
+        module = f"opportune.{OPTIONAL_FEATURES[variable]}.feature"
     match _value_of(variable, _statements_of(module)):
         case ast.Call(ast.Name("Feature"), [ast.Constant(str(name)), *_], options):
             arguments = {option.arg: option.value for option in options}

@@ -18,7 +18,7 @@ from opportune.testing.commands import Oppman
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.feature_rounds import feature_rounds, features_without
 
-CONTRIB = [name for name, feature in OPTIONAL_FEATURES.items() if feature.package.startswith("contrib.")]
+CONTRIB = [name for name, package in OPTIONAL_FEATURES.items() if package.startswith("contrib.")]
 REQUIRED = {name for feature in installed_features() for name in feature.requires}
 OPTIONAL = [name for name in CONTRIB if name not in REQUIRED]
 """Features that the project can leave out, because none of its features uses them."""
@@ -72,7 +72,7 @@ def test_small_site_imports_nothing_of_contrib_and_passes_check(tmp_path: Path) 
     command = [sys.executable, "-c", SMALL_SITE]
     done = subprocess.run(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    packages = {f"opportune.{OPTIONAL_FEATURES[name].package}" for name in CONTRIB}
+    packages = {f"opportune.{OPTIONAL_FEATURES[name]}" for name in CONTRIB}
     assert packages & {*done.stdout.split()} == set()
 
 
