@@ -1,4 +1,4 @@
-"""Secrets in texts, recognized by the name before them or by their form.
+"""Secrets in texts: `mask_pairs` recognizes them by the name before them, and `mask_tokens` by their form.
 
 Texts come from visitors, so each pattern needs time in proportion to the length of the text.
 """
@@ -6,40 +6,64 @@ Texts come from visitors, so each pattern needs time in proportion to the length
 import re
 
 MASK = "••••••"
-# Also after \n in a repr.
-_START = r"(?:(?<![A-Za-z])|(?<=\\[nrt]))"
-_WHOLE_WORDS = "|".join(
-    rf"{_START}{word}s?(?![a-z])|{_START}{word.upper()}S?(?![A-Za-z])|{word.title()}s?(?![a-z])"
-    for word in ("key", "auth", "pass", "session", "otp", "totp", "pw", "sig")
+
+PARTS_OF_NAMES = (
+    *("passw", "passphrase", "passcode", "pwd", "secret", "token", "cookie", "credential", "signature", "hash", "csrf"),
+    *("recovery", "oauth", "authoriz", "authentic", "session_?id"),
+    "(?:api|access|private|public|account|license|ssh)keys?",
+    "(?:db|user|smtp|mail|pg)pass",
 )
+"""Patterns of which one in a name is enough, in any case."""
+WORDS_IN_NAMES = ("key", "auth", "pass", "session", "otp", "totp", "pw", "sig")
 """Words that are also parts of harmless ones, such as `author` and `keyword`."""
+
+
+def _whole_word(word: str) -> str:
+    """Return a pattern for a word and its plural in `api_key`, `API_KEY` and `apiKey`, also after \\n in a repr."""
+    start = r"(?:(?<![A-Za-z])|(?<=\\[nrt]))"
+    return rf"{start}{word}s?(?![a-z])|{start}{word.upper()}S?(?![A-Za-z])|{word.title()}s?(?![a-z])"
+
+
 SECRET_NAME = re.compile(
-    r"passw|passphrase|passcode|pwd|secret|token|cookie|credential|signature|hash|csrf|recovery|oauth|authoriz|authentic"
-    rf"|(?:api|access|private|public|account|license|ssh)keys?|(?:db|user|smtp|mail|pg)pass|session_?id"
-    rf"|(?-i:{_WHOLE_WORDS})",
-    re.IGNORECASE,
+    rf"{'|'.join(PARTS_OF_NAMES)}|(?-i:{'|'.join(map(_whole_word, WORDS_IN_NAMES))})", re.IGNORECASE
 )
-_NAME = (
-    rf"""(?:{SECRET_NAME.pattern})\w{{0,100}}+(?-i:(?<!Error)(?<!Violation)(?<!Exception)(?<!Warning))["']?"""
-    r"[ \t]*+[=:][ \t]*+"
+NAME_AND_SIGN = rf"""
+    (?P<name>
+        (?:{SECRET_NAME.pattern}) \w{{0,100}}+
+        (?-i: (?<!Error) (?<!Violation) (?<!Exception) (?<!Warning) )  # an exception and its message
+        ["']? [ \t]*+ [=:] [ \t]*+
+    )
+"""
+QUOTED = """ "[^"]*" | '[^']*' """
+QUOTED_PAIR = re.compile(f"{NAME_AND_SIGN} (?:{QUOTED})", re.IGNORECASE | re.VERBOSE)
+"""Pairs such as `name='value'` and `"name": "value"`."""
+SECRET_PAIR = re.compile(
+    rf"{NAME_AND_SIGN} (?:{QUOTED} | (?:(?:Bearer|Basic)[ ])? [^\s,;&)}}\]]+)", re.IGNORECASE | re.VERBOSE
 )
-_QUOTED = """"[^"]*"|'[^']*'"""
-# name='value', "name": 'value' and name=value inside other text
-SECRET_PAIR = re.compile(rf"({_NAME})({_QUOTED}|(?:(?:Bearer|Basic) )?[^\s,;&)}}\]]+)", re.IGNORECASE)
-QUOTED_PAIR = re.compile(rf"({_NAME})({_QUOTED})", re.IGNORECASE)
-SECRET_URL = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")
-SECRET_HEADER = re.compile(
-    r"\b(Bearer|Basic) +(?!tokens?\b|auth|(?-i:[a-z]{1,15}) [a-z])[\w\-.~+/=]+",  # not "Basic usage is"
-    re.IGNORECASE,
-)
-PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).*?(?=-----END|$)", re.DOTALL)
+"""The same, and pairs without quotes in other text, such as `name=value`."""
 FRAME = re.compile(r"""^([ |+]*)File "[^"\n]+", line \d+.*(?:\n\1  .*)*""", re.MULTILINE)
 """A frame of a traceback: its file and the lines of its code."""
-TOKEN = re.compile(
-    r"(?P<id>(?<![\w\-=./])[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}(?![\w\-=.])|(?<=/)[\da-f]{32}\.\w{1,5}(?![\w\-=.]))"
-    r"|\$argon2\S+|\$2[aby]\$\S+|\b[\w\-=]{20,}(?:\.[\w\-=]+)*"
+PASSWORD_IN_URL = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")
+CREDENTIALS = re.compile(
+    r"""
+    \b (Bearer|Basic) [ ]+
+    (?! tokens?\b | auth | (?-i: [a-z]{1,15} [ ] [a-z]) )  # a sentence, such as "Basic usage is"
+    [\w\-.~+/=]+
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
-"""Password hashes, keys and tokens; as `id` the UUIDs and names of uploads, which are no secrets."""
+"""Values of the header `Authorization`."""
+PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).*?(?=-----END|$)", re.DOTALL)
+
+TOKEN = re.compile(
+    r"""
+    (?<![\w\-=./]) (?P<uuid>[\da-f]{8} (?:-[\da-f]{4}){3} -[\da-f]{12}) (?![\w\-=.])
+    | (?<=/) (?P<upload>[\da-f]{32} \.\w{1,5}) (?![\w\-=.])
+    | (?P<password_hash>\$argon2\S+ | \$2[aby]\$\S+)
+    | \b [\w\-=]{20,} (?:\.[\w\-=]+)*  # a key or token, or a long word
+    """,
+    re.VERBOSE,
+)
 CODE_WORD = re.compile(r"(?<![a-z])(?:c[oó]d[ei]|pin\b|otp|tan\b)|コード|码|رمز", re.IGNORECASE)
 CODE = re.compile(r"\b\d{6,10}\b")
 
@@ -49,24 +73,32 @@ def mask_pairs(text: str) -> str:
 
     In the code of tracebacks, only quoted values of pairs are masked.
     """
-    text = PRIVATE_KEY.sub(rf"\1{MASK}", SECRET_HEADER.sub(rf"\1 {MASK}", text))
-    masked, end = [], 0
+    text = CREDENTIALS.sub(rf"\1 {MASK}", text)
+    text = PRIVATE_KEY.sub(rf"\1{MASK}", text)
+    masked = ""
+    end = 0
     for frame in FRAME.finditer(text):
-        masked += [_mask_names(SECRET_PAIR, text[end : frame.start()]), _mask_names(QUOTED_PAIR, frame[0])]
+        masked += _mask_values(SECRET_PAIR, text[end : frame.start()]) + _mask_values(QUOTED_PAIR, frame[0])
         end = frame.end()
-    return SECRET_URL.sub(rf"\1{MASK}@", "".join([*masked, _mask_names(SECRET_PAIR, text[end:])]))
+    masked += _mask_values(SECRET_PAIR, text[end:])
+    return PASSWORD_IN_URL.sub(rf"\1{MASK}@", masked)
 
 
-def _mask_names(pairs: re.Pattern[str], text: str) -> str:
-    return pairs.sub(rf"\1{MASK}", text)
+def _mask_values(pairs: re.Pattern[str], text: str) -> str:
+    return pairs.sub(rf"\g<name>{MASK}", text)
 
 
 def mask_tokens(text: str) -> str:
     """Mask what looks like a password hash, a key or a token, and numbers in a text about a code."""
     text = TOKEN.sub(_mask_token, text)
-    return CODE.sub(MASK, text) if text.isdigit() or CODE_WORD.search(text) else text
+    is_about_code = text.isdigit() or CODE_WORD.search(text)
+    return CODE.sub(MASK, text) if is_about_code else text
 
 
 def _mask_token(match: re.Match[str]) -> str:
-    is_word = match[0][0] != "$" and not re.search(r"\d", match[0])
-    return match[0] if match["id"] or is_word else MASK
+    """Keep UUIDs, names of uploads, and words without digits, which are no secrets."""
+    text = match[0]
+    if match["uuid"] or match["upload"]:
+        return text
+    is_secret = match["password_hash"] or re.search(r"\d", text)
+    return MASK if is_secret else text
