@@ -10,6 +10,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
+from wtforms import SelectMultipleField
+from wtforms.widgets import CheckboxInput, ListWidget
 
 from opportune.accounts.admin.permission_table import (
     PermissionTableField,
@@ -21,7 +23,6 @@ from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.admin.authorization import SuperuserOnly, has_staff_permission
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, FormExtension
-from opportune.admin.forms.wtforms_classes import CheckboxInput, ListWidget, SelectMultipleField
 from opportune.admin.lists.display import EMPTY_CELL
 from opportune.admin.log.diff import Changes
 from opportune.admin.views import AdminView

@@ -8,11 +8,11 @@ from typing import Any, cast
 from markupsafe import Markup
 from sqladmin.contrib.rbac import build_permission_rows
 from starlette.requests import Request
+from wtforms import SelectMultipleField
 
 from opportune.accounts.permissions import WILDCARD, matches_permission
 from opportune.admin.authorization import SuperuserOnly, has_staff_permission
 from opportune.admin.base import BaseAdminSite
-from opportune.admin.forms.wtforms_classes import SelectMultipleField
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering.templates import templates

@@ -8,6 +8,8 @@ from sqladmin.authorization import Action
 from sqlalchemy import Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
+from wtforms import PasswordField
+from wtforms.validators import InputRequired
 
 from opportune.accounts.admin.groups import GroupsField, read_groups_of_user, read_permissions_by_group, set_groups
 from opportune.accounts.admin.permission_table import readable_table
@@ -26,7 +28,6 @@ from opportune.admin.authorization import has_staff_permission, is_superuser, ma
 from opportune.admin.base import BaseAdminView, Check
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, FormExtension, without_fields
-from opportune.admin.forms.wtforms_classes import InputRequired, PasswordField
 from opportune.admin.log import diff
 from opportune.admin.row_writer import RowWriter, session_of
 from opportune.admin.views import AdminView

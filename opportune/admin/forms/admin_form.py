@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 from starlette.datastructures import FormData
 from starlette.requests import Request
+from wtforms import Field, Form
+from wtforms.meta import DefaultMeta
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.field_texts import FieldTexts
-from opportune.admin.forms.wtforms_classes import DefaultMeta, Field, Form
 from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from starlette.requests import Request
+from wtforms import Field
 
 from opportune.admin.authorization import may_see_history
 from opportune.admin.base import BaseAdminView
@@ -18,7 +19,6 @@ from opportune.admin.errors import RowChanged
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.model_fields import NO_CHOICE, ModelField
-from opportune.admin.forms.wtforms_classes import Field
 from opportune.admin.log.audit import read_last_changes
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_list

@@ -3,7 +3,8 @@
 from functools import cache
 from gettext import NullTranslations
 
-from opportune.admin.forms.wtforms_classes import get_translations
+from wtforms.i18n import get_translations
+
 from opportune.i18n import current_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.translation import translate

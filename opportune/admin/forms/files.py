@@ -7,10 +7,12 @@ from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
+from wtforms import Field, Form, ValidationError
+from wtforms.validators import InputRequired, Optional
+from wtforms.widgets import FileInput
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import MAX_FIELDS, read_form_texts
-from opportune.admin.forms.wtforms_classes import Field, FileInput, Form, InputRequired, Optional, ValidationError
 from opportune.fields.files import FileColumn
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage import Storage, StorageError

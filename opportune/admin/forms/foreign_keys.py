@@ -9,14 +9,15 @@ from sqlalchemy import ColumnElement, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from starlette.requests import Request
+from wtforms import Field, Form
+from wtforms import ValidationError as FieldError
+from wtforms.widgets import html_params
 
 from opportune.admin.authorization import may_create, may_list, may_see_titles
 from opportune.admin.base import BaseAdminView
 from opportune.admin.current_request import values_of_request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.model_fields import NO_CHOICE
-from opportune.admin.forms.wtforms_classes import Field, Form, html_params
-from opportune.admin.forms.wtforms_classes import ValidationError as FieldError
 from opportune.admin.lists.row_keys import parse_key, quote_key, unquote_key
 from opportune.db.constraint_errors import ENTRY_MISSING
 from opportune.db.models.columns import is_long, is_text, python_type_of

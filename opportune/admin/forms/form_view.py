@@ -11,6 +11,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from wtforms import Field
 
 from opportune.admin.authorization import may_create
 from opportune.admin.base import INLINES_KEY, READ_VALUES_KEY
@@ -21,7 +22,6 @@ from opportune.admin.forms.files import FileField, read_form_data, stored_upload
 from opportune.admin.forms.inline_tables import inline_file_fields, inline_tables
 from opportune.admin.forms.inlines import INVALID_ROWS, InlineTable
 from opportune.admin.forms.submitted_lines import edits_lines
-from opportune.admin.forms.wtforms_classes import Field
 from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.display import title_for, truncate
 from opportune.admin.lists.row_keys import row_by_key, row_url

@@ -11,8 +11,9 @@ from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Column
 from starlette.datastructures import FormData
+from wtforms import Field
+from wtforms.validators import InputRequired
 
-from opportune.admin.forms.wtforms_classes import Field, InputRequired
 from opportune.db.models.columns import is_text, type_of
 from opportune.i18n import gettext
 from opportune.i18n.parsing import Source

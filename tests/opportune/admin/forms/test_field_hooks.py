@@ -7,9 +7,9 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from starlette.requests import Request
+from wtforms import Field
 
 from opportune.admin.forms.admin_form import AdminForm, without_fields
-from opportune.admin.forms.wtforms_classes import Field
 from opportune.errors import OperatorError
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin, shelves
 from tests.opportune.site_with import site_fixture
