@@ -30,7 +30,9 @@ class ModelPage(NamedTuple):
     name: str
     """Name of the route: `url_for("admin:NAME", identity=view.identity)`."""
     requires_list: bool = True
-    """Whether the page is only for users who may list the model. Others check permissions themselves."""
+    """Whether the page is only for users who may list the model."""
+    may_open: Callable[[Request, Any], bool] | None = None
+    """Function that also decides whether the user may open the page. Other pages check permissions themselves."""
 
 
 class MenuLink(NamedTuple):

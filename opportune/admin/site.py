@@ -216,6 +216,8 @@ class AdminSite(BaseAdminSite):
         view = self._admin_view(request)
         if page.requires_list and not await may_list(request, view):
             raise HTTPException(403)
+        if page.may_open and not page.may_open(request, view):
+            raise HTTPException(403)
         return await page.endpoint(request, view)
 
     async def create(self, request: Request) -> Response:
