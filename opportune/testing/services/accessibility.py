@@ -1,6 +1,7 @@
 """Accessibility checks by axe-core, in light and dark without reloading the page."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -18,24 +19,7 @@ CHECKED_PAGES: WeakSet[Page] = WeakSet()
 
 STATE = """() => [matchMedia("(prefers-color-scheme: dark)").matches, "axe" in window]"""
 
-CHECK = """async ({ theme, ...options }) => {
-  const deadline = performance.now() + 10_000;
-  while (document.documentElement.dataset.bsTheme !== theme) {
-    if (performance.now() > deadline) throw new Error(`the page does not become ${theme}`);
-    await new Promise(requestAnimationFrame);
-  }
-  const { violations } = await axe.run({ ...options, resultTypes: ["violations"], preload: false, selectors: false });
-  const messages = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any, all, none }) =>
-    `${id}: ${html.slice(0, 200)} (${[...any, ...all, ...none][0]?.message ?? ""})`));
-  // axe does not check placeholders.
-  const { Color, getContrast } = axe.commons.color;
-  const colour = (text) => { const parsed = new Color(); parsed.parseString(text); return parsed; };
-  const isDim = (field) => getContrast(
-    colour(getComputedStyle(field).backgroundColor), colour(getComputedStyle(field, "::placeholder").color)) < 4.5;
-  const shown = [...document.querySelectorAll(":placeholder-shown")].filter((field) => field.checkVisibility());
-  const dim = shown.filter((field) => field.placeholder && isDim(field));
-  return [...messages, ...dim.map((field) => `dim placeholder: ${field.outerHTML}`)];
-}"""
+CHECK = Path(__file__).with_name("accessibility.js").read_text(encoding="utf-8")
 
 
 async def find_violations(page: Page, *, of_colours_alone: bool = False) -> list[str]:

@@ -17,21 +17,7 @@ from opportune.testing.services.web_server import make_certificate
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
-CONFIGURATION = """
-[databases]
-* = host={host} port={port} user={user} password='{password}'
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {listen_port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = {connections}
-server_login_retry = 1
-client_tls_sslmode = require
-client_tls_cert_file = {certificate}
-client_tls_key_file = {certificate}
-"""
+CONFIGURATION = Path(__file__).with_name("pgbouncer.ini").read_text(encoding="utf-8")
 NO_PREPARED_STATEMENTS = "max_prepared_statements = 0\n"
 """As the poolers of many hosts. Earlier versions have no such option and keep no statements."""
 

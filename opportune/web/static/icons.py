@@ -39,19 +39,7 @@ ADDED_EXPRESSION = re.compile(rb'ti-(?:\{\{ link\.icon|" ~ link\.icon|\{guess_ic
 """Expressions for icons of the navigation and of the admin's models, which are added with `add`."""
 ELEMENT = re.compile(r"<(?!svg|/)[^>]*>")
 FILLED_SUFFIX = "-filled"
-BASE_RULES = """\
-.ti { display: inline-block; line-height: 1; vertical-align: -0.09em; }
-.ti::before {
-  content: ""; display: block; width: 1em; height: 1em; background: currentcolor;
-  -webkit-mask: var(--ti, linear-gradient(transparent, transparent)) center / 100% no-repeat;
-  mask: var(--ti, linear-gradient(transparent, transparent)) center / 100% no-repeat;
-}
-@media (forced-colors: active) {
-  .ti::before { background: CanvasText; }
-  a .ti::before { background: LinkText; }
-  button .ti::before { background: ButtonText; }
-}
-"""
+BASE_RULES = Path(__file__).with_name("icon_base.css").read_text(encoding="utf-8")
 ICON_RULE = """\
 .ti-{name} {{ --ti: url("data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' {paint}>{elements}</svg>"); }}
 """  # noqa: E501

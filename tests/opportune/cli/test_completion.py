@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.completion import BASH
 from opportune.cli.main import main
 from opportune.cli.registry import COMPLETION_VARIABLE
-from opportune.project.layout import PROJECT
+from opportune.project.layout import FRAMEWORK, PROJECT
 from tests.opportune.cli.conftest import Oppman
 
+BASH = (FRAMEWORK / "cli/completion.bash").read_text()
 PRINT_COMPLETIONS = """
 COMP_WORDS=({words})
 COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
