@@ -37,22 +37,12 @@ from opportune.testing.migrations import migrate, migrate_file
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import IgnoredJobs, RecordedJobs
 from opportune.testing.rows import Make
-from opportune.testing.services.browser import browser_contexts, chromium, page, plain_page, site, site_listener
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
 
 if TYPE_CHECKING:  # imported by the fixtures, because most runs of a few tests need neither
     from opportune.contrib.llm.providers.fake import FakeProvider
     from opportune.testing.services.postgres import Postgres
-
-__all__ = [  # fixtures too
-    "browser_contexts",
-    "chromium",
-    "page",
-    "plain_page",
-    "site",
-    "site_listener",
-]
 
 MAX_COMPILED_STATEMENTS = 3000
 RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"

@@ -28,7 +28,7 @@ __all__ = ["pytest_terminal_summary"]  # a hook
 SECRET_KEY = "a key for tests that opens nothing anywhere"
 
 HYPOTHESIS_PLUGIN = "hypothesispytest"
-TEST_PLUGINS = ("opportune.testing.fixtures", "opportune.testing.time_limit")
+TEST_PLUGINS = ("opportune.testing.fixtures", "opportune.testing.services.browser", "opportune.testing.time_limit")
 """Modules that are imported in processes that run tests."""
 
 
