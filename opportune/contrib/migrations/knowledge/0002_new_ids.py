@@ -10,20 +10,13 @@ down_revision = "knowledge_0001_bca1"
 branch_labels = None
 depends_on = None
 
-TABLES = ("knowledge_collection", "knowledge_document")
-
 
 def upgrade() -> None:
-    _copy_tables(uses_ids_once=True)
+    if op.get_context().dialect.name == "sqlite":
+        for table in ("knowledge_collection", "knowledge_document"):
+            with op.batch_alter_table(table, recreate="always", table_kwargs={"sqlite_autoincrement": True}):
+                pass
 
 
 def downgrade() -> None:
-    _copy_tables(uses_ids_once=False)
-
-
-def _copy_tables(*, uses_ids_once: bool) -> None:
-    if op.get_context().dialect.name == "sqlite":
-        for table in TABLES:
-            options = {"sqlite_autoincrement": uses_ids_once}
-            with op.batch_alter_table(table, recreate="always", table_kwargs=options):
-                pass
+    """Leave the tables as they are, because the previous version can also use them."""
