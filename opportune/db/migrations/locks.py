@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from opportune.errors import OperatorError
 
@@ -14,12 +14,12 @@ MIGRATION_LOCK_TIMEOUT_SECONDS: float = 60
 """Seconds to wait for another process that migrates."""
 LOCK_POLL_SECONDS = 0.1
 TABLE_LOCK_TIMEOUT_SECONDS = 10
-"""Seconds that a migration waits for a table. Meanwhile other transactions queue behind it."""
+"""Seconds that a migration waits for a table."""
 ADVISORY_LOCK_ID = 0x6F70706F7274
 """Number of PostgreSQL's lock. It is arbitrary, but the same in all processes."""
 
 ATTEMPT_SECONDS: float = 2
-"""Seconds that an attempt waits for a table. Other transactions on the table queue behind it."""
+"""Seconds that an attempt waits for a table."""
 PAUSE_SECONDS: float = 2
 """Seconds between two attempts, in which queued transactions run."""
 MAX_RETRY_SECONDS: float = 60
@@ -45,14 +45,16 @@ def acquire_migration_lock(connection: Connection) -> None:
     set_lock_timeout(connection, MIGRATION_LOCK_TIMEOUT_SECONDS)
     try:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID})
-    except OperationalError as error:
+    except DBAPIError as error:
+        if not is_locked(error):
+            raise
         raise OperatorError(LOCKED) from error
     set_lock_timeout(connection)
 
 
 @contextmanager
 def separate_migration_lock(connection: Connection) -> Iterator[None]:
-    """Hold PostgreSQL's migration lock on a second connection, for migrations that are not one transaction.
+    """Hold the migration lock on a second connection, for migrations of PostgreSQL that are not one transaction.
 
     Each attempt is a new transaction, because an index that another process builds concurrently waits for open ones.
 
@@ -71,7 +73,7 @@ def separate_migration_lock(connection: Connection) -> Iterator[None]:
 
 
 def set_lock_timeout(connection: Connection, seconds: float = TABLE_LOCK_TIMEOUT_SECONDS) -> None:
-    """Limit the time to wait for a table, because other transactions queue behind this one."""
+    """Limit the time to wait for a table, because other transactions on the table queue behind this one."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = '{seconds}s'"))
 

@@ -22,7 +22,9 @@ from sqlalchemy import (
     Text,
     insert,
     select,
+    text,
 )
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import JSON
 
 from opportune.db.migrations import locks, new_migration
@@ -258,6 +260,15 @@ def test_migration_lock_times_out(offers: SampleFeatures, monkeypatch: pytest.Mo
             with pytest.raises(OperatorError, match=r"another process|Another process"):
                 offers.migrate()
     assert offers.read_tables() == set()
+
+
+@pytest.mark.database("postgresql")
+def test_cancelled_wait_is_not_taken_for_the_migration_lock(offers: SampleFeatures) -> None:
+    with connect(offers.settings) as other_process, connect(offers.settings) as connection:
+        locks.acquire_migration_lock(other_process)
+        connection.execute(text("SET LOCAL statement_timeout = 20"))
+        with pytest.raises(OperationalError, match="statement timeout"):
+            locks.acquire_migration_lock(connection)
 
 
 @pytest.mark.parametrize(
