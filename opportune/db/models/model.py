@@ -121,8 +121,7 @@ def _refuse_second_declaration(model: type[ModelBase]) -> None:
     table = vars(model).get("__tablename__")
     if table not in model.metadata.tables:
         return
-    models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
-    same_table = [other for other in models if vars(other).get("__tablename__") == table]
+    same_table = [other for other in _subclasses_of(ModelBase) if vars(other).get("__tablename__") == table]
     modules = dict.fromkeys(other.__module__ for other in (*same_table, model))
     verb = "declares" if len(modules) == 1 else "declare"
     raise OperatorError(f"{' and '.join(modules)} {verb} the table {table} twice. Rename one of them.")
