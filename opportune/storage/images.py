@@ -79,9 +79,7 @@ def _executor() -> "ThreadPoolExecutor":
 
 
 def _check(content: bytes) -> str:
-    with _open(content) as image:
-        content_type = FORMATS[image.format or ""]
-        _decode(image, 1)
+    content_type = FORMATS[_decode(content, 1).format or ""]
     lower = content.lower()
     if any(code in lower for code in ACTIVE_CONTENT) or zipfile.is_zipfile(BytesIO(content)):
         raise ImageRefusedError(NOT_ONLY_A_PICTURE)
@@ -91,30 +89,39 @@ def _check(content: bytes) -> str:
 def _shrink(content: bytes, largest: int, kind: str) -> bytes:
     from PIL import Image, ImageOps
 
-    with _open(content) as image:
-        _decode(image, largest)
-        small = _in_scalable_mode(image)
-        small.thumbnail((largest, largest))
-        upright = _in_srgb(ImageOps.exif_transpose(small))
-        upright.info.clear()  # or Pillow would write the colour profile
-        if kind == "JPEG" and upright.mode == "RGBA":
-            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
-        target = BytesIO()
-        upright.save(target, kind, quality=80)
+    small = _in_scalable_mode(_decode(content, largest))
+    small.thumbnail((largest, largest))
+    with _explained_errors():  # it reads the orientation in the file
+        upright = ImageOps.exif_transpose(small)
+    upright = _in_srgb(upright)
+    upright.info.clear()  # or Pillow would write the colour profile
+    if kind == "JPEG" and upright.mode == "RGBA":
+        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
+    target = BytesIO()
+    upright.save(target, kind, quality=80)
     return target.getvalue()
 
 
+def _decode(content: bytes, min_side: int) -> "Image.Image":
+    """Return the decoded image. A JPEG is decoded at the smallest size with sides of `min_side`, which is faster."""
+    from PIL import Image
+
+    with _explained_errors():
+        image = Image.open(BytesIO(content), formats=["JPEG", "PNG", "WEBP", "GIF"])
+    _refuse_too_many_pixels(image)
+    with _explained_errors():
+        image.draft(None, (min_side, min_side))
+        image.load()
+    return image
+
+
 @contextmanager
-def _open(content: bytes) -> "Iterator[Image.Image]":
-    """Yield an image with only the header read."""
+def _explained_errors() -> Iterator[None]:
+    """Translate what Pillow raises for broken files. Its errors are so general that the block must only read."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(BytesIO(content), formats=["JPEG", "PNG", "WEBP", "GIF"]) as image:
-            _refuse_too_many_pixels(image)
-            yield image
-    except ImageRefusedError:
-        raise
+        yield
     except UnidentifiedImageError as error:
         raise ImageRefusedError(UNKNOWN) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -127,12 +134,6 @@ def _refuse_too_many_pixels(image: "Image.Image") -> None:
     max_megapixels = MAX_JPEG_MEGAPIXELS if FORMATS[image.format or ""] == "image/jpeg" else MAX_MEGAPIXELS
     if image.width * image.height > max_megapixels * 1_000_000:
         raise ImageRefusedError(TOO_MANY_PIXELS)
-
-
-def _decode(image: "Image.Image", min_side: int) -> None:
-    """Decode the image. A JPEG is decoded at the smallest size with sides of `min_side`, which is faster."""
-    image.draft(None, (min_side, min_side))
-    image.load()
 
 
 def _in_scalable_mode(image: "Image.Image") -> "Image.Image":
@@ -152,9 +153,7 @@ def _in_srgb(image: "Image.Image") -> "Image.Image":
         try:
             profile_of_image = ImageCms.ImageCmsProfile(BytesIO(profile))
             srgb = ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(image, profile_of_image, srgb, outputMode=mode)
+            return ImageCms.profileToProfile(image, profile_of_image, srgb, outputMode=mode) or image
         except (ImageCms.PyCMSError, OSError):
             pass  # the profile is broken or does not fit the mode
-        else:
-            return converted or image
     return image.convert(mode)

@@ -122,15 +122,21 @@ async def test_truncated_image_is_refused_or_decoded() -> None:
 async def test_images_are_decoded_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: set[int] = set()
 
-    def record_thread(image: Image.Image, min_side: int) -> None:
+    def record_thread(content: bytes, min_side: int) -> Image.Image:
         threads.add(threading.get_ident())
-        decode(image, min_side)
+        return decode(content, min_side)
 
     decode = images._decode
     monkeypatch.setattr(images, "_decode", record_thread)
     await check_image(photo())
     await shrink(photo())
     assert len(threads - {threading.get_ident()}) == 1
+
+
+async def test_error_of_our_code_is_not_a_damaged_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_in_srgb", lambda _image: {}["no such key"])
+    with pytest.raises(KeyError):
+        await shrink(photo())
 
 
 async def test_route_with_an_invalid_image_responds_with_the_reason(app: FastAPI, client: AsyncClient) -> None:
