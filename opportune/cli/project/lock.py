@@ -92,9 +92,8 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list
             constraints = [folder / other for other in CONSTRAINTS.get(lock, [BASE])]
             resolve([*command_line, "--group", group], folder, lock, constraints, cooldown)
             bar.advance()
-    if pin:  # the hash stays the same, whatever the index has under this name and version
-        text = FRAMEWORK_PIN.sub(lambda _: pin[0], read_text(folder / BASE))
-        write_text(folder / BASE, (FIND_LINKS if (PROJECT / VENDOR).is_dir() else "") + text)
+    if pin:
+        restore_framework_pin(folder, pin[0])
     return [lock for lock in (BASE, *groups) if read_text(folder / lock) != read_text(PROJECT / lock)]
 
 
@@ -123,17 +122,18 @@ def resolve(command_line: list[str], folder: Path, lock: str, constraints: Seque
     kept: dict[str, Version] = {}
     settled = [name for file in constraints for name in pins(file)]
     options = [word for file in (*constraints, folder / KEPT) for word in ("-c", str(file))]
-    messages: list[str] = []
-    while True:
+    first_failure = ""
+    while True:  # until uv refuses no other locked package for its age
         write_text(folder / KEPT, "".join(f"{name}<={version}\n" for name, version in kept.items()))
         limits = age_limits(cooldown, (*kept, *settled))
-        messages.append(run_uv([*command_line, *options, *limits], folder, lock))
-        too_young = find_too_young(locked, pins(folder / lock), messages[-1])
+        failure = run_uv([*command_line, *options, *limits], folder, lock)
+        first_failure = first_failure or failure
+        too_young = find_too_young(locked, pins(folder / lock), failure)
         if too_young <= kept.keys():
             break
         kept |= {name: locked[name] for name in too_young}
-    if messages[-1]:
-        raise OperatorError(f"{lock} could not be created, and no lock was changed: {explain(messages[0])}")
+    if failure:
+        raise OperatorError(f"{lock} could not be created, and no lock was changed: {explain(first_failure)}")
 
 
 def find_too_young(locked: Mapping[str, Version], resolved: Mapping[str, Version], message: str) -> set[str]:
@@ -184,6 +184,12 @@ def pin_framework(folder: Path, version: str) -> Path:
     file = folder / "framework.txt"
     write_text(file, f"opportune=={version}\n")
     return file
+
+
+def restore_framework_pin(folder: Path, pin: str) -> None:
+    """Write the framework's locked hash, whatever the index has under this name and version."""
+    text = FRAMEWORK_PIN.sub(lambda _: pin, read_text(folder / BASE))
+    write_text(folder / BASE, (FIND_LINKS if (PROJECT / VENDOR).is_dir() else "") + text)
 
 
 def read_text(path: Path) -> str:

@@ -188,6 +188,20 @@ def test_failure_of_uv_is_one_line(oppman: Oppman, uv: Uv, project: Path, messag
     assert lock_contents(project) == {"old\n"}
 
 
+def test_later_run_of_uv_that_fails_is_explained(
+    oppman: Oppman, uv: Uv, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / BASE).write_text("babel==2.19.0 \\\n")
+    uv.content = "babel==2.18.0 \\\n"
+
+    def fail_later(command: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
+        uv.fails_at = BASE if uv.commands else ""
+        return uv(command)
+
+    monkeypatch.setattr(subprocess, "run", fail_later)
+    assert oppman("lock").err.splitlines()[-1].endswith("no lock was changed: failed.")
+
+
 def test_silent_exclusion_is_refused(oppman: Oppman, uv: Uv, monkeypatch: pytest.MonkeyPatch) -> None:
     """uv succeeds with an older release if the index has upload times of some releases only."""
     warning = "warning: `babel-2.0.whl` is missing an upload date, but user provided: 2026-11-19"
