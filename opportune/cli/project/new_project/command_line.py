@@ -36,12 +36,14 @@ class Arguments(NamedTuple):
 
 def main(arguments: Sequence[str], *, needs_clone: bool = True) -> int:
     """Create a project and return the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    stopped = "Stopped. Nothing was changed."
     try:
         with signals_as_interrupts():
             if needs_clone:
                 build.require_starter()
-            start_project(parse_arguments(arguments))
-            sys.stdout.flush()
+            summary = start_project(parse_arguments(arguments))
+            stopped = "Stopped. The project is complete."
+            print(*summary, sep="\n", flush=True)
     except SystemExit as usage_error:
         return int(usage_error.code or 0)
     except OperatorError as error:
@@ -49,11 +51,11 @@ def main(arguments: Sequence[str], *, needs_clone: bool = True) -> int:
     except EOFError:
         return print_error(NO_TERMINAL, 1)
     except OSError as error:
-        if error.filename:
+        if error.filename:  # without one, it is an error of the output
             raise
         return handle_output_error(error)
     except KeyboardInterrupt:
-        return print_error("Stopped. Nothing was changed.", 130)
+        return print_error(stopped, 130)
     return 0
 
 
@@ -101,8 +103,8 @@ def two_columns(lines: dict[str, str]) -> list[str]:
     return [f"  {name.ljust(max(map(len, lines)))}  {line}" for name, line in lines.items()]
 
 
-def start_project(arguments: Arguments) -> None:
-    """Create the project, or change nothing."""
+def start_project(arguments: Arguments) -> list[str]:
+    """Create the project, or change nothing. Return the lines to print."""
     target = target_folder(arguments).resolve()
     slug = choices.folder_name(arguments.name) or "project"
     if message := choices.name_error(arguments.name, slug):
@@ -114,7 +116,8 @@ def start_project(arguments: Arguments) -> None:
     names = ProjectNames(choices.site_name(arguments.name), slug)
     with explained_write_errors(target):
         note = build.create_project(target, names, selected, arguments.theme, language)
-    print_summary(names.title, target, selected, note, choices.describe_language(language) if language else ())
+    lines = choices.describe_language(language) if language else ()
+    return summary_lines(names.title, target, selected, note, lines)
 
 
 @contextmanager
@@ -188,12 +191,8 @@ def signals_as_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def print_summary(title: str, target: Path, selected: Sequence[str], note: str, lines: Iterable[str]) -> None:
+def summary_lines(title: str, target: Path, selected: Sequence[str], note: str, lines: Iterable[str]) -> list[str]:
     examples = f"with {', '.join(selected)}" if selected else "without examples"
-    print(f"Created {title} in {target}, {examples}.", *lines, sep="\n")
-    if note:
-        print(note)
-    print("Next:")
     path = short_path(target)
     steps: list[str] = []
     if path != ".":
@@ -201,7 +200,8 @@ def print_summary(title: str, target: Path, selected: Sequence[str], note: str, 
     if note == NO_IDENTITY:
         steps += COMMIT_STEPS
     steps += [f"python3 oppman.py {word}" for word in ("quickstart", "test", "startapp NAME")]
-    print("\n".join(f"  {step}" for step in steps))
+    notes = [note] if note else []
+    return [f"Created {title} in {target}, {examples}.", *lines, *notes, "Next:", *(f"  {step}" for step in steps)]
 
 
 def short_path(target: Path) -> str:

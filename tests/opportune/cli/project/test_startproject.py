@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
+from unittest.mock import Mock
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -145,6 +146,16 @@ def test_interrupt_or_failure_leaves_nothing(
     monkeypatch.setattr(build, "first_commit", stop)
     assert main(["Shop", "--with", "none", str(shop)]) == code
     assert [path.name for path in shop.parent.rglob("*")] == ["shop"] * exists
+
+
+@pytest.mark.usefixtures("small_starter")
+def test_interrupt_of_the_summary_says_that_the_project_is_complete(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = Mock(side_effect=[KeyboardInterrupt, None])
+    monkeypatch.setattr("builtins.print", output)
+    assert main(["Shop", "--with", "none", str(shop)]) == 130
+    assert output.call_args.args == ("Stopped. The project is complete.",)
 
 
 def test_failed_move_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
