@@ -11,49 +11,59 @@ from opportune.contrib.documents.html import HtmlElement, parse_page
 
 UNSENT_TYPES = ("button", "image", "reset", "submit")
 """Types of controls without a value."""
-EXAMPLES = {
-    "date": "%Y-%m-%d",
-    "datetime-local": "%Y-%m-%dT12:00",
-    "time": "12:00",
-    "email": "rehearsal@example.com",
-    "number": "1",
-    "url": "https://example.com",
-}
-"""Values for required controls by type, with placeholders of `strftime` for today. Others get a word."""
+TICKED_TYPES = ("checkbox", "radio")
+DATE_EXAMPLES = {"date": "%Y-%m-%d", "datetime-local": "%Y-%m-%dT12:00"}
+EXAMPLES = {"time": "12:00", "email": "rehearsal@example.com", "number": "1", "url": "https://example.com"}
+"""Values for required controls by type. Others get a word."""
 
 
 @dataclass(frozen=True)
-class Field:
+class FormControl:
     """Control of a form."""
 
     name: str
     type_: str
-    value: str
+    values: list[str]
+    """Values that a browser sends if the visitor changes nothing."""
     is_required: bool
     options: list[str]
 
     @classmethod
-    def from_element(cls, element: HtmlElement) -> "Field":
+    def from_element(cls, element: HtmlElement) -> "FormControl":
         attributes = element.attributes
         type_ = attributes.get("type", "text") if element.tag == "input" else element.tag
-        value = attributes.get("value", "on" if type_ == "checkbox" else "")
-        if element.tag == "textarea":
-            value = element.text.removeprefix("\n")
-        options = [option.attributes for option in element.elements if option.tag == "option"]
-        for option in options:
-            if "selected" in option:
-                value = option.get("value", "")
-        values = [option.get("value", "") for option in options]
-        return cls(attributes["name"], type_, value, "required" in attributes, values)
+        options = [_option_value(option) for option in _enabled_options(element)]
+        return cls(attributes["name"], type_, _initial_values(element), "required" in attributes, options)
 
     @property
-    def value_to_send(self) -> str:
-        """Current value, or an example if the field is required."""
-        if self.value or self.type_ in ("hidden", "file") or not self.is_required:
-            return self.value
+    def values_to_send(self) -> list[str]:
+        """Current values, or an example if the field is required."""
+        if any(self.values) or self.type_ in ("hidden", "file") or not self.is_required:
+            return self.values
         if self.options:
-            return next(filter(None, self.options), "")
-        return datetime.now(UTC).strftime(EXAMPLES.get(self.type_, "Rehearsal"))
+            return [next(filter(None, self.options), "")]
+        return [datetime.now(UTC).strftime(DATE_EXAMPLES.get(self.type_, "")) or EXAMPLES.get(self.type_, "Rehearsal")]
+
+
+def _initial_values(element: HtmlElement) -> list[str]:
+    """Return the values of an unchanged control: of a single select the last selected option, else the first."""
+    if element.tag == "textarea":
+        return [element.text.removeprefix("\n")]
+    if element.tag == "select":
+        options = _enabled_options(element)
+        selected = [option for option in options if "selected" in option.attributes]
+        sent = selected if "multiple" in element.attributes else (selected or options[:1])[-1:]
+        return [_option_value(option) for option in sent]
+    default = "on" if element.attributes.get("type") in TICKED_TYPES else ""
+    return [element.attributes.get("value", default)]
+
+
+def _enabled_options(element: HtmlElement) -> list[HtmlElement]:
+    return [item for item in element.elements if item.tag == "option" and "disabled" not in item.attributes]
+
+
+def _option_value(option: HtmlElement) -> str:
+    return option.attributes.get("value", " ".join(option.text.split()))
 
 
 @dataclass(frozen=True)
@@ -63,12 +73,12 @@ class HtmlForm:
     action: str
     method: str
     is_multipart: bool
-    fields: list[Field]
+    fields: list[FormControl]
 
     @classmethod
     def from_element(cls, form: HtmlElement) -> "HtmlForm":
         attributes = form.attributes
-        fields = [Field.from_element(element) for element in form.elements if _is_sent(element)]
+        fields = [FormControl.from_element(element) for element in form.elements if _is_sent(element)]
         is_multipart = attributes.get("enctype") == "multipart/form-data"
         return cls(attributes.get("action", ""), attributes.get("method", "get").lower(), is_multipart, fields)
 
@@ -84,7 +94,7 @@ class HtmlForm:
 def _is_sent(element: HtmlElement) -> bool:
     """Return True for a control whose value a browser sends."""
     attributes = element.attributes
-    is_off = attributes.get("type") in ("checkbox", "radio") and "checked" not in attributes
+    is_off = attributes.get("type") in TICKED_TYPES and "checked" not in attributes
     is_control = element.tag in ("input", "select", "textarea") and attributes.get("type") not in UNSENT_TYPES
     return is_control and bool(attributes.get("name")) and "disabled" not in attributes and not is_off
 

@@ -52,9 +52,8 @@ class Visitor:
         data: dict[str, list[str]] = {}
         for control in form.fields:
             if control.type_ != "file":
-                data.setdefault(control.name, []).append(values.get(control.name, control.value_to_send))
-        for name, value in values.items():
-            data.setdefault(name, [value])
+                data.setdefault(control.name, []).extend(control.values_to_send)
+        data |= {name: [value] for name, value in values.items()}
         url = urljoin(page.url, form.action)
         headers = {"Origin": self.base_url}
         return Page.from_response(await self.client.post(url, data=data, files=files, headers=headers))

@@ -24,6 +24,7 @@ from opportune.config.hosts import HOSTS
 from opportune.contrib.deploy.rehearsal import limits as process_limits
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer
+from opportune.contrib.deploy.rehearsal.html_page import Page
 from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.network import INNER_PROXY_ADDRESS, ProxyConfig, Router, find_caddy, run_proxy
 from opportune.contrib.deploy.rehearsal.page_steps import EDIT_LINK
@@ -274,6 +275,24 @@ def test_scaled_limits_are_at_most_ten_seconds() -> None:
 )
 def test_unknown_host_is_a_usage_error(oppman: Oppman, arguments: Sequence[str], message: str) -> None:
     assert message in oppman("deploy", "rehearse", *arguments).line(2)
+
+
+@pytest.mark.parametrize(
+    ("control", "values"),
+    [
+        ("<select name=a><option>First  one</option><option value=2>Second</option></select>", ["First one"]),
+        ("<select name=a><option disabled value=1>No</option><option value=2>Yes</option></select>", ["2"]),
+        ("<select name=a><option value=1>A</option><option selected>B</option></select>", ["B"]),
+        ("<select name=a required><option value=''>Choose</option><option>B</option></select>", ["B"]),
+        ("<select name=a multiple><option>A</option></select>", []),
+        ("<select name=a multiple><option selected>A</option><option selected>B</option></select>", ["A", "B"]),
+        ("<input name=a type=radio checked>", ["on"]),
+        ("<input name=a type=email required>", ["rehearsal@example.com"]),
+    ],
+)
+def test_control_sends_the_values_of_a_browser(control: str, values: list[str]) -> None:
+    page = Page.from_response(httpx2.Response(200, html=f"<form>{control}</form>", request=httpx2.Request("GET", "/")))
+    assert page.forms[0].fields[0].values_to_send == values
 
 
 @pytest.mark.parametrize("key", ["7", "a~2Fb", "x.y@z:1;2"])
