@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportune.cli.terminal import columns, has_colours, is_terminal, printable, styled
 from opportune.progress import watched_by
+from opportune.project.current import OPPMAN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,7 +81,7 @@ def say_next(*commands: str, heading: str = "Next:") -> None:
     """Print the commands of oppman.py to run next, unless `-q` is set."""
     say(heading)
     for command in commands:
-        say(f"  python3 oppman.py {command}")
+        say(f"  {OPPMAN} {command}")
 
 
 def detail(line: str) -> None:

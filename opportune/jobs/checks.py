@@ -11,6 +11,7 @@ from opportune.errors import OperatorError
 from opportune.feature import Finding
 from opportune.jobs.declaration import JobDefinition
 from opportune.jobs.schedules import next_run_time
+from opportune.project.current import OPPMAN
 
 SAMPLED_RUNS = 10
 """Future runs of a job that are compared to find its shortest interval."""
@@ -39,7 +40,7 @@ def _check_cron_service(settings: Settings) -> Iterator[Finding]:
     if not settings.jobs_call_minutes:
         yield Finding(
             "JOBS is request and JOBS_CALL_MINUTES is 0, so jobs and e-mails wait for the next visitor. "
-            "Let a cron service call the address that `python3 oppman.py jobs url` shows.",
+            f"Let a cron service call the address that `{OPPMAN} jobs url` shows.",
             is_error=False,
         )
 

@@ -21,6 +21,7 @@ from opportune.db.migrations.safety import find_incompatibilities, find_table_lo
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
+from opportune.project.current import OPPMAN
 from opportune.project.installed import installed_names
 
 SAMPLE_DOMAIN = "@example.com"
@@ -68,7 +69,7 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         return
     if features := ", ".join(draft.feature for draft in drafts):
         yield Finding(
-            f"The models of {features} have changes without migrations. Run python3 oppman.py makemigrations.",
+            f"The models of {features} have changes without migrations. Run {OPPMAN} makemigrations.",
             is_error=False,
         )
 

@@ -30,6 +30,7 @@ from opportune.mail.addresses import sender_address
 from opportune.mail.factory import transport_for
 from opportune.plurals import pluralize
 from opportune.project.atomic_files import remove_abandoned, remove_abandoned_in
+from opportune.project.current import OPPMAN
 from opportune.project.installed import installed_features, installed_names
 from opportune.project.layout import PROJECT
 from opportune.project.optional_features import feature_of_setting, how_to_list
@@ -60,7 +61,7 @@ class SchemaState:
         if self.pending:
             yield (
                 f"{pluralize(len(self.pending), 'migration')} not applied ({', '.join(self.pending)}). "
-                "Run python3 oppman.py migrate."
+                f"Run {OPPMAN} migrate."
             )
         if self.newer:
             yield (
@@ -68,14 +69,14 @@ class SchemaState:
                 "Run the version with these migrations, or restore their files."
             )
         if self.is_behind_code and not (self.pending or self.newer):
-            yield "Search indexes or groups do not match the code. Run python3 oppman.py migrate."
+            yield f"Search indexes or groups do not match the code. Run {OPPMAN} migrate."
 
     @property
     def warnings(self) -> Iterator[str]:
         """Messages about missing search indexes, without which the site is only slower."""
         if self.unindexed and not (self.pending or self.newer):
             yield (
-                f"The search index of {', '.join(self.unindexed)} is missing. Run python3 oppman.py makemigrations and "
+                f"The search index of {', '.join(self.unindexed)} is missing. Run {OPPMAN} makemigrations and "
                 "migrate. If its migration is applied, revert it and apply it again; on PostgreSQL, a superuser may "
                 "first have to run CREATE EXTENSION pg_trgm."
             )
@@ -147,7 +148,7 @@ def require_file(url: DatabaseUrl) -> None:
     """
     if url.kind == "sqlite" and not url.path.exists():
         raise OperatorError(
-            f"There is no database at {url.path}. If DATABASE_URL is correct, create it: python3 oppman.py migrate"
+            f"There is no database at {url.path}. If DATABASE_URL is correct, create it: {OPPMAN} migrate"
         )
 
 

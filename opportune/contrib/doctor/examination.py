@@ -13,6 +13,7 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.plurals import list_first, pluralize
+from opportune.project.current import OPPMAN
 
 MAX_SHOWN_NAMES = 3
 
@@ -133,7 +134,7 @@ def compare_migrations(graph: MigrationGraph, revisions: Sequence[str]) -> Findi
         return fault("migrations", message, "Deploy the code that applied them, or restore their files.", **values)
     if pending:
         message = f"{pluralize(len(pending), 'migration')} not applied: {list_first(pending, MAX_SHOWN_NAMES)}"
-        return fault("migrations", message, "Run: python3 oppman.py migrate", **values)
+        return fault("migrations", message, f"Run: {OPPMAN} migrate", **values)
     if removed:
         message = f"all applied; {list_first(removed, MAX_SHOWN_NAMES)} belong to features that are not installed"
         return notice("migrations", message, **values)

@@ -27,12 +27,13 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.plurals import pluralize
+from opportune.project.current import OPPMAN
 
 LOCK_TIMEOUT_SECONDS = 1
 INTEGRITY_TIMEOUT_SECONDS = 4
 PROGRESS_INSTRUCTIONS = 100_000
 """Instructions of SQLite's virtual machine between two checks of the time limit."""
-MIGRATE = "Run: python3 oppman.py migrate"
+MIGRATE = f"Run: {OPPMAN} migrate"
 MOUNTS = Path("/proc/self/mountinfo")  # Linux only
 MEGABYTE_BYTES = 1_000_000
 MIN_FREE_BYTES = 50 * MEGABYTE_BYTES

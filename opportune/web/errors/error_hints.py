@@ -149,7 +149,7 @@ def _outdated_database_hint(error: BaseException) -> ErrorHint | None:
                 "The database does not match the models",
                 f"It has no {object_type} {name}. A migration is pending, or the model has changed without one.",
                 "Create the migration if necessary, and apply it:",
-                f"python3 oppman.py makemigrations {feature}".rstrip() + "\npython3 oppman.py migrate",
+                f"{OPPMAN} makemigrations {feature}".rstrip() + f"\n{OPPMAN} migrate",
             )
     return None
 
