@@ -1,6 +1,7 @@
 """Checked and shrunk images."""
 
 import threading
+from unittest.mock import Mock
 
 import pytest
 from fastapi import FastAPI, Request
@@ -134,7 +135,7 @@ async def test_images_are_decoded_in_one_thread(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_error_of_our_code_is_not_a_damaged_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_in_srgb", lambda _image: {}["no such key"])
+    monkeypatch.setattr(images, "_in_srgb", Mock(side_effect=KeyError))
     with pytest.raises(KeyError):
         await shrink(photo())
 
