@@ -8,7 +8,8 @@ from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.lists.row_keys import quote_key
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.cell_formats import read_cell
-from opportune.contrib.import_export.names import NamedColumn, NameResolver
+from opportune.contrib.import_export.name_resolver import NameResolver
+from opportune.contrib.import_export.named_columns import NamedColumn
 from opportune.contrib.import_export.targets import Target
 from opportune.db.models.columns import is_text, python_type_of
 from opportune.i18n.parsing import parse_yes_no

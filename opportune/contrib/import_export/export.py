@@ -24,7 +24,8 @@ from opportune.admin.lists.actions import redirect_with_error
 from opportune.admin.lists.parameters import filtered_query
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.names import NamedColumn, join_names, named_columns
+from opportune.contrib.import_export.name_lists import join_names
+from opportune.contrib.import_export.named_columns import NamedColumn, named_columns
 from opportune.contrib.import_export.workbooks import MAX_SHEET_ROWS, XLSX_TYPE, SheetWriter
 from opportune.db.models.labels import title_of
 from opportune.db.models.translated import TranslatedText

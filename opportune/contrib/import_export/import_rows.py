@@ -14,7 +14,8 @@ from opportune.admin.forms.model_fields import FileCells
 from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
 from opportune.contrib.import_export.cell_texts import CellTexts
 from opportune.contrib.import_export.export import cell_of, file_value
-from opportune.contrib.import_export.names import NamedColumn, NameResolver, creation_form_class
+from opportune.contrib.import_export.name_resolver import NameResolver, creation_form_class
+from opportune.contrib.import_export.named_columns import NamedColumn
 from opportune.contrib.import_export.preview import MAX_PREVIEW_CHANGES, MAX_PREVIEW_ROWS, PreviewRow, PreviewTexts
 from opportune.contrib.import_export.stored_rows import load_stored_rows
 from opportune.contrib.import_export.table import ImportRow

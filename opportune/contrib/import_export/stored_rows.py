@@ -8,7 +8,7 @@ from starlette.requests import Request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.names import with_names
+from opportune.contrib.import_export.named_columns import normal_name, with_names
 from opportune.contrib.import_export.table import ImportRow
 from opportune.contrib.import_export.targets import Target
 from opportune.db.queries.batches import batches_of
@@ -23,12 +23,13 @@ AMBIGUOUS = _l("%(label)s: %(number)s rows are named “%(name)s”.")
 class StoredRows:
     """Finds the stored row of a line by the natural key of the model."""
 
-    def __init__(self, key: str, label: str, lines: Sequence[ImportRow], rows: Sequence[Any]) -> None:
+    def __init__(self, view: AdminView, key: str, lines: Sequence[ImportRow], rows: Sequence[Any]) -> None:
+        self._model = view.model
         self._key = key
-        self._label = label
+        self._label = view.labels.get(key, key)
         self._first_lines: dict[str, int] = {}
         for line in lines:
-            self._first_lines.setdefault(_name_in(line, key), line.number)
+            self._first_lines.setdefault(_name_in(line, view.model, key), line.number)
         self._rows: dict[str, list[Any]] = {}
         for row in rows:
             self._rows.setdefault(str(getattr(row, key)), []).append(row)
@@ -39,7 +40,7 @@ class StoredRows:
         Raises:
             ValidationRefused: An earlier line or several rows have this key.
         """
-        name = _name_in(line, self._key)
+        name = _name_in(line, self._model, self._key)
         first_line = self._first_lines[name]
         if first_line != line.number:
             raise ValidationRefused(gettext(REPEATED, label=self._label, name=name, line=first_line))
@@ -49,8 +50,8 @@ class StoredRows:
         return rows[0] if rows else None
 
 
-def _name_in(line: ImportRow, key: str) -> str:
-    return str(line.cells.get(key) or "")
+def _name_in(line: ImportRow, model: type[Any], key: str) -> str:
+    return normal_name(model, key, str(line.cells.get(key) or ""))
 
 
 async def load_stored_rows(
@@ -60,8 +61,8 @@ async def load_stored_rows(
     named_columns = [name for name, target in columns.items() if target.related and target.related.key]
     options = loading_options(view.mapper, [*view.many_to_many, *named_columns])
     statement = view.list_query(request).options(*options)
-    names = list(dict.fromkeys(_name_in(line, key) for line in lines))
+    names = list(dict.fromkeys(_name_in(line, view.model, key) for line in lines))
     rows: list[Any] = []
     for batch in batches_of(names, MAX_IDS_PER_QUERY):
         rows += await view.queries.objects(with_names(statement, view.model, key, batch))
-    return StoredRows(key, view.labels.get(key, key), lines, rows)
+    return StoredRows(view, key, lines, rows)

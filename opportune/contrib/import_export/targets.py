@@ -11,7 +11,8 @@ from starlette.requests import Request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.files import FileField
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.names import NamedColumn, creation_form_class, importable_names
+from opportune.contrib.import_export.name_resolver import creation_form_class
+from opportune.contrib.import_export.named_columns import NamedColumn, importable_names
 from opportune.contrib.import_export.table import Table
 from opportune.db.models.sensitive_names import is_secret
 from opportune.i18n import gettext

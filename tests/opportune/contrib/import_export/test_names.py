@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from sqlmodel import col
 
 from opportune.contrib.import_export import export
-from opportune.contrib.import_export.names import join_names, split_names
+from opportune.contrib.import_export.name_lists import join_names, split_names
 from opportune.db import load
 from opportune.testing import counted_statements
 from opportune.testing.factories import signed_in_client
@@ -227,3 +227,17 @@ def test_names_in_a_cell_round_trip() -> None:
     for names in ([], ["a"], ["a, b", "c"], ["a|b", "c\\", "\\|"], ["-1", "'"]):
         assert split_names(join_names(names)) == names
     assert split_names(" a | b ||c\\") == ["a", "b", "c\\"]
+
+
+async def test_names_that_are_numbers_may_have_zeros_in_front(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Author, "natural_key", "country_id", raising=False)
+    monkeypatch.setattr(Review, "natural_key", "stars", raising=False)
+    await add_rows(app, Author(name="Ann", country_id=2))
+    await confirm_preview(admin, await upload(admin, "title,slug,isbn,author\nEmma,e,1,002\n"))
+    assert [book[:2] for book in await read_books(app)] == [("Emma", "Ann")]
+    await confirm_preview(admin, await upload(admin, "book,stars\n1,4\n", model="review"))
+    file = "stars,mood\n004,glad\n"
+    assert "changes 1" in extract_text(await upload(admin, file, model="review", updates="1"))
+    assert "“4” is already in row 2" in extract_text(await upload(admin, f"{file}4,sad\n", model="review", updates="1"))
