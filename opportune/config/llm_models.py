@@ -178,18 +178,6 @@ class LlmModel(BaseModel):
     def max_prompt_tokens(self) -> int:
         return self.context_tokens - self.max_answer_tokens
 
-    @property
-    def abilities(self) -> str:
-        """Abilities and prices for users: `sees pictures, 128,000 tokens, 0.25 + 2 per million`."""
-        prices = (self.price_per_million_prompt_tokens, self.price_per_million_answer_tokens)
-        abilities = {
-            "sees pictures": self.sees_images,
-            "calls tools": self.calls_tools,
-            f"{self.context_tokens:,} tokens": True,
-            f"{prices[0].normalize():f} + {prices[1].normalize():f} per million": self.has_price,
-        }
-        return ", ".join(ability for ability, applies in abilities.items() if applies)
-
     def cost_micro(self, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> int:
         """Return the price of an answer in millionths of the currency, rounded up.
 

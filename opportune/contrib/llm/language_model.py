@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
+from opportune.contrib.llm.abilities import describe_abilities
 from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
 from opportune.contrib.llm.completion.calls import checked_answer
 from opportune.contrib.llm.completion.request import (
@@ -195,7 +196,7 @@ class LanguageModel(MediaCalls):
     @property
     def choices(self) -> dict[str, str]:
         """Labels of all models by name, for select fields."""
-        return {model.name: f"{model.name} ({model.abilities})" for model in self.models}
+        return {model.name: f"{model.name} ({describe_abilities(model)})" for model in self.models}
 
     @property
     def fault(self) -> str:

@@ -11,6 +11,7 @@ from httpx2 import AsyncClient
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel, Message, Provider
+from opportune.contrib.llm.abilities import describe_abilities
 from opportune.contrib.llm.providers.fake import Step
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Jobs
@@ -38,6 +39,12 @@ LIBRARY = Feature("library", "Books.", pages=router, api=router, jobs=Jobs([sum_
 
 def llm_with(provider: Provider | None, **limits: float) -> LanguageModel:
     return LanguageModel(lambda: provider, **limits)  # type: ignore[arg-type]
+
+
+def test_abilities_are_in_the_language_of_the_visitor() -> None:
+    model = LlmModel(name="Sharp", sees_images=True, calls_tools=True, price_per_million_answer_tokens="2.50")
+    with use_language("de"):
+        assert describe_abilities(model) == "sieht Bilder, ruft Werkzeuge auf, 12.288 Tokens, 0 + 2,5 pro Million"
 
 
 async def test_complete_joins_the_chunks() -> None:
