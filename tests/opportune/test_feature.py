@@ -188,7 +188,7 @@ def test_duplicate_table_error_names_its_modules(table: str, module: str, messag
         type("Shelf", (Model,), {"__tablename__": table, "__module__": module}, table=True)
 
 
-def test_duplicate_table_below_an_abstract_base_names_both_modules() -> None:
+def test_duplicate_table_below_a_base_names_both_modules() -> None:
     base = type("Base", (Model,), {"__module__": "app.bases"})
     type("Rack", (base,), {"__tablename__": "shelf_rack", "__module__": "app.racks"}, table=True)
     with pytest.raises(OperatorError, match=r"^app\.racks and app\.shelf declare the table"):

@@ -149,9 +149,7 @@ def test_interrupt_or_failure_leaves_nothing(
 
 
 @pytest.mark.usefixtures("small_starter")
-def test_interrupt_of_the_summary_says_that_the_project_is_complete(
-    shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupt_after_the_creation_says_so(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = Mock(side_effect=[KeyboardInterrupt, None])
     monkeypatch.setattr("builtins.print", output)
     assert main(["Shop", "--with", "none", str(shop)]) == 130
