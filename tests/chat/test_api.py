@@ -57,15 +57,6 @@ async def test_question_is_answered_in_a_stream(user_client: AsyncClient, script
         assert join_text(resumed) == "A scripted answer."[offset:]
 
 
-async def test_conversation_contains_all_questions(user_client: AsyncClient, script: FakeProvider) -> None:
-    url = (await ask(user_client, "One?"))["url"]
-    await ask(user_client, "Two?", f"{url}/messages")
-    texts = [message["text"] for message in (await user_client.get(url)).json()["messages"]]
-    assert texts == ["One?", "A scripted answer.", "Two?", "A scripted answer."]
-    listed = (await user_client.get(API)).json()
-    assert (listed["total"], listed["items"][0]["title"]) == (1, "One?")
-
-
 async def test_running_answer_is_stopped(user_client: AsyncClient, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     created = (await user_client.post(API, json={"content": "Why?"})).json()

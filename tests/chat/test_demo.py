@@ -7,13 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.conversations import Conversations
-from app.chat.demo import ASSISTANTS, MODEL, PROMPT_TEXT, SAMPLES, clear, load
+from app.chat.demo import ASSISTANTS, MODEL, SAMPLES, clear, load
 from app.chat.models import Conversation, Message, Role, topic_of
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus
-from opportune.contrib.assistants.variables import variables_of
 from opportune.db import Database, purge, with_deleted
-from opportune.i18n import use_language
 from opportune.testing import make_user, signed_in_client
 
 DEMO_ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)
@@ -81,8 +79,3 @@ async def test_clear_deletes_only_demo_conversations(database: Database, admin: 
         assert (await session.scalars(with_deleted(select(col(Conversation.id))))).all() == [conversation.id]
         assert await count_rows(session) == 1
         assert (await session.scalars(select(Answer))).all() == []
-
-
-def test_prompt_has_variables() -> None:
-    with use_language("en"):  # projects have no catalogues of other languages
-        assert list(variables_of(str(PROMPT_TEXT))) == ["length", "reader", "text"]

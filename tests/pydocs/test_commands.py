@@ -8,14 +8,13 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from app.pydocs import commands, jobs
+from app.pydocs import jobs
 from app.pydocs.feature import pydocs
 from app.pydocs.jobs import index_python
 from app.pydocs.sources.python import PythonSource
 from opportune.config.settings import Settings
 from opportune.db import DatabaseUrl
 from opportune.project.layout import PROJECT
-from opportune.testing import call_command
 from opportune.testing.commands import Oppman, oppman
 from tests.pydocs.search_index import index_settings
 from tests.pydocs.sphinx_folder import make_sphinx_folder
@@ -96,14 +95,6 @@ def test_invalid_url_is_reported_by_every_command(oppman: Oppman, tmp_path: Path
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert "PYDOCS_DATABASE_URL begins with mysql://" in result.out + result.err
     assert "hidden" not in result.out + result.err
-
-
-def test_guide_shows_commands_and_output() -> None:
-    guide = GUIDE.read_text()
-    assert str(commands.__doc__) in guide
-    for name in ("index", "status", "clear"):
-        assert call_command("pydocs", name, "--help")
-        assert f"python3 oppman.py pydocs {name}" in guide
 
 
 def test_commands_of_the_guide_work(

@@ -19,7 +19,6 @@ from tests.todos.conftest import MakeTodo
 
 TODAY = date(2026, 3, 10)
 YESTERDAY = TODAY - timedelta(1)
-TOMORROW = TODAY + timedelta(1)
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 FILTERS: list[tuple[dict[str, object], list[str]]] = [
     ({"q": "PAY"}, ["Pay the Rent", "Pay taxes"]),

@@ -78,32 +78,30 @@ async def test_schema_and_settings_are_read(server: MCPServer) -> None:
         assert SECRET_KEY not in settings
 
 
-async def test_tests_are_run(process: StdioServerParameters) -> None:
-    async with connect(process) as client:
-        assert "no tests ran" in await text_of(client, "run_tests", path="tests/opportune/contrib/agents/__init__.py")
-
-
-async def test_reading_tools_run_commands_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tools_run_commands_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[tuple[str, ...]] = []
 
-    async def record(*arguments: str) -> str:
+    async def record(*arguments: str, **_timeout: float) -> str:
         commands.append(arguments)
         return ""
 
     monkeypatch.setattr(tools, "run_command", record)
-    for tool in (tools.check, tools.doctor, tools.preview_migrations):
+    for tool in (tools.check, tools.doctor, tools.list_settings, tools.preview_migrations):
         await tool()
     await tools.list_routes("users")
+    await tools.run_tests("tests/opportune")
     assert commands == [
         ("check",),
         ("doctor",),
+        ("env", "--all"),
         ("makemigrations", "--dry-run", "--no-input"),
         ("routes", "--", "users"),
+        ("test", "tests/opportune"),
     ]
 
 
-async def test_documentation_is_searched_and_read() -> None:
-    async with connect(tools.create_server()) as client:
+async def test_client_of_the_command_reads_the_documentation(process: StdioServerParameters) -> None:
+    async with connect(process) as client:
         assert "cookbook: " in await text_of(client, "search_documentation", words="many-to-many")
         assert (await text_of(client, "read_page", page="crud")).startswith("# CRUD")
 
@@ -132,11 +130,6 @@ async def test_tests_outside_of_their_folder_do_not_run(path: str) -> None:
         await tools.run_tests(path)
 
 
-async def test_null_character_is_refused() -> None:
-    with pytest.raises(OperatorError, match="NUL character"):
-        await tools.list_routes("a\0b")
-
-
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The path of the log file, which does not exist yet."""
@@ -162,3 +155,8 @@ def test_production_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
     assert oppman("mcp").line() == "oppman.py mcp is for development, but ENVIRONMENT is production.\n"
+
+
+async def test_null_character_is_refused() -> None:
+    with pytest.raises(OperatorError, match="NUL character"):
+        await tools.list_routes("a\0b")

@@ -89,8 +89,3 @@ async def test_page_is_researched_written_and_published(
     assert (page.text, page.is_published) == ("## Dance\n\nThey dance.\n\n## Wax\n\nThey make wax.", True)
     assert len(app.state.llm.provider.received) == 2
     await manager.close()
-
-
-def test_example_is_short() -> None:
-    code = next(block for block in BLOCKS if "class Page" in block)
-    assert len([line for line in code.splitlines() if line.strip() and not line.startswith("from ")]) <= 60

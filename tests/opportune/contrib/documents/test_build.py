@@ -13,8 +13,7 @@ from opportune.contrib.documents import IndexMissing
 from opportune.contrib.documents import search as search_module
 from opportune.contrib.documents.build import Contents
 from opportune.contrib.documents.databases import store_of
-from opportune.contrib.documents.postgresql import tsvector
-from opportune.contrib.documents.spelling import Term, closest_word, edit_distance
+from opportune.contrib.documents.spelling import Term, closest_word
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, temporary_path
@@ -143,10 +142,6 @@ async def test_missing_index_is_reported(empty_database_url: str) -> None:
     await search.close()
 
 
-def test_tsvector_merges_positions_and_weights() -> None:
-    assert tsvector((["os", "path"], ["a", "path"], [])) == "'os':1A 'path':2A,5B 'a':4B"
-
-
 async def test_fragment_is_cached_until_the_index_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_module, "MAX_FRAGMENTS", 2)
     url = f"sqlite:///{tmp_path / 'index.db'}"
@@ -169,17 +164,6 @@ async def test_fragment_is_cached_until_the_index_changes(tmp_path: Path, monkey
     await show(b"a")
     await search.close()
     assert rendered[-1] == b"a"
-
-
-def test_edit_distance_counts_typos() -> None:
-    for word, similar_word, distance in (
-        ("path", "path", 0),
-        ("pth", "path", 1),
-        ("gahter", "gather", 1),
-        ("dictonary", "dictionary", 1),
-        ("", "abc", 3),
-    ):
-        assert edit_distance(word, similar_word) == edit_distance(similar_word, word) == distance, word
 
 
 def test_most_frequent_nearest_word_wins() -> None:

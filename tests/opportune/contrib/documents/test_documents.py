@@ -177,15 +177,6 @@ async def test_generated_query_is_no_error(search: DocumentSearch[Hit], query: s
     assert results.total >= len(results.items)
 
 
-async def test_document_has_parent_and_children(search: DocumentSearch[Hit]) -> None:
-    document, parent, children = await search.get("os.path")
-    assert (document["kind"], document["body"]) == ("module", "<p>Common operations on pathnames.</p>")
-    assert parent
-    assert (parent["slug"], parent["kind"]) == ("os", "module")
-    assert [child["name"] for child in children] == ["os.path.join"]
-    assert (await search.get("os")).parent is None
-
-
 async def test_unknown_anchor_returns_its_page(search: DocumentSearch[Hit]) -> None:
     assert (await search.get("library/intro.html#reading")).document["name"] == "Reading CSV files"
     assert (await search.get("library/intro.html#elsewhere")).document["name"] == "Introduction"

@@ -201,14 +201,6 @@ async def test_fault_after_an_import_keeps_its_result(
     assert "Imported 3 gadgets." in extract_text(await admin.get(preview.url.path))
 
 
-async def test_failed_import_says_so(admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = await upload(admin, ROWS)
-    monkeypatch.setattr("opportune.contrib.import_export.job_site.process", None)
-    with pytest.raises(PermanentFailure):
-        await jobs.work()
-    assert "The import failed because of an error of this site." in extract_text(await admin.get(page.url.path))
-
-
 async def test_import_of_a_request_that_died_is_repeated(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

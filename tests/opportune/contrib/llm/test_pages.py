@@ -82,11 +82,6 @@ async def ask(app: FastAPI, client: AsyncClient, path: str, question: str) -> st
     return (await client.get(path)).text
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_page_has_at_most_30_lines(section: str) -> None:
-    assert sum(bool(line.strip()) for block in blocks(section) for line in block.splitlines()) <= 30
-
-
 async def test_upload_is_summarised(open_page: OpenPage) -> None:
     async with open_page("Summarise an upload", "summaries", ["Five points."]) as (app, client, model):
         assert 'type="file"' in (await client.get("/summary")).text

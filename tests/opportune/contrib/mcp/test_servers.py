@@ -153,13 +153,6 @@ async def test_read_only_tool_of_an_untrusted_server_needs_approval(
         assert toolbox.asks("weather_forecast")
 
 
-async def test_nothing_is_listed_without_servers(app: FastAPI) -> None:
-    site = create_site_with(app)
-    async with listed_servers(site):
-        await asyncio.sleep(0)
-    assert not hasattr(site.state, "full_toolbox")
-
-
 @pytest.mark.parametrize(
     "schema", [{}, {"type": "string"}, {"type": "object", "properties": []}, {"type": "object", "properties": {"a": 1}}]
 )

@@ -10,7 +10,6 @@ from httpx2 import AsyncClient
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.project.installed import installed_features
-from opportune.project.layout import FRAMEWORK
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.testing.statements import counted_statements
@@ -39,11 +38,3 @@ async def test_page_runs_no_team_queries(app: FastAPI, user: User) -> None:
             await browser.get("/accounts/events")
     assert statements
     assert not [statement for statement in statements if "teams_" in statement]
-
-
-def test_framework_imports_no_teams_at_start() -> None:
-    users = [feature.name for feature in installed_features() if "teams" in feature.requires]
-    folders = [FRAMEWORK / "contrib" / name for name in ("teams", *users)]
-    paths = [path for path in FRAMEWORK.rglob("*.py") if not any(map(path.is_relative_to, folders))]
-    importing = [path for path in paths if IMPORT.search(path.read_text(encoding="utf-8"))]
-    assert [path.relative_to(FRAMEWORK).as_posix() for path in importing] == []

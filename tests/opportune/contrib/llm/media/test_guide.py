@@ -1,6 +1,5 @@
 """Examples of docs/media.md."""
 
-import re
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.contrib.llm import FakeMedia, LlmError
 from opportune.contrib.llm.media.provider import PIXEL
-from opportune.contrib.llm.settings import MediaSettings
 from opportune.feature import Feature
 from opportune.features import llm
 from tests.opportune.guides import code_blocks, read_guide, run_code
@@ -43,9 +41,3 @@ async def test_guide_makes_pictures_speech_and_rankings(app: FastAPI, client: As
     assert (await client.get("/media/best?query=bakery")).json() == "Bread needs flour."
     app.state.llm.media.provider = FakeMedia(error=LlmError("timeout", "Too slow."))
     assert "Too slow." in (await client.get("/media/speech?text=Hello")).text
-
-
-def test_guide_names_all_settings() -> None:
-    assert set(re.findall(r"^\| `(\w+_MODEL)`", GUIDE, re.MULTILINE)) == {
-        name.upper() for name in MediaSettings.model_fields if name.endswith("_model")
-    }

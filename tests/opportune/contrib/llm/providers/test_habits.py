@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -48,14 +47,6 @@ def read(pieces: Iterable[bytes]) -> Answer:
         return summarize(chunks, answer.finish())
     except LlmError as error:
         return summarize(chunks, error)
-
-
-@pytest.mark.parametrize("name", HABITS)
-def test_habit_is_understood(name: str) -> None:
-    body, answer = HABITS[name]
-    assert read([body]) == answer
-    if name in CUT_HABITS:
-        assert read(bytes([byte]) for byte in body) == answer
 
 
 @given(name=st.sampled_from([*CUT_HABITS]), cuts=st.sets(st.integers(0, MAX_CUT_BYTES), max_size=5))

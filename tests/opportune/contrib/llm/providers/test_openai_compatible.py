@@ -58,17 +58,6 @@ async def test_request_omits_missing_key_and_model() -> None:
     assert "model" not in endpoint.bodies[0]
 
 
-async def test_chunks_are_streamed() -> None:
-    may_continue = asyncio.Event()
-    async with (
-        serve_provider(EVENTS, text("One"), may_continue, text(" two"), DONE) as (provider, _),
-        aclosing(provider.stream(QUESTION)) as chunks,
-    ):
-        assert await anext(chunks) == "One"
-        may_continue.set()
-        assert await anext(chunks) == " two"
-
-
 async def test_cut_after_finish_reason_loses_only_usage() -> None:
     may_continue = asyncio.Event()
     async with (
