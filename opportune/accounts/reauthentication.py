@@ -8,7 +8,7 @@ from fastapi import Depends, HTTPException, Request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.dependencies import CurrentUser, get_optional_user
 from opportune.accounts.flows.confirmation import (
     WrongCredential,
     check_code,
@@ -27,6 +27,7 @@ from opportune.accounts.sign_in_redirects import find_return_path, make_redirect
 from opportune.accounts.users.context import AccountContext
 from opportune.errors import FieldErrors, OperatorError
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.cache.responses import Viewer
 from opportune.web.errors.problem import wants_json
 from opportune.web.forms.forms import Form
 from opportune.web.rendering.flash import flash
@@ -55,6 +56,17 @@ async def get_confirmed_user(request: Request, user: CurrentUser) -> User:
 
 
 ConfirmedUser = Annotated[User, Depends(get_confirmed_user)]
+
+
+async def read_viewer(request: Request) -> Viewer | None:
+    """Return what a response for this visitor may depend on; None for an impersonator, whose pages have a banner."""
+    user, state = await get_optional_user(request), request.state
+    if user is None:
+        return ()
+    if state.impersonator:
+        return None
+    scopes = state.token.scopes if state.token else None
+    return user.id, sorted(state.permissions), scopes, is_confirmed(state.session, user)
 
 
 def confirmation_required(request: Request) -> HTTPException:

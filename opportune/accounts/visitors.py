@@ -1,15 +1,11 @@
 """Services that depend on the user or client of a request: page cache, rate limits and times of last use."""
 
-from fastapi import Request
-
 from opportune.accounts.attempts import DatabaseStorage
-from opportune.accounts.dependencies import get_optional_user
-from opportune.accounts.flows.confirmation import is_confirmed
+from opportune.accounts.reauthentication import read_viewer
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.feature import Feature, Process
 from opportune.services import Service, Services
 from opportune.web.cache import Cache, open_cache
-from opportune.web.cache.responses import Viewer
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.rate_limit_cache import CacheStorage
 
@@ -20,17 +16,6 @@ def _open_rate_limiter(services: Services) -> RateLimiter:
     # Several machines may serve the site, without a Redis that would count for all of them.
     has_machines = database.url.kind == "postgresql" and not settings.has_redis
     return RateLimiter({"database": in_database, "cache": in_database if has_machines else CacheStorage(settings)})
-
-
-async def read_viewer(request: Request) -> Viewer | None:
-    """Return what a response for this visitor may depend on; None for an impersonator, whose pages have a banner."""
-    user, state = await get_optional_user(request), request.state
-    if user is None:
-        return ()
-    if state.impersonator:
-        return None
-    scopes = state.token.scopes if state.token else None
-    return user.id, sorted(state.permissions), scopes, is_confirmed(state.session, user)
 
 
 visitors = Feature(
