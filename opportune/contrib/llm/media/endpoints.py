@@ -1,4 +1,4 @@
-"""Models at endpoints with OpenAI's API for pictures and audio, and with the one of Jina, Cohere, vLLM or TEI."""
+"""Pictures and audio by OpenAI's API, and rankings by endpoints as those of Jina, Cohere, vLLM and TEI."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,7 @@ SOUND_TYPES = ("audio/", "video/", "binary/", "application/octet-stream", "appli
 SUBTITLE_TYPES = ("text/plain", "text/vtt", "text/srt", "application/x-subrip")
 CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\n)?[\d:.,]+ --> .*\n)")
 """Lines of subtitles without words."""
+HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 DEFAULT_VOICE = "alloy"
 # Fields with results, of various endpoints
 IMAGE_FIELDS = (
@@ -82,12 +83,12 @@ class MediaEndpoints(MediaProvider):
         return Made(Speech(sound, content_type if content_type.startswith("audio/") else "audio/mpeg"))
 
     async def transcribe(self, audio: bytes, filename: str, language: str) -> Made[str]:
-        fields = {"response_format": "json"} | self._body("transcription")
+        options = {"response_format": "json"} | self._body("transcription")
         if language:
-            fields["language"] = language
+            options["language"] = language
         file = f"audio{PurePath(filename).suffix.lower()}", audio
         path = "/audio/transcriptions"
-        form = {"data": fields, "files": {"file": file}}
+        form = {"data": options, "files": {"file": file}}
         content_type, body = await self._endpoints["transcription"].post(path, MAX_TEXT_BYTES, **form)
         content = content_of(body)
         if content is None and content_type.startswith(SUBTITLE_TYPES):
@@ -107,8 +108,9 @@ class MediaEndpoints(MediaProvider):
         results = results_in(content, RANKING_FIELDS)
         if results and isinstance(results[0], list):  # only the scores, in the order of the documents
             results = [{"index": index, "score": score} for index, score in enumerate(results[0])]
-        ranking = {item.index: item for item in map(_ranked, results)}
-        if not ranking or ranking.keys() - {*range(len(documents))}:
+        ranked = [_ranked(result) for result in results]
+        ranking = {item.index: item for item in ranked if item is not None}
+        if not ranking or None in ranked or ranking.keys() - {*range(len(documents))}:
             raise self._endpoints["rerank"].failure(content, NO_RANKING)
         return Made([*ranking.values()], _usage(content))
 
@@ -124,17 +126,21 @@ class MediaEndpoints(MediaProvider):
 def _decode(parts: Sequence[object], limit: int | None = None) -> bytes:
     """Return the bytes in texts with Base64 or hexadecimal digits; none in links."""
     texts = [text_in(part) for part in parts if isinstance(part, str | list)][:limit]
-    if all(re.fullmatch(r"(?:[0-9a-f]{2})+", text) for text in texts):
+    if all(HEXADECIMAL.fullmatch(text) for text in texts):
         return bytes.fromhex("".join(texts))
     return b"".join(bytes_in(text) for text in texts if not text.startswith("http"))
 
 
-def _ranked(result: object) -> Ranked:
+def _ranked(result: object) -> Ranked | None:
+    """Return the index and the score in a result; None if one of them is missing."""
     fields = {plain_key(name): value for name, value in object_in(result).items()}
-    index = next((count for name in INDEX_FIELDS if (count := count_in(fields.get(name))) is not None), None)
+    indexes = (count_in(fields.get(name)) for name in INDEX_FIELDS)
+    index = next((index for index in indexes if index is not None), None)
     scores = (_number(fields.get(name)) for name in SCORE_FIELDS)
     score = next((score for score in scores if score is not None), None)
-    return Ranked(index, score) if index is not None and score is not None else Ranked(-1, 0)
+    if index is None or score is None:
+        return None
+    return Ranked(index, score)
 
 
 def _number(value: object) -> float | None:
