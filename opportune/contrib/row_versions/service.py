@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapper
 from sqlmodel import SQLModel, col
 
 from opportune.admin.models import RowVersion, recorded_key_of
+from opportune.crud.schema_fields import TIMESTAMPS
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import foreign_keys_of, key_names_of
 from opportune.db.models.labels import label_of
@@ -22,8 +23,6 @@ from opportune.db.models.translated import ALL_LANGUAGES
 from opportune.errors import Refused
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext
-
-AUTOMATIC_COLUMNS = {"created_at", "updated_at", "modified_at"}
 
 
 def table_of(model: type[SQLModel]) -> str:
@@ -36,7 +35,7 @@ def row_key(row: SQLModel) -> tuple[str, str]:
 
 
 def select_versions(model_table: str, row_id: str) -> Select[RowVersion]:
-    """Select the versions of a row, newest first. SQLite reuses ids, so versions begin with the last number 1."""
+    """Select the versions of a row, newest first. Those before the last number 1 are of a deleted row with this id."""
     is_of_row = col(RowVersion.model_table) == model_table, col(RowVersion.row_id) == row_id
     first = select(func.max(col(RowVersion.id))).where(*is_of_row, col(RowVersion.number) == 1).scalar_subquery()
     since_first = col(RowVersion.id) >= func.coalesce(first, 0)
@@ -128,7 +127,7 @@ async def _find_version(session: AsyncSession, row: SQLModel, number: int) -> Ro
 def versioned_columns(model: Any) -> frozenset[str]:
     """Return the columns that versions keep. Keys, secrets, files, time stamps and the trash are left out."""
     mapper: Mapper[Any] = inspect(model)
-    left_out = {*key_names_of(mapper), *AUTOMATIC_COLUMNS, *file_columns_of(model)}
+    left_out = {*key_names_of(mapper), *TIMESTAMPS, *file_columns_of(model)}
     names = (attribute.key for attribute in mapper.column_attrs)
     return frozenset(
         name for name in names if name not in left_out and not (is_secret(name) or is_trash_column(model, name))
