@@ -28,6 +28,7 @@ MIN_GUESSES = 10**8
 MAX_ESTIMATED_CHARACTERS = 72
 """Maximum number of characters that zxcvbn checks, which takes up to 60 ms."""
 MIN_WORD_LENGTH = 3
+WORD_PARTS = re.compile(r"[^\W_]+")
 
 TOO_EASY = _l("This password is too easy to guess. Use a longer one, such as four unrelated words.")
 TOO_PERSONAL = _l("This password is too close to your name, your e-mail address or the name of this site.")
@@ -72,7 +73,8 @@ def _length_problem(password: str, min_length: int) -> str | None:
 
 def _guessing_problem(password: str, words: list[str]) -> str | None:
     lower_password = password.lower()
-    if {lower_password, *_split_words(lower_password)[:1]} & set(words):
+    without_separators = "".join(WORD_PARTS.findall(lower_password))
+    if lower_password in words or without_separators in words:
         return TOO_PERSONAL
     estimate = _estimate_guesses(password, words)
     if estimate["guesses"] >= MIN_GUESSES:
@@ -103,7 +105,7 @@ def find_personal_words(email: str, site_name: str, name: str) -> list[str]:
 
 def _split_words(text: str) -> list[str]:
     """Return the text without separators, and its parts: `johnsmith`, `john` and `smith` for `john.smith`."""
-    parts = re.findall(r"[^\W_]+", text)
+    parts = WORD_PARTS.findall(text)
     return [word for word in ("".join(parts), *parts) if len(word) >= MIN_WORD_LENGTH]
 
 

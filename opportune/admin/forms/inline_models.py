@@ -17,8 +17,10 @@ MAX_DEFAULT_COLUMNS = 6
 def inlines_of(parent: AdminView) -> Iterator[tuple[Inline, AdminView, str]]:
     """Yield each inline with the view of its model and a prefix. Two inlines of one model have different prefixes."""
     prefixes: set[str] = set()
-    for inline in _default_inlines(parent) if parent.inlines is None else parent.inlines:
-        if isinstance(view := parent.site.view_for_model(inline.model), AdminView):
+    inlines = _default_inlines(parent) if parent.inlines is None else parent.inlines
+    for inline in inlines:
+        view = parent.site.view_for_model(inline.model)
+        if isinstance(view, AdminView):  # `admin/options.py` refuses declared inlines without a view
             prefix = view.identity if view.identity not in prefixes else f"{view.identity}-{inline.by}"
             prefixes.add(prefix)
             yield inline, view, prefix
@@ -32,7 +34,7 @@ def _default_inlines(parent: AdminView) -> Iterator[Inline]:
     if issubclass(parent.model, UserBase) or is_framework_class(parent.model):
         return
     for view, reference in find_referring_views(parent):
-        if not isinstance(view, AdminView) or view.model is parent.model or not _depends(view, reference):
+        if not isinstance(view, AdminView) or view.model is parent.model or not _is_deleted_with(view, reference):
             continue
         if columns := _table_columns(view, reference):
             yield Inline(view.model, reference, columns)
@@ -49,7 +51,7 @@ def _table_columns(view: AdminView, reference: str) -> list[str]:
     return [name for name in columns if name in selected]
 
 
-def _depends(view: AdminView, name: str) -> bool:
+def _is_deleted_with(view: AdminView, name: str) -> bool:
     """Return whether a row is deleted with the row that this foreign key refers to, and cannot be without it."""
     column: Any = view.mapper.columns[name]
     rules = {(key.ondelete or "").upper() for key in column.foreign_keys}

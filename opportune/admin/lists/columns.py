@@ -67,7 +67,7 @@ async def choose_columns(request: Request, view: BaseAdminView) -> Response:
         name: _sort_key(str(form.get(f"place-{name}", "")), position)
         for position, name in enumerate(ordered_choices(request, view), 1)
     }
-    names = sorted((name for name in sort_keys if name in selected), key=sort_keys.__getitem__)
+    names = sorted((name for name in sort_keys if name in selected), key=lambda name: sort_keys[name])
     if "reset" in form or names == list(view.names.in_list):
         return RedirectResponse(list_url_with(request, view, columns=""), 303)
     if not names:
@@ -99,7 +99,10 @@ def sortable_paths(view: BaseAdminView, names: Sequence[str]) -> Iterator[str]:
     columns = view.mapper.columns
     for name in names:
         if name in columns and not is_json(columns[name]):  # JSON values have no order
-            yield from dict.fromkeys((sort_path(view, name), name))
+            path = sort_path(view, name)
+            yield path
+            if path != name:
+                yield name
 
 
 def sort_path(view: BaseAdminView, name: str) -> str:

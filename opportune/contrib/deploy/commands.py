@@ -1,7 +1,6 @@
 """Write the files of a host, check production settings, or rehearse a deployment."""
 
 import asyncio
-import contextlib
 import signal
 import sys
 from collections import Counter
@@ -239,9 +238,12 @@ def rehearse(
     if not names:
         raise typer.BadParameter(f"Enter a host ({', '.join(RECIPES)}) or --all.")
     hosts = [find_recipe(name).host for name in names]
-    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), asyncio.Runner() as runner:
-        raise typer.Exit(1 if runner.run(_rehearse(hosts, full=full, keep=keep)) else 0)
-    raise typer.Exit(130)
+    try:
+        with asyncio.Runner() as runner:
+            failed = runner.run(_rehearse(hosts, full=full, keep=keep))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(130) from None
+    raise typer.Exit(1 if failed else 0)
 
 
 async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:

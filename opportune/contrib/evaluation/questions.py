@@ -67,11 +67,12 @@ def _parse_line(path: Path, number: int, line: str) -> FileQuestion:
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(map(str, fault["loc"]))
-        raise OperatorError(f"{path}, line {number}: {field and f'{field}: '}{fault['msg']}.") from None
+        message = f"{field}: {fault['msg']}" if field else fault["msg"]
+        raise OperatorError(f"{path}, line {number}: {message}.") from None
 
 
 async def find_rated_ids(session: AsyncSession, since: datetime | None, limit: int) -> list[int]:
-    """Return the newest rated answers that are complete."""
+    """Return the ids of the newest rated answers that are complete."""
     query = select(col(Answer.id)).where(
         col(Answer.rating).is_not(None), col(Answer.status) == AnswerStatus.DONE, col(Answer.question) != ""
     )

@@ -16,8 +16,8 @@ Function = Callable[..., Awaitable[Any]]
 def make_endpoint(function: Function, dependencies: Iterable[Parameter], result_type: Any) -> Any:
     """Create the function of a route: FastAPI resolves its dependencies, and the arguments are already parsed."""
 
-    async def call(tool_arguments: BaseModel, **dependencies: Any) -> Any:
-        return await function(**dict(tool_arguments), **dependencies)
+    async def call(tool_arguments: BaseModel, **resolved: Any) -> Any:
+        return await function(**dict(tool_arguments), **resolved)
 
     body = Parameter("tool_arguments", Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(_parsed_arguments)])
     call.__module__ = function.__module__  # determines the feature

@@ -86,14 +86,15 @@ def _matching_share(source: Source, words: Sequence[str]) -> float:
 
 def _fit_passages(hits: Sequence[Hit], question: str, max_tokens: int) -> Iterator[tuple[Hit, str]]:
     """Yield hits with passages of their text, as long as tokens remain."""
+    remaining = max_tokens
     for index, hit in enumerate(hits):
         is_last = index == len(hits) - 1
-        available_tokens = max_tokens if is_last else max_tokens // 2  # half is left for the hits that follow
+        available_tokens = remaining if is_last else remaining // 2  # half is left for the hits that follow
         length = min(MAX_PASSAGE_LENGTH, CHARS_PER_TOKEN * available_tokens - TAG_CHARS)
         if length < MIN_PASSAGE_LENGTH:
             return
         text = passage(hit.source.text, question, length)
-        max_tokens -= estimate_tokens(f"{text}{hit.source.title}") + TAG_CHARS // CHARS_PER_TOKEN
+        remaining -= estimate_tokens(f"{text}{hit.source.title}") + TAG_CHARS // CHARS_PER_TOKEN
         yield hit, text
 
 
@@ -112,6 +113,10 @@ def with_passages(
     system = [turn for turn in messages[:index] if turn.role == "system"]
     history = [turn for turn in messages[:index] if turn.role != "system"]
     end = [question, *messages[index + 1 :]]
-    while history and (history[0].role == "assistant" or sum(map(estimate_tokens, [*system, *history, *end])) > budget):
+
+    def is_too_long() -> bool:
+        return sum(map(estimate_tokens, [*system, *history, *end])) > budget
+
+    while history and (history[0].role == "assistant" or is_too_long()):
         history.pop(0)
     return [*system, *history, *end]

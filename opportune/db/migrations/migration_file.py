@@ -13,10 +13,11 @@ from pathlib import Path
 from opportune.errors import OperatorError
 from opportune.project.layout import display_path
 
-HEADER = re.compile(r"^(?:revision|down_revision|depends_on|replaces|safety_assured)\b", re.MULTILINE)
+HEADER_NAMES = ("revision", "down_revision", "depends_on", "replaces", "safety_assured")
+HEADER = re.compile(rf"^(?:{'|'.join(HEADER_NAMES)})\b", re.MULTILINE)
 
 NOT_ATOMIC = ("autocommit_block", "in_batches(")
-"""Code that commits within a migration."""
+"""Code that commits within a migration. A comment that contains it also makes a migration not atomic."""
 
 # Python counts the recursion depth of the parser for all threads together, so parallel parsing raises SystemError.
 _parser_lock = threading.Lock()
@@ -90,7 +91,7 @@ def _read_assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:
             case (
                 ast.Assign(targets=[ast.Name(id=name)], value=value)
                 | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
-            ) if name in ("revision", "down_revision", "depends_on", "replaces", "safety_assured"):
+            ) if name in HEADER_NAMES:
                 literal = ast.literal_eval(value)
                 values[name] = (literal,) if isinstance(literal, str) else tuple(literal or ())
     return values

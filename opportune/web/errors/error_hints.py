@@ -64,8 +64,10 @@ def _lazy_load_hint(error: BaseException) -> ErrorHint | None:
     if not attribute and not isinstance(getattr(error, "orig", error), DetachedInstanceError | MissingGreenlet):
         return None
     title = "An attribute was not loaded with its row"
-    match = DETACHED.match(str(error))
-    model, name, is_relationship = attribute or ((*match.groups(), True) if match else _accessed_attribute(error))
+    if attribute is None:
+        match = DETACHED.match(str(error))
+        attribute = (match[1], match[2], True) if match else _accessed_attribute(error)
+    model, name, is_relationship = attribute
     if not name:
         return ErrorHint(
             title,
@@ -236,7 +238,7 @@ def _template_hint(error: BaseException) -> ErrorHint | None:
 
 def _environment_hint(error: BaseException) -> ErrorHint | None:
     frames = traceback.extract_tb(error.__traceback__)
-    file_of_environ = type(os.environ).__getitem__.__code__.co_filename
+    file_of_environ = type(os.environ).__getitem__.__code__.co_filename  # `os` is frozen, so `os.__file__` differs
     if not (isinstance(error, KeyError) and frames and frames[-1].filename == file_of_environ):
         return None
     if error.args[0] not in dotenv_values(PROJECT / ".env"):
