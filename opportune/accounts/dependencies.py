@@ -100,8 +100,8 @@ class CurrentUserScheme(SecurityBase):
             raise make_sign_in_error(request)
         if needed.scopes and request.state.token:
             require_scopes(request.state.token.scopes, needed.scopes)
-        if is_personal(request):
-            _refuse_impersonator(request)
+        if request.state.impersonator is not None and is_personal(request):
+            raise HTTPException(403, OWNER_ONLY)
         await require_second_factor(request, user)
         return user
 
@@ -111,13 +111,9 @@ CurrentUser = Annotated[User, Depends(get_current_user)]
 
 
 async def get_account_owner(request: HTTPConnection, user: CurrentUser) -> User:
-    _refuse_impersonator(request)
-    return user
-
-
-def _refuse_impersonator(request: HTTPConnection) -> None:
     if request.state.impersonator is not None:
         raise HTTPException(403, OWNER_ONLY)
+    return user
 
 
 AccountOwner = Annotated[User, Depends(get_account_owner)]
