@@ -7,6 +7,7 @@ from typing import NamedTuple
 from opportune.config import themes
 
 FILE = "static/colours.css"
+TEMPLATE = Path(__file__).with_name("colours.css.tmpl")
 HEADER = re.compile(r"/\* Theme: ([a-z]+)\. Corners: ([a-z]+)\. Density: ([a-z]+)\.")
 
 
@@ -39,49 +40,28 @@ def read_appearance(sheet: str) -> Appearance | None:
 def style_sheet(appearance: Appearance) -> str:
     """Return the content of `static/colours.css`."""
     theme = themes.THEMES[appearance.theme]
-    density = themes.DENSITIES[appearance.density]
     radius = themes.CORNERS[appearance.corners]
-    titles = themes.TITLES[theme.titles]
     shadow, border = themes.CARDS[theme.cards]
     quick, slow, easing = themes.MOTIONS[theme.motion]
     numbered_greys = zip(themes.GREYS, theme.greys, strict=True)
     greys = "".join(f"  --tblr-gray-{number}: {colour};\n" for number, colour in numbered_greys)
-    return f"""\
-/* Theme: {appearance.theme}. Corners: {appearance.corners}. Density: {appearance.density}.
-   Written by Admin > Appearance. You can also edit it. */
-:root {{
-  --tblr-primary: {theme.primary};
-  --tblr-primary-rgb: {_channels(theme.primary)};
-  --look-accent: {theme.accents[0]};
-{greys}  --tblr-body-bg: var(--tblr-gray-50);
-  --tblr-border-color: var(--tblr-gray-200);
-  --tblr-border-radius-sm: {radius * 2 // 3}px;
-  --tblr-border-radius: {radius}px;
-  --tblr-border-radius-lg: {radius * 4 // 3}px;
-  --tblr-font-size-h1: {titles.size};
-  --tblr-font-size-h2: {titles.heading_size};
-  --tblr-font-weight-headings: {titles.weight};
-  --look-title-spacing: {titles.spacing};
-  --look-title-family: {titles.family};
-  --look-text-size: {density.text_size};
-  --look-card-padding: {density.card_padding};
-  --look-cell-padding: {density.cell_padding};
-  --look-space: {density.spacing};
-  --look-card-shadow: {shadow};
-  --look-card-border: {border};
-  --look-quick: {quick};
-  --look-slow: {slow};
-  --look-easing: {easing};
-}}
-[data-bs-theme="dark"] {{
-  --tblr-link-color: {theme.dark_link};
-  --tblr-link-hover-color: {theme.dark_hover};
-  --look-accent: {theme.accents[1]};
-  --look-focus: {theme.dark_link};
-  --tblr-body-bg: var(--tblr-gray-900);
-  --tblr-border-color: var(--tblr-gray-700);
-}}
-{_frame(theme)}"""
+    return TEMPLATE.read_text(encoding="utf-8").format(
+        appearance=appearance,
+        theme=theme,
+        density=themes.DENSITIES[appearance.density],
+        titles=themes.TITLES[theme.titles],
+        channels=_channels(theme.primary),
+        greys=greys,
+        radius=radius,
+        small_radius=radius * 2 // 3,
+        large_radius=radius * 4 // 3,
+        shadow=shadow,
+        border=border,
+        quick=quick,
+        slow=slow,
+        easing=easing,
+        frame=_frame(theme),
+    )
 
 
 def _frame(theme: themes.Theme) -> str:

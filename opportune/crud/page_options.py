@@ -155,12 +155,10 @@ class PageOptions(Generic[M]):
         now = monotonic()
         cached_loader, expires_at, name = self._templates.get(page, (None, 0.0, ""))
         if cached_loader is not loader or expires_at < now:
-            name = str(templates.environment.select_template(self._template_names(page)).name)
+            own_page = f"{self._feature}/{self.crud_class.model.__name__.lower()}_{page}.html"
+            name = str(templates.environment.select_template([own_page, f"crud/{page}.html"]).name)
             self._templates[page] = loader, now + TEMPLATE_CACHE_SECONDS, name
         return name
-
-    def _template_names(self, page: str) -> list[str]:
-        return [f"{self._feature}/{self.crud_class.model.__name__.lower()}_{page}.html", f"crud/{page}.html"]
 
     def url_of(self, row: Any) -> str:
         """Return the URL of a row's page. The row may be a mapping."""
