@@ -62,10 +62,13 @@ def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterat
 
 
 async def flush_or_refuse(session: AsyncSession, refusal: Exception) -> None:
-    """Flush the changes. If a value is taken, roll back and raise the refusal."""
+    """Flush the changes. If a unique value is taken, roll back and raise the refusal."""
     try:
         await session.flush()
-    except IntegrityError:
+    except IntegrityError as error:
+        violation = _find_violation(error)
+        if violation is None or violation.kind != "UNIQUE":
+            raise
         await session.rollback()
         raise refusal from None
 

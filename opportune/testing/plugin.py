@@ -8,6 +8,7 @@ import os
 import sys
 from contextlib import suppress
 from functools import cache, lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,7 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # collecting creates no garbage, and searching for it takes long
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         for name in TEST_PLUGINS:
-            config.pluginmanager.import_plugin(name)
+            # Not `import_plugin`, which warns if a conftest.py has imported the module.
+            config.pluginmanager.register(import_module(name), name)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Self
 
 from pydantic import BaseModel
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -38,6 +37,7 @@ from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.completion.request import Prompt
 from opportune.contrib.tools import Toolbox
 from opportune.db import Database, after_commit
+from opportune.db.constraint_errors import flush_or_refuse
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.dialects import read_database_time
 from opportune.jobs.worker_lock import WorkerLock
@@ -404,10 +404,7 @@ class AnswerManager:
             await model.guard.check(session, answer.payer, model.model, sum(map(estimate_tokens, answer.messages)))
         store.assign_worker(answer, self.worker, now)
         session.add(answer)
-        try:
-            await session.flush()
-        except IntegrityError:  # another request has started an answer after the check
-            raise AnswerRunning from None
+        await flush_or_refuse(session, AnswerRunning())  # another request may have started one after the check
         self._start_after_commit(session, AnswerProgress.from_answer(answer))
         return answer
 

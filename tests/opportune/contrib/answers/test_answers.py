@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from opportune.contrib import llm
 from opportune.contrib.answers.engine.limits import MAX_RUNNING_ANSWERS, AnswerRunning, TooManyAnswers
@@ -39,6 +40,12 @@ async def test_one_answer_per_topic_runs(manager: AnswerManager, owner_id: int, 
     results = await asyncio.gather(*(ask(manager, owner_id, topic="books:1") for _ in range(3)), return_exceptions=True)
     assert {type(result) for result in results} == {AnswerRunning}
     assert (await ask(manager, owner_id, topic="books:2")).is_running
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_question_of_a_missing_owner_is_an_error(manager: AnswerManager) -> None:
+    with pytest.raises(IntegrityError):
+        await ask(manager, 999, topic="books:1")
 
 
 async def test_retry_keeps_the_failed_answer(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
