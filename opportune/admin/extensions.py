@@ -32,7 +32,8 @@ class ModelPage(NamedTuple):
     requires_list: bool = True
     """Whether the page is only for users who may list the model."""
     may_open: Callable[[Request, Any], bool] | None = None
-    """Function that also decides whether the user may open the page. Other pages check permissions themselves."""
+    """Function that also decides whether the user may open the page. Without it and without `requires_list`, the page
+    checks permissions itself."""
 
 
 class MenuLink(NamedTuple):

@@ -126,6 +126,7 @@ IMPORTS = {
     "opportune.db:DatabaseURL": "opportune.db:DatabaseUrl",
     "opportune.db:after_change": "opportune.db:after_update",
     "opportune.db:before_change": "opportune.db:before_update",
+    "opportune.web.cache:clear": "opportune.web.cache:clear_cache",
     "opportune.llm": "opportune.contrib.llm",
     "opportune.llm.answers": "opportune.contrib.answers",
     "opportune.llm.answers.live": "opportune.contrib.answers.engine.live",

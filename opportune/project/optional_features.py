@@ -25,7 +25,7 @@ def _read(package: str, file: str) -> bytes:
 
 
 DECLARATION = re.compile(r"^from opportune\.([\w.]+)\.feature import (\w+)", re.MULTILINE)
-STUB = _read("opportune", "features/__init__.pyi").decode()
+STUB = (get_data("opportune", "features/__init__.pyi") or b"").decode()  # fails without the file
 OPTIONAL_FEATURES = {name: package for package, name in DECLARATION.findall(STUB)}
 """Packages below `opportune` with a `feature.py`, by the name of the feature in the stub of `opportune.features`."""
 URLS = {

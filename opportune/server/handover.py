@@ -16,7 +16,7 @@ from contextlib import suppress
 import uvicorn
 
 from opportune.errors import OperatorError
-from opportune.server.shutdown import end_process_by_force, next_version_serves
+from opportune.server.shutdown import limit_time_to_end, next_version_serves
 
 LISTENER_VARIABLE, READY_VARIABLE = "OPPORTUNE_LISTENER", "OPPORTUNE_READY"
 """Variables with file descriptors for the next server: the socket, and a pipe to report that it is ready."""
@@ -76,7 +76,7 @@ class Server(uvicorn.Server):
             for process in starting_versions:
                 process.terminate()
         await super().shutdown(sockets)
-        end_process_by_force()
+        limit_time_to_end()
 
 
 def report_ready() -> None:

@@ -48,8 +48,11 @@ def shutting_down(app: FastAPI) -> asyncio.Event:
     return event
 
 
-def end_process_by_force() -> None:
-    """End this process, whose work is done, even if a task catches its cancellation or a thread never ends."""
+def limit_time_to_end() -> None:
+    """End this process after END_TIMEOUT_SECONDS, even if a task catches its cancellation or a thread never ends.
+
+    Call it when the work is done. The exit code is 0.
+    """
     timer = threading.Timer(END_TIMEOUT_SECONDS, _end_process)
     timer.daemon = True
     timer.start()

@@ -5,7 +5,7 @@ Runs until Ctrl-C or SIGTERM. You can run any number of workers on any number of
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from logging.config import dictConfig
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.features.core import running_process
 from opportune.server.logging import logging_config
-from opportune.server.shutdown import end_process_by_force
+from opportune.server.shutdown import limit_time_to_end
 
 POLL_INTERVAL_SECONDS = 1.0
 """Interval of polling for jobs queued by other processes."""
@@ -38,7 +38,7 @@ def command(
 
 
 async def _work(settings: Settings, concurrency: int | None) -> None:
-    async with AsyncExitStack() as stack, open_job_queue(settings) as jobs, running_process(jobs.worker.services):
+    async with open_job_queue(settings) as jobs, running_process(jobs.worker.services):
         if reason := jobs.database.url.readonly_notice:
             raise OperatorError(reason)
         await jobs.database.setup()
@@ -47,6 +47,6 @@ async def _work(settings: Settings, concurrency: int | None) -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, jobs.worker.stop)
         note = " The site also runs jobs. To leave them to workers, set JOBS=worker." if jobs.is_inline else ""
         print(f"Running jobs, {jobs.worker.concurrency} at a time (Ctrl-C stops it).{note}", flush=True)
-        stack.callback(end_process_by_force)
         is_notified = jobs.database.bus.is_shared
         await jobs.worker.work(NOTIFIED_POLL_INTERVAL_SECONDS if is_notified else POLL_INTERVAL_SECONDS)
+        limit_time_to_end()

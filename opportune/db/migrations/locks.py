@@ -43,12 +43,14 @@ def acquire_migration_lock(connection: Connection) -> None:
     if connection.dialect.name != "postgresql":
         return
     set_lock_timeout(connection, MIGRATION_LOCK_TIMEOUT_SECONDS)
+    connection.execute(text("SET LOCAL statement_timeout = 0"))  # a shorter one of the host would hide the reason
     try:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID})
     except DBAPIError as error:
         if not is_locked(error):
             raise
         raise OperatorError(LOCKED) from error
+    connection.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
     set_lock_timeout(connection)
 
 

@@ -30,7 +30,7 @@ DATABASE_SERVICE = "database_cache"
 
 
 def open_cache(services: Services, read_viewer: ViewerReader = read_no_viewer) -> ResponseCache:
-    """Create the cache and register it in the database, so that `clear` finds it in sessions.
+    """Create the cache and register it in the database, so that `clear_cache` finds it in sessions.
 
     In development it stores no responses and parts, so that changed templates are visible immediately.
 

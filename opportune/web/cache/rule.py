@@ -104,8 +104,9 @@ def cached(
         stale: Further seconds in which the old response is sent while a new one is built in the background.
         vary: Request headers that the response depends on. The route does not see other headers.
         query: Query parameters that the response depends on. The route does not see others. None allows all.
-        tags: Names with which `clear` removes the response. `book:{book_id}` contains a path parameter.
-        per_user: Cache a response for each user and set of permissions.
+        tags: Names with which `clear_cache` removes the response. `book:{book_id}` contains a path parameter.
+        per_user: Cache a response for each user, set of permissions and scopes of a token, and apart for those who
+            have confirmed their identity.
     """
     check_seconds(seconds, stale)
     names = frozenset(name.lower().encode() for name in vary)

@@ -61,4 +61,6 @@ def test_installed_completion_also_follows_python(
     with pytest.raises(SystemExit) as caught:
         main(["--install-completion"])
     assert caught.value.code == 0
-    assert "oppman.py python3 python" in (tmp_path / file).read_text()
+    script = (tmp_path / file).read_text()
+    assert "oppman.py python3 python" in script
+    assert COMPLETION_VARIABLE in script

@@ -154,6 +154,7 @@ async def test_cells_need_the_permission_to_edit(app: FastAPI) -> None:
         assert "cell-edit" not in (await browser.get(LIST)).text
         assert (await browser.get("/admin/part/cell/state/1")).status_code == 403
         assert (await browser.post("/admin/part/cell/state/1", data={"1-state": "used"})).status_code == 403
+        assert (await browser.post("/admin/part/undo?entries=1")).status_code == 403
         await add_permission(app.state.database, staff, "part", "update")
         page = (await browser.get(LIST)).text
         assert "Edit State of 1" in page

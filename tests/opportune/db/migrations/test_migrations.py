@@ -24,7 +24,6 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import JSON
 
 from opportune.db.migrations import locks, new_migration
@@ -263,11 +262,14 @@ def test_migration_lock_times_out(offers: SampleFeatures, monkeypatch: pytest.Mo
 
 
 @pytest.mark.database("postgresql")
-def test_cancelled_wait_is_not_taken_for_the_migration_lock(offers: SampleFeatures) -> None:
+def test_timeout_of_the_host_does_not_hide_another_migration(
+    offers: SampleFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "MIGRATION_LOCK_TIMEOUT_SECONDS", 0.1)
     with connect(offers.settings) as other_process, connect(offers.settings) as connection:
         locks.acquire_migration_lock(other_process)
         connection.execute(text("SET LOCAL statement_timeout = 20"))
-        with pytest.raises(OperationalError, match="statement timeout"):
+        with pytest.raises(OperatorError, match="Another process is migrating"):
             locks.acquire_migration_lock(connection)
 
 
