@@ -30,8 +30,6 @@ REFUSED = _l("The model's answer did not have the requested form. It wrote: %(an
 MAX_QUOTED_CHARS = 200
 """Characters of a refusal that are shown."""
 BRACKETS = re.compile(r"[{\[]")
-LIST_START = re.compile(r"\[(?=\s*+(?:[\[{\"'\d\]-]|true|false|null|\Z))")
-"""Bracket before an item. One before a word belongs to the text around an answer."""
 CUT_OFF = _l("The model's answer is too long and was cut off. Ask for less.")
 CUT_OFF_ADVICE = "Raise max_answer_tokens in LLM_MODELS."
 
@@ -175,8 +173,7 @@ class AnswerType(Generic[T]):
     def _json_in(self, text: str, *, is_partial: bool = False) -> str:
         """Return the JSON object without text and code fences around it. Some models omit the object around a list."""
         start = text.find("{")
-        found = LIST_START.search(text)
-        list_start = found.start() if found else -1
+        list_start = text.find("[")
         is_list = list_start > -1 and (start == -1 or list_start < start)
         if is_list and not self._is_object:
             if is_partial:

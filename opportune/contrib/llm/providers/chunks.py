@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from opportune.contrib.llm.providers.loose_json import object_in, objects_in, with_small_names
+from opportune.contrib.llm.providers.loose_json import object_in, objects_in
 from opportune.contrib.llm.providers.pieces import ADDITION_FIELDS, CALL_TYPE, Fields, normal_name
 
 ANSWER_FIELDS = frozenset(
     {"choices", "candidates", "predictions", "alternatives", "finish_reason", "delta", "start", "response"}
 )
 """Normal names of fields by which an object with an answer is found in another one."""
-LIST_FIELDS = ("choices", "candidates", "results", "responses", "outputs", "output", "predictions", "alternatives")
+LIST_FIELDS = ("choices", "candidates", "results", "responses", "outputs", "predictions", "alternatives")
 """Fields with a list of choices."""
 WHOLE_FIELDS = frozenset({"delta", "content_block", "finish_reason", "tool_calls", "start"})
 """Normal names of fields of a choice without a list."""
@@ -27,8 +27,6 @@ def unwrap(event: Fields, depth: int = MAX_DEPTH) -> Fields:
     delta = event.get("delta")
     if event.get("choices") or isinstance(delta, dict) or (delta and isinstance(delta, str)):
         return event
-    if any(name[:1].isupper() for name in event):
-        return unwrap(with_small_names(event), depth)
     type_ = type_of(event)
     if type_.startswith("response"):
         return _read_response(event)
@@ -64,8 +62,7 @@ def _read_response(event: Fields) -> Fields:
     chunk = {"error": response.get("error"), "usage": response.get("usage")}
     if reason := STATUSES.get(str(response.get("status"))):
         details = object_in(response.get("incomplete_details"))
-        content = response.get("output") or response.get("output_text")
-        message = {"content": content, "parsed": response.get("output_parsed")}
+        message = {"content": response.get("output") or response.get("output_text")}
         chunk["choices"] = [{"message": message, "finish_reason": details.get("reason") or reason}]
     return chunk
 
@@ -88,16 +85,18 @@ def choices_of(chunk: Fields, depth: int = MAX_DEPTH) -> Sequence[Fields]:
 
 def _read_tensors(tensors: Sequence[Fields]) -> Fields:
     """Return the choice in the outputs of KServe, each of which has a name and data. The first may have any name."""
-    texts = {str(tensor.get("name")): tensor.get("data") for tensor in tensors if tensor["datatype"] == "BYTES"}
-    names = texts if "content" in map(normal_name, texts) else ["content", *[*texts][1:]]
-    return dict(zip(names, texts.values(), strict=True))
+    texts = {
+        normal_name(str(tensor.get("name"))): tensor.get("data")
+        for tensor in tensors
+        if tensor.get("datatype") == "BYTES"
+    }
+    return {"content": next(iter(texts.values()), None), **texts}
 
 
 def _is_choice(chunk: Fields) -> bool:
     texts = {normal_name(name) for name, value in chunk.items() if _is_text(value)}
     is_addition = "content" in texts or not WHOLE_FIELDS.isdisjoint(map(normal_name, chunk))
-    names = ("message", "item", *["response"] * ("success" in chunk))  # Cloudflare has JSON in its response
-    return is_addition or any(isinstance(chunk.get(name), dict) for name in names)
+    return is_addition or isinstance(chunk.get("message"), dict) or isinstance(chunk.get("item"), dict)
 
 
 def _is_text(value: object) -> bool:

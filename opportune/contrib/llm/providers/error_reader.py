@@ -84,7 +84,7 @@ def _is_unmarked_error(value: Mapping[str, Any]) -> bool:
     """Return True for a message alone, or with a failure. Endpoints put them into objects with various names."""
     texts = [(field, text) for field, text in _texts_in(value) if text]
     others = [(field, text) for field, text in texts if field not in _MESSAGE_FIELDS]
-    if len(others) == len(texts) or value.get("success") is True:
+    if len(others) == len(texts):
         return False
     is_failure = value.get("object") == "error" or value.get("success") is False
     return is_failure or not others or any(field in _CODE_FIELDS and text not in _SUCCESS for field, text in others)

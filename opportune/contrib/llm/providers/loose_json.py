@@ -169,19 +169,6 @@ def objects_in(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def with_small_names(value: Any, depth: int = 2 * MAX_DEPTH) -> Any:
-    """Return an answer whose fields are capitalised, such as `FinishReason`, with names such as `finish_reason`."""
-    if isinstance(value, list) and depth:
-        return [with_small_names(item, depth - 1) for item in value]
-    if not (isinstance(value, dict) and depth):
-        return value
-    names = {name: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in value}
-    return {
-        new: value[name] if new == "arguments" else with_small_names(value[name], depth - 1)
-        for name, new in names.items()
-    }
-
-
 def text_in(value: object, depth: int = MAX_DEPTH) -> str:
     """Return the text in a text, a number, an object with a text, or a list of these."""
     if isinstance(value, str):

@@ -113,7 +113,7 @@ class ChatCompletionReader:
         """Return the reasoning and the content that a piece adds."""
         self._finish_reason = piece.finish_reason or self._finish_reason
         self._is_message = piece.is_whole and not self._content.text
-        content, reasoning = piece.content, ""
+        content, reasoning = piece.content or ("" if self._content.text else piece.json), ""
         if piece.is_whole and not self._content.text and _lacks_opening_tag(content, "</think>\n"):
             content = f"<think>{content}"  # the prompt had the opening tag
         if not piece.fields.keys() <= TEXT_FIELDS:

@@ -20,32 +20,26 @@ TEXT_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish
 KNOWN_FIELDS = TEXT_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
 NORMAL_NAMES = {
     "content": re.compile(
-        "text|response|refusal|transcript|generatedtext|completion|outputtext|textoutput|generation|answer|result|tokens?"
-        "|reply|messages|outputs?|predictions"
+        "text|response|refusal|transcript|generatedtext|completion|outputtext|textoutput|generation|answer|result|token|reply"
+        "|messages|output|predictions"
     ),
     "tool_calls": re.compile("toolcalls?|toolcalllist|functioncall|tooluse"),
     "finish_reason": re.compile("finishreason|donereason|finishdetails|stopreason|completionreason|stoptype"),
     "thinking": re.compile("(reasoning|thinking|thought|cot)(content|text|summary.*)?"),
-    "parsed": re.compile("parsed|structuredoutput"),
 }
 """Fields of other endpoints in lower case and without underscores, by their normal names."""
-ADDITION_FIELDS = ("delta", "content_block", "start", "item", "chunk")
+ADDITION_FIELDS = ("delta", "content_block", "start", "item")
 """Fields of a choice with the addition."""
 TEXT_TYPE = "response.output_text.delta"
-UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "partial", "unspecified", "finish_reason_unspecified")
-YANDEX_STATUS = "ALTERNATIVE_STATUS_"
+UNFINISHED = re.compile("|null|none|not_finished|in_progress|(finish_reason|alternative_status)_(unspecified|partial)")
 TOOL_ROLES = ("tool", "function")
 CALL_TYPE = re.compile(r"tool|function|input_json|arguments")
 RESULT_TYPE = re.compile(r"_(result|output|reference)$|(function|tool)[_-]?(result|response|output)", re.IGNORECASE)
 THOUGHT_TYPE = re.compile(r"think|reason|'thought'")
 IGNORED_TYPE = re.compile(r"audio(?!_transcript)|image|code|mcp")
 """Types of events whose additions are neither text nor calls."""
-PART = re.compile(
-    "text|content|think|thought|reason|refusal|image|audio|video|code|data|tool|function|cache|result|mcp"
-)
-"""Types and fields of the parts of an answer."""
-ONLY_PART_FIELDS = frozenset({*TEXTS_OF_PARTS, "id", "index", "logprob", "role", "special"})
-"""Fields of an object with text. One that has others is an answer in JSON."""
+PART_FIELDS = frozenset({*TEXTS_OF_PARTS, "type", "role"})
+"""Fields of the parts of an answer. An object without them is an answer in JSON."""
 
 
 class Piece(NamedTuple):
@@ -54,6 +48,7 @@ class Piece(NamedTuple):
     Attributes:
         fields: All fields, by their normal names.
         is_whole: The piece may repeat what was already sent.
+        json: The whole answer, if it is JSON instead of text.
     """
 
     content: str
@@ -61,6 +56,7 @@ class Piece(NamedTuple):
     finish_reason: str
     fields: Fields
     is_whole: bool
+    json: str = ""
 
 
 def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
@@ -73,6 +69,8 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
     addition = _addition_of(choice)
     if choice.get("type") == TEXT_TYPE:  # most events of OpenAI's responses, which have nothing else
         return Piece(text_in(addition.get("content")), (), "", addition, is_last)
+    if choice.keys() == {"chunk", "finish_reason"}:  # Reka sends the whole text each time
+        return read_piece({"message": choice["chunk"], "finish_reason": choice["finish_reason"]})
     message = choice.get("message")
     if isinstance(addition.get("message"), dict):
         addition = addition["message"]
@@ -88,38 +86,39 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
     type_ = str(fields.get("type") or "")
     is_result = fields.get("role") in TOOL_ROLES or bool(RESULT_TYPE.search(type_))
     content = "" if is_result else fields.get("content") or ""
-    if not content and fields.get("parsed"):
-        content = json.dumps(fields["parsed"], ensure_ascii=False)
     calls = objects_in(fields.get("tool_calls"))
     if calls and "toolCalls" in calls[0]:  # the list of Yandex
         calls = objects_in(calls[0]["toolCalls"])
     if not calls and is_call(type_):
         calls = [fields]
+    whole_json = _json_in(content) if message and is_whole else ""
     if not isinstance(content, str):
         thoughts, content, part_calls = _split_parts(content)
         if thoughts:
             fields["thinking"] = thoughts
         calls += part_calls
-    reason = _finish_reason_of(choice, fields)
-    return Piece(content, calls, reason, fields, is_whole or is_last or "chunk" in choice)
+    whole_json = "" if content or calls else whole_json
+    return Piece(content, calls, _finish_reason_of(choice, fields), fields, is_whole or is_last, whole_json)
 
 
 def _finish_reason_of(choice: Fields, fields: Fields) -> str:
     reason = choice.get("finish_reason") or fields.get("finish_reason") or ""
-    if "status" in fields and str(fields["status"]).startswith(YANDEX_STATUS):
-        reason = fields["status"].removeprefix(YANDEX_STATUS)
+    if str(fields.get("status")).startswith("ALTERNATIVE_STATUS_"):  # Yandex
+        reason = fields["status"]
     reason = str(reason).lower()
-    return "" if reason in UNFINISHED else reason
+    return "" if UNFINISHED.fullmatch(reason) else reason
 
 
-def _is_json(content: object) -> bool:
-    """Return True for an answer that is a JSON value, and False for text or its parts."""
-    if isinstance(content, dict):
-        return not (PART.search(str(content.get("type"))) or content.keys() <= ONLY_PART_FIELDS)
-    if not isinstance(content, list):
-        return False
-    are_parts = any(PART.search(f"{part.get('type')} {[*part]}") for part in content if isinstance(part, dict))
-    return not are_parts and all(isinstance(part, dict | int | float) for part in content)
+def _json_in(content: object) -> str:
+    """Return an answer that is an object or a list of them, as JSON; empty for text or its parts."""
+    items = content if isinstance(content, list) else [content]
+    is_json = all(isinstance(item, dict) and not _is_part(item) for item in items)
+    return json.dumps(content, ensure_ascii=False) if content and is_json else ""
+
+
+def _is_part(item: Fields) -> bool:
+    is_named = len(item) <= 1 and all(isinstance(value, dict) for value in item.values())  # a part of Bedrock or Google
+    return is_named or not PART_FIELDS.isdisjoint(item)
 
 
 def _addition_of(choice: Fields) -> dict[str, Any]:
@@ -162,10 +161,8 @@ def normal_name(name: str) -> str:
 
 
 def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
-    """Return the reasoning, the text and the calls of a list of parts, as Mistral's models send it, or of JSON."""
+    """Return the reasoning, the text and the calls of a list of parts, as Mistral's models send it."""
     thoughts, text, calls = "", "", list[dict[str, Any]]()
-    if _is_json(content):
-        return "", json.dumps(content, ensure_ascii=False), calls
     content = content.get("parts", content) if isinstance(content, dict) else content
     for part in content if isinstance(content, list) else [content]:
         fields = object_in(part)

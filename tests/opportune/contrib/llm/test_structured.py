@@ -52,7 +52,6 @@ GOOD = Mood(mood="good")
         ('{"moods": [{"mood": "good"}]}', [GOOD]),
         ('{"mood": "good"}\n{"mood": "good"}', [GOOD, GOOD]),
         ("Sure: [{'mood': 'good',},]", [GOOD]),
-        ('Here is the list [sorted: [{"mood": "good"}]', [GOOD]),
         ('My list [a draft]: [{"mood": "good"}]', [GOOD]),
     ],
 )

@@ -823,15 +823,13 @@ NATIVE = {
     "stream of Reka": ends(
         *(event({"responses": [{"chunk": {"content": text}, "finish_reason": end}]}) for text, end in CUMULATIVE)
     ),
-    "capitalised fields of Hunyuan": ends(
-        document({"Response": {"Choices": [{"Message": {"Content": "Yes"}, "FinishReason": "stop"}]}})
-    ),
     "tensors of KServe": ends(document({"outputs": [{"name": "output_0", "datatype": "BYTES", "data": [["Yes"]]}]})),
     "stream of Yandex": ends(
         *(
             document({"result": {"alternatives": [{"message": {"text": text}, "status": f"ALTERNATIVE_STATUS_{end}"}]}})
-            for text, end in (("Ye", "PARTIAL"), ("Yes", "FINAL"))
-        )
+            for text, end in (("Ye", "PARTIAL"), ("Yes", "TRUNCATED_FINAL"))
+        ),
+        truncated=True,
     ),
     "calls of Yandex": ends(
         document(
@@ -840,18 +838,34 @@ NATIVE = {
         text="",
         calls=FINDS,
     ),
-    **{
-        f"JSON in {name}": ends(document(body), text='{"title": "Emma"}')
-        for name, body in {
-            "content": message({"title": "Emma"}) | {"usage": None},
-            "parsed": message(None, parsed={"title": "Emma"}) | {"usage": None},
-            "response": {"result": {"response": {"title": "Emma"}}, "success": True},
-            "output_parsed": {"object": "response", "status": "completed", "output_parsed": {"title": "Emma"}},
-        }.items()
-    },
+    "JSON object": ends(document(message({"title": "Emma"}) | {"usage": None}), text='{"title": "Emma"}'),
     "list of JSON objects": ends(
         document(message([{"a": 1}, {"a": 2}]) | {"usage": None}), text='[{"a": 1}, {"a": 2}]'
     ),
+    "tensors without text": fails("empty", document({"outputs": [{"datatype": "FP32", "data": [1.0]}, {"name": "x"}]})),
+    "JSON in pieces of an output": says(event({"output": "{}"}), event({"output": "[1]"}), text="{}[1]"),
+    "JSON again": says(text("{"), text("}"), choice(message={"content": {"a": 1}, "parsed": {}}), text="{}"),
+    "failure with success": fails("unavailable", document({"success": True, "code": "500", "message": "Server error"})),
+    "call of Bedrock beside a capital": ends(
+        document({"output": {"message": {"content": [{"toolUse": FIND}]}}, "stopReason": "tool_use", "Metadata": {}}),
+        text="",
+        calls=FINDS,
+    ),
+    **{
+        name: says(event(body), YES)
+        for name, body in {
+            "ids of tokens": {"content": "", "tokens": [9468]},
+            "outputs beside a delta": {"choices": [{"delta": {"role": "assistant"}, "outputs": {"x": 5}}]},
+        }.items()
+    },
+    **{
+        f"text in {name}": says(event(body))
+        for name, body in {
+            "an object with a language": {"response": {"text": "Yes", "language": "en"}},
+            "a chunk": {"chunk": {"response": "Yes"}},
+            "parts of an output": {"output": [{"type": "text", "text": "Yes"}], "finish_reason": "stop"},
+        }.items()
+    },
     **{
         f"recorded {name}": ends(body, text="One moment.", reasoning="Look it up.", calls=RECORDED, tokens=(9, 12))
         for name, body in (("Anthropic", ANTHROPIC), ("Google", GOOGLE), ("responses", OPENAI))
