@@ -15,15 +15,6 @@ from opportune.errors import OperatorError
 from opportune.project.current import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 
-
-def _read(package: str, file: str) -> bytes:
-    """Return the content of a file in a package, also of the framework's wheel; empty if it does not exist."""
-    try:
-        return get_data(package, file) or b""
-    except (OSError, ImportError):
-        return b""
-
-
 DECLARATION = re.compile(r"^from opportune\.([\w.]+)\.feature import (\w+)", re.MULTILINE)
 STUB = (get_data("opportune", "features/__init__.pyi") or b"").decode()  # fails without the file
 OPTIONAL_FEATURES = {name: package for package, name in DECLARATION.findall(STUB)}
@@ -114,14 +105,16 @@ def commands_of_installed() -> dict[str, dict[str, str]]:
 
 def commands_of_optional(feature: str) -> dict[str, str]:
     """Return the modules of commands by name of a feature of the framework."""
-    _, commands = _commands_in(FRAMEWORK_FEATURES, feature)
-    return commands
+    return _commands_in(FRAMEWORK_FEATURES, feature)[1]
 
 
 def source_of(module: str) -> bytes:
     """Return the source of a module, also from the framework's wheel; empty if it does not exist."""
     package, *names = module.split(".")
-    return _read(package, f"{'/'.join(names)}.py")
+    try:
+        return get_data(package, f"{'/'.join(names)}.py") or b""
+    except (OSError, ImportError):
+        return b""
 
 
 def _statements_of(module: str) -> list[ast.stmt]:
