@@ -13,7 +13,7 @@ from opportune.admin.forms.admin_form import AdminForm, add_refusal, keep_unsent
 from opportune.admin.forms.model_fields import FileCells
 from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
 from opportune.contrib.import_export.cell_texts import CellTexts
-from opportune.contrib.import_export.export import cell_of, file_value
+from opportune.contrib.import_export.export import cell_of, file_value, reread_xlsx_cell
 from opportune.contrib.import_export.name_resolver import NameResolver, creation_form_class
 from opportune.contrib.import_export.named_columns import NamedColumn
 from opportune.contrib.import_export.preview import MAX_PREVIEW_CHANGES, MAX_PREVIEW_ROWS, PreviewRow, PreviewTexts
@@ -137,8 +137,11 @@ class ImportPlan:
         stored = await self.view.get_form_data_for_edit(row)
         values = self._clean(without_fields(form_class, unwritable), line, row, stored)
         stored_cells = {name: await self._stored_cell(row, target) for name, target in self.columns.items()}
-        self._require_same(unwritable, line.cells, stored_cells)
-        changed = {name: value for name, value in values.items() if has_changed(self.view, name, stored[name], value)}
+        # A cell as in an export to Excel is unchanged, though the export may have cut its value.
+        cells = {name: cell for name, cell in line.cells.items() if cell != reread_xlsx_cell(stored_cells[name])}
+        self._require_same(unwritable, cells, stored_cells)
+        edited = {name: value for name, value in values.items() if name in cells or name not in line.cells}
+        changed = {name: value for name, value in edited.items() if has_changed(self.view, name, stored[name], value)}
         new = PreviewRow(line.cells, values)
         planned = PlannedRow(line, changed, self._row_texts(new), row)
         if changed and self._shown_changes < MAX_PREVIEW_CHANGES:
@@ -155,9 +158,9 @@ class ImportPlan:
         Raises:
             ValidationRefused: It does.
         """
-        for name, target in self.columns.items():
-            if target.field in fields and str(cell_of(stored_cells[name])) != str(cell_of(cells.get(name))):
-                raise ValidationRefused(f"{target.label}: {NOT_EDITABLE}")
+        for name, cell in cells.items():
+            if self.columns[name].field in fields and str(cell_of(stored_cells[name])) != str(cell_of(cell)):
+                raise ValidationRefused(f"{self.columns[name].label}: {NOT_EDITABLE}")
 
     async def _stored_cell(self, row: Any, target: Target) -> Any:
         """Return the stored value as an export writes it: of a related row its natural key, or else its id."""

@@ -12,7 +12,7 @@ from opportune.admin.forms.admin_form import AdminForm, keep_unsent, without_fie
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, MAX_IDS_PER_QUERY
 from opportune.admin.row_writer import Change
 from opportune.admin.views import AdminView, build_form_class, unwritable_columns
-from opportune.contrib.import_export.named_columns import NamedColumn, with_names
+from opportune.contrib.import_export.named_columns import NamedColumn, key_text, with_names
 from opportune.db.models.columns import python_type_of
 from opportune.db.models.labels import title_of
 from opportune.db.models.row_ids import MAX_ID
@@ -67,7 +67,7 @@ class NameResolver:
         for batch in batches_of(names, MAX_IDS_PER_QUERY):
             statement = with_names(column.lookup.list_query(self.request), column.lookup.model, column.key, batch)
             for row in await column.lookup.model_admin.queries.objects(statement):
-                ids.setdefault(str(getattr(row, column.key)), []).append(column.lookup.key_of(row))
+                ids.setdefault(key_text(getattr(row, column.key)), []).append(column.lookup.key_of(row))
         missing = [name for name in names if name not in ids]
         if missing:
             await self._plan_new(column, missing)

@@ -1,7 +1,9 @@
 """Columns of files that name related rows by their natural key: `author` holds a name, and `tags` a list of names."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Select, inspect
@@ -9,6 +11,7 @@ from sqlalchemy import Select, inspect
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.name_lists import split_names
+from opportune.db.migrations.value_conversion import CONVERSION_ERRORS, Family, convert, family_of
 from opportune.db.models.columns import natural_key_of, python_type_of
 from opportune.db.queries.paths import relation_of_column
 from opportune.i18n import gettext
@@ -88,12 +91,22 @@ def with_names(rows: Select[Any], model: type[Any], key: str, names: Sequence[st
 def normal_name(model: type[Any], key: str, name: str) -> str:
     """Return a name as the row has it: a spreadsheet may write the number 7 as 007."""
     value = _key_value(model, key, name)
-    return name if value is None else str(value)
+    return name if value is None else key_text(value)
+
+
+def key_text(value: Any) -> str:
+    """Return a natural key as text: 1.50 and 1.5 are the same."""
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    return text.rstrip("0").rstrip(".") if isinstance(value, Decimal) and "." in text else text
 
 
 def _key_value(model: type[Any], key: str, name: str) -> Any:
     """Return a name as a value of the natural key; None if no row can have it."""
+    column = inspect(model).columns[key]
+    family = family_of(column.type)
     try:
-        return python_type_of(inspect(model).columns[key])(name)
-    except (ValueError, TypeError, ArithmeticError):
+        if family in (None, Family.TEXT):
+            return python_type_of(column)(name)
+        return convert(re.sub(r"\.0*$", "", name) if family is Family.INTEGER else name, column.type)
+    except CONVERSION_ERRORS:
         return None

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.named_columns import normal_name, with_names
+from opportune.contrib.import_export.named_columns import key_text, normal_name, with_names
 from opportune.contrib.import_export.table import ImportRow
 from opportune.contrib.import_export.targets import Target
 from opportune.db.queries.batches import batches_of
@@ -27,12 +27,10 @@ class StoredRows:
         self._model = view.model
         self._key = key
         self._label = view.labels.get(key, key)
-        self._first_lines: dict[str, int] = {}
-        for line in lines:
-            self._first_lines.setdefault(_name_in(line, view.model, key), line.number)
+        self._first_lines = {_name_in(line, view.model, key): line.number for line in reversed(lines)}
         self._rows: dict[str, list[Any]] = {}
         for row in rows:
-            self._rows.setdefault(str(getattr(row, key)), []).append(row)
+            self._rows.setdefault(key_text(getattr(row, key)), []).append(row)
 
     def find(self, line: ImportRow) -> Any:
         """Return the stored row; None if the line is a new row.
@@ -51,7 +49,8 @@ class StoredRows:
 
 
 def _name_in(line: ImportRow, model: type[Any], key: str) -> str:
-    return normal_name(model, key, str(line.cells.get(key) or ""))
+    cell = line.cells.get(key)
+    return normal_name(model, key, "" if cell is None else str(cell))
 
 
 async def load_stored_rows(

@@ -70,7 +70,7 @@ def _read_first_sheet(workbook: Any, max_rows: int, max_columns: int) -> tuple[s
         raise ValidationRefused("This workbook has no visible sheet.")
     sheet.reset_dimensions()  # programs may write wrong ones
     lines = sheet.iter_rows(max_row=max_rows, max_col=max_columns)
-    rows = [(number, [*map(_cell_value, cells)]) for number, cells in enumerate(lines, 1)]
+    rows = [(number, [_cell_value(cell) for cell in cells]) for number, cells in enumerate(lines, 1)]
     return sheet.title if len(workbook.worksheets) > 1 else "", rows
 
 
@@ -131,11 +131,15 @@ def _check_sheet(xml: bytes) -> None:
 
 
 def _cell_value(cell: Any) -> Any:
+    if cell.value in ERRORS:
+        message = gettext("Cell %(cell)s has the error %(error)s.", cell=cell.coordinate, error=cell.value)
+        raise ValidationRefused(message)
+    return read_value(cell.value)
+
+
+def read_value(value: Any) -> Any:
     """Return the value of a cell as in JSON: dates and times are texts in ISO format."""
-    match value := cell.value:
-        case str() if value in ERRORS:
-            message = gettext("Cell %(cell)s has the error %(error)s.", cell=cell.coordinate, error=value)
-            raise ValidationRefused(message)
+    match value:
         case float():
             return int(value) if value.is_integer() and abs(value) < 10**MAX_EXACT_DIGITS else value
         case datetime():
@@ -186,10 +190,11 @@ def excel_value(value: Any) -> Any:
         case int() | float() | Decimal():
             digits = f"{Decimal(str(value)):f}".replace("-", "").replace(".", "").strip("0")
             return value if math.isfinite(value) and len(digits) <= MAX_EXACT_DIGITS else str(value)
-        case datetime() if value.tzinfo:
-            microsecond = value.microsecond // 1000 * 1000
-            return excel_value(value.astimezone(UTC).replace(tzinfo=None, microsecond=microsecond))
-        case datetime() | date():
+        case datetime():
+            moment = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+            milliseconds = moment.microsecond // 1000
+            return moment.replace(microsecond=milliseconds * 1000) if moment.year >= MIN_YEAR else moment.isoformat()
+        case date():
             return value if value.year >= MIN_YEAR else value.isoformat()
         case time():
             return value.isoformat() if value.microsecond else value

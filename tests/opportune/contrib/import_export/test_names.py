@@ -1,7 +1,7 @@
 """Import and export of related rows, such as authors and tags, by their names."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -239,5 +239,20 @@ async def test_names_that_are_numbers_may_have_zeros_in_front(
     assert [book[:2] for book in await read_books(app)] == [("Emma", "Ann")]
     await confirm_preview(admin, await upload(admin, "book,stars\n1,4\n", model="review"))
     file = "stars,mood\n004,glad\n"
-    assert "changes 1" in extract_text(await upload(admin, file, model="review", updates="1"))
+    for name in ("004", "4.0"):
+        page = await upload(admin, f"stars,mood\n{name},glad\n", model="review", updates="1")
+        assert "changes 1" in extract_text(page)
+    assert (await upload(admin, f"stars\n{10**22}\n", model="review", updates="1")).status_code == 200
     assert "“4” is already in row 2" in extract_text(await upload(admin, f"{file}4,sad\n", model="review", updates="1"))
+
+
+@pytest.mark.parametrize(("price", "names"), [("1.50", (1.5, "1.500")), ("10.00", (10, "010.0", "1e1")), ("0", (0,))])
+async def test_equal_decimals_name_the_same_row(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, price: str, names: Sequence[Any]
+) -> None:
+    monkeypatch.setattr(Book, "natural_key", "price", raising=False)
+    await confirm_preview(admin, await upload(admin, f"{HEADER}\nEmma,e,1,Sigrid,,{price}\n"))
+    for name in names:
+        assert "keeps 1" in extract_text(
+            await upload(admin, json.dumps([{"price": name, "title": "Emma"}]), "a.json", updates="1")
+        )

@@ -1,6 +1,7 @@
 """Excel files: imports, exports, and workbooks that are refused."""
 
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
@@ -67,6 +68,22 @@ async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypa
     assert "An Excel sheet has at most 0 rows, and this list has more." in (await admin.get("/admin/gadget/list")).text
 
 
+async def test_reimported_export_changes_nothing(app: FastAPI, admin: AsyncClient) -> None:
+    row = {"seen_at": "2026-12-31 03:04:05.678901", "story": "a", "notes": "x" * 40_000}
+    rows = json.dumps([{"name": "first", "maker_id": 1, **row}])
+    await confirm_preview(admin, await upload(admin, rows, "rows.json"))
+    exported = (await admin.get("/admin/gadget/export/xlsx")).content
+    assert "changes 0 and keeps 1" in extract_text(await upload(admin, exported, "rows.xlsx", updates="1"))
+    workbook = openpyxl.load_workbook(io.BytesIO(exported))
+    names = [cell.value for cell in workbook.active[1]]
+    workbook.active.cell(2, names.index("story") + 1, "b")
+    file = io.BytesIO()
+    workbook.save(file)
+    await confirm_preview(admin, await upload(admin, file.getvalue(), "rows.xlsx", updates="1"))
+    (gadget,) = await read_gadgets(app)
+    assert (gadget.story, gadget.seen_at.microsecond, len(gadget.notes)) == ("b", 678901, 40_000)
+
+
 @pytest.mark.parametrize(
     ("value", "stored"),
     [
@@ -75,6 +92,7 @@ async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypa
         (float("inf"), "inf"),
         (date(1850, 1, 2), "1850-01-02"),
         (datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), datetime.fromisoformat("2026-01-02 03:04:05.678")),
+        (datetime.fromisoformat("2026-12-31 23:59:59.999999"), datetime.fromisoformat("2026-12-31 23:59:59.999")),
         (time(1, 2, 3, 4), "01:02:03.000004"),
         ("a\x00b", "a\ufffdb"),
         ("x" * 40_000, "x" * 32_766 + "…"),
