@@ -1,6 +1,7 @@
 """Sections of Word files."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -50,10 +51,14 @@ def read_docx(file: BytesIO) -> Iterator[Page]:
 def _side_texts(part: Any) -> Iterator[str]:
     """Yield the different texts of headers, footers, notes and comments."""
     from docx.oxml import parse_xml
+    from lxml.etree import XMLSyntaxError
 
-    parts = [rel.target_part for rel in part.rels.values() if rel.reltype.rpartition("/")[2] in SIDE_PARTS]
-    texts = (text for other in parts for _, text in _block_texts(parse_xml(other.blob)))
-    yield from dict.fromkeys(filter(None, map(str.strip, texts)))
+    texts: list[str] = []
+    for rel in part.rels.values():
+        if rel.reltype.rpartition("/")[2] in SIDE_PARTS and not rel.is_external:
+            with suppress(XMLSyntaxError):  # the other parts are readable
+                texts += [text.strip() for _, text in _block_texts(parse_xml(rel.target_part.blob))]
+    yield from dict.fromkeys(filter(None, texts))
 
 
 def _block_texts(parent: Any) -> Iterator[tuple[Any, str]]:

@@ -9,6 +9,8 @@ import pytest
 from docx import Document
 from docx.enum.style import WD_STYLE_TYPE
 from docx.opc.constants import CONTENT_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls, qn
 from pypdf import PdfWriter
@@ -129,6 +131,10 @@ def test_headers_and_comments_of_a_word_file_follow_its_text() -> None:
     section = document.sections[0]
     section.header.paragraphs[0].text = section.footer.paragraphs[0].text = "Town Library"
     document.add_comment(run, "Longer?")
+    relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
+    for number, blob in enumerate((b"", b"<w:footnotes>")):
+        damaged = Part(PackURI(f"/word/footnotes{number}.xml"), "application/xml", blob, document.part.package)
+        document.part.relate_to(damaged, relation)
     document.save(file)
     assert read("a.docx", file.getvalue()) == [Page(0, "", "Text."), Page(0, "", "Town Library\nLonger?")]
 
