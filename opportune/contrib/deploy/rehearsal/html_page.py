@@ -42,18 +42,22 @@ class FormControl:
             return self.values
         if self.options:
             return [next(filter(None, self.options), "")]
-        return [datetime.now(UTC).strftime(DATE_EXAMPLES.get(self.type_, "")) or EXAMPLES.get(self.type_, "Rehearsal")]
+        example = (DATE_EXAMPLES | EXAMPLES).get(self.type_, "Rehearsal")
+        return [datetime.now(UTC).strftime(example)]
 
 
 def _initial_values(element: HtmlElement) -> list[str]:
-    """Return the values of an unchanged control: of a single select the last selected option, else the first."""
+    """Return the values of an unchanged control: of a single select the last selected option, else the first enabled.
+
+    Browsers send nothing for a list (`size`) without a selection, and nothing in a disabled `fieldset` or `optgroup`.
+    """
     if element.tag == "textarea":
         return [element.text.removeprefix("\n")]
     if element.tag == "select":
-        options = _enabled_options(element)
-        selected = [option for option in options if "selected" in option.attributes]
-        sent = selected if "multiple" in element.attributes else (selected or options[:1])[-1:]
-        return [_option_value(option) for option in sent]
+        selected = [item for item in element.elements if item.tag == "option" and "selected" in item.attributes]
+        enabled = _enabled_options(element)
+        sent = selected if "multiple" in element.attributes else (selected or enabled[:1])[-1:]
+        return [_option_value(option) for option in sent if option in enabled]
     default = "on" if element.attributes.get("type") in TICKED_TYPES else ""
     return [element.attributes.get("value", default)]
 
@@ -73,22 +77,22 @@ class HtmlForm:
     action: str
     method: str
     is_multipart: bool
-    fields: list[FormControl]
+    controls: list[FormControl]
 
     @classmethod
     def from_element(cls, form: HtmlElement) -> "HtmlForm":
         attributes = form.attributes
-        fields = [FormControl.from_element(element) for element in form.elements if _is_sent(element)]
+        controls = [FormControl.from_element(element) for element in form.elements if _is_sent(element)]
         is_multipart = attributes.get("enctype") == "multipart/form-data"
-        return cls(attributes.get("action", ""), attributes.get("method", "get").lower(), is_multipart, fields)
+        return cls(attributes.get("action", ""), attributes.get("method", "get").lower(), is_multipart, controls)
 
     @property
     def file_field(self) -> str:
         """Name of the first file field, or ""."""
-        return next((control.name for control in self.fields if control.type_ == "file"), "")
+        return next((control.name for control in self.controls if control.type_ == "file"), "")
 
     def has(self, *names: str) -> bool:
-        return {control.name for control in self.fields}.issuperset(names)
+        return {control.name for control in self.controls}.issuperset(names)
 
 
 def _is_sent(element: HtmlElement) -> bool:

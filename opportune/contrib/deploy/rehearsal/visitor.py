@@ -50,7 +50,7 @@ class Visitor:
 
     async def _send(self, page: Page, form: HtmlForm, values: Mapping[str, str], files: dict[str, Any] | None) -> Page:
         data: dict[str, list[str]] = {}
-        for control in form.fields:
+        for control in form.controls:
             if control.type_ != "file":
                 data.setdefault(control.name, []).extend(control.values_to_send)
         data |= {name: [value] for name, value in values.items()}

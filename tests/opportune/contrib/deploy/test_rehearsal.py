@@ -283,6 +283,7 @@ def test_unknown_host_is_a_usage_error(oppman: Oppman, arguments: Sequence[str],
         ("<select name=a><option>First  one</option><option value=2>Second</option></select>", ["First one"]),
         ("<select name=a><option disabled value=1>No</option><option value=2>Yes</option></select>", ["2"]),
         ("<select name=a><option value=1>A</option><option selected>B</option></select>", ["B"]),
+        ("<select name=a><option selected disabled>No</option><option>B</option></select>", []),
         ("<select name=a required><option value=''>Choose</option><option>B</option></select>", ["B"]),
         ("<select name=a multiple><option>A</option></select>", []),
         ("<select name=a multiple><option selected>A</option><option selected>B</option></select>", ["A", "B"]),
@@ -292,7 +293,7 @@ def test_unknown_host_is_a_usage_error(oppman: Oppman, arguments: Sequence[str],
 )
 def test_control_sends_the_values_of_a_browser(control: str, values: list[str]) -> None:
     page = Page.from_response(httpx2.Response(200, html=f"<form>{control}</form>", request=httpx2.Request("GET", "/")))
-    assert page.forms[0].fields[0].values_to_send == values
+    assert page.forms[0].controls[0].values_to_send == values
 
 
 @pytest.mark.parametrize("key", ["7", "a~2Fb", "x.y@z:1;2"])
