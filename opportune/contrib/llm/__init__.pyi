@@ -1,6 +1,7 @@
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH as MAX_MODEL_NAME_LENGTH
 from opportune.config.llm_models import EmbeddingModel as EmbeddingModel
 from opportune.config.llm_models import LlmModel as LlmModel
+from opportune.contrib.llm.abilities import describe_abilities as describe_abilities
 from opportune.contrib.llm.attachments import MAX_ATTACHMENTS as MAX_ATTACHMENTS
 from opportune.contrib.llm.attachments import Attachment as Attachment
 from opportune.contrib.llm.attachments import AttachmentRefused as AttachmentRefused

@@ -1,1 +1,0 @@
-update answers_memory set content='x' where 0;
