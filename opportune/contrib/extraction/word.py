@@ -51,12 +51,11 @@ def read_docx(file: BytesIO) -> Iterator[Page]:
 def _side_texts(part: Any) -> Iterator[str]:
     """Yield the different texts of headers, footers, notes and comments."""
     from docx.oxml import parse_xml
-    from lxml.etree import XMLSyntaxError
 
     texts: list[str] = []
     for rel in part.rels.values():
         if rel.reltype.rpartition("/")[2] in SIDE_PARTS and not rel.is_external:
-            with suppress(XMLSyntaxError):  # the other parts are readable
+            with suppress(SyntaxError):  # of lxml; the other parts are readable
                 texts += [text.strip() for _, text in _block_texts(parse_xml(rel.target_part.blob))]
     yield from dict.fromkeys(filter(None, texts))
 

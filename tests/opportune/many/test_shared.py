@@ -45,7 +45,7 @@ async def test_session_works_behind_balancer(site: Site) -> None:
     async with httpx2.AsyncClient(base_url=site.balanced_url, headers=headers, timeout=15) as client:
         form = Page.from_response(await client.get("/accounts/login")).form_with("email", "password")
         assert form
-        values = {control.name: control.values for control in form.fields}
+        values = {control.name: control.values for control in form.controls}
         await client.post("/accounts/login", data={**values, "email": "session@example.com", "password": PASSWORD})
         profiles = [await client.get("/accounts/profile") for _ in site.web]
     assert all(profile.status_code == 200 and "session@example.com" in profile.text for profile in profiles)

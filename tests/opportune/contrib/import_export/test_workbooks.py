@@ -81,7 +81,8 @@ async def test_reimported_export_changes_nothing(app: FastAPI, admin: AsyncClien
     workbook.save(file)
     await confirm_preview(admin, await upload(admin, file.getvalue(), "rows.xlsx", updates="1"))
     (gadget,) = await read_gadgets(app)
-    assert (gadget.story, gadget.seen_at.microsecond, len(gadget.notes)) == ("b", 678901, 40_000)
+    seen_at = MOMENT.replace(hour=3, minute=4, second=5, microsecond=678901, tzinfo=UTC)
+    assert (gadget.story, gadget.seen_at, len(gadget.notes)) == ("b", seen_at, 40_000)
 
 
 @pytest.mark.parametrize(
