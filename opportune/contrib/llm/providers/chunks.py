@@ -74,7 +74,7 @@ def choices_of(chunk: Fields, depth: int = MAX_DEPTH) -> Sequence[Fields]:
     if "delta" in chunk:
         return [chunk]
     choices = next(filter(None, (objects_in(chunk.get(name)) for name in LIST_FIELDS)), [])
-    if choices and "datatype" in choices[0]:
+    if "BYTES" in [choice.get("datatype") for choice in choices]:
         return [_read_tensors(choices)]
     if not choices:
         return [chunk] if _is_choice(chunk) else []

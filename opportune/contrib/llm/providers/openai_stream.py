@@ -44,6 +44,7 @@ class ChatCompletionReader:
             template: Template of the model, which answers share.
         """
         self._content = GrowingText()  # as received, with reasoning between marks
+        self._json = ""  # an answer without text
         self._thoughts: list[str] = []
         self._length = 0
         self._reasoning_length = 0
@@ -113,7 +114,8 @@ class ChatCompletionReader:
         """Return the reasoning and the content that a piece adds."""
         self._finish_reason = piece.finish_reason or self._finish_reason
         self._is_message = piece.is_whole and not self._content.text
-        content, reasoning = piece.content or ("" if self._content.text else piece.json), ""
+        content, reasoning = piece.content, ""
+        self._json = piece.json or self._json
         if piece.is_whole and not self._content.text and _lacks_opening_tag(content, "</think>\n"):
             content = f"<think>{content}"  # the prompt had the opening tag
         if not piece.fields.keys() <= TEXT_FIELDS:
@@ -153,6 +155,7 @@ class ChatCompletionReader:
         pending = self._marks.finish(is_cut=self._is_truncated)
         if not (self._has_text or text + pending[1] or self._calls):
             self._marks.read_calls("".join(self._thoughts))
+            text = self._json
         for number, call in enumerate(self._marks.calls):
             self._calls.add({"id": f"written_{number}", **call}, is_whole=True)
         return self._to_chunks(self._returned.pending() + marked + pending[0], text + pending[1])

@@ -31,7 +31,9 @@ NORMAL_NAMES = {
 ADDITION_FIELDS = ("delta", "content_block", "start", "item")
 """Fields of a choice with the addition."""
 TEXT_TYPE = "response.output_text.delta"
-UNFINISHED = re.compile("|null|none|not_finished|in_progress|(finish_reason|alternative_status)_(unspecified|partial)")
+UNFINISHED = re.compile(
+    "|null|none|not_finished|in_progress|finish_reason_unspecified|alternative_status_(unspecified|partial)"
+)
 TOOL_ROLES = ("tool", "function")
 CALL_TYPE = re.compile(r"tool|function|input_json|arguments")
 RESULT_TYPE = re.compile(r"_(result|output|reference)$|(function|tool)[_-]?(result|response|output)", re.IGNORECASE)
@@ -48,7 +50,7 @@ class Piece(NamedTuple):
     Attributes:
         fields: All fields, by their normal names.
         is_whole: The piece may repeat what was already sent.
-        json: The whole answer, if it is JSON instead of text.
+        json: The content of a message that is JSON instead of text.
     """
 
     content: str
@@ -69,7 +71,9 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
     addition = _addition_of(choice)
     if choice.get("type") == TEXT_TYPE:  # most events of OpenAI's responses, which have nothing else
         return Piece(text_in(addition.get("content")), (), "", addition, is_last)
-    if choice.keys() == {"chunk", "finish_reason"}:  # Reka sends the whole text each time
+    if choice.keys() == {"chunk", "finish_reason"} and object_in(
+        choice["chunk"]
+    ):  # Reka sends the whole text each time
         return read_piece({"message": choice["chunk"], "finish_reason": choice["finish_reason"]})
     message = choice.get("message")
     if isinstance(addition.get("message"), dict):
@@ -91,13 +95,12 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
         calls = objects_in(calls[0]["toolCalls"])
     if not calls and is_call(type_):
         calls = [fields]
-    whole_json = _json_in(content) if message and is_whole else ""
     if not isinstance(content, str):
         thoughts, content, part_calls = _split_parts(content)
         if thoughts:
             fields["thinking"] = thoughts
         calls += part_calls
-    whole_json = "" if content or calls else whole_json
+    whole_json = "" if is_result else _json_in(object_in(message).get("content"))
     return Piece(content, calls, _finish_reason_of(choice, fields), fields, is_whole or is_last, whole_json)
 
 
