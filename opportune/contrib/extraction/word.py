@@ -45,19 +45,17 @@ def read_docx(file: BytesIO) -> Iterator[Page]:
         else:
             lines.append(text)
     yield from section(heading, "\n".join(lines))
-    yield from section("", "\n".join(_side_texts(part)))
+    yield from section("", "\n".join(dict.fromkeys(filter(None, _side_texts(part)))))
 
 
 def _side_texts(part: Any) -> Iterator[str]:
-    """Yield the different texts of headers, footers, notes and comments."""
+    """Yield the texts of headers, footers, notes and comments."""
     from docx.oxml import parse_xml
 
-    texts: list[str] = []
     for rel in part.rels.values():
         if rel.reltype.rpartition("/")[2] in SIDE_PARTS and not rel.is_external:
             with suppress(SyntaxError):  # of lxml; the other parts are readable
-                texts += [text.strip() for _, text in _block_texts(parse_xml(rel.target_part.blob))]
-    yield from dict.fromkeys(filter(None, texts))
+                yield from (text.strip() for _, text in _block_texts(parse_xml(rel.target_part.blob)))
 
 
 def _block_texts(parent: Any) -> Iterator[tuple[Any, str]]:

@@ -26,7 +26,7 @@ from opportune.admin.log import audit
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.name_lists import join_names
 from opportune.contrib.import_export.named_columns import NamedColumn, named_columns
-from opportune.contrib.import_export.workbooks import MAX_SHEET_ROWS, XLSX_TYPE, SheetWriter, excel_value, read_value
+from opportune.contrib.import_export.workbooks import MAX_SHEET_ROWS, XLSX_TYPE, SheetWriter
 from opportune.db.models.labels import title_of
 from opportune.db.models.translated import TranslatedText
 from opportune.db.queries.batches import batches_of
@@ -104,22 +104,17 @@ async def _write_xlsx(columns: Columns, batches: Batches) -> AsyncIterator[bytes
     """Write the rows to temporary files, so that they are never all in memory."""
     writer = await asyncio.to_thread(SheetWriter, list(columns))
     async for batch in batches:
-        await asyncio.to_thread(writer.append, [[_xlsx_value(value) for value in row.values()] for row in batch])
+        await asyncio.to_thread(writer.append, [[xlsx_value(value) for value in row.values()] for row in batch])
     with tempfile.TemporaryFile() as file:
         await asyncio.to_thread(writer.save, file)
         async for part in read_parts(file):
             yield part
 
 
-def _xlsx_value(value: Any) -> Any:
+def xlsx_value(value: Any) -> Any:
     """Return a number, date or yes as such, and other values as in CSV."""
     is_plain = isinstance(value, bool | int | float | Decimal | date | time) and not isinstance(value, Enum)
     return value if is_plain else cell_of(value)
-
-
-def reread_xlsx_cell(value: Any) -> Any:
-    """Return what an import reads from the cell that an export to Excel writes for a value."""
-    return read_value(excel_value(_xlsx_value(value)))
 
 
 async def _file_columns(request: Request, view: AdminView) -> Columns:

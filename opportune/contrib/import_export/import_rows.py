@@ -13,13 +13,14 @@ from opportune.admin.forms.admin_form import AdminForm, add_refusal, keep_unsent
 from opportune.admin.forms.model_fields import FileCells
 from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
 from opportune.contrib.import_export.cell_texts import CellTexts
-from opportune.contrib.import_export.export import cell_of, file_value, reread_xlsx_cell
+from opportune.contrib.import_export.export import cell_of, file_value, xlsx_value
 from opportune.contrib.import_export.name_resolver import NameResolver, creation_form_class
 from opportune.contrib.import_export.named_columns import NamedColumn
 from opportune.contrib.import_export.preview import MAX_PREVIEW_CHANGES, MAX_PREVIEW_ROWS, PreviewRow, PreviewTexts
 from opportune.contrib.import_export.stored_rows import load_stored_rows
 from opportune.contrib.import_export.table import ImportRow
 from opportune.contrib.import_export.targets import Target
+from opportune.contrib.import_export.workbooks import excel_value, read_value
 from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l
@@ -138,7 +139,8 @@ class ImportPlan:
         values = self._clean(without_fields(form_class, unwritable), line, row, stored)
         stored_cells = {name: await self._stored_cell(row, target) for name, target in self.columns.items()}
         # A cell as in an export to Excel is unchanged, though the export may have cut its value.
-        cells = {name: cell for name, cell in line.cells.items() if cell != reread_xlsx_cell(stored_cells[name])}
+        exported = {name: read_value(excel_value(xlsx_value(cell))) for name, cell in stored_cells.items()}
+        cells = {name: cell for name, cell in line.cells.items() if cell != exported[name]}
         self._require_same(unwritable, cells, stored_cells)
         edited = {name: value for name, value in values.items() if name in cells or name not in line.cells}
         changed = {name: value for name, value in edited.items() if has_changed(self.view, name, stored[name], value)}

@@ -191,9 +191,8 @@ def excel_value(value: Any) -> Any:
             digits = f"{Decimal(str(value)):f}".replace("-", "").replace(".", "").strip("0")
             return value if math.isfinite(value) and len(digits) <= MAX_EXACT_DIGITS else str(value)
         case datetime():
-            moment = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-            milliseconds = moment.microsecond // 1000
-            return moment.replace(microsecond=milliseconds * 1000) if moment.year >= MIN_YEAR else moment.isoformat()
+            utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+            return utc.replace(microsecond=utc.microsecond // 1000 * 1000) if utc.year >= MIN_YEAR else utc.isoformat()
         case date():
             return value if value.year >= MIN_YEAR else value.isoformat()
         case time():

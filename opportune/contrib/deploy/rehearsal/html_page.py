@@ -42,8 +42,7 @@ class FormControl:
             return self.values
         if self.options:
             return [next(filter(None, self.options), "")]
-        example = (DATE_EXAMPLES | EXAMPLES).get(self.type_, "Rehearsal")
-        return [datetime.now(UTC).strftime(example)]
+        return [datetime.now(UTC).strftime((DATE_EXAMPLES | EXAMPLES).get(self.type_, "Rehearsal"))]
 
 
 def _initial_values(element: HtmlElement) -> list[str]:
