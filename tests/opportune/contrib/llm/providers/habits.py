@@ -851,21 +851,11 @@ NATIVE = {
         text="",
         calls=FINDS,
     ),
-    **{
-        name: says(event(body), YES)
-        for name, body in {
-            "ids of tokens": {"content": "", "tokens": [9468]},
-            "outputs beside a delta": {"choices": [{"delta": {"role": "assistant"}, "outputs": {"x": 5}}]},
-        }.items()
-    },
-    **{
-        f"text in {name}": says(event(body))
-        for name, body in {
-            "an object with a language": {"response": {"text": "Yes", "language": "en"}},
-            "a chunk": {"chunk": {"response": "Yes"}},
-            "parts of an output": {"output": [{"type": "text", "text": "Yes"}], "finish_reason": "stop"},
-        }.items()
-    },
+    "ids of tokens": says(event({"content": "", "tokens": [9468]}), YES),
+    "outputs beside a delta": says(choice(delta={"role": "assistant"}, outputs={"x": 5}), YES),
+    "text with a language": says(event({"response": {"text": "Yes", "language": "en"}})),
+    "text in a chunk": says(event({"chunk": {"response": "Yes"}})),
+    "parts of an output": says(event({"output": [{"type": "text", "text": "Yes"}], "finish_reason": "stop"})),
     **{
         f"recorded {name}": ends(body, text="One moment.", reasoning="Look it up.", calls=RECORDED, tokens=(9, 12))
         for name, body in (("Anthropic", ANTHROPIC), ("Google", GOOGLE), ("responses", OPENAI))
