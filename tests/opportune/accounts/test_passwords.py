@@ -6,7 +6,6 @@ import hashlib
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
 
@@ -101,17 +100,6 @@ async def test_hashing_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyP
     assert threading.get_ident() not in threads
     if sys.platform == "linux":
         assert min(priorities) > os.getpriority(os.PRIO_PROCESS, 0), "the event loop has priority"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority per thread")
-def test_hashing_threads_lower_their_priority() -> None:
-    def lowered_priority() -> int:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 12)
-        hashing.lower_thread_priority()
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(lowered_priority).result() == 19
 
 
 async def test_characters_after_the_longest_password_count() -> None:

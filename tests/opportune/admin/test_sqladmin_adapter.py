@@ -42,11 +42,6 @@ def test_private_names_of_the_adapter_exist() -> None:
     assert used <= find_private_names()
 
 
-def test_modules_need_no_type_checking_imports() -> None:
-    modules = ADAPTER.parent.rglob("*.py")
-    assert [path.name for path in modules if "TYPE_CHECKING" in path.read_text()] == []
-
-
 async def double(number: int) -> int:
     await asyncio.sleep(0)
     return number * 2

@@ -15,7 +15,6 @@ from ruamel.yaml import YAML
 
 from opportune import __version__
 from opportune.cli.development.startup import validate_configuration
-from opportune.cli.project.shared_files import STARTER_BLOCK
 from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
 
@@ -99,19 +98,6 @@ def test_release_needs_a_changelog_section(tmp_path: Path) -> None:
     (tmp_path / "CHANGELOG.md").write_text("## Unreleased\n")
     result = subprocess.run(["bash", tmp_path / ".ci/release"], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (1, f'CHANGELOG.md has no section "## {__version__} - DATE".\n')
-
-
-@pytest.mark.parametrize("step", ["deploy rehearse --all", ".ci/run setups"])
-def test_only_the_starter_has_a_step(step: str) -> None:
-    text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
-    assert step in text
-    assert step not in STARTER_BLOCK.sub("", text)
-
-
-def test_setup_is_tested_with_uv_and_pip() -> None:
-    setups = SCRIPT.read_text(encoding="utf-8").partition("\nsetups() {\n")[2].partition("\n}\n")[0]
-    paths = re.findall(r'^ +first_command "\$folder/\w+" "(\S+)"', setups, re.MULTILINE)
-    assert set(paths) == {"$folder/uv", "$folder/pip", "$folder/uv:$PATH"}
 
 
 def test_compose_services_match_the_settings() -> None:

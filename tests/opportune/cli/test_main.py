@@ -256,18 +256,3 @@ def test_full_disk_prints_one_line(arguments: list[str]) -> None:
         )
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
-
-
-def test_commands_run_with_garbage_collection(monkeypatch: pytest.MonkeyPatch, replace_check: ReplaceCheck) -> None:
-    states = []
-    freezes: list[None] = []
-
-    def command() -> None:
-        states.append((gc.isenabled(), len(freezes)))
-
-    monkeypatch.setattr(gc, "freeze", lambda: freezes.append(None))
-    monkeypatch.setattr(sys, "argv", ["oppman.py", "check"])
-    replace_check(command)
-    assert main() == 0
-    assert states == [(True, 1)]
-    assert len(freezes) == 2

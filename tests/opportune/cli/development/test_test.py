@@ -124,15 +124,6 @@ def test_only_one_database_is_used(only: str, expected: list[str], monkeypatch: 
     assert [item.name for item in items] == expected
 
 
-def test_run_without_hypothesis_leaves_out_its_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "hypothesis", raising=False)
-    plugins = pytest.PytestPluginManager()
-    plugins.register(object(), plugin.HYPOTHESIS_PLUGIN)
-    config = SimpleNamespace(pluginmanager=plugins)
-    plugin.pytest_collection_finish(cast("pytest.Session", SimpleNamespace(config=config)))
-    assert not plugins.has_plugin(plugin.HYPOTHESIS_PLUGIN)
-
-
 @pytest.mark.parametrize(
     ("arguments", "command"),
     [

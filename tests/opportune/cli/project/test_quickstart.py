@@ -198,11 +198,6 @@ def summary_of(settings: Settings) -> list[str]:
     return summary(settings, "http://127.0.0.1:8000", Superuser("me@example.org"))
 
 
-def test_summary_starts_with_the_site_name(unopened: Settings) -> None:
-    lines = summary_of(unopened.model_copy(update={"site_name": "Reading Circle"}))
-    assert lines[:2] == ["", "Reading Circle is ready:"]
-
-
 def test_missing_model_names_the_settings(unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llm_quickstart, "make_provider", lambda _settings: None)
     assert any("LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in line for line in summary_of(unopened))
