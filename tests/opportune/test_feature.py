@@ -30,6 +30,7 @@ from opportune.project.installed import (
 )
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
+from tests.opportune.tables import UnmigratedTable
 
 router = APIRouter()
 
@@ -189,7 +190,7 @@ def test_duplicate_table_error_names_its_modules(table: str, module: str, messag
 
 
 def test_duplicate_table_below_a_base_names_both_modules() -> None:
-    base = type("Base", (Model,), {"__module__": "app.bases"})
+    base = type("Base", (UnmigratedTable,), {"__module__": "app.bases"})
     type("Rack", (base,), {"__tablename__": "shelf_rack", "__module__": "app.racks"}, table=True)
     with pytest.raises(OperatorError, match=r"^app\.racks and app\.shelf declare the table"):
         type("Shelf", (base,), {"__tablename__": "shelf_rack", "__module__": "app.shelf"}, table=True)

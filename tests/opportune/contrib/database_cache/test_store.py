@@ -83,7 +83,8 @@ async def test_failed_clearing_is_repeated_with_the_next_write(cache: Cache, dat
     assert await Cache(TableStore(database), database).get("a") is None
 
 
-async def test_only_the_claiming_process_releases_a_build(database: Database) -> None:
+async def test_only_the_claiming_process_releases_a_build(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "WRITE_WAIT_SECONDS", 60)
     stores = [TableStore(database) for _ in range(3)]
     claims = []
     for process in stores:
