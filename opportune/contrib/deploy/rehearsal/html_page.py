@@ -42,7 +42,9 @@ class FormControl:
             return self.values
         if self.options:
             return [next(filter(None, self.options), "")]
-        return [datetime.now(UTC).strftime((DATE_EXAMPLES | EXAMPLES).get(self.type_, "Rehearsal"))]
+        if self.type_ in DATE_EXAMPLES:
+            return [datetime.now(UTC).strftime(DATE_EXAMPLES[self.type_])]
+        return [EXAMPLES.get(self.type_, "Rehearsal")]
 
 
 def _initial_values(element: HtmlElement) -> list[str]:

@@ -71,9 +71,8 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
     addition = _addition_of(choice)
     if choice.get("type") == TEXT_TYPE:  # most events of OpenAI's responses, which have nothing else
         return Piece(text_in(addition.get("content")), (), "", addition, is_last)
-    if choice.keys() == {"chunk", "finish_reason"} and object_in(
-        choice["chunk"]
-    ):  # Reka sends the whole text each time
+    # Reka sends the whole text each time.
+    if choice.keys() == {"chunk", "finish_reason"} and object_in(choice["chunk"]):
         return read_piece({"message": choice["chunk"], "finish_reason": choice["finish_reason"]})
     message = choice.get("message")
     if isinstance(addition.get("message"), dict):
