@@ -7,7 +7,7 @@ from typing import NamedTuple
 from opportune.config import themes
 
 FILE = "static/colours.css"
-TEMPLATE = Path(__file__).with_name("colours.css.tmpl")
+TEMPLATE = Path(__file__).with_name("colours.css.tmpl").read_text(encoding="utf-8")
 HEADER = re.compile(r"/\* Theme: ([a-z]+)\. Corners: ([a-z]+)\. Density: ([a-z]+)\.")
 
 
@@ -45,7 +45,7 @@ def style_sheet(appearance: Appearance) -> str:
     quick, slow, easing = themes.MOTIONS[theme.motion]
     numbered_greys = zip(themes.GREYS, theme.greys, strict=True)
     greys = "".join(f"  --tblr-gray-{number}: {colour};\n" for number, colour in numbered_greys)
-    return TEMPLATE.read_text(encoding="utf-8").format(
+    return TEMPLATE.format(
         appearance=appearance,
         theme=theme,
         density=themes.DENSITIES[appearance.density],
