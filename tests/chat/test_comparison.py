@@ -17,8 +17,9 @@ from app.chat.models import Message
 from app.chat.schemas import ConversationSettings, MessageCreate
 from opportune.accounts import User
 from opportune.config.settings import Settings
-from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning, TooManyAnswers
+from opportune.contrib.answers import Answer, AnswerRunning, TooManyAnswers
 from opportune.contrib.answers.spending.models import LlmUsage
+from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
 from opportune.errors import FieldErrors
@@ -37,7 +38,7 @@ class Comparison:
     def __init__(self, database: Database, settings: Settings, owner_id: int) -> None:
         self.fast, self.sharp = FakeProvider("A fast answer."), FakeProvider("A sharp answer.")
         llm = make_two_models(settings, self.fast, self.sharp)
-        self.manager = AnswerManager(database, llm, storage=open_storage(settings))
+        self.manager = create_manager(database, llm, storage=open_storage(settings))
         self.owner_id, self.id = owner_id, 0
 
     async def ask(self, compare_with: str = "Sharp") -> Message:
@@ -65,7 +66,7 @@ class Comparison:
 async def chat(database: Database, settings: Settings, owner_id: int) -> AsyncIterator[Comparison]:
     comparison = Comparison(database, settings, owner_id)
     yield comparison
-    await comparison.manager.close()
+    await comparison.manager.engine.close()
 
 
 @pytest.mark.parametrize(("is_second", "continued"), [(False, "A fast answer."), (True, "A sharp answer.")])
@@ -132,13 +133,13 @@ async def test_missing_second_model_is_named(chat: Comparison) -> None:
 async def test_another_worker_continues_both_columns(chat: Comparison, settings: Settings) -> None:
     chat.fast.script, chat.sharp.script = ["Fast ", asyncio.Event()], ["Sharp ", asyncio.Event()]
     await chat.ask()
-    await chat.manager.close()
+    await chat.manager.engine.close()
     sibling = Comparison(chat.manager.database, settings, chat.owner_id)
     sibling.id = chat.id
     for model in (sibling.fast, sibling.sharp):
         model.continues, model.script = True, ["end."]
     assert [message.text[-4:] for message in await sibling.wait()] == ["end.", "end."]
-    await sibling.manager.close()
+    await sibling.manager.engine.close()
 
 
 async def test_deletion_stops_both_answers(chat: Comparison) -> None:
@@ -158,7 +159,7 @@ def models() -> tuple[FakeProvider, FakeProvider]:
 def compared_app(app: FastAPI, settings: Settings, models: tuple[FakeProvider, FakeProvider]) -> FastAPI:
     llm = make_two_models(settings, *models)
     llm.guard = llm.using("Sharp").guard = app.state.llm.guard
-    app.state.llm = app.state.answers.llm = llm
+    app.state.llm = app.state.answers.engine.resources.llm = llm
     return app
 
 

@@ -13,6 +13,7 @@ from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import ConversationSettings, MessageCreate
 from opportune.config.settings import Settings
 from opportune.contrib.answers import AnswerManager
+from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database
 from opportune.errors import FieldErrors
@@ -28,9 +29,9 @@ def llm(settings: Settings, model: FakeProvider) -> LanguageModel:
 
 @pytest.fixture
 async def manager(database: Database, llm: LanguageModel, settings: Settings) -> AsyncIterator[AnswerManager]:
-    manager = AnswerManager(database, llm, storage=open_storage(settings))
+    manager = create_manager(database, llm, storage=open_storage(settings))
     yield manager
-    await manager.close()
+    await manager.engine.close()
 
 
 async def read_conversation(manager: AnswerManager, owner_id: int, id_: int) -> Conversation:
@@ -67,7 +68,7 @@ async def test_missing_model_is_replaced(manager: AnswerManager, owner_id: int, 
 
 
 async def test_owner_changes_settings(app: FastAPI, user_client: AsyncClient, llm: LanguageModel) -> None:
-    app.state.llm = app.state.answers.llm = llm
+    app.state.llm = app.state.answers.engine.resources.llm = llm
     page = (await user_client.get("/chat")).text
     assert "Sharp (sees pictures, 12,288 tokens, 0 + 2 per million)" in page
     refused = await user_client.post("/chat", data={"content": "Why?", "model": "Gone"})

@@ -2,9 +2,9 @@ from opportune.contrib.answers.engine.attachments import SentFile as SentFile
 from opportune.contrib.answers.engine.attachments import delete_attachments as delete_attachments
 from opportune.contrib.answers.engine.attachments import find_attachments as find_attachments
 from opportune.contrib.answers.engine.attachments import stored_attachments as stored_attachments
+from opportune.contrib.answers.engine.capacity import AnswerRunning as AnswerRunning
+from opportune.contrib.answers.engine.capacity import TooManyAnswers as TooManyAnswers
 from opportune.contrib.answers.engine.limits import AnswerLimits as AnswerLimits
-from opportune.contrib.answers.engine.limits import AnswerRunning as AnswerRunning
-from opportune.contrib.answers.engine.limits import TooManyAnswers as TooManyAnswers
 from opportune.contrib.answers.engine.live import ShownAnswer as ShownAnswer
 from opportune.contrib.answers.engine.manager import AnswerManager as AnswerManager
 from opportune.contrib.answers.engine.tool_runs import answer_turns as answer_turns

@@ -8,11 +8,14 @@ from fastapi import FastAPI
 
 from opportune.config.hosts import RESERVED_STOP_SECONDS, shutdown_seconds
 from opportune.config.settings import Settings
+from opportune.contrib.answers.engine.engine import AnswerEngine
 from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.pictures import picture_tool
+from opportune.contrib.answers.engine.running import AnswerResources
+from opportune.contrib.answers.engine.takeover import Takeover
 from opportune.contrib.answers.engine.tool_jobs import RELEASED_TOPIC, ToolJobs
-from opportune.contrib.answers.engine.within_requests import RequestAnswerManager
+from opportune.contrib.answers.engine.within_requests import RequestAnswerEngine
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.tools import full_toolbox_of
@@ -27,24 +30,26 @@ from opportune.services.tasks import cancel_and_wait, run_in_background
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     llm: LanguageModel = app.state.llm
     settings = app.state.settings.of(AnswersSettings)
-    manager_class = RequestAnswerManager if app.state.settings.jobs == "request" else AnswerManager
-    manager = app.state.answers = manager_class(
-        app.state.database,
-        llm,
+    resources = AnswerResources(
+        database=app.state.database,
+        llm=llm,
         make_toolbox=lambda: full_toolbox_of(app),
         storage=app.state.storage,
         make_retrieval=lambda: retrieval_of(app),
         limits=site_limits(settings),
     )
-    manager.open(watch=not getattr(app.state, "is_test_app", False))
-    _connect_jobs(app, manager)
+    engine_class = RequestAnswerEngine if app.state.settings.jobs == "request" else AnswerEngine
+    engine = engine_class(resources)
+    app.state.answers = AnswerManager(engine)
+    engine.open(watch=not getattr(app.state, "is_test_app", False))
+    _connect_jobs(app, engine.takeover)
     if url := settings.web_search_url.get_secret_value():
         offer(app, "web", [web_search_tool(parse_web_search_url(url))])
     offer_pictures(app)
     grace = grace_seconds(app.state.settings)
     # Do not delay the start of the server.
     setup = asyncio.create_task(llm.setup())
-    closing = asyncio.create_task(_close_in_time(app, manager, grace))
+    closing = asyncio.create_task(_close_in_time(app, engine, grace))
     try:
         yield
     finally:
@@ -62,11 +67,11 @@ def site_limits(settings: AnswersSettings) -> AnswerLimits:
     )
 
 
-def _connect_jobs(app: FastAPI, manager: AnswerManager) -> None:
+def _connect_jobs(app: FastAPI, takeover: Takeover) -> None:
     """Continue answers when the jobs they wait for have ended, in this process or in a worker."""
 
     def continue_answers() -> None:
-        run_in_background(manager.continue_released())
+        run_in_background(takeover.continue_released())
 
     tool_jobs: ToolJobs = app.state.tool_jobs
     tool_jobs.make_toolbox = lambda: full_toolbox_of(app)
@@ -87,8 +92,8 @@ def grace_seconds(settings: Settings) -> float:
     return max(0, shutdown_seconds() - RESERVED_STOP_SECONDS) if settings.is_production else 0
 
 
-async def _close_in_time(app: FastAPI, manager: AnswerManager, grace: float) -> None:
+async def _close_in_time(app: FastAPI, engine: AnswerEngine, grace: float) -> None:
     # The server waits for open streams before it ends the lifespan, so end their answers first.
     await shutting_down(app).wait()
     # Most models cannot continue an answer, so wait for them if a new process already serves requests.
-    await manager.close(app.state.settings.llm_timeout if next_version_serves.is_set() else grace)
+    await engine.close(app.state.settings.llm_timeout if next_version_serves.is_set() else grace)

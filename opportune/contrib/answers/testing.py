@@ -1,18 +1,21 @@
 """Fixtures for tests of answers. A `conftest.py` imports the ones it needs."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.contrib.answers.engine import flusher, follower
+from opportune.contrib.answers.engine.engine import AnswerEngine
 from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.running import AnswerResources
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db.database import Database
 from opportune.storage import open_storage
 
-__all__ = ["manager", "model", "owner_id", "short_intervals"]
+__all__ = ["create_manager", "manager", "model", "owner_id", "short_intervals"]
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +37,14 @@ def model() -> FakeProvider:
     return FakeProvider("An answer.")
 
 
+def create_manager(database: Database, llm: LanguageModel, **resources: Any) -> AnswerManager:
+    """Return the manager of a process with these `AnswerResources`."""
+    return AnswerManager(AnswerEngine(AnswerResources(database=database, llm=llm, **resources)))
+
+
 @pytest.fixture
 async def manager(database: Database, model: FakeProvider, settings: Settings) -> AsyncIterator[AnswerManager]:
     """A manager that starts answers as the site does, closed with the test."""
-    manager = AnswerManager(database, LanguageModel(lambda: model), storage=open_storage(settings, database))
+    manager = create_manager(database, LanguageModel(lambda: model), storage=open_storage(settings, database))
     yield manager
-    await manager.close()
+    await manager.engine.close()

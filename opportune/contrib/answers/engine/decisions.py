@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.tokens.scopes import get_common_scopes
-from opportune.contrib.answers.engine.limits import AnswerRunning
+from opportune.contrib.answers.engine.capacity import AnswerRunning
 from opportune.contrib.answers.engine.tool_runs import REFUSED, Run, is_waiting, set_approval, set_result
 from opportune.contrib.answers.models import MAX_RATING_NOTE_LENGTH, Answer, Rating
 from opportune.contrib.tools import Toolbox

@@ -1,30 +1,20 @@
-"""Limits of one answer (steps, seconds of work, and cost), and of the running answers of a user."""
+"""Limits of one answer: steps, seconds of work, and cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Self
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
-
-from opportune.accounts.models import User
 from opportune.config.llm_models import MICRO_PER_UNIT
-from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.tool_runs import Run, count_steps
-from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.answers.models import AnswerStatus
 from opportune.contrib.llm.providers.provider import LlmError
 from opportune.contrib.tools.toolbox import MAX_STEPS
-from opportune.errors import Refused
-from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 
 STEPS_USED = _l("This answer has used all of its steps, so it may be incomplete.")
 SECONDS_USED = _l("This answer has reached its time limit.")
 COST_USED = _l("This answer has reached its cost limit.")
-MAX_RUNNING_ANSWERS = 3
-"""Maximum number of running answers per user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,44 +65,3 @@ class AnswerLimits:
         if status == AnswerStatus.DONE and count_steps(runs) >= self.max_steps:
             return AnswerStatus.TRUNCATED, "step_limit", str(STEPS_USED)
         return status, "", ""
-
-
-class AnswerRunning(Refused):
-    """The user's last question on the topic is still being answered."""
-
-    def __init__(self) -> None:
-        super().__init__(_("The last answer is still being written."))
-
-
-class TooManyAnswers(Refused):
-    """The user has reached the limit of running answers."""
-
-    status = 429
-
-    def __init__(self) -> None:
-        super().__init__(_("You have several answers running already."))
-
-
-async def require_capacity(
-    session: AsyncSession, answer: Answer, worker: str, is_dead: Callable[[Answer], bool]
-) -> None:
-    """Check that the user may start this answer. One that waits blocks only its topic.
-
-    Raises:
-        AnswerRunning: An answer on the topic is running.
-        TooManyAnswers: The user has too many running answers.
-    """
-    if answer.owner_id is None:
-        return
-    # The row lock serializes questions of the user. On SQLite, writers are serialized anyway.
-    await session.execute(select(col(User.id)).where(col(User.id) == answer.owner_id).with_for_update())
-    running = await store.read_running_answers(session, col(Answer.owner_id) == answer.owner_id)
-    running = [row for row in running if row is not answer]
-    on_topic = [row for row in running if answer.topic and row.topic == answer.topic]
-    if dead := [row for row in on_topic if is_dead(row)]:  # those on other topics will be continued
-        await store.take_over_answers(session, worker, dead)
-    if len(on_topic) > len(dead):
-        raise AnswerRunning
-    alive = [row for row in running if not is_dead(row) and not row.is_waiting]
-    if len(alive) >= MAX_RUNNING_ANSWERS:
-        raise TooManyAnswers

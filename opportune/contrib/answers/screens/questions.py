@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.contrib.answers.engine.limits import AnswerRunning, TooManyAnswers
+from opportune.contrib.answers.engine.capacity import AnswerRunning, TooManyAnswers
 from opportune.contrib.answers.engine.live import ShownAnswer
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_runs import answer_turns

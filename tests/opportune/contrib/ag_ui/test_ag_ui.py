@@ -73,7 +73,7 @@ async def manager(app: FastAPI, model: FakeProvider) -> AsyncIterator[AnswerMana
     toolbox = Toolbox(app, [find_book, lend_book, tool(read_shelf, asks=False), ask_user(Audience)])
     manager = start_manager(app, model, toolbox)
     yield manager
-    await manager.close()
+    await manager.engine.close()
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ async def test_question_interrupts_with_its_schema(client: AsyncClient, model: F
 
 def _viewed_runs(manager: AnswerManager) -> list[dict[str, Any]]:
     """Return the calls of the answer that a viewer follows."""
-    return [run for followed in manager._followers._followed.values() for run in followed.live.tool_runs]
+    return [run for followed in manager.engine.followers._followed.values() for run in followed.live.tool_runs]
 
 
 async def test_progress_of_a_job_is_an_activity(
@@ -206,7 +206,7 @@ async def test_progress_of_a_job_is_an_activity(
             await asyncio.sleep(0.01)
         may_end.set()
         await working
-        await manager.continue_released()
+        await manager.engine.takeover.continue_released()
         events = await running
     types = types_of(events)
     activity = events[types.index("ACTIVITY_SNAPSHOT")]

@@ -48,7 +48,7 @@ async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[Answer
     manager = start_manager(app, librarian, Toolbox(app, [find_book]), limits=site_limits(AnswersSettings()))
     manager.llm.model, manager.llm.models = PRICED, [PRICED]
     yield manager
-    await manager.close()
+    await manager.engine.close()
 
 
 async def ask(manager: AnswerManager, user: User, limits: AnswerLimits) -> Answer:

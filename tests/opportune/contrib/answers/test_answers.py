@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from opportune.contrib import llm
-from opportune.contrib.answers.engine.limits import MAX_RUNNING_ANSWERS, AnswerRunning, TooManyAnswers
+from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS, AnswerRunning, TooManyAnswers
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import AnswerStatus
+from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database
 from tests.opportune.contrib.answers.questions import ask, ask_and_wait, retry, wait_until_ended
@@ -29,7 +30,7 @@ async def test_rolled_back_question_is_not_asked(manager: AnswerManager, owner_i
     async with manager.database.writer() as session:
         await manager.ask(session, "Why?", owner_id=owner_id)
         await session.rollback()
-    assert not manager._tasks
+    assert not manager.engine.running.tasks
     assert model.received == []
 
 
@@ -76,7 +77,7 @@ async def test_crash_of_the_model_hides_details(
 
 
 async def test_missing_model_is_explained_without_settings(database: Database, owner_id: int) -> None:
-    manager = AnswerManager(database, LanguageModel(lambda: None))
+    manager = create_manager(database, LanguageModel(lambda: None))
     stored = await ask_and_wait(manager, owner_id)
     assert stored.error_code == "not_configured"
     assert stored.error == "No language model is set up yet."

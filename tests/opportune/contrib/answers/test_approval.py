@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import User
 from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.capacity import AnswerRunning
 from opportune.contrib.answers.engine.decisions import ToolNotAllowed
-from opportune.contrib.answers.engine.limits import AnswerRunning
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN, answer_turns, fail_interrupted_calls
 from opportune.contrib.answers.models import Answer
@@ -79,7 +79,7 @@ async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[Answer
     lent_titles.clear()
     manager = restart(app, librarian)
     yield manager
-    await manager.close()
+    await manager.engine.close()
 
 
 async def decide(
@@ -175,15 +175,15 @@ async def test_repeated_approval_elsewhere_runs_once(
     app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     answer = await ask_until_waiting(manager, user)
-    await manager.close()
+    await manager.engine.close()
     other = restart(app, librarian)
-    await other.take_over([await find(other, answer.id)])
+    await other.engine.takeover.take_over([await find(other, answer.id)])
     assert (await find(other, answer.id)).is_waiting, "a starting process does not take over waiting answers"
     approvals = [user_client.post(f"/answers/{answer.id}/approve", data={"call": 0}) for _ in range(3)]
     assert {response.status_code for response in await asyncio.gather(*approvals)} == {303}
     assert (await wait_until_ended(other, answer)).text == "One moment. It is **yours**."
     assert lent_titles == ["Dune <1>"]
-    await other.close()
+    await other.engine.close()
 
 
 async def test_expired_approval_counts_as_refused(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
@@ -246,7 +246,7 @@ async def test_interrupted_change_is_not_repeated(
     stored = await wait_until_ended(other, await find(other, answer.id))
     assert (stored.status, stored.tool_runs[0]["result"], lent_titles) == ("done", RESULT_UNKNOWN, [])
     assert librarian.received[-1][-1] == Message("tool", RESULT_UNKNOWN, tool_call_id="call_0")
-    await other.close()
+    await other.engine.close()
 
 
 def test_interrupted_search_is_repeated_once() -> None:
@@ -321,7 +321,7 @@ async def test_fields_of_the_endpoint_outlive_the_approval(
     librarian.script = [request_calls(replace(LEND_DUNE, returned=returned))]
     librarian.next_scripts = [["It is yours.", Done(20, 7, returned=end)]]
     answer = await ask_until_waiting(manager, user)
-    await manager.close()
+    await manager.engine.close()
     restarted = restart(app, librarian)
     await decide(restarted, answer)
     await wait_until_ended(restarted, answer)
@@ -332,4 +332,4 @@ async def test_fields_of_the_endpoint_outlive_the_approval(
     assert (turns[0].tool_calls[0].returned, turns[2].returned) == (returned, end)
     assert [turn.content for turn in answer_turns(stored, "elsewhere")] == ["It is yours."]
     assert "Hm." not in (await user_client.get(f"/api/v1/answers/{answer.id}")).text
-    await restarted.close()
+    await restarted.engine.close()

@@ -36,7 +36,7 @@ def writer() -> FakeProvider:
 async def manager(app: FastAPI, writer: FakeProvider) -> AsyncIterator[AnswerManager]:
     manager = start_manager(app, writer, Toolbox(app, [ask_user(Audience)]))
     yield manager
-    await manager.close()
+    await manager.engine.close()
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ async def answer(manager: AnswerManager, user: User) -> Answer:
 async def test_reply_on_the_page_continues_the_answer(
     app: FastAPI, user_client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
 ) -> None:
-    await manager.close()  # a restart
+    await manager.engine.close()  # a restart
     restarted = start_manager(app, writer, Toolbox(app, [ask_user(Audience)]))
     path = f"/answers/{answer.id}/reply/0"
     assert "For &lt;whom&gt;?" in (await user_client.get(f"/answers/{answer.id}")).text
@@ -62,7 +62,7 @@ async def test_reply_on_the_page_continues_the_answer(
     reply = Message("tool", '{"readers":"experts","max_words":200}', tool_call_id="call_0")
     assert writer.received[1][-1] == reply
     assert (await user_client.get(path)).headers["location"] == f"/answers/{answer.id}", "the call waits no longer"
-    await restarted.close()
+    await restarted.engine.close()
 
 
 async def test_first_reply_of_the_api_counts(user_client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:
@@ -101,7 +101,7 @@ async def test_refused_question_continues_without_reply(
 async def test_removed_question_is_gone(
     app: FastAPI, user_client: AsyncClient, manager: AnswerManager, answer: Answer
 ) -> None:
-    manager.make_toolbox = lambda: Toolbox(app, [])
+    manager.engine.resources.make_toolbox = lambda: Toolbox(app, [])
     gone = await user_client.get(f"/answers/{answer.id}/reply/0")
     assert (gone.status_code, "This question no longer exists." in gone.text) == (410, True)
 

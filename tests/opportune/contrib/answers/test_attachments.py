@@ -18,6 +18,7 @@ from opportune.contrib.answers.engine.attachments import delete_attachments, fin
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import AnswerAttachment
 from opportune.contrib.answers.personal import list_files, read
+from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import Attachment, AttachmentRefused, FakeProvider, LanguageModel, Message, Picture
 from opportune.contrib.llm.attachments import DATA_RULE
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
@@ -37,9 +38,9 @@ def storage(settings: Settings) -> Storage:
 @pytest.fixture
 async def manager(database: Database, model: FakeProvider, storage: Storage) -> AsyncIterator[AnswerManager]:
     model.sees_images = True
-    manager = AnswerManager(database, LanguageModel(lambda: model), storage=storage)
+    manager = create_manager(database, LanguageModel(lambda: model), storage=storage)
     yield manager
-    await manager.close()
+    await manager.engine.close()
 
 
 async def test_picture_is_loaded_for_each_question(

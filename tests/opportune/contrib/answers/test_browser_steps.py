@@ -41,7 +41,7 @@ async def test_question_and_progress_in_the_browser(
     begun, may_end = asyncio.Event(), asyncio.Event()
     toolbox = Toolbox(app, [ask_user(Audience), tool(write_page, asks=False)])
     manager: AnswerManager = app.state.answers
-    manager.make_toolbox = app.state.tool_jobs.make_toolbox = lambda: toolbox
+    manager.engine.resources.make_toolbox = app.state.tool_jobs.make_toolbox = lambda: toolbox
     question = ToolCall("a", "ask_audience", '{"question": "For whom is the page, and how long may it be?"}')
     write = ToolCall("b", "write_page", '{"title": "bees"}')
     fake_llm.script = ["I ask you first. ", Done(tool_calls=(question,))]
@@ -54,7 +54,7 @@ async def test_question_and_progress_in_the_browser(
     assert not await find_violations(page)
     await page.get_by_label("Max words").fill("300")
     await page.evaluate("document.querySelector('.answer-approval').dataset.age = 'old'")
-    manager._followers.close_streams()  # the page reconnects, and gets the calls again
+    manager.engine.followers.close_streams()  # the page reconnects, and gets the calls again
     await expect(page.locator(".answer-approval[data-age]")).to_have_count(0)
     await expect(page.get_by_label("Max words")).to_have_value("300")
     await page.get_by_label("Readers").select_option("experts")

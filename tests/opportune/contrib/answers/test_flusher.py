@@ -14,12 +14,13 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine import flusher, follower, records, store
+from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
-from opportune.contrib.answers.engine.limits import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.records import AnswerDelta, AnswerProgress, Claim
 from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database, after_update
 from opportune.db.hooks.registry import temporary_hooks
@@ -248,7 +249,7 @@ async def test_one_query_polls_all_followed_answers(
     answers = await ask_all(manager, ["word "] * ANSWER_COUNT)
     original = store.read_progress
     monkeypatch.setattr(store, "read_progress", read)
-    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    sibling = create_manager(database, LanguageModel(lambda: None))
     async with AsyncExitStack() as stack:
         lives = [await stack.enter_async_context(sibling.view(answer)) for answer in answers]
         for gate in model.gates:
@@ -264,7 +265,7 @@ async def test_follower_ends_answers_of_dead_process(manager: AnswerManager, own
     model.gates[0].set()
     answer = await ask(manager, owner_id, "word ")
     await wait_until_saved(manager, answer, "word ")
-    sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
+    sibling = create_manager(manager.database, LanguageModel(lambda: None))
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         growth = live.follow(0)
         assert (await anext(growth)).text == "word "

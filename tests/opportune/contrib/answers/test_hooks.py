@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.contrib.answers import Answer, after_answer
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.personal import read
+from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Person
@@ -51,7 +52,7 @@ async def test_hook_runs_for_interrupted_answers(
     answer = await ask(manager, owner_id, topic="books:1")
     await wait_until_saved(manager, answer, "Last words")
     await kill_process(manager, answer)
-    await load_answer(AnswerManager(manager.database, LanguageModel(lambda: None)), answer)
+    await load_answer(create_manager(manager.database, LanguageModel(lambda: None)), answer)
     assert arguments(recorded_jobs) == [(answer.id, "interrupted")]
 
 

@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.follower import AnswerFollower
-from opportune.contrib.answers.engine.limits import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.screens.events import AnswerStream
+from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel, Reasoning
 from opportune.db import utc_now
 from tests.opportune.contrib.answers.questions import (
@@ -35,7 +36,7 @@ from tests.opportune.contrib.answers.questions import (
 async def test_other_process_stops_an_answer(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["So far", asyncio.Event()]
     answer = await ask(manager, owner_id)
-    sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
+    sibling = create_manager(manager.database, LanguageModel(lambda: None))
     await sibling.stop(answer)
     assert (await wait_until_ended(manager, answer)).status == AnswerStatus.STOPPED
 
@@ -44,7 +45,7 @@ async def test_other_process_stops_an_answer(manager: AnswerManager, owner_id: i
 async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id: int) -> None:
     reasons, gate = asyncio.Event(), asyncio.Event()
     answer = await start_answer(manager, owner_id, "One, ", reasons, Reasoning("Hm."), gate, "two.")
-    sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
+    sibling = create_manager(manager.database, LanguageModel(lambda: None))
     answer = await load_answer(sibling, answer)
     assert answer.text == "One, "
     seen = []
@@ -64,7 +65,7 @@ async def test_closed_stream_keeps_newer_viewers(
     gate = asyncio.Event()
     model.script = ["One, ", gate, "two."]
     answer = await ask(manager, owner_id)
-    follower = AnswerFollower(manager.database, manager.take_over)
+    follower = AnswerFollower(manager.database, manager.engine.takeover.take_over)
     async with AsyncExitStack() as first_viewer, asyncio.timeout(TIMEOUT_SECONDS):
         with monkeypatch.context() as patched:
             patched.setattr(store, "read_progress", AsyncMock(return_value={}))  # as for a deleted answer
@@ -98,7 +99,7 @@ async def test_answers_of_dead_processes_do_not_count(
         answer = await ask(manager, owner_id)
         await kill_process(manager, answer)
     model.script = ["An answer."]
-    restarted = AnswerManager(manager.database, LanguageModel(lambda: model))
+    restarted = create_manager(manager.database, LanguageModel(lambda: model))
     assert (await ask_and_wait(restarted, owner_id)).status == AnswerStatus.DONE
 
 
@@ -127,8 +128,8 @@ async def test_renewed_lease_prevents_takeover(
             yield session
 
     monkeypatch.setattr(manager.database, "writer", renewed_just_before)
-    sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
-    await sibling.take_over([(await read_progress(manager, answer)).answer])
+    sibling = create_manager(manager.database, LanguageModel(lambda: None))
+    await sibling.engine.takeover.take_over([(await read_progress(manager, answer)).answer])
     progress = await read_progress(manager, answer)
     assert (progress.answer.status, progress.text) == (AnswerStatus.STREAMING, "Saved")
 
@@ -146,9 +147,9 @@ async def test_close_does_not_wait_for_an_outage(
 
     original = store.finish_answers
     monkeypatch.setattr(store, "finish_answers", finish)
-    monkeypatch.setattr("opportune.contrib.answers.engine.manager.SHUTDOWN_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("opportune.contrib.answers.engine.engine.SHUTDOWN_TIMEOUT_SECONDS", 0.05)
     async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(answer) as live:
-        await manager.close()
+        await manager.engine.close()
         await read_to_end(live)
     may_finish.set()
 
@@ -156,7 +157,7 @@ async def test_close_does_not_wait_for_an_outage(
 async def test_reload_elsewhere_repeats_no_block(manager: AnswerManager, owner_id: int) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "One.\n\nTwo.\n\nThree.\n\n", gate, "Four.")
-    sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
+    sibling = create_manager(manager.database, LanguageModel(lambda: None))
 
     async def article(_: Answer) -> str:
         return ""

@@ -68,17 +68,17 @@ async def test_page_is_researched_written_and_published(
     path = (await client.post("/research", data={"topic": "Write about bees."})).headers["location"]
     await wait_for_tasks(manager)
     assert "For whom is the page?" in (await client.get(path)).text
-    await manager.close()
+    await manager.engine.close()
 
     manager = start_manager(app, writer, Toolbox(app, names["tools"]))  # while the answer waits for the user
     assert (await client.post(f"{path}/reply/0")).status_code == 303
     assert (await client.post(f"{path}/reply/1", data={"readers": "experts"})).status_code == 303
     await wait_for_tasks(manager)
-    await manager.close()
+    await manager.engine.close()
 
     await app.state.jobs.worker.drain()  # the job writes the page while no site runs
     manager = start_manager(app, writer, Toolbox(app, names["tools"]))
-    await manager.continue_released()
+    await manager.engine.takeover.continue_released()
     await wait_for_tasks(manager)
     assert "Allow this action? Publish a page" in (await client.get(path)).text
     assert (await client.post(f"{path}/approve", data={"call": 3})).status_code == 303
@@ -88,4 +88,4 @@ async def test_page_is_researched_written_and_published(
         page = (await session.scalars(select(names["Page"]))).one()
     assert (page.text, page.is_published) == ("## Dance\n\nThey dance.\n\n## Wax\n\nThey make wax.", True)
     assert len(app.state.llm.provider.received) == 2
-    await manager.close()
+    await manager.engine.close()

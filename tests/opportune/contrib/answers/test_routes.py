@@ -205,4 +205,4 @@ async def test_impersonator_cannot_approve_tool_calls(
     assert (await client.post(f"{path}/refuse", data={"call": 0})).status_code == (303 if may_write else 403)
     if may_write:
         assert (await wait_until_ended(manager, answer)).text == "Then not."
-    await manager.close()
+    await manager.engine.close()

@@ -64,7 +64,7 @@ async def manager(app: FastAPI, model: FakeProvider) -> AsyncIterator[AnswerMana
     toolbox = Toolbox(app, [search_books, search_void])
     manager = start_manager(app, model, toolbox, make_retrieval=lambda: toolbox)
     yield manager
-    await manager.close()
+    await manager.engine.close()
 
 
 async def test_sources_of_tools_are_cited_and_listed(
@@ -116,7 +116,7 @@ async def test_takeover_keeps_retrieved_passages(manager: AnswerManager, user: U
             await asyncio.sleep(0.01)
     await kill_process(manager, answer)
     model.script = script
-    await manager.take_over([await find(manager, answer.id)])
+    await manager.engine.takeover.take_over([await find(manager, answer.id)])
     assert (await wait_until_ended(manager, answer)).text == "About worms [1]."
     assert model.received[1] == model.received[0]
 

@@ -15,11 +15,12 @@ from sqlalchemy.exc import OperationalError
 from opportune.config.settings import Settings
 from opportune.contrib import llm
 from opportune.contrib.answers import lifespan
-from opportune.contrib.answers.engine import follower, store
-from opportune.contrib.answers.engine import manager as manager_module
-from opportune.contrib.answers.engine.manager import MAX_TAKEOVERS, AnswerManager
+from opportune.contrib.answers.engine import engine, follower, store
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.takeover import MAX_TAKEOVERS
 from opportune.contrib.answers.lifespan import grace_seconds
 from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database, utc_now
 from opportune.features import accounts, answers, jobs
@@ -27,7 +28,6 @@ from opportune.features import llm as llm_feature
 from opportune.jobs import worker_lock
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.server import shutdown
-from opportune.services.tasks import cancel_and_wait
 from opportune.testing.app import create_test_app
 from tests.opportune.contrib.answers.processes import hold_lock
 from tests.opportune.contrib.answers.questions import (
@@ -78,9 +78,9 @@ def model() -> Storyteller:
 @pytest.fixture
 async def sibling(database: Database) -> AsyncIterator[AnswerManager]:
     """Another process with a model that tells the complete story."""
-    sibling = AnswerManager(database, LanguageModel(Storyteller))
+    sibling = create_manager(database, LanguageModel(Storyteller))
     yield sibling
-    await sibling.close()
+    await sibling.engine.close()
 
 
 async def start_story(manager: AnswerManager, owner_id: int) -> Answer:
@@ -96,7 +96,7 @@ async def test_stopping_process_hands_over_to_another(
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         growth = live.follow(0)
         assert (await anext(growth)).text == STORY[:20]
-        await manager.close()
+        await manager.engine.close()
         async for _ in growth:
             pass
     assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, STORY)
@@ -106,13 +106,13 @@ async def test_stopping_process_hands_over_to_another(
 
 async def test_complete_text_is_not_continued(manager: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
-    await manager.close()
+    await manager.engine.close()
     model = FakeProvider(llm.LlmError("empty", "The model gave an empty answer."))
     model.continues = True
-    sibling = AnswerManager(manager.database, LanguageModel(lambda: model))
+    sibling = create_manager(manager.database, LanguageModel(lambda: model))
     stored = await wait_until_ended(sibling, answer)
     assert (stored.status, stored.text, stored.error) == (AnswerStatus.DONE, STORY[:20], "")
-    await sibling.close()
+    await sibling.engine.close()
 
 
 class SlowStoryteller(Storyteller):
@@ -153,7 +153,7 @@ async def test_unsaved_text_is_handed_over(
 
     original = store.save_deltas
     model = SlowStoryteller()
-    manager = AnswerManager(database, LanguageModel(lambda: model))
+    manager = create_manager(database, LanguageModel(lambda: model))
     if is_stored is not None:
         monkeypatch.setattr(store, "save_deltas", save)
     monkeypatch.setattr("opportune.contrib.answers.engine.flusher.FLUSH_INTERVAL_SECONDS", 60)
@@ -164,7 +164,7 @@ async def test_unsaved_text_is_handed_over(
         await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
     model.may_continue.set()
     await asyncio.wait_for(model.is_read.wait(), TIMEOUT_SECONDS)
-    await manager.close()
+    await manager.engine.close()
     await wait_until_saved(manager, answer, STORY[:20])
     assert (await load_answer(sibling, answer)).is_running
     assert (await wait_until_ended(sibling, answer)).text == STORY
@@ -172,18 +172,18 @@ async def test_unsaved_text_is_handed_over(
 
 async def test_model_that_cannot_continue_is_interrupted(manager: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
-    await manager.close()
-    loaded = await load_answer(AnswerManager(manager.database, LanguageModel(lambda: FakeProvider("Else."))), answer)
+    await manager.engine.close()
+    loaded = await load_answer(create_manager(manager.database, LanguageModel(lambda: FakeProvider("Else."))), answer)
     assert (loaded.status, loaded.text, loaded.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
 
 
 async def test_streams_close_before_the_answers_end(
     manager: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(engine, "VIEWERS_TIMEOUT_SECONDS", 0)
     answer = await start_story(manager, owner_id)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
+        closing = asyncio.create_task(manager.engine.close(grace_seconds=TIMEOUT_SECONDS))
         await read_to_end(live)
         assert not live.ended
         model.may_continue.set()
@@ -197,7 +197,7 @@ async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int
     answer = await start_story(manager, owner_id)
     await kill_process(manager, answer)
     models = [Storyteller() for _ in range(4)]
-    siblings = [AnswerManager(manager.database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
+    siblings = [create_manager(manager.database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
     await asyncio.gather(*(load_answer(sibling, answer) for sibling in siblings))
     assert [(await wait_until_ended(sibling, answer)).text for sibling in siblings] == [STORY] * 4
     assert sum(len(model.received) for model in models) == 1
@@ -221,7 +221,7 @@ async def test_starting_process_takes_over_answers(
 ) -> None:
     answer = await start_story(manager, owner_id)
     await kill_process(manager, answer)
-    sibling.open()
+    sibling.engine.open()
     await wait_until_saved(manager, answer, STORY)
     assert (await load_answer(sibling, answer)).takeovers == 1
 
@@ -246,12 +246,12 @@ async def test_outage_of_the_watch_is_logged_once(
 
     monkeypatch.setattr(follower, "WATCH_INTERVAL_SECONDS", 0)
     monkeypatch.setattr(store, "read_running_answers", fail)
-    watching = AnswerManager(database, LanguageModel(lambda: None))
-    watching.open()
+    watching = create_manager(database, LanguageModel(lambda: None))
+    watching.engine.open()
     async with asyncio.timeout(TIMEOUT_SECONDS):
         for _ in range(3):
             await attempts.acquire()
-    await watching.close()
+    await watching.engine.close()
     assert caplog.text.count("answers of other processes cannot be watched") == 1
 
 
@@ -260,25 +260,14 @@ async def test_other_answers_are_watched_until_they_end(
 ) -> None:
     monkeypatch.setattr(follower, "WATCH_INTERVAL_SECONDS", 0.01)
     answer = await start_story(manager, owner_id)
-    sibling.open()
+    sibling.engine.open()
     await asyncio.sleep(0)
     model.may_continue.set()
     await wait_until_ended(manager, answer)
-    assert sibling._followers.watch_task
+    assert sibling.engine.followers.watch_task
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        await sibling._followers.watch_task
+        await sibling.engine.followers.watch_task
     assert (await load_answer(manager, answer)).takeovers == 0
-
-
-async def test_close_ends_the_watch_of_a_copy(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
-    await start_story(manager, owner_id)
-    sibling.open(watch=True)
-    copied = sibling.within("")
-    assert sibling._followers.watch_task
-    await cancel_and_wait(sibling._followers.watch_task)
-    copied._watch()
-    await sibling.close()
-    assert "watch answers" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def test_answer_has_a_maximum_of_takeovers(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
@@ -299,7 +288,7 @@ async def test_stopped_answer_is_not_taken_over(manager: AnswerManager, sibling:
 async def test_living_process_keeps_answers_after_lease(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, model: Storyteller
 ) -> None:
-    manager._lock.acquire()
+    manager.engine.takeover.lock.acquire()
     answer = await start_story(manager, owner_id)
     await set_values(manager, answer, lease_until=utc_now() - timedelta(minutes=1))
     assert (await load_answer(sibling, answer)).is_running
@@ -311,7 +300,7 @@ async def test_late_worker_stores_the_complete_answer(
     manager: AnswerManager, owner_id: int, model: Storyteller
 ) -> None:
     answer = await start_story(manager, owner_id)
-    live = manager._tasks[answer.id].live
+    live = manager.engine.running.tasks[answer.id].live
     await set_values(manager, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
     model.may_continue.set()
     await read_to_end(live)
@@ -398,7 +387,7 @@ async def test_replaced_process_finishes_its_answers(
     settings: Settings, database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch, next_serves: bool, text: str
 ) -> None:
     """The model continues only after the viewers were sent to the new version."""
-    monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(engine, "VIEWERS_TIMEOUT_SECONDS", 0)
     monkeypatch.setattr(shutdown, "next_version_serves", next_version := threading.Event())
     monkeypatch.setattr(lifespan, "next_version_serves", next_version)
     may_continue = asyncio.Event()

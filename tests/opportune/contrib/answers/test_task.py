@@ -9,7 +9,7 @@ from sqlalchemy.exc import InternalError, OperationalError
 
 from opportune.contrib.answers.engine import flusher, store, task
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.records import Claim
+from opportune.contrib.answers.engine.records import STOPPED, Claim
 from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers.questions import (
@@ -78,9 +78,12 @@ async def test_end_of_an_answer_survives_an_outage(
 async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     answer = await ask(manager, owner_id)
-    await manager.cut(answer.id)  # before its task runs for the first time
+    running = manager.engine.running
+    writing = running.tasks[answer.id].task
+    running.cut(answer.id, STOPPED)  # before the task runs for the first time
+    await writing
     assert (await load_answer(manager, answer)).status == AnswerStatus.STOPPED
-    assert not manager._tasks
+    assert not running.tasks
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -116,7 +119,7 @@ async def test_text_during_a_failed_save_is_saved(
         if len(attempts) > 1:
             return await original(*arguments, **options)
         gate.set()
-        while manager._tasks[answer.id].unsaved.text != "One, two.":
+        while manager.engine.running.tasks[answer.id].unsaved.text != "One, two.":
             await asyncio.sleep(0)
         raise OperationalError("commit", {}, Exception("connection lost"))
 

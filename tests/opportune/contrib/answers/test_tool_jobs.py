@@ -94,7 +94,7 @@ def tools(app: FastAPI) -> Toolbox:
 async def manager(app: FastAPI, librarian: FakeProvider, tools: Toolbox) -> AsyncIterator[AnswerManager]:
     manager = start_manager(app, librarian, tools)
     yield manager
-    await manager.close()
+    await manager.engine.close()
 
 
 async def set_values_of_job(manager: AnswerManager, **values: Any) -> None:
@@ -141,17 +141,17 @@ async def test_answer_goes_on_after_site_and_worker_restart(
     app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider, tools: Toolbox
 ) -> None:
     answer = await ask_until_waiting(manager, user)
-    await manager.close()
+    await manager.engine.close()
     worker = ToolJobs(app.state.database, lambda: Toolbox(site_for_tools(app.state.services), [*tools.tools.values()]))
     app.state.services._objects["tool_jobs"] = worker
     await app.state.jobs.worker.drain()
     restarted = [start_manager(app, librarian, tools) for _ in range(3)]
-    await asyncio.gather(*(process.continue_released() for process in restarted))
+    await asyncio.gather(*(process.engine.takeover.continue_released() for process in restarted))
     ended = await wait_until_ended(restarted[0], await find(restarted[0], answer.id))
     assert (ended.status, ended.text) == ("done", "One moment. It has three [1].")
     assert len(librarian.received) == 2, "one of several processes continues the answer"
     for process in restarted:
-        await process.close()
+        await process.engine.close()
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -288,7 +288,7 @@ async def test_job_without_result_for_days_is_unknown(manager: AnswerManager, us
     answer = await ask_until_waiting(manager, user)
     runs = [{**answer.tool_runs[0], "has_begun": True}, answer.tool_runs[1]]
     await set_values(manager, answer, lease_until=answer.created_at, tool_runs=runs)
-    await manager.take_over([await find(manager, answer.id)])
+    await manager.engine.takeover.take_over([await find(manager, answer.id)])
     ended = await wait_until_ended(manager, await find(manager, answer.id))
     assert "its result is unknown" in ended.tool_runs[0]["result"]
 

@@ -74,7 +74,7 @@ async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[Answer
     gate = asyncio.Event()
     manager = start_manager(app, librarian, Toolbox(app, [find_book, lend_book]))
     yield manager
-    await manager.close()
+    await manager.engine.close()
 
 
 async def test_page_and_streams_show_tool_calls(
@@ -166,7 +166,7 @@ async def test_takeover_keeps_the_limited_tools(manager: AnswerManager, user: Us
     answer = await ask(manager.within("write"), user.id, tools=True)
     await kill_process(manager, answer)
     restart_script(librarian)
-    await manager.take_over([await find(manager, answer.id)])
+    await manager.engine.takeover.take_over([await find(manager, answer.id)])
     stored = await wait_until_ended(manager, answer)
     assert (stored.status, stored.takeovers) == ("done", 1)
     assert offered_tools(librarian) == {"lend_book"}

@@ -20,6 +20,7 @@ from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending import ledger
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmUsage
+from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel, Reasoning
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.providers.events import Event
@@ -164,9 +165,9 @@ async def test_rounds_with_tools_are_summed(app: FastAPI, fake_llm: FakeProvider
     fake_llm.script = [Done(100, 10, tool_calls=(ToolCall("c", "find_book", '{"title": "Dune"}'),))]
     fake_llm.next_scripts = [["There.", Done(200, 20)]]
     llm.model = PRICED.model_copy(update={"calls_tools": True})
-    manager = AnswerManager(app.state.database, llm, lambda: toolbox)
+    manager = create_manager(app.state.database, llm, make_toolbox=lambda: toolbox)
     answer = await ask_and_wait(manager, user.id, tools=True)
-    await manager.close()
+    await manager.engine.close()
     assert (answer.prompt_tokens, answer.completion_tokens, answer.cost_micro) == (300, 30, 420)
     assert not answer.usage_estimated
     assert (await read_usage(llm.guard, owner_id=user.id))[0][1:] == (2, 300, 30, 0, 420)

@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from opportune.contrib.answers.engine.within_requests import RequestAnswerManager
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.running import AnswerResources
+from opportune.contrib.answers.engine.within_requests import RequestAnswerEngine
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import LanguageModel
 from opportune.db import Database, utc_now
@@ -19,17 +21,17 @@ def model() -> Storyteller:
     return Storyteller(pause=20)
 
 
-def create_manager(database: Database, model: Storyteller) -> RequestAnswerManager:
-    manager = RequestAnswerManager(database, LanguageModel(lambda: model))
-    manager.open()
-    return manager
+def create_manager(database: Database, model: Storyteller) -> AnswerManager:
+    engine = RequestAnswerEngine(AnswerResources(database=database, llm=LanguageModel(lambda: model)))
+    engine.open()
+    return AnswerManager(engine)
 
 
-async def poll_until_ended(manager: RequestAnswerManager, answer: Answer) -> Answer:
+async def poll_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
     return await wait_for_progress(manager, answer, lambda progress: not progress.answer.is_running)
 
 
-async def read_stream(manager: RequestAnswerManager, answer: Answer, until: str = "") -> str:
+async def read_stream(manager: AnswerManager, answer: Answer, until: str = "") -> str:
     """Read the stream of an answer up to a text or its end."""
     async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(await find(manager, answer.id)) as live:
         async for _ in live.follow(0):
@@ -38,7 +40,7 @@ async def read_stream(manager: RequestAnswerManager, answer: Answer, until: str 
         return live.text
 
 
-async def wait_until_handed_over(manager: RequestAnswerManager, answer: Answer) -> Answer:
+async def wait_until_handed_over(manager: AnswerManager, answer: Answer) -> Answer:
     return await wait_for_progress(manager, answer, lambda progress: not progress.answer.worker)
 
 
@@ -47,7 +49,7 @@ async def test_reopened_stream_continues_the_answer(database: Database, model: S
     answer = await ask(asking, owner_id)
     await asking.refresh([await find(asking, answer.id)])
     assert model.received == [], "nothing is generated before the stream is opened"
-    assert not asking._tasks
+    assert not asking.engine.running.tasks
 
     assert await read_stream(streaming, answer, STORY[10:20]) == STORY[:20]
     stored = await wait_until_handed_over(streaming, answer)

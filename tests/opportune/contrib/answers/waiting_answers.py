@@ -10,6 +10,7 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.contrib.tools import Toolbox
 from opportune.jobs.models import Job
@@ -18,8 +19,8 @@ from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, find
 
 def start_manager(app: FastAPI, model: FakeProvider, tools: Toolbox, **options: Any) -> AnswerManager:
     """Return a manager for the site and its jobs, as after a restart. It continues no answer by itself."""
-    app.state.answers = manager = AnswerManager(
-        app.state.database, LanguageModel(lambda: model), lambda: tools, **options
+    app.state.answers = manager = create_manager(
+        app.state.database, LanguageModel(lambda: model), make_toolbox=lambda: tools, **options
     )
     app.state.tool_jobs.make_toolbox, app.state.tool_jobs.on_result = lambda: tools, lambda: None
     return manager
@@ -27,7 +28,7 @@ def start_manager(app: FastAPI, model: FakeProvider, tools: Toolbox, **options: 
 
 async def wait_for_tasks(manager: AnswerManager) -> None:
     """Wait until no answer is written, because all wait or have ended."""
-    if tasks := [answer_task.task for answer_task in manager._tasks.values()]:
+    if tasks := [answer_task.task for answer_task in manager.engine.running.tasks.values()]:
         await asyncio.wait(tasks, timeout=TIMEOUT_SECONDS)
 
 
@@ -40,7 +41,7 @@ async def ask_until_waiting(manager: AnswerManager, owner: User, topic: str = ""
 
 async def end(manager: AnswerManager, answer: Answer) -> Answer:
     """Continue a released answer, and return it when it has ended."""
-    await manager.continue_released()
+    await manager.engine.takeover.continue_released()
     return await wait_until_ended(manager, await find(manager, answer.id))
 
 
