@@ -18,6 +18,7 @@ from opportune.cli.environment.locks import (
     BASE,
     BUILD,
     DEV,
+    FRAMEWORK,
     MODEL,
     OPTIONAL_LOCKS,
     needs_model,
@@ -168,9 +169,9 @@ def install(lock: str, *options: str) -> None:
     uv = shutil.which("uv")
     command = uv_install(uv) if uv else [str(PYTHON), "-m", "pip", "install", "--no-user"]  # overrides PIP_USER
     (VENV / lock).unlink(missing_ok=True)
-    run_installer(
-        VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", *options, "-r", str(PROJECT / lock)]
-    )
+    # Tests import few modules of their packages, which Python then compiles.
+    command += ["--no-compile" if lock in (DEV, FRAMEWORK, MODEL) else "--compile", "--no-deps", "--require-hashes"]
+    run_installer(VENV, "Installing", lock, [*command, *options, "-r", str(PROJECT / lock)])
     (VENV / lock).parent.mkdir(exist_ok=True)
     shutil.copyfile(PROJECT / lock, VENV / lock)
 
@@ -192,7 +193,7 @@ def uv_install(uv: str) -> list[str]:
     uv refuses hashes together with the constraints in our pyproject.toml, which are for `lock`. With another
     `--project` it does not read that file, but still the user's settings, such as a package index.
     """
-    return [uv, "pip", "install", "--project", PROJECT.anchor, "--compile-bytecode", "--python", str(PYTHON)]
+    return [uv, "pip", "install", "--project", PROJECT.anchor, "--python", str(PYTHON)]
 
 
 def install_if_possible(lock: str) -> None:

@@ -169,8 +169,8 @@ def test_script_runs_the_named_parts(tmp_path: Path) -> None:
 
     assert run("lint", "audit") == ["lint", "audit"]
     checks = run()
-    assert checks[:6] == ["services", "lint", "tests", "browser", "machines", "rehearsals"]
-    assert sorted(checks[6:]) == ["benchmarks", "clients", "docs", "image", "setups"]  # in parallel
+    assert checks[:7] == ["services", "lint", "tests", "browser", "machines", "rehearsals", "benchmarks"]
+    assert sorted(checks[7:]) == ["clients", "docs", "image", "setups"]  # in parallel
 
 
 def test_actions_are_pinned_by_commit() -> None:

@@ -34,7 +34,7 @@ def test_locks_are_installed_when_they_change(machine: Machine) -> None:
     assert machine.run("migrate", "books")[:2] == (0, "ran migrate books\n")
     venv_call, install_call = machine.calls.read_text().splitlines()
     assert venv_call.endswith(str(machine.venv))
-    assert f"--python {machine.venv}/bin/python --no-deps --require-hashes -r" in install_call
+    assert f"--python {machine.venv}/bin/python --compile --no-deps --require-hashes -r" in install_call
     assert machine.run("migrate") == (0, "ran migrate\n", [])
     assert machine.installed_locks() == [BASE]
     (machine.project / BASE).write_text("another version\n")

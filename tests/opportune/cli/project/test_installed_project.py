@@ -30,7 +30,7 @@ UV = {str(Path(sys.executable).parent / "uv")!r}
 sys.path.insert(0, {str(PROJECT)!r})
 from tests.opportune.cli.command_server import reuse_bytecode
 
-command, *_options, last = arguments = [word for word in sys.argv[1:] if word != "--compile-bytecode"]
+command, *_options, last = arguments = [word for word in sys.argv[1:] if word != "--compile"]
 if arguments[:2] == ["pip", "compile"]:  # looks for a package in the index
     sys.exit()
 if arguments[:2] == ["pip", "install"] and last.endswith(".lock"):
