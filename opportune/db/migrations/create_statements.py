@@ -19,6 +19,8 @@ PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
 QUOTES = {'"': '"', "`": "`", "[": "]"}
 REFERENCE_ACTION = re.compile(r"\bON (DELETE|UPDATE) (SET NULL|SET DEFAULT|CASCADE|RESTRICT)\b")
 CONFLICT = re.compile(r"ON CONFLICT (\w+)")
+NOT_NULL_CONFLICT = re.compile(r"\bNOT NULL ON CONFLICT (\w+)")
+KEY_CONFLICT = re.compile(r"\bPRIMARY KEY(?: ASC| DESC| \(.*?\))? ON CONFLICT (\w+)")
 BOOLEANS = {"true": "1", "false": "0"}
 TABLE_RULES = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
 """Words that begin a constraint in the list of columns."""
@@ -50,12 +52,16 @@ class ColumnDefinition(NamedTuple):
     is_autoincrement: bool
     reference_options: dict[str, Any]
     """Options of a foreign key that is written behind the column."""
+    conflict_options: dict[str, Any]
+    """SQLAlchemy's options for the clauses ON CONFLICT of NOT NULL and PRIMARY KEY behind the column."""
 
 
 class TableDefinition(NamedTuple):
     columns: dict[str, ColumnDefinition]
     """Columns by name in lower case."""
     unique_rules: Sequence[UniqueRule]
+    key_conflict: str | None
+    """Word after ON CONFLICT of a primary key in the list of columns."""
 
 
 class AllowedValues(NamedTuple):
@@ -84,6 +90,7 @@ def has_collation(part: str) -> bool:
 def parse_table(sql: str) -> TableDefinition:
     columns: dict[str, ColumnDefinition] = {}
     unique_rules: list[UniqueRule] = []
+    key_conflict = None
     body = next((item for item in _items(sql) if item.startswith("(")), "()")
     for part in _split(body):
         items = [item for item in _items(part) if item.strip()]
@@ -92,7 +99,9 @@ def parse_table(sql: str) -> TableDefinition:
             unique_rules.append(_read_unique_rule(items, words.index("UNIQUE")))
         if items and words[0] not in TABLE_RULES:
             columns[unquote(items[0]).lower()] = _read_column(items, words)
-    return TableDefinition(columns, unique_rules)
+        elif conflict := KEY_CONFLICT.search(" ".join(words)):
+            key_conflict = conflict[1]
+    return TableDefinition(columns, unique_rules, key_conflict)
 
 
 def parse_allowed_values(condition: Any) -> AllowedValues | None:
@@ -171,8 +180,14 @@ def _parse_value(match: re.Match[str]) -> str | int:
 def _read_column(items: Sequence[str], words: Sequence[str]) -> ColumnDefinition:
     collation = unquote(items[words.index("COLLATE") + 1]) if "COLLATE" in words else None
     group = items[words.index("AS") + 1] if "AS" in words else "()"
-    expression = group[1:-1].strip()
-    return ColumnDefinition(collation, expression, "AUTOINCREMENT" in words, _read_reference_options(" ".join(words)))
+    text = " ".join(words)
+    return ColumnDefinition(
+        collation,
+        expression=group[1:-1].strip(),
+        is_autoincrement="AUTOINCREMENT" in words,
+        reference_options=_read_reference_options(text),
+        conflict_options=_read_conflict_options(text),
+    )
 
 
 def _read_unique_rule(items: Sequence[str], index: int) -> UniqueRule:
@@ -197,6 +212,15 @@ def _read_reference_options(words: str) -> dict[str, Any]:
         options["deferrable"] = " NOT DEFERRABLE" not in words
     if initially := re.search(r" INITIALLY (\w+)", words):
         options["initially"] = initially[1]
+    return options
+
+
+def _read_conflict_options(words: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if not_null := NOT_NULL_CONFLICT.search(words):
+        options["sqlite_on_conflict_not_null"] = not_null[1]
+    if key := KEY_CONFLICT.search(words):
+        options["sqlite_on_conflict_primary_key"] = key[1]
     return options
 
 

@@ -48,29 +48,37 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
         columns = super().get_columns(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
         definitions = read_table(connection, table_name).columns
         for column in columns:
-            definition = definitions.get(column["name"].lower())
-            if definition and "computed" in column:
-                column["computed"]["sqltext"] = definition.expression
+            if definition := definitions.get(column["name"].lower()):
+                column["dialect_options"] = definition.conflict_options
+                if "computed" in column:
+                    column["computed"]["sqltext"] = definition.expression
             if needs_parentheses(column["default"] or ""):
                 column["default"] = f"({column['default']})"
         return columns
 
+    def get_pk_constraint(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
+        key = super().get_pk_constraint(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
+        conflict = read_table(connection, table_name).key_conflict
+        return {**key, "dialect_options": {"sqlite_on_conflict": conflict}} if conflict else key
+
     def get_unique_constraints(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
-        names = {column["name"].lower(): column["name"] for column in self.get_columns(connection, table_name, *schema)}
+        table_columns = self.get_columns(connection, table_name, *schema, **options)
+        names = {column["name"].lower(): column["name"] for column in table_columns}
         constraints: list[dict[str, Any]] = []
         for rule in read_table(connection, table_name).unique_rules:
             columns = [names.get(column.lower()) for column in rule.columns]
-            options = {"sqlite_on_conflict": rule.on_conflict} if rule.on_conflict else {}
+            conflict = {"sqlite_on_conflict": rule.on_conflict} if rule.on_conflict else {}
             if None not in columns:  # `title COLLATE NOCASE` is not a column
-                constraints.append({"name": rule.name, "column_names": columns, "dialect_options": options})
+                constraints.append({"name": rule.name, "column_names": columns, "dialect_options": conflict})
         return constraints
 
     def get_foreign_keys(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
         keys = super().get_foreign_keys(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
         definitions = read_table(connection, table_name).columns
         for key in keys:
-            if not key["options"] and len(key["constrained_columns"]) == 1:
-                key["options"] = definitions[key["constrained_columns"][0].lower()].reference_options
+            definition = definitions.get(key["constrained_columns"][0].lower())
+            if definition and not key["options"] and len(key["constrained_columns"]) == 1:
+                key["options"] = definition.reference_options
         return keys
 
     def get_check_constraints(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:

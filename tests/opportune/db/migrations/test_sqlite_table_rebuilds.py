@@ -1,5 +1,6 @@
 """SQLite tables that Alembic alters by copying them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -91,6 +92,9 @@ def test_rebuild_leaves_triggers_of_full_text_out(library: SampleFeatures) -> No
     [
         "id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT",
         "id INTEGER PRIMARY KEY, title VARCHAR(50) COLLATE NOCASE UNIQUE ON CONFLICT IGNORE",
+        "id INTEGER PRIMARY KEY ON CONFLICT REPLACE AUTOINCREMENT, title TEXT CONSTRAINT a NOT NULL ON CONFLICT IGNORE",
+        "id INTEGER PRIMARY KEY desc on conflict fail, title TEXT",
+        "id INT, title TEXT, CONSTRAINT a PRIMARY KEY (id, title) ON CONFLICT IGNORE, UNIQUE (title) ON CONFLICT FAIL",
         "id INTEGER PRIMARY KEY, title TEXT, CHECK (length(title) < 9), UNIQUE (id, title)",
         "id INTEGER PRIMARY KEY, title VARCHAR(50) CHECK (title NOT IN (':a', ')')), [up] INT AS (upper(title)) STORED",
         "id INTEGER PRIMARY KEY, title TEXT, collated_at TEXT, CONSTRAINT uq_a UNIQUE (collated_at)",
@@ -188,14 +192,18 @@ def describe_table(sample: SampleFeatures) -> list[object]:
                 **column,
                 "type": str(column["type"]),
                 "default": "",
-                "nullable": column["nullable"] and column["name"] != "id",
+                "dialect_options": {},  # copies may write them behind the columns
+                "nullable": column["nullable"] and not column["primary_key"],
             }
             for column in inspector.get_columns("library_book")
         ]
         rules = sorted(inspector.get_check_constraints("library_book"), key=str)
         keys = inspector.get_foreign_keys("library_book")
         options = inspector.get_table_options("library_book")
-        return [columns, collations, rules, keys, options, inspector.get_unique_constraints("library_book")]
+        sql = connection.scalar(text("SELECT upper(sql) FROM sqlite_master WHERE name = 'library_book'"))
+        conflicts = sorted(re.findall(r"ON CONFLICT \w+", str(sql)))
+        unique = inspector.get_unique_constraints("library_book")
+        return [columns, collations, rules, keys, options, conflicts, unique]
 
 
 @pytest.mark.parametrize(
