@@ -9,7 +9,7 @@ from opportune.admin.lists.row_keys import quote_key
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.cell_formats import read_cell
 from opportune.contrib.import_export.name_resolver import NameResolver
-from opportune.contrib.import_export.named_columns import NamedColumn
+from opportune.contrib.import_export.named_columns import NamedColumn, normal_name
 from opportune.contrib.import_export.targets import Target
 from opportune.db.models.columns import is_text, python_type_of
 from opportune.i18n.parsing import parse_yes_no
@@ -42,13 +42,26 @@ class CellTexts:
     def _text_of(self, name: str, target: Target, value: Any) -> str:
         if target.related:
             return self._ids_of(target.related, value)
-        text = form_text(self._view.mapper.columns[name], value)
-        format_ = self._formats.get(name)
-        if text and isinstance(value, str) and target.control and format_:
-            text = read_cell(target.control, text, format_)
+        text = self._machine_text(name, value)
         if name in self._view.references:
             return quote_key(text) if text else NO_CHOICE
         return text
+
+    def _machine_text(self, name: str, value: Any) -> str:
+        text = form_text(self._view.mapper.columns[name], value)
+        format_ = self._formats.get(name)
+        control = self._columns[name].control
+        if text and isinstance(value, str) and control and format_:
+            return read_cell(control, text, format_)
+        return text
+
+    def natural_key(self, name: str, value: Any) -> str:
+        """Return a cell of the natural key as stored rows have it. Invalid cells stay, because the form refuses them."""
+        try:
+            text = self._machine_text(name, value)
+        except ValueError:
+            text = str(value)
+        return normal_name(self._view.model, name, text)
 
     def _ids_of(self, column: NamedColumn, value: Any) -> str:
         ids = self._names.ids(column, column.names_in(value))

@@ -102,14 +102,15 @@ class ImportPlan:
         await self._read_names(lines)
         stored_rows = None
         if self._key:
-            stored_rows = await load_stored_rows(self.request, self.view, self.columns, self._key, lines)
+            keys = {line.number: self._cell_texts.natural_key(self._key, line.cells.get(self._key)) for line in lines}
+            stored_rows = await load_stored_rows(self.request, self.view, self.columns, self._key, keys)
         may_add = await self.view.check_can_create(self.request)
         for position, line in enumerate(lines):
             await asyncio.sleep(0)  # let other requests run
             if progress:
                 await progress(position)
             try:
-                stored = stored_rows.find(line) if stored_rows else None
+                stored = stored_rows.find(line.number) if stored_rows else None
                 if stored is not None:
                     planned = await self._plan_change(edit_form, line, stored)
                 elif may_add:

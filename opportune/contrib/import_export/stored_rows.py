@@ -1,6 +1,8 @@
 """Stored rows that an import may change."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from starlette.requests import Request
@@ -8,8 +10,7 @@ from starlette.requests import Request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.named_columns import key_text, normal_name, with_names
-from opportune.contrib.import_export.table import ImportRow
+from opportune.contrib.import_export.named_columns import key_text, with_names
 from opportune.contrib.import_export.targets import Target
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
@@ -20,48 +21,46 @@ REPEATED = _l("%(label)s: “%(name)s” is already in row %(line)s.")
 AMBIGUOUS = _l("%(label)s: %(number)s rows are named “%(name)s”.")
 
 
+@dataclass
 class StoredRows:
     """Finds the stored row of a line by the natural key of the model."""
 
-    def __init__(self, view: AdminView, key: str, lines: Sequence[ImportRow], rows: Sequence[Any]) -> None:
-        self._model = view.model
-        self._key = key
-        self._label = view.labels.get(key, key)
-        self._first_lines = {_name_in(line, view.model, key): line.number for line in reversed(lines)}
-        self._rows: dict[str, list[Any]] = {}
-        for row in rows:
-            self._rows.setdefault(key_text(getattr(row, key)), []).append(row)
+    label: str
+    """Label of the natural key."""
+    names: Mapping[int, str]
+    """The natural keys by the numbers of the lines."""
+    rows: Mapping[str, Sequence[Any]]
+    """The stored rows by their natural keys."""
 
-    def find(self, line: ImportRow) -> Any:
+    @cached_property
+    def _first_lines(self) -> dict[str, int]:
+        return {name: number for number, name in reversed(self.names.items())}
+
+    def find(self, line: int) -> Any:
         """Return the stored row; None if the line is a new row.
 
         Raises:
             ValidationRefused: An earlier line or several rows have this key.
         """
-        name = _name_in(line, self._model, self._key)
+        name = self.names[line]
         first_line = self._first_lines[name]
-        if first_line != line.number:
-            raise ValidationRefused(gettext(REPEATED, label=self._label, name=name, line=first_line))
-        rows = self._rows.get(name, [])
+        if first_line != line:
+            raise ValidationRefused(gettext(REPEATED, label=self.label, name=name, line=first_line))
+        rows = self.rows.get(name, ())
         if len(rows) > 1:
-            raise ValidationRefused(gettext(AMBIGUOUS, label=self._label, number=len(rows), name=name))
+            raise ValidationRefused(gettext(AMBIGUOUS, label=self.label, number=len(rows), name=name))
         return rows[0] if rows else None
 
 
-def _name_in(line: ImportRow, model: type[Any], key: str) -> str:
-    cell = line.cells.get(key)
-    return normal_name(model, key, "" if cell is None else str(cell))
-
-
 async def load_stored_rows(
-    request: Request, view: AdminView, columns: Mapping[str, Target], key: str, lines: Sequence[ImportRow]
+    request: Request, view: AdminView, columns: Mapping[str, Target], key: str, names: Mapping[int, str]
 ) -> StoredRows:
-    """Load the rows whose natural keys are in the file, in a few queries."""
+    """Load the rows with these natural keys, which are given by the numbers of their lines, in a few queries."""
     named_columns = [name for name, target in columns.items() if target.related and target.related.key]
     options = loading_options(view.mapper, [*view.many_to_many, *named_columns])
     statement = view.list_query(request).options(*options)
-    names = list(dict.fromkeys(_name_in(line, view.model, key) for line in lines))
-    rows: list[Any] = []
-    for batch in batches_of(names, MAX_IDS_PER_QUERY):
-        rows += await view.queries.objects(with_names(statement, view.model, key, batch))
-    return StoredRows(view, key, lines, rows)
+    rows: dict[str, list[Any]] = {}
+    for batch in batches_of(list(dict.fromkeys(names.values())), MAX_IDS_PER_QUERY):
+        for row in await view.queries.objects(with_names(statement, view.model, key, batch)):
+            rows.setdefault(key_text(getattr(row, key)), []).append(row)
+    return StoredRows(view.labels.get(key, key), names, rows)

@@ -52,6 +52,21 @@ async def test_whole_number_of_another_language_is_refused(admin: AsyncClient) -
 
 
 @pytest.mark.language("de")
+@pytest.mark.parametrize(
+    ("key", "cell"),
+    [("weight", "1.234,50"), ("size", "1.000"), ("ratio", "2,5"), ("made_on", "01/02/2026"), ("seen_at", "1.2.26 3:04")],
+)
+async def test_key_is_read_in_the_format_of_its_column(
+    admin: AsyncClient, language: str, monkeypatch: pytest.MonkeyPatch, key: str, cell: str
+) -> None:
+    monkeypatch.setattr(Gadget, "natural_key", key, raising=False)
+    file = f"name;maker_id;{key}\na;1;{cell}\n"
+    await confirm_preview(admin, await upload(admin, file))
+    assert "lässt 1 unverändert" in extract_text(await upload(admin, file, updates="1"))
+    assert "bereits in Zeile 2" in extract_text(await upload(admin, f"{file}b;1;{cell}", updates="1"))
+
+
+@pytest.mark.language("de")
 async def test_export_is_unambiguous_in_each_language(app: FastAPI, admin: AsyncClient, language: str) -> None:
     await import_numbers(app, admin, "a;1;1000;12,50;1,234;")
     exported = (await admin.get("/admin/gadget/export/csv")).text
