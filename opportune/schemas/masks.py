@@ -4,6 +4,7 @@ Texts come from visitors, so each pattern needs time in proportion to the length
 """
 
 import re
+from typing import Any
 
 MASK = "••••••"
 
@@ -102,3 +103,12 @@ def _mask_token(match: re.Match[str]) -> str:
         return text
     is_secret = match["password_hash"] or re.search(r"\d", text)
     return MASK if is_secret else text
+
+
+def mask_json(value: Any) -> Any:
+    """Return a value of JSON in which secrets are masked by their names and by their form."""
+    if isinstance(value, dict):
+        return {name: MASK if SECRET_NAME.search(name) else mask_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [mask_json(item) for item in value]
+    return mask_tokens(mask_pairs(value)) if isinstance(value, str) else value

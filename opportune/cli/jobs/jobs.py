@@ -23,6 +23,7 @@ from opportune.jobs.requests import run_url
 from opportune.jobs.service import declared_jobs
 from opportune.plurals import pluralize
 from opportune.project.installed import installed_features
+from opportune.schemas.masks import mask_json
 
 command = typer.Typer()
 
@@ -178,9 +179,10 @@ def _as_row(job: Job, known_names: set[str]) -> Sequence[object]:
 
 
 def _as_data(job: Job) -> dict[str, Any]:
-    names = ("id", "name", "state", "attempt", "key", "progress", "error", "arguments")
+    names = ("id", "name", "state", "attempt", "key", "progress", "error")
     times = ("created_at", "due_at", "started_at", "ended_at")
-    return {name: getattr(job, name) for name in (*names, *times)}
+    data = {name: getattr(job, name) for name in (*names, *times)}
+    return {**data, "arguments": mask_json(job.arguments)}
 
 
 def _details(job: Job) -> Iterator[tuple[str, object]]:

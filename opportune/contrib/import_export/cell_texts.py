@@ -56,7 +56,7 @@ class CellTexts:
         return text
 
     def natural_key(self, name: str, value: Any) -> str:
-        """Return a cell of the natural key as stored rows have it. Invalid cells stay, because the form refuses them."""
+        """Return a cell of the natural key as stored rows have it. Invalid cells stay; the form refuses them."""
         try:
             text = self._machine_text(name, value)
         except ValueError:

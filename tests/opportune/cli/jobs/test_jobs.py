@@ -62,8 +62,13 @@ def test_long_argument_is_cut(oppman: Oppman, url: str, tmp_path: Path) -> None:
 
 
 def test_tokens_in_arguments_are_masked(oppman: Oppman, url: str, tmp_path: Path) -> None:
-    shown = show_arguments(oppman, url, tmp_path, ["http://h/reset?token=WzEs", "Code: 123456", {"password": "secret"}])
-    assert shown.endswith("http://h/reset?token=••••••, 'Code: ••••••', {'password': ••••••}")
+    email = {"password": "secret", "parts": [{"text": "token=WzEs"}], "id": 7}
+    shown = show_arguments(oppman, url, tmp_path, ["http://h/reset?token=WzEs", "Code: 123456", email])
+    assert shown.endswith("=••••••, 'Code: ••••••', {'password': ••••••, 'parts': [{'text': 'token=••••••}], 'id': 7}")
+    assert json.loads(oppman("jobs", "show", "3", "--json").out)["arguments"] == [
+        *("http://h/reset?token=••••••", "Code: ••••••"),
+        {"password": "••••••", "parts": [{"text": "token=••••••"}], "id": 7},
+    ]
 
 
 @pytest.mark.parametrize(

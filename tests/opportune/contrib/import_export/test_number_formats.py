@@ -54,7 +54,13 @@ async def test_whole_number_of_another_language_is_refused(admin: AsyncClient) -
 @pytest.mark.language("de")
 @pytest.mark.parametrize(
     ("key", "cell"),
-    [("weight", "1.234,50"), ("size", "1.000"), ("ratio", "2,5"), ("made_on", "01/02/2026"), ("seen_at", "1.2.26 3:04")],
+    [
+        ("weight", "1.234,50"),
+        ("size", "1.000"),
+        ("ratio", "2,5"),
+        ("made_on", "01/02/2026"),
+        ("seen_at", "1.2.26 3:04"),
+    ],
 )
 async def test_key_is_read_in_the_format_of_its_column(
     admin: AsyncClient, language: str, monkeypatch: pytest.MonkeyPatch, key: str, cell: str
