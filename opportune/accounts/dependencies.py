@@ -35,23 +35,35 @@ NO_SCOPES = SecurityScopes()
 
 
 async def get_optional_user(request: HTTPConnection) -> User | None:
-    """Return the active user of the request, or None. The user is loaded once per request.
+    """Return the active user of the request, or None. The user is loaded and checked once per request.
+
+    The first call also switches to the user's language, and finds the texts of a form that was interrupted.
 
     Pages identify users by the session cookie. URLs below /api also accept a bearer token, which takes precedence.
     The user does not belong to a database session: call `session.add(user)` in a `WriteSession` before changing it.
 
     The call sets these attributes of `request.state`: `user`, `session` (of the browser), `token` (the API token) and
     `impersonator` (the superuser who is signed in as this user) may be None. `permissions` are those of the user.
+
+    Raises:
+        HTTPException: The form is of another user, or an impersonator may not make this request. Later calls for the
+            same request raise it again.
     """
     state = request.state
     if hasattr(state, "user"):
+        if refusal := getattr(state, "user_refusal", None):
+            raise refusal
         loaded: User | None = state.user
         return loaded
     request = on_site(request)
     state.user = user = await _read_user(request)
     _use_language_of_user(request, user)
-    require_same_user(request, user)
-    guard_impersonation(request)
+    try:
+        require_same_user(request, user)
+        guard_impersonation(request)
+    except HTTPException as refusal:  # its page shows `state.user`
+        state.user_refusal = refusal
+        raise
     await load_kept_form(request, user)
     return user
 
@@ -100,8 +112,8 @@ class CurrentUserScheme(SecurityBase):
             raise make_sign_in_error(request)
         if needed.scopes and request.state.token:
             require_scopes(request.state.token.scopes, needed.scopes)
-        if request.state.impersonator is not None and is_personal(request):
-            raise HTTPException(403, OWNER_ONLY)
+        if is_personal(request):
+            _refuse_impersonator(request)
         await require_second_factor(request, user)
         return user
 
@@ -111,9 +123,13 @@ CurrentUser = Annotated[User, Depends(get_current_user)]
 
 
 async def get_account_owner(request: HTTPConnection, user: CurrentUser) -> User:
+    _refuse_impersonator(request)
+    return user
+
+
+def _refuse_impersonator(request: HTTPConnection) -> None:
     if request.state.impersonator is not None:
         raise HTTPException(403, OWNER_ONLY)
-    return user
 
 
 AccountOwner = Annotated[User, Depends(get_account_owner)]

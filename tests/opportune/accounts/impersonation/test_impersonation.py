@@ -1,16 +1,25 @@
 """Start, limits and end of an impersonation."""
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, HTTPException, Request
 from httpx2 import AsyncClient
 from sqlalchemy import update
 from sqlmodel import col
 
-from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, record_event, request_rules
+from opportune.accounts import (
+    AccountCtx,
+    ConfirmedUser,
+    CurrentImpersonator,
+    CurrentUser,
+    get_optional_user,
+    record_event,
+    request_rules,
+)
 from opportune.accounts.events.service import describe_event
 from opportune.accounts.flows.impersonation import IMPERSONATION_LIFETIME, NOT_INACTIVE, NOT_SUPERUSERS, NOT_YOURSELF
 from opportune.accounts.models import Session, User
@@ -239,3 +248,22 @@ async def test_impersonation_confirms_nothing_for_the_user(
     await impersonate(boss_client, user, may_write=True)
     assert (await boss_client.post("/pay")).headers["location"].startswith("/accounts/confirm")
     assert request_rules.OWNER_ONLY in (await boss_client.get("/accounts/confirm")).text
+
+
+async def test_caught_refusal_does_not_admit_the_impersonator(
+    app: FastAPI, boss_client: AsyncClient, ada: User
+) -> None:
+    async def greet(request: Request) -> None:
+        with suppress(HTTPException):
+            await get_optional_user(request)
+
+    async def change(_user: CurrentUser) -> None: ...
+
+    app.add_api_route("/cards", change, methods=["POST"], dependencies=[Depends(greet)])
+    await impersonate(boss_client, ada)
+    response = await boss_client.post("/cards")
+    assert (response.status_code, request_rules.READ_ONLY in response.text, BANNER in response.text) == (
+        403,
+        True,
+        True,
+    )
