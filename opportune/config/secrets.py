@@ -24,6 +24,7 @@ from pydantic_settings.sources.providers.gcp import GoogleSecretManagerMapping
 from opportune.config.host_names import LOCAL_HOSTS
 from opportune.config.pasted_values import clean_quoted_values
 from opportune.errors import SettingsError
+from opportune.project.current import OPPMAN
 
 TIMEOUT_SECONDS = 20
 """Time limit for all requests to a store."""
@@ -162,7 +163,7 @@ def _run_with_timeout(function: Callable[[], dict[str, Any]]) -> dict[str, Any] 
 def _explain(scheme: str, name: str, error: BaseException) -> str:
     """Return the problem without the provider's details, such as account numbers and file names."""
     if isinstance(error, ImportError):
-        return f"the packages of {scheme} are missing. Install them with: python3 oppman.py install {scheme}"
+        return f"the packages of {scheme} are missing. Install them with: {OPPMAN} install {scheme}"
     if scheme == "aws" and isinstance(error, (json.JSONDecodeError, AttributeError, KeyError)):
         return f"{name} is not a JSON object. Store names of settings with their values, as text."
     if isinstance(error, TimeoutError):

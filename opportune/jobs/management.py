@@ -28,6 +28,7 @@ from opportune.jobs.models import (
     PausedQueue,
     waiting_state,
 )
+from opportune.project.current import OPPMAN
 
 MAX_COUNTED_JOBS = 10_000
 MISSING_AFTER = timedelta(minutes=1)
@@ -52,7 +53,7 @@ async def find_job(session: AsyncSession, job_id: int) -> Job:
     """
     job = await session.get(Job, job_id) if 0 < job_id <= MAX_ID else None
     if job is None:
-        raise OperatorError(f"There is no job {job_id}. List them: python3 oppman.py jobs list")
+        raise OperatorError(f"There is no job {job_id}. List them: {OPPMAN} jobs list")
     return job
 
 

@@ -13,6 +13,7 @@ from opportune.contrib.answers.engine.tool_runs import Run, is_waiting
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.errors import ServiceError
 from opportune.i18n import gettext
+from opportune.project.current import OPPMAN
 
 JOB_PROGRESS = "JOB_PROGRESS"
 """Type of the activity with `done`, `total` and `note` of a job."""
@@ -23,7 +24,7 @@ class PackageMissing(ServiceError):
 
     service = "AG-UI"
     retryable = False
-    advice = "Install its packages: python3 oppman.py install ag-ui"
+    advice = f"Install its packages: {OPPMAN} install ag-ui"
 
     def __init__(self) -> None:
         super().__init__(gettext("AG-UI is not installed on this site."))

@@ -8,9 +8,10 @@ from pydantic import AfterValidator, SecretStr, field_validator
 
 from opportune.config.base_settings import BaseSettings
 from opportune.jobs.schedules import CronExpression
+from opportune.project.current import OPPMAN
 from opportune.storage.location import Bucket, DatabaseFiles, parse_location
 
-INSTALL = "python3 oppman.py install backup"
+INSTALL = f"{OPPMAN} install backup"
 
 EXAMPLE = "Write s3://key:secret@host/bucket/folder?region=NAME or file:./data/backups (oppman.py docs backups)."
 

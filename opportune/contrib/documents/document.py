@@ -14,6 +14,7 @@ from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import Busy
 from opportune.i18n import gettext as _
+from opportune.project.current import OPPMAN
 from opportune.schemas import Schema
 
 MAX_TEXT_LENGTH = 4000
@@ -144,7 +145,7 @@ class IndexDefinition(Generic[H]):
     @property
     def command(self) -> str:
         """Command that builds the index."""
-        return f"python3 oppman.py {self.name} index"
+        return f"{OPPMAN} {self.name} index"
 
     @property
     def setting(self) -> str:

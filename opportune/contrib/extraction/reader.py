@@ -14,6 +14,7 @@ from typing import Any
 from opportune.contrib.extraction.pages import Limits, Page, Unreadable
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
+from opportune.project.current import OPPMAN
 from opportune.schemas.text import make_storable
 
 ROOT = Path(__file__).parents[3]
@@ -29,7 +30,7 @@ PROBLEMS = {
     "bomb": _l("%(name)s is refused, because it would become too large. Save it again, or send its text."),
     "missing": _l(
         "%(name)s cannot be read, because this site lacks the packages for it. Save it as a PDF, or let the "
-        "administrator run: python3 oppman.py install office"
+        "administrator run: %(command)s"
     ),
     "unknown": _l(
         "%(name)s cannot be read. Send a PDF, a Word, Excel or PowerPoint file, a web page, or a text in UTF-8."
@@ -39,7 +40,8 @@ PROBLEMS = {
 
 
 def describe_problem(problem: str, name: str) -> str:
-    return _(PROBLEMS.get(problem, PROBLEMS["damaged"]), name=name)
+    message = PROBLEMS.get(problem, PROBLEMS["damaged"])
+    return _(message, name=name, command=f"{OPPMAN} install office")
 
 
 @dataclass

@@ -1,4 +1,6 @@
 """Metrics, traces and error reports. Their libraries are only imported if the settings enable them."""
 
-INSTALL_TELEMETRY = "python3 oppman.py install telemetry"
+from opportune.project.current import OPPMAN
+
+INSTALL_TELEMETRY = f"{OPPMAN} install telemetry"
 """Command that installs the libraries for traces and error reports."""

@@ -12,6 +12,7 @@ from opportune.contrib.translations.makemessages import existing_languages, upda
 from opportune.errors import OperatorError
 from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.languages import content_languages
+from opportune.project.current import OPPMAN
 from opportune.project.layout import FRAMEWORK, display_path, replacements
 from opportune.web.language import has_language, language_prefixes
 
@@ -39,7 +40,7 @@ def check_catalogues(settings: Settings) -> Iterator[Finding]:
         if path.parents[1].name.replace("_", "-") not in offered:
             counts = {"broken": len(state.broken)}
         if numbers := ", ".join(f"{count} {name}" for name, count in counts.items() if count):
-            hint = " List the broken ones: python3 oppman.py compilemessages" if state.broken else ""
+            hint = f" List the broken ones: {OPPMAN} compilemessages" if state.broken else ""
             yield Finding(
                 f"{display_path(path)}: {numbers}. English is shown instead. Edit the file.{hint}", is_error=False
             )
@@ -75,6 +76,6 @@ def check_new_texts(settings: Settings) -> Iterator[Finding]:
         for source in find_sources():
             codes = [*content_languages(settings), *existing_languages(source)]
             for path in update_catalogues(source, codes, check=True):
-                yield Finding(f"{path} is out of date. Run python3 oppman.py makemessages", is_error=False)
+                yield Finding(f"{path} is out of date. Run {OPPMAN} makemessages", is_error=False)
     except OperatorError as error:  # also reported by `check_catalogues`, or by the import of the file
         yield Finding(str(error), is_error=False)

@@ -23,13 +23,14 @@ from opportune.contrib.operations.operations import (
 )
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
+from opportune.project.current import OPPMAN
 from opportune.web.rendering.flash import flash
 
 ACTION = "download-backup"
 PREFIX = "opportune-download-"
 NO_DISK = (
     "This machine has no disk to write a backup to ({reason}). Run it on your own machine, with this site's "
-    "DATABASE_URL in the environment: python3 oppman.py backup"
+    f"DATABASE_URL in the environment: {OPPMAN} backup"
 )
 
 
