@@ -104,6 +104,7 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
     router.default = respond_not_found
     add_encoders()
     app.state.settings = settings
+    app.state.has_started = False
     app.state.features = features
     app.state.declared_permissions = DeclaredPermissions(features)
     if not settings.is_production:  # as above
@@ -187,6 +188,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
             stack.enter_context(collect_missing_awaits())
         if app.state.settings.environment != "test":
             await warm_up(app)
+        app.state.has_started = True
         yield state or None  # Starlette refuses any other value on servers that do not support state
 
 

@@ -13,12 +13,14 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 import opportune
 from opportune.cli.environment import existing_app as command_line
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK
+from opportune.web.routing.router import LIFESPAN_REPLACED
 from tests.opportune.guides import code_blocks, read_guide
 
 GUIDE = read_guide("existing-app.md")
@@ -173,6 +175,25 @@ def test_later_route_prevents_the_start(tmp_path: Path) -> None:
     app.mount("/admin", FastAPI())
     with pytest.raises(OperatorError, match="a route for /admin"), TestClient(app):
         pass
+
+
+@pytest.mark.parametrize("is_mounted", [True, False])
+async def test_replaced_lifespan_prevents_the_start(tmp_path: Path, *, is_mounted: bool) -> None:
+    app = FastAPI()
+    site = mount(app, f"sqlite:///{tmp_path}/x.db")
+    server_app = app if is_mounted else site
+    server_app.router.lifespan_context = FastAPI().router.lifespan_context
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(OperatorError, match="was replaced"):
+        await server_app({"type": "lifespan", "state": {}}, receive, send)
+    assert sent == [{"type": "lifespan.startup.failed", "message": LIFESPAN_REPLACED}]
 
 
 def test_pages_precede_routes_for_all_paths(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import BaseRoute, Match, Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.dependencies import SITE
 from opportune.errors import OperatorError
 from opportune.web.language import url_prefixes
+from opportune.web.routing.router import check_start
 from opportune.web.static.files import STATIC_URL
 
 logger = logging.getLogger("opportune")
@@ -39,8 +40,6 @@ class MountedSite:
         self.app, self.site = app, site
         self.prefixes = tuple(f"{prefix}/" for prefix in url_prefixes(site.state.settings))
         self.is_running = False
-        self.failure = ""
-        """The mistake that prevented the start."""
         self.routes: dict[str, list[BaseRoute]] = {}
         """Routes of the site by the first segment of their paths."""
         self._collect_routes()
@@ -95,9 +94,6 @@ class MountedSite:
                     self.is_running = True
                     async with original(app) as state:
                         yield {**(site_state or {}), **(state or {})} or None
-            except OperatorError as error:
-                self.failure = error.with_advice
-                raise
             finally:
                 self.is_running = False
 
@@ -112,7 +108,7 @@ class SiteMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self.app(scope, receive, self._with_short_failure(send))
+            await self.app(scope, receive, check_start(send, lambda: self.mounted.is_running))
         elif self.mounted.lacks_start_page(scope):
             await RedirectResponse("/accounts/profile", 303)(scope, receive, send)
         elif not self.mounted.serves(scope):
@@ -125,14 +121,6 @@ class SiteMiddleware:
         else:
             logger.error(NOT_STARTED)
             await PlainTextResponse(NOT_STARTED, 503)(scope, receive, send)
-
-    def _with_short_failure(self, send: Send) -> Send:
-        async def send_short(message: Message) -> None:
-            if message["type"] == "lifespan.startup.failed" and self.mounted.failure:
-                message = {**message, "message": self.mounted.failure}
-            await send(message)
-
-        return send_short
 
 
 def _paths_of(routes: Sequence[BaseRoute]) -> Iterator[str]:

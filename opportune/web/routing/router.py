@@ -4,7 +4,8 @@ The copy of a route with `@cached` consults the cache first.
 """
 
 import re
-from collections.abc import Awaitable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from typing import Any, Self
 
@@ -15,12 +16,17 @@ from fastapi.utils import generate_unique_id, get_value_or_default
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Message, Receive, Scope, Send
 
+from opportune.errors import OperatorError
 from opportune.web.cache.counts import Counts
 from opportune.web.cache.rule import CacheRule, rule_of, unknown_names
 from opportune.web.routing.api_router import LazyRoute, flatten, has_fallback_files, options_of
 
 DefaultLifespan: Any = type(APIRouter().lifespan_context)
 """Lifespan of a router without one, which only calls the handlers of `on_event`."""
+LIFESPAN_REPLACED = (
+    "Opportune has not started, because `router.lifespan_context` of the application was replaced. Wrap the lifespan, "
+    "or pass yours to Feature(process=Process(lifespan=…)), or to FastAPI before opportune.mount()."
+)
 
 
 class CachedRoute(LazyRoute):
@@ -143,6 +149,10 @@ class Router(APIRouter):
             self.add_api_websocket_route(prefix + socket.path, socket.endpoint, socket.name, dependencies=required)
         self.include_lifespan(router, prefix)
 
+    async def lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope["app"].state
+        await super().lifespan(scope, receive, check_start(send, lambda: state.has_started))
+
     def include_lifespan(self, router: APIRouter, prefix: str) -> None:
         """Include the lifespan handlers and fallback files of a router, without its routes."""
         without_routes = copy(router)
@@ -171,6 +181,20 @@ class Router(APIRouter):
         class_ = LazyRoute if type(route) is APIRoute else type(route)
         rule = rule_of(route.endpoint)
         return CachedRoute.of(class_(**options), rule) if rule else class_(**options)
+
+
+def check_start(send: Send, has_started: Callable[[], bool]) -> Send:
+    """Return a `send` that refuses the start if the site's lifespan has not run, and sends OperatorErrors as a line."""
+
+    async def send_checked(message: Message) -> None:
+        if message["type"] == "lifespan.startup.complete" and not has_started():
+            raise OperatorError(LIFESPAN_REPLACED)
+        error = sys.exception()  # Starlette sends the traceback while it handles the error
+        if message["type"] == "lifespan.startup.failed" and isinstance(error, OperatorError):
+            message = {**message, "message": error.with_advice}
+        await send(message)
+
+    return send_checked
 
 
 def _path_below_root(scope: Scope) -> str:
