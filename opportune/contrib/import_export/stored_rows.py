@@ -34,7 +34,7 @@ class StoredRows:
 
     @cached_property
     def _first_lines(self) -> dict[str, int]:
-        return {name: number for number, name in reversed(self.names.items())}
+        return {name: number for number, name in reversed([*self.names.items()])}
 
     def find(self, line: int) -> Any:
         """Return the stored row; None if the line is a new row.

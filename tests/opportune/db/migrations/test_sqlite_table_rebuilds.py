@@ -186,6 +186,7 @@ def describe_table(sample: SampleFeatures) -> list[object]:
     with connect(sample.settings) as connection:
         collations = {name: column.collation for name, column in read_table(connection, "library_book").columns.items()}
         inspector = inspect(connection)
+        key = inspector.get_pk_constraint("library_book")["constrained_columns"]
         columns = [
             # Copies say NOT NULL for a primary key.
             {
@@ -193,7 +194,7 @@ def describe_table(sample: SampleFeatures) -> list[object]:
                 "type": str(column["type"]),
                 "default": "",
                 "dialect_options": {},  # copies may write them behind the columns
-                "nullable": column["nullable"] and not column["primary_key"],
+                "nullable": column["nullable"] and column["name"] not in key,
             }
             for column in inspector.get_columns("library_book")
         ]
