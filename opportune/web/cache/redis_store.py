@@ -38,12 +38,15 @@ class RedisStore(SharedStore):
         self._url = url
         self._redis: RedisClient | None = None
         self._connect_lock = asyncio.Lock()
-        self._read_at = self._write_at = 0.0
-        """Times of the next attempt to read and to write after a failure, by `time.monotonic`."""
-        self._failure = ""
+        self._retry_reads_at = self._retry_writes_at = 0.0
+        """Times of the next attempts after a failure, by `time.monotonic`."""
+        self._failure: str | None = None
+        """Name of the last error, until a command succeeds."""
         self._pending_tags: set[str] = set()
+        """Tags to clear before the next command."""
         self._errors: tuple[type[Exception], ...] = ()
         self._token = secrets.token_hex(8)
+        """Name of this process in its locks."""
 
     async def close(self) -> None:
         if self._redis:
@@ -52,7 +55,7 @@ class RedisStore(SharedStore):
     async def read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         names = [KEY_PREFIX + key for key in keys]
         missing: list[bytes | None] = [None] * len(names)
-        return await self._run(lambda redis: redis.get_values(names, REDIS_TIMEOUT_SECONDS), missing)
+        return await self._run(lambda redis: redis.get_values(names), missing)
 
     async def write(self, key: str, value: bytes, seconds: float) -> None:
         await self._run(lambda redis: redis.put(KEY_PREFIX + key, value, seconds), None, writes=True)
@@ -76,14 +79,14 @@ class RedisStore(SharedStore):
 
     async def check(self) -> str:
         await self._run(lambda redis: redis.put(KEY_PREFIX + lock_key("check"), b"", 1), None, writes=True)
-        return self._failure
+        return self._failure or ""
 
     async def _run(self, command: "Callable[[RedisClient], Awaitable[T]]", default: T, *, writes: bool = False) -> T:
         """Run a command. Return the default if Redis is unavailable, or full and the command writes."""
-        usable_at = self._write_at if writes else self._read_at
-        if time.monotonic() < usable_at:
+        retry_at = self._retry_writes_at if writes else self._retry_reads_at
+        if time.monotonic() < retry_at:
             return default
-        redis = self._redis or await self._connect()
+        redis = self._redis or await self._connect()  # opens no connection yet
         cancellations = _cancellations()
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
@@ -95,7 +98,7 @@ class RedisStore(SharedStore):
         if _cancellations() > cancellations:  # redis-py 8.1 swallows the cancellation
             raise asyncio.CancelledError
         if self._failure and (writes or self._failure != FULL):  # a full Redis can be read
-            self._failure = ""
+            self._failure = None
             logger.info("the cache at %s is available again", self.name)
         return result
 
@@ -104,7 +107,7 @@ class RedisStore(SharedStore):
             if self._redis is None:
                 module = await asyncio.to_thread(import_module, "opportune.web.cache.redis_client")
                 self._errors = (module.CacheBackendInteractionError, TimeoutError)
-                client: RedisClient = module.RedisClient(self._url)
+                client: RedisClient = module.RedisClient(self._url, REDIS_TIMEOUT_SECONDS)
                 await client.open()
                 self._redis = client
         return self._redis
@@ -116,7 +119,7 @@ class RedisStore(SharedStore):
             try:
                 await _clear_tag(redis, tag)
             except self._errors as error:
-                if _reason(error) != FULL:
+                if not _is_full(error):
                     raise
                 # Otherwise other processes would still serve the entries.
                 await redis.delete_match(ENTRY_PATTERN)
@@ -124,14 +127,13 @@ class RedisStore(SharedStore):
             self._pending_tags.discard(tag)
 
     def _record_failure(self, error: Exception, *, writes: bool) -> None:
-        reason = _reason(error)
-        self._write_at = time.monotonic() + RETRY_AFTER_SECONDS
-        if reason != FULL or not writes or self._pending_tags:
-            self._read_at = self._write_at
-        if not self._failure:
-            effect = "no more pages are stored" if reason == FULL else "pages are built without it"
-            logger.warning("the cache at %s is unavailable (%s): %s", self.name, reason, effect)
-        self._failure = reason
+        self._retry_writes_at = time.monotonic() + RETRY_AFTER_SECONDS
+        if not _is_full(error) or not writes or self._pending_tags:
+            self._retry_reads_at = self._retry_writes_at
+        if self._failure is None:
+            effect = "no more pages are stored" if _is_full(error) else "pages are built without it"
+            logger.warning("the cache at %s is unavailable (%s): %s", self.name, _reason(error), effect)
+        self._failure = _reason(error)
 
 
 def _cancellations() -> int:
@@ -147,6 +149,10 @@ def _reason(error: Exception) -> str:
     """Return the name of the error that cashews has wrapped, such as `ConnectionError`."""
     cause = None if isinstance(error, TimeoutError) else error.__cause__
     return type(cause or error).__name__
+
+
+def _is_full(error: Exception) -> bool:
+    return _reason(error) == FULL
 
 
 async def _count_entries(redis: "RedisClient") -> int:
