@@ -2,26 +2,20 @@
 
 import asyncio
 import logging
-from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
-from email.message import EmailMessage as MIMEMessage
-from email.policy import SMTP, SMTPUTF8, Policy
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
 from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
 from opportune.mail import mailbox
-from opportune.mail.addresses import InvalidEmailError, parse_recipients, sender_address, single_line
+from opportune.mail.addresses import InvalidEmailError, sender_address
 from opportune.mail.email import EmailMessage
 from opportune.mail.factory import transport_for
+from opportune.mail.mime import mime_message
 from opportune.mail.outage import SEND_EMAIL, report_outage
 from opportune.mail.transport import DeliveryError, PermanentDeliveryError
 
-# Long lines are wrapped, because servers refuse lines of more than 998 characters.
-TRANSFER_ENCODING = "quoted-printable"
-MAX_HEADER_LENGTH = 900
-"""Characters of a header in one line, of at most 998."""
 MAX_ATTEMPTS = 35
 """Attempts within 25 hours. The first delay is 5 seconds and doubles up to one hour."""
 MIN_OUTAGE_ATTEMPTS = 8
@@ -75,41 +69,3 @@ async def send_email(settings: Settings, email: EmailMessage) -> None:
     logger.info("%s went to %s", email.message_id, transport.name)
     if settings.environment == "development":
         await asyncio.to_thread(mailbox.store_message, message)
-
-
-class UnfoldedHeader(UnstructuredHeader, BaseHeader):
-    """A header of the project, whose lines are not broken: the library would encode an address longer than a line."""
-
-    def fold(self, *, policy: Policy) -> str:
-        is_one_line = self.isascii() and len(self) < MAX_HEADER_LENGTH
-        return f"{self.name}: {self}{policy.linesep}" if is_one_line else super().fold(policy=policy)
-
-
-def mime_message(email: EmailMessage, sender: Address) -> MIMEMessage:
-    """Return the MIME message of an e-mail.
-
-    Raises:
-        InvalidEmailError: The address is invalid.
-    """
-    headers = {"To": email.to, "Cc": email.cc, "Bcc": email.bcc, "Reply-To": email.reply_to}
-    addresses = {name: parse_recipients(texts) for name, texts in headers.items() if texts}
-    is_ascii = all(address.addr_spec.isascii() for group in addresses.values() for address in group)
-    policy = SMTP if is_ascii else SMTPUTF8
-    message = MIMEMessage(policy=policy.clone(header_factory=HeaderRegistry(default_class=UnfoldedHeader)))
-    message["From"] = sender
-    for name, group in addresses.items():
-        message[name] = group
-    message["Subject"] = single_line("subject", email.subject)
-    message["Date"] = email.date
-    message["Message-ID"] = email.message_id
-    message["Auto-Submitted"] = "auto-generated"  # suppresses automatic replies
-    for name, value in email.headers.items():
-        del message[name]
-        message[name] = single_line(f"header {name}", value)
-    message.set_content(email.text, cte=TRANSFER_ENCODING)
-    if email.html:
-        message.add_alternative(email.html, subtype="html", cte=TRANSFER_ENCODING)
-    html = cast(MIMEMessage | None, message.get_body(("html",)))
-    for file in email.attachments:
-        file.add_to(message, html)
-    return message

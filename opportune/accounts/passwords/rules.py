@@ -1,27 +1,20 @@
-"""Rules for new passwords, from OWASP ASVS 5.0, section 6.2: length, guessability, personal words and data breaches."""
+"""Rules for new passwords, from OWASP ASVS 5.0, section 6.2: length, guessability, personal words and data breaches.
+
+`find_password_problem` applies all rules, and `find_offline_problem` all but that of data breaches.
+"""
 
 import asyncio
-import hashlib
-import logging
 import re
 import threading
-import time
-from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
+from opportune.accounts.passwords.breaches import is_breached
 from opportune.accounts.passwords.hashing import MAX_PASSWORD_LENGTH, normalize_password
 from opportune.config.settings import Settings
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import require_storable
 from opportune.web.forms.error_messages import as_sentence
-
-BREACH_LOOKUP_SECONDS = 2.0
-"""Time limit of the whole lookup, because the user waits for it."""
-PREFIX_LENGTH = 5
-
-logger = logging.getLogger(__name__)
 
 MIN_GUESSES = 10**8
 """Minimum number of guesses, estimated by zxcvbn. Eight random characters need about as many."""
@@ -34,29 +27,27 @@ TOO_EASY = _l("This password is too easy to guess. Use a longer one, such as fou
 TOO_PERSONAL = _l("This password is too close to your name, your e-mail address or the name of this site.")
 BREACHED = _l("This password is part of a known data breach. Please choose another one.")
 
-
 _estimate_lock = threading.Lock()
 """zxcvbn stores the words of its caller in a global variable, so only one thread may call it."""
 
 
 async def find_password_problem(password: str, email: str, settings: Settings, name: str = "") -> str | None:
     """Return the problem of a new password, including known data breaches; None if it is accepted."""
-    problem = await asyncio.to_thread(password_problem, password, email, settings, name)
+    problem = await asyncio.to_thread(find_offline_problem, password, email, settings, name)
     if problem or not settings.breached_passwords_url:
         return problem
     is_known = await is_breached(settings.breached_passwords_url, normalize_password(password))
     return BREACHED if is_known else None
 
 
-def password_problem(password: str, email: str, settings: Settings, name: str = "") -> str | None:
-    """Return the problem of a new password as a sentence for the user; None if it is accepted.
+def find_offline_problem(password: str, email: str, settings: Settings, name: str = "") -> str | None:
+    """Return the problem of a new password, without a lookup of data breaches; None if it is accepted.
 
     Takes up to 60 ms, so requests use `find_password_problem`.
     """
     password = normalize_password(password)
-    return _length_problem(password, settings.min_password_length) or _guessing_problem(
-        password, [email.lower(), *find_personal_words(email, settings.site_name, name)]
-    )
+    words = [email.lower(), *find_personal_words(email, settings.site_name, name)]
+    return _length_problem(password, settings.min_password_length) or _guessing_problem(password, words)
 
 
 def _length_problem(password: str, min_length: int) -> str | None:
@@ -107,59 +98,3 @@ def _split_words(text: str) -> list[str]:
     """Return the text without separators, and its parts: `johnsmith`, `john` and `smith` for `john.smith`."""
     parts = WORD_PARTS.findall(text)
     return [word for word in ("".join(parts), *parts) if len(word) >= MIN_WORD_LENGTH]
-
-
-async def is_breached(url: str, password: str) -> bool:
-    """Return whether the service at `url` lists the password as breached, by the protocol of Have I Been Pwned.
-
-    Only the first five characters of the password's SHA-1 hash are sent (k-anonymity). The service returns all hashes
-    with this prefix, and invented ones, so that the size of the response does not reveal the prefix.
-
-    If the service fails or is too slow, the result is False, so that users can still register. The failure is logged.
-    """
-    digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
-    try:
-        return await asyncio.to_thread(_is_listed, url, digest)
-    except OSError as error:
-        reason = str(error) or type(error).__name__
-        logger.warning("Breached passwords could not be looked up at %s: %s", urlsplit(url).hostname, reason)
-        return False
-
-
-def _is_listed(url: str, digest: str) -> bool:
-    """Ask the service for all hashes with the same prefix.
-
-    Raises:
-        OSError: The service cannot be reached.
-    """
-    import httpx2  # slow, so it runs in this thread
-
-    # All services expect the prefix at the end of the path.
-    range_url = f"{url.rstrip('/')}/{digest[:PREFIX_LENGTH]}"
-    headers = {"Add-Padding": "true", "User-Agent": "opportune"}
-    try:
-        with httpx2.stream("GET", range_url, headers=headers, timeout=BREACH_LOOKUP_SECONDS) as response:
-            if not response.is_success:
-                raise OSError(f"status {response.status_code}")
-            return any(_matches(line, digest[PREFIX_LENGTH:]) for line in _until_deadline(response.iter_lines()))
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise OSError(type(error).__name__) from error
-
-
-def _until_deadline(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a response.
-
-    Raises:
-        TimeoutError: The time is over. httpx2 limits each read, but not the total time.
-    """
-    deadline = time.monotonic() + BREACH_LOOKUP_SECONDS
-    for line in lines:
-        if time.monotonic() > deadline:
-            raise TimeoutError("the response took too long")
-        yield line
-
-
-def _matches(line: str, suffix: str) -> bool:
-    """Return whether a line such as `0018A45C…:3` has this hash. Lines of the padding have the count 0."""
-    line_suffix, _, count = line.strip().partition(":")
-    return line_suffix.upper() == suffix and count.strip() not in ("", "0")

@@ -7,7 +7,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.management import valid_email
-from opportune.accounts.passwords.rules import password_problem
+from opportune.accounts.passwords.rules import find_offline_problem
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
@@ -38,7 +38,7 @@ def ask_new_password(email: str, question: str = "Password", default: str | None
         password: str = typer.prompt(question, default, hide_input=True, show_default=False)
         if password == default:
             return password
-        if reason := password_problem(password, email, get_settings()):
+        if reason := find_offline_problem(password, email, get_settings()):
             print(reason)
         elif typer.prompt("Repeat the password", hide_input=True) == password:
             return password

@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from opportune.accounts.management import create_superuser
 from opportune.accounts.models import User
-from opportune.accounts.passwords.rules import password_problem
+from opportune.accounts.passwords.rules import find_offline_problem
 from opportune.accounts.schemas import UserCreate
 from opportune.cli.accounts.prompts import ask_new_password
 from opportune.cli.database import demo
@@ -122,7 +122,7 @@ def new_superuser(email: str, password: str | None, settings: Settings) -> Super
         email = UserCreate(email=email, password=password or random).email
     except ValidationError:
         raise OperatorError(f"{email} is not an e-mail address.") from None
-    if password and (reason := password_problem(password, email, settings)):
+    if password and (reason := find_offline_problem(password, email, settings)):
         raise OperatorError(f"The password is not accepted. {reason}")
     return Superuser(email, password or random, is_generated=not password)
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import pytest
 from pydantic import ValidationError
 
-from opportune.accounts.passwords import rules
-from opportune.accounts.passwords.rules import BREACHED, find_password_problem, is_breached
+from opportune.accounts.passwords import breaches
+from opportune.accounts.passwords.breaches import is_breached
+from opportune.accounts.passwords.rules import BREACHED, find_password_problem
 from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 
@@ -113,7 +114,7 @@ async def test_slow_service_is_given_up(
     seconds: float,
     message: str,
 ) -> None:
-    monkeypatch.setattr(rules, "BREACH_LOOKUP_SECONDS", seconds)
+    monkeypatch.setattr(breaches, "LOOKUP_SECONDS", seconds)
     setattr(service, behaviour, True)
     assert not await asyncio.wait_for(is_breached(service.url, PASSWORD), 30)
     assert message in caplog.text

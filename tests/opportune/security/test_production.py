@@ -75,7 +75,7 @@ def test_only_configured_services_are_requested() -> None:
         if client_import.search(path.read_text()) and not {"testing", "cli", "rehearsal"} & {*path.parts}
     ]
     assert {str(path.relative_to(PROJECT)) for path in requesting_files} == {
-        "opportune/accounts/passwords/rules.py",  # BREACHED_PASSWORDS_URL
+        "opportune/accounts/passwords/breaches.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/sign_in_methods/provider_clients.py",
         "opportune/contrib/knowledge/web_page.py",  # users choose URLs, and private addresses are refused
         "opportune/contrib/llm/quickstart.py",  # quickstart: model servers on this machine
