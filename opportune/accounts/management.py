@@ -106,7 +106,7 @@ async def delete_user(session: AsyncSession, database: Database, features: Seque
     """
     user = await find_user(session, email)
     await _require_deletable(session, features, user)
-    await user_manager(session).release()  # so that other requests can write during a long deletion
+    await session.commit()  # so that other requests can write during a long deletion
     await delete_dependents_in_batches(database, User, user.id)
     await _require_deletable(session, features, user)
     await delete_personal_data(session, features, user)

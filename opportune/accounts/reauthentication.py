@@ -129,7 +129,7 @@ async def _check_password_or_passkey(context: AccountContext, user: User, proof:
         return Proof.CONFIRMED_BEFORE
     await check_password(context, user, proof.current_password)
     needs_code = await has_second_factor(context.session, user)
-    await context.manager.release()  # ends the transaction, because the caller may count attempts in another one
+    await context.session.commit()  # ends the transaction, because the caller may count attempts in another one
     return Proof.CODE_MISSING if needs_code else Proof.COMPLETE
 
 
@@ -161,7 +161,7 @@ async def _check_passkey(context: AccountContext, user: User, assertion: str) ->
         await get_passkey_ceremonies(request, context, user).authenticate("confirm", assertion)
     except PasskeyRefused as refusal:
         raise WrongCredential("current_password", str(refusal)) from None
-    await context.manager.release()
+    await context.session.commit()
 
 
 async def _store_confirmation(context: AccountContext) -> None:
@@ -187,7 +187,7 @@ async def confirm_by_email(request: Request, context: AccountContext, user: User
     """
     session = request.state.session
     await check_emailed_code(context, user, session, codes.code)
-    await context.manager.release()
+    await context.session.commit()
     if user.has_two_factor:
         await check_code(context, user, codes.second_factor)
     await cookies.confirm_session(context.session, session, request)

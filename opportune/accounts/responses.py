@@ -184,7 +184,7 @@ async def finish_first_step(
     return response
 
 
-async def read_pending_sign_in(request: Request, session: AsyncSession) -> tuple[User, dict[str, Any]] | None:
+async def read_pending_sign_in(request: Request, session: AsyncSession) -> signed_links.SignedLink | None:
     """Return the user of the first step and their choices `next` and `remember`; None without a valid cookie."""
     return await signed_links.read_link_token(session, request.app.state.settings, "code", PENDING_COOKIE.read(request))
 

@@ -7,7 +7,7 @@ sets a new password works once.
 import hashlib
 import hmac
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from itsdangerous import BadData
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,15 +30,19 @@ CODE_LENGTH = 6
 """Digits of a code. Codes are not stored: a check derives the expected code again and compares."""
 
 
+class SignedLink(NamedTuple):
+    user: User
+    """The active user to whom the link was sent."""
+    data: dict[str, Any]
+
+
 def make_link_token(settings: Settings, purpose: str, user: User, **data: Any) -> str:
     """Return a signed token that contains `data` as JSON. The user can read the data but not change it."""
     return signer(settings, f"accounts: {purpose}").dumps([user.id, fingerprint(user), data])
 
 
-async def read_link_token(
-    session: AsyncSession, settings: Settings, purpose: str, token: str
-) -> tuple[User, dict[str, Any]] | None:
-    """Return the active user of a token and its data; None if the token is invalid, expired or used."""
+async def read_link_token(session: AsyncSession, settings: Settings, purpose: str, token: str) -> SignedLink | None:
+    """Return the user and the data of a token; None if the token is invalid, expired or used."""
     max_age = int(LIFETIMES[purpose].total_seconds())
     try:
         user_id, user_hash, data = signer(settings, f"accounts: {purpose}").loads(token, max_age=max_age)
@@ -47,7 +51,7 @@ async def read_link_token(
     user = await session.get(User, user_id) if 0 < user_id <= MAX_ID else None
     if user is None or not user.is_active or not hmac.compare_digest(user_hash, fingerprint(user)):
         return None
-    return user, data
+    return SignedLink(user, data)
 
 
 def fingerprint(user: User) -> str:

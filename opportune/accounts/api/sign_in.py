@@ -65,7 +65,7 @@ async def require_code(context: AccountContext, user: User, code: str) -> None:
         TooManyRequests: Too many codes were tried.
     """
     if await has_second_factor(context.session, user) and not (code and await sign_in.check_code(context, user, code)):
-        await context.manager.release()  # commit before the error rolls back the transaction
+        await context.session.commit()  # commit before the error rolls back the transaction
         raise HTTPException(401, sign_in.WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
 
 
@@ -92,7 +92,7 @@ async def refresh(request: Request, response: Response, context: AccountCtx, bod
     access_token = await strategy.refresh(body.refresh_token)
     if access_token is None:
         context.log_refused_sign_in("refresh_token", None)
-        await context.manager.release()  # commit, because a reused token has ended the sign-in
+        await context.session.commit()  # commit, because a reused token has ended the sign-in
         raise HTTPException(401, headers=AUTHENTICATE_HEADER)
     response.headers.update(SECRET_HEADERS)
     return access_token

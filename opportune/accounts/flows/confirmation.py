@@ -67,7 +67,7 @@ async def check_password(context: AccountContext, user: User, password: str, fie
         context.log_refused_sign_in("confirmation", user)
         raise WrongCredential(field, wrong_password(user))
     await context.limiter.refund(context.session, attempt)
-    await context.manager.release()
+    await context.session.commit()
 
 
 async def check_code(context: AccountContext, user: User, code: str) -> None:

@@ -63,7 +63,7 @@ async def delete_account(context: AccountContext, database: Database, features: 
     """
     session = context.session
     await _check_may_delete(context, features, user)
-    await context.manager.release()  # so that other requests can write during a long deletion
+    await context.session.commit()  # so that other requests can write during a long deletion
     await delete_dependents_in_batches(database, User, user.id)
     await _check_may_delete(context, features, user)
     try:

@@ -6,7 +6,6 @@ the response nor its time reveals whether an address has an account.
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +13,7 @@ from opportune.accounts.emails import send_account_email
 from opportune.accounts.events.service import record_event
 from opportune.accounts.flows.sign_in import limits_of_sign_in
 from opportune.accounts.models import User
-from opportune.accounts.signed_links import LIFETIMES, is_code, make_code, make_link_token, read_link_token
+from opportune.accounts.signed_links import LIFETIMES, SignedLink, is_code, make_code, make_link_token, read_link_token
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.queries import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
@@ -117,7 +116,7 @@ async def _count_code_of_request(context: AccountContext, sign_in_request: SignI
         raise TooManyWrongCodes(TOO_MANY_CODES) from None
 
 
-async def read_link(session: AsyncSession, settings: Settings, token: str) -> tuple[User, dict[str, Any]] | None:
+async def read_link(session: AsyncSession, settings: Settings, token: str) -> SignedLink | None:
     """Return the user of a link, and the details that `send_sign_in_email` signed; None if the link is invalid.
 
     Call `use_email` before signing in the user.
@@ -131,7 +130,7 @@ async def use_email(context: AccountContext, user: User, number: str) -> bool:
     Return False if the e-mail was used before, or if the account is inactive or has changed. The user stays locked
     until the transaction ends.
     """
-    await context.manager.release()
+    await context.session.commit()
     if not (await context.is_first_use(USES.by(number)) and await context.manager.lock_unchanged(user)):
         context.log_refused_sign_in("email", user)
         return False

@@ -45,7 +45,7 @@ async def check_email_change(context: AccountContext, user: User, email: str) ->
     await context.limiter.hit(EMAIL_CHANGES_PER_USER.by(user.id))
     if not email_is_enabled(context.settings) and await context.manager.is_taken(email):
         raise EmailTakenError
-    await context.manager.release()  # the next step may hash a password, which takes long
+    await context.session.commit()  # the next step may hash a password, which takes long
 
 
 async def request_email_change(context: AccountContext, user: User, email: str) -> bool:
@@ -75,7 +75,7 @@ async def read_email_change(
     Return None if the link is invalid, expired or used, or for another user.
     """
     link = await signed_links.read_link_token(session, settings, CHANGE_EMAIL_PURPOSE, token)
-    return (link[0], str(link[1]["email"])) if link and link[0].id == user.id else None
+    return (link.user, str(link.data["email"])) if link and link.user.id == user.id else None
 
 
 async def apply_email_change(context: AccountContext, user: User, email: str, *, is_verified: bool | None) -> None:

@@ -124,7 +124,7 @@ async def request_verification(context: AccountContext, email: str) -> None:
 async def can_verify(session: AsyncSession, settings: Settings, token: str) -> bool:
     """Return whether the link is valid: its account is not verified, or its registration is not finished."""
     if link := await read_link_token(session, settings, "verify", token):
-        return not link[0].is_verified
+        return not link.user.is_verified
     registration = read_registration(settings, token)
     if registration is None or not await user_manager(session, settings).may_register(registration.email):
         return False
@@ -134,7 +134,7 @@ async def can_verify(session: AsyncSession, settings: Settings, token: str) -> b
 async def is_link_for(session: AsyncSession, settings: Settings, token: str, user: User | None) -> bool:
     """Return whether the link is for the signed-in user, who does not need to enter the password again."""
     link = await read_link_token(session, settings, "verify", token) if user else None
-    return bool(link and user and link[0].id == user.id)
+    return bool(link and user and link.user.id == user.id)
 
 
 async def verify_email(context: AccountContext, token: str, password: str, signed_in_user: User | None = None) -> User:
@@ -149,9 +149,9 @@ async def verify_email(context: AccountContext, token: str, password: str, signe
         TooManyRequests: There were too many wrong passwords.
     """
     link = await read_link_token(context.session, context.settings, "verify", token)
-    await context.manager.release()
+    await context.session.commit()
     if link:
-        return await _verify_account(context, link[0], password, signed_in_user)
+        return await _verify_account(context, link.user, password, signed_in_user)
     return await _finish_registration(context, token, password)
 
 

@@ -40,8 +40,8 @@ async def check_password(context: AccountContext, email: str, password: str, dev
             return user
         # Unknown addresses take the same steps, so that the time does not reveal who has an account.
         context.log_refused_sign_in("password", await find_by_email(context.session, email))
-        defer(context.session, record_wrong_password(email, *context.client))
-        await context.manager.release()
+        defer(context.session, record_wrong_password(email, context.client.address, context.client.user_agent))
+        await context.session.commit()
         await context.limiter.hit(*hits)
         return None
 
@@ -53,7 +53,7 @@ async def check_code(context: AccountContext, user: User, code: str) -> bool:
         TooManyRequests: There were too many wrong codes.
     """
     hit = CODES_PER_ACCOUNT.by(user.email)
-    await context.manager.release()
+    await context.session.commit()
     await context.limiter.hit(hit)
     if not await context.manager.lock_unchanged(user):
         return False

@@ -164,7 +164,7 @@ async def sign_in_with(context: AccountContext, provider: Provider, identity: Id
     """
     manager = context.manager
     user = await manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
-    await manager.release()
+    await context.session.commit()
     if user is None:
         return await _register(context, provider, identity), True
     if not await manager.lock_unchanged(user):

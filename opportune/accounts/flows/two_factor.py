@@ -104,7 +104,7 @@ class TwoFactorSetup:
     async def _check_identity(self, password: str, code: str) -> None:
         """Check password and code, so that a thief of the browser or the password cannot lock the user out."""
         has_factor = await has_second_factor(self.context.session, self.user)
-        await self.context.manager.release()
+        await self.context.session.commit()
         if not has_factor:
             raise InvalidState(NOT_ENABLED)
         if password or code or not self.is_confirmed:

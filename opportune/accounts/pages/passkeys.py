@@ -48,7 +48,7 @@ async def create_sign_in_options(request: Request, context: AccountCtx) -> Respo
     pending = await read_pending_sign_in(request, context.session)
     if pending is None:
         return Response(status_code=204)
-    return await _options_response(lambda: start_ceremonies(request, context, pending[0]), "second-step")
+    return await _options_response(lambda: start_ceremonies(request, context, pending.user), "second-step")
 
 
 @router.post("/login/passkey")

@@ -58,7 +58,7 @@ async def login(request: Request, context: AccountCtx) -> Response:
 @router.get("/login/code")
 async def show_code_form(request: Request, session: ReadSession) -> Response:
     if pending := await read_pending_sign_in(request, session):
-        return await _show_code(request, session, pending[0], Form(SignInCode))
+        return await _show_code(request, session, pending.user, Form(SignInCode))
     return RedirectResponse(LOGIN_PATH, 303)
 
 

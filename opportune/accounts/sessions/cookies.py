@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions import service
-from opportune.accounts.users.context import AccountContext, user_manager
+from opportune.accounts.users.context import AccountContext
 from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys, signer
@@ -90,7 +90,7 @@ async def confirm_session(session: AsyncSession, row: Session, request: Request)
     Otherwise an error could leave the browser with an invalid token.
     """
     if token := await service.confirm_session(session, row):
-        await user_manager(session, request.app.state.settings).release()
+        await session.commit()
         cookie_response = Response()
         set_session_cookie(request, cookie_response, row, token)
         add_cookies(request, cookie_response)

@@ -107,7 +107,7 @@ class PasskeyCeremonies:
         session = self.context.session
         ceremony, credential, failure = await self._read_assertion(purpose, assertion)
         passkey, owner = await self._find_passkey(credential)
-        await self.context.manager.release()
+        await self.context.session.commit()
         verified = await webauthn.verify_authentication(self.site, ceremony, credential, passkey)
         # During the verification, the passkey may have been removed or used again, or its owner deactivated.
         if not await self.context.manager.lock_unchanged(owner):
@@ -151,7 +151,7 @@ class PasskeyCeremonies:
 
     async def _read_assertion(self, purpose: Purpose, assertion: str) -> tuple[Ceremony, dict[str, Any], Hit]:
         """Return ceremony, credential and the counted failure, which the caller refunds after verification."""
-        await self.context.manager.release()
+        await self.context.session.commit()
         user, address = self.user, self.context.client.address
         failure = FAILURES_PER_USER.by(user.id) if user else FAILURES_PER_IP.by(address)
         await self.context.limiter.hit(failure)

@@ -1,9 +1,10 @@
 """The user manager of FastAPI Users, in the session of the request.
 
-Passwords are hashed before rows are locked, because hashing is slow.
+Passwords are hashed before rows are locked, because hashing is slow. The session is committed before slow steps, so
+that other requests can write and use the connection.
 """
 
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, cast
 
 from fastapi import Request
 from fastapi_users import BaseUserManager, InvalidID, InvalidPasswordException, exceptions
@@ -18,7 +19,7 @@ from opportune.accounts.models import User, UserBase
 from opportune.accounts.passwords import hashing
 from opportune.accounts.passwords.rules import find_password_problem
 from opportune.accounts.schemas import UserCreate
-from opportune.accounts.users.database import LinkRefused, PasswordRefused, UserDatabase, UserTaken
+from opportune.accounts.users.database import LinkRefused, PasswordRefused, U, UserDatabase, UserTaken
 from opportune.accounts.users.errors import CHANGED_MEANWHILE, AccountLinkedError, EmailTakenError
 from opportune.accounts.users.queries import REQUEST_KEY, delete_all_sessions, delete_sign_in_methods, find_by_email
 from opportune.config.email_domains import normalize_email
@@ -27,8 +28,6 @@ from opportune.db.models.row_ids import parse_row_id
 from opportune.i18n.languages import current_language
 from opportune.project.installed import installed_features
 from opportune.web.language import offered_languages
-
-U = TypeVar("U", bound=UserBase)
 
 GUARDED_FIELDS = set(UserBase.model_fields) - {"email"}
 """Fields that users cannot set in their own account."""
@@ -51,9 +50,9 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     every change, including changes by the admin and by commands. `validate_password` checks each new password.
     """
 
-    user_db: UserDatabase
+    user_db: UserDatabase[U]
 
-    def __init__(self, user_db: UserDatabase, *, settings: Settings | None = None) -> None:
+    def __init__(self, user_db: UserDatabase[U], *, settings: Settings | None = None) -> None:
         super().__init__(user_db, hashing.password_helper)
         self.session = user_db.session
         self.settings: Settings = settings or self.session.info.get("settings") or get_settings()
@@ -68,10 +67,6 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """The request that caused the change; None in commands and jobs."""
         request: Request | None = self.session.info.get(REQUEST_KEY)
         return request
-
-    async def release(self) -> None:
-        """Commit, so that other requests can write and use the connection during a slow step."""
-        await self.session.commit()
 
     def parse_id(self, value: Any) -> int:
         user_id = parse_row_id(str(value))
@@ -111,9 +106,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """Create a user with a password that is already checked and hashed."""
         is_visitor = self.request is not None and len(offered_languages(self.settings)) > 1
         fields = {"language": current_language.get() if is_visitor else "", **fields}
-        created: Any = await self.user_db.create({**fields, "email": email, "hashed_password": hashed_password})
-        user: U = created
-        return user
+        return await self.user_db.create({**fields, "email": email, "hashed_password": hashed_password})
 
     async def oauth_callback(  # noqa: PLR0913 - FastAPI Users' signature
         self,
@@ -137,18 +130,15 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """
         try:
             linked_user = await self.user_db.get_by_oauth_account(oauth_name, account_id)
-            user: Any = linked_user or await self._add_oauth(
-                oauth_name, account_id, account_email, is_verified_by_default
-            )
+            return linked_user or await self._add_oauth(oauth_name, account_id, account_email, is_verified_by_default)
         except (EmailTakenError, AccountLinkedError):
             # Another window of the same browser may have created the account during this request.
-            user = await self.user_db.get_by_oauth_account(oauth_name, account_id)
-            if user is None:
+            linked_user = await self.user_db.get_by_oauth_account(oauth_name, account_id)
+            if linked_user is None:
                 raise UserTaken from None
-        result: U = user
-        return result
+            return linked_user
 
-    async def _add_oauth(self, issuer: str, subject: str, email: str, is_verified: bool) -> Any:
+    async def _add_oauth(self, issuer: str, subject: str, email: str, is_verified: bool) -> U:
         new_user = await self.add(email, "", is_verified=is_verified)
         linked = {"oauth_name": issuer, "account_id": subject, "account_email": email}
         return await self.user_db.add_oauth_account(new_user, linked)
@@ -204,12 +194,10 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             InvalidVerifyToken: The link is invalid, expired or used.
             UserAlreadyVerified: The address is verified.
         """
-        link: Any = await signed_links.read_link_token(self.session, self.settings, "verify", token)
-        if link is None:
-            raise LinkRefused
-        if link[0].is_verified:
+        user = await self._read_user(token, "verify")
+        if user.is_verified:
             raise exceptions.UserAlreadyVerified
-        return await self.change(link[0], is_verified=True)
+        return await self.change(user, is_verified=True)
 
     async def reset_password(self, token: str, password: str, request: Request | None = None) -> U:
         """Set a new password for the user of a link, and sign them out everywhere.
@@ -218,17 +206,21 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             InvalidResetPasswordToken: The link was not made by this site, is too old, or has been used.
             InvalidPasswordException: As `create`. The link can be used again.
         """
-        link: Any = await signed_links.read_link_token(self.session, self.settings, "reset", token)
-        await self.release()
-        if link is None:
-            raise LinkRefused
-        was_verified = link[0].is_verified
+        user = await self._read_user(token, "reset")
+        await self.session.commit()
+        was_verified = user.is_verified
         # The link was sent to the address, so opening it verifies the address.
-        user: U = await self.change(link[0], password=password, is_verified=True)
+        await self.change(user, password=password, is_verified=True)
         if not was_verified:
             await delete_sign_in_methods(self.session, user)
         await self.on_after_reset_password(user, self.request)
         return user
+
+    async def _read_user(self, link_token: str, purpose: str) -> U:
+        link = await signed_links.read_link_token(self.session, self.settings, purpose, link_token)
+        if link is None:
+            raise LinkRefused
+        return cast("U", link.user)
 
     async def prove_email(self, user: U) -> None:
         """Verify the address of a user who has received an e-mail there, and remove all other credentials.
@@ -315,9 +307,8 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         The user stays locked until the transaction ends. Start the session in the same transaction.
         Otherwise a concurrent change of the password would not end it.
         """
-        existing: Any = await find_by_email(self.session, credentials.username)
-        user: U | None = existing
-        await self.release()
+        user = await self.user_db.get_by_email(credentials.username)
+        await self.session.commit()
         if user is None:
             await hashing.verify_without_user(credentials.password)
             return None

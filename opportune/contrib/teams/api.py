@@ -88,7 +88,7 @@ async def delete(
 ) -> None:
     """Delete a team with all its rows. Only owners, who confirm their password."""
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
-    await context.manager.release()  # do not block other writes
+    await context.session.commit()  # do not block other writes
     await confirm_password(context, user, data.current_password)
     await service.delete_team(context.session, database, team_id, user)
 
@@ -110,7 +110,7 @@ async def leave(team_id: RowId, user: CurrentUser, session: WriteSession) -> Non
 async def hand_over(team_id: RowId, data: TeamHandOver, user: AccountOwner, context: AccountCtx) -> None:
     """Make another member the owner. The current owner confirms the password and becomes an admin."""
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
-    await context.manager.release()
+    await context.session.commit()
     await confirm_password(context, user, data.current_password)
     await hand_over_team(context, team_id, user, data.email)
 

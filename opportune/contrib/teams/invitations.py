@@ -192,7 +192,7 @@ async def invite_by_email(context: AccountContext, team_id: int, user: User, new
         NotFound, Forbidden, FieldErrors: See `invite`.
         TooManyRequests: A rate limit of the user, the team or the recipient is exceeded.
     """
-    await context.manager.release()
+    await context.session.commit()
     await context.limiter.hit(INVITATIONS_PER_USER.by(user.id), INVITATIONS_PER_TEAM.by(team_id))
     await context.count_email(new.email)
     team, invitation, token = await invite(context.session, team_id, user, new)

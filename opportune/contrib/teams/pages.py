@@ -221,7 +221,7 @@ async def rename(request: Request, team_id: RowId, user: CurrentUser, session: W
 async def hand_over(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
     form = await read_form(request, TeamHandOver, prefix=HAND_OVER_PREFIX)
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
-    await context.manager.release()  # failed attempts are counted in another transaction
+    await context.session.commit()  # failed attempts are counted in another transaction
     if data := await reauthenticated(context, user, form):
         with show_errors_in(form):
             owner = await hand_over_team(context, team_id, user, data.email)
@@ -236,11 +236,11 @@ async def delete(
 ) -> Response:
     form = await read_form(request, TeamDeletion, prefix=DELETE_PREFIX)
     name = (await service.open_team(context.session, team_id, user, TeamRole.OWNER)).team.name
-    await context.manager.release()
+    await context.session.commit()
     if form.data and form.data.name != name:
         form.refuse(WRONG_NAME, "name")
     if await reauthenticated(context, user, form):
-        await context.manager.release()  # do not block other writes
+        await context.session.commit()  # do not block other writes
         await service.delete_team(context.session, database, team_id, user)
         return redirect_with_message(request, TEAMS_PATH, gettext("“%(name)s” is deleted.", name=name))
     return await _show_settings(request, context.session, team_id, user, delete=form)

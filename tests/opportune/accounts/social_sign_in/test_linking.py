@@ -162,7 +162,7 @@ async def test_concurrent_links_of_an_account_keep_the_first(
     assert await read_links(database) == [(provider.url, "1")]
 
 
-async def no_user(_database: UserDatabase, _issuer: str, _subject: str) -> None:
+async def no_user(_database: UserDatabase[User], _issuer: str, _subject: str) -> None:
     """Simulate a query before the other request has committed."""
 
 
