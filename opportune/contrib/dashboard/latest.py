@@ -71,7 +71,7 @@ def _count_text(number: int) -> str:
     return f"{format_number(MAX_COUNTED_ROWS)}+" if number > MAX_COUNTED_ROWS else format_number(number)
 
 
-def creation_time(view: AdminView) -> Any:
+def creation_time(view: AdminView) -> InstrumentedAttribute[datetime] | None:
     """Return the attribute with the time at which a row was created; None if the user sees no such column.
 
     It is `created_at`, or another time that is set by default.
@@ -81,13 +81,11 @@ def creation_time(view: AdminView) -> Any:
     times = [
         name for name, column in columns if issubclass(python_type_of(column), datetime) and not view.names.hides(name)
     ]
-    if "created_at" in times:
-        return model.created_at
     fields = getattr(model, "model_fields", {})
-    for name in times:
-        if name in fields and fields[name].default_factory and name not in TIMESTAMPS:
-            return getattr(model, name)
-    return None
+    defaults = [name for name in times if name in fields and fields[name].default_factory and name not in TIMESTAMPS]
+    names = ["created_at"] if "created_at" in times else defaults
+    attribute: InstrumentedAttribute[datetime] | None = getattr(model, names[0]) if names else None
+    return attribute
 
 
 async def read_counts(
@@ -96,63 +94,80 @@ async def read_counts(
     """Count the rows of views in one statement."""
     if not views:
         return []
-    counts = [_count(request, view, range_, number) for number, view in enumerate(views)]
-    rows = {number: Counts(*values) for number, *values in await session.execute(union_all(*counts))}
-    return [rows[number] for number in range(len(views))]
+    statements = [_count(request, view, range_, position) for position, view in enumerate(views)]
+    rows = await session.execute(union_all(*statements))
+    counts = {position: Counts(*numbers) for position, *numbers in rows}
+    return [counts[position] for position in range(len(views))]
 
 
-def _count(request: Request, view: AdminView, range_: Range, number: int) -> Any:
-    """Select the number of the view in the statement, and its counts. Without creation times, no row is new."""
+def _count(request: Request, view: AdminView, range_: Range, position: int) -> Select[int, int, int, int]:
+    """Select the position of the view, and its counts. Without creation times, no row is new."""
     rows = view.list_query(request)
     at = creation_time(view)
     if at is None:
         keys = select_key(rows, view.pk_columns[0]).limit(MAX_COUNTED_ROWS + 1).subquery()
-        return select(literal(number), func.count(), literal(0), literal(0)).select_from(keys)
+        return select(literal(position), func.count(), literal(0), literal(0)).select_from(keys)
     newest = newest_rows(rows, at, MAX_COUNTED_ROWS)
     since, end = range_.with_the_one_before()
     first = start_of_day(range_.first_day())
     new = func.count().filter(*is_between(newest.c.moment, first, end))
     before = func.count().filter(*is_between(newest.c.moment, since, first))
-    return select(literal(number), func.count(), new, before).select_from(newest)
+    return select(literal(position), func.count(), new, before).select_from(newest)
 
 
 async def read_latest(
     session: AsyncSession, request: Request, views: Sequence[AdminView], counts: Sequence[Counts]
 ) -> Mapping[str, Sequence[LatestRow]]:
     """Read the newest rows of views, by identity: a statement for each view, and one for the owners of all rows."""
-    rows = [await _read_rows(session, request, view, count) for view, count in zip(views, counts, strict=True)]
-    owner_ids: set[Any] = set()
-    for view, view_rows in zip(views, rows, strict=True):
-        owner_ids |= {_owner_of(view, row) for row in view_rows} - {None}
+    cards = []
+    for view, count in zip(views, counts, strict=True):
+        created = creation_time(view)
+        rows = await _read_rows(session, request, view, created, count)
+        cards.append(_Card(view, created, _owner_column(view), rows))
+    owner_ids = {owner_id for card in cards for row in card.rows if (owner_id := card.owner_id(row)) is not None}
     users = select(User).where(inspect(User).primary_key[0].in_(owner_ids))
     names = {user.id: str(title_of(user)) for user in await session.scalars(users)} if owner_ids else {}
-    return {
-        view.identity: [_latest_row(view, row, names) for row in view_rows]
-        for view, view_rows in zip(views, rows, strict=True)
-    }
+    return {card.view.identity: [card.describe(row, names) for row in card.rows] for card in cards}
 
 
-async def _read_rows(session: AsyncSession, request: Request, view: AdminView, count: Counts) -> Sequence[Any]:
-    at = creation_time(view)
+@dataclass(frozen=True)
+class _Card:
+    """The newest rows of a view, and the columns with their times and owners."""
+
+    view: AdminView
+    created: InstrumentedAttribute[datetime] | None
+    owner_column: str | None
+    rows: Sequence[Any]
+
+    def owner_id(self, row: Any) -> Any:
+        return getattr(row, self.owner_column) if self.owner_column else None
+
+    def describe(self, row: Any, names: Mapping[Any, str]) -> LatestRow:
+        at: datetime | None = getattr(row, self.created.key) if self.created is not None else None
+        owner = names.get(self.owner_id(row), "")
+        return LatestRow(row, str(title_of(row)), owner, at, _when(at) if at else "")
+
+
+async def _read_rows(
+    session: AsyncSession,
+    request: Request,
+    view: AdminView,
+    created: InstrumentedAttribute[datetime] | None,
+    count: Counts,
+) -> Sequence[Any]:
     rows = view.list_query(request).order_by(None)
-    if at is not None:  # the database can sort a few rows without an index
-        rows = rows.order_by(at.desc() if count.total <= MAX_COUNTED_ROWS else order_of_newest(at))
+    if created is not None:  # the database can sort a few rows without an index
+        rows = rows.order_by(created.desc() if count.total <= MAX_COUNTED_ROWS else order_of_newest(created))
     rows = rows.order_by(*(key.desc() for key in view.pk_columns))
     return (await session.scalars(rows.options(*view.queries.loading(())).limit(MAX_ROWS))).unique().all()
 
 
-def _owner_of(view: AdminView, row: Any) -> Any:
-    """Return the id of the user to whom the row refers first; None if there is none or the column is hidden."""
-    references = foreign_keys_of(view.mapper)
-    names = (name for name, model in references.items() if model is User and not view.names.hides(name))
-    return next((getattr(row, name) for name in names), None)
-
-
-def _latest_row(view: AdminView, row: Any, names: Mapping[Any, str]) -> LatestRow:
-    time = creation_time(view)
-    at = getattr(row, time.key) if time is not None else None
-    owner = names.get(_owner_of(view, row), "")
-    return LatestRow(row, str(title_of(row)), owner, at, _when(at) if at else "")
+def _owner_column(view: AdminView) -> str | None:
+    """Return the first visible column that refers to a user, if there is one."""
+    for name, model in foreign_keys_of(view.mapper).items():
+        if model is User and not view.names.hides(name):
+            return name
+    return None
 
 
 def _when(at: datetime) -> str:
