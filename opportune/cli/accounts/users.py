@@ -56,10 +56,8 @@ def list_users(
     if as_json:
         print_json([_as_data(user, groups) for user, groups in users])
     elif users:
-        rows = [
-            (user.id, f"{user.created_at:%Y-%m-%d}", user.email, _permissions(user, groups)) for user, groups in users
-        ]
-        print_table(("ID", "SINCE", "E-MAIL", "PERMISSIONS"), rows, right=("ID",))
+        rows = [(user.id, f"{user.created_at:%Y-%m-%d}", user.email, _remarks(user, groups)) for user, groups in users]
+        print_table(("ID", "SINCE", "E-MAIL", "REMARKS"), rows, right=("ID",))
     else:
         say("No users match." if conditions else "There are no users.")
 
@@ -186,10 +184,10 @@ def _conditions(search: str, *, staff: bool, inactive: bool) -> list[ColumnEleme
 
 def _print_user(row: UserWithGroups) -> None:
     user, groups = row
-    say(f"{user.email}: {_permissions(user, groups) or 'a user without permissions'}")
+    say(f"{user.email}: {_remarks(user, groups) or 'a user without permissions'}")
 
 
-def _permissions(user: User, groups: Sequence[str]) -> str:
+def _remarks(user: User, groups: Sequence[str]) -> str:
     remarks = [] if user.is_active else ["inactive"]
     remarks += [label for name, label in FLAG_LABELS.items() if getattr(user, name)]
     return ", ".join([*remarks, *(f"in {name}" for name in groups)])

@@ -47,10 +47,9 @@ def read_question_file(path: Path) -> tuple[str, list[EvaluatedQuestion]]:
     try:
         content = path.read_bytes()
         lines = content.decode().splitlines()
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError as error:
-        raise OperatorError(f"{path} cannot be read: {error}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OperatorError(f"{path} cannot be read: {reason}.") from None
     questions: list[EvaluatedQuestion] = []
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -82,7 +81,7 @@ async def find_rated_ids(session: AsyncSession, since: datetime | None, limit: i
 
 
 async def load_rated(session: AsyncSession, ids: Sequence[int]) -> list[EvaluatedQuestion]:
-    """Return the questions of rated answers, without deleted ones."""
+    """Return the questions of rated answers. Deleted answers leave gaps in the positions."""
     query = select(Answer).where(col(Answer.id).in_(ids))
     answers = {answer.id: answer for answer in await session.scalars(query)}
     return [

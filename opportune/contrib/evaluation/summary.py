@@ -17,11 +17,12 @@ MIN_GOOD_SCORE = 4
 
 @dataclass
 class Summary:
+    """Numbers of the verdicts of a run. `judged` counts all, `rated` those with a score and a rating."""
+
     run: EvaluationRun
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     scores: Counter[int] = field(default_factory=Counter)
     rated: int = 0
-    """Graded answers with a rating of the user."""
     agreeing: int = 0
     """Number of answers whose score and rating agree."""
 
@@ -36,14 +37,15 @@ class Summary:
 
     def add(self, outcome: Outcome, score: int | None, rating: Rating | None) -> None:
         self.outcomes[outcome] += 1
-        if score is not None:
-            self.scores[score] += 1
-            if rating is not None:
-                self.rated += 1
-                is_good = score >= MIN_GOOD_SCORE
-                is_rated_up = rating == Rating.UP
-                if is_good == is_rated_up:
-                    self.agreeing += 1
+        if score is None:
+            return
+        self.scores[score] += 1
+        if rating is None:
+            return
+        self.rated += 1
+        is_good = score >= MIN_GOOD_SCORE
+        is_rated_up = rating == Rating.UP
+        self.agreeing += is_good == is_rated_up
 
 
 async def summarize(session: AsyncSession, runs: Sequence[EvaluationRun]) -> list[Summary]:

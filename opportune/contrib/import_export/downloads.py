@@ -30,12 +30,13 @@ from opportune.i18n.parsing import DAY_FIRST, language_date_order
 EXAMPLE_TIME = datetime(2026, 12, 31, 18, 30, tzinfo=UTC)
 FILE_TYPES = ("csv", "xlsx")
 SAMPLE_ROWS = 2
-TEXTS = {"email": ("name", "@example.com"), "url": ("https://example.com/", "")}
+EXAMPLE_AFFIXES = {"email": ("name", "@example.com"), "url": ("https://example.com/", "")}
 """Example texts by type of input: before and after the number of the row."""
 
 
 async def sample_page(request: Request, view: AdminView) -> Response:
     """Return a file with the labels of the fields as headings, and example rows."""
+    type_ = file_type(request)
     await check_import(request, view)
     targets = await find_targets(request, view)
     by_field: dict[str, Target] = {}
@@ -43,11 +44,12 @@ async def sample_page(request: Request, view: AdminView) -> Response:
         by_field.setdefault(target.field, target)
     columns = [await _examples(request, view, target) for target in by_field.values()]
     labels = [target.label for target in by_field.values()]
-    return await file_response(request, f"{view.identity}-sample", labels, [*zip(*columns, strict=True)])
+    return await file_response(type_, f"{view.identity}-sample", labels, [*zip(*columns, strict=True)])
 
 
 async def faults_page(request: Request, view: AdminView) -> Response:
     """Return the lines with errors, with a column that says why. The file can be imported again."""
+    type_ = file_type(request)
     file = await load_file(request, view)
     faults = faulty_rows(file)
     if not faults or not file.content:
@@ -55,7 +57,19 @@ async def faults_page(request: Request, view: AdminView) -> Response:
     table = await asyncio.to_thread(Table.load, file.content)
     rows = [[*row.cells, faults[row.number]] for row in table.rows if row.number in faults]
     name = f"{file.name.rpartition('.')[0]}-errors"
-    return await file_response(request, name, [*table.header, gettext("Import error")], rows)
+    return await file_response(type_, name, [*table.header, gettext("Import error")], rows)
+
+
+def file_type(request: Request) -> str:
+    """Return the type of file in the URL.
+
+    Raises:
+        HTTPException: There is no such type.
+    """
+    type_: str = request.path_params["type"]
+    if type_ not in FILE_TYPES:
+        raise HTTPException(404)
+    return type_
 
 
 async def _examples(request: Request, view: AdminView, target: Target) -> Sequence[Any]:
@@ -84,15 +98,11 @@ def _example_values(column: Any, target: Target) -> Sequence[Any]:
     if issubclass(type_, date):
         latest = EXAMPLE_TIME if issubclass(type_, datetime) else EXAMPLE_TIME.date()
         return [latest, latest - timedelta(1)]
-    before, after = TEXTS.get(control.type if control else "", (f"{target.label} ", ""))
+    before, after = EXAMPLE_AFFIXES.get(control.type if control else "", (f"{target.label} ", ""))
     return [f"{before}{row}{after}"[: getattr(column.type, "length", None)] for row in range(1, SAMPLE_ROWS + 1)]
 
 
-async def file_response(request: Request, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Response:
-    """Return a file of the type in the URL."""
-    type_ = request.path_params["type"]
-    if type_ not in FILE_TYPES:
-        raise HTTPException(404)
+async def file_response(type_: str, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Response:
     headers = download_headers(f"{name}.{type_}")
     if type_ == "csv":
         return Response(_csv_content(header, rows), media_type="text/csv; charset=utf-8", headers=headers)
@@ -103,7 +113,8 @@ async def file_response(request: Request, name: str, header: Sequence[str], rows
 def _csv_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
     """Return a file that spreadsheets of the user's country open with columns."""
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=";" if localize_number(".") == "," else ",")
+    decimal_separator = localize_number(".")
+    writer = csv.writer(text, delimiter=";" if decimal_separator == "," else ",")
     for row in (header, *rows):  # headings of a report are texts of rows
         writer.writerow([_csv_text(cell) for cell in row])
     return text.getvalue().encode("utf-8-sig", errors="replace")
@@ -116,7 +127,7 @@ def _csv_text(value: Any) -> Any:
 
 
 def _local_text(value: Any) -> Any:
-    """Return a date or a yes in the format of the user's language."""
+    """Return a yes in the user's language, and a date as spreadsheets of the user's country read it."""
     match value:
         case bool():
             return yes_or_no(value)

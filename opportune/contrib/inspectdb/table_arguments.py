@@ -9,7 +9,8 @@ from sqlalchemy.dialects import postgresql
 
 Imports = set[tuple[str, str]]
 """Pairs of a package and a name to import from it."""
-FOREIGN_KEY_OPTIONS = ("ondelete", "onupdate", "deferrable", "initially", "match", "use_alter")
+OPTIONS_WITHOUT_FIELD = ("onupdate", "deferrable", "initially", "match", "use_alter")
+"""Options of foreign keys that a field does not have."""
 
 
 def table_arguments(table: sa.Table, plain_columns: Collection[sa.Column[Any]]) -> tuple[list[str], Imports]:
@@ -35,7 +36,7 @@ def plain_foreign_key(column: sa.Column[Any]) -> sa.ForeignKeyConstraint | None:
     if len(keys) != 1 or len(keys[0].columns) != 1:
         return None
     (key,) = keys
-    return None if any(getattr(key, option) for option in FOREIGN_KEY_OPTIONS[1:]) else key
+    return None if any(getattr(key, option) for option in OPTIONS_WITHOUT_FIELD) else key
 
 
 def is_field_option(item: sa.UniqueConstraint | sa.Index) -> bool:
@@ -52,21 +53,19 @@ class _ArgumentWriter:
         self.plain_columns = plain_columns
         self.imports: Imports = set()
 
-    def constraint(self, constraint: sa.Constraint) -> str:
-        """Return the code; empty if an option of a field is equivalent, and for checks without a name."""
+    def constraint(self, constraint: sa.Constraint) -> str | None:
+        """Return the code; None if an option of a field is equivalent, and for checks without a name."""
         match constraint:
-            case sa.PrimaryKeyConstraint():
-                return ""
             case sa.UniqueConstraint():
-                return "" if is_field_option(constraint) else self._unique(constraint)
+                return None if is_field_option(constraint) else self._unique(constraint)
             case sa.ForeignKeyConstraint():
                 columns = (column for column in constraint.columns if column in self.plain_columns)
                 is_option = any(plain_foreign_key(column) is constraint for column in columns)
-                return "" if is_option else self._foreign_key(constraint)
+                return None if is_option else self._foreign_key(constraint)
             case sa.CheckConstraint(name=str(name)):
                 self.imports |= {("sqlalchemy", "CheckConstraint"), ("sqlalchemy.sql.elements", "conv")}
                 return f"CheckConstraint({str(constraint.sqltext)!r}, name=conv({str(name)!r}))"
-        return ""
+        return None
 
     def index(self, index: sa.Index) -> str:
         self.imports.add(("sqlalchemy", "Index"))
@@ -90,7 +89,8 @@ class _ArgumentWriter:
     def _foreign_key(self, key: sa.ForeignKeyConstraint) -> str:
         self.imports.add(("sqlalchemy", "ForeignKeyConstraint"))
         columns = [element.parent.name for element in key.elements]
-        kwargs = {option: repr(value) for option in FOREIGN_KEY_OPTIONS if (value := getattr(key, option))}
+        options = {option: getattr(key, option) for option in ("ondelete", *OPTIONS_WITHOUT_FIELD)}
+        kwargs = {option: repr(value) for option, value in options.items() if value}
         return render_callable(
             "ForeignKeyConstraint",
             repr(columns),

@@ -13,7 +13,7 @@ from opportune.admin.log import audit
 from opportune.admin.models import REPORT_PARAMETER
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.downloads import FILE_TYPES, file_response
+from opportune.contrib.import_export.downloads import FILE_TYPES, file_response, file_type
 from opportune.contrib.reports.fields import PARAMETERS, default_grouping, groupings_of, measures_of, read_selection
 from opportune.contrib.reports.report import Report, read_report
 from opportune.db.queries.dialects import StatementTooLong
@@ -62,12 +62,13 @@ async def may_export(request: Request, view: AdminView) -> bool:
 async def download_page(request: Request, view: AdminView) -> Response:
     if not await may_export(request, view):
         raise HTTPException(403)
+    type_ = file_type(request)
     report, fault = await try_report(request, view, MAX_SECONDS)
     if report is None:
         raise HTTPException(422, fault)
-    response = await file_response(request, f"{view.identity}-report", report.header, report.table)
+    response = await file_response(type_, f"{view.identity}-report", report.header, report.table)
     async with view.site.database.writer() as session:
-        title = f"report {request.path_params['type']} {request.url.query}"
+        title = f"report {type_} {request.url.query}"
         audit.record(session, request, "export", view.identity, title=title)
     return response
 

@@ -64,7 +64,11 @@ async def retrieve(
     sources = defaultdict[str, list[Source]](list)
     for hit, text in _fit_passages(best, question, max_tokens):
         sources[hit.run.call.name].append(hit.source.model_copy(update={"text": text}))
-    return [replace(runs[name], result=ToolResult(number_sources(found, cited))) for name, found in sources.items()]
+    results = []
+    for name, found in sources.items():
+        text = number_sources(found, cited)
+        results.append(replace(runs[name], result=ToolResult(text)))
+    return results
 
 
 async def _find_hits(toolbox: Toolbox, user: User | None, question: str, words: Sequence[str]) -> AsyncIterator[Hit]:

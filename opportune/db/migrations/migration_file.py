@@ -69,13 +69,23 @@ def read_migration(path: Path) -> Migration:
         with _parser_lock:
             module = ast.parse(_header_of(text))
         values = _read_assignments(module)
-        follows, depends_on, replaces = (values.get(name, ()) for name in ("down_revision", "depends_on", "replaces"))
-        assured = " ".join(values.get("safety_assured", ()))
-        is_atomic = not any(name in text for name in NOT_ATOMIC)
-        return Migration(path, values["revision"][0], follows, depends_on, is_atomic, replaces, assured)
-    except (SyntaxError, ValueError, LookupError) as error:
-        reason = "it sets no revision" if isinstance(error, LookupError) else f"{type(error).__name__}: {error}"
-        raise OperatorError(f"{display_path(path)} is not a migration: {reason}. Correct or delete it.") from None
+    except (SyntaxError, ValueError) as error:
+        raise _not_a_migration(path, f"{type(error).__name__}: {error}") from None
+    if not values.get("revision"):
+        raise _not_a_migration(path, "it sets no revision")
+    return Migration(
+        path,
+        revision=values["revision"][0],
+        follows=values.get("down_revision", ()),
+        depends_on=values.get("depends_on", ()),
+        is_atomic=not any(name in text for name in NOT_ATOMIC),
+        replaces=values.get("replaces", ()),
+        safety_assured=" ".join(values.get("safety_assured", ())),
+    )
+
+
+def _not_a_migration(path: Path, reason: str) -> OperatorError:
+    return OperatorError(f"{display_path(path)} is not a migration: {reason}. Correct or delete it.")
 
 
 def _header_of(text: str) -> str:

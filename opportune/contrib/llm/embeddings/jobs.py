@@ -27,7 +27,8 @@ async def embed_rows(run: JobContext, table: str) -> None:
         return
     async with run.database.writer() as session:
         edition = await vectors.begin_edition(session, fields, embeddings.model.made_of)
-    done_count = last_id = 0
+    done_count = 0
+    last_id = 0
     while True:
         async with run.database.reader(fresh=True) as session:
             rows = await vectors.find_rows_without_vector(session, fields, edition, last_id, BATCH_TEXTS)
@@ -54,10 +55,16 @@ async def embed_all(run: JobContext) -> None:
 
 async def _embed_row_texts(embeddings: Embeddings, rows: Sequence[Any]) -> list[Vector | None]:
     """Return the vectors of the rows in order; None for a row without text."""
-    texts = ["\n".join(filter(None, row[1:])).strip() for row in rows]  # the first column is the id
+    texts = [_text_of(row) for row in rows]
     embedded_texts = [text for text in texts if text]
-    vectors = iter(await embed_accepted(embeddings, embedded_texts) if embedded_texts else ())
-    return [next(vectors) if text else None for text in texts]
+    vectors = await embed_accepted(embeddings, embedded_texts) if embedded_texts else ()
+    vectors_by_text = dict(zip(embedded_texts, vectors, strict=True))
+    return [vectors_by_text.get(text) for text in texts]
+
+
+def _text_of(row: Any) -> str:
+    _id, *columns = row
+    return "\n".join(filter(None, columns)).strip()
 
 
 def embed_later(session: AsyncSession, table: str) -> None:

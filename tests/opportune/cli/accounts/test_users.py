@@ -35,7 +35,7 @@ async def test_users_list_shows_rights(database: Database, ada: User, run: Run) 
     code, out, err = await run("users", "list")
     assert (code, err) == (0, "")
     assert [line.split(maxsplit=3) for line in out.splitlines()] == [
-        ["ID", "SINCE", "E-MAIL", "PERMISSIONS"],
+        ["ID", "SINCE", "E-MAIL", "REMARKS"],
         [str(bob.id), f"{bob.created_at:%Y-%m-%d}", BOB, f"inactive, verified, two-factor, in {group.name}"],
         [str(ada.id), f"{ada.created_at:%Y-%m-%d}", ADA, "superuser, staff"],
     ]
