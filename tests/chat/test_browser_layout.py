@@ -11,7 +11,7 @@ from app.chat.models import Conversation
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, sign_in_browser
-from tests.chat.conversations import make_conversation
+from tests.chat.conversations import ask_in_browser, make_conversation
 
 REAL_MODEL = "main a[href='/admin/llm/provider']"
 FOOTER = '<footer class="container-xl py-3 text-secondary">Reading Circle, Lisbon</footer>'
@@ -164,6 +164,17 @@ async def test_earlier_messages_load_without_a_jump(page: Page, app: FastAPI, ow
         assert abs(position_before["y"] - position_after["y"]) < 1, scrolled_to
     await expect(page.locator(".chat-question")).to_have_text([f"Question {number}?" for number in range(questions)])
     await expect(page.locator("#earlier")).to_have_count(0)
+
+
+async def test_long_line_of_code_scrolls_on_a_phone(page: Page, owner: User, fake_llm: FakeProvider) -> None:
+    fake_llm.script = [f"```python\nprint({'1, ' * 99})\n```"]
+    await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    await page.goto("/chat")
+    await ask_in_browser(page, "Code?")
+    code = page.locator("article pre")
+    await expect(page.locator("article [data-copy]").or_(code)).not_to_have_count(0)
+    assert await code.evaluate("code => code.scrollWidth > code.clientWidth")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
 
 
 async def test_long_paste_into_the_composer_stays_whole(page: Page, owner: User) -> None:

@@ -56,6 +56,15 @@ async def test_tab_stops_once_at_each_chart(app: FastAPI, page: Page, superuser:
     await expect(stop).to_be_focused()
 
 
+async def test_pointing_at_a_chart_shows_its_number(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto("/admin/")
+    point = page.locator(".chart-point").last
+    await expect(point.locator(".chart-name")).to_be_hidden()
+    await point.hover()
+    await expect(point.locator(".chart-name")).to_be_visible()
+
+
 async def test_widget_is_dragged_to_another_place(app: FastAPI, page: Page, superuser: User, site: str) -> None:
     await sign_in_browser(page, app, superuser, site)
     await page.set_viewport_size({"width": 1280, "height": 1600})
