@@ -22,6 +22,7 @@ from opportune.db.migrations.safety import find_incompatibilities, find_table_lo
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
+from opportune.project.current import OPPMAN
 from opportune.project.installed import installed_names
 from opportune.project.layout import display_path
 
@@ -165,6 +166,19 @@ def draft_migrations(
         names = ", ".join(draft.feature for draft in changes)
         warn(f"Compared only {names}, because other features have unapplied migrations. Run `migrate` to compare them.")
     return changes
+
+
+def warn_of_changes(settings: Settings, graph: MigrationGraph) -> str | None:
+    """Return a warning if models have changes without migrations."""
+    choices = Choices(may_drop=False)  # a dropped column may be a rename, about which makemigrations asks
+    try:
+        drafts = draft_migrations(settings, graph, choices=choices)
+    except OperatorError as error:
+        return f"makemigrations would fail: {error}"
+    if not drafts:
+        return None
+    features = ", ".join(draft.feature for draft in drafts)
+    return f"The models of {features} have changes without migrations. Run {OPPMAN} makemigrations."
 
 
 def parse_choices(renames: Sequence[str], fills: Sequence[str]) -> Choices:

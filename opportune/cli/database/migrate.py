@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from opportune.cli.database.makemigrations import warn_of_changes
 from opportune.cli.output import say, show_work_progress, warn
 from opportune.cli.terminal import is_terminal
 from opportune.config.settings import Settings, get_settings
@@ -61,6 +62,8 @@ def command(
     say(f"Operations to perform:\n  {describe_operations(graph, feature, target)}\nRunning migrations:")
     if not apply_plan(settings, graph, make_plan):
         say("  No migrations to apply.")
+        if target is None and settings.environment == "development" and (warning := warn_of_changes(settings, graph)):
+            warn(warning)
 
 
 def describe_operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:

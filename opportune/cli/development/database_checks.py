@@ -9,19 +9,17 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.checks import Finding
-from opportune.cli.database.makemigrations import draft_migrations
+from opportune.cli.database.makemigrations import warn_of_changes
 from opportune.cli.development import startup
 from opportune.cli.transaction import in_transaction
 from opportune.config.database_variables import unused_database_notice
 from opportune.config.settings import Settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
-from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.safety import find_incompatibilities, find_table_locks
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.project.current import OPPMAN
 from opportune.project.installed import installed_names
 
 SAMPLE_DOMAIN = "@example.com"
@@ -55,23 +53,9 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     yield from (Finding(warning, is_error=False) for warning in schema.warnings)
     if warning := startup.data_loss_warning(settings):
         yield Finding(warning)
-    if not faults:
-        yield from check_models(settings)
+    if not faults and (warning := warn_of_changes(settings, MigrationGraph(installed_names()))):
+        yield Finding(warning, is_error=False)
     yield from check_pending(settings)
-
-
-def check_models(settings: Settings) -> Iterator[Finding]:
-    choices = Choices(may_drop=False)  # a dropped column may be a rename, about which makemigrations asks
-    try:
-        drafts = draft_migrations(settings, MigrationGraph(installed_names()), choices=choices)
-    except OperatorError as error:
-        yield Finding(f"makemigrations would fail: {error}", is_error=False)
-        return
-    if features := ", ".join(draft.feature for draft in drafts):
-        yield Finding(
-            f"The models of {features} have changes without migrations. Run {OPPMAN} makemigrations.",
-            is_error=False,
-        )
 
 
 def check_pending(settings: Settings) -> Iterator[Finding]:

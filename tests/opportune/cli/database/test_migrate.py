@@ -123,6 +123,13 @@ def test_changed_model_is_migrated_and_unapplied(library: Library, run: RunComma
     assert output.splitlines()[-1] == "  Unapplying library.0002_a_level... OK"
 
 
+def test_migrate_names_changes_without_migrations(library: Library, run: RunCommand) -> None:
+    library.write_first_migration(BADGE)
+    library.declare(f"{BADGE}\n    level: int = 3\n")
+    code, output = run("ENVIRONMENT=development", "migrate", "&&", "migrate")
+    assert (code, output.count("The models of library have changes without migrations.")) == (0, 1)
+
+
 def test_table_is_dropped_only_on_request(library: Library, run: RunCommand) -> None:
     library.write_first_migration(BADGE)
     assert run("migrate")[0] == 0

@@ -20,7 +20,7 @@ from opportune.accounts.models import User
 from opportune.checks import Check, Finding
 from opportune.cli import loading
 from opportune.cli.database.makemigrations import draft_migrations
-from opportune.cli.development import check, database_checks, feature_checks, settings_checks
+from opportune.cli.development import check, feature_checks, settings_checks
 from opportune.cli.development.database_checks import vectors_problem
 from opportune.cli.development.references import check_references
 from opportune.cli.output import progress
@@ -91,7 +91,7 @@ def _cached_checks() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check, "CHECKS", [run_once(each) if each in SLOW_CHECKS else each for each in check.CHECKS])
-        patch.setattr(database_checks, "draft_migrations", draft_once)
+        patch.setattr("opportune.cli.database.makemigrations.draft_migrations", draft_once)
         patch.setattr("opportune.contrib.translations.checks.check_new_texts", lambda _settings: [])
         patch.setattr(icons, "find_icon_errors", lambda: iter(cached_faults(*icons.SOURCE_FOLDERS)))
         patch.setattr(feature_checks, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))
