@@ -3,10 +3,12 @@
     .venv/bin/python -m bench.answers [--rounds 5] [--only sqlite]
 
 One, ten and ninety answers run concurrently in this process, with a word each 20 ms, for four seconds. It measures the
-processor time of this process from the first word until the last answer is stored, without the database server.
+processor time of this process from the first word until the last answer is stored, without the database server. It
+also measures how much more the reader of endpoints' answers costs than decoding their JSON.
 """
 
 import asyncio
+import json
 import sys
 import time
 from argparse import Namespace
@@ -26,6 +28,8 @@ from opportune.contrib.answers.engine.records import AnswerProgress, AnswerResul
 from opportune.contrib.answers.engine.store import LEASE_DURATION
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.models import Answer
+from opportune.contrib.llm.providers.events import EventReader
+from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.db import Database, open_database, utc_now
 from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
@@ -34,6 +38,19 @@ ANSWER_COUNTS = (1, 10, 90)
 WORKER = "bench"
 MAX_RATIOS = {1: 1.2, 10: 0.5, 90: 0.25}
 """Maximum ratio to the processor time of separate transactions, by number of answers."""
+CHUNK_COUNT = 5_000
+CHUNK = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion.chunk",
+    "created": 1764000000,
+    "model": "gpt-5-mini",
+    "service_tier": "default",
+    "system_fingerprint": "fp_1",
+    "usage": None,
+    "obfuscation": "abc",
+}
+MAX_READING_RATIO = 14.0
+"""Maximum ratio of reading a chunk of an answer to decoding its JSON. It is 8 to 9, which was 20 microseconds."""
 
 
 class WordModel(llm.Provider):
@@ -91,7 +108,28 @@ def run_on(options: Namespace, kind: str, new_url: NewUrl, _folder: Path) -> Ite
     migrate(url := new_url("answers"))
     times = uvloop.run(measure(url, options.rounds, 4 if options.is_judged else 0.6))
     report(kind, times)
-    return exceeded_limits(kind, times)
+    yield from exceeded_limits(kind, times)
+    reading_ratio = median(measure_reading() for _ in range(options.rounds))
+    print(f"reading a chunk of an answer: {reading_ratio:.1f} x decoding its JSON")
+    if reading_ratio > MAX_READING_RATIO:
+        yield f"Too slow: reading a chunk costs {reading_ratio:.1f} x decoding it (at most {MAX_READING_RATIO})."
+
+
+def measure_reading() -> float:
+    """Return the processor time of reading an answer as the ratio to that of decoding its JSON."""
+    deltas = [{"content": f" word{number}"} for number in range(CHUNK_COUNT)]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    chunks = [json.dumps(CHUNK | {"choices": [choice]}) for choice in choices]
+    lines = [f"data: {chunk}\n\n".encode() for chunk in chunks]
+    events, answer = EventReader(), ChatCompletionReader()
+    started = time.process_time()
+    for chunk in chunks:
+        json.loads(chunk)
+    decoded = time.process_time()
+    for line in lines:
+        for event in events.feed(line):
+            answer.read(event)
+    return (time.process_time() - decoded) / (decoded - started)
 
 
 async def measure(url: str, rounds: int, seconds: float) -> Times:

@@ -1,10 +1,10 @@
-"""HTTP client of an endpoint with OpenAI's API. Imported with the first request: importing httpx2 is slow."""
+"""HTTP client of an endpoint with OpenAI's API. Imported with the first request: httpx2 and the readers are slow."""
 
 import asyncio
 import logging
 import re
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -13,7 +13,9 @@ import httpx2
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.error_reader import error_for_status
 from opportune.contrib.llm.providers.events import Event, EventReader
-from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, LlmError, Timeouts
+from opportune.contrib.llm.providers.mark_reader import PromptTemplate
+from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
+from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, Chunk, LlmError, Timeouts, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.web.remote_responses import read_body
 
@@ -38,6 +40,7 @@ class EndpointClient:
         key = model.api_key.get_secret_value().strip()
         self._headers = ({"Authorization": f"Bearer {key}"} if key else {}) | model.headers
         self._timeouts = timeouts
+        self._template = PromptTemplate()
         self._client = httpx2.AsyncClient(
             headers={"Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
@@ -48,8 +51,29 @@ class EndpointClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def events(self, parameters: RefusedParameters) -> AsyncGenerator[Event, None]:
-        """Yield the events of an answer."""
+    async def answer(
+        self, parameters: RefusedParameters, tools: Sequence[ToolSchema], origin: str
+    ) -> AsyncGenerator[Chunk, None]:
+        """Yield the answer of a chat model. `origin`: identifies endpoint and model."""
+        answer = ChatCompletionReader(origin, tools, self._template)
+        try:
+            async with aclosing(self._events(parameters)) as events:
+                async for event in events:
+                    for chunk in answer.read(event):
+                        yield chunk
+                    if answer.is_over:
+                        break
+        except LlmError as error:
+            # If it is finished, only the token counts are missing.
+            if not (answer.is_finished or answer.recover(error.report)):
+                raise
+        for chunk in answer.read_pending():
+            yield chunk
+        done = answer.finish()
+        parameters.remember()
+        yield done
+
+    async def _events(self, parameters: RefusedParameters) -> AsyncGenerator[Event, None]:
         deadline = Deadline(self._timeouts)
         with translate_errors():
             async with aclosing(await self._request(parameters, deadline, accept="text/event-stream")) as response:

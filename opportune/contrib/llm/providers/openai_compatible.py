@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.loose_json import is_object
-from opportune.contrib.llm.providers.mark_reader import PromptTemplate
-from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.llm.providers.remote import RemoteProvider, compacted_answer, connect
@@ -34,7 +32,6 @@ class OpenAICompatible(RemoteProvider):
         self._name_at_endpoint = model.model or ("" if model.name == host else model.name)
         self._model = model
         self.origin = sha256(f"{self._url} {self._name_at_endpoint}".encode()).hexdigest()[:16]
-        self._template = PromptTemplate()
         self._client = connect(model, timeouts)
 
     async def close(self) -> None:
@@ -64,23 +61,9 @@ class OpenAICompatible(RemoteProvider):
 
     async def _attempt(self, parameters: RefusedParameters, tools: Sequence[ToolSchema]) -> AsyncGenerator[Chunk, None]:
         client = await self._client.open()
-        answer = ChatCompletionReader(self.origin, tools, self._template)
-        try:
-            async with aclosing(client.events(parameters)) as events:
-                async for event in events:
-                    for chunk in answer.read(event):
-                        yield chunk
-                    if answer.is_over:
-                        break
-        except LlmError as error:
-            # If it is finished, only the token counts are missing.
-            if not (answer.is_finished or answer.recover(error.report)):
-                raise
-        for chunk in answer.read_pending():
-            yield chunk
-        done = answer.finish()
-        parameters.remember()
-        yield done
+        async with aclosing(client.answer(parameters, tools, self.origin)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], options: Body) -> Body:
         body: dict[str, object] = {

@@ -110,13 +110,16 @@ class Endpoint:
         async with AsyncExitStack() as stack:
             with _translated_errors():
                 response = await deadline.wait_for(stack.enter_async_context(request))
-            with _translated_errors(is_open=True):
-                events = aiter(response)
-                while length < MAX_ANSWER_LENGTH and (event := await deadline.wait_for(anext(events, None))):
-                    deadline.restart_idle()
-                    for chunk in chunks_of(event):
-                        length += len(chunk) if isinstance(chunk, str) else 0
-                        yield chunk
+            events = aiter(response)
+            while length < MAX_ANSWER_LENGTH:
+                with _translated_errors(is_open=True):
+                    event = await deadline.wait_for(anext(events, None))
+                if event is None:
+                    break
+                deadline.restart_idle()
+                for chunk in chunks_of(event):
+                    length += len(chunk) if isinstance(chunk, str) else 0
+                    yield chunk
             answer = response.get()
         done = done_of(self._origin, answer)
         if length >= MAX_ANSWER_LENGTH:

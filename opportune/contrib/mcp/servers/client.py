@@ -6,9 +6,8 @@ Servers are not trusted: their responses are limited in time and size, and marke
 import json
 import logging
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import httpx2
 from mcp import Client, MCPError, types
@@ -36,6 +35,7 @@ MARKUP_LENGTH = 500
 OMITTED = "[{} was omitted.]"
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 async def list_tools(server: McpServer) -> list[RemoteTool]:
@@ -44,18 +44,24 @@ async def list_tools(server: McpServer) -> list[RemoteTool]:
     Raises:
         ServerFailed: The server is unavailable or its response is invalid.
     """
+    definitions = await _ask(server, _list_definitions)
     tools: dict[str, RemoteTool] = {}
-    async with _open_client(server) as client:
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            page = await client.list_tools(cursor=cursor)
-            for definition in page.tools:
-                if tool := create_remote_tool(server, definition):
-                    tools.setdefault(tool.name, tool)
-            cursor = page.next_cursor
-            if not cursor or len(tools) >= MAX_TOOLS_PER_SERVER:
-                break
+    for definition in definitions:
+        if tool := create_remote_tool(server, definition):
+            tools.setdefault(tool.name, tool)
     return [*tools.values()][:MAX_TOOLS_PER_SERVER]
+
+
+async def _list_definitions(client: Client) -> list[types.Tool]:
+    definitions: list[types.Tool] = []
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        definitions += page.tools
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    return definitions
 
 
 async def call_tool(server: McpServer, name: str, arguments: dict[str, Any]) -> str:
@@ -64,8 +70,7 @@ async def call_tool(server: McpServer, name: str, arguments: dict[str, Any]) -> 
     Raises:
         ServerFailed: The server is unavailable, or the call failed.
     """
-    async with _open_client(server) as client:
-        result = await client.call_tool(name, arguments)
+    result = await _ask(server, lambda client: client.call_tool(name, arguments))
     text = _result_text(result)[: MAX_RESULT_LENGTH - MARKUP_LENGTH]
     data = f"{DATA_RULE}\n\n{as_data(f'{server.name}: {name}', text)}"
     if result.is_error:
@@ -124,8 +129,8 @@ def _block_text(block: types.ContentBlock) -> str:
     return OMITTED.format(block.type)
 
 
-@asynccontextmanager
-async def _open_client(server: McpServer) -> AsyncIterator[Client]:
+async def _ask(server: McpServer, request: Callable[[Client], Awaitable[T]]) -> T:
+    """Connect to a server and return the response to a request."""
     unavailable = ServerFailed(f"The server {server.name} is unavailable or responds with errors.")
     try:
         async with (
@@ -135,7 +140,7 @@ async def _open_client(server: McpServer) -> AsyncIterator[Client]:
             ) as client,
         ):
             client.session.validate_tool_result = _skip_validation  # type: ignore[method-assign]
-            yield client
+            return await request(client)
     except (MCPError, httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
         _log_error(server, error)
         raise unavailable from error

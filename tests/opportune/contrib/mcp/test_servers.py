@@ -3,6 +3,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import httpx2
 import pytest
@@ -207,6 +208,17 @@ async def test_bad_response_of_a_server_fails(step: Step, monkeypatch: pytest.Mo
     async with serve_endpoint(step) as endpoint, asyncio.timeout(60):
         with pytest.raises(ServerFailed, match="is unavailable or responds with errors"):
             await list_tools(McpServer(name="bad", url=f"{endpoint.address}/mcp"))
+
+
+async def test_error_of_this_site_is_not_one_of_the_server(
+    weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from opportune.contrib.mcp.servers.client import list_tools  # as in `open_mcp_client`
+
+    async with serve_weather(weather_site, monkeypatch):
+        monkeypatch.setattr(f"{CLIENT}.create_remote_tool", Mock(side_effect=ValueError("ours")))
+        with pytest.raises(ValueError, match="ours"):
+            await list_tools(WEATHER)
 
 
 @pytest.mark.parametrize(

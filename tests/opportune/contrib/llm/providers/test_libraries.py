@@ -1,4 +1,4 @@
-"""System libraries of the local model, and advice if one is missing."""
+"""System libraries of the local model, advice if one is missing, and modules that only a question imports."""
 
 import os
 import subprocess
@@ -11,12 +11,28 @@ from opportune.config.settings import Settings
 from opportune.contrib import llm
 from opportune.contrib.llm.providers import local
 from opportune.contrib.llm.providers.local import OPENMP
+from opportune.project.layout import PROJECT
 
 IMPORT_ERROR = """\
 Traceback (most recent call last):
   File "local_server.py", line 27, in main
 ImportError: libgomp.so.1: cannot open shared object file: No such file or directory
 """
+
+UNUSED_MODEL = """
+import asyncio, sys
+from app.main import create_app
+
+async def open_site():
+    app = create_app()
+    async with app.router.lifespan_context(app):
+        await app.state.llm.refresh()
+        assert app.state.llm.provider.name == "unused"
+
+asyncio.run(open_site())
+print(*sys.modules)
+"""
+READERS = ("http_client", "openai_stream", "chunks", "pieces", "mark_reader", "marks", "tool_calls", "written_calls")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
 
@@ -71,3 +87,14 @@ def test_bundled_openmp_loads() -> None:
         pytest.skip("pykdtree has no wheel for this Python")
     code = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, file], check=True, timeout=60)
+
+
+def test_site_without_questions_imports_no_readers(tmp_path: Path) -> None:
+    model = {"LLM_BASE_URL": "https://llm.example/v1", "LLM_MODEL": "unused"}
+    environ = {"ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{tmp_path}/app.db", **model}
+    command = [sys.executable, "-c", UNUSED_MODEL]
+    done = subprocess.run(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+    imported = {*done.stdout.split()}
+    assert "opportune.contrib.llm.providers.openai_compatible" in imported
+    readers = {f"opportune.contrib.llm.providers.{name}" for name in READERS}
+    assert imported & {*readers, "httpx2", "pydantic_ai", "openai", "mcp"} == set()
