@@ -13,6 +13,7 @@ from opportune.contrib.tools import tool
 from opportune.feature import Feature, Llm
 from tests.opportune.contrib.mcp.library import (
     BOTH_MODES,
+    INITIALIZE,
     INVALID_PARAMS,
     LEGACY,
     METHOD_NOT_FOUND,
@@ -134,6 +135,22 @@ async def test_server_describes_itself(room: FastAPI, open_room: Connect) -> Non
         assert client.server_info
         assert client.server_info.name == room.state.settings.site_name
     assert all((capabilities.tools, capabilities.resources, capabilities.prompts, capabilities.completions))
+
+
+async def test_each_protocol_version_is_spoken(old_program: AsyncClient) -> None:
+    from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # as in `open_mcp_client`
+
+    answered = []
+    for version in (*HANDSHAKE_PROTOCOL_VERSIONS, "1999-01-01"):
+        params = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+        response = await old_program.post("/mcp", json={**INITIALIZE, "params": params})
+        answered.append(response.json()["result"]["protocolVersion"])
+    assert answered == [*HANDSHAKE_PROTOCOL_VERSIONS, HANDSHAKE_PROTOCOL_VERSIONS[-1]]
+
+
+async def test_ping_is_answered(old_program: AsyncClient) -> None:
+    response = await old_program.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
+    assert response.json()["result"] == {}
 
 
 @BOTH_MODES
