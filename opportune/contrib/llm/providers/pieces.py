@@ -99,7 +99,7 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
         if thoughts:
             fields["thinking"] = thoughts
         calls += part_calls
-    whole_json = "" if is_result else _json_in(object_in(message).get("content"))
+    whole_json = "" if is_result else _json_in(object_in(message))
     return Piece(content, calls, _finish_reason_of(choice, fields), fields, is_whole or is_last, whole_json)
 
 
@@ -111,8 +111,9 @@ def _finish_reason_of(choice: Fields, fields: Fields) -> str:
     return "" if UNFINISHED.fullmatch(reason) else reason
 
 
-def _json_in(content: object) -> str:
+def _json_in(message: Fields) -> str:
     """Return an answer that is an object or a list of them, as JSON; empty for text or its parts."""
+    content = message.get("content") or message.get("parsed")
     items = content if isinstance(content, list) else [content]
     is_json = all(isinstance(item, dict) and not _is_part(item) for item in items)
     return json.dumps(content, ensure_ascii=False) if content and is_json else ""

@@ -30,8 +30,6 @@ MAX_DEPTH = 4
 def counts_in(usage: object, *, is_event: bool = False) -> dict[str, Any]:
     """Return the token counts in the usage of an answer, or in an event."""
     reported = dict(_reported(usage, is_usage=not is_event))
-    if not reported:
-        return {}
     named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields.split())
     counts: dict[str, Any] = {name: count for name, count in named if count is not None}
     if "prompt_tokens" in counts and "prompttokens" not in reported:

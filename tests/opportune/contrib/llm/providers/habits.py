@@ -232,6 +232,8 @@ DOCUMENTS = {
     "log line after the answer": ends(document(message()) + b"\nINFO: 200 OK\n", tokens=(7, 3)),
     "text of DashScope": ends(document({"output": {"text": "Yes", "finish_reason": "stop"}, **COUNTED}), tokens=(7, 3)),
     "responses of Workers AI": ends(event({"response": "Ye", "p": "ab"}), event({"response": "s"}), DONE),
+    "JSON of Workers AI": ends(document({"result": {"response": {"q": 1}}, "success": True}), text=ARGS),
+    "parsed JSON": ends(document(message(None, parsed={"q": 1})), text=ARGS, tokens=(7, 3)),
     "code alone": fails("unauthorised", document({"error_code": 110, "error_msg": "Access token invalid"})),
     "title and status": fails("rate_limited", document({"status": 429, "title": "Too Many Requests"})),
     "fault of Apigee": fails("rate_limited", document({"fault": {"faultstring": "Rate limit quota violation."}})),
