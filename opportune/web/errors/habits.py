@@ -64,6 +64,12 @@ MISTAKES = {
         "Open a session there, or write a job:",
         "async with request.app.state.database.writer() as session:",
     ),
+    "No row was found when one was required": ErrorHint(
+        "There is no such row",
+        "A visitor can write any id into a URL, and `get_one` expects that its row exists.",
+        "Answer with a page for 404:",
+        "book = await session.get(Book, book_id)\nif book is None:\n    raise NotFound",
+    ),
     "not support the context manager protocol": ErrorHint(
         "An async is missing",
         "Sessions, transactions and clients open and close with an `await`.",

@@ -15,7 +15,7 @@ from httpx2 import ASGITransport, AsyncClient
 from jinja2 import DictLoader, TemplateError, TemplateSyntaxError, UndefinedError
 from pydantic import BaseModel
 from sqlalchemy import insert, select, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import NoResultFound, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.orm import Session as SyncSession
@@ -321,6 +321,13 @@ async def test_habit_of_another_framework_has_a_hint(
     hint = hint_for(caught.value)
     assert hint
     assert title in hint.title
+
+
+async def test_missing_row_is_explained(database: Database) -> None:
+    async with database.reader() as session:
+        with pytest.raises(NoResultFound) as caught:
+            await session.get_one(User, 99)
+    assert str(hint_for(caught.value)).startswith("There is no such row.")
 
 
 @pytest.mark.database("sqlite", "postgresql")
