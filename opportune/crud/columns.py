@@ -90,7 +90,10 @@ def _cell_texts(column: ListColumn, url_of: UrlOf, rows: Sequence[Mapping[str, A
 
 def escaped(texts: Sequence[str]) -> Sequence[str]:
     """Escape texts. Plain strings are escaped in one call."""
-    if {*map(type, texts)} == {str}:
+    types = {*map(type, texts)}
+    if types == {Markup}:
+        return texts
+    if types == {str}:
         parts = str(escape(SEPARATOR.join(texts))).split(SEPARATOR)
         if len(parts) == len(texts):
             return parts

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Column, Integer, inspect
@@ -27,7 +28,7 @@ class Shape:
     links: Mapping[str, type[Any]]
     """Models by the many-to-many relationship that links to them."""
 
-    @property
+    @cached_property
     def to_one(self) -> Mapping[str, RelationshipProperty[Any]]:
         """The relationships whose foreign key is one column of this table."""
         return {

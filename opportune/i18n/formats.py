@@ -48,7 +48,8 @@ def format_clock(moment: datetime | time, *, with_zone: bool = False) -> str:
     if is_english():
         name = moment.tzname() or "UTC"
         zone = f"UTC{name}" if name[0] in "+-" else name  # a zone without a name, such as +03
-        return f"{moment:%H:%M} {zone}" if with_zone else f"{moment:%H:%M}"
+        clock = f"{moment.hour:02}:{moment.minute:02}"
+        return f"{clock} {zone}" if with_zone else clock
     from babel import dates
 
     locale = get_language().locale

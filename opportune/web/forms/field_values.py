@@ -25,11 +25,12 @@ from opportune.web.time_zone import in_utc, to_utc
 
 def value_of(model: type[BaseModel], name: str, row: object) -> Any:
     """Return the value of a row, else the default of the model."""
+    if isinstance(row, Mapping) and name in row:
+        return row[name]
+    if row is not None and hasattr(row, name):
+        return getattr(row, name)
     info = model.model_fields[name]
-    value = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
-    if row is not None:
-        value = row.get(name, value) if isinstance(row, Mapping) else getattr(row, name, value)
-    return value
+    return None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
 
 
 def initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
