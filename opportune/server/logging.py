@@ -12,7 +12,6 @@ from opportune.web.middleware.request_log import request_id
 VERBOSE_LOGGERS = ("uvicorn.error", "httpx2", "httpcore2", "mcp.client", "alembic", "asyncio", "botocore")
 """Loggers of libraries that log too much, or that log URLs with secrets."""
 MAX_TRACE_LENGTH = 20_000
-TEXT_FORMAT = "%(asctime)s %(levelname)-7s %(message)s  [%(origin)s]"
 
 
 class RequestIdFilter(logging.Filter):
@@ -30,17 +29,15 @@ class LineFormatter(logging.Formatter):
 
     _second, _formatted_second = 0, ""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:
         if self._second != int(record.created):  # cached, because a busy second has hundreds of lines
             self._second = int(record.created)
-            self._formatted_second = super().formatTime(record, self.default_time_format)
-        return f"{self._formatted_second},{record.msecs:03.0f}"
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
+            self._formatted_second = self.formatTime(record, self.default_time_format)
         job = getattr(record, "job_id", 0)
         ids = (getattr(record, "request_id", ""), f"job {job}" if job else "", getattr(record, "trace_id", ""))
-        record.origin = " ".join(filter(None, (record.name, *ids)))
-        return escape_control_chars(super().formatMessage(record))
+        origin = " ".join(filter(None, (record.name, *ids)))
+        moment = f"{self._formatted_second},{record.msecs:03.0f}"
+        return escape_control_chars(f"{moment} {record.levelname:7} {record.message}  [{origin}]")
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -102,8 +99,8 @@ def logging_config(settings: Settings) -> dict[str, Any]:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     # The formats do not use these fields, and collecting them takes time.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    formatters = {
-        "text": {"()": LineFormatter, "format": TEXT_FORMAT},
+    formatters: dict[str, dict[str, Any]] = {
+        "text": {"()": LineFormatter},
         "json": {
             "()": open_json_formatter,
             "fmt": "%(levelname)s %(name)s %(message)s %(request_id)s",
@@ -115,7 +112,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "stderr": {"class": "logging.StreamHandler", "formatter": settings.log_format, "filters": ["request_number"]}
     }
     if settings.environment == "development":
-        formatters["masked"] = {"()": MaskedFormatter, "format": TEXT_FORMAT}
+        formatters["masked"] = {"()": MaskedFormatter}
         handlers["file"] = {"()": open_log_file, "formatter": "masked", "filters": ["request_number"]}
     loggers = {name: {"level": max(level, logging.WARNING)} for name in VERBOSE_LOGGERS}
     if settings.database_echo:

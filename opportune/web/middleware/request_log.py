@@ -45,7 +45,7 @@ def client_traceparent(scope: Scope) -> str:
 
 
 def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    return dict(scope["headers"]).get(name, b"").decode("latin-1")
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
@@ -57,10 +57,11 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
     if logger.isEnabledFor(level):
         method = scope["method"]
         milliseconds = round(seconds * 1000, 1)
-        fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
         values = (method, path, status or "cut", milliseconds)  # "cut": the client left before a response
         # `logger.log` searches the stack for its caller, which doubles the cost of a line.
-        logger.handle(logger.makeRecord(logger.name, level, __file__, 0, "%s %s %s %s ms", values, None, extra=fields))
+        record = logger.makeRecord(logger.name, level, __file__, 0, "%s %s %s %s ms", values, None)
+        vars(record).update(method=method, path=path, status=status, milliseconds=milliseconds)
+        logger.handle(record)
 
 
 def log_security_event(

@@ -9,7 +9,7 @@ import pytest
 from opportune.errors import OperatorError
 from opportune.schemas.masks import mask_pairs
 from opportune.server import log_file
-from opportune.server.logging import TEXT_FORMAT, LineFormatter, MaskedFormatter, RequestIdFilter, logging_config
+from opportune.server.logging import LineFormatter, MaskedFormatter, RequestIdFilter, logging_config
 from opportune.testing.plugin import settings_for
 
 PASSWORD = "opensesame"
@@ -30,7 +30,7 @@ def logger(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Lo
     logger = logging.Logger(folder.name)
     handlers = {logging.StreamHandler(): LineFormatter, log_file.open_log_file(): MaskedFormatter}
     for handler, formatter in handlers.items():
-        handler.setFormatter(formatter(TEXT_FORMAT))
+        handler.setFormatter(formatter())
         handler.addFilter(RequestIdFilter())
         logger.addHandler(handler)
     yield logger
