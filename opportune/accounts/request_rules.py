@@ -52,7 +52,7 @@ def require_same_user(request: HTTPConnection, user: User | None) -> None:
     Raises:
         HTTPException: The form is of another user.
     """
-    if request.scope.get("method") in SAFE_METHODS or request.state.token:
+    if request.scope.get("method") in SAFE_METHODS or request.scope["state"]["token"]:
         return
     mark = submitted_mark(request)
     if not mark:
