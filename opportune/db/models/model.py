@@ -1,6 +1,6 @@
 """Base classes of all tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
@@ -63,7 +63,9 @@ class ModelBase(SQLModel, registry=REGISTRY):
         if unknown and model.model_config.get("table") and model.model_config.get("extra") != "allow":
             name = min(unknown)
             raise ValueError(f"{model.__name__} has no field {name!r}.{did_you_mean(name, _settable_names(model))}")
-        super().__init__(**values)
+        defaults = {name: create() for name, create in _default_factories(model).items() if name not in values}
+        super().__init__(**values, **defaults)
+        self.model_fields_set.difference_update(defaults)
         for name in values.keys() & _computed_attributes(model):
             setattr(self, name, values[name])
 
@@ -138,6 +140,16 @@ def _columns_to_set_once(model: type[ModelBase]) -> frozenset[str]:
     if mapper is None or model.model_config.get("validate_assignment"):
         return frozenset()
     return frozenset(model.model_fields.keys() & mapper.column_attrs.keys())
+
+
+@cache
+def _default_factories(model: type[ModelBase]) -> Mapping[str, Any]:
+    """Return the functions that create default values of rows. Pydantic would inspect their signatures each time."""
+    return {
+        name: info.default_factory
+        for name, info in model.model_fields.items()
+        if model.model_config.get("table") and not info.alias and info.default_factory_takes_validated_data is False
+    }
 
 
 @cache
