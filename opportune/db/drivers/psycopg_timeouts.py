@@ -153,6 +153,10 @@ class TimedConnection(AsyncConnection[Any]):
             raise InFailedSqlTransaction(FAILED_TRANSACTION)
         await super().commit()
 
+    async def rollback(self) -> None:
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:  # the pool also rolls back after a commit
+            await super().rollback()
+
     async def close(self) -> None:
         self._watch.stop()
         await super().close()

@@ -132,7 +132,7 @@ def _hide_deleted_rows(state: ORMExecuteState) -> None:
 
 def _inherits_options(state: ORMExecuteState) -> bool:
     """Return whether a relationship is loaded with the options of the query for its row."""
+    if not state.is_relationship_load:
+        return False
     loaded_from = state.lazy_loaded_from
-    return state.is_relationship_load and (
-        loaded_from is None or any(option in live_row_options for option in loaded_from.load_options)
-    )
+    return loaded_from is None or any(option in live_row_options for option in loaded_from.load_options)
