@@ -45,7 +45,8 @@ def client_traceparent(scope: Scope) -> str:
 
 
 def _header(scope: Scope, name: bytes) -> str:
-    return dict(scope["headers"]).get(name, b"").decode("latin-1")
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    return headers.get(name, b"").decode("latin-1")
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
