@@ -90,11 +90,11 @@ def check_migrated_models(_settings: Settings) -> Iterator[Finding]:
 
 def check_modules(_settings: Settings) -> Iterator[Finding]:
     """Find files of features that no code imports, after the checks that import everything of the site."""
-    imported = {*sys.modules, *imports_in_code()}
-    for feature in installed_features():
-        used = {*feature.commands.values(), feature.quickstart, *imported}
+    for feature in (feature for feature in installed_features() if feature.name != USERS):
+        used = {*feature.commands.values(), feature.quickstart, *sys.modules}
         for path in sorted(feature_folder(feature.name).glob("[!_]*.py")):
-            if feature.name != USERS and f"{feature_module(feature.name)}.{path.stem}" not in used:
+            module = f"{feature_module(feature.name)}.{path.stem}"
+            if module not in used and module not in imports_in_code(path.stem):
                 text = f"{display_path(path)} has no effect, because no code imports it. Use it in feature.py."
                 yield Finding(text, is_error=path.stem in USED_MODULES)
 

@@ -55,12 +55,12 @@ def check_references(settings: Settings) -> Iterator[Finding]:
     yield from map(Finding, _missing_templates(calls))
     rows = [*find_rows(site_application(settings.model_copy(update=ALL_PAGES)).routes)]
     yield from map(Finding, _hidden_routes(rows))
-    route_names = {row.name for row in rows}
+    route_names, paths = {row.name for row in rows}, {row.path for row in rows}
     for location, names in calls_in_templates("url_for"):
         if names and names[0] not in route_names:
             yield Finding(f"{location}: no route is called {names[0]}.{did_you_mean(names[0], route_names)}")
     for location, path in (*_links_in_templates(), *_redirects(calls), *_navigation(features)):
-        if not page_exists(path, rows):
+        if path not in paths and not page_exists(path, rows):
             hint = did_you_mean(path, [row.path for row in rows if "GET" in row.methods])
             advice = "Correct it, unless another server has this page."
             yield Finding(f"{location}: no page is at {path.replace(ANY, '…')}.{hint} {advice}", is_error=False)
@@ -97,23 +97,26 @@ def _matches(parts: Sequence[str], route: Sequence[str]) -> bool:
     return True
 
 
-def _nodes_in_code() -> Iterator[tuple[Path, ast.AST]]:
+def _nodes_in_code(pattern: bytes) -> Iterator[tuple[Path, ast.AST]]:
+    """Yield the syntax nodes of the project's files that match a pattern. Parsing all files is slow."""
     for file in sorted((PROJECT / PACKAGE).rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
-            yield file, node
+        source = file.read_bytes()
+        if re.search(pattern, source):
+            for node in ast.walk(ast.parse(source, str(file))):
+                yield file, node
 
 
 def _calls_in_code() -> Iterator[Call]:
-    for file, node in _nodes_in_code():
+    for file, node in _nodes_in_code(b"render|redirect|RedirectResponse"):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
             yield Call(f"{display_path(file)}:{node.lineno}", name, arguments)
 
 
-def imports_in_code() -> Iterator[str]:
-    """Yield the names that the project's code imports, also within functions."""
-    for file, node in _nodes_in_code():
+def imports_in_code(name: str) -> Iterator[str]:
+    """Yield what the project's files with a name import, also within functions."""
+    for file, node in _nodes_in_code(re.escape(name).encode()):
         module = ""
         if isinstance(node, ast.ImportFrom):
             package = ".".join(file.parent.relative_to(PROJECT).parts)

@@ -191,7 +191,7 @@ def test_file_without_effect_is_reported(
         (folder / f"{stem}.py").touch()
     modules: dict[str, Any] = {"commands": {"films": "app.films.commands"}, "quickstart": "app.users.feature"}
     monkeypatch.setattr(feature_checks, "feature_folder", lambda _name: folder)
-    monkeypatch.setattr(feature_checks, "imports_in_code", lambda: ["app.films.questions"])
+    monkeypatch.setattr(feature_checks, "imports_in_code", lambda _name: ["app.films.questions"])
     monkeypatch.setattr(feature_checks, "installed_features", lambda: [Feature("films", **modules)])
     (finding,) = feature_checks.check_modules(unopened)
     assert finding.text.endswith(f"{name}.py has no effect, because no code imports it. Use it in feature.py.")

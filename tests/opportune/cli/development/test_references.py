@@ -143,4 +143,4 @@ def test_existing_pages_have_no_finding(project: Path, unopened: Settings) -> No
 def test_imports_within_functions_count(project: Path, line: str) -> None:
     (project / "app/books").mkdir()
     (project / "app/books/pages.py").write_text(f"def count():\n    {line}\n", encoding="utf-8")
-    assert "app.books.statistics" in [*imports_in_code()]
+    assert "app.books.statistics" in [*imports_in_code("statistics")]
