@@ -1,8 +1,7 @@
 """Open, save and export documents."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.responses import Response
@@ -21,8 +20,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.web import APIRouter, Form, flash, is_htmx, read_form, redirect, templates
 
 
-@dataclass(frozen=True)
-class DocumentView:
+class DocumentView(NamedTuple):
     """A document with its versions, newest first."""
 
     document: Document

@@ -1,6 +1,6 @@
 """Public links to a conversation up to a message. The owner can delete them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,8 +25,7 @@ class NothingToShareError(Exception):
         )
 
 
-@dataclass(frozen=True)
-class SharedView:
+class SharedView(NamedTuple):
     """Messages of a shared branch, without the owner and other branches."""
 
     share: Share

@@ -1,8 +1,8 @@
 """Data layer of events. It knows no HTTP, and the caller commits the session."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,8 +27,7 @@ REGISTRATION_ENDED = _l("Registration is closed.")
 NO_PHOTO = Image()
 
 
-@dataclass(frozen=True)
-class RegistrationResult:
+class RegistrationResult(NamedTuple):
     """Result of a registration: a new one or the existing one."""
 
     event: Event

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from sqladmin.authorization import custom_action
 from sqlalchemy import Select
@@ -39,8 +38,7 @@ RowAction = Callable[[AsyncSession, Any], Awaitable[None]]
 """Changes a locked row."""
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A row to write, with the data for the steps after that."""
 
     row: Any

@@ -4,8 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -39,8 +38,7 @@ URLS: dict[str, Callable[[Settings], object]] = {
 }
 
 
-@dataclass(frozen=True)
-class DisplayedSetting:
+class DisplayedSetting(NamedTuple):
     name: str
     value: str
     source: str

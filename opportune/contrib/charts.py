@@ -22,8 +22,7 @@ STEPS = (1, 2, 5, 10)
 """Distances of ticks, times a power of ten."""
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """Rows of a day, of a week, or with one choice."""
 
     label: str

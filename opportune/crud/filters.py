@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, signature
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, create_model
 from sqlalchemy import ColumnElement, and_, inspect, not_, select
@@ -59,8 +59,7 @@ def filter_methods_of(class_: type[Any]) -> dict[str, Callable[..., ColumnElemen
 Compare = Callable[[Any, Any], ColumnElement[bool]]
 
 
-@dataclass(frozen=True)
-class Operator:
+class Operator(NamedTuple):
     """A comparison of a column with a value. The admin uses the same operators."""
 
     suffix: str

@@ -1,9 +1,8 @@
 """Lists of models that a user may open, and their newest rows, for start pages and searches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
@@ -25,8 +24,7 @@ MAX_ROWS = 4
 """Rows of each list on a start page."""
 
 
-@dataclass(frozen=True)
-class LatestRows:
+class LatestRows(NamedTuple):
     """The newest rows of a list."""
 
     pages: Pages

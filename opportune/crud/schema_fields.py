@@ -3,8 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, secret_name_message
@@ -21,8 +20,7 @@ PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
 """Names of columns with personal data, which must not be part of a row's title."""
 
 
-@dataclass(frozen=True)
-class SchemaOptions:
+class SchemaOptions(NamedTuple):
     """The options of a `Crud` class that its schemas depend on."""
 
     crud: type[CrudOptions]

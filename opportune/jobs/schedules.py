@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator
@@ -39,8 +38,7 @@ NICKNAMES = {
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Schedule:
+class Schedule(NamedTuple):
     """State of a scheduled job."""
 
     name: str

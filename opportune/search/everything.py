@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import NamedTuple
 
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_list
@@ -15,8 +16,7 @@ MAX_SECONDS = 1.5
 """Time after which no further source is searched."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A page, a row or an action."""
 
     label: str
@@ -26,8 +26,7 @@ class Entry:
     """Class of the icon."""
 
 
-@dataclass(frozen=True)
-class EntryGroup:
+class EntryGroup(NamedTuple):
     title: str
     entries: Sequence[Entry]
     more_url: str = ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.routing import Mount
 
@@ -48,8 +48,7 @@ class LlmCall:
     """Code of the error that ended the call; `stopped` if the reader left."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobAttempt:
+class JobAttempt(NamedTuple):
     """One attempt of a job."""
 
     id: int

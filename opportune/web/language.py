@@ -7,8 +7,8 @@ sees URLs without it, so that access rules, limits and caches are the same in al
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from starlette.datastructures import URL
 from starlette.requests import HTTPConnection
@@ -157,8 +157,7 @@ def without_prefix(scope: Scope, path: str) -> str:
     return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
 
 
-@dataclass(frozen=True)
-class PageLanguage:
+class PageLanguage(NamedTuple):
     """A page in one of the languages of the site."""
 
     language: Language

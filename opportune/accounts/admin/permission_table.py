@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from markupsafe import Markup
 from sqladmin.contrib.rbac import build_permission_rows
@@ -35,8 +35,7 @@ Groups = Mapping[str, Collection[str]]
 """Permissions such as `user:list`, by the name of the group."""
 
 
-@dataclass(frozen=True)
-class PermissionCell:
+class PermissionCell(NamedTuple):
     """The permission for one action on one model."""
 
     permission: str
@@ -52,8 +51,7 @@ MakeCell = Callable[[str, str, str], PermissionCell]
 """Make a cell from the identity of a model, an action and the label of the action."""
 
 
-@dataclass(frozen=True)
-class PermissionRow:
+class PermissionRow(NamedTuple):
     """The permissions for all actions on one model."""
 
     identity: str

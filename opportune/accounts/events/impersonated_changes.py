@@ -6,9 +6,8 @@ The changes of a transaction become one event of the user's account, stored in t
 import asyncio
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction
@@ -26,8 +25,7 @@ INTERNAL_TABLES = ("accounts_attempt", "accounts_event", "accounts_session", "ad
 """Prefixes of tables that the framework writes by itself. Their changes are not recorded."""
 
 
-@dataclass(frozen=True)
-class Recording:
+class Recording(NamedTuple):
     user_id: int
     superuser_id: int
     task: "asyncio.Task[Any] | None"

@@ -5,7 +5,7 @@ the response nor its time reveals whether an address has an account.
 """
 
 import secrets
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -44,8 +44,7 @@ class TooManyWrongCodes(Refused):
     status = 410
 
 
-@dataclass(frozen=True)
-class SignInRequest:
+class SignInRequest(NamedTuple):
     """A request for a sign-in e-mail, kept encrypted by the browser or program."""
 
     number: str

@@ -4,7 +4,7 @@ The link of a registration creates the account, so that responses do not reveal 
 e-mails, the account is created immediately.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,8 +39,7 @@ REGISTRATION_NOT_VERIFIED = _l(
 )
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(NamedTuple):
     """An account that the link of an e-mail creates."""
 
     email: str

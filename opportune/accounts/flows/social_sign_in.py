@@ -8,8 +8,7 @@ import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import delete
 from sqlmodel import col
@@ -63,8 +62,7 @@ LINKED_TO_YOU = _l("That account at %(label)s is already linked to your account.
 LINKED_TO_ANOTHER = _l("That account at %(label)s is already linked to another account.")
 
 
-@dataclass(frozen=True)
-class AuthRequest:
+class AuthRequest(NamedTuple):
     """A started sign-in or linking. The browser keeps it encrypted in a cookie while the user is at the provider."""
 
     provider: str

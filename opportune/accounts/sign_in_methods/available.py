@@ -1,7 +1,7 @@
 """Sign-in methods that a user has. The last one cannot be removed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,8 +15,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 
 
-@dataclass(frozen=True)
-class SignInMethods:
+class SignInMethods(NamedTuple):
     """Number of sign-in methods that work without another one."""
 
     without_passkeys: int

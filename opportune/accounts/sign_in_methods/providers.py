@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from opportune.config.settings import Settings, site_url
 from opportune.config.site_settings import SOCIAL_PROVIDERS
@@ -33,8 +34,7 @@ class SocialSignInRefused(Refused):
     """The sign-in by a provider is refused; the message is for the user."""
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """The account at a provider with which a user has just signed in."""
 
     issuer: str

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from opportune.accounts.models import Passkey, User
@@ -41,8 +41,7 @@ class PasskeyRefused(Refused):
     """A message for a user whose passkey, or change to a passkey, is refused."""
 
 
-@dataclass(frozen=True)
-class RelyingParty:
+class RelyingParty(NamedTuple):
     """The site as a WebAuthn relying party. A passkey belongs to one domain name."""
 
     id: str
@@ -68,8 +67,7 @@ class Ceremony:
         return bytes.fromhex(self.challenge)
 
 
-@dataclass(frozen=True)
-class CeremonyOptions:
+class CeremonyOptions(NamedTuple):
     """Data for the script of the page that starts a ceremony."""
 
     options: Mapping[str, Any]

@@ -1,8 +1,7 @@
 """Cells of a list that a user may edit in place, and the pages of one cell, which htmx loads and saves."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 from starlette.datastructures import FormData
@@ -114,8 +113,7 @@ class ListRow:
         return await render_page(self.request, self.view, template, page, status)
 
 
-@dataclass(frozen=True)
-class OpenCell:
+class OpenCell(NamedTuple):
     """A cell with its control."""
 
     name: str

@@ -1,9 +1,8 @@
 """Actions on the selected rows of a list, with a page that asks for confirmation."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from sqladmin.authorization import custom_action
@@ -38,8 +37,7 @@ TEMPLATE = "admin/confirm.html"
 ActionEndpoint = Callable[[Request], Awaitable[Response]]
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     pks: Sequence[str]
     is_confirmed: bool
     has_other_pages: bool

@@ -5,7 +5,7 @@ Facets are the numbers of rows beside the choices of the filters, within limits.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from sqlalchemy import Select, func, select
@@ -49,8 +49,7 @@ MAX_REFERENCES = 10
 """Maximum related rows that a filter offers with their counts: the most frequent ones."""
 
 
-@dataclass(frozen=True)
-class ActiveFilter:
+class ActiveFilter(NamedTuple):
     text: str
     clear_url: str
     """URL of the list without this filter."""

@@ -4,7 +4,7 @@ from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, select
 from starlette.datastructures import QueryParams
@@ -63,8 +63,7 @@ class Period:
         return (Period((*self.parts, number)) for number in numbers)
 
 
-@dataclass(frozen=True)
-class PeriodLinks:
+class PeriodLinks(NamedTuple):
     """The selected period and the periods inside it that have rows, as labels and URLs."""
 
     title: str

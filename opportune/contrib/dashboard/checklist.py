@@ -1,7 +1,7 @@
 """Checklist of a new site on the overview of superusers, with the steps that features declare."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -13,8 +13,7 @@ DOCUMENTATION = "/docs/"
 """Beginning of URLs of the documentation, which a site has in development only."""
 
 
-@dataclass(frozen=True)
-class ChecklistItem:
+class ChecklistItem(NamedTuple):
     step: SetupStep
     is_done: bool
     url: str

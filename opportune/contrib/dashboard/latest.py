@@ -6,7 +6,7 @@ At most a fixed number of the newest rows is read, so that counts cost the same 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, Select, Subquery, func, inspect, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -57,8 +57,7 @@ class Counts:
         return None if self.new + self.before > MAX_COUNTED_ROWS else growth(self.new, self.before)
 
 
-@dataclass(frozen=True)
-class LatestRow:
+class LatestRow(NamedTuple):
     row: Any
     title: str
     owner: str

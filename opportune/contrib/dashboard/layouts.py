@@ -5,7 +5,7 @@ Superusers have the overview, and each group has a page.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -68,8 +68,7 @@ class Arrangement:
         return Arrangement([*dict.fromkeys(arranged), *new, *others], frozenset(hidden))
 
 
-@dataclass(frozen=True)
-class Pages:
+class Pages(NamedTuple):
     """The pages that a user may open, and the stored arrangement of the current one."""
 
     pages: Sequence[Page]

@@ -4,11 +4,10 @@ Each widget takes one query, which is cached if it counts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from itertools import chain, groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from sqlalchemy import Boolean, Column, Select, inspect, select
@@ -48,8 +47,7 @@ ORDER = (Number, Metric, Table)
 """Types in their default order, so that widgets of one height are side by side."""
 
 
-@dataclass(frozen=True)
-class DeclaredWidget:
+class DeclaredWidget(NamedTuple):
     """A widget with the view of its model."""
 
     key: str
@@ -62,8 +60,7 @@ class DeclaredWidget:
         return self.widget.label
 
 
-@dataclass(frozen=True)
-class RenderedWidget:
+class RenderedWidget(NamedTuple):
     """A widget with its data, for the template of its type."""
 
     declared: DeclaredWidget
@@ -74,8 +71,7 @@ class RenderedWidget:
     data: Any
 
 
-@dataclass(frozen=True)
-class ListedRows:
+class ListedRows(NamedTuple):
     """The first rows of a list."""
 
     view: AdminView
@@ -203,8 +199,7 @@ def _default_columns(view: AdminView) -> Sequence[str]:
     return [name for name in view.names.in_list if name not in keys][:DEFAULT_COLUMNS]
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """One card below the widgets."""
 
     key: str

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -26,8 +26,7 @@ class Role(Enum):
     DIRECT = "DATABASE_DIRECT_URL"
 
 
-@dataclass(frozen=True)
-class DoctorContext:
+class DoctorContext(NamedTuple):
     """Site whose databases are examined."""
 
     settings: Settings
@@ -42,8 +41,7 @@ class DoctorContext:
         return MigrationGraph(self.features)
 
 
-@dataclass(frozen=True)
-class ServerContext:
+class ServerContext(NamedTuple):
     """Open connection to a PostgreSQL server."""
 
     url: DatabaseUrl
@@ -80,8 +78,7 @@ class Finding:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """Findings about one database. `url.name` is the setting of its URL."""
 
     url: DatabaseUrl

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from opportune.contrib.documents.document import Document, IndexDefinition, Source
 from opportune.contrib.documents.spelling import MIN_MISSPELT_LETTERS, Term
@@ -46,8 +46,7 @@ class NumberedDocument:
         return name_words(self.document.name), words(self.document.title), words(self.document.text)
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(NamedTuple):
     """Documents and metadata of an index to build."""
 
     source: str

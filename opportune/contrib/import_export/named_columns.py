@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, inspect
 
@@ -17,8 +16,7 @@ from opportune.db.queries.paths import relation_of_column
 from opportune.i18n import gettext
 
 
-@dataclass(frozen=True)
-class NamedColumn:
+class NamedColumn(NamedTuple):
     """A column of a file with the natural keys of related rows."""
 
     name: str

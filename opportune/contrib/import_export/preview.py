@@ -1,8 +1,7 @@
 """Texts of the preview of an import."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -19,8 +18,7 @@ MAX_PREVIEW_LENGTH = 60
 """Maximum characters of a value in a preview."""
 
 
-@dataclass(frozen=True)
-class PreviewRow:
+class PreviewRow(NamedTuple):
     cells: Mapping[str, Any]
     """Cells by column of the file."""
     values: Mapping[str, Any]

@@ -10,8 +10,7 @@ import re
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from opportune.admin.errors import ValidationRefused
 from opportune.contrib.import_export.export import unescape_formula
@@ -53,16 +52,14 @@ ENCODINGS = {
 """Encodings in which Excel saves "CSV" files on Windows, by language. The others use cp1252."""
 
 
-@dataclass(frozen=True)
-class TableRow:
+class TableRow(NamedTuple):
     number: int
     """The line of a CSV file, the row of a sheet, or the position of a JSON object, counted from 1."""
     cells: Sequence[Any]
     """Texts of a CSV file. Workbooks and JSON also have numbers, booleans and None."""
 
 
-@dataclass(frozen=True)
-class ImportRow:
+class ImportRow(NamedTuple):
     number: int
     """The number of the row in its table."""
     cells: Mapping[str, Any]
@@ -76,8 +73,7 @@ def named_rows(rows: Iterable[TableRow], names: Sequence[str]) -> list[ImportRow
     ]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     type: str
     """csv, xlsx or json."""
     header: Sequence[str]

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
@@ -25,8 +24,7 @@ MIN_SIMILARITY = 0.8
 MAX_HEADING_LENGTH = 100
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A field of the model that a column can fill in. A relationship has two: by name and by number."""
 
     name: str

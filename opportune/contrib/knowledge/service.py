@@ -1,7 +1,6 @@
 """Collections and their documents, limited to those that the user may read or change."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, false, or_, select
@@ -38,8 +37,7 @@ class StoredFile(NamedTuple):
     """Name in the storage."""
 
 
-@dataclass(frozen=True)
-class ShownDocument:
+class ShownDocument(NamedTuple):
     """A document with the state that pages show: a cancelled job leaves the row unfinished."""
 
     row: KnowledgeDocument

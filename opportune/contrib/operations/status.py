@@ -5,7 +5,7 @@ If one part fails or is slow, the page still shows the others.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
@@ -28,8 +28,7 @@ HEADINGS = (_l("Overview"), _l("Server"), _l("Database"), _l("Jobs, mail and bac
 ReadLights = Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]
 
 
-@dataclass(frozen=True)
-class StatusGroup:
+class StatusGroup(NamedTuple):
     """Lights under one heading."""
 
     title: str

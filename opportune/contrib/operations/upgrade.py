@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
@@ -38,8 +37,7 @@ class FeatureMigrations(NamedTuple):
     migrations: Sequence[ListedMigration]
 
 
-@dataclass(frozen=True)
-class MigrationState:
+class MigrationState(NamedTuple):
     """State of the migrations in a database."""
 
     features: Sequence[FeatureMigrations]

@@ -1,9 +1,8 @@
 """Fields by which a report can group rows, and numbers that it can show."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from starlette.datastructures import QueryParams
 
@@ -25,8 +24,7 @@ UNKNOWN_FIELD = _l("This report uses the field “%(name)s”, which does not ex
 FUNCTIONS = {"sum": _l("Sum"), "avg": _l("Average"), "min": _l("Minimum"), "max": _l("Maximum")}
 
 
-@dataclass(frozen=True)
-class Grouping:
+class Grouping(NamedTuple):
     """A choice, a yes or no, a reference, or a date with a unit."""
 
     name: str
@@ -43,8 +41,7 @@ class Grouping:
         return f"{gettext(self.label)} · {gettext(UNITS[self.unit])}" if self.unit else gettext(self.label)
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(NamedTuple):
     """The number of rows, or a function of a number in them."""
 
     function: str = COUNT
@@ -65,8 +62,7 @@ class Measure:
         return f"{gettext(FUNCTIONS[self.function])} · {gettext(self.label)}"
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """The fields in a URL."""
 
     grouping: Grouping

@@ -1,9 +1,8 @@
 """Days, weeks, months, quarters and years as groups of a report, in the time zone of the user."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -75,8 +74,7 @@ def _unchanged(key: ColumnElement[Any]) -> ColumnElement[Any]:
     return key
 
 
-@dataclass(frozen=True)
-class GroupKey:
+class GroupKey(NamedTuple):
     """Expressions by which rows are grouped."""
 
     of_row: Any

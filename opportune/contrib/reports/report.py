@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -22,8 +22,7 @@ from opportune.i18n.formats import format_number
 NO_NUMBER = "\N{EN DASH}"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     label: str
     url: str
     """URL of the list of these rows; empty if it has no such filter."""

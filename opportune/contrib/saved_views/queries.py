@@ -5,6 +5,7 @@ A view stores search, filters, order, columns and page size of a list as a query
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import Integer, and_, bindparam, delete, or_, select
@@ -105,8 +106,7 @@ def read_list_state(request: Request, view: AdminView) -> str:
     return query
 
 
-@dataclass(frozen=True)
-class RestoredState:
+class RestoredState(NamedTuple):
     params: Sequence[tuple[str, str]]
     missing: Sequence[str]
     """Labels of columns and filters that the list no longer has, or that the user may not see."""
@@ -145,8 +145,7 @@ def _label(view: AdminView, name: str) -> str:
     return view.labels.get(name, label_of(name))
 
 
-@dataclass(frozen=True)
-class ListState:
+class ListState(NamedTuple):
     """Saved views of a list, and the one that it shows."""
 
     views: Sequence[SavedView]

@@ -1,6 +1,6 @@
 """Teams of users: access, creation, selection and deletion. Changes lock the team's row until the commit."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,8 +37,7 @@ MAX_TEAMS_PER_USER = 100
 TOO_MANY_TEAMS = _l("You are in %(num)s teams. Leave one first.")
 
 
-@dataclass(frozen=True)
-class TeamMembership:
+class TeamMembership(NamedTuple):
     """Rows of a team and of a user's membership."""
 
     team: Team

@@ -3,7 +3,8 @@
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from opportune.accounts.models import User
 from opportune.contrib.llm.providers.provider import Message, ToolCall, estimate_tokens
@@ -32,8 +33,7 @@ CITATION_RULE = (
 )
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     run: ToolRun
     source: Source
     fit: float

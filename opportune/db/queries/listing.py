@@ -52,8 +52,7 @@ class OrderTerm(NamedTuple):
         return OrderTerm(self.expression, not self.is_descending, nulls_last)
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """Start or end of a page."""
 
     key: str

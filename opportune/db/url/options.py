@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import Self
+from typing import NamedTuple, Self
 
 from sqlalchemy.exc import OperationalError
 
@@ -128,8 +127,7 @@ def _check_certificates(mode: str, options: dict[str, str]) -> Iterator[str]:
         )
 
 
-@dataclass(frozen=True)
-class PasswordSource:
+class PasswordSource(NamedTuple):
     """Options of a URL that say where its password is."""
 
     file: str = ""

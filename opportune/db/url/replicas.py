@@ -1,7 +1,7 @@
 """Addresses of read replicas with their weights, from DATABASE_READER_URL."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.formats import Pooled
@@ -15,8 +15,7 @@ WEIGHT = re.compile(r"(?P<start>[?&])weight=(?P<weight>[^&\s]*)(?P<end>&|(?=\W*$
 MAX_WEIGHT = 100
 
 
-@dataclass(frozen=True)
-class ReplicaUrl:
+class ReplicaUrl(NamedTuple):
     """Address of a replica, and its share of the reads."""
 
     url: DatabaseUrl

@@ -1,9 +1,9 @@
 """The line of code that caused an error, for display in development."""
 
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from fastapi.exceptions import ResponseValidationError
 
@@ -14,8 +14,7 @@ CONTEXT_LINES = 3
 LIBRARY_RANK, FRAMEWORK_RANK, PROJECT_RANK = range(3)
 
 
-@dataclass(frozen=True)
-class SourceLine:
+class SourceLine(NamedTuple):
     """A line of code, for display."""
 
     file: str

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -45,8 +45,7 @@ LANGUAGES_WITHOUT_ALPHABET = ("ja", "zh")
 """Languages whose lists keep the English order."""
 
 
-@dataclass(frozen=True)
-class RowChoices:
+class RowChoices(NamedTuple):
     """Choices of a foreign key field, such as `Annotated[int, Reference(Author)]`."""
 
     names: Mapping[Any, str]

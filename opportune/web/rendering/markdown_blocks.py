@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from opportune.schemas.text import UNSTORABLE
 from opportune.web.rendering.markdown_parser import last_block
@@ -21,8 +22,7 @@ _NOT_INDENTED = re.compile(r"[^ \t\n]")
 _NOT_INDENTED_NOR_ITEM = re.compile(r"(?![-+*](?:[ \t\n]|\Z)|\d{1,9}(?:[.)](?:[ \t\n]|\Z)|\Z))[^ \t\n]")
 
 
-@dataclass(frozen=True)
-class MarkdownPiece:
+class MarkdownPiece(NamedTuple):
     """One or more Markdown blocks."""
 
     source: str
@@ -32,8 +32,7 @@ class MarkdownPiece:
     """False if the last block may continue in the next piece."""
 
 
-@dataclass(frozen=True)
-class _Fence:
+class _Fence(NamedTuple):
     opening: str
     """First line, which each part repeats."""
     end: re.Pattern[str]

@@ -1,8 +1,7 @@
 """Pictures that models make with a tool, stored as attachments of their answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 from sqlalchemy import select, update
@@ -25,8 +24,7 @@ MAX_PICTURE_NAME_LENGTH = 60
 Description = Annotated[str, Field(min_length=1, max_length=4_000)]
 
 
-@dataclass(frozen=True)
-class MadePicture:
+class MadePicture(NamedTuple):
     filename: str
     content: bytes
 

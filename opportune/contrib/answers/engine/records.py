@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.i18n import gettext_lazy as _l
@@ -47,8 +47,7 @@ HANDED_OVER = Outcome(AnswerStatus.STREAMING)
 INTERNAL_ERROR = Outcome(AnswerStatus.FAILED, "internal", _l("Something went wrong on our side. Try again."))
 
 
-@dataclass(frozen=True)
-class AnswerDelta:
+class AnswerDelta(NamedTuple):
     """New text and reasoning since the last save."""
 
     answer_id: int
@@ -77,8 +76,7 @@ class AnswerResult:
     reasoning: str = ""
 
 
-@dataclass(frozen=True)
-class AnswerProgress:
+class AnswerProgress(NamedTuple):
     """Stored text of an answer: all of it, or only the chunks after the requested sequence number."""
 
     answer: Answer

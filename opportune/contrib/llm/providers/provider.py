@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Base64Bytes
 
@@ -98,8 +98,7 @@ class ToolSchema:
     parameters: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Reasoning:
+class Reasoning(NamedTuple):
     """A chunk of reasoning that the model writes before or between the parts of its answer."""
 
     text: str

@@ -2,8 +2,8 @@
 
 import re
 import secrets
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from fastapi import FastAPI
 from sqlalchemy import select
@@ -43,8 +43,7 @@ class RefusedRequest(Exception):
         self.url = url
 
 
-@dataclass(frozen=True)
-class AuthorizationRequest:
+class AuthorizationRequest(NamedTuple):
     """Valid request of a program."""
 
     client: McpClient

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 
@@ -17,8 +16,7 @@ VALUE = "value"
 """Argument of a completion: the text that the user has typed."""
 
 
-@dataclass(frozen=True)
-class Offers:
+class Offers(NamedTuple):
     """Resources and prompts of a site.
 
     Attributes:
