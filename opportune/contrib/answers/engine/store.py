@@ -70,7 +70,7 @@ async def save_deltas(
                 update(Answer).where(_has_id_in(owned_ids)).values(lease_until=database_time(session, LEASE_DURATION))
             )
             await session.execute(renewal, execution_options={"synchronize_session": False})
-        if rows := [vars(delta) for delta in deltas if not delta.is_empty and delta.answer_id in owned_ids]:
+        if rows := [delta._asdict() for delta in deltas if not delta.is_empty and delta.answer_id in owned_ids]:
             await _insert_chunks(session, rows)
         return claims
 
@@ -123,7 +123,7 @@ def _respect_stop_request(result: AnswerResult, claim: Claim) -> AnswerResult:
 
 async def _hand_over(session: AsyncSession, results: Sequence[AnswerResult]) -> None:
     """Release answers so that another worker can continue them, or any worker after an approval or a job."""
-    if rows := [vars(delta) for result in results for delta in result.unsaved if not delta.is_empty]:
+    if rows := [delta._asdict() for result in results for delta in result.unsaved if not delta.is_empty]:
         await _insert_chunks(session, rows)
     waiting = [result for result in results if result.outcome.status == AnswerStatus.WAITING]
     deadline = await read_database_time(session) + APPROVAL_DURATION
