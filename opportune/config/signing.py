@@ -7,8 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 
@@ -101,13 +100,13 @@ def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = 
     return text if _is_fresh(box.extract_timestamp(token), seconds) else None
 
 
-def seal_fields(settings: Settings, purpose: str, value: Any) -> str:
-    """Encrypt the fields of a dataclass as JSON. `unseal_as` reads them."""
-    return seal(settings, purpose, json.dumps(asdict(value)))
+def seal_fields(settings: Settings, purpose: str, value: NamedTuple) -> str:
+    """Encrypt the fields of a named tuple as JSON. `unseal_as` reads them."""
+    return seal(settings, purpose, json.dumps(value._asdict()))
 
 
 def unseal_as(type_: type[T], settings: Settings, purpose: str, sealed: str, seconds: int) -> T | None:
-    """Return the dataclass whose fields are sealed as JSON. None also if another version of the site has other fields.
+    """Return the tuple whose fields are sealed as JSON. None also if another version of the site has other fields.
 
     The arguments are those of `unseal`.
     """

@@ -5,7 +5,6 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -49,8 +48,7 @@ class RelyingParty(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True)
-class Ceremony:
+class Ceremony(NamedTuple):
     """The state of a ceremony. The page receives it encrypted, and sends it back with the assertion."""
 
     purpose: Purpose
@@ -167,7 +165,7 @@ async def read_assertion(
         raise PasskeyRefused(NOT_STARTED_HERE) from None
     if ceremony is None:
         raise PasskeyRefused(NOT_STARTED_HERE)
-    expected = replace(create_ceremony(purpose, browser, user, ceremony.handle), challenge=ceremony.challenge)
+    expected = create_ceremony(purpose, browser, user, ceremony.handle)._replace(challenge=ceremony.challenge)
     if ceremony != expected or not browser or not isinstance(credential, dict):
         raise PasskeyRefused(NOT_STARTED_HERE)
     if not await context.is_first_use(CHALLENGES.by(ceremony.challenge)):
