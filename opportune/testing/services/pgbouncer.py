@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from opportune.db.url.database_url import DatabaseUrl
+from opportune.testing.services.certificates import make_certificate
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.ports import free_port, wait_until_reachable
-from opportune.testing.services.web_server import make_certificate
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 

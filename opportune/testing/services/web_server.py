@@ -1,4 +1,4 @@
-"""Web servers in the process of a test or a rehearsal, and their certificates."""
+"""Web servers in the process of a test or a rehearsal."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.types import ASGIApp
-
-from opportune.cli.development.certificate import create_certificate
 
 
 def local_listener() -> socket.socket:
@@ -40,10 +38,3 @@ async def serving(
             yield local_site.getsockname()[1]
         finally:
             await server.shutdown()
-
-
-def make_certificate(folder: Path, *names: str, days: int = 1) -> Path:
-    """Write `server.pem`, a key and its certificate for this machine and other host names; return its path."""
-    path = folder / "server.pem"
-    path.write_bytes(create_certificate(("127.0.0.1", "localhost", *names), days))
-    return path

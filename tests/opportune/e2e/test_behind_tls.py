@@ -11,8 +11,8 @@ from opportune.config.settings import Settings
 from opportune.contrib.deploy.rehearsal.network import ProxyConfig, run_proxy
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.testing.factories import PASSWORD
+from opportune.testing.services.certificates import make_certificate
 from opportune.testing.services.ports import free_port
-from opportune.testing.services.web_server import make_certificate
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from opportune.mail import EmailMessage, smtp
 from opportune.mail.delivery import send_email
 from opportune.mail.factory import transport_for
 from opportune.mail.transport import DeliveryError, PermanentDeliveryError
-from opportune.testing.services.web_server import make_certificate
+from opportune.testing.services.certificates import make_certificate
 from tests.opportune.mail.conftest import email_to, settings_with
 from tests.opportune.mail.smtp_server import PASSWORD, USER, smtp_server
 

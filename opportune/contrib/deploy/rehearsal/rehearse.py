@@ -21,9 +21,9 @@ from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import QuestionEndpoint, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
 from opportune.errors import OperatorError
+from opportune.testing.services.certificates import make_certificate
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres, postgres
-from opportune.testing.services.web_server import make_certificate
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 EXTERNAL_PREFIXES = ("s3:", "redis", "http", "postgres", "$", "file:/")

@@ -36,9 +36,10 @@ from opportune.contrib.deploy.rehearsal.steps import STEPS
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 from opportune.errors import OperatorError
 from opportune.testing.commands import Oppman
+from opportune.testing.services.certificates import make_certificate
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres
-from opportune.testing.services.web_server import make_certificate, serving
+from opportune.testing.services.web_server import serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
 

@@ -20,7 +20,7 @@ from opportune.contrib.llm.providers.factory import make_provider
 from opportune.contrib.llm.providers.provider import Picture, Timeouts, ToolSchema
 from opportune.contrib.llm.vendors import vendor_model
 from opportune.contrib.llm.vendors.vendor_model import VendorModel
-from opportune.testing.services.web_server import make_certificate
+from opportune.testing.services.certificates import make_certificate
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve
 from tests.opportune.contrib.llm.providers.model_answers import read_answer, read_chunks, read_error
 from tests.opportune.contrib.llm.vendors.recordings import ANSWERS, ARGUMENTS, MODELS, SIGNATURE, candidate, events
