@@ -5,17 +5,23 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from functools import cache
 
 START_SECONDS = 60
 PORTS = range(20_000, 32_000)
 """Ports below those that Linux gives to outgoing connections, which could take the port of a stopped process."""
-_remaining = random.SystemRandom().sample(PORTS, len(PORTS))
+
+
+@cache
+def _remaining_ports() -> list[int]:
+    """Return the ports that this process has not used, in random order. Shuffling them is slow."""
+    return random.SystemRandom().sample(PORTS, len(PORTS))
 
 
 def free_port() -> int:
     """Return a free port, once only: a server that is not yet listening does not hold its port."""
     while True:
-        port = _remaining.pop()
+        port = _remaining_ports().pop()
         with socket.socket() as listener, suppress(OSError):
             listener.bind(("127.0.0.1", port))
             return port
