@@ -11,6 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, compile_path, get_name
 
+ROUTE_OPTIONS = tuple(signature(APIRoute).parameters)
 PATH_PARTS = ("path_regex", "path_format", "param_convertors")
 DERIVED_OPTIONS = ("description", "response_model", "stream_item_type")
 """Options that FastAPI replaces after it has analysed the function."""
@@ -129,7 +130,7 @@ def options_of(route: APIRoute | RouteContext) -> dict[str, Any]:
         return route.options | {"path": route.path, "endpoint": route.endpoint, "form_limits": route.form_limits}
     original = route.original_route if isinstance(route, RouteContext) else route
     # FastAPI 0.165 leaves out `form_limits` in contexts.
-    options = {name: getattr(route, name, getattr(original, name)) for name in signature(APIRoute).parameters}
+    options = {name: getattr(route, name, getattr(original, name)) for name in ROUTE_OPTIONS}
     if route.stream_item_type:
         del options["response_model"]  # FastAPI finds the type of the items only without this option
     return options
