@@ -74,13 +74,15 @@ def page_exists(path: str, rows: Sequence[Row]) -> bool:
 
 def _hidden_routes(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a line for each plain path that an earlier route with a parameter takes."""
-    earlier: list[Row] = []
+    earlier: list[tuple[str, Row]] = []
+    """Routes with the literal beginnings of their paths."""
     for row in rows:
-        if "{" in row.path:
+        prefix, parameter, _ = row.path.partition("{")
+        if parameter:
             if ":" not in row.path:  # a converter accepts only some texts
-                earlier.append(row)
+                earlier.append((prefix, row))
             continue
-        for other in earlier:
+        for other in (other for prefix, other in earlier if row.path.startswith(prefix)):
             common_methods = set(row.methods.split(",")).intersection(other.methods.split(",")) - {"OPTIONS"}
             if common_methods and page_exists(row.path, [other]):
                 yield f"{row.methods} {row.path} of {row.origin} is hidden by {other.path}. List its router earlier."
