@@ -71,8 +71,10 @@ def choices_of(chunk: Fields, depth: int = MAX_DEPTH) -> Sequence[Fields]:
     """Return the choices of a chunk, which itself is one if it has none. Those of predictions are in another list."""
     if choices := chunk.get("choices"):
         return objects_in(choices)
+    if "delta" in chunk:
+        return [chunk]
     if chunk.get("success") is True and isinstance(chunk.get("response"), dict):  # JSON of Cloudflare's models
-        return [{"message": {"content": chunk["response"]}}]
+        chunk = {"message": {"content": chunk["response"]}}
     choices = next(filter(None, (objects_in(chunk.get(name)) for name in LIST_FIELDS)), [])
     if "BYTES" in [choice.get("datatype") for choice in choices]:
         return [_read_tensors(choices)]

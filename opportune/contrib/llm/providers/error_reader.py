@@ -24,22 +24,12 @@ _IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_gen
 _SUCCESS = ("", "0", "200", "ok", "success")
 
 
-def error_for_status(
-    status: int, retry_after: str | None = None, body: bytes = b"", headers: Mapping[str, str] | None = None
-) -> LlmError:
-    """Return the error for the HTTP status of a response.
-
-    Args:
-        status: HTTP status of the endpoint.
-        retry_after: Value of the Retry-After header.
-        body: Body of the response. It distinguishes the reasons that share a status.
-        headers: All headers, of which some endpoints use others than Retry-After.
-    """
+def error_for_status(status: int, body: bytes, headers: Mapping[str, str]) -> LlmError:
+    """Return the error for the HTTP status of a response. The body distinguishes the reasons that share a status."""
     is_page = body.lstrip().startswith(b"<")  # of a proxy, which knows nothing of models
     content = body.decode(errors="replace")
     value = {} if is_page else json_in(body) or content
-    all_headers = {"Retry-After": retry_after or "", **(headers or {})}
-    texts = [(name.lower(), text.lower()) for name, text in all_headers.items()]
+    texts = [(name.lower(), text.lower()) for name, text in headers.items()]
     # Retry-After-Ms of OpenAI and Azure comes first, because it is more precise than Retry-After.
     texts.sort(key=lambda header: not header[0].endswith("ms"))
     error = _describe(value, status, texts)

@@ -117,7 +117,7 @@ class EndpointClient:
             async with aclosing(response):
                 with suppress(httpx2.HTTPError, zlib.error):  # the status is enough
                     body = await deadline.wait_for(read_body(_decoded(response), MAX_REFUSAL_BYTES))
-            error = error_for_status(response.status_code, body=body or b"", headers=response.headers)
+            error = error_for_status(response.status_code, body or b"", response.headers)
             if not parameters.change(response.status_code, error):
                 raise error
         raise error

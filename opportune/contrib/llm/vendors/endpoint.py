@@ -158,7 +158,8 @@ def _translated_errors(*, is_open: bool = False) -> Iterator[None]:
             yield
     except ModelHTTPError as error:
         content = json.dumps(error.body, default=str).encode()
-        raise error_for_status(error.status_code, str(error.retry_after or ""), content, error.headers) from None
+        headers = {"Retry-After": str(error.retry_after or ""), **(error.headers or {})}
+        raise error_for_status(error.status_code, content, headers) from None
     except ContentFilterError:
         raise FILTERED.error() from None
     except ModelTimeoutError:
