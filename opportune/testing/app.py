@@ -91,7 +91,8 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
             shared[key] = router, [*router.routes], copies
             del site.routes[count:]
         for route in copies:
-            copied = quick_copy(route)
+            copied = object.__new__(type(route))  # faster than `copy`, because each site copies hundreds of routes
+            vars(copied).update(vars(route))
             copied.dependency_overrides_provider = site.dependency_overrides_provider
             copied.app = first_use(copied)
             if isinstance(copied, CachedRoute):
@@ -99,13 +100,6 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
             site.routes.append(copied)
 
     patch.setattr(Router, "include_flat", include_shared)
-
-
-def quick_copy(route: APIRoute) -> APIRoute:
-    """Return a shallow copy, faster than `copy`, because each site copies hundreds of routes."""
-    copied = object.__new__(type(route))
-    vars(copied).update(vars(route))
-    return copied
 
 
 def first_use(route: APIRoute) -> ASGIApp:
