@@ -143,7 +143,6 @@ async def paginate(session: AsyncSession, query: Select[T], paging: Paging) -> P
 
 
 def count_rows(query: Select[Any], key: Any) -> Select[int]:
-    """Return the query that counts the rows of a query."""
     return select(func.count()).select_from(select_key(query, key).subquery())
 
 

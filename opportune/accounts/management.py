@@ -234,7 +234,6 @@ async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]
 
 
 async def _group_names_by_user(session: AsyncSession, user_ids: Collection[int]) -> dict[int, list[str]]:
-    """Return the names of the groups of each user, by user id."""
     query = (
         select(col(Membership.user_id), col(Group.name))
         .join(Group, col(Group.id) == col(Membership.group_id))

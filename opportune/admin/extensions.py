@@ -113,7 +113,6 @@ class Extensions(tuple[AdminExtension, ...]):
         return links
 
     async def plain_list_url(self, request: Request, view: Any) -> str:
-        """Return the URL of the whole list."""
         urls = [await extension.plain_list_url(request, view) for extension in self]
         return next(filter(None, urls), request.url.path)
 

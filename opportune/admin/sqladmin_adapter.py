@@ -115,7 +115,6 @@ def action_texts(view: type[Any]) -> list[str]:
 
 
 def _actions(view: type[Any]) -> list[Any]:
-    """Return the methods with `@action`."""
     methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
     return [method for method in methods if hasattr(method, "_action")]
 
@@ -186,7 +185,6 @@ def visible_actions(request: Request, view: AdapterView, *, in_detail: bool = Fa
 
 
 def action_labels(view: AdapterView) -> dict[str, str]:
-    """Return the labels of all actions, by slug."""
     return _lazy_labels({**view._custom_actions_in_list, **view._custom_actions_in_detail})
 
 
@@ -267,5 +265,4 @@ _cached_endpoints = cache(_declared_endpoints)
 
 
 def slug_and_label(action: Any) -> tuple[str, str]:
-    """Return slug and label of a method with `@action`."""
     return action._slug, gettext_lazy(action._label)

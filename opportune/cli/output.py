@@ -177,7 +177,6 @@ class Progress:
             print(self, file=sys.stderr, flush=True)
 
     def describe(self, label: str) -> None:
-        """Change the label."""
         self.label = label
         if is_terminal(sys.stderr):
             self._draw()

@@ -154,7 +154,6 @@ def _descriptions(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
 
 
 def setting_text(value: Any) -> str:
-    """Format a value for `.env`."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, bool):

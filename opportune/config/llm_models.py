@@ -165,7 +165,6 @@ class LlmModel(BaseModel):
 
     @property
     def endpoint_name(self) -> str:
-        """Name of the model at its endpoint."""
         return self.model or self.name
 
     @property
@@ -227,7 +226,6 @@ class EmbeddingModel(LlmModel):
         return self.model_copy(update=dict(zip(names, json.loads(made_of), strict=True)))
 
     def cut(self, text: str) -> str:
-        """Cut a text to the length that is embedded."""
         return text[: min(MAX_EMBEDDED_CHARS, 3 * self.context_tokens)]
 
 

@@ -266,7 +266,6 @@ def _create_field(
 
 
 def file_columns_of(model: type[Any]) -> dict[str, FileColumn]:
-    """Return the file columns of a model by field."""
     fields = getattr(model, "model_fields", {})
     return {name: file.column for name, info in fields.items() for file in annotations_of(info, FileAttachment)}
 

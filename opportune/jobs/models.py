@@ -178,7 +178,6 @@ class LastRun(ModelBase, table=True):
 
     @property
     def is_failing(self) -> bool:
-        """Whether the last run failed."""
         return self.failed_at is not None and (self.succeeded_at is None or self.failed_at > self.succeeded_at)
 
     @property

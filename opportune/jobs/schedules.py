@@ -52,7 +52,6 @@ class Schedule(NamedTuple):
 
 
 def scheduled_names(jobs: Iterable[JobDefinition[Any]], settings: Settings) -> list[str]:
-    """Return the names of jobs with a schedule."""
     return [job.name for job in jobs if job.schedule_in(settings)]
 
 

@@ -151,7 +151,6 @@ class DatabaseJobQueue(JobQueue):
 
 
 def open_services(settings: Settings, database: Database, storage: Storage, features: Sequence[Feature]) -> Services:
-    """Create the services that the features declare."""
     service_definitions = (service for feature in features for service in feature.process.services)
     return Services(service_definitions, settings=settings, database=database, storage=storage, features=features)
 

@@ -65,7 +65,6 @@ class HttpsTransport(Transport):
             raise self.invalid_url_error()
 
     def invalid_url_error(self) -> OperatorError:
-        """Return the error for an invalid MAIL_URL."""
         return OperatorError(f"MAIL_URL of {self.provider} must be {self.example}.")
 
     @property

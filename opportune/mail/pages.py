@@ -29,7 +29,6 @@ CONTENT_SECURITY_POLICY = (
 
 
 def log_mailbox_link(settings: Settings) -> None:
-    """Log the link that opens the mailbox."""
     logger.info("Mail of development: %s/mailbox/open?key=%s", site_url(settings), _key(settings))
 
 

@@ -113,7 +113,6 @@ class SmtpTransport(Transport):
         return quoted.replace(self.password, "…") if self.password else quoted
 
     def _fault(self, type_: type[DeliveryError], message: str) -> DeliveryError:
-        """Return an error of one line."""
         line = " ".join(f"The mail server {self.name} {message}".split())[:300].rstrip(".")
         return type_(f"{line}.")
 

@@ -55,7 +55,6 @@ def require_feature(name: str, installed: Iterable[Any]) -> None:
 
 @cache
 def feature_of_module(name: str) -> str | None:
-    """Return the optional feature with this module; None if there is none."""
     packages = OPTIONAL_FEATURES.items()
     return next((feature for feature, package in packages if f"{name}.".startswith(f"opportune.{package}.")), None)
 

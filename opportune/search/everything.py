@@ -56,7 +56,6 @@ class SearchOutcome:
         return any(group.more_url for group in self.groups)
 
     def add(self, *groups: EntryGroup) -> None:
-        """Add the groups that have entries."""
         self.groups += [group for group in groups if group.entries]
 
     async def add_rows(self, sources: Sequence[tuple[str, Source]]) -> None:

@@ -84,7 +84,6 @@ class Services:
         return service
 
     def by_name(self) -> dict[str, Any]:
-        """Return the declared services by name."""
         return {name: self._objects[name] for name in self._declared}
 
     def add_to(self, state: Any) -> None:

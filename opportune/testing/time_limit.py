@@ -34,8 +34,6 @@ def pytest_enter_pdb() -> None:
 
 
 def limited(test: AsyncTest, seconds: float | None) -> AsyncTest:
-    """Limit the time of a test."""
-
     @wraps(test)
     async def limited_test(**fixtures: Any) -> None:
         async with asyncio.timeout(seconds) as limit:

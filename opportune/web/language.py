@@ -145,7 +145,6 @@ def localized_path(settings: Settings, path: str) -> str:
 
 
 def localized(path: str, prefixes: Mapping[str, str], language: str) -> str:
-    """Return the path of a page with the prefix of a language."""
     is_page = path.startswith("/") and not path.startswith("//") and has_language(path)
     is_localized = f"/{_first_segment(path)}" in prefixes.values()
     return prefixes.get(language, "") + path if is_page and not is_localized else path

@@ -79,7 +79,6 @@ def _has_all(request: Request, permissions: Iterable[str]) -> bool:
 
 
 async def read_permissions_by_group(session: AsyncSession, user: User) -> dict[str, list[str]]:
-    """Return the permissions of each group of a user, by name."""
     statement = (
         select(col(Group.name), *PERMISSION_COLUMNS)
         .join(Membership, col(Membership.group_id) == col(Group.id))

@@ -143,7 +143,6 @@ KINDS = {
 
 
 def add_event_kinds(features: Iterable[Feature]) -> None:
-    """Add the event kinds that features list."""
     for feature in features:
         for kind in feature.accounts.events:
             KINDS[kind.name] = kind

@@ -119,7 +119,6 @@ async def find_events(session: AsyncSession, user: User, paging: Paging) -> Page
 
 
 def describe_event(event: AccountEvent) -> str:
-    """Describe the event in one line."""
     kind = KINDS.get(event.kind)  # None if the kind belongs to a newer release or a removed feature
     return _fill_in(kind.words, event.details) if kind else event.kind.replace("_", " ").capitalize()
 

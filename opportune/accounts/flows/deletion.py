@@ -131,7 +131,6 @@ async def write_archive(file: IO[bytes], rows: bytes, storage: Storage, names: S
 
 
 def personal_data_of(features: Sequence[Feature]) -> list[PersonalData]:
-    """Return the personal data that the features declare."""
     return [feature.accounts.personal_data for feature in features if feature.accounts.personal_data]
 
 

@@ -43,7 +43,6 @@ class TokenStrategy:
         return user
 
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
-        """Create the access token of a sign-in."""
         token = await issue_access_token(self.session, user, scopes)
         return AccessToken(access_token=token, scope=response_scope(scopes))
 

@@ -172,7 +172,6 @@ def group_fields(view: Any, names: Iterable[str]) -> list[tuple[str, list[str]]]
 
 
 def without_fields(form: type[AdminForm], names: Iterable[str]) -> type[AdminForm]:
-    """Return the form class without these fields."""
     field_names = (WTFORMS_ATTRS.get(name, name) for name in names)
     hidden = {name: None for name in field_names if hasattr(form, name)}
     return type(form.__name__, (form,), hidden) if hidden else form

@@ -111,7 +111,6 @@ def authors_of(conflicts: Collection[Conflict]) -> str:
 
 
 def parse_hashes(seen: str) -> dict[str, str]:
-    """Return the hash of each field."""
     pairs = (part.partition(":") for part in seen.split())
     return {name: hash_ for name, _, hash_ in pairs}
 

@@ -29,7 +29,6 @@ class FieldTexts:
 
 @cache
 def _wtforms_catalogue(language: str) -> NullTranslations:
-    """Return WTForms' own translations into a language."""
     code = language.replace("-", "_")
     try:
         catalogue: NullTranslations = get_translations([code, code.partition("_")[0]])

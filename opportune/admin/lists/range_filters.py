@@ -84,7 +84,6 @@ class RangeFilter(ListFilter):
             return text
 
     def input_type_for(self, text: str) -> str:
-        """Return the type of an input that shows this text."""
         return input_type(self._type_for(text), text)
 
     def _type_for(self, text: str) -> str:

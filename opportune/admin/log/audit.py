@@ -63,7 +63,6 @@ def mark_recorded(request: Request) -> None:
 
 
 def recorded_entries(request: Request) -> list[AuditEntry]:
-    """Return the entries of this request."""
     if not hasattr(request.state, "recorded_entries"):
         request.state.recorded_entries = list[AuditEntry]()
     entries: list[AuditEntry] = request.state.recorded_entries
@@ -80,7 +79,6 @@ def record_row(session: AsyncSession, request: Request, action: str, identity: s
 
 
 def entries_of(identity: str, row_id: str) -> Select[Any]:
-    """Select the entries of a row by its key."""
     return select(AuditEntry).where(
         col(AuditEntry.identity) == identity, col(AuditEntry.row_id) == recorded_key(unquote_key(row_id))
     )

@@ -211,7 +211,6 @@ async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) ->
 
 
 def get_action_label(entry: AuditEntry, view: BaseAdminView | None) -> str:
-    """Return the label of an entry's action."""
     action, _, slug = entry.action.partition(":")
     if not slug:
         return str(ACTION_LABELS.get(action) or choice_label(action))
@@ -220,5 +219,4 @@ def get_action_label(entry: AuditEntry, view: BaseAdminView | None) -> str:
 
 
 def get_model_label(entry: AuditEntry, view: BaseAdminView | None) -> str:
-    """Return the label of an entry's model."""
     return view.name if view else entry.identity.replace("-", " ").capitalize()

@@ -39,7 +39,6 @@ def register_model(text: str, package: str, arguments: Sequence[str]) -> str:
 
 
 def feature_call(source: Source) -> ast.Call:
-    """Return the call of `Feature(…)`."""
     for node in source.tree.body:
         match node:
             case ast.Assign(_, ast.Call(ast.Name("Feature")) as call):

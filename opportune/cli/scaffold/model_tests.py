@@ -75,7 +75,6 @@ def _references(model: NewModel) -> list[Field]:
 
 
 def _sent_fields(model: NewModel) -> list[Field]:
-    """Return the fields that tests send."""
     references = _references(model)
     fields = [field for field in model.fields if field.is_sent and field.type not in ("slug", "image", "file")]
     return [field for field in fields if not field.target or field in references]

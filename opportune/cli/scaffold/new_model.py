@@ -225,7 +225,6 @@ def _list_column(field: Field) -> str:
 
 
 def tuple_code(names: Sequence[str]) -> str:
-    """Return the code of a tuple of strings."""
     inside = ", ".join(f'"{name}"' for name in names)
     return f"({inside},)" if len(names) == 1 else f"({inside})"
 

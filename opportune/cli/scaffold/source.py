@@ -46,7 +46,6 @@ class Source:
         return Source((self.bytes[:start] + new.encode() + self.bytes[end:]).decode())
 
     def line_end(self, offset: int) -> int:
-        """Return the end of the line that contains this offset."""
         end = self.bytes.find(b"\n", offset)
         return len(self.bytes) if end < 0 else end
 

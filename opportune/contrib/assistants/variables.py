@@ -26,7 +26,6 @@ def variables_of(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def variable_form(text: str) -> type[BaseModel]:
-    """Return a form with a field for each variable."""
     fields: dict[str, Any] = {}
     for number, (name, choices) in enumerate(variables_of(text).items()):
         if choices:

@@ -81,7 +81,6 @@ class Manifest(BaseModel):
 
     @property
     def uploads(self) -> list[str]:
-        """Members that are uploads."""
         return sorted(name for name in self.members if name.startswith(UPLOADS))
 
 

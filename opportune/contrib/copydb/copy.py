@@ -115,7 +115,6 @@ class _Transfer:
     """Each row is processed twice: copied, then compared."""
 
     def copy(self, table: Table) -> Checksum:
-        """Copy a table and return the checksum of its rows."""
         checksum = Checksum()
         # Close the generator even after an error: psycopg cannot close a connection during COPY.
         with closing(self._batches(table, checksum)) as batches:

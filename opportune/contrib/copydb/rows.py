@@ -105,7 +105,6 @@ class TableRows:
         return _convert_rows(self.table, rows, self._canonical)
 
     def checksum(self, progress: Progress = lambda _rows: None) -> Checksum:
-        """Read all rows and return their checksum."""
         checksum = Checksum()
         for rows in self.read():
             checksum.add(self.canonical(self.load(rows)))

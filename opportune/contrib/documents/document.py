@@ -144,7 +144,6 @@ class IndexDefinition(Generic[H]):
 
     @property
     def command(self) -> str:
-        """Command that builds the index."""
         return f"{OPPMAN} {self.name} index"
 
     @property

@@ -113,7 +113,6 @@ class Engine(ABC):
         return await self.rows(self._statement(TEXTS), {"after": after, "limit": limit})
 
     async def find_by_slug(self, slugs: Sequence[str]) -> Sequence[Fields]:
-        """Return fields of the documents with these slugs."""
         return await self.rows(self._statement(DOCUMENTS_BY_SLUG), {"slugs": json.dumps(slugs)}) if slugs else ()
 
     async def has_word(self, word: str, *, in_name: bool) -> bool:

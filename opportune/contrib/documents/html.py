@@ -40,7 +40,6 @@ class HtmlElement:
 
     @property
     def text(self) -> str:
-        """All text within this element."""
         return "".join(child if isinstance(child, str) else child.text for child in self.children)
 
 

@@ -139,7 +139,6 @@ def _local_text(value: Any) -> Any:
 
 
 def workbook_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """Return an Excel workbook."""
     target = io.BytesIO()
     writer = SheetWriter(header)
     writer.append([[cell_of(cell) if isinstance(cell, dict | list) else cell for cell in row] for row in rows])

@@ -178,7 +178,6 @@ def csv_cell(value: Any) -> Any:
 
 
 def cell_of(value: Any) -> Any:
-    """Return a value as one cell of CSV."""
     if isinstance(value, JsonList | dict):
         return json.dumps(value, ensure_ascii=False, default=_encode)
     if isinstance(value, list):

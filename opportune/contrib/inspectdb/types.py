@@ -73,7 +73,6 @@ def value_type(column: sa.Column[Any]) -> type[Any] | None:
 
 
 def type_name(type_: TypeEngine[Any]) -> str:
-    """Return the name of a type in PostgreSQL."""
     return type_.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
 
 

@@ -27,7 +27,6 @@ DATABASE_TIMEOUT_SECONDS = 4
 
 
 def process_metrics(state: State) -> Iterator[Family]:
-    """Yield the metrics of this process."""
     yield gauge("process_start_time_seconds", "Start of the process, in seconds since 1970.", STARTED_AT)
     yield gauge("process_resident_memory_bytes", "Resident memory.", resident_memory_bytes())
     yield gauge("process_cpu_seconds_total", "Processor time.", time.process_time(), "counter")

@@ -93,7 +93,6 @@ def gauge(name: str, help_: str, value: float, kind: Literal["counter", "gauge"]
 
 
 def add_labels(families: Iterable[Family], **labels: str) -> list[Family]:
-    """Return families with additional labels."""
     return [
         replace(family, samples=[(suffix, {**old, **labels}, value) for suffix, old, value in family.samples])
         for family in families

@@ -169,7 +169,6 @@ class Tracing(Observer):
 
 
 def parse_traceparent(header: str) -> Context:
-    """Parse a `traceparent` header."""
     return extract({"traceparent": header}, Context()) if header else Context()
 
 

@@ -86,7 +86,6 @@ class Source:
                 yield from ((path.relative_to(self.root).as_posix(), text) for text in texts)
 
     def files(self) -> Iterator[Path]:
-        """Yield the files of the source."""
         for folder in self.folders:
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and not any(path.is_relative_to(skipped) for skipped in self.skipped):

@@ -75,7 +75,6 @@ def _parse_language(code: str) -> str:
 
 
 def existing_languages(source: Source) -> list[str]:
-    """Return the languages for which the source has a catalogue."""
     return sorted(path.parents[1].name.replace("_", "-") for path in source.locale.glob("*/LC_MESSAGES/messages.po"))
 
 

@@ -129,7 +129,6 @@ def _driver(connection: Connection) -> Any:
 
 
 def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> None:
-    """Configure a connection to a SQLite file."""
     run_script(connection, SETTINGS)
 
 

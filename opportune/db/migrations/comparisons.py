@@ -123,7 +123,6 @@ def _is_default(context: AutogenContext, column: Column[object], stored: str) ->
 
 
 def _default_sql(column: Column[object]) -> str | None:
-    """Return the SQL of a server default, or None."""
     return str(column.server_default.arg) if isinstance(column.server_default, DefaultClause) else None
 
 

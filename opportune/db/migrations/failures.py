@@ -15,7 +15,6 @@ FILL_COMMENT = "# FILL"
 
 
 def explain_failure(error: Exception, migration: Migration) -> OperatorError:
-    """Return the error of a migration for the operator."""
     failure = "failed and was undone" if migration.is_atomic else "failed halfway. Fix the cause, and run this again"
     if isinstance(error, ConversionError):
         return OperatorError(f"{migration} was undone: {error}. {_fill_advice(migration)}")

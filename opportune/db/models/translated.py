@@ -198,7 +198,6 @@ def _coalesce_languages(element: _CurrentText, compiler: SQLCompiler, **options:
 
 
 def current_text(column: Any) -> ColumnElement[str]:
-    """Return the text that a translated column reads as."""
     return _CurrentText(column)
 
 

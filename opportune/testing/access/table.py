@@ -36,7 +36,6 @@ def table_files() -> list[Path]:
 
 
 def read_tables() -> Table:
-    """Return the committed tables."""
     table: Table = {}
     for file in table_files():
         for line in map(parse_line, file.read_text(encoding="utf-8").splitlines()[1:]):

@@ -40,7 +40,6 @@ CYCLE = re.compile(r"partially initialized module '([\w.]+)'")
 
 
 def hint_for(error: BaseException) -> ErrorHint | None:
-    """Return the hint for an error or one of its causes, or None."""
     for cause in _error_and_causes(error):
         for find_hint in HINTS:
             if hint := find_hint(cause):

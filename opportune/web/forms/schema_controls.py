@@ -58,7 +58,6 @@ def _main_type(union: list[JsonSchemaValue]) -> JsonSchemaValue:
 
 
 def control_type(name: str, schema: JsonSchemaValue) -> str:
-    """Return the type of the control of a field with this name and schema."""
     if schema.get("multiple"):
         return "file" if schema.get("format") == "binary" else "checkboxes"
     if schema.get("type") == "boolean":

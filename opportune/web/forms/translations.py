@@ -28,7 +28,6 @@ def form_languages() -> Sequence[Language]:
 
 
 def current_input(name: str) -> str:
-    """Return the name of the input for the current language."""
     return input_name(name, writing_language())
 
 

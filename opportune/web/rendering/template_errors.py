@@ -84,7 +84,6 @@ def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:
 
 
 def project_templates() -> Iterator[tuple[Path, str]]:
-    """Yield the path and the name of each template of the project."""
     project, *_ = TEMPLATE_FOLDERS
     for path in sorted(project.rglob("*")):
         if path.is_file():

@@ -23,7 +23,6 @@ MARKED_TEXT = re.compile(r"""\bgettext\(\s*("(?:[^"\\\n]|\\.)*")""")
 
 
 def primary_colour(sheet: str) -> str:
-    """Return the primary colour of a style sheet."""
     match = PRIMARY_COLOUR.search(sheet)
     return match[1].strip() if match else THEMES[DEFAULT.theme].primary
 

@@ -32,7 +32,6 @@ WEIGHTS = "wght=400:900"
 
 @lru_cache
 def font() -> Path:
-    """Return the complete font."""
     package = find_spec("fontpkg_geist")  # only this file is used
     assert package
     assert package.origin

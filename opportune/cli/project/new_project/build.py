@@ -81,7 +81,6 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 
 
 def write_project_files(folder: Path, names: shared_files.ProjectNames, selected: Sequence[str]) -> None:
-    """Write the files of the project."""
     shared_files.copy_files(shared_files.STARTER_ROOT, folder, shared_files.project_files(shared_files.STARTER_ROOT))
     if shared_files.IS_CLONE:
         wheel_hash = hash_of(

@@ -176,7 +176,6 @@ def start_error(rules: Rules, instance: Instance, failures: int) -> StepFailed:
 
 
 def suggest_fix(log: str) -> str:
-    """Return a fix for an error in the log."""
     if "Read-only file system" in log or "PermissionError" in log or "Permission denied" in log:
         return "the disk is read-only: write temporary files to tempfile's folder, and others to STORAGE_URL"
     if "sqlite" in log.lower() or "unable to open database file" in log:

@@ -62,7 +62,6 @@ class McpGrant(Model, table=True):
 
 @before_delete(McpClient)
 async def delete_tokens_of_program(session: AsyncSession, client: McpClient) -> None:
-    """Delete the tokens of a deleted program."""
     tokens = select(col(McpGrant.token_id)).where(col(McpGrant.client_id) == client.id)
     await session.execute(delete(ApiToken).where(col(ApiToken.id).in_(tokens)))
 
