@@ -1,6 +1,6 @@
 """The user of a request: `OptionalUser` and `CurrentUser` for routes, `get_optional_user` for other code."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import SecurityScopes
@@ -53,8 +53,7 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
     if "user" in state:
         if refusal := state.get("user_refusal"):
             raise refusal
-        loaded: User | None = state["user"]
-        return loaded
+        return cast("User | None", state["user"])
     request = on_site(request)
     state["user"] = user = await _read_user(request)
     _use_language_of_user(request, user)
@@ -156,8 +155,7 @@ def needs_scope(*scopes: str) -> Any:
 
 async def get_impersonator(request: HTTPConnection) -> User | None:
     await get_optional_user(request)
-    impersonator: User | None = request.state.impersonator
-    return impersonator
+    return cast("User | None", request.state.impersonator)
 
 
 CurrentImpersonator = Annotated[User | None, Depends(get_impersonator)]

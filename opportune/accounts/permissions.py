@@ -7,7 +7,7 @@ import re
 from collections.abc import Set as AbstractSet
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 from fastapi import Depends, HTTPException
 from jinja2 import pass_context
@@ -56,8 +56,7 @@ def refuse_renamed_action(action: str) -> None:
 async def get_permissions(request: HTTPConnection) -> PermissionSet:
     """Return the permissions of the request's user, which are loaded with the user."""
     await get_optional_user(request)
-    permissions: PermissionSet = request.state.permissions
-    return permissions
+    return cast("PermissionSet", request.state.permissions)
 
 
 async def read_permissions(session: AsyncSession, user: User | None) -> PermissionSet:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import NonNegativeInt
 from sqladmin.authorization import Action
@@ -188,8 +188,7 @@ def logged_names(view: BaseAdminView) -> set[str]:
 
 def names_without_column(view: Any) -> Sequence[str]:
     """Return the form fields of a view, or of its class, that have no column."""
-    names: Sequence[str] = view._form_extension.names
-    return names
+    return cast("Sequence[str]", view._form_extension.names)
 
 
 def parameter_name(filter_: Any) -> str:

@@ -6,7 +6,7 @@ SQLAdmin and templates do not pass the request when they read the fields of a vi
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from starlette.requests import Request
 
@@ -24,8 +24,7 @@ def values_of_request(request: Request, name: str) -> dict[Any, Any]:
     """Return a dict that lives as long as the request. It is empty at first."""
     if not hasattr(request.state, name):
         setattr(request.state, name, {})
-    values: dict[Any, Any] = getattr(request.state, name)
-    return values
+    return cast("dict[Any, Any]", getattr(request.state, name))
 
 
 def changed_identities(request: Request) -> AbstractSet[str]:

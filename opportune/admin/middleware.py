@@ -6,7 +6,7 @@ The middleware lets only staff in, and removes scheme and host from URLs in page
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI, HTTPException
 from jinja2 import BytecodeCache
@@ -141,8 +141,7 @@ class LazyAdmin:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        routes: list[BaseRoute] = self.site.admin.router.routes
-        return routes
+        return cast("list[BaseRoute]", self.site.admin.router.routes)
 
     async def load(self) -> None:
         """Build the admin in a thread, so that its imports do not block the event loop."""

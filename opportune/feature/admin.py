@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from annotated_types import Interval
 from fastapi import FastAPI
@@ -63,8 +63,7 @@ class Metric:
 
     @property
     def model(self) -> type[Any]:
-        model: type[Any] = self.at.class_
-        return model
+        return cast("type[Any]", self.at.class_)
 
 
 @strict
@@ -87,8 +86,7 @@ class Number:
         if isinstance(self.query, type):
             return self.query
         columns = getattr(self.query, "column_descriptions", None) or [{}]
-        model: type[Any] = columns[0].get("entity")
-        return model
+        return cast("type[Any]", columns[0].get("entity"))
 
 
 @strict

@@ -90,8 +90,7 @@ async def count_by_state(session: AsyncSession) -> Mapping[JobState, int]:
 async def find_oldest_due(session: AsyncSession, names: Collection[str]) -> datetime | None:
     """Return the time of the oldest waiting job with one of these names that should have started."""
     is_due = IS_WAITING & (col(Job.due_at) <= database_time(session)) & col(Job.name).in_(names)
-    oldest: datetime | None = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
-    return oldest
+    return cast("datetime | None", await session.scalar(select(func.min(col(Job.due_at))).where(is_due)))
 
 
 async def were_cancelled(session: AsyncSession, queued: Sequence[tuple[JobCall[Any], datetime]]) -> list[bool]:

@@ -3,6 +3,7 @@
 import re
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
@@ -49,5 +50,4 @@ def _create_transport(path: str, location: str) -> Transport:
         transport_class = getattr(import_module(module), name)
     except (AttributeError, ImportError, ValueError) as error:
         raise OperatorError(f"MAIL_URL: {path} cannot be imported ({error}).") from error
-    transport: Transport = transport_class(MailUrl.parse(location))
-    return transport
+    return cast("Transport", transport_class(MailUrl.parse(location)))

@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -58,8 +58,7 @@ class AnyProxy:
         return True
 
     def get_trusted_client_address(self, forwarded_for: str) -> tuple[str, int]:
-        address: tuple[str, int] = self._skipped.get_trusted_client_address(forwarded_for)
-        return address
+        return cast("tuple[str, int]", self._skipped.get_trusted_client_address(forwarded_for))
 
 
 def open_websocket(**options: Any) -> asyncio.Protocol:

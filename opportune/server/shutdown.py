@@ -14,7 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 
@@ -44,8 +44,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 def shutting_down(app: FastAPI) -> asyncio.Event:
     """Return the event that is set when the application stops."""
-    event: asyncio.Event = app.state.shutting_down
-    return event
+    return cast("asyncio.Event", app.state.shutting_down)
 
 
 def limit_time_to_end() -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, cast
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -174,8 +174,7 @@ def is_name(name: str) -> bool:
 
 
 async def get_storage(request: Request) -> Storage:
-    storage: Storage = request.app.state.storage
-    return storage
+    return cast("Storage", request.app.state.storage)
 
 
 StorageDependency = Annotated[Storage, Depends(get_storage)]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
@@ -175,8 +175,7 @@ def postgres_template(postgres_server: "Postgres") -> str:
 @pytest.fixture
 def database_kind(request: pytest.FixtureRequest) -> str:
     """The database of this run of the test. `@pytest.mark.database("sqlite", "postgresql")` runs it on both."""
-    kind: str = request.param
-    return kind
+    return cast("str", request.param)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection
+from typing import cast
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -86,8 +87,7 @@ class HealthCheck:
 def health_check_of(app: FastAPI) -> HealthCheck:
     if not hasattr(app.state, "health_check"):
         app.state.health_check = HealthCheck(app.state.database)
-    health_check: HealthCheck = app.state.health_check
-    return health_check
+    return cast("HealthCheck", app.state.health_check)
 
 
 async def _is_migrated(app: FastAPI) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol, cast
 from weakref import WeakValueDictionary
 
 from fastapi import Depends, HTTPException, Request
@@ -136,8 +136,7 @@ class RateLimiter:
 
 
 async def get_rate_limiter(request: Request) -> RateLimiter:
-    limiter: RateLimiter = request.app.state.rate_limiter
-    return limiter
+    return cast("RateLimiter", request.app.state.rate_limiter)
 
 
 Limiter = Annotated[RateLimiter, Depends(get_rate_limiter)]

@@ -1,7 +1,7 @@
 """Settings as a dependency of routes."""
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -20,7 +20,6 @@ def settings_of(class_: type[BaseSettings]) -> Any:
     """
 
     async def read(request: HTTPConnection) -> BaseSettings:
-        settings: BaseSettings = request.app.state.settings.of(class_)
-        return settings
+        return cast("BaseSettings", request.app.state.settings.of(class_))
 
     return Depends(read)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from markupsafe import Markup
 from sqladmin.authorization import Action
@@ -37,8 +37,7 @@ EXCEEDS_OWN_PERMISSIONS = _l("This group has permissions that you do not have. A
 class CheckboxList(ListWidget):  # type: ignore[misc]  # its base has no types
     def __call__(self, field: Any, **options: Any) -> Markup:
         # The class of the field is for the checkboxes, not for the list.
-        html: Markup = super().__call__(field, **{**options, "class": "list-unstyled groups mb-0 pt-2"})
-        return html
+        return cast("Markup", super().__call__(field, **{**options, "class": "list-unstyled groups mb-0 pt-2"}))
 
 
 class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no types

@@ -120,5 +120,4 @@ def _columns(model: type[Model]) -> dict[str, Any]:
 
 
 def _mapper(model: type[M]) -> Mapper[M]:
-    mapper: Mapper[M] = inspect(model, raiseerr=True)
-    return mapper
+    return cast("Mapper[M]", inspect(model, raiseerr=True))

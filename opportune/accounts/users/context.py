@@ -1,7 +1,7 @@
 """Context of a change to an account. Services receive it instead of the request."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,8 +24,7 @@ EMAILS_PER_RECIPIENT = RateLimit("accounts.emails_per_recipient", 5, HOUR_SECOND
 
 def user_manager(session: AsyncSession, settings: Settings | None = None) -> "UserManager[User]":
     """Create the `UserManager` of `app/users/manager.py` for a writing session."""
-    manager: UserManager[User] = users_module("manager").UserManager.in_session(session, settings)
-    return manager
+    return cast("UserManager[User]", users_module("manager").UserManager.in_session(session, settings))
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,7 @@ class UserDatabase(BaseUserDatabase[U, int]):
         """Return the user to whom this account of the issuer `oauth` is linked."""
         conditions = (col(LinkedAccount.issuer) == oauth, col(LinkedAccount.subject) == account_id)
         users = select(self._model).join(LinkedAccount, col(LinkedAccount.user_id) == col(User.id)).where(*conditions)
-        user: U | None = await self.session.scalar(users)
-        return user
+        return cast("U | None", await self.session.scalar(users))
 
     async def add_oauth_account(self, user: U, create_dict: dict[str, Any]) -> U:
         """Link an account. Tokens of the provider are not stored.

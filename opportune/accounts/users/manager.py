@@ -65,8 +65,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     @property
     def request(self) -> Request | None:
         """The request that caused the change; None in commands and jobs."""
-        request: Request | None = self.session.info.get(REQUEST_KEY)
-        return request
+        return cast("Request | None", self.session.info.get(REQUEST_KEY))
 
     def parse_id(self, value: Any) -> int:
         user_id = parse_row_id(str(value))

@@ -71,8 +71,7 @@ def _editors_of(app: FastAPI) -> "Editors":
     """Return the users that this process knows of."""
     if not hasattr(app.state, "admin_editors"):
         app.state.admin_editors = Editors(app.state.database.bus)
-    editors: Editors = app.state.admin_editors
-    return editors
+    return cast("Editors", app.state.admin_editors)
 
 
 class Editors:

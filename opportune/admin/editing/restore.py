@@ -1,7 +1,7 @@
 """Restores the values that a row had before a change in its history."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from sqlmodel import col
 from starlette.datastructures import FormData
@@ -64,5 +64,4 @@ async def _find_entry(request: Request, view: AdminView, pk: str) -> AuditEntry:
     found = await view.queries.objects(entries_of(view.identity, pk).where(has_id, col(AuditEntry.action) == "update"))
     if not found:
         raise HTTPException(404)
-    entry: AuditEntry = found[0]
-    return entry
+    return cast("AuditEntry", found[0])

@@ -94,8 +94,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     def loaded_rows(self, request: Request) -> dict[Any, Any]:
         """Return the rows that this request has already loaded, by id."""
-        rows: dict[Any, Any] = values_of_request(request, "lookups").setdefault(self, {})
-        return rows
+        return cast("dict[Any, Any]", values_of_request(request, "lookups").setdefault(self, {}))
 
     async def referenced_rows(self, request: Request, ids: Sequence[Any]) -> list[Any]:
         """Return the rows that a visible row refers to, whether or not the user may list them. Each is loaded once."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
@@ -169,8 +169,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
     def __call__(self, **attributes: Any) -> Markup:
         """Render the input element, without label and errors."""
         page_field, classes = self._page_field(attributes)
-        html: Markup = macros().box(page_field, " ".join(sorted(classes)))
-        return html
+        return cast("Markup", macros().box(page_field, " ".join(sorted(classes))))
 
     def _page_field(self, attributes: Mapping[str, Any]) -> tuple[PageField, set[str]]:
         """Return the field for the macros, and its CSS classes."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from markupsafe import Markup
 from starlette.datastructures import FormData
@@ -50,8 +50,7 @@ class TranslatedField(ModelField):
         texts = value if isinstance(value, dict) else {writing_language(): value}
         errors = {self.invalid_language or site_language(): page_field.error}
         inputs = translation_fields(page_field, self.name, texts, errors, has_messages=False)
-        html: Markup = macros().translations(replace(page_field, translations=inputs), has_messages=False)
-        return html
+        return cast("Markup", macros().translations(replace(page_field, translations=inputs), has_messages=False))
 
 
 def _to_json(texts: Mapping[str, str]) -> str:

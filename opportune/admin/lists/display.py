@@ -5,7 +5,7 @@ The formats of a few types override those of `crud`.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
@@ -122,8 +122,7 @@ class DisplayMixin(BaseAdminView):
     async def _linked_rows(self, obj: Any, prop: str) -> Sequence[Any]:
         """Return the related rows of a many-to-many relationship. Load them if necessary."""
         if prop in inspect(obj).unloaded:
-            rows: Sequence[Any] = await self.many_to_many[prop].linked_rows(obj)
-            return rows
+            return cast("Sequence[Any]", await self.many_to_many[prop].linked_rows(obj))
         return sorted(getattr(obj, prop), key=title_of)
 
 

@@ -5,7 +5,7 @@ On a terminal, it asks about renames and values for existing rows. Without a ter
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -190,5 +190,4 @@ def parse_choices(renames: Sequence[str], fills: Sequence[str]) -> Choices:
 
 def ask_value(question: str) -> str:
     text = f"{question} Enter a value, or nothing to write code in the migration"
-    value: str = typer.prompt(text, default="", show_default=False)
-    return value
+    return cast("str", typer.prompt(text, default="", show_default=False))

@@ -6,7 +6,7 @@ At most a fixed number of the newest rows is read, so that counts cost the same 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Integer, Select, Subquery, func, inspect, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -75,16 +75,14 @@ def creation_time(view: AdminView) -> InstrumentedAttribute[datetime] | None:
 
     It is `created_at`, or another time that is set by default.
     """
-    model: Any = view.model
     columns = view.mapper.columns.items()
     times = [
         name for name, column in columns if issubclass(python_type_of(column), datetime) and not view.names.hides(name)
     ]
-    fields = getattr(model, "model_fields", {})
+    fields = getattr(view.model, "model_fields", {})
     defaults = [name for name in times if name in fields and fields[name].default_factory and name not in TIMESTAMPS]
     names = ["created_at"] if "created_at" in times else defaults
-    attribute: InstrumentedAttribute[datetime] | None = getattr(model, names[0]) if names else None
-    return attribute
+    return cast("InstrumentedAttribute[datetime]", getattr(view.model, names[0])) if names else None
 
 
 async def read_counts(

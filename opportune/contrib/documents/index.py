@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.requests import Request
 
@@ -48,8 +48,7 @@ class DocumentIndex(IndexDefinition[H]):
 
     async def search(self, request: Request) -> DocumentSearch[H]:
         """Return the site's search: `Annotated[DocumentSearch[Hit], Depends(index.search)]`. It needs `lifespan`."""
-        search: DocumentSearch[H] = getattr(request.app.state, self.name)
-        return search
+        return cast("DocumentSearch[H]", getattr(request.app.state, self.name))
 
     def commands(self, source: Callable[[Path | None], Source], of_folder: str) -> "typer.Typer":
         """Return the commands `index [FOLDER]`, `status` and `clear`, for the `command` of a feature's module.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import TextClause
 
@@ -93,8 +93,7 @@ class SQLiteEngine(Engine):
 
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
         (row,) = await super().search(query, limit, offset)
-        rows: list[Fields] = json.loads(row["hits"])
-        return rows
+        return cast("list[Fields]", json.loads(row["hits"]))
 
     def match(self, query: Query) -> str:
         return query.as_fts5

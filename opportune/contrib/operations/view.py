@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from sqladmin import expose
@@ -152,8 +152,7 @@ def _get_upgrade(app: FastAPI) -> Upgrade:
     """Return the upgrade of this process, which may have been started by an earlier request."""
     if not hasattr(app.state, "upgrade"):
         app.state.upgrade = Upgrade(app)
-    upgrade: Upgrade = app.state.upgrade
-    return upgrade
+    return cast("Upgrade", app.state.upgrade)
 
 
 def _count_sessions() -> Any:

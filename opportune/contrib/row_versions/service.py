@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -47,8 +47,7 @@ def select_version(row: SQLModel, number: int) -> Select[RowVersion]:
 
 
 async def find_newest(session: AsyncSession, row: SQLModel) -> RowVersion | None:
-    newest: RowVersion | None = await session.scalar(select_versions(*row_key(row)).limit(1))
-    return newest
+    return cast("RowVersion | None", await session.scalar(select_versions(*row_key(row)).limit(1)))
 
 
 async def versions(session: AsyncSession, row: SQLModel) -> Sequence[RowVersion]:

@@ -5,7 +5,7 @@ A view stores search, filters, order, columns and page size of a list as a query
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import Integer, and_, bindparam, delete, or_, select
@@ -71,8 +71,7 @@ async def load_saved_views(request: Request) -> SavedViews:
         loaded = [(default_id, SavedView(**dict(zip(COLUMNS, values, strict=True)))) for default_id, *values in rows]
         default_ids = frozenset(view.id for default_id, view in loaded if default_id)
         request.state.saved_views = SavedViews([view for _, view in loaded], default_ids)
-    views: SavedViews = request.state.saved_views
-    return views
+    return cast("SavedViews", request.state.saved_views)
 
 
 async def read_shareable_groups(session: AsyncSession, user: User) -> dict[int, str]:

@@ -1,7 +1,7 @@
 """Dependencies for a route's team: `CurrentTeam`, `OptionalTeam`, `TeamAdmin`, `TeamOwner`."""
 
 from dataclasses import replace
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 from urllib.parse import quote
 
 from fastapi import Depends, Header, HTTPException, Request
@@ -44,8 +44,7 @@ async def get_user_teams(request: Request) -> UserTeams:
             async with request.app.state.database.reader(fresh=True) as session:
                 request.state.teams = await read_teams(session, user)
             setattr(request.state, TEAM_KEY, _key_of(request.state.teams.current))
-    teams: UserTeams = request.state.teams
-    return teams
+    return cast("UserTeams", request.state.teams)
 
 
 async def get_optional_team(request: Request) -> UserTeam | None:

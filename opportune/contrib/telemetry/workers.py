@@ -5,7 +5,7 @@ import json
 import os
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from starlette.datastructures import State
@@ -80,5 +80,4 @@ def _parse_report(content: bytes) -> WorkerReport | None:
 def get_workers(app: FastAPI) -> Workers:
     if not hasattr(app.state, "workers"):
         app.state.workers = Workers(app.state)
-    workers: Workers = app.state.workers
-    return workers
+    return cast("Workers", app.state.workers)

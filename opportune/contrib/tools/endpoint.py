@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from inspect import Parameter, Signature
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, cast, get_args, get_origin
 
 from fastapi import Depends, params
 from pydantic import BaseModel
@@ -53,8 +53,7 @@ async def job_context(request: Request) -> Any:
 
 
 async def _tool_parts(request: Request) -> Sequence[str] | None:
-    parts: Sequence[str] | None = request.state.tool_parts
-    return parts
+    return cast("Sequence[str] | None", request.state.tool_parts)
 
 
 ToolParts = Annotated[Sequence[str] | None, Depends(_tool_parts)]

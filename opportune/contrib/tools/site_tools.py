@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import cast
 
 from fastapi import FastAPI
 
@@ -15,8 +16,7 @@ def toolbox_of(site: FastAPI) -> Toolbox:
     """Return the tools of the site's features, created on first use."""
     if not hasattr(site.state, "toolbox"):
         site.state.toolbox = Toolbox(site, [tool for feature in site.state.features for tool in feature.llm.tools])
-    toolbox: Toolbox = site.state.toolbox
-    return toolbox
+    return cast("Toolbox", site.state.toolbox)
 
 
 def offer(site: FastAPI, by: str, tools: Sequence[Tool]) -> None:
@@ -30,8 +30,7 @@ def offer(site: FastAPI, by: str, tools: Sequence[Tool]) -> None:
 
 def full_toolbox_of(site: FastAPI) -> Toolbox:
     """Return the tools for answers: those of features, the web search, and those of MCP servers in the settings."""
-    toolbox: Toolbox = getattr(site.state, "full_toolbox", None) or toolbox_of(site)
-    return toolbox
+    return cast("Toolbox", getattr(site.state, "full_toolbox", None) or toolbox_of(site))
 
 
 def retrieval_of(site: FastAPI) -> Toolbox:
@@ -39,8 +38,7 @@ def retrieval_of(site: FastAPI) -> Toolbox:
     if not hasattr(site.state, "retrieval"):
         declared = [tool for feature in site.state.features for tool in feature.llm.retrieval]
         site.state.retrieval = Toolbox(site, declared)
-    toolbox: Toolbox = site.state.retrieval
-    return toolbox
+    return cast("Toolbox", site.state.retrieval)
 
 
 def site_for_tools(services: Services) -> FastAPI:

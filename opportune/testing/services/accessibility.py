@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from weakref import WeakSet
 
 import pytest
@@ -47,5 +47,4 @@ async def _check_theme(page: Page, theme: str, checks: dict[str, Any]) -> list[s
 @cache
 def _script() -> str:
     missing = "axe is missing: uv pip install axe-playwright-python"
-    script: str = pytest.importorskip("axe_playwright_python.base", reason=missing).AXE_SCRIPT
-    return script
+    return cast("str", pytest.importorskip("axe_playwright_python.base", reason=missing).AXE_SCRIPT)

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import secrets
 from contextvars import ContextVar
+from typing import cast
 
 from markupsafe import Markup
 from starlette.requests import HTTPConnection, Request
@@ -92,8 +93,7 @@ def submitted_team(request: HTTPConnection) -> str:
 def _submitted_value(request: HTTPConnection) -> str:
     """Return the mark and the team of a form, or of a request of htmx without a form."""
     scope: Scope = request.scope
-    value: str = scope.get("state", {}).get(USER_STATE_KEY) or request.headers.get(USER_HEADER, "")
-    return value
+    return cast("str", scope.get("state", {}).get(USER_STATE_KEY) or request.headers.get(USER_HEADER, ""))
 
 
 def user_marks(settings: Settings, user_id: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection
@@ -50,8 +50,7 @@ class KeptForm:
 
 def kept_form(request: HTTPConnection) -> KeptForm | None:
     exclude_from_cache("a kept form")
-    kept: KeptForm | None = request.scope.get("state", {}).get(STATE_KEY)
-    return kept
+    return cast("KeptForm | None", request.scope.get("state", {}).get(STATE_KEY))
 
 
 def take_kept_fields(request: HTTPConnection) -> FormData | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fastapi import FastAPI
 
@@ -60,8 +60,7 @@ def offers_of(site: FastAPI) -> Offers:
     """Return the resources and prompts of the site's features, created on first use."""
     if not hasattr(site.state, "mcp_offers"):
         site.state.mcp_offers = _create_offers(site)
-    offers: Offers = site.state.mcp_offers
-    return offers
+    return cast("Offers", site.state.mcp_offers)
 
 
 def _create_offers(site: FastAPI) -> Offers:
