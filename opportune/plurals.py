@@ -23,7 +23,8 @@ def plural_of(name: str) -> str:
 
 def pluralize(number: int, name: str, plural: str = "") -> str:
     """Format a number of things, such as `1 row` or `1,000 rows`. `plural` is for names with another plural."""
-    return f"{number:,} {name if number == 1 else plural or plural_of(name)}"
+    noun = name if number == 1 else plural or plural_of(name)
+    return f"{number:,} {noun}"
 
 
 def list_first(names: Sequence[str], limit: int) -> str:

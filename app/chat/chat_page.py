@@ -116,12 +116,10 @@ class ChatPage:
                 page_number = await conversations.find_page_number(conversation, filters.size)
                 filters = filters.model_copy(update={"page": page_number})
             page = await conversations.list_page(filters)
-            return {
-                "conversations": page,
-                "periods": [("", page.items)] if filters.sort else group_by_period(page.items),
-                "folders": await conversations.list_folders(),
-                "documents": await Documents(session, self.user_id).list(conversation.id) if conversation else (),
-            }
+            periods = [("", page.items)] if filters.sort else group_by_period(page.items)
+            documents = await Documents(session, self.user_id).list(conversation.id) if conversation else ()
+            folders = await conversations.list_folders()
+            return {"conversations": page, "periods": periods, "folders": folders, "documents": documents}
 
     async def _settings_context(self, conversation: Conversation | None, form: Form[Any]) -> dict[str, Any]:
         """Return the context of the settings, whose fields are part of the form for a new conversation."""
@@ -142,6 +140,7 @@ class ChatPage:
         )
         model, notice = find_model(llm, conversation, setup.options["model"])
         second, missing = find_second_model(llm, conversation)
+        starters = setup.assistant.starters if setup.assistant else ()
         return {
             "options": form,
             "model": model.name,
@@ -149,7 +148,7 @@ class ChatPage:
             "is_toy": model.is_toy,
             "assistant": setup.assistant,
             "assistants": assistants,
-            "examples": (setup.assistant and setup.assistant.starters) or EXAMPLE_QUESTIONS,
+            "examples": starters or EXAMPLE_QUESTIONS,
             "max_question_length": max_question_length(model),
             "model_notice": " ".join(filter(None, (setup.options["omitted"], notice, missing))),
         }

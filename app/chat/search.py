@@ -85,10 +85,11 @@ def _matches(session: AsyncSession, owner_id: int, query: str) -> Subquery:
 
 
 def _hit(query: str, conversation_id: int, message_id: int, title: str, text: str) -> ChatHit:
+    position = f"?at={message_id}#m{message_id}" if message_id else ""
     return ChatHit(
         conversation_id=conversation_id,
         message_id=message_id or None,
-        url=f"/chat/{conversation_id}" + (f"?at={message_id}#m{message_id}" if message_id else ""),
+        url=f"/chat/{conversation_id}{position}",
         name_html=highlight(title, query),
         snippet_html=snippet(text, query),
     )

@@ -25,9 +25,8 @@ DEACTIVATED_NAMES = {"oskar.brandvold"}
 FIRST_CREATED_AT = datetime(2026, 1, 5, 8, 30, tzinfo=UTC)
 demo_users = DemoRows(User, NAMES, FIRST_CREATED_AT)
 # Users of older releases were a day apart.
-is_demo_user = demo_users.condition | col(User.created_at).in_(
-    FIRST_CREATED_AT + timedelta(day) for day in range(len(NAMES))
-)
+former_times = [FIRST_CREATED_AT + timedelta(day) for day in range(len(NAMES))]
+is_demo_user = demo_users.condition | col(User.created_at).in_(former_times)
 
 
 async def load(session: AsyncSession) -> int:

@@ -51,7 +51,8 @@ def show(
     """Render a page of accounts. A `form` in the context sets the status and headers."""
     settings: Settings = request.app.state.settings
     headers = dict(headers or {})
-    if isinstance(form := context.get("form"), Form):
+    form = context.get("form")
+    if isinstance(form, Form):
         form.controls |= _add_password_length(form.controls, settings.min_password_length)
         status, headers = form.status, headers | form.headers
     context = {**context, "email_is_enabled": email_is_enabled(settings)}

@@ -54,7 +54,8 @@ def find_return_path(request: HTTPConnection) -> str:
     sender = request.headers.get("hx-current-url") or request.headers.get("referer")
     try:
         default = request.url.path if is_form else "/"
-        parts = urlsplit(str(request.url) if is_page else sender or default)
+        page = str(request.url) if is_page else sender or default
+        parts = urlsplit(page)
     except ValueError:  # the header is invalid
         return "/"
     path = without_prefix(request.scope, parts.path)

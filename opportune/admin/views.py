@@ -295,9 +295,8 @@ class AdminView(RowQueriesMixin):
         values = {name: None if value == "" and name in nullable else value for name, value in sent_values.items()}
         linked = {name: values.pop(name) for name in self.many_to_many if name in values}
         # A field of a file type validates the upload, or the stored name.
-        sent = {
-            name: form[name].upload or form[name].data or "" for name in file_columns_of(self.model) if name in form
-        }
+        fields = {name: form[name] for name in file_columns_of(self.model) if name in form}
+        sent = {name: field.upload or field.data or "" for name, field in fields.items()}
         valid = validate_model(self.model, form, values | sent, row) | linked
         return {name: value for name, value in valid.items() if name not in self.files}
 

@@ -164,12 +164,14 @@ def unknown_command(name: str, names: Iterable[str]) -> str:
 
 def empty_value(arguments: Sequence[str]) -> str | None:
     """Return a message about an empty value, which a shell makes of an unset variable; None if there is none."""
-    pairs = pairwise(arguments)
-    name = next((option.strip() or before for before, option in pairs if re.fullmatch(r"(--[\w-]+=)?\s*", option)), "")
-    return f"The value after {name} is empty. Enter one, or omit it." if name else None
+    for before, option in pairwise(arguments):
+        if re.fullmatch(r"(--[\w-]+=)?\s*", option):
+            return f"The value after {option.strip() or before} is empty. Enter one, or omit it."
+    return None
 
 
 def wrong_usage(command: str, message: str) -> str:
     """Return the error message, with a hint to the help."""
     python = "python3 " if command.startswith("oppman.py") else ""
-    return f"{command}: {message if message.endswith(('.', '?')) else f'{message}.'} See: {python}{command} --help"
+    sentence = message if message.endswith((".", "?")) else f"{message}."
+    return f"{command}: {sentence} See: {python}{command} --help"

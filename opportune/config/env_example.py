@@ -108,7 +108,8 @@ def _with_areas(settings_class: type[BaseSettings], names: Iterable[str]) -> Ite
         if module.startswith("opportune."):
             area = AREAS.get(name, area)
         else:
-            area = f"Settings of {'this project' if issubclass(settings_class, Settings) else origin(settings_class)}"
+            owner = "this project" if issubclass(settings_class, Settings) else origin(settings_class)
+            area = f"Settings of {owner}"
         yield area, name
 
 

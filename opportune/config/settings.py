@@ -97,7 +97,8 @@ def site_url(settings: Settings) -> str:
     hosts = [name for name in settings.allowed_hosts if "*" not in name]
     if settings.is_production and hosts:
         return f"https://{hosts[0]}"
-    return f"{'https' if settings.local_https else 'http'}://127.0.0.1:{settings.port}"
+    scheme = "https" if settings.local_https else "http"
+    return f"{scheme}://127.0.0.1:{settings.port}"
 
 
 def load_settings(**values: Any) -> Settings:

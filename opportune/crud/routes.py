@@ -48,9 +48,8 @@ def reading(crud_class: type[C], action: str = "") -> Any:
     async def read_as(request: Request, user: _SignedInUser) -> C:
         return await open_crud(crud_class, request, await read_session(request), user, action)
 
-    return _depends_on(
-        read if crud_class.definition.read_permission is Permission.ANYONE else read_as, crud_class, action
-    )
+    is_open = crud_class.definition.read_permission is Permission.ANYONE
+    return _depends_on(read if is_open else read_as, crud_class, action)
 
 
 @cache
@@ -72,9 +71,8 @@ def writing(crud_class: type[C], action: str = "") -> Any:
     async def write_as(request: Request, session: WriteSession, user: _SignedInUser) -> C:
         return await open_crud(crud_class, request, session, user, action, writes=True)
 
-    return _depends_on(
-        write if crud_class.definition.write_permission is Permission.ANYONE else write_as, crud_class, action
-    )
+    is_open = crud_class.definition.write_permission is Permission.ANYONE
+    return _depends_on(write if is_open else write_as, crud_class, action)
 
 
 def _depends_on(call: Any, crud_class: type[Crud[Any]], action: str) -> Any:

@@ -77,9 +77,8 @@ async def index(request: Request) -> Response:
 
 @router.get("/{name}", dependencies=MAILBOX_ACCESS)
 async def show(request: Request, name: str) -> Response:
-    return templates.render(
-        request, "mail/mailbox_message.html", {"message": await find_message(name), "sandbox": SANDBOX}
-    )
+    context = {"message": await find_message(name), "sandbox": SANDBOX}
+    return templates.render(request, "mail/mailbox_message.html", context)
 
 
 @router.get("/{name}/html", dependencies=MAILBOX_ACCESS)

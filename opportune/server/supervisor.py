@@ -44,9 +44,8 @@ class Supervisor(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         workers = self._register_workers()
         are_started = workers <= self._started_workers
-        with self._healthcheck_timeout(
-            self.config.timeout_worker_healthcheck if are_started else FIRST_HEALTHCHECK_SECONDS
-        ):
+        seconds = self.config.timeout_worker_healthcheck if are_started else FIRST_HEALTHCHECK_SECONDS
+        with self._healthcheck_timeout(seconds):
             super().keep_subprocess_alive()
         self._started_workers = workers
         if not self.has_reported and all(process.is_ready() for process in self.processes):

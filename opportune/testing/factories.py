@@ -53,7 +53,8 @@ async def add_permission(database: Database, user: User, identity: str, action: 
     """
     refuse_renamed_action(action)
     async with database.writer() as session:
-        session.add(group := Group(name=f"group {next(_numbers):05}"))
+        group = Group(name=f"group {next(_numbers):05}")
+        session.add(group)
         await session.flush()
         session.add(GroupPermission(group_id=group.id, identity=identity, action=action))
         session.add(Membership(user_id=user.id, group_id=group.id))

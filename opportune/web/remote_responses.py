@@ -82,9 +82,11 @@ def seconds_to_wait(texts: Sequence[tuple[str, str]], *, is_limited: bool) -> fl
         texts: Names in lower case and texts of headers and of fields in the body.
         is_limited: The error is a rate limit, so that its reset counts.
     """
-    waits = (_wait_in(field, text) for field, text in texts)
-    default = _seconds_until_reset(dict(texts)) if is_limited else None
-    return next((seconds for wait in waits if (seconds := retry_after_seconds(wait)) is not None), default)
+    for field, text in texts:
+        seconds = retry_after_seconds(_wait_in(field, text))
+        if seconds is not None:
+            return seconds
+    return _seconds_until_reset(dict(texts)) if is_limited else None
 
 
 def _seconds_until_reset(limits: Mapping[str, str]) -> float | None:

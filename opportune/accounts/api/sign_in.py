@@ -115,9 +115,8 @@ async def logout(
 async def request_sign_in(body: EmailRequest, context: AccountCtx) -> EmailSignInRequested:
     """Request an e-mail with a code to sign in. The response does not depend on whether the address has an account."""
     sign_in_request = await email_sign_in.request_sign_in(context, body.email)
-    return EmailSignInRequested(
-        detail=EMAIL_REQUESTED, request=email_sign_in.seal_request(context.settings, sign_in_request)
-    )
+    sealed_request = email_sign_in.seal_request(context.settings, sign_in_request)
+    return EmailSignInRequested(detail=EMAIL_REQUESTED, request=sealed_request)
 
 
 @router.post("/login/email/code", response_model_exclude_none=True, dependencies=BY_EMAIL)

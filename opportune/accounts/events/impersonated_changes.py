@@ -83,8 +83,8 @@ def _record_statement(state: ORMExecuteState) -> None:
     verb = next((verb for name, verb in verbs.items() if getattr(state, name)), "")
     table = getattr(state.statement, "table", None)
     if verb and isinstance(table, Table) and _is_content(table) and _current_recording():
-        mapper = state.bind_mapper
-        _add_change(state.session, f"{verb} rows of {_model_label(mapper.class_) if mapper else table.name}")
+        label = _model_label(state.bind_mapper.class_) if state.bind_mapper else table.name
+        _add_change(state.session, f"{verb} rows of {label}")
 
 
 def _store_event(session: Session) -> None:

@@ -65,9 +65,8 @@ async def request_sign_in(
     sign_in_request = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
     client = context.client
     device = describe_user_agent(client.user_agent)
-    await context.request_email(
-        email, send_sign_in_email(email, sign_in_request.number, next_path, device, client.address)
-    )
+    job_call = send_sign_in_email(email, sign_in_request.number, next_path, device, client.address)
+    await context.request_email(email, job_call)
     return sign_in_request
 
 

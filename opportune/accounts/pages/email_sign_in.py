@@ -53,11 +53,9 @@ async def send_email(request: Request, context: AccountCtx) -> Response:
     if data := form.data:
         with show_errors_in(form):
             next_path = next_page(request, form)
-            sign_in_request = await email_sign_in.request_sign_in(
-                context, data.email, next_path, remember=data.remember
-            )
+            requested = await email_sign_in.request_sign_in(context, data.email, next_path, remember=data.remember)
             response = RedirectResponse(f"{PATH}/code", 303)
-            COOKIE.set(request, response, email_sign_in.seal_request(context.settings, sign_in_request))
+            COOKIE.set(request, response, email_sign_in.seal_request(context.settings, requested))
             return response
     return show_form(request, "email_sign_in", form)
 

@@ -74,7 +74,8 @@ async def export_personal_data(
         names = await list_stored_files(session, request.app.state.features, user)
     record_event(context, user, "data_exported")
     document = to_json(rows, indent=2, bytes_mode="base64")
-    filename = f"my-data-{utc_now():%Y-%m-%d}.{'zip' if names else 'json'}"
+    suffix = "zip" if names else "json"
+    filename = f"my-data-{utc_now():%Y-%m-%d}.{suffix}"
     headers = {"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"}
     if not names:
         return Response(document, headers=headers, media_type="application/json")

@@ -181,9 +181,8 @@ async def show_profile(
     """Render the profile page with its forms, and with the panels of the features."""
     forms = (profile_form, email_form, link_form)
     status = next((form.status for form in forms if form and form.errors), 200)
-    panels = await render_panels(
-        request, (feature.accounts.profile_panel for feature in request.app.state.features), user
-    )
+    render_functions = (feature.accounts.profile_panel for feature in request.app.state.features)
+    panels = await render_panels(request, render_functions, user)
     providers = list_configured_providers(request.app.state.settings)
     context: dict[str, Any] = {
         "profile_form": profile_form,

@@ -157,12 +157,10 @@ def trusted_device(request: Request, email: str) -> str:
     """Return the id of this browser, or an empty string if this e-mail has not signed in with it before."""
     settings: Settings = request.app.state.settings
     hashes = _email_hashes(settings, normalize_email(email))
-    device_ids = (
-        device_id
-        for email_hash, device_id in _read_device_cookie(request)
-        if any(hmac.compare_digest(email_hash, expected) for expected in hashes)
-    )
-    return next(device_ids, "")
+    for email_hash, device_id in _read_device_cookie(request):
+        if any(hmac.compare_digest(email_hash, expected) for expected in hashes):
+            return device_id
+    return ""
 
 
 def _read_device_cookie(request: Request) -> list[list[str]]:

@@ -66,8 +66,8 @@ async def _find_by_key(
 
 def _parse_permissions(texts: str | None) -> PermissionSet:
     """Return the permissions in lines such as `todo:list`."""
-    lines = texts.split("\n") if texts else []
-    return frozenset((identity, action) for identity, _, action in (line.partition(":") for line in lines))
+    pairs = [line.partition(":") for line in texts.split("\n")] if texts else []
+    return frozenset((identity, action) for identity, _, action in pairs)
 
 
 @cache  # SQLAlchemy finds the compiled statement of the same object without comparing its clauses

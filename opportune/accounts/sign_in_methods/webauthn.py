@@ -79,7 +79,8 @@ def find_relying_party(settings: Settings, requested_url: str) -> RelyingParty |
 
     Return None if the host is an IP address: passkeys need a domain name or `localhost`.
     """
-    url = urlsplit(site_url(settings) if settings.base_url or settings.is_production else requested_url)
+    has_fixed_url = settings.base_url or settings.is_production
+    url = urlsplit(site_url(settings) if has_fixed_url else requested_url)
     host = url.hostname or ""
     if not host or _is_ip_address(host):
         return None

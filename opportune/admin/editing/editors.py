@@ -97,9 +97,8 @@ class Editors:
 
     def _record(self, row: RowKey, email: str) -> None:
         now = time.monotonic()
-        present = {
-            name: seen_at for name, seen_at in self._seen.pop(row, {}).items() if seen_at > now - PRESENT_SECONDS
-        }
+        seen = self._seen.pop(row, {})
+        present = {name: seen_at for name, seen_at in seen.items() if seen_at > now - PRESENT_SECONDS}
         self._seen[row] = {**present, email: now}
         while len(self._seen) > MAX_ROWS:
             self._seen.popitem(last=False)

@@ -117,9 +117,8 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     async def titled_rows(self, request: Request, limit: int, *conditions: ColumnElement[bool]) -> list[Any]:
         """Return the first rows that the user may list, with what their titles need."""
-        return await self._fetch(
-            self.list_query(request).where(*conditions).order_by(None).order_by(self.key).limit(limit)
-        )
+        rows = self.list_query(request).where(*conditions).order_by(None)
+        return await self._fetch(rows.order_by(self.key).limit(limit))
 
     async def preload(self, session: AsyncSession, request: Request, ids: Collection[Any]) -> None:
         """Load the visible rows with these ids for later calls of `allowed_rows`, in one query per batch."""

@@ -76,9 +76,8 @@ class _TableBuilder:
             template = await self._build_new_line(TEMPLATE_KEY)
             lines += [await self._build_new_line(key) for key in self.submitted.new_keys(self.inline.extra)]
             lines += await (self._restore_deleted_lines(lines) if parent is not None else self._copy_lines())
-        return self._sorted(
-            InlineTable(self.inline, self.view, self.submitted.prefix, lines, template, is_sortable=False)
-        )
+        prefix = self.submitted.prefix
+        return self._sorted(InlineTable(self.inline, self.view, prefix, lines, template, is_sortable=False))
 
     async def _load_rows(self, parent: Any) -> list[tuple[Any, bool]]:
         """Return the rows that the user may see, each with whether the rules of `crud` let the user change it."""

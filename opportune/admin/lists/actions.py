@@ -81,9 +81,8 @@ async def read_selection(request: Request, view: BaseAdminView) -> Selection:
 async def _all_listed_keys(request: Request, view: BaseAdminView) -> list[str]:
     """Return the keys of the rows on all pages of the list."""
     keys = load_only(*(getattr(view.model, key) for key in key_names_of(view.mapper)))
-    rows = await view.queries.objects(
-        (await filtered_query(request, view)).options(keys).limit(MAX_ROWS_PER_ACTION + 1)
-    )
+    query = (await filtered_query(request, view)).options(keys)
+    rows = await view.queries.objects(query.limit(MAX_ROWS_PER_ACTION + 1))
     return [key_of(row) for row in rows]
 
 

@@ -175,9 +175,10 @@ class LookupFilter(ValuesFilter):
         """Return ids and titles of the selected rows. Rows that the user may not see have their id as title."""
         texts = request.query_params.getlist(self.parameter_name)[:MAX_FILTER_VALUES]
         try:
-            ids = [row_id for row_id in self.parse([text for text in texts if text]) if row_id is not None]
+            values = self.parse([text for text in texts if text])
         except ValueError:
             return []
+        ids = [row_id for row_id in values if row_id is not None]
         names = {quote_key(row_id): str(row_id) for row_id in ids}
         visible = [self.lookup.format(row) for row in await self.lookup.visible_rows(request, ids)]
         names |= {row["id"]: row["text"] for row in visible}

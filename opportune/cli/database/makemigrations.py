@@ -62,7 +62,8 @@ def command(
 ) -> None:
     graph = MigrationGraph(installed_names())
     if merge:
-        merge_branches(graph, graph.features if feature is None else [feature], writes=not (check or dry_run))
+        features = graph.features if feature is None else [feature]
+        merge_branches(graph, features, writes=not (check or dry_run))
         return
     choices = parse_choices(rename or [], fill or [])
     choices.may_drop = allow_drop or check

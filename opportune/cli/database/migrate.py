@@ -85,7 +85,8 @@ def print_plan(steps: Sequence[Step], database: str, *, is_first: bool) -> None:
     print("Planned operations:")
     for step in steps:
         migration, is_upgrade = step.migration, step.direction == "upgrade"
-        print(f"  {'Apply' if is_upgrade else 'Unapply'} {migration}")
+        verb = "Apply" if is_upgrade else "Unapply"
+        print(f"  {verb} {migration}")
         for change in describe_planned_changes(migration, step.direction, database):
             print(f"    {change}")
         for warning in (*locks, *problems):
@@ -112,7 +113,8 @@ def find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration]
     existing = {migration: differences for migration, differences in comparisons.items() if differences is not None}
     all_differences = [*chain.from_iterable(existing.values())]
     for difference in all_differences:
-        warn(f"{'error' if difference.is_harmful else 'Notice'}: {difference.text}.")
+        level = "error" if difference.is_harmful else "Notice"
+        warn(f"{level}: {difference.text}.")
     if any(difference.is_harmful for difference in all_differences):
         raise OperatorError(
             "Nothing was adopted. Change the models and create the migration again, change the tables, or record the "

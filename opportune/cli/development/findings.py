@@ -13,7 +13,8 @@ def print_findings(findings: Sequence[Finding], notes: Iterable[str]) -> None:
     for note in notes:
         say(f"note: {note}")
     for finding in findings:
-        print(f"{styled(level(finding), 'red' if finding.is_error else 'yellow')}: {finding.text}")
+        colour = "red" if finding.is_error else "yellow"
+        print(f"{styled(level(finding), colour)}: {finding.text}")
 
 
 def as_data(findings: Sequence[Finding], notes: Iterable[str]) -> dict[str, Any]:

@@ -95,9 +95,11 @@ def require_framework_wheel(project: Path) -> None:
     if not pin or not [*project.glob("vendor/opportune-*.whl")]:  # a clone, or a release of the package index
         return
     wheel = project / f"vendor/opportune-{pin[1]}-py3-none-any.whl"
-    if not wheel.is_file() or sha256(wheel.read_bytes()).hexdigest() != pin[2]:
+    problem = ""
+    if not wheel.is_file():
+        problem = "is missing"
+    elif sha256(wheel.read_bytes()).hexdigest() != pin[2]:
         problem = "is damaged, or belongs to another project: requirements.lock pins another hash"
-        raise InstallError(
-            f"vendor/{wheel.name} {problem if wheel.is_file() else 'is missing'}. "
-            "Restore both: git checkout HEAD -- vendor requirements.lock"
-        )
+    if problem:
+        advice = "Restore both: git checkout HEAD -- vendor requirements.lock"
+        raise InstallError(f"vendor/{wheel.name} {problem}. {advice}")

@@ -192,12 +192,8 @@ def _details(job: Job) -> Iterator[tuple[str, object]]:
     yield "Attempts", job.attempt
     times = {"Queued": job.created_at, "Due": job.due_at, "Started": job.started_at, "Ended": job.ended_at}
     yield from ((label, _timestamp(time)) for label, time in times.items() if time)
-    optional = {
-        "Key": job.key,
-        "Progress": job.progress,
-        "Error": job.error,
-        "Note": _unknown_job_note(job, _job_names()),
-    }
+    note = _unknown_job_note(job, _job_names())
+    optional = {"Key": job.key, "Progress": job.progress, "Error": job.error, "Note": note}
     yield from ((label, text) for label, text in optional.items() if text)
 
 

@@ -43,8 +43,9 @@ class Git:
         result = self.run(*arguments)
         if result.returncode:
             output = os.fsdecode(result.stderr).strip() or "no error message"
-            message = ERROR_MESSAGE.search(output)
-            raise GitError(f"git {arguments[0]} failed: {message[1] if message else output}")
+            match = ERROR_MESSAGE.search(output)
+            message = match[1] if match else output
+            raise GitError(f"git {arguments[0]} failed: {message}")
         return os.fsdecode(result.stdout)
 
     def succeeds(self, *arguments: str | Path) -> bool:
@@ -69,10 +70,7 @@ class Git:
 
 FIRST_COMMIT_COMMAND = "git init && git add --all && git commit -m Begin"
 NO_IDENTITY = "Nothing is committed yet, because git has no user name and e-mail address."
-COMMIT_STEPS = (
-    'git config --global user.name "NAME" && git config --global user.email "E-MAIL"',
-    "git commit -m Begin",
-)
+COMMIT_STEPS = ('git config --global user.name "NAME" && git config --global user.email "EMAIL"', "git commit -m Begin")
 """Commands that make the first commit, printed with NO_IDENTITY."""
 
 

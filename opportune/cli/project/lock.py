@@ -168,7 +168,8 @@ def explain(message: str) -> str:
         return f"{match[1]} needs a newer release than --cooldown allows. For a security fix, add --cooldown 0."
     line = " ".join(message.split())
     match = CAUSE.search(line) or ERROR.search(line)
-    return f"{(match[1] if match else line)[:300].rstrip('.')}."
+    cause = match[1] if match else line
+    return f"{cause[:300].rstrip('.')}."
 
 
 def pins(lock: Path) -> dict[str, Version]:

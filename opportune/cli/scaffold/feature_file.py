@@ -54,8 +54,9 @@ def find_argument(call: ast.Call, name: str) -> ast.expr | None:
 
 def lists_views(text: str) -> bool:
     """Return True if `Admin(…)` lists views instead of naming their module."""
-    admin = find_argument(feature_call(Source(text)), "admin")
-    views = (admin.args[0] if admin.args else find_argument(admin, "views")) if isinstance(admin, ast.Call) else admin
+    views = find_argument(feature_call(Source(text)), "admin")
+    if isinstance(views, ast.Call):
+        views = views.args[0] if views.args else find_argument(views, "views")
     return views is not None and not isinstance(views, ast.Constant)
 
 

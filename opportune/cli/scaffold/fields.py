@@ -65,7 +65,8 @@ class Field:
     @property
     def default(self) -> Code:
         """Default as code; without text for required fields."""
-        optional_default = Code("None" if self.may_be_none else '""') if self.is_optional else Code("")
+        empty_value = "None" if self.may_be_none else '""'
+        optional_default = Code(empty_value if self.is_optional else "")
         return self.requested_default or self.spec.default or optional_default
 
     @property

@@ -74,7 +74,8 @@ def _relationship_code(field: Field, model: NewModel) -> Iterator[Code]:
 def _column_code(field: Field, model: NewModel) -> Code:
     annotation = _annotation_code(field)
     value = _assigned_code(field, model)
-    text = f"    {field.column}: {annotation.text}{f' = {value.text}' if value.text else ''}"
+    assignment = f" = {value.text}" if value.text else ""
+    text = f"    {field.column}: {annotation.text}{assignment}"
     return Code(text, annotation.imports | value.imports)
 
 
@@ -93,7 +94,8 @@ def _assigned_code(field: Field, model: NewModel) -> Code:
     if not (options or default.is_factory or function):
         return default
     if default.text:
-        options.insert(0, f"{'default_factory' if default.is_factory else 'default'}={default.text}")
+        option = "default_factory" if default.is_factory else "default"
+        options.insert(0, f"{option}={default.text}")
     if function:
         options.insert(0, field.spec.arguments.format(field=field, feature=model.feature))
     imported = (FIELDS, function) if function else FIELD

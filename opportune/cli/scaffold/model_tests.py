@@ -129,7 +129,8 @@ def _valid_data_fixture(model: NewModel) -> str:
     # A row may be named like a fixture: a project's own model Team in a field `team`.
     used = "\n".join([*(line.partition(" = ")[2] or line for line in rows), *accounts.values()])
     arguments = ", ".join(f"{name}: {type_}" for name, type_ in fixtures.items() if re.search(rf"\b{name}\b", used))
-    signature = f"{'async def' if rows else 'def'} valid_data({arguments}) -> dict[str, Any]:"
+    keyword = "async def" if rows else "def"
+    signature = f"{keyword} valid_data({arguments}) -> dict[str, Any]:"
     return f'{signature}\n    """Valid values of a form or an API request."""\n{code}'
 
 

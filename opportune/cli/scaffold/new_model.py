@@ -74,7 +74,8 @@ class NewModel(ModelRequest):
     @property
     def table(self) -> str:
         is_main = self.snake_name == singular(self.feature)
-        return f"{self.feature}_{self.snake_name.rpartition('_')[2] if is_main else self.snake_name}"
+        name = self.snake_name.rpartition("_")[2] if is_main else self.snake_name
+        return f"{self.feature}_{name}"
 
     @property
     def label(self) -> str:

@@ -46,7 +46,9 @@ def command(
     removal.check()
     tables = tables_of(name) if drop_tables is not False else []
     confirm_deletion(name, removal.summary(), yes=yes)
-    if tables and (drop_tables or (not yes and typer.confirm(f"Drop its tables with all rows ({', '.join(tables)})?"))):
+    if tables and drop_tables is None and not yes:
+        drop_tables = typer.confirm(f"Drop its tables with all rows ({', '.join(tables)})?")
+    if tables and drop_tables:
         migrate(name, "zero")
     elif tables:
         print(f"Tables kept in the database: {', '.join(tables)}.")

@@ -206,7 +206,7 @@ def describe_table(connection: Connection, table: str) -> dict[str, Any]:
 
 
 def column_text(column: Any) -> str:
-    return f"{column['type']}{'' if column['nullable'] else ' NOT NULL'}"
+    return str(column["type"]) if column["nullable"] else f"{column['type']} NOT NULL"
 
 
 def foreign_keys(inspector: Inspector, table: str) -> dict[str, str]:

@@ -205,7 +205,10 @@ def copy_stream(source: Readable, target: IO[bytes] | None, limit: int | None = 
     """Copy a stream and return its size and checksum. Stop at the first chunk beyond `limit` bytes."""
     digest = hashlib.sha256()
     size = 0
-    while (limit is None or size <= limit) and (chunk := bytes(source.read(CHUNK_BYTES))):
+    while limit is None or size <= limit:
+        chunk = bytes(source.read(CHUNK_BYTES))
+        if not chunk:
+            break
         digest.update(chunk)
         size += len(chunk)
         if target:

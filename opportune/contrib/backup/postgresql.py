@@ -105,11 +105,14 @@ def find_obstacle_to_dump(settings: Settings) -> str:
     if not shutil.which("pg_dump"):
         return "it is not installed"
     output = subprocess.run(["pg_dump", "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S607
-    version = re.search(r"\d+", output)
+    match = re.search(r"\d+", output)
+    version = int(match[0]) if match else None
     with connect(settings) as connection:
         server = int(str(connection.scalar(text("SHOW server_version_num")))) // 10000
-    if not version or int(version[0]) < server:
-        return f"its version {version[0] if version else '?'} is older than the server's {server}"
+    if version is None:
+        return "it does not name its version"
+    if version < server:
+        return f"its version {version} is older than the server's {server}"
     return ""
 
 

@@ -173,7 +173,8 @@ def _link_previous(path: Path) -> Path:
         previous = unused_path(previous)
     discard_sidecars(previous)
     for suffix in ("", *LOGS):  # a damaged database still has its log
-        if (old := path.with_name(path.name + suffix)).exists():
+        old = path.with_name(path.name + suffix)
+        if old.exists():
             _link(old, previous.with_name(previous.name + suffix), temporary_path(path, "kept"))
     return previous
 

@@ -256,5 +256,6 @@ def _clean_folder(folder: Path, name: str) -> None:
     """Make a new backup private to this user. Delete the parts of an aborted backup."""
     for part in folder.glob(f"{name}#*"):
         part.unlink(missing_ok=True)
-    if (path := folder / name).exists():
+    path = folder / name
+    if path.exists():
         path.chmod(0o600)

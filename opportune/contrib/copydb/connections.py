@@ -74,7 +74,8 @@ def open_destination(url: DatabaseUrl) -> Iterator[Connection]:
             yield connection
         return
     # A new file must be a single file when it is renamed, so it begins without WAL.
-    settings = f"{unchecked_settings()} PRAGMA journal_mode = {'WAL' if url.path.exists() else 'DELETE'};"
+    journal_mode = "WAL" if url.path.exists() else "DELETE"
+    settings = f"{unchecked_settings()} PRAGMA journal_mode = {journal_mode};"
     with (
         _file_to_write(url.path) as path,
         _transaction(_create_sqlite_engine(path, "BEGIN IMMEDIATE", settings), url, commits=True) as connection,

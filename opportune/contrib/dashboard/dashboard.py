@@ -190,12 +190,10 @@ class ArrangeAdmin(BaseView):
             return await self._change(request, pages, await read_form_texts(request))
         if not may_arrange(request):
             raise HTTPException(403)
-        parts = pages.arrangement.sort(self.site.extensions.of_type(Dashboard).parts(request))
-        context: dict[str, Any] = {
-            "title": self.name,
-            "pages": pages,
-            "zones": {name: [part for part in parts if _zone(part.key) == name] for name in (WIDGETS, SECTIONS)},
-        }
+        zones: dict[str, list[Any]] = {WIDGETS: [], SECTIONS: []}
+        for part in pages.arrangement.sort(self.site.extensions.of_type(Dashboard).parts(request)):
+            zones[_zone(part.key)].append(part)
+        context: dict[str, Any] = {"title": self.name, "pages": pages, "zones": zones}
         return await render_page(request, self, "dashboard/arrange.html", context)
 
     async def _change(self, request: Request, pages: Pages, form: FormData) -> Response:

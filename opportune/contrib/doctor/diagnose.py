@@ -77,7 +77,8 @@ async def _diagnose(url: DatabaseUrl, role: Role, context: DoctorContext) -> Dia
 
 def _describe_url(url: DatabaseUrl, role: Role, settings: Settings) -> Iterator[Finding]:
     if url.kind == "postgresql":
-        system = f"{url.provider or 'PostgreSQL'}, {'through a pooler' if url.pooled else 'no pooler detected'}"
+        path = "through a pooler" if url.pooled else "no pooler detected"
+        system = f"{url.provider or 'PostgreSQL'}, {path}"
         driver = f"psycopg {version('psycopg')} ({psycopg.pq.__impl__})"
     else:
         system = "SQLite file" if url.kind == "sqlite" else "SQLite file, loaded into memory"

@@ -92,7 +92,8 @@ def _check_presence(url: DatabaseUrl) -> Finding:
 
 
 def _open(path: Path, *, is_written: bool) -> sqlite3.Connection:
-    uri = f"{path.as_uri()}?mode={'rw' if is_written else 'ro'}"
+    mode = "rw" if is_written else "ro"
+    uri = f"{path.as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")  # connect alone does not read the file

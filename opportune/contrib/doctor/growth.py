@@ -92,7 +92,7 @@ def _examine(
 
 def _slow_page(page: ListStatement, milliseconds: float) -> Finding:
     was_interrupted = milliseconds >= STATEMENT_SECONDS * 1000
-    duration = f"{'over ' if was_interrupted else ''}{milliseconds:,.0f} ms"
+    duration = f"over {milliseconds:,.0f} ms" if was_interrupted else f"{milliseconds:,.0f} ms"
     advice = f"; {page.index}" if page.index else ""
     return notice("lists", f"{page}: {duration}{advice}", table=page.table, milliseconds=milliseconds)
 

@@ -29,7 +29,7 @@ class Trial:
     def __str__(self) -> str:
         if self.is_lost:
             return "do not survive a transaction: a pooler shares the server's connections"
-        return f"survive a transaction{', even through a pooler' if self.is_swapped else ''}"
+        return "survive a transaction, even through a pooler" if self.is_swapped else "survive a transaction"
 
 
 LOST = Trial(is_lost=True, is_swapped=True)

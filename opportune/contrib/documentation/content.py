@@ -24,7 +24,8 @@ from opportune.project.atomic_files import private_folder
 from opportune.project.layout import FRAMEWORK
 from opportune.web import url
 
-FOLDER = folder if (folder := FRAMEWORK / "docs").is_dir() else FRAMEWORK.parent / "docs"
+PACKAGED = FRAMEWORK / "docs"
+FOLDER = PACKAGED if PACKAGED.is_dir() else FRAMEWORK.parent / "docs"
 HEADING = re.compile(r"^(#{1,3}) +(.+?) *$")
 FENCE = re.compile(r"^ *(```|~~~)")
 IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")

@@ -29,7 +29,7 @@ def tables_by_name(metadata: MetaData, features: Sequence[str]) -> dict[str, Tab
         if owner := owners.get(table.name):
             short_name = table.name.removeprefix(f"{owner}_")
             is_ambiguous = short_name != table.name and owners.get(short_name) == owner
-            name = f"{owner}.{table.name if is_ambiguous else short_name}"
+            name = f"{owner}.{table.name}" if is_ambiguous else f"{owner}.{short_name}"
         tables[name] = table
     return tables
 

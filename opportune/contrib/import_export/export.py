@@ -134,11 +134,8 @@ async def _read_batches(view: AdminView, columns: Columns, statement: Select[Any
     for batch in batches_of(keys, EXPORT_BATCH_ROWS):
         loaded = statement.order_by(None).where(tuple_(*view.pk_columns).in_(batch)).options(*related)
         rows = {tuple(view.mapper.primary_key_from_instance(row)): row for row in await view.queries.objects(loaded)}
-        yield [
-            {name: await file_value(view, rows[key], name, named) for name, named in columns.items()}
-            for key in batch
-            if key in rows
-        ]
+        stored = [rows[key] for key in batch if key in rows]
+        yield [{name: await file_value(view, row, name, named) for name, named in columns.items()} for row in stored]
 
 
 async def file_value(view: AdminView, row: Any, name: str, named_column: NamedColumn | None) -> Any:

@@ -41,10 +41,11 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
         "invited": invitations.where(col(TeamInvitation.invited_by_id) == person.id),
     }
     hidden = {"user_id", "token_hash", "invited_by_id"}
-    return {
-        section: [{"team": name, **row.model_dump(exclude=hidden)} for name, row in await session.execute(query)]
-        for section, query in queries.items()
-    }
+    sections = {}
+    for section, query in queries.items():
+        rows = await session.execute(query)
+        sections[section] = [{"team": name, **row.model_dump(exclude=hidden)} for name, row in rows]
+    return sections
 
 
 async def refuse(session: AsyncSession, person: Person) -> str:

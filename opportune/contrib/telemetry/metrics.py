@@ -112,7 +112,8 @@ def _family_lines(family: Family) -> Iterable[str]:
     yield f"# TYPE {family.name} {family.kind}"
     for suffix, labels, value in family.samples:
         pairs = ",".join(f'{name}="{_escape(text)}"' for name, text in labels.items())
-        yield f"{family.name}{suffix}{f'{{{pairs}}}' if pairs else ''} {value:.12g}"
+        label_set = f"{{{pairs}}}" if pairs else ""
+        yield f"{family.name}{suffix}{label_set} {value:.12g}"
 
 
 def _escape(text: str) -> str:

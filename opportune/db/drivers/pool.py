@@ -70,11 +70,8 @@ ENGINE_OPTIONS: Mapping[str, Any] = {
 def pool_options(settings: Settings) -> dict[str, Any]:
     """Return the size and timeout of a pool, for `create_async_engine`."""
     size, overflow = settings.pool_size
-    return {
-        "pool_size": size,
-        "max_overflow": overflow,
-        "pool_timeout": POOL_TIMEOUT_SHARE * settings.database_pool_timeout,
-    }
+    timeout = POOL_TIMEOUT_SHARE * settings.database_pool_timeout
+    return {"pool_size": size, "max_overflow": overflow, "pool_timeout": timeout}
 
 
 async def dispose(engine: AsyncEngine) -> None:

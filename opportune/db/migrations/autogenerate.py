@@ -166,9 +166,8 @@ class ModelComparison:
     def _compare(self, features: Collection[str]) -> tuple[MigrationContext, Operations, Operations]:
         """Return the operations that change the database to match the models, and the operations that revert them."""
         break_cycles(self.metadata)
-        context = MigrationContext.configure(
-            self.connection, opts=comparison_options(self.graph, features, self.owners)
-        )
+        options = comparison_options(self.graph, features, self.owners)
+        context = MigrationContext.configure(self.connection, opts=options)
         with ignore_reflection_warnings(), refuse_generated_column_changes():
             script = produce_migrations(context, self.metadata)
         assert script.upgrade_ops is not None

@@ -40,9 +40,8 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
             indexes = super().get_indexes(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
         definitions = {index.name: index.sql for index in connection.execute(text(INDEXES), {"table": table_name})}
         automatic = [index for index in indexes if index["name"] not in definitions]
-        return automatic + [
-            _describe_index(connection, name, parse_index(sql)) for name, sql in sorted(definitions.items())
-        ]
+        parsed = {name: parse_index(sql) for name, sql in sorted(definitions.items())}
+        return automatic + [_describe_index(connection, name, definition) for name, definition in parsed.items()]
 
     def get_columns(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
         columns = super().get_columns(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
@@ -87,9 +86,8 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
 
     def get_table_options(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
         found = super().get_table_options(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
-        is_autoincrement = any(
-            column.is_autoincrement for column in read_table(connection, table_name).columns.values()
-        )
+        columns = read_table(connection, table_name).columns.values()
+        is_autoincrement = any(column.is_autoincrement for column in columns)
         return {**found, "sqlite_autoincrement": True} if is_autoincrement else found
 
 

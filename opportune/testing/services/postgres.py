@@ -162,16 +162,8 @@ def _run_server(arguments: list[str], programs: Path | None = None) -> Iterator[
 
 @contextmanager
 def _guarded(server: Postgres, arguments: list[str]) -> Iterator[None]:
-    command = [
-        "/bin/sh",
-        "-c",
-        GUARD_SCRIPT,
-        "sh",
-        str(server.folder),
-        str(server.port),
-        str(server.programs),
-        *arguments,
-    ]
+    parameters = map(str, (server.folder, server.port, server.programs))
+    command = ["/bin/sh", "-c", GUARD_SCRIPT, "sh", *parameters, *arguments]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

@@ -205,9 +205,8 @@ def _circular_import_hint(error: BaseException) -> ErrorHint | None:
     if not (isinstance(error, ImportError | AttributeError) and match):
         return None
     frames = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
-    names = [
-        ".".join(path.relative_to(PROJECT).with_suffix("").parts) for path in frames if path.is_relative_to(PROJECT)
-    ]
+    files = [path.relative_to(PROJECT) for path in frames if path.is_relative_to(PROJECT)]
+    names = [".".join(file.with_suffix("").parts) for file in files]
     cycle = names[names.index(match[1]) :] if match[1] in names else names[-1:]
     return ErrorHint(
         "Circular import",

@@ -246,9 +246,9 @@ HANDLERS: dict[type[Exception], Handler] = {
 
 def add_error_handlers(app: FastAPI, features: Sequence[Feature]) -> None:
     """Add the handlers of the framework and of these features, which replace the framework's."""
-    handlers = HANDLERS | {
-        type_: handler for feature in features for type_, handler in feature.site.error_handlers.items()
-    }
+    handlers = dict(HANDLERS)
+    for feature in features:
+        handlers.update(feature.site.error_handlers)
     for type_, handler in handlers.items():
         app.add_exception_handler(type_, _or_close(handler))
     app.add_exception_handler(WebSocketDisconnect, _ignore_disconnect)  # type: ignore[arg-type]  # Starlette's types lack it
@@ -302,6 +302,5 @@ def _plain_page(status: int, message: str, number: str) -> HTMLResponse:
     language = get_language()
     values = {"message": message, "number": number, "language": language.tag, "direction": language.direction}
     values |= {"quote": gettext("Quote this number if you report it:"), "back": gettext("Back to the start")}
-    return HTMLResponse(
-        PLAIN_PAGE.format(status=status, **{name: escape(text) for name, text in values.items()}), status
-    )
+    escaped = {name: escape(text) for name, text in values.items()}
+    return HTMLResponse(PLAIN_PAGE.format(status=status, **escaped), status)

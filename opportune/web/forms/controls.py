@@ -163,12 +163,13 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
         choices = {"": choices[""], **choices}
     type_ = options.type or (PICKER if reference_of(info) else control_type(name, schema))
     example = _l(str(info.examples[0])) if info.examples else None
+    # An empty checkbox is a valid value, unless the model only accepts True.
+    is_required = schema.get("const") is True if type_ == "checkbox" else info.is_required()
     return Control(
         name=name,
         label=default_label(name, info),
         type=type_,
-        # An empty checkbox is a valid value, unless the model only accepts True.
-        required=schema.get("const") is True if type_ == "checkbox" else info.is_required(),
+        required=is_required,
         multiple="multiple" in schema and type_ not in TEXT_LISTS,
         help=info.description or "",
         choices=choices,

@@ -55,9 +55,8 @@ class Form(FormState[M]):
     @property
     def marks_required(self) -> bool:
         """Whether required fields are marked. False if all fields are required."""
-        return not all(
-            control.required for control in self.controls.values() if control.type not in ("hidden", "checkbox")
-        )
+        inputs = (control for control in self.controls.values() if control.type not in ("hidden", "checkbox"))
+        return not all(control.required for control in inputs)
 
     async def save(self, save: Callable[[M], Awaitable[R]]) -> R | None:
         """Call `save` with valid data.
@@ -140,14 +139,11 @@ class Form(FormState[M]):
         id_ = self.prefix + name
         error = self.errors.get(name)
         descriptions = {"error": error, "help": self._help_text(name)}
-        ids = [f"{id_}-{suffix}" for suffix, text in descriptions.items() if text]
+        ids = " ".join(f"{id_}-{suffix}" for suffix, text in descriptions.items() if text)
         first_invalid = next((field for field in self._input_names if field in self.errors), "")
         has_focus = name == first_invalid.partition(".")[0] if first_invalid else changes.get("autofocus")
-        return {
-            "aria-invalid": "true" if error else None,
-            "aria-describedby": " ".join(ids) or None,
-            "autofocus": has_focus,
-        }
+        is_invalid = "true" if error else None
+        return {"aria-invalid": is_invalid, "aria-describedby": ids or None, "autofocus": has_focus}
 
 
 async def read_form(

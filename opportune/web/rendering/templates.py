@@ -153,11 +153,9 @@ def menu_links(context: Context) -> tuple[tuple[Link, bool], ...]:
     """Return the links of the navigation that the user may follow, and whether the page is below each link."""
     path = f"{context['request'].url.path}/"
     user = context["user"]
-    return tuple(
-        (link, path.startswith(f"{link.path}/"))
-        for link in context["navigation"]
-        if (user or not link.signed_in) and (not link.permission or context.call(context["may"], *link.permission))
-    )
+    links = [link for link in context["navigation"] if user or not link.signed_in]
+    allowed = (link for link in links if not link.permission or context.call(context["may"], *link.permission))
+    return tuple((link, path.startswith(f"{link.path}/")) for link in allowed)
 
 
 def uploads_notice(request: Request, forms: Iterable[Form[Any]]) -> str:

@@ -20,12 +20,7 @@ SUBSETS = {
     LATIN: "0-FF,131,152-153,2BB-2BC,2C6,2DA,2DC,304,308,329,2000-206F,20AC,2122,2190-2193,2212,FFFD",
 }
 """Code points of each file. `static/typeface.css` has the same ranges."""
-OPTIONS = (
-    "--flavor=woff",
-    "--layout-features=ccmp,kern,liga,locl,mark,mkmk,tnum",
-    "--no-hinting",
-    "--drop-tables+=meta",
-)
+FLAGS = ("--flavor=woff", "--layout-features=ccmp,kern,liga,locl,mark,mkmk,tnum", "--no-hinting", "--drop-tables+=meta")
 WEIGHTS = "wght=400:900"
 """Weights that pages use. Lighter ones would make each file larger."""
 
@@ -41,7 +36,7 @@ def font() -> Path:
 @lru_cache
 def folder() -> Path:
     """Return the folder of the cut files. Its name changes with the font and the options."""
-    options = repr((SUBSETS, OPTIONS, WEIGHTS)).encode()
+    options = repr((SUBSETS, FLAGS, WEIGHTS)).encode()
     version = hashlib.blake2b(font().read_bytes() + options, digest_size=6).hexdigest()
     return Path(sys.prefix) / "share" / "opportune" / f"typeface-{version}"
 
@@ -75,7 +70,7 @@ def cut() -> None:
 
 def _cut_file(target: Path, code_points: str) -> None:
     temporary = target.with_suffix(f".{os.getpid()}")
-    _run("subset", str(font()), f"--unicodes={code_points}", f"--output-file={temporary}", *OPTIONS)
+    _run("subset", str(font()), f"--unicodes={code_points}", f"--output-file={temporary}", *FLAGS)
     _run("varLib.instancer", str(temporary), WEIGHTS, f"--output={temporary}")
     temporary.replace(target)
 

@@ -83,9 +83,8 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 def write_project_files(folder: Path, names: shared_files.ProjectNames, selected: Sequence[str]) -> None:
     shared_files.copy_files(shared_files.STARTER_ROOT, folder, shared_files.project_files(shared_files.STARTER_ROOT))
     if shared_files.IS_CLONE:
-        wheel_hash = hash_of(
-            build_wheel(python_with_hatchling(), shared_files.STARTER_ROOT, folder / shared_files.VENDOR)
-        )
+        wheel = build_wheel(python_with_hatchling(), shared_files.STARTER_ROOT, folder / shared_files.VENDOR)
+        wheel_hash = hash_of(wheel)
     else:
         with TemporaryDirectory() as packages:
             wheel_hash = hash_of_running_release(Path(packages, "release"))

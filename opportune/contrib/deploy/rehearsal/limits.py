@@ -49,7 +49,8 @@ class Limits:
         size = f"{self.memory_bytes // 1024**2} MB"
         if not self.groups:
             return f"{size} of data (setrlimit, because this user may not create a control group)"
-        return f"{size}{f' and {self.cpu_cores:g} of a core' if self.cpu_cores else ''} (cgroup)"
+        share = f" and {self.cpu_cores:g} of a core" if self.cpu_cores else ""
+        return f"{size}{share} (cgroup)"
 
 
 @contextmanager

@@ -140,7 +140,7 @@ class Launcher:
     def tree_description(self) -> str:
         if self.rules.is_writable:
             return "a writable disk" if self.rules.host.keeps_disk else "a disk that each deploy resets"
-        return f"a read-only disk ({'mounted' if self.mounts else 'by file modes'})"
+        return "a read-only disk (mounted)" if self.mounts else "a read-only disk (by file modes)"
 
     def deploy(self) -> None:
         """Give the next process a fresh copy of the image, unless the site cannot write or the host keeps its disk.

@@ -85,7 +85,8 @@ def create_remote_tool(server: McpServer, definition: types.Tool) -> RemoteTool 
         return None
     annotations = definition.annotations
     is_read_only = bool(annotations and annotations.read_only_hint)
-    title = _printable_title(definition.title or (annotations and annotations.title) or definition.name)
+    annotated_title = annotations.title if annotations else None
+    title = _printable_title(definition.title or annotated_title or definition.name)
 
     async def call(**arguments: Any) -> str:
         return await call_tool(server, definition.name, arguments)
