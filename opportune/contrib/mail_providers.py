@@ -204,18 +204,11 @@ class SES(HttpsTransport):
 
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
         recipients = {"ToAddresses": mail.to, "CcAddresses": mail.cc, "BccAddresses": mail.bcc}
-        email = {
-            "Content": {"Raw": {"Data": b64encode(mail.raw).decode()}},
-            "Destination": without_empty(
-                {name: [*map(encode_address, addresses)] for name, addresses in recipients.items()}
-            ),
-        }
-        body = json.dumps(email).encode()
-        return {
-            "url": f"https://{self.host}{SES_PATH}",
-            "headers": self._signed_headers(body, utc_now()),
-            "content": body,
-        }
+        encoded = {name: [*map(encode_address, addresses)] for name, addresses in recipients.items()}
+        content = {"Raw": {"Data": b64encode(mail.raw).decode()}}
+        body = json.dumps({"Content": content, "Destination": without_empty(encoded)}).encode()
+        headers = self._signed_headers(body, utc_now())
+        return {"url": f"https://{self.host}{SES_PATH}", "headers": headers, "content": body}
 
     def is_temporary(self, response: ApiResponse) -> bool:
         error_type = response.headers.get("x-amzn-errortype", "")

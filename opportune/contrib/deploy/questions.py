@@ -59,11 +59,8 @@ def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
         typer.BadParameter: questions remain, but there is no terminal. The message names the options to set.
     """
     options = deployment.options
-    names = [
-        name
-        for name, question in QUESTIONS.items()
-        if getattr(options, name) is None and question.is_relevant(deployment)
-    ]
+    relevant = [name for name, question in QUESTIONS.items() if question.is_relevant(deployment)]
+    names = [name for name in relevant if getattr(options, name) is None]
     if names and not yes and not sys.stdin.isatty():
         questions = " ".join(f"{_question_text(name, deployment)} Add {QUESTIONS[name].flags}." for name in names)
         raise typer.BadParameter(f"{questions} Or add --yes to answer no to all of them.")

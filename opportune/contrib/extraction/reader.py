@@ -89,15 +89,8 @@ class DocumentReader:
 
     def _run_program(self) -> Iterator[dict[str, Any]]:
         """Yield the lines of `program.py`."""
-        command = [
-            sys.executable,
-            "-I",
-            "-c",
-            START,
-            str(ROOT),
-            Path(self.filename).suffix.lower(),
-            *map(str, self.limits),
-        ]
+        suffix = Path(self.filename).suffix.lower()
+        command = [sys.executable, "-I", "-c", START, str(ROOT), suffix, *map(str, self.limits)]
         environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
         with TemporaryFile() as file:
             file.write(self.content)

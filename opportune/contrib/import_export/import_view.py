@@ -66,9 +66,8 @@ async def upload_page(request: Request, view: AdminView) -> Response:
                 return await _start(request, view, file, "checking")
             return RedirectResponse(_file_url(request, view, file), 303)
     targets = await find_targets(request, view)
-    return await render_step(
-        request, view, "upload", status=400 if error else 200, error=error, targets=targets.values()
-    )
+    status = 400 if error else 200
+    return await render_step(request, view, "upload", status=status, error=error, targets=targets.values())
 
 
 async def _store_upload(request: Request, view: AdminView) -> tuple[ImportFile, bool]:

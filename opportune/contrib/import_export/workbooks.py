@@ -55,9 +55,8 @@ def read_workbook(content: bytes, max_rows: int, max_columns: int) -> tuple[str,
 
     _check_archive(content)
     try:
-        return _read_first_sheet(
-            load_workbook(io.BytesIO(content), read_only=True, data_only=True), max_rows, max_columns
-        )
+        workbook = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        return _read_first_sheet(workbook, max_rows, max_columns)
     except ValidationRefused:
         raise
     except Exception as error:  # openpyxl raises errors of XML, ZIP and Python for damaged files

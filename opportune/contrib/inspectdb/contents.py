@@ -110,11 +110,8 @@ class Contents:
         yield from self._notice_of_lost_objects()
 
     def _notice_of_lost_objects(self) -> Iterator[str]:
-        objects = {
-            "EXCLUDE constraint": self.exclusion_constraints,
-            "trigger": self.triggers,
-            "function": self.functions,
-        }
+        constraints = self.exclusion_constraints
+        objects = {"EXCLUDE constraint": constraints, "trigger": self.triggers, "function": self.functions}
         if labels := [_enumerated(type_, names) for type_, names in objects.items() if names]:
             yield (
                 f"Not in the models: {'; '.join(labels)}. This database keeps them. For new databases, "

@@ -50,11 +50,8 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
 
 async def refuse(session: AsyncSession, person: Person) -> str:
     """Return why the user cannot be deleted, or "". Teams without other members are deleted with the user."""
-    teams = [
-        ownership.team.name
-        for ownership in await lock_sole_ownerships(session, person.id)
-        if ownership.member_count > 1
-    ]
+    ownerships = await lock_sole_ownerships(session, person.id)
+    teams = [ownership.team.name for ownership in ownerships if ownership.member_count > 1]
     return gettext(OWNER_NEEDED_TO_DELETE, teams=format_list(teams)) if teams else ""
 
 

@@ -34,13 +34,8 @@ async def server_lights(app: FastAPI) -> list[HealthLight]:
     reports = await get_workers(app).reports()
     disks = await asyncio.to_thread(lambda: [*_disk_lights(app)])
     versions = f"Opportune {__version__}, Python {platform.python_version()}"
-    return [
-        HealthLight("Version", versions),
-        *map(_worker_light, reports),
-        _memory_light(reports),
-        *_pool_lights(reports),
-        *disks,
-    ]
+    workers = map(_worker_light, reports)
+    return [HealthLight("Version", versions), *workers, _memory_light(reports), *_pool_lights(reports), *disks]
 
 
 def _worker_light(report: WorkerReport) -> HealthLight:

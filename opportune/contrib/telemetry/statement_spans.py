@@ -22,11 +22,8 @@ def traced_statements(database: Database, tracer: Tracer) -> AbstractContextMana
     def start(_connection: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
         if trace.get_current_span().is_recording():
             operation = statement.lstrip().partition(" ")[0].upper()[:20]
-            attributes = {
-                "db.system.name": system,
-                "db.operation.name": operation,
-                "db.query.text": statement[:MAX_STATEMENT_LENGTH],
-            }
+            text = statement[:MAX_STATEMENT_LENGTH]
+            attributes = {"db.system.name": system, "db.operation.name": operation, "db.query.text": text}
             setattr(context, SPAN, tracer.start_span(operation, kind=SpanKind.CLIENT, attributes=attributes))
 
     def end(_connection: Connection, _cursor: Any, _statement: str, _values: Any, context: Any, _many: bool) -> None:

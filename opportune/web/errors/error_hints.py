@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dotenv import dotenv_values
 from fastapi.exceptions import ResponseValidationError
@@ -39,6 +39,12 @@ MANAGERS_OF_DJANGO = ("objects", "get_or_create", "query")
 CYCLE = re.compile(r"partially initialized module '([\w.]+)'")
 
 
+class UnloadedAttribute(NamedTuple):
+    model: str
+    name: str
+    is_relationship: bool
+
+
 def hint_for(error: BaseException) -> ErrorHint | None:
     for cause in _error_and_causes(error):
         for find_hint in HINTS:
@@ -65,14 +71,14 @@ def _lazy_load_hint(error: BaseException) -> ErrorHint | None:
     title = "An attribute was not loaded with its row"
     if attribute is None:
         match = DETACHED.match(str(error))
-        attribute = (match[1], match[2], True) if match else _accessed_attribute(error)
-    model, name, is_relationship = attribute
-    if not name:
+        attribute = UnloadedAttribute(match[1], match[2], is_relationship=True) if match else _accessed_attribute(error)
+    if attribute is None:
         return ErrorHint(
             title,
             "Accessing it would run a query outside a session or in a template, where it cannot be awaited.",
             "Load everything that the page needs in the service, while the session is open.",
         )
+    model, name, is_relationship = attribute
     if is_relationship:
         cause = f"{model}.{name} is a relationship, which is only loaded if the query asks for it."
         if (view := _admin_view(error)) is not None:
@@ -97,8 +103,8 @@ def _loading_option(view: Any, model: object, name: object) -> str:
     return f"class {type(view).__name__}(AdminView, …):\n    load = {(*view.load, path)!r}"
 
 
-def _attribute_of_response(error: BaseException) -> tuple[str, str, bool] | None:
-    """Return model and attribute that the response model of a route could not load, and whether it is a relationship.
+def _attribute_of_response(error: BaseException) -> UnloadedAttribute | None:
+    """Return the attribute that the response model of a route could not load.
 
     Pydantic keeps only the text of the error.
     """
@@ -108,7 +114,7 @@ def _attribute_of_response(error: BaseException) -> tuple[str, str, bool] | None
                 model = type(fault["input"])
                 name = str(fault["loc"][-1])
                 attribute = getattr(getattr(model, name, None), "property", None)
-                return model.__name__, name, isinstance(attribute, RelationshipProperty)
+                return UnloadedAttribute(model.__name__, name, isinstance(attribute, RelationshipProperty))
     return None
 
 
@@ -124,17 +130,17 @@ def _unwritten_row_hint(error: BaseException) -> ErrorHint | None:
     )
 
 
-def _accessed_attribute(error: BaseException) -> tuple[str, str, bool]:
-    """Return model and attribute from the frames of SQLAlchemy, and whether it is a relationship."""
-    model, name, is_relationship = "", "", False
+def _accessed_attribute(error: BaseException) -> UnloadedAttribute | None:
+    """Return the attribute from the frames of SQLAlchemy 2.1, whose `__get__` has `self` and `instance`."""
+    accessed = None
     for frame, _line in traceback.walk_tb(error.__traceback__):
         variables = frame.f_locals
-        if frame.f_code.co_name == "__get__" and "instance" in variables:
-            attribute = variables.get("self")
+        attribute = variables.get("self")
+        if frame.f_code.co_name == "__get__" and "instance" in variables and hasattr(attribute, "key"):
             model = type(variables["instance"]).__name__
-            name = str(getattr(attribute, "key", ""))
             is_relationship = isinstance(getattr(attribute, "property", None), RelationshipProperty)
-    return model, name, is_relationship
+            accessed = UnloadedAttribute(model, attribute.key, is_relationship)
+    return accessed
 
 
 def _outdated_database_hint(error: BaseException) -> ErrorHint | None:

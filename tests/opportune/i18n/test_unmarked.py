@@ -3,7 +3,9 @@
 import pytest
 
 from opportune.contrib.translations.extraction import find_sources
-from opportune.contrib.translations.unmarked import find_unmarked, unmarked_in_python, unmarked_in_template
+from opportune.contrib.translations.unmarked import find_unmarked
+from opportune.contrib.translations.unmarked_in_python import unmarked_in_python
+from opportune.contrib.translations.unmarked_in_templates import unmarked_in_template
 
 FOR_OPERATORS = (
     *("opportune/accounts/management.py", "opportune/cli/", "opportune/config/"),
