@@ -135,11 +135,12 @@ def _accessed_attribute(error: BaseException) -> UnloadedAttribute | None:
     accessed = None
     for frame, _line in traceback.walk_tb(error.__traceback__):
         variables = frame.f_locals
-        attribute = variables.get("self")
-        if frame.f_code.co_name == "__get__" and "instance" in variables and hasattr(attribute, "key"):
-            model = type(variables["instance"]).__name__
+        if frame.f_code.co_name == "__get__" and "instance" in variables:
+            attribute = variables.get("self")
+            name = getattr(attribute, "key", None)
             is_relationship = isinstance(getattr(attribute, "property", None), RelationshipProperty)
-            accessed = UnloadedAttribute(model, attribute.key, is_relationship)
+            model = type(variables["instance"]).__name__
+            accessed = UnloadedAttribute(model, name, is_relationship) if name else None
     return accessed
 
 

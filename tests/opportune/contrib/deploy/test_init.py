@@ -8,7 +8,7 @@ import pytest
 from dotenv import dotenv_values
 
 from opportune.config.validated_settings import is_weak
-from opportune.contrib.deploy import commands as deploy
+from opportune.contrib.deploy.commands import init
 from opportune.contrib.deploy.env_production import required_names
 from opportune.contrib.deploy.host_files import RECORD
 from opportune.contrib.deploy.recipes import RECIPES
@@ -19,7 +19,7 @@ from opportune.testing.commands import Oppman
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder with the files of a new project."""
-    monkeypatch.setattr(deploy, "PROJECT", tmp_path)
+    monkeypatch.setattr(init, "PROJECT", tmp_path)
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "reading-circle"\n')
     (tmp_path / "README.md").write_text("# Reading circle\n")
     return tmp_path
