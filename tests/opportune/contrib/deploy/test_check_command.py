@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from opportune.config.hosts import HOST_VARIABLES
-from opportune.contrib.deploy.commands import check
+from opportune.contrib.deploy.commands import check, init
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION
 from opportune.testing.commands import Oppman
 from tests.opportune.cli.project.git_program import require_git
@@ -21,7 +21,8 @@ from tests.opportune.contrib.deploy.good_values import KEY, values_for
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Empty folder in place of the project."""
-    monkeypatch.setattr(check, "PROJECT", tmp_path)
+    for module in (check, init):
+        monkeypatch.setattr(module, "PROJECT", tmp_path)
     for name in ("SECRET_KEY", "DATABASE_URL", "ENVIRONMENT", *HOST_VARIABLES):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
