@@ -4,5 +4,5 @@ deploy = Feature(
     "deploy",
     "Files, settings and rehearsals for the hosts of a site.",
     monitoring=Monitoring(host_check="opportune.contrib.deploy.check.check_current_host"),
-    commands={"deploy": "opportune.contrib.deploy.commands"},
+    commands={"deploy": "opportune.contrib.deploy.commands.deploy"},
 )
