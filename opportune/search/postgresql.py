@@ -54,9 +54,8 @@ class PostgreSQL(Dialect):
     def matching(
         self, statement: Select[Any], fields: Fields, query_text: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
-        query = func.to_tsquery(
-            literal_column("'simple'::regconfig"), Query.parse(query_text, fold=fold_like_postgresql).as_tsquery
-        )
+        parsed = Query.parse(query_text, fold=fold_like_postgresql)
+        query = func.to_tsquery(literal_column("'simple'::regconfig"), parsed.as_tsquery)
         words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
         key = fields.key
         rank = func.ts_rank(words, query)  # repeated words count less and less, as with bm25

@@ -109,9 +109,8 @@ class SQLiteVectors(Vectors):
         differing = func.differing_signs(scanned.c.signs, signs(vector))
         alike = select(scanned.c.id).order_by(differing).limit(MAX_COMPARED).subquery()
         distance = func.cosine_distance(rows.c.embedding, vector.tobytes()).label("distance")
-        compared = materialized(
-            select(rows.c.id, distance).join(alike, alike.c.id == rows.c.id).where(rows.c.edition == edition)
-        )
+        joined = select(rows.c.id, distance).join(alike, alike.c.id == rows.c.id)
+        compared = materialized(joined.where(rows.c.edition == edition))
         return self.select_closest(compared, max_distance)
 
     async def prepare(self, session: AsyncSession) -> None:

@@ -64,9 +64,8 @@ async def list_events(
     """Return sign-ins and changes of the account, newest first."""
     async with database.reader(fresh=True) as session:
         page = await find_events(session, user, paging)
-    return Page[AccountEventRead](
-        items=[make_event_read(event) for event in page.items], total=page.total, page=page.page, pages=page.pages
-    )
+    items = [make_event_read(event) for event in page.items]
+    return Page[AccountEventRead](items=items, total=page.total, page=page.page, pages=page.pages)
 
 
 def make_event_read(event: AccountEvent) -> AccountEventRead:

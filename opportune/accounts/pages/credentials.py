@@ -33,9 +33,8 @@ router = APIRouter(prefix="/accounts")
 async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     async with database.reader(fresh=True) as session:
         rows = await UserSessions(session, user.id).list_valid()
-    return show(
-        request, "sessions", sessions=rows, device=describe_session_device, current_id=get_current_session_id(request)
-    )
+    current_id = get_current_session_id(request)
+    return show(request, "sessions", sessions=rows, device=describe_session_device, current_id=current_id)
 
 
 @router.post("/sessions/{session_id}/end")

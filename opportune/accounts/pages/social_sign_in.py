@@ -159,6 +159,5 @@ async def _link(
         await social_sign_in.link(context, provider, identity, user)
     except AccountLinkedError:  # by a concurrent request
         raise SocialSignInRefused(SIGN_IN_EXPIRED) from None
-    return redirect_with_message(
-        request, PROFILE_PATH, gettext("You can now sign in with your account at %(label)s.", label=provider.label)
-    )
+    message = gettext("You can now sign in with your account at %(label)s.", label=provider.label)
+    return redirect_with_message(request, PROFILE_PATH, message)

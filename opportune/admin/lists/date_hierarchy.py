@@ -136,9 +136,8 @@ class DateHierarchy:
             label = selected.label
             parents = [Period(selected.parts[:count]) for count in range(1, len(selected.parts))]
             wider_periods += [(period.label, self._url(request, period)) for period in parents]
-        return PeriodLinks(
-            self.title, label, wider_periods, [(period.label, self._url(request, period)) for period in periods]
-        )
+        links = [(period.label, self._url(request, period)) for period in periods]
+        return PeriodLinks(self.title, label, wider_periods, links)
 
     def _url(self, request: Request, period: Period) -> str:
         return url_without(request, self.parameters, extra=list(zip(self.parameters, period.parts, strict=False)))

@@ -154,6 +154,5 @@ def _access_tests(model: NewModel, placeholders: dict[str, str]) -> str:
     for action, permission in (("read", model.read), ("write", model.write)):
         placeholders[f"anonymous_{action}"] = "200" if permission == "anyone" else "401"
         placeholders[f"user_{action}"] = "403" if permission == "permitted" else "200"
-    return render_skeleton(
-        "test_rows_changed_by_owner.py" if model.write == "owner" else "test_shared_rows.py", placeholders
-    )
+    skeleton = "test_rows_changed_by_owner.py" if model.write == "owner" else "test_shared_rows.py"
+    return render_skeleton(skeleton, placeholders)

@@ -84,9 +84,8 @@ def _examine(
     further = [*foreign_keys_without_index(connection, large, features)]
     further += planner.read_statistics(LARGE_TABLE_ROWS, SLOW_LIST_MS)
     if unmeasured := len(pages) - len(durations):
-        further.append(
-            notice("lists", f"{pluralize(unmeasured, 'page')} of lists could not be run in {LISTS_SECONDS:g} s")
-        )
+        message = f"{pluralize(unmeasured, 'page')} of lists could not be run in {LISTS_SECONDS:g} s"
+        further.append(notice("lists", message))
     return [*findings.values(), *further]
 
 

@@ -145,9 +145,8 @@ def _parse_searxng(parts: SplitResult) -> SearXNG:
     user = unquote(parts.username or "")
     password = unquote(parts.password or "")
     path = parts.path.rstrip("/")
-    instance = parts._replace(
-        netloc=parts.netloc.rpartition("@")[2], path=path if path.endswith("/search") else f"{path}/search", fragment=""
-    )
+    path = path if path.endswith("/search") else f"{path}/search"
+    instance = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=path, fragment="")
     return SearXNG(instance.geturl(), f"{user}:{password}" if user else "")
 
 

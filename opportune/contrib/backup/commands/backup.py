@@ -57,9 +57,8 @@ def command(
 def write_backup(settings: Settings, destination: Path | None, keep: int | None) -> None:
     """Create a backup on this machine. Delete older ones in its folder, so that `keep` remain."""
     with show_work_progress():
-        path = create.create_backup(
-            settings, MigrationGraph(installed_names()), destination, notify=lambda line: warn(f"Notice: {line}")
-        )
+        graph = MigrationGraph(installed_names())
+        path = create.create_backup(settings, graph, destination, notify=lambda line: warn(f"Notice: {line}"))
     say(f"Backed up to {path} ({path.stat().st_size / 1000:,.0f} kB).")
     if keep:
         for removed in create.prune(path, keep):

@@ -20,9 +20,8 @@ class Visitor:
     def __init__(self, base_url: str, certificate: Path, address: str = "127.0.0.1") -> None:
         self.base_url = base_url
         self.address = address
-        transport = httpx2.AsyncHTTPTransport(
-            verify=ssl.create_default_context(cafile=str(certificate)), local_address=address, retries=0
-        )
+        tls_context = ssl.create_default_context(cafile=str(certificate))
+        transport = httpx2.AsyncHTTPTransport(verify=tls_context, local_address=address, retries=0)
         self.client = httpx2.AsyncClient(
             base_url=base_url,
             transport=transport,

@@ -46,7 +46,6 @@ def describe_scopes(site: FastAPI, scopes: Iterable[str]) -> Mapping[str, ScopeD
     descriptions = {}
     for scope in scopes:
         label, verb = labels.get(scope, (_l("This site"), scope))
-        descriptions[scope] = ScopeDescription(
-            f"{label}: {VERBS.get(verb, verb)}", [_(text) for text in examples[scope][:MAX_EXAMPLES]]
-        )
+        translated = [_(text) for text in examples[scope][:MAX_EXAMPLES]]
+        descriptions[scope] = ScopeDescription(f"{label}: {VERBS.get(verb, verb)}", translated)
     return descriptions

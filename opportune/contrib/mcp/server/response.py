@@ -53,9 +53,8 @@ class McpResponse(Response):
             security_settings=SECURITY_SETTINGS,
         )
         async with manager.run():
-            await manager.handle_request(
-                scope, receive_again, send_session if self._message.method == "initialize" else send
-            )
+            is_initialization = self._message.method == "initialize"
+            await manager.handle_request(scope, receive_again, send_session if is_initialization else send)
 
     def _may_stream(self, headers: Headers) -> bool:
         """Return True if the client can read events and needs them.
