@@ -138,19 +138,12 @@ async def test_server_describes_itself(room: FastAPI, open_room: Connect) -> Non
 
 
 async def test_each_protocol_version_is_spoken(old_program: AsyncClient) -> None:
-    from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # as in `open_mcp_client`
+    from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS as VERSIONS  # as in `open_mcp_client`
 
-    answered = []
-    for version in (*HANDSHAKE_PROTOCOL_VERSIONS, "1999-01-01"):
-        params = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-        response = await old_program.post("/mcp", json={**INITIALIZE, "params": params})
-        answered.append(response.json()["result"]["protocolVersion"])
-    assert answered == [*HANDSHAKE_PROTOCOL_VERSIONS, HANDSHAKE_PROTOCOL_VERSIONS[-1]]
-
-
-async def test_ping_is_answered(old_program: AsyncClient) -> None:
-    response = await old_program.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
-    assert response.json()["result"] == {}
+    client = {"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    for version, spoken in [*zip(VERSIONS, VERSIONS, strict=True), ("1999-01-01", VERSIONS[-1])]:
+        message = INITIALIZE | {"params": {"protocolVersion": version, **client}}
+        assert (await old_program.post("/mcp", json=message)).json()["result"]["protocolVersion"] == spoken
 
 
 @BOTH_MODES
