@@ -5,7 +5,6 @@ Server-side timeouts do not help in this case, because the error message does no
 
 import asyncio
 import logging
-import select
 import sys
 from contextlib import suppress
 from time import monotonic
@@ -212,8 +211,8 @@ class TimedConnection(AsyncConnection[Any]):
         return float(seconds)
 
     def has_pending_data(self) -> bool:
-        """Return whether the socket has data to read. On an idle connection it is usually the server closing it."""
-        return _readable(self.pgconn.socket)
+        """Return whether the event loop has seen data on the idle connection. Usually the server is closing it."""
+        return self._watch.watched is None
 
 
 def _resumed(gen: PQGen[RV]) -> PQGen[RV]:
@@ -251,26 +250,14 @@ async def server_responds(host: str, port: int) -> bool:
         writer.transport.abort()
 
 
-if sys.platform == "win32":  # no poll()
-
-    def _readable(socket: int) -> bool:
-        return bool(select.select([socket], [], [], 0)[0])
-else:
-
-    def _readable(socket: int) -> bool:
-        poll = select.poll()  # select() is limited to 1,024 file descriptors
-        poll.register(socket, select.POLLIN)
-        return bool(poll.poll(0))
-
-
 class SocketWatch:
     """Tells when a socket has data to read. The event loop watches it until `stop`.
 
     psycopg adds and removes a reader for each statement, which would slow down short ones.
     """
 
-    _watched: tuple[asyncio.AbstractEventLoop, int] | None = None
-    """Event loop that watches the socket, and the socket."""
+    watched: tuple[asyncio.AbstractEventLoop, int] | None = None
+    """Event loop that watches the socket, and the socket. None after data that no statement waited for."""
     _readable: asyncio.Future[bool] | None = None
     """Whether the socket has data to read or the time is over, while a statement waits."""
     _deadline: float = 0
@@ -281,9 +268,9 @@ class SocketWatch:
     async def is_readable_within(self, socket: int, timeout_seconds: float) -> bool:
         """Wait until the socket has data to read. Return False if the time is over before."""
         loop = asyncio.get_running_loop()
-        if self._watched is None or self._watched[0] is not loop:
+        if self.watched is None or self.watched[0] is not loop:
             self.stop()
-            self._watched = loop, socket
+            self.watched = loop, socket
             loop.add_reader(socket, self._report_readable)
         self._readable = loop.create_future()
         self._deadline = loop.time() + timeout_seconds
@@ -297,8 +284,8 @@ class SocketWatch:
     def _report_readable(self) -> None:
         if self._readable is None:  # an event that no statement waits for would repeat
             self.stop()
-        else:
-            _set_result(self._readable, True)
+        elif not self._readable.done():
+            self._readable.set_result(True)
 
     def _check_deadline(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
@@ -306,20 +293,15 @@ class SocketWatch:
             return
         if loop.time() < self._deadline:  # of a later statement
             self._timer = loop.call_at(self._deadline, self._check_deadline, loop)
-        else:
-            _set_result(self._readable, False)
+        elif not self._readable.done():
+            self._readable.set_result(False)
 
     def stop(self) -> None:
         """Stop watching the socket, before it is closed."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._watched is not None:
-            (loop, socket), self._watched = self._watched, None
+        if self.watched is not None:
+            (loop, socket), self.watched = self.watched, None
             if not loop.is_closed():
                 loop.remove_reader(socket)
-
-
-def _set_result(future: asyncio.Future[bool], value: bool) -> None:
-    if not future.done():
-        future.set_result(value)
