@@ -91,13 +91,11 @@ def _cell_texts(column: ListColumn, url_of: UrlOf, rows: Sequence[Mapping[str, A
 def escaped(texts: Sequence[str]) -> Sequence[str]:
     """Escape texts. Plain strings are escaped in one call."""
     types = {*map(type, texts)}
-    if types == {Markup}:
-        return texts
     if types == {str}:
         parts = str(escape(SEPARATOR.join(texts))).split(SEPARATOR)
         if len(parts) == len(texts):
             return parts
-    return [escape(text) for text in texts]
+    return texts if types == {Markup} else [escape(text) for text in texts]
 
 
 def list_columns(crud_class: type[Crud[Any]], names: Sequence[str], formats: Mapping[str, Format]) -> list[ListColumn]:

@@ -48,8 +48,7 @@ def format_clock(moment: datetime | time, *, with_zone: bool = False) -> str:
     if is_english():
         name = moment.tzname() or "UTC"
         zone = f"UTC{name}" if name[0] in "+-" else name  # a zone without a name, such as +03
-        clock = f"{moment.hour:02}:{moment.minute:02}"
-        return f"{clock} {zone}" if with_zone else clock
+        return f"{moment.hour:02}:{moment.minute:02}{f' {zone}' if with_zone else ''}"
     from babel import dates
 
     locale = get_language().locale
@@ -64,7 +63,7 @@ def format_moment(moment: datetime) -> str:
     """Format a time with its zone: 3 Nov 2026, 10:05 CET."""
     clock = format_clock(moment, with_zone=True)
     if is_english():
-        return f"{format_day(moment.date())}, {clock}"
+        return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}, {clock}"
     from babel import dates
 
     pattern = str(dates.get_datetime_format("medium", locale=get_language().locale)).replace("'", "")

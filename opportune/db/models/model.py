@@ -145,11 +145,9 @@ def _columns_to_set_once(model: type[ModelBase]) -> frozenset[str]:
 @cache
 def _default_factories(model: type[ModelBase]) -> Mapping[str, Any]:
     """Return the functions that create default values of rows. Pydantic would inspect their signatures each time."""
-    return {
-        name: info.default_factory
-        for name, info in model.model_fields.items()
-        if model.model_config.get("table") and not info.alias and info.default_factory_takes_validated_data is False
-    }
+    fields = model.model_fields.items() if model.model_config.get("table") else ()
+    plain = [field for field in fields if not field[1].alias and field[1].default_factory_takes_validated_data is False]
+    return {name: info.default_factory for name, info in plain}
 
 
 @cache
