@@ -77,6 +77,8 @@ class Control:
     """Unit after the control."""
     rows: RowChoices | None = None
     """Choices of a `picker`, set by the form."""
+    is_reference: bool = False
+    """Whether the values are ids of rows."""
     is_translated: bool = False
     """Whether the value has a text in each language of the site."""
     decimals: int | None = None
@@ -161,7 +163,8 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
     choices = {**choices_of(schema), **options.choices}
     if "" in choices:
         choices = {"": choices[""], **choices}
-    type_ = options.type or (PICKER if reference_of(info) else control_type(name, schema))
+    is_reference = reference_of(info) is not None
+    type_ = options.type or (PICKER if is_reference else control_type(name, schema))
     example = _l(str(info.examples[0])) if info.examples else None
     # An empty checkbox is a valid value, unless the model only accepts True.
     is_required = schema.get("const") is True if type_ == "checkbox" else info.is_required()
@@ -176,6 +179,7 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
         values_by_text={as_text(value): value for value in enum_values(schema)},
         attributes={"placeholder": example, **attributes_of(schema, type_), **options.attributes},
         suffix=options.suffix,
+        is_reference=is_reference,
         is_translated=translation_of(info) is not None,
         decimals=0 if schema.get("type") == "integer" else _decimal_places(info),
     )

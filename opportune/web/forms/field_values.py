@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 
-from opportune.db.models.references import reference_of
 from opportune.i18n import gettext
 from opportune.web.forms.controls import Control, controls_of, to_machine_format
 from opportune.web.forms.error_messages import INVALID_CHOICE
@@ -36,10 +35,10 @@ def value_of(model: type[BaseModel], name: str, row: object) -> Any:
 def initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
     """Return the texts that an empty form, or the form of a row, shows in a field."""
     value = value_of(model, name, row)
-    type_ = controls_of(model)[name].type
-    if type_ in TEXT_LISTS:
-        return as_text_list(value, type_)
-    to_text = _id_text if reference_of(model.model_fields[name]) else as_text
+    control = controls_of(model)[name]
+    if control.type in TEXT_LISTS:
+        return as_text_list(value, control.type)
+    to_text = _id_text if control.is_reference else as_text
     if isinstance(value, list | set | tuple):
         return [to_text(item) for item in value]
     return to_text(value)
