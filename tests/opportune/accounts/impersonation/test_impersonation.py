@@ -11,15 +11,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import update
 from sqlmodel import col
 
-from opportune.accounts import (
-    AccountCtx,
-    ConfirmedUser,
-    CurrentImpersonator,
-    CurrentUser,
-    get_optional_user,
-    record_event,
-    request_rules,
-)
+from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, record_event, request_rules
+from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.events.service import describe_event
 from opportune.accounts.flows.impersonation import IMPERSONATION_LIFETIME, NOT_INACTIVE, NOT_SUPERUSERS, NOT_YOURSELF
 from opportune.accounts.models import Session, User
