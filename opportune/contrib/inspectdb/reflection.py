@@ -30,6 +30,8 @@ class InspectedTables:
         self.metadata = sa.MetaData(naming_convention=CONVENTION)
         self.omitted_keys: list[str] = []
         """Removed foreign keys, such as `booking.ledger_id`."""
+        self.omitted_checks: list[str] = []
+        """Checks without a name, such as `item (price > 0)`. Migrations compare checks by name."""
         self.metadata.reflect(connection, only=list(tables))
         kept_tables = {*tables, *targets}
         for table in [self.metadata.tables[name] for name in tables]:
@@ -49,6 +51,7 @@ class InspectedTables:
         """Return sentences about what the models omit, and about names that are too long."""
         names_by_notice = {
             "Omitted foreign keys to tables without models:": self.omitted_keys,
+            "Omitted checks without a name, which only this database has:": self.omitted_checks,
             "Omitted the invalid default '0000-00-00' of": self.zero_dates,
             "Names longer than the 63 bytes that PostgreSQL allows:": self.long_names,
         }
@@ -69,8 +72,11 @@ class InspectedTables:
             if isinstance(constraint, sa.ForeignKeyConstraint) and constraint.referred_table.key not in kept_tables:
                 self.omitted_keys.append(f"{table.name}.{', '.join(constraint.column_keys)}")
                 _remove_key(table, constraint)
-            if is_sqlite and isinstance(constraint, sa.CheckConstraint) and _allows_both_booleans(table, constraint):
-                table.constraints.remove(constraint)  # PostgreSQL cannot compare a boolean with 0 and 1
+            if isinstance(constraint, sa.CheckConstraint):
+                if is_sqlite and _allows_both_booleans(table, constraint):
+                    table.constraints.remove(constraint)  # PostgreSQL cannot compare a boolean with 0 and 1
+                elif constraint.name is None:
+                    self.omitted_checks.append(f"{table.name} ({constraint.sqltext})")
 
 
 def _find_long_names(table: sa.Table) -> list[str]:

@@ -122,6 +122,10 @@ def test_inspectdb_writes_a_field(oppman: Oppman, empty_database_url: str, table
             f"CREATE INDEX {LONG_NAME} ON item (id)",
             f"Names longer than the 63 bytes that PostgreSQL allows: {LONG_NAME}.\n",
         ),
+        (
+            "ALTER TABLE item ADD COLUMN size INTEGER CHECK (size > 3)",
+            "Omitted checks without a name, which only this database has: item (size > 3).\n",
+        ),
         ("CREATE VIRTUAL TABLE word USING fts4 (value)", NO_PRIMARY_KEY.format("word")),
     ],
 )
