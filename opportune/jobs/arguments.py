@@ -1,7 +1,7 @@
 """Arguments of jobs: JSON values in the database, and values of the annotated types in the function."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cached_property
 from inspect import Parameter, Signature, signature
 from itertools import chain, repeat
@@ -114,8 +114,10 @@ def _to_json(name: str, value: Any) -> Any:
 
 def _parts(value: Any) -> Iterator[Any]:
     """Return the value, or those that it contains."""
-    if (isinstance(value, BaseModel) and not hasattr(value, "__table__")) or is_dataclass(value):
-        value = vars(value)
+    if isinstance(value, BaseModel) and not hasattr(value, "__table__"):
+        value = dict(value)  # also undeclared fields, if the model allows them
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = [getattr(value, field.name) for field in fields(value)]
     if isinstance(value, Mapping):
         value = [*value.values()]
     if isinstance(value, COLLECTIONS):

@@ -30,11 +30,11 @@ class Order(BaseModel):
     amounts: list[Decimal]
 
 
-class Login(BaseModel):
-    password: SecretStr
+class Login(BaseModel, extra="allow"):
+    password: SecretStr | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class Point:
     x: int
 
@@ -117,6 +117,7 @@ async def test_each_of_several_arguments_has_the_type(recorded_jobs: RecordedJob
         (UUID | str, UUID(int=1), "Job test.typed: value is UUID, which the job would get as str."),
         (Any, SecretStr("key"), "Job test.typed: value is secret."),
         (Login, Login(password=SecretStr("key")), "Job test.typed: value is secret."),
+        (Login, Login.model_validate({"token": SecretStr("key")}), "Job test.typed: value is secret."),
         (bytes, b"\xff", "Job test.typed: value is no JSON value, but bytes."),
         (User, USER, "Job test.typed: value is a row. Queue its key, because the row may"),
         (Sequence[Any], [USER], "Job test.typed: value is a row."),
