@@ -45,7 +45,12 @@ def _with_limits(type_: Any) -> Any:
     if type_ is int:
         return _Id
     origin = get_origin(type_)
+    if origin is None:
+        return type_
     arguments = get_args(type_)
+    if origin is Annotated:
+        return Annotated[(_with_limits(arguments[0]), *arguments[1:])]
+    limited = tuple(map(_with_limits, arguments))
     if origin in (Union, UnionType):
-        return Union[tuple(map(_with_limits, arguments))]  # noqa: UP007 - the members are dynamic
-    return origin[_with_limits(arguments[0])] if origin in (list, set) else type_
+        return Union[limited]  # noqa: UP007 - the members are dynamic
+    return origin[limited]

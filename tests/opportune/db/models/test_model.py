@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -334,6 +335,7 @@ def test_copied_table_keeps_the_partial_index() -> None:
 
 
 TYPES: list[tuple[Any, Any]] = [(int, 1), (int | None, None), (int | None, 2), (list[int], [1, MAX_ID])]
+LISTS = (list[int], tuple[int, ...], frozenset[int], Sequence[int], list[int | None])
 
 
 def test_reference_accepts_row_ids() -> None:
@@ -344,10 +346,10 @@ def test_reference_accepts_row_ids() -> None:
 
 
 @pytest.mark.parametrize("number", [0, -1, MAX_ID + 1, "words"])
-@pytest.mark.parametrize("type_", [int, int | None, list[int]])
+@pytest.mark.parametrize("type_", [int, int | None, Annotated[int, "note"] | None, *LISTS])
 def test_impossible_ids_are_refused(type_: Any, number: Any) -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(Annotated[type_, Reference(User)]).validate_python([number] if type_ == list[int] else number)
+        TypeAdapter(Annotated[type_, Reference(User)]).validate_python([number] if type_ in LISTS else number)
 
 
 @pytest.mark.parametrize("type_", [Annotated[int, Reference(User)] | None, list[Annotated[int, Reference(User)]]])
