@@ -137,7 +137,7 @@ class SQLiteEngine(Engine):
         self._last_stamp = stamp
         if stamp is None:
             self._is_loaded = False
-            await self.database.dispose()
+            await self.database.clear()
             return
         try:
             await self.database.refresh()

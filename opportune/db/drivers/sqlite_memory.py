@@ -108,26 +108,31 @@ class MemoryDatabase(Database):
         Raises:
             OperatorError: The file cannot be read or is damaged. The previous content stays.
         """
-        await asyncio.shield(self._refresh())  # must not stop halfway
+        await asyncio.shield(self._replace_snapshot(is_open=True))  # must not stop halfway
 
-    async def _refresh(self) -> None:
-        async with self._refresh_lock:
-            snapshot = await asyncio.to_thread(_read_snapshot, self.url, self.memory_uri.format(uuid4().hex))
-            await self._replace_snapshot(snapshot)
+    async def clear(self) -> None:
+        """Free the memory, until the next `refresh`."""
+        await asyncio.shield(self._replace_snapshot(is_open=False))
 
     async def dispose(self) -> None:
-        async with self._refresh_lock:
-            await self._replace_snapshot(None)
+        await self.clear()
+        await super().dispose()
+        self._threads.shutdown(wait=False)
 
-    async def _replace_snapshot(self, snapshot: MemorySnapshot | None) -> None:
-        previous = self._snapshot
-        self._snapshot = snapshot
-        self._is_replacing_pool = True
-        await self.engine.dispose()
-        self._pool_number += 1
-        self._is_replacing_pool = False
-        if previous:
-            await asyncio.to_thread(previous.close)
+    async def _replace_snapshot(self, *, is_open: bool) -> None:
+        async with self._refresh_lock:
+            uri = self.memory_uri.format(uuid4().hex)
+            snapshot = await asyncio.to_thread(_read_snapshot, self.url, uri) if is_open else None
+            previous = self._snapshot
+            self._snapshot = snapshot
+            self._is_replacing_pool = True
+            try:
+                await self.engine.dispose()
+                self._pool_number += 1
+            finally:
+                self._is_replacing_pool = False
+            if previous:
+                await asyncio.to_thread(previous.close)
 
     async def rows(self, statement: str, values: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return the rows of a statement without SQLAlchemy, for searches that take less time than a session.
