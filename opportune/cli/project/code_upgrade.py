@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,17 +94,19 @@ def _name_of_base(node: ast.expr) -> str:
 
 
 def _rename(upgrade: CodeUpgrade, name: str, text: str, roots: Mapping[str, str]) -> str:
+    code = RenamedCode(text, roots)
     for _ in range(MAX_PASSES):
-        code = RenamedCode(text, roots)
-        if (new := code.text) == text:
-            upgrade.remaining += _lines(name, (change for change in code.changes if change.new is None))
+        new = code.text
+        if new == text:
             break
         upgrade.changed += _lines(name, (change for change in code.changes if change.new is not None))
         text = new
+        code = RenamedCode(text, roots)
+    upgrade.remaining += _lines(name, code.changes)
     return text
 
 
-def _lines(name: str, changes: Iterator[Change]) -> list[str]:
+def _lines(name: str, changes: Iterable[Change]) -> list[str]:
     return [f"{name}:{change.line}: {change.description}" for change in changes]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from opportune.cli.project import code_upgrade
 from opportune.cli.project.code_upgrade import upgrade_code
 from opportune.errors.renamed_names import IMPORTS
 from opportune.project.layout import PROJECT
@@ -175,6 +176,13 @@ def test_names_that_stay_are_listed(oppman: Oppman, old_shop: Path) -> None:
     assert listed[2].endswith("models.Answer -> opportune.contrib.answers.Answer")
     commit(old_shop)
     assert oppman("upgrade").out.splitlines() == ["Change these lines yourself:", *listed]
+
+
+def test_lines_are_listed_after_the_last_pass(old_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_upgrade, "MAX_PASSES", 1)
+    remaining = upgrade_code(old_shop).remaining
+    assert any(line.endswith("opportune.text.Line -> opportune.fields.Line") for line in remaining)
+    assert any(line.startswith("app/books/feature.py:") for line in remaining), "one more pass would change it"
 
 
 def test_changed_code_has_short_lines_without_ruff(old_shop: Path) -> None:
