@@ -200,8 +200,9 @@ class Launcher:
         self.instances.append(instance)
         self.limits.apply_to(process.pid)
         assert process.stdin is not None
-        process.stdin.write(b"\n")
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # the shell has ended; its output has the reason
+            process.stdin.write(b"\n")
+            process.stdin.close()
         return instance
 
     def kill_all(self) -> None:

@@ -5,6 +5,7 @@ host, and `--full` uses their real time limits.
 """
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -231,6 +232,22 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
     assert environ["STORAGE_URL"].startswith("s3://rehearsal:")
     assert not environ.keys() & {"BACKUP_URL", "HEARTBEAT_URL"}
     assert not [value for value in environ.values() if "real" in value or "/srv" in value]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="waits for a process of POSIX")
+def test_process_that_ends_before_its_limits_has_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(_limits: Limits, pid: int) -> None:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    project, folder = tmp_path / "project", tmp_path / "rehearsal"
+    project.mkdir()
+    folder.mkdir()
+    launcher = Launcher(Rules.for_host(HOSTS["render"]), NO_LIMITS, project, folder, {})
+    monkeypatch.setattr(Limits, "apply_to", wait)
+    launcher.mounts = ["/bin/sh", "-c", "echo cannot mount; exit 97"]
+    instance = launcher.start()
+    instance.kill()
+    assert instance.last_line == "cannot mount"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
