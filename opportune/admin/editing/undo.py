@@ -30,7 +30,7 @@ from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
 
 ENTRIES = "entries"
-"""Query parameter with the first and last id of the entries, such as `5-24`."""
+"""Query parameter with the first and last id of the entries and their number, such as `5-24-20`."""
 
 
 def undo_url(request: Request, view: AdminView, entries: str | None = None) -> str:
@@ -55,7 +55,7 @@ def recorded_range(request: Request, view: AdminView) -> str:
     ids = [entry.id for entry in entries if entry.id is not None]
     if len(ids) < len(entries):  # an entry is not stored yet
         return ""
-    return f"{min(ids)}-{max(ids)}"
+    return f"{min(ids)}-{max(ids)}-{len(ids)}"
 
 
 async def undo_page(request: Request, view: AdminView) -> Response:
@@ -100,12 +100,13 @@ async def _load_entries(request: Request, view: AdminView, session: AsyncSession
 
     Raises:
         HTTPException: The parameter names no entries (404).
-        ValidationRefused: The log has none, because they are too old, or there are too many.
+        ValidationRefused: The log has others, because some are too old, or the user changed rows in another window.
     """
-    first, _, last = request.query_params.get(ENTRIES, "").partition("-")
-    first_id, last_id = parse_row_id(first), parse_row_id(last)
-    if first_id is None or last_id is None:
-        raise HTTPException(404)
+    match [parse_row_id(number) for number in request.query_params.get(ENTRIES, "").split("-")]:
+        case [int(first_id), int(last_id), int(count)]:
+            pass
+        case _:
+            raise HTTPException(404)
     entries = select(AuditEntry).where(
         col(AuditEntry.id).between(first_id, last_id),
         col(AuditEntry.identity) == view.identity,
@@ -114,7 +115,7 @@ async def _load_entries(request: Request, view: AdminView, session: AsyncSession
     )
     in_order = entries.order_by(col(AuditEntry.id)).limit(actions.MAX_ROWS_PER_ACTION + 1)
     matches = (await session.scalars(in_order)).all()
-    if not matches or len(matches) > actions.MAX_ROWS_PER_ACTION:
+    if len(matches) != count or count > actions.MAX_ROWS_PER_ACTION:
         raise ValidationRefused(NOT_RECORDED)
     return matches
 

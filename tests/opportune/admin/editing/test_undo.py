@@ -54,6 +54,14 @@ async def test_undo_is_refused_to_other_users(app: FastAPI, admin: AsyncClient) 
     assert (await admin.post("/admin/part/undo?entries=1")).status_code == 404
 
 
+async def test_undo_leaves_changes_of_another_window(app: FastAPI, admin: AsyncClient) -> None:
+    first, second = await edit_cell(admin, "price", "2"), await edit_cell(admin, "price", "3", 2)
+    ids = [undo_url(page.text).partition("entries=")[2].split("-")[0] for page in (first, second)]
+    await admin.post(f"/admin/part/undo?entries={ids[0]}-{ids[1]}-1")
+    assert "The log does not have this change." in (await admin.get(LIST)).text
+    assert (await read_part(app, 2)).price == Decimal(3)
+
+
 def test_entry_that_is_not_stored_has_no_undo() -> None:
     view: Any = PartAdmin
     entry = AuditEntry(identity=view.identity, row_id="1", action="create")
