@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 SILENT = {"script", "style", "template", "head"}
+MAX_DEPTH = 100
+"""Maximum depth of elements, within Python's limit of recursion. Deeper ones become siblings."""
 
 
 @dataclass(eq=False)
@@ -59,7 +61,7 @@ class TreeParser(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = HtmlElement(tag, {name: value or "" for name, value in attrs})
         self.stack[-1].children.append(element)
-        if not element.is_void:
+        if not element.is_void and len(self.stack) < MAX_DEPTH:
             self.stack.append(element)
         if not self.main.tag and (tag == "main" or element.attributes.get("role") == "main"):
             self.main = element

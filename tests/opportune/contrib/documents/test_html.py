@@ -39,6 +39,11 @@ def test_scripts_and_void_elements_have_no_text() -> None:
     assert elements[1].classes == {"a", "b"}
 
 
+def test_text_of_deeply_nested_elements_is_read() -> None:
+    page = parse_page(f"{'<div>' * 3000}text")
+    assert (page.text, len([*page.elements])) == ("text", 3000)
+
+
 @pytest.mark.parametrize("parse", [parse_main, parse_page])
 def test_invalid_markup_is_refused(monkeypatch: pytest.MonkeyPatch, parse: Callable[[str], HtmlElement]) -> None:
     def refuse(_parser: HTMLParser, _page: str) -> None:
