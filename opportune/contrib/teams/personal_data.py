@@ -65,9 +65,10 @@ async def forget(session: AsyncSession, person: Person) -> None:
 @before_delete(User)
 async def keep_owners(session: AsyncSession, user: User) -> None:
     """Refuse to delete the only active owner of a team with other members. Delete teams without other members."""
-    for ownership in await lock_sole_ownerships(session, user.id):
-        if ownership.member_count > 1:
-            raise FieldErrors({"": gettext(OWNER_NEEDED_TO_DELETE, teams=ownership.team.name)})
+    ownerships = await lock_sole_ownerships(session, user.id)
+    if teams := [ownership.team.name for ownership in ownerships if ownership.member_count > 1]:
+        raise FieldErrors({"": gettext(OWNER_NEEDED_TO_DELETE, teams=format_list(teams))})
+    for ownership in ownerships:
         await remove_team(session, ownership.team)
 
 

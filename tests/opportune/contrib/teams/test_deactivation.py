@@ -9,6 +9,8 @@ from opportune.accounts.models import User
 from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.config.settings import Settings
+from opportune.contrib.teams.models import TeamRole
+from opportune.contrib.teams.testing import make_team
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
 from tests.opportune.accounts.stored_rows import reload
@@ -65,6 +67,16 @@ async def test_all_owners_cannot_be_deleted_in_one_flush(database: Database, cre
         for user in (crew.users["owner"], co_owner):
             await session.delete(await session.get_one(User, user.id))
         with pytest.raises(FieldErrors, match="Crew would have no active owner"):
+            await session.flush()
+        await session.rollback()
+
+
+async def test_refused_deletion_names_all_teams(database: Database, crew: Crew) -> None:
+    owner = crew.users["owner"]
+    await make_team(database, owner, {TeamRole.MEMBER: crew.users["member"]}, name="Band")
+    async with database.writer() as session:
+        await session.delete(await session.get_one(User, owner.id))
+        with pytest.raises(FieldErrors, match="Crew and Band would have no active owner"):
             await session.flush()
         await session.rollback()
 
