@@ -99,7 +99,7 @@ The models are Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek, GigaCha
 """
 CODE_FENCES = ("", "```json\n", "```tool_call\n", "Action: ```json\n")
 FIELDS = ("id", "name", "type", "tool", "tool_name", "tool_calls", "function", "function_call", "action")
-OBJECTS = product(CODE_FENCES, ("", "[", "[\n  "), ("", "\n  ", "\n    "), FIELDS)
+OBJECTS = tuple(product(CODE_FENCES, ("", "[", "[\n  "), ("", "\n  ", "\n    "), FIELDS))
 WHOLE_CALLS = (
     *(f'{fence}{bracket}{{{space}"{field}"' for fence, bracket, space, field in OBJECTS),
     "```tool_code\n",
@@ -112,7 +112,7 @@ CALL_ENDS = {**CALLS, **{mark: (FENCE,) for mark in WHOLE_CALLS if "```" in mark
 TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
 """Calls at the beginning of a line, for each offered tool."""
 
-CLOSING_MARKS = chain.from_iterable((*THOUGHTS.values(), *CALLS.values()))
+CLOSING_MARKS = tuple(chain.from_iterable((*THOUGHTS.values(), *CALLS.values())))
 ROLES = ("<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>")
 ANSWERS = ("<|START_RESPONSE|>", "<answer>\n", "<response>\n", "<|begin|>assistant<|content|>", "<|begin_of_solution|>")
 START_MARKS = (*CLOSING_MARKS, *ROLES, *ANSWERS, *THOUGHTS, *HEADERS)
