@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.contrib.request_panel import pages
-from opportune.contrib.request_panel.recording import QueuedJobs, recorded_logs, recorded_statements, recorded_templates
+from opportune.contrib.request_panel.recording import QueuedJobs, recorded_logs, recorded_templates
 from opportune.contrib.request_panel.records import (
     PANEL_PATH,
     PanelMask,
@@ -22,6 +22,7 @@ from opportune.contrib.request_panel.records import (
     reset_current,
     set_current,
 )
+from opportune.contrib.request_panel.statements import recorded_statements
 from opportune.services.observers import observed_by
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, masked_path, masked_request
 from opportune.web.health import MACHINE_PATHS

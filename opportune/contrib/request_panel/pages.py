@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request, Response
 from sqlalchemy.exc import DBAPIError
 
-from opportune.contrib.request_panel.recording import query_plan
+from opportune.contrib.request_panel.plans import query_plan
 from opportune.contrib.request_panel.records import MAX_RECORDS, PANEL_PATH, RequestRecord, Statement
 from opportune.web import is_htmx, templates
 from opportune.web.routing.api_router import APIRouter

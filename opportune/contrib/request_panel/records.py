@@ -149,6 +149,8 @@ class RequestRecord:
     templates: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)
     """Number of renderings by name and names of the context."""
     template_seconds: float = 0.0
+    template_depth: int = 0
+    """Number of template parts that are being joined, one inside another."""
     jobs: LimitedList[str] = field(default_factory=LimitedList)
     emails: LimitedList[str] = field(default_factory=LimitedList)
     log: LimitedList[LogLine] = field(default_factory=LimitedList)

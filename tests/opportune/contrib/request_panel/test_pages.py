@@ -13,8 +13,8 @@ from starlette.types import Message
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.contrib.request_panel.recording import MAX_VALUE_BYTES
 from opportune.contrib.request_panel.records import RequestRecord
+from opportune.contrib.request_panel.statements import MAX_VALUE_BYTES
 from opportune.db import ReadSession
 from opportune.project.modules import application
 from opportune.services.observers import observers
