@@ -8,7 +8,7 @@ from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
 from opportune.contrib.deploy.rehearsal.html_page import HtmlForm, Page
-from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS
+from opportune.contrib.deploy.rehearsal.instance import POLL_SECONDS
 from opportune.contrib.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped, require_instance, suggest_fix
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 

@@ -1,31 +1,24 @@
-"""Run the site like a host: a copy of the project with few environment variables, limits, a log and a stop signal."""
+"""Start the site like a host: a copy of the project with few environment variables, limits and a log."""
 
-import asyncio
 import compileall
-import os
-import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from opportune.contrib.deploy.rehearsal.instance import Instance
 from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.testing.services.ports import free_port
 
 EXCLUDED_FOLDERS = {".git", ".venv", "data", "bench", "tests", "node_modules"}
 """Folders that are not in an image."""
-ignored_names = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
-POLL_SECONDS = 0.05
-RETRY_SECONDS = 0.3
+IGNORED_NAMES = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
 RUNSERVER = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
 """Command of the Dockerfile."""
-KILL_TIMEOUT_SECONDS = 10.0
 # The shell waits for a line, which is sent once the limits apply. With `unshare` it has its own mounts.
 WAIT_AND_EXEC = 'read -r _; exec "$@"'
 MOUNT_READ_ONLY = """
@@ -35,73 +28,6 @@ mount -o remount,bind,ro / 2>/dev/null
 mount --bind "$tree" "$tree" && mount -o remount,bind,ro "$tree" || exit 97
 cd "$tree" || exit 97
 """
-
-
-@dataclass
-class Instance:
-    """Process of the site with its own port."""
-
-    process: "subprocess.Popen[bytes]"
-    port: int
-    log: Path
-    offset: int
-    """Start of its output in the log."""
-    started: float = field(default_factory=time.monotonic)
-    was_killed: bool = False
-    is_frozen: bool = False
-    peak_memory_bytes: int = 0
-
-    @property
-    def is_running(self) -> bool:
-        return self.process.poll() is None
-
-    @property
-    def output(self) -> str:
-        with self.log.open("rb") as log:
-            log.seek(self.offset)
-            return log.read().decode(errors="replace")
-
-    @property
-    def last_line(self) -> str:
-        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
-        return lines[-1][:300] if lines else "no output"
-
-    def freeze(self, is_frozen: bool) -> None:
-        """Pause or continue the process, like a host that runs nothing between requests."""
-        if sys.platform != "win32" and is_frozen != self.is_frozen and self.is_running:
-            self.is_frozen = is_frozen
-            os.killpg(self.process.pid, signal.SIGSTOP if is_frozen else signal.SIGCONT)
-
-    def measure_memory(self) -> None:
-        """Update the peak memory."""
-        try:
-            status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        except OSError:
-            return
-        if match := re.search(r"VmHWM:\s*(\d+) kB", status):
-            self.peak_memory_bytes = max(self.peak_memory_bytes, int(match[1]) * 1024)
-
-    async def stop(self, signal_name: str, timeout_seconds: float) -> float:
-        """Send a signal, and kill the process if it has not ended after the timeout. Return the duration in seconds."""
-        start = time.monotonic()
-        self.measure_memory()
-        self.freeze(False)
-        if self.is_running:
-            self.process.send_signal(signal.Signals[signal_name])
-        deadline = time.monotonic() + timeout_seconds
-        while self.is_running and time.monotonic() < deadline:  # noqa: ASYNC110 - other processes have no event
-            await asyncio.sleep(POLL_SECONDS)
-        self.was_killed = self.is_running
-        self.kill()
-        return time.monotonic() - start
-
-    def kill(self) -> None:
-        """Kill the process and its children."""
-        if sys.platform != "win32":
-            with suppress(ProcessLookupError, PermissionError):  # already ended
-                os.killpg(self.process.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(KILL_TIMEOUT_SECONDS)
 
 
 @dataclass
@@ -159,7 +85,7 @@ class Launcher:
                 path.chmod(path.stat().st_mode & ~0o222)
 
     def _excluded_names(self, folder: str, names: list[str]) -> set[str]:
-        return ignored_names(folder, names) | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())
+        return IGNORED_NAMES(folder, names) | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())
 
     def written_files(self) -> list[str]:
         """Return the files that the site has written outside `data`."""

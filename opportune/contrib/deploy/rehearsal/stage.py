@@ -15,8 +15,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from opportune.contrib.deploy.rehearsal.fakes import Services
+from opportune.contrib.deploy.rehearsal.instance import POLL_SECONDS, Instance
 from opportune.contrib.deploy.rehearsal.network import DatabaseGate, Router
-from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS, Instance, Launcher
+from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 import httpx2
 
 from opportune.contrib.deploy.rehearsal.answer_steps import ask_question, read_answer, require_complete, stream_answer
+from opportune.contrib.deploy.rehearsal.instance import POLL_SECONDS, RETRY_SECONDS, Instance
 from opportune.contrib.deploy.rehearsal.page_steps import (
     check_admin,
     check_data_after_deploy,
@@ -15,7 +16,6 @@ from opportune.contrib.deploy.rehearsal.page_steps import (
     sign_up,
     upload_picture,
 )
-from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS, RETRY_SECONDS, Instance
 from opportune.contrib.deploy.rehearsal.stage import (
     Outcome,
     Result,
