@@ -29,7 +29,7 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
 
-ENTRIES = "entries"
+ENTRIES_PARAMETER = "entries"
 """Query parameter with the first and last id of the entries and their number, such as `5-24-20`."""
 
 
@@ -39,7 +39,7 @@ def undo_url(request: Request, view: AdminView, entries: str | None = None) -> s
     if not (entries and may_edit_any(request, view)):
         return ""
     path = request.url_for("admin:undo", identity=view.identity).path
-    return f"{path}?{urlencode([*request.query_params.multi_items(), (ENTRIES, entries)])}"
+    return f"{path}?{urlencode([*request.query_params.multi_items(), (ENTRIES_PARAMETER, entries)])}"
 
 
 def recorded_range(request: Request, view: AdminView) -> str:
@@ -102,7 +102,7 @@ async def _load_entries(request: Request, view: AdminView, session: AsyncSession
         HTTPException: The parameter names no entries (404).
         ValidationRefused: The log has others, because some are too old, or the user changed rows in another window.
     """
-    match [parse_row_id(number) for number in request.query_params.get(ENTRIES, "").split("-")]:
+    match [parse_row_id(number) for number in request.query_params.get(ENTRIES_PARAMETER, "").split("-")]:
         case [int(first_id), int(last_id), int(count)]:
             pass
         case _:

@@ -16,7 +16,9 @@ from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 FOLDERS = (PACKAGE, "tests", "templates", "migrations")
 MAX_PASSES = 4
 """A change inside another one, such as a name in the arguments of `Feature`, takes one more pass."""
-PERMISSION_IN_TEMPLATE = re.compile(r"""(\bmay\(\s*(["'])[\w-]+\2\s*,\s*(["']))(\w+)(?=\3)""")
+PERMISSION_IN_TEMPLATE = re.compile(
+    r"""(?P<call>\bmay\(\s*(["'])[\w-]+\2\s*,\s*(?P<quote>["']))(?P<action>\w+)(?=(?P=quote))"""
+)
 
 
 @dataclass
@@ -69,7 +71,8 @@ def _roots_of(code: Mapping[Path, str], root: Path) -> dict[str, str]:
         tree = read_source(text, file.relative_to(root).as_posix()).tree
         for name, base in _bases_in(tree):
             bases.setdefault(name, set()).add(base)
-    roots, size = {name: name for name in renamed_names.ATTRIBUTES}, 0
+    roots = {name: name for name in renamed_names.ATTRIBUTES}
+    size = 0
     while len(roots) > size:  # each pass adds the classes that extend those of earlier passes
         size = len(roots)
         for name, names in bases.items():
@@ -112,12 +115,13 @@ def _lines(name: str, changes: Iterable[Change]) -> list[str]:
 
 def _rename_in_template(upgrade: CodeUpgrade, name: str, text: str) -> str:
     def rename(match: re.Match[str]) -> str:
-        call, _, _, old = match.groups()
-        if (new := renamed_names.ACTIONS.get(old)) is None:
+        old = match["action"]
+        new = renamed_names.ACTIONS.get(old)
+        if new is None:
             return match[0]
         line = text.count("\n", 0, match.start()) + 1
         upgrade.changed.append(f'{name}:{line}: "{old}" -> "{new}"')
-        return f"{call}{new}"
+        return f"{match['call']}{new}"
 
     if new_name := renamed_names.find_template(name.partition("/")[2]):
         upgrade.remaining.append(f"{name}: rename the file to {new_name}")

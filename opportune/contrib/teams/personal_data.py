@@ -28,7 +28,7 @@ OWNER_NEEDED_TO_DEACTIVATE = _l(
 )
 
 
-async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+async def read_memberships(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     """Return memberships, received and sent invitations, without their tokens."""
     memberships = select(col(Team.name), TeamMember).join(TeamMember, col(TeamMember.team_id) == col(Team.id))
     invitations = select(col(Team.name), TeamInvitation).join(
@@ -48,14 +48,14 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
     return sections
 
 
-async def refuse(session: AsyncSession, person: Person) -> str:
+async def reason_to_keep(session: AsyncSession, person: Person) -> str:
     """Return why the user cannot be deleted, or "". Teams without other members are deleted with the user."""
     ownerships = await lock_sole_ownerships(session, person.id)
     teams = [ownership.team.name for ownership in ownerships if ownership.member_count > 1]
     return gettext(OWNER_NEEDED_TO_DELETE, teams=format_list(teams)) if teams else ""
 
 
-async def forget(session: AsyncSession, person: Person) -> None:
+async def delete_invitations(session: AsyncSession, person: Person) -> None:
     """Delete invitations to the user's address."""
     if person.email:
         for row in await session.scalars(select(TeamInvitation).where(col(TeamInvitation.email) == person.email)):
@@ -84,7 +84,7 @@ async def keep_active_owners(session: AsyncSession, user: User) -> None:
 
 personal_data = PersonalData(
     summary="Your memberships in teams, and teams without other members with all their data",
-    read=read,
-    refuse=refuse,
-    forget=forget,
+    read=read_memberships,
+    refuse=reason_to_keep,
+    forget=delete_invitations,
 )

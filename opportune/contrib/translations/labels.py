@@ -57,7 +57,9 @@ def site_labels() -> Mapping[Path, list[str]]:
     application()  # imports the modules that features name
     labels: dict[Path, list[str]] = {}
     # The type is compared also, because a derived label is equal to its text and has a separate translation.
-    unique_labels = dict.fromkeys((module, text, type(text)) for module, text in _plain(_declared_labels()))
+    unique_labels = dict.fromkeys(
+        (module, text, type(text)) for module, text in _untranslated_texts(_declared_labels())
+    )
     for module, text, _type in unique_labels:
         if text and (file := getattr(sys.modules[module], "__file__", None)):
             labels.setdefault(Path(file), []).append(text)
@@ -83,13 +85,13 @@ def _declared_labels() -> Iterator[Label]:
         yield from _field_labels(schema, default_label, names)
 
 
-def _plain(labels: Iterable[Label]) -> Iterator[Label]:
+def _untranslated_texts(labels: Iterable[Label]) -> Iterator[Label]:
     """Yield English texts. A text that is made of others, such as "Price is empty", is replaced by its parts."""
     for module, text in labels:
         if not isinstance(text, LazyText):
             yield module, text
         elif text.template:
-            yield from _plain((module, value) for value in text.values.values() if isinstance(value, str))
+            yield from _untranslated_texts((module, value) for value in text.values.values() if isinstance(value, str))
         elif isinstance(text, DerivedLabel):
             yield module, text
         elif type(text) is LazyText and not text.context:  # others are marked, or translate without catalogues

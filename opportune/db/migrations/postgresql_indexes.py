@@ -48,7 +48,8 @@ class CompletePostgresqlImpl(PostgresqlImpl):
         try:
             new = self._define_on_copy(table, sql.replace(f" ON {table} ", f" ON {COPY} ", 1))
             if parse_index(new) != parse_index(old):  # a restored dump has another form of the same condition
-                new, old = (self._define_on_copy(table, _on_copy(definition)) for definition in (new, old))
+                new = self._define_on_copy(table, _on_copy(new))
+                old = self._define_on_copy(table, _on_copy(old))
         except DBAPIError:  # a column does not exist yet, or the user may not create temporary tables
             return super().compare_indexes(metadata_index, reflected_index)
         is_equal = parse_index(new) == parse_index(old)
@@ -93,9 +94,8 @@ def _with_operator_classes(index: Index) -> Index:
 
 
 def _has_expression(index: Index) -> bool:
-    return bool(index.kwargs.get("postgresql_where") is not None) or any(
-        not isinstance(part, Column) for part in index.expressions
-    )
+    has_condition = index.kwargs.get("postgresql_where") is not None
+    return has_condition or any(not isinstance(part, Column) for part in index.expressions)
 
 
 def _complete(index: Index, sql: str) -> Index:

@@ -106,7 +106,7 @@ def _locked_names() -> set[str]:
 
 def examples() -> dict[str, str]:
     """Return the summaries of the optional features, by name."""
-    return {name: _read_argument(file, "summary") for name, file in _feature_files().items()}
+    return {name: _read_argument(file, "summary", "") for name, file in _feature_files().items()}
 
 
 def _feature_files() -> dict[str, Path]:
@@ -119,8 +119,8 @@ def _feature_files() -> dict[str, Path]:
     return {file.parent.name: file for file in [*framework_files, *files]}
 
 
-def _read_argument(file: Path, name: str) -> Any:
-    """Return a literal argument of `Feature(…)`, by keyword or position; empty if it has none.
+def _read_argument(file: Path, name: str, default: Any) -> Any:
+    """Return a literal argument of `Feature(…)`, by keyword or position, or the default.
 
     The file is parsed, because its imports may not be installed yet.
     """
@@ -128,7 +128,7 @@ def _read_argument(file: Path, name: str) -> Any:
     call = next(call for call in calls if ast.unparse(call.func) == "Feature")
     values = {keyword.arg: keyword.value for keyword in call.keywords}
     values.update(zip(("name", "summary"), call.args, strict=False))
-    return ast.literal_eval(values[name]) if name in values else ""
+    return ast.literal_eval(values[name]) if name in values else default
 
 
 def parse_example_names(text: str) -> list[str]:
@@ -143,7 +143,7 @@ def parse_example_names(text: str) -> list[str]:
         return list(files) if names == ["all"] else []
     if unknown := [name for name in names if name not in files]:
         raise OperatorError(f"There is no example {unknown[0]!r}. Choose from {', '.join(files)}, all or none.")
-    required = {other for name in names for other in _read_argument(files[name], "requires")}
+    required = {other for name in names for other in _read_argument(files[name], "requires", ())}
     return [name for name in files if name in {*names, *required}]
 
 
