@@ -46,9 +46,12 @@ def format_month_day(day: date) -> str:
 def format_clock(moment: datetime | time, *, with_zone: bool = False) -> str:
     """Format the time of day: 10:05, or 10:05 CET."""
     if is_english():
+        clock = f"{moment.hour:02}:{moment.minute:02}"
+        if not with_zone:
+            return clock
         name = moment.tzname() or "UTC"
         zone = f"UTC{name}" if name[0] in "+-" else name  # a zone without a name, such as +03
-        return f"{moment.hour:02}:{moment.minute:02}{f' {zone}' if with_zone else ''}"
+        return f"{clock} {zone}"
     from babel import dates
 
     locale = get_language().locale
@@ -63,7 +66,7 @@ def format_moment(moment: datetime) -> str:
     """Format a time with its zone: 3 Nov 2026, 10:05 CET."""
     clock = format_clock(moment, with_zone=True)
     if is_english():
-        return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}, {clock}"
+        return f"{format_day(moment)}, {clock}"
     from babel import dates
 
     pattern = str(dates.get_datetime_format("medium", locale=get_language().locale)).replace("'", "")

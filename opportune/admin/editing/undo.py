@@ -102,11 +102,13 @@ async def _load_entries(request: Request, view: AdminView, session: AsyncSession
         HTTPException: The parameter names no entries (404).
         ValidationRefused: The log has others, because some are too old, or the user changed rows in another window.
     """
-    match [parse_row_id(number) for number in request.query_params.get(ENTRIES_PARAMETER, "").split("-")]:
-        case [int(first_id), int(last_id), int(count)]:
-            pass
-        case _:
-            raise HTTPException(404)
+    texts = request.query_params.get(ENTRIES_PARAMETER, "").split("-")
+    numbers = [number for number in map(parse_row_id, texts) if number is not None]
+    if len(numbers) != len(texts) or len(numbers) not in (2, 3):
+        raise HTTPException(404)
+    if len(numbers) == 2:  # a link of an earlier version, without the number of entries
+        raise ValidationRefused(NOT_RECORDED)
+    first_id, last_id, count = numbers
     entries = select(AuditEntry).where(
         col(AuditEntry.id).between(first_id, last_id),
         col(AuditEntry.identity) == view.identity,

@@ -24,7 +24,12 @@ from opportune.project.installed import installed_features
 
 command = typer.Typer()
 
-LABELS = {"is_superuser": "superuser", "is_staff": "staff", "is_verified": "verified", "has_two_factor": "two-factor"}
+FLAG_LABELS = {
+    "is_superuser": "superuser",
+    "is_staff": "staff",
+    "is_verified": "verified",
+    "has_two_factor": "two-factor",
+}
 
 UserWithGroups = tuple[User, Sequence[str]]
 Email = Annotated[str, typer.Argument(help="E-mail address of the user.", show_default=False)]
@@ -184,10 +189,10 @@ def _print_user(row: UserWithGroups) -> None:
 
 def _remarks(user: User, groups: Sequence[str]) -> str:
     remarks = [] if user.is_active else ["inactive"]
-    remarks += [label for name, label in LABELS.items() if getattr(user, name)]
+    remarks += [label for name, label in FLAG_LABELS.items() if getattr(user, name)]
     return ", ".join([*remarks, *(f"in {name}" for name in groups)])
 
 
 def _as_data(user: User, groups: Sequence[str]) -> dict[str, Any]:
-    names = ("id", "email", "is_active", *LABELS, "created_at")
+    names = ("id", "email", "is_active", *FLAG_LABELS, "created_at")
     return {**{name: getattr(user, name) for name in names}, "groups": list(groups)}

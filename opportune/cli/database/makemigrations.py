@@ -169,12 +169,12 @@ def draft_migrations(
     return changes
 
 
-def warn_of_changes(settings: Settings, graph: MigrationGraph) -> str | None:
-    """Return a warning if models have changes without migrations."""
+def unmigrated_changes_warning(settings: Settings, graph: MigrationGraph) -> str | None:
+    """Return a warning if models have changes without migrations, or None."""
     choices = Choices(may_drop=False)  # a dropped column may be a rename, about which makemigrations asks
     try:
         drafts = draft_migrations(settings, graph, choices=choices)
-    except OperatorError as error:
+    except Exception as error:  # noqa: BLE001 - migrations run any code, which may need the rows of a database
         return f"makemigrations would fail: {error}"
     if not drafts:
         return None

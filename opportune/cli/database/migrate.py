@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.database.makemigrations import warn_of_changes
+from opportune.cli.database.makemigrations import unmigrated_changes_warning
 from opportune.cli.output import say, show_work_progress, warn
 from opportune.cli.terminal import is_terminal
 from opportune.config.settings import Settings, get_settings
@@ -62,8 +62,8 @@ def command(
     say(f"Operations to perform:\n  {describe_operations(graph, feature, target)}\nRunning migrations:")
     if not apply_plan(settings, graph, make_plan):
         say("  No migrations to apply.")
-        if target is None and settings.environment == "development" and (warning := warn_of_changes(settings, graph)):
-            warn(warning)
+        if feature is None and settings.environment == "development":
+            warn_about_changes(settings, graph)
 
 
 def describe_operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:
@@ -149,6 +149,11 @@ def print_step(step: Step) -> Iterator[None]:
         say(f"{line} FAILED")
         raise
     say(f"{line} FAKED" if step.is_faked else f"{line} OK")
+
+
+def warn_about_changes(settings: Settings, graph: MigrationGraph) -> None:
+    if warning := unmigrated_changes_warning(settings, graph):
+        warn(warning)
 
 
 def warn_about_removed(graph: MigrationGraph, recorded: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.checks import Finding
-from opportune.cli.database.makemigrations import warn_of_changes
+from opportune.cli.database.makemigrations import unmigrated_changes_warning
 from opportune.cli.development import startup
 from opportune.cli.transaction import in_transaction
 from opportune.config.database_variables import unused_database_notice
@@ -53,7 +53,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     yield from (Finding(warning, is_error=False) for warning in schema.warnings)
     if warning := startup.data_loss_warning(settings):
         yield Finding(warning)
-    if not faults and (warning := warn_of_changes(settings, MigrationGraph(installed_names()))):
+    if not faults and (warning := unmigrated_changes_warning(settings, MigrationGraph(installed_names()))):
         yield Finding(warning, is_error=False)
     yield from check_pending(settings)
 

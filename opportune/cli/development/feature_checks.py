@@ -90,7 +90,9 @@ def check_migrated_models(_settings: Settings) -> Iterator[Finding]:
 
 def check_modules(_settings: Settings) -> Iterator[Finding]:
     """Find files of features that no code imports, after the checks that import everything of the site."""
-    for feature in (feature for feature in installed_features() if feature.name != USERS):
+    for feature in installed_features():
+        if feature.name == USERS:
+            continue
         used = {*feature.commands.values(), feature.quickstart, *sys.modules}
         for path in sorted(feature_folder(feature.name).glob("[!_]*.py")):
             module = f"{feature_module(feature.name)}.{path.stem}"

@@ -77,12 +77,14 @@ def _hidden_routes(rows: Sequence[Row]) -> Iterator[str]:
     earlier: list[tuple[str, Row]] = []
     """Routes with the literal beginnings of their paths."""
     for row in rows:
-        prefix, parameter, _ = row.path.partition("{")
+        beginning, parameter, _ = row.path.partition("{")
         if parameter:
             if ":" not in row.path:  # a converter accepts only some texts
-                earlier.append((prefix, row))
+                earlier.append((beginning, row))
             continue
-        for other in (other for prefix, other in earlier if row.path.startswith(prefix)):
+        for prefix, other in earlier:
+            if not row.path.startswith(prefix):
+                continue
             common_methods = set(row.methods.split(",")).intersection(other.methods.split(",")) - {"OPTIONS"}
             if common_methods and page_exists(row.path, [other]):
                 yield f"{row.methods} {row.path} of {row.origin} is hidden by {other.path}. List its router earlier."

@@ -169,8 +169,8 @@ def install(lock: str, *options: str) -> None:
     uv = shutil.which("uv")
     command = uv_install(uv) if uv else [str(PYTHON), "-m", "pip", "install", "--no-user"]  # overrides PIP_USER
     (VENV / lock).unlink(missing_ok=True)
-    # Tests import few modules of their packages, which Python then compiles.
-    command += ["--no-compile" if lock in (DEV, FRAMEWORK, MODEL) else "--compile", "--no-deps", "--require-hashes"]
+    # Tests and linters import few modules of their packages, which Python then compiles.
+    command += ["--no-compile" if lock in (DEV, FRAMEWORK) else "--compile", "--no-deps", "--require-hashes"]
     run_installer(VENV, "Installing", lock, [*command, *options, "-r", str(PROJECT / lock)])
     (VENV / lock).parent.mkdir(exist_ok=True)
     shutil.copyfile(PROJECT / lock, VENV / lock)

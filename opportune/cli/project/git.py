@@ -70,7 +70,10 @@ class Git:
 
 FIRST_COMMIT_COMMAND = "git init && git add --all && git commit -m Begin"
 NO_IDENTITY = "Nothing is committed yet, because git has no user name and e-mail address."
-COMMIT_STEPS = ('git config --global user.name "NAME" && git config --global user.email "EMAIL"', "git commit -m Begin")
+COMMIT_STEPS = (
+    'git config --global user.name "NAME" && git config --global user.email "E-MAIL"',
+    "git commit -m Begin",
+)
 """Commands that make the first commit, printed with NO_IDENTITY."""
 
 

@@ -80,7 +80,14 @@ EMPTY_VENDOR = "Wheels that no package index has. `requirements.lock` pins them.
 FIND_LINKS = f"--find-links ./{VENDOR}\n"
 FIRST_VERSION = "0.1.0"
 """Version of a new project."""
-BLOCK_FILES = ("pyproject.toml", ".dockerignore", ".gitignore", "Dockerfile", ".ci/run", ".github/workflows/ci.yml")
+FILES_WITH_BLOCKS = (
+    "pyproject.toml",
+    ".dockerignore",
+    ".gitignore",
+    "Dockerfile",
+    ".ci/run",
+    ".github/workflows/ci.yml",
+)
 """Files with lines that only the starter or only projects need."""
 STARTER_BLOCK = re.compile(
     r"^[ \t]*# startproject: leave out\n.*?^[ \t]*# startproject: go on\n", re.MULTILINE | re.DOTALL
@@ -128,7 +135,7 @@ def write_shared_files(root: Path, folder: Path, names: ProjectNames, wheel_hash
         wheel_hash: SHA-256 of the framework's wheel, for the lock.
     """
     copy_files(root, folder, set(shared_files(root)) - set(OPTIONAL_LOCKS.values()))
-    for name in BLOCK_FILES:
+    for name in FILES_WITH_BLOCKS:
         text = STARTER_BLOCK.sub("", (folder / name).read_text(encoding="utf-8"))
         write_text(folder / name, PROJECT_LINE.sub(r"\1", text))
     pyproject = folder / "pyproject.toml"

@@ -151,7 +151,13 @@ WORDS_FOR_REFERENCES = (
     *("fk", "foreign_key", "foreignkey", "manytomanyfield", "onetoonefield"),
     *("reference", "references", "belongs_to", "ref", "relation"),
 )
-OPTION_WORDS = {"null": "optional", "nullable": "optional", "blank": "optional", "uniq": "unique", "db_index": "index"}
+WORDS_FOR_OPTIONS = {
+    "null": "optional",
+    "nullable": "optional",
+    "blank": "optional",
+    "uniq": "unique",
+    "db_index": "index",
+}
 """Words for options in other frameworks."""
 NUMBERS = tuple(name for name, field_type in FIELD_TYPES.items() if field_type.is_number)
 TIMESTAMPS = ("created_at", "updated_at")

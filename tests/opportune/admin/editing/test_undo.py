@@ -52,6 +52,8 @@ async def test_undo_is_refused_to_other_users(app: FastAPI, admin: AsyncClient) 
         assert "The log does not have this change." in (await client.get(LIST)).text
     assert (await read_part(app)).price == Decimal("7.50")
     assert (await admin.post("/admin/part/undo?entries=1")).status_code == 404
+    await admin.post("/admin/part/undo?entries=1-2")  # a link of an earlier version
+    assert "The log does not have this change." in (await admin.get(LIST)).text
 
 
 async def test_undo_leaves_changes_of_another_window(app: FastAPI, admin: AsyncClient) -> None:

@@ -48,11 +48,13 @@ def read_terminal(terminal: int) -> str:
 
 
 RUN_WITHOUT_TERMINAL = """
-from opportune.cli.development.database_checks import check_models
+from opportune.cli.database.makemigrations import unmigrated_changes_warning
 from opportune.cli.main import main
 from opportune.config.settings import get_settings
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.project.installed import installed_names
 print("Ended with", main(["makemigrations"]), flush=True)
-print(*check_models(get_settings()))
+print(unmigrated_changes_warning(get_settings(), MigrationGraph(installed_names())))
 print("Ended with", main(["makemigrations", "--check"]))
 print("Ended with", main("makemigrations --allow-drop --fill label=x --fill title=x".split()))
 """

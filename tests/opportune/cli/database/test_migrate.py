@@ -128,6 +128,11 @@ def test_migrate_names_changes_without_migrations(library: Library, run: RunComm
     library.declare(f"{BADGE}\n    level: int = 3\n")
     code, output = run("ENVIRONMENT=development", "migrate", "&&", "migrate")
     assert (code, output.count("The models of library have changes without migrations.")) == (0, 1)
+    migration = library.migrations / "0001_initial.py"
+    script = migration.read_text(encoding="utf-8").replace("upgrade() -> None:", "upgrade() -> None:\n    {}['no row']")
+    migration.write_text(script, encoding="utf-8")
+    code, output = run("ENVIRONMENT=development", "migrate")
+    assert (code, "makemigrations would fail: 'no row'" in output) == (0, True)
 
 
 def test_table_is_dropped_only_on_request(library: Library, run: RunCommand) -> None:
