@@ -27,8 +27,8 @@ require(Pooled, "_close_special")
 TRANSACTION_EVENTS = ("engine_connect", "begin", "commit", "rollback")
 STATEMENT_EVENTS = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
 
-AUTOCOMMIT = "_autocommit"
-"""Attribute that only psycopg connections have. SQLite connections never begin transactions themselves."""
+AUTOCOMMIT = "set_autocommit"
+"""Method that only psycopg connections have. SQLite connections need none: they never begin transactions themselves."""
 
 Processor = Callable[[Any], Any]
 Processors = Sequence[tuple[int, Processor]]
@@ -162,14 +162,11 @@ def _fetch_rows(dialect: Dialect, compiled: Any, parameters: Any, pooled: Any) -
 
 
 async def _fetch_in_autocommit(connection: Any, sql: str, parameters: Any) -> tuple[Sequence[Sequence[Any]], Any]:
-    # One coroutine, because switching greenlets copies the stack each time. `set_autocommit` would take 13 calls.
-    connection._autocommit = True
-    try:
-        cursor = connection.cursor()
-        await cursor.execute(sql, parameters)
-        return await cursor.fetchall(), cursor
-    finally:
-        connection._autocommit = False
+    # One coroutine, because switching greenlets copies the stack each time.
+    await connection.set_autocommit(True)
+    cursor = connection.cursor()
+    await cursor.execute(sql, parameters)
+    return await cursor.fetchall(), cursor
 
 
 def _cached_processors(dialect: Dialect, compiled: Any, cursor: Any) -> Processors:
@@ -180,8 +177,11 @@ def _cached_processors(dialect: Dialect, compiled: Any, cursor: Any) -> Processo
 
 def _release(pooled: Any, error: BaseException | None = None) -> None:
     """Return a connection to the pool. After an error that may have broken it, close it instead."""
+    connection = pooled.driver_connection
     if error:
         pooled.invalidate(error)
+    elif hasattr(connection, AUTOCOMMIT):
+        await_(connection.set_autocommit(False))
     pooled._close_special(transaction_reset=True)  # no transaction to roll back
 
 

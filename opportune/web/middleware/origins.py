@@ -8,6 +8,7 @@ because every browser since 2020 sends `Origin` with forms.
 from collections.abc import Awaitable
 from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -86,7 +87,7 @@ def refuse_foreign_page(connection: HTTPConnection) -> None:
         HTTPException: Another site has sent the request.
     """
     check = CsrfMiddleware(connection.app, connection.app.state.settings)
-    if connection.scope.get("method") not in SAFE_METHODS and check.is_foreign(connection.scope):
+    if connection.scope.get("method") not in SAFE_METHODS and check.is_foreign(connection.scope, connection.headers):
         raise HTTPException(403, FOREIGN_FORM)
 
 
@@ -100,11 +101,11 @@ class CsrfMiddleware:
         self.shows_hints = settings.environment == "development"
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "websocket" and self.is_foreign(scope):
+        if scope["type"] == "websocket" and self.is_foreign(scope, Headers(scope=scope)):
             # Browsers send cookies with WebSockets from any page. Closing before acceptance responds with 403.
             return send({"type": "websocket.close", "code": 1008, "reason": str(FOREIGN_PAGE)})
         is_unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
-        if is_unsafe and self.is_foreign(scope):
+        if is_unsafe and self.is_foreign(scope, Headers(scope=scope)):
             response = problem(Request(scope), 403, FOREIGN_FORM, hint=self._hint(Request(scope)))
             return response(scope, receive, send)
         return self.app(scope, receive, send)
@@ -116,21 +117,19 @@ class CsrfMiddleware:
         form_url = request.headers.get("origin") or request.headers.get("referer") or "another site"
         return csrf_hint(form_url, f"{request.url.scheme}://{request.url.netloc}")
 
-    def is_foreign(self, scope: Scope) -> bool:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        if b"cookie" not in headers and headers.get(b"authorization", b"").lower().startswith(b"bearer "):
+    def is_foreign(self, scope: Scope, headers: Headers) -> bool:
+        if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):
             return False  # browsers never add a bearer token
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        if b"cookie" not in headers and self._may_call_api(origin, scope["path"]):
+        if "cookie" not in headers and self._may_call_api(headers.get("origin", ""), scope["path"]):
             return False  # such as a sign-in for a token
-        site = headers.get(b"sec-fetch-site")
-        if site not in (None, b"same-origin", b"none"):
+        site = headers.get("sec-fetch-site")
+        if site not in (None, "same-origin", "none"):
             return True
-        source = origin or headers.get(b"referer", b"").decode("latin-1")
-        if not source or self._is_same_origin(source, headers.get(b"host", b"").decode("latin-1"), scope["scheme"]):
+        source = headers.get("origin") or headers.get("referer")
+        if source is None or self._is_same_origin(source, headers.get("host", ""), scope["scheme"]):
             return False
         # A proxy may have changed the Host header. Without BASE_URL, the browser decides.
-        return bool(self.base_url) or site != b"same-origin"
+        return bool(self.base_url) or site != "same-origin"
 
     def _may_call_api(self, origin: str, path: str) -> bool:
         return path.startswith(API_PREFIX) and bool(origin) and not self.cors_origins.isdisjoint({origin, "*"})
