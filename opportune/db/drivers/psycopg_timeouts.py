@@ -5,6 +5,7 @@ Server-side timeouts do not help in this case, because the error message does no
 
 import asyncio
 import logging
+import select
 import sys
 from contextlib import suppress
 from time import monotonic
@@ -211,8 +212,8 @@ class TimedConnection(AsyncConnection[Any]):
         return float(seconds)
 
     def has_pending_data(self) -> bool:
-        """Return whether the event loop has seen data on the idle connection. Usually the server is closing it."""
-        return self._watch.watched is None
+        """Return whether the socket has data to read. On an idle connection it is usually the server closing it."""
+        return _readable(self.pgconn.socket)
 
 
 def _resumed(gen: PQGen[RV]) -> PQGen[RV]:
@@ -250,14 +251,26 @@ async def server_responds(host: str, port: int) -> bool:
         writer.transport.abort()
 
 
+if sys.platform == "win32":  # no poll()
+
+    def _readable(socket: int) -> bool:
+        return bool(select.select([socket], [], [], 0)[0])
+else:
+
+    def _readable(socket: int) -> bool:
+        poll = select.poll()  # select() is limited to 1,024 file descriptors
+        poll.register(socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+
 class SocketWatch:
     """Tells when a socket has data to read. The event loop watches it until `stop`.
 
     psycopg adds and removes a reader for each statement, which would slow down short ones.
     """
 
-    watched: tuple[asyncio.AbstractEventLoop, int] | None = None
-    """Event loop that watches the socket, and the socket. None after data that no statement waited for."""
+    _watched: tuple[asyncio.AbstractEventLoop, int] | None = None
+    """Event loop that watches the socket, and the socket."""
     _readable: asyncio.Future[bool] | None = None
     """Whether the socket has data to read or the time is over, while a statement waits."""
     _deadline: float = 0
@@ -268,9 +281,9 @@ class SocketWatch:
     async def is_readable_within(self, socket: int, timeout_seconds: float) -> bool:
         """Wait until the socket has data to read. Return False if the time is over before."""
         loop = asyncio.get_running_loop()
-        if self.watched is None or self.watched[0] is not loop:
+        if self._watched is None or self._watched[0] is not loop:
             self.stop()
-            self.watched = loop, socket
+            self._watched = loop, socket
             loop.add_reader(socket, self._report_readable)
         self._readable = loop.create_future()
         self._deadline = loop.time() + timeout_seconds
@@ -301,7 +314,7 @@ class SocketWatch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.watched is not None:
-            (loop, socket), self.watched = self.watched, None
+        if self._watched is not None:
+            (loop, socket), self._watched = self._watched, None
             if not loop.is_closed():
                 loop.remove_reader(socket)

@@ -45,8 +45,7 @@ def client_traceparent(scope: Scope) -> str:
 
 
 def _header(scope: Scope, name: bytes) -> str:
-    headers: dict[bytes, bytes] = dict(scope["headers"])
-    return headers.get(name, b"").decode("latin-1")
+    return dict(scope["headers"]).get(name, b"").decode("latin-1")
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:

@@ -115,7 +115,7 @@ async def test_watch_ends_if_the_server_closes_idle_connection(database: Databas
     async with database.writer() as session:
         await session.execute(select(func.pg_terminate_backend(process_id, 10_000)))
     async with asyncio.timeout(60):
-        while connection._watch.watched:  # else each iteration of the event loop would report the socket
+        while connection._watch._watched:  # else each iteration of the event loop would report the socket
             await asyncio.sleep(0)
     async with database.reader() as session:
         assert await session.scalar(select(literal(1))) == 1
