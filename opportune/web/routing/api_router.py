@@ -12,7 +12,6 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, compile_path, get_name
 
 ROUTE_OPTIONS = tuple(signature(APIRoute).parameters)
-PATH_PARTS = ("path_regex", "path_format", "param_convertors")
 DERIVED_OPTIONS = ("description", "response_model", "stream_item_type")
 """Options that FastAPI replaces after it has analysed the function."""
 
@@ -31,6 +30,7 @@ class LazyRoute(APIRoute):
         vars(self).update(options, path=path, endpoint=endpoint, options=options)
         for name in DERIVED_OPTIONS:
             vars(self).pop(name, None)
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
         self.name = options.get("name") or get_name(endpoint)
         self.methods = {method.upper() for method in options.get("methods") or ["GET"]}
         self.form_limits = options.get("form_limits", {})
@@ -38,10 +38,7 @@ class LazyRoute(APIRoute):
     def __getattr__(self, name: str) -> Any:
         if self.is_analysed or name.startswith("__"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        if name in PATH_PARTS:  # the route is matched, and may serve another request
-            vars(self).update(zip(PATH_PARTS, compile_path(self.path), strict=True))
-        else:
-            self.analyse()
+        self.analyse()
         return getattr(self, name)
 
     @property
