@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, cast
 from uuid import uuid4
@@ -66,8 +67,11 @@ class MemoryDatabase(Database):
         self._pool_number = 0
         self._is_replacing_pool = False
         self._refresh_lock = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(READER_THREADS, "memory")
         super().__init__(url, settings)
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(READER_THREADS, "memory")
 
     def _create_writing_engine(self) -> AsyncEngine:
         engine = create_async_sqlite_engine(self.url, "BEGIN", **pool_options(self.settings))
@@ -115,9 +119,13 @@ class MemoryDatabase(Database):
         await asyncio.shield(self._replace_snapshot(is_open=False))
 
     async def dispose(self) -> None:
+        await asyncio.shield(self._close())
+
+    async def _close(self) -> None:
         await self.clear()
         await super().dispose()
         self._threads.shutdown(wait=False)
+        del self._threads  # the database may be opened again
 
     async def _replace_snapshot(self, *, is_open: bool) -> None:
         async with self._refresh_lock:

@@ -182,7 +182,13 @@ async def test_cancelled_refresh_still_finishes(database: MemoryDatabase, path: 
             await asyncio.sleep(0.01)
 
 
-async def test_cancelled_dispose_still_frees_the_memory(database: MemoryDatabase) -> None:
+async def test_cancelled_dispose_still_finishes(database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = asyncio.Event()
+
+    async def close() -> None:
+        closed.set()
+
+    monkeypatch.setattr(database.bus, "close", close)
     await read_word(database)
     address = read_address(database)
     disposing = asyncio.create_task(database.dispose())
@@ -190,27 +196,19 @@ async def test_cancelled_dispose_still_frees_the_memory(database: MemoryDatabase
     disposing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await disposing
-    await database.dispose()
+    async with asyncio.timeout(30):
+        await closed.wait()
     assert is_freed(address)
 
 
-async def test_cleared_database_can_be_read_again(database: MemoryDatabase) -> None:
+@pytest.mark.parametrize("free", [MemoryDatabase.clear, MemoryDatabase.dispose])
+async def test_freed_database_can_be_read_again(database: MemoryDatabase, free: Callable[..., Any]) -> None:
     address = read_address(database)
-    await database.clear()
+    await database.rows("SELECT word FROM fact", {})
+    await free(database)
     assert is_freed(address)
     await database.refresh()
     assert await database.rows("SELECT word FROM fact", {}) == [{"word": await read_word(database)}]
-
-
-async def test_dispose_closes_the_bus(database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = asyncio.Event()
-
-    async def close() -> None:
-        closed.set()
-
-    monkeypatch.setattr(database.bus, "close", close)
-    await database.dispose()
-    assert closed.is_set()
 
 
 def truncate(path: Path) -> None:
