@@ -20,7 +20,7 @@ QUOTES = {'"': '"', "`": "`", "[": "]"}
 REFERENCE_ACTION = re.compile(r"\bON (DELETE|UPDATE) (SET NULL|SET DEFAULT|CASCADE|RESTRICT)\b")
 CONFLICT = re.compile(r"ON CONFLICT (\w+)")
 NOT_NULL_CONFLICT = re.compile(r"\bNOT NULL ON CONFLICT (\w+)")
-KEY_CONFLICT = re.compile(r"\bPRIMARY KEY(?: ASC| DESC| \(.*?\))? ON CONFLICT (\w+)")
+KEY_CONFLICT = re.compile(r"\bPRIMARY KEY(?: ASC| DESC| \?)? ON CONFLICT (\w+)")
 BOOLEANS = {"true": "1", "false": "0"}
 TABLE_RULES = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
 """Words that begin a constraint in the list of columns."""
@@ -94,7 +94,7 @@ def parse_table(sql: str) -> TableDefinition:
     body = next((item for item in _items(sql) if item.startswith("(")), "()")
     for part in _split(body):
         items = [item for item in _items(part) if item.strip()]
-        words = [item.upper() for item in items]
+        words = [item.upper() if item[0].isalpha() else "?" for item in items]  # without text in literals and groups
         if "UNIQUE" in words:
             unique_rules.append(_read_unique_rule(items, words.index("UNIQUE")))
         if items and words[0] not in TABLE_RULES:
