@@ -115,7 +115,7 @@ def _to_json(name: str, value: Any) -> Any:
 def _parts(value: Any) -> Iterator[Any]:
     """Return the value, or those that it contains."""
     if isinstance(value, BaseModel) and not hasattr(value, "__table__"):
-        value = dict(value)  # also undeclared fields, if the model allows them
+        value = vars(value) | (value.model_extra or {})  # models may have their own `__iter__`
     elif is_dataclass(value) and not isinstance(value, type):
         value = [getattr(value, field.name) for field in fields(value)]
     if isinstance(value, Mapping):

@@ -24,10 +24,10 @@ from opportune.web.time_zone import in_utc, to_utc
 
 def value_of(model: type[BaseModel], name: str, row: object) -> Any:
     """Return the value of a row, else the default of the model."""
-    if isinstance(row, Mapping) and name in row:
-        return row[name]
-    if row is not None and hasattr(row, name):
-        return getattr(row, name)
+    missing = object()
+    value = row.get(name, missing) if isinstance(row, Mapping) else getattr(row, name, missing)
+    if value is not missing:
+        return value
     info = model.model_fields[name]
     return None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
 

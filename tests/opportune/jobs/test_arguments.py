@@ -33,6 +33,9 @@ class Order(BaseModel):
 class Login(BaseModel, extra="allow"):
     password: SecretStr | None = None
 
+    def __iter__(self) -> Any:  # such as that of Pydantic's example for RootModel
+        return iter(())
+
 
 @dataclass(slots=True)
 class Point:
