@@ -188,6 +188,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
             stack.enter_context(collect_missing_awaits())
         if app.state.settings.environment != "test":
             await warm_up(app)
+        stack.callback(setattr, app.state, "has_started", False)
         app.state.has_started = True
         yield state or None  # Starlette refuses any other value on servers that do not support state
 
