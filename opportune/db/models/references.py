@@ -1,6 +1,6 @@
 """Schema fields that hold ids of rows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -45,7 +45,7 @@ def _with_limits(type_: Any) -> Any:
     if type_ is int:
         return _Id
     origin = get_origin(type_)
-    if origin is None:
+    if origin is None or (isinstance(origin, type) and issubclass(origin, Mapping)):  # values may be quantities
         return type_
     arguments = get_args(type_)
     if origin is Annotated:

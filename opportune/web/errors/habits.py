@@ -66,7 +66,7 @@ MISTAKES = {
     ),
     "No row was found when one was required": ErrorHint(
         "There is no such row",
-        "A visitor can write any id into a URL, and `get_one` expects that its row exists.",
+        "`get_one` and `one` expect that the row exists. A visitor can write any id into a URL.",
         "Answer with a page for 404:",
         "book = await session.get(Book, book_id)\nif book is None:\n    raise NotFound",
     ),

@@ -12,7 +12,13 @@ POSTS = re.compile(r"""(?:^|\s)(?:method\s*=\s*["']?post\b|hx-(?:post|put|patch|
 QUOTES_AND_END = ('"', "'", ">")
 ANY_USER = "data-any-user"
 """Attribute of forms that are right for each user, such as the one that signs out."""
-FIELD_CALL = (("variable_begin", "{{"), ("name", "form_user"), ("lparen", "("), ("rparen", ")"), ("variable_end", "}}"))
+FORM_USER_CALL = (
+    ("variable_begin", "{{"),
+    ("name", "form_user"),
+    ("lparen", "("),
+    ("rparen", ")"),
+    ("variable_end", "}}"),
+)
 
 
 class PostForms(Extension):
@@ -47,7 +53,7 @@ class _FormTags:
         start = 0
         for end in self._ends_of_tags(html.value):
             yield Token(html.lineno, "data", html.value[start:end])
-            for type_, value in FIELD_CALL:
+            for type_, value in FORM_USER_CALL:
                 yield Token(html.lineno, type_, value)
             start = end
         if start < len(html.value):

@@ -35,9 +35,9 @@ def font() -> Path:
 
 @lru_cache
 def folder() -> Path:
-    """Return the folder of the cut files. Its name changes with the font and the options."""
-    options = repr((SUBSETS, FLAGS, WEIGHTS)).encode()
-    version = hashlib.blake2b(font().read_bytes() + options, digest_size=6).hexdigest()
+    """Return the folder of the cut files. Its name changes with the font and the flags."""
+    flags = repr((SUBSETS, FLAGS, WEIGHTS)).encode()
+    version = hashlib.blake2b(font().read_bytes() + flags, digest_size=6).hexdigest()
     return Path(sys.prefix) / "share" / "opportune" / f"typeface-{version}"
 
 

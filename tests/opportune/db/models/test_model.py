@@ -334,7 +334,7 @@ def test_copied_table_keeps_the_partial_index() -> None:
     assert str(index.dialect_kwargs["sqlite_where"]) == "returned_at IS NULL"
 
 
-TYPES: list[tuple[Any, Any]] = [(int, 1), (int | None, None), (int | None, 2), (list[int], [1, MAX_ID])]
+TYPES: list[tuple[Any, Any]] = [(int, 1), (int | None, None), (list[int], [1, MAX_ID]), (dict[int, int], {2: 0})]
 LISTS = (list[int], tuple[int, ...], frozenset[int], Sequence[int], list[int | None])
 
 
