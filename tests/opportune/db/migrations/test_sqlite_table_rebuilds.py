@@ -93,7 +93,7 @@ def test_rebuild_leaves_triggers_of_full_text_out(library: SampleFeatures) -> No
         "id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT",
         "id INTEGER PRIMARY KEY, title VARCHAR(50) COLLATE NOCASE UNIQUE ON CONFLICT IGNORE",
         "id INTEGER PRIMARY KEY ON CONFLICT REPLACE AUTOINCREMENT, title TEXT CONSTRAINT a NOT NULL ON CONFLICT IGNORE",
-        "id INTEGER PRIMARY KEY desc on conflict fail, title TEXT, a DEFAULT 'not null on conflict ignore' NOT NULL",
+        "id INTEGER PRIMARY KEY desc on conflict fail, title TEXT, a INT DEFAULT 'not null on conflict fail' NOT NULL",
         "id INT, title TEXT, CONSTRAINT a PRIMARY KEY (id, title) ON CONFLICT IGNORE, UNIQUE (title) ON CONFLICT FAIL",
         "id INTEGER PRIMARY KEY, title TEXT, CHECK (length(title) < 9), UNIQUE (id, title)",
         "id INTEGER PRIMARY KEY, title VARCHAR(50) CHECK (title NOT IN (':a', ')')), [up] INT AS (upper(title)) STORED",
