@@ -45,7 +45,7 @@ def client_traceparent(scope: Scope) -> str:
 
 
 def _header(scope: Scope, name: bytes) -> str:
-    return dict(scope["headers"]).get(name, b"").decode("latin-1")
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
