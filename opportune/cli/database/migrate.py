@@ -22,6 +22,7 @@ from opportune.db.migrations.runner import run_migrations
 from opportune.db.migrations.safety import find_incompatibilities, find_table_locks
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
+from opportune.project.current import OPPMAN
 from opportune.project.installed import installed_names
 
 
@@ -160,5 +161,5 @@ def warn_about_removed(graph: MigrationGraph, recorded: Sequence[str]) -> None:
     if removed := graph.removed_revisions(recorded):
         warn(
             f"Notice: the database has migrations of features that are not installed: {', '.join(removed)}. "
-            "To forget these migrations and keep the tables: python3 oppman.py migrate --prune"
+            f"To forget these migrations and keep the tables: {OPPMAN} migrate --prune"
         )

@@ -48,7 +48,7 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
         yield Finding(message, is_error=False)
     for name in dotenv_values(PROJECT / ".env"):
         if name.upper() not in names and name not in left_out:
-            hint = did_you_mean(name, names) or " List all: python3 oppman.py env --all"
+            hint = did_you_mean(name, names) or (" List all: python3 oppman.py env --all" if HAS_PROJECT else "")
             yield Finding(f"{name} in .env is not a setting and has no effect.{hint}", is_error=False)
 
 
@@ -60,9 +60,7 @@ def check_urls(settings: Settings) -> Iterator[Finding]:
 def check_env_example(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env.example"
     if path.exists() and path.read_text(encoding="utf-8") != env_example(settings_classes()):
-        yield Finding(
-            ".env.example does not match the settings. Update it: python3 oppman.py env example", is_error=False
-        )
+        yield Finding(".env.example does not match the settings. Run: python3 oppman.py env example", is_error=False)
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import run_url
 from opportune.jobs.service import declared_jobs
 from opportune.plurals import pluralize
+from opportune.project.current import OPPMAN
 from opportune.project.installed import installed_features
 from opportune.schemas.masks import mask_json
 
@@ -202,11 +203,10 @@ def _timestamp(time: datetime) -> str:
 
 
 def _unknown_job_note(job: Job, known_names: set[str]) -> str:
-    if job.state != JobState.WAITING or job.name in known_names:
-        return ""
-    return "waiting, because no installed feature has this job"
+    is_unknown = job.state == JobState.WAITING and job.name not in known_names
+    return "waiting, because no installed feature has this job" if is_unknown else ""
 
 
 def _processing_note(job: Job) -> str:
-    notes = {"worker": " Run it with a worker: python3 oppman.py worker", "off": " It waits, because JOBS is off."}
+    notes = {"worker": f" Run it with a worker: {OPPMAN} worker", "off": " It waits, because JOBS is off."}
     return notes.get(get_settings().jobs, "") if job.state == JobState.WAITING else ""

@@ -26,6 +26,7 @@ from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
+from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
 from opportune.search.query import MAX_QUERY_LENGTH
 from opportune.server.log_file import PATH, is_error, read_entries
@@ -34,7 +35,7 @@ INSTRUCTIONS = (
     "Tools for one project on the Opportune framework. AGENTS.md has its rules, and .agents/skills guides for common "
     "tasks. Search the documentation before you write code, and run `check` and the tests afterwards."
 )
-NO_TABLES = "The database has no tables. Run: python3 oppman.py migrate"
+NO_TABLES = f"The database has no tables. Run: {OPPMAN} migrate"
 COMMAND_TIMEOUT_SECONDS = 60
 TEST_TIMEOUT_SECONDS = 600
 MAX_OUTPUT_CHARS = 20_000
@@ -129,7 +130,7 @@ async def show_log(count: Count = 50) -> str:
 def read_log_file() -> list[str]:
     entries = read_entries()
     if not entries:
-        raise OperatorError(f"There is no log at {PATH}. Start the site: python3 oppman.py runserver")
+        raise OperatorError(f"There is no log at {PATH}. Start the site: {OPPMAN} runserver")
     return list(entries)
 
 

@@ -15,12 +15,13 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import open_replacement, remove_abandoned_in, temporary_path, unused_path
+from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
 from opportune.storage.location import Bucket, DatabaseFiles, StorageLocation, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"
 DATABASE_SUFFIX = "database"
-NOT_MIGRATED = "Nothing to back up: the database has no migrations. Run: python3 oppman.py migrate"
+NOT_MIGRATED = f"Nothing to back up: the database has no migrations. Run: {OPPMAN} migrate"
 
 
 def create_backup(settings: Settings, graph: MigrationGraph, destination: Path | None, notify: Notify) -> Path:

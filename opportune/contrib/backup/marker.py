@@ -11,6 +11,7 @@ from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.feature import Finding
 from opportune.project.atomic_files import open_replacement, remove_abandoned, sync_folder
+from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
 from opportune.services import Services
 from opportune.storage.location import parse_storage_url
@@ -84,5 +85,5 @@ def describe_interrupted_restore(settings: Settings) -> str:
         return ""
     return (
         f"A restore started at {started} was interrupted: the database may be the backup's while the uploads are still "
-        f"the old ones. Run it again: python3 oppman.py restore {argument}. If all is well, delete {path}."
+        f"the old ones. Run it again: {OPPMAN} restore {argument}. If all is well, delete {path}."
     )

@@ -23,6 +23,7 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, private_folder, sync_file, temporary_path
+from opportune.project.current import OPPMAN
 from opportune.storage.location import DatabaseFiles, StorageLocation, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"
@@ -101,7 +102,7 @@ def _restore_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: 
     if archive.manifest.database != "database.sqlite3":
         raise OperatorError(
             f"{archive.path} is a PostgreSQL dump: restore it into PostgreSQL (set DATABASE_URL), then copy the "
-            "database with: python3 oppman.py copydb"
+            f"database with: {OPPMAN} copydb"
         )
     path = target.url.path
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

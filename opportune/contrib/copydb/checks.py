@@ -18,8 +18,9 @@ from opportune.db.migrations.runner import run_migrations
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
+from opportune.project.current import OPPMAN
 
-MIGRATE = "DATABASE_URL=… python3 oppman.py migrate"
+MIGRATE = f"DATABASE_URL=… {OPPMAN} migrate"
 
 
 def examine(
@@ -174,5 +175,5 @@ def _refuse_different_columns(connection: Connection, table: Table) -> None:
     if differing := existing ^ set(table.columns.keys()):
         raise OperatorError(
             f"The columns of {table.name} differ from its model ({', '.join(sorted(differing))}). "
-            "Run: python3 oppman.py makemigrations, then migrate."
+            f"Run: {OPPMAN} makemigrations, then migrate."
         )

@@ -16,6 +16,7 @@ from opportune.contrib.deploy.recipes import Recipe
 from opportune.contrib.deploy.rules.deployment import warning
 from opportune.errors import SettingsError
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
+from opportune.project.current import OPPMAN
 
 STAND_IN_KEY = "stand-in-0123456789-abcdefghijklmnop"
 """Replaces a missing key, so that the other rules can run."""
@@ -139,7 +140,7 @@ def check_domain(recipe: Recipe, base_url: str, root: Path) -> Iterator[Finding]
     if domain not in (root / file).read_text(encoding="utf-8", errors="replace"):
         yield Finding(
             f"{file} does not contain {domain}, the host of BASE_URL. Run: "
-            f"python3 oppman.py deploy init {host} --domain {domain}"
+            f"{OPPMAN} deploy init {host} --domain {domain}"
         )
 
 

@@ -15,6 +15,7 @@ from opportune.cli.output import print_table
 from opportune.config.settings import Settings
 from opportune.contrib.documentation.content import Documentation, SectionHit, page_names, sections_of
 from opportune.errors import OperatorError
+from opportune.project.current import OPPMAN
 from opportune.search.query import MAX_QUERY_LENGTH
 
 MAX_RESULTS = 15
@@ -53,9 +54,9 @@ def search(query: str) -> None:
     with open_event_loop() as loop:
         hits = loop.run(find_sections(query))
     if not hits:
-        raise OperatorError(f"Nothing in the documentation matches {query!r}. List the pages: python3 oppman.py docs")
+        raise OperatorError(f"Nothing in the documentation matches {query!r}. List the pages: {OPPMAN} docs")
     print_table(("Page", "Section"), [(hit.page, hit.name) for hit in hits])
-    print(f"Show a page: python3 oppman.py docs {hits[0].page}")
+    print(f"Show a page: {OPPMAN} docs {hits[0].page}")
 
 
 async def find_sections(query: str) -> list[SectionHit]:

@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 SILENT = {"script", "style", "template", "head"}
 MAX_DEPTH = 100
-"""Maximum depth of elements, within Python's limit of recursion. Deeper ones become siblings."""
+"""Maximum depth of elements, and of those within the main one, for Python's recursion. Deeper ones become siblings."""
+MAX_OPEN = 500
+"""Maximum number of open elements, because each end tag searches them. Another one replaces the last."""
 
 
 @dataclass(eq=False)
@@ -60,8 +62,9 @@ class TreeParser(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = HtmlElement(tag, {name: value or "" for name, value in attrs})
-        self.stack[-1].children.append(element)
-        if not element.is_void and len(self.stack) < MAX_DEPTH:
+        del self.stack[MAX_OPEN:]
+        self._parent().children.append(element)
+        if not element.is_void:
             self.stack.append(element)
         if not self.main.tag and (tag == "main" or element.attributes.get("role") == "main"):
             self.main = element
@@ -75,7 +78,14 @@ class TreeParser(HTMLParser):
                 return
 
     def handle_data(self, data: str) -> None:
-        self.stack[-1].children.append(data)
+        parent = self._parent()
+        follows_start_tag = parent.children[-1:] == self.stack[-1:]
+        (self.stack[-1] if follows_start_tag else parent).children.append(data)
+
+    def _parent(self) -> HtmlElement:
+        """Return the innermost open element that may have children."""
+        start = self.stack.index(self.main) if self.main in self.stack else 0
+        return self.stack[min(len(self.stack), start + MAX_DEPTH) - 1]
 
 
 def parse_page(page: str) -> HtmlElement:

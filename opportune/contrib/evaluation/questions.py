@@ -47,9 +47,10 @@ def read_question_file(path: Path) -> tuple[str, list[EvaluatedQuestion]]:
     try:
         content = path.read_bytes()
         lines = content.decode().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OperatorError(f"{path} cannot be read: {reason}.") from None
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
+        raise OperatorError(f"{path} cannot be read: {error}.") from None
     questions: list[EvaluatedQuestion] = []
     for number, line in enumerate(lines, 1):
         if line.strip():

@@ -45,7 +45,8 @@ class Summary:
         self.rated += 1
         is_good = score >= MIN_GOOD_SCORE
         is_rated_up = rating == Rating.UP
-        self.agreeing += is_good == is_rated_up
+        if is_good == is_rated_up:
+            self.agreeing += 1
 
 
 async def summarize(session: AsyncSession, runs: Sequence[EvaluationRun]) -> list[Summary]:

@@ -19,7 +19,7 @@ import typer
 from sqlalchemy import Connection
 
 from opportune.cli.environment.locks import DEV
-from opportune.cli.output import say, warn
+from opportune.cli.output import say, say_next, warn
 from opportune.cli.scaffold.feature_names import check_name
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
@@ -210,9 +210,8 @@ def create_feature(name: str, inspected: InspectionResult) -> None:
     with write_files({**files, installed: text}, PROJECT / PACKAGE / name):
         pass
     say(f"Created {PACKAGE}/{name} with {pluralize(len(classes), 'model')}, and tests/{name}.")
-    say(f"Added {name} to {INSTALLED}. Review the models, then run:")
-    for step in ("makemigrations", "migrate --fake-initial", f"test tests/{name}"):
-        say(f"  python3 oppman.py {step}")
+    heading = f"Added {name} to {INSTALLED}. Review the models, then run:"
+    say_next("makemigrations", "migrate --fake-initial", f"test tests/{name}", heading=heading)
 
 
 def feature_files(name: str, inspected: InspectionResult, classes: Sequence[str]) -> dict[Path, str]:

@@ -82,8 +82,13 @@ def passage_rows(document: KnowledgeDocument, pages: Sequence[Page], last_number
         heading = f"{document.title} · {page.heading}" if has_heading else document.title
         for text in split_text(page.text):
             last_number += 1
-            position = {"document_id": document.id, "number": last_number, "page": page.number}
-            yield {**position, "heading": heading, "text": text}
+            yield {
+                "document_id": document.id,
+                "number": last_number,
+                "page": page.number,
+                "heading": heading,
+                "text": text,
+            }
 
 
 async def _update(

@@ -26,6 +26,7 @@ from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
 from opportune.i18n.translation import DerivedLabel
 from opportune.plurals import pluralize
+from opportune.project.current import OPPMAN
 from opportune.project.layout import PACKAGE, display_path
 
 
@@ -51,7 +52,7 @@ def command(
         has_catalogues |= bool(translated_languages(targets))
         changed += update_catalogues(source, targets, check)
     if check and changed:
-        raise OperatorError(f"{changed[0]} is out of date. Update it: python3 oppman.py makemessages")
+        raise OperatorError(f"{changed[0]} is out of date. Update it: {OPPMAN} makemessages")
     if not changed:
         say("All catalogues are up to date." if has_catalogues else "There are no catalogues. Add one: makemessages de")
 

@@ -35,6 +35,11 @@ class AnswerEngine:
         self.takeover = takeover_class(self.running)
         self.followers = AnswerFollower(resources.database, self.takeover.take_over)
 
+    @property
+    def worker(self) -> str:
+        """Id of this process."""
+        return self.running.worker
+
     def open(self, *, watch: bool = True) -> None:
         """Register this process as alive. With `watch`, take over answers of dead processes."""
         self.takeover.lock.acquire()
@@ -43,7 +48,7 @@ class AnswerEngine:
             self._watch()
 
     def _watch(self) -> None:
-        self.followers.start_watching(self.running.worker)
+        self.followers.start_watching(self.worker)
 
     def _watch_job(self, answer: Answer) -> None:
         if answer.worker == WAITS_FOR_JOB and not self.takeover.is_closed:

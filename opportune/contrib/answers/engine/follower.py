@@ -114,7 +114,7 @@ class AnswerFollower:
 
     async def close(self) -> None:
         self.close_streams()
-        await cancel_and_wait(self._task)
+        await cancel_and_wait(self._task, self.watch_task)
 
     def _forget(self, answer_id: int) -> None:
         if followed := self._followed.pop(answer_id, None):

@@ -179,7 +179,7 @@ class AnswerManager(StoredAnswers):
             return row
         if not any(map(is_waiting, row.tool_runs)):
             await require_capacity(session, row, self.engine.takeover, now)
-            store.assign_worker(row, self.engine.running.worker, now)
+            store.assign_worker(row, self.engine.worker, now)
             self.engine.start(session, progress)
         await session.flush()
         return row
@@ -192,7 +192,7 @@ class AnswerManager(StoredAnswers):
         model = self.engine.resources.model_of(answer)
         if model.guard:
             await model.guard.check(session, answer.payer, model.model, sum(map(estimate_tokens, answer.messages)))
-        store.assign_worker(answer, self.engine.running.worker, now)
+        store.assign_worker(answer, self.engine.worker, now)
         session.add(answer)
         await flush_or_refuse(session, AnswerRunning())  # another request may have started one after the check
         self.engine.start(session, AnswerProgress.from_answer(answer))

@@ -61,7 +61,7 @@ class RunningAnswers:
         self._flusher = AnswerFlusher(resources.database, self.worker)
 
     def start(self, progress: AnswerProgress) -> None:
-        """Continue an answer that is assigned to this process."""
+        """Write an answer that is assigned to this process, or continue it."""
         answer_task = self.tasks[progress.answer.id] = self._create_task(progress)
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._forget(answer_task))

@@ -76,7 +76,7 @@ class Takeover:
         return [answer for answer in suspects if has_expired(answer, now)]
 
     def can_continue(self, progress: AnswerProgress) -> bool:
-        """Return True if the model of the answer can continue its text, and processes rarely died of it."""
+        """Return True if the model can continue the text, and the answer has not reached `MAX_TAKEOVERS`."""
         provider = self.running.resources.model_of(progress.answer).provider
         if not (provider and may_be_taken_over(progress.answer)):
             return False

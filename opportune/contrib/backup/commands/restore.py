@@ -20,6 +20,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import record_run
+from opportune.project.current import OPPMAN
 from opportune.project.installed import installed_names
 from opportune.storage.location import Bucket, DatabaseFiles
 
@@ -99,7 +100,7 @@ def restore(settings: Settings, file: Path, name: str, *, no_input: bool, from_a
     if notice := uploads_notice(result.manifest, target):
         print(notice)
     if pending := target.graph.pending(result.manifest.revisions):
-        print(f"The backup lacks {', '.join(map(str, pending))}. Run: python3 oppman.py migrate")
+        print(f"The backup lacks {', '.join(map(str, pending))}. Run: {OPPMAN} migrate")
 
 
 def uploads_notice(manifest: Manifest, target: Target) -> str | None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.output import say, warn
+from opportune.cli.output import say, say_next, warn
 from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
 from opportune.config.settings import get_settings
@@ -26,6 +26,7 @@ from opportune.contrib.deploy.host_files import (
 )
 from opportune.contrib.deploy.recipes import Recipe
 from opportune.errors import OperatorError
+from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
 
 
@@ -49,13 +50,12 @@ def command(
     print_env_result(write_env(PROJECT / ENV_PRODUCTION, recipe, site), recipe)
     ignore_in_git()
     say(f"\n{styled('Next steps', 'bold')}")
-    say(f"  # Fill in {ENV_PRODUCTION}. Then check it, and rehearse the deployment on this machine:")
-    for verb in ("check", "rehearse"):
-        say(f"  python3 oppman.py deploy {verb} {recipe.host.name}")
+    heading = f"  # Fill in {ENV_PRODUCTION}. Then check it, and rehearse the deployment on this machine:"
+    say_next(*(f"deploy {verb} {recipe.host.name}" for verb in ("check", "rehearse")), heading=heading)
     for line in render_steps(recipe, site):
         say(f"  {line}".rstrip())
     page = f"deploy/{recipe.host.name.removesuffix('-persistent')}"
-    say(f"\nLimits of {recipe.host.title}, and more: python3 oppman.py docs {page}")
+    say(f"\nLimits of {recipe.host.title}, and more: {OPPMAN} docs {page}")
     if edited := [result.path for result in results if result.outcome is FileOutcome.KEPT]:
         raise OperatorError(
             f"Not overwritten, because they were edited: {', '.join(edited)}. Add --force to write them as shown above."

@@ -21,6 +21,7 @@ from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import QuestionEndpoint, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
 from opportune.errors import OperatorError
+from opportune.project.current import OPPMAN
 from opportune.testing.services.certificates import make_certificate
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres, postgres
@@ -28,7 +29,7 @@ from opportune.testing.services.postgres import Postgres, postgres
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 EXTERNAL_PREFIXES = ("s3:", "redis", "http", "postgres", "$", "file:/")
 """Beginnings of URLs that lead out of the copied project."""
-MISSING = "A rehearsal needs the PostgreSQL of the tests. Install it with: python3 oppman.py test --version"
+MISSING = f"A rehearsal needs the PostgreSQL of the tests. Install it with: {OPPMAN} test --version"
 NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler like that of most providers"
 
 

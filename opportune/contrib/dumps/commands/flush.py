@@ -24,6 +24,7 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize
+from opportune.project.current import OPPMAN
 
 
 def command(
@@ -87,4 +88,4 @@ def refuse_foreign_references(connection: Connection) -> None:
 
 def print_result(rows: int, url: DatabaseUrl) -> None:
     say(f"Deleted {pluralize(rows, 'row')} in {url.redacted}.")
-    say("Create a new user: python3 oppman.py createsuperuser")
+    say(f"Create a new user: {OPPMAN} createsuperuser")

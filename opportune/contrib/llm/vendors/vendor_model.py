@@ -11,6 +11,7 @@ from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Timeouts, ToolSchema
 from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider, compacted_answer
 from opportune.i18n import gettext_lazy as _l
+from opportune.project.current import OPPMAN
 
 if TYPE_CHECKING:
     from opportune.contrib.llm.vendors.endpoint import Endpoint
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 NOT_INSTALLED = _l("The packages of this language model are not installed.")
 NO_KEY = _l("This language model has no key.")
 NO_KEY_ADVICE = "Set LLM_API_KEY, or api_key_setting of this model in LLM_MODELS."
-INSTALL = "python3 oppman.py install llm-vendors"
+INSTALL = f"{OPPMAN} install llm-vendors"
 
 
 class VendorModel(RemoteProvider):

@@ -44,24 +44,22 @@ async def list_tools(server: McpServer) -> list[RemoteTool]:
     Raises:
         ServerFailed: The server is unavailable or its response is invalid.
     """
-    definitions = await _ask(server, _list_definitions)
-    tools: dict[str, RemoteTool] = {}
-    for definition in definitions:
-        if tool := create_remote_tool(server, definition):
-            tools.setdefault(tool.name, tool)
-    return [*tools.values()][:MAX_TOOLS_PER_SERVER]
+    definitions: dict[str, types.Tool] = {}
 
+    async def read_pages(client: Client) -> None:
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            page = await client.list_tools(cursor=cursor)
+            for definition in page.tools:
+                if name := usable_name(server, definition):
+                    definitions.setdefault(name, definition)
+            cursor = page.next_cursor
+            if not cursor or len(definitions) >= MAX_TOOLS_PER_SERVER:
+                break
 
-async def _list_definitions(client: Client) -> list[types.Tool]:
-    definitions: list[types.Tool] = []
-    cursor: str | None = None
-    for _ in range(MAX_PAGES):
-        page = await client.list_tools(cursor=cursor)
-        definitions += page.tools
-        cursor = page.next_cursor
-        if not cursor:
-            break
-    return definitions
+    await _ask(server, read_pages)
+    tools = [create_remote_tool(server, name, definition) for name, definition in definitions.items()]
+    return tools[:MAX_TOOLS_PER_SERVER]
 
 
 async def call_tool(server: McpServer, name: str, arguments: dict[str, Any]) -> str:
@@ -78,11 +76,13 @@ async def call_tool(server: McpServer, name: str, arguments: dict[str, Any]) -> 
     return data
 
 
-def create_remote_tool(server: McpServer, definition: types.Tool) -> RemoteTool | None:
-    """Return a tool, or None if models cannot call it because of its name or schema."""
+def usable_name(server: McpServer, definition: types.Tool) -> str:
+    """Return the name of a tool for models; empty if they cannot call it because of its name or schema."""
     name = f"{server.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', definition.name)}"
-    if not NAME.fullmatch(name) or not _is_valid_schema(definition.input_schema):
-        return None
+    return name if NAME.fullmatch(name) and _is_valid_schema(definition.input_schema) else ""
+
+
+def create_remote_tool(server: McpServer, name: str, definition: types.Tool) -> RemoteTool:
     annotations = definition.annotations
     is_read_only = bool(annotations and annotations.read_only_hint)
     annotated_title = annotations.title if annotations else None

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts import CurrentUser, User
+from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_jobs import CANCELLED, LOST, WORKER_DIED, ToolJobs
 from opportune.contrib.answers.engine.tool_runs import STOPPED_BY_USER
@@ -26,7 +27,7 @@ from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, find, resume, set_values, wait_until_ended
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, find, resume, set_values, wait_until_ended
 from tests.opportune.contrib.answers.waiting_answers import (
     ask_until_waiting,
     cancel_job,
@@ -246,6 +247,30 @@ async def test_job_cancelled_before_it_ran_ends(app: FastAPI, manager: AnswerMan
     await cancel_job(app)
     await manager.refresh([answer])
     assert (await end(manager, answer)).tool_runs[0]["result"] == LOST
+
+
+async def test_closed_engine_does_not_watch_a_job(
+    app: FastAPI, user: User, librarian: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AnswerFollower, "watch", lambda *_: asyncio.Event().wait())
+    closes = asyncio.Event()
+
+    async def find_book() -> str:
+        """Find a book."""
+        await closes.wait()
+        return "Third shelf."
+
+    manager = start_manager(app, librarian, Toolbox(app, [tool(read_shelf, asks=False), find_book]))
+    followers = manager.engine.followers
+    manager.engine.open()
+    first_watch = followers.watch_task
+    assert first_watch
+    first_watch.add_done_callback(lambda _: closes.set())
+    answer = await ask(manager, user.id, "What is there?", tools=True)
+    await manager.engine.close(TIMEOUT_SECONDS)
+    assert (await find(manager, answer.id)).worker == "job"
+    assert followers.watch_task is not first_watch
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "watch answers"]
 
 
 async def test_deleted_answer_ends_its_job(manager: AnswerManager, user: User, recorded_jobs: RecordedJobs) -> None:

@@ -44,6 +44,14 @@ def test_text_of_deeply_nested_elements_is_read() -> None:
     assert (page.text, len([*page.elements])) == ("text", 3000)
 
 
+@pytest.mark.parametrize("main", ["<main>{}</main>", "<p role=main>{}</p>"])
+def test_deep_elements_keep_their_content(main: str) -> None:
+    content = f"<b>one</b>{'<i>' * 150}<script>no()</script>two{'</i>' * 150}three"
+    found = parse_main(f"{'<div>' * 150}{main.format(content)}four")
+    assert found.text == "oneno()twothree"
+    assert [element.text for element in found.elements if element.is_silent] == ["no()"]
+
+
 @pytest.mark.parametrize("parse", [parse_main, parse_page])
 def test_invalid_markup_is_refused(monkeypatch: pytest.MonkeyPatch, parse: Callable[[str], HtmlElement]) -> None:
     def refuse(_parser: HTMLParser, _page: str) -> None:

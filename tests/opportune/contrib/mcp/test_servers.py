@@ -3,7 +3,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import httpx2
 import pytest
@@ -160,10 +160,31 @@ async def test_read_only_tool_of_an_untrusted_server_needs_approval(
 def test_tool_with_an_invalid_schema_is_skipped(schema: dict[str, Any]) -> None:
     from mcp.types import Tool  # as in `open_mcp_client`
 
-    from opportune.contrib.mcp.servers.client import create_remote_tool  # as in `open_mcp_client`
+    from opportune.contrib.mcp.servers.client import usable_name  # as in `open_mcp_client`
 
-    assert create_remote_tool(WEATHER, Tool(name="a", input_schema={"type": "object"}))
-    assert create_remote_tool(WEATHER, Tool(name="a", input_schema=schema)) is None
+    assert usable_name(WEATHER, Tool(name="a", input_schema={"type": "object"})) == "weather_a"
+    assert not usable_name(WEATHER, Tool(name="a", input_schema=schema))
+
+
+async def test_pages_after_the_last_usable_tool_are_not_read(
+    weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mcp.types import ListToolsResult, Tool  # as in `open_mcp_client`
+
+    from opportune.contrib.mcp.servers.client import list_tools  # as in `open_mcp_client`
+
+    def page(*names: str) -> ListToolsResult:
+        return ListToolsResult(
+            tools=[Tool(name=name, input_schema={"type": "object"}) for name in names], next_cursor="next"
+        )
+
+    usable = [f"tool_{number}" for number in range(60)]
+    pages = AsyncMock(side_effect=[page("x" * 80, *usable[:30]), page(*usable), OSError("broken page")])
+    async with serve_weather(weather_site, monkeypatch):
+        monkeypatch.setattr(f"{CLIENT}.Client.list_tools", pages)
+        tools = await list_tools(WEATHER)
+    assert [tool.name for tool in tools] == [f"weather_{name}" for name in usable[:50]]
+    assert pages.await_count == 2
 
 
 async def test_unavailable_server_keeps_its_tools(
