@@ -19,16 +19,16 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 87_792,
+    "code lines of the framework": 87_950,
     "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
     "deferred imports of own modules outside cli": 31,
-    "noqa comments": 59,
+    "noqa comments": 60,
     "files directly in opportune": 8,
     "files directly in opportune/cli": 13,
     "adapters": 1,
     "public names of AdminView": 150,
-    "lines of tests": 106_799,
+    "lines of tests": 107_118,
 }
 
 

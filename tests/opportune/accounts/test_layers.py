@@ -1,4 +1,4 @@
-"""Layers of the accounts: services do not use HTTP objects, and only the manager commits."""
+"""Layers of the accounts: services do not use HTTP objects."""
 
 import ast
 from collections.abc import Iterator
@@ -31,15 +31,6 @@ def list_imports(tree: ast.Module) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-def find_committing_functions(tree: ast.Module) -> Iterator[str]:
-    """Names of functions that commit."""
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            called = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
-            if any(isinstance(callee, ast.Attribute) and callee.attr == "commit" for callee in called):
-                yield function.name
-
-
 def test_services_and_models_do_not_import_http() -> None:
     importing = {
         path.relative_to(ACCOUNTS).as_posix()
@@ -48,9 +39,3 @@ def test_services_and_models_do_not_import_http() -> None:
         if not {path.stem, path.parent.name} & HTTP_MODULES and word in list_imports(tree)
     }
     assert importing == set()
-
-
-def test_only_release_commits() -> None:
-    parsed_modules = parse_modules(ACCOUNTS, PROJECT / "app", word="commit")
-    committing = [(path.stem, name) for path, tree in parsed_modules for name in find_committing_functions(tree)]
-    assert committing == [("manager", "release")]

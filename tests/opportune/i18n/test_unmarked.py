@@ -37,7 +37,8 @@ FOR_DEVELOPERS = (
     *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),
     *("opportune/templates/welcome.html", "opportune/testing/", "opportune/web/errors/error_hints.py"),
     "opportune/web/errors/habits.py",
-    *("opportune/web/middleware/mounted_site.py", "opportune/web/rendering/", "opportune/web/static/icons.py"),
+    *("opportune/web/middleware/mounted_site.py", "opportune/web/rendering/", "opportune/web/routing/router.py"),
+    "opportune/web/static/icons.py",
 )
 FOR_MODELS = tuple(
     f"opportune/contrib/{name}"

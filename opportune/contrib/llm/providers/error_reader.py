@@ -24,12 +24,12 @@ _IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_gen
 _SUCCESS = ("", "0", "200", "ok", "success")
 
 
-def error_for_status(status: int, body: bytes, headers: Mapping[str, str]) -> LlmError:
+def error_for_status(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> LlmError:
     """Return the error for the HTTP status of a response. The body distinguishes the reasons that share a status."""
     is_page = body.lstrip().startswith(b"<")  # of a proxy, which knows nothing of models
     content = body.decode(errors="replace")
     value = {} if is_page else json_in(body) or content
-    texts = [(name.lower(), text.lower()) for name, text in headers.items()]
+    texts = [(name.lower(), text.lower()) for name, text in (headers or {}).items()]
     # Retry-After-Ms of OpenAI and Azure comes first, because it is more precise than Retry-After.
     texts.sort(key=lambda header: not header[0].endswith("ms"))
     error = _describe(value, status, texts)
