@@ -1,6 +1,6 @@
 """Base classes of all tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
@@ -63,9 +63,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
         if unknown and model.model_config.get("table") and model.model_config.get("extra") != "allow":
             name = min(unknown)
             raise ValueError(f"{model.__name__} has no field {name!r}.{did_you_mean(name, _settable_names(model))}")
-        defaults = {name: create() for name, create in _default_factories(model).items() if name not in values}
-        super().__init__(**values, **defaults)
-        self.model_fields_set.difference_update(defaults)
+        super().__init__(**values)
         for name in values.keys() & _computed_attributes(model):
             setattr(self, name, values[name])
 
@@ -140,14 +138,6 @@ def _columns_to_set_once(model: type[ModelBase]) -> frozenset[str]:
     if mapper is None or model.model_config.get("validate_assignment"):
         return frozenset()
     return frozenset(model.model_fields.keys() & mapper.column_attrs.keys())
-
-
-@cache
-def _default_factories(model: type[ModelBase]) -> Mapping[str, Any]:
-    """Return the functions that create default values of rows. Pydantic would inspect their signatures each time."""
-    fields = model.model_fields.items() if model.model_config.get("table") else ()
-    plain = [field for field in fields if not field[1].alias and field[1].default_factory_takes_validated_data is False]
-    return {name: info.default_factory for name, info in plain}
 
 
 @cache
