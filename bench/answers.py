@@ -20,7 +20,7 @@ from statistics import median
 import uvloop
 
 from bench.harness.databases import NewUrl, run_on_databases
-from bench.harness.options import BenchmarkParser
+from bench.harness.options import BenchmarkParser, selected_databases
 from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
@@ -50,7 +50,7 @@ CHUNK = {
     "obfuscation": "abc",
 }
 MAX_READING_RATIO = 14.0
-"""Maximum ratio of reading a chunk of an answer to decoding its JSON. It is 8 to 9, which was 20 microseconds."""
+"""Maximum ratio of reading a chunk of an answer to decoding its JSON. It was 7 to 12 on a busy machine."""
 
 
 class WordModel(llm.Provider):
@@ -109,7 +109,12 @@ def run_on(options: Namespace, kind: str, new_url: NewUrl, _folder: Path) -> Ite
     times = uvloop.run(measure(url, options.rounds, 4 if options.is_judged else 0.6))
     report(kind, times)
     yield from exceeded_limits(kind, times)
-    reading_ratio = median(measure_reading() for _ in range(options.rounds))
+    if kind == selected_databases(options)[0]:  # reading uses no database
+        yield from exceeded_reading(options.rounds)
+
+
+def exceeded_reading(rounds: int) -> Iterator[str]:
+    reading_ratio = median(measure_reading() for _ in range(rounds))
     print(f"reading a chunk of an answer: {reading_ratio:.1f} x decoding its JSON")
     if reading_ratio > MAX_READING_RATIO:
         yield f"Too slow: reading a chunk costs {reading_ratio:.1f} x decoding it (at most {MAX_READING_RATIO})."

@@ -76,10 +76,10 @@ async def call_tool(server: McpServer, name: str, arguments: dict[str, Any]) -> 
     return data
 
 
-def usable_name(server: McpServer, definition: types.Tool) -> str:
-    """Return the name of a tool for models; empty if they cannot call it because of its name or schema."""
+def usable_name(server: McpServer, definition: types.Tool) -> str | None:
+    """Return the name of a tool for models, or None if they cannot call it because of its name or schema."""
     name = f"{server.name}_{re.sub(r'[^a-zA-Z0-9_]', '_', definition.name)}"
-    return name if NAME.fullmatch(name) and _is_valid_schema(definition.input_schema) else ""
+    return name if NAME.fullmatch(name) and _is_valid_schema(definition.input_schema) else None
 
 
 def create_remote_tool(server: McpServer, name: str, definition: types.Tool) -> RemoteTool:
