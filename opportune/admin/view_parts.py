@@ -9,10 +9,10 @@ from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.admin.current_request import current_request, values_of_request
-from opportune.admin.sqladmin_adapter import AdapterView, name_in_option
+from opportune.admin.sqladmin_adapter import AdapterView, property_name
 from opportune.crud import Crud
 from opportune.crud.field_rules import NO_FIELDS
-from opportune.db.queries.paths import loading_options
+from opportune.db.queries.paths import column_of_relation, loading_options
 
 
 class CrudRules:
@@ -69,13 +69,16 @@ class FieldNames:
         self._in_details = view.get_details_columns()
         self._in_form = view.get_form_columns()
         self._in_export = view.get_export_columns()
+        relations = view.mapper.relationships.keys()
+        self._columns_of_relations = {name: column_of_relation(view.mapper, name) for name in relations}
 
     def of(self, value: Any) -> str:
         """Return the name in an option, which may be an attribute such as `Book.title`.
 
         A relationship to one row has the name of its foreign key column.
         """
-        return name_in_option(self._view, value)
+        name = property_name(value)
+        return self._columns_of_relations.get(name, name)
 
     @property
     def in_list(self) -> list[str]:

@@ -74,7 +74,7 @@ class DisplayMixin(BaseAdminView):
         """Return the labels of columns and relationships, and of other names in lists, details and search."""
         choices = map(self.names.of, self.column_choices)
         displayed = (*self.names.in_list, *choices, *self.names.in_details, *self.names.searched)
-        names = (*(attribute.key for attribute in self.mapper.attrs), *displayed)
+        names = dict.fromkeys((*self.mapper.attrs.keys(), *displayed))
         return {name: _label_with_unit(self.model, name) for name in names}
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
