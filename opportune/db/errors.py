@@ -11,6 +11,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.current import OPPMAN
 
+DATABASE_ERRORS = (DBAPIError, PoolTimeoutError)
+"""Errors of SQLAlchemy for a statement or a connection."""
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 """Errors of a database that is down, full, locked or unreachable. The request is not at fault, and a retry may
 succeed."""

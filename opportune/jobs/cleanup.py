@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from sqlalchemy import literal_column
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
 from opportune.config.settings import Settings
@@ -45,10 +44,11 @@ async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cl
     for cleanup in cleanups:
         try:
             counts.append(await _run(database, settings, cleanup))
-        except DBAPIError as error:
+        except Exception as error:
             if is_outage(error):
                 raise
-            failures.append(f"{cleanup.model.__tablename__}: {error.orig}")
+            reason = str(getattr(error, "orig", error)).partition("\n")[0]
+            failures.append(f"{cleanup.model.__tablename__}: {reason}")
     if failures:
         raise OperatorError(f"Old rows could not be deleted. {' '.join(failures)}")
     return counts

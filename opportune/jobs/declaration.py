@@ -9,7 +9,7 @@ from inspect import signature
 from types import MappingProxyType
 from typing import Annotated, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
@@ -116,18 +116,18 @@ class JobCall(Generic[P]):
 class JobDefinition(Generic[P]):
     """A declared job: its function, attempts and schedule."""
 
-    name: Annotated[str, StringConstraints(min_length=1)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     """`<feature>.<action>`. Queued jobs are stored with it, so renaming a job loses them."""
     function: Annotated[Callable[Concatenate[JobContext, P], Awaitable[None]], ASYNCHRONOUS]
     attempts: PositiveInt = 5
     """Maximum number of attempts."""
     wait: NonNegativeFloat = 1.0
     """Seconds before the second attempt, doubled before each further attempt."""
-    queue: str = DEFAULT_QUEUE
+    queue: Annotated[str, StringConstraints(min_length=1, max_length=50)] = DEFAULT_QUEUE
     """Queue in which calls wait. Limits apply to a queue."""
-    priority: int = 0
+    priority: Annotated[int, Field(ge=-(2**15), lt=2**15)] = 0
     """Calls with a lower number run before others of the queue."""
-    group_limit: PositiveInt = 1
+    group_limit: Annotated[PositiveInt, Field(lt=2**15)] = 1
     """Maximum number of jobs of a group that run at a time."""
     max_seconds: PositiveFloat | None = None
     """Maximum duration of an attempt."""

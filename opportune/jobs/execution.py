@@ -10,14 +10,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.config.settings import Settings
 from opportune.context import use_value
 from opportune.db.database import Database
 from opportune.db.drivers.replica import reads_fresh
-from opportune.db.errors import is_outage
+from opportune.db.errors import DATABASE_ERRORS, is_outage
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.errors import OperatorError
 from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
@@ -136,6 +134,8 @@ class Attempt:
     task: asyncio.Task[None] | None = None
     """None until a slot is free."""
     is_cancelled: bool = False
+    is_interrupted: bool = False
+    """Whether the worker has cancelled it, because it stops."""
     started_at: float = field(default_factory=time.monotonic)
 
     def cancel(self) -> None:
@@ -168,16 +168,17 @@ async def run_attempt(job: ClaimedJob, store: JobStore, services: Services) -> N
             raise OperatorError(f"The job took longer than {definition.max_seconds:g} s.") from None
 
 
-async def store_outcome(attempt: Attempt, store: JobStore, services: Services, *, is_stopping: bool) -> None:
+async def store_outcome(attempt: Attempt, store: JobStore, services: Services) -> None:
     """Store how an attempt has ended. It has no effect if another worker has taken over the job."""
     job = attempt.job
     assert attempt.task
     try:
         attempt.task.result()
     except asyncio.CancelledError as error:
-        if isinstance(error, JobCancelled) or attempt.is_cancelled:
+        attempt.is_cancelled |= isinstance(error, JobCancelled)  # the next call of `result` raises a plain error
+        if attempt.is_cancelled:
             await store.end(job, JobState.CANCELLED)
-        elif is_stopping:
+        elif attempt.is_interrupted:
             await store.release(job)
         else:
             await _store_failure(job, store, services, OperatorError("The job cancelled itself."))
@@ -215,7 +216,7 @@ async def _call_on_failure(
             async with asyncio.timeout(definition.max_seconds):
                 await definition.call_on_failure(UnrecordedJobContext(services, job), error, job.arguments)
     except Exception as fault:
-        if isinstance(fault, DBAPIError | PoolTimeoutError) and is_outage(fault):
+        if isinstance(fault, DATABASE_ERRORS) and is_outage(fault):
             raise  # the worker stores the outcome later, and repeats this call
         logger.exception("on_failure of job %s", job)
 

@@ -4,7 +4,7 @@ A job of a group is held until fewer jobs of the group than its limit are waitin
 first held job of each group, so that groups take turns and a claim never reads the backlog of one group.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -82,7 +82,9 @@ class Release(NamedTuple):
 class HeldJobs:
     """Releases held jobs of groups, `MAX_GROUPS` groups at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: Collection[str]) -> None:
+        self._jobs = jobs
+        """Names of the jobs that this worker's code defines. Others would wait without end, and block their group."""
         self._last_group = ""
         """Group after which the next call continues. Empty to begin with the first group."""
 
@@ -98,32 +100,33 @@ class HeldJobs:
         self._last_group = groups[-1] if len(groups) == MAX_GROUPS else ""
         if not groups:
             return Release()
-        statement = _release_statement(groups, now).returning(col(Job.group_limit))
+        statement = _release_statement(groups, now, self._jobs).returning(col(Job.group_limit))
         limits = (await session.scalars(statement, execution_options={"synchronize_session": False})).all()
         return Release(len(limits), any(limit > 1 for limit in limits))
 
 
-def _release_statement(groups: Sequence[str], now: ColumnElement[datetime]) -> Update:
+def _release_statement(groups: Sequence[str], now: ColumnElement[datetime], jobs: Collection[str]) -> Update:
     """Build the statement that lets the first due job of each group wait, unless the group is at its limit.
 
     The job waits from now on, so that groups take turns.
     """
-    is_allowed = _is_first_due_of(groups, now) & (_count_active_in_group() < col(Job.group_limit))
+    is_allowed = _is_first_due_of(groups, now, jobs) & (_count_active_in_group(jobs) < col(Job.group_limit))
     return update(Job).where(is_allowed).values(state=JobState.WAITING, due_at=now)
 
 
-def _is_first_due_of(groups: Sequence[str], now: ColumnElement[datetime]) -> ColumnElement[bool]:
+def _is_first_due_of(groups: Sequence[str], now: ColumnElement[datetime], jobs: Collection[str]) -> ColumnElement[bool]:
     """Match the held job of each group that has been due for the longest time."""
     group = values(column("name", String), name="names").data([(name,) for name in groups]).cte("checked")
     held = aliased(Job)
     is_due = (col(held.state) == literal_column("'held'")) & (col(held.due_at) <= now)
-    due_jobs = select(col(held.id)).where(is_due, col(held.group_name) == group.c.name)
+    due_jobs = select(col(held.id)).where(is_due, col(held.group_name) == group.c.name, col(held.name).in_(jobs))
     first_due = due_jobs.order_by(col(held.due_at), col(held.id)).limit(1).scalar_subquery()
     return col(Job.id).in_(select(first_due).select_from(group))
 
 
-def _count_active_in_group() -> ScalarSelect[int]:
-    """Count the waiting and running jobs of the same group."""
+def _count_active_in_group(jobs: Collection[str]) -> ScalarSelect[int]:
+    """Count the waiting and running jobs of the same group. Unknown jobs that wait do not start."""
     active = aliased(Job)
     is_active = col(active.state).in_((literal_column("'waiting'"), literal_column("'running'")))
-    return select(func.count()).where(is_active, col(active.group_name) == col(Job.group_name)).scalar_subquery()
+    may_end = is_active & ((col(active.state) == literal_column("'running'")) | col(active.name).in_(jobs))
+    return select(func.count()).where(may_end, col(active.group_name) == col(Job.group_name)).scalar_subquery()

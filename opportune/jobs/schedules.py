@@ -137,7 +137,7 @@ class Scheduler:
         self._has_queued_all = False
 
     async def queue_all(self) -> None:
-        """Queue the next run of each job. Only the first call has an effect."""
+        """Queue the next run of each job. Only the first call, and one after a failure, has an effect."""
         if not self._has_queued_all:
             await self.queue_runs(dict.fromkeys(self.jobs, EARLIEST_TIME))
             self._has_queued_all = True
@@ -145,9 +145,13 @@ class Scheduler:
     async def queue_runs(self, last_times: Mapping[str, datetime]) -> None:
         """Queue the next run of these jobs after these times, or after the present if it is later."""
         if names := [name for name in last_times if self._next_run_time(name, utc_now())]:
-            async with self.database.writer() as session:
-                for name in names:
-                    await self.queue_run(session, name, last_times[name])
+            try:
+                async with self.database.writer() as session:
+                    for name in names:
+                        await self.queue_run(session, name, last_times[name])
+            except BaseException:
+                self._has_queued_all = False  # the next check of the queue repeats this
+                raise
 
     async def queue_run(self, session: AsyncSession, name: str, last_time: datetime) -> None:
         """Queue the next run after a time or the present, by the clock of the database."""

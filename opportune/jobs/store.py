@@ -78,7 +78,7 @@ class JobStore:
         self._takeover_at = 0.0
         self._taken_over_ids = set[int | None]()
         """Jobs of dead workers that this one has taken over."""
-        self._held_jobs = HeldJobs()
+        self._held_jobs = HeldJobs(jobs)
 
     def _now(self, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
         return database_time(self._dialect, offset)
@@ -208,9 +208,10 @@ class JobStore:
         """Return the seconds until a job is due or a lease ends; None if no job waits or runs."""
         due_at = select(func.min(col(Job.due_at))).where(IS_WAITING, self._is_known_job)
         lease_until = select(func.min(col(Job.lease_until))).where(IS_RUNNING, self._is_known_job)
-        held_until = select(func.min(col(Job.due_at))).where(IS_HELD, col(Job.due_at) > self._now())
+        held_until = select(func.min(col(Job.due_at))).where(IS_HELD, self._is_known_job, col(Job.due_at) > self._now())
         next_times = [query.scalar_subquery() for query in (due_at, held_until, lease_until)]
-        has_due_held_jobs = select(col(Job.id)).where(IS_HELD, col(Job.due_at) <= self._now()).exists()
+        is_due = IS_HELD & self._is_known_job & (col(Job.due_at) <= self._now())
+        has_due_held_jobs = select(col(Job.id)).where(is_due).exists()
         async with self.database.reader(fresh=True) as session:
             row = (await session.execute(select(*next_times, has_due_held_jobs, self._now()))).one()
         *due_times, is_held, now = row

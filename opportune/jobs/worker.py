@@ -10,11 +10,8 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-
 from opportune.config.settings import Settings
-from opportune.db.errors import explain
+from opportune.db.errors import DATABASE_ERRORS, explain
 from opportune.jobs.execution import Attempt, run_attempt, store_outcome
 from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, LeaseKeeper
 from opportune.jobs.models import ClaimedJob
@@ -143,7 +140,7 @@ class Worker:
                 await self._renew()
                 elapsed += min(time.monotonic() - before, 2 * UNFROZEN_SECONDS)
                 before = time.monotonic()
-        except (DBAPIError, PoolTimeoutError) as error:
+        except DATABASE_ERRORS as error:
             logger.warning("Jobs wait: %s", explain(error, self.store.database.url))
         finally:
             finished = Counter(name for job_id, name in names.items() if job_id not in self._attempts)
@@ -165,7 +162,7 @@ class Worker:
                 pauses.append(LEASE_RENEWAL_SECONDS)
             if not started:  # otherwise the end of a job wakes the worker, which then checks for the next one
                 pauses.append(await self._seconds_to_next())
-        except (DBAPIError, PoolTimeoutError) as error:
+        except DATABASE_ERRORS as error:
             logger.warning("Jobs wait: %s", explain(error, self.store.database.url))
             return DATABASE_RETRY_SECONDS
         except Exception:
@@ -231,7 +228,7 @@ class Worker:
         has_failed = task.cancelled() or task.exception() is not None
         definition = self.jobs[attempt.job.name]
         has_effect_after_success = definition.schedule or definition.heartbeat_url
-        if self._is_stopping or has_failed or has_effect_after_success:
+        if self._is_stopping or attempt.is_interrupted or has_failed or has_effect_after_success:
             recording = asyncio.create_task(self._record_outcome(attempt), context=context)
             self._recording.add(recording)
             recording.add_done_callback(self._recording.remove)
@@ -280,30 +277,33 @@ class Worker:
     async def prune(self) -> None:
         try:
             await self.store.prune()
-        except (DBAPIError, PoolTimeoutError) as error:
+        except DATABASE_ERRORS as error:
             logger.warning("Old jobs could not be deleted: %s", explain(error, self.store.database.url))
 
     async def _record_outcome(self, attempt: Attempt) -> None:
         """Store the outcome of an attempt, and forget it. The end of the site does not interrupt this."""
-        await self._retry_while_unavailable(partial(self._store_outcome, attempt), f"outcome of job {attempt.job}")
-        self._forget(attempt)
-
-    async def _store_outcome(self, attempt: Attempt) -> None:
-        await store_outcome(attempt, self.store, self.services, is_stopping=self._is_stopping)
+        store = partial(store_outcome, attempt, self.store, self.services)
+        try:
+            await self._retry_while_unavailable(store, f"outcome of job {attempt.job}")
+        except Exception:
+            logger.exception("The outcome of job %s", attempt.job)
+        finally:
+            self._forget(attempt)
 
     async def _retry_while_unavailable(self, store: Callable[[], Awaitable[Any]], what: str) -> None:
         for pause in STORE_RETRY_SECONDS:
             try:
                 await store()
                 return
-            except (DBAPIError, PoolTimeoutError) as error:
+            except DATABASE_ERRORS as error:
                 reason = explain(error, self.store.database.url)
             await asyncio.sleep(0 if self._is_stopping else pause)
         logger.warning("The %s could not be stored, so it will run again: %s", what, reason)
 
     async def _cancel_running(self) -> None:
         self._is_stopping = True
-        for task in self._running:
+        for task, attempt in self._running.items():
+            attempt.is_interrupted = True
             task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_SECONDS)
@@ -314,7 +314,7 @@ class Worker:
         await cancel_and_wait(self._pruning)
         await self._lease_keeper.stop()
         self.store.lock.release()
-        self._is_stopping = bool(self._running)  # jobs that end later were also interrupted
+        self._is_stopping = False
 
     async def _store_completed(self) -> None:
         if self._completed:

@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy import and_, delete, func, insert, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.errors import explain
+from opportune.db.errors import DATABASE_ERRORS, explain
 from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_number
@@ -91,7 +90,7 @@ class DatabaseStorage(Storage):
         try:
             async with self._database.reader(fresh=True) as session:
                 total = await _total_bytes(session)
-        except (DBAPIError, PoolTimeoutError) as error:
+        except DATABASE_ERRORS as error:
             reason = explain(error, self._database.url)
             return _("Files cannot be stored in the database: %(reason)s", reason=reason)
         if total < self.limits.max_total_megabytes * MEGABYTE_BYTES:
@@ -115,7 +114,7 @@ class DatabaseStorage(Storage):
             yield
         except IntegrityError:
             raise
-        except (DBAPIError, PoolTimeoutError) as error:
+        except DATABASE_ERRORS as error:
             logger.error("storage: %s", explain(error, self._database.url))
             raise StorageError from error
 

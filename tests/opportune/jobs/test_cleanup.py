@@ -28,6 +28,7 @@ async def count_daily(run: JobContext) -> None: ...
 EXPIRED = Cleanup(Attempt, lambda _: col(Attempt.ends_at) <= utc_now())
 SHORTENED = Cleanup(Attempt, lambda _: col(Attempt.count) > 5, values={"count": 5})
 BROKEN = Cleanup(Attempt, lambda _: literal_column("missing") == 1)
+FAULTY = Cleanup(Attempt, lambda _: col(Attempt.count) > 1 // 0)
 FEATURE = Feature("attempts", "Attempts.", jobs=Jobs((count_daily,), cleanups=(EXPIRED, SHORTENED)))
 
 
@@ -70,8 +71,10 @@ async def test_wrong_clock_deletes_nothing(
 
 async def test_failure_does_not_stop_other_cleanups(settings: Settings, database: Database) -> None:
     await add_attempts(database)
-    with pytest.raises(OperatorError, match=r"^Old rows could not be deleted\. accounts_attempt: .*missing"):
-        await clean_up(database, settings, (BROKEN, EXPIRED))
+    with pytest.raises(
+        OperatorError, match=r"^Old rows could not be deleted\. accounts_attempt: .*missing.*: integer division"
+    ):
+        await clean_up(database, settings, (BROKEN, FAULTY, EXPIRED))
     assert await read_attempts(database) == [("new", 1), ("many", 9)]
 
 

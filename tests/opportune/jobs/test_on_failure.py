@@ -8,9 +8,9 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.errors import OperatorError
-from opportune.jobs import JobContext, PermanentFailure, job, worker
+from opportune.jobs import JobCall, JobContext, PermanentFailure, job, worker
 from opportune.jobs.models import JobState
-from tests.opportune.jobs.conftest import Find, MakeQueue, set_attempt
+from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Find, MakeQueue, set_attempt
 
 Call = tuple[int, str, int]
 
@@ -29,6 +29,14 @@ def options(calls: list[Call]) -> dict[str, Any]:
     return {"attempts": 2, "wait": 0, "on_failure": record}
 
 
+async def run_job(make_queue: MakeQueue, call: JobCall[...]) -> str:
+    """Run a job until it has ended, and return its id."""
+    queue = make_queue(call.job)
+    job_id = await queue.enqueue(call)
+    await asyncio.wait_for(queue.worker.drain(), TIMEOUT_SECONDS)
+    return job_id
+
+
 @pytest.mark.parametrize(
     ("error", "call"),
     [
@@ -44,9 +52,7 @@ async def test_on_failure_follows(
     async def fail(_run: JobContext, _book_id: int) -> None:
         raise error
 
-    queue = make_queue(fail)
-    await queue.enqueue(fail(7))
-    await queue.worker.drain()
+    await run_job(make_queue, fail(7))
     assert calls == [call]
 
 
@@ -89,9 +95,7 @@ async def test_steps_of_the_job_do_not_replace_those_of_on_failure(make_queue: M
         await run.write(count, 7)
         raise PermanentFailure("no shelf")
 
-    queue = make_queue(fail)
-    await queue.enqueue(fail())
-    await queue.worker.drain()
+    await run_job(make_queue, fail())
     assert [book_id for *_, book_id in calls] == [7, 8]
 
 
@@ -110,9 +114,7 @@ async def test_unavailable_database_does_not_end_on_failure(
         raise PermanentFailure("no such book")
 
     monkeypatch.setattr(worker, "STORE_RETRY_SECONDS", (0, 0))
-    queue = make_queue(refuse)
-    await queue.enqueue(refuse(7))
-    await queue.worker.drain()
+    await run_job(make_queue, refuse(7))
     assert calls == [(1, "no such book", 7)]
 
 
@@ -124,9 +126,7 @@ async def test_on_failure_is_not_called_if_an_attempt_succeeds(
         if run.attempt == 1:
             raise ValueError("no shelf")
 
-    queue = make_queue(stumble)
-    await queue.enqueue(stumble(7))
-    await queue.worker.drain()
+    await run_job(make_queue, stumble(7))
     assert calls == []
 
 
@@ -141,9 +141,7 @@ async def test_fault_of_on_failure_is_logged(
     async def refuse(_run: JobContext) -> None:
         raise PermanentFailure("no such book")
 
-    queue = make_queue(refuse)
-    job_id = await queue.enqueue(refuse())
-    await queue.worker.drain()
+    job_id = await run_job(make_queue, refuse())
     assert f"on_failure of job test.refuse {job_id}" in caplog.text
     ended = await find(job_id)
     assert (ended.state, ended.error) == (JobState.FAILED, "no such book")

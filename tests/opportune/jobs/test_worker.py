@@ -7,14 +7,16 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from unittest.mock import AsyncMock, Mock
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db import Database, open_database, utc_now
-from opportune.jobs import JobCall, RetryLater, worker
+from opportune.jobs import JobCall, RetryLater, schedules, worker
 from opportune.jobs.checks import find_invalid_schedules
 from opportune.jobs.execution import error_summary, retry_delay
 from opportune.jobs.models import Job, JobState, JobStep
@@ -34,6 +36,7 @@ from tests.opportune.jobs.tasks import (
     quit_work,
     refuse,
     register,
+    stop_itself,
     stumble,
     wait,
 )
@@ -115,6 +118,31 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
     gate.opened.set()
     await asyncio.wait_for(attempt_ended.wait(), 60)
     assert ((job := await find(job_id)).state, job.attempt, job.error) == (JobState.WAITING, 0, "")
+    await asyncio.wait_for(site.worker.drain(), 60)
+    assert (await find(job_id)).state == JobState.DONE
+
+
+async def test_cancelled_job_has_not_failed_after_an_outage(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make_queue(stop_itself)
+    end = AsyncMock(side_effect=[OperationalError("", {}, Exception("server closed the connection")), None])
+    monkeypatch.setattr(worker, "STORE_RETRY_SECONDS", (0, 0))
+    monkeypatch.setattr(queue.worker.store, "end", end)
+    await queue.enqueue(stop_itself())
+    await asyncio.wait_for(queue.worker.drain(), 60)
+    assert [call.args[1] for call in end.await_args_list] == [JobState.CANCELLED] * 2
+
+
+async def test_fault_of_a_heartbeat_url_is_logged(
+    make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture
+) -> None:
+    beating = replace(register, heartbeat_url=Mock(side_effect=LookupError))
+    queue = make_queue(beating)
+    job_id = await queue.enqueue(beating("ann@example.com"))
+    await asyncio.wait_for(queue.worker.drain(), 60)
+    assert (await find(job_id)).state == JobState.DONE
+    assert f"The outcome of job test.register {job_id}" in caplog.text
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -199,6 +227,22 @@ async def test_schedule_continues_after_a_cancelled_run(make_queue: MakeQueue, d
     async with database.reader() as session:
         waiting = select(col(Job.due_at)).where(col(Job.state) == JobState.WAITING)
         assert list(await session.scalars(waiting)) == [scheduled_job.due_at + timedelta(hours=1)]
+
+
+async def test_run_that_could_not_be_queued_is_queued_later(
+    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = make_queue(hourly).worker.scheduler
+    await scheduler.queue_all()
+    async with database.writer() as session:
+        await session.execute(delete(Job))
+    monkeypatch.setattr(schedules, "insert_job", Mock(side_effect=OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        await scheduler.queue_runs({hourly.name: utc_now()})
+    monkeypatch.undo()
+    await scheduler.queue_all()
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(Job)) == 1
 
 
 async def test_missing_tables_are_logged_and_checked_later(
