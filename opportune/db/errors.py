@@ -39,7 +39,7 @@ TABLE_MISSING = f"A table is missing in {{place}}. Run: {OPPMAN} migrate"
 # Fragments of the driver's message as a regular expression, and our explanation.
 # `{place}` is the file or host, and `{setting}` holds the URL.
 EXPLANATIONS = (
-    ('no such table|relation "', TABLE_MISSING),
+    ('no such table|relation ".*" does not exist', TABLE_MISSING),
     (
         "QueuePool limit",
         "All connections to {place} are in use: some are held for too long, or DATABASE_POOL_SIZE is too small.",
@@ -69,9 +69,9 @@ EXPLANATIONS = (
     ),
     ("password authentication failed", "{place} refuses the password of user '{user}'. Check {setting}."),
     ("no password supplied", "{place} requires a password for user '{user}'. Add it to {setting}."),
-    ('role "', "{place} has no user '{user}'. Check {setting}."),
+    ('role ".*" does not exist', "{place} has no user '{user}'. Check {setting}."),
     ("Tenant or user not found", "The pooler at {place} has no user '{user}'. Copy the pooler's connection string."),
-    ('database "', "{place} has no database '{name}'. Create it, or check {setting}."),
+    ('database ".*" does not exist', "{place} has no database '{name}'. Create it, or check {setting}."),
     ("SSL negotiation", "The server at {place} is not PostgreSQL. Check host and port in {setting}."),
     (
         "does not support SSL",

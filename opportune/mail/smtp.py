@@ -71,14 +71,16 @@ class SmtpTransport(Transport):
             async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), self._client(local_hostname) as client:
                 yield client
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise self._refusal(error.recipients[0]) from None
+            raise self._refusal(min(error.recipients, key=lambda refusal: refusal.code)) from None
         except aiosmtplib.SMTPResponseException as error:
             raise self._refusal(error) from None
         except OSError as error:  # includes timeouts
             reason = str(error.__cause__ or "") or str(error) or "it takes too long"
             raise self._fault(DeliveryError, f"does not respond: {self._redact(reason)}{self._port_advice()}") from None
         except aiosmtplib.SMTPException as error:
-            raise self._fault(PermanentDeliveryError, f"cannot be used: {self._redact(str(error))}") from None
+            is_of_email = isinstance(error, aiosmtplib.SMTPNotSupported)  # others are retried: the owner can fix them
+            type_ = PermanentDeliveryError if is_of_email else DeliveryError
+            raise self._fault(type_, f"cannot be used: {self._redact(str(error))}") from None
 
     def _port_advice(self) -> str:
         if self.port not in BLOCKED_PORTS or is_local(self.host):
@@ -101,11 +103,12 @@ class SmtpTransport(Transport):
 
     def _refusal(self, error: "SMTPResponseException") -> DeliveryError:
         """Return the error for a response. Messages about a wrong password are not quoted; some repeat the password."""
-        from aiosmtplib import SMTPAuthenticationError
+        from aiosmtplib import SMTPAuthenticationError, SMTPConnectResponseError, SMTPHeloError
 
         if isinstance(error, SMTPAuthenticationError):  # retried, because the owner can fix it
             return self._fault(DeliveryError, f"does not accept the user and password of MAIL_URL ({error.code})")
-        type_ = PermanentDeliveryError if error.code >= 500 else DeliveryError
+        is_of_email = not isinstance(error, SMTPConnectResponseError | SMTPHeloError)
+        type_ = PermanentDeliveryError if error.code >= 500 and is_of_email else DeliveryError
         return self._fault(type_, f"refused the e-mail: {error.code} {self._redact(error.message)}")
 
     def _redact(self, quoted: str) -> str:

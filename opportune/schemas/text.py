@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 from opportune.schemas.annotations import UNBOUNDED, Stored
 
 ONE_LINE = r"^[^\r\n]*$"
+MAX_JSON_LEVELS = 200
+"""Pydantic serializes 255 levels, of which a page of rows needs a few."""
 UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 """NUL and halves of surrogate pairs, which databases refuse."""
 
@@ -33,20 +35,25 @@ def require_storable_json(value: Any) -> Any:
     """Return the value for a column of JSON unchanged.
 
     Raises:
-        ValueError: It contains a number or a text that databases refuse.
+        ValueError: It contains a number or a text that databases refuse, or more levels than responses can have.
     """
-    waiting = [value]  # without recursion, because clients choose the depth
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            require_storable(item)
-        elif isinstance(item, float) and not math.isfinite(item):
-            raise ValueError("must not contain NaN or an infinite number")
-        elif isinstance(item, Mapping):
-            waiting += [*item.keys(), *item.values()]
-        elif isinstance(item, list | tuple | set):
-            waiting += item
-    return value
+    items = [value]
+    for _ in range(MAX_JSON_LEVELS):  # without recursion, because clients choose the depth
+        items = [part for item in items for part in _checked_parts(item)]
+        if not items:
+            return value
+    raise ValueError("must not be nested more than 200 levels deep")
+
+
+def _checked_parts(item: Any) -> Iterable[Any]:
+    """Check a value of JSON, and return those that it contains."""
+    if isinstance(item, str):
+        require_storable(item)
+    elif isinstance(item, float) and not math.isfinite(item):
+        raise ValueError("must not contain NaN or an infinite number")
+    elif isinstance(item, Mapping):
+        return [*item.keys(), *item.values()]
+    return item if isinstance(item, list | tuple | set) else ()
 
 
 def make_storable(value: str) -> str:

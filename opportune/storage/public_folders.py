@@ -1,5 +1,6 @@
 """Public folders, whose files have permanent URLs, and smaller copies of images."""
 
+import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
@@ -8,6 +9,8 @@ from opportune.storage.images import shrink
 from opportune.storage.storage import FILES_PATH, MissingFileError, Storage
 
 WEBP = "image/webp"
+COPY = re.compile(r"(.+)/([1-9][0-9]{0,8})/([^/]+\.webp)")
+"""Names that `copy_name` returns, and no others, so that visitors cannot let the same copy be made again."""
 
 _is_public: dict[str, bool] = {}
 """Whether the files of each declared folder are public."""
@@ -73,7 +76,5 @@ def _folder_of(name: str) -> str:
 
 def _original_of(name: str) -> tuple[str, int]:
     """Return the name of the original and the size of a copy; an empty name if the file is not a copy."""
-    folder, _, file = name.rpartition("/")
-    parent, _, size = folder.rpartition("/")
-    is_copy = size.isascii() and size.isdigit()
-    return (f"{parent}/{file}", int(size)) if is_copy else ("", 0)
+    match = COPY.fullmatch(name)
+    return (f"{match[1]}/{match[3]}", int(match[2])) if match else ("", 0)

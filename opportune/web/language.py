@@ -215,7 +215,7 @@ class LanguagePrefixMiddleware:
         rest = path.removeprefix(prefix) or "/"
         raw_path: bytes = scope.get("raw_path") or path.encode()
         # The prefix is neither encoded nor repeated, and a single slash follows it. Else it is an unknown URL.
-        is_unknown = rest.startswith("//") or f"/{rest.split('/', 2)[1]}" in self.url_prefixes
+        is_unknown = rest.startswith("//") or f"/{rest[1:].partition('/')[0]}" in self.url_prefixes
         if not prefix or is_unknown or not raw_path.startswith(prefix.encode()):
             return {**scope, PREFIX_KEY: ""} if has_language(path) else scope
         raw_path = raw_path.removeprefix(prefix.encode()) or b"/"

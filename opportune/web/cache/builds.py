@@ -82,17 +82,18 @@ class Builds:
             item: The entry to read.
             build: Builds the entry for the current task.
             refresh: Builds the entry in the background.
-            parse: Parses the entry. Raises ValueError if another version has written it.
+            parse: Parses the entry. Raises ValueError if another version has written it; then it is built again.
 
         Returns:
             The parsed entry. None if only the task that built it may use it.
         """
-        while True:
-            entry = await self._load_entry(item, build, refresh)
-            try:
-                return parse(entry) if entry else None
-            except ValueError:
-                await self._store.drop(item.key)
+        entry = await self._load_entry(item, build, refresh)
+        try:
+            return parse(entry) if entry else None
+        except ValueError:
+            await self._store.drop(item.key)
+        entry = await self._load_entry(item, build, refresh)
+        return parse(entry) if entry else None
 
     async def _load_entry(self, item: CacheItem, build: Build, refresh: Build) -> CacheEntry | None:
         waited_for: object = None

@@ -64,6 +64,7 @@ MESSAGES = {
 """Messages by Pydantic's error type."""
 STORABLE_MESSAGES = (
     _l("must be valid Unicode"),
+    _l("must not be nested more than 200 levels deep"),
     _l("must not contain NaN or an infinite number"),
     _l("must not contain the character NUL"),
 )

@@ -175,5 +175,5 @@ async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive
 
 
 def _channel(path: str) -> str:
-    first_segment = path.split("/", 2)[1]
+    first_segment = path.removeprefix("/").partition("/")[0]
     return first_segment if first_segment in ("admin", "api") else "page"

@@ -73,7 +73,9 @@ async def test_public_image_is_resized_and_cached(app: FastAPI, storage: Storage
     assert image.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert image.headers["content-type"] == "image/webp"
     assert max(decode_image(thumb.content).size) == 20
-    assert (await client.get(row.cover.url().replace("/covers/", "/covers/30/"))).status_code == 404
+    for size, status in (("30", 404), ("0020", 403), ("2" * 5000, 403)):
+        other_url = row.cover.url().replace("/covers/", f"/covers/{size}/")
+        assert (await client.get(other_url)).status_code == status
 
 
 async def test_missing_rendition_is_created_on_request(app: FastAPI, storage: Storage, client: AsyncClient) -> None:

@@ -1,5 +1,6 @@
 """Delivery to a real SMTP server on this machine."""
 
+import asyncio
 import base64
 import socket
 from pathlib import Path
@@ -75,9 +76,28 @@ async def test_offered_and_implicit_tls_are_used(trusted: Path) -> None:
 
 async def test_required_tls_refuses_servers_without_it() -> None:
     async with smtp_server(has_users=True) as mail_server:
-        with pytest.raises(PermanentDeliveryError, match=r"STARTTLS extension not supported by server\.$"):
+        with pytest.raises(DeliveryError, match=r"STARTTLS extension not supported by server\.$") as error:
             await send_to(mail_server.port, login=LOGIN, query="?tls=required")
-    assert mail_server.received == []
+    assert (type(error.value), mail_server.received) == (DeliveryError, [])
+
+
+async def test_refused_connection_is_temporary() -> None:
+    async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"554 No service for you\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        with pytest.raises(DeliveryError, match="554 No service") as error:
+            await send_to(server.sockets[0].getsockname()[1])
+    assert type(error.value) is DeliveryError
+
+
+async def test_email_is_repeated_if_one_of_its_recipients_may_get_it() -> None:
+    async with smtp_server() as mail_server:
+        mail_server.refused_recipient, mail_server.reply_to_recipient = "bob@example.com", "451 Later"
+        with pytest.raises(DeliveryError, match="451 Later") as error:
+            await send_to(mail_server.port, email_to(["bob@example.com", "ada@example.com"]))
+    assert type(error.value) is DeliveryError
 
 
 async def test_untrusted_certificate_is_refused(certificate: Path) -> None:

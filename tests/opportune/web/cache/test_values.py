@@ -30,6 +30,9 @@ class Shelf(BaseModel):
     books: list[str]
 
 
+class Frozen(BaseModel, frozen=True): ...
+
+
 class State(StrEnum):
     OPEN = "open"
 
@@ -118,6 +121,14 @@ async def test_values_are_set_read_and_deleted(cache: Cache) -> None:
     assert await cache.get(key) == {"at": date(2026, 1, 2)}
     await cache.delete(key)
     assert await cache.get(key) is None
+
+
+@in_memory
+async def test_value_that_cannot_be_read_again_is_an_error(cache: Cache) -> None:
+    build = Builder()
+    build.value = {Frozen()}
+    with pytest.raises(ValueError, match="not a cached value"):
+        await cache.get_or_set("frozen", build, 60)
 
 
 @in_every_store

@@ -10,6 +10,7 @@ from starlette.types import Message
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
+from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import signed_in_client
 
 
@@ -68,6 +69,10 @@ async def test_paths_that_only_begin_like_quiet_ones_are_logged(
     for path in ("/statistics", "/healthy-food", "/static/site.css", "/health/live"):
         await client.get(path)
     assert [record.getMessage().split()[1] for record in caplog.records] == ["/statistics", "/healthy-food"]
+
+
+async def test_path_without_a_slash_has_a_response(app: FastAPI) -> None:
+    assert [(await send_request(app, "OPTIONS", path)).status for path in ("*", "")] == [404, 307]
 
 
 async def test_only_pages_of_the_admin_may_have_style_attributes(client: AsyncClient) -> None:
