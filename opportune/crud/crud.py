@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
+from opportune.accounts.permissions import read_permissions
 from opportune.crud import row_reading
 from opportune.crud.access import RowAccess
 from opportune.crud.definition import Definition
@@ -60,10 +61,11 @@ class Crud(RowAccess, Generic[M]):
 
     @classmethod
     async def for_user(cls, session: AsyncSession, user: User | None) -> Self:
-        """Return the data layer of a user with the team selected in the browser, for code without a request."""
+        """Return the data layer with a user's permissions and selected team, for code without a request."""
         owners = cls.team_owners()
         team = await owners.read_current(session, user) if owners and user else None
-        return cls(session, user, team=team)
+        permissions = await read_permissions(session, user) if cls.needs_permissions() else frozenset()
+        return cls(session, user, permissions, team)
 
     @classmethod
     def needs_permissions(cls) -> bool:

@@ -226,7 +226,7 @@ class JobOptions(TypedDict, total=False):
 def job(
     name: str, **options: Unpack[JobOptions]
 ) -> Callable[[Callable[Concatenate[JobContext, P], Awaitable[None]]], JobDefinition[P]]:
-    """Declare an async function as a job. List it in its feature: `Feature(jobs=[shrink_photo])`.
+    """Declare an async function as a job. List it in its feature: `Feature(jobs=Jobs([shrink_photo]))`.
 
         @job("events.shrink_photo", attempts=3)
         async def shrink_photo(run: JobContext, registration_id: int) -> None: ...

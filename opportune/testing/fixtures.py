@@ -262,6 +262,7 @@ def recorded_jobs(app: FastAPI, database: Database) -> RecordedJobs:
     services = {**state.services.by_name(), "features": state.features}
     recorded = RecordedJobs(state.settings, state.database, state.storage, **services)
     database.info["jobs"] = recorded
+    state.jobs.enqueue = recorded.enqueue
     return recorded
 
 

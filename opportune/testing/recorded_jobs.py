@@ -15,7 +15,7 @@ from opportune.storage import Storage
 
 
 class RecordedJobs(JobQueue):
-    """Replaces the queue of a database, and records jobs after the commit that queues them."""
+    """Records the jobs of `enqueue`, and those of `defer` after their commit."""
 
     def __init__(self, settings: Settings, database: Database, storage: Storage, **services: Any) -> None:
         """Set services that jobs request by name, such as `llm`."""
@@ -27,18 +27,21 @@ class RecordedJobs(JobQueue):
         database.info["jobs"] = self
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> str:
-        raise NotImplementedError
+        self._record(call, key)
+        return str(self.keys.index(key) + 1 if key else len(self.keys))
 
     def defer(
         self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
     ) -> None:
         async def record() -> None:
-            if key and key in self.keys:  # also after the job has run, as in the queue
-                return
-            self.calls.append(call)
-            self.keys.append(key)
+            self._record(call, key)
 
         after_commit(session, record)
+
+    def _record(self, call: JobCall[Any], key: str) -> None:
+        if not key or key not in self.keys:  # also after the job has run, as in the queue
+            self.calls.append(call)
+            self.keys.append(key)
 
     @property
     def names(self) -> list[str]:

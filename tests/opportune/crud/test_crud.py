@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
+from opportune.accounts.models import Group, GroupPermission, Membership
 from opportune.crud import Crud, Permission
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.pagination import Page, Paging
@@ -206,8 +207,10 @@ async def test_owners_see_their_rows_and_a_group_sees_all(
     session: AsyncSession, ann: User, bob: User, actions: list[str], listed: int, *, changed: bool, deleted: bool
 ) -> None:
     session.add_all([Note(id=1, owner_id=ann.id, text="own"), Note(id=2, owner_id=bob.id, text="other")])
+    session.add_all([Group(id=1, name="Readers"), Membership(user_id=ann.id, group_id=1)])
+    session.add_all(GroupPermission(group_id=1, identity="note", action=action) for action in actions)
     await session.flush()
-    notes = SharedNotes(session, ann, {("note", action) for action in actions})
+    notes = await SharedNotes.for_user(session, ann)
     assert (await notes.list()).total == (await notes.list_values(None, ("text",))).total == listed
     assert (await notes.update(1, {"text": "new"})).text == "new", "owners may change their own rows"
     with nullcontext() if changed else pytest.raises(NotFound):
