@@ -32,10 +32,11 @@ from opportune.db.factory import open_database
 from opportune.project.installed import features_on_postgresql
 from opportune.project.modules import settings_class
 from opportune.services.clock import clock
+from opportune.storage import open_storage
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.migrations import migrate, migrate_file
 from opportune.testing.plugin import settings_for
-from opportune.testing.recorded_jobs import IgnoredJobs, RecordedJobs
+from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.testing.rows import Make
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
@@ -233,7 +234,7 @@ def settings(database_url: str, tmp_path: Path, language: str) -> Settings:
 async def database(settings: Settings) -> AsyncIterator[Database]:
     database = open_database(settings)
     await database.setup()
-    database.info["jobs"] = IgnoredJobs()  # `recorded_jobs` replaces it
+    RecordedJobs(settings, database, open_storage(settings))  # the fixture `recorded_jobs` replaces them
     yield database
     await database.dispose()
 

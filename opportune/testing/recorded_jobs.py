@@ -69,14 +69,3 @@ class RecordedJobs(JobQueue):
         for call in queued:
             if call.job.name != "mail.send":
                 await self.run(call)
-
-
-class IgnoredJobs(JobQueue):
-    """Ignores the jobs of a database whose test does not use them."""
-
-    async def enqueue(self, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> str:
-        return ""
-
-    def defer(
-        self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
-    ) -> None: ...
