@@ -125,12 +125,12 @@ class ChatPage:
         """Return the context of the settings, whose fields are part of the form for a new conversation."""
         llm = self.answers.llm
         form = form if "model" in form.controls else Form(ConversationSettings, conversation)
-        if conversation is None:
-            id_ = int(form.value("assistant_id") or 0) or None
-            conversation = Conversation(owner_id=self.user_id, title="", assistant_id=id_)
         async with self.answers.database.reader() as session:
-            setup = await read_setup(session, llm, conversation)
             assistants = await list_assistants(session, self.user_id)
+            if conversation is None:
+                ids = (assistant.id for assistant in assistants if str(assistant.id) == form.value("assistant_id"))
+                conversation = Conversation(owner_id=self.user_id, title="", assistant_id=next(ids, None))
+            setup = await read_setup(session, llm, conversation)
         form.offer(
             {
                 "assistant_id": assistant_choices(assistants, conversation),

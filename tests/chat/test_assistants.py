@@ -102,6 +102,8 @@ async def test_assistant_of_another_user_is_refused(app: FastAPI, database: Data
         message = {"content": "Why?", "assistant_id": assistant.id}
         response = await stranger.post("/api/v1/conversations", json=message)
         assert response.status_code == 422
+        for id_ in ("x", "9" * 20, str(assistant.id)):
+            assert (await stranger.post("/chat", data={"content": "Why?", "assistant_id": id_})).status_code == 422, id_
         assert (await stranger.get("/api/v1/conversations")).json()["total"] == 0
 
 
