@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Query
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from app.chat.comparison import find_beside
 from app.chat.conversation_view import ConversationView, ShownMessage, view_conversation
@@ -132,7 +134,8 @@ async def _awaits_title(session: AsyncSession, conversation: Conversation, messa
     is_of_first_model = message.answer is not None and message.answer.topic == conversation.topic
     if not (is_untitled and is_of_first_model):
         return False
-    return (await session.get_one(Message, message.parent_id)).parent_id is None
+    is_first = col(Message.id) == message.parent_id, col(Message.parent_id).is_(None)
+    return await session.scalar(select(col(Message.id)).where(*is_first)) is not None
 
 
 CurrentStream = Annotated[MessageStream | None, Depends(get_stream)]

@@ -6,6 +6,8 @@ The functions commit their own sessions, because an answer starts after the comm
 from collections.abc import Sequence
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from app.chat.assistants import read_setup, with_assistant_name
 from app.chat.comparison import (
@@ -34,6 +36,7 @@ from opportune.contrib.answers import (
     stored_attachments,
 )
 from opportune.contrib.llm import LanguageModel, estimate_tokens, require_sight
+from opportune.errors import NotFound
 
 MAX_PROMPT_MESSAGES = 400
 """Messages read for a prompt. The newest ones that fit are sent."""
@@ -108,7 +111,7 @@ async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple
         AnswerRunning, TooManyAnswers: Nothing was stored.
     """
     async with answers.database.writer() as session:
-        question = await session.get_one(Message, answer.parent_id)
+        question = await _load_question(session, answer)
         conversation = await session.get_one(Conversation, question.conversation_id)
         conversations = Conversations(session, owner_id)
         return question, await _start_answers(answers, conversations, conversation, question, answer.answer)
@@ -161,8 +164,16 @@ async def resume(answers: AnswerManager, message: Message) -> Message:
     assert message.answer
     async with answers.database.writer() as session:
         message.answer = await answers.resume(session, message.answer)
-        await require_one_question(session, await session.get_one(Message, message.parent_id))
+        await require_one_question(session, await _load_question(session, message))
     return message
+
+
+async def _load_question(session: AsyncSession, answer: Message) -> Message:
+    """Return the question of an answer. Raises NotFound if staff have deleted it."""
+    question = await session.scalar(select(Message).where(col(Message.id) == answer.parent_id))
+    if question is None:
+        raise NotFound
+    return question
 
 
 async def stop(answers: AnswerManager, message: Message) -> None:

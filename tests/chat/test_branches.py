@@ -3,6 +3,8 @@
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import delete
+from sqlmodel import col
 
 from app.chat import service
 from app.chat.conversation_view import view_conversation
@@ -128,3 +130,8 @@ async def test_api_edits_retries_and_lists_branches(app: FastAPI, fake_llm: Fake
             "done",
             Role.ASSISTANT,
         )
+        async with app.state.database.writer() as session:  # as staff do
+            await session.execute(delete(Message).where(col(Message.question) == "Two?"))
+        edited_answer = f"{url}/messages/{edited['answer']['id']}"
+        for action in ("retry", "continue"):
+            assert (await client.post(f"{edited_answer}/{action}")).status_code == 404, action
