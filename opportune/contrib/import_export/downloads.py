@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.authorization import may_see_titles
+from opportune.admin.authorization import may_list
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, csv_cell, download_headers
 from opportune.contrib.import_export.import_run import faulty_rows
@@ -79,7 +79,7 @@ async def _examples(request: Request, view: AdminView, target: Target) -> Sequen
     lookup = target.related.lookup
     key = target.related.key
     examples = [""] * SAMPLE_ROWS
-    if await may_see_titles(request, lookup.view):
+    if await may_list(request, lookup.view):
         for position, row in enumerate(await lookup.titled_rows(request, SAMPLE_ROWS)):
             examples[position] = str(getattr(row, key) if key else title_of(row))
     return examples

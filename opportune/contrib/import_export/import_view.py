@@ -168,15 +168,15 @@ async def file_page(request: Request, view: AdminView) -> Response:
     if file.state in BUSY_STATES and await _was_cancelled(view, file):
         await import_run.store_failure(view.site.database, file.id, CANCELLED)
         file = await load_file(request, view)
-    if request.method == "POST" and file.state not in (*BUSY_STATES, "imported"):
-        async with request.form(max_fields=5_000) as form:
-            return await _submit(request, view, file, form)
     if file.state in BUSY_STATES:
         return await render_step(request, view, "progress", file, hint=await _waiting_hint(request, view))
     if file.state == "imported":
         return await render_step(request, view, "result", file, undo=undo_url(request, view, file.result["entries"]))
     if not file.content:
         raise HTTPException(404)
+    if request.method == "POST":
+        async with request.form(max_fields=5_000) as form:
+            return await _submit(request, view, file, form)
     if file.state == "checked" and request.query_params.get("step") != "columns" and not file.result["error"]:
         return await render_step(request, view, "preview", file)
     return await columns_page(request, view, file)

@@ -95,7 +95,7 @@ async def test_choices_are_read_by_value_or_label(admin: AsyncClient) -> None:
     assert extract_text(shown).count("Deep blueUsed") == 2
 
 
-async def test_columns_can_be_changed_after_the_preview(admin: AsyncClient) -> None:
+async def test_columns_can_be_changed_after_the_preview(app: FastAPI, admin: AsyncClient) -> None:
     path = f"{IMPORT}?columns=id,name&size=1"
     preview = await open_columns(admin, path, "name,maker_id\nfirst,1\n")
     assert "Import 1 gadget" in preview.text
@@ -103,6 +103,9 @@ async def test_columns_can_be_changed_after_the_preview(admin: AsyncClient) -> N
     checked = await choose_columns(admin, await admin.get(unescape(link)))
     assert "Import 1 gadget" in checked.text
     assert 'gadget/list?columns=id%2Cname&amp;size=1"' in checked.text
+    await execute(app, update(ImportFile).values(content=b""))  # as old files are
+    for action in ("look", "import"):
+        assert (await admin.post(checked.url, data={"action": action})).status_code == 404, action
 
 
 async def test_rows_are_found_by_title_or_number(app: FastAPI, admin: AsyncClient) -> None:
@@ -252,6 +255,8 @@ async def test_import_needs_permission_to_write(app: FastAPI, admin: AsyncClient
             assert (await browser.get(path)).status_code == 403, path
         assert IMPORT not in (await browser.get("/admin/gadget/list")).text
         await add_permission(app.state.database, staff, "gadget", "update")
+        await add_permission(app.state.database, staff, "maker", "get")
+        assert "Acme" not in (await browser.get(f"{IMPORT}/sample.csv")).text, "which lists the first makers"
         page = await upload_file(browser, IMPORT, "name,size\nfirst,5\nnew,6\n", updates="1")
         assert "Line 3: You may not add rows, only change those that exist." in extract_text(page)
         await confirm_preview(browser, page)
