@@ -18,7 +18,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.contrib.teams.memberships import find_member, hand_over
 from opportune.contrib.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate
-from opportune.contrib.teams.service import lock_team, lock_team_row, lock_user_below_team_limit
+from opportune.contrib.teams.service import TeamMembership, lock_team, lock_team_row, lock_user_below_team_limit
 from opportune.db.clock import utc_now
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import format_lazy
@@ -52,7 +52,7 @@ async def invite(
     membership.require(new.role)
     if await find_member(session, team_id, new.email):
         raise FieldErrors({"email": ALREADY_MEMBER})
-    await _delete_previous(session, team_id, new.email)
+    await _delete_previous(session, membership, new.email)
     token = secrets.token_urlsafe(32)
     invitation = TeamInvitation(
         team_id=team_id,
@@ -67,11 +67,14 @@ async def invite(
     return membership.team, invitation, token
 
 
-async def _delete_previous(session: AsyncSession, team_id: int, email: str) -> None:
-    """Delete an earlier invitation to this address. Without one, raise FieldErrors if too many others are open."""
+async def _delete_previous(session: AsyncSession, membership: TeamMembership, email: str) -> None:
+    """Delete an earlier invitation to this address, as `withdraw` does. Without one, check the number of others."""
+    team_id = membership.team.id
     of_team = select(TeamInvitation).where(col(TeamInvitation.team_id) == team_id)
     previous = await session.scalar(of_team.where(col(TeamInvitation.email) == email))
     if previous:
+        if previous.expires_at > utc_now():
+            membership.require(previous.role)
         await session.delete(previous)
         await session.flush()
     elif len(await find_invitations(session, team_id)) >= MAX_OPEN_INVITATIONS:

@@ -120,7 +120,9 @@ async def test_replaced_withdrawn_and_declined_links_are_invalid(
     await clients["admin"].post(f"{path}/{number}/withdraw")
     assert (await client.get(withdrawn)).status_code == 410
 
-    declined = await invite(app, clients["owner"], crew, STRANGER)
+    declined = await invite(app, clients["owner"], crew, STRANGER, "owner")
+    data = {"email": STRANGER, "role": "member"}
+    assert (await clients["admin"].post(path, data=data)).status_code == 403, "nor may an admin withdraw it"
     await clients["stranger"].post(f"/teams/invitations/{await only_id(database)}/decline")
     assert (await client.get(declined)).status_code == 410
 
