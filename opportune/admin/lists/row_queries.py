@@ -15,7 +15,7 @@ from starlette.requests import Request
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.columns import listed_columns, order_terms
 from opportune.admin.lists.parameters import POSITION, filtered_query, search_conditions
-from opportune.admin.lists.row_keys import key_of, match_primary_keys, row_by_key
+from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.row_writer import PersistenceMixin
 from opportune.db.models.row_ids import MAX_ID
 from opportune.db.queries.listing import (
@@ -135,7 +135,8 @@ class PageReader:
 
     async def _find_cursor(self, position: Position) -> Cursor:
         view = self.view
-        row: Select[Any] = row_by_key(view, position.key) if position.key else select(view.model)
+        listed = view.list_query(self.request)
+        row = listed.where(match_primary_keys(view, [position.key])) if position.key else listed
         cursor = await find_cursor(self.session, position, order_terms(self.request, view), row)
         if cursor is None:
             raise HTTPException(404, "The row at which this page begins was deleted.")

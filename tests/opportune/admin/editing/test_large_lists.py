@@ -7,11 +7,12 @@ from html import unescape
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import delete
+from sqlalchemy import delete, select
+from sqlmodel import col
 
 from opportune.db.queries.row_count import RowCount
 from opportune.i18n import use_language
-from tests.opportune.admin.editing.parts_feature import Part
+from tests.opportune.admin.editing.parts_feature import Part, PartAdmin
 
 LIST = "/admin/part/list"
 ROWS = 13
@@ -69,11 +70,13 @@ async def test_later_pages_begin_after_a_row(admin: AsyncClient) -> None:
     assert (response.status_code, response.headers["location"].partition("page=")[2]) == (302, "2")
 
 
-async def test_unknown_position_is_the_first_page(admin: AsyncClient) -> None:
+async def test_unknown_position_is_the_first_page(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for position in ("first", "after:", "after"):
         page, _ = await read(admin, f"{LIST}?pageSize=3&position={position}")
         assert page == [0, 1, 2], position
     assert (await admin.get(f"{LIST}?position=after:999999")).status_code == 404, "of a deleted row"
+    monkeypatch.setattr(PartAdmin, "list_query", lambda *_: select(Part).where(col(Part.id) != 2))
+    assert (await admin.get(f"{LIST}?position=after:2&sortBy=price")).status_code == 404, "of a hidden row"
 
 
 async def test_filter_leaves_the_position(app: FastAPI, admin: AsyncClient) -> None:
