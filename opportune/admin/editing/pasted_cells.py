@@ -3,11 +3,13 @@
 import csv
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from io import StringIO
 from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
+from opportune.admin.authorization import may_list
 from opportune.admin.editing.cells import editable_names
 from opportune.admin.editing.row_edits import RowEdit, prefix_of
 from opportune.admin.errors import ValidationRefused
@@ -71,11 +73,11 @@ def _columns_from(request: Request, view: AdminView, start: str) -> Sequence[str
 
 def _read_lines(text: str) -> list[list[str]]:
     """Return the cells of each line. A cell with line breaks or tabs is in quotes."""
-    lines = text.removesuffix("\n").removesuffix("\r").splitlines(keepends=True)
+    text = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
     try:
-        return list(csv.reader(lines, "excel-tab", strict=True))
+        return list(csv.reader(StringIO(text, newline=""), "excel-tab", strict=True))
     except csv.Error:
-        return [line.split("\t") for line in text.splitlines()]
+        return [line.split("\t") for line in text.split("\n")]
 
 
 async def _read_edit(request: Request, view: AdminView, pk: str, cells: Mapping[str, str]) -> RowEdit:
@@ -103,7 +105,8 @@ async def _form_text(request: Request, view: AdminView, name: str, text: str) ->
         return _yes_or_no(text, is_nullable=column.nullable)
     lookup = view.references.get(name)
     if lookup and text and not _is_key(lookup, text):
-        matches = [row for row in await lookup.get_list(request, text) if title_of(row) == text]
+        found = await lookup.get_list(request, text) if await may_list(request, lookup.view) else ()
+        matches = [row for row in found if title_of(row) == text]
         if len(matches) != 1:
             raise ValueError(gettext("Several rows or none have the name “%(name)s”.", name=text))
         return quote_key(lookup.key_of(matches[0]))

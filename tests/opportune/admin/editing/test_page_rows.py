@@ -127,8 +127,9 @@ async def test_cells_fill_rows_and_columns(app: FastAPI, admin: AsyncClient) -> 
 
 
 async def test_quoted_cells_keep_line_breaks_out_of_rows(app: FastAPI, admin: AsyncClient) -> None:
-    assert (await paste(admin, "name", '"a ""big"" bolt"\n"nut"', ("1", "2"))).status_code == 303
-    assert (await read_part(app)).name == 'a "big" bolt'
+    for name, cells in (('a "big" bolt', '"a ""big"" bolt"\n"nut"'), ("a\u2028b\x0bolt", "a\u2028b\x0bolt\r\nnut\r\n")):
+        assert (await paste(admin, "name", cells)).status_code == 303
+        assert (await read_part(app)).name == name
 
 
 async def test_cells_that_do_not_fit_change_nothing(app: FastAPI, admin: AsyncClient) -> None:
@@ -160,6 +161,14 @@ async def test_errors_in_many_cells_are_beside_them(app: FastAPI, admin: AsyncCl
     corrected = await admin.post(EDIT_PAGE, data=fields | {"20-maker_id": ["2"], "30-price": ["9"]})
     assert corrected.status_code == 303
     assert ((await read_part(app, 30)).price, (await read_part(app, 20)).maker_id) == (Decimal(9), 2)
+
+
+async def test_titles_of_unlisted_rows_are_not_told_apart(app: FastAPI) -> None:
+    staff = await make_staff(app, "part.list", "part.update", "part.get")
+    async with signed_in_client(app, staff) as client:
+        for maker in ("Acme", "Nobody"):
+            page = await paste(client, "maker_id", maker)
+            assert f"Several rows or none have the name “{maker}”." in page.text
 
 
 async def test_pasted_yes_stays_checked_beside_an_error(admin: AsyncClient) -> None:
