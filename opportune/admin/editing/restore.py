@@ -16,7 +16,7 @@ from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import submitted_texts, without_fields
 from opportune.admin.lists.row_keys import parse_id
-from opportune.admin.log.audit import entries_of
+from opportune.admin.log.history import entries_of_row
 from opportune.admin.models import AuditEntry
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
@@ -61,7 +61,9 @@ async def _find_entry(request: Request, view: AdminView, pk: str) -> AuditEntry:
         has_id = col(AuditEntry.id) == parse_id(request.query_params.get("entry", ""))
     except ValueError:
         raise HTTPException(404) from None
-    found = await view.queries.objects(entries_of(view.identity, pk).where(has_id, col(AuditEntry.action) == "update"))
+    row = await view.get_object_for_edit(request)
+    entries = entries_of_row(request, view, pk, row).where(has_id, col(AuditEntry.action) == "update")
+    found = await view.queries.objects(entries) if row is not None else []
     if not found:
         raise HTTPException(404)
     return cast("AuditEntry", found[0])

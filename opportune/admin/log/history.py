@@ -190,14 +190,20 @@ async def history_page(request: Request, view: AdminView) -> Response:
     return await render_page(request, view, "admin/history.html", context)
 
 
-async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) -> Sequence[AuditEntry]:
-    """Return the newest entries of a row, one more than a page shows."""
+def entries_of_row(request: Request, view: AdminView, pk: str, row: Any) -> Select[Any]:
+    """Select the entries of a row, without those of a deleted row that had its key."""
     entries = entries_of(view.identity, pk)
     if is_limited(view, request):  # the list that had a deleted row is unknown
         entries = entries.where(is_by_user(request) if row is None else is_of_present_row(view))
     if created_at := getattr(row, "created_at", None):
         # SQLite reuses the ids of deleted rows.
         entries = entries.where(col(AuditEntry.at) >= created_at)
+    return entries
+
+
+async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) -> Sequence[AuditEntry]:
+    """Return the newest entries of a row, one more than a page shows."""
+    entries = entries_of_row(request, view, pk, row)
     for extension in view.site.extensions:
         if (condition := await extension.log_condition(request, view, row)) is not None:
             entries = entries.where(condition)

@@ -138,6 +138,8 @@ async def test_history_omits_a_deleted_user_with_the_same_id(admin: AsyncClient,
     page = (await admin.get(f"/admin/user/history/{user.id}")).text
     assert "current user" in page
     assert "deleted user" not in page
+    restored = [await admin.post(f"/admin/user/restore-entry/{user.id}?entry={entry}") for entry in (1, 2)]
+    assert [response.status_code for response in restored] == [404, 303]
 
 
 async def test_log_hides_password_hashes(admin: AsyncClient, app: FastAPI) -> None:
