@@ -14,6 +14,7 @@ from opportune.contrib.documents.jobs import embed_documents, find_similar
 from opportune.contrib.documents.spelling import MIN_MISSPELT_LETTERS, closest_word
 from opportune.db.database import Database
 from opportune.errors import NotFound, ReadOnlyError
+from opportune.i18n import current_language
 from opportune.jobs import defer
 from opportune.pagination import page_count
 from opportune.search.embeddings import EMBEDDINGS
@@ -41,8 +42,8 @@ class DocumentSearch(Generic[H]):
         self.index = index
         self.database = database
         self._open_engine = open_engine
-        self._fragments: dict[tuple[int, bytes], str] = {}
-        """Rendered HTML by edition and query string, the oldest first."""
+        self._fragments: dict[tuple[int, str, bytes], str] = {}
+        """Rendered HTML by edition, language and query string, the oldest first."""
         self._built_at = ""
         """Build time of the index for which the embedding job was last queued."""
         self._next_check_at = 0.0
@@ -124,11 +125,11 @@ class DocumentSearch(Generic[H]):
         return await self.engine.edition()
 
     async def fragment(self, query: bytes, render: Callable[[], Awaitable[str]]) -> str:
-        """Return HTML that depends only on the query string and the index, from a cache or from `render`."""
+        """Return HTML that depends only on query string, language and index, from a cache or from `render`."""
         edition = await self.edition()
         if edition is None or len(query) > MAX_FRAGMENT_KEY_LENGTH:
             return await render()
-        key = edition, query
+        key = edition, current_language.get(), query
         if key not in self._fragments:
             html = await render()
             if len(self._fragments) >= MAX_FRAGMENTS:

@@ -16,6 +16,7 @@ from opportune.contrib.documents.databases import store_of
 from opportune.contrib.documents.spelling import Term, closest_word
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
+from opportune.i18n import use_language
 from opportune.project.atomic_files import private_file, temporary_path
 from tests.opportune.contrib.documents.shelf_index import CodeDocument, code_document, open_search, shelf, write_index
 
@@ -161,9 +162,11 @@ async def test_fragment_is_cached_until_the_index_changes(tmp_path: Path, monkey
     assert rendered == [b"a", b"b", b"c", b"a", long_query, long_query]
     write_index(url, [code_document("two")])
     await search.refresh()
-    await show(b"a")
+    for language in ("en", "de"):
+        with use_language(language):
+            await show(b"a")
     await search.close()
-    assert rendered[-1] == b"a"
+    assert rendered[-2:] == [b"a", b"a"]
 
 
 def test_most_frequent_nearest_word_wins() -> None:
