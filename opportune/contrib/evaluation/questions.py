@@ -46,7 +46,7 @@ def read_question_file(path: Path) -> tuple[str, list[EvaluatedQuestion]]:
     """
     try:
         content = path.read_bytes()
-        lines = content.decode().splitlines()
+        lines = content.decode("utf-8-sig").split("\n")
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError as error:

@@ -102,7 +102,8 @@ async def ratings(database: Database, user: User) -> list[Answer]:
 @pytest.fixture
 def questions(tmp_path: Path) -> str:
     path = tmp_path / "birds.jsonl"
-    path.write_text('{"question": "Which bird?", "expected": "an owl"}\n\n{"question": "Who?"}\n', encoding="utf-8")
+    lines = '{"question": "Which bird?", "expected": "an\u2028owl"}\r\n\r\n{"question": "Who?"}\r\n'
+    path.write_text(lines, encoding="utf-8-sig")
     return str(path)
 
 
