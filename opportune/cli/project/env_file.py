@@ -59,7 +59,7 @@ def add_to_env(path: Path, **values: str) -> None:
         OperatorError: The file cannot be written.
     """
     with _report_errors(path), path.open("a", encoding="utf-8") as file:
-        file.writelines(f"{name}='{value}'\n" for name, value in values.items())
+        file.writelines(["\n", *(f"{name}='{value}'\n" for name, value in values.items())])
 
 
 def with_first_values(example: str) -> str:

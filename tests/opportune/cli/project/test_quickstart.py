@@ -233,6 +233,7 @@ def test_models_of_this_machine_are_offered(
     model: str,
 ) -> None:
     lines = iter(inputs)
+    (folder / ".env").write_text("PORT=9000", encoding="utf-8")
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(lines))
     monkeypatch.setattr(llm_quickstart, "find_nearby", lambda: NEARBY)
     monkeypatch.setitem(settings_class().model_config, "env_file", folder / ".env")
