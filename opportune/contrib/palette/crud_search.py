@@ -73,8 +73,8 @@ class CrudSearch:
         if crud is None or not crud.may("get"):
             return None
         try:
-            return await crud.get(int(key) if pages.crud_class.lookup == "id" else key)
-        except (NotFound, ValueError):
+            return await crud.get(key)
+        except NotFound:
             return None
 
     def _has_admin_page(self, model: type[Any]) -> bool:
