@@ -104,15 +104,13 @@ async def _load_entries(request: Request, view: AdminView, session: AsyncSession
     """
     texts = request.query_params.get(ENTRIES_PARAMETER, "").split("-")
     numbers = [number for number in map(parse_row_id, texts) if number is not None]
-    if len(numbers) != len(texts) or len(numbers) not in (2, 3):
+    if len(numbers) != len(texts) or len(numbers) != 3:
         raise HTTPException(404)
-    if len(numbers) == 2:  # a link of an earlier version, without the number of entries
-        raise ValidationRefused(NOT_RECORDED)
     first_id, last_id, count = numbers
     entries = select(AuditEntry).where(
         col(AuditEntry.id).between(first_id, last_id),
         col(AuditEntry.identity) == view.identity,
-        col(AuditEntry.actor_id) == request.state.user.id,
+        audit.is_by_user(request),
         col(AuditEntry.action).in_(("create", "update")),
     )
     in_order = entries.order_by(col(AuditEntry.id)).limit(actions.MAX_ROWS_PER_ACTION + 1)
@@ -143,7 +141,8 @@ async def _delete_added(view: AdminView, writer: RowWriter, entries: Sequence[Au
         return []
     rows = await _lock_unchanged(writer, entries, view.check_can_delete)
     deleted = [*rows.values()]
-    await writer.delete(deleted)
+    with translate_database_errors(view.table, deleting=True):
+        await writer.delete(deleted)
     return deleted
 
 
