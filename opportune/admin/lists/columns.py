@@ -112,7 +112,7 @@ def sort_path(view: BaseAdminView, name: str) -> str:
         if path == name or (relation and path.startswith(f"{relation}.")):
             return path
     key = natural_key_of(view.mapper.relationships[relation].mapper.class_) if relation else ""
-    return f"{relation}.{key}" if key else name
+    return f"{relation}.{key}" if key and not view.names.hides(f"{relation}.{key}") else name
 
 
 def order_terms(request: Request, view: BaseAdminView) -> list[OrderTerm]:

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from opportune.admin.view_parts import FieldNames
 from opportune.testing import counted_statements
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Country, Status, Tag
 from tests.opportune.stored_rows import add_rows
@@ -65,8 +66,15 @@ async def test_list_shows_titles_of_related_rows(admin: AsyncClient, app: FastAP
     ] == "Salka"
 
 
+async def test_hidden_titles_sort_nothing(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.admin.site.AdminSite.has_field_rules", True)
+    for is_hidden, status in ((False, 200), (True, 400)):
+        monkeypatch.setattr(FieldNames, "hides", lambda _, path, hidden=is_hidden: hidden and path == "country.name")
+        assert (await admin.get("/admin/author/list?sortBy=country.name")).status_code == status
+
+
 @pytest.mark.database("postgresql")  # PostgreSQL is stricter: SQLite sorts by unselected columns and compares all types
-async def test_list_is_sorted_by_paths(admin: AsyncClient, app: FastAPI) -> None:
+async def test_list_is_sorted_by_paths(admin: AsyncClient) -> None:
     for query, results in (
         ("sortBy=author.name&sort=asc", ["Beowulf", "Salka", "Kristin", "Jenny"]),
         ("sortBy=author.name&sort=desc", ["Jenny", "Kristin", "Salka", "Beowulf"]),
