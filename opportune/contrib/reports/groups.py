@@ -12,13 +12,12 @@ from starlette.requests import Request
 from opportune.admin.lists.parameters import filtered_query
 from opportune.admin.views import AdminView
 from opportune.contrib.reports.fields import Grouping, Measure, Selection
-from opportune.contrib.reports.periods import REST, GroupKey, period_key, period_of
+from opportune.contrib.reports.periods import GroupKey, period_key, period_of
 from opportune.db.models.columns import python_type_of
 from opportune.db.queries.dialects import time_limit
 
 MAX_LINES, MAX_SPLITS = 100, 12
 """Periods and related rows that have their own group. Others are the rest, which are the smallest or oldest ones."""
-REST_ID = -1
 SUMS = ("count", "total", "low", "high")
 
 
@@ -76,7 +75,7 @@ async def read_groups(request: Request, view: AdminView, selection: Selection, s
         groups = _group_rows(view, rows, [key.of_row for key in keys], measure)
         buckets = [key.of_group(groups.c[_name(index)]) for index, key in enumerate(keys)]
         merged = (await session.execute(_merge_groups(groups, buckets))).all()
-    return _merge(measure, groupings, merged)
+    return _merge(measure, groupings, [key.rest for key in keys], merged)
 
 
 def _name(index: int) -> str:
@@ -99,7 +98,8 @@ async def _group_key(
     largest = [*await session.scalars(query)]
     if len(largest) <= limit:
         return GroupKey(attribute)
-    return GroupKey(attribute, lambda key: case((key.not_in(largest[:limit]), REST_ID), else_=key))
+    *shown, rest = largest  # the id of a row in the rest, because keys may be of any type
+    return GroupKey(attribute, lambda key: case((key.not_in(shown), literal(rest, key.type)), else_=key), rest)
 
 
 def _group_rows(view: AdminView, rows: Select[Any], keys: Sequence[Any], measure: Measure) -> Subquery:
@@ -122,11 +122,11 @@ def _merge_groups(groups: Subquery, buckets: Sequence[ColumnElement[Any]]) -> Se
     return select(*keys, func.sum(count), func.sum(total), func.min(low), func.max(high)).group_by(*keys)
 
 
-def _merge(measure: Measure, groupings: Sequence[Grouping], rows: Sequence[Any]) -> Groups:
+def _merge(measure: Measure, groupings: Sequence[Grouping], rests: Sequence[Any], rows: Sequence[Any]) -> Groups:
     """Add up days and months that are in one week or quarter."""
     groups: dict[Keys, Sums] = {}
     for *keys, count, total, low, high in rows:
-        parsed = tuple(_parse_key(grouping, key) for grouping, key in zip(groupings, keys, strict=True))
+        parsed = tuple(map(_parse_key, groupings, rests, keys))
         number = total or 0
         if measure.is_whole:
             number = int(number)  # PostgreSQL returns a Decimal
@@ -134,10 +134,10 @@ def _merge(measure: Measure, groupings: Sequence[Grouping], rows: Sequence[Any])
     return groups
 
 
-def _parse_key(grouping: Grouping, key: Any) -> Hashable:
+def _parse_key(grouping: Grouping, rest: Any, key: Any) -> Hashable:
     """Return a key of the database as in `Groups`."""
     if key is None:
         return None
-    if grouping.unit:
-        return Rest if key == REST else period_of(key, grouping.unit)
-    return Rest if grouping.is_reference and key == REST_ID else key
+    if key == rest:
+        return Rest
+    return period_of(key, grouping.unit) if grouping.unit else key

@@ -81,6 +81,8 @@ class GroupKey(NamedTuple):
     """Expression that the database computes quickly for each row."""
     of_group: Convert = _unchanged
     """Return the key of a group with this value, or that of the rest."""
+    rest: Any = None
+    """Key of the rest."""
 
 
 async def period_key(
@@ -110,7 +112,7 @@ async def period_key(
         day = to_local(key)
         return case((day < oldest, REST), else_=day) if oldest else day
 
-    return GroupKey(func.substr(text, 1, length), of_group)
+    return GroupKey(func.substr(text, 1, length), of_group, REST)
 
 
 def _oldest_shown(first: date, last: date, unit: str, limit: int) -> str:

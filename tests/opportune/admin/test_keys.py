@@ -127,6 +127,15 @@ async def test_pages_of_rows_with_special_keys_open(app: FastAPI, admin: AsyncCl
         assert {(await admin.get(link)).status_code for link in links} == {200}
 
 
+async def test_report_has_a_rest_of_texts(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.reports.groups.MAX_LINES", 1)
+    await add_rows(
+        app, *(Part(code=code) for code in "ab"), *(Crate(id=id_, part_code=id_[0]) for id_ in ("a1", "a2", "b"))
+    )
+    page = (await admin.get("/admin/crate/report?_group=part_code")).text
+    assert re.findall(r"<t[dh][^>]*>(?:<a [^>]*>)?(The rest|\d)<", page) == ["2", "The rest", "1", "3"]
+
+
 async def test_rows_with_special_keys_are_edited_and_deleted(app: FastAPI, admin: AsyncClient) -> None:
     for code in TEXTS:
         await add_rows(app, Part(code=code))
