@@ -1,8 +1,10 @@
 """Import and export of related rows, such as authors and tags, by their names."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
@@ -76,6 +78,14 @@ async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient
     assert (await confirm_preview(admin, preview)).status_code == 303
     assert await read_books(app) == [KRISTIN, SALKA]
     assert (await read_names(app, Author), (await read_names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
+
+
+async def test_undo_keeps_imported_rows_that_others_refer_to(app: FastAPI, admin: AsyncClient) -> None:
+    await confirm_preview(admin, await upload(admin, "name\nHalldór\n", model="author"))
+    (url,) = re.findall(r'action="([^"]*/undo[^"]*)"', (await admin.get("/admin/author/list")).text)
+    await add_rows(app, Book(title="Salka", slug="s", isbn="1", author_id=2))
+    await admin.post(unescape(url))
+    assert "Nothing was undone: Something else still refers to it." in (await admin.get("/admin/author/list")).text
 
 
 async def test_created_related_rows_run_the_hooks_of_their_view(
