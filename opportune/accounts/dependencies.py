@@ -8,16 +8,10 @@ from fastapi.security.base import SecurityBase
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
+from opportune.accounts import request_rules
 from opportune.accounts.kept_forms import load_kept_form
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.request_credentials import find_credential, record_use
-from opportune.accounts.request_rules import (
-    OWNER_ONLY,
-    guard_impersonation,
-    is_personal,
-    require_same_user,
-    require_second_factor,
-)
 from opportune.accounts.sessions.lookup import find_impersonator
 from opportune.accounts.sign_in_methods.available import email_sign_in_is_offered
 from opportune.accounts.sign_in_redirects import make_sign_in_error
@@ -58,8 +52,8 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
     state["user"] = user = await _read_user(request)
     _use_language_of_user(request, user)
     try:
-        require_same_user(request, user)
-        guard_impersonation(request)
+        request_rules.require_same_user(request, user)
+        request_rules.guard_impersonation(request)
     except HTTPException as refusal:  # its page shows `state.user`
         state["user_refusal"] = refusal
         raise
@@ -110,9 +104,9 @@ class CurrentUserScheme(SecurityBase):
             raise make_sign_in_error(request)
         if needed.scopes and request.state.token:
             require_scopes(request.state.token.scopes, needed.scopes)
-        if is_personal(request):
+        if request_rules.is_personal(request):
             _refuse_impersonator(request)
-        await require_second_factor(request, user)
+        await request_rules.require_second_factor(request, user)
         return user
 
 
@@ -127,7 +121,7 @@ async def get_account_owner(request: HTTPConnection, user: CurrentUser) -> User:
 
 def _refuse_impersonator(request: HTTPConnection) -> None:
     if request.state.impersonator is not None:
-        raise HTTPException(403, OWNER_ONLY)
+        raise HTTPException(403, request_rules.OWNER_ONLY)
 
 
 AccountOwner = Annotated[User, Depends(get_account_owner)]

@@ -3,13 +3,9 @@
 from opportune.accounts import api, cleanup, demo, models, pages
 from opportune.accounts.emails import report_mail_outage
 from opportune.accounts.events.service import record_wrong_password
+from opportune.accounts.flows import registration
 from opportune.accounts.flows.deletion import personal_data
 from opportune.accounts.flows.email_sign_in import send_sign_in_email
-from opportune.accounts.flows.registration import (
-    send_password_reset_email,
-    send_registration_email,
-    send_verification_email,
-)
 from opportune.accounts.kept_forms import FormInterrupted, on_form_interrupted
 from opportune.accounts.permissions import may_in_template
 from opportune.accounts.reauthentication import is_confirmed_in_template
@@ -56,9 +52,9 @@ accounts = Feature(
     jobs=Jobs(
         (
             report_mail_outage,
-            send_registration_email,
-            send_password_reset_email,
-            send_verification_email,
+            registration.send_registration_email,
+            registration.send_password_reset_email,
+            registration.send_verification_email,
             send_sign_in_email,
             record_wrong_password,
         ),

@@ -9,13 +9,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from opportune.accounts.dependencies import CurrentUser, get_optional_user
-from opportune.accounts.flows.confirmation import (
-    WrongCredential,
-    check_code,
-    check_emailed_code,
-    check_password,
-    is_confirmed,
-)
+from opportune.accounts.flows import confirmation
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Confirmation, EmailConfirmationCode, Reauthentication
 from opportune.accounts.sessions import cookies
@@ -50,7 +44,7 @@ class Proof(Enum):
 
 
 async def get_confirmed_user(request: Request, user: CurrentUser) -> User:
-    if not is_confirmed(request.state.session, user):
+    if not confirmation.is_confirmed(request.state.session, user):
         raise confirmation_required(request)
     return user
 
@@ -66,7 +60,7 @@ async def read_viewer(request: Request) -> Viewer | None:
     if state.impersonator:
         return None
     scopes = state.token.scopes if state.token else None
-    return user.id, sorted(state.permissions), scopes, is_confirmed(state.session, user)
+    return user.id, sorted(state.permissions), scopes, confirmation.is_confirmed(state.session, user)
 
 
 def confirmation_required(request: Request) -> HTTPException:
@@ -82,7 +76,7 @@ def is_confirmed_in_template(context: Context) -> bool:
     if "request" not in context:
         raise OperatorError("is_confirmed() has no request in this macro. Import the macro `with context`.")
     state = context["request"].state
-    return is_confirmed(state.session, state.user)
+    return confirmation.is_confirmed(state.session, state.user)
 
 
 async def reauthenticated(context: AccountContext, user: User, form: Form[M]) -> M | None:
@@ -125,9 +119,9 @@ async def _check_password_or_passkey(context: AccountContext, user: User, proof:
     if proof.passkey:
         await _check_passkey(context, user, proof.passkey)
         return Proof.COMPLETE
-    if not proof.current_password and is_confirmed(context.browser_session, user):
+    if not proof.current_password and confirmation.is_confirmed(context.browser_session, user):
         return Proof.CONFIRMED_BEFORE
-    await check_password(context, user, proof.current_password)
+    await confirmation.check_password(context, user, proof.current_password)
     needs_code = await has_second_factor(context.session, user)
     await context.session.commit()  # ends the transaction, because the caller may count attempts in another one
     return Proof.CODE_MISSING if needs_code else Proof.COMPLETE
@@ -143,7 +137,7 @@ async def check_identity(context: AccountContext, user: User, proof: Confirmatio
     result = await _check_password_or_passkey(context, user, proof)
     if result is not Proof.CODE_MISSING:
         return result
-    await check_code(context, user, proof.code)
+    await confirmation.check_code(context, user, proof.code)
     return Proof.COMPLETE
 
 
@@ -156,11 +150,11 @@ async def confirm_identity(context: AccountContext, user: User, proof: Confirmat
 async def _check_passkey(context: AccountContext, user: User, assertion: str) -> None:
     request = context.manager.request
     if request is None:  # commands and jobs have no browser that started the ceremony
-        raise WrongCredential("current_password", NOT_STARTED_HERE)
+        raise confirmation.WrongCredential("current_password", NOT_STARTED_HERE)
     try:
         await get_passkey_ceremonies(request, context, user).authenticate("confirm", assertion)
     except PasskeyRefused as refusal:
-        raise WrongCredential("current_password", str(refusal)) from None
+        raise confirmation.WrongCredential("current_password", str(refusal)) from None
     await context.session.commit()
 
 
@@ -186,8 +180,8 @@ async def confirm_by_email(request: Request, context: AccountContext, user: User
         TooManyRequests: There were too many wrong codes.
     """
     session = request.state.session
-    await check_emailed_code(context, user, session, codes.code)
+    await confirmation.check_emailed_code(context, user, session, codes.code)
     await context.session.commit()
     if user.has_two_factor:
-        await check_code(context, user, codes.second_factor)
+        await confirmation.check_code(context, user, codes.second_factor)
     await cookies.confirm_session(context.session, session, request)

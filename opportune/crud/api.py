@@ -9,18 +9,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
 from starlette.status import HTTP_201_CREATED
 
+from opportune.crud import routes
 from opportune.crud.crud import Crud
 from opportune.crud.filters import LANGUAGES, Languages
 from opportune.crud.options import Key, Permission
 from opportune.crud.queries import describe_parameters, validate_query
-from opportune.crud.routes import (
-    ReplaceableRoutes,
-    path_parameter_name,
-    path_parameter_type,
-    reading,
-    set_route_types,
-    writing,
-)
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError, renamed_names
 from opportune.errors.arguments import strict
@@ -77,9 +70,9 @@ class CrudApi(Generic[M]):
     def __init__(self, crud: type[Crud[M]], prefix: str, *, without: Collection[str] | None = None) -> None:
         crud_class: Any = crud
         self.crud, self.prefix = crud, prefix
-        self._reading = Annotated[crud_class, reading(crud_class)]
-        self._writing = Annotated[crud_class, writing(crud_class)]
-        self._key = path_parameter_type(crud)
+        self._reading = Annotated[crud_class, routes.reading(crud_class)]
+        self._writing = Annotated[crud_class, routes.writing(crud_class)]
+        self._key = routes.path_parameter_type(crud)
         if without is not None:
             self.without = without
         if unknown := set(self.without) - set(ROUTES):
@@ -143,8 +136,10 @@ class CrudApi(Generic[M]):
         owners = self.crud.team_owners()
         # Documents the team's header, which `owners.find` reads.
         describes_team = [Depends(owners.describe)] if owners else []
-        router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=describes_team)
-        parameter = f"{{{path_parameter_name(self.crud)}}}"
+        router = routes.ReplaceableRoutes(
+            prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=describes_team
+        )
+        parameter = f"{{{routes.path_parameter_name(self.crud)}}}"
         for name, route in ROUTES.items():
             if name not in self.without and (name != "restore" or self.crud.definition.has_trash):
                 router.add_api_route(
@@ -183,13 +178,13 @@ class CrudApi(Generic[M]):
         async def list_rows(request: Request, crud: Crud[M]) -> Response:
             return await self.list(crud, validate_query(self.crud.Filter, request.query_params))
 
-        return set_route_types(self.crud, list_rows, crud=self._reading)
+        return routes.set_route_types(self.crud, list_rows, crud=self._reading)
 
     def _create_route(self) -> Any:
         async def create(request: Request, crud: Crud[M], new: BaseModel) -> Response:
             return _with_path(request, await self.create(crud, crud.validated(self.crud.Create, new)))
 
-        return set_route_types(self.crud, create, crud=self._writing, new=self._body(self.crud.Create))
+        return routes.set_route_types(self.crud, create, crud=self._writing, new=self._body(self.crud.Create))
 
     def _get_route(self) -> Any:
         async def get(crud: Crud[M], key: Key) -> Response:
@@ -199,14 +194,14 @@ class CrudApi(Generic[M]):
             return await self.get(crud, key, languages)
 
         route = get_languages if self.crud.definition.is_translated else get
-        return set_route_types(self.crud, route, crud=self._reading, key=self._key)
+        return routes.set_route_types(self.crud, route, crud=self._reading, key=self._key)
 
     def _update_route(self) -> Any:
         async def update(crud: Crud[M], key: Key, changes: BaseModel) -> Response:
             return await self.update(crud, key, crud.validated(self.crud.Update, changes))
 
         changes = self._body(self.crud.Update)
-        return set_route_types(self.crud, update, crud=self._writing, key=self._key, changes=changes)
+        return routes.set_route_types(self.crud, update, crud=self._writing, key=self._key, changes=changes)
 
     def _delete_route(self) -> Any:
         async def delete(crud: Crud[M], key: Key) -> None:
@@ -216,13 +211,13 @@ class CrudApi(Generic[M]):
             await (self.purge(crud, key) if permanently else self.delete(crud, key))
 
         route = delete_or_purge if self.crud.definition.has_trash else delete
-        return set_route_types(self.crud, route, crud=self._writing, key=self._key)
+        return routes.set_route_types(self.crud, route, crud=self._writing, key=self._key)
 
     def _restore_route(self) -> Any:
         async def restore(crud: Crud[M], key: Key) -> Response:
             return await self.restore(crud, key)
 
-        return set_route_types(self.crud, restore, crud=self._writing, key=self._key)
+        return routes.set_route_types(self.crud, restore, crud=self._writing, key=self._key)
 
     def _body(self, schema: type[BaseModel]) -> Any:
         """Return the type of a request body. If its fields depend on the user, the data layer validates it instead."""

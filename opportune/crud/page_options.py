@@ -9,19 +9,12 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
+from opportune.crud import routes
 from opportune.crud.columns import ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud
 from opportune.crud.formats import Format
 from opportune.crud.options import Key
 from opportune.crud.registry import default_crud
-from opportune.crud.routes import (
-    ReplaceableRoutes,
-    path_parameter_name,
-    path_parameter_type,
-    reading,
-    set_route_types,
-    writing,
-)
 from opportune.db.models.labels import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
@@ -115,8 +108,8 @@ class PageOptions(Generic[M]):
     @cached_property
     def router(self) -> APIRouter:
         """The routes, for `Feature(pages=...)`. Routes that you add to it can replace them."""
-        router = ReplaceableRoutes(prefix=self.path)
-        parameter = f"{{{path_parameter_name(self.crud_class)}}}"
+        router = routes.ReplaceableRoutes(prefix=self.path)
+        parameter = f"{{{routes.path_parameter_name(self.crud_class)}}}"
         for name, route in ROUTES.items():
             if self.has(name):
                 path = route.path.replace("{key}", parameter)
@@ -134,7 +127,7 @@ class PageOptions(Generic[M]):
     def _endpoint(self, name: str, route: PageRoute) -> Any:
         method = getattr(self, name)
         crud_class: Any = self.crud_class
-        open_crud = reading if route.method == "GET" else writing
+        open_crud = routes.reading if route.method == "GET" else routes.writing
         dependency = open_crud(crud_class, route.action)
 
         async def list_route(request: Request, crud: Annotated[Any, dependency]) -> Response:
@@ -146,8 +139,8 @@ class PageOptions(Generic[M]):
             return response
 
         if "{key}" in route.path:
-            return set_route_types(crud_class, row_route, key=path_parameter_type(crud_class))
-        return set_route_types(crud_class, list_route)
+            return routes.set_route_types(crud_class, row_route, key=routes.path_parameter_type(crud_class))
+        return routes.set_route_types(crud_class, list_route)
 
     def template(self, page: str) -> str:
         """Return the project's template, such as `books/book_list.html`, or the default `crud/list.html`."""

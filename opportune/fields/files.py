@@ -23,17 +23,8 @@ from opportune.errors.arguments import strict
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.schemas.annotations import Attached, Stored, annotations_of
-from opportune.storage import Storage, shrink
+from opportune.storage import Storage, public_folders, shrink
 from opportune.storage.images import CONTENT_TYPES
-from opportune.storage.public_folders import (
-    WEBP,
-    copy_name,
-    copy_names,
-    declare_folder,
-    is_public,
-    public_url,
-    save_copy,
-)
 from opportune.storage.storage import delete_new_files, deleting_files_on_error
 from opportune.web.forms.uploads import FILE_REQUIRED, Upload
 
@@ -66,7 +57,7 @@ class FileColumn:
 
     def names(self, name: str) -> list[str]:
         """Return the stored names of a file and of its smaller copies."""
-        return [name, *copy_names(name)]
+        return [name, *public_folders.copy_names(name)]
 
 
 @strict
@@ -87,10 +78,10 @@ class ImageColumn(FileColumn):
     async def save(self, storage: Storage, upload: Upload) -> str:
         content = await shrink(upload.content, self.max_side_pixels)
         async with deleting_files_on_error(storage) as new_names:
-            name = await storage.save(self.folder, "webp", content, WEBP)
+            name = await storage.save(self.folder, "webp", content, public_folders.WEBP)
             new_names.extend(self.names(name))
             for size in self.renditions.values():
-                await save_copy(storage, name, content, size)
+                await public_folders.save_copy(storage, name, content, size)
         return name
 
 
@@ -164,7 +155,7 @@ class Image(File):
             KeyError: The column has no such copy.
         """
         assert isinstance(self.column, ImageColumn)
-        return copy_name(self, self.column.renditions[name]) if name else self
+        return public_folders.copy_name(self, self.column.renditions[name]) if name else self
 
     @classmethod
     def _schema_extras(cls) -> JsonSchemaValue:
@@ -172,15 +163,15 @@ class Image(File):
 
 
 def _public_url(name: str) -> str:
-    if not is_public(name):
+    if not public_folders.is_public(name):
         raise ValueError("This file is private. `await storage.url(name)` returns a temporary URL.")
-    return public_url(name)
+    return public_folders.public_url(name)
 
 
 def _serialize(name: object) -> str:
     """Return the URL of a public file, or the name of a private one."""
-    if isinstance(name, str) and name and is_public(name):
-        return public_url(name)
+    if isinstance(name, str) and name and public_folders.is_public(name):
+        return public_folders.public_url(name)
     return str(name)
 
 
@@ -259,7 +250,7 @@ def image_field(
 def _create_field(
     file_class: type[File], column: FileColumn, public: bool, length: int, options: dict[str, Any]
 ) -> Any:
-    declare_folder(column.folder, getattr(column, "renditions", {}).values(), is_public=public)
+    public_folders.declare_folder(column.folder, getattr(column, "renditions", {}).values(), is_public=public)
     info: Any = sqlmodel.Field(**options)
     info.metadata.extend((Stored(FileName(file_class, column, length)), FileAttachment(column)))
     return info

@@ -15,17 +15,9 @@ from opportune.db.errors import DATABASE_ERRORS, explain
 from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_number
+from opportune.storage import storage
 from opportune.storage.location import MEGABYTE_BYTES, DatabaseFiles
 from opportune.storage.models import StoredFile, StoredPiece
-from opportune.storage.storage import (
-    FileTooLargeError,
-    MissingFileError,
-    Storage,
-    StorageError,
-    StorageFullError,
-    UrlSigner,
-    is_name,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -35,20 +27,20 @@ PIECES_PER_STATEMENT = 8
 MAX_POSITION = 2**31 - 1
 
 
-class DatabaseStorage(Storage):
+class DatabaseStorage(storage.Storage):
     """Storage in two tables. Files are written in one transaction, and in pieces to save memory."""
 
-    def __init__(self, limits: DatabaseFiles, signer: UrlSigner, database: Database) -> None:
+    def __init__(self, limits: DatabaseFiles, signer: storage.UrlSigner, database: Database) -> None:
         super().__init__(signer)
         self.limits = limits
         self._database = database
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:
         del content_type  # the suffix determines it
-        if not is_name(name):
-            raise MissingFileError(name)
+        if not storage.is_name(name):
+            raise storage.MissingFileError(name)
         if len(content) > self.limits.max_file_megabytes * MEGABYTE_BYTES:
-            raise FileTooLargeError(self.limits.max_file_megabytes)
+            raise storage.FileTooLargeError(self.limits.max_file_megabytes)
         with suppress(IntegrityError):  # two requests have stored the same copy
             async with self._handle_errors(), self._database.writer() as session:
                 await session.execute(delete(StoredFile).where(col(StoredFile.name) == name))
@@ -63,8 +55,8 @@ class DatabaseStorage(Storage):
         return (await self.read_part(name, 0, PIECE_BYTES * MAX_POSITION))[0]
 
     async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
-        if not is_name(name):
-            raise MissingFileError(name)
+        if not storage.is_name(name):
+            raise storage.MissingFileError(name)
         first = start // PIECE_BYTES
         last = (stop - 1) // PIECE_BYTES
         in_range = col(StoredPiece.position).between(first, last)
@@ -77,12 +69,12 @@ class DatabaseStorage(Storage):
         async with self._handle_errors(), self._database.reader(fresh=True) as session:
             rows = (await session.execute(query)).all()
         if not rows:
-            raise MissingFileError(name)
+            raise storage.MissingFileError(name)
         content = b"".join(piece for _total, piece in rows if piece)
         return content[start - first * PIECE_BYTES : stop - first * PIECE_BYTES], rows[0][0]
 
     async def delete(self, name: str) -> None:
-        if is_name(name):
+        if storage.is_name(name):
             async with self._handle_errors(), self._database.writer() as session:
                 await session.execute(delete(StoredFile).where(col(StoredFile.name) == name))
 
@@ -106,7 +98,7 @@ class DatabaseStorage(Storage):
         await acquire_advisory_lock(session, "opfile")  # concurrent uploads must not exceed the limit together
         if await _total_bytes(session) + more_bytes > self.limits.max_total_megabytes * MEGABYTE_BYTES:
             logger.error("storage: the files would exceed max_total_megabytes in STORAGE_URL")
-            raise StorageFullError(self.limits.max_total_megabytes)
+            raise storage.StorageFullError(self.limits.max_total_megabytes)
 
     @asynccontextmanager
     async def _handle_errors(self) -> AsyncIterator[None]:
@@ -116,7 +108,7 @@ class DatabaseStorage(Storage):
             raise
         except DATABASE_ERRORS as error:
             logger.error("storage: %s", explain(error, self._database.url))
-            raise StorageError from error
+            raise storage.StorageError from error
 
 
 def _piece_rows(file_id: int, content: bytes, start: int) -> list[dict[str, object]]:

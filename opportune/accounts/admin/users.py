@@ -11,15 +11,9 @@ from starlette.requests import Request
 from wtforms import PasswordField
 from wtforms.validators import InputRequired
 
+from opportune.accounts.admin import user_actions
 from opportune.accounts.admin.groups import GroupsField, read_groups_of_user, read_permissions_by_group, set_groups
 from opportune.accounts.admin.permission_table import readable_table
-from opportune.accounts.admin.user_actions import (
-    OWN_PRIVILEGES,
-    UserActionsMixin,
-    check_may_change,
-    check_superuser_remains,
-    record_staff_change,
-)
 from opportune.accounts.admin.user_pages import ImpersonationMixin, PasswordMixin, user_columns
 from opportune.accounts.models import User, UserBase
 from opportune.accounts.schemas import EMAIL_ADAPTER
@@ -95,11 +89,11 @@ class UserFormExtension(FormExtension):
             return {}
         group_changes = await set_groups(session, request, row, values["groups"])
         if group_changes:
-            record_staff_change(session, request, row, "updated_by_staff", fields="Groups")
+            user_actions.record_staff_change(session, request, row, "updated_by_staff", fields="Groups")
         return group_changes
 
 
-class UserAdmin(ImpersonationMixin, PasswordMixin, UserActionsMixin, AdminView, model=User):
+class UserAdmin(ImpersonationMixin, PasswordMixin, user_actions.UserActionsMixin, AdminView, model=User):
     """Superusers may change all users and their permissions. Other staff may only change users without permissions.
 
     Only an e-mail to the address or a superuser verifies it. An address that other staff enter is not verified.
@@ -147,26 +141,26 @@ class UserAdmin(ImpersonationMixin, PasswordMixin, UserActionsMixin, AdminView, 
         if is_created:
             return
         session = session_of(model)
-        await check_may_change(session, model, request)
+        await user_actions.check_may_change(session, model, request)
         for name in ("is_superuser", "is_active"):
             if getattr(model, name) and not data.get(name, True):
-                await check_superuser_remains(session, model, request, OWN_PRIVILEGES, name)
+                await user_actions.check_superuser_remains(session, model, request, user_actions.OWN_PRIVILEGES, name)
                 return
 
     async def before_save(self, session: AsyncSession, row: User, request: Request, *, is_created: bool) -> None:
         await super().before_save(session, row, request, is_created=is_created)
         written = {} if is_created else dict(changes(row))
         if email := written.pop("email", None):
-            record_staff_change(
+            user_actions.record_staff_change(
                 session, request, row, "email_updated", to=email.before, old=email.before, new=email.after
             )
         if written:
             fields = ", ".join(self.labels.get(name, label_of(name)) for name in written)
-            record_staff_change(session, request, row, "updated_by_staff", fields=fields)
+            user_actions.record_staff_change(session, request, row, "updated_by_staff", fields=fields)
 
     async def before_delete(self, session: AsyncSession, row: User, request: Request) -> None:
-        await check_may_change(session, row, request)
-        await check_superuser_remains(session, row, request, _l("You cannot delete yourself."))
+        await user_actions.check_may_change(session, row, request)
+        await user_actions.check_superuser_remains(session, row, request, _l("You cannot delete yourself."))
 
     # Permissions and the page of a user
 

@@ -7,20 +7,13 @@ from typing import Annotated
 
 from fastapi import Depends, Form, HTTPException, Request, Response
 
+from opportune.accounts import schemas
 from opportune.accounts.dependencies import AccountCtx, require_email_sign_in
 from opportune.accounts.events.service import is_known_program, record_sign_in
 from opportune.accounts.flows import email_sign_in, sign_in
 from opportune.accounts.models import User
 from opportune.accounts.request_credentials import token_strategy
 from opportune.accounts.responses import EMAIL_REQUESTED
-from opportune.accounts.schemas import (
-    AccessToken,
-    Credentials,
-    EmailRequest,
-    EmailSignInCredentials,
-    EmailSignInRequested,
-    TokenRefresh,
-)
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.cookies import trusted_device
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
@@ -42,8 +35,8 @@ CODE_REQUIRED = _l("Also send a `code` of your authenticator app, or a recovery 
 
 @router.post("/login", operation_id="login", response_model_exclude_none=True)
 async def login(
-    request: Request, response: Response, context: AccountCtx, credentials: Annotated[Credentials, Form()]
-) -> AccessToken:
+    request: Request, response: Response, context: AccountCtx, credentials: Annotated[schemas.Credentials, Form()]
+) -> schemas.AccessToken:
     """Exchange e-mail (as `username`) and password for an access token.
 
     Users with a second factor also send a `code`. A `scope` limits the token. A new password ends the token early.
@@ -71,7 +64,7 @@ async def require_code(context: AccountContext, user: User, code: str) -> None:
 
 async def grant_token(
     request: Request, response: Response, context: AccountContext, user: User, scope: str
-) -> AccessToken:
+) -> schemas.AccessToken:
     """Sign in a program and return its token."""
     response.headers.update(SECRET_HEADERS)
     strategy = token_strategy(context.settings, request.app.state.database, context.session)
@@ -82,7 +75,9 @@ async def grant_token(
 
 
 @router.post("/refresh")
-async def refresh(request: Request, response: Response, context: AccountCtx, body: TokenRefresh) -> AccessToken:
+async def refresh(
+    request: Request, response: Response, context: AccountCtx, body: schemas.TokenRefresh
+) -> schemas.AccessToken:
     """Exchange a refresh token for a JWT and the next refresh token. Only sites with BEARER=jwt have refresh tokens.
 
     Each refresh token is valid once. A second use within ten seconds is a retry and gets the same refresh token.
@@ -112,17 +107,17 @@ async def logout(
 
 
 @router.post("/login/email", status_code=202, dependencies=BY_EMAIL)
-async def request_sign_in(body: EmailRequest, context: AccountCtx) -> EmailSignInRequested:
+async def request_sign_in(body: schemas.EmailRequest, context: AccountCtx) -> schemas.EmailSignInRequested:
     """Request an e-mail with a code to sign in. The response does not depend on whether the address has an account."""
     sign_in_request = await email_sign_in.request_sign_in(context, body.email)
     sealed_request = email_sign_in.seal_request(context.settings, sign_in_request)
-    return EmailSignInRequested(detail=EMAIL_REQUESTED, request=sealed_request)
+    return schemas.EmailSignInRequested(detail=EMAIL_REQUESTED, request=sealed_request)
 
 
 @router.post("/login/email/code", response_model_exclude_none=True, dependencies=BY_EMAIL)
 async def check_code(
-    request: Request, response: Response, context: AccountCtx, credentials: EmailSignInCredentials
-) -> AccessToken:
+    request: Request, response: Response, context: AccountCtx, credentials: schemas.EmailSignInCredentials
+) -> schemas.AccessToken:
     """Exchange the code of an e-mail for an access token. Each code is valid once.
 
     Users with a second factor also send its code as `second_factor`. A `scope` limits the token.

@@ -13,13 +13,8 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.signed_links import LIFETIMES, read_link_token
+from opportune.accounts.users import errors
 from opportune.accounts.users.context import AccountContext, user_manager
-from opportune.accounts.users.errors import (
-    EmailTakenError,
-    InvalidLinkError,
-    InvalidPasswordError,
-    RegistrationClosedError,
-)
 from opportune.accounts.users.queries import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
 from opportune.config.signing import seal_fields, unseal_as
@@ -59,7 +54,7 @@ async def register(context: AccountContext, email: str, password: str) -> User |
         EmailTakenError: The address has an account. Raised only without e-mails.
     """
     if context.settings.registration == "closed":
-        raise RegistrationClosedError(REGISTRATION_IS_CLOSED)
+        raise errors.RegistrationClosedError(REGISTRATION_IS_CLOSED)
     if not email_is_delivered(context.settings):
         return await _register_now(context, email, password)
     await context.manager.check_new_password(password, email)
@@ -80,7 +75,7 @@ async def require_may_register(context: AccountContext, email: str) -> None:
     """Raise RegistrationClosedError if this address may not register."""
     if not await context.manager.may_register(email):
         is_closed = context.settings.registration == "closed"
-        raise RegistrationClosedError(REGISTRATION_IS_CLOSED if is_closed else INVITATION_NEEDED)
+        raise errors.RegistrationClosedError(REGISTRATION_IS_CLOSED if is_closed else INVITATION_NEEDED)
 
 
 async def _register_now(context: AccountContext, email: str, password: str) -> User:
@@ -156,7 +151,7 @@ async def verify_email(context: AccountContext, token: str, password: str, signe
 
 async def _verify_account(context: AccountContext, user: User, password: str, signed_in_user: User | None) -> User:
     if user.is_verified:
-        raise InvalidLinkError
+        raise errors.InvalidLinkError
     if signed_in_user is None or signed_in_user.id != user.id:
         await _check_password(context, user.email, password, user.hashed_password)
     return await _verify_user(context, user)
@@ -165,15 +160,15 @@ async def _verify_account(context: AccountContext, user: User, password: str, si
 async def _finish_registration(context: AccountContext, token: str, password: str) -> User:
     registration = read_registration(context.settings, token)
     if registration is None:
-        raise InvalidLinkError
+        raise errors.InvalidLinkError
     await _check_password(context, registration.email, password, registration.hashed_password)
     # The rules may have changed since the e-mail was sent.
     if not await context.manager.may_register(registration.email):
-        raise InvalidLinkError
+        raise errors.InvalidLinkError
     try:
         created: User = await context.manager.add(registration.email, registration.hashed_password, is_verified=True)
-    except EmailTakenError:
-        raise InvalidLinkError from None
+    except errors.EmailTakenError:
+        raise errors.InvalidLinkError from None
     return created
 
 
@@ -181,7 +176,7 @@ async def _check_password(context: AccountContext, email: str, password: str, ha
     """Raise InvalidPasswordError for a wrong password, or TooManyRequests."""
     await context.limiter.hit(VERIFICATIONS_PER_ACCOUNT.by(email))
     if not (await hashing.verify_password(password, hashed_password))[0]:
-        raise InvalidPasswordError(REGISTRATION_NOT_VERIFIED)
+        raise errors.InvalidPasswordError(REGISTRATION_NOT_VERIFIED)
 
 
 async def _verify_user(context: AccountContext, user: User) -> User:
@@ -191,10 +186,10 @@ async def _verify_user(context: AccountContext, user: User) -> User:
         InvalidLinkError: The account has changed, or its address is verified.
     """
     if not await context.manager.lock_unchanged(user):
-        raise InvalidLinkError
+        raise errors.InvalidLinkError
     await context.session.refresh(user, ["is_verified"])
     if user.is_verified:
-        raise InvalidLinkError
+        raise errors.InvalidLinkError
     user.is_verified = True
     await context.session.flush()
     record_event(context, user, "email_verified")

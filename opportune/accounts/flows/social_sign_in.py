@@ -16,12 +16,7 @@ from sqlmodel import col
 from opportune.accounts.events.service import record_event
 from opportune.accounts.flows.registration import REGISTRATIONS_PER_IP, require_may_register
 from opportune.accounts.models import LinkedAccount, User
-from opportune.accounts.sign_in_methods.available import (
-    count_sign_in_methods,
-    find_account_provider,
-    find_linked_accounts,
-    get_account_label,
-)
+from opportune.accounts.sign_in_methods import available
 from opportune.accounts.sign_in_methods.providers import (
     Identity,
     InvalidProviderResponse,
@@ -220,14 +215,14 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     # The lock keeps two concurrent requests from removing the last two methods.
     if not await context.manager.lock_unchanged(user):
         raise SocialSignInRefused(CHANGED_MEANWHILE)
-    accounts = await find_linked_accounts(context.session, user)
+    accounts = await available.find_linked_accounts(context.session, user)
     account = next((row for row in accounts if row.id == row_id), None)
     if account is None:
         raise NotFound
-    methods = await count_sign_in_methods(context.session, context.settings, user)
-    is_usable = find_account_provider(context.settings, account) is not None
+    methods = await available.count_sign_in_methods(context.session, context.settings, user)
+    is_usable = available.find_account_provider(context.settings, account) is not None
     remaining = methods.total - 1 if is_usable else methods.total
     if remaining <= 0:
         raise SocialSignInRefused("This is your only sign-in method. Choose a password first.")
     await context.session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == row_id))
-    record_event(context, user, "account_unlinked", label=get_account_label(context.settings, account))
+    record_event(context, user, "account_unlinked", label=available.get_account_label(context.settings, account))

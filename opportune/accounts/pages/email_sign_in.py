@@ -5,20 +5,10 @@ from datetime import datetime
 from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
+from opportune.accounts import responses
 from opportune.accounts.dependencies import AccountCtx, OptionalUser, require_email_sign_in
 from opportune.accounts.flows import email_sign_in
 from opportune.accounts.models import User
-from opportune.accounts.responses import (
-    PRIVATE_HEADERS,
-    finish_first_step,
-    next_page,
-    redirect_to_next,
-    redirect_with_error,
-    show,
-    show_errors_in,
-    show_form,
-    show_invalid_link,
-)
 from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignInLink
 from opportune.accounts.sessions.cookies import PageCookie, trusted_device
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
@@ -43,7 +33,11 @@ router = APIRouter(prefix=PATH, dependencies=[Depends(require_email_sign_in)])
 
 @router.get("")
 async def show_request_form(request: Request, user: OptionalUser) -> Response:
-    return redirect_to_next(request) if user else show_form(request, "email_sign_in", Form(EmailSignIn))
+    return (
+        responses.redirect_to_next(request)
+        if user
+        else responses.show_form(request, "email_sign_in", Form(EmailSignIn))
+    )
 
 
 @router.post("")
@@ -51,13 +45,13 @@ async def send_email(request: Request, context: AccountCtx) -> Response:
     """Send an e-mail if the address has an account."""
     form = await read_form(request, EmailSignIn)
     if data := form.data:
-        with show_errors_in(form):
-            next_path = next_page(request, form)
+        with responses.show_errors_in(form):
+            next_path = responses.next_page(request, form)
             requested = await email_sign_in.request_sign_in(context, data.email, next_path, remember=data.remember)
             response = RedirectResponse(f"{PATH}/code", 303)
             COOKIE.set(request, response, email_sign_in.seal_request(context.settings, requested))
             return response
-    return show_form(request, "email_sign_in", form)
+    return responses.show_form(request, "email_sign_in", form)
 
 
 @router.get("/code")
@@ -77,7 +71,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
     try:
         user = await _find_user_of_code(request, context, sign_in_request, form)
     except email_sign_in.TooManyWrongCodes as refusal:
-        response = redirect_with_error(request, PATH, refusal)
+        response = responses.redirect_with_error(request, PATH, refusal)
         COOKIE.delete(request, response)
         return response
     if user is None:
@@ -93,7 +87,7 @@ async def _find_user_of_code(
     if form.data is None:
         return None
     user: User | None = None
-    with show_errors_in(form):
+    with responses.show_errors_in(form):
         device = trusted_device(request, sign_in_request.email)
         user = await email_sign_in.check_code(context, sign_in_request, form.data.code, device)
         if user is None:
@@ -106,7 +100,7 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
     """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
     link = await email_sign_in.read_link(session, request.app.state.settings, token)
     if link is None:
-        return show_invalid_link(request, PATH)
+        return responses.show_invalid_link(request, PATH)
     user, details = link
     own_request = _read_sign_in_request(request)
     if own_request and own_request.number != details["number"]:
@@ -118,7 +112,7 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
         "details": details,
         "at": datetime.fromisoformat(details["at"]),
     }
-    return show(request, "email_sign_in_link", headers=PRIVATE_HEADERS, **context)
+    return responses.show(request, "email_sign_in_link", headers=responses.PRIVATE_HEADERS, **context)
 
 
 @router.post("/link")
@@ -127,7 +121,7 @@ async def use_link(request: Request, context: AccountCtx) -> Response:
     link = await email_sign_in.read_link(context.session, context.settings, form.data.token) if form.data else None
     if form.data is None or link is None:
         context.log_refused_sign_in("email", None)
-        return show_invalid_link(request, PATH)
+        return responses.show_invalid_link(request, PATH)
     user, details = link
     return await _finish_sign_in(
         request, context, user, details["number"], details["next"], remember=form.data.remember
@@ -143,9 +137,9 @@ async def _finish_sign_in(
     if await email_sign_in.use_email(context, user, number):
         if password_will_be_removed:
             flash(request, PASSWORD_REMOVED, "warning")
-        response = await finish_first_step(request, context, user, next_path, remember=remember)
+        response = await responses.finish_first_step(request, context, user, next_path, remember=remember)
     else:
-        response = show_invalid_link(request, PATH)
+        response = responses.show_invalid_link(request, PATH)
     COOKIE.delete(request, response)
     return response
 
@@ -155,4 +149,4 @@ def _read_sign_in_request(request: Request) -> email_sign_in.SignInRequest | Non
 
 
 def _show_code(request: Request, sign_in_request: email_sign_in.SignInRequest, form: Form[EmailSignInCode]) -> Response:
-    return show(request, "email_sign_in_code", form=form, pending=sign_in_request)
+    return responses.show(request, "email_sign_in_code", form=form, pending=sign_in_request)

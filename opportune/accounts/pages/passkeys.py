@@ -6,19 +6,10 @@ from urllib.parse import urlencode
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
+from opportune.accounts import responses
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication import ConfirmedUser
-from opportune.accounts.responses import (
-    CODE_PATH,
-    finish_second_step,
-    next_page,
-    read_pending_sign_in,
-    redirect_with_error,
-    redirect_with_message,
-    show,
-    sign_in_redirect,
-)
 from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
 from opportune.accounts.sign_in_methods import passkeys
 from opportune.accounts.sign_in_methods.passkey_requests import PATH, get_passkey_ceremonies, start_ceremonies
@@ -45,7 +36,7 @@ async def create_sign_in_options(request: Request, context: AccountCtx) -> Respo
     form = await read_form(request, PasskeyRequest)
     if not (form.data and form.data.purpose == "second-step"):
         return await _options_response(lambda: start_ceremonies(request, context), "sign-in")
-    pending = await read_pending_sign_in(request, context.session)
+    pending = await responses.read_pending_sign_in(request, context.session)
     if pending is None:
         return Response(status_code=204)
     return await _options_response(lambda: start_ceremonies(request, context, pending.user), "second-step")
@@ -56,19 +47,19 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
     """Sign in by a passkey without a password. Its device verifies the user, so it counts as both factors."""
     form = await read_form(request, PasskeySignIn)
     data = form.data or PasskeySignIn()
-    path = next_page(request, form)
+    path = responses.next_page(request, form)
     try:
         user = await get_passkey_ceremonies(request, context).authenticate("sign-in", data.passkey)
     except PasskeyRefused as refusal:
-        return redirect_with_error(request, f"{LOGIN_PATH}?{urlencode({'next': path})}", refusal)
-    return await sign_in_redirect(request, context.session, user, path, remember=data.remember)
+        return responses.redirect_with_error(request, f"{LOGIN_PATH}?{urlencode({'next': path})}", refusal)
+    return await responses.sign_in_redirect(request, context.session, user, path, remember=data.remember)
 
 
 @router.post("/login/code/passkey")
 async def check_second_step(request: Request, context: AccountCtx) -> Response:
     """Sign in by a passkey after the password, instead of a code."""
     form = await read_form(request, PasskeySignIn)
-    pending = await read_pending_sign_in(request, context.session)
+    pending = await responses.read_pending_sign_in(request, context.session)
     if pending is None:
         return RedirectResponse(LOGIN_PATH, 303)
     user, options = pending
@@ -76,8 +67,8 @@ async def check_second_step(request: Request, context: AccountCtx) -> Response:
         assertion = form.data.passkey if form.data else ""
         user = await get_passkey_ceremonies(request, context, user).authenticate("second-step", assertion)
     except PasskeyRefused as refusal:
-        return redirect_with_error(request, CODE_PATH, refusal)
-    return await finish_second_step(request, context, user, options)
+        return responses.redirect_with_error(request, responses.CODE_PATH, refusal)
+    return await responses.finish_second_step(request, context, user, options)
 
 
 @router.post("/passkeys/options")
@@ -96,7 +87,7 @@ async def list_passkeys(request: Request, user: CurrentUser, context: AccountCtx
 @router.get("/passkeys/add")
 async def create_form(request: Request, user: ConfirmedUser) -> Response:
     initial = {"name": describe_user_agent(request.headers.get("user-agent", ""))}
-    return show(request, "passkey_create", form=Form(PasskeyCreate, initial))
+    return responses.show(request, "passkey_create", form=Form(PasskeyCreate, initial))
 
 
 @router.post("/passkeys/add")
@@ -110,10 +101,10 @@ async def create(request: Request, user: ConfirmedUser, context: AccountCtx) -> 
             form.refuse(str(refusal))
         else:
             if not codes:
-                return redirect_with_message(request, PATH, ADDED)
+                return responses.redirect_with_message(request, PATH, ADDED)
             flash(request, ADDED)
-            return show(request, "two_factor_codes", headers=SECRET_HEADERS, codes=codes, is_new=True)
-    return show(request, "passkey_create", form=form)
+            return responses.show(request, "two_factor_codes", headers=SECRET_HEADERS, codes=codes, is_new=True)
+    return responses.show(request, "passkey_create", form=form)
 
 
 @router.post("/passkeys/{passkey_id}/rename")
@@ -122,7 +113,7 @@ async def update(request: Request, passkey_id: RowId, user: CurrentUser, context
     if form.data is None:
         return await _show_list(request, context, user, form)
     await passkeys.update_passkey(context.session, user, passkey_id, form.data.name)
-    return redirect_with_message(request, PATH, "The passkey is renamed.")
+    return responses.redirect_with_message(request, PATH, "The passkey is renamed.")
 
 
 @router.post("/passkeys/{passkey_id}/remove")
@@ -130,8 +121,8 @@ async def delete(request: Request, passkey_id: RowId, user: ConfirmedUser, conte
     try:
         await passkeys.delete_passkey(context, user, passkey_id)
     except PasskeyRefused as refusal:
-        return redirect_with_error(request, PATH, refusal)
-    return redirect_with_message(request, PATH, "That passkey is removed. Also remove it from your device.")
+        return responses.redirect_with_error(request, PATH, refusal)
+    return responses.redirect_with_message(request, PATH, "That passkey is removed. Also remove it from your device.")
 
 
 async def _show_list(
@@ -144,7 +135,7 @@ async def _show_list(
         get_passkey_ceremonies(request, context, user)
     except PasskeyRefused as refusal:
         problem = str(refusal)
-    return show(request, "passkeys", passkeys=rows, codes_left=codes_left, problem=problem, form=form)
+    return responses.show(request, "passkeys", passkeys=rows, codes_left=codes_left, problem=problem, form=form)
 
 
 async def _options_response(get_ceremonies: Callable[[], passkeys.PasskeyCeremonies], purpose: Purpose) -> Response:

@@ -11,14 +11,7 @@ from pydantic_core import to_json
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.events.service import describe_event, find_events, record_event
-from opportune.accounts.flows.deletion import (
-    DeletionRefused,
-    delete_account,
-    list_stored_files,
-    personal_data_of,
-    read_personal_data,
-    write_archive,
-)
+from opportune.accounts.flows import deletion
 from opportune.accounts.reauthentication import reauthenticated
 from opportune.accounts.responses import show
 from opportune.accounts.schemas import AccountDeletion
@@ -70,8 +63,8 @@ async def export_personal_data(
     archive: Annotated[IO[bytes], Depends(open_temporary_file)],
 ) -> Response:
     async with database.reader() as session:
-        rows = await read_personal_data(session, request.app.state.features, user)
-        names = await list_stored_files(session, request.app.state.features, user)
+        rows = await deletion.read_personal_data(session, request.app.state.features, user)
+        names = await deletion.list_stored_files(session, request.app.state.features, user)
     record_event(context, user, "data_exported")
     document = to_json(rows, indent=2, bytes_mode="base64")
     suffix = "zip" if names else "json"
@@ -79,7 +72,7 @@ async def export_personal_data(
     headers = {"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"}
     if not names:
         return Response(document, headers=headers, media_type="application/json")
-    await write_archive(archive, document, storage, names)
+    await deletion.write_archive(archive, document, storage, names)
     return ClosingResponse(read_parts(archive), headers=headers, media_type="application/zip")
 
 
@@ -92,8 +85,8 @@ async def delete_personal_data(
         form.refuse("Please enter the address of this account.", "email")
     if await reauthenticated(context, user, form):
         try:
-            await delete_account(context, database, request.app.state.features, user)
-        except DeletionRefused as refusal:
+            await deletion.delete_account(context, database, request.app.state.features, user)
+        except deletion.DeletionRefused as refusal:
             form.refuse(str(refusal))
         else:
             response = RedirectResponse("/accounts/left", 303)
@@ -108,5 +101,5 @@ async def show_account_deleted(request: Request) -> Response:
 
 
 def render_personal_data(request: Request, form: Form[AccountDeletion]) -> Response:
-    summaries = [gettext(data.summary) for data in personal_data_of(request.app.state.features)]
+    summaries = [gettext(data.summary) for data in deletion.personal_data_of(request.app.state.features)]
     return show(request, "personal_data", form=form, summaries=summaries)

@@ -4,26 +4,11 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from opportune.accounts import signed_links
+from opportune.accounts import responses, signed_links
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.flows import registration
 from opportune.accounts.models import User
-from opportune.accounts.responses import (
-    PRIVATE_HEADERS,
-    next_page,
-    redirect_to_next,
-    redirect_with_message,
-    request_email,
-    show,
-    show_email_sent,
-    show_errors_in,
-    show_form,
-    show_invalid_link,
-    show_password_error,
-    sign_in_redirect,
-    use_link,
-)
 from opportune.accounts.schemas import EmailRequest, EmailToken, EmailVerification, PasswordReset, UserCreate
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.users.errors import EmailTakenError, RegistrationClosedError
@@ -45,32 +30,32 @@ router = APIRouter(prefix="/accounts")
 @router.get("/register")
 async def show_registration(request: Request, user: OptionalUser) -> Response:
     if user:
-        return redirect_to_next(request)
+        return responses.redirect_to_next(request)
     if request.app.state.settings.registration == "closed":
-        return show(request, "registration_closed", 403)
-    return show_form(request, "register", Form(UserCreate))
+        return responses.show(request, "registration_closed", 403)
+    return responses.show_form(request, "register", Form(UserCreate))
 
 
 @router.post("/register")
 async def register(request: Request, context: AccountCtx) -> Response:
     if context.settings.registration == "closed":
-        return show(request, "registration_closed", 403)
+        return responses.show(request, "registration_closed", 403)
     form = await read_form(request, UserCreate)
     if not form.data:
-        await show_password_error(request, context, form, "password")
-        return show_form(request, "register", form)
+        await responses.show_password_error(request, context, form, "password")
+        return responses.show_form(request, "register", form)
     try:
-        with show_errors_in(form):
+        with responses.show_errors_in(form):
             user = await registration.register(context, form.data.email, form.data.password)
             if not user:
-                return show_email_sent(request)
+                return responses.show_email_sent(request)
             flash(request, _welcome(context.settings, user.email))
-            return await sign_in_redirect(request, context.session, user, next_page(request, form))
+            return await responses.sign_in_redirect(request, context.session, user, responses.next_page(request, form))
     except RegistrationClosedError as refusal:
         form.refuse(str(refusal), "email", 403)
     except EmailTakenError:
         form.refuse(NOT_CREATED, "email")
-    return show_form(request, "register", form)
+    return responses.show_form(request, "register", form)
 
 
 def _welcome(settings: Settings, email: str) -> str:
@@ -85,28 +70,32 @@ def _welcome(settings: Settings, email: str) -> str:
 async def show_verification(request: Request, user: OptionalUser, session: ReadSession, token: str = "") -> Response:
     """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
     if not token:
-        return show_form(request, "verify_again", Form(EmailRequest))
+        return responses.show_form(request, "verify_again", Form(EmailRequest))
     settings = request.app.state.settings
     if not await registration.can_verify(session, settings, token):
-        return show_invalid_link(request, VERIFY_PATH)
+        return responses.show_invalid_link(request, VERIFY_PATH)
     is_own_link = await registration.is_link_for(session, settings, token, _account_owner(request, user))
     form: Form[Any] = Form(EmailToken if is_own_link else EmailVerification, {"token": token})
-    return show_form(request, "verify", form, PRIVATE_HEADERS)
+    return responses.show_form(request, "verify", form, responses.PRIVATE_HEADERS)
 
 
 @router.post("/verify")
 async def verify(request: Request, signed_in_user: OptionalUser, context: AccountCtx) -> Response:
     form = await read_form(request, EmailVerification)
     if not form.data:
-        return show_invalid_link(request, VERIFY_PATH)
+        return responses.show_invalid_link(request, VERIFY_PATH)
     owner = _account_owner(request, signed_in_user)
     change = registration.verify_email(context, form.data.token, form.data.password, owner)
-    user = await use_link(request, form, change, template="verify", request_path=VERIFY_PATH)
+    user = await responses.use_link(request, form, change, template="verify", request_path=VERIFY_PATH)
     if isinstance(user, Response):
         return user
     if owner and owner.id == user.id:
-        return redirect_with_message(request, "/", gettext("Thank you, %(email)s is verified.", email=user.email))
-    return redirect_with_message(request, LOGIN_PATH, "Thank you, your address is verified. You can sign in now.")
+        return responses.redirect_with_message(
+            request, "/", gettext("Thank you, %(email)s is verified.", email=user.email)
+        )
+    return responses.redirect_with_message(
+        request, LOGIN_PATH, "Thank you, your address is verified. You can sign in now."
+    )
 
 
 def _account_owner(request: Request, user: User | None) -> User | None:
@@ -116,33 +105,35 @@ def _account_owner(request: Request, user: User | None) -> User | None:
 
 @router.post("/verify/again")
 async def request_verification(request: Request, context: AccountCtx) -> Response:
-    return await request_email(request, context, registration.request_verification, "verify_again")
+    return await responses.request_email(request, context, registration.request_verification, "verify_again")
 
 
 @router.get("/forgot-password")
 async def forgot_password(request: Request) -> Response:
-    return show_form(request, "forgot_password", Form(EmailRequest))
+    return responses.show_form(request, "forgot_password", Form(EmailRequest))
 
 
 @router.post("/forgot-password")
 async def request_password_reset(request: Request, context: AccountCtx) -> Response:
-    return await request_email(request, context, registration.request_password_reset, "forgot_password")
+    return await responses.request_email(request, context, registration.request_password_reset, "forgot_password")
 
 
 @router.get("/reset-password")
 async def show_password_reset(request: Request, session: ReadSession, token: str = "") -> Response:
     if await signed_links.read_link_token(session, request.app.state.settings, "reset", token) is None:
-        return show_invalid_link(request, FORGOT_PASSWORD_PATH)
-    return show_form(request, "reset_password", Form(PasswordReset, {"token": token}), PRIVATE_HEADERS)
+        return responses.show_invalid_link(request, FORGOT_PASSWORD_PATH)
+    return responses.show_form(
+        request, "reset_password", Form(PasswordReset, {"token": token}), responses.PRIVATE_HEADERS
+    )
 
 
 @router.post("/reset-password")
 async def reset_password(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, PasswordReset)
     if not form.data:
-        return show_form(request, "reset_password", form, PRIVATE_HEADERS)
+        return responses.show_form(request, "reset_password", form, responses.PRIVATE_HEADERS)
     change = registration.reset_password(context, form.data.token, form.data.password)
-    user = await use_link(request, form, change, template="reset_password", request_path=FORGOT_PASSWORD_PATH)
+    user = await responses.use_link(request, form, change, template="reset_password", request_path=FORGOT_PASSWORD_PATH)
     if isinstance(user, Response):
         return user
-    return redirect_with_message(request, LOGIN_PATH, "You have a new password. Sign in with it.")
+    return responses.redirect_with_message(request, LOGIN_PATH, "You have a new password. Sign in with it.")

@@ -4,19 +4,13 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.accounts import setup
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.responses import show, show_password_error
 from opportune.accounts.schemas import FirstSuperuserCreate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import confirm_sessions
-from opportune.accounts.setup import (
-    create_first_superuser,
-    has_superuser,
-    invitation_is_emailed,
-    is_valid_token,
-    send_invitation,
-)
 from opportune.accounts.users.errors import EmailTakenError
 from opportune.errors import NotFound
 from opportune.web.forms.forms import Form, read_form
@@ -28,7 +22,7 @@ from opportune.web.routing.api_router import APIRouter
 
 async def require_no_superuser(request: Request) -> None:
     async with request.app.state.database.reader(fresh=True) as session:
-        if await has_superuser(session):
+        if await setup.has_superuser(session):
             raise NotFound
 
 
@@ -37,7 +31,7 @@ router = APIRouter(prefix="/accounts", dependencies=[Depends(require_no_superuse
 
 @router.get("/setup")
 async def show_setup(request: Request, token: str = "") -> Response:
-    if not is_valid_token(request.app.state.settings, token):
+    if not setup.is_valid_token(request.app.state.settings, token):
         return await _show_invalid_link(request)
     return _show(request, Form(FirstSuperuserCreate, {"email": request.app.state.settings.admin_email, "token": token}))
 
@@ -45,7 +39,7 @@ async def show_setup(request: Request, token: str = "") -> Response:
 @router.post("/setup")
 async def set_up(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, FirstSuperuserCreate)
-    if not is_valid_token(request.app.state.settings, form.value("token")):
+    if not setup.is_valid_token(request.app.state.settings, form.value("token")):
         return await _show_invalid_link(request)
     if not form.data:
         await show_password_error(request, context, form, "password")
@@ -75,15 +69,15 @@ async def _create_superuser(session: AsyncSession, form: Form[FirstSuperuserCrea
         NotFound: A superuser exists.
     """
     try:
-        return await form.save(lambda new: create_first_superuser(session, new.email, new.password))
+        return await form.save(lambda new: setup.create_first_superuser(session, new.email, new.password))
     except EmailTakenError:
         form.refuse("This e-mail was registered at the same moment. Please send the form again.", "email")
         return None
 
 
 async def _show_invalid_link(request: Request) -> Response:
-    await send_invitation(request.app)
-    context = {"is_emailed": invitation_is_emailed(request.app.state.settings)}
+    await setup.send_invitation(request.app)
+    context = {"is_emailed": setup.invitation_is_emailed(request.app.state.settings)}
     return templates.render(request, "accounts/setup_link.html", context, 403)
 
 

@@ -10,18 +10,10 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.accounts import responses
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.flows import impersonation, sign_in
 from opportune.accounts.models import User
-from opportune.accounts.responses import (
-    finish_first_step,
-    finish_second_step,
-    next_page,
-    read_pending_sign_in,
-    redirect_to_next,
-    show_errors_in,
-    show_form,
-)
 from opportune.accounts.schemas import SignIn, SignInCode
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.cookies import set_session_cookie, trusted_device
@@ -39,25 +31,27 @@ router = APIRouter(prefix="/accounts")
 
 @router.get("/login")
 async def show_login(request: Request, user: OptionalUser) -> Response:
-    return redirect_to_next(request) if user else show_form(request, "login", Form(SignIn))
+    return responses.redirect_to_next(request) if user else responses.show_form(request, "login", Form(SignIn))
 
 
 @router.post("/login")
 async def login(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, SignIn)
     if data := form.data:
-        with show_errors_in(form):
+        with responses.show_errors_in(form):
             device = trusted_device(request, data.email)
             user = await sign_in.check_password(context, data.email, data.password, device)
             if user:
-                return await finish_first_step(request, context, user, next_page(request, form), remember=data.remember)
+                return await responses.finish_first_step(
+                    request, context, user, responses.next_page(request, form), remember=data.remember
+                )
             form.refuse(sign_in.WRONG_CREDENTIALS)
-    return show_form(request, "login", form)
+    return responses.show_form(request, "login", form)
 
 
 @router.get("/login/code")
 async def show_code_form(request: Request, session: ReadSession) -> Response:
-    if pending := await read_pending_sign_in(request, session):
+    if pending := await responses.read_pending_sign_in(request, session):
         return await _show_code(request, session, pending.user, Form(SignInCode))
     return RedirectResponse(LOGIN_PATH, 303)
 
@@ -65,21 +59,21 @@ async def show_code_form(request: Request, session: ReadSession) -> Response:
 @router.post("/login/code")
 async def check_code(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, SignInCode)
-    pending = await read_pending_sign_in(request, context.session)
+    pending = await responses.read_pending_sign_in(request, context.session)
     if pending is None:
         return RedirectResponse(LOGIN_PATH, 303)
     user, options = pending
     if form.data:
-        with show_errors_in(form):
+        with responses.show_errors_in(form):
             if await sign_in.check_code(context, user, form.data.code):
-                return await finish_second_step(request, context, user, options)
+                return await responses.finish_second_step(request, context, user, options)
             form.refuse(sign_in.WRONG_CODE, "code")
     return await _show_code(request, context.session, user, form)
 
 
 async def _show_code(request: Request, session: AsyncSession, user: User, form: Form[SignInCode]) -> Response:
     factors: dict[str, Any] = {"has_app": user.has_two_factor, "has_passkey": await has_passkey(session, user)}
-    return show_form(request, "sign_in_code", form, **factors)
+    return responses.show_form(request, "sign_in_code", form, **factors)
 
 
 @router.post("/logout")

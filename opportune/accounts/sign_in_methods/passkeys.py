@@ -13,13 +13,8 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Passkey, User
-from opportune.accounts.sign_in_methods import webauthn
+from opportune.accounts.sign_in_methods import second_factor, webauthn
 from opportune.accounts.sign_in_methods.available import count_sign_in_methods
-from opportune.accounts.sign_in_methods.second_factor import (
-    delete_recovery_codes,
-    has_second_factor,
-    renew_recovery_codes,
-)
 from opportune.accounts.sign_in_methods.webauthn import (
     NOT_VERIFIED,
     Ceremony,
@@ -132,7 +127,7 @@ class PasskeyCeremonies:
         ceremony, credential, failure = await self._read_assertion("add", assertion)
         verified = await webauthn.verify_creation(self.site, ceremony, credential)
         await self._check_may_add(user)
-        is_first = not await has_second_factor(session, user)
+        is_first = not await second_factor.has_second_factor(session, user)
         session.add(_create_row(user, name, ceremony, verified, credential))
         await flush_or_refuse(session, PasskeyRefused(ALREADY_ADDED))
         record_event(self.context, user, "passkey_created", name=name)
@@ -140,7 +135,7 @@ class PasskeyCeremonies:
         if not is_first:
             return []
         await end_weaker_sign_ins(self.context, user)
-        return await renew_recovery_codes(session, user)
+        return await second_factor.renew_recovery_codes(session, user)
 
     async def _check_may_add(self, user: User) -> None:
         """Lock the user. Raise PasskeyRefused if the account has changed, or has the maximum number of passkeys."""
@@ -218,8 +213,8 @@ async def delete_passkey(context: AccountContext, user: User, row_id: int) -> No
     if passkey.verifies_user and (await count_sign_in_methods(session, context.settings, user)).total <= 1:
         raise PasskeyRefused(LAST_SIGN_IN_METHOD)
     await session.execute(delete(Passkey).where(col(Passkey.id) == row_id))
-    if not await has_second_factor(session, user):
-        await delete_recovery_codes(session, user)
+    if not await second_factor.has_second_factor(session, user):
+        await second_factor.delete_recovery_codes(session, user)
     record_event(context, user, "passkey_deleted", name=passkey.name)
 
 

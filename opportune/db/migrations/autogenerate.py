@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
 from opportune.config.settings import Settings
+from opportune.db.migrations import questions
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.comparisons import make_portable, refuse_generated_column_changes, refuse_identity_changes
 from opportune.db.migrations.connection import connect, in_memory_connection
@@ -24,13 +25,6 @@ from opportune.db.migrations.ownership import TableOwners, read_owners
 from opportune.db.migrations.plans import refuse_newer
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.postgresql_types import find_types_to_create
-from opportune.db.migrations.questions import (
-    Choices,
-    Rename,
-    find_dropped_names,
-    find_possible_renames,
-    referencing_tables,
-)
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.migrations.rendering import CodeOp, separate_code
@@ -50,7 +44,7 @@ STEP_NAME_END = "_search_index("
 class Differences(NamedTuple):
     """Differences between the models of a feature and the database."""
 
-    renames: Sequence[Rename]
+    renames: Sequence[questions.Rename]
     upgrade: Operations
     """The operations after the renames that change the database to match the models."""
     downgrade: Operations
@@ -111,13 +105,13 @@ class ModelComparison:
         dropping -= {owners.feature_of(step.table_name) for step in upgrade if isinstance(step, ops.CreateTableOp)}
         return sorted((name for name in features if name in changed), key=lambda name: name in dropping)
 
-    def draft(self, feature: str, title: str | None = None, choices: Choices | None = None) -> NewMigration:
+    def draft(self, feature: str, title: str | None = None, choices: questions.Choices | None = None) -> NewMigration:
         """Return the migration for changed models of a feature. Its `changes` are empty if nothing has changed.
 
         Raises:
             OperatorError: It would drop data or needs a value for existing rows, and `choices` do not say so.
         """
-        choices = choices or Choices()
+        choices = choices or questions.Choices()
         differences = self._find_differences(feature, choices)
         created_types, dropped_types = find_types_to_create(self.connection, differences.upgrade)
         upgrade, downgrade = _add_mutual_keys_last(differences.upgrade, differences.downgrade)
@@ -145,22 +139,22 @@ class ModelComparison:
             self.owners.models,
         )
 
-    def _find_differences(self, feature: str, choices: Choices) -> Differences:
+    def _find_differences(self, feature: str, choices: questions.Choices) -> Differences:
         """Compare the models with the database, until no rename is left."""
-        renames: list[Rename] = []
+        renames: list[questions.Rename] = []
         referencing: set[str] = set()
         while True:
             context, upgrade, downgrade = self._compare([feature])
-            candidates = find_possible_renames(context, upgrade, feature)
+            candidates = questions.find_possible_renames(context, upgrade, feature)
             rename = choices.choose_rename(candidates)
             if rename is None:
                 break
-            referencing |= referencing_tables(self.connection, *rename.old)
+            referencing |= questions.referencing_tables(self.connection, *rename.old)
             rename.apply(self.connection)  # the next comparison does not see the rename as a difference
             renames.append(rename)
-        choices.refuse_drops(find_dropped_names(upgrade), candidates)
+        choices.refuse_drops(questions.find_dropped_names(upgrade), candidates)
         for drop in filter(_is_table_drop, upgrade):
-            referencing |= referencing_tables(self.connection, drop.table_name)
+            referencing |= questions.referencing_tables(self.connection, drop.table_name)
         return Differences(renames, upgrade, downgrade, referencing)
 
     def _compare(self, features: Collection[str]) -> tuple[MigrationContext, Operations, Operations]:

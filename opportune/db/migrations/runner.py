@@ -13,19 +13,13 @@ from alembic.util import load_python_file
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from opportune.db.migrations import locks
 from opportune.db.migrations.batches import AppliedElsewhereError, find_step_before_batches, forget_position
 from opportune.db.migrations.conversion import ConversionError
 from opportune.db.migrations.duplicates import DuplicatesError, refuse_duplicates
 from opportune.db.migrations.failures import explain_failure, first_line
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions, record_revisions
-from opportune.db.migrations.locks import (
-    acquire_migration_lock,
-    retry_while_locked,
-    separate_migration_lock,
-    set_attempt_timeout,
-    set_lock_timeout,
-)
 from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.options import OPTIONS, STEP, TransactionalOperations, keep_transaction
 from opportune.db.migrations.plans import Plan, Step, plan_migrations, refuse_newer
@@ -90,8 +84,8 @@ def _run_steps(
 ) -> int:
     connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
     is_atomic = connection.dialect.name == "sqlite" or all(step.migration.is_atomic for step in steps)
-    run = _Run(connection, graph, plan, acquire_migration_lock if is_atomic else set_lock_timeout)
-    separate_lock = nullcontext() if is_atomic else separate_migration_lock(connection)
+    run = _Run(connection, graph, plan, locks.acquire_migration_lock if is_atomic else locks.set_lock_timeout)
+    separate_lock = nullcontext() if is_atomic else locks.separate_migration_lock(connection)
     count = 0
     with separate_lock, work("Migrating", len(steps), "migrations") as progress:
         while run.run_next(announce, progress):
@@ -107,7 +101,7 @@ def run_migrations_within(connection: Connection, graph: MigrationGraph) -> None
         OperatorError: A step failed, or a feature needs PostgreSQL.
     """
     refuse_other_database(connection, graph.features)
-    run = _Run(connection, graph, plan_migrations(graph), acquire_migration_lock, is_within=True)
+    run = _Run(connection, graph, plan_migrations(graph), locks.acquire_migration_lock, is_within=True)
     while run.attempt_next():
         pass
     run_due_statements(connection)
@@ -121,7 +115,7 @@ def _run_post_migrate(connection: Connection) -> None:
     connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
     try:
         with connection.begin():
-            acquire_migration_lock(connection)
+            locks.acquire_migration_lock(connection)
             run_due_statements(connection)
     except SQLAlchemyError as error:
         raise OperatorError(f"Search indexes or groups could not be created: {first_line(error)}.") from error
@@ -160,7 +154,7 @@ class _Run:
                 progress.describe(f"Migrating {step.migration}")
                 announcement.enter_context(announce(step))
 
-            return retry_while_locked(lambda: self.attempt_next(announce_once))
+            return locks.retry_while_locked(lambda: self.attempt_next(announce_once))
 
     def attempt_next(self, announce: Callable[[Step], None] = lambda _step: None) -> bool:
         """Run the next step, and return whether there was one.
@@ -176,7 +170,7 @@ class _Run:
         with _op_lock, _transaction(context, connection, is_within=self.is_within), Operations.context(context):
             self.lock(connection)
             if not self.is_within:
-                set_attempt_timeout(connection)
+                locks.set_attempt_timeout(connection)
             steps = self.plan(self.graph.applied(read_revisions(connection)))
             if not steps:
                 return False

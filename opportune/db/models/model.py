@@ -8,15 +8,8 @@ from sqlalchemy import Integer, MetaData, Table, UniqueConstraint, event, inspec
 from sqlalchemy.orm import InspectionAttr, registry
 from sqlmodel import Field, SQLModel
 
+from opportune.db.models import declaration_checks
 from opportune.db.models.column_types import BigId, store_enum_values
-from opportune.db.models.declaration_checks import (
-    refuse_invalid_table_arguments,
-    refuse_invalid_table_name,
-    refuse_misspelt_options,
-    refuse_reserved_names,
-    refuse_table_inheritance,
-    set_options_of_field,
-)
 from opportune.db.models.indexes import declare_search_index
 from opportune.db.models.relationships import complete_relationships, join_options
 from opportune.db.models.soft_delete import LiveRowComparator
@@ -94,10 +87,10 @@ class ModelBase(SQLModel, registry=REGISTRY):
         Raises:
             OperatorError: A name is reserved, the table is inherited, unnamed, or declared by another model.
         """
-        refuse_reserved_names(cls)
-        refuse_misspelt_options(cls)
-        refuse_invalid_table_name(cls)
-        refuse_invalid_table_arguments(cls)
+        declaration_checks.refuse_reserved_names(cls)
+        declaration_checks.refuse_misspelt_options(cls)
+        declaration_checks.refuse_invalid_table_name(cls)
+        declaration_checks.refuse_invalid_table_arguments(cls)
         _refuse_second_declaration(cls)
         super().__init_subclass__(**options)
 
@@ -105,13 +98,13 @@ class ModelBase(SQLModel, registry=REGISTRY):
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         """Choose column types before SQLModel creates the columns, and attach field types that need the model."""
         super().__pydantic_init_subclass__(**options)
-        refuse_table_inheritance(cls)
+        declaration_checks.refuse_table_inheritance(cls)
         for name, relationship in cls.__sqlmodel_relationships__.items():
             if relationship.sa_relationship is None:
                 arguments = {"comparator_factory": LiveRowComparator, **join_options(cls, name)}
                 relationship.sa_relationship_kwargs = {**arguments, **(relationship.sa_relationship_kwargs or {})}
         for name, info in cls.model_fields.items():
-            set_options_of_field(cls, name, info)
+            declaration_checks.set_options_of_field(cls, name, info)
             for attached in annotations_of(info, Attached):
                 attached.attach(cls, name)
 

@@ -18,15 +18,8 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.parsing import Source
 from opportune.schemas.annotations import Attribute, options_of
 from opportune.search.query import fold
+from opportune.web.forms import schema_controls
 from opportune.web.forms.input_texts import TEXT_LISTS, as_text, machine_format
-from opportune.web.forms.schema_controls import (
-    PICKER,
-    attributes_of,
-    choices_of,
-    control_type,
-    enum_values,
-    resolved_schema,
-)
 
 MAX_CHECKBOXES = 10
 """Maximum number of rows that a field for several rows shows as checkboxes."""
@@ -34,7 +27,7 @@ EMPTY_MESSAGES = {
     "checkbox": _l("Please tick this."),
     "checkboxes": _l("Please tick at least one."),
     "file": _l("Please choose a file."),
-    PICKER: _l("Please choose one."),
+    schema_controls.PICKER: _l("Please choose one."),
     "radio": _l("Please choose one."),
     "select": _l("Please choose one."),
 }
@@ -134,7 +127,7 @@ def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
     definitions = schema.get("$defs", {})
     controls = {}
     for name, info in model.model_fields.items():
-        field_schema = resolved_schema(properties[name], definitions)
+        field_schema = schema_controls.resolved_schema(properties[name], definitions)
         if field_schema.get("type") == "object" and options_of(info).type not in TEXT_LISTS:
             raise TypeError(f"{model.__name__}.{name} is a nested object, which a form cannot edit")
         controls[name] = _build_control(name, info, field_schema)
@@ -152,19 +145,19 @@ def with_choices(control: Control, choices: Mapping[Any, str] | RowChoices) -> C
 def _type_with_choices(control: Control, rows: RowChoices | None) -> str:
     if control.type in ("radio", "checkboxes"):
         return control.type
-    if control.type != PICKER or rows is None or not (rows.lookup_url or control.multiple):
+    if control.type != schema_controls.PICKER or rows is None or not (rows.lookup_url or control.multiple):
         return "select"
     has_few_rows = not rows.lookup_url and 0 < len(rows.names) <= MAX_CHECKBOXES
-    return "checkboxes" if has_few_rows else PICKER
+    return "checkboxes" if has_few_rows else schema_controls.PICKER
 
 
 def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Control:
     options = options_of(info)
-    choices = {**choices_of(schema), **options.choices}
+    choices = {**schema_controls.choices_of(schema), **options.choices}
     if "" in choices:
         choices = {"": choices[""], **choices}
     is_reference = reference_of(info) is not None
-    type_ = options.type or (PICKER if is_reference else control_type(name, schema))
+    type_ = options.type or (schema_controls.PICKER if is_reference else schema_controls.control_type(name, schema))
     example = _l(str(info.examples[0])) if info.examples else None
     # An empty checkbox is a valid value, unless the model only accepts True.
     is_required = schema.get("const") is True if type_ == "checkbox" else info.is_required()
@@ -176,8 +169,8 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
         multiple="multiple" in schema and type_ not in TEXT_LISTS,
         help=info.description or "",
         choices=choices,
-        values_by_text={as_text(value): value for value in enum_values(schema)},
-        attributes={"placeholder": example, **attributes_of(schema, type_), **options.attributes},
+        values_by_text={as_text(value): value for value in schema_controls.enum_values(schema)},
+        attributes={"placeholder": example, **schema_controls.attributes_of(schema, type_), **options.attributes},
         suffix=options.suffix,
         is_reference=is_reference,
         is_translated=translation_of(info) is not None,

@@ -8,17 +8,9 @@ from pydantic import BaseModel
 from starlette.datastructures import FormData
 
 from opportune.i18n import gettext
+from opportune.web.forms import input_texts
 from opportune.web.forms.controls import Control, controls_of, to_machine_format
 from opportune.web.forms.error_messages import INVALID_CHOICE
-from opportune.web.forms.input_texts import (
-    DATETIME_LOCAL,
-    JSON_TEXT,
-    LOCAL_TIME,
-    TEXT_LISTS,
-    as_text,
-    as_text_list,
-    parse_json,
-)
 from opportune.web.time_zone import in_utc, to_utc
 
 
@@ -36,16 +28,16 @@ def initial_value(model: type[BaseModel], name: str, row: object) -> str | list[
     """Return the texts that an empty form, or the form of a row, shows in a field."""
     value = value_of(model, name, row)
     control = controls_of(model)[name]
-    if control.type in TEXT_LISTS:
-        return as_text_list(value, control.type)
-    to_text = _id_text if control.is_reference else as_text
+    if control.type in input_texts.TEXT_LISTS:
+        return input_texts.as_text_list(value, control.type)
+    to_text = _id_text if control.is_reference else input_texts.as_text
     if isinstance(value, list | set | tuple):
         return [to_text(item) for item in value]
     return to_text(value)
 
 
 def _id_text(row_or_id: object) -> str:
-    return as_text(getattr(row_or_id, "id", row_or_id))
+    return input_texts.as_text(getattr(row_or_id, "id", row_or_id))
 
 
 def texts_of_field(submitted: FormData, name: str) -> list[str]:
@@ -61,10 +53,10 @@ def parse_texts(control: Control, texts: Sequence[str], zone: str) -> list[Any]:
     """
     if control.is_closed and not control.choices.keys() >= set(texts):
         raise ValueError(gettext(INVALID_CHOICE))
-    if control.type == JSON_TEXT:
-        return [parse_json(text) for text in texts]
+    if control.type == input_texts.JSON_TEXT:
+        return [input_texts.parse_json(text) for text in texts]
     texts = [to_machine_format(control, text) for text in texts]
-    if control.type == DATETIME_LOCAL:
+    if control.type == input_texts.DATETIME_LOCAL:
         return [parse_local_time(text, zone) for text in texts]
     return [control.values_by_text.get(text, text) for text in texts]
 
@@ -81,4 +73,4 @@ def parse_local_time(text: str, zone: str) -> str | datetime:
         return text
     if moment.tzinfo is not None:
         in_utc(moment)
-    return to_utc(moment, zone) if LOCAL_TIME.fullmatch(text) else text
+    return to_utc(moment, zone) if input_texts.LOCAL_TIME.fullmatch(text) else text

@@ -212,7 +212,7 @@ async def test_archive_is_closed_if_the_visitor_leaves(
         await send({"type": "http.response.body"})
 
     install_notes_with_files(app, "a.txt")
-    monkeypatch.setattr("opportune.accounts.pages.personal_data.write_archive", record)
+    monkeypatch.setattr("opportune.accounts.flows.deletion.write_archive", record)
     monkeypatch.setattr(ClosingResponse, "stream_response", leave_before_the_first_part)
     await ada_client.get("/accounts/data/export")
     assert [archive.closed for archive in archives] == [True]
