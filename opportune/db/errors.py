@@ -38,84 +38,69 @@ TABLE_MISSING = f"A table is missing in {{place}}. Run: {OPPMAN} migrate"
 
 # Fragments of the driver's message as a regular expression, and our explanation.
 # `{place}` is the file or host, and `{setting}` holds the URL.
-EXPLANATIONS = (
-    ('no such table|relation ".*" does not exist', TABLE_MISSING),
-    (
-        "QueuePool limit",
-        "All connections to {place} are in use: some are held for too long, or DATABASE_POOL_SIZE is too small.",
+EXPLANATIONS = {
+    'no such table|relation ".*" does not exist': TABLE_MISSING,
+    "QueuePool limit": (
+        "All connections to {place} are in use: some are held for too long, or DATABASE_POOL_SIZE is too small."
     ),
-    ("unable to open database file", "SQLite cannot open {place}. Does its folder exist, and is it writable?"),
-    (
-        "readonly database",
+    "unable to open database file": "SQLite cannot open {place}. Does its folder exist, and is it writable?",
+    "readonly database": (
         "{place} cannot be written. Give this user write access to the file and its folder. On a read-only disk, "
-        "set {setting} to PostgreSQL, or copy the file elsewhere. In code, write in a WriteSession.",
+        "set {setting} to PostgreSQL, or copy the file elsewhere. In code, write in a WriteSession."
     ),
-    (
-        "read-only transaction",
+    "read-only transaction": (
         "{place} refuses writes: it is a replica, its provider has stopped writes (is its disk full?), or the "
-        "session is a reader.",
+        "session is a reader."
     ),
-    ("file is not a database", "{place} is not a SQLite database. Set {setting} to another file."),
-    ("malformed", "{place} is damaged. Restore a backup."),
-    ("is locked", "{place} is locked by another process. Stop it or wait, then try again."),
-    (
-        "database or disk is full|No space left on device",
-        "The disk of {place} is full. Free some space, then try again.",
+    "file is not a database": "{place} is not a SQLite database. Set {setting} to another file.",
+    "malformed": "{place} is damaged. Restore a backup.",
+    "is locked": "{place} is locked by another process. Stop it or wait, then try again.",
+    "database or disk is full|No space left on device": "The disk of {place} is full. Free some space, then try again.",
+    "disk I/O error": "The disk of {place} fails to read or write. Check the system log.",
+    "too many clients|remaining connection slots|too many connections|no more connections allowed|max clients": (
+        "{place} has no free connection. Lower DATABASE_POOL_SIZE, close other clients, or use your provider's pooler."
     ),
-    ("disk I/O error", "The disk of {place} fails to read or write. Check the system log."),
-    (
-        "too many clients|remaining connection slots|too many connections|no more connections allowed|max clients",
-        "{place} has no free connection. Lower DATABASE_POOL_SIZE, close other clients, or use your provider's pooler.",
+    "password authentication failed": "{place} refuses the password of user '{user}'. Check {setting}.",
+    "no password supplied": "{place} requires a password for user '{user}'. Add it to {setting}.",
+    'role ".*" does not exist': "{place} has no user '{user}'. Check {setting}.",
+    "Tenant or user not found": "The pooler at {place} has no user '{user}'. Copy the pooler's connection string.",
+    'database ".*" does not exist': "{place} has no database '{name}'. Create it, or check {setting}.",
+    "SSL negotiation": "The server at {place} is not PostgreSQL. Check host and port in {setting}.",
+    "does not support SSL": (
+        "{place} does not support TLS, which the URL requires. Use sslmode=disable or another server."
     ),
-    ("password authentication failed", "{place} refuses the password of user '{user}'. Check {setting}."),
-    ("no password supplied", "{place} requires a password for user '{user}'. Add it to {setting}."),
-    ('role ".*" does not exist', "{place} has no user '{user}'. Check {setting}."),
-    ("Tenant or user not found", "The pooler at {place} has no user '{user}'. Copy the pooler's connection string."),
-    ('database ".*" does not exist', "{place} has no database '{name}'. Create it, or check {setting}."),
-    ("SSL negotiation", "The server at {place} is not PostgreSQL. Check host and port in {setting}."),
-    (
-        "does not support SSL",
-        "{place} does not support TLS, which the URL requires. Use sslmode=disable or another server.",
+    "certificate": "The TLS certificate of {place} cannot be verified. Check sslmode and sslrootcert in {setting}.",
+    "pg_hba.conf": "{place} refuses connections of user '{user}' from this host. Try sslmode=require in {setting}.",
+    "SSL required": "{place} requires TLS. Add sslmode=require to {setting}.",
+    "Connection refused|No such file or directory": (
+        "No server responds at {place}. Is the database running, and is {setting} correct?"
     ),
-    ("certificate", "The TLS certificate of {place} cannot be verified. Check sslmode and sslrootcert in {setting}."),
-    ("pg_hba.conf", "{place} refuses connections of user '{user}' from this host. Try sslmode=require in {setting}."),
-    ("SSL required", "{place} requires TLS. Add sslmode=require to {setting}."),
-    (
-        "Connection refused|No such file or directory",
-        "No server responds at {place}. Is the database running, and is {setting} correct?",
+    "unreachable|No route to host": "This machine cannot reach {place}. Check its network and {setting}. {advice}",
+    "resolve|Name or service not known": "The host of {place} is unknown. Check {setting}. {advice}",
+    "starting up|shutting down|not yet accepting connections|recovery mode": (
+        "{place} is starting, stopping or recovering. Try again in a moment."
     ),
-    ("unreachable|No route to host", "This machine cannot reach {place}. Check its network and {setting}. {advice}"),
-    ("resolve|Name or service not known", "The host of {place} is unknown. Check {setting}. {advice}"),
-    (
-        "starting up|shutting down|not yet accepting connections|recovery mode",
-        "{place} is starting, stopping or recovering. Try again in a moment.",
-    ),
-    (
-        "query_wait_timeout|server login",
-        "The pooler at {place} cannot connect to its database. Is it running, and is the pool large enough?",
+    "query_wait_timeout|server login": (
+        "The pooler at {place} cannot connect to its database. Is it running, and is the pool large enough?"
     ),
     (
         "terminating connection|closed the connection|connection is closed|socket closed|SSL connection has been closed"
-        f"|Connection reset|Broken pipe|server conn crashed|{TWO_RESULTS}",
-        "{place} closed the connection. It may be restarting, or a proxy may drop connections.",
+        f"|Connection reset|Broken pipe|server conn crashed|{TWO_RESULTS}"
+    ): "{place} closed the connection. It may be restarting, or a proxy may drop connections.",
+    "statement timeout": "A statement took longer than DATABASE_STATEMENT_TIMEOUT, or a timeout of {place}, allows.",
+    "lock timeout": "Another transaction on {place} held a lock for too long. Try again.",
+    "deadlock detected|could not serialize access": (
+        "Two transactions on {place} needed the same rows, and one was cancelled. Try again."
     ),
-    ("statement timeout", "A statement took longer than DATABASE_STATEMENT_TIMEOUT, or a timeout of {place}, allows."),
-    ("lock timeout", "Another transaction on {place} held a lock for too long. Try again."),
-    (
-        "deadlock detected|could not serialize access",
-        "Two transactions on {place} needed the same rows, and one was cancelled. Try again.",
+    "password cannot be read": (
+        "The password of {place} cannot be read. Check password_file or password_from in {setting}."
     ),
-    (
-        "password cannot be read",
-        "The password of {place} cannot be read. Check password_file or password_from in {setting}.",
+    "bad value for": "An option in {setting} has a value that libpq does not accept.",
+    "invalid connection option": "{setting} has an option that libpq does not know.",
+    "timeout|server is silent": (
+        "{place} does not respond in time. Is the database running, and may this machine connect to it? {advice}"
     ),
-    ("bad value for", "An option in {setting} has a value that libpq does not accept."),
-    ("invalid connection option", "{setting} has an option that libpq does not know."),
-    (
-        "timeout|server is silent",
-        "{place} does not respond in time. Is the database running, and may this machine connect to it? {advice}",
-    ),
-)
+}
 
 
 def explain(error: BaseException, url: DatabaseUrl) -> str:
@@ -130,7 +115,7 @@ def explain(error: BaseException, url: DatabaseUrl) -> str:
         message = "timeout"
     elif is_full(error):
         message = "database or disk is full"
-    for fragments, explanation in EXPLANATIONS:
+    for fragments, explanation in EXPLANATIONS.items():
         if re.search(fragments, message, re.IGNORECASE):
             return explanation.format(
                 place=url.server,

@@ -90,3 +90,5 @@ class FieldErrors(Exception):
 
 class Busy(Exception):
     """The server is overloaded. The response has status 503 with this message and a Retry-After header."""
+
+    status: int = 503

@@ -112,8 +112,8 @@ async def on_forbidden(request: Request, _error: Exception) -> Response:
     return problem(request, 403)
 
 
-async def on_refused(request: Request, error: Refused) -> Response:
-    return problem(request, error.status, str(error))
+async def on_refused(request: Request, error: Refused | Busy | StorageError) -> Response:
+    return problem(request, error.status, str(error), headers=RETRY_HEADERS if error.status == 503 else None)
 
 
 async def on_field_errors(request: Request, error: FieldErrors) -> Response:
@@ -152,14 +152,6 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     page = templates.render(request, "unavailable.html", context, 503)
     page.headers.update(RETRY_HEADERS)
     return page
-
-
-async def on_busy(request: Request, error: Exception) -> Response:
-    return problem(request, 503, str(error), headers=RETRY_HEADERS)
-
-
-async def on_storage_error(request: Request, error: StorageError) -> Response:
-    return problem(request, error.status, str(error), headers=RETRY_HEADERS if error.status == 503 else None)
 
 
 async def on_service_error(request: Request, error: ServiceError) -> Response:
@@ -235,8 +227,8 @@ HANDLERS: dict[type[Exception], Handler] = {
     RequestValidationError: on_invalid_request,
     DBAPIError: on_database_unavailable,
     PoolTimeoutError: on_database_unavailable,
-    Busy: on_busy,
-    StorageError: on_storage_error,
+    Busy: on_refused,
+    StorageError: on_refused,
     ServiceError: on_service_error,
     ReadOnlyError: on_read_only,
     IntegrityError: on_conflict,

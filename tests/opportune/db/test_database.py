@@ -104,7 +104,7 @@ def test_timeout_is_explained() -> None:
 
 
 def test_every_explanation_has_a_driver_error() -> None:
-    fragments = [fragment for pattern, _ in EXPLANATIONS for fragment in pattern.split("|")]
+    fragments = [fragment for pattern in EXPLANATIONS for fragment in pattern.split("|")]
     found = {next(part for part in fragments if re.search(part, message, re.IGNORECASE)) for message in MESSAGES}
     assert found == {*fragments}
 
