@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import quote
 
 from opportune.errors import OperatorError
 from opportune.storage.images import shrink
-from opportune.storage.storage import FILES_PATH, MissingFileError, Storage
+from opportune.storage.storage import FILES_PATH, MissingFileError, Storage, StorageError
 
 WEBP = "image/webp"
 COPY = re.compile(r"(.+)/([1-9][0-9]{0,8})/([^/]+\.webp)")
@@ -52,10 +53,8 @@ def copy_names(name: str) -> list[str]:
     return [copy_name(name, size) for size in sorted(_sizes.get(_folder_of(name), ()))]
 
 
-async def save_copy(storage: Storage, name: str, content: bytes, size: int) -> bytes:
-    small_image = await shrink(content, size)
-    await storage.put(copy_name(name, size), small_image, WEBP)
-    return small_image
+async def save_copy(storage: Storage, name: str, content: bytes, size: int) -> None:
+    await storage.put(copy_name(name, size), await shrink(content, size), WEBP)
 
 
 async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple[bytes, int]:
@@ -66,7 +65,9 @@ async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple
         original, size = _original_of(name)
         if size not in _sizes.get(_folder_of(original), ()):
             raise
-        content = await save_copy(storage, original, await storage.read(original), size)
+        content = await shrink(await storage.read(original), size)
+        with suppress(StorageError):  # visitors see the image also if the disk is full
+            await storage.put(copy_name(original, size), content, WEBP)
         return content[start:stop], len(content)
 
 

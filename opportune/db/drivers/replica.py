@@ -100,6 +100,9 @@ class Replica:
                 raise  # the replica is busy, and the primary could not take its load as well
             self.set_aside(error)
             return None
+        except asyncio.CancelledError:
+            await session.close()
+            raise
         if self.lag_seconds is None or self.lag_seconds <= self.max_lag_seconds:
             return session
         await session.close()
@@ -225,7 +228,7 @@ class LagMeter:
         """Return the lag in seconds from another row of `LAG_QUERY`."""
         lag = measure_lag(row)
         now = monotonic()
-        is_bound = lag != 0 and row.is_connected
+        is_bound = lag != 0 and row.is_connected and row.received is not None
         if not is_bound or self._received is None:
             self._received = (now, row.received) if is_bound else None
             return max(0.0, lag or 0.0)

@@ -90,6 +90,7 @@ class SubmissionResult:
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
+    """The bytes as characters of Latin-1, because pages may have any encoding."""
     messages: list[FlashMessage] = field(default_factory=list)
 
 
@@ -285,7 +286,7 @@ def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
     if any(name == b"hx-request" for name, _ in scope["headers"]):
         return SubmissionResult(200, {"hx-refresh": "true"}, messages=messages)
     if response.is_complete and headers.get("content-type", "").startswith("text/html"):
-        return SubmissionResult(201, headers, response.body.decode(), messages)
+        return SubmissionResult(201, headers, response.body.decode("latin-1"), messages)
     return None
 
 
@@ -309,4 +310,4 @@ def _replay(result: str, scope: Scope) -> Response:
         return problem(request, 409, INTERRUPTED)
     for message in messages:
         flash(request, *message)
-    return Response(stored["body"], stored["status"], stored["headers"])
+    return Response(stored["body"].encode("latin-1"), stored["status"], stored["headers"])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
@@ -20,6 +21,7 @@ from opportune.errors import OperatorError
 from opportune.fields import Image, image_field, stored_uploads
 from opportune.storage import Storage
 from opportune.storage.public_folders import copy_name
+from opportune.storage.storage import DiskFullError
 from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.web.forms.uploads import Upload, read_upload
 from tests.opportune.fields.samples_feature import Sample
@@ -78,9 +80,14 @@ async def test_public_image_is_resized_and_cached(app: FastAPI, storage: Storage
         assert (await client.get(other_url)).status_code == status
 
 
-async def test_missing_rendition_is_created_on_request(app: FastAPI, storage: Storage, client: AsyncClient) -> None:
+async def test_missing_rendition_is_created_on_request(
+    app: FastAPI, storage: Storage, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = await add_sample(app, cover=await upload_picture())
     await storage.delete(copy_name(row.cover, 20))
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(type(storage), "put", AsyncMock(side_effect=DiskFullError))
+        assert (await client.get(row.cover.url("thumb"))).status_code == 200
     assert (await client.get(row.cover.url("thumb"))).status_code == 200
     assert await storage.read(copy_name(row.cover, 20))
 

@@ -1,11 +1,13 @@
 """The lag of a replica, computed from its positions, and URLs that cannot be replicas."""
 
+import asyncio
 from typing import Any, NamedTuple
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from pydantic import SecretStr
 
-from opportune.db.drivers.replica import LagMeter, measure_lag
+from opportune.db.drivers.replica import LagMeter, Replica, measure_lag
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
@@ -49,6 +51,19 @@ def test_lag_without_any_replayed_change_is_counted() -> None:
     meter = LagMeter()
     assert [measure_lag(row), meter.update(row)] == [None, 0]
     assert meter.update(row) > 0
+
+
+def test_replica_that_has_received_nothing_is_measured_again() -> None:
+    row: Any = LagRow(received=None, replayed=10)
+    meter = LagMeter()
+    assert [meter.update(row), meter.update(row)] == [OLD_CHANGE] * 2
+
+
+async def test_cancelled_request_closes_its_session() -> None:
+    session = Mock(connection=AsyncMock(side_effect=asyncio.CancelledError), close=AsyncMock())
+    with pytest.raises(asyncio.CancelledError):
+        await Replica(Mock(), Mock(), lambda: session, 10).connect()
+    session.close.assert_awaited_once()
 
 
 @pytest.mark.parametrize(

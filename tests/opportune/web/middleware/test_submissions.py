@@ -129,7 +129,8 @@ async def other_results(request: Request, result: str) -> Response:
     elif result == "page":
         response = HTMLResponse("Your codes: 1234")
     elif result == "created":
-        response = HTMLResponse(f"<p data-created={len(titles)}>", 201)
+        page = f"<p data-created={len(titles)}>é".encode("latin-1")
+        response = HTMLResponse(page, 201, {"content-type": "text/html; charset=latin-1"})
     elif result == "foreign":
         response = RedirectResponse("https://elsewhere.example/?code=secret", 303)
     elif result == "danger":
@@ -322,7 +323,7 @@ async def test_unstorable_results_are_not_repeated(app: FastAPI, client: AsyncCl
 
 async def test_small_created_page_is_repeated(client: AsyncClient) -> None:
     responses = [await client.post("/created-result", data=NOTE) for _ in range(2)]
-    assert [(response.status_code, response.text) for response in responses] == [(201, "<p data-created=1>")] * 2
+    assert [(response.status_code, response.text) for response in responses] == [(201, "<p data-created=1>é")] * 2
     assert titles == ["created"]
 
 
