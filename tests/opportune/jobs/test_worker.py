@@ -23,30 +23,16 @@ from opportune.jobs.models import Job, JobState, JobStep
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import RETENTION
 from opportune.testing.plugin import settings_for
+from tests.opportune.jobs import tasks
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, expire_leases, retry
 from tests.opportune.jobs.processes import work_in_process
-from tests.opportune.jobs.tasks import (
-    TASKS,
-    break_down,
-    die,
-    gate,
-    hourly,
-    job_queue,
-    linger,
-    quit_work,
-    refuse,
-    register,
-    stop_itself,
-    stumble,
-    wait,
-)
 
 EMAILS_OF_BOTH_STEPS = ["first@example.com", "second@example.com"]
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_failed_job_is_retried_and_writes_once(jobs: DatabaseJobQueue, find: Find, emails: Emails) -> None:
-    job_id = await jobs.enqueue(stumble(2))
+    job_id = await jobs.enqueue(tasks.stumble(2))
     assert await jobs.wait_until_ended(job_id) == JobState.DONE
     assert await emails() == EMAILS_OF_BOTH_STEPS
     job = await find(job_id)
@@ -56,10 +42,10 @@ async def test_failed_job_is_retried_and_writes_once(jobs: DatabaseJobQueue, fin
 @pytest.mark.parametrize(
     ("call", "attempts", "error"),
     [
-        pytest.param(stumble(3), 3, "The other side is closed.", id="after the last attempt"),
-        pytest.param(refuse(), 1, "Unknown address.", id="permanently"),
-        pytest.param(break_down(), 1, "ValueError: three", id="by a bug"),
-        pytest.param(quit_work(), 1, "The job cancelled itself.", id="by its own cancellation"),
+        pytest.param(tasks.stumble(3), 3, "The other side is closed.", id="after the last attempt"),
+        pytest.param(tasks.refuse(), 1, "Unknown address.", id="permanently"),
+        pytest.param(tasks.break_down(), 1, "ValueError: three", id="by a bug"),
+        pytest.param(tasks.quit_work(), 1, "The job cancelled itself.", id="by its own cancellation"),
     ],
 )
 async def test_job_fails(
@@ -71,11 +57,11 @@ async def test_job_fails(
     assert (job.attempt, job.error) == (attempts, error)
     (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
     assert record.getMessage() == f"Job {call.job.name} {job_id} has failed: {error}"
-    assert bool(record.exc_info) == (call.job is break_down)
+    assert bool(record.exc_info) == (call.job is tasks.break_down)
 
 
 async def test_retry_skips_completed_steps(jobs: DatabaseJobQueue, emails: Emails) -> None:
-    job_id = await jobs.enqueue(stumble(3))
+    job_id = await jobs.enqueue(tasks.stumble(3))
     assert await jobs.wait_until_ended(job_id) == JobState.FAILED
     await retry(jobs, job_id)
     assert await jobs.wait_until_ended(job_id) == JobState.FAILED
@@ -83,7 +69,7 @@ async def test_retry_skips_completed_steps(jobs: DatabaseJobQueue, emails: Email
 
 
 def test_retry_delay_doubles_up_to_a_maximum() -> None:
-    slow_job = replace(stumble, wait=5)
+    slow_job = replace(tasks.stumble, wait=5)
     assert [retry_delay(slow_job, attempt) for attempt in (1, 2, 3, 99)] == [5, 10, 20, 3600]
     errors = [RetryLater("They are busy.", seconds) for seconds in (1, 300, 99_999)]
     assert [retry_delay(slow_job, 1, error) for error in errors] == [5, 300, 3600]
@@ -96,11 +82,11 @@ def test_error_summary_is_storable() -> None:
 async def test_interrupted_job_runs_after_the_next_start(make_queue: MakeQueue, find: Find, emails: Emails) -> None:
     queue = make_queue()
     async with queue.running():
-        job_id = await queue.enqueue(wait())
-        await gate.started.wait()
+        job_id = await queue.enqueue(tasks.wait())
+        await tasks.gate.started.wait()
     job = await find(job_id)
     assert (job.state, job.attempt, job.progress) == (JobState.WAITING, 0, "1 of 2: halfway")
-    gate.opened.set()
+    tasks.gate.opened.set()
     await make_queue().worker.drain()
     assert (await find(job_id)).state == JobState.DONE
     assert await emails() == EMAILS_OF_BOTH_STEPS
@@ -112,10 +98,10 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
     monkeypatch.setattr(worker, "SHUTDOWN_TIMEOUT_SECONDS", 0)
     site = make_queue()
     async with site.running():
-        job_id = await site.enqueue(linger())
-        await gate.started.wait()
+        job_id = await site.enqueue(tasks.linger())
+        await tasks.gate.started.wait()
     attempt_ended = site.worker.attempt_ended
-    gate.opened.set()
+    tasks.gate.opened.set()
     await asyncio.wait_for(attempt_ended.wait(), 60)
     assert ((job := await find(job_id)).state, job.attempt, job.error) == (JobState.WAITING, 0, "")
     await asyncio.wait_for(site.worker.drain(), 60)
@@ -125,11 +111,11 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
 async def test_cancelled_job_has_not_failed_after_an_outage(
     make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue = make_queue(stop_itself)
+    queue = make_queue(tasks.stop_itself)
     end = AsyncMock(side_effect=[OperationalError("", {}, Exception("server closed the connection")), None])
     monkeypatch.setattr(worker, "STORE_RETRY_SECONDS", (0, 0))
     monkeypatch.setattr(queue.worker.store, "end", end)
-    await queue.enqueue(stop_itself())
+    await queue.enqueue(tasks.stop_itself())
     await asyncio.wait_for(queue.worker.drain(), 60)
     assert [call.args[1] for call in end.await_args_list] == [JobState.CANCELLED] * 2
 
@@ -137,7 +123,7 @@ async def test_cancelled_job_has_not_failed_after_an_outage(
 async def test_fault_of_a_heartbeat_url_is_logged(
     make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture
 ) -> None:
-    beating = replace(register, heartbeat_url=Mock(side_effect=LookupError))
+    beating = replace(tasks.register, heartbeat_url=Mock(side_effect=LookupError))
     queue = make_queue(beating)
     job_id = await queue.enqueue(beating("ann@example.com"))
     await asyncio.wait_for(queue.worker.drain(), 60)
@@ -157,14 +143,14 @@ async def test_worker_that_lost_its_job_writes_nothing(
 ) -> None:
     async def do_nothing(*_: object) -> None: ...
 
-    job_id = await jobs.enqueue(wait())
-    await gate.started.wait()
+    job_id = await jobs.enqueue(tasks.wait())
+    await tasks.gate.started.wait()
     monkeypatch.setattr(jobs.worker, "_renew", do_nothing)
     monkeypatch.setattr(jobs.worker, "_exchange", do_nothing)
     await expire_leases(database)
     (claimed,) = await make_queue().worker.store.claim(9)
     attempt_ended = jobs.worker.attempt_ended
-    gate.opened.set()
+    tasks.gate.opened.set()
     await attempt_ended.wait()
     assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
     job = await find(job_id)
@@ -194,16 +180,16 @@ async def test_sleeping_worker_does_not_poll(jobs: DatabaseJobQueue, monkeypatch
 
 async def test_site_with_separate_workers_runs_no_jobs(settings: Settings, database: Database, find: Find) -> None:
     for setting in ("worker", "off"):
-        site = job_queue(settings.model_copy(update={"jobs": setting}), database, TASKS)
+        site = tasks.job_queue(settings.model_copy(update={"jobs": setting}), database, tasks.TASKS)
         async with site.running():
-            job_id = await site.enqueue(register(f"{setting}@example.com"))
+            job_id = await site.enqueue(tasks.register(f"{setting}@example.com"))
             await site.drain()
         assert (await find(job_id)).attempt == 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_scheduled_job_runs_once_for_several_processes(make_queue: MakeQueue, database: Database) -> None:
-    sites = [make_queue(hourly), make_queue(hourly)]
+    sites = [make_queue(tasks.hourly), make_queue(tasks.hourly)]
     pauses = [await site.worker.start_due_jobs() for site in sites]
     assert all(pause is not None and 0 <= pause <= 3600 for pause in pauses)
     async with database.writer() as session:
@@ -219,7 +205,7 @@ async def test_scheduled_job_runs_once_for_several_processes(make_queue: MakeQue
 
 
 async def test_schedule_continues_after_a_cancelled_run(make_queue: MakeQueue, database: Database) -> None:
-    site = make_queue(hourly)
+    site = make_queue(tasks.hourly)
     await site.worker.start_due_jobs()
     async with database.reader() as session:
         (scheduled_job,) = await session.scalars(select(Job))
@@ -232,13 +218,13 @@ async def test_schedule_continues_after_a_cancelled_run(make_queue: MakeQueue, d
 async def test_run_that_could_not_be_queued_is_queued_later(
     make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scheduler = make_queue(hourly).worker.scheduler
+    scheduler = make_queue(tasks.hourly).worker.scheduler
     await scheduler.queue_all()
     async with database.writer() as session:
         await session.execute(delete(Job))
     monkeypatch.setattr(schedules, "insert_job", Mock(side_effect=OSError("full")))
     with pytest.raises(OSError, match="full"):
-        await scheduler.queue_runs({hourly.name: utc_now()})
+        await scheduler.queue_runs({tasks.hourly.name: utc_now()})
     monkeypatch.undo()
     await scheduler.queue_all()
     async with database.reader() as session:
@@ -250,7 +236,7 @@ async def test_missing_tables_are_logged_and_checked_later(
 ) -> None:
     settings = settings_for(empty_database_url)
     database = open_database(settings)
-    site = job_queue(settings, database, TASKS)
+    site = tasks.job_queue(settings, database, tasks.TASKS)
     try:
         assert await site.worker.start_due_jobs() == worker.DATABASE_RETRY_SECONDS
     finally:
@@ -302,7 +288,7 @@ async def test_worker_waits_until_pruning_has_ended(
 async def test_job_of_a_killed_process_is_completed_once(
     idle_queue: DatabaseJobQueue, settings: Settings, find: Find, emails: Emails
 ) -> None:
-    job_id = await idle_queue.enqueue(die())
+    job_id = await idle_queue.enqueue(tasks.die())
     assert await asyncio.to_thread(work_in_process, settings) == -signal.SIGKILL
     assert (await find(job_id)).state == JobState.RUNNING
     assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
@@ -313,7 +299,7 @@ async def test_job_of_a_killed_process_is_completed_once(
 
 
 def test_check_reports_an_invalid_schedule() -> None:
-    jobs = [replace(hourly, schedule="61 * * * *"), hourly]
+    jobs = [replace(tasks.hourly, schedule="61 * * * *"), tasks.hourly]
     (fault,) = find_invalid_schedules(Settings(_env_file=None), jobs)
     assert fault.text.startswith("The job test.hourly: '61 * * * *' is not a valid schedule (Bad minute).")
 
@@ -321,16 +307,16 @@ def test_check_reports_an_invalid_schedule() -> None:
 async def test_invalid_schedule_is_logged_and_other_jobs_run(
     make_queue: MakeQueue, caplog: pytest.LogCaptureFixture, emails: Emails
 ) -> None:
-    site = make_queue(replace(hourly, schedule="hourly"), register)
+    site = make_queue(replace(tasks.hourly, schedule="hourly"), tasks.register)
     async with site.running():
-        assert await site.wait_until_ended(await site.enqueue(register("ann@example.com"))) == JobState.DONE
+        assert await site.wait_until_ended(await site.enqueue(tasks.register("ann@example.com"))) == JobState.DONE
     assert "The schedule of job test.hourly is ignored: 'hourly' is not a valid schedule" in caplog.text
 
 
 async def test_locked_job_is_checked_again_after_pauses(
     idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await idle_queue.enqueue(wait())
+    await idle_queue.enqueue(tasks.wait())
     await idle_queue.worker.store.claim(9)
     await expire_leases(database)
 

@@ -15,16 +15,7 @@ from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.mail import render_email
 from opportune.testing.app import create_test_app
-from opportune.web import Form, cached, format_datetime, read_form, templates
-from opportune.web.time_zone import (
-    SKIPPED_TIME,
-    YEAR_OUT_OF_RANGE,
-    current_zone,
-    find_zone,
-    format_time,
-    local,
-    start_of_day,
-)
+from opportune.web import Form, cached, format_datetime, read_form, templates, time_zone
 
 NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 VIENNA = {"Cookie": "time_zone=Europe/Vienna"}
@@ -64,9 +55,9 @@ def app(settings: Settings) -> FastAPI:
 
 @pytest.fixture
 def vienna() -> Iterator[None]:
-    token = current_zone.set(ZoneInfo("Europe/Vienna"))
+    token = time_zone.current_zone.set(ZoneInfo("Europe/Vienna"))
     yield
-    current_zone.reset(token)
+    time_zone.current_zone.reset(token)
 
 
 TEXTS_BY_HEADERS: list[tuple[dict[str, str], str]] = [
@@ -96,7 +87,7 @@ async def test_page_has_zone_of_site(client: AsyncClient) -> None:
 
 def test_invalid_zone_is_ignored() -> None:
     for name in ("", "a" * 200, "Europe/../Vienna", "/etc/passwd", "Europe/Vienna\0", "Nowhere/There"):
-        assert find_zone(name) is None, name
+        assert time_zone.find_zone(name) is None, name
 
 
 def test_invalid_time_zone_setting_is_refused() -> None:
@@ -107,9 +98,9 @@ def test_invalid_time_zone_setting_is_refused() -> None:
 def test_ends_of_the_calendar_stay_in_utc() -> None:
     moments = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
     for zone in ("America/New_York", "Asia/Tokyo"):
-        token = current_zone.set(ZoneInfo(zone))
-        assert [local(moment) for moment in moments] == [*moments]
-        current_zone.reset(token)
+        token = time_zone.current_zone.set(ZoneInfo(zone))
+        assert [time_zone.local(moment) for moment in moments] == [*moments]
+        time_zone.current_zone.reset(token)
 
 
 async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
@@ -121,12 +112,12 @@ async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
         ({"starts_at": "2026-07-01T14:00Z"}, "2026-07-01T14:00:00+00:00"),
         ({"starts_at": "2026-10-25T02:30"}, "2026-10-25T00:30:00+00:00"),
         ({"starts_at": "2026-10-25T02:30", "starts_at.zone": "Europe/Vienna again"}, "2026-10-25T01:30:00+00:00"),
-        ({"starts_at": "2026-03-29T02:30"}, str({"starts_at": SKIPPED_TIME})),
+        ({"starts_at": "2026-03-29T02:30"}, str({"starts_at": time_zone.SKIPPED_TIME})),
         (
             {"starts_at": "9999-12-31T23:59", "starts_at.zone": "America/New_York"},
-            str({"starts_at": YEAR_OUT_OF_RANGE}),
+            str({"starts_at": time_zone.YEAR_OUT_OF_RANGE}),
         ),
-        ({"starts_at": "0001-01-01T00:00+14:00"}, str({"starts_at": YEAR_OUT_OF_RANGE})),
+        ({"starts_at": "0001-01-01T00:00+14:00"}, str({"starts_at": time_zone.YEAR_OUT_OF_RANGE})),
         (
             {"starts_at": "2026-13-01T00:00"},
             str({"starts_at": "Please enter a date and a time, such as 2026-12-31 18:30."}),
@@ -171,8 +162,8 @@ def test_filter_times_are_in_utc() -> None:
 
 @pytest.mark.usefixtures("vienna")
 def test_time_element_has_machine_time() -> None:
-    assert format_time(NOON) == '<time datetime="2026-07-01T14:00:00+02:00">1 Jul 2026, 14:00 CEST</time>'
-    assert format_time(None) == ""
+    assert time_zone.format_time(NOON) == '<time datetime="2026-07-01T14:00:00+02:00">1 Jul 2026, 14:00 CEST</time>'
+    assert time_zone.format_time(None) == ""
 
 
 @pytest.mark.usefixtures("vienna")
@@ -197,8 +188,8 @@ def test_email_times_are_in_zone_of_site(settings: Settings, monkeypatch: pytest
     ],
 )
 def test_day_starts_at_its_first_moment(zone: str, day: date, start: datetime) -> None:
-    token = current_zone.set(ZoneInfo(zone))
+    token = time_zone.current_zone.set(ZoneInfo(zone))
     try:
-        assert start_of_day(day) == start
+        assert time_zone.start_of_day(day) == start
     finally:
-        current_zone.reset(token)
+        time_zone.current_zone.reset(token)

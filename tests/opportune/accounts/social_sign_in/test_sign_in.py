@@ -19,15 +19,7 @@ from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import is_signed_in, new_client
-from tests.opportune.accounts.social_sign_in.conftest import (
-    follow_to_message,
-    read_links,
-    read_user_states,
-    refresh_url,
-    return_from_provider,
-    sign_in_to_message,
-    start_sign_in,
-)
+from tests.opportune.accounts.social_sign_in import conftest
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 from tests.opportune.accounts.stored_rows import store
 
@@ -59,15 +51,15 @@ async def add_linked_account(database: Database, user_id: int, provider: FakePro
 async def test_provider_registers_then_signs_in(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    response = await return_from_provider(client, provider, next="/accounts/tokens")
+    response = await conftest.return_from_provider(client, provider, next="/accounts/tokens")
     assert response.headers["location"] == "/accounts/tokens"
-    assert await read_user_states(database) == [("ada@example.com", True, False)]
-    assert await read_links(database) == [(provider.url, "1")]
+    assert await conftest.read_user_states(database) == [("ada@example.com", True, False)]
+    assert await conftest.read_links(database) == [(provider.url, "1")]
     await client.post("/accounts/logout")
     provider.user = {"sub": "1", "email": "changed@example.com", "email_verified": True}
-    await return_from_provider(client, provider)
+    await conftest.return_from_provider(client, provider)
     assert await is_signed_in(client)
-    assert await read_user_states(database) == [("ada@example.com", True, False)]
+    assert await conftest.read_user_states(database) == [("ada@example.com", True, False)]
 
 
 async def test_closed_registration_refuses_new_accounts_only(
@@ -76,10 +68,10 @@ async def test_closed_registration_refuses_new_accounts_only(
     user = await make_user(database)
     await add_linked_account(database, user.id, provider, "7")
     app.state.settings = app.state.settings.model_copy(update={"registration": "closed"})
-    assert "This site accepts no new registrations." in await sign_in_to_message(client, provider)
-    assert await read_user_states(database) == [(user.email, False, True)]
+    assert "This site accepts no new registrations." in await conftest.sign_in_to_message(client, provider)
+    assert await conftest.read_user_states(database) == [(user.email, False, True)]
     provider.user = {"sub": "7", "email": "a@b.example", "email_verified": True}
-    await return_from_provider(client, provider)
+    await conftest.return_from_provider(client, provider)
     assert await is_signed_in(client)
 
 
@@ -87,24 +79,24 @@ async def test_github_needs_a_verified_primary_address(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.emails = GITHUB_EMAILS
-    address = await start_sign_in(client, "github")
+    address = await conftest.start_sign_in(client, "github")
     assert "nonce" not in parse_qs(urlsplit(address).query)
     await client.get(provider.approve(address))
-    assert await read_user_states(database) == [("octo@example.com", True, False)]
-    assert await read_links(database) == [("https://github.com", "583231")]
+    assert await conftest.read_user_states(database) == [("octo@example.com", True, False)]
+    assert await conftest.read_links(database) == [("https://github.com", "583231")]
 
 
 async def test_unverified_address_creates_no_account(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.emails = [{**GITHUB_EMAILS[1], "verified": False}]
-    assert "GitHub does not share your e-mail address" in await sign_in_to_message(client, provider, "github")
+    assert "GitHub does not share your e-mail address" in await conftest.sign_in_to_message(client, provider, "github")
     for claim in (False, "false", None):
         provider.user = {"sub": "1", "email": "ada@example.com", "email_verified": claim}
-        assert "Keycloak has not verified ada@example.com." in await sign_in_to_message(client, provider)
-    assert await read_user_states(database) == []
+        assert "Keycloak has not verified ada@example.com." in await conftest.sign_in_to_message(client, provider)
+    assert await conftest.read_user_states(database) == []
     provider.response = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
-    message = await sign_in_to_message(client, provider)
+    message = await conftest.sign_in_to_message(client, provider)
     assert "You were not signed in at Keycloak." in message
     assert "0900" not in message
 
@@ -113,23 +105,23 @@ async def test_address_may_come_from_the_userinfo_endpoint(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.false_claims = {"email": None}
-    await return_from_provider(client, provider)
-    assert await read_user_states(database) == [("ada@example.com", True, False)]
+    await conftest.return_from_provider(client, provider)
+    assert await conftest.read_user_states(database) == [("ada@example.com", True, False)]
     provider.false_claims = {"email": None, "sub": "2"}
-    assert "is invalid. Please try again." in await sign_in_to_message(client, provider)
+    assert "is invalid. Please try again." in await conftest.sign_in_to_message(client, provider)
 
 
 async def test_existing_or_inactive_account_is_refused(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     await make_user(database, "ada@example.com")
-    message = await sign_in_to_message(client, provider)
+    message = await conftest.sign_in_to_message(client, provider)
     assert "There is already an account with ada@example.com. Sign in to it, then add Keycloak" in message
     assert not await is_signed_in(client)
-    assert await read_links(database) == []
+    assert await conftest.read_links(database) == []
     inactive = await make_user(database, is_active=False)
     await add_linked_account(database, inactive.id, provider)
-    assert "This account is deactivated." in await sign_in_to_message(client, provider)
+    assert "This account is deactivated." in await conftest.sign_in_to_message(client, provider)
     assert not await is_signed_in(client)
 
 
@@ -139,13 +131,13 @@ async def test_second_factor_is_required_after_the_provider(
     user = await make_user(database)
     await add_authenticator_app(database, app.state.settings, user)
     await add_linked_account(database, user.id, provider)
-    response = await return_from_provider(client, provider, next="/accounts/tokens", remember="true")
+    response = await conftest.return_from_provider(client, provider, next="/accounts/tokens", remember="true")
     assert response.headers["location"] == "/accounts/login/code"
     assert not await is_signed_in(client)
 
 
 async def test_callback_is_valid_once(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
-    address = provider.approve(await start_sign_in(client))
+    address = provider.approve(await conftest.start_sign_in(client))
     cookies = dict(client.cookies)
     await client.get(address)
     assert await is_signed_in(client)
@@ -153,7 +145,7 @@ async def test_callback_is_valid_once(client: AsyncClient, database: Database, p
     provider.requests.clear()
     for name, value in cookies.items():  # also with a copied cookie
         client.cookies.set(name, value)
-    assert NOT_STARTED_HERE in await follow_to_message(client, await client.get(address))
+    assert NOT_STARTED_HERE in await conftest.follow_to_message(client, await client.get(address))
     assert not await is_signed_in(client)
     assert provider.requests == []
 
@@ -166,19 +158,21 @@ async def test_foreign_callback_is_refused_without_a_request(
 ) -> None:
     provider.emails = GITHUB_EMAILS
     async with new_client(app) as other_client:
-        address = provider.approve(await start_sign_in(client if mismatch == "another provider" else other_client))
+        address = provider.approve(
+            await conftest.start_sign_in(client if mismatch == "another provider" else other_client)
+        )
     match mismatch:
         case "another sign-in":
-            await start_sign_in(client)
+            await conftest.start_sign_in(client)
         case "another provider":
             address = address.replace("/oidc/callback", "/github/callback")
         case "no cookie":
             client.cookies.clear()
         case "invalid state":
-            await start_sign_in(client)
+            await conftest.start_sign_in(client)
             address = re.sub(r"state=[^&]+", "state=%ff%00%ed%a0%80", address)
     provider.requests.clear()
-    assert NOT_STARTED_HERE in await follow_to_message(client, await client.get(address))
+    assert NOT_STARTED_HERE in await conftest.follow_to_message(client, await client.get(address))
     assert not await is_signed_in(client)
     assert provider.requests == []
 
@@ -189,7 +183,7 @@ async def test_concurrent_first_sign_ins_create_one_account(
 ) -> None:
     provider.delay = asyncio.Event()
     async with new_client(app) as other_client:
-        addresses = [provider.approve(await start_sign_in(item)) for item in (client, other_client)]
+        addresses = [provider.approve(await conftest.start_sign_in(item)) for item in (client, other_client)]
         requests = [
             asyncio.create_task(item.get(to)) for item, to in zip((client, other_client), addresses, strict=True)
         ]
@@ -200,8 +194,8 @@ async def test_concurrent_first_sign_ins_create_one_account(
         assert [response.headers["location"] for response in await asyncio.gather(*requests)] == ["/", "/"]
         assert await is_signed_in(client)
         assert await is_signed_in(other_client)
-    assert await read_user_states(database) == [("ada@example.com", True, False)]
-    assert await read_links(database) == [(provider.url, "1")]
+    assert await conftest.read_user_states(database) == [("ada@example.com", True, False)]
+    assert await conftest.read_links(database) == [(provider.url, "1")]
 
 
 async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: FakeProvider) -> None:
@@ -216,7 +210,7 @@ async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: Fak
     assert (await client.post("/accounts/social/google")).status_code == 404  # not configured
     assert (await client.get("/accounts/social/google/callback")).status_code == 404
 
-    response = await return_from_provider(client, provider, next="//evil.example/")
+    response = await conftest.return_from_provider(client, provider, next="//evil.example/")
     assert response.headers["location"] == "/"
 
 
@@ -225,11 +219,11 @@ async def test_failures_per_address_are_limited(
 ) -> None:
     monkeypatch.setattr(social_sign_in.FAILURES_PER_IP, "limit", 2)
     monkeypatch.setattr(social_sign_in.STARTS_PER_IP, "limit", 3)
-    await return_from_provider(client, provider)
-    await return_from_provider(client, provider)
+    await conftest.return_from_provider(client, provider)
+    await conftest.return_from_provider(client, provider)
     for expected in (303, 303, 429):
         assert (await client.get("/accounts/social/oidc/callback?state=x&code=y")).status_code == expected
-    assert refresh_url(await client.post("/accounts/social/oidc"))
+    assert conftest.refresh_url(await client.post("/accounts/social/oidc"))
     assert (await client.post("/accounts/social/oidc")).status_code == 429
 
 
@@ -250,10 +244,10 @@ async def test_visitor_registers_and_signs_in_by_a_provider(
         app.state.settings = app.state.settings.model_copy(update={**changes, **secret, **base_url})
         form = (await client.get("/accounts/login?next=/accounts/profile")).text
         assert 'formaction="/accounts/social/oidc"' in form
-        address = await start_sign_in(client, next="/accounts/profile")
+        address = await conftest.start_sign_in(client, next="/accounts/profile")
         async with AsyncClient() as other_browser:
             consent = await other_browser.post(address, data={"sub": "ada"})
         response = await client.get(consent.headers["location"])
     assert response.headers["location"] == "/accounts/profile"
-    assert await read_user_states(database) == [("ada@example.com", True, False)]
+    assert await conftest.read_user_states(database) == [("ada@example.com", True, False)]
     assert "ada@example.com" in (await client.get("/accounts/profile")).text
