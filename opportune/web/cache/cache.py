@@ -74,7 +74,9 @@ class Cache:
     async def set(
         self, key: str, value: Any, seconds: float, *, tags: Iterable[str] = (), session: AsyncSession | None = None
     ) -> None:
-        """Store a value. Use `get_or_set` for values that others may clear while you compute them.
+        """Store a value. One that is too large only removes the previous value.
+
+        Use `get_or_set` for values that others may clear while you compute them.
 
         Args:
             key: Any text. Include everything that the value depends on, such as the user's id.
@@ -87,8 +89,7 @@ class Cache:
             TypeError: The cache does not store values of this type.
         """
         item = self._value_item(key, seconds, tags)
-        if self._fits(item, text := dumps(value)):
-            await _run(partial(self._save, item, text), session)
+        await _run(partial(self._save, item, dumps(value)), session)
 
     async def delete(self, key: str, *, session: AsyncSession | None = None) -> None:
         """Remove a value. With a session, remove it when the session commits."""
@@ -157,6 +158,9 @@ class Cache:
         return len(text) <= MAX_VALUE_BYTES
 
     async def _save(self, item: CacheItem, text: bytes) -> None:
+        if not self._fits(item, text):
+            await self.store.drop(item.key)
+            return
         lookup = await self.store.find(item.key, item.tags)
         await self.store.save(item.key, CacheEntry(text, clock.now()), lookup.tag_versions, item.seconds)
 

@@ -231,6 +231,7 @@ async def test_long_value_is_returned_but_not_stored(cache: Cache, caplog: pytes
     builder = Builder()
     builder.value = "x" * 2**20
     assert [await cache.get_or_set("a", builder, 60) for _ in range(2)] == [builder.value] * 2
+    await cache.set("a", "old", 60)
     await cache.set("a", builder.value, 60)
     assert await cache.get("a") is None
     (line,) = [record.message for record in caplog.records]
