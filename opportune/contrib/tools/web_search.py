@@ -43,9 +43,9 @@ class WebSearch(ABC):
     def request(self, query: str) -> SearchRequest:
         """Return the request for a query."""
 
-    @abstractmethod
     def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
         """Yield `title`, `url` and `text` of each result, as far as the response has them."""
+        return ({**result, "text": result.get("content")} for result in response["results"])
 
     async def search_web(self, query: str) -> Sequence[Source]:
         """Search the web for recent or rare facts that you do not know. Returns excerpts of pages with their URLs."""
@@ -77,9 +77,6 @@ class SearXNG(WebSearch):
             options["auth"] = user, password
         return SearchRequest("GET", parts._replace(query="").geturl(), options)
 
-    def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
-        return ({**result, "text": result.get("content")} for result in response["results"])
-
 
 class Brave(WebSearch):
     """https://api-dashboard.search.brave.com/app/documentation/web-search."""
@@ -101,9 +98,6 @@ class Tavily(WebSearch):
         body = {"query": query, "max_results": MAX_RESULTS}
         headers = {"Authorization": f"Bearer {self.key}"}
         return SearchRequest("POST", self.url, {"headers": headers, "json": body})
-
-    def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
-        return ({**result, "text": result.get("content")} for result in response["results"])
 
 
 SERVICES: Mapping[str, tuple[type[WebSearch], str]] = {
@@ -132,10 +126,14 @@ def parse_web_search_url(value: str) -> WebSearch:
     if parts.scheme not in SERVICES:
         raise _refusal("has an unknown scheme")
     service, url = SERVICES[parts.scheme]
-    key, _, host = parts.netloc.rpartition("@") if "@" in parts.netloc else (parts.netloc, "", "")
+    key, separator, host = parts.netloc.rpartition("@")
+    if not separator:
+        key, host = host, ""
     if host:  # a compatible service, such as a proxy
         scheme = "http" if is_local(parts.hostname or "") else "https"
         url = f"{scheme}://{host}{parts.path or urlsplit(url).path}"
+    elif key and (parts.path.strip("/") or parts.query or parts.fragment):  # the rest of a key
+        raise _refusal("has a key with invalid characters (write %2F for /)")
     return service(url, _require_key(unquote(key.strip(":"))))
 
 
