@@ -14,6 +14,8 @@ from sqlmodel import UTCDateTime
 from opportune.db.clock import utc_now
 
 INSTRUCTIONS_PER_CHECK = 100_000
+QUERY_CANCELED = "57014"
+"""SQLSTATE of a statement that PostgreSQL has stopped."""
 
 
 def upsert(writer: AsyncSession | Connection, into: type[Any] | Table) -> Any:
@@ -80,11 +82,15 @@ async def time_limit(session: AsyncSession, seconds: float) -> AsyncIterator[Non
         await connection.run_sync(_interrupt_sqlite, lambda: monotonic() > deadline)
         yield
     except DBAPIError as error:
-        if monotonic() < deadline:
+        if monotonic() < deadline or not _is_interruption(error):
             raise
         raise StatementTooLong from error
     finally:
         await connection.run_sync(_interrupt_sqlite, None)
+
+
+def _is_interruption(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == QUERY_CANCELED or str(error.orig) == "interrupted"
 
 
 def _interrupt_sqlite(connection: Connection, is_over: Callable[[], bool] | None) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from opportune.db import Database, load
 from opportune.db.queries import row_count
@@ -25,6 +26,14 @@ async def test_slow_statement_is_stopped(database: Database) -> None:
                 await session.execute(text(ENDLESS[session.get_bind().dialect.name]))
     async with database.reader() as session:
         assert await session.scalar(text("SELECT 1")) == 1
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_late_errors_keep_their_cause(database: Database) -> None:
+    async with database.reader() as session:
+        with pytest.raises(DBAPIError, match="missing"):
+            async with time_limit(session, 0):
+                await session.execute(text("SELECT missing"))
 
 
 LARGE = RowCount(1_000_000)
