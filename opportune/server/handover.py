@@ -25,6 +25,9 @@ SYSTEMD_LISTENER = "3"
 START_TIMEOUT_SECONDS = 120.0
 """Seconds for the next version to start and migrate. After that, the old version keeps running."""
 
+STOP_TIMEOUT_SECONDS = 10.0
+"""Seconds for a next version that is not ready to stop."""
+
 starting_versions: list["subprocess.Popen[bytes]"] = []
 """The process that will replace this one, until it is ready."""
 stops = threading.Event()
@@ -128,14 +131,15 @@ def replace(listener: socket.socket, command: list[str], lock: threading.Lock) -
         logger.error("The next version did not start (%s). This one keeps running.", problem)
 
 
-def _start_next_server(listener: socket.socket, command: list[str]) -> str:
-    """Start the next server, and stop this one when it is ready. Return the reason if it did not start."""
+def _start_next_server(listener: socket.socket, command: list[str]) -> str | None:
+    """Start the next server, and stop this one when it is ready. Return the reason if it did not start, or None."""
     read_end, write_end = os.pipe()
     environ = {**os.environ, LISTENER_VARIABLE: str(listener.fileno()), READY_VARIABLE: str(write_end)}
     logger.info("Starting the next version. This one serves until it is ready.")
     try:
         process = subprocess.Popen(command, env=environ, pass_fds=(listener.fileno(), write_end))
     except OSError as error:
+        os.close(read_end)
         return str(error)
     finally:
         os.close(write_end)
@@ -148,9 +152,14 @@ def _start_next_server(listener: socket.socket, command: list[str]) -> str:
         logger.info("Process %s serves now. This one stops.", process.pid)
         next_version_serves.set()
         os.kill(os.getpid(), signal.SIGTERM)
-        return ""
+        return None
     process.terminate()
-    return f"exit code {process.wait()}"
+    try:
+        code = process.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:  # uvicorn ignores SIGTERM until the site has started
+        process.kill()
+        code = process.wait()
+    return f"exit code {code}"
 
 
 def _is_ready(read_end: int) -> bool:

@@ -233,3 +233,16 @@ def test_old_process_knows_that_the_next_one_serves(monkeypatch: pytest.MonkeyPa
     assert serves.is_set()
     assert killed[-1] == (os.getpid(), signal.SIGTERM)
     assert [process.wait(WAIT_SECONDS) for process in started] == [0, 0]
+
+
+@posix
+def test_next_version_that_does_not_stop_is_killed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(handover, "stops", threading.Event())
+    monkeypatch.setattr(handover, "STOP_TIMEOUT_SECONDS", 0.1)
+    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN); os.close(int(os.environ['OPPORTUNE_READY']))"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [sys.executable, "-c", f"import os, signal; {ignore}; signal.pause()"]
+        handover.replace(listener, command, threading.Lock())
+    assert "The next version did not start (exit code -9)" in caplog.text
