@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, get_args
 
@@ -26,6 +26,9 @@ CALL_SECONDS = 30.0
 """Maximum duration of a call, unless the tool sets `max_seconds`."""
 JOB_SECONDS = 3_600.0
 """Maximum duration of a job, unless the tool sets `max_seconds`."""
+
+VALUE_KEYWORDS = ("const", "default", "enum", "examples")
+"""Keywords of JSON Schema whose values are data, which may have a title."""
 
 FindParts = Callable[[AsyncSession, User | None], Awaitable[Mapping[str, str]]]
 """Return labels of the parts that a user may select, by name."""
@@ -81,7 +84,10 @@ class Tool:
 
     @cached_property
     def signature(self) -> inspect.Signature:
-        return inspect.signature(self.function, eval_str=True)
+        try:
+            return inspect.signature(self.function, eval_str=True)
+        except NameError as error:
+            raise OperatorError(f"{self._path}: {error}. Import its types also when the module runs.") from None
 
     @cached_property
     def dependencies(self) -> list[inspect.Parameter]:
@@ -113,6 +119,8 @@ class Tool:
             is_named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
             if parameter.annotation is parameter.empty or not is_named:
                 raise OperatorError(f"{self._path}: {parameter.name} needs a type, which describes it to the model.")
+            if parameter.name.startswith("_"):
+                raise OperatorError(f"{self._path}: {parameter.name} must not begin with _. Rename the parameter.")
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (parameter.annotation, default)
         try:
@@ -190,7 +198,7 @@ def tool(
         tool(create_todo, status="Adding a to-do", asks=False)
 
     Args:
-        function: Async function with types and a docstring.
+        function: Async function with types and a docstring, or a tool, which keeps its other options.
         name: Name for the model. By default that of the function.
         status: Description for users while it runs. By default the first line of the docstring.
         asks: True if the user must approve each call. By default, if it has a `WriteSession`, `DatabaseDependency` or
@@ -202,7 +210,14 @@ def tool(
         OperatorError: It is not an async function with a docstring.
     """
     if isinstance(function, Tool):
-        return function
+        return replace(
+            function,
+            name=name or function.name,
+            status=status or function.status,
+            asks=function.asks if asks is None else asks,
+            max_seconds=max_seconds or function.max_seconds,
+            on_request=on_request or function.on_request,
+        )
     summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
     return Tool(
         function, name or getattr(function, "__name__", ""), status or summary, asks, max_seconds, on_request=on_request
@@ -267,7 +282,9 @@ def _untitled(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in schema.items():
         if key == "title" and isinstance(value, str):
             continue
-        if key in ("properties", "$defs"):
+        if key in VALUE_KEYWORDS:
+            yield key, value
+        elif key in ("properties", "$defs"):
             yield key, {name: _without_titles(item) for name, item in value.items()}
         elif isinstance(value, list):
             yield key, [*map(_without_titles, value)]

@@ -232,6 +232,14 @@ async def with_unknown(value: asyncio.Event) -> None:
     """Do something."""
 
 
+async def with_private(_value: str) -> None:
+    """Do something."""
+
+
+async def with_missing(value: "Missing") -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Do something."""
+
+
 async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "x")] = "") -> str:
     """Tell the path."""
     return request.url.path + extra
@@ -243,6 +251,8 @@ async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "
         ([undocumented], "undocumented: a tool must be an async function"),
         ([tool(greet), tool(export, name="greet")], "The tool greet is registered twice: in "),
         ([without_type], "without_type: value needs a type"),
+        ([with_private], "with_private: _value must not begin with _"),
+        ([with_missing], "with_missing: name 'Missing' is not defined"),
         ([with_unknown], "with_unknown: Unable to generate pydantic-core schema"),
     ],
 )
@@ -259,6 +269,21 @@ def test_mistake_in_a_tool_is_reported_at_start(settings: Settings, declared: li
 def test_invalid_tool_name_is_refused() -> None:
     with pytest.raises(OperatorError, match="say hello is not a valid tool name"):
         tool(greet, name="say hello")
+
+
+def test_options_of_a_tool_can_be_changed() -> None:
+    approved = tool(tool(greet, status="Greeting", asks=True), name="hello", asks=False)
+    assert (approved.name, approved.status, approved.asks) == ("hello", "Greeting", False)
+
+
+async def shelve(book: dict[str, str] = {"title": "Dune"}) -> None:  # noqa: B006 - the default of a schema
+    """Put a book on a shelf."""
+
+
+def test_titles_in_values_of_a_schema_stay() -> None:
+    properties: Any = tool(shelve).schema.parameters["properties"]
+    assert properties["book"]["default"] == {"title": "Dune"}
+    assert "title" not in properties["book"]
 
 
 async def test_toolbox_has_tools_of_all_features(app: FastAPI) -> None:
