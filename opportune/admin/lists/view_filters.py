@@ -16,7 +16,7 @@ from opportune.admin.lists.range_filters import RangeFilter
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.crud.types import ORDERED_TYPES
 from opportune.db.models.choices import choice_label, choice_value, choices_of
-from opportune.db.models.columns import is_text, many_to_many_of, python_type_of, references_of
+from opportune.db.models.columns import is_json, is_text, many_to_many_of, python_type_of, references_of
 from opportune.db.models.labels import label_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
@@ -59,7 +59,7 @@ def _column_filter(view: BaseAdminView, path: AttributePath, parameter: str, tit
     column = path.end.columns.get(path.name)
     if column is None:
         raise OperatorError(f"{type(view).__name__}.column_filters: {parameter!r} cannot be filtered by.")
-    if values := choices_of(path.end.class_, path.name):
+    if not is_json(column) and (values := choices_of(path.end.class_, path.name)):
         choices = {choice_value(value): (value, choice_label(value)) for value in values}
         empty = {NULL_CHOICE: (None, EMPTY)} if column.nullable else {}
         return ChoiceFilter(path, parameter, title, choices=choices | empty)

@@ -32,7 +32,7 @@ from opportune.contrib.dashboard.ranges import Range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.formats import format_value
 from opportune.db.models.choices import choice_value, choices_of
-from opportune.db.models.columns import key_names_of
+from opportune.db.models.columns import is_json, key_names_of
 from opportune.feature import Feature, Metric, Number, Table
 from opportune.feature.admin import Widget
 from opportune.i18n import current_language
@@ -271,5 +271,6 @@ def _choice_faults(metric: Metric) -> Iterator[str]:
     if metric.by is None:
         return
     column = inspect(metric.model).columns.get(metric.by.key)
-    if column is None or not (choices_of(metric.model, metric.by.key) or isinstance(column.type, Boolean)):
+    has_choices = bool(choices_of(metric.model, metric.by.key))
+    if column is None or is_json(column) or not (has_choices or isinstance(column.type, Boolean)):
         yield f"by={metric.by.key!r} needs a column with choices: an Enum, a Literal or a bool."

@@ -19,7 +19,9 @@ def choices_of(model: type[Any], name: str) -> tuple[Any, ...]:
         OperatorError: A Flag has no members.
     """
     field = getattr(model, "model_fields", {}).get(name)
-    for part in (field.annotation, *get_args(field.annotation)) if field else ():
+    if field is None or get_origin(field.annotation) is dict:
+        return ()
+    for part in (field.annotation, *get_args(field.annotation)):
         if isinstance(part, type) and issubclass(part, Enum):
             return combinations_of(part) if issubclass(part, Flag) else tuple(part)
         if get_origin(part) is Literal:
