@@ -5,12 +5,15 @@
 
 import ast
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
+from pydantic_core import to_json
+from pydantic_settings import NoDecode
 from typing_extensions import Format, get_annotations
 
 from opportune.config.base_settings import BaseSettings
@@ -95,7 +98,8 @@ def describe_settings(classes: Sequence[type[BaseSettings]]) -> dict[str, Descri
         new_names = [name for name in settings_class.model_fields if name not in settings]
         for area, name in _with_areas(settings_class, new_names):
             field = settings_class.model_fields[name]
-            default = setting_text(field.get_default(call_default_factory=True, validated_data={}))
+            value = field.get_default(call_default_factory=True, validated_data={})
+            default = setting_text(value, is_json=NoDecode not in field.metadata)
             settings[name] = Description(area, texts.get(name, ""), default)
     return settings
 
@@ -154,9 +158,13 @@ def _descriptions(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
                 yield name, text
 
 
-def setting_text(value: Any) -> str:
+def setting_text(value: Any, *, is_json: bool = False) -> str:
+    """Return the text of a value in `.env`. Collections are JSON there, unless their setting parses another form."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    value = value.value if isinstance(value, Enum) else value
+    if is_json and value and isinstance(value, Collection | BaseModel) and not isinstance(value, str):
+        return to_json(value).decode()
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
