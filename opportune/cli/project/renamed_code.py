@@ -21,6 +21,8 @@ from opportune.project.layout import FRAMEWORK
 
 PACKAGE = FRAMEWORK.name
 DOTTED_NAME = re.compile(rf"{PACKAGE}(\.\w+)+")
+NAMES_IN_TEXT = re.compile(r"[\w.\[\]]+( ?[|,] ?[\w.\[\]]+)*")
+"""An annotation in quotes, or a name."""
 MAX_LINE_LENGTH = 120
 ACTION_FUNCTIONS = ("add_permission", "grant", "may", "reading", "require", "writing")
 """Functions with an action as an argument."""
@@ -37,15 +39,18 @@ class RenamedCode:
     def __init__(self, text: str, roots: Mapping[str, str]) -> None:
         self.source = Source(text)
         self.roots = roots
-        self.bound: set[str] = set()
+        self.other_uses: set[str] = set()
+        """Names of variables, and names in texts such as `"Book | None"` and `__all__`, which keep the old name."""
         self.feature_variables = {"feature"}
         for node in ast.walk(self.source.tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-                self.bound.add(node.id)
+                self.other_uses.add(node.id)
             elif isinstance(node, ast.arg):
-                self.bound.add(node.arg)
+                self.other_uses.add(node.arg)
             elif isinstance(node, ast.For | ast.comprehension) and "features" in self.source.segment(node.iter):
                 self.feature_variables |= {name.id for name in ast.walk(node.target) if isinstance(name, ast.Name)}
+            elif isinstance(node, ast.Constant) and NAMES_IN_TEXT.fullmatch(str(node.value)):
+                self.other_uses.update(re.findall(r"\w+", str(node.value)))
         self.modules = dict(_imported_modules(self.source.tree))
         self.changes = sorted(dict.fromkeys(self._find()), key=lambda change: change.span.start)
 
@@ -101,7 +106,7 @@ class RenamedCode:
 
     def _alias(self, old: str, new: str) -> str:
         """Return the old name if the new one would hide another, or the old one has two meanings; empty otherwise."""
-        is_ambiguous = old in self.bound or new in bound_names(self.source.tree)
+        is_ambiguous = old in self.other_uses or new in bound_names(self.source.tree)
         return old if new != old and is_ambiguous else ""
 
     def _change_uses(self, old: str, new: str) -> Iterator[Change]:

@@ -205,6 +205,13 @@ def test_options_of_variables_are_listed(shop: Path, code: str) -> None:
     assert upgrade.remaining == ["app/flags.py:2: checks -> monitoring.checks"]
 
 
+@pytest.mark.parametrize("code", ['__all__ = ["DatabaseURL"]\n', 'def f(url: "DatabaseURL | None"): ...\n'])
+def test_names_in_texts_keep_an_alias(shop: Path, code: str) -> None:
+    (shop / "app/flags.py").write_text(f"from opportune.db import DatabaseURL\n\n{code}")
+    text = upgrade_code(shop).texts[shop / "app/flags.py"]
+    assert text == f"from opportune.db import DatabaseUrl as DatabaseURL\n\n{code}"
+
+
 @pytest.mark.parametrize(
     "text",
     ['<b class="feature-navigation link-right">', "{{ my.link.right }}", "{{ link.right_of }}", "{{ linkéright }}"],
