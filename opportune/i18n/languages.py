@@ -45,7 +45,7 @@ def best_language(accept_language: str, languages: tuple[str, ...]) -> str:
     from langcodes import closest_supported_match
     from langcodes.tag_parser import LanguageTagError
 
-    for tag in _preferred_tags(accept_language[:MAX_HEADER_LENGTH]):
+    for tag in _preferred_tags(accept_language):
         try:
             match = closest_supported_match(tag, [*languages])
         except LanguageTagError:
@@ -61,7 +61,7 @@ def _preferred_tags(accept_language: str) -> list[str]:
     for entry in accept_language.split(","):
         tag, _, parameter = entry.strip().partition(";")
         try:
-            weight = float(parameter.strip().removeprefix("q=") or 1)
+            weight = float(parameter.strip().lower().removeprefix("q=") or 1)
         except ValueError:
             continue
         if tag and tag != "*" and 0 < weight <= 1:

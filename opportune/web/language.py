@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.languages import PSEUDO_LANGUAGE, Language, find_language
 from opportune.config.settings import Settings, site_url
-from opportune.i18n.languages import best_language, current_language
+from opportune.i18n.languages import MAX_HEADER_LENGTH, best_language, current_language
 from opportune.web.cookies import take_cookie
 
 COOKIE = "language"
@@ -64,7 +64,7 @@ class LanguageOfRequest:
             return scope, scope[PREFIX_KEY][1:] or self.default
         if code in self.languages:
             return scope, code
-        header = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+        header = dict(scope["headers"]).get(b"accept-language", b"")[:MAX_HEADER_LENGTH].decode("latin-1")
         return scope, (best_language(header, self.languages) if header else "") or self.default
 
     def add_headers(self, headers: list[Header], scope: Scope) -> None:

@@ -57,6 +57,7 @@ def app(settings: Settings) -> FastAPI:
 TEXTS_BY_HEADERS: list[tuple[dict[str, str], str]] = [
     ({}, "en None"),
     ({"Accept-Language": "de-AT,de;q=0.9"}, "de None"),
+    ({"Accept-Language": "en;Q=0.1, de;Q=0.9"}, "de None"),
     ({"Accept-Language": "fr"}, "en None"),
     ({"Cookie": "language=ar", "Accept-Language": "de"}, "ar None"),
     ({"Cookie": "a=1; language=de; b=2"}, "de a=1; b=2"),
