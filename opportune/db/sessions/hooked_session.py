@@ -14,6 +14,9 @@ from opportune.db.sessions.trash import TrashSession
 
 FLUSH_EVENTS = ("before_flush", "after_flush", "after_flush_postexec", "transient_to_pending", "pending_to_persistent")
 
+_activity_checks: dict[Callable[..., None], Callable[[], bool]] = {}
+"""Checks whether a listener of `listen_while` is active, by the listener."""
+
 
 class HookedSession(TrashSession):
     """Synchronous session inside the framework's sessions. Its `flush` ignores `objects` and writes all rows."""
@@ -39,6 +42,15 @@ class HookedSession(TrashSession):
         models: set[Any] = {type(row) for rows in (self.new, self.dirty, self.deleted) for row in rows}
         return bool(self.state.writes) or any(map(may_run_hooks, models))
 
+    def has_flush_listeners(self) -> bool:
+        """Return whether SQLAlchemy's events have active listeners, so that a flush has to write each row."""
+        for name in FLUSH_EVENTS:
+            for listener in getattr(self.dispatch, name):
+                is_active = _activity_checks.get(listener)
+                if listener is not record_written and (is_active is None or is_active()):
+                    return True
+        return False
+
     def record_write(self, row: SQLModel, operation: Operation) -> None:
         changes = unwritten_changes(state_of(row)) if operation == "update" else {}
         self.state.writes.append((Write(row, operation, changes), self.get_nested_transaction()))
@@ -46,6 +58,7 @@ class HookedSession(TrashSession):
 
 @event.listens_for(HookedSession, "after_flush")
 def record_written(session: HookedSession, _flush: object) -> None:
+    """Record the rows of a flush. Inserts without a flush record theirs."""
     if registered:
         for operation, row in unwritten_rows(session):  # the session still has its pending rows
             if operation != "delete":
@@ -58,12 +71,6 @@ def _record_deleted(session: HookedSession, row: SQLModel) -> None:
         session.record_write(row, "delete")
 
 
-_listener_conditions: dict[Callable[..., None], Callable[[], bool]] = {record_written: lambda: False}
-"""Checks whether a listener is active. Inserts check for hooks themselves, so `record_written` never counts."""
-_flush_listeners = [getattr(HookedSession().dispatch, name) for name in FLUSH_EVENTS]
-"""The current listeners of each event, also those that are added later."""
-
-
 def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]) -> None:
     """Add listeners of SQLAlchemy's session events by event name, which themselves do nothing unless `is_active()`.
 
@@ -71,10 +78,4 @@ def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]
     """
     for name, listener in listeners.items():
         event.listen(HookedSession, name, listener)
-        _listener_conditions[listener] = is_active
-
-
-def has_flush_listeners() -> bool:
-    """Return whether SQLAlchemy's session events have active listeners, so that a flush has to write each row."""
-    listeners = (listener for listeners in _flush_listeners for listener in listeners)
-    return any(listener not in _listener_conditions or _listener_conditions[listener]() for listener in listeners)
+        _activity_checks[listener] = is_active

@@ -19,7 +19,7 @@ from sqlalchemy.util import greenlet_spawn
 from sqlmodel import AutoString, SQLModel
 
 from opportune.db.hooks.registry import AddedRow, hooks_of, insert_statement, rows_added_with, state_of
-from opportune.db.sessions.hooked_session import HookedSession, has_flush_listeners
+from opportune.db.sessions.hooked_session import HookedSession
 from opportune.db.sessions.numbering import number_new_rows
 from opportune.db.sessions.state import is_within, session_state
 from opportune.db.sessions.value_names import refuse_unknown_names
@@ -71,7 +71,7 @@ class InsertingSession(HookedSession):
     def _insert_only_row(self) -> bool:
         """Write the only pending row and return True. Return False if the unit of work has to write the changes."""
         rows = [*self.new]
-        if len(rows) != 1 or self.dirty or self.deleted or has_flush_listeners():
+        if len(rows) != 1 or self.dirty or self.deleted or self.has_flush_listeners():
             return False
         row: SQLModel = rows[0]
         new_row = _bind_values(row, returns_stored=False)
@@ -135,7 +135,7 @@ async def insert_row(session: AsyncSession, row: SQLModel) -> None:
         await session.flush()
     model = type(row)
     is_attached = state_of(row).session_id is not None
-    needs_flush = is_attached or "before_create" in hooks_of(model) or has_flush_listeners()
+    needs_flush = is_attached or "before_create" in hooks_of(model) or sync_session.has_flush_listeners()
     new_row = None if needs_flush else _bind_values(row, returns_stored=True)
     if new_row is None:
         session.add(row)

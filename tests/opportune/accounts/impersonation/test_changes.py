@@ -15,7 +15,7 @@ from opportune.accounts.request_rules import OWNER_ONLY, READ_ONLY
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.testing import make_team
 from opportune.db import Database, WriteSession
-from opportune.db.sessions.hooked_session import has_flush_listeners
+from opportune.db.sessions.hooked_session import HookedSession
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.impersonation.conftest import ADA, END, impersonate, read_events
 from tests.opportune.accounts.sent_emails import read_sent_subjects, settings
@@ -125,11 +125,11 @@ async def test_changes_of_the_user_are_neither_watched_nor_listed(
 ) -> None:
     await impersonate(boss_client, ada, may_write=True)
     await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Once"})
-    assert has_flush_listeners()
+    assert HookedSession().has_flush_listeners()
     recorded_texts = await read_event_texts(app, ada)
     async with signed_in_client(app, ada) as user_browser:
         await user_browser.post(f"/teams/{team.id}/settings", data={"name": "Twice"})
-    assert not has_flush_listeners()
+    assert not HookedSession().has_flush_listeners()
     assert await read_event_texts(app, ada) == recorded_texts
 
 

@@ -213,6 +213,14 @@ async def test_guide_example_of_a_context(app: FastAPI, client: AsyncClient) -> 
     assert (await client.post("/api/invite?email=c@example.com")).json() == 2
 
 
+async def test_listeners_of_one_session_get_its_new_rows(database: Database) -> None:
+    stored: list[object] = []
+    async with database.writer() as session:
+        event.listen(session.sync_session, "pending_to_persistent", lambda _session, row: stored.append(row))
+        session.add(user := new_user())
+    assert stored == [user]
+
+
 async def test_cancelled_commit_runs_its_callbacks(database: Database, user: User) -> None:
     """The driver may commit although the task no longer waits for it."""
     called = []
