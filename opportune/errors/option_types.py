@@ -114,7 +114,7 @@ def conforms(value: Any, annotation: Any) -> bool:
         return any(conforms(value, argument) for argument in arguments)
     if origin is Literal:
         return value in arguments
-    if origin is type and isinstance(value, type):
+    if origin is type and isinstance(value, type) and arguments:
         return _is_subclass(value, arguments[0])
     if origin in (Mapping, dict) and isinstance(value, Mapping) and arguments:
         return all(all(map(conforms, pair, arguments)) for pair in value.items())

@@ -4,7 +4,7 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from email import message_from_string
+from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
@@ -89,7 +89,7 @@ def _newest_paths() -> list[Path]:
 
 def _read_message(path: Path) -> StoredMessage | None:
     try:
-        message = message_from_string(path.read_text(encoding="utf-8"), _class=EmailMessage, policy=default)
+        message = message_from_bytes(path.read_bytes(), _class=EmailMessage, policy=default)
     except FileNotFoundError:  # another process has deleted it
         return None
     return StoredMessage(path.stem, message)

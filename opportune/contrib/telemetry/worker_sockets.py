@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 
 TIMEOUT_SECONDS = 2.0
 
@@ -45,11 +45,10 @@ if sys.platform == "linux":
         @asynccontextmanager
         async def listening(self, write_message: Callable[[], Awaitable[bytes]]) -> AsyncIterator[None]:
             async def send(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                with suppress(OSError):
+                with closing(writer), suppress(OSError):
                     if _is_same_user(writer):
                         writer.write(await write_message())
                         await writer.drain()
-                writer.close()
 
             if (listener := self._bind_socket()) is None:
                 yield
@@ -86,10 +85,8 @@ if sys.platform == "linux":
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     client = await _connect_socket(self._address(number))
                     reader, writer = await asyncio.open_unix_connection(sock=client)
-                    try:
+                    with closing(writer):
                         return await reader.read(-1) if _is_same_user(writer) else b""
-                    finally:
-                        writer.close()
             except (OSError, TimeoutError):
                 return b""
 
