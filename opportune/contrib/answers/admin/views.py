@@ -13,6 +13,7 @@ from opportune.contrib.answers.admin.usage import usage_context
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.operations.operations import reauthentication_required
 from opportune.i18n import gettext
+from opportune.web import Form
 from opportune.web.rendering.flash import flash
 
 
@@ -47,16 +48,17 @@ class LlmAdmin(SuperuserOnly):
     @expose("/llm/provider", methods=["GET", "POST"], identity="llm-provider")
     @reauthentication_required
     async def choose_model(self, request: Request) -> Response:
+        form: Form[provider.ChosenModelForm] | None = None
         if request.method == "POST":
             if "remove" in await read_form_texts(request):
-                flash(request, await provider.remove(request))
-                return RedirectResponse(provider.PAGE, 303)
-            form, message = await provider.choose(request)
+                message = await provider.remove(request)
+            else:
+                form, message = await provider.choose(request)
             if message:
                 flash(request, message)
                 return RedirectResponse(provider.PAGE, 303)
         context = await provider.page_context(request)
-        if request.method == "GET":
+        if form is None:
             form = provider.form_of(context["chosen"])
         context |= {"title": gettext("Language model"), "form": form, "page": provider.PAGE}
         return await render_page(request, self, "admin/llm_provider.html", context, form.status)

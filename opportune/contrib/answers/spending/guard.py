@@ -16,12 +16,13 @@ from opportune.config.signing import derived_key
 from opportune.contrib.answers.chosen_model import look_up_chosen
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending import ledger
-from opportune.contrib.answers.spending.ledger import Totals, UsageFlusher, UsageKey
+from opportune.contrib.answers.spending.flusher import UsageFlusher
+from opportune.contrib.answers.spending.ledger import UsageKey
 from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages
 from opportune.contrib.answers.spending.models import LlmReservation
 from opportune.contrib.answers.spending.notices import Notices
 from opportune.contrib.answers.spending.switch import Switch, read_switch, switched_off_error
+from opportune.contrib.answers.spending.totals import Totals, read_totals
 from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
 from opportune.contrib.llm.providers.provider import Chunk, LlmError
 from opportune.db import Database, utc_now
@@ -206,7 +207,7 @@ class SpendingGuard(CallGuard):
 
     async def _read_totals(self, session: AsyncSession, payer: Payer) -> Totals:
         """Return the used and reserved amounts. The same query tells whether answers are switched off."""
-        totals = await ledger.read_totals(session, payer, self.now().date())
+        totals = await read_totals(session, payer, self.now().date())
         self.switch.update(is_off=totals.is_off)
         return totals
 

@@ -8,9 +8,9 @@ from sqlmodel import col
 
 from opportune.accounts.emails import email_superusers
 from opportune.config.settings import Settings
-from opportune.contrib.answers.spending import ledger
 from opportune.contrib.answers.spending.limits import Limit, LimitMessages, period_name
 from opportune.contrib.answers.spending.models import LlmState
+from opportune.contrib.answers.spending.totals import read_totals
 from opportune.contrib.llm.call_guard import SITE
 from opportune.db import Database, utc_now
 from opportune.db.queries.dialects import upsert
@@ -41,7 +41,7 @@ class Notices:
             return
         exhausted_limits = self._exhausted_limits.copy()
         async with self._database.reader(fresh=True) as session:
-            totals = await ledger.read_totals(session, SITE, now.date())
+            totals = await read_totals(session, SITE, now.date())
         for limit in self._limits:
             percent = 100 if limit in exhausted_limits else 100 * totals.site.used(limit) // limit.amount
             await self._send_once(limit, percent, now)

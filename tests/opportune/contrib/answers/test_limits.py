@@ -336,7 +336,7 @@ async def test_notice_of_a_refusal_survives_an_outage(
     guard = SpendingGuard(settings.having(AnswersSettings(llm_max_tokens_per_day=1_000)), app.state.database)
     guard.notices.record_refusal(next(limit for limit in guard.limits if limit.scope == "site"))
     with monkeypatch.context() as patch:
-        patch.setattr("opportune.contrib.answers.spending.ledger.read_totals", AsyncMock(side_effect=ConnectionError))
+        patch.setattr("opportune.contrib.answers.spending.notices.read_totals", AsyncMock(side_effect=ConnectionError))
         with pytest.raises(ConnectionError):
             await guard.notices.send(guard.now())
     await guard.notices.send(guard.now())

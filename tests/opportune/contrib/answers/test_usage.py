@@ -17,7 +17,7 @@ from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending import ledger
+from opportune.contrib.answers.spending import flusher
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.answers.testing import create_manager
@@ -221,12 +221,34 @@ async def test_usage_is_kept_during_an_outage(
         raise TimeoutError
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "add_usage", fail)
+        patch.setattr(flusher, "add_usage", fail)
         await llm.complete("Why?")
         with pytest.raises(TimeoutError):
             await guard.flusher.flush()
     await llm.complete("Why?")
     assert (await read_usage(guard, payer="total"))[0][1] == 2
+
+
+async def test_usage_is_not_counted_twice_at_the_end(
+    guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_stored, may_end = asyncio.Event(), asyncio.Event()
+    add_usage = flusher.add_usage
+
+    async def add_slowly(*arguments: Any) -> None:
+        await add_usage(*arguments)
+        is_stored.set()
+        await may_end.wait()
+
+    monkeypatch.setattr(flusher, "add_usage", add_slowly)
+    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0)
+    await llm.complete("Why?")
+    await is_stored.wait()
+    closing = asyncio.create_task(guard.flusher.close())
+    await asyncio.sleep(0)
+    may_end.set()
+    await closing
+    assert (await read_usage(guard, payer="total"))[0][1] == 1
 
 
 async def test_unreported_reasoning_is_estimated(guard: SpendingGuard, llm: LanguageModel, model: FakeProvider) -> None:
