@@ -6,8 +6,8 @@ call `batches` and `conversion`. `duplicates` and `failures` say why a migration
 
 `makemigrations` compares the models with the tables (`autogenerate`, `comparisons`, `ownership`) and asks about renames
 (`questions`). Then it adds steps for existing rows (`enum_members`, `type_conversions`, `backfill`) and for types of
-PostgreSQL (`postgresql_types`), and writes the file (`naming`, `new_migration`, `rendering`). `merging` and
-`squashing` combine files.
+PostgreSQL (`postgresql_types`), and writes the file (`naming`, `new_migration`, `rendering`, with `code_operations`
+and `type_code`). `merging` and `squashing` combine files.
 
 `recording` runs a migration without a database: for plans, warnings (`safety`), merges and owners of tables. `sqlite`,
 `reflection` and `create_statements` copy and compare tables of SQLite without losses, `postgresql_indexes` compares

@@ -19,7 +19,7 @@ from opportune.db.migrations.history import as_alembic_records
 from opportune.db.migrations.options import keep_transaction
 from opportune.db.migrations.ownership import read_owners
 from opportune.db.migrations.reflection import ignore_reflection_warnings
-from opportune.db.migrations.rendering import render_item
+from opportune.db.migrations.type_code import render_item
 from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url

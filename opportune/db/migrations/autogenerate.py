@@ -12,6 +12,7 @@ from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 from opportune.config.settings import Settings
 from opportune.db.migrations import questions
 from opportune.db.migrations.backfill import Backfill
+from opportune.db.migrations.code_operations import CodeOp, separate_code
 from opportune.db.migrations.comparisons import make_portable, refuse_generated_column_changes, refuse_identity_changes
 from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.enum_members import EnumMembers
@@ -27,7 +28,6 @@ from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.postgresql_types import find_types_to_create
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection import ignore_reflection_warnings
-from opportune.db.migrations.rendering import CodeOp, separate_code
 from opportune.db.migrations.runner import run_migrations
 from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp, order_search_indexes
 from opportune.db.migrations.type_conversions import add_conversions

@@ -13,9 +13,10 @@ from sqlalchemy import JSON, Column, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
+from opportune.db.migrations.code_operations import CodeOp, NextBatch
 from opportune.db.migrations.portable_sql import literal, quoted
 from opportune.db.migrations.questions import Choices
-from opportune.db.migrations.rendering import NEXT_BATCH, CodeOp, column_code
+from opportune.db.migrations.type_code import column_code
 from opportune.db.models.column_types import EnumValue
 from opportune.db.models.columns import undecorated
 from opportune.db.models.translated import is_translated
@@ -54,7 +55,7 @@ class Backfill:
                 self.after_filling.append(part)
             else:
                 self.before_filling.append(part)
-        return [*self.before_filling, NEXT_BATCH, *self._fill_rows(), *self.after_filling]
+        return [*self.before_filling, NextBatch(), *self._fill_rows(), *self.after_filling]
 
     def _add_column(self, column: Column[Any], *, is_unique: bool) -> None:
         value = self._choose_value(column, by_code=is_unique)

@@ -8,9 +8,9 @@ from alembic.util import CommandError
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, delete, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
+from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.locks import TableLockedError, is_locked, retry_while_locked, set_attempt_timeout
 from opportune.db.migrations.options import STEP, TransactionalOperations
-from opportune.db.migrations.rendering import CodeOp
 from opportune.errors import OperatorError
 from opportune.progress import work
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from alembic.operations import ops
 
+from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.create_statements import parse_allowed_values
 from opportune.db.migrations.portable_sql import literal, quoted
 from opportune.db.migrations.questions import Choices, Rename
-from opportune.db.migrations.rendering import CodeOp
 
 Steps = Sequence[ops.MigrateOperation]
 Value = str | int

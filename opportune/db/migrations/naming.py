@@ -7,7 +7,7 @@ from textwrap import shorten
 
 from alembic.operations import ops
 
-from opportune.db.migrations.rendering import CodeOp
+from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp
 from opportune.plurals import pluralize
 

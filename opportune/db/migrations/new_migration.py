@@ -8,10 +8,11 @@ from textwrap import indent
 from alembic.operations import ops
 from sqlalchemy import MetaData
 
+from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.naming import Change, choose_title, describe, flatten, slug
 from opportune.db.migrations.ownership import read_owners
-from opportune.db.migrations.rendering import CodeOp, render_code, write_file
+from opportune.db.migrations.rendering import render_code, write_file
 from opportune.errors import OperatorError
 from opportune.project.installed import feature_of_table
 from opportune.project.layout import USERS, display_path

@@ -9,9 +9,9 @@ from sqlalchemy import ARRAY, Column, Connection, DefaultClause, Enum, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
+from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.create_statements import escape_parameters
 from opportune.db.migrations.portable_sql import quoted
-from opportune.db.migrations.rendering import CodeOp
 from opportune.db.models.native_type import NativeType
 
 TYPE_DEFINITION = """

@@ -12,10 +12,10 @@ from alembic.util import load_python_file
 from sqlalchemy import TextClause
 from sqlalchemy.dialects import postgresql, sqlite
 
+from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.naming import Change, describe
 from opportune.db.migrations.options import OPTIONS
-from opportune.db.migrations.rendering import CodeOp
 
 Direction = Literal["upgrade", "downgrade"]
 

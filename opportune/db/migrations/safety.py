@@ -11,11 +11,11 @@ from typing import Any, TypeGuard
 from alembic.operations import ops
 from sqlalchemy import String, Text
 
+from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.create_statements import sql_of
 from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.naming import table_of
 from opportune.db.migrations.recording import record
-from opportune.db.migrations.rendering import CodeOp
 
 BREAKING_SQL = re.compile(
     r"\b(DROP\s+(?:TABLE|COLUMN|VIEW)|RENAME\s+(?:TO|COLUMN)|SET\s+NOT\s+NULL|ADD\s+(?:CONSTRAINT|CHECK|UNIQUE))\b",

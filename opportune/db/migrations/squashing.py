@@ -9,6 +9,7 @@ from alembic.operations import ops
 from sqlalchemy import MetaData
 
 from opportune.db.migrations.autogenerate import ModelComparison
+from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, MigrationGraph
 from opportune.db.migrations.migration_file import Migration
@@ -16,7 +17,7 @@ from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.migrations.ownership import read_owners
 from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.recording import record
-from opportune.db.migrations.rendering import CodeOp, write_file
+from opportune.db.migrations.rendering import write_file
 from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import restored_on_failure

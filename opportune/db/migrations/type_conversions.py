@@ -8,9 +8,10 @@ from sqlalchemy import DefaultClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import Uuid
 
+from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.comparisons import CAST
 from opportune.db.migrations.portable_sql import quoted
-from opportune.db.migrations.rendering import CodeOp, portable_type_code
+from opportune.db.migrations.type_code import portable_type_code
 from opportune.db.migrations.value_conversion import Family, family_of, reflected_family
 from opportune.db.models.columns import undecorated
 from opportune.db.models.translated import TranslatedColumn, site_language
