@@ -110,7 +110,7 @@ def read_class(class_: type[S], **values: Any) -> S:
         _refuse_unreadable_lines(file)
         return class_(**values)
     except ValidationError as error:
-        raise SettingsError("; ".join(map(_message, error.errors()))) from None
+        raise SettingsError(*map(_message, error.errors())) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{file} is not valid UTF-8. Save it in UTF-8.") from None
     except PermissionError:

@@ -40,6 +40,10 @@ class CommandError(OperatorError):
 class SettingsError(OperatorError):
     """Invalid or unsafe settings. The message names them and never shows their values."""
 
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
 
 class ReadOnlyError(OperatorError):
     """A write to a read-only database. The response has status 503."""

@@ -2,10 +2,8 @@
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from opportune.checks import Finding
 from opportune.config.base_settings import BaseSettings, read_class, setting_names, settings_classes
@@ -16,27 +14,18 @@ from opportune.contrib.deploy.recipes import Recipe
 from opportune.contrib.deploy.rules.deployment import warning
 from opportune.errors import SettingsError
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
-from opportune.project.current import OPPMAN
 
 STAND_IN_KEY = "stand-in-0123456789-abcdefghijklmnop"
 """Replaces a missing key, so that the other rules can run."""
 STAND_IN_URL = "postgresql://site:hidden@secrets.internal/site"
+RAILWAY_REFERENCE = re.compile(r"\$\{\{.*\}\}")
+RAILWAY_STAND_INS = {"DATABASE_URL": "postgresql://postgres:hidden@postgres.railway.internal:5432/railway"}
+"""Replace the values of Railway's references."""
 CHECKED_BY_RULES = ("BASE_URL", "DATABASE_URL", "STORAGE_URL")
 """Settings whose absence is reported by a more specific rule."""
-EXAMPLE = re.compile(r"://(?:(?:KEY|SERVER-TOKEN|ACCESS-KEY)(?=[:@]|$)|user:password@)|:SECRET@|@HOST(?=[:/]|$)")
+PLACEHOLDER = re.compile(r"://(?:(?:KEY|SERVER-TOKEN|ACCESS-KEY)(?=[:@]|$)|user:password@)|:SECRET@|@HOST(?=[:/]|$)")
 """Placeholders of the documentation's examples."""
 URL_SAFE = re.compile(r"[A-Za-z0-9_.~-]*")
-NEXT_SETTING = re.compile(r"; (?=[A-Z][A-Z0-9_]+\b)")
-LINE = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
-DOMAIN_FILES = {"linux": "Caddyfile", "kubernetes": "production/ingress.yaml"}
-"""Files that contain the site's domain."""
-SERVICE_ENTRY = re.compile(r'- name: ([A-Z][A-Z0-9_]*)\n +value(?:From:|: *"?([^"\n]*))')
-"""Environment variable of a service with its value, or "" for a secret."""
-MAXIMUM = re.compile(r"^ *(?:maxReplicas|maxReplicaCount): *(\d+)", re.MULTILINE)
-PROCESSES = re.compile(r"^ *- PROCESSES=(\d+)", re.MULTILINE)
-REFERENCE = re.compile(r"\$\{\{.*\}\}")
-REFERENCES = {"DATABASE_URL": "postgresql://postgres:hidden@postgres.railway.internal:5432/railway"}
-"""Stand-ins for the values of Railway's references."""
 
 
 def production_values(recipe: Recipe, env_file: Path | None) -> dict[str, str]:
@@ -69,7 +58,7 @@ def check_values(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]
     if not URL_SAFE.fullmatch(values.get("POSTGRES_PASSWORD", "")):
         yield Finding("POSTGRES_PASSWORD becomes part of a URL: use only letters and digits.")
     for name, value in values.items():
-        if match := EXAMPLE.search(value):
+        if match := PLACEHOLDER.search(value):
             yield Finding(f"{name} still contains the example {match[0].strip(':/@')}: replace it.")
     yield from _check_names(recipe, values)
 
@@ -81,93 +70,26 @@ def _check_names(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]
             yield warning(f"{name} is not a setting and has no effect. Did you mean {suggestion}?")
 
 
-def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
-    """Check the file's mode, and lines that the host reads differently than `.env` files."""
-    title = recipe.host.title
-    if sys.platform != "win32" and env_file.stat().st_mode & 0o077:
-        yield Finding(f"Other users of this machine can read the secrets in {env_file.name}: run chmod 600 {env_file}.")
-    for name, value in LINE.findall(env_file.read_text(encoding="utf-8")):
-        if recipe.host.name == "compose" and "$" in value and not value.startswith("'"):
-            yield Finding(
-                f"{name} contains a $, which begins a variable in {title}: write %24 in a URL, or use single quotes."
-            )
-        is_kept_verbatim = not recipe.strips_quotes
-        if is_kept_verbatim and value[:1] in ("'", '"'):
-            yield Finding(f"{name} has quotes, which {title} makes part of the value: remove them.")
-        elif is_kept_verbatim and " #" in value:
-            yield Finding(
-                f"{name} is followed by a comment, which {title} makes part of the value: move it to another line."
-            )
-
-
-def check_service_file(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterator[Finding]:
-    """Compare the settings with the host's service file. Only settings in that file reach the site."""
-    file = f"deploy/{recipe.host.name}/service.yaml"
-    if not recipe.secrets or not (root / file).is_file():
-        return
-    entries = dict(SERVICE_ENTRY.findall((root / file).read_text(encoding="utf-8", errors="replace")))
-    if missing := ", ".join(name for name in values if name not in entries and name != "ENVIRONMENT"):
-        yield warning(f"{file} does not pass {missing} to the site: add entries like that of SECRET_KEY.")
-    for name, value in values.items():
-        if entries.get(name) not in (None, "", value):
-            yield warning(f"{name} is {entries[name]} in {file}, which takes precedence: change it there.")
-
-
-def check_scaling(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterator[Finding]:
-    """Check that PROCESSES includes all pods, because each takes its share of DATABASE_CONNECTIONS."""
-    folder = root / "deploy/kubernetes/production"
-    files = [folder / "scaling.yaml", folder / "kustomization.yaml"]
-    if recipe.host.name != "kubernetes" or not all(map(Path.is_file, files)):
-        return
-    scaling, kustomization = (file.read_text(encoding="utf-8", errors="replace") for file in files)
-    maxima = [int(maximum) for maximum in MAXIMUM.findall(scaling)]
-    pods = sum(maxima) + len(maxima)  # a release adds one of each
-    counted = [values["PROCESSES"]] if values.get("PROCESSES") else PROCESSES.findall(kustomization)
-    if counted and counted[0].isdecimal() and int(counted[0]) < pods:
-        yield Finding(
-            f"scaling.yaml allows {pods} pods during a release, but PROCESSES is {counted[0]}, so they may exceed "
-            f"DATABASE_CONNECTIONS: set PROCESSES={pods} in deploy/kubernetes/production/kustomization.yaml."
-        )
-
-
-def check_domain(recipe: Recipe, base_url: str, root: Path) -> Iterator[Finding]:
-    """Check that the proxy's file contains the domain of the site."""
-    host = recipe.host.name
-    domain = urlsplit(base_url).hostname or ""
-    file = f"deploy/{host}/{DOMAIN_FILES.get(host, '')}"
-    if "." not in domain or not (root / file).is_file():
-        return
-    if domain not in (root / file).read_text(encoding="utf-8", errors="replace"):
-        yield Finding(
-            f"{file} does not contain {domain}, the host of BASE_URL. Run: "
-            f"{OPPMAN} deploy init {host} --domain {domain}"
-        )
-
-
 def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
     """Load the settings as on the host. Return None and the errors if they are invalid."""
     values = _with_stand_ins({**recipe.sets, **values})
     site_class, *feature_classes = settings_classes()
-    try:
-        settings = _load(site_class, values)
-    except SettingsError as error:
-        return None, [Finding(line) for line in NEXT_SETTING.split(str(error))]
+    settings, findings = _load(site_class, values)
+    if settings is None:
+        return None, findings
     assert isinstance(settings, Settings)
     feature_settings: list[BaseSettings] = []
-    findings: list[Finding] = []
     for class_ in feature_classes:
-        try:
-            feature_settings.append(_load(class_, values))
-        except SettingsError as error:
-            findings += [Finding(line) for line in NEXT_SETTING.split(str(error))]
-            feature_settings.append(class_.model_construct())  # defaults, so that the rules can run
+        loaded, faults = _load(class_, values)
+        feature_settings.append(loaded or class_.model_construct())  # defaults, so that the rules can run
+        findings += faults
     return settings.having(*feature_settings), findings
 
 
 def _with_stand_ins(values: Mapping[str, str]) -> dict[str, str]:
     """Return the values, with others for those that only the host knows."""
     known = {
-        name: REFERENCES.get(name, "") if REFERENCE.fullmatch(value.strip()) else value
+        name: RAILWAY_STAND_INS.get(name, "") if RAILWAY_REFERENCE.fullmatch(value.strip()) else value
         for name, value in values.items()
     }
     if is_weak(known.get("SECRET_KEY", "")):
@@ -177,6 +99,10 @@ def _with_stand_ins(values: Mapping[str, str]) -> dict[str, str]:
     return {**known, "ENVIRONMENT": "production"}
 
 
-def _load(type_: type[BaseSettings], values: Mapping[str, str]) -> BaseSettings:
-    fields = {name.lower(): value for name, value in values.items() if name.lower() in type_.model_fields and value}
-    return read_class(type_, _env_file=None, secrets_from="", **fields)
+def _load(class_: type[BaseSettings], values: Mapping[str, str]) -> tuple[BaseSettings | None, list[Finding]]:
+    """Return the settings of a class, or None and a finding for each invalid one."""
+    fields = {name.lower(): value for name, value in values.items() if name.lower() in class_.model_fields and value}
+    try:
+        return read_class(class_, _env_file=None, secrets_from="", **fields), []
+    except SettingsError as error:
+        return None, [Finding(problem) for problem in error.problems]

@@ -13,9 +13,10 @@ from opportune.cli.development.check import deploy_checks
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.contrib.deploy.check import check_current_host, check_deployment
 from opportune.contrib.deploy.env_production import required_names
+from opportune.contrib.deploy.host_file_checks import check_file
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
-from opportune.contrib.deploy.values import check_file, check_values, settings_from
+from opportune.contrib.deploy.values import check_values, settings_from
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.deploy.good_values import KEY, NEON, values_for
 
