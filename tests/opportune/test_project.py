@@ -16,7 +16,7 @@ from opportune.cli.scaffold.feature_removal import PARENT_FOLDERS, FeatureRemova
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.project.installed import installed_features
 from opportune.project.layout import PROJECT, USERS
-from opportune.testing.access.responses import example_path, list_addresses
+from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.access.sites import feature_settings_without_databases, headers_by_role
 from opportune.testing.access.table import is_project_feature
 from opportune.testing.asgi_requests import send_request

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from opportune.testing.access.responses import PARAMETER, example_path
+from opportune.testing.access.addresses import PARAMETER, example_path
 
 CANARY = "canary-7f3a"
 """Marker in every value, which error messages must not contain."""

@@ -16,13 +16,12 @@ from opportune.errors import OperatorError
 from opportune.project.access_lines import HEADING
 from opportune.project.installed import installed_names
 from opportune.testing.access import responses
+from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.access.responses import (
     JSON_ERRORS,
     REFUSALS,
     REFUSED_BY_ADMIN,
     RoleRequest,
-    example_path,
-    list_addresses,
     request_all_routes,
     status_word,
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from opportune.testing.access.responses import example_path, list_addresses
+from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.access.sites import Headers, session_headers
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from opportune.accounts.models import User
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.project.access_lines import SIGN_IN
-from opportune.testing.access.responses import example_path, status_word
+from opportune.testing.access.addresses import example_path
+from opportune.testing.access.responses import status_word
 from opportune.testing.access.sites import Headers, session_headers
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from opportune.testing.access.responses import example_path, list_addresses
+from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.access.sites import copy_sqlite_file, headers_by_role, sqlite_site
 from opportune.testing.asgi_requests import send_request
 from opportune.web.language import has_language

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opportune.admin.middleware import ADMIN_PATH
-from opportune.testing.access.responses import example_path, list_addresses
+from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.access.sites import headers_by_role, sqlite_site
 from opportune.testing.asgi_requests import Response, send_request
 

@@ -18,7 +18,7 @@ from opportune.accounts.flows.impersonation import IMPERSONATION_LIFETIME, NOT_I
 from opportune.accounts.models import Session, User
 from opportune.admin.models import AuditEntry
 from opportune.db import Database, utc_now
-from opportune.testing.access.responses import example_path, list_addresses
+from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.accounts.impersonation.conftest import ADA, BOSS, END, REASON, impersonate, read_events
 from tests.opportune.accounts.sent_emails import ME, read_sent_subjects, settings

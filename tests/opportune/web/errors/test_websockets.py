@@ -17,7 +17,7 @@ from opportune.errors import NotFound
 from opportune.feature import Feature
 from opportune.project.installed import installed_features
 from opportune.testing import add_permission, make_token, make_user, sign_in
-from opportune.testing.access.responses import list_addresses
+from opportune.testing.access.addresses import list_addresses
 from opportune.testing.app import create_test_app
 from opportune.web import cached, settings_of
 
