@@ -16,8 +16,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from opportune.application import create_app
-from opportune.db.drivers import sqlite_memory
+from opportune.db.drivers import sqlite_snapshot
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
+from opportune.db.drivers.sqlite_snapshot import MemorySnapshot
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
@@ -157,15 +158,15 @@ async def test_connection_during_pool_change_frees_its_memory(
 
 async def test_refreshes_run_one_after_another(database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
-    read = sqlite_memory._read_snapshot
+    read = sqlite_snapshot.read_snapshot
 
-    def record(url: DatabaseUrl, address: str) -> sqlite_memory.MemorySnapshot:
+    def record(url: DatabaseUrl, address: str) -> MemorySnapshot:
         steps.append("begins")
         copy = read(url, address)
         steps.append("ends")
         return copy
 
-    monkeypatch.setattr(sqlite_memory, "_read_snapshot", record)
+    monkeypatch.setattr("opportune.db.drivers.sqlite_memory.read_snapshot", record)
     await asyncio.gather(*(database.refresh() for _ in range(3)))
     assert steps == ["begins", "ends"] * 3
 
@@ -254,7 +255,7 @@ async def test_failed_refresh_keeps_the_old_snapshot(
 
 
 async def test_too_large_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_memory, "MAX_FILE_BYTES", 4096)
+    monkeypatch.setattr(sqlite_snapshot, "MAX_FILE_BYTES", 4096)
     with pytest.raises(OperatorError, match=r"larger than the .* in memory\. Use sqlite:///"):
         await open_memory(path).setup()
 
@@ -271,7 +272,7 @@ async def test_refresh_ignores_uncommitted_changes(database: MemoryDatabase, pat
 async def test_refresh_of_locked_file_times_out(
     database: MemoryDatabase, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_memory, "LOCK_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite_snapshot, "LOCK_TIMEOUT_SECONDS", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode = DELETE")
         writer.execute("BEGIN EXCLUSIVE")
