@@ -12,8 +12,8 @@ from sqlmodel import col
 from starlette.datastructures import State
 
 from opportune import __version__
-from opportune.contrib.telemetry.metrics import Family, Sample, gauge
 from opportune.contrib.telemetry.process import STARTED_AT, resident_memory_bytes
+from opportune.contrib.telemetry.prometheus import Family, Sample, gauge
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.drivers.pool import Pool

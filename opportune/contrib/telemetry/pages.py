@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.contrib.operations.status import read_status, worst_state
 from opportune.contrib.telemetry import collect
-from opportune.contrib.telemetry.metrics import CONTENT_TYPE, add_labels, render_families
+from opportune.contrib.telemetry.prometheus import CONTENT_TYPE, add_labels, render_families
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import get_workers
 from opportune.i18n import use_language

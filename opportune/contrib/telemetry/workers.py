@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from starlette.datastructures import State
 
 from opportune.contrib.telemetry.collect import process_metrics
-from opportune.contrib.telemetry.metrics import Family
 from opportune.contrib.telemetry.process import STARTED_AT, lag_seconds, resident_memory_bytes
+from opportune.contrib.telemetry.prometheus import Family
 from opportune.contrib.telemetry.worker_sockets import open_sockets
 from opportune.server.workers import WORKERS_VARIABLE
 

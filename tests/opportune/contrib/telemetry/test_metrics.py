@@ -17,7 +17,7 @@ from opportune.config.base_settings import read_class
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Done, FakeProvider, LlmError
-from opportune.contrib.telemetry.metrics import Counter, render_families
+from opportune.contrib.telemetry.prometheus import Counter, render_families
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import Workers
 from opportune.errors import SettingsError
