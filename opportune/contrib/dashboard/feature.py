@@ -23,7 +23,7 @@ dashboard = Feature(
     "Charts, numbers and lists on the first page of the admin.",
     requires=("operations",),
     admin=Admin(
-        "opportune.contrib.dashboard.dashboard",
+        "opportune.contrib.dashboard.arranging",
         extension="opportune.contrib.dashboard.dashboard.Dashboard",
         setup_steps=(
             SetupStep("model", "Add a model of your own", has_models_of_project, "/docs/tutorial"),
