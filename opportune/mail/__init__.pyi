@@ -2,9 +2,9 @@ from opportune.mail.addresses import InvalidEmailError as InvalidEmailError
 from opportune.mail.attachment import Attachment as Attachment
 from opportune.mail.delivery import enqueue_email as enqueue_email
 from opportune.mail.delivery import send_email as send_email
-from opportune.mail.email import EmailMessage as EmailMessage
 from opportune.mail.email import render_email as render_email
 from opportune.mail.https import ApiResponse as ApiResponse
 from opportune.mail.https import HttpsTransport as HttpsTransport
+from opportune.mail.message import EmailMessage as EmailMessage
 from opportune.mail.parts import MessageParts as MessageParts
 from opportune.mail.transport import DeliveryError as DeliveryError

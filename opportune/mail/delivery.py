@@ -10,8 +10,8 @@ from opportune.config.settings import Settings
 from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
 from opportune.mail import mailbox
 from opportune.mail.addresses import InvalidEmailError, sender_address
-from opportune.mail.email import EmailMessage
 from opportune.mail.factory import transport_for
+from opportune.mail.message import EmailMessage
 from opportune.mail.mime import mime_message
 from opportune.mail.outage import SEND_EMAIL, report_outage
 from opportune.mail.transport import DeliveryError, PermanentDeliveryError

@@ -6,7 +6,7 @@ from email.policy import SMTP, SMTPUTF8, Policy
 from typing import cast
 
 from opportune.mail.addresses import parse_recipients, single_line
-from opportune.mail.email import EmailMessage
+from opportune.mail.message import EmailMessage
 
 # Long lines are wrapped, because servers refuse lines of more than 998 characters.
 TRANSFER_ENCODING = "quoted-printable"

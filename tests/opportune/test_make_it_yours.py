@@ -12,8 +12,8 @@ from playwright.async_api import Page, expect
 
 from opportune.config.settings import Settings
 from opportune.mail.addresses import sender_address
-from opportune.mail.email import environment as email_environment
 from opportune.mail.email import render_email
+from opportune.mail.templates import environment as email_environment
 from opportune.project.layout import FRAMEWORK, PROJECT
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.rendering.templates import templates

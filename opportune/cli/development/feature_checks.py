@@ -24,7 +24,7 @@ from opportune.errors import OperatorError
 from opportune.features.consistency import find_registration_errors
 from opportune.features.core import all_features
 from opportune.jobs.checks import find_invalid_schedules
-from opportune.mail.email import environment as mail_templates
+from opportune.mail.templates import environment as mail_templates
 from opportune.project.installed import installed_features
 from opportune.project.layout import PACKAGE, USERS, display_path, feature_folder, feature_module
 from opportune.schemas import field_faults, schema_faults

@@ -15,7 +15,7 @@ from opportune.cli.development.routes import Row, find_rows
 from opportune.config.settings import Settings
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature, Finding
-from opportune.mail.email import environment as mail_templates
+from opportune.mail.templates import environment as mail_templates
 from opportune.project.installed import installed_features
 from opportune.project.layout import PACKAGE, PROJECT, display_path
 from opportune.project.modules import site_application

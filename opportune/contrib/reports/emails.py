@@ -24,7 +24,7 @@ from opportune.contrib.saved_views.queries import restore_list_state
 from opportune.i18n.languages import use_language
 from opportune.jobs import JobContext
 from opportune.mail import Attachment, enqueue_email, render_email
-from opportune.mail.email import EmailMessage
+from opportune.mail.message import EmailMessage
 from opportune.web.time_zone import current_zone, site_zone
 
 MAX_SECONDS = 60.0

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.mail import EmailMessage, mailbox
-from opportune.mail.email import EmailTemplateLoader, environment
+from opportune.mail.templates import EmailTemplateLoader, environment
 from opportune.project.layout import TEMPLATE_FOLDERS
 from opportune.testing.plugin import settings_for
 

@@ -17,7 +17,8 @@ from opportune.errors import OperatorError
 from opportune.mail import Attachment, EmailMessage, InvalidEmailError
 from opportune.mail.addresses import sender_address
 from opportune.mail.delivery import send_email
-from opportune.mail.email import MAX_ATTACHMENT_MB, render_email
+from opportune.mail.email import render_email
+from opportune.mail.message import MAX_ATTACHMENT_MB
 from opportune.mail.mime import mime_message
 from opportune.mail.parts import split_message
 from opportune.testing.factories import sign_in_browser

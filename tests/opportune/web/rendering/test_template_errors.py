@@ -7,7 +7,7 @@ import pytest
 from opportune.cli.development import startup
 from opportune.errors import OperatorError
 from opportune.feature import Accounts, Feature, Panel, Site
-from opportune.mail.email import environment
+from opportune.mail.templates import environment
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors as module

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from opportune.errors import OperatorError
 from opportune.i18n import use_language
-from opportune.mail.email import environment as mail_environment
+from opportune.mail.templates import environment as mail_environment
 from opportune.web import templates
 from opportune.web.language import current_prefixes
 from opportune.web.rendering.environment import TemplateEnvironment, render_block
