@@ -20,9 +20,10 @@ from pydantic_core import PydanticKnownError, PydanticUndefined
 from sqlmodel.main import FieldInfoMetadata
 
 from opportune.crud.declaration import Shape, shape_of
+from opportune.crud.flags import combinable
 from opportune.crud.registry import default_crud
 from opportune.crud.schema_fields import SchemaOptions, nested_field_names, readable_names, writable_names
-from opportune.crud.types import combinable, missing_limits
+from opportune.crud.types import missing_limits
 from opportune.db.models.choices import choices_of
 from opportune.db.models.columns import is_json
 from opportune.db.models.labels import label_of

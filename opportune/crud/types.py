@@ -1,24 +1,20 @@
 """Types of column values in schemas and filters."""
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
-from functools import partial, reduce
-from operator import or_
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_origin
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, FiniteFloat, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, FiniteFloat
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, Column
 
-from opportune.db.models.choices import choice_label, choice_value, combinations_of
+from opportune.crud.flags import combinable
 from opportune.db.models.columns import is_json, type_of
 from opportune.db.models.row_ids import MAX_ID
-from opportune.schemas.annotations import FieldOptions, plain_type
+from opportune.schemas.annotations import plain_type
 from opportune.schemas.text import require_storable, require_storable_json
 from opportune.web.time_zone import in_utc
 
@@ -54,38 +50,6 @@ COMPARABLE_TYPES: dict[Any, Any] = {
     time: time,
     UUID: UUID,
 }
-
-
-def combinable(annotation: Any) -> Any:
-    """Return the type of a field with any combination of members, if its annotation is a Flag."""
-    members = get_args(annotation)
-    if type(None) in members:
-        return combinable(next(member for member in members if member is not type(None))) | None
-    if not (isinstance(annotation, type) and issubclass(annotation, Flag)):
-        return annotation
-    choices = combinations_of(annotation)
-    numbers = [choice.value for choice in choices]
-    schema = {"type": "integer", **({"enum": numbers} if choices else {"minimum": 0, "maximum": _all_bits(annotation)})}
-    labels = {choice_value(choice): choice_label(choice) for choice in choices}
-    parse = PlainValidator(partial(_parse_flag, annotation))
-    write = PlainSerializer(_number_of_flag, when_used="json")  # Python code gets the Flag
-    return Annotated[annotation, parse, write, WithJsonSchema(schema), FieldOptions(labels)]
-
-
-def _parse_flag(flag: type[Flag], value: Any) -> Any:
-    number = _number_of_flag(value)
-    if re.fullmatch(r"\d{1,19}", str(number)) and not int(number) & ~_all_bits(flag):
-        return flag(int(number))
-    choices = {"choices": ", ".join(str(choice_label(member)) for member in flag)}
-    raise PydanticCustomError("flag_combination", "Choose a combination of {choices}.", choices)
-
-
-def _number_of_flag(value: Any) -> Any:
-    return value.value if isinstance(value, Flag) else value
-
-
-def _all_bits(flag: type[Flag]) -> int:
-    return int(reduce(or_, flag).value)
 
 
 def comparable_type(annotation: Any) -> Any:

@@ -15,7 +15,7 @@ from sqlmodel import Field, SQLModel, col
 
 from opportune.admin import AdminView
 from opportune.crud import Crud, CrudApi, Permission
-from opportune.crud.types import combinable
+from opportune.crud.flags import combinable
 from opportune.db import Model
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature
