@@ -23,13 +23,7 @@ from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.db import utc_now
 from opportune.testing import make_user, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations
-from tests.chat.conversations import (
-    TIMEOUT_SECONDS,
-    ask_in_browser,
-    make_conversation,
-    start_conversation,
-    wait_until_ended,
-)
+from tests.chat import conversations
 
 CODE = "Here it is:\n\n```python\nprint(1)\n```\n\nAnd:\n\n~~~\nplain\n~~~"
 FIRST = "# Plan\n\nFirst."
@@ -57,15 +51,15 @@ class Draft:
         """Wait until the model has written the newest version."""
         async with self.manager.database.reader(fresh=True) as session:
             answer = (await session.scalars(select(Answer).order_by(col(Answer.id).desc()).limit(1))).one()
-        async with self.manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        async with self.manager.view(answer) as live, asyncio.timeout(conversations.TIMEOUT_SECONDS):
             async for _ in live.follow(0):
                 pass
 
 
 @pytest.fixture
 async def draft(manager: AnswerManager, owner_id: int) -> Draft:
-    conversation, answer = await start_conversation(manager, owner_id)
-    await wait_until_ended(manager, answer)
+    conversation, answer = await conversations.start_conversation(manager, owner_id)
+    await conversations.wait_until_ended(manager, answer)
     async with manager.database.writer() as session:
         document = await Documents(session, owner_id).create(answer, FIRST)
     return Draft(manager, owner_id, document.id, conversation)
@@ -200,7 +194,7 @@ PANEL, TEXT = "#document", "#document textarea[name=text]"
 async def script(app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider) -> FakeProvider:
     """The model. A document is open in the browser."""
     await sign_in_browser(page, app, user, site)
-    await page.goto(f"/chat/{await make_conversation(app.state.database, user.id, 1)}")
+    await page.goto(f"/chat/{await conversations.make_conversation(app.state.database, user.id, 1)}")
     await page.locator("[action$='/document'] button").click()
     await expect(page.locator(TEXT)).to_have_value("Answer 0.")
     return fake_llm
@@ -244,6 +238,6 @@ async def test_texts_of_user_and_model_both_stay(page: Page, script: FakeProvide
 async def test_question_beside_a_document(page: Page, script: FakeProvider) -> None:
     await page.locator(TEXT).fill("Not saved yet")
     script.script = ["An answer."]
-    await ask_in_browser(page, "And?")
+    await conversations.ask_in_browser(page, "And?")
     await expect(page.locator("article").last).to_contain_text("An answer.")
     await expect(page.locator(TEXT)).to_have_value("Not saved yet")

@@ -14,17 +14,8 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
+from opportune.admin.lists import filters
 from opportune.admin.lists.choice_filters import ChoiceFilter, TextChoiceFilter, choice_parameter
-from opportune.admin.lists.filters import (
-    NOT,
-    NULL_CHOICE,
-    NULL_OPERATIONS,
-    VALUE_OPERATIONS,
-    ListFilter,
-    LookupFilter,
-    TextFilter,
-    ValuesFilter,
-)
 from opportune.admin.lists.parameters import (
     FACETS,
     filtered_query,
@@ -71,7 +62,7 @@ class FilterControl:
 
     @property
     def form_operations(self) -> Sequence[tuple[str, str]]:
-        is_ours = isinstance(self.filter, ListFilter)
+        is_ours = isinstance(self.filter, filters.ListFilter)
         return self.filter.form_operations() if is_ours else self.operations
 
 
@@ -90,7 +81,7 @@ async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
         "state_parameters": ("sortBy", "sort", "pageSize", "columns", *sorted(view.site.extensions.list_parameters)),
         "filters": controls,
         "has_facets": has_facets,
-        "may_have_facets": any(isinstance(control.filter, ValuesFilter) for control in controls),
+        "may_have_facets": any(isinstance(control.filter, filters.ValuesFilter) for control in controls),
         "url_without_facets": url_without(request, {FACETS}),
         "date_parameters": hierarchy.parameters if hierarchy else (),
         "period_links": await hierarchy.links(request, view) if hierarchy else None,
@@ -108,12 +99,12 @@ async def _build_control(request: Request, view: BaseAdminView, filter_: Any) ->
     if isinstance(filter_, RangeFilter):
         return FilterControl(filter_, (), operations=filter_.operations(), operation=operation)
     if has_operator(filter_):
-        default = "contains" if isinstance(filter_, TextFilter) and query.get(name) else ""
+        default = "contains" if isinstance(filter_, filters.TextFilter) and query.get(name) else ""
         return FilterControl(filter_, (), operations=filter_.operations(), operation=operation or default)
-    operations = filter_.operations() if isinstance(filter_, ListFilter) else []
+    operations = filter_.operations() if isinstance(filter_, filters.ListFilter) else []
     options = await filter_.lookups(request, view.model, view.queries.tuples)
     choices = [
-        (str(value), str(label) if label == value or isinstance(filter_, ListFilter) else gettext(label))
+        (str(value), str(label) if label == value or isinstance(filter_, filters.ListFilter) else gettext(label))
         for value, label in options
         if value not in ("", "all", "__all")
     ]
@@ -122,10 +113,10 @@ async def _build_control(request: Request, view: BaseAdminView, filter_: Any) ->
 
 async def _add_counts(request: Request, view: BaseAdminView, control: FilterControl) -> FilterControl:
     filter_ = control.filter
-    if not isinstance(filter_, ValuesFilter):
+    if not isinstance(filter_, filters.ValuesFilter):
         return control
     counts = await _count_choices(request, view, filter_)
-    frequent = await _frequent_rows(request, filter_, counts) if isinstance(filter_, LookupFilter) else []
+    frequent = await _frequent_rows(request, filter_, counts) if isinstance(filter_, filters.LookupFilter) else []
     return replace(control, counts=counts, frequent=[row for row in frequent if row not in control.options])
 
 
@@ -135,17 +126,17 @@ def _active_filters(request: Request, control: FilterControl) -> Iterator[Active
     title = filter_.title
     labels = dict(control.operations)
     operation = query.get(f"{filter_.parameter_name}_op", "").strip()
-    if isinstance(filter_, ListFilter) and not filter_.is_valid(query):
+    if isinstance(filter_, filters.ListFilter) and not filter_.is_valid(query):
         texts = (text for name in names for text in query.getlist(name) if text.strip())
         text = gettext("%(filter)s: “%(value)s” is not valid", filter=title, value=" ".join(dict.fromkeys(texts)))
         yield ActiveFilter(text, url_without(request, names), is_valid=False)
-    elif operation in {*DATE_RANGES, *NULL_OPERATIONS} and operation in labels:
+    elif operation in {*DATE_RANGES, *filters.NULL_OPERATIONS} and operation in labels:
         yield ActiveFilter(f"{title} {labels[operation]}", url_without(request, names))
     elif isinstance(filter_, RangeFilter) or has_operator(filter_):
         if text := _comparison_text(control, query):
             yield ActiveFilter(f"{title} {text}", url_without(request, names))
     else:
-        relation = f"{title} {VALUE_OPERATIONS[NOT]}" if operation == NOT else title
+        relation = f"{title} {filters.VALUE_OPERATIONS[filters.NOT]}" if operation == filters.NOT else title
         yield from _active_values(request, control, relation)
 
 
@@ -175,7 +166,7 @@ def _active_values(request: Request, control: FilterControl, title: str) -> Iter
         yield ActiveFilter(f"{title}: {labels.get(value, value)}", url)
 
 
-async def _count_choices(request: Request, view: BaseAdminView, filter_: ValuesFilter) -> dict[str, str]:
+async def _count_choices(request: Request, view: BaseAdminView, filter_: filters.ValuesFilter) -> dict[str, str]:
     """Return the number of rows for each choice as text, most frequent first.
 
     The counts respect the search and all other filters of the list.
@@ -194,20 +185,22 @@ async def _count_choices(request: Request, view: BaseAdminView, filter_: ValuesF
     return counts
 
 
-async def _frequent_rows(request: Request, filter_: LookupFilter, counts: dict[str, str]) -> list[tuple[str, str]]:
+async def _frequent_rows(
+    request: Request, filter_: filters.LookupFilter, counts: dict[str, str]
+) -> list[tuple[str, str]]:
     """Return ids and titles of the most frequent related rows that the user may see."""
-    ids = filter_.parse([text for text in counts if text != NULL_CHOICE][:MAX_REFERENCES])
+    ids = filter_.parse([text for text in counts if text != filters.NULL_CHOICE][:MAX_REFERENCES])
     rows = await filter_.lookup.visible_rows(request, ids) if ids else []
     visible = {row["id"]: row["text"] for row in map(filter_.lookup.format, rows)}
     return [(text, visible[text]) for text in counts if text in visible]
 
 
-def _request_without(request: Request, filter_: ValuesFilter) -> Request:
+def _request_without(request: Request, filter_: filters.ValuesFilter) -> Request:
     params = [(name, text) for name, text in request.query_params.multi_items() if name not in filter_.parameters]
     return Request({**request.scope, "query_string": urlencode(params).encode()})
 
 
-def _selected_values(filter_: ValuesFilter, rows: Select[Any]) -> Select[Any] | None:
+def _selected_values(filter_: filters.ValuesFilter, rows: Select[Any]) -> Select[Any] | None:
     """Select the value of the filter in each row, or None if related rows lead to several values."""
     path = filter_.path
     rows = rows.order_by(None)

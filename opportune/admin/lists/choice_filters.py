@@ -7,15 +7,7 @@ from sqlalchemy import ColumnElement
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from opportune.admin.lists.filters import (
-    EMPTY,
-    NULL_CHOICE,
-    TEXT_OPERATIONS,
-    ListFilter,
-    RunQuery,
-    TextFilter,
-    ValuesFilter,
-)
+from opportune.admin.lists import filters
 from opportune.crud.formats import yes_or_no
 from opportune.db.models.choices import choice_label, choice_value
 from opportune.i18n import gettext_lazy as _l
@@ -27,7 +19,7 @@ Choices = Mapping[str, tuple[Any, str]]
 YES_NO: Choices = {"true": (True, _l("Yes")), "false": (False, _l("No"))}
 
 
-class ChoiceFilter(ValuesFilter):
+class ChoiceFilter(filters.ValuesFilter):
     """A filter by values of an Enum, a Literal or a boolean."""
 
     def __init__(self, *args: Any, choices: Choices, can_exclude: bool = True) -> None:
@@ -39,7 +31,7 @@ class ChoiceFilter(ValuesFilter):
     def choices(self) -> Choices:
         return self._choices
 
-    async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
+    async def lookups(self, request: Request, model: Any, run_query: filters.RunQuery) -> list[tuple[str, str]]:
         labels = {text: label for text, (value, label) in self.choices.items() if value is not None}
         empty = [(text, label) for text, (value, label) in self.choices.items() if value is None]
         return [*translated_choices(labels).items(), *empty]
@@ -57,18 +49,18 @@ class TextChoiceFilter(ChoiceFilter):
     def __init__(self, *args: Any, options: FieldOptions) -> None:
         super().__init__(*args, choices={})
         self.options = options
-        self.text_filter = TextFilter(*args)
+        self.text_filter = filters.TextFilter(*args)
 
     @property
     def choices(self) -> Choices:
         return {value: (value, label) for value, label in self.options.choices.items()}
 
-    def for_query(self, query: QueryParams) -> ListFilter:
+    def for_query(self, query: QueryParams) -> filters.ListFilter:
         """Return the filter by a typed text if the query compares one, or its only value is not a choice."""
         operation = query.get(self.operation_name)
         texts = [text for text in query.getlist(self.parameter_name) if text]
         is_typed = not operation and len(texts) == 1 and texts[0] not in self.options.choices
-        return self.text_filter if is_typed or operation in TEXT_OPERATIONS else self
+        return self.text_filter if is_typed or operation in filters.TEXT_OPERATIONS else self
 
     def parse_condition(self, query: QueryParams) -> ColumnElement[bool] | None:
         filter_ = self.for_query(query)
@@ -78,14 +70,14 @@ class TextChoiceFilter(ChoiceFilter):
 def choice_parameter(value: Any) -> str:
     """Return the text in URLs for a value of a column with choices."""
     if value is None:
-        return NULL_CHOICE
+        return filters.NULL_CHOICE
     return str(value).lower() if isinstance(value, bool) else choice_value(value)
 
 
 def choice_text(value: Any) -> str:
     """Return the label of a value of a column with choices, or with yes and no."""
     if value is None:
-        return EMPTY
+        return filters.EMPTY
     if isinstance(value, bool):
         return yes_or_no(value)
     return choice_label(value)

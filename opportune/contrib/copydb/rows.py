@@ -12,15 +12,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, Table, select
 
-from opportune.contrib.copydb.conversions import (
-    Convert,
-    Converters,
-    find_canonical_converters,
-    find_loaders,
-    find_storers,
-    is_json,
-    python_type,
-)
+from opportune.contrib.copydb import conversions
 from opportune.errors import OperatorError
 
 Row = tuple[Any, ...]
@@ -77,9 +69,9 @@ class TableRows:
         is_converted = not dialect.name == other.dialect.name == "sqlite"
         # PostgreSQL has to be asked for the types of columns before it sends or receives rows.
         type_codes = _type_codes(connection, table) if dialect.name == "postgresql" else repeat(None)
-        self._load = find_loaders(table, dialect, type_codes) if is_converted else {}
-        self._store = find_storers(table, dialect) if is_converted else {}
-        self._canonical = find_canonical_converters(table) if is_converted else {}
+        self._load = conversions.find_loaders(table, dialect, type_codes) if is_converted else {}
+        self._store = conversions.find_storers(table, dialect) if is_converted else {}
+        self._canonical = conversions.find_canonical_converters(table) if is_converted else {}
 
     def read(self) -> Iterator[Sequence[Row]]:
         """Yield the rows in batches, ordered by primary key, with the driver's types.
@@ -112,7 +104,7 @@ class TableRows:
         return checksum
 
 
-def _convert_rows(table: Table, rows: Sequence[Row], converters: Converters) -> Sequence[Row]:
+def _convert_rows(table: Table, rows: Sequence[Row], converters: conversions.Converters) -> Sequence[Row]:
     """Convert column by column, which is faster than row by row.
 
     Raises:
@@ -199,7 +191,7 @@ def _find_invalid_text(driver: sqlite3.Connection, connection: Connection, table
     return OperatorError(f"{table.name} contains text that is not UTF-8. Nothing was written.")
 
 
-def _conversion_fails(convert: Convert, value: object) -> bool:
+def _conversion_fails(convert: conversions.Convert, value: object) -> bool:
     try:
         convert(value)
     except (ValueError, TypeError, LookupError, ArithmeticError):
@@ -208,7 +200,7 @@ def _conversion_fails(convert: Convert, value: object) -> bool:
 
 
 def _accepted_types(table: Table, position: int) -> Collection[type]:
-    return ACCEPTED_TYPES.get(python_type(table.columns[position].type), TEXT_TYPES)
+    return ACCEPTED_TYPES.get(conversions.python_type(table.columns[position].type), TEXT_TYPES)
 
 
 def _type_codes(connection: Connection, table: Table) -> list[int]:
@@ -216,4 +208,6 @@ def _type_codes(connection: Connection, table: Table) -> list[int]:
     with psycopg_driver(connection).cursor() as cursor:
         cursor.execute(f"{_select_statement(connection, table)} LIMIT 0".encode())
         codes = [column.type_code for column in cursor.description or ()]
-    return [TEXT_OID if is_json(column) else code for column, code in zip(table.columns, codes, strict=True)]
+    return [
+        TEXT_OID if conversions.is_json(column) else code for column, code in zip(table.columns, codes, strict=True)
+    ]

@@ -14,18 +14,9 @@ from opportune.admin.authorization import is_superuser
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.log import audit
 from opportune.admin.templates import render_page
+from opportune.contrib.dashboard import layouts
 from opportune.contrib.dashboard.checklist import step_names
 from opportune.contrib.dashboard.dashboard import Dashboard
-from opportune.contrib.dashboard.layouts import (
-    ARRANGE,
-    Pages,
-    delete_arrangement,
-    may_arrange,
-    read_pages,
-    save_arrangement,
-    save_dismissed,
-    save_first_page,
-)
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering.flash import flash
@@ -39,7 +30,7 @@ class ArrangeAdmin(BaseView):
     """Members of a group with access to this page arrange the group's dashboard. Superusers arrange every page."""
 
     name = "Arrange the overview"
-    identity = ARRANGE  # SQLAdmin sets it when the admin is built, but `Feature(groups=…)` is checked before
+    identity = layouts.ARRANGE  # SQLAdmin sets it when the admin is built, but `Feature(groups=…)` is checked before
     icon = "ti ti-layout-dashboard"
     category = "Operations"
     site: Any
@@ -50,13 +41,13 @@ class ArrangeAdmin(BaseView):
     def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
         return True  # all users choose their first page; `show` checks the permission to arrange
 
-    @expose("/arrange-overview", methods=["GET", "POST"], identity=ARRANGE)
+    @expose("/arrange-overview", methods=["GET", "POST"], identity=layouts.ARRANGE)
     async def show(self, request: Request) -> Response:
         async with self.site.database.reader(fresh=True) as session:
-            pages = await read_pages(session, request)
+            pages = await layouts.read_pages(session, request)
         if request.method == "POST":
             return await self._change(request, pages, await read_form_texts(request))
-        if not may_arrange(request):
+        if not layouts.may_arrange(request):
             raise HTTPException(403)
         zones: dict[str, list[Any]] = {WIDGETS: [], SECTIONS: []}
         for part in pages.arrangement.sort(self.site.extensions.of_type(Dashboard).parts(request)):
@@ -64,14 +55,14 @@ class ArrangeAdmin(BaseView):
         context: dict[str, Any] = {"title": self.name, "pages": pages, "zones": zones}
         return await render_page(request, self, "dashboard/arrange.html", context)
 
-    async def _change(self, request: Request, pages: Pages, form: FormData) -> Response:
+    async def _change(self, request: Request, pages: layouts.Pages, form: FormData) -> Response:
         page = pages.current
         if "first" in form:
             async with self.site.database.writer() as session:
-                await save_first_page(session, request.state.user, page)
+                await layouts.save_first_page(session, request.state.user, page)
             flash(request, gettext("%(title)s is your first page now.", title=page.title))
             return RedirectResponse(f"/admin/?group={page.parameter}", 303)
-        if not may_arrange(request):
+        if not layouts.may_arrange(request):
             raise HTTPException(403)
         if "dismiss" in form:
             await self._dismiss(request, pages, str(form["dismiss"]))
@@ -80,25 +71,25 @@ class ArrangeAdmin(BaseView):
         flash(request, gettext("%(title)s was saved.", title=page.title))
         # The button that was pressed keeps the focus.
         query = urlencode({"group": page.parameter, "moved": str(form.get("move", ""))})
-        return RedirectResponse(f"/admin/{ARRANGE}?{query}", 303)
+        return RedirectResponse(f"/admin/{layouts.ARRANGE}?{query}", 303)
 
-    async def _dismiss(self, request: Request, pages: Pages, name: str) -> None:
+    async def _dismiss(self, request: Request, pages: layouts.Pages, name: str) -> None:
         """Dismiss a step of the checklist, or all of them."""
         if not is_superuser(request):
             raise HTTPException(403)
         names = [step for step in step_names(request.app) if name in (step, "all")]
         async with self.site.database.writer() as session:
-            await save_dismissed(session, dict.fromkeys((*pages.dismissed, *names)))
+            await layouts.save_dismissed(session, dict.fromkeys((*pages.dismissed, *names)))
 
-    async def _arrange(self, request: Request, pages: Pages, form: FormData) -> None:
+    async def _arrange(self, request: Request, pages: layouts.Pages, form: FormData) -> None:
         keys = [part.key for part in self.site.extensions.of_type(Dashboard).parts(request)]
         order = _move([str(key) for key in form.getlist("order")], str(form.get("move", "")))
         arrangement = pages.arrangement.merge(keys, order, map(str, form.getlist("shown")))
         async with self.site.database.writer() as session:
             if "reset" in form:
-                await delete_arrangement(session, pages.current)
+                await layouts.delete_arrangement(session, pages.current)
             else:
-                await save_arrangement(session, pages.current, arrangement)
+                await layouts.save_arrangement(session, pages.current, arrangement)
             audit.record(session, request, "arrange", "overview", title=pages.current.title)
 
 

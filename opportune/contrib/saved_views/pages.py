@@ -19,15 +19,7 @@ from opportune.admin.lists.actions import list_url, redirect_with_error
 from opportune.admin.models import REPORT_PARAMETER, DefaultView, SavedView
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
-from opportune.contrib.saved_views.queries import (
-    PLAIN,
-    load_saved_views,
-    read_list_state,
-    read_shareable_groups,
-    read_state,
-    restore_list_state,
-    set_default_view,
-)
+from opportune.contrib.saved_views import queries
 from opportune.db.clock import utc_now
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
@@ -63,7 +55,7 @@ async def open_view(request: Request, view: AdminView) -> Response:
 
 
 def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
-    restored = restore_list_state(request, view, saved.query)
+    restored = queries.restore_list_state(request, view, saved.query)
     if missing := ", ".join(restored.missing):
         flash(request, gettext(OPENED_WITHOUT, name=saved.name, missing=missing), "warning")
     is_report = any(name == REPORT_PARAMETER for name, _ in restored.params)  # and the feature is installed
@@ -74,12 +66,12 @@ def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
 async def create_view(request: Request, view: AdminView) -> Response:
     """Show the form for a new view with the state in the URL, or save it."""
     user: User = request.state.user
-    saved = await load_saved_views(request)
+    saved = await queries.load_saved_views(request)
     try:
         own_views = [row for row in saved.views if row.owner_id == user.id]
         if len(own_views) >= MAX_VIEWS_PER_USER:
             raise ValidationRefused(gettext(TOO_MANY, num=MAX_VIEWS_PER_USER))
-        row = SavedView(owner_id=user.id, identity=view.identity, name="", query=read_list_state(request, view))
+        row = SavedView(owner_id=user.id, identity=view.identity, name="", query=queries.read_list_state(request, view))
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
     return await _form_page(request, view, row)
@@ -91,7 +83,7 @@ async def edit_view(request: Request, view: AdminView) -> Response:
 
 async def _form_page(request: Request, view: AdminView, row: SavedView) -> Response:
     async with view.site.database.reader(fresh=True) as session:
-        groups = await read_shareable_groups(session, request.state.user)
+        groups = await queries.read_shareable_groups(session, request.state.user)
     form = Form(ViewDetails, row, choices={"group_id": groups})
     form.none_label = gettext("Nobody")
     unused = [] if groups else ["group_id"]
@@ -128,7 +120,7 @@ async def update_view(request: Request, view: AdminView) -> Response:
     """Store the state in the URL as the new state of the view."""
     row = await _find_own(request, view)
     try:
-        state = read_list_state(request, view)
+        state = queries.read_list_state(request, view)
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
     async with view.site.database.writer() as session:
@@ -149,13 +141,13 @@ async def delete_view(request: Request, view: AdminView) -> Response:
 async def toggle_default_view(request: Request, view: AdminView) -> Response:
     """Open this view by default from now on, or no longer."""
     row = await _find(request, view)
-    saved = await load_saved_views(request)
+    saved = await queries.load_saved_views(request)
     is_default = row.id in saved.default_ids
     try:
         with translate_database_errors(DefaultView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy
             async with view.site.database.writer() as session:
                 new_default = None if is_default else row.id
-                await set_default_view(session, request.state.user, view.identity, new_default)
+                await queries.set_default_view(session, request.state.user, view.identity, new_default)
     except FieldErrors:  # the view was deleted at the same time, or chosen twice
         raise HTTPException(409, gettext("This view was changed at the same time. Please try again.")) from None
     what = "the plain list" if is_default else f"“{row.name}”"
@@ -181,7 +173,7 @@ async def _find(request: Request, view: AdminView) -> SavedView:
     Raises:
         HTTPException: The user may not open it.
     """
-    saved = await load_saved_views(request)
+    saved = await queries.load_saved_views(request)
     row = saved.find(view.identity, request.path_params["view_id"])
     if row is None:
         raise HTTPException(404)
@@ -216,21 +208,21 @@ class SavedViewsExtension(AdminExtension):
 
     async def open_list(self, request: Request, view: Any) -> Response | None:
         """Open the user's default view."""
-        default = (await load_saved_views(request)).default(view.identity)
+        default = (await queries.load_saved_views(request)).default(view.identity)
         return open_list(request, view, default) if default else None
 
     async def plain_list_url(self, request: Request, view: Any) -> str:
-        default = (await load_saved_views(request)).default(view.identity)
-        return f"{request.url.path}?view={PLAIN}" if default else ""
+        default = (await queries.load_saved_views(request)).default(view.identity)
+        return f"{request.url.path}?view={queries.PLAIN}" if default else ""
 
     async def menu_links(self, request: Request) -> Mapping[str, Sequence[MenuLink]]:
         links: dict[str, list[MenuLink]] = {}
         current = request.path_params.get("identity"), request.query_params.get("view")
-        for saved in (await load_saved_views(request)).views:
+        for saved in (await queries.load_saved_views(request)).views:
             if saved.is_pinned:
                 url = str(request.url_for("admin:open-view", identity=saved.identity, view_id=saved.id))
                 link = MenuLink(saved.name, url, (saved.identity, str(saved.id)) == current)
                 links.setdefault(saved.identity, []).append(link)
         return links
 
-    list_state = staticmethod(read_state)
+    list_state = staticmethod(queries.read_state)

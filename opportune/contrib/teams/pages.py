@@ -11,19 +11,10 @@ from opportune.accounts.models import User
 from opportune.accounts.reauthentication import reauthenticated
 from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_error, redirect_with_message, show_errors_in
 from opportune.accounts.sign_in_redirects import find_return_path
-from opportune.contrib.teams import invitations, memberships, service
+from opportune.contrib.teams import invitations, memberships, schemas, service
 from opportune.contrib.teams.dependencies import TEAMS_PATH, get_user_teams
 from opportune.contrib.teams.invitations import hand_over_team, invite_by_email
 from opportune.contrib.teams.models import TeamRole
-from opportune.contrib.teams.schemas import (
-    InvitationCreate,
-    MemberFilter,
-    MemberUpdate,
-    TeamCreate,
-    TeamDeletion,
-    TeamHandOver,
-    TeamUpdate,
-)
 from opportune.contrib.teams.user_teams import read_teams
 from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
@@ -70,19 +61,19 @@ async def switch_to_personal(request: Request, user: CurrentUser, session: Write
 
 @router.get("/new")
 async def create_form(request: Request, _user: CurrentUser) -> Response:
-    return _render_new_team(request, Form(TeamCreate))
+    return _render_new_team(request, Form(schemas.TeamCreate))
 
 
 @router.post("/new")
 async def create(request: Request, user: CurrentUser, session: WriteSession) -> Response:
-    form = await read_form(request, TeamCreate)
+    form = await read_form(request, schemas.TeamCreate)
     if team := await form.save(lambda new: service.create_team(session, user, new)):
         message = gettext("You have created “%(team)s” and are its owner.", team=team.name)
         return redirect_with_message(request, safe_redirect_path(form.value("next"), _path(team.id)), message)
     return _render_new_team(request, form)
 
 
-def _render_new_team(request: Request, form: Form[TeamCreate]) -> Response:
+def _render_new_team(request: Request, form: Form[schemas.TeamCreate]) -> Response:
     next_path = safe_redirect_path(form.value("next") or request.query_params.get("next"), "")
     return templates.render(request, "teams/create.html", {"form": form, "next": next_path}, form.status)
 
@@ -128,13 +119,17 @@ async def decline(request: Request, invitation_id: RowId, user: CurrentUser, ses
 
 @router.get("/{team_id}")
 async def members(
-    request: Request, team_id: RowId, user: CurrentUser, session: ReadSession, query: Annotated[MemberFilter, Query()]
+    request: Request,
+    team_id: RowId,
+    user: CurrentUser,
+    session: ReadSession,
+    query: Annotated[schemas.MemberFilter, Query()],
 ) -> Response:
     membership = await service.open_team(session, team_id, user)
     context = {
         "page": await memberships.find_members(session, team_id, user, query),
         "query": query,
-        "filter": Form(MemberFilter, query, is_filter=True),
+        "filter": Form(schemas.MemberFilter, query, is_filter=True),
         "roles": [role for role in TeamRole if membership.member.role.includes(role)],
     }
     return _render(request, "members", membership, **context)
@@ -151,7 +146,7 @@ async def switch(request: Request, team_id: RowId, user: CurrentUser, session: W
 async def update_member(
     request: Request, team_id: RowId, member_id: RowId, user: AccountOwner, session: WriteSession
 ) -> Response:
-    form = await read_form(request, MemberUpdate)
+    form = await read_form(request, schemas.MemberUpdate)
     if form.data is None:
         await service.open_team(session, team_id, user, TeamRole.ADMIN)
         return redirect_with_message(request, _path(team_id), "This role does not exist.", "danger")
@@ -178,12 +173,12 @@ async def leave(request: Request, team_id: RowId, user: CurrentUser, session: Wr
 
 @router.get("/{team_id}/invitations")
 async def list_invitations(request: Request, team_id: RowId, user: CurrentUser, session: ReadSession) -> Response:
-    return await _show_invitations(request, session, team_id, user, Form(InvitationCreate))
+    return await _show_invitations(request, session, team_id, user, Form(schemas.InvitationCreate))
 
 
 @router.post("/{team_id}/invitations")
 async def invite(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
-    form = await read_form(request, InvitationCreate)
+    form = await read_form(request, schemas.InvitationCreate)
     # Check the team before counting requests for the rate limits.
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
     if form.data:
@@ -211,7 +206,7 @@ async def settings(request: Request, team_id: RowId, user: CurrentUser, session:
 
 @router.post("/{team_id}/settings")
 async def rename(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
-    form = await read_form(request, TeamUpdate)
+    form = await read_form(request, schemas.TeamUpdate)
     if await form.save(lambda changed: service.rename_team(session, team_id, user, changed.name)):
         return redirect_with_message(request, f"{_path(team_id)}/settings", "The name is saved.")
     return await _show_settings(request, session, team_id, user, rename=form)
@@ -219,7 +214,7 @@ async def rename(request: Request, team_id: RowId, user: CurrentUser, session: W
 
 @router.post("/{team_id}/hand-over")
 async def hand_over(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
-    form = await read_form(request, TeamHandOver, prefix=HAND_OVER_PREFIX)
+    form = await read_form(request, schemas.TeamHandOver, prefix=HAND_OVER_PREFIX)
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.session.commit()  # failed attempts are counted in another transaction
     if data := await reauthenticated(context, user, form):
@@ -234,7 +229,7 @@ async def hand_over(request: Request, team_id: RowId, user: AccountOwner, contex
 async def delete(
     request: Request, team_id: RowId, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
 ) -> Response:
-    form = await read_form(request, TeamDeletion, prefix=DELETE_PREFIX)
+    form = await read_form(request, schemas.TeamDeletion, prefix=DELETE_PREFIX)
     name = (await service.open_team(context.session, team_id, user, TeamRole.OWNER)).team.name
     await context.session.commit()
     if form.data and form.data.name != name:
@@ -247,7 +242,7 @@ async def delete(
 
 
 async def _show_invitations(
-    request: Request, session: AsyncSession, team_id: int, user: User, form: Form[InvitationCreate]
+    request: Request, session: AsyncSession, team_id: int, user: User, form: Form[schemas.InvitationCreate]
 ) -> Response:
     membership = await service.open_team(session, team_id, user, TeamRole.ADMIN)
     allowed = (role for role in reversed(TeamRole) if membership.member.role.includes(role))
@@ -261,9 +256,9 @@ async def _show_settings(
 ) -> Response:
     membership = await service.open_team(session, team_id, user)
     forms: dict[str, Form[Any]] = {
-        "rename": Form(TeamUpdate, membership.team),
-        "hand_over": Form(TeamHandOver, prefix=HAND_OVER_PREFIX),
-        "delete": Form(TeamDeletion, prefix=DELETE_PREFIX),
+        "rename": Form(schemas.TeamUpdate, membership.team),
+        "hand_over": Form(schemas.TeamHandOver, prefix=HAND_OVER_PREFIX),
+        "delete": Form(schemas.TeamDeletion, prefix=DELETE_PREFIX),
     }
     status = max((form.status for form in submitted.values()), default=200)
     return _render(request, "settings", membership, status, **forms | submitted)

@@ -30,15 +30,7 @@ from opportune.contrib.telemetry.client_spans import mark_failed, traced_clients
 from opportune.contrib.telemetry.process import flush_seconds, resident_memory_bytes, run_before_shutdown
 from opportune.contrib.telemetry.statement_spans import traced_statements
 from opportune.db.database import Database
-from opportune.services.observers import (
-    KNOWN_METHODS,
-    JobAttempt,
-    LlmCall,
-    ObservedRequest,
-    Observer,
-    observed_by,
-    route_template,
-)
+from opportune.services import observers
 from opportune.services.trace_context import traceparent
 from opportune.web.health import MACHINE_PATHS
 from opportune.web.middleware.request_log import client_traceparent
@@ -78,7 +70,7 @@ class Providers:
         self.metrics.shutdown()
 
 
-class Tracing(Observer):
+class Tracing(observers.Observer):
     def __init__(self, providers: Providers, *, trusts_traces: bool) -> None:
         self.trusts_traces = trusts_traces
         self.tracer = providers.tracer
@@ -90,13 +82,13 @@ class Tracing(Observer):
         self.jobs = meter.create_histogram("opportune.job.duration", "s", "Duration of attempts of jobs.")
 
     @contextmanager
-    def request(self, request: ObservedRequest) -> Iterator[None]:
+    def request(self, request: observers.ObservedRequest) -> Iterator[None]:
         """Record a span, except for health checks and static files."""
         scope = request.scope
         if scope["path"] in MACHINE_PATHS or scope["path"].startswith(UNTRACED):
             yield
             return
-        method = scope["method"] if scope["method"] in KNOWN_METHODS else "_OTHER"
+        method = scope["method"] if scope["method"] in observers.KNOWN_METHODS else "_OTHER"
         attributes: dict[str, Any] = {"http.request.method": method, "url.scheme": scope["scheme"]}
         parent = parse_traceparent(client_traceparent(scope) if self.trusts_traces else "")
         span = self.tracer.start_span(method, parent, SpanKind.SERVER, attributes)
@@ -110,7 +102,7 @@ class Tracing(Observer):
             self.active.add(-1, attributes)
             traceparent.reset(header)
             detach(token)
-            route = route_template(scope)
+            route = observers.route_template(scope)
             result = attributes | {"http.route": route, "http.response.status_code": request.status}
             span.update_name(f"{method} {route}")
             span.set_attributes(result)
@@ -120,7 +112,7 @@ class Tracing(Observer):
             self.requests.record(perf_counter() - start, result)
 
     @contextmanager
-    def job(self, attempt: JobAttempt) -> Iterator[None]:
+    def job(self, attempt: observers.JobAttempt) -> Iterator[None]:
         """Start a new trace with a link to the trace that queued the job."""
         origin = trace.get_current_span(parse_traceparent(attempt.traceparent)).get_span_context()
         attributes: dict[str, Any] = {"opportune.job.name": attempt.name}
@@ -147,7 +139,7 @@ class Tracing(Observer):
             self.jobs.record(perf_counter() - start, attributes | {"opportune.job.outcome": outcome})
 
     @contextmanager
-    def llm_call(self, call: LlmCall) -> Iterator[None]:
+    def llm_call(self, call: observers.LlmCall) -> Iterator[None]:
         """Record a span without making it current: another task may end it."""
         attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": call.endpoint_model or call.model}
         span = self.tracer.start_span(f"chat {call.model}", kind=SpanKind.CLIENT, attributes=attributes)
@@ -186,7 +178,11 @@ async def tracing(settings: Settings, database: Database) -> AsyncIterator[None]
     metrics.set_meter_provider(providers.metrics)
     observer = Tracing(providers, trusts_traces=bool(settings.trusted_proxies))
     try:
-        with traced_statements(database, observer.tracer), traced_clients(observer.tracer), observed_by(observer):
+        with (
+            traced_statements(database, observer.tracer),
+            traced_clients(observer.tracer),
+            observers.observed_by(observer),
+        ):
             yield
     finally:
         await run_before_shutdown(providers.close, flush_seconds(MAX_FLUSH_SECONDS))

@@ -13,16 +13,7 @@ from sqlalchemy import URL, Connection, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from opportune.db.migrations.create_statements import (
-    IndexDefinition,
-    TableDefinition,
-    escape_parameters,
-    needs_parentheses,
-    normalize,
-    parse_index,
-    parse_table,
-    without_default_order,
-)
+from opportune.db.migrations import create_statements
 
 TABLE = "SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(:table)"
 INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND lower(tbl_name) = lower(:table) AND sql <> ''"
@@ -40,7 +31,7 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
             indexes = super().get_indexes(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
         definitions = {index.name: index.sql for index in connection.execute(text(INDEXES), {"table": table_name})}
         automatic = [index for index in indexes if index["name"] not in definitions]
-        parsed = {name: parse_index(sql) for name, sql in sorted(definitions.items())}
+        parsed = {name: create_statements.parse_index(sql) for name, sql in sorted(definitions.items())}
         return automatic + [_describe_index(connection, name, definition) for name, definition in parsed.items()]
 
     def get_columns(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
@@ -51,7 +42,7 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
                 column["dialect_options"] = definition.conflict_options
                 if "computed" in column:
                     column["computed"]["sqltext"] = definition.expression
-            if needs_parentheses(column["default"] or ""):
+            if create_statements.needs_parentheses(column["default"] or ""):
                 column["default"] = f"({column['default']})"
         return columns
 
@@ -82,7 +73,7 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
 
     def get_check_constraints(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
         checks = super().get_check_constraints(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
-        return [{**check, "sqltext": escape_parameters(check["sqltext"])} for check in checks]
+        return [{**check, "sqltext": create_statements.escape_parameters(check["sqltext"])} for check in checks]
 
     def get_table_options(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
         found = super().get_table_options(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
@@ -96,8 +87,8 @@ def with_complete_reflection(url: URL) -> URL:
     return url.set(drivername=f"sqlite+{DRIVER}")
 
 
-def read_table(connection: Connection, name: str) -> TableDefinition:
-    return parse_table(connection.scalar(text(TABLE), {"table": name}) or "")
+def read_table(connection: Connection, name: str) -> create_statements.TableDefinition:
+    return create_statements.parse_table(connection.scalar(text(TABLE), {"table": name}) or "")
 
 
 @contextmanager
@@ -112,22 +103,24 @@ def ignore_reflection_warnings() -> Iterator[None]:
         yield
 
 
-def _describe_index(connection: Connection, name: str, definition: IndexDefinition) -> dict[str, Any]:
+def _describe_index(connection: Connection, name: str, definition: create_statements.IndexDefinition) -> dict[str, Any]:
     columns = connection.scalars(text(PARTS), {"index": name}).all()
     parts = zip(columns, definition.parts, strict=True)
-    options = {"sqlite_where": text(escape_parameters(definition.where))} if definition.where else {}
+    options = {"sqlite_where": text(create_statements.escape_parameters(definition.where))} if definition.where else {}
     return {
         "name": name,
         # Anything but a column alone, such as `title DESC`, is an expression.
         "column_names": [column if _is_alone(part, column) else None for column, part in parts],
-        "expressions": [escape_parameters(part) for part in definition.parts],
+        "expressions": [create_statements.escape_parameters(part) for part in definition.parts],
         "unique": definition.is_unique,
         "dialect_options": options,
     }
 
 
 def _is_alone(part: str, column: str | None) -> bool:
-    return column is not None and normalize(without_default_order(part)) == [column.lower()]
+    return column is not None and create_statements.normalize(create_statements.without_default_order(part)) == [
+        column.lower()
+    ]
 
 
 registry.register(f"sqlite.{DRIVER}", __name__, CompleteSQLiteDialect.__name__)

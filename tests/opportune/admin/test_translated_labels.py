@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
-from opportune.contrib.translations import labels
+from opportune.contrib.translations import field_labels, labels
 from opportune.fields.addresses import countries
 from opportune.i18n import catalogues
 from opportune.project.layout import FRAMEWORK
@@ -122,7 +122,7 @@ async def test_english_labels_are_those_of_the_code(superuser_client: AsyncClien
 
 
 def test_labels_need_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels, "PACKAGE", "tests.opportune.admin")
+    monkeypatch.setattr(field_labels, "PACKAGE", "tests.opportune.admin")
     monkeypatch.setattr(labels, "installed_features", lambda: [lamps])
     collected = labels.site_labels.__wrapped__()[FRAMEWORK.parent / "tests/opportune/admin/labels_feature.py"]
     assert GERMAN.keys() - {*collected} == set()

@@ -8,16 +8,9 @@ import httpx2
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer
 from opportune.contrib.deploy.rehearsal.fakes import model_answer
 from opportune.contrib.deploy.rehearsal.html_page import Page
+from tests.opportune.many import probes
 from tests.opportune.many.conftest import CLOCK_OFFSETS, Site
 from tests.opportune.many.ledger import MAX_HITS, TICK_SECONDS
-from tests.opportune.many.probes import (
-    PASSWORD,
-    SHARED_SECONDS,
-    hit_limit,
-    shared_build,
-    sign_in,
-    wait_for_shared_limits,
-)
 
 EMAIL = "many@example.com"
 WORDS = 30
@@ -32,7 +25,7 @@ async def test_clocks_of_machines_differ(site: Site) -> None:
 
 
 async def test_token_works_on_all_machines(site: Site) -> None:
-    headers = await sign_in(site.web[0], "token@example.com")
+    headers = await probes.sign_in(site.web[0], "token@example.com")
     for machine in site.web:
         async with machine.client() as client:
             response = await client.get("/api/v1/users/me", headers=headers)
@@ -40,28 +33,30 @@ async def test_token_works_on_all_machines(site: Site) -> None:
 
 
 async def test_session_works_behind_balancer(site: Site) -> None:
-    await sign_in(site.web[0], "session@example.com")
+    await probes.sign_in(site.web[0], "session@example.com")
     headers = {"Connection": "close", "Origin": site.balanced_url}
     async with httpx2.AsyncClient(base_url=site.balanced_url, headers=headers, timeout=15) as client:
         form = Page.from_response(await client.get("/accounts/login")).form_with("email", "password")
         assert form
         values = {control.name: control.values for control in form.controls}
-        await client.post("/accounts/login", data={**values, "email": "session@example.com", "password": PASSWORD})
+        await client.post(
+            "/accounts/login", data={**values, "email": "session@example.com", "password": probes.PASSWORD}
+        )
         profiles = [await client.get("/accounts/profile") for _ in site.web]
     assert all(profile.status_code == 200 and "session@example.com" in profile.text for profile in profiles)
 
 
 async def test_machines_share_limits(site: Site) -> None:
-    async with asyncio.timeout(SHARED_SECONDS):
-        await wait_for_shared_limits(site.web, "machines")
-    assert await hit_limit(site.balanced_url, "shared", 3 * MAX_HITS) == {200: MAX_HITS, 429: 2 * MAX_HITS}
+    async with asyncio.timeout(probes.SHARED_SECONDS):
+        await probes.wait_for_shared_limits(site.web, "machines")
+    assert await probes.hit_limit(site.balanced_url, "shared", 3 * MAX_HITS) == {200: MAX_HITS, 429: 2 * MAX_HITS}
 
 
 async def test_cleared_page_is_rebuilt_everywhere(site: Site) -> None:
-    before = await shared_build(site.web)
+    before = await probes.shared_build(site.web)
     async with site.web[0].client() as client:
         assert (await client.post("/api/v1/ledger/clear")).status_code == 204
-    assert await shared_build(site.web) != before
+    assert await probes.shared_build(site.web) != before
 
 
 async def test_upload_is_seen_on_other_machines(site: Site) -> None:
@@ -74,7 +69,7 @@ async def test_upload_is_seen_on_other_machines(site: Site) -> None:
 
 async def test_stream_continues_on_another_machine(site: Site) -> None:
     first, second, _ = site.web
-    headers = await sign_in(first, EMAIL)
+    headers = await probes.sign_in(first, EMAIL)
     async with first.client() as client:
         question = {"content": f"Rehearsal: say {WORDS} words."}
         response = await client.post("/api/v1/conversations", json=question, headers=headers)

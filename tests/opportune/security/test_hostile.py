@@ -14,14 +14,7 @@ from opportune.testing.access.sites import Headers, session_headers
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
 from opportune.testing.sample_rows import insert_sample_rows
-from tests.opportune.security.hostile import (
-    CANARY,
-    UNSTORABLE_VALUES,
-    FormParser,
-    HostileRequest,
-    encode_form,
-    hostile_requests,
-)
+from tests.opportune.security import hostile
 from tests.opportune.security.visit import Visit
 
 # PostgreSQL refuses NUL, and SQLite refuses numbers of more than 63 bits.
@@ -32,10 +25,10 @@ FORM = "application/x-www-form-urlencoded"
 
 async def test_hostile_values_do_not_crash_the_api(app: FastAPI) -> None:
     owner = _UserClient(app, await insert_sample_rows(app.state.database, app.state.features))
-    for request in hostile_requests(app.openapi(), database_kind=app.state.database.url.kind):
+    for request in hostile.hostile_requests(app.openapi(), database_kind=app.state.database.url.kind):
         response = await owner.send(request)
         assert not response.is_crash, (request.method, request.address[:99], request.body[:99])
-        assert response.status != 422 or CANARY not in response.text, request
+        assert response.status != 422 or hostile.CANARY not in response.text, request
 
 
 @pytest.mark.database("postgresql")
@@ -48,9 +41,9 @@ async def test_hostile_values_do_not_crash_forms(app: FastAPI, visit: Visit) -> 
         assert forms
         for number, (url, names) in enumerate(forms.items()):
             # NUL is sent to all forms, and large numbers to every second one.
-            for text in UNSTORABLE_VALUES[: 1 + number % 2]:
-                body = encode_form(dict.fromkeys(names, text)).encode()
-                response = await client.send(HostileRequest("POST", url, body, FORM))
+            for text in hostile.UNSTORABLE_VALUES[: 1 + number % 2]:
+                body = hostile.encode_form(dict.fromkeys(names, text)).encode()
+                response = await client.send(hostile.HostileRequest("POST", url, body, FORM))
                 assert not response.is_crash, (url, names, text)
 
 
@@ -62,7 +55,9 @@ def _find_forms(visit: Visit, *, in_admin: bool) -> dict[str, list[str]]:
         if path.startswith(ADMIN_PATH) is in_admin
     }
     forms = (
-        (urljoin(url, action), names) for url, page in pages.items() for action, names in FormParser(page.text).forms
+        (urljoin(url, action), names)
+        for url, page in pages.items()
+        for action, names in hostile.FormParser(page.text).forms
     )
     return dict(forms)
 
@@ -74,13 +69,13 @@ class _UserClient:
         self._app, self._user = app, user
         self._headers: Headers = {}
 
-    async def send(self, request: HostileRequest) -> Response:
+    async def send(self, request: hostile.HostileRequest) -> Response:
         response = await self._send_once(request)
         if status_word(response) in (SIGN_IN, "401"):
             self._headers = await session_headers(self._app, self._user)
             response = await self._send_once(request)
         return response
 
-    async def _send_once(self, request: HostileRequest) -> Response:
+    async def _send_once(self, request: hostile.HostileRequest) -> Response:
         headers = {**self._headers, "content-type": request.content_type}
         return await send_request(self._app, request.method, request.address, headers, request.body)

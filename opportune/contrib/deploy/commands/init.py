@@ -8,22 +8,9 @@ from opportune.cli.output import say, say_next, warn
 from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
 from opportune.config.settings import get_settings
+from opportune.contrib.deploy import host_files
 from opportune.contrib.deploy.commands.host_names import HostName, find_recipe
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
-from opportune.contrib.deploy.host_files import (
-    EXAMPLE_DOMAIN,
-    FileOutcome,
-    FileResult,
-    SiteNames,
-    github_repository,
-    project_name,
-    render_files,
-    render_steps,
-    require_domain,
-    require_name,
-    write_files,
-    write_text,
-)
 from opportune.contrib.deploy.recipes import Recipe
 from opportune.errors import OperatorError
 from opportune.project.current import OPPMAN
@@ -38,13 +25,13 @@ def command(
 ) -> None:
     """Write the files of a host, and print the next steps."""
     recipe = find_recipe(host)
-    site = SiteNames(
-        require_name(name or project_name(PROJECT) or "site"),
+    site = host_files.SiteNames(
+        host_files.require_name(name or host_files.project_name(PROJECT) or "site"),
         get_settings().site_name,
-        require_domain(domain) if domain else EXAMPLE_DOMAIN,
+        host_files.require_domain(domain) if domain else host_files.EXAMPLE_DOMAIN,
         find_repository(),
     )
-    results = write_files(render_files(recipe, site), PROJECT, force=force)
+    results = host_files.write_files(host_files.render_files(recipe, site), PROJECT, force=force)
     for result in results:
         print_file_result(result)
     print_env_result(write_env(PROJECT / ENV_PRODUCTION, recipe, site), recipe)
@@ -52,11 +39,11 @@ def command(
     say(f"\n{styled('Next steps', 'bold')}")
     heading = f"  # Fill in {ENV_PRODUCTION}. Then check it, and rehearse the deployment on this machine:"
     say_next(*(f"deploy {verb} {recipe.host.name}" for verb in ("check", "rehearse")), heading=heading)
-    for line in render_steps(recipe, site):
+    for line in host_files.render_steps(recipe, site):
         say(f"  {line}".rstrip())
     page = f"deploy/{recipe.host.name.removesuffix('-persistent')}"
     say(f"\nLimits of {recipe.host.title}, and more: {OPPMAN} docs {page}")
-    if edited := [result.path for result in results if result.outcome is FileOutcome.KEPT]:
+    if edited := [result.path for result in results if result.outcome is host_files.FileOutcome.KEPT]:
         raise OperatorError(
             f"Not overwritten, because they were edited: {', '.join(edited)}. Add --force to write them as shown above."
         )
@@ -67,10 +54,10 @@ def find_repository() -> str:
     if not (PROJECT / ".git").exists():
         return ""
     remote = Git(PROJECT).run("remote", "get-url", "origin")
-    return github_repository(remote.stdout.decode())
+    return host_files.github_repository(remote.stdout.decode())
 
 
-def print_file_result(result: FileResult) -> None:
+def print_file_result(result: host_files.FileResult) -> None:
     say(f"{result.outcome.value} {result.path}")
     for line in result.diff.splitlines():
         style = {"-": "red", "+": "green"}.get(line[:1], "bold")
@@ -92,5 +79,5 @@ def ignore_in_git() -> None:
     path = PROJECT / ".gitignore"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if ENV_PRODUCTION not in {line.strip().lstrip("/") for line in text.splitlines()}:
-        write_text(path, f"{text.rstrip()}\n{ENV_PRODUCTION}\n".lstrip())
+        host_files.write_text(path, f"{text.rstrip()}\n{ENV_PRODUCTION}\n".lstrip())
         warn(f"Added {ENV_PRODUCTION} to .gitignore, because it will contain secrets.")

@@ -10,18 +10,11 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
+from opportune.cli.project import shared_files
 from opportune.cli.project.new_project import build
 from opportune.cli.project.new_project.choices import parse_example_names
 from opportune.cli.project.new_project.command_line import main
 from opportune.cli.project.release import hash_of, wheel_name
-from opportune.cli.project.shared_files import (
-    ENV_EXAMPLE,
-    FOLDERS,
-    copy_files,
-    project_files,
-    read_record,
-    write_shared_files,
-)
 from opportune.project.installed import installed_features
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.command_server import command_server
@@ -132,7 +125,11 @@ def test_project_names_no_tools_of_the_framework(shop: Path) -> None:
 
 def read_texts(folder: Path) -> dict[str, bytes]:
     """Return the content of files in the copied folders, by path."""
-    return {name: (folder / name).read_bytes() for name in project_files(folder) if name != ENV_EXAMPLE}
+    return {
+        name: (folder / name).read_bytes()
+        for name in shared_files.project_files(folder)
+        if name != shared_files.ENV_EXAMPLE
+    }
 
 
 def test_project_has_only_the_selected_examples(shop: Path) -> None:
@@ -193,10 +190,10 @@ def test_first_commit_has_no_secret(shop: Path) -> None:
 
 
 def test_recorded_names_reproduce_the_shared_files(shop: Path, tmp_path: Path) -> None:
-    record = read_record(shop)
+    record = shared_files.read_record(shop)
     assert record
     (wheel,) = (shop / "vendor").iterdir()
-    write_shared_files(PROJECT, tmp_path, record, hash_of(wheel))
+    shared_files.write_shared_files(PROJECT, tmp_path, record, hash_of(wheel))
     files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 20
     assert [path for path in files if (tmp_path / path).read_bytes() != (shop / path).read_bytes()] == []
@@ -219,7 +216,7 @@ def test_project_without_examples_is_small(projects: dict[str, Path]) -> None:
 def test_projects_have_different_keys_and_no_catalogues(projects: dict[str, Path]) -> None:
     assert len({(project / ".env").read_text() for project in projects.values()}) == len(projects)
     for project in projects.values():
-        assert [path for name in FOLDERS for path in (project / name).rglob("locale")] == []
+        assert [path for name in shared_files.FOLDERS for path in (project / name).rglob("locale")] == []
 
 
 def test_copy_of_a_read_only_folder_is_writable(tmp_path: Path) -> None:
@@ -228,6 +225,6 @@ def test_copy_of_a_read_only_folder_is_writable(tmp_path: Path) -> None:
     (source / "books/models.py").touch(mode=0o444)
     (source / "books").chmod(0o555)
     source.chmod(0o555)
-    copy_files(source, target, ["books/models.py"])
+    shared_files.copy_files(source, target, ["books/models.py"])
     modes = [path.stat().st_mode & 0o200 for path in (target, target / "books", target / "books/models.py")]
     assert modes == [0o200] * 3

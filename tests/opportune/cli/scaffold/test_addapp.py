@@ -8,17 +8,7 @@ from packaging.requirements import Requirement
 
 from opportune import __version__
 from opportune.cli.project.shared_files import FIND_LINKS, with_wheel
-from opportune.cli.scaffold import addapp
-from opportune.cli.scaffold.packages import (
-    FeaturePackage,
-    find_wheel,
-    read_installed,
-    read_wheel,
-    satisfies,
-    with_dependency,
-    without_dependency,
-    without_pin,
-)
+from opportune.cli.scaffold import addapp, packages
 from opportune.errors import OperatorError
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.scaffold.wheels import FEATURE, write_wheel
@@ -26,7 +16,7 @@ from tests.opportune.cli.scaffold.wheels import FEATURE, write_wheel
 
 def test_wheel_names_its_feature(tmp_path: Path) -> None:
     wheel = write_wheel(tmp_path, FEATURE, f"Requires-Dist: opportune=={__version__}")
-    package = read_wheel(wheel, tmp_path)
+    package = packages.read_wheel(wheel, tmp_path)
     assert (package.name, package.version, package.feature) == ("opportune-journals", "1.0", "journals")
 
 
@@ -38,17 +28,17 @@ def test_missing_path_is_refused(oppman: Oppman, source: str) -> None:
 
 def test_folder_without_a_package_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"has no pyproject\.toml, so it is not a package\."):
-        find_wheel(str(tmp_path), tmp_path)
+        packages.find_wheel(str(tmp_path), tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project\n")
     with pytest.raises(OperatorError, match="cannot be built: "):
-        find_wheel(str(tmp_path), tmp_path)
+        packages.find_wheel(str(tmp_path), tmp_path)
 
 
 def test_truncated_wheel_is_refused(tmp_path: Path) -> None:
     wheel = write_wheel(tmp_path)
     wheel.write_bytes(wheel.read_bytes()[:-30])
     with pytest.raises(OperatorError, match=r"^opportune_journals-1.0-py3-none-any.whl cannot be installed \(.*\)\.$"):
-        read_wheel(wheel, tmp_path)
+        packages.read_wheel(wheel, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -67,18 +57,18 @@ def test_truncated_wheel_is_refused(tmp_path: Path) -> None:
 def test_unsuitable_wheel_is_refused(tmp_path: Path, arguments: list[str], message: str) -> None:
     """The arguments are an entry point and lines of metadata."""
     with pytest.raises(OperatorError, match=re.escape(message)):
-        read_wheel(write_wheel(tmp_path, *arguments), tmp_path)
+        packages.read_wheel(write_wheel(tmp_path, *arguments), tmp_path)
 
 
 def test_package_of_the_index_is_refused_or_unknown() -> None:
     with pytest.raises(OperatorError, match="httpx2 has no entry point in the group"):
-        read_installed("httpx2")
-    assert read_installed("opportune-nowhere") is None
+        packages.read_installed("httpx2")
+    assert packages.read_installed("opportune-nowhere") is None
 
 
 @pytest.mark.parametrize(("name", "problem"), [("users", "app/users already exists."), ("teams", "is reserved by")])
 def test_taken_name_is_refused(name: str, problem: str) -> None:
-    package = FeaturePackage("opportune-other", "1.0", name, [])
+    package = packages.FeaturePackage("opportune-other", "1.0", name, [])
     with pytest.raises(OperatorError, match=f"has the feature {name}, which cannot be added: .*{problem}"):
         addapp.require_free_name(package)
 
@@ -100,22 +90,22 @@ uvloop==0.22 ; sys_platform != 'win32' \\
 
 
 def test_requirement_is_the_last_dependency() -> None:
-    text = with_dependency(PYPROJECT, "Opportune_Journals==1.0")
+    text = packages.with_dependency(PYPROJECT, "Opportune_Journals==1.0")
     assert '>=3",\n    "Opportune_Journals==1.0",\n]\n\n[other]' in text
-    text = with_dependency(text, "opportune-journals==2.0")
+    text = packages.with_dependency(text, "opportune-journals==2.0")
     assert text.lower().count("journals") == 1
-    assert without_dependency(text, "opportune-journals") == PYPROJECT
+    assert packages.without_dependency(text, "opportune-journals") == PYPROJECT
 
 
 def test_project_without_dependencies_is_refused() -> None:
     with pytest.raises(OperatorError, match="has no list `dependencies` with one package per line"):
-        with_dependency("dependencies = []\n", "opportune-journals==1.0")
+        packages.with_dependency("dependencies = []\n", "opportune-journals==1.0")
 
 
 def test_pin_is_added_in_order_and_removed() -> None:
     lock = with_wheel(LOCK, "opportune-journals", "1.0", "02")
     assert "sha256:01\nopportune-journals==1.0 \\\n    --hash=sha256:02\nuvloop" in lock
-    assert without_pin(lock, "opportune-journals") == LOCK
+    assert packages.without_pin(lock, "opportune-journals") == LOCK
 
 
 @pytest.mark.parametrize(
@@ -131,4 +121,4 @@ def test_pin_is_added_in_order_and_removed() -> None:
     ],
 )
 def test_lock_satisfies_requirement(requirement: str, expected: bool) -> None:
-    assert satisfies(LOCK, [Requirement(requirement)]) is expected
+    assert packages.satisfies(LOCK, [Requirement(requirement)]) is expected

@@ -10,13 +10,7 @@ from opportune.accounts import User
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import AnswerStatus
 from opportune.contrib.llm import Done, FakeProvider, Reasoning
-from tests.opportune.contrib.answers.questions import (
-    ask,
-    kill_process,
-    load_answer,
-    wait_for_progress,
-    wait_until_ended,
-)
+from tests.opportune.contrib.answers import questions
 
 HOSTILE = "<script>alert(1)</script> **no**"
 
@@ -24,32 +18,32 @@ HOSTILE = "<script>alert(1)</script> **no**"
 @pytest.mark.database("sqlite", "postgresql")
 async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me "), Reasoning("think."), "Because.", Done(10, 90, reasoning_tokens=80)]
-    stored = await wait_until_ended(manager, await ask(manager, owner_id))
+    stored = await questions.wait_until_ended(manager, await questions.ask(manager, owner_id))
     assert (stored.text, stored.reasoning, stored.reasoning_tokens) == ("Because.", "Let me think.", 80)
 
 
 async def test_reasoning_survives_a_dead_process(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
-    answer = await ask(manager, owner_id)
-    await wait_for_progress(manager, answer, lambda progress: progress.reasoning == "Let me think.")
-    await kill_process(manager, answer)
+    answer = await questions.ask(manager, owner_id)
+    await questions.wait_for_progress(manager, answer, lambda progress: progress.reasoning == "Let me think.")
+    await questions.kill_process(manager, answer)
     model.script = [Reasoning("Again."), "Because."]
-    await load_answer(manager, answer)
+    await questions.load_answer(manager, answer)
     interrupted = await manager.find(answer.id, owner_id)
     assert interrupted
-    stored = await wait_until_ended(manager, interrupted)
+    stored = await questions.wait_until_ended(manager, interrupted)
     assert (stored.text, stored.reasoning) == ("Because.", "Let me think.\n\nAgain.")
 
 
 async def test_stopped_answer_keeps_its_reasoning(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
-    answer = await ask(manager, owner_id)
+    answer = await questions.ask(manager, owner_id)
     async with manager.view(answer) as live:
         async for _ in live.follow(0):
             if live.reasoning:
                 break
     await manager.stop(answer)
-    stored = await wait_until_ended(manager, answer)
+    stored = await questions.wait_until_ended(manager, answer)
     assert (stored.status, stored.text, stored.reasoning) == (AnswerStatus.STOPPED, "", "Let me think.")
     assert stored.completion_tokens >= stored.reasoning_tokens > 0
 

@@ -12,44 +12,36 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.records import STOPPED, Claim
 from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.contrib.llm import FakeProvider
-from tests.opportune.contrib.answers.questions import (
-    TIMEOUT_SECONDS,
-    ask,
-    ask_and_wait,
-    load_answer,
-    start_answer,
-    wait_until_ended,
-    wait_until_saved,
-)
+from tests.opportune.contrib.answers import questions
 
 
 async def test_growing_answer_is_stored(manager: AnswerManager, owner_id: int) -> None:
     gate = asyncio.Event()
-    answer = await start_answer(manager, owner_id, "The beginning", gate, " and the end.")
+    answer = await questions.start_answer(manager, owner_id, "The beginning", gate, " and the end.")
     gate.set()
-    assert (await wait_until_ended(manager, answer)).text == "The beginning and the end."
+    assert (await questions.wait_until_ended(manager, answer)).text == "The beginning and the end."
     async with manager.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(AnswerChunk)) == 0
 
 
 async def test_no_session_is_held_while_the_model_thinks(manager: AnswerManager, owner_id: int) -> None:
     gate = asyncio.Event()
-    answer = await start_answer(manager, owner_id, "x", gate)
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    answer = await questions.start_answer(manager, owner_id, "x", gate)
+    async with asyncio.timeout(questions.TIMEOUT_SECONDS):
         while manager.database.engine.pool.checkedout() or manager.database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # of QueuePool
             await asyncio.sleep(0)
     gate.set()
-    await wait_until_ended(manager, answer)
+    await questions.wait_until_ended(manager, answer)
 
 
 async def test_stop_keeps_text_and_closes_the_model(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["So far", asyncio.Event(), "never"]
-    answer = await ask(manager, owner_id)
-    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+    answer = await questions.ask(manager, owner_id)
+    async with manager.view(answer) as live, asyncio.timeout(questions.TIMEOUT_SECONDS):
         await anext(live.follow(0))
     await manager.stop(answer)
     assert model.stopped.is_set()
-    answer = await load_answer(manager, answer)
+    answer = await questions.load_answer(manager, answer)
     assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "So far")
 
 
@@ -70,19 +62,19 @@ async def test_end_of_an_answer_survives_an_outage(
     monkeypatch.setattr(task, "can_recover", lambda _: is_outage)
     monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0, 0))
     monkeypatch.setattr(task, "OUTAGE_RETRY_DELAY_SECONDS", 0)
-    stored = await ask_and_wait(manager, owner_id)
+    stored = await questions.ask_and_wait(manager, owner_id)
     assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
     assert min(task.OUTAGE_TIMEOUT_SECONDS, flusher.SAVE_TIMEOUT_SECONDS) >= 600
 
 
 async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
-    answer = await ask(manager, owner_id)
+    answer = await questions.ask(manager, owner_id)
     running = manager.engine.running
     writing = running.tasks[answer.id].task
     running.cut(answer.id, STOPPED)  # before the task runs for the first time
     await writing
-    assert (await load_answer(manager, answer)).status == AnswerStatus.STOPPED
+    assert (await questions.load_answer(manager, answer)).status == AnswerStatus.STOPPED
     assert not running.tasks
 
 
@@ -102,11 +94,11 @@ async def test_save_without_response_is_not_duplicated(
     original = store.save_deltas
     monkeypatch.setattr(store, "save_deltas", save)
     gate, end = asyncio.Event(), asyncio.Event()
-    answer = await start_answer(manager, owner_id, "One, ", gate, "two.", end)
+    answer = await questions.start_answer(manager, owner_id, "One, ", gate, "two.", end)
     gate.set()
-    await wait_until_saved(manager, answer, "One, two.")
+    await questions.wait_until_saved(manager, answer, "One, two.")
     end.set()
-    assert (await wait_until_ended(manager, answer)).text == "One, two."
+    assert (await questions.wait_until_ended(manager, answer)).text == "One, two."
 
 
 async def test_text_during_a_failed_save_is_saved(
@@ -128,8 +120,8 @@ async def test_text_during_a_failed_save_is_saved(
     monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
     gate = asyncio.Event()
     model.script = ["One, ", gate, "two.", asyncio.Event()]
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(manager, answer, "One, two.")
+    answer = await questions.ask(manager, owner_id)
+    await questions.wait_until_saved(manager, answer, "One, two.")
 
 
 async def test_viewers_learn_of_an_unstored_end(
@@ -140,4 +132,4 @@ async def test_viewers_learn_of_an_unstored_end(
 
     monkeypatch.setattr(store, "finish_answers", finish)
     monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
-    assert (await ask_and_wait(manager, owner_id)).error_code == "database"
+    assert (await questions.ask_and_wait(manager, owner_id)).error_code == "database"

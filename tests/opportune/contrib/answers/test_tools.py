@@ -17,17 +17,7 @@ from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.db import WriteSession
 from opportune.testing import make_token
-from tests.opportune.contrib.answers.questions import (
-    TIMEOUT_SECONDS,
-    ask,
-    ask_and_wait,
-    find,
-    kill_process,
-    load_answer,
-    resume,
-    retry,
-    wait_until_ended,
-)
+from tests.opportune.contrib.answers import questions
 from tests.opportune.contrib.answers.waiting_answers import start_manager
 
 REQUEST_BOOK = Done(tool_calls=(ToolCall("c1", "find_book", '{"title": "Dune"}'),))
@@ -80,9 +70,9 @@ async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[Answer
 async def test_page_and_streams_show_tool_calls(
     user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
-    answer = await ask(manager, user.id, "Is it there?", tools=True)
+    answer = await questions.ask(manager, user.id, "Is it there?", tools=True)
     page = f"/answers/{answer.id}"
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    async with asyncio.timeout(questions.TIMEOUT_SECONDS):
         while "Looking for the book" not in (html := (await user_client.get(page)).text):
             await asyncio.sleep(0)
         assert "&lt;there&gt;" not in html
@@ -110,17 +100,17 @@ async def test_tool_run_is_shown_once_it_is_stored(
         raise OperationalError("update", {}, Exception("away"))
 
     monkeypatch.setattr(store, "save_tool_runs", fail)
-    answer = await ask(manager, user.id, tools=True)
-    await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
-    assert (await load_answer(manager, answer)).tool_runs == []
+    answer = await questions.ask(manager, user.id, tools=True)
+    await asyncio.wait_for(failed.wait(), questions.TIMEOUT_SECONDS)
+    assert (await questions.load_answer(manager, answer)).tool_runs == []
     gate.set()
-    stored = await wait_until_ended(manager, answer)
+    stored = await questions.wait_until_ended(manager, answer)
     assert [run["result"] for run in stored.tool_runs] == [f"Dune is <there>, {user.email}."]
 
 
 async def test_changing_tools_need_an_owner(manager: AnswerManager, librarian: FakeProvider) -> None:
     gate.set()
-    await ask_and_wait(manager, None, tools=True)
+    await questions.ask_and_wait(manager, None, tools=True)
     assert offered_tools(librarian) == {"find_book"}
 
 
@@ -138,7 +128,7 @@ async def test_token_scopes_limit_the_tools(
     gate.set()
     token = await make_token(app.state.database, user, scopes)
     response = await client.post("/api/v1/questions", headers={"Authorization": f"Bearer {token}"})
-    stored = await wait_until_ended(manager, await find(manager, response.json()))
+    stored = await questions.wait_until_ended(manager, await questions.find(manager, response.json()))
     assert offered_tools(librarian) == tools
     assert [run["is_error"] for run in stored.tool_runs] == ["find_book" not in tools]
 
@@ -151,29 +141,29 @@ async def test_retry_keeps_the_limited_scopes(
     manager: AnswerManager, user: User, librarian: FakeProvider, first_scopes: str, later_scopes: str, tools: set[str]
 ) -> None:
     librarian.script = [asyncio.Event()]
-    answer = await ask(manager.within(first_scopes), user.id, tools=True)
+    answer = await questions.ask(manager.within(first_scopes), user.id, tools=True)
     await manager.stop(answer)
     restart_script(librarian)
     later = manager.within(later_scopes)
-    retried = await retry(later, await find(manager, answer.id))
-    assert (await wait_until_ended(manager, retried)).status == "done"
-    assert (await resume(later, answer)).status == "done"
+    retried = await questions.retry(later, await questions.find(manager, answer.id))
+    assert (await questions.wait_until_ended(manager, retried)).status == "done"
+    assert (await questions.resume(later, answer)).status == "done"
     assert offered_tools(librarian) == tools
 
 
 async def test_takeover_keeps_the_limited_tools(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     librarian.script = [asyncio.Event()]
-    answer = await ask(manager.within("write"), user.id, tools=True)
-    await kill_process(manager, answer)
+    answer = await questions.ask(manager.within("write"), user.id, tools=True)
+    await questions.kill_process(manager, answer)
     restart_script(librarian)
-    await manager.engine.takeover.take_over([await find(manager, answer.id)])
-    stored = await wait_until_ended(manager, answer)
+    await manager.engine.takeover.take_over([await questions.find(manager, answer.id)])
+    stored = await questions.wait_until_ended(manager, answer)
     assert (stored.status, stored.takeovers) == ("done", 1)
     assert offered_tools(librarian) == {"lend_book"}
 
 
 async def test_answer_without_tools_calls_none(manager: AnswerManager, user: User) -> None:
-    stored = await ask_and_wait(manager, user.id)
+    stored = await questions.ask_and_wait(manager, user.id)
     assert (stored.text, stored.tool_runs) == ("One moment. ", [])
 
 
@@ -183,7 +173,7 @@ async def test_implausible_tokens_of_each_round_are_estimated(
     calls = Done(10**9, 10**9, tool_calls=REQUEST_BOOK.tool_calls)
     gate.set()
     librarian.script, librarian.next_scripts = [calls], [[calls], [calls], ["It is there.", Done(10**9, 10**9)]]
-    answer = await ask_and_wait(manager, user.id, tools=True)
+    answer = await questions.ask_and_wait(manager, user.id, tools=True)
     assert (answer.status, answer.text) == ("done", "It is there.")
     assert answer.usage_estimated
     assert answer.prompt_tokens + answer.completion_tokens < 10_000

@@ -17,7 +17,7 @@ from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending import flusher
+from opportune.contrib.answers.spending import flusher, ledger
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.answers.testing import create_manager
@@ -233,10 +233,9 @@ async def test_usage_is_not_counted_twice_at_the_end(
     guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_stored, may_end = asyncio.Event(), asyncio.Event()
-    add_usage = flusher.add_usage
 
     async def add_slowly(*arguments: Any) -> None:
-        await add_usage(*arguments)
+        await ledger.add_usage(*arguments)
         is_stored.set()
         await may_end.wait()
 

@@ -6,14 +6,7 @@ from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
 from opportune.config.settings import Settings
-from opportune.contrib.documentation.content import (
-    Section,
-    anchor_of,
-    page_names,
-    plain_text,
-    sections_of,
-    with_site_links,
-)
+from opportune.contrib.documentation import content
 from opportune.project.modules import application
 from opportune.testing.services.accessibility import find_violations
 from opportune.web.routing.router import router_of
@@ -22,7 +15,7 @@ from tests.opportune.cli.conftest import Oppman
 
 async def test_all_pages_are_listed_by_type(client: AsyncClient) -> None:
     html = (await client.get("/docs")).text
-    assert [name for name in page_names() if f'href="/docs/{name}"' not in html] == ["index"]
+    assert [name for name in content.page_names() if f'href="/docs/{name}"' not in html] == ["index"]
     assert html.index("Tutorial</h2>") < html.index('href="/docs/tutorial"') < html.index("How-to guide</h2>")
 
 
@@ -42,7 +35,7 @@ async def test_unmatched_search_is_explained(client: AsyncClient) -> None:
 
 
 async def test_pages_are_shown(client: AsyncClient) -> None:
-    responses = {name: await client.get(f"/docs/{name}") for name in (*page_names(), "crud.md")}
+    responses = {name: await client.get(f"/docs/{name}") for name in (*content.page_names(), "crud.md")}
     assert {name for name, response in responses.items() if "<h1" not in response.text} == set()
     assert {name for name, response in responses.items() if response.status_code != 200} == set()
 
@@ -69,9 +62,9 @@ async def test_results_appear_while_typing(app: FastAPI, page: Page, site: str) 
     assert not await find_violations(page)
 
 
-@pytest.mark.parametrize("page", page_names())
+@pytest.mark.parametrize("page", content.page_names())
 def test_sections_have_distinct_addresses(page: str) -> None:
-    sections = sections_of(page)
+    sections = content.sections_of(page)
     assert sections[0].title
     assert len({section.slug for section in sections}) == len(sections)
 
@@ -81,12 +74,12 @@ def test_sections_have_distinct_addresses(page: str) -> None:
     [("The data layer", "the-data-layer"), ("`opportune.db`", "opportunedb"), ("A & B, C", "a--b-c")],
 )
 def test_anchor_is_that_of_github(heading: str, anchor: str) -> None:
-    assert anchor_of(heading) == anchor
+    assert content.anchor_of(heading) == anchor
 
 
 def test_plain_text_has_no_markup() -> None:
     text = "See [jobs](jobs.md).\n\n| A | B |\n| --- | --- |\n| `x` | **y** |\n\n```sh\nls\n```"
-    assert plain_text(text) == "See jobs. A B x y ls"
+    assert content.plain_text(text) == "See jobs. A B x y ls"
 
 
 @pytest.mark.parametrize(
@@ -102,12 +95,12 @@ def test_plain_text_has_no_markup() -> None:
     ],
 )
 def test_links_lead_to_the_site(page: str, link: str, expected: str) -> None:
-    assert with_site_links(Section(page, "Title", page=page, markdown=link)) == expected
+    assert content.with_site_links(content.Section(page, "Title", page=page, markdown=link)) == expected
 
 
 def test_pages_are_listed(oppman: Oppman) -> None:
     out = oppman("docs").out
-    assert [name for name in page_names() if f"\n{name} " not in out] == []
+    assert [name for name in content.page_names() if f"\n{name} " not in out] == []
 
 
 @pytest.mark.parametrize("name", ["crud", "docs/crud.md", "deploy/render"])

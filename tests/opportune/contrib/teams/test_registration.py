@@ -11,15 +11,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.sent_emails import (
-    ACCOUNTS,
-    AUTH,
-    read_newest_link,
-    read_sent_subjects,
-    read_users,
-    register,
-    write_emails_to,
-)
+from tests.opportune.accounts import sent_emails
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.test_invitations import ADDRESS, invite
 
@@ -28,7 +20,9 @@ STRANGER = "eve@example.com"
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    return write_emails_to(settings_for(database_url), tmp_path / "mail").model_copy(update={"registration": "invited"})
+    return sent_emails.write_emails_to(settings_for(database_url), tmp_path / "mail").model_copy(
+        update={"registration": "invited"}
+    )
 
 
 async def test_invited_address_registers(
@@ -36,34 +30,34 @@ async def test_invited_address_registers(
 ) -> None:
     page = await client.get(await invite(app, clients["owner"], crew))
     assert 'href="/accounts/register?next=' in page.text
-    await register(client, ADDRESS)
-    path, token = await read_newest_link(app)
+    await sent_emails.register(client, ADDRESS)
+    path, token = await sent_emails.read_newest_link(app)
     await client.post(path, data={"token": token, "password": PASSWORD})
-    assert (ADDRESS, True) in await read_users(database)
+    assert (ADDRESS, True) in await sent_emails.read_users(database)
 
 
 async def test_address_without_invitation_gets_no_email(app: FastAPI, client: AsyncClient) -> None:
-    response = await register(client, STRANGER)
+    response = await sent_emails.register(client, STRANGER)
     assert (response.status_code, "Check your mail" in response.text) == (200, True)
-    assert await read_sent_subjects(app) == []
+    assert await sent_emails.read_sent_subjects(app) == []
 
 
 async def test_withdrawn_invitation_cancels_the_registration(
     app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
 ) -> None:
     await invite(app, clients["owner"], crew)
-    await register(client, ADDRESS)
-    path, token = await read_newest_link(app)
+    await sent_emails.register(client, ADDRESS)
+    path, token = await sent_emails.read_newest_link(app)
     invitations = f"/api/v1/teams/{crew.team.id}/invitations"
     (invitation,) = (await clients["owner"].get(invitations)).json()
     await clients["owner"].delete(f"{invitations}/{invitation['id']}")
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
-    assert ADDRESS not in str(await read_users(database))
+    assert ADDRESS not in str(await sent_emails.read_users(database))
 
 
 async def test_registration_page_requires_an_invitation(client: AsyncClient) -> None:
-    assert "You need an invitation." in (await client.get(f"{ACCOUNTS}/register")).text
-    assert 'href="/accounts/register' not in (await client.get(f"{ACCOUNTS}/login")).text
+    assert "You need an invitation." in (await client.get(f"{sent_emails.ACCOUNTS}/register")).text
+    assert 'href="/accounts/register' not in (await client.get(f"{sent_emails.ACCOUNTS}/login")).text
 
 
 async def test_site_without_mail_refuses_address_without_invitation(
@@ -72,8 +66,8 @@ async def test_site_without_mail_refuses_address_without_invitation(
     await invite(app, clients["owner"], crew)
     without_mail = app.state.settings.model_copy(update={"mail_url": SecretStr("console:")})
     app.state.settings = database.info["settings"] = without_mail
-    page = await register(client, STRANGER)
+    page = await sent_emails.register(client, STRANGER)
     assert (page.status_code, "You need an invitation to register." in page.text) == (403, True)
-    response = await client.post(f"{AUTH}/register", json={"email": STRANGER, "password": PASSWORD})
+    response = await client.post(f"{sent_emails.AUTH}/register", json={"email": STRANGER, "password": PASSWORD})
     assert (response.status_code, "invitation" in response.json()["detail"]) == (403, True)
-    assert (await register(client, ADDRESS)).status_code == 303
+    assert (await sent_emails.register(client, ADDRESS)).status_code == 303

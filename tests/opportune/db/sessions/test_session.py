@@ -16,14 +16,7 @@ from opportune.application import create_app
 from opportune.db import after_commit
 from opportune.db.database import Context, Database, ReadonlyContext
 from opportune.db.listeners import listening
-from opportune.db.sessions.dependencies import (
-    ReadonlyCtx,
-    ReadSession,
-    RWCtx,
-    WriteSession,
-    context_dependency,
-    read_session,
-)
+from opportune.db.sessions import dependencies
 from opportune.db.sessions.missing_awaits import collect_missing_awaits
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import settings_for
@@ -58,37 +51,37 @@ async def routes_client(app: FastAPI, client: AsyncClient) -> AsyncClient:
     """Client of a site with routes that read and write, with sessions and with contexts."""
 
     @app.post("/api/write")
-    async def write(session: WriteSession) -> None:
+    async def write(session: dependencies.WriteSession) -> None:
         session.add(new_user())
 
     @app.post("/api/fail")
-    async def fail(session: WriteSession) -> None:
+    async def fail(session: dependencies.WriteSession) -> None:
         session.add(new_user())
         await session.flush()
         raise RuntimeError("after the write")
 
     @app.post("/api/fail-in-context")
-    async def fail_in_context(context: RWCtx) -> None:
+    async def fail_in_context(context: dependencies.RWCtx) -> None:
         context.writer.add(new_user())
         await context.writer.flush()
         raise RuntimeError("after the write")
 
     @app.get("/api/count")
-    async def count(session: ReadSession) -> int:
+    async def count(session: dependencies.ReadSession) -> int:
         return await session.scalar(COUNT) or 0
 
     @app.get("/api/count-readonly")
-    async def count_in_context(context: ReadonlyCtx) -> int:
+    async def count_in_context(context: dependencies.ReadonlyCtx) -> int:
         return await context.reader.scalar(COUNT) or 0
 
     @app.post("/api/before-and-after")
-    async def count_in_both_sessions(context: RWCtx) -> list[int | None]:
+    async def count_in_both_sessions(context: dependencies.RWCtx) -> list[int | None]:
         context.writer.add(new_user())
         await context.writer.flush()
         return [await session.scalar(COUNT) for session in (context.reader, context.writer)]
 
     @app.post("/api/registration")
-    async def register(registration: Annotated[Registration, context_dependency(Registration)]) -> str:
+    async def register(registration: Annotated[Registration, dependencies.context_dependency(Registration)]) -> str:
         registration.writer.add(new_user(registration.email))
         return registration.agent
 
@@ -116,9 +109,9 @@ async def test_read_session_is_the_same_in_the_whole_route(app: FastAPI, client:
     sessions = []
 
     @app.get("/api/shared")
-    async def shared(request: Request, session: ReadSession) -> bool:
+    async def shared(request: Request, session: dependencies.ReadSession) -> bool:
         sessions.append(session)
-        return await read_session(request) is session
+        return await dependencies.read_session(request) is session
 
     responses = [await client.get("/api/shared") for _ in range(2)]
     assert [response.json() for response in responses] == [True, True]
@@ -129,7 +122,7 @@ async def test_application_in_a_mount_has_sessions(app: FastAPI, client: AsyncCl
     inner = FastAPI()
 
     @inner.get("/users")
-    async def count_users(session: ReadSession) -> int | None:
+    async def count_users(session: dependencies.ReadSession) -> int | None:
         return await session.scalar(COUNT)
 
     app.mount("/inner", inner)
@@ -159,7 +152,7 @@ async def test_duplicate_row_is_a_conflict(routes_client: AsyncClient) -> None:
 
 async def test_request_has_a_single_session(app: FastAPI, client: AsyncClient) -> None:
     @app.post("/api/same")
-    async def same(session: WriteSession, same_session: WriteSession) -> bool:
+    async def same(session: dependencies.WriteSession, same_session: dependencies.WriteSession) -> bool:
         return session is same_session
 
     assert (await client.post("/api/same")).json() is True

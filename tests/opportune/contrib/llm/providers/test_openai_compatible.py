@@ -11,6 +11,7 @@ import pytest
 from opportune.contrib.llm import Done, LanguageModel, LlmModel, Message, Picture
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE, ToolSchema
+from tests.opportune.contrib.llm.providers import model_answers
 from tests.opportune.contrib.llm.providers.endpoint import (
     DONE,
     EVENTS,
@@ -24,22 +25,13 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     text,
 )
 from tests.opportune.contrib.llm.providers.habits import ARGS, FIND, FINDS
-from tests.opportune.contrib.llm.providers.model_answers import (
-    KEY,
-    LONG_TIMEOUTS,
-    QUESTION,
-    read_answer,
-    read_answer_of,
-    read_error,
-    serve_provider,
-)
 
 
 async def test_request_has_model_limit_and_key() -> None:
-    async with serve_provider(EVENTS, text("Because."), DONE) as (provider, endpoint):
-        await read_answer(provider)
+    async with model_answers.serve_provider(EVENTS, text("Because."), DONE) as (provider, endpoint):
+        await model_answers.read_answer(provider)
     assert endpoint.headers[0].startswith(b"POST /v1/chat/completions ")
-    assert f"Authorization: Bearer {KEY}".encode() in endpoint.headers[0]
+    assert f"Authorization: Bearer {model_answers.KEY}".encode() in endpoint.headers[0]
     assert endpoint.bodies[0] == {
         "model": "a-model",
         "messages": [{"role": "user", "content": "Why?"}],
@@ -51,8 +43,8 @@ async def test_request_has_model_limit_and_key() -> None:
 
 async def test_request_omits_missing_key_and_model() -> None:
     async with serve_endpoint(EVENTS, text("Because."), DONE) as endpoint:
-        provider = OpenAICompatible(LlmModel(name="127.0.0.1", base_url=endpoint.address), LONG_TIMEOUTS)
-        await read_answer(provider)
+        provider = OpenAICompatible(LlmModel(name="127.0.0.1", base_url=endpoint.address), model_answers.LONG_TIMEOUTS)
+        await model_answers.read_answer(provider)
         await provider.close()
     assert b"authorization" not in endpoint.headers[0].lower()
     assert "model" not in endpoint.bodies[0]
@@ -61,8 +53,8 @@ async def test_request_omits_missing_key_and_model() -> None:
 async def test_cut_after_finish_reason_loses_only_usage() -> None:
     may_continue = asyncio.Event()
     async with (
-        serve_provider(EVENTS_TO_BE_CUT, text("Because."), event(STOP), may_continue) as (provider, _),
-        aclosing(provider.stream(QUESTION)) as chunks,
+        model_answers.serve_provider(EVENTS_TO_BE_CUT, text("Because."), event(STOP), may_continue) as (provider, _),
+        aclosing(provider.stream(model_answers.QUESTION)) as chunks,
     ):
         assert await anext(chunks) == "Because."
         may_continue.set()
@@ -70,16 +62,16 @@ async def test_cut_after_finish_reason_loses_only_usage() -> None:
 
 
 async def test_closing_the_stream_disconnects() -> None:
-    async with serve_provider(EVENTS, text("Beca"), "hang") as (provider, endpoint):
-        async with aclosing(provider.stream(QUESTION)) as chunks:
+    async with model_answers.serve_provider(EVENTS, text("Beca"), "hang") as (provider, endpoint):
+        async with aclosing(provider.stream(model_answers.QUESTION)) as chunks:
             assert await anext(chunks) == "Beca"
         await endpoint.disconnected.wait()
 
 
 @pytest.mark.parametrize("steps", [[EVENTS, text("Beca"), "hang"], ["hang"]], ids=["answering", "before the answer"])
 async def test_cancelling_the_reader_disconnects(steps: list[Step]) -> None:
-    async with serve_provider(*steps) as (provider, endpoint):
-        task = asyncio.create_task(read_answer(provider))
+    async with model_answers.serve_provider(*steps) as (provider, endpoint):
+        task = asyncio.create_task(model_answers.read_answer(provider))
         await endpoint.requested.wait()
         task.cancel()
         await endpoint.disconnected.wait()
@@ -107,7 +99,7 @@ PICTURE_URLS = ["data:image/jpeg;base64,ZHJhd24=", "data:image/png;base64,cG5n"]
 )
 async def test_pictures_need_vision(sees_images: bool, content: Any) -> None:
     question = Message("user", "What is it?", pictures=PICTURES)
-    async with serve_provider(EVENTS, text("A cat."), DONE) as (provider, endpoint):
+    async with model_answers.serve_provider(EVENTS, text("A cat."), DONE) as (provider, endpoint):
         provider.sees_images = sees_images
         assert await LanguageModel(lambda: provider).complete([question], system="Look.", temperature=0.5) == "A cat."
     body = endpoint.bodies[0]
@@ -122,8 +114,8 @@ FIND_TOOL = ToolSchema("find", "Find rows.", {"type": "object", "properties": {}
 @pytest.mark.parametrize("status", ["400 Bad Request", "200 OK"])
 async def test_call_that_groq_could_not_read_is_read(written: str, status: str) -> None:
     failure = {"error": {"code": "tool_use_failed", "failed_generation": written}}
-    async with serve_provider(json_response(failure, status)) as (provider, _):
-        _, done = await read_answer(provider, [FIND_TOOL])
+    async with model_answers.serve_provider(json_response(failure, status)) as (provider, _):
+        _, done = await model_answers.read_answer(provider, [FIND_TOOL])
     assert isinstance(done, Done)
     assert [(call.name, call.arguments) for call in done.tool_calls] == [*FINDS]
 
@@ -137,14 +129,16 @@ async def test_call_that_groq_could_not_read_is_read(written: str, status: str) 
     ],
 )
 async def test_odd_gzip_is_read(body: bytes, encoding: str) -> None:
-    answer, _ = await read_answer_of(response("200 OK", body, f"Content-Encoding: {encoding}"))
+    answer, _ = await model_answers.read_answer_of(response("200 OK", body, f"Content-Encoding: {encoding}"))
     assert answer == "Yes"
 
 
 @pytest.mark.parametrize("encoding", ["GBK", "base64", "idna", "undefined", "unknown"])
 async def test_utf_8_is_read_in_spite_of_its_declared_encoding(encoding: str) -> None:
     body = b"data: nonsense {\n\n" + text("café") + DONE
-    answer, _ = await read_answer_of(response("200 OK", body, f"Content-Type: text/event-stream; charset={encoding}"))
+    answer, _ = await model_answers.read_answer_of(
+        response("200 OK", body, f"Content-Type: text/event-stream; charset={encoding}")
+    )
     assert answer == "café"
 
 
@@ -163,8 +157,8 @@ TWO_MEMBERS = gzip.compress(b'{"choices": [{"message": '), gzip.compress(b'{"con
 async def test_gzip_may_be_cut_anywhere(chunks: list[bytes]) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
     body = (b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
-    async with serve_provider(head, *body, b"0\r\n\r\n") as (provider, _):
-        answer = await read_answer(provider)
+    async with model_answers.serve_provider(head, *body, b"0\r\n\r\n") as (provider, _):
+        answer = await model_answers.read_answer(provider)
     assert answer == ("Yes", Done())
 
 
@@ -178,11 +172,11 @@ async def test_gzip_may_be_cut_anywhere(chunks: list[bytes]) -> None:
 )
 async def test_failure_after_a_written_call_is_raised(end: bytes, code: str) -> None:
     written = text(f"<tool_call>{json.dumps(FIND)}</tool_call>")
-    async with serve_provider(EVENTS_TO_BE_CUT, written, end) as (provider, _):
-        error = await read_error(provider, [FIND_TOOL])
+    async with model_answers.serve_provider(EVENTS_TO_BE_CUT, written, end) as (provider, _):
+        error = await model_answers.read_error(provider, [FIND_TOOL])
     assert error.code == code
 
 
 async def test_events_may_be_called_html() -> None:
-    answer, _ = await read_answer_of(response("200 OK", text("Yes") + DONE, "Content-Type: text/html"))
+    answer, _ = await model_answers.read_answer_of(response("200 OK", text("Yes") + DONE, "Content-Type: text/html"))
     assert answer == "Yes"
