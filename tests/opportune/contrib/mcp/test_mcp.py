@@ -12,16 +12,7 @@ from opportune.db import Database
 from opportune.feature import Feature, Llm
 from opportune.features import teams
 from opportune.testing import make_team, make_token
-from tests.opportune.contrib.mcp.library import (
-    ACCEPT,
-    INITIALIZE,
-    INVALID_PARAMS,
-    Connect,
-    connect,
-    create_site,
-    error_of,
-    read_text,
-)
+from tests.opportune.contrib.mcp import library
 
 
 async def team_name(team: CurrentTeam) -> str:
@@ -33,7 +24,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_tools_are_listed_and_called_for_the_user(open_library: Connect) -> None:
+async def test_tools_are_listed_and_called_for_the_user(open_library: library.Connect) -> None:
     async with open_library() as client:
         tools = (await client.list_tools()).tools
         assert [(tool.name, tool.title, tool.description) for tool in tools] == [
@@ -43,11 +34,11 @@ async def test_tools_are_listed_and_called_for_the_user(open_library: Connect) -
             ("send_message", "Send a message", "Send a message."),
         ]
         assert [tool.annotations and tool.annotations.read_only_hint for tool in tools] == [True, False, True, False]
-        assert read_text(await client.call_tool("whoami")) == "ada@example.com"
-        assert read_text(await client.call_tool("sign_out_everywhere")) == "Changed for ada@example.com."
+        assert library.read_text(await client.call_tool("whoami")) == "ada@example.com"
+        assert library.read_text(await client.call_tool("sign_out_everywhere")) == "Changed for ada@example.com."
 
 
-async def test_errors_of_tools_contain_no_internals(open_library: Connect) -> None:
+async def test_errors_of_tools_contain_no_internals(open_library: library.Connect) -> None:
     async with open_library() as client:
         for name, arguments, message in (
             ("crash", {}, "The tool failed."),
@@ -55,40 +46,43 @@ async def test_errors_of_tools_contain_no_internals(open_library: Connect) -> No
         ):
             result = await client.call_tool(name, arguments)
             assert result.is_error
-            assert read_text(result).startswith(message)
-        assert await error_of(client.call_tool("nothing")) == (INVALID_PARAMS, "There is no tool nothing.")
+            assert library.read_text(result).startswith(message)
+        assert await library.error_of(client.call_tool("nothing")) == (
+            library.INVALID_PARAMS,
+            "There is no tool nothing.",
+        )
 
 
-async def test_scopes_limit_the_tools_of_a_token(open_library: Connect) -> None:
+async def test_scopes_limit_the_tools_of_a_token(open_library: library.Connect) -> None:
     async with open_library("library:read") as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["whoami", "crash"]
         for name in ("sign_out_everywhere", "send_message"):
             result = await client.call_tool(name)
             assert result.is_error
-            assert read_text(result) == "This token lacks the scope library:write."
+            assert library.read_text(result) == "This token lacks the scope library:write."
     async with open_library("accounts:manage") as client:
         assert (await client.list_tools()).tools == []
 
 
 async def test_header_selects_one_of_several_teams(app: FastAPI, database: Database, ada: User) -> None:
-    site = create_site(app, teams, Feature("library", llm=Llm(tools=[team_name])))
+    site = library.create_site(app, teams, Feature("library", llm=Llm(tools=[team_name])))
     team_name.__module__ = "app.library.tools"
     alpha = await make_team(database, ada, {}, name="Alpha")
-    async with connect(site, ada) as client:
-        assert read_text(await client.call_tool("team_name")) == "Alpha"
+    async with library.connect(site, ada) as client:
+        assert library.read_text(await client.call_tool("team_name")) == "Alpha"
     await make_team(database, ada, {}, name="Beta")
-    async with connect(site, ada) as client:
-        assert "in the header X-Team" in read_text(await client.call_tool("team_name"))
-    async with connect(site, ada, **{"X-Team": str(alpha.id)}) as client:
-        assert read_text(await client.call_tool("team_name")) == "Alpha"
-    async with connect(site, ada, **{"X-Team": "999"}) as client:
+    async with library.connect(site, ada) as client:
+        assert "in the header X-Team" in library.read_text(await client.call_tool("team_name"))
+    async with library.connect(site, ada, **{"X-Team": str(alpha.id)}) as client:
+        assert library.read_text(await client.call_tool("team_name")) == "Alpha"
+    async with library.connect(site, ada, **{"X-Team": "999"}) as client:
         assert (await client.call_tool("team_name")).is_error
 
 
 @pytest.mark.parametrize("header", [None, "Bearer ", "Bearer nonsense", "Basic YTpi"])
 async def test_request_without_token_gets_the_metadata_address(client: AsyncClient, header: str | None) -> None:
-    headers = ACCEPT | ({"Authorization": header} if header else {})
-    response = await client.post("/mcp", json=INITIALIZE, headers=headers)
+    headers = library.ACCEPT | ({"Authorization": header} if header else {})
+    response = await client.post("/mcp", json=library.INITIALIZE, headers=headers)
     assert response.status_code == 401
     url = re.search(r'resource_metadata="([^"]*)"', response.headers["WWW-Authenticate"])
     assert url
@@ -98,7 +92,7 @@ async def test_request_without_token_gets_the_metadata_address(client: AsyncClie
 
 
 async def test_session_cookie_is_no_token(browser: AsyncClient) -> None:
-    assert (await browser.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 401
+    assert (await browser.post("/mcp", json=library.INITIALIZE, headers=library.ACCEPT)).status_code == 401
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
@@ -108,7 +102,7 @@ async def test_sessions_are_not_supported(client: AsyncClient, method: str) -> N
 
 
 async def test_invalid_message_is_refused(http: AsyncClient, database: Database, ada: User) -> None:
-    headers = ACCEPT | bearer(await make_token(database, ada)) | {"Content-Type": "application/json"}
+    headers = library.ACCEPT | bearer(await make_token(database, ada)) | {"Content-Type": "application/json"}
     for body in (b"", b"{", b"[]", b"\xff", b'{"jsonrpc": "2.0", "method": "nothing", "id": 1}'):
         response = await http.post("/mcp", content=body, headers=headers)
         assert response.status_code < 500, body
@@ -119,8 +113,11 @@ async def test_too_many_messages_are_refused(
     http: AsyncClient, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages.CALLS, "limit", 1)
-    headers = ACCEPT | bearer(await make_token(database, ada))
-    assert [(await http.post("/mcp", json=INITIALIZE, headers=headers)).status_code for _ in range(2)] == [200, 429]
+    headers = library.ACCEPT | bearer(await make_token(database, ada))
+    assert [(await http.post("/mcp", json=library.INITIALIZE, headers=headers)).status_code for _ in range(2)] == [
+        200,
+        429,
+    ]
 
 
 @pytest.mark.parametrize(

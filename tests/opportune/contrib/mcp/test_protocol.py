@@ -11,17 +11,7 @@ from opportune.accounts import User
 from opportune.contrib.llm import Message, Picture
 from opportune.contrib.tools import tool
 from opportune.feature import Feature, Llm
-from tests.opportune.contrib.mcp.library import (
-    BOTH_MODES,
-    INITIALIZE,
-    INVALID_PARAMS,
-    LEGACY,
-    METHOD_NOT_FOUND,
-    Connect,
-    connect,
-    create_site,
-    error_of,
-)
+from tests.opportune.contrib.mcp import library
 from tests.opportune.contrib.mcp.reading_room import COVER, Book
 
 
@@ -69,10 +59,10 @@ MANY = Feature(
 )
 
 
-@BOTH_MODES
+@library.BOTH_MODES
 async def test_results_are_structured(app: FastAPI, ada: User, mode: str) -> None:
-    site = create_site(app, Feature("library", llm=Llm(tools=[*RESULTS])))
-    async with connect(site, ada, mode=mode) as client:
+    site = library.create_site(app, Feature("library", llm=Llm(tools=[*RESULTS])))
+    async with library.connect(site, ada, mode=mode) as client:
         tools = (await client.list_tools()).tools  # the client then checks results by their schema
         for function, content in RESULTS.items():
             assert (await client.call_tool(function.__name__)).structured_content == content
@@ -80,23 +70,27 @@ async def test_results_are_structured(app: FastAPI, ada: User, mode: str) -> Non
     assert schemas["count_books"] == {"type": "object", "additionalProperties": {"type": "integer"}}
 
 
-@BOTH_MODES
+@library.BOTH_MODES
 async def test_files_are_contents(app: FastAPI, ada: User, mode: str) -> None:
     files = {"image/png": "image", "audio/wav": "audio", "application/pdf": "resource", "text/csv": "text"}
     tools = [returning(f"read_{type_}", Response, Response(b"\x89", media_type=name)) for name, type_ in files.items()]
-    async with connect(create_site(app, Feature("library", llm=Llm(tools=tools))), ada, mode=mode) as client:
+    async with library.connect(
+        library.create_site(app, Feature("library", llm=Llm(tools=tools))), ada, mode=mode
+    ) as client:
         for type_ in files.values():
             assert [content.type for content in (await client.call_tool(f"read_{type_}")).content] == [type_]
 
 
-@BOTH_MODES
+@library.BOTH_MODES
 async def test_messages_and_pictures_are_contents(app: FastAPI, ada: User, mode: str) -> None:
     picture = Picture(COVER, "image/png")
     tools = [
         returning("find_pages", list[Message], [Message("user", "One", pictures=(picture,)), Message("user", "Two")]),
         returning("find_cover", Picture, picture),
     ]
-    async with connect(create_site(app, Feature("library", llm=Llm(tools=tools))), ada, mode=mode) as client:
+    async with library.connect(
+        library.create_site(app, Feature("library", llm=Llm(tools=tools))), ada, mode=mode
+    ) as client:
         assert [tool.output_schema for tool in (await client.list_tools()).tools] == [None, None]
         pages, cover = await client.call_tool("find_pages"), await client.call_tool("find_cover")
     assert [content.type for content in pages.content] == ["text", "image", "text"]
@@ -106,7 +100,7 @@ async def test_messages_and_pictures_are_contents(app: FastAPI, ada: User, mode:
 
 async def test_prompt_can_be_a_file(app: FastAPI, ada: User) -> None:
     prompt = returning("read_scan", Response, Response(b"\x89", media_type="application/pdf"))
-    async with connect(create_site(app, Feature("library", llm=Llm(prompts=[prompt]))), ada) as client:
+    async with library.connect(library.create_site(app, Feature("library", llm=Llm(prompts=[prompt]))), ada) as client:
         (message,) = (await client.get_prompt("read_scan")).messages
     assert message.content.type == "resource"
 
@@ -121,16 +115,16 @@ compare.__module__ = "app.library.tools"
 
 @pytest.mark.parametrize("titles", ['["Dune", "Emma"]', "Dune"])
 async def test_lists_in_prompts_are_json(app: FastAPI, ada: User, titles: str) -> None:
-    async with connect(create_site(app, Feature("library", llm=Llm(prompts=[compare]))), ada) as client:
+    async with library.connect(library.create_site(app, Feature("library", llm=Llm(prompts=[compare]))), ada) as client:
         request = client.get_prompt("compare", {"titles": titles})
         if titles == "Dune":
-            assert await error_of(request) == (INVALID_PARAMS, "titles: Input should be a valid array.")
+            assert await library.error_of(request) == (library.INVALID_PARAMS, "titles: Input should be a valid array.")
         else:
             assert "Dune or Emma" in (await request).model_dump_json()
 
 
-async def test_server_describes_itself(room: FastAPI, open_room: Connect) -> None:
-    async with open_room(mode=LEGACY) as client:
+async def test_server_describes_itself(room: FastAPI, open_room: library.Connect) -> None:
+    async with open_room(mode=library.LEGACY) as client:
         capabilities = client.server_capabilities
         assert client.server_info
         assert client.server_info.name == room.state.settings.site_name
@@ -142,13 +136,13 @@ async def test_each_protocol_version_is_spoken(old_program: AsyncClient) -> None
 
     client = {"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     for version, spoken in [*zip(VERSIONS, VERSIONS, strict=True), ("1999-01-01", VERSIONS[-1])]:
-        message = INITIALIZE | {"params": {"protocolVersion": version, **client}}
+        message = library.INITIALIZE | {"params": {"protocolVersion": version, **client}}
         assert (await old_program.post("/mcp", json=message)).json()["result"]["protocolVersion"] == spoken
 
 
-@BOTH_MODES
+@library.BOTH_MODES
 async def test_long_lists_have_pages(app: FastAPI, ada: User, mode: str) -> None:
-    async with connect(create_site(app, MANY), ada, mode=mode) as client:
+    async with library.connect(library.create_site(app, MANY), ada, mode=mode) as client:
         names, cursor = list[str](), None
         for _ in range(3):
             page = await client.list_tools(cursor=cursor)
@@ -160,19 +154,19 @@ async def test_long_lists_have_pages(app: FastAPI, ada: User, mode: str) -> None
 
 
 async def test_unknown_cursor_is_an_error(app: FastAPI, ada: User) -> None:
-    async with connect(create_site(app, MANY), ada) as client:
+    async with library.connect(library.create_site(app, MANY), ada) as client:
         for cursor in ("", "7", "-100", "100000", "x"):
-            code, message = await error_of(client.list_tools(cursor=cursor))
-            assert (code, message[:24]) == (INVALID_PARAMS, "This cursor is not valid"), cursor
+            code, message = await library.error_of(client.list_tools(cursor=cursor))
+            assert (code, message[:24]) == (library.INVALID_PARAMS, "This cursor is not valid"), cursor
 
 
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        ({"method": "shelves/list"}, METHOD_NOT_FOUND),
-        ({"method": "resources/read", "params": {}}, INVALID_PARAMS),
-        ({"method": "prompts/get", "params": {"name": 7}}, INVALID_PARAMS),
-        ({"method": "completion/complete", "params": {"ref": {"type": "ref/shelf"}}}, INVALID_PARAMS),
+        ({"method": "shelves/list"}, library.METHOD_NOT_FOUND),
+        ({"method": "resources/read", "params": {}}, library.INVALID_PARAMS),
+        ({"method": "prompts/get", "params": {"name": 7}}, library.INVALID_PARAMS),
+        ({"method": "completion/complete", "params": {"ref": {"type": "ref/shelf"}}}, library.INVALID_PARAMS),
     ],
 )
 async def test_wrong_request_is_an_error(old_program: AsyncClient, message: dict[str, Any], code: int) -> None:
