@@ -18,15 +18,7 @@ from opportune.admin.lists.parameters import POSITION, filtered_query, search_co
 from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.row_writer import PersistenceMixin
 from opportune.db.models.row_ids import MAX_ID
-from opportune.db.queries.listing import (
-    CountedRows,
-    Cursor,
-    ListedRows,
-    Position,
-    find_cursor,
-    list_statement,
-    read_page,
-)
+from opportune.db.queries import listing
 from opportune.db.queries.row_count import RowCount, count_listed_rows
 from opportune.i18n import current_language
 from opportune.pagination import MAX_NUMBERED_PAGES, select_key
@@ -102,7 +94,7 @@ class PageReader:
 
     async def read(self, number: int) -> ListPage:
         """Read the page with this number, which is at most the last one, or the page of the parameter `position`."""
-        if position := Position.parse(self.request.query_params.get(POSITION, "")):
+        if position := listing.Position.parse(self.request.query_params.get(POSITION, "")):
             listed = await self._read_rows(1, await self._find_cursor(position))
             if listed.count.is_large:  # pages of small lists have numbers
                 return self._large_page(listed, None)
@@ -115,12 +107,12 @@ class PageReader:
             return self._large_page(listed, number)
         return ListPage(_objects_of(listed), number, self.size, listed.count.number, total=listed.count)
 
-    async def _read_rows(self, number: int, cursor: Cursor | None = None) -> ListedRows:
+    async def _read_rows(self, number: int, cursor: listing.Cursor | None = None) -> listing.ListedRows:
         selected = self.rows if cursor else self.view.sort_query(self.rows, self.request)
-        statement = list_statement(selected, self.count, (), cursor)
+        statement = listing.list_statement(selected, self.count, (), cursor)
         keys = partial(select_key, self.rows, self.view.pk_columns[0])
-        counted_rows = CountedRows(keys, self._rows_identity())
-        return await read_page(
+        counted_rows = listing.CountedRows(keys, self._rows_identity())
+        return await listing.read_page(
             self.session, self._execute, statement, counted_rows, size=self.size, page=number, cursor=cursor
         )
 
@@ -133,16 +125,16 @@ class PageReader:
         query = sorted(item for item in self.request.query_params.multi_items() if item[0] not in PAGE_PARAMETERS)
         return type(self.view), self.request.state.user.id, current_language.get(), *query
 
-    async def _find_cursor(self, position: Position) -> Cursor:
+    async def _find_cursor(self, position: listing.Position) -> listing.Cursor:
         view = self.view
         listed = view.list_query(self.request)
         row = listed.where(match_primary_keys(view, [position.key])) if position.key else listed
-        cursor = await find_cursor(self.session, position, order_terms(self.request, view), row)
+        cursor = await listing.find_cursor(self.session, position, order_terms(self.request, view), row)
         if cursor is None:
             raise HTTPException(404, "The row at which this page begins was deleted.")
         return cursor
 
-    def _large_page(self, listed: ListedRows, number: int | None) -> ListPage:
+    def _large_page(self, listed: listing.ListedRows, number: int | None) -> ListPage:
         """Return a page of a large list, with the URLs of its neighbours. A page at a position has no number."""
         url = self.request.url.remove_query_params(["page", POSITION])
         rows = _objects_of(listed)
@@ -161,6 +153,6 @@ class PageReader:
         return page
 
 
-def _objects_of(listed: ListedRows) -> list[Any]:
+def _objects_of(listed: listing.ListedRows) -> list[Any]:
     """Return the objects. A second value of each row is the number of all rows."""
     return [row[0] for row in listed.rows]
