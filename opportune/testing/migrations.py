@@ -30,12 +30,16 @@ CODE_IMPORT = re.compile(rf"^\s*(from|import)\s+({PACKAGE}|opportune(?!\.db))\b"
 
 def migrate(database_url: str) -> None:
     """Apply the migrations of the installed features."""
-    from opportune.db.migrations.runner import run_migrations
-
     graph = MigrationGraph(installed_names())
     with connect(settings_for(database_url)) as connection:
-        run_migrations(connection, graph)
+        _run_all(connection, graph)
         require_migrations(connection, graph.features)
+
+
+def _run_all(connection: Connection, graph: MigrationGraph, *, derive: bool = True) -> None:
+    from opportune.db.migrations.runner import run_migrations  # most runs copy a stored file without Alembic
+
+    run_migrations(connection, graph, derive=derive)
 
 
 def require_migrations(connection: Connection, names: Collection[str]) -> None:
@@ -75,9 +79,7 @@ def migrate_file(path: Path, run_folder: Path, cache: Path) -> None:
         shutil.copyfile(migrated, path)
     with connect(settings_for(f"sqlite:///{path}")) as connection:
         if not migrated.exists():
-            from opportune.db.migrations.runner import run_migrations
-
-            run_migrations(connection, graph, derive=False)
+            _run_all(connection, graph, derive=False)
             _store(path, migrated)
             _remove_old_files(cache)
         # Search indexes and groups follow from the code, so they are not part of the stored files.

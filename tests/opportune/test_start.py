@@ -29,6 +29,10 @@ site = create_app(
 )
 print([route.path for route in site.routes if getattr(route, "is_analysed", False)])
 done("production")
+from opportune.search.indexes import Fields
+from opportune.search.sqlite import SQLite
+SQLite().definitions(Fields("book", {"title": "A"}))
+done("search")
 create_app(Settings(_env_file=None, environment="test"))
 done("development")
 print(site.url_path_for("admin:list", identity="team"))
@@ -85,7 +89,7 @@ def test_all_requests_use_one_http_client(start: Start) -> None:
 
 def test_site_imports_no_unused_dialect(start: Start) -> None:
     assert "opportune.db.models.model" in start.modules["list"]
-    assert [name for name in start.modules["list"] if "dialects.postgresql" in name or name == "psycopg"] == []
+    assert [name for name in start.modules["search"] if "dialects.postgresql" in name or name == "psycopg"] == []
 
 
 def test_production_imports_the_admin_on_first_use(start: Start) -> None:
@@ -93,6 +97,7 @@ def test_production_imports_the_admin_on_first_use(start: Start) -> None:
     assert not {name for name in start.modules["production"] if name.startswith("app.") and name.endswith(".admin")}
     assert start.address == "/admin/team/list"
     assert start.imported("admin", "opportune.contrib.teams.admin")
+    assert start.imported("admin", "alembic", "sqlalchemy.dialects.postgresql") == set()
 
 
 def test_production_waits_with_routes_and_their_packages(start: Start) -> None:

@@ -15,7 +15,6 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.plans import Step
-from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
@@ -122,6 +121,8 @@ class Upgrade:
         await report(self.message)
 
     def _apply(self) -> None:
+        from opportune.db.migrations.runner import run_migrations  # Alembic takes 8 MB, and few admins use this page
+
         @contextmanager
         def track_progress(step: Step) -> Iterator[None]:
             self.current = str(step.migration)

@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import JSON
 
 from opportune.db.migrations import locks, new_migration
@@ -34,6 +35,7 @@ from opportune.db.migrations.migration_file import read_migration
 from opportune.db.migrations.new_migration import NewMigration, write_migration
 from opportune.db.migrations.ownership import refuse_unowned_tables
 from opportune.db.migrations.plans import plan_migrations
+from opportune.db.migrations.portable_sql import quoted
 from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_features, installed_names
@@ -419,3 +421,10 @@ def test_stored_names_of_0_2_are_replaced(empty_database_url: str) -> None:
 def test_jobs_queued_by_0_2_exist() -> None:
     names = {job.name for feature in installed_features() for job in feature.jobs.definitions}
     assert names >= {*JOBS}
+
+
+def test_words_of_both_databases_are_quoted() -> None:
+    words = sqlite.dialect.preparer.reserved_words | postgresql.dialect.preparer.reserved_words
+    assert len(words) > 100
+    assert [word for word in words if quoted(word) != f'"{word}"'] == []
+    assert quoted("book") == "book"
