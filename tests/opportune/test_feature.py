@@ -131,9 +131,7 @@ def test_middleware_of_first_feature_is_outermost() -> None:
 
 
 @pytest.mark.parametrize(("site_name", "stamps"), [("Shelf", ["shelf"]), ("Other", [])])
-def test_middleware_function_reads_the_settings(
-    site_name: str, stamps: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_middleware_function_reads_settings(site_name: str, stamps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def middleware(app: FastAPI) -> list[Middleware]:
         return [Middleware(StampMiddleware, name="shelf")] if app.state.settings.site_name == "Shelf" else []
 

@@ -142,9 +142,7 @@ async def test_lines_of_a_job_have_its_id_and_trace(capsys: pytest.CaptureFixtur
         ("", TRACE, ""),
     ],
 )
-async def test_trace_of_a_trusted_proxy_is_continued(
-    settings: Settings, proxies: str, header: str, expected: str
-) -> None:
+async def test_trace_of_trusted_proxy_continues(settings: Settings, proxies: str, header: str, expected: str) -> None:
     app = create_test_app(settings.model_copy(update={"trusted_proxies": proxies}))
     trace_ids: list[str] = []
 

@@ -315,9 +315,7 @@ def test_feature_with_name_of_core_feature_is_refused(name: str) -> None:
         create_app(settings_for("sqlite:///unused.db"), [*installed_features(), Feature(name)])
 
 
-def test_feature_folder_with_name_of_optional_feature_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_with_name_of_optional_feature_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "PROJECT", tmp_path)
     (tmp_path / "app/teams").mkdir(parents=True)
     (tmp_path / "app/teams/feature.py").touch()

@@ -54,9 +54,7 @@ async def test_visitors_are_redirected_to_sign_in(
     assert (parts.path, parse_qs(parts.query)["next"]) == ("/accounts/login", [next_path])
 
 
-async def test_api_responds_401_and_accepts_the_cookie(
-    client: AsyncClient, user_client: AsyncClient, user: User
-) -> None:
+async def test_api_responds_401_and_accepts_cookie(client: AsyncClient, user_client: AsyncClient, user: User) -> None:
     response = await client.get("/api/private")
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
     assert response.headers["content-type"] == "application/problem+json"

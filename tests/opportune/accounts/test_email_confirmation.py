@@ -76,9 +76,7 @@ async def test_emailed_code_confirms_in_the_api(app: FastAPI, browser: AsyncClie
     assert await is_confirmed(browser)
 
 
-async def test_code_is_valid_for_its_session_only(
-    app: FastAPI, database: Database, ada: User, browser: AsyncClient
-) -> None:
+async def test_code_is_of_one_session(app: FastAPI, database: Database, ada: User, browser: AsyncClient) -> None:
     async with signed_in_client(app, ada) as other_browser:
         await backdate_sessions(database)
         code = await request_code(app, browser)
@@ -103,9 +101,7 @@ async def test_wrong_code_is_in_the_security_log(
     assert line.endswith(f"account={ada.id} reason=confirmation")
 
 
-async def test_wrong_codes_are_limited_per_day(
-    app: FastAPI, browser: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_codes_are_limited_per_day(app: FastAPI, browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert EMAILED_CODES_PER_USER.limit == 10
     monkeypatch.setattr(EMAILED_CODES_PER_USER, "limit", 2)
     code = await request_code(app, browser)
@@ -115,9 +111,7 @@ async def test_wrong_codes_are_limited_per_day(
     assert not await is_confirmed(browser)
 
 
-async def test_second_factor_is_also_required(
-    app: FastAPI, database: Database, ada: User, browser: AsyncClient
-) -> None:
+async def test_second_factor_is_required(app: FastAPI, database: Database, ada: User, browser: AsyncClient) -> None:
     authenticator = await add_authenticator_app(database, app.state.settings, ada)
     code = await request_code(app, browser)
     assert (await send_code(browser, code)).status_code == 422

@@ -98,9 +98,7 @@ GUIDE = read_guide("account-events.md")
 BLOCKS = code_blocks(GUIDE)
 
 
-async def test_guide_routes_record_events(
-    app: FastAPI, user_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_guide_records_events(app: FastAPI, user_client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "card_changed", KINDS["signed_in"])  # restored after the test
     for block in BLOCKS:
         names = run_code(block)
@@ -162,9 +160,7 @@ async def test_new_browser_sends_an_email(app: FastAPI, client: AsyncClient, dat
     assert await read_sent_subjects(app) == [(EMAIL, "New sign-in to your account")]
 
 
-async def test_first_sign_in_of_an_old_account_sends_an_email(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_first_sign_in_of_old_account_sends_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL, created_at=utc_now() - timedelta(days=91))
     async with new_browser(app) as browser:
         await sign_in(browser)
@@ -217,9 +213,7 @@ async def test_account_changes_are_recorded_without_secrets(app: FastAPI, databa
         assert secret not in str(exported)
 
 
-async def test_changes_by_staff_name_staff_as_the_actor(
-    app: FastAPI, superuser_client: AsyncClient, database: Database
-) -> None:
+async def test_changes_by_staff_name_staff(app: FastAPI, superuser_client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
     edited = {"email": "new@example.com", "is_active": "y", "is_verified": "y", "is_staff": "y", "save": "Save"}
     password = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}

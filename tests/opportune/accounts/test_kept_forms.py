@@ -208,9 +208,7 @@ async def test_sign_in_page_says_that_a_button_did_nothing(browser: AsyncClient,
     assert "Nothing has been saved yet." in await follow(browser, response)
 
 
-async def test_text_returns_to_a_page_with_its_own_next(
-    app: FastAPI, browser: AsyncClient, ann: User, bob: User
-) -> None:
+async def test_text_returns_to_page_with_its_own_next(app: FastAPI, browser: AsyncClient, ann: User, bob: User) -> None:
     page = "/teams/new?next=/volumes"
     form = await open_form(browser, page) | {"name": TEXT}
     browser.cookies.clear()

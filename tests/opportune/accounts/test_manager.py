@@ -137,9 +137,7 @@ async def test_commands_and_setup_call_the_hooks(
     assert [call[0] for call in hook_calls] == ["register", "verify", "update"]
 
 
-async def test_password_reset_calls_the_hooks(
-    app: FastAPI, client: AsyncClient, user: User, hook_calls: list[Any]
-) -> None:
+async def test_password_reset_calls_hooks(app: FastAPI, client: AsyncClient, user: User, hook_calls: list[Any]) -> None:
     hook_calls.clear()
     await client.post("/accounts/forgot-password", data={"email": user.email})
     assert await read_sent_emails(app) == [], "the hook of the project sends the e-mail"

@@ -29,9 +29,7 @@ async def log_in(client: AsyncClient, email: str, password: str) -> bool:
 
 
 @pytest.mark.parametrize(("stored", "typed"), EMAILS)
-async def test_user_signs_in_with_each_form_of_an_address(
-    app: FastAPI, client: AsyncClient, stored: str, typed: str
-) -> None:
+async def test_each_form_of_an_address_signs_in(app: FastAPI, client: AsyncClient, stored: str, typed: str) -> None:
     await make_user(app.state.database, stored, COMPOSED)
     assert await log_in(client, typed, COMPOSED)
     assert normalize_email(typed) == stored

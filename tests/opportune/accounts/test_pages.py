@@ -90,9 +90,7 @@ async def test_sign_in_ignores_the_case_of_the_email(client: AsyncClient, user: 
     assert EMAIL in (await client.get("/accounts/profile")).text
 
 
-async def test_wrong_password_and_unknown_email_look_the_same(
-    client: AsyncClient, database: Database, user: User
-) -> None:
+async def test_wrong_password_and_unknown_email_look_same(client: AsyncClient, database: Database, user: User) -> None:
     await make_user(database, "bob@example.com", is_active=False)
     pages = set()
     for email, password in (

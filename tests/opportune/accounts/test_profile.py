@@ -139,9 +139,7 @@ async def test_email_changes_are_limited(
     assert len(recorded_jobs.outbox) == 2
 
 
-async def test_new_password_is_emailed_and_keeps_the_session(
-    user_client: AsyncClient, recorded_jobs: RecordedJobs
-) -> None:
+async def test_new_password_is_emailed_and_keeps_session(user_client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
     form = {"current_password": PASSWORD, "new_password": "another good password"}
     await user_client.post("/accounts/password", data={**form, "new_password": "password"})
     assert list_sent_subjects(recorded_jobs) == []

@@ -184,9 +184,7 @@ async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncC
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
 
 
-async def test_verification_needs_the_password_of_the_account(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_verification_needs_password_of_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)  # staff may have created the account, and know its password
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
     path, token = await read_newest_link(app)

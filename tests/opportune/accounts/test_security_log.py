@@ -60,9 +60,7 @@ async def test_refused_permission_is_logged(
     assert line.startswith("permission_refused address=")
 
 
-async def test_unknown_token_is_logged_and_visitors_are_not(
-    client: AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unknown_token_is_logged_but_not_visitors(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     assert (await client.get("/api/v1/users/me")).status_code == 401
     assert read_security_log(caplog) == []
     await client.get("/api/v1/users/me", headers=bearer("guessed"))

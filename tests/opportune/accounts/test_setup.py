@@ -70,9 +70,7 @@ async def test_link_creates_a_superuser_and_signs_in(client: AsyncClient, databa
     assert (await client.get(SETUP_PAGE)).status_code == 404
 
 
-async def test_existing_account_becomes_superuser(
-    app: FastAPI, client: AsyncClient, database: Database, token: str
-) -> None:
+async def test_account_becomes_superuser(app: FastAPI, client: AsyncClient, database: Database, token: str) -> None:
     visitor = await make_user(database, EMAIL, "what a stranger chose", totp_secret="sealed")
     async with signed_in_client(app, visitor) as other_browser:
         await client.post(SETUP_PAGE, data={"email": EMAIL, "password": PASSWORD, "token": token})

@@ -76,9 +76,7 @@ def test_ratio_up_to_the_goal_is_not_reported() -> None:
 
 
 @pytest.mark.parametrize(("ours", "is_reported"), [(125, False), (127, True)])
-def test_ratio_may_be_a_quarter_above_the_measured(
-    monkeypatch: pytest.MonkeyPatch, ours: float, is_reported: bool
-) -> None:
+def test_ratio_may_be_a_quarter_above_measured(monkeypatch: pytest.MonkeyPatch, ours: float, is_reported: bool) -> None:
     monkeypatch.setitem(tables.MEASURED["django", "sqlite"], "page", 1.0)
     reported = list(exceeded_limits("sqlite", figures("page", ours, django=100)))
     line = "Too slow: HTML list of 20 rows on sqlite is 1.27 x django (at most 1.25)."

@@ -215,9 +215,7 @@ def test_invalid_source_is_refused(secrets_from: str) -> None:
         ({"AWS_PROFILE": "unknown"}, "ProfileNotFound"),
     ],
 )
-def test_error_of_boto3_is_explained(
-    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str | None], reason: str
-) -> None:
+def test_boto3_error_is_explained(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str | None], reason: str) -> None:
     for name, value in environ.items():
         if value is None:
             monkeypatch.delenv(name)

@@ -105,9 +105,7 @@ def settings_error(secrets_from: str) -> str:
 
 
 @pytest.mark.parametrize("secrets_from", SOURCES)
-def test_secrets_are_settings_and_fetched_once(
-    cloud: Cloud, secrets_from: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_secrets_are_settings_fetched_once(cloud: Cloud, secrets_from: str, caplog: pytest.LogCaptureFixture) -> None:
     class BooksSettings(BaseSettings):
         shelves: tuple[str, ...] = ()
 

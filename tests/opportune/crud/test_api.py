@@ -71,9 +71,7 @@ async def test_filters_accept_the_name_of_the_column(librarian: AsyncClient, cli
         assert (await client.get(f"{API}/volumes?{query}")).status_code == 422, query
 
 
-async def test_nested_relationships_are_objects(
-    librarian: AsyncClient, client: AsyncClient, database: Database
-) -> None:
+async def test_nested_relations_are_objects(librarian: AsyncClient, client: AsyncClient, database: Database) -> None:
     await librarian.post(f"{API}/volumes", json=EMMA)
     async with database.writer() as session:
         session.add(VolumeTopic(volume_id=1, topic_id=2))

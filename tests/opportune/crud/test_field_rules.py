@@ -342,9 +342,7 @@ COMPUTED: dict[str, tuple[type[Any], Any]] = {
 
 
 @pytest.mark.parametrize(("model", "computed"), COMPUTED.values(), ids=COMPUTED)
-def test_property_that_reads_a_hidden_field_is_hidden(
-    model: type[Any], computed: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_property_of_a_hidden_field_is_hidden(model: type[Any], computed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "computed", computed, raising=False)
     rules: Any = type("Computed", (Crud,), {"model": Ware, "hidden_fields": lambda _self: {"cost"}})
     assert "computed" in rules(None).hidden_names

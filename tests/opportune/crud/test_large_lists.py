@@ -103,9 +103,7 @@ async def read_ids(
 
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(("objects", "sorts"), [(False, SORTS), (True, ("price", "-rating"))])
-async def test_cursors_walk_through_all_rows(
-    database: Database, reader: User, objects: bool, sorts: Sequence[str]
-) -> None:
+async def test_cursors_reach_all_rows(database: Database, reader: User, objects: bool, sorts: Sequence[str]) -> None:
     for sort in sorts:
         await walk_through_all_rows(database, reader, sort, objects)
 

@@ -77,9 +77,7 @@ async def test_worker_wakes_for_a_job_held_after_its_claim(make_queue: MakeQueue
 
 @both_databases
 @pytest.mark.parametrize("state", [JobState.HELD, JobState.WAITING])
-async def test_job_without_code_does_not_block_its_group(
-    make_queue: MakeQueue, database: Database, state: JobState
-) -> None:
+async def test_job_without_code_blocks_no_group(make_queue: MakeQueue, database: Database, state: JobState) -> None:
     removed = replace(register, name="test.removed")
     await enqueue(make_queue(removed), removed, "a")
     async with database.writer() as session:

@@ -48,9 +48,7 @@ async def test_killers_fail_and_jobs_beside_them_succeed(
     assert {(await find(job_id)).state for job_id in job_ids} == {JobState.DONE}
 
 
-async def test_jobs_that_wait_behind_a_killer_keep_attempts(
-    idle_queue: DatabaseJobQueue, settings: Settings, find: Find
-) -> None:
+async def test_jobs_behind_a_killer_keep_attempts(idle_queue: DatabaseJobQueue, settings: Settings, find: Find) -> None:
     await idle_queue.enqueue(register("first@example.com"))  # lets the worker claim the others early
     killer_id = await idle_queue.enqueue(kill())
     job_ids = [await idle_queue.enqueue(register_in_one_attempt(email)) for email in EMAILS]

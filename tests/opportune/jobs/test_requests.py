@@ -73,9 +73,7 @@ async def test_idle_site_sends_no_queries(site: FastAPI, visitor: AsyncClient) -
     assert statements == []
 
 
-async def test_cron_service_runs_due_jobs(
-    site: FastAPI, visitor: AsyncClient, settings: Settings, emails: Emails
-) -> None:
+async def test_cron_call_runs_due_jobs(site: FastAPI, visitor: AsyncClient, settings: Settings, emails: Emails) -> None:
     url = run_url(settings)
     assert url.startswith("https://site.example/jobs/run?signature=")
     await site.state.jobs.enqueue(register("ada@example.com"))

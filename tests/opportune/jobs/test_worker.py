@@ -108,9 +108,7 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
     assert (await find(job_id)).state == JobState.DONE
 
 
-async def test_cancelled_job_has_not_failed_after_an_outage(
-    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_outage_does_not_fail_a_cancelled_job(make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = make_queue(tasks.stop_itself)
     end = AsyncMock(side_effect=[OperationalError("", {}, Exception("server closed the connection")), None])
     monkeypatch.setattr(worker, "STORE_RETRY_SECONDS", (0, 0))
@@ -120,9 +118,7 @@ async def test_cancelled_job_has_not_failed_after_an_outage(
     assert [call.args[1] for call in end.await_args_list] == [JobState.CANCELLED] * 2
 
 
-async def test_fault_of_a_heartbeat_url_is_logged(
-    make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_heartbeat_fault_is_logged(make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture) -> None:
     beating = replace(tasks.register, heartbeat_url=Mock(side_effect=LookupError))
     queue = make_queue(beating)
     job_id = await queue.enqueue(beating("ann@example.com"))
@@ -231,9 +227,7 @@ async def test_run_that_could_not_be_queued_is_queued_later(
         assert await session.scalar(select(func.count()).select_from(Job)) == 1
 
 
-async def test_missing_tables_are_logged_and_checked_later(
-    empty_database_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_missing_tables_are_checked_later(empty_database_url: str, caplog: pytest.LogCaptureFixture) -> None:
     settings = settings_for(empty_database_url)
     database = open_database(settings)
     site = tasks.job_queue(settings, database, tasks.TASKS)
@@ -264,9 +258,7 @@ async def test_old_jobs_are_deleted_with_their_steps(
         assert await session.scalar(select(func.count()).select_from(JobStep)) == 2
 
 
-async def test_worker_waits_until_pruning_has_ended(
-    idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_worker_waits_for_pruning(idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     released = asyncio.Event()
 
     async def prune() -> None:

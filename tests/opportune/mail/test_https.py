@@ -156,9 +156,7 @@ async def test_mailgun_and_amazon_requests_have_mime_and_bcc(fake_api: FakeRespo
         assert cast("EmailMessage", text).get_content().splitlines() == ["Zoë", ".", "End"]
 
 
-async def test_amazon_signature_equals_that_of_botocore(
-    fake_api: FakeResponses, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_amazon_signature_is_that_of_botocore(fake_api: FakeResponses, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: 1_000_000_000)
     api = fake_api(accepted_response(AMAZON))
     await send(AMAZON)
@@ -313,9 +311,7 @@ def test_error_of_invalid_provider_url_hides_the_key(url: str) -> None:
     assert "hunter2" not in str(error.value)
 
 
-async def test_project_defines_a_provider(
-    fake_api: FakeResponses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_project_has_a_provider(fake_api: FakeResponses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Pigeon(HttpsTransport):
         provider = "Pigeon"
 

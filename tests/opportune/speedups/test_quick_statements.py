@@ -78,9 +78,7 @@ async def test_ended_read_keeps_earlier_changes(engines: Engines) -> None:
     assert (await read_titles(engines))[3:] == ["four"]
 
 
-async def test_slow_statement_hops_for_a_while(
-    engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_statement_hops_a_while(engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quick_statements, "MAX_SECONDS", -1)
     for _ in range(3):
         await read(engines.reading, count_to(1))

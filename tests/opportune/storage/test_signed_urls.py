@@ -137,9 +137,7 @@ async def test_large_file_is_served_completely(visitor: AsyncClient, film_url: s
         ("bytes=-5", len(FILM) - 5, len(FILM)),
     ],
 )
-async def test_range_of_a_file_is_served(
-    visitor: AsyncClient, film_url: str, header: str, start: int, stop: int
-) -> None:
+async def test_range_of_file_is_served(visitor: AsyncClient, film_url: str, header: str, start: int, stop: int) -> None:
     etag = (await visitor.head(film_url)).headers["etag"]
     response = await visitor.get(film_url, headers={"Range": header, "If-Range": etag})
     assert (response.status_code, response.content == FILM[start:stop]) == (206, True)

@@ -54,9 +54,7 @@ def test_unwritable_shared_memory_is_ignored(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_inserts_are_compiled_once(
-    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_insert_is_compiled_once(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     await make_user(database)
     monkeypatch.setattr(SQLCompiler, "visit_insert", None)
     other = open_database(settings)

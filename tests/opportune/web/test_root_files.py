@@ -15,9 +15,7 @@ async def test_logo_is_the_default_favicon(client: AsyncClient) -> None:
     assert (await client.head("/favicon.ico")).status_code == 200
 
 
-async def test_project_favicon_replaces_logo(
-    client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_own_favicon_replaces_logo(client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "favicon.ico").write_bytes(b"\0\0\1\0")
     monkeypatch.setattr(assets, "all_directories", [tmp_path, *assets.all_directories])
     response = await client.get("/favicon.ico")

@@ -54,9 +54,7 @@ async def test_link_signs_in_after_a_click(app: FastAPI, client: AsyncClient, da
     assert await is_signed_in(client)
 
 
-async def test_link_in_another_browser_names_the_requester(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_link_in_another_browser_names_requester(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL, is_verified=True)
     await request_email(client, "nobody@example.com")
     async with new_browser(app, "198.51.100.7") as other_browser:
@@ -96,9 +94,7 @@ async def test_second_factor_is_still_required(app: FastAPI, client: AsyncClient
     assert await is_signed_in(client)
 
 
-async def test_sign_in_ends_access_of_an_earlier_registrant(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_sign_in_ends_access_of_earlier_registrant(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL)
     await store(database, LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
     async with signed_in_client(app, user) as visitor:
@@ -122,9 +118,7 @@ async def test_unverified_authenticator_app_is_removed(app: FastAPI, client: Asy
     assert await read_all(database, RecoveryCode) == []
 
 
-async def test_verified_account_keeps_password_and_sessions(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_verified_user_keeps_password_and_sessions(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
     async with signed_in_client(app, user) as other_browser:
         await request_email(client)

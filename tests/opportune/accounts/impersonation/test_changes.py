@@ -52,9 +52,7 @@ async def test_impersonation_is_read_only_by_default(
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_changes_are_listed_on_the_users_events(
-    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
-) -> None:
+async def test_changes_are_listed_in_events(app: FastAPI, boss_client: AsyncClient, ada: User, team: Team) -> None:
     await impersonate(boss_client, ada, may_write=True)
     page = (await boss_client.get(f"/teams/{team.id}")).text
     assert "Your changes are made in their name, and they see them." in page

@@ -229,9 +229,7 @@ async def test_changes_are_recorded_as_done_by_staff(app: FastAPI, boss_client: 
     assert (staff_event.actor_id is not None, staff_event.address) == (True, "")
 
 
-async def test_impersonation_confirms_nothing_for_the_user(
-    app: FastAPI, boss_client: AsyncClient, database: Database
-) -> None:
+async def test_impersonation_confirms_nothing(app: FastAPI, boss_client: AsyncClient, database: Database) -> None:
     async def pay(user: ConfirmedUser) -> None: ...
 
     app.add_api_route("/pay", pay, methods=["POST"])
@@ -243,9 +241,7 @@ async def test_impersonation_confirms_nothing_for_the_user(
     assert request_rules.OWNER_ONLY in (await boss_client.get("/accounts/confirm")).text
 
 
-async def test_caught_refusal_does_not_admit_the_impersonator(
-    app: FastAPI, boss_client: AsyncClient, ada: User
-) -> None:
+async def test_caught_refusal_does_not_admit_impersonator(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
     async def greet(request: Request) -> None:
         with suppress(HTTPException):
             await get_optional_user(request)

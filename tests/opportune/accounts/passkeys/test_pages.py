@@ -224,9 +224,7 @@ async def test_reset_command_keeps_the_last_sign_in_method(
     assert (await sign_in(client, device)).headers["location"] == "/"
 
 
-async def test_superuser_removes_a_passkey_in_the_admin(
-    app: FastAPI, admin: AsyncClient, user: User, database: Database
-) -> None:
+async def test_superuser_removes_a_passkey(app: FastAPI, admin: AsyncClient, user: User, database: Database) -> None:
     await add_passkey(app, user)
     (passkey,) = await read_passkeys(database, user)
     page = await admin.get(f"/admin/passkey/details/{passkey.id}")

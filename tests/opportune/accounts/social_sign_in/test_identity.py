@@ -112,9 +112,7 @@ async def test_foreign_id_token_is_refused(provider: FakeProvider) -> None:
             await request_identity(provider)
 
 
-async def test_id_token_is_compared_with_the_shared_clock(
-    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_id_token_is_compared_with_shared_clock(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: 4_000_000_000)
     with pytest.raises(InvalidProviderResponse, match="has expired"):
         await request_identity(provider)

@@ -48,9 +48,7 @@ async def add_linked_account(database: Database, user_id: int, provider: FakePro
     await store(database, LinkedAccount(user_id=user_id, issuer=provider.url, subject=subject, email="a@b.example"))
 
 
-async def test_provider_registers_then_signs_in(
-    client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_provider_registers_and_signs_in(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     response = await conftest.return_from_provider(client, provider, next="/accounts/tokens")
     assert response.headers["location"] == "/accounts/tokens"
     assert await conftest.read_user_states(database) == [("ada@example.com", True, False)]
@@ -230,9 +228,7 @@ async def test_failures_per_address_are_limited(
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by the provider's libraries
 
 
-async def test_visitor_registers_and_signs_in_by_a_provider(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_visitor_registers_by_a_provider(app: FastAPI, client: AsyncClient, database: Database) -> None:
     with warnings.catch_warnings(record=True):  # raised by its libraries
         from oidc_provider_mock import User, run_server_in_thread  # import takes half a second
 

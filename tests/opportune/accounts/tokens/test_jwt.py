@@ -141,9 +141,7 @@ async def test_jwt_ends_with_password_rights_and_account(client: AsyncClient, da
         await set_all(database, User, hashed_password=user.hashed_password, is_active=True)
 
 
-async def test_jwt_ends_with_its_sign_in(
-    client: AsyncClient, user: User, settings: Settings, database: Database
-) -> None:
+async def test_jwt_ends_with_sign_in(client: AsyncClient, user: User, settings: Settings, database: Database) -> None:
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
     expired_jwt = jwt.encode({**claims, "exp": 1}, derived_key(settings, "accounts: jwt"), "HS256")

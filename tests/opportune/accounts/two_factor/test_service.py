@@ -85,9 +85,7 @@ async def test_setup_needs_password_and_code(
     assert await read_subjects(database, user) == ["Two-factor authentication is on"]
 
 
-async def test_setup_warns_that_old_codes_end(
-    user_client: AsyncClient, database: Database, make: Make, user: User
-) -> None:
+async def test_setup_warns_of_old_codes(user_client: AsyncClient, database: Database, make: Make, user: User) -> None:
     await make(Passkey, user_id=user.id, verifies_user=True)
     async with database.writer() as session:
         await renew_recovery_codes(session, user)

@@ -179,9 +179,7 @@ async def test_deletion_is_confirmed_with_its_consequences(app: FastAPI, admin: 
     assert (await admin.get("/volumes/emma")).status_code == 404
 
 
-async def test_row_of_another_owner_is_not_found(
-    app: FastAPI, member: AsyncClient, admin: AsyncClient, ann: User
-) -> None:
+async def test_row_of_others_is_not_found(app: FastAPI, member: AsyncClient, admin: AsyncClient, ann: User) -> None:
     async with app.state.database.writer() as session:
         session.add(Note(id=5, owner_id=ann.id, text="Mine", parent_id=None))
     assert "Mine" in (await member.get("/notes")).text

@@ -188,9 +188,7 @@ def test_idle_site_sends_no_statements(settings: Settings, jobs: str) -> None:
     ("message", "times"),
     [("the database system is starting up", 6), ("Couldn't connect to compute node", 6), ("Connection refused", 2)],
 )
-async def test_connect_retries_until_database_wakes_up(
-    monkeypatch: pytest.MonkeyPatch, message: str, times: int
-) -> None:
+async def test_connect_retries_until_database_wakes(monkeypatch: pytest.MonkeyPatch, message: str, times: int) -> None:
     attempts: list[float] = []
 
     async def connect(*_arguments: object, **_options: object) -> str:

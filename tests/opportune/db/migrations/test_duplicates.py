@@ -46,9 +46,7 @@ EMMA_AND_IVANHOE = "library_book.title must be unique, but has duplicates: 'Emma
     ],
     ids=["constraint", "index", "two columns", "expression", "secret values"],
 )
-def test_failure_names_duplicate_values(
-    make_sample: MakeSample, make_rule: Callable[[], SchemaItem], message: str
-) -> None:
+def test_failure_names_duplicates(make_sample: MakeSample, make_rule: Callable[[], SchemaItem], message: str) -> None:
     sample = make_sample(declare, EMMA_AND_MORE)
     declare(sample, make_rule())
     sample.make_migrations()

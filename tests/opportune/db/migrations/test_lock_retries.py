@@ -47,9 +47,7 @@ def test_migration_waits_and_lets_other_sessions_read(books: SampleFeatures) -> 
         assert migrating.result(timeout=30) == ["upgrade library.0002_book_pages"]
 
 
-def test_locked_table_is_reported_after_the_last_attempt(
-    books: SampleFeatures, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_locked_table_is_reported_after_last_attempt(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.db.migrations.locks.MAX_RETRY_SECONDS", 0.5)
     with locked_table(books), pytest.raises(OperatorError) as error:
         books.migrate()

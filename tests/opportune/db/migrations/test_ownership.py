@@ -62,9 +62,7 @@ def test_moved_model_needs_no_migration(books: SampleFeatures, monkeypatch: pyte
     assert [draft.feature for draft in books.draft_migrations()] == ["shop"]
 
 
-def test_reference_to_a_moved_model_needs_its_first_feature(
-    books: SampleFeatures, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_key_to_a_moved_model_needs_its_first_feature(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(adopted_tables, "library_book", "shop")
     books.table("shop_order", books.foreign_key("library_book", "book_id"))
     assert books.make_migrations() == ["shop/0001_initial.py"]

@@ -84,9 +84,7 @@ def test_each_feature_can_be_reverted_and_applied_again(settings: Settings) -> N
     assert find_changes(settings) == []
 
 
-async def test_alembic_command_continues_our_migrations(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_alembic_continues_our_migrations(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_database_url)
     settings = settings_for(empty_database_url)
     output = io.StringIO()
@@ -107,9 +105,7 @@ async def test_alembic_command_continues_our_migrations(
 
 
 @pytest.mark.parametrize("target", ["-1", "-2"])
-def test_alembic_downgrade_must_name_a_feature(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, target: str
-) -> None:
+def test_alembic_downgrade_must_name_feature(settings: Settings, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
     config = Config(PROJECT / "alembic.ini", cmd_opts=Namespace(revision=target))
     with pytest.raises(CommandError, match=rf"alembic downgrade \w+@{target}"):

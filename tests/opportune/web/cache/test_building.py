@@ -31,9 +31,7 @@ async def test_two_processes_share_a_build(shop: Shop, other_shop: Shop) -> None
 
 
 @in_shared_stores
-async def test_process_builds_after_waiting_too_long(
-    shop: Shop, other_shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_process_builds_after_a_long_wait(shop: Shop, other_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.web.cache.builds.BUILD_WAIT_SECONDS", 0.05)
     dead_process = other_shop.cache.store
 

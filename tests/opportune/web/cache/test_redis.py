@@ -166,9 +166,7 @@ def limit_memory(redis_url: str, no_retry_delay: None) -> Iterator[Limit]:
         limit(0)
 
 
-async def test_full_redis_serves_stored_pages(
-    shop: Shop, limit_memory: Limit, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_full_redis_serves_old_pages(shop: Shop, limit_memory: Limit, caplog: pytest.LogCaptureFixture) -> None:
     async with shop.client(query=["page"]) as client:
         await client.get("/things?page=stored")
         limit_memory(1)

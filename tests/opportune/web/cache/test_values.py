@@ -184,9 +184,7 @@ async def test_hanging_build_is_taken_over_by_one_task(cache: Cache, monkeypatch
 
 
 @in_memory
-async def test_stale_value_is_returned_until_refreshed(
-    cache: Cache, clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_stale_value_is_used_meanwhile(cache: Cache, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     builder = Builder()
     await cache.get_or_set("a", builder, 60, stale=300)
     clock.offset, builder.value = 100, LookupError("a bug")

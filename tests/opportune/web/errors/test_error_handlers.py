@@ -173,9 +173,7 @@ async def test_unsupported_method_lists_allowed_methods(client: AsyncClient) -> 
     assert "GET" in response.headers["allow"]
 
 
-async def test_missing_column_is_500_and_logged(
-    client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_missing_column_is_logged(client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     @app.get("/api/column")
     async def read_missing_column(session: ReadSession) -> None:
         await session.execute(text("SELECT missing_column FROM accounts_user"))
@@ -204,9 +202,7 @@ async def test_crash_is_logged_and_hidden_from_visitors(faulty: AsyncClient, cap
         assert "RuntimeError: the password is s3cret" in caplog.text
 
 
-async def test_unavailable_database_is_503_with_retry_after(
-    faulty: AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unavailable_database_is_503_with_retry(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     response = await faulty.get("/down", headers=JSON)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
     assert response.json()["detail"] == "The database is not available. Try again in a moment."

@@ -76,9 +76,7 @@ async def test_valid_form_redirects(client: AsyncClient) -> None:
     assert (response.status_code, response.headers["location"]) == (303, "/")
 
 
-async def test_storage_error_keeps_other_values(
-    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_storage_error_keeps_values(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> str:
         raise StorageError
 

@@ -253,9 +253,7 @@ def compressing_threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Threa
     return threads
 
 
-async def test_long_response_is_compressed_in_a_thread(
-    visitor: AsyncClient, compressing_threads: list[threading.Thread]
-) -> None:
+async def test_long_response_uses_a_thread(visitor: AsyncClient, compressing_threads: list[threading.Thread]) -> None:
     await visitor.get(f"/sized/{MAX_BYTES_IN_LOOP + 1}", headers=GZIP)
     assert threading.current_thread() not in compressing_threads
 

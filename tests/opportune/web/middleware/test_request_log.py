@@ -62,9 +62,7 @@ async def test_request_id_is_in_response_and_log(client: AsyncClient, caplog: py
     assert "hidden" not in caplog.text, "the query may contain a token"
 
 
-async def test_paths_that_only_begin_like_quiet_ones_are_logged(
-    client: AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_paths_like_quiet_ones_are_logged(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.request")
     for path in ("/statistics", "/healthy-food", "/static/site.css", "/health/live"):
         await client.get(path)
