@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.web.rendering.environment import TemplateContext, TemplateEnvironment
+from opportune.web.rendering.templates import templates
 
 
 class AwaitingContext(TemplateContext):
@@ -29,6 +30,7 @@ class AdminTemplates(Jinja2Templates):
     def __init__(self, env: Environment) -> None:
         self.env = TemplateEnvironment(loader=env.loader, autoescape=True)
         self.env.globals = env.globals | self.env.globals  # ours win: SQLAdmin's `_` does not translate
+        self.env.filters = templates.environment.filters  # those of pages, also of features
         self.env.context_class = AwaitingContext
         self.renderer = templating.Jinja2Templates(env=self.env)
 

@@ -96,6 +96,10 @@ class Crud(RowAccess, Generic[M]):
         """Return the page as mappings with these names, by default the names of a response. Do not load objects."""
         return await row_reading.read_mappings(self, query or self.Filter(), names)
 
+    def select(self, query: Paging | None = None) -> Select[Any]:
+        """Return a statement for all rows of a list in its order, as `list` returns them, for exports and totals."""
+        return row_reading.select_rows(self, query or self.Filter())
+
     async def get_values(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
         """Return the values of a row by name.
 

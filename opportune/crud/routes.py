@@ -76,7 +76,7 @@ def writing(crud_class: type[C], action: str = "") -> Any:
 
 
 def _depends_on(call: Any, crud_class: type[Crud[Any]], action: str) -> Any:
-    if action and action not in ACTIONS:
+    if action and action not in {*ACTIONS, *crud_class.team_roles}:
         call.permission = (identity_of(crud_class.model), action)  # read by `check`
     return Depends(call)
 

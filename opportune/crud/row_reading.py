@@ -114,6 +114,19 @@ def _set_annotations(crud: RowAccess, result: Sequence[Any]) -> Any:
     return row
 
 
+def select_rows(crud: RowAccess, query: Paging) -> Select[Any]:
+    """Select all rows of a list in its order, without limits of a page.
+
+    Raises:
+        Forbidden: The user may not list rows, or the trash.
+        FieldErrors: A parameter belongs to a hidden field.
+    """
+    _check(crud, query)
+    rows, _ = _select_rows(crud, query, crud.readable())
+    ordered = rows.order_by(*crud.ordering(query.sort))
+    return with_deleted(ordered) if crud.lists_trash(query) else ordered
+
+
 async def _prepare(crud: RowAccess, query: Paging) -> Cursor | None:
     """Check a query, search its words in the search index, and return the row at which the page begins.
 
@@ -121,17 +134,17 @@ async def _prepare(crud: RowAccess, query: Paging) -> Cursor | None:
         Forbidden: The user may not list rows, or the trash.
         FieldErrors: A parameter belongs to a hidden field, or there is no such row.
     """
-    crud.require("list")
-    if crud.lists_trash(query):
-        crud.require("delete")
-    _refuse_hidden_fields(crud, query)
+    _check(crud, query)
     if crud.search and (words := getattr(query, "q", "")):
         crud.narrowed_search = words, await narrow_search(crud.session, crud.searched_attributes(), words, crud.visible)
     return await _find_cursor(crud, query) if getattr(query, CURSOR, "") else None
 
 
-def _refuse_hidden_fields(crud: RowAccess, query: Paging) -> None:
-    """Raise FieldErrors if a parameter belongs to a hidden field, with the messages for unknown parameters."""
+def _check(crud: RowAccess, query: Paging) -> None:
+    """Check permissions, and refuse parameters that belong to a hidden field, with the messages for unknown ones."""
+    crud.require("list")
+    if crud.lists_trash(query):
+        crud.require("delete")
     names = query.model_fields_set - PAGING
     errors = {name: str(UNKNOWN_NAME) for name in names if crud.hides_parameter(name)}
     if query.sort and crud.hides(query.sort):

@@ -1,11 +1,13 @@
 """HTML forms for Pydantic models, with errors beside the fields."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from fastapi import HTTPException, Request
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -58,19 +60,32 @@ class Form(FormState[M]):
         inputs = (control for control in self.controls.values() if control.type not in ("hidden", "checkbox"))
         return not all(control.required for control in inputs)
 
-    async def save(self, save: Callable[[M], Awaitable[R]]) -> R | None:
+    @overload
+    async def save(self, save: Callable[[M], Awaitable[None]], session: AsyncSession | None = None) -> bool: ...
+
+    @overload
+    async def save(self, save: Callable[[M], Awaitable[R]], session: AsyncSession | None = None) -> R | None: ...
+
+    async def save(self, save: Callable[[M], Awaitable[Any]], session: AsyncSession | None = None) -> Any:
         """Call `save` with valid data.
 
+        Args:
+            save: Stores the data.
+            session: Session in which `save` writes. A refusal, such as that of a hook, then undoes all of its changes.
+
         Returns:
-            The result of `save`, or None if the input is invalid or `save` raises FieldErrors. `errors` are set then.
+            The result of `save`, or True if it returns None. None if the input is invalid or `save` raises FieldErrors:
+            `errors` are set then.
         """
         if self.data is None:
             return None
         try:
-            return await save(self.data)
+            async with session.begin_nested() if session else nullcontext():
+                result = await save(self.data)
         except FieldErrors as error:
             self.add_errors(error)
             return None
+        return True if result is None else result
 
     def value(self, name: str, default: str = "") -> str:
         value = self.values.get(name, default)

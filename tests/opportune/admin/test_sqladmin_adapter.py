@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,7 @@ async def test_error_of_an_async_function_is_raised(templates: AdminTemplates) -
 def test_sync_rendering_refuses_async_functions(templates: AdminTemplates) -> None:
     with pytest.raises(MissingGreenlet):
         templates.env.get_template("page.html").render()
+
+
+def test_filters_of_pages_exist_in_the_admin(templates: AdminTemplates) -> None:
+    assert templates.env.from_string("{{ day | date }}").render(day=date(2026, 11, 3)) == "3 Nov 2026"

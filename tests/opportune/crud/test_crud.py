@@ -103,6 +103,8 @@ async def test_list_is_filtered_and_sorted(three_volumes: Volumes) -> None:
         page = await three_volumes.list(three_volumes.Filter(**query))
         assert_type(page, Page[Volume])
         assert ([volume.slug for volume in page.items], page.total) == (slugs, len(slugs)), query
+        rows = await three_volumes.session.scalars(three_volumes.select(three_volumes.Filter(**query)))
+        assert [volume.slug for volume in rows] == slugs, query
 
 
 @pytest.mark.database("sqlite", "postgresql")

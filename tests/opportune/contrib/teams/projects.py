@@ -1,7 +1,7 @@
 """A feature whose rows belong to teams, as in a project, and a site with it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -10,7 +10,7 @@ from sqlmodel import Field
 
 from opportune.accounts import User
 from opportune.contrib.teams import CurrentTeam, OptionalTeam, Team, TeamAdmin, TeamOwned
-from opportune.crud import Crud, CrudApi, CrudPages
+from opportune.crud import Crud, CrudApi, CrudPages, writing
 from opportune.db import BigId
 from opportune.db.database import Database
 from opportune.feature import Feature
@@ -58,7 +58,7 @@ class Note(UnmigratedTable, table=True):
 
 class Projects(Crud[Project]):
     team_column = "team_id"
-    team_roles = {"delete": "admin"}
+    team_roles = {"delete": "admin", "close": "admin"}
     search = ("name",)
 
 
@@ -84,6 +84,11 @@ async def board(team: CurrentTeam) -> dict[str, str]:
 @router.get("/figures")
 async def figures(team: TeamAdmin) -> str:
     return team.name
+
+
+@router.post("/close")
+async def close(projects: Annotated[Projects, writing(Projects, "close")]) -> str:
+    return projects.identity()
 
 
 @router.get("/greeting")

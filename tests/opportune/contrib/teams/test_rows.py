@@ -12,7 +12,7 @@ from opportune.contrib.teams.models import TeamMember, TeamRole
 from opportune.contrib.teams.user_teams import read_teams
 from opportune.crud import Crud, CrudApi
 from opportune.db.database import Database
-from opportune.errors import OperatorError
+from opportune.errors import Forbidden, OperatorError
 from opportune.testing.factories import make_token, signed_in_client
 from opportune.testing.rows import Make
 from tests.opportune.contrib.teams.conftest import Clients, Crew
@@ -49,6 +49,17 @@ async def test_rows_of_other_teams_are_not_found(clients: Clients) -> None:
     assert (await clients["member"].get(f"/projects/{number}")).status_code == 404
 
 
+async def test_selected_rows_are_those_of_the_team(make: Make, crew: Crew, database: Database) -> None:
+    row = await make(Project, team_id=crew.team.id)
+    await make(Project, team_id=crew.other_team.id)
+    async with database.reader() as session:
+        team = (await read_teams(session, crew.users["member"])).teams[0]
+        projects = Projects(session, crew.users["member"], team=team)
+        assert [project.id for project in await session.scalars(projects.select())] == [row.id]
+        with pytest.raises(Forbidden):
+            Projects(session).select()
+
+
 async def test_deletion_may_need_a_role(clients: Clients, make: Make, crew: Crew) -> None:
     row = await make(Project, team_id=crew.team.id)
     for path in (f"/projects/{row.id}/delete", f"{API}/{row.id}"):
@@ -75,8 +86,9 @@ async def test_rows_refer_to_rows_of_the_same_team(clients: Clients, make: Make,
 
 async def test_routes_of_a_project_take_team_and_role(client: AsyncClient, clients: Clients) -> None:
     assert (await clients["admin"].get("/board")).json() == {"team": "Crew", "role": "admin"}
-    statuses = [(await clients[name].get("/board/figures")).status_code for name in TeamRole]
-    assert statuses == [200, 200, 403]
+    for method, path in (("GET", "/board/figures"), ("POST", "/board/close")):
+        statuses = [(await clients[name].request(method, path)).status_code for name in TeamRole]
+        assert statuses == [200, 200, 403], path
     assert (await client.get("/board")).headers["location"].startswith("/accounts/login")
     assert (await client.get("/board/greeting")).json() == "no team"
     assert (await clients["member"].get("/board/greeting")).json() == "Crew"

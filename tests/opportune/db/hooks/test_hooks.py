@@ -20,7 +20,8 @@ from opportune.db import (
 )
 from opportune.db.database import Database
 from opportune.db.hooks.registry import add_after_create, find_hook_error, has_hooks, may_run_hooks, rows_added_with
-from opportune.errors import OperatorError
+from opportune.errors import FieldErrors, OperatorError
+from opportune.web import Form
 from tests.opportune.db.hooks.plays import Play, Stage, Table, Tag, Theatre, Ticket, add_play
 
 
@@ -82,6 +83,24 @@ async def test_rows_written_by_hooks_run_hooks(database: Database, calls: list[s
     async with database.writer() as session:
         session.add(Theatre(name="Globe"))
     assert calls == ["before_create Hamlet", "after_create Hamlet", "before_update Hamlet"]
+
+
+async def test_form_refused_by_a_hook_saves_nothing(database: Database) -> None:
+    @before_create(Play)
+    async def refuse(_session: AsyncSession, play: Play) -> None:
+        raise FieldErrors({"title": "It is on."})
+
+    form = Form(Play)
+    form.data = Play(title="Hamlet")
+    async with database.writer() as session:
+
+        async def save(play: Play) -> None:
+            session.add_all([Theatre(name="Globe"), play])
+
+        assert not await form.save(save, session)
+    assert form.errors == {"title": "It is on."}
+    async with database.reader() as session:
+        assert not (await session.scalars(select(Theatre))).all()
 
 
 @pytest.mark.parametrize("register", [before_create, after_create])

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 
 from opportune.crud.queries import FilterForm
+from opportune.errors import FieldErrors
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Line, Text
@@ -197,6 +198,18 @@ async def test_refusal_sets_field_and_status() -> None:
     assert form.status == 200
     form.refuse("All seats are taken.", "size", 409)
     assert (form.field("size").error, form.status) == ("All seats are taken.", 409)
+
+
+async def test_saving_without_a_result_is_a_success() -> None:
+    async def save(group: RequiredGroup) -> None:
+        if not group.group:
+            raise FieldErrors({"group": "It is full."})
+
+    form = await filled_form(("group", "a"), model=RequiredGroup)
+    assert await form.save(save)
+    form.data = RequiredGroup.model_construct(group="")
+    assert not await form.save(save)
+    assert form.field("group").error == "It is full."
 
 
 def test_initial_values_come_from_model_or_row() -> None:
