@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator
@@ -23,6 +24,7 @@ from opportune.jobs.models import SCHEDULED, Job, JobState, LastRun
 
 LATE_AFTER = timedelta(minutes=10)
 """A run that starts later than this is late. Workers check the queue once a minute; short outages are ignored."""
+ZONE_PREFIX = "CRON_TZ="
 SCHEDULE_KEY = "schedule:"
 """Prefix of the keys of scheduled runs."""
 NICKNAMES = {
@@ -77,11 +79,19 @@ async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Sc
 def next_run_time(schedule: str, after: datetime) -> datetime:
     """Return the next time of a cron expression after a given time, both in UTC.
 
+    The expression is in UTC, or in the zone of a prefix such as `CRON_TZ=Europe/Vienna`, also when clocks change.
+
     Raises:
         OperatorError: The expression is invalid.
     """
+    zone_name, expression = "UTC", schedule.strip()
+    if expression.startswith(ZONE_PREFIX):
+        zone_name, _, expression = expression.removeprefix(ZONE_PREFIX).partition(" ")
     try:
-        return next(CronSim(NICKNAMES.get(schedule.strip().lower(), schedule), after.astimezone(UTC)))
+        start = after.astimezone(ZoneInfo(zone_name))
+        return next(CronSim(NICKNAMES.get(expression.lower(), expression), start)).astimezone(UTC)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise _invalid_schedule(schedule, f"there is no time zone {zone_name!r}") from None
     except CronSimError as error:
         raise _invalid_schedule(schedule, str(error)) from error
     except StopIteration:

@@ -89,6 +89,8 @@ SATURDAY = datetime(2026, 2, 28, 12, 30, 15, 500, tzinfo=UTC)
         ("@weekly", "2026-03-01 00:00:00"),
         ("@monthly", "2026-03-01 00:00:00"),
         ("@yearly", "2027-01-01 00:00:00"),
+        ("CRON_TZ=Europe/Vienna 30 2 29 3 *", "2026-03-29 01:00:00"),  # clocks skip half past two
+        ("CRON_TZ=America/New_York @daily", "2026-03-01 05:00:00"),
     ],
 )
 def test_next_run_time_is_in_utc_and_later(schedule: str, time: str) -> None:
@@ -97,7 +99,13 @@ def test_next_run_time_is_in_utc_and_later(schedule: str, time: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schedule", "reason"), [("hourly", "Wrong number of fields"), ("0 0 */31 * MON#2", "no day matches")]
+    ("schedule", "reason"),
+    [
+        ("hourly", "Wrong number of fields"),
+        ("0 0 */31 * MON#2", "no day matches"),
+        ("CRON_TZ=Vienna 0 0 * * *", "there is no time zone 'Vienna'"),
+        ("CRON_TZ=../x 0 0 * * *", "there is no time zone '../x'"),
+    ],
 )
 def test_invalid_schedule_is_refused(schedule: str, reason: str) -> None:
     with pytest.raises(OperatorError) as error:
