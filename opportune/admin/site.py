@@ -228,9 +228,7 @@ class AdminSite(BaseAdminSite):
         await self.check_access(request, "edit")
         view = self._admin_view(request)
         row = await view.get_object_for_edit(request)
-        if row is None:
-            return await deleted_row_page(request, view)
-        return await form_page(request, view, row)
+        return await deleted_row_page(request, view) if row is None else await form_page(request, view, row)
 
     async def delete(self, request: Request) -> Response:
         return await delete_page(request, self._admin_view(request))

@@ -73,8 +73,7 @@ def python_names(option: TyperOption) -> set[str]:
     """Return the Python names of an option: `dry_run` for --dry-run, and its parameter's name. Arguments have none."""
     if option.param_type_name != "option":
         return set()
-    long_names = {name.lstrip("-").replace("-", "_") for name in option.opts}
-    return {option.name or "", *long_names}
+    return {option.name or "", *{name.lstrip("-").replace("-", "_") for name in option.opts}}
 
 
 def arguments_for_option(option: TyperOption, value: Any) -> Iterator[str]:

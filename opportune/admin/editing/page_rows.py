@@ -115,8 +115,7 @@ async def _render(
         "missing": [edit.error for edit in edits if edit.pk not in pks],
         "list": list_url(request, view),
     }
-    status = 422 if error else 200
-    return await render_page(request, view, TEMPLATE, context, status)
+    return await render_page(request, view, TEMPLATE, context, 422 if error else 200)
 
 
 async def _build_lines(

@@ -94,8 +94,7 @@ class RowEdit:
 
     def message_for(self, columns: Sequence[str]) -> str:
         """Return why the edit was refused: the messages of these columns, then the others."""
-        messages = [*map(self.error_of, columns), self.other_errors(columns)]
-        return " ".join(filter(None, messages))
+        return " ".join(filter(None, [*map(self.error_of, columns), self.other_errors(columns)]))
 
     def stored_value(self, name: str) -> Any:
         """Return the value before the change."""

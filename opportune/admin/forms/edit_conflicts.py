@@ -111,8 +111,7 @@ def authors_of(conflicts: Collection[Conflict]) -> str:
 
 
 def parse_hashes(seen: str) -> dict[str, str]:
-    pairs = (part.partition(":") for part in seen.split())
-    return {name: hash_ for name, _, hash_ in pairs}
+    return {name: hash_ for name, _, hash_ in (part.partition(":") for part in seen.split())}
 
 
 def hash_field(field: Field) -> str:

@@ -174,8 +174,7 @@ class ManyToManyLookup(ForeignKeyLookup):
         has_id = view.pk_columns[0] == inspect(row).identity[0]
         related: Any = aliased(self.model)  # a model may be linked with itself
         joined = select(related).select_from(view.model).join(relation.of_type(related))
-        rows = await view.queries.objects(joined.where(has_id))
-        return sorted(rows, key=title_of)
+        return sorted(await view.queries.objects(joined.where(has_id)), key=title_of)
 
 
 async def link_rows(

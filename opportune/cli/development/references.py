@@ -106,8 +106,7 @@ def _nodes_in_code(pattern: bytes) -> Iterator[tuple[Path, ast.AST]]:
     for file in sorted((PROJECT / PACKAGE).rglob("*.py")):
         source = file.read_bytes()
         if re.search(pattern, source):
-            for node in ast.walk(ast.parse(source, str(file))):
-                yield file, node
+            yield from ((file, node) for node in ast.walk(ast.parse(source, str(file))))
 
 
 def _calls_in_code() -> Iterator[Call]:

@@ -44,8 +44,7 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
     """Report names in `.env` that are no settings, and settings of features that are not installed."""
     names = setting_names()
     left_out = startup.settings_left_out()
-    for message in left_out.values():
-        yield Finding(message, is_error=False)
+    yield from (Finding(message, is_error=False) for message in left_out.values())
     for name in dotenv_values(PROJECT / ".env"):
         if name.upper() not in names and name not in left_out:
             hint = did_you_mean(name, names) or (" List all: python3 oppman.py env --all" if HAS_PROJECT else "")
@@ -53,8 +52,7 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_urls(settings: Settings) -> Iterator[Finding]:
-    for fault in startup.url_faults(settings):
-        yield Finding(fault)
+    yield from (Finding(fault) for fault in startup.url_faults(settings))
 
 
 def check_env_example(_settings: Settings) -> Iterator[Finding]:

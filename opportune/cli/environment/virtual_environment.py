@@ -153,8 +153,7 @@ def make_environment() -> None:
 
 def is_usable() -> bool:
     """Return whether no installation in `.venv` was interrupted, and its Python runs and is supported."""
-    test = "import sys; sys.exit(sys.version_info < (3, 11))"
-    return not (VENV / UNFINISHED).exists() and runs(test)
+    return not (VENV / UNFINISHED).exists() and runs("import sys; sys.exit(sys.version_info < (3, 11))")
 
 
 def runs(code: str) -> bool:

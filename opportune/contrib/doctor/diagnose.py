@@ -84,8 +84,7 @@ def _describe_url(url: DatabaseUrl, role: Role, settings: Settings) -> Iterator[
         system = "SQLite file" if url.kind == "sqlite" else "SQLite file, loaded into memory"
         driver = f"aiosqlite {version('aiosqlite')}"
     yield ok("url", f"{system}; driver {driver}", provider=url.provider, pooled=url.pooled, driver=driver)
-    for line in url.notices:
-        yield notice("url", line)
+    yield from (notice("url", line) for line in url.notices)
     if role is Role.DIRECT and url.pooled:
         yield notice("url", "this is a pooler", "Use the direct URL that your provider shows.")
     if role is Role.WRITER and url.direct and not settings.database_direct_url.get_secret_value():

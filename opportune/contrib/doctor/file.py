@@ -67,8 +67,7 @@ def examine_file(url: DatabaseUrl, graph: MigrationGraph) -> Iterator[Finding]:
         with closing(_open(path, is_written=is_written)) as connection:
             opened = OpenFile(path, connection, graph)
             if is_written:
-                for check in CHECKS_OF_WRITTEN_FILES:
-                    yield check(opened)
+                yield from (check(opened) for check in CHECKS_OF_WRITTEN_FILES)
             yield check_integrity(opened)
             yield check_migrations(opened)
     except sqlite3.Error as error:

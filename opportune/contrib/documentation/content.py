@@ -114,8 +114,7 @@ class PageSource:
         return [*page_names()]
 
     def read(self, batches: Iterable[str]) -> Generator[tuple[str, list[Any] | str], None, None]:
-        for name in batches:
-            yield name, sections_of(name)
+        yield from ((name, sections_of(name)) for name in batches)
 
 
 class SectionHit(DocumentHit):

@@ -28,6 +28,4 @@ def engine_for(
 
 
 def store_of(index: IndexDefinition[Any], url: DatabaseUrl) -> Store:
-    if url.kind == "postgresql":
-        return PostgreSQLStore(index, url)
-    return SQLiteStore(index, url)
+    return PostgreSQLStore(index, url) if url.kind == "postgresql" else SQLiteStore(index, url)

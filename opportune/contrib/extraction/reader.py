@@ -40,8 +40,7 @@ PROBLEMS = {
 
 
 def describe_problem(problem: str, name: str) -> str:
-    message = PROBLEMS.get(problem, PROBLEMS["damaged"])
-    return _(message, name=name, command=f"{OPPMAN} install office")
+    return _(PROBLEMS.get(problem, PROBLEMS["damaged"]), name=name, command=f"{OPPMAN} install office")
 
 
 @dataclass

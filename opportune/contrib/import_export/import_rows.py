@@ -169,8 +169,7 @@ class ImportPlan:
         """Return the stored value as an export writes it: of a related row its natural key, or else its id."""
         if target.related and target.related.key:
             return await file_value(self.view, row, target.name, target.related)
-        name = target.field if target.related else target.name
-        return await file_value(self.view, row, name, None)
+        return await file_value(self.view, row, target.field if target.related else target.name, None)
 
     def _clean(
         self, form_class: type[AdminForm], line: ImportRow, row: Any, stored: Mapping[str, Any] | None

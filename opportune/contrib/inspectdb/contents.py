@@ -166,8 +166,7 @@ def _postgresql_contents(connection: Connection) -> Contents:
 
 
 def _parents(connection: Connection, condition: str) -> dict[str, str]:
-    rows = connection.execute(text(f"{CHILDREN} WHERE {condition} ORDER BY 1"))
-    return dict(rows.all())
+    return dict(connection.execute(text(f"{CHILDREN} WHERE {condition} ORDER BY 1")).all())
 
 
 def _names_with_tables(connection: Connection, query: str) -> list[str]:

@@ -68,8 +68,7 @@ async def _find_by_words(
         counts = [folded.count(word) for word in words]
         return len([count for count in counts if count]), sum(counts)
 
-    matches = (await session.scalars(newest)).all()
-    return sorted(matches, key=count_words, reverse=True)[:MAX_FUSED]
+    return sorted((await session.scalars(newest)).all(), key=count_words, reverse=True)[:MAX_FUSED]
 
 
 async def _find_by_any_word(

@@ -110,6 +110,4 @@ if sys.platform == "linux":
 
 def open_sockets(group: str) -> WorkerSockets:
     """Return the sockets of a group `name:count`; without contact for an empty group."""
-    if sys.platform == "linux" and group:
-        return AbstractSockets(group)
-    return WorkerSockets()
+    return AbstractSockets(group) if sys.platform == "linux" and group else WorkerSockets()

@@ -84,8 +84,7 @@ async def _find_hits(toolbox: Toolbox, user: User | None, question: str, words: 
 
 def _matching_share(source: Source, words: Sequence[str]) -> float:
     text = fold(f"{source.title}\n{source.text}")
-    matches = [word for word in words if word in text]
-    return len(matches) / len(words)
+    return sum(word in text for word in words) / len(words)
 
 
 def _fit_passages(hits: Sequence[Hit], question: str, max_tokens: int) -> Iterator[tuple[Hit, str]]:

@@ -52,9 +52,7 @@ class WebSearch(ABC):
         from opportune.contrib.tools.web_search_client import fetch  # imports httpx2, which is slow
 
         words = " ".join(query.split()[:MAX_QUERY_WORDS])[:MAX_QUERY_LENGTH]
-        if not words:
-            return []
-        return self.sources(await fetch(*self.request(words)))
+        return self.sources(await fetch(*self.request(words))) if words else []
 
     def sources(self, response: Any) -> list[Source]:
         """Return the results as sources, without those that have no valid URL."""

@@ -169,8 +169,7 @@ class LimitMessages:
         return f"{self._describe(RESERVED[limit.scope], limit)} {advice}"
 
     def nearly_used_up(self, limit: Limit, used: int) -> str:
-        percent = f"{100 * used // limit.amount} %"
-        return self._describe(NEARLY_USED_UP, limit, percent=percent)
+        return self._describe(NEARLY_USED_UP, limit, percent=f"{100 * used // limit.amount} %")
 
     def _describe(self, sentence: LazyText, limit: Limit, **values: str) -> str:
         return _(sentence, amount=self.amount(limit), span=period_name(limit), **values)

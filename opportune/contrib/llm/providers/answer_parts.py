@@ -54,8 +54,7 @@ class Part:
 def call_part(mark: str, ends: Marks) -> Part:
     """Return a part that may contain calls. The last bracket ends it, if no mark does."""
     depth = sum(map(mark.count, OPENING_BRACKETS))
-    brackets = Brackets(depth) if depth and not ends else None
-    return Part("call", ends, mark, brackets=brackets)
+    return Part("call", ends, mark, brackets=Brackets(depth) if depth and not ends else None)
 
 
 def part_after(header: Part) -> Part:
