@@ -1,21 +1,13 @@
-"""Statements that SQLite and PostgreSQL write differently: upserts, advisory locks, times and time limits."""
+"""Statements that SQLite and PostgreSQL write differently: upserts, advisory locks and times."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, DateTime, Table, func, literal, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import UTCDateTime
 
 from opportune.db.clock import utc_now
-
-INSTRUCTIONS_PER_CHECK = 100_000
-QUERY_CANCELED = "57014"
-"""SQLSTATE of a statement that PostgreSQL has stopped."""
 
 
 def upsert(writer: AsyncSession | Connection, into: type[Any] | Table) -> Any:
@@ -59,42 +51,3 @@ async def read_database_time(session: AsyncSession) -> datetime:
     if session.get_bind().dialect.name != "postgresql":
         return utc_now()
     return (await session.scalars(select(database_time(session)))).one()
-
-
-class StatementTooLong(Exception):
-    """A statement took more than its time limit."""
-
-
-@asynccontextmanager
-async def time_limit(session: AsyncSession, seconds: float) -> AsyncIterator[None]:
-    """Stop a statement of this block after some seconds. The session cannot be used afterwards.
-
-    PostgreSQL measures each statement of the block, and SQLite the time since the beginning of the block.
-
-    Raises:
-        StatementTooLong: A statement was stopped.
-    """
-    connection = await session.connection()
-    deadline = monotonic() + seconds
-    if connection.dialect.name == "postgresql":
-        await connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
-    try:
-        await connection.run_sync(_interrupt_sqlite, lambda: monotonic() > deadline)
-        yield
-    except DBAPIError as error:
-        if monotonic() < deadline or not _is_interruption(error):
-            raise
-        raise StatementTooLong from error
-    finally:
-        await connection.run_sync(_interrupt_sqlite, None)
-
-
-def _is_interruption(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) == QUERY_CANCELED or str(error.orig) == "interrupted"
-
-
-def _interrupt_sqlite(connection: Connection, is_over: Callable[[], bool] | None) -> None:
-    """Let SQLite stop statements when a function returns true. PostgreSQL has a timeout."""
-    if connection.dialect.name == "sqlite":
-        driver: Any = connection.connection.dbapi_connection
-        driver.run_async(lambda driver: driver.set_progress_handler(is_over, INSTRUCTIONS_PER_CHECK))

@@ -6,8 +6,8 @@ from sqlalchemy.exc import DBAPIError
 
 from opportune.db import Database, load
 from opportune.db.queries import row_count
-from opportune.db.queries.dialects import StatementTooLong, time_limit
 from opportune.db.queries.row_count import RecentCounts, RowCount
+from opportune.db.queries.time_limit import StatementTooLong, time_limit
 from opportune.testing import Make
 from tests.opportune.crud.library import Volume, Writer
 from tests.opportune.tables import make_tables
