@@ -3,12 +3,8 @@
 `oppman.py env example` writes it from the settings of the project and of its features.
 """
 
-import ast
-import inspect
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import Enum
-from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, SecretStr
@@ -17,6 +13,7 @@ from pydantic_settings import NoDecode
 from typing_extensions import Format, get_annotations
 
 from opportune.config.base_settings import BaseSettings
+from opportune.config.setting_docstrings import setting_docstrings
 from opportune.config.settings import Settings
 from opportune.project.layout import origin
 
@@ -94,7 +91,7 @@ def describe_settings(classes: Sequence[type[BaseSettings]]) -> dict[str, Descri
     """Return the settings of these classes by name, in their order. Settings of several classes appear once."""
     settings: dict[str, Description] = {}
     for settings_class in classes:
-        texts = docstrings(settings_class)
+        texts = setting_docstrings(settings_class)
         new_names = [name for name in settings_class.model_fields if name not in settings]
         for area, name in _with_areas(settings_class, new_names):
             field = settings_class.model_fields[name]
@@ -133,29 +130,6 @@ def _quoted_if_needed(value: str) -> str:
         return value
     escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return f'"{escaped}"'
-
-
-def docstrings(class_: type[BaseSettings]) -> dict[str, str]:
-    """Return the description below each setting, read from the source, because Python does not keep it."""
-    descriptions: dict[str, str] = {}
-    for base in reversed(class_.__mro__):
-        if issubclass(base, BaseSettings):
-            descriptions |= _docstrings_in(base)
-    return descriptions
-
-
-def _docstrings_in(class_: type[BaseSettings]) -> Iterator[tuple[str, str]]:
-    source = Path(inspect.getfile(class_)).read_bytes()  # inspect.getsource parses the file a second time
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ClassDef) and node.name == class_.__name__:
-            yield from _descriptions(node.body)
-
-
-def _descriptions(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
-    for setting, description in pairwise(body):
-        match setting, description:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                yield name, text
 
 
 def setting_text(value: Any, *, is_json: bool = False) -> str:
