@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.contrib.llm.providers.provider import ToolSchema
 from opportune.contrib.tools.endpoint import Function, is_dependency, make_endpoint
+from opportune.contrib.tools.json_schema import without_titles
 from opportune.contrib.tools.results import Source
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
@@ -26,9 +27,6 @@ CALL_SECONDS = 30.0
 """Maximum duration of a call, unless the tool sets `max_seconds`."""
 JOB_SECONDS = 3_600.0
 """Maximum duration of a job, unless the tool sets `max_seconds`."""
-
-VALUE_KEYWORDS = ("const", "default", "enum", "examples")
-"""Keywords of JSON Schema whose values are data, which may have a title."""
 
 FindParts = Callable[[AsyncSession, User | None], Awaitable[Mapping[str, str]]]
 """Return labels of the parts that a user may select, by name."""
@@ -159,7 +157,7 @@ class Tool:
 
     @cached_property
     def schema(self) -> ToolSchema:
-        return ToolSchema(self.name, self.description, _without_titles(self.arguments.model_json_schema()))
+        return ToolSchema(self.name, self.description, without_titles(self.arguments.model_json_schema()))
 
     def add_to(self, app: FastAPI) -> APIRoute:
         """Add the route for `request` to an application."""
@@ -271,22 +269,3 @@ def _types_in(annotation: Any) -> Iterator[Any]:
     for type_ in get_args(annotation):
         yield type_
         yield from _types_in(type_)
-
-
-def _without_titles(schema: Any) -> Any:
-    """Remove Pydantic's titles, which repeat the names and cost tokens."""
-    return dict(_untitled(schema)) if isinstance(schema, Mapping) else schema
-
-
-def _untitled(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in schema.items():
-        if key == "title" and isinstance(value, str):
-            continue
-        if key in VALUE_KEYWORDS:
-            yield key, value
-        elif key in ("properties", "$defs"):
-            yield key, {name: _without_titles(item) for name, item in value.items()}
-        elif isinstance(value, list):
-            yield key, [*map(_without_titles, value)]
-        else:
-            yield key, _without_titles(value)
