@@ -12,7 +12,7 @@ MAX_DELAY_SECONDS = 1
 
 
 class Clock:
-    """The clock of this process, which processes of a site share: they compare times that others have stored."""
+    """The clock of this process. Processes of a site compare stored times, so their clocks must agree."""
 
     _started_at: float | None = None
     """Time of the server when the monotonic clock was zero. None if the clock of this machine is right."""
@@ -31,9 +31,10 @@ class Clock:
         """
         difference = server_time - time.time()
         is_wrong = abs(difference) > MAX_DIFFERENCE_SECONDS + delay_seconds
-        if delay_seconds > MAX_DELAY_SECONDS and (self._started_at is not None or not is_wrong):
+        is_first_fault = is_wrong and self._started_at is None
+        if delay_seconds > MAX_DELAY_SECONDS and not is_first_fault:
             return
-        if is_wrong and self._started_at is None:
+        if is_first_fault:
             message = "the clock of this machine differs by %d s from the database's, which is used. Synchronize both."
             logger.warning(message, difference)
         self._started_at = server_time - time.monotonic() if is_wrong else None

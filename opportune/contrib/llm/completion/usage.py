@@ -6,16 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.provider import (
-    Chunk,
-    Done,
-    ErrorCode,
-    LlmError,
-    Message,
-    Reasoning,
-    ToolSchema,
-    estimate_prompt_tokens,
-)
+from opportune.contrib.llm.providers import provider
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +18,7 @@ PLAUSIBLE_MARGIN_TOKENS = 10_000
 """Tokens that an endpoint may add: instructions, search results, hidden reasoning."""
 MAX_ANSWERS_PER_LIMIT = 4
 """Maximum ratio of an answer to `max_answer_tokens`. Some endpoints do not limit reasoning by it."""
-FREE_CODES: frozenset[ErrorCode] = frozenset(
+FREE_CODES: frozenset[provider.ErrorCode] = frozenset(
     {"refused", "unauthorised", "rate_limited", "busy", "rejected", "unavailable", "not_configured"}
 )
 """Errors that cost nothing if they occur before the first chunk."""
@@ -61,14 +52,18 @@ class CallMeter:
     """Counts the tokens of one call of a model."""
 
     def __init__(
-        self, name: str, model: LlmModel | None, messages: Sequence[Message], tools: Sequence[ToolSchema] = ()
+        self,
+        name: str,
+        model: LlmModel | None,
+        messages: Sequence[provider.Message],
+        tools: Sequence[provider.ToolSchema] = (),
     ) -> None:
         """`name`: name of the model, as shown to users. `model`: None for the local model."""
         self.name = name
         self.model = model
-        self.prompt_tokens = estimate_prompt_tokens(messages, tools)
+        self.prompt_tokens = provider.estimate_prompt_tokens(messages, tools)
         """Estimated tokens of the prompt."""
-        self.done: Done | None = None
+        self.done: provider.Done | None = None
         """End of the answer, or of a failed one."""
         self._bytes = 0
         self._is_free = True
@@ -82,16 +77,16 @@ class CallMeter:
         """Record that the request is sent. Until then, it costs nothing."""
         self._is_free = False
 
-    def count(self, chunk: Chunk) -> Chunk:
+    def count(self, chunk: provider.Chunk) -> provider.Chunk:
         """Count a chunk of the answer, and return it without implausible counts."""
-        if isinstance(chunk, Done):
+        if isinstance(chunk, provider.Done):
             self._bytes += sum(len((call.name + call.arguments).encode(errors="replace")) for call in chunk.tool_calls)
             self.done = self._plausible(chunk)
             return self.done
-        self._bytes += len((chunk.text if isinstance(chunk, Reasoning) else chunk).encode(errors="replace"))
+        self._bytes += len((chunk.text if isinstance(chunk, provider.Reasoning) else chunk).encode(errors="replace"))
         return chunk
 
-    def fail(self, error: LlmError) -> None:
+    def fail(self, error: provider.LlmError) -> None:
         """Record the error that ended the call, with the token counts reported before it."""
         if error.done:
             error.done = self.done = self._plausible(error.done)
@@ -101,7 +96,7 @@ class CallMeter:
         """Return the token usage, also of an answer that was stopped early."""
         if self._is_free:
             return TokenUsage()
-        done = self.done or Done()
+        done = self.done or provider.Done()
         estimated = 0
         prompt, completion = done.prompt_tokens, done.completion_tokens
         if not prompt:  # no endpoint can claim to be free
@@ -113,7 +108,7 @@ class CallMeter:
         cost = self.model.cost_micro(prompt, completion, done.cached_tokens or 0) if self.model else 0
         return TokenUsage(1, prompt, completion, estimated, cost)
 
-    def _plausible(self, done: Done) -> Done:
+    def _plausible(self, done: provider.Done) -> provider.Done:
         """Replace token counts by None if they are far above the estimates for the prompt and the text."""
         context = self.model.context_tokens if self.model else 0
         answer = self.model.max_answer_tokens if self.model else 0

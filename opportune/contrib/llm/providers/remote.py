@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.request import first_answer
-from opportune.contrib.llm.providers.provider import (
-    CONTINUE,
-    Chunk,
-    LlmError,
-    Message,
-    Provider,
-    Timeouts,
-    estimate_prompt_tokens,
-)
+from opportune.contrib.llm.providers import provider
 
 if TYPE_CHECKING:
     from opportune.contrib.llm.providers.http_client import EndpointClient
@@ -52,7 +44,7 @@ class LazyClient(Generic[C]):
             self._client = None
 
 
-def connect(model: LlmModel, timeouts: Timeouts) -> "LazyClient[EndpointClient]":
+def connect(model: LlmModel, timeouts: provider.Timeouts) -> "LazyClient[EndpointClient]":
     """Return the client of an endpoint with OpenAI's API."""
 
     def create() -> "EndpointClient":
@@ -63,46 +55,47 @@ def connect(model: LlmModel, timeouts: Timeouts) -> "LazyClient[EndpointClient]"
     return LazyClient(create)
 
 
-class RemoteProvider(Provider):
+class RemoteProvider(provider.Provider):
     """Provider whose model can be bound to a JSON Schema."""
 
     follows_schema = True
 
-    def stream(self, messages: Sequence[Message], **options: Any) -> AsyncGenerator[Chunk, None]:
+    def stream(self, messages: Sequence[provider.Message], **options: Any) -> AsyncGenerator[provider.Chunk, None]:
         """`options`: as those of `stream_with_tools`, which subclasses implement."""
         return self.stream_with_tools(messages, (), **options)
 
 
 def compacted_answer(
-    ask: Callable[[Sequence[Message]], AsyncGenerator[Chunk, None]], messages: Sequence[Message]
-) -> AsyncGenerator[Chunk, None]:
+    ask: Callable[[Sequence[provider.Message]], AsyncGenerator[provider.Chunk, None]],
+    messages: Sequence[provider.Message],
+) -> AsyncGenerator[provider.Chunk, None]:
     """Return an answer. If the endpoint refuses the conversation as too long, ask once more with a shorter one."""
 
-    async def can_be_shorter(number: int, error: LlmError) -> bool:
+    async def can_be_shorter(number: int, error: provider.LlmError) -> bool:
         return number == 0 and error.code == "context_too_long" and compact(messages) != [*messages]
 
     return first_answer((lambda: ask(messages), lambda: ask(compact(messages))), can_be_shorter)
 
 
-def compact(messages: Sequence[Message]) -> list[Message]:
+def compact(messages: Sequence[provider.Message]) -> list[provider.Message]:
     """Leave out the oldest turns until half remains, then the ends of tool results.
 
     System messages and the last question remain. An answer and its question, or a call and its result, stay together.
     """
-    budget = estimate_prompt_tokens(messages, ()) // 2
+    budget = provider.estimate_prompt_tokens(messages, ()) // 2
     system = [*takewhile(lambda turn: turn.role == "system", messages)]
     turns = [*messages[len(system) :]]
-    questions = [index for index, turn in enumerate(turns) if turn.role == "user" and turn.content != CONTINUE]
+    questions = [index for index, turn in enumerate(turns) if turn.role == "user" and turn.content != provider.CONTINUE]
     for start in questions[1:]:
-        if estimate_prompt_tokens([*system, *turns], ()) <= budget:
+        if provider.estimate_prompt_tokens([*system, *turns], ()) <= budget:
             break
         turns = [*messages[len(system) + start :]]
     results = [turn for turn in turns if turn.role == "tool"]
-    if results and estimate_prompt_tokens([*system, *turns], ()) > budget:
+    if results and provider.estimate_prompt_tokens([*system, *turns], ()) > budget:
         length = max(MIN_RESULT_LENGTH, sum(len(turn.content) for turn in results) // len(results) // 2)
         turns = [_shorten(turn, length) if turn.role == "tool" else turn for turn in turns]
     return [*system, *turns]
 
 
-def _shorten(turn: Message, length: int) -> Message:
+def _shorten(turn: provider.Message, length: int) -> provider.Message:
     return replace(turn, content=turn.content[:length] + SHORTENED) if len(turn.content) > length else turn
