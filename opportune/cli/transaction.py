@@ -4,14 +4,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.events.kinds import add_event_kinds
 from opportune.cli.loop import open_event_loop
 from opportune.config.settings import Settings, get_settings
-from opportune.db.errors import explain
+from opportune.db.errors import DATABASE_ERRORS, explain
 from opportune.db.factory import open_database
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
@@ -69,7 +67,7 @@ async def _run_in_transaction(settings: Settings, work: Callable[[DatabaseJobQue
                 result = await work(jobs, session)
             await jobs.drain()
             return result
-        except (DBAPIError, PoolTimeoutError) as error:
+        except DATABASE_ERRORS as error:
             raise OperatorError(explain(error, jobs.database.url)) from error
         except FieldErrors as error:  # raised by a hook that refuses the change
             raise OperatorError(str(error)) from error

@@ -33,6 +33,7 @@ from opportune.storage import StorageError
 from opportune.web import Form, flash, is_htmx, redirect, templates
 from opportune.web.forms.forms import SEARCH_SUFFIX, fill_form
 from opportune.web.forms.kept_form import restore_kept_form
+from opportune.web.forms.uploads import Upload
 from opportune.web.rendering.environment import is_replaced
 
 Context = dict[str, Any]
@@ -254,6 +255,9 @@ class CrudPages(PageOptions[M]):
         try:
             values = self._values(form)
             storage = request.app.state.storage
+            is_sqlite = crud.session.get_bind().dialect.name == "sqlite"
+            if is_sqlite and any(isinstance(value, Upload) for value in values.values()):
+                await crud.session.commit()  # a lock of the team would keep a storage in the database from writing
             async with stored_uploads(storage, self.crud_class.model, values, crud.session) as stored:
                 return await save(stored)
         except StorageError as error:

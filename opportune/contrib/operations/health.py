@@ -10,13 +10,11 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from fastapi import FastAPI
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.contrib.operations.job_lights import late_state
 from opportune.db.clock import utc_now
 from opportune.db.drivers.replica import Replicas
-from opportune.db.errors import explain, is_outage
+from opportune.db.errors import DATABASE_ERRORS, explain, is_outage
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.migration_file import Migration
@@ -76,7 +74,7 @@ class Health:
             return [*lights, *await self._check_database_contents()]
         except OperatorError as error:  # a file in the folder is not a migration
             return [*lights, HealthLight("Migrations", str(error), "fault")]
-        except (DBAPIError, PoolTimeoutError) as error:
+        except DATABASE_ERRORS as error:
             if not is_outage(error):
                 raise
             return [*lights, HealthLight("Tables", explain(error, self.app.state.database.url), "fault")]

@@ -8,13 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from fastapi import FastAPI
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.contrib.operations.database_lights import database_lights
 from opportune.contrib.operations.health import Health
 from opportune.contrib.operations.job_lights import job_lights
-from opportune.db.errors import explain
+from opportune.db.errors import DATABASE_ERRORS, explain
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.i18n import gettext_lazy as _l
@@ -58,7 +56,7 @@ def worst_state(groups: Sequence[StatusGroup]) -> str:
 async def _read_with_timeout(app: FastAPI, sources: Sequence[ReadLights]) -> Sequence[HealthLight]:
     try:
         return await run_with_timeout(GROUP_TIMEOUT_SECONDS, _read_all(app, sources))
-    except (DBAPIError, PoolTimeoutError) as error:
+    except DATABASE_ERRORS as error:
         return [HealthLight("Not available", explain(error, app.state.database.url), "fault")]
     except OperatorError as error:
         return [HealthLight("Not available", str(error), "fault")]

@@ -5,8 +5,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import State
@@ -17,6 +15,7 @@ from opportune.contrib.telemetry.prometheus import Family, Sample, gauge
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.drivers.pool import Pool
+from opportune.db.errors import DATABASE_ERRORS
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.server.workers import OpenConnections
@@ -60,7 +59,7 @@ async def site_metrics(state: State) -> list[Family]:
     try:
         families += await run_with_timeout(DATABASE_TIMEOUT_SECONDS, _database_metrics(state))
         is_up = 1
-    except (DBAPIError, PoolTimeoutError, TimeoutError):
+    except (*DATABASE_ERRORS, TimeoutError):
         is_up = 0
     return [*families, gauge("opportune_database_up", "1 if the database responds.", is_up)]
 

@@ -9,16 +9,19 @@ from unittest.mock import DEFAULT, AsyncMock
 import pytest
 from fastapi import FastAPI, Request
 from httpx2 import AsyncClient
-from sqlalchemy import update
+from pydantic import SecretStr
+from sqlalchemy import select, update
 from sqlmodel import Field
 
+from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudPages, Permission
 from opportune.crud.columns import list_columns
 from opportune.db.listeners import listening
 from opportune.db.sessions.insertion import InsertingSession
 from opportune.feature import Feature
 from opportune.fields import Image, Line, Markdown, Url, image_field
-from opportune.storage import StorageError
+from opportune.storage import StorageError, open_storage
+from opportune.web import Form
 from tests.opportune.site_with import site_fixture
 from tests.opportune.storage.pictures import photo
 from tests.opportune.tables import UnmigratedTable
@@ -38,12 +41,21 @@ class Posters(Crud[Poster]):
     read_permission = Permission.ANYONE
 
 
+class LockingPages(CrudPages[Poster]):
+    """Pages whose session has a transaction before the form is saved, as those of teams."""
+
+    async def build_form(self, request: Request, crud: Any, row: Any = None) -> Form[Any]:
+        await crud.session.execute(select(1))
+        return await super().build_form(request, crud, row)
+
+
 posters = Feature(
     "posters",
     "Pictures.",
     models=[Poster],
     pages=[
         CrudPages(Posters, "/posters", columns=("picture", "title")).router,
+        LockingPages(Posters, "/locked").router,
         CrudPages(Posters, "/titles", sections=(("Poster", ("title", "picture")),)).router,
     ],
 )
@@ -98,6 +110,14 @@ async def test_failed_commit_deletes_the_upload(app: FastAPI, admin: AsyncClient
         response = await admin.post("/posters/new", data={"title": "Cats"}, files={"picture": ("a.jpg", photo())})
     assert response.status_code == 500
     assert stored_files(tmp_path) == []
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_storage_in_the_database_saves_files(app: FastAPI, settings: Settings, admin: AsyncClient) -> None:
+    in_database = settings.model_copy(update={"storage_url": SecretStr("database:")})
+    app.state.storage = open_storage(in_database, app.state.database)
+    response = await admin.post("/locked/new", data={"title": "Cats"}, files={"picture": ("a.jpg", photo())})
+    assert response.status_code == 303
 
 
 async def test_failed_copy_deletes_the_upload(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
