@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from opportune.admin.authorization import may_list
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.export import cell_of, csv_cell, download_headers
+from opportune.contrib.import_export.cells import cell_of, csv_cell, download_headers
 from opportune.contrib.import_export.import_run import faulty_rows
 from opportune.contrib.import_export.import_view import check_import, load_file
 from opportune.contrib.import_export.table import Table

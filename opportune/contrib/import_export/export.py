@@ -1,19 +1,11 @@
 """CSV, XLSX and JSON exports of a list. Rows are read in batches to limit memory."""
 
 import asyncio
-import csv
-import io
 import json
-import re
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import date, time, timedelta
-from decimal import Decimal
-from enum import Enum
 from typing import Any
-from urllib.parse import quote
 
-from sqladmin.helpers import default_encoder
 from sqlalchemy import Select, inspect, tuple_
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -24,7 +16,14 @@ from opportune.admin.lists.actions import redirect_with_error
 from opportune.admin.lists.parameters import filtered_query
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.name_lists import join_names
+from opportune.contrib.import_export.cells import (
+    JsonList,
+    csv_cell,
+    csv_lines,
+    download_headers,
+    encode_value,
+    xlsx_value,
+)
 from opportune.contrib.import_export.named_columns import NamedColumn, named_columns
 from opportune.contrib.import_export.workbooks import MAX_SHEET_ROWS, XLSX_TYPE, SheetWriter
 from opportune.db.models.labels import title_of
@@ -35,7 +34,6 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
 from opportune.i18n.languages import content_languages
-from opportune.web.forms.input_texts import as_text
 from opportune.web.streaming import read_parts
 
 Batches = AsyncIterator[Sequence[Mapping[str, Any]]]
@@ -46,17 +44,6 @@ TOO_LONG_FOR_A_SHEET = _l(
     "An Excel sheet has at most %(limit)s rows, and this list has more. Filter it, or export it as CSV."
 )
 EXPORT_BATCH_ROWS = 500
-CONTROL_PREFIXES = ("\t", "\r", "\n")
-
-
-class JsonList(list[Any]):
-    """The list in a JSON column, which a file writes as JSON. Other lists are names of related rows."""
-
-
-# Spreadsheets run cells that begin with one of these characters, which also have full-width forms.
-FORMULA_PREFIXES = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
-# 1.234 is 1234 in several languages, also for spreadsheets. 1.2340 is the same number in all of them.
-GROUP_LIKE = re.compile(r"-?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 
 
 async def export_page(request: Request, view: AdminView) -> Response:
@@ -89,10 +76,6 @@ async def _build_response(
     return StreamingResponse(_write_json(batches), media_type="application/json", headers=headers)
 
 
-def download_headers(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
-
-
 async def _check_sheet_rows(view: AdminView, statement: Select[Any]) -> None:
     """Raise ValidationRefused if the list has more rows than a sheet."""
     last_row = statement.with_only_columns(*view.pk_columns).order_by(None).offset(MAX_SHEET_ROWS - 1).limit(1)
@@ -109,12 +92,6 @@ async def _write_xlsx(columns: Columns, batches: Batches) -> AsyncIterator[bytes
         await asyncio.to_thread(writer.save, file)
         async for part in read_parts(file):
             yield part
-
-
-def xlsx_value(value: Any) -> Any:
-    """Return a number, date or yes as such, and other values as in CSV."""
-    is_plain = isinstance(value, bool | int | float | Decimal | date | time) and not isinstance(value, Enum)
-    return value if is_plain else cell_of(value)
 
 
 async def _file_columns(request: Request, view: AdminView) -> Columns:
@@ -154,58 +131,15 @@ async def file_value(view: AdminView, row: Any, name: str, named_column: NamedCo
 
 
 async def _write_csv(columns: Columns, batches: Batches) -> AsyncIterator[str]:
-    yield _csv_lines([list(columns)])
+    yield csv_lines([list(columns)])
     async for batch in batches:
-        yield _csv_lines([[csv_cell(value) for value in row.values()] for row in batch])
-
-
-def _csv_lines(rows: Sequence[Sequence[Any]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows(rows)
-    return buffer.getvalue()
-
-
-def csv_cell(value: Any) -> Any:
-    """Return a cell of CSV, with a leading quote if a spreadsheet would run its text as a formula."""
-    cell = cell_of(value)
-    if isinstance(value, Decimal | float) and GROUP_LIKE.fullmatch(str(cell)):
-        return f"{cell}0"
-    is_text = isinstance(cell, str) and isinstance(value, str | list)
-    return f"'{cell}" if is_text and _is_formula(cell) else cell
-
-
-def cell_of(value: Any) -> Any:
-    if isinstance(value, JsonList | dict):
-        return json.dumps(value, ensure_ascii=False, default=_encode)
-    if isinstance(value, list):
-        return join_names(map(str, value))
-    return _encode(value) if value is not None else ""
-
-
-def _is_formula(text: str) -> bool:
-    # Leading quotes are ignored, so that `unescape_formula` removes only the one that was added.
-    inner = text.lstrip("'")
-    return inner.startswith(CONTROL_PREFIXES) or inner.lstrip().lstrip("'").startswith(FORMULA_PREFIXES)
-
-
-def unescape_formula(text: str) -> str:
-    """Return the text of a cell before the export escaped it."""
-    return text[1:] if text.startswith("'") and _is_formula(text[1:]) else text
+        yield csv_lines([[csv_cell(value) for value in row.values()] for row in batch])
 
 
 async def _write_json(batches: Batches) -> AsyncIterator[str]:
     separator = "["
     async for batch in batches:
         for row in batch:
-            yield separator + json.dumps(row, default=_encode, ensure_ascii=False)
+            yield separator + json.dumps(row, default=encode_value, ensure_ascii=False)
             separator = ",\n"
     yield "[]" if separator == "[" else "]"
-
-
-def _encode(value: Any) -> Any:
-    """Encode a value for JSON and CSV. SQLAdmin would convert a Decimal to a float and lose digits."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, timedelta):
-        return as_text(value)
-    return f"{value:f}" if isinstance(value, Decimal) else default_encoder(value)

@@ -13,7 +13,8 @@ from opportune.admin.forms.admin_form import AdminForm, add_refusal, keep_unsent
 from opportune.admin.forms.model_fields import FileCells
 from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
 from opportune.contrib.import_export.cell_texts import CellTexts
-from opportune.contrib.import_export.export import cell_of, file_value, xlsx_value
+from opportune.contrib.import_export.cells import cell_of, xlsx_value
+from opportune.contrib.import_export.export import file_value
 from opportune.contrib.import_export.name_resolver import NameResolver, creation_form_class
 from opportune.contrib.import_export.named_columns import NamedColumn
 from opportune.contrib.import_export.preview import MAX_PREVIEW_CHANGES, MAX_PREVIEW_ROWS, PreviewRow, PreviewTexts

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from opportune.admin.lists.display import format_column
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.export import cell_of
+from opportune.contrib.import_export.cells import cell_of
 from opportune.contrib.import_export.targets import Target
 from opportune.schemas.text import shorten
 

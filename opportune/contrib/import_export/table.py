@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from opportune.admin.errors import ValidationRefused
-from opportune.contrib.import_export.export import unescape_formula
+from opportune.contrib.import_export.cells import unescape_formula
 from opportune.contrib.import_export.workbooks import ZIP_SIGNATURE, read_workbook
 from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l

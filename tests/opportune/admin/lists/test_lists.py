@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+from datetime import date
+from decimal import Decimal
 from html import unescape
 
 import pytest
@@ -13,7 +15,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, User
 from opportune.admin.models import AuditEntry
-from opportune.contrib.import_export.export import csv_cell, unescape_formula
+from opportune.contrib.import_export.cells import csv_cell, csv_response, unescape_formula
 from opportune.db.clock import utc_now
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
@@ -197,6 +199,12 @@ FORMULAS = ["=1+1", " =1", "\t=1", "\r=1", "\n+1", "-1", "@sum", "\uff1d1", "\u0
 def test_formulas_are_escaped_in_exports(text: str) -> None:
     assert csv_cell(text) == f"'{text}"
     assert unescape_formula(csv_cell(text)) == text
+
+
+def test_download_of_csv_escapes_formulas() -> None:
+    response = csv_response("a b.csv", [["name", "price"], ["=1", Decimal("9.90")], [None, date(2026, 11, 3)]])
+    assert response.body == b"name,price\r\n'=1,9.90\r\n,2026-11-03\r\n"
+    assert response.headers["content-disposition"] == "attachment; filename*=UTF-8''a%20b.csv"
 
 
 @pytest.mark.parametrize("text", ["a=1", "'quoted'", "it's", "", "1-1", "'"])
