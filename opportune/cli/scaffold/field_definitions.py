@@ -11,6 +11,7 @@ from opportune.cli.scaffold.field_options import MAX_FIELD_LENGTH, TYPES_HINT, w
 from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, OPTIONS, OWNERS, TIMESTAMPS, WORDS_FOR_REFERENCES
 from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.words import camel
+from opportune.crud.schema_fields import TIMESTAMPS as READONLY_NAMES
 from opportune.db.models.model import Model
 from opportune.db.models.sensitive_names import is_privilege, is_secret
 from opportune.errors import OperatorError
@@ -62,6 +63,8 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     if type_ == "account":
         return with_options(Field(name.removesuffix("_id"), "reference", target=ACCOUNT), options)
     type_ = ALIASES.get(type_, type_)
+    if name in TIMESTAMPS and type_ == "datetime":  # as in other frameworks
+        type_ = name
     _check_type(definition, name, type_, models)
     name = name.removesuffix("_id") if type_ in OWNERS else name
     is_used = camel(name) in {model, *IMPORTED_NAMES, *models.names_in(feature)}
@@ -73,6 +76,8 @@ def _check_type(definition: str, name: str, type_: str, models: ExistingModels) 
     if type_ not in FIELD_TYPES:
         hint = did_you_mean(type_, [*FIELD_TYPES, "account", *ALIASES])
         raise OperatorError(f"{definition!r}: unknown type {type_!r}.{hint} {TYPES_HINT}")
+    if name in READONLY_NAMES and name != type_:
+        raise OperatorError(f"{definition!r}: users cannot set {name}. Write {' or '.join(TIMESTAMPS)}, or rename it.")
     if type_ in TIMESTAMPS and name != type_:
         raise OperatorError(f"{definition!r}: a field of this type must be called {type_}. Or write {name}:datetime.")
     if type_ == "team":
