@@ -1,5 +1,6 @@
 """A job queue for tests that records jobs, and runs them on request."""
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,18 +28,15 @@ class RecordedJobs(JobQueue):
         database.info["jobs"] = self
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> str:
-        self._record(call, key)
+        await self._record(call, key)
         return str(self.keys.index(key) + 1 if key else len(self.keys))
 
     def defer(
         self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
     ) -> None:
-        async def record() -> None:
-            self._record(call, key)
+        after_commit(session, partial(self._record, call, key))
 
-        after_commit(session, record)
-
-    def _record(self, call: JobCall[Any], key: str) -> None:
+    async def _record(self, call: JobCall[Any], key: str) -> None:
         if not key or key not in self.keys:  # also after the job has run, as in the queue
             self.calls.append(call)
             self.keys.append(key)

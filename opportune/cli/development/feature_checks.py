@@ -24,6 +24,7 @@ from opportune.errors import OperatorError
 from opportune.features.consistency import find_registration_errors
 from opportune.features.core import all_features
 from opportune.jobs.checks import find_invalid_schedules
+from opportune.jobs.limits import ALL_QUEUES
 from opportune.mail.templates import environment as mail_templates
 from opportune.project.installed import installed_features
 from opportune.project.layout import PACKAGE, USERS, display_path, feature_folder, feature_module
@@ -50,6 +51,9 @@ def check_registration(_settings: Settings) -> Iterator[Finding]:
 def check_features(settings: Settings) -> Iterator[Finding]:
     """Run the checks of features, if their settings are valid."""
     read_feature_settings(settings, installed_features())
+    queues = {job.queue for feature in all_features(installed_features()) for job in feature.jobs.definitions}
+    for name in settings.jobs_limits.keys() - queues - {ALL_QUEUES}:
+        yield Finding(f"JOBS_LIMITS: no job has the queue {name}. Correct its name.", is_error=False)
     for feature in all_features(installed_features()):
         yield from find_invalid_schedules(settings, feature.jobs.definitions)
         for check in feature.monitoring.checks:

@@ -76,10 +76,8 @@ def _check_type(definition: str, name: str, type_: str, models: ExistingModels) 
     if type_ not in FIELD_TYPES:
         hint = did_you_mean(type_, [*FIELD_TYPES, "account", *ALIASES])
         raise OperatorError(f"{definition!r}: unknown type {type_!r}.{hint} {TYPES_HINT}")
-    if name in READONLY_NAMES and name != type_:
-        raise OperatorError(f"{definition!r}: users cannot set {name}. Write {' or '.join(TIMESTAMPS)}, or rename it.")
-    if type_ in TIMESTAMPS and name != type_:
-        raise OperatorError(f"{definition!r}: a field of this type must be called {type_}. Or write {name}:datetime.")
+    if name != type_ and not READONLY_NAMES.isdisjoint((name, type_)):
+        raise OperatorError(f"{definition!r}: the site sets created_at and updated_at. Omit the type, or rename it.")
     if type_ == "team":
         _check_team(definition, name, models)
 

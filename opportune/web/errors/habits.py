@@ -64,6 +64,12 @@ MISTAKES = {
         "Open a session there, or write a job:",
         "async with request.app.state.database.writer() as session:",
     ),
+    "cannot depend on dependencies with scope": ErrorHint(
+        "The session ends before this dependency",
+        "A dependency with `yield` continues after the response, and a session of a route ends before it.",
+        "End the dependency with the route:",
+        'Annotated[Books, Depends(open_books, scope="function")]',
+    ),
     "No row was found when one was required": ErrorHint(
         "There is no such row",
         "`get_one` and `one` expect that the row exists. A visitor can write any id into a URL.",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from opportune.db import Database, utc_now
-from opportune.errors import NotFound, OperatorError
+from opportune.errors import OperatorError
 from opportune.jobs import defer, management, run_command, worker
 from opportune.jobs.leases import LEASE_DURATION
 from opportune.jobs.models import Job, JobState
@@ -69,11 +69,6 @@ async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: 
     assert await jobs.wait_until_ended(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
     assert (await find("1")).state == JobState.WAITING
     assert await jobs.worker.start_due_jobs() is None
-
-
-async def test_waiting_for_a_missing_job_is_not_found(idle_queue: DatabaseJobQueue) -> None:
-    with pytest.raises(NotFound):
-        await idle_queue.wait_until_ended("7")
 
 
 SATURDAY = datetime(2026, 2, 28, 12, 30, 15, 500, tzinfo=UTC)

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from opportune import checks
 from opportune.checks import Finding
 from opportune.cli.development import database_checks
+from opportune.cli.development.feature_checks import check_features
 from opportune.config.settings import Settings
 from opportune.contrib.llm.feature import check_llm, check_model
 from opportune.contrib.llm.providers import local
@@ -47,6 +48,7 @@ def test_pooled_database_gets_notes(direct: str, message: str) -> None:
         (checks.check_hosts, {"base_url": "http://example.org"}, "http://"),
         (checks.check_secret_key, {"secret_key": SecretStr("sesame")}, "shorter than 32"),
         (checks.check_uploads, {"storage_url": SecretStr("file:./data/uploads")}, "STORAGE_URL is a folder"),
+        (check_features, {"jobs_limits": {"*": 9, "default": 2, "mial": 1}}, "no job has the queue mial."),
         (check_mail, {}, "MAIL_URL is console, "),
         (check_mail, {"allowed_hosts": ["example.org"], "mail_url": MAIL_SERVER}, "BASE_URL is empty"),
     ],

@@ -6,6 +6,7 @@ EVERY_TYPE = (
     *("published_on:date:optional", "starts_at:datetime:default=now", "opens:time:optional", "code:str:20:unique"),
     *("status:enum:draft,published:default=draft", "kind:enum(short,not-long)", "mailbox:email", "site:url"),
     *("phone:phone:optional", "land:country", "cover:image:optional", "script:file", "data:json", "keywords:list"),
-    *("category:Category", "parent:Post:optional", "tags:Tag[]", "topics:many:blog.Tag", "created_at:datetime", "updated_at"),
+    *("category:Category", "parent:Post:optional", "tags:Tag[]", "topics:many:blog.Tag", "created_at:datetime"),
+    "updated_at",
 )
 SIGNED_IN = ("--read", "signed-in", "--write", "signed-in")

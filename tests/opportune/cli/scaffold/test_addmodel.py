@@ -123,7 +123,7 @@ INVALID_ARGUMENTS = (
     ("blog Post team", "the feature teams is not installed. Add `teams` to app/installed.py."),
     ("blog Post title:str --versioned", "row_versions is not installed. Add `row_versions` to app/installed.py."),
     ("blog Post crew:team", "the field for the team must be called team."),
-    ("blog Post modified_at:date", "users cannot set modified_at. Write created_at or updated_at, or rename it."),
+    ("blog Post modified_at:date", "the site sets created_at and updated_at. Omit the type, or rename it."),
     ("blog Post author:Author", "There is no model Author. Create it first:"),
     ("blog Post tag:Tga", "There is no model Tga. Did you mean Tag?"),
     ("blog Post labels:many:Label", "features cannot import each other"),

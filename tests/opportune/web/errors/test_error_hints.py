@@ -373,6 +373,7 @@ def test_attribute_of_another_object_has_no_hint(owner: object, name: str) -> No
         ("SessionMiddleware must be installed to access request.session", "The site keeps no values of visitors"),
         ("Select.filter() got an unexpected keyword argument 'title__icontains'", "Queries are those of SQLAlchemy"),
         ("Templates.render() got an unexpected keyword argument 'books'", "Templates of the site need their own"),
+        ('"books" cannot depend on dependencies with scope "function".', "The session ends before this dependency"),
     ],
 )
 def test_failed_test_shows_the_hint_for_a_message(message: str, title: str) -> None:
