@@ -39,18 +39,8 @@ class RenamedCode:
     def __init__(self, text: str, roots: Mapping[str, str]) -> None:
         self.source = Source(text)
         self.roots = roots
-        self.other_uses: set[str] = set()
-        """Names of variables, and names in texts such as `"Book | None"` and `__all__`, which keep the old name."""
-        self.feature_variables = {"feature"}
-        for node in ast.walk(self.source.tree):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-                self.other_uses.add(node.id)
-            elif isinstance(node, ast.arg):
-                self.other_uses.add(node.arg)
-            elif isinstance(node, ast.For | ast.comprehension) and "features" in self.source.segment(node.iter):
-                self.feature_variables |= {name.id for name in ast.walk(node.target) if isinstance(name, ast.Name)}
-            elif isinstance(node, ast.Constant) and NAMES_IN_TEXT.fullmatch(str(node.value)):
-                self.other_uses.update(re.findall(r"\w+", str(node.value)))
+        self.other_uses = _names_with_other_uses(self.source.tree)
+        self.feature_variables = _feature_variables(self.source)
         self.modules = dict(_imported_modules(self.source.tree))
         self.changes = sorted(dict.fromkeys(self._find()), key=lambda change: change.span.start)
 
@@ -161,8 +151,33 @@ class RenamedCode:
 @cache
 def _moved_attributes() -> dict[str, str]:
     """Return the new places of names that are attributes of a module under its current name: `llm.Answer`."""
-    moved = ((*old.partition(":"), new) for old, new in IMPORTS.items())
-    return {f"{find_module(module)}:{name}": new for module, _colon, name, new in moved if name}
+    attributes: dict[str, str] = {}
+    for old, new in IMPORTS.items():
+        module, _, name = old.partition(":")
+        if name:
+            attributes[f"{find_module(module)}:{name}"] = new
+    return attributes
+
+
+def _names_with_other_uses(tree: ast.Module) -> set[str]:
+    """Return names of variables, and names in texts such as `"Book | None"` and `__all__`. Imports keep these names."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+                names.add(name)
+            case ast.Constant(value=str(text)) if NAMES_IN_TEXT.fullmatch(text):
+                names.update(re.findall(r"\w+", text))
+    return names
+
+
+def _feature_variables(source: Source) -> set[str]:
+    """Return the variables of loops over features."""
+    names = {"feature"}
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.For | ast.comprehension) and "features" in source.segment(node.iter):
+            names |= {name.id for name in ast.walk(node.target) if isinstance(name, ast.Name)}
+    return names
 
 
 def _imported_modules(tree: ast.Module) -> Iterator[tuple[str, str]]:

@@ -155,7 +155,8 @@ def _missing_attribute_hint(error: BaseException) -> ErrorHint | None:
 
 def _template_hint(error: BaseException) -> ErrorHint | None:
     """Explain words of Django's templates, and names of Starlette's."""
-    if not (isinstance(error, TemplateError) and (replacement := replacement_for(str(error)))):
+    replacement = replacement_for(str(error)) if isinstance(error, TemplateError) else None
+    if not replacement:
         return None
     return ErrorHint("Templates are those of Jinja", str(error).splitlines()[0], "Write instead:", replacement)
 
