@@ -17,21 +17,12 @@ from wtforms.validators import InputRequired
 from opportune.db.models.columns import is_text, type_of
 from opportune.i18n import gettext
 from opportune.i18n.parsing import Source
+from opportune.web.forms import input_texts
 from opportune.web.forms.controls import Control, controls_of, html_attributes, to_machine_format, translated_choices
 from opportune.web.forms.controls import Field as PageField
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_TIME, message_for
 from opportune.web.forms.field_values import parse_local_time
 from opportune.web.forms.form_state import ZONE_SUFFIX
-from opportune.web.forms.input_texts import (
-    DATETIME_LOCAL,
-    JSON_TEXT,
-    LINES,
-    TEXT_LISTS,
-    as_text,
-    as_text_list,
-    input_type,
-    parse_json,
-)
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
@@ -42,7 +33,7 @@ NO_CHOICE = "__None"
 MAX_LISTED_CHOICES = 10
 STYLES = {"form-control", "form-select", "is-invalid"}
 """CSS classes that the macro `box` adds."""
-TIME_ERRORS = {"date": INVALID_DATE, "time": INVALID_TIME, DATETIME_LOCAL: INVALID_DATETIME}
+TIME_ERRORS = {"date": INVALID_DATE, "time": INVALID_TIME, input_texts.DATETIME_LOCAL: INVALID_DATETIME}
 """Error messages by type, for texts without a separator. Pydantic would read a plain number as seconds since 1970."""
 
 
@@ -121,11 +112,11 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
 
     def _parse_control(self, text: str) -> Any:
         control = self.control
-        if control.type == JSON_TEXT:
-            return parse_json(text)
-        if control.type == LINES and text.startswith("["):
+        if control.type == input_texts.JSON_TEXT:
+            return input_texts.parse_json(text)
+        if control.type == input_texts.LINES and text.startswith("["):
             with suppress(ValueError):
-                return parse_json(text)
+                return input_texts.parse_json(text)
             return text
         if control.choices:
             return self._parse_choice(text)
@@ -154,7 +145,11 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         return parse_local_time(text, self.zone) if self.is_zoned else text
 
     def _format(self, value: Any) -> str:
-        return as_text_list(value, self.control.type) if self.control.type in TEXT_LISTS else as_text(value)
+        return (
+            input_texts.as_text_list(value, self.control.type)
+            if self.control.type in input_texts.TEXT_LISTS
+            else input_texts.as_text(value)
+        )
 
     @property
     def text(self) -> str:
@@ -187,7 +182,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         choices = translated_choices(self._choices_with(text))
         return PageField(
             label=self.label.text,
-            type="textarea" if is_long else input_type(control.type, text),
+            type="textarea" if is_long else input_texts.input_type(control.type, text),
             required=required,
             help=self.description,
             error=" ".join(map(str, self.errors)),
@@ -223,7 +218,7 @@ def macros() -> Any:
 def _build_control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -> Control:
     """Return the control of a column. `lines` says whether a text has several; None decides by its length."""
     control = controls_of(schema)["value"]
-    if control.choices and control.type not in TEXT_LISTS:
+    if control.choices and control.type not in input_texts.TEXT_LISTS:
         may_be_empty = schema.model_fields["value"].default == ""
         return replace(control, type="select", choices={"": "", **control.choices} if may_be_empty else control.choices)
     if lines is None:

@@ -13,16 +13,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from opportune.config.settings import Settings
-from opportune.contrib.backup import postgresql
+from opportune.contrib.backup import postgresql, restore
 from opportune.contrib.backup.archive import Archive, open_archive
 from opportune.contrib.backup.opening import open_backup
-from opportune.contrib.backup.restore import (
-    Target,
-    extracted_database,
-    migrate_sqlite_file,
-    refuse_newer_backup,
-    with_database,
-)
 from opportune.contrib.backup.scratch import scratch_folder
 from opportune.contrib.backup.sqlite import inspect_database
 from opportune.db.migrations.connection import connect
@@ -72,9 +65,9 @@ def rehearse(settings: Settings, graph: MigrationGraph, name: str = "") -> Rehea
         start = time.monotonic()
         try:
             with open_archive(path) as archive:
-                refuse_newer_backup(graph, archive)
+                restore.refuse_newer_backup(graph, archive)
                 archive.check()
-                target_description, counts = _restore_database(archive, Target(settings, graph), folder)
+                target_description, counts = _restore_database(archive, restore.Target(settings, graph), folder)
                 _compare_row_counts(archive, counts)
                 uploads = len(archive.manifest.uploads)
         except OSError as error:
@@ -85,20 +78,20 @@ def rehearse(settings: Settings, graph: MigrationGraph, name: str = "") -> Rehea
     return Rehearsal(label, len(counts), sum(counts.values()), uploads, seconds, target_description)
 
 
-def _restore_database(archive: Archive, target: Target, folder: Path) -> tuple[str, Mapping[str, int]]:
+def _restore_database(archive: Archive, target: restore.Target, folder: Path) -> tuple[str, Mapping[str, int]]:
     """Restore the database. Return a description of the target and the rows per table."""
     path = folder / archive.manifest.database
-    with extracted_database(archive, target, path):
+    with restore.extracted_database(archive, target, path):
         if archive.manifest.database == "database.dump":
             postgresql.refuse_unreadable_dump(path)
             return _restore_dump(archive, target, path)
         counts = inspect_database(path).rows
         _refuse_dangling_references(path)
-        migrate_sqlite_file(path, target)
+        restore.migrate_sqlite_file(path, target)
         return "into SQLite", counts
 
 
-def _restore_dump(archive: Archive, target: Target, path: Path) -> tuple[str, Mapping[str, int]]:
+def _restore_dump(archive: Archive, target: restore.Target, path: Path) -> tuple[str, Mapping[str, int]]:
     with _temporary_database(target.settings) as settings:
         if settings is None:
             return "read but not restored: this user may not create databases", postgresql.count_rows_in_dump(path)
@@ -140,7 +133,7 @@ def _temporary_database(settings: Settings) -> Iterator[Settings | None]:
         yield None
         return
     try:
-        yield with_database(settings, _url_on_same_server(settings, name))
+        yield restore.with_database(settings, _url_on_same_server(settings, name))
     finally:
         with connect(settings) as connection:
             _drop_database(connection, name)

@@ -7,13 +7,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import guard_of
 from opportune.contrib.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows, embed_when_started
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
-from opportune.contrib.llm.providers.factory import (
-    endpoint_lights,
-    make_provider,
-    media_models_of,
-    missing_library,
-    models_of,
-)
+from opportune.contrib.llm.providers import factory
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.contrib.tools.site_tools import retrieval_of, toolbox_of
 from opportune.db.url.providers import is_local
@@ -28,10 +22,10 @@ def require_providers(settings: Settings) -> None:
     Raises:
         OperatorError: A class cannot be imported, or a model has no endpoint.
     """
-    for model in models_of(settings):
+    for model in factory.models_of(settings):
         if model.provider:
-            make_provider(settings, model)
-    media_models_of(settings)
+            factory.make_provider(settings, model)
+    factory.media_models_of(settings)
 
 
 def check_llm(settings: Settings) -> Iterator[Finding]:
@@ -44,7 +38,7 @@ def check_llm(settings: Settings) -> Iterator[Finding]:
             yield Finding("LLM_MODEL is ignored, because LLM_MODELS is set. Remove one of them.", is_error=False)
         return
     if not settings.llm_base_url:
-        if line := missing_library(settings):
+        if line := factory.missing_library(settings):
             yield Finding(line, is_error=False)
         return
     if not settings.llm_model:
@@ -54,7 +48,7 @@ def check_llm(settings: Settings) -> Iterator[Finding]:
 
 
 def check_model(settings: Settings) -> Iterator[Finding]:
-    if make_provider(settings) is None:
+    if factory.make_provider(settings) is None:
         yield Finding(
             "There is no language model in the settings. Unless a superuser has selected one in the admin "
             "(/admin/llm/provider), questions fail. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.",
@@ -99,6 +93,6 @@ llm = Feature(
     commands={"llm": "opportune.contrib.llm.commands"},
     quickstart="opportune.contrib.llm.quickstart",
     monitoring=Monitoring(
-        checks=(check_llm,), production_checks=(check_model,), status={"Language models": endpoint_lights}
+        checks=(check_llm,), production_checks=(check_model,), status={"Language models": factory.endpoint_lights}
     ),
 )

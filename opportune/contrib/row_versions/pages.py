@@ -23,14 +23,7 @@ from opportune.admin.log.diff import Changes
 from opportune.admin.models import AuditEntry, RowVersion
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView, unwritable_columns
-from opportune.contrib.row_versions.service import (
-    find_changes,
-    restorable_values,
-    row_key,
-    select_version,
-    select_versions,
-    to_json,
-)
+from opportune.contrib.row_versions import service
 from opportune.db.models.labels import label_of
 from opportune.db.models.model import Versioned
 from opportune.errors import FieldErrors, Refused
@@ -75,7 +68,7 @@ async def load_versions(request: Request, view: AdminView, row: Any, *, may_rest
     """Return the template variables with the newest versions of a row, or with those before `?version=`."""
     if row is None or not has_versions(view):
         return {}
-    selected = select_versions(*row_key(row))
+    selected = service.select_versions(*service.row_key(row))
     newest = await view.queries.objects(selected.limit(1))
     before = _parse_number(request.query_params.get("version", ""))
     if before is not None:
@@ -83,7 +76,7 @@ async def load_versions(request: Request, view: AdminView, row: Any, *, may_rest
     rows = await view.queries.objects(selected.limit(VERSIONS_PER_PAGE + 1))
     page = rows[:VERSIONS_PER_PAGE]
     pairs = zip(page, [*rows[1:], None], strict=False)  # each version with the one before it
-    changes = [find_changes(old.values, new.values) if old else {} for new, old in pairs]
+    changes = [service.find_changes(old.values, new.values) if old else {} for new, old in pairs]
     authors = await load_emails(view, (version.actor_id for version in page))
     differences = await list_differences(request, view, changes)
     return {
@@ -105,7 +98,7 @@ async def first_version_time(view: AdminView, row: Any) -> datetime | None:
     """Return the time of the first version. None if the row has no versions."""
     if row is None or not has_versions(view):
         return None
-    oldest = select_versions(*row_key(row)).order_by(None).order_by(col(RowVersion.id)).limit(1)
+    oldest = service.select_versions(*service.row_key(row)).order_by(None).order_by(col(RowVersion.id)).limit(1)
     return next((version.at for version in await view.queries.objects(oldest)), None)
 
 
@@ -141,7 +134,7 @@ async def version_page(request: Request, view: AdminView) -> Response:
     version = await _find_version(request, view, row)
     try:
         async with view.site.database.reader(fresh=True) as session:
-            values = await restorable_values(session, row, version)
+            values = await service.restorable_values(session, row, version)
     except Refused as refusal:
         flash(request, str(refusal), "danger")
         return _redirect(request, view)
@@ -175,7 +168,7 @@ async def _find_row(request: Request, view: AdminView) -> Any:
 
 async def _find_version(request: Request, view: AdminView, row: Any) -> RowVersion:
     number = _parse_number(request.query_params.get("number", ""))
-    found: list[RowVersion] = [] if number is None else await view.queries.objects(select_version(row, number))
+    found: list[RowVersion] = [] if number is None else await view.queries.objects(service.select_version(row, number))
     if not found:
         raise HTTPException(404)
     return found[0]
@@ -192,7 +185,7 @@ async def _render(
     left_out: Collection[str],
 ) -> Response:
     model = view.model
-    changes = {name: [to_json(model, name, getattr(row, name)), version.values[name]] for name in values}
+    changes = {name: [service.to_json(model, name, getattr(row, name)), version.values[name]] for name in values}
     (differences,) = await list_differences(request, view, [changes])
     context = {
         "row": row,

@@ -9,14 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
 from opportune.admin.models import RowVersion
-from opportune.contrib.row_versions.service import (
-    find_newest,
-    row_key,
-    stored_values,
-    table_of,
-    to_json,
-    versioned_columns,
-)
+from opportune.contrib.row_versions import service
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import acting_user_id, current_origin
@@ -29,22 +22,22 @@ from opportune.jobs.cleanup import check_clock
 
 @add_after_create(Versioned, RowVersion)
 def record_first_version(row: Versioned) -> Mapping[str, Any]:
-    return _version_fields(row, 1, stored_values(row))
+    return _version_fields(row, 1, service.stored_values(row))
 
 
 @after_update(Versioned)
 async def record_version(session: AsyncSession, row: Versioned) -> None:
     """Keep the new values. Rows from before the model was `Versioned` first get a version with the old values."""
-    columns = versioned_columns(type(row))
+    columns = service.versioned_columns(type(row))
     changed = {name: change for name, change in changes(row).items() if name in columns}
     if not changed:
         return
     if missing := columns - inspect(row, raiseerr=True).dict.keys():
         await session.refresh(row, attribute_names=[*missing])
-    values = stored_values(row)
-    newest = await find_newest(session, row)
+    values = service.stored_values(row)
+    newest = await service.find_newest(session, row)
     if newest is None:
-        previous = {name: to_json(type(row), name, change.before) for name, change in changed.items()}
+        previous = {name: service.to_json(type(row), name, change.before) for name, change in changed.items()}
         first = _version_fields(row, 1, values | previous) | {"channel": "", "actor_id": None}
         session.add(RowVersion(**first))
     session.add(RowVersion(**_version_fields(row, newest.number + 1 if newest else 2, values)))
@@ -52,7 +45,7 @@ async def record_version(session: AsyncSession, row: Versioned) -> None:
 
 @after_delete(Versioned)
 async def delete_versions(session: AsyncSession, row: Versioned) -> None:
-    model_table, row_id = row_key(row)
+    model_table, row_id = service.row_key(row)
     is_of_row = col(RowVersion.model_table) == model_table, col(RowVersion.row_id) == row_id
     await session.execute(delete(RowVersion).where(*is_of_row))
 
@@ -62,7 +55,7 @@ VERSIONING = (record_first_version, record_version, delete_versions)
 
 def _version_fields(row: SQLModel, number: int, values: Mapping[str, Any]) -> dict[str, Any]:
     origin = current_origin.get()
-    model_table, row_id = row_key(row)
+    model_table, row_id = service.row_key(row)
     return {
         "model_table": model_table,
         "row_id": row_id,
@@ -88,7 +81,7 @@ async def delete_old_versions(database: Database, models: Iterable[type[Versione
     await check_clock(database)
     count = 0
     for model in models:
-        is_of_model = col(RowVersion.model_table) == table_of(model)
+        is_of_model = col(RowVersion.model_table) == service.table_of(model)
         keys: Any = inspect(model, raiseerr=True).primary_key
         if [key.type.python_type for key in keys] == [int]:  # other keys may be stored differently from `row_id`
             is_orphan = col(RowVersion.row_id).not_in(select(cast(keys[0], String)))

@@ -10,21 +10,9 @@ from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUse
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication import confirm_password
 from opportune.accounts.schemas import Reauthentication
-from opportune.contrib.teams import invitations, memberships, service
+from opportune.contrib.teams import invitations, memberships, schemas, service
 from opportune.contrib.teams.invitations import hand_over_team, invite_by_email
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
-from opportune.contrib.teams.schemas import (
-    InvitationCreate,
-    InvitationRead,
-    MemberFilter,
-    MemberRead,
-    MemberUpdate,
-    OwnInvitationRead,
-    TeamCreate,
-    TeamHandOver,
-    TeamRead,
-    TeamUpdate,
-)
 from opportune.contrib.teams.user_teams import read_teams
 from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
@@ -38,29 +26,29 @@ REFUSALS = refusals(401, 403, 404, 422)
 
 
 @router.get("")
-async def list_teams(user: CurrentUser, session: ReadSession) -> list[TeamRead]:
+async def list_teams(user: CurrentUser, session: ReadSession) -> list[schemas.TeamRead]:
     """Return the user's teams, the current one first."""
     return await _read_own_teams(session, user)
 
 
 @router.post("", status_code=201)
-async def create_team(new: TeamCreate, user: CurrentUser, session: WriteSession) -> TeamRead:
+async def create_team(new: schemas.TeamCreate, user: CurrentUser, session: WriteSession) -> schemas.TeamRead:
     """Create a team with the user as its owner."""
     team = await service.create_team(session, user, new)
     return await _read_team(session, team.id, user)
 
 
 @router.get("/invitations")
-async def list_own_invitations(user: CurrentUser, session: ReadSession) -> list[OwnInvitationRead]:
+async def list_own_invitations(user: CurrentUser, session: ReadSession) -> list[schemas.OwnInvitationRead]:
     """Return the open invitations to the user's verified e-mail address."""
     return [
-        OwnInvitationRead(team=team.name, **invitation.model_dump(include={"id", "role", "expires_at"}))
+        schemas.OwnInvitationRead(team=team.name, **invitation.model_dump(include={"id", "role", "expires_at"}))
         for invitation, team in await invitations.find_own_invitations(session, user)
     ]
 
 
 @router.post("/invitations/{invitation_id}/accept", responses=REFUSALS)
-async def accept(invitation_id: RowId, user: AccountOwner, session: WriteSession) -> TeamRead:
+async def accept(invitation_id: RowId, user: AccountOwner, session: WriteSession) -> schemas.TeamRead:
     """Join the team. The role of a member does not change."""
     team = await invitations.accept(session, invitation_id, user)
     return await _read_team(session, team.id, user)
@@ -72,12 +60,14 @@ async def decline(invitation_id: RowId, user: CurrentUser, session: WriteSession
 
 
 @router.get("/{team_id}", responses=refusals(401, 404))
-async def get_team(team_id: RowId, user: CurrentUser, session: ReadSession) -> TeamRead:
+async def get_team(team_id: RowId, user: CurrentUser, session: ReadSession) -> schemas.TeamRead:
     return await _read_team(session, team_id, user)
 
 
 @router.patch("/{team_id}", responses=REFUSALS)
-async def update(team_id: RowId, changes: TeamUpdate, user: CurrentUser, session: WriteSession) -> TeamRead:
+async def update(
+    team_id: RowId, changes: schemas.TeamUpdate, user: CurrentUser, session: WriteSession
+) -> schemas.TeamRead:
     await service.rename_team(session, team_id, user, changes.name)
     return await _read_team(session, team_id, user)
 
@@ -94,7 +84,7 @@ async def delete(
 
 
 @router.post("/{team_id}/switch", responses=refusals(401, 404))
-async def switch(team_id: RowId, user: CurrentUser, session: WriteSession) -> TeamRead:
+async def switch(team_id: RowId, user: CurrentUser, session: WriteSession) -> schemas.TeamRead:
     """Make this team the current one in the browser. API clients send the header X-Team instead."""
     await service.switch_team(session, team_id, user)
     return await _read_team(session, team_id, user)
@@ -107,7 +97,7 @@ async def leave(team_id: RowId, user: CurrentUser, session: WriteSession) -> Non
 
 
 @router.post("/{team_id}/hand-over", status_code=204, responses=REFUSALS)
-async def hand_over(team_id: RowId, data: TeamHandOver, user: AccountOwner, context: AccountCtx) -> None:
+async def hand_over(team_id: RowId, data: schemas.TeamHandOver, user: AccountOwner, context: AccountCtx) -> None:
     """Make another member the owner. The current owner confirms the password and becomes an admin."""
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.session.commit()
@@ -117,16 +107,16 @@ async def hand_over(team_id: RowId, data: TeamHandOver, user: AccountOwner, cont
 
 @router.get("/{team_id}/members", responses=refusals(401, 404, 422))
 async def list_members(
-    team_id: RowId, user: CurrentUser, session: ReadSession, data: Annotated[MemberFilter, Query()]
-) -> Page[MemberRead]:
+    team_id: RowId, user: CurrentUser, session: ReadSession, data: Annotated[schemas.MemberFilter, Query()]
+) -> Page[schemas.MemberRead]:
     await service.open_team(session, team_id, user)
     return await memberships.find_members(session, team_id, user, data)
 
 
 @router.patch("/{team_id}/members/{member_id}", responses=REFUSALS)
 async def update_member(
-    team_id: RowId, member_id: RowId, changes: MemberUpdate, user: AccountOwner, session: WriteSession
-) -> MemberRead:
+    team_id: RowId, member_id: RowId, changes: schemas.MemberUpdate, user: AccountOwner, session: WriteSession
+) -> schemas.MemberRead:
     """Change the role of a member, at most to one's own. Returns 422 for the only owner."""
     member = await memberships.update_role(session, team_id, user, member_id, changes.role)
     return memberships.to_member_read(member, await session.get_one(User, member.user_id), user)
@@ -138,15 +128,17 @@ async def delete_member(team_id: RowId, member_id: RowId, user: CurrentUser, ses
     await memberships.delete_member(session, team_id, user, member_id)
 
 
-@router.get("/{team_id}/invitations", responses=REFUSALS, response_model=list[InvitationRead])
+@router.get("/{team_id}/invitations", responses=REFUSALS, response_model=list[schemas.InvitationRead])
 async def list_invitations(team_id: RowId, user: CurrentUser, session: ReadSession) -> Sequence[TeamInvitation]:
     """Return the open invitations, newest first."""
     await service.open_team(session, team_id, user, TeamRole.ADMIN)
     return await invitations.find_invitations(session, team_id)
 
 
-@router.post("/{team_id}/invitations", status_code=201, responses=REFUSALS, response_model=InvitationRead)
-async def invite(team_id: RowId, new: InvitationCreate, user: AccountOwner, context: AccountCtx) -> TeamInvitation:
+@router.post("/{team_id}/invitations", status_code=201, responses=REFUSALS, response_model=schemas.InvitationRead)
+async def invite(
+    team_id: RowId, new: schemas.InvitationCreate, user: AccountOwner, context: AccountCtx
+) -> TeamInvitation:
     """Send an invitation with at most one's own role. A new one replaces the previous one to the same address."""
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
     return await invite_by_email(context, team_id, user, new)
@@ -157,14 +149,15 @@ async def withdraw(team_id: RowId, invitation_id: RowId, user: CurrentUser, sess
     await invitations.withdraw(session, team_id, user, invitation_id)
 
 
-async def _read_own_teams(session: AsyncSession, user: User) -> list[TeamRead]:
+async def _read_own_teams(session: AsyncSession, user: User) -> list[schemas.TeamRead]:
     mine = await read_teams(session, user)
     return [
-        TeamRead(id=team.id, name=team.name, role=team.role, is_current=team == mine.current) for team in mine.teams
+        schemas.TeamRead(id=team.id, name=team.name, role=team.role, is_current=team == mine.current)
+        for team in mine.teams
     ]
 
 
-async def _read_team(session: AsyncSession, team_id: int, user: User) -> TeamRead:
+async def _read_team(session: AsyncSession, team_id: int, user: User) -> schemas.TeamRead:
     for team in await _read_own_teams(session, user):
         if team.id == team_id:
             return team

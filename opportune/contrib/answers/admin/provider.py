@@ -11,14 +11,7 @@ from starlette.requests import Request
 from opportune.admin.log import audit
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
 from opportune.config.settings import Settings
-from opportune.contrib.answers.chosen_model import (
-    ChosenModel,
-    llm_model,
-    read_chosen,
-    remove_chosen,
-    store_chosen,
-    unsealed,
-)
+from opportune.contrib.answers import chosen_model
 from opportune.contrib.llm import LlmError, make_provider, models_of
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.contrib.llm.providers.factory import KNOWN_ENDPOINTS, OTHER
@@ -66,8 +59,8 @@ async def page_context(request: Request) -> dict[str, Any]:
     """Return the variables of the page, with only the last characters of the key."""
     settings: Settings = request.app.state.settings
     async with request.app.state.database.reader(fresh=True) as session:
-        chosen = await read_chosen(session)
-    key = unsealed(settings, chosen.base_url, chosen.sealed_key) if chosen else ""
+        chosen = await chosen_model.read_chosen(session)
+    key = chosen_model.unsealed(settings, chosen.base_url, chosen.sealed_key) if chosen else ""
     return {
         "chosen": chosen,
         "lacks_model": await request.app.state.llm.waits_for_choice(),
@@ -79,7 +72,7 @@ async def page_context(request: Request) -> dict[str, Any]:
     }
 
 
-def form_of(chosen: ChosenModel | None) -> Form[ChosenModelForm]:
+def form_of(chosen: chosen_model.ChosenModel | None) -> Form[ChosenModelForm]:
     if chosen is None:
         return Form(ChosenModelForm)
     endpoint = KNOWN_ENDPOINTS.get(chosen.provider)
@@ -92,7 +85,7 @@ async def choose(request: Request) -> tuple[Form[ChosenModelForm], str]:
     form = await read_form(request, ChosenModelForm)
     settings: Settings = request.app.state.settings
     async with request.app.state.database.reader(fresh=True) as session:
-        stored = await read_chosen(session)
+        stored = await chosen_model.read_chosen(session)
     model = _submitted_model(form, settings, stored)
     if model is None:
         return form, ""
@@ -101,7 +94,7 @@ async def choose(request: Request) -> tuple[Form[ChosenModelForm], str]:
         return form, ""
     description = f"{model.name} at {urlsplit(model.base_url).hostname}"
     async with request.app.state.database.writer() as session:
-        await store_chosen(session, settings, form.value("provider"), model)
+        await chosen_model.store_chosen(session, settings, form.value("provider"), model)
         audit.record(session, request, "choose-model", IDENTITY, title=description)
     await _apply_choice(request)
     return form, _("%(model)s now answers questions.", model=description)
@@ -110,7 +103,7 @@ async def choose(request: Request) -> tuple[Form[ChosenModelForm], str]:
 async def remove(request: Request) -> str:
     """Remove the selected model. Return a message about the result."""
     async with request.app.state.database.writer() as session:
-        if not await remove_chosen(session):
+        if not await chosen_model.remove_chosen(session):
             return _("No model was selected.")
         audit.record(session, request, "remove-model", IDENTITY, title=_("The key is deleted."))
     await _apply_choice(request)
@@ -145,7 +138,9 @@ async def trial_fault(settings: Settings, model: LlmModel) -> str | None:
     return None
 
 
-def _submitted_model(form: Form[ChosenModelForm], settings: Settings, stored: ChosenModel | None) -> LlmModel | None:
+def _submitted_model(
+    form: Form[ChosenModelForm], settings: Settings, stored: chosen_model.ChosenModel | None
+) -> LlmModel | None:
     """Return the submitted model; None if the form is invalid, with messages in the form."""
     if form.data is None:
         return None
@@ -156,12 +151,12 @@ def _submitted_model(form: Form[ChosenModelForm], settings: Settings, stored: Ch
     keeps_url = stored is not None and stored.base_url == base_url
     key = form.data.api_key.get_secret_value().strip()
     if not key and stored and keeps_url:
-        key = unsealed(settings, base_url, stored.sealed_key)
+        key = chosen_model.unsealed(settings, base_url, stored.sealed_key)
     if not key and not _is_local_url(base_url):
         has_key_of_other_url = stored and stored.sealed_key and not keeps_url
         form.refuse(KEY_OF_OTHER_URL if has_key_of_other_url else NO_KEY, "api_key")
         return None
-    return llm_model(base_url, form.data.model, key)
+    return chosen_model.llm_model(base_url, form.data.model, key)
 
 
 def _submitted_url(data: ChosenModelForm) -> str:
@@ -173,7 +168,7 @@ def _submitted_url(data: ChosenModelForm) -> str:
 def _url_fault(base_url: str) -> str | None:
     """Return why the URL cannot be used; None if there is no fault."""
     try:
-        parts = urlsplit(llm_model(base_url, "any", "").base_url)
+        parts = urlsplit(chosen_model.llm_model(base_url, "any", "").base_url)
     except ValueError:
         return NO_URL
     if not base_url or parts.username or parts.password:

@@ -9,6 +9,7 @@ from time import monotonic
 
 from opportune.accounts.models import User
 from opportune.contrib import llm
+from opportune.contrib.answers.engine import tool_runs
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.contrib.answers.engine.limits import SECONDS_USED, AnswerLimits
 from opportune.contrib.answers.engine.live import LiveAnswer
@@ -22,17 +23,6 @@ from opportune.contrib.answers.engine.records import (
     Outcome,
 )
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
-from opportune.contrib.answers.engine.tool_runs import (
-    Run,
-    build_messages,
-    end_runs,
-    fail_interrupted_calls,
-    find_approval,
-    is_job,
-    retrieved_passages,
-    text_after_last_call,
-    update_run,
-)
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.providers.provider import CONTINUE, without_pictures
@@ -89,14 +79,16 @@ class AnswerTask:
         self.retrieval = retrieval
         self.live = LiveAnswer(progress)
         self._changing_tools = {name for name in toolbox.tools if toolbox.changes(name)} if toolbox else set()
-        self._runs = self.live.tool_runs = fail_interrupted_calls(progress.answer.tool_runs, self._changing_tools)
+        self._runs = self.live.tool_runs = tool_runs.fail_interrupted_calls(
+            progress.answer.tool_runs, self._changing_tools
+        )
         self.unsaved = UnsavedAnswer(self.live, self.cut)
         self.prompt = build_prompt(progress, model, self._runs)
         self._sources = [*progress.answer.sources]
         self._streamed_length = 0  # characters of text and reasoning in the running call of the model
         self._starts_paragraph = True  # of the next reasoning
         # All calls, also those of `_runs`, if some wait for the user. Stored and shown with the end of this task.
-        self._unapproved_runs: list[Run] | None = None
+        self._unapproved_runs: list[tool_runs.Run] | None = None
         self._cut_outcome: Outcome | None = None
 
     def start(self) -> None:
@@ -190,7 +182,7 @@ class AnswerTask:
     def _has_nothing_to_add(self) -> bool:
         """Return True if the stored text was already complete and only the final chunk was missing."""
         text = self.live.progress.text
-        return self.unsaved.text.rstrip() == text.rstrip() and bool(text_after_last_call(self._runs, text))
+        return self.unsaved.text.rstrip() == text.rstrip() and bool(tool_runs.text_after_last_call(self._runs, text))
 
     async def _consume(self, chunks: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
         async with aclosing(chunks):
@@ -207,8 +199,8 @@ class AnswerTask:
         raise llm.LlmError("interrupted", "The model ended its answer in the middle. Try again.")
 
     def _outcome_of(self, done: llm.Done) -> Outcome:
-        self._runs = end_runs(self._runs, done.returned)
-        if self._unapproved_runs or any(map(is_job, self._runs)):
+        self._runs = tool_runs.end_runs(self._runs, done.returned)
+        if self._unapproved_runs or any(map(tool_runs.is_job, self._runs)):
             status = AnswerStatus.WAITING
         else:
             status = AnswerStatus.TRUNCATED if done.truncated else AnswerStatus.DONE
@@ -241,9 +233,9 @@ class AnswerTask:
         text_length = len(self.unsaved.text)
         is_next_job = run.result_from == "job" and not (run.waits or self._unapproved_runs)
         if not (run.has_begun or is_next_job):  # shown after it is stored, because the user cannot approve it earlier
-            self._unapproved_runs = update_run(self._unapproved_runs or self._runs, run, text_length)
+            self._unapproved_runs = tool_runs.update_run(self._unapproved_runs or self._runs, run, text_length)
             return
-        self._runs = update_run(self._runs, run, text_length)
+        self._runs = tool_runs.update_run(self._runs, run, text_length)
         sources = [*self._sources]
         if await self.flusher.save_tool_runs(self.live.id, self._runs, sources):
             self.live.answer.sources = sources
@@ -254,7 +246,7 @@ class AnswerTask:
             await asyncio.sleep(0)  # the cancellation takes effect here, before the call begins
 
     async def _find_approval(self, call: llm.ToolCall) -> bool | None:
-        return find_approval(self._runs, call)
+        return tool_runs.find_approval(self._runs, call)
 
     async def _open_stream(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
         if self.model.sees_images:
@@ -272,7 +264,7 @@ class AnswerTask:
             )
         if self.retrieval and not self._runs and not self.unsaved.text:
             await self._retrieve_passages(self.retrieval, await self._load_owner())
-        passages = retrieved_passages(self._runs)
+        passages = tool_runs.retrieved_passages(self._runs)
         budget = self.model.context_budget
         self.prompt = with_passages(self.prompt, passages, budget, prompt_length=len(answer.prompt))
         return self.model.chunks(self.prompt, temperature=answer.temperature)
@@ -350,9 +342,11 @@ class AnswerTask:
         self.live.finish(self.live.answer.sqlmodel_update({**vars(NOT_STORED), **stored_text}))
 
 
-def build_prompt(progress: AnswerProgress, model: llm.LanguageModel, runs: Sequence[Run]) -> list[llm.Message]:
+def build_prompt(
+    progress: AnswerProgress, model: llm.LanguageModel, runs: Sequence[tool_runs.Run]
+) -> list[llm.Message]:
     """Return the messages for the model. They end with the stored text of an answer to continue."""
-    prompt = build_messages(progress.answer, progress.text, runs)
-    if text_after_last_call(runs, progress.text) and not (model.provider and model.provider.continues):
+    prompt = tool_runs.build_messages(progress.answer, progress.text, runs)
+    if tool_runs.text_after_last_call(runs, progress.text) and not (model.provider and model.provider.continues):
         prompt.append(llm.Message("user", CONTINUE))
     return prompt

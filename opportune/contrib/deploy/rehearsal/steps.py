@@ -6,16 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import httpx2
 
+from opportune.contrib.deploy.rehearsal import page_steps
 from opportune.contrib.deploy.rehearsal.answer_steps import ask_question, read_answer, require_complete, stream_answer
 from opportune.contrib.deploy.rehearsal.instance import POLL_SECONDS, RETRY_SECONDS, Instance
-from opportune.contrib.deploy.rehearsal.page_steps import (
-    check_admin,
-    check_data_after_deploy,
-    check_visitor_address,
-    create_first_superuser,
-    sign_up,
-    upload_picture,
-)
 from opportune.contrib.deploy.rehearsal.stage import (
     Outcome,
     Result,
@@ -136,14 +129,14 @@ async def stop_site(stage: Stage) -> str:
 Step = Callable[[Stage], Awaitable[str]]
 STEPS: dict[str, Step] = {
     "first start": start_first_time,
-    "first superuser": create_first_superuser,
-    "sign-up by mail": sign_up,
-    "visitor's address": check_visitor_address,
-    "admin": check_admin,
-    "upload": upload_picture,
+    "first superuser": page_steps.create_first_superuser,
+    "sign-up by mail": page_steps.sign_up,
+    "visitor's address": page_steps.check_visitor_address,
+    "admin": page_steps.check_admin,
+    "upload": page_steps.upload_picture,
     "stream": stream_answer,
     "redeploy": redeploy,
-    "data after deploy": check_data_after_deploy,
+    "data after deploy": page_steps.check_data_after_deploy,
     "sleep and wake": sleep_and_wake,
     "stop": stop_site,
 }

@@ -9,15 +9,8 @@ from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings
 from opportune.contrib.mcp.lazy_import import load
+from opportune.contrib.mcp.oauth import urls
 from opportune.contrib.mcp.oauth.scopes import tool_scopes
-from opportune.contrib.mcp.oauth.urls import (
-    MCP_PATH,
-    OAUTH_PATH,
-    RESOURCE_METADATA_PATH,
-    SERVER_METADATA_PATH,
-    build_url,
-    is_mcp_resource,
-)
 from opportune.web import HOUR_SECONDS, APIRouter, RateLimit
 
 if TYPE_CHECKING:
@@ -32,31 +25,34 @@ AUTH_METHODS = ["none", "client_secret_post", "client_secret_basic"]
 router = APIRouter(include_in_schema=False)
 
 
-@router.get(RESOURCE_METADATA_PATH)
+@router.get(urls.RESOURCE_METADATA_PATH)
 async def resource_metadata(request: Request) -> Response:
     """Protected resource metadata of `/mcp` (RFC 9728)."""
     settings: Settings = request.app.state.settings
     return JSONResponse(
         {
-            "resource": build_url(settings, MCP_PATH),
+            "resource": urls.build_url(settings, urls.MCP_PATH),
             "resource_name": settings.site_name,
-            "authorization_servers": [build_url(settings, "")],
+            "authorization_servers": [urls.build_url(settings, "")],
             "scopes_supported": [*tool_scopes(request.app)],
             "bearer_methods_supported": ["header"],
-            "resource_documentation": build_url(settings, "/accounts/tokens"),
+            "resource_documentation": urls.build_url(settings, "/accounts/tokens"),
         }
     )
 
 
-@router.get(SERVER_METADATA_PATH)
+@router.get(urls.SERVER_METADATA_PATH)
 async def server_metadata(request: Request) -> Response:
     """Authorization server metadata (RFC 8414)."""
     settings: Settings = request.app.state.settings
     paths = {"authorization": "authorize", "token": "token", "registration": "register", "revocation": "revoke"}
     return JSONResponse(
         {
-            "issuer": build_url(settings, ""),
-            **{f"{name}_endpoint": build_url(settings, f"{OAUTH_PATH}/{path}") for name, path in paths.items()},
+            "issuer": urls.build_url(settings, ""),
+            **{
+                f"{name}_endpoint": urls.build_url(settings, f"{urls.OAUTH_PATH}/{path}")
+                for name, path in paths.items()
+            },
             "scopes_supported": [*tool_scopes(request.app)],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
@@ -69,7 +65,7 @@ async def server_metadata(request: Request) -> Response:
     )
 
 
-@router.post(f"{OAUTH_PATH}/register", dependencies=[Depends(REGISTRATIONS)])
+@router.post(f"{urls.OAUTH_PATH}/register", dependencies=[Depends(REGISTRATIONS)])
 async def register(request: Request, context: AccountCtx) -> Response:
     if len(await request.body()) > MAX_REGISTRATION_BYTES:
         return _error_response("invalid_client_metadata", f"At most {MAX_REGISTRATION_BYTES} bytes.")
@@ -77,17 +73,17 @@ async def register(request: Request, context: AccountCtx) -> Response:
     return await provider.respond_to_registration(request)
 
 
-@router.post(f"{OAUTH_PATH}/token", dependencies=[Depends(TOKEN_REQUESTS)])
+@router.post(f"{urls.OAUTH_PATH}/token", dependencies=[Depends(TOKEN_REQUESTS)])
 async def token(request: Request, context: AccountCtx) -> Response:
     """Exchange a code or a refresh token. Errors are also committed, because a reused token ends its grant."""
     resources = (await request.form()).getlist("resource")
-    if not all(is_mcp_resource(context.settings, str(resource)) for resource in resources):
+    if not all(urls.is_mcp_resource(context.settings, str(resource)) for resource in resources):
         return _error_response("invalid_target", "This server has no tokens for this resource.")
     provider = await _create_provider(request, context)
     return await provider.respond_to_token_request(request)
 
 
-@router.post(f"{OAUTH_PATH}/revoke", dependencies=[Depends(TOKEN_REQUESTS)])
+@router.post(f"{urls.OAUTH_PATH}/revoke", dependencies=[Depends(TOKEN_REQUESTS)])
 async def revoke(request: Request, context: AccountCtx) -> Response:
     """Revoke a token (RFC 7009). Returns 200 also for unknown tokens."""
     provider = await _create_provider(request, context)
