@@ -70,6 +70,12 @@ MISTAKES = {
         "End the dependency with the route:",
         'Annotated[Books, Depends(open_books, scope="function")]',
     ),
+    "is already attached to session": ErrorHint(
+        "The row belongs to another session",
+        "One part of the request has read it in a ReadSession, and another one writes in a WriteSession.",
+        "Take the WriteSession in both, or store the id of the row:",
+        "Loan(book_id=book.id)",
+    ),
     "No row was found when one was required": ErrorHint(
         "There is no such row",
         "`get_one` and `one` expect that the row exists. A visitor can write any id into a URL.",

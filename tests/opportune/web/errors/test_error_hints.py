@@ -370,6 +370,7 @@ def test_attribute_of_another_object_has_no_hint(owner: object, name: str) -> No
     ("message", "title"),
     [
         ("'Session' object does not support the context manager protocol", "An async is missing"),
+        ("Object '<Book at 0x7f>' is already attached to session '5' (this is '4')", "The row belongs to another"),
         ("SessionMiddleware must be installed to access request.session", "The site keeps no values of visitors"),
         ("Select.filter() got an unexpected keyword argument 'title__icontains'", "Queries are those of SQLAlchemy"),
         ("Templates.render() got an unexpected keyword argument 'books'", "Templates of the site need their own"),
