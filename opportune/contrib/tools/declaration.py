@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, create_model
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic.errors import PydanticUserError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
@@ -27,6 +27,10 @@ CALL_SECONDS = 30.0
 """Maximum duration of a call, unless the tool sets `max_seconds`."""
 JOB_SECONDS = 3_600.0
 """Maximum duration of a job, unless the tool sets `max_seconds`."""
+
+TYPE_ERRORS = (AttributeError, LookupError, NameError, PydanticUserError, SyntaxError, TypeError, ValueError)
+"""Errors of annotations, which Python evaluates and Pydantic reads."""
+TYPE_ADVICE = "Use types that Pydantic accepts, and import them also when the module runs."
 
 FindParts = Callable[[AsyncSession, User | None], Awaitable[Mapping[str, str]]]
 """Return labels of the parts that a user may select, by name."""
@@ -71,6 +75,8 @@ class Tool:
             raise OperatorError(f"{self._path}: a tool must be an async function.")
         if not self.description:
             raise OperatorError(f"{self._path} needs a docstring, which describes the tool to the model.")
+        if self.form and self.asks is False:
+            raise OperatorError(f"{self._path}: a form always asks the user. Remove asks=False.")
 
     @property
     def _path(self) -> str:
@@ -82,10 +88,7 @@ class Tool:
 
     @cached_property
     def signature(self) -> inspect.Signature:
-        try:
-            return inspect.signature(self.function, eval_str=True)
-        except NameError as error:
-            raise OperatorError(f"{self._path}: {error}. Import its types also when the module runs.") from None
+        return inspect.signature(self.function, eval_str=True)
 
     @cached_property
     def dependencies(self) -> list[inspect.Parameter]:
@@ -117,14 +120,12 @@ class Tool:
             is_named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
             if parameter.annotation is parameter.empty or not is_named:
                 raise OperatorError(f"{self._path}: {parameter.name} needs a type, which describes it to the model.")
-            if parameter.name.startswith("_"):
-                raise OperatorError(f"{self._path}: {parameter.name} must not begin with _. Rename the parameter.")
+            is_of_model = parameter.name.startswith("model_") and hasattr(BaseModel, parameter.name)
+            if parameter.name.startswith("_") or is_of_model:
+                raise OperatorError(f"{self._path}: {parameter.name} is a reserved name. Rename the parameter.")
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (parameter.annotation, default)
-        try:
-            return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
-        except (PydanticSchemaGenerationError, PydanticUserError) as error:
-            raise OperatorError(f"{self._path}: {str(error).splitlines()[0]}") from error
+        return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
 
     @cached_property
     def returns_sources(self) -> bool:
@@ -157,7 +158,16 @@ class Tool:
 
     @cached_property
     def schema(self) -> ToolSchema:
-        return ToolSchema(self.name, self.description, without_titles(self.arguments.model_json_schema()))
+        """Schema for the model.
+
+        Raises:
+            OperatorError: A parameter has no type, or one without a JSON schema.
+        """
+        try:
+            return ToolSchema(self.name, self.description, without_titles(self.arguments.model_json_schema()))
+        except TYPE_ERRORS as error:
+            fault = str(error).partition("\n")[0].rstrip(".")
+            raise OperatorError(f"{self._path}: {fault}. {TYPE_ADVICE}") from error
 
     def add_to(self, app: FastAPI) -> APIRoute:
         """Add the route for `request` to an application."""
@@ -188,7 +198,7 @@ def tool(
     status: str = "",
     asks: bool | None = None,
     max_seconds: float | None = None,
-    on_request: bool = False,
+    on_request: bool | None = None,
 ) -> Tool:
     """Create a tool with options, for `Feature(tools=[...])`, which also accepts plain functions.
 
@@ -196,30 +206,25 @@ def tool(
         tool(create_todo, status="Adding a to-do", asks=False)
 
     Args:
-        function: Async function with types and a docstring, or a tool, which keeps its other options.
+        function: Async function with types and a docstring, or a tool, which keeps the options that are None or "".
         name: Name for the model. By default that of the function.
         status: Description for users while it runs. By default the first line of the docstring.
         asks: True if the user must approve each call. By default, if it has a `WriteSession`, `DatabaseDependency` or
             `JobContext`; set it to False if it only reads from the database.
-        max_seconds: Maximum duration of a call. By default 30 seconds, or an hour for a job.
+        max_seconds: Maximum duration of a call. By default, or with 0, 30 seconds, or an hour for a job.
         on_request: True if only answers that name it offer it: `answers.ask(…, tools=["*", "create_todo"])`.
 
     Raises:
         OperatorError: It is not an async function with a docstring.
     """
     if isinstance(function, Tool):
-        return replace(
-            function,
-            name=name or function.name,
-            status=status or function.status,
-            asks=function.asks if asks is None else asks,
-            max_seconds=max_seconds or function.max_seconds,
-            on_request=on_request or function.on_request,
-        )
+        options: dict[str, Any] = {"name": name or None, "status": status or None}
+        options |= {"asks": asks, "max_seconds": max_seconds, "on_request": on_request}
+        changes = {option: value for option, value in options.items() if value is not None}
+        return replace(function, **changes) if changes else function
     summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
-    return Tool(
-        function, name or getattr(function, "__name__", ""), status or summary, asks, max_seconds, on_request=on_request
-    )
+    name = name or getattr(function, "__name__", "")
+    return Tool(function, name, status or summary, asks, max_seconds, on_request=bool(on_request))
 
 
 def ask_user(form: type[BaseModel], *, name: str = "") -> Tool:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sys
+from collections.abc import Callable
+from inspect import Parameter, Signature
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -14,7 +16,8 @@ from opportune.accounts import CurrentUser, OptionalUser, User, may
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.contrib.llm import ToolCall
-from opportune.contrib.tools import Toolbox, tool
+from opportune.contrib.tools import Toolbox, ask_user, tool
+from opportune.contrib.tools.declaration import CALL_SECONDS
 from opportune.contrib.tools.results import ToolResult
 from opportune.contrib.tools.site_tools import toolbox_of
 from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession, RWCtx, WriteSession
@@ -228,16 +231,21 @@ async def without_type(value) -> None:  # type: ignore[no-untyped-def]  # noqa: 
     """Do something."""
 
 
-async def with_unknown(value: asyncio.Event) -> None:
-    """Do something."""
+def with_type(annotation: Any) -> Any:
+    async def do(value: Any) -> None:
+        """Do something."""
+
+    do.__annotations__["value"] = annotation
+    return do
 
 
-async def with_private(_value: str) -> None:
-    """Do something."""
+def with_name(name: str) -> Any:
+    async def do(**_values: str) -> None:
+        """Do something."""
 
-
-async def with_missing(value: "Missing") -> None:  # type: ignore[name-defined]  # noqa: F821
-    """Do something."""
+    parameters = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=str)]
+    do.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    return do
 
 
 async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "x")] = "") -> str:
@@ -251,9 +259,16 @@ async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "
         ([undocumented], "undocumented: a tool must be an async function"),
         ([tool(greet), tool(export, name="greet")], "The tool greet is registered twice: in "),
         ([without_type], "without_type: value needs a type"),
-        ([with_private], "with_private: _value must not begin with _"),
-        ([with_missing], "with_missing: name 'Missing' is not defined"),
-        ([with_unknown], "with_unknown: Unable to generate pydantic-core schema"),
+        ([with_name("_value")], "do: _value is a reserved name"),
+        ([with_name("model_dump")], "do: model_dump is a reserved name"),
+        ([with_name("model_config")], "do: model_config is a reserved name"),
+        ([with_type("Missing")], "do: name 'Missing' is not defined"),
+        ([with_type("asyncio.Missing")], "do: module 'asyncio' has no attribute 'Missing'"),
+        ([with_type("list[")], "do: '[' was never closed"),
+        ([with_type("list[int] + 1")], "do: unsupported operand"),
+        ([with_type(list["Missing"])], "do: `do` is not fully defined"),  # type: ignore[name-defined]  # noqa: F821
+        ([with_type(Callable[[], int])], "do: Cannot generate a JsonSchema"),
+        ([with_type(asyncio.Event)], "do: Unable to generate pydantic-core schema"),
     ],
 )
 def test_mistake_in_a_tool_is_reported_at_start(settings: Settings, declared: list[Any], message: str) -> None:
@@ -271,9 +286,20 @@ def test_invalid_tool_name_is_refused() -> None:
         tool(greet, name="say hello")
 
 
+class Loan(BaseModel):
+    """Ask for the days of a loan."""
+
+    days: int
+
+
 def test_options_of_a_tool_can_be_changed() -> None:
-    approved = tool(tool(greet, status="Greeting", asks=True), name="hello", asks=False)
+    slow = tool(greet, status="Greeting", asks=True, max_seconds=99, on_request=True)
+    approved = tool(slow, name="hello", asks=False, max_seconds=0, on_request=False)
     assert (approved.name, approved.status, approved.asks) == ("hello", "Greeting", False)
+    assert (approved.seconds, approved.on_request) == (CALL_SECONDS, False)
+    assert tool(slow) is slow
+    with pytest.raises(OperatorError, match=r"Loan: a form always asks the user\. Remove asks=False\."):
+        tool(ask_user(Loan), asks=False)
 
 
 async def shelve(book: dict[str, str] = {"title": "Dune"}) -> None:  # noqa: B006 - the default of a schema
