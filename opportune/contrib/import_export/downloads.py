@@ -1,11 +1,9 @@
 """Files of a table: samples for an import, lines with errors, and reports."""
 
 import asyncio
-import csv
 import io
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -14,18 +12,15 @@ from starlette.responses import Response
 
 from opportune.admin.authorization import may_list
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.cells import cell_of, csv_cell, download_headers
+from opportune.contrib.import_export.cells import cell_of, csv_response, download_headers
 from opportune.contrib.import_export.import_run import faulty_rows
 from opportune.contrib.import_export.import_view import check_import, load_file
 from opportune.contrib.import_export.table import Table
 from opportune.contrib.import_export.targets import Target, find_targets
 from opportune.contrib.import_export.workbooks import XLSX_TYPE, SheetWriter
-from opportune.crud.formats import yes_or_no
 from opportune.db.models.columns import python_type_of
 from opportune.db.models.labels import title_of
 from opportune.i18n import gettext
-from opportune.i18n.formats import is_english, localize_number
-from opportune.i18n.parsing import DAY_FIRST, language_date_order
 
 EXAMPLE_TIME = datetime(2026, 12, 31, 18, 30, tzinfo=UTC)
 FILE_TYPES = ("csv", "xlsx")
@@ -103,39 +98,10 @@ def _example_values(column: Any, target: Target) -> Sequence[Any]:
 
 
 async def file_response(type_: str, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Response:
-    headers = download_headers(f"{name}.{type_}")
     if type_ == "csv":
-        return Response(_csv_content(header, rows), media_type="text/csv; charset=utf-8", headers=headers)
+        return csv_response(f"{name}.csv", [header, *rows])
     content = await asyncio.to_thread(workbook_content, header, rows)
-    return Response(content, media_type=XLSX_TYPE, headers=headers)
-
-
-def _csv_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """Return a file that spreadsheets of the user's country open with columns."""
-    text = io.StringIO()
-    decimal_separator = localize_number(".")
-    writer = csv.writer(text, delimiter=";" if decimal_separator == "," else ",")
-    for row in (header, *rows):  # headings of a report are texts of rows
-        writer.writerow([_csv_text(cell) for cell in row])
-    return text.getvalue().encode("utf-8-sig", errors="replace")
-
-
-def _csv_text(value: Any) -> Any:
-    if isinstance(value, float | Decimal):  # a minus sign at the beginning is no formula
-        return localize_number(f"{value:f}" if isinstance(value, Decimal) else str(value))
-    return csv_cell(_local_text(value))
-
-
-def _local_text(value: Any) -> Any:
-    """Return a yes in the user's language, and a date as spreadsheets of the user's country read it."""
-    match value:
-        case bool():
-            return yes_or_no(value)
-        case datetime():
-            return f"{value:%Y-%m-%d %H:%M}"
-        case date() if not is_english():
-            return f"{value:%d.%m.%Y}" if language_date_order() == DAY_FIRST else value.isoformat()
-    return value
+    return Response(content, media_type=XLSX_TYPE, headers=download_headers(f"{name}.xlsx"))
 
 
 def workbook_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:

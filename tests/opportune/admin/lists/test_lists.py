@@ -6,6 +6,8 @@ import re
 from datetime import date
 from decimal import Decimal
 from html import unescape
+from pathlib import PurePath
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -17,8 +19,9 @@ from opportune.accounts.models import ApiToken, User
 from opportune.admin.models import AuditEntry
 from opportune.contrib.import_export.cells import csv_cell, csv_response, unescape_formula
 from opportune.db.clock import utc_now
+from opportune.i18n import use_language
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
+from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_one
 
@@ -202,9 +205,12 @@ def test_formulas_are_escaped_in_exports(text: str) -> None:
 
 
 def test_download_of_csv_escapes_formulas() -> None:
-    response = csv_response("a b.csv", [["name", "price"], ["=1", Decimal("9.90")], [None, date(2026, 11, 3)]])
-    assert response.body == b"name,price\r\n'=1,9.90\r\n,2026-11-03\r\n"
+    rows: list[list[Any]] = [["name", Maker(name="-1")], ["=1", Decimal("-9.90")], [PurePath("@x"), date(2026, 11, 3)]]
+    response = csv_response("a b.csv", rows)
+    assert response.body == b"\xef\xbb\xbfname,'-1\r\n'=1,-9.90\r\n'@x,2026-11-03\r\n"
     assert response.headers["content-disposition"] == "attachment; filename*=UTF-8''a%20b.csv"
+    with use_language("de"):
+        assert bytes(csv_response("", rows).body).endswith(b"'=1;-9,90\r\n'@x;03.11.2026\r\n")
 
 
 @pytest.mark.parametrize("text", ["a=1", "'quoted'", "it's", "", "1-1", "'"])
