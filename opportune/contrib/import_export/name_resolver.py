@@ -7,7 +7,7 @@ from typing import Any
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
-from opportune.admin.authorization import may_see_titles
+from opportune.admin.authorization import may_list
 from opportune.admin.forms.admin_form import AdminForm, keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, MAX_IDS_PER_QUERY
 from opportune.admin.row_writer import Change
@@ -58,7 +58,7 @@ class NameResolver:
     async def read(self, column: NamedColumn, names: Sequence[str]) -> None:
         """Load the rows with these names, and plan new rows for names that do not exist."""
         ids = self._ids.setdefault(column.name, {})
-        if not await may_see_titles(self.request, column.lookup.view):
+        if not await may_list(self.request, column.lookup.view):
             self._refuse(column, names, LISTING_REQUIRED)
             return
         if not column.key:

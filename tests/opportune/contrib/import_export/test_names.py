@@ -37,7 +37,7 @@ async def app(app_with_bookshelf: FastAPI) -> FastAPI:
 @pytest.fixture
 async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Staff who may only add and import books, and list authors."""
-    user = await make_staff(app, "book.import", "book.create", "book.list", "author.list")
+    user = await make_staff(app, "book.import", "book.create", "book.list", "author.list", "tag.get")
     async with signed_in_client(app, user) as client:
         yield client
 
