@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.spending.ledger import UsageKey, add_usage
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.db import Database
-from opportune.services.tasks import cancel_and_wait
+from opportune.services.tasks import MAX_WAIT_SECONDS, cancel_and_wait
 
 FLUSH_INTERVAL_SECONDS = 0.25
 """Seconds for which usage is collected. A crash loses at most the usage of this time."""
@@ -75,8 +76,10 @@ class UsageFlusher:
             await self._after_flush()
 
     async def close(self) -> None:
-        async with self._flush_lock:  # a cancelled flush may be committed, and would be repeated
-            await cancel_and_wait(self._task)
+        with suppress(TimeoutError):  # a cancelled flush may be committed, and would be repeated
+            async with asyncio.timeout(MAX_WAIT_SECONDS), self._flush_lock:
+                pass
+        await cancel_and_wait(self._task)
         try:
             await self.flush()
         except TRANSIENT_ERRORS as fault:

@@ -250,6 +250,25 @@ async def test_usage_is_not_counted_twice_at_the_end(
     assert (await read_usage(guard, payer="total"))[0][1] == 1
 
 
+async def test_hanging_flush_ends_with_the_site(
+    guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_running = asyncio.Event()
+
+    async def hang(*_arguments: Any) -> None:
+        is_running.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(flusher, "MAX_WAIT_SECONDS", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(flusher, "add_usage", hang)
+        await llm.complete("Why?")
+        await is_running.wait()
+    await guard.flusher.close()
+    assert (await read_usage(guard, payer="total"))[0][1] == 1
+
+
 async def test_unreported_reasoning_is_estimated(guard: SpendingGuard, llm: LanguageModel, model: FakeProvider) -> None:
     model.script = [Reasoning("x" * 400), "x" * 40]
     await llm.complete("Why?")
