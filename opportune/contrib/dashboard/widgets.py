@@ -20,6 +20,7 @@ from opportune.accounts.models import User
 from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.forms.foreign_keys import load_references
+from opportune.admin.lists.filters import NULL_CHOICE
 from opportune.admin.lists.row_keys import row_conditions
 from opportune.admin.lists.view_filters import apply_filter
 from opportune.admin.options import filter_fault, filtered_name, list_column_fault
@@ -260,9 +261,12 @@ def _faults(widget: Widget, view: Any) -> Iterator[str]:
 
 def _value_fault(widget: Number | Table, name: str) -> str:
     """Return a message if a filter has a value that its column cannot have."""
+    column = inspect(widget.model).columns.get(name)
+    if column is None or is_json(column):  # lists of choices are filtered as text
+        return ""
     choices = [choice_value(choice) for choice in choices_of(widget.model, name)]
     value = widget.filters[name]
-    if not choices or value in choices:
+    if not choices or value in choices or (column.nullable and value == NULL_CHOICE):
         return ""
     return f"{name!r} is not {value!r}. Choose one of {', '.join(choices)}."
 

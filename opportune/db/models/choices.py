@@ -19,7 +19,7 @@ def choices_of(model: type[Any], name: str) -> tuple[Any, ...]:
         OperatorError: A Flag has no members.
     """
     field = getattr(model, "model_fields", {}).get(name)
-    if field is None or get_origin(field.annotation) is dict:
+    if field is None or hasattr(get_origin(field.annotation), "keys"):  # of a mapping
         return ()
     for part in (field.annotation, *get_args(field.annotation)):
         if isinstance(part, type) and issubclass(part, Enum):

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Literal
 from uuid import UUID
@@ -41,7 +42,8 @@ class Kit(SQLModel, table=True):
     parts: list[UUID] = Field(default_factory=list, sa_column=Column(ARRAY(Uuid)))
     tints: list[Colour] = Field(default_factory=list, sa_column=Column(JSON))
     marks: list[Literal["new", "used"]] = Field(default_factory=list, sa_column=Column(JSON))
-    grades: dict[str, Colour] = Field(default_factory=dict, sa_column=Column(JSON))
+    grade: Colour | None = None
+    grades: Mapping[str, Colour] = Field(default_factory=dict, sa_column=Column(JSON))
 
 
 class Label(SQLModel, table=True):

@@ -16,6 +16,7 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import User
+from opportune.admin import AdminView
 from opportune.admin.site import make_site
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.dashboard.feature import check_widgets
@@ -30,6 +31,7 @@ from opportune.testing.factories import add_permission, make_user, signed_in_cli
 from opportune.testing.statements import counted_statements
 from opportune.web.time_zone import local
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
+from tests.opportune.admin.test_arrays import Kit
 from tests.opportune.crud.shop_feature import Ware, shop
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, make_staff
@@ -208,6 +210,14 @@ def test_unknown_name_in_a_widget_is_reported(widget: Widget, message: str) -> N
     (fault,) = find_widget_errors([with_widgets(widget)], [GadgetAdmin, MakerAdmin])
     assert fault.startswith(f"Feature('gadgets'): {type(widget).__name__}('Seen'): ")
     assert message in fault
+
+
+def test_values_that_filters_accept_are_no_faults() -> None:
+    class KitAdmin(AdminView, model=Kit):
+        pass
+
+    widget = Number("Kits", Kit, filters={"tints": "bl", "grade": "empty"})
+    assert [*find_widget_errors([with_widgets(widget)], [KitAdmin])] == []
 
 
 def test_repeated_label_is_reported() -> None:
