@@ -1,5 +1,6 @@
 """Questions of an evaluation: from rated answers, or from a file."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +47,7 @@ def read_question_file(path: Path) -> tuple[str, list[EvaluatedQuestion]]:
     """
     try:
         content = path.read_bytes()
-        lines = content.decode("utf-8-sig").split("\n")
+        lines = re.split(r"\r\n|\r|\n", content.decode("utf-8-sig"))
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError as error:
