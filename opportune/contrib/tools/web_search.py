@@ -52,7 +52,9 @@ class WebSearch(ABC):
         from opportune.contrib.tools.web_search_client import fetch  # imports httpx2, which is slow
 
         words = " ".join(query.split()[:MAX_QUERY_WORDS])[:MAX_QUERY_LENGTH]
-        return self.sources(await fetch(*self.request(words))) if words else []
+        if not words:
+            return []
+        return self.sources(await fetch(*self.request(words)))
 
     def sources(self, response: Any) -> list[Source]:
         """Return the results as sources, without those that have no valid URL."""
@@ -131,7 +133,7 @@ def parse_web_search_url(value: str) -> WebSearch:
         scheme = "http" if is_local(parts.hostname or "") else "https"
         url = f"{scheme}://{host}{parts.path or urlsplit(url).path}"
     elif key and (parts.path.strip("/") or parts.query or parts.fragment):  # the rest of a key
-        raise _refusal("has a key with invalid characters (write %2F for /)")
+        raise _refusal("has a key with invalid characters (write %2F for /, %3F for ? and %23 for #)")
     return service(url, _require_key(unquote(key.strip(":"))))
 
 

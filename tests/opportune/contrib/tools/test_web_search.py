@@ -126,7 +126,7 @@ async def test_search_has_a_timeout(monkeypatch: pytest.MonkeyPatch, caplog: pyt
         ("tavily://@example.org", "has no key"),
         ("tavily://s3cret%0a", "has a key with invalid characters"),
         ("brave://s3cret/a+b=", "has a key with invalid characters"),
-        ("tavily://s3cret?a@example.org", "has a key with invalid characters"),
+        ("tavily://s3cret?a@example.org", "has a key with invalid characters .*%3F for [?]"),
     ],
 )
 def test_invalid_web_search_url_hides_the_secret(url: str, message: str) -> None:
