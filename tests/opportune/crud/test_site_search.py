@@ -19,6 +19,7 @@ from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import BookStatus, Note, Notes, Volume, Writer
 from tests.opportune.crud.pages_feature import library
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows
 
 PALETTE = {"HX-Request-Type": "partial"}
 
@@ -135,10 +136,13 @@ async def test_action_to_add_needs_permission(app: FastAPI, member: AsyncClient,
 
 async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient) -> None:
     staff = await make_user(app.state.database, is_staff=True)
-    await add_permission(app.state.database, staff, "volume", "get")
+    for model in ("volume", "note"):
+        await add_permission(app.state.database, staff, model, "get")
+    await add_rows(app, *(Note(id=number, owner_id=staff.id, text="Mine") for number in (3, 10)))
     async with signed_in_client(app, staff) as client:
         assert 'href="/admin/volume/details/1"' in await read(client, at="/volumes/emma-1")
-        for path in ("/volumes/emma-draft", "/volumes", "/volumes/nothing", "/writers/1"):
+        assert 'href="/admin/note/details/10"' in await read(client, at="/notes/10")
+        for path in ("/volumes/emma-draft", "/volumes", "/volumes/nothing", "/writers/1", "/notes/1_0", "/notes/٣"):
             assert "/details/" not in await read(client, at=path), path
         assert "Search the admin for “x”" in await read(client, "x")
     assert "/admin" not in await read(member, at="/volumes/emma-1")
