@@ -22,11 +22,7 @@ from opportune.admin.models import AuditEntry
 from opportune.admin.overview import is_listed, read_panels
 from opportune.contrib.dashboard.checklist import read_checklist
 from opportune.contrib.dashboard.latest import Counts, creation_time, read_counts, read_latest
-from opportune.contrib.dashboard.layouts import (
-    Pages,
-    may_arrange,
-    read_pages,
-)
+from opportune.contrib.dashboard.layouts import Pages, may_arrange, read_pages
 from opportune.contrib.dashboard.ranges import RANGES, Range, requested_range
 from opportune.contrib.dashboard.shared_counts import TAG, SharedCounts, clear_counts, describe_conditions
 from opportune.contrib.dashboard.widgets import (

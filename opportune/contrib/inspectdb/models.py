@@ -7,14 +7,14 @@ from sqlacodegen.generators import Base, SQLModelGenerator
 from sqlacodegen.models import ColumnAttribute, Model, ModelClass
 from sqlacodegen.utils import render_callable
 
-from opportune.contrib.inspectdb import types
+from opportune.contrib.inspectdb import types as column_types
 from opportune.contrib.inspectdb.table_arguments import is_field_option, plain_foreign_key, table_arguments
 
 GENERATOR_OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
 IMPORTED_NAMES = {*dir(sa), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
 
 
-class ModelGenerator(types.TypeWriter, SQLModelGenerator):
+class ModelGenerator(column_types.TypeWriter, SQLModelGenerator):
     """Writes classes such as `class Book(Model, table=True)`, with `sa_column` where plain fields are not enough."""
 
     def __init__(self, metadata: sa.MetaData, connection: sa.Connection) -> None:
@@ -44,7 +44,7 @@ class ModelGenerator(types.TypeWriter, SQLModelGenerator):
 
     def generate_model_name(self, model: Model, global_names: set[str]) -> None:
         table_name = model.table.name
-        model.table.name = types.class_words(table_name)
+        model.table.name = column_types.class_words(table_name)
         try:
             super().generate_model_name(model, set())
         finally:
@@ -56,7 +56,7 @@ class ModelGenerator(types.TypeWriter, SQLModelGenerator):
         self, column_attr: ColumnAttribute, global_names: set[str], local_names: set[str]
     ) -> None:
         column_attr.name = self.find_free_name(
-            types.field_name(column_attr.column.name), types.RESERVED_NAMES, local_names
+            column_types.field_name(column_attr.column.name), column_types.RESERVED_NAMES, local_names
         )
 
     def render_class_declaration(self, model: ModelClass) -> str:
@@ -107,7 +107,7 @@ class ModelGenerator(types.TypeWriter, SQLModelGenerator):
 
     def _annotation(self, column: sa.Column[Any]) -> str:
         type_ = column.type.item_type if isinstance(column.type, sa.ARRAY) else column.type
-        python_type = types.value_type(column) if type_ is column.type else types.value_type(sa.Column(type_))
+        python_type = column_types.value_type(column if type_ is column.type else sa.Column(type_))
         if python_type is None:
             self.add_literal_import("typing", "Any")
             return "Any"
@@ -123,7 +123,7 @@ class ModelGenerator(types.TypeWriter, SQLModelGenerator):
         default = column.server_default
         if default is not None and not isinstance(default, sa.DefaultClause):  # computed, or an identity
             return None
-        if _has_collation(column) or types.database_variant(type_):
+        if _has_collation(column) or column_types.database_variant(type_):
             return None
         if type(type_) is sa.Text:
             name = "AnyText" if self.imports_sql_text else "Text"

@@ -68,7 +68,9 @@ class Collections(Crud[KnowledgeCollection]):
         return self._owned() | col(KnowledgeCollection.is_site)
 
     def writable(self) -> ColumnElement[bool]:
-        return self.readable() if self.may("share") else self._owned() & ~col(KnowledgeCollection.is_site)
+        if self.may("share"):
+            return self.readable()
+        return self._owned() & ~col(KnowledgeCollection.is_site)
 
     def readonly_fields(self) -> set[str]:
         return set() if self.may("share") else {"is_site"}

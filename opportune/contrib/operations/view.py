@@ -23,9 +23,17 @@ from opportune.admin.templates import render_page
 from opportune.checks import check_secret_key, production_checks
 from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.config.settings import Settings
-from opportune.contrib.operations import operations
 from opportune.contrib.operations.appearance import AppearanceAdmin
 from opportune.contrib.operations.jobs import JobAdmin
+from opportune.contrib.operations.operations import (
+    OPERATIONS_PATH,
+    OperationsPage,
+    find_queueable_jobs,
+    has_operation,
+    reauthentication_required,
+    record_operation,
+    run_operation,
+)
 from opportune.contrib.operations.status import read_status, worst_state
 from opportune.contrib.operations.upgrade import Upgrade, migration_state
 from opportune.db.clock import utc_now
@@ -63,12 +71,12 @@ class StatusAdmin(SuperuserOnly):
         return await render_page(request, self, "operations/status.html", context)
 
 
-class OperationsAdmin(operations.OperationsPage):
+class OperationsAdmin(OperationsPage):
     def is_visible(self, request: Request) -> bool:
         return True
 
     @expose("/operations", identity="operations")
-    @operations.reauthentication_required
+    @reauthentication_required
     async def show(self, request: Request) -> Response:
         state = request.app.state
         async with state.database.reader(fresh=True) as session:
@@ -81,7 +89,7 @@ class OperationsAdmin(operations.OperationsPage):
             "jobs": jobs,
             "job_states": JOB_STATES,
             "most_jobs": management.MAX_COUNTED_JOBS,
-            "queueable": operations.find_queueable_jobs(request.app),
+            "queueable": find_queueable_jobs(request.app),
             "browsers": browsers,
             "expired": expired,
             "tokens": tokens,
@@ -92,33 +100,31 @@ class OperationsAdmin(operations.OperationsPage):
         return await self.render(request, "operations/index.html", context)
 
     @expose("/operations/do/{name}", methods=["POST"], identity="operations-do")
-    @operations.reauthentication_required
+    @reauthentication_required
     async def run(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if not operations.has_operation(request.app, name):
+        if not has_operation(request.app, name):
             raise HTTPException(404)
         try:
-            flash(request, await operations.run_operation(request, name, await read_form_texts(request)))
+            flash(request, await run_operation(request, name, await read_form_texts(request)))
         except OperatorError as error:
             flash(request, str(error), "danger")
-        return RedirectResponse(operations.OPERATIONS_PATH, 303)
+        return RedirectResponse(OPERATIONS_PATH, 303)
 
     @expose("/operations/upgrade", methods=["POST"], identity="operations-upgrade")
-    @operations.reauthentication_required
+    @reauthentication_required
     async def upgrade(self, request: Request) -> Response:
         upgrade = _get_upgrade(request.app)
+        record = partial(record_operation, request, "apply-migrations")
         try:
-            if (
-                await upgrade.run(partial(operations.record_operation, request, "apply-migrations"))
-                and upgrade.succeeded
-            ):
+            if await upgrade.run(record) and upgrade.succeeded:
                 flash(request, upgrade.message)
         except OperatorError as error:
             flash(request, str(error), "danger")
-        return RedirectResponse(operations.OPERATIONS_PATH, 303)
+        return RedirectResponse(OPERATIONS_PATH, 303)
 
     @expose("/operations/settings", identity="operations-settings")
-    @operations.reauthentication_required
+    @reauthentication_required
     async def settings(self, request: Request) -> Response:
         context = await asyncio.to_thread(_settings_context, request.app.state.settings, request.app.state.features)
         return await self.render(request, "operations/settings.html", context)

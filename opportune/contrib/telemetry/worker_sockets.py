@@ -110,4 +110,6 @@ if sys.platform == "linux":
 
 def open_sockets(group: str) -> WorkerSockets:
     """Return the sockets of a group `name:count`; without contact for an empty group."""
-    return AbstractSockets(group) if sys.platform == "linux" and group else WorkerSockets()
+    if sys.platform == "linux" and group:
+        return AbstractSockets(group)
+    return WorkerSockets()

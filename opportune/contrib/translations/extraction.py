@@ -214,7 +214,9 @@ def sink_arguments(call: ast.Call) -> list[ast.expr]:
 
 def _choices(argument: ast.expr) -> list[ast.expr]:
     """Return the values that an argument can have: two for `a if condition else b`."""
-    return [*_choices(argument.body), *_choices(argument.orelse)] if isinstance(argument, ast.IfExp) else [argument]
+    if isinstance(argument, ast.IfExp):
+        return [*_choices(argument.body), *_choices(argument.orelse)]
+    return [argument]
 
 
 def text_of(argument: ast.expr) -> str:

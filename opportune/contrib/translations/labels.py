@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 
 from opportune.admin.view_classes import view_classes
 from opportune.contrib.tools.declaration import tools_of
-from opportune.contrib.translations import field_labels as fields
+from opportune.contrib.translations import field_labels
 from opportune.contrib.translations.view_labels import view_labels
 from opportune.crud.registry import crud_classes
 from opportune.db.models.labels import label_of_class
@@ -43,26 +43,26 @@ def site_labels() -> Mapping[Path, list[str]]:
     return labels
 
 
-def _declared_labels() -> Iterator[fields.Label]:
+def _declared_labels() -> Iterator[field_labels.Label]:
     features = all_features(installed_features())
     for feature in features:
         yield from _feature_labels(feature)
     for view, feature_name in view_classes(features):
         yield from view_labels(view, feature_name)
     for model in _subclasses(SQLModel):
-        if hasattr(model, "__mapper__") and fields.is_searched(model.__module__):
+        if hasattr(model, "__mapper__") and field_labels.is_searched(model.__module__):
             yield model.__module__, label_of_class(model)
-            if fields.is_of_project(model):
-                yield from fields.model_labels(model)
+            if field_labels.is_of_project(model):
+                yield from field_labels.model_labels(model)
     for crud_class in chain.from_iterable(crud_classes.values()):
-        if fields.is_searched(crud_class.__module__):
-            yield from fields.crud_labels(crud_class)
-    for schema in fields.form_schemas():
+        if field_labels.is_searched(crud_class.__module__):
+            yield from field_labels.crud_labels(crud_class)
+    for schema in field_labels.form_schemas():
         names = [name for name in schema.model_fields if name not in Paging.model_fields]
-        yield from fields.field_labels(schema, default_label, names)
+        yield from field_labels.field_labels(schema, default_label, names)
 
 
-def _untranslated_texts(labels: Iterable[fields.Label]) -> Iterator[fields.Label]:
+def _untranslated_texts(labels: Iterable[field_labels.Label]) -> Iterator[field_labels.Label]:
     """Yield English texts. A text that is made of others, such as "Price is empty", is replaced by its parts."""
     for module, text in labels:
         if not isinstance(text, LazyText):
@@ -81,7 +81,7 @@ def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
         yield from _subclasses(class_)
 
 
-def _feature_labels(feature: Feature) -> Iterator[fields.Label]:
+def _feature_labels(feature: Feature) -> Iterator[field_labels.Label]:
     admin, site = feature.admin, feature.site
     texts = [feature.summary, feature.accounts.personal_data.summary if feature.accounts.personal_data else ""]
     for parts in (admin.metrics, site.navigation, site.searches, admin.user_columns, admin.setup_steps):

@@ -132,7 +132,9 @@ def count_steps(runs: Sequence[Run]) -> int:
 
 def job_indexes(runs: Sequence[Run]) -> list[int]:
     """Return the indexes of calls that wait for a job. Jobs start when no call waits for the user any more."""
-    return [] if any(map(is_waiting, runs)) else [index for index, run in enumerate(runs) if is_job(run)]
+    if any(map(is_waiting, runs)):
+        return []
+    return [index for index, run in enumerate(runs) if is_job(run)]
 
 
 def fail_interrupted_calls(runs: Sequence[Run], changing_tools: Collection[str]) -> list[Run]:

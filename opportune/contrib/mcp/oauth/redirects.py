@@ -63,7 +63,9 @@ def _comparison_key(url: AnyUrl) -> Any:
 def host_of(redirect_uri: str) -> str:
     """Return the host to show to users, or "" for their own computer."""
     url = parse_redirect(redirect_uri)
-    return "" if url is None or url.scheme != "https" else url.host or ""
+    if url is None or url.scheme != "https":
+        return ""
+    return url.host or ""
 
 
 def with_parameters(redirect_uri: str, **parameters: str) -> str:

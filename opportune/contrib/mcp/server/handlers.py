@@ -214,4 +214,6 @@ def _choices(declared: Tool, argument: str) -> list[str]:
     schema = parameters["properties"][argument]
     if "$ref" in schema:  # an enum
         schema = parameters["$defs"][schema["$ref"].rpartition("/")[2]]
-    return ["true", "false"] if schema.get("type") == "boolean" else [*map(str, schema.get("enum", ()))]
+    if schema.get("type") == "boolean":
+        return ["true", "false"]
+    return [*map(str, schema.get("enum", ()))]
