@@ -102,7 +102,7 @@ async def ratings(database: Database, user: User) -> list[Answer]:
 @pytest.fixture
 def questions(tmp_path: Path) -> str:
     path = tmp_path / "birds.jsonl"
-    lines = '{"question": "Which bird?", "expected": "an\u2028owl"}\r\n\r{"question": "Who?"}\r'
+    lines = '{"question": "Which bird?", "expected": "an\u2028owl"}\r\r{"question": "Who?"}\r\n'
     path.write_text(lines, encoding="utf-8-sig")
     return str(path)
 
