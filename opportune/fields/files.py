@@ -267,7 +267,8 @@ async def stored_uploads(
 ) -> AsyncIterator[dict[str, Any]]:
     """Store uploads, and yield the values with the stored names instead of the uploads.
 
-    If the block raises an error, or the transaction of the session fails, the stored files are deleted.
+    The session is flushed at the end of the block. If the block or a hook raises an error, or the transaction of the
+    session fails, the stored files are deleted.
 
     Args:
         storage: Storage of the site.
@@ -290,3 +291,5 @@ async def stored_uploads(
                 file_class = Image if isinstance(column, ImageColumn) else File
                 stored_values[field] = file_class.from_name(name, column)
         yield stored_values
+        if session is not None:
+            await session.flush()

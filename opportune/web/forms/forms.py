@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from fastapi import HTTPException, Request
 from pydantic import BaseModel
+from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.errors import FieldErrors
@@ -61,29 +62,37 @@ class Form(FormState[M]):
         return not all(control.required for control in inputs)
 
     @overload
-    async def save(self, save: Callable[[M], Awaitable[None]], session: AsyncSession | None = None) -> bool: ...
+    async def save(
+        self, store: Callable[[M], Awaitable[None]], session: AsyncSession | None = None
+    ) -> Literal[True] | None: ...
 
     @overload
-    async def save(self, save: Callable[[M], Awaitable[R]], session: AsyncSession | None = None) -> R | None: ...
+    async def save(self, store: Callable[[M], Awaitable[R]], session: AsyncSession | None = None) -> R | None: ...
 
-    async def save(self, save: Callable[[M], Awaitable[Any]], session: AsyncSession | None = None) -> Any:
-        """Call `save` with valid data.
+    async def save(self, store: Callable[[M], Awaitable[Any]], session: AsyncSession | None = None) -> Any:
+        """Call `store` with valid data.
 
         Args:
-            save: Stores the data.
-            session: Session in which `save` writes. A refusal, such as that of a hook, then undoes all of its changes.
+            store: Stores the data.
+            session: Session in which `store` writes. A refusal, such as that of a hook, then undoes all of its changes,
+                and the rows have their stored values again.
 
         Returns:
-            The result of `save`, or True if it returns None. None if the input is invalid or `save` raises FieldErrors:
-            `errors` are set then.
+            The result of `store`, or True if it returns None. None if the input is invalid, or if `store` or a hook
+            raises FieldErrors: `errors` are set then.
         """
         if self.data is None:
             return None
         try:
             async with session.begin_nested() if session else nullcontext():
-                result = await save(self.data)
+                result = await store(self.data)
+                if session:
+                    await session.flush()
         except FieldErrors as error:
             self.add_errors(error)
+            for row in [*(session or ())]:
+                if session and inspect(row).expired:  # by the rollback
+                    await session.refresh(row)
             return None
         return True if result is None else result
 

@@ -13,16 +13,20 @@ from httpx2 import AsyncClient
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 
+from opportune.db import before_create
+from opportune.db.hooks.registry import temporary_hooks
 from opportune.db.listeners import listening
 from opportune.db.sessions.insertion import InsertingSession
-from opportune.errors import OperatorError
+from opportune.errors import FieldErrors, OperatorError
 from opportune.fields import Image, image_field, stored_uploads
 from opportune.storage import Storage
 from opportune.storage.public_folders import copy_name
 from opportune.storage.storage import DiskFullError
 from opportune.testing.recorded_jobs import RecordedJobs
+from opportune.web import Form
 from opportune.web.forms.uploads import Upload, read_upload
 from tests.opportune.fields.samples_feature import Sample
 from tests.opportune.storage.pictures import decode_image, photo
@@ -104,6 +108,25 @@ async def test_failed_write_deletes_the_upload(app: FastAPI, tmp_path: Path) -> 
     with pytest.raises(ZeroDivisionError):
         async with stored_uploads(app.state.storage, Sample, {"cover": await upload_picture()}):
             raise ZeroDivisionError
+    assert [path for path in (tmp_path / "uploads").rglob("*") if path.is_file()] == []
+
+
+async def test_refusal_of_a_hook_deletes_the_upload(app: FastAPI, tmp_path: Path) -> None:
+    async def refuse(_session: AsyncSession, _sample: Sample) -> None:
+        raise FieldErrors({"title": "No."})
+
+    form = Form(Sample)
+    form.data = Sample(title="One")
+    values = {"title": "One", "cover": await upload_picture()}
+    with temporary_hooks():
+        before_create(Sample)(refuse)
+        async with app.state.database.writer() as session:
+
+            async def store(_sample: Sample) -> None:
+                async with stored_uploads(app.state.storage, Sample, values, session) as stored:
+                    session.add(Sample(**stored))
+
+            assert not await form.save(store, session)
     assert [path for path in (tmp_path / "uploads").rglob("*") if path.is_file()] == []
 
 

@@ -85,8 +85,9 @@ async def test_rows_written_by_hooks_run_hooks(database: Database, calls: list[s
     assert calls == ["before_create Hamlet", "after_create Hamlet", "before_update Hamlet"]
 
 
-async def test_form_refused_by_a_hook_saves_nothing(database: Database) -> None:
-    @before_create(Play)
+@pytest.mark.parametrize("register", [before_create, after_create])
+async def test_form_refused_by_a_hook_saves_nothing(database: Database, register: Any) -> None:
+    @register(Play)  # type: ignore[untyped-decorator]
     async def refuse(_session: AsyncSession, play: Play) -> None:
         raise FieldErrors({"title": "It is on."})
 
@@ -101,6 +102,24 @@ async def test_form_refused_by_a_hook_saves_nothing(database: Database) -> None:
     assert form.errors == {"title": "It is on."}
     async with database.reader() as session:
         assert not (await session.scalars(select(Theatre))).all()
+
+
+async def test_form_refused_by_a_hook_reloads_changed_rows(database: Database) -> None:
+    @before_update(Play)
+    async def refuse(_session: AsyncSession, play: Play) -> None:
+        raise FieldErrors({"title": "It is on."})
+
+    form = Form(Play)
+    form.data = Play(title="Lear")
+    play_id = (await add_play(database, title="Hamlet")).id
+    async with database.writer() as session:
+        row = await session.get_one(Play, play_id)
+
+        async def rename(play: Play) -> None:
+            row.title = play.title
+
+        assert await form.save(rename, session) is None
+        assert row.title == "Hamlet"
 
 
 @pytest.mark.parametrize("register", [before_create, after_create])
