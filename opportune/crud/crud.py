@@ -97,7 +97,12 @@ class Crud(RowAccess, Generic[M]):
         return await row_reading.read_mappings(self, query or self.Filter(), names)
 
     def select(self, query: Paging | None = None) -> Select[Any]:
-        """Return a statement for all rows of a list in its order, as `list` returns them, for exports and totals."""
+        """Return a statement for all rows of a list in its order, for exports and totals. The rows have no annotations.
+
+        Raises:
+            Forbidden: The user may not list rows.
+            FieldErrors: A filter or the order uses a hidden field, or a filter method refuses its value.
+        """
         return row_reading.select_rows(self, query or self.Filter())
 
     async def get_values(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:

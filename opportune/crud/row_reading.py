@@ -58,9 +58,9 @@ def has_id(model: type[Any], text: str) -> ColumnElement[bool]:
 async def read_objects(crud: RowAccess, query: Paging) -> Page[Any]:
     """Return a page of rows with their annotations."""
     cursor = await _prepare(crud, query)
-    rows, count = _select_rows(crud, query, crud.readable())
+    rows = _select_rows(crud, query, crud.readable())
     selected = rows.add_columns(*crud.definition.annotations.values())
-    statement = list_statement(selected, count, crud.ordering(query.sort), cursor)
+    statement = list_statement(selected, _count_rows(crud, query, rows), crud.ordering(query.sort), cursor)
     if crud.lists_trash(query):
         statement = ListStatement(*map(with_deleted, statement))
 
@@ -115,15 +115,14 @@ def _set_annotations(crud: RowAccess, result: Sequence[Any]) -> Any:
 
 
 def select_rows(crud: RowAccess, query: Paging) -> Select[Any]:
-    """Select all rows of a list in its order, without limits of a page.
+    """Select all rows of a list in its order, without limits of a page and without annotations.
 
     Raises:
         Forbidden: The user may not list rows, or the trash.
         FieldErrors: A parameter belongs to a hidden field.
     """
     _check(crud, query)
-    rows, _ = _select_rows(crud, query, crud.readable())
-    ordered = rows.order_by(*crud.ordering(query.sort))
+    ordered = _select_rows(crud, query, crud.readable()).order_by(*crud.ordering(query.sort))
     return with_deleted(ordered) if crud.lists_trash(query) else ordered
 
 
@@ -193,30 +192,31 @@ def _build_statement(
         owner = bindparam("owner", type_=BigInteger)
         condition = crud.row_permissions.owned(crud.definition.read_permission, owner_id=owner)
     selection = Selection(crud, names)
-    rows, count = _select_rows(crud, query, condition)
+    rows = _select_rows(crud, query, condition)
+    count = _count_rows(crud, query, rows)
     statement = list_statement(selection.select(rows), count, crud.ordering(query.sort), cursor)
     if not crud.lists_trash(query):
         statement = ListStatement(*map(hide_deleted, statement))
     return selection, statement
 
 
-def _select_rows(crud: RowAccess, query: Paging, readable: ColumnElement[bool]) -> tuple[Select[Any], Select[int]]:
-    """Return the statement of all rows of a list, and the statement that counts them.
-
-    The number of rows is only remembered if the list has an identity (`_identity`).
-    """
+def _select_rows(crud: RowAccess, query: Paging, readable: ColumnElement[bool]) -> Select[Any]:
+    """Return the statement of all rows of a list."""
     conditions = [condition for condition in (readable, *crud.conditions(query)) if not isinstance(condition, True_)]
-    rows = crud.query().where(*conditions)
-    is_table = not conditions and _identity(crud, query) is not None
-    return rows, count_listed_rows(crud.session, rows, crud.model.id, crud.model if is_table else None)
+    return crud.query().where(*conditions)
+
+
+def _count_rows(crud: RowAccess, query: Paging, rows: Select[Any]) -> Select[int]:
+    """Return the statement that counts rows. Their number is remembered only for a list with an `_identity`."""
+    is_table = rows.whereclause is None and _identity(crud, query) is not None
+    return count_listed_rows(crud.session, rows, crud.model.id, crud.model if is_table else None)
 
 
 async def _read_page(
     crud: RowAccess, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
 ) -> ListedRows:
     def keys() -> Select[Any]:
-        rows, _ = _select_rows(crud, query, crud.readable())
-        keys = select_key(rows, crud.model.id)
+        keys = select_key(_select_rows(crud, query, crud.readable()), crud.model.id)
         return with_deleted(keys) if crud.lists_trash(query) else hide_deleted(keys)
 
     rows = CountedRows(keys, _identity(crud, query))

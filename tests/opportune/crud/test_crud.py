@@ -122,6 +122,9 @@ async def test_rows_have_their_annotations(volumes: Volumes, ann: User, bob: Use
     page = await volumes.list(volumes.Filter(sort="-rating"))
     assert [vars(volume)["rating"] for volume in page.items] == [4.5, None]
     assert vars(await volumes.get("emma"))["rating"] == 4.5
+    statement = volumes.select(volumes.Filter(sort="-rating")).add_columns(volumes.column("rating"))
+    rows = (await volumes.session.execute(statement)).all()
+    assert [(volume.slug, rating) for volume, rating in rows] == [("emma", 4.5), ("other", None)]
 
 
 async def test_public_row_is_only_writable_by_its_owner(volumes: Volumes, ann: User, bob: User) -> None:
