@@ -82,18 +82,20 @@ class Builds:
             item: The entry to read.
             build: Builds the entry for the current task.
             refresh: Builds the entry in the background.
-            parse: Parses the entry. Raises ValueError if another version has written it; then it is built again.
+            parse: Parses the entry. Raises ValueError if another version has written it; then it is built again. If the
+                other version replaces it meanwhile, as in a rolling deployment, a build is used without storing it.
 
         Returns:
             The parsed entry. None if only the task that built it may use it.
         """
-        entry = await self._load_entry(item, build, refresh)
-        try:
-            return parse(entry) if entry else None
-        except ValueError:
-            await self._store.drop(item.key)
-        entry = await self._load_entry(item, build, refresh)
-        return parse(entry) if entry else None
+        for _ in range(2):
+            entry = await self._load_entry(item, build, refresh)
+            try:
+                return parse(entry) if entry else None
+            except ValueError:
+                await self._store.drop(item.key)
+        built = await build()
+        return parse(built.entry) if built.entry else None
 
     async def _load_entry(self, item: CacheItem, build: Build, refresh: Build) -> CacheEntry | None:
         waited_for: object = None

@@ -24,10 +24,10 @@ CODECS: dict[type[Any], tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     Decimal: (str, Decimal),
     UUID: (str, UUID),
     Markup: (str, Markup),
-    dict: (lambda value: [[_encode(key), _encode(item)] for key, item in value.items()], dict),
+    dict: (lambda value: [[_encode_key(key), _encode(item)] for key, item in value.items()], dict),
     tuple: (lambda value: [*map(_encode, value)], tuple),
-    set: (lambda value: [*map(_encode, value)], set),
-    frozenset: (lambda value: [*map(_encode, value)], frozenset),
+    set: (lambda value: [*map(_encode_key, value)], set),
+    frozenset: (lambda value: [*map(_encode_key, value)], frozenset),
 }
 """Functions that encode and decode the value of a mark."""
 DECODERS = {type_.__name__: decode for type_, (_, decode) in CODECS.items()}
@@ -76,6 +76,13 @@ def _encode(value: Any) -> Any:
     if type_ not in CODECS:
         raise TypeError(f"The cache does not store {type_.__module__}.{type_.__qualname__}. It stores {SUPPORTED}.")
     return {MARK: type_.__name__, "value": CODECS[type_][0](value)}
+
+
+def _encode_key(value: Any) -> Any:
+    """Encode a key of a dict or an item of a set."""
+    if isinstance(value, BaseModel):
+        raise TypeError(f"The cache does not store {type(value).__qualname__} in sets or as keys, only as dicts.")
+    return {MARK: "tuple", "value": [*map(_encode_key, value)]} if type(value) is tuple else _encode(value)
 
 
 def _dump(model: BaseModel) -> Any:

@@ -89,7 +89,7 @@ class SubmissionResult:
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
-    body: str = ""
+    content: str = ""
     """The bytes as characters of Latin-1, because pages may have any encoding."""
     messages: list[FlashMessage] = field(default_factory=list)
 
@@ -305,9 +305,10 @@ def _replay(result: str, scope: Scope) -> Response:
         return problem(request, 409, INTERRUPTED if result else STILL_PROCESSING)
     stored = json.loads(result)
     try:
+        content = stored["content"].encode("latin-1")
         messages = [FlashMessage(*message) for message in stored["messages"]]
-    except TypeError:  # another version of the site has other fields
+    except (KeyError, TypeError):  # another version of the site has other fields
         return problem(request, 409, INTERRUPTED)
     for message in messages:
         flash(request, *message)
-    return Response(stored["body"].encode("latin-1"), stored["status"], stored["headers"])
+    return Response(content, stored["status"], stored["headers"])
