@@ -59,7 +59,8 @@ def add_to_env(path: Path, **values: str) -> None:
         OperatorError: The file cannot be written.
     """
     with _report_errors(path), path.open("a", encoding="utf-8") as file:
-        file.writelines(["\n", *(f"{name}='{value}'\n" for name, value in values.items())])
+        start = "" if path.read_bytes()[-1:] in (b"", b"\n") else "\n"
+        file.writelines([start, *(f"{name}='{value}'\n" for name, value in values.items())])
 
 
 def with_first_values(example: str) -> str:

@@ -21,8 +21,6 @@ from opportune.project.layout import FRAMEWORK
 
 PACKAGE = FRAMEWORK.name
 DOTTED_NAME = re.compile(rf"{PACKAGE}(\.\w+)+")
-NAMES_IN_TEXT = re.compile(r"[\w.\[\]]+( ?[|,] ?[\w.\[\]]+)*")
-"""An annotation in quotes, or a name."""
 MAX_LINE_LENGTH = 120
 ACTION_FUNCTIONS = ("add_permission", "grant", "may", "reading", "require", "writing")
 """Functions with an action as an argument."""
@@ -162,11 +160,12 @@ def _moved_attributes() -> dict[str, str]:
 def _names_with_other_uses(tree: ast.Module) -> set[str]:
     """Return names of variables, and names in texts such as `"Book | None"` and `__all__`. Imports keep these names."""
     names: set[str] = set()
+    docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         match node:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
                 names.add(name)
-            case ast.Constant(value=str(text)) if NAMES_IN_TEXT.fullmatch(text):
+            case ast.Constant(value=str(text)) if node not in docstrings:
                 names.update(re.findall(r"\w+", text))
     return names
 

@@ -63,7 +63,9 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     if type_ == "account":
         return with_options(Field(name.removesuffix("_id"), "reference", target=ACCOUNT), options)
     type_ = ALIASES.get(type_, type_)
-    if name in TIMESTAMPS and type_ == "datetime":  # as in other frameworks
+    if name in TIMESTAMPS and type_ in ("datetime", name):  # as in other frameworks
+        if any(options):
+            raise OperatorError(f"{definition!r}: {name} takes no options. Write {name}.")
         type_ = name
     _check_type(definition, name, type_, models)
     name = name.removesuffix("_id") if type_ in OWNERS else name
@@ -76,8 +78,11 @@ def _check_type(definition: str, name: str, type_: str, models: ExistingModels) 
     if type_ not in FIELD_TYPES:
         hint = did_you_mean(type_, [*FIELD_TYPES, "account", *ALIASES])
         raise OperatorError(f"{definition!r}: unknown type {type_!r}.{hint} {TYPES_HINT}")
-    if name != type_ and not READONLY_NAMES.isdisjoint((name, type_)):
-        raise OperatorError(f"{definition!r}: the site sets created_at and updated_at. Omit the type, or rename it.")
+    if name in READONLY_NAMES and name != type_:
+        hint = f", or write {name} without a type" if name in TIMESTAMPS else ""
+        raise OperatorError(f"{definition!r}: No user could set {name}. Rename it{hint}.")
+    if type_ in TIMESTAMPS and name != type_:
+        raise OperatorError(f"{definition!r}: a field of this type must be called {type_}. Or write {name}:datetime.")
     if type_ == "team":
         _check_team(definition, name, models)
 

@@ -17,7 +17,7 @@ from opportune.accounts.models import User
 from opportune.cli.database import demo
 from opportune.cli.development import server, sockets
 from opportune.cli.project import quickstart
-from opportune.cli.project.env_file import write_env
+from opportune.cli.project.env_file import add_to_env, write_env
 from opportune.cli.project.quickstart import Superuser, add_initial_data, new_superuser, prompt_superuser, summary
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.contrib.llm import quickstart as llm_quickstart
@@ -158,6 +158,14 @@ def test_missing_key_is_added_to_env(tmp_path: Path, text: bytes, addition: byte
     path.write_bytes(text)
     assert write_env(path) == bool(addition)
     assert re.fullmatch(addition, path.read_bytes().removeprefix(text))
+
+
+@pytest.mark.parametrize("text", ["PORT=1", "PORT=1\n"])
+def test_settings_are_added_as_lines(tmp_path: Path, text: str) -> None:
+    path = tmp_path / ".env"
+    path.write_text(text)
+    add_to_env(path, LLM_MODEL="qwen3")
+    assert path.read_text() == "PORT=1\nLLM_MODEL='qwen3'\n"
 
 
 def test_unwritable_file_is_reported() -> None:

@@ -205,7 +205,15 @@ def test_options_of_variables_are_listed(shop: Path, code: str) -> None:
     assert upgrade.remaining == ["app/flags.py:2: checks -> monitoring.checks"]
 
 
-@pytest.mark.parametrize("code", ['__all__ = ["DatabaseURL"]\n', 'def f(url: "DatabaseURL | None"): ...\n'])
+@pytest.mark.parametrize(
+    "code",
+    [
+        '__all__ = ["DatabaseURL"]\n',
+        'def f(url: "DatabaseURL | None"): ...\n',
+        'def f(url: "Annotated[DatabaseURL, Depends(g)]"): ...\n',
+        "def f(url: \"Literal['a'] | DatabaseURL\"): ...\n",
+    ],
+)
 def test_names_in_texts_keep_an_alias(shop: Path, code: str) -> None:
     (shop / "app/flags.py").write_text(f"from opportune.db import DatabaseURL\n\n{code}")
     text = upgrade_code(shop).texts[shop / "app/flags.py"]
