@@ -21,6 +21,8 @@ HEADING = """\
 # Copy the lines that you change to .env, without the # before them.
 # These are the settings of the first week. List all of them: python3 oppman.py env --all
 """
+MASK = "**********"
+"""Text of secrets in values of Pydantic."""
 COMMON_SETTINGS = (
     "site_name",
     "site_description",
@@ -97,7 +99,7 @@ def describe_settings(classes: Sequence[type[BaseSettings]]) -> dict[str, Descri
             field = settings_class.model_fields[name]
             value = field.get_default(call_default_factory=True, validated_data={})
             default = setting_text(value, is_json=NoDecode not in field.metadata)
-            settings[name] = Description(area, texts.get(name, ""), default)
+            settings[name] = Description(area, texts.get(name, ""), "" if MASK in default else default)
     return settings
 
 
@@ -137,6 +139,7 @@ def setting_text(value: Any, *, is_json: bool = False) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     value = value.value if isinstance(value, Enum) else value
+    value = value.decode(errors="replace") if isinstance(value, bytes) else value
     if is_json and value and isinstance(value, Collection | BaseModel) and not isinstance(value, str):
         return to_json(value).decode()
     if isinstance(value, bool):

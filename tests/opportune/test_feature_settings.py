@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pydantic_settings
 import pytest
-from pydantic import SecretStr, field_validator
+from pydantic import BaseModel, SecretStr, field_validator
 
 from opportune.application import create_app
 from opportune.config.base_settings import BaseSettings
@@ -127,6 +127,10 @@ class Colour(Enum):
     RED = "red"
 
 
+class Lock(BaseModel):
+    key: SecretStr = SecretStr("sesame")
+
+
 class ShelfSettings(BaseSettings):
     shelf_kind: str = "small"
     """Size of the shelf: small, one wall;
@@ -136,11 +140,17 @@ class ShelfSettings(BaseSettings):
     shelf_colour: Colour = Colour.RED
     shelf_rows: list[int] = [1, 2]
     shelf_names: dict[str, str] = {"a": 'the "best"'}
+    shelf_seal: bytes = b"wax"
+    shelf_keys: list[SecretStr] = [SecretStr("sesame")]
+    shelf_locks: Lock = Lock()
 
 
 def test_example_comments_descriptions_and_quotes_defaults(tmp_path: Path) -> None:
     text = env_example([ShelfSettings])
     assert "\n# Size of the shelf: small, one wall;\n# large, a room.\n# SHELF_KIND=small\n" in text
+    assert "SHELF_SEAL=wax\n" in text
+    assert "SHELF_KEYS=\n" in text
+    assert "SHELF_LOCKS=\n" in text
     (tmp_path / ".env").write_text(text.replace("# SHELF_", "SHELF_"))
     assert ShelfSettings(_env_file=tmp_path / ".env") == ShelfSettings(_env_file=None)
 
