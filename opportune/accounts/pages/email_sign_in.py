@@ -33,11 +33,9 @@ router = APIRouter(prefix=PATH, dependencies=[Depends(require_email_sign_in)])
 
 @router.get("")
 async def show_request_form(request: Request, user: OptionalUser) -> Response:
-    return (
-        responses.redirect_to_next(request)
-        if user
-        else responses.show_form(request, "email_sign_in", Form(EmailSignIn))
-    )
+    if user:
+        return responses.redirect_to_next(request)
+    return responses.show_form(request, "email_sign_in", Form(EmailSignIn))
 
 
 @router.post("")

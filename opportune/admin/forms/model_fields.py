@@ -145,11 +145,9 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         return parse_local_time(text, self.zone) if self.is_zoned else text
 
     def _format(self, value: Any) -> str:
-        return (
-            input_texts.as_text_list(value, self.control.type)
-            if self.control.type in input_texts.TEXT_LISTS
-            else input_texts.as_text(value)
-        )
+        if self.control.type in input_texts.TEXT_LISTS:
+            return input_texts.as_text_list(value, self.control.type)
+        return input_texts.as_text(value)
 
     @property
     def text(self) -> str:
