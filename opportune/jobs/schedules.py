@@ -84,14 +84,16 @@ def next_run_time(schedule: str, after: datetime) -> datetime:
     Raises:
         OperatorError: The expression is invalid.
     """
-    zone_name, expression = "UTC", schedule.strip()
+    zone_name, expression = "UTC", " ".join(schedule.split())
     if expression.startswith(ZONE_PREFIX):
         zone_name, _, expression = expression.removeprefix(ZONE_PREFIX).partition(" ")
     try:
         start = after.astimezone(ZoneInfo(zone_name))
-        return next(CronSim(NICKNAMES.get(expression.lower(), expression), start)).astimezone(UTC)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise _invalid_schedule(schedule, f"there is no time zone {zone_name!r}") from None
+    try:
+        times = (time.astimezone(UTC) for time in CronSim(NICKNAMES.get(expression.lower(), expression), start))
+        return next(time for time in times if time > after)  # clocks that go back repeat times
     except CronSimError as error:
         raise _invalid_schedule(schedule, str(error)) from error
     except StopIteration:
