@@ -5,23 +5,10 @@ first held job of each group, so that groups take turns and a claim never reads 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    ScalarSelect,
-    String,
-    Update,
-    bindparam,
-    column,
-    func,
-    literal_column,
-    select,
-    update,
-    values,
-)
+from sqlalchemy import CTE, ColumnElement, String, bindparam, column, func, literal_column, select, update, values
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -33,6 +20,8 @@ ALL_QUEUES = "*"
 """Name of the limit that applies to all queues together."""
 MAX_GROUPS = 1000
 """Maximum number of groups that one statement checks. The next one continues with the groups after them."""
+UNKNOWN_AFTER = timedelta(hours=1)
+"""Time after which waiting jobs without code no longer block their group. A newer version may start them before."""
 
 
 async def allowed_claims(session: AsyncSession, queue: str, limits: Mapping[str, int], free_slots: int) -> int:
@@ -100,18 +89,13 @@ class HeldJobs:
         self._last_group = groups[-1] if len(groups) == MAX_GROUPS else ""
         if not groups:
             return Release()
-        statement = _release_statement(groups, now, self._jobs).returning(col(Job.group_limit))
-        limits = (await session.scalars(statement, execution_options={"synchronize_session": False})).all()
+        active_jobs = _count_active_in_group(database_time(session, -UNKNOWN_AFTER), self._jobs)
+        is_allowed = _is_first_due_of(groups, now, self._jobs) & (active_jobs < col(Job.group_limit))
+        # Released jobs wait from now on, so that groups take turns.
+        statement = update(Job).where(is_allowed).values(state=JobState.WAITING, due_at=now)
+        returning = statement.returning(col(Job.group_limit))
+        limits = (await session.scalars(returning, execution_options={"synchronize_session": False})).all()
         return Release(len(limits), any(limit > 1 for limit in limits))
-
-
-def _release_statement(groups: Sequence[str], now: ColumnElement[datetime], jobs: Collection[str]) -> Update:
-    """Build the statement that lets the first due job of each group wait, unless the group is at its limit.
-
-    The job waits from now on, so that groups take turns.
-    """
-    is_allowed = _is_first_due_of(groups, now, jobs) & (_count_active_in_group(jobs) < col(Job.group_limit))
-    return update(Job).where(is_allowed).values(state=JobState.WAITING, due_at=now)
 
 
 def _is_first_due_of(groups: Sequence[str], now: ColumnElement[datetime], jobs: Collection[str]) -> ColumnElement[bool]:
@@ -124,9 +108,10 @@ def _is_first_due_of(groups: Sequence[str], now: ColumnElement[datetime], jobs: 
     return col(Job.id).in_(select(first_due).select_from(group))
 
 
-def _count_active_in_group(jobs: Collection[str]) -> ScalarSelect[int]:
-    """Count the waiting and running jobs of the same group. Unknown jobs that wait do not start."""
+def _count_active_in_group(cutoff: ColumnElement[datetime], jobs: Collection[str]) -> ColumnElement[int]:
+    """Count the waiting and running jobs of the same group, except jobs without code that wait since `cutoff`."""
     active = aliased(Job)
     is_active = col(active.state).in_((literal_column("'waiting'"), literal_column("'running'")))
-    may_end = is_active & ((col(active.state) == literal_column("'running'")) | col(active.name).in_(jobs))
+    is_running = col(active.state) == literal_column("'running'")
+    may_end = is_active & (is_running | col(active.name).in_(jobs) | (col(active.due_at) > cutoff))
     return select(func.count()).where(may_end, col(active.group_name) == col(Job.group_name)).scalar_subquery()

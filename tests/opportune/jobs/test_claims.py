@@ -76,15 +76,25 @@ async def test_worker_wakes_for_a_job_held_after_its_claim(make_queue: MakeQueue
 
 
 @both_databases
-@pytest.mark.parametrize("state", [JobState.HELD, JobState.WAITING])
-async def test_job_without_code_blocks_no_group(make_queue: MakeQueue, database: Database, state: JobState) -> None:
+@pytest.mark.parametrize(
+    ("state", "minutes", "claimed"),
+    [
+        (JobState.HELD, 0, ["a1"]),
+        (JobState.WAITING, 61, ["a1"]),
+        (JobState.WAITING, 59, []),
+        (JobState.RUNNING, 61, []),
+    ],
+)
+async def test_job_without_code_blocks_its_group_for_an_hour(
+    make_queue: MakeQueue, database: Database, state: JobState, minutes: int, claimed: list[str]
+) -> None:
     removed = replace(register, name="test.removed")
     await enqueue(make_queue(removed), removed, "a")
     async with database.writer() as session:
-        await session.execute(update(Job).values(state=state))
+        await session.execute(update(Job).values(state=state, due_at=utc_now() - timedelta(minutes=minutes)))
     site = make_queue()
     await site.enqueue(register("a1"), group="a")
-    assert await claim(site) == ["a1"]
+    assert await claim(site) == claimed
 
 
 @both_databases
