@@ -1,5 +1,6 @@
 """Daily deletion of old rows, which features declare in `cleanups`."""
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -10,18 +11,20 @@ from sqlmodel import col
 from opportune.config.settings import Settings
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.errors import is_outage
+from opportune.db.errors import DATABASE_ERRORS, is_outage
 from opportune.db.queries.batches import delete_in_batches, update_in_batches
 from opportune.db.queries.dialects import read_database_time
 from opportune.errors import OperatorError
 from opportune.feature import Cleanup, Feature
 from opportune.jobs.declaration import JobContext, job
+from opportune.jobs.execution import error_summary
 from opportune.jobs.models import SCHEDULED, Job
 
 MAX_CLOCK_SECONDS = 300
 """Seconds by which the clocks of this machine and the database may differ."""
 REMOVED_SCHEDULE_DAYS = 7
 """Days after which the run of a schedule is deleted that no installed feature declares."""
+logger = logging.getLogger(__name__)
 
 
 @job("jobs.clean_up", schedule="17 3 * * *")
@@ -47,8 +50,9 @@ async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cl
         except Exception as error:
             if is_outage(error):
                 raise
-            reason = str(getattr(error, "orig", error)).partition("\n")[0]
-            failures.append(f"{cleanup.model.__tablename__}: {reason}")
+            if not isinstance(error, DATABASE_ERRORS):
+                logger.exception("cleanup of %s", cleanup.model.__tablename__)
+            failures.append(f"{cleanup.model.__tablename__}: {error_summary(error)}")
     if failures:
         raise OperatorError(f"Old rows could not be deleted. {' '.join(failures)}")
     return counts

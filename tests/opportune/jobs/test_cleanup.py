@@ -69,12 +69,14 @@ async def test_wrong_clock_deletes_nothing(
     assert len(await read_attempts(database)) == 3
 
 
-async def test_failure_does_not_stop_other_cleanups(settings: Settings, database: Database) -> None:
+async def test_failure_does_not_stop_other_cleanups(
+    settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     await add_attempts(database)
-    with pytest.raises(
-        OperatorError, match=r"^Old rows could not be deleted\. accounts_attempt: .*missing.*: integer division"
-    ):
+    reasons = r"accounts_attempt: .*missing.* accounts_attempt: ZeroDivisionError: integer division"
+    with pytest.raises(OperatorError, match=rf"^Old rows could not be deleted\. {reasons}"):
         await clean_up(database, settings, (BROKEN, FAULTY, EXPIRED))
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
     assert await read_attempts(database) == [("new", 1), ("many", 9)]
 
 
