@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from opportune.db import Database, utc_now
-from opportune.errors import OperatorError
+from opportune.errors import NotFound, OperatorError
 from opportune.jobs import defer, management, run_command, worker
 from opportune.jobs.leases import LEASE_DURATION
 from opportune.jobs.models import Job, JobState
@@ -71,6 +71,11 @@ async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: 
     assert await jobs.worker.start_due_jobs() is None
 
 
+async def test_waiting_for_a_missing_job_is_not_found(idle_queue: DatabaseJobQueue) -> None:
+    with pytest.raises(NotFound):
+        await idle_queue.wait_until_ended("7")
+
+
 SATURDAY = datetime(2026, 2, 28, 12, 30, 15, 500, tzinfo=UTC)
 
 
@@ -85,12 +90,17 @@ SATURDAY = datetime(2026, 2, 28, 12, 30, 15, 500, tzinfo=UTC)
         ("@monthly", "2026-03-01 00:00:00"),
         ("@yearly", "2027-01-01 00:00:00"),
         ("CRON_TZ=Europe/Vienna 30 2 29 3 *", "2026-03-29 01:00:00"),  # clocks skip half past two
-        ("CRON_TZ=America/New_York @daily", "2026-03-01 05:00:00"),
+        ("CRON_TZ=America/New_York\t@daily", "2026-03-01 05:00:00"),
     ],
 )
 def test_next_run_time_is_in_utc_and_later(schedule: str, time: str) -> None:
     wellington = SATURDAY.astimezone(timezone(timedelta(hours=13)))
     assert next_run_time(schedule, wellington) == datetime.fromisoformat(time).replace(tzinfo=UTC)
+
+
+def test_next_run_time_is_later_when_clocks_go_back() -> None:
+    time = next_run_time("CRON_TZ=Europe/Vienna 30 2 * * *", datetime(2026, 10, 25, 1, tzinfo=UTC))
+    assert time == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +110,8 @@ def test_next_run_time_is_in_utc_and_later(schedule: str, time: str) -> None:
         ("0 0 */31 * MON#2", "no day matches"),
         ("CRON_TZ=Vienna 0 0 * * *", "there is no time zone 'Vienna'"),
         ("CRON_TZ=../x 0 0 * * *", "there is no time zone '../x'"),
+        ("CRON_TZ=Europe 0 0 * * *", "there is no time zone 'Europe'"),
+        (f"CRON_TZ={'x' * 300} 0 0 * * *", f"there is no time zone '{'x' * 300}'"),
     ],
 )
 def test_invalid_schedule_is_refused(schedule: str, reason: str) -> None:
