@@ -224,7 +224,9 @@ def method_field(declaration: Declaration, name: str, method: Callable[..., Any]
     if name in _reserved_names(declaration):
         raise declaration.error(name, f"{name!r} is a parameter of every list. Give the filter another name.")
     (parameter,) = parameters
-    type_ = LargeInteger if parameter.annotation in (int, int | None) else parameter.annotation
+    type_ = parameter.annotation
+    if type_ in (int, int | None):
+        type_ = LargeInteger if type_ is int else LargeInteger | None
     if parameter.default is Parameter.empty:
         return type_ | None, Field(None)
     return type_, Field(parameter.default)

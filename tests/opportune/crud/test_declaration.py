@@ -165,6 +165,17 @@ def test_filter_method_needs_a_typed_parameter() -> None:
         declare_crud(Note, year=year)
 
 
+def test_filter_method_may_take_none() -> None:
+    @filter_by
+    def longer(self: Any, pages: int | None = 9) -> ColumnElement[bool]:
+        raise NotImplementedError
+
+    schema = declare_crud(Note, longer=longer).Filter
+    assert (schema(longer=None).longer, schema().longer) == (None, 9)
+    with pytest.raises(ValidationError, match="less_than_equal"):
+        schema(longer=10**20)
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
