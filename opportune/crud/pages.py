@@ -255,9 +255,8 @@ class CrudPages(PageOptions[M]):
         try:
             values = self._values(form)
             storage = request.app.state.storage
-            is_sqlite = crud.session.get_bind().dialect.name == "sqlite"
-            if is_sqlite and any(isinstance(value, Upload) for value in values.values()):
-                await crud.session.commit()  # a lock of the team would keep a storage in the database from writing
+            if storage.writes_to_sqlite and any(isinstance(value, Upload) for value in values.values()):
+                await crud.session.commit()  # a lock of the team would keep the storage from writing
             async with stored_uploads(storage, self.crud_class.model, values, crud.session) as stored:
                 return await save(stored)
         except StorageError as error:

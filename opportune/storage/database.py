@@ -34,6 +34,7 @@ class DatabaseStorage(storage.Storage):
         super().__init__(signer)
         self.limits = limits
         self._database = database
+        self.writes_to_sqlite = database.engine.dialect.name == "sqlite"
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:
         del content_type  # the suffix determines it

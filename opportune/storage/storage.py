@@ -105,6 +105,8 @@ class Storage(ABC):
 
     data_loss_warning: str = ""
     """A warning for the operator if the host deletes the files, otherwise empty."""
+    writes_to_sqlite = False
+    """Whether saving waits until the writing sessions of the site's database have ended."""
 
     def __init__(self, signer: UrlSigner) -> None:
         self._signer = signer

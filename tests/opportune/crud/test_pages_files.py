@@ -120,6 +120,17 @@ async def test_storage_in_the_database_saves_files(app: FastAPI, settings: Setti
     assert response.status_code == 303
 
 
+async def test_storage_in_a_folder_needs_no_commit_before(app: FastAPI, admin: AsyncClient) -> None:
+    async def read_commits(*_: object) -> None:
+        assert commits == []
+
+    commits: list[object] = []
+    with listening(InsertingSession, before_commit=commits.append), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.state.storage, "put", put := AsyncMock(side_effect=read_commits))
+        response = await admin.post("/locked/new", data={"title": "Cats"}, files={"picture": ("a.jpg", photo())})
+    assert (response.status_code, put.await_count) == (303, 2)
+
+
 async def test_failed_copy_deletes_the_upload(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
     storage = app.state.storage
     with pytest.MonkeyPatch.context() as patch:
