@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from urllib.parse import quote
 
+from sqlalchemy.util import LRUCache
+
 from opportune.errors import OperatorError
 from opportune.storage.images import shrink
 from opportune.storage.storage import FILES_PATH, MissingFileError, Storage, StorageError
@@ -17,6 +19,8 @@ _is_public: dict[str, bool] = {}
 """Whether the files of each declared folder are public."""
 _sizes: dict[str, set[int]] = {}
 """Sizes of the copies of images in each declared folder, in pixels of the longer side."""
+_new_copies: LRUCache[str, bytes] = LRUCache(20)
+"""The last copies by name, which are not made again for each request if they cannot be saved."""
 
 
 def declare_folder(folder: str, sizes: Iterable[int], *, is_public: bool) -> None:
@@ -65,9 +69,10 @@ async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple
         original, size = _original_of(name)
         if size not in _sizes.get(_folder_of(original), ()):
             raise
-        content = await shrink(await storage.read(original), size)
+        image = await storage.read(original)
+        _new_copies[name] = content = _new_copies.get(name) or await shrink(image, size)
         with suppress(StorageError):  # visitors see the image also if the disk is full
-            await storage.put(copy_name(original, size), content, WEBP)
+            await storage.put(name, content, WEBP)
         return content[start:stop], len(content)
 
 

@@ -22,7 +22,8 @@ from opportune.db.listeners import listening
 from opportune.db.sessions.insertion import InsertingSession
 from opportune.errors import FieldErrors, OperatorError
 from opportune.fields import Image, image_field, stored_uploads
-from opportune.storage import Storage
+from opportune.storage import Storage, public_folders
+from opportune.storage import shrink as shrink_image
 from opportune.storage.public_folders import copy_name
 from opportune.storage.storage import DiskFullError
 from opportune.testing.recorded_jobs import RecordedJobs
@@ -91,7 +92,9 @@ async def test_missing_rendition_is_created_on_request(
     await storage.delete(copy_name(row.cover, 20))
     with monkeypatch.context() as full_disk:
         full_disk.setattr(type(storage), "put", AsyncMock(side_effect=DiskFullError))
-        assert (await client.get(row.cover.url("thumb"))).status_code == 200
+        full_disk.setattr(public_folders, "shrink", shrink := AsyncMock(wraps=shrink_image))
+        assert [(await client.get(row.cover.url("thumb"))).status_code for _ in range(2)] == [200, 200]
+        assert shrink.await_count == 1
     assert (await client.get(row.cover.url("thumb"))).status_code == 200
     assert await storage.read(copy_name(row.cover, 20))
 
