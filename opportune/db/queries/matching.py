@@ -28,7 +28,7 @@ LOWER_LETTERS = {"\u0130": "i", "\u03c2": SIGMA}
 UNUSUAL_FORMS = (*LOWER_LETTERS, "\u212a", "\u212b", "\u2126", "\u03f4", "\u1e9e")
 """Letters to which `upper` of their lower case does not lead: İ, final sigma, Kelvin, Angstrom, Ohm, Theta and ẞ."""
 MAX_PATTERN_BYTES = 50_000
-"""Limit of SQLite for a pattern. No text of a search or filter is as long."""
+"""Longest pattern that SQLite accepts."""
 MAX_LETTERS = 100
 """Letters of a pattern with other forms. SQLite limits the depth of expressions to 1,000."""
 
@@ -109,8 +109,6 @@ def starts_with(column: Any, text: str) -> ColumnElement[bool]:
 
 def matches(column: Any, pattern: str) -> ColumnElement[bool]:
     """Return the condition that a column matches a LIKE pattern. It ignores the case of all letters."""
-    if len(pattern.encode(errors="replace")) > MAX_PATTERN_BYTES:
-        return false()
     text: Any = column if holds_text(column) else cast(column, String)
     if is_translated(column):
         text = current_text(column)
@@ -135,6 +133,8 @@ def _match(text: Any, pattern: str, forms: Mapping[str, Sequence[str]]) -> Colum
 
 
 def _like_pattern(text: Any, pattern: str) -> ColumnElement[bool]:
+    if len(pattern.encode(errors="replace")) > MAX_PATTERN_BYTES:
+        return false()
     escape = [ESCAPE] if "/" in pattern else []
     return _Matches(text, literal(pattern, String()), *escape)
 
