@@ -103,11 +103,11 @@ class SmtpTransport(Transport):
 
     def _refusal(self, error: "SMTPResponseException") -> DeliveryError:
         """Return the error for a response. Messages about a wrong password are not quoted; some repeat the password."""
-        from aiosmtplib import SMTPAuthenticationError, SMTPConnectResponseError, SMTPHeloError
+        from aiosmtplib import SMTPAuthenticationError, SMTPDataError, SMTPRecipientRefused, SMTPSenderRefused
 
         if isinstance(error, SMTPAuthenticationError):  # retried, because the owner can fix it
             return self._fault(DeliveryError, f"does not accept the user and password of MAIL_URL ({error.code})")
-        is_of_email = not isinstance(error, SMTPConnectResponseError | SMTPHeloError)
+        is_of_email = isinstance(error, SMTPSenderRefused | SMTPRecipientRefused | SMTPDataError) and error.code != 530
         type_ = PermanentDeliveryError if error.code >= 500 and is_of_email else DeliveryError
         return self._fault(type_, f"refused the e-mail: {error.code} {self._redact(error.message)}")
 

@@ -81,9 +81,12 @@ async def test_required_tls_refuses_servers_without_it() -> None:
     assert (type(error.value), mail_server.received) == (DeliveryError, [])
 
 
-async def test_refused_connection_is_temporary() -> None:
-    async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"554 No service for you\r\n")
+@pytest.mark.parametrize("accepted", [[], ["220 Hello", "250-localhost\r\n250 STARTTLS"]])
+async def test_refused_connection_is_temporary(accepted: list[str]) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for reply in [*accepted, "554 No service for you"]:
+            writer.write(f"{reply}\r\n".encode())
+            await reader.readline()
         writer.close()
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
@@ -120,7 +123,12 @@ async def test_wrong_password_is_temporary_and_not_shown() -> None:
 
 @pytest.mark.parametrize("command", ["reply_to_recipient", "reply_to_message"])
 @pytest.mark.parametrize(
-    ("reply", "type_"), [("451 Greylisted, try later", DeliveryError), ("550 No such box", PermanentDeliveryError)]
+    ("reply", "type_"),
+    [
+        ("451 Greylisted, try later", DeliveryError),
+        ("530 Sign in first", DeliveryError),
+        ("550 No such box", PermanentDeliveryError),
+    ],
 )
 async def test_refusal_is_temporary_or_permanent(command: str, reply: str, type_: type[DeliveryError]) -> None:
     async with smtp_server() as mail_server:
