@@ -38,22 +38,22 @@ def require_storable_json(value: Any) -> Any:
         ValueError: It contains a number or a text that databases refuse, or more levels than responses can have.
     """
     items = [value]
-    for _ in range(MAX_JSON_LEVELS):  # without recursion, because clients choose the depth
+    for _ in range(MAX_JSON_LEVELS + 1):  # without recursion, because clients choose the depth
         items = [part for item in items for part in _checked_parts(item)]
         if not items:
             return value
-    raise ValueError("must not be nested more than 200 levels deep")
+    raise ValueError(f"must not be nested more than {MAX_JSON_LEVELS} levels deep")
 
 
 def _checked_parts(item: Any) -> Iterable[Any]:
-    """Check a value of JSON, and return those that it contains."""
+    """Check a value of JSON, and return those that it contains: None if it is empty, because that is a level."""
     if isinstance(item, str):
         require_storable(item)
     elif isinstance(item, float) and not math.isfinite(item):
         raise ValueError("must not contain NaN or an infinite number")
     elif isinstance(item, Mapping):
-        return [*item.keys(), *item.values()]
-    return item if isinstance(item, list | tuple | set) else ()
+        return [*item.keys(), *item.values()] or [None]
+    return (item or [None]) if isinstance(item, list | tuple | set) else ()
 
 
 def make_storable(value: str) -> str:

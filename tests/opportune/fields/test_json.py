@@ -96,9 +96,13 @@ async def test_api_refuses_json_that_databases_refuse(client: AsyncClient, value
     assert [error["message"] for error in response.json()["errors"]] == [message]
 
 
-@pytest.mark.parametrize(("levels", "statuses"), [(199, (201, 200)), (200, (422, 404))])
-async def test_deep_json_is_stored_or_refused(client: AsyncClient, levels: int, statuses: tuple[int, int]) -> None:
-    body = f'{{"note": {"[" * levels}1{"]" * levels}}}'
+@pytest.mark.parametrize("innermost", ["", "1", "{}"])
+@pytest.mark.parametrize(("levels", "statuses"), [(200, (201, 200)), (201, (422, 404))])
+async def test_deep_json_is_stored_or_refused(
+    client: AsyncClient, levels: int, statuses: tuple[int, int], innermost: str
+) -> None:
+    lists = levels - (innermost == "{}")
+    body = f'{{"note": {"[" * lists}{innermost}{"]" * lists}}}'
     response = await client.post(API, content=body, headers={"content-type": "application/json"})
     assert (response.status_code, (await client.get("/parcels/1")).status_code) == statuses
 
