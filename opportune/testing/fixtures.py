@@ -234,7 +234,7 @@ def settings(database_url: str, tmp_path: Path, language: str) -> Settings:
 async def database(settings: Settings) -> AsyncIterator[Database]:
     database = open_database(settings)
     await database.setup()
-    RecordedJobs(settings, database, open_storage(settings))  # the fixture `recorded_jobs` replaces them
+    database.info["jobs"] = RecordedJobs(settings, database, open_storage(settings, database))  # until `recorded_jobs`
     yield database
     await database.dispose()
 
@@ -261,8 +261,7 @@ def recorded_jobs(app: FastAPI, database: Database) -> RecordedJobs:
     """Jobs queued by the site and the test. Run them with `await recorded_jobs.work()`."""
     state = app.state
     services = {**state.services.by_name(), "features": state.features}
-    recorded = RecordedJobs(state.settings, state.database, state.storage, **services)
-    database.info["jobs"] = recorded
+    database.info["jobs"] = recorded = RecordedJobs(state.settings, state.database, state.storage, **services)
     state.jobs.enqueue = recorded.enqueue
     return recorded
 
