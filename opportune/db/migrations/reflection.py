@@ -118,9 +118,8 @@ def _describe_index(connection: Connection, name: str, definition: create_statem
 
 
 def _is_alone(part: str, column: str | None) -> bool:
-    return column is not None and create_statements.normalize(create_statements.without_default_order(part)) == [
-        column.lower()
-    ]
+    expression = create_statements.without_default_order(part)
+    return column is not None and create_statements.normalize(expression) == [column.lower()]
 
 
 registry.register(f"sqlite.{DRIVER}", __name__, CompleteSQLiteDialect.__name__)

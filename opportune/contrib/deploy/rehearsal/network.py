@@ -141,7 +141,8 @@ class Router(Relay):
 
     def max_seconds(self, first_bytes: bytes) -> float | None:
         # Pages have no limit, because this machine may be slower than the scaled time of a stream.
-        return self._total_seconds if first_bytes.split(b" HTTP/", 1)[0].endswith(b"/stream") else None
+        is_stream = first_bytes.split(b" HTTP/", 1)[0].endswith(b"/stream")
+        return self._total_seconds if is_stream else None
 
     def on_connect(self) -> None:
         self._requests += 1
