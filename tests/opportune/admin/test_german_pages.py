@@ -10,7 +10,6 @@ from httpx2 import AsyncClient, Response
 
 from opportune.i18n import catalogues
 from opportune.i18n.catalogue_compiler import messages_of, parse_catalogue, texts
-from opportune.testing import RecordedJobs
 from opportune.testing.factories import PASSWORD
 from tests.opportune.admin.test_translated_labels import app, german
 
@@ -75,19 +74,3 @@ async def test_pages_of_the_admin_are_german(superuser_client: AsyncClient) -> N
     pages.append(await superuser_client.post("/admin/lamp/create", data=data, headers=DE))
     pages.append(await superuser_client.post("/admin/lamp/action/switch-on?pks=1", headers=DE))
     assert english_on(pages) == set()
-
-
-async def test_pages_of_visitors_are_german(client: AsyncClient, user_client: AsyncClient) -> None:
-    paths = ("/", "/accounts/login", "/accounts/register", "/accounts/forgot-password", "/accounts/login/email")
-    pages = [await client.get(path, headers=DE) for path in paths]
-    pages.append(await client.post("/accounts/register", data={"email": "ada"}, headers=DE))
-    pages.append(await user_client.get("/admin/", headers=DE))
-    assert english_on(pages) == set()
-
-
-async def test_emails_are_german(client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
-    data = {"email": "ada@example.com", "password": "correct horse battery 42"}
-    await client.post("/accounts/register", data=data, headers=DE)
-    (email,) = recorded_jobs.outbox
-    assert english_in(email.html) == []
-    assert [*filter(english().fullmatch, (email.subject, *email.text.splitlines()))] == []

@@ -1,7 +1,8 @@
-"""Rows of the admin whose keys are special texts, UUIDs, zero, negative numbers or made by the database."""
+"""Rows of the admin whose keys are special texts, UUIDs, several columns, zero, or made by the database."""
 
 import re
 from html import unescape
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import pytest
@@ -73,6 +74,22 @@ class Note(Table, table=True):
     body: str = ""
 
 
+class Cabin(Table, table=True):
+    __tablename__ = "test_cabin"
+
+    deck: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    kit_id: UUID | None = Field(default=None, foreign_key="test_kit.id")
+    beds: int = 2
+
+
+class Passport(Table, table=True):
+    __tablename__ = "test_passport"
+
+    kit_id: UUID = Field(primary_key=True, foreign_key="test_kit.id")
+    number: str = ""
+
+
 class PartAdmin(AdminView, model=Part):
     can_import = can_export = True
     editable = ("title",)
@@ -96,8 +113,17 @@ class NoteAdmin(AdminView, model=Note):
     pass
 
 
-admin_views = Admin((PartAdmin, LevelAdmin, CrateAdmin, KitAdmin, NoteAdmin))
-app = site_fixture(Feature("keys", "For tests.", models=(Part, Level, Crate, Kit, KitPart, Note), admin=admin_views))
+class CabinAdmin(AdminView, model=Cabin):
+    pass
+
+
+class PassportAdmin(AdminView, model=Passport):
+    pass
+
+
+MODELS = (Part, Level, Crate, Kit, KitPart, Note, Cabin, Passport)
+VIEWS = (PartAdmin, LevelAdmin, CrateAdmin, KitAdmin, NoteAdmin, CabinAdmin, PassportAdmin)
+app = site_fixture(Feature("keys", "For tests.", models=MODELS, admin=Admin(VIEWS)))
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 
@@ -234,3 +260,41 @@ async def test_inline_rows_may_refer_to_a_text(app: FastAPI, admin: AsyncClient)
     assert (await admin.post(url, data={**data, "note-new0-body": "new"})).status_code == 303
     notes = await read_all(app, select(Note).order_by(col(Note.id)))
     assert [(note.part_code, note.body) for note in notes] == [("a/b", "changed"), ("a/b", "new")]
+
+
+async def test_row_with_two_key_columns_is_edited(app: FastAPI, admin: AsyncClient) -> None:
+    for deck in ("A", "sun;deck", "back\\;slash"):
+        await add_rows(app, Cabin(deck=deck, number=1), Cabin(deck=deck, number=2))
+        key = deck.replace("\\", "\\\\").replace(";", "\\;") + ";2"
+        assert (await admin.post(f"/admin/cabin/edit/{quote(key)}", data={"beds": "3"})).status_code == 303, deck
+        changed = select(Cabin).where(col(Cabin.deck) == deck, col(Cabin.beds) == 3)
+        assert (await read_one(app, changed)).number == 2, deck
+
+
+async def test_row_with_a_long_key_has_a_history(app: FastAPI, admin: AsyncClient) -> None:
+    deck = "A" * 70
+    await add_rows(app, *(Cabin(deck=deck, number=number, beds=1) for number in (1, 2)))
+    for number, beds in ((1, 111), (2, 222)):
+        await admin.post(f"/admin/cabin/edit/{deck};{number}", data={"beds": str(beds)})
+    history = (await admin.get(f"/admin/cabin/history/{deck};1")).text
+    assert ("111" in history, "222" in history) == (True, False)
+
+
+async def test_impossible_key_is_not_found(admin: AsyncClient) -> None:
+    for key in ("A", "A;one", "A;1;2", "\\"):
+        assert (await admin.get(f"/admin/cabin/details/{quote(key)}")).status_code == 404, key
+
+
+async def test_reference_to_no_row_is_refused(admin: AsyncClient) -> None:
+    for kit, message in (("7", "Choose one from the list"), (str(UNIT), "The selected entry no longer exists.")):
+        response = await admin.post("/admin/cabin/create", data={"deck": "A", "number": "1", "kit_id": kit})
+        assert (response.status_code, message in response.text) == (400, True), kit
+
+
+async def test_key_that_refers_to_another_row_is_chosen_once(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Kit(id=UNIT))
+    fields = {"kit_id": str(UNIT), "number": "1", "save": "Save"}
+    assert (await admin.post("/admin/passport/create", data=fields)).status_code == 303
+    assert (await admin.post(f"/admin/passport/edit/{UNIT}", data={"number": "2"})).status_code == 303
+    assert (await read_one(app, select(Passport))).number == "2"
+    assert "This value is already in use." in (await admin.post("/admin/passport/create", data=fields)).text

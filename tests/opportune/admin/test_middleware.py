@@ -14,9 +14,6 @@ from opportune.admin.view_classes import views_of
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.db import Database
-from opportune.errors import OperatorError
-from opportune.feature import Admin, Feature
-from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
@@ -161,13 +158,6 @@ def test_production_builds_the_admin_on_first_use(
     assert bool(sites) is is_built
     assert app.url_path_for("admin:list", identity="user") == "/admin/user/list"
     assert len(sites) == 1
-
-
-def test_missing_admin_module_is_refused() -> None:
-    feature = Feature("lost", admin=Admin("opportune.lost.admin"))
-    with pytest.raises(OperatorError) as error:
-        create_app(settings_for("sqlite:///unused.db"), [*installed_features(), feature])
-    assert str(error.value) == "Feature('lost', admin=Admin('opportune.lost.admin')): this module does not exist."
 
 
 async def test_head_of_a_page_that_acts_on_post_changes_nothing(app: FastAPI, database: Database) -> None:

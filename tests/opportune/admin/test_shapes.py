@@ -1,10 +1,8 @@
-"""Tables of existing applications: keys of several columns, columns with other names, values of unusual types."""
+"""Tables of existing applications: columns with other names, and values of unusual types."""
 
-import json
 import re
 from datetime import timedelta
 from enum import Enum, IntFlag
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -15,9 +13,7 @@ from sqlmodel import Field, SQLModel, col
 
 from opportune.admin import AdminView
 from opportune.crud import Crud, CrudApi, Permission
-from opportune.crud.flags import combinable
 from opportune.db import Model
-from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_all, read_one
@@ -27,14 +23,6 @@ UNIT = UUID("12345678-1234-5678-1234-567812345678")
 
 class Table(SQLModel):
     metadata = MetaData()
-
-
-class Rate(Table, table=True):
-    __tablename__ = "test_rate"
-
-    currency: str = Field(primary_key=True)
-    year: int = Field(primary_key=True)
-    percent: int
 
 
 class Member(Table, table=True):
@@ -86,10 +74,6 @@ class Tiles(Crud[Tile]):
     filters = ("mode",)
 
 
-class RateAdmin(AdminView, model=Rate):
-    can_export = True
-
-
 class MemberAdmin(AdminView, model=Member):
     can_export = True
 
@@ -100,26 +84,11 @@ class GaugeAdmin(AdminView, model=Gauge):
     save_as = True
 
 
-MODELS = (Rate, Member, Gauge, Tile)
-admin_views = Admin((RateAdmin, MemberAdmin, GaugeAdmin))
+MODELS = (Member, Gauge, Tile)
+admin_views = Admin((MemberAdmin, GaugeAdmin))
 tiles = CrudApi(Tiles, "/tiles").router
 app = site_fixture(Feature("shapes", "For tests.", models=MODELS, admin=admin_views, api=(tiles,)))
 pytestmark = pytest.mark.database("sqlite", "postgresql")
-
-
-async def export(admin: AsyncClient, model: str) -> Any:
-    return json.loads((await admin.get(f"/admin/{model}/export/json")).text)
-
-
-async def test_export_has_all_rows_with_several_keys(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(app, Rate(currency="EUR", year=1, percent=5), Rate(currency="EUR", year=2, percent=6))
-    assert [row["percent"] for row in await export(admin, "rate")] == [5, 6]
-
-
-async def test_list_has_keys_with_other_column_names(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(app, Member(number=7, first_name="Ann"))
-    assert "/admin/member/details/7" in (await admin.get("/admin/member/list")).text
-    assert await export(admin, "member") == [{"number": 7, "first_name": "Ann"}]
 
 
 async def test_row_whose_key_has_another_name_is_edited(app: FastAPI, admin: AsyncClient) -> None:
@@ -172,26 +141,11 @@ async def test_flags_of_an_api_are_combined(admin: AsyncClient) -> None:
             assert "Choose a combination of Read, Write." in response.text
 
 
-def test_flag_without_members_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"Nothing has no members\."):
-        combinable(IntFlag("Nothing", []))
-
-
-def test_schema_of_flags_lists_their_combinations() -> None:
-    for schema in (Tiles.Create, Tiles.Read):
-        assert schema.model_json_schema()["properties"]["mode"]["enum"] == [0, 1, 2, 3], schema
-
-
 async def test_bytes_have_no_input_and_stay(app: FastAPI, admin: AsyncClient) -> None:
     await add_rows(app, Gauge(seal=b"\xff\0"))
     assert 'name="seal"' not in (await admin.get("/admin/gauge/edit/1")).text
     assert (await admin.post("/admin/gauge/edit/1", data={"mode": "1", "width": "2"})).status_code == 303
     assert (await read_one(app, select(Gauge))).seal == b"\xff\0"
-
-
-async def test_list_shows_the_size_of_bytes(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(app, Gauge(seal=b"\xff\0"))
-    assert "2 bytes" in (await admin.get("/admin/gauge/list")).text
 
 
 async def test_copy_has_the_same_duration(app: FastAPI, admin: AsyncClient) -> None:
@@ -204,19 +158,6 @@ async def test_copy_has_the_same_duration(app: FastAPI, admin: AsyncClient) -> N
         fields = {"mode": "1", "width": "1", "shift": text}
         assert (await admin.post("/admin/gauge/create", data=fields)).status_code == 303
     assert await read_all(app, select(col(Gauge.shift)).order_by(col(Gauge.id))) == [*shifts, *shifts]
-
-
-async def test_export_has_the_duration_of_the_form(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(app, Gauge(shift=timedelta(seconds=-3)))
-    assert [row["shift"] for row in await export(admin, "gauge")] == ["-0:00:03"]
-
-
-def test_new_rows_of_an_api_lack_computed_columns() -> None:
-    assert [*Tiles.Create.model_fields] == ["width", "glaze", "mode"]
-
-
-def test_bytes_are_left_out_of_responses() -> None:
-    assert "seal" not in Tiles.Read.model_fields
 
 
 async def test_list_is_sorted_by_an_enum(app: FastAPI, client: AsyncClient) -> None:

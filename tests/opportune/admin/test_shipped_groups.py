@@ -22,7 +22,6 @@ from opportune.project.installed import installed_features
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors
 from tests.opportune.admin.bookshelf_feature import Book, BookTag
-from tests.opportune.admin.gadget_feature import gadgets
 
 Groups = Mapping[str, Mapping[str, str | Sequence[str]]]
 ACTIONS = "create, delete, export, get, import, list, update"
@@ -88,11 +87,6 @@ async def test_migrate_extends_an_existing_group(database: Database, monkeypatch
         session.add(GroupPermission(group_id=group.id, identity="book", action="*"))
     await migrate(database, monkeypatch, make_feature({"Librarian's": {"book": "list", "book-tag": "list"}}))
     assert await read_groups(database) == {"Librarian's": ["book:*", "book-tag:list"]}
-
-
-def test_actions_of_the_admin_are_permissions() -> None:
-    workshop = Feature("workshop", accounts=Accounts(groups={"Menders": {"gadget": ["action:polish"]}}))
-    assert list(DeclaredPermissions([gadgets, workshop]).faults()) == []
 
 
 FAULTS: list[tuple[dict[str, Any], str]] = [

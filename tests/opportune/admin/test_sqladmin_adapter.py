@@ -2,14 +2,12 @@
 
 import asyncio
 import re
-from datetime import date
 from pathlib import Path
 
 import pytest
 from jinja2 import DictLoader, Environment
 from sqladmin import Admin, ModelView
 from sqladmin.forms import ModelConverter
-from sqlalchemy.exc import MissingGreenlet
 from starlette.applications import Starlette
 from starlette.requests import Request
 
@@ -62,12 +60,3 @@ async def test_error_of_an_async_function_is_raised(templates: AdminTemplates) -
     templates.env.globals["double"] = fail
     with pytest.raises(LookupError, match="no such number"):
         await templates.TemplateResponse(Request({"type": "http"}), "page.html")
-
-
-def test_sync_rendering_refuses_async_functions(templates: AdminTemplates) -> None:
-    with pytest.raises(MissingGreenlet):
-        templates.env.get_template("page.html").render()
-
-
-def test_filters_of_pages_exist_in_the_admin(templates: AdminTemplates) -> None:
-    assert templates.env.from_string("{{ day | date }}").render(day=date(2026, 11, 3)) == "3 Nov 2026"

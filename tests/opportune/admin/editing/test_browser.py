@@ -100,17 +100,6 @@ async def test_early_characters_may_need_altgr(page: Page) -> None:
     await expect(page.get_by_role("textbox", name="Name", exact=True)).to_have_value("a@b")
 
 
-async def test_early_control_a_selects_nothing_on_a_mac(page: Page) -> None:
-    await page.add_init_script("Object.defineProperty(navigator, 'platform', { value: 'MacIntel' })")
-    await press_early(page, "Edit Name of 1", "a", "Meta+a", "b", "Control+a", "c")
-    await expect(page.get_by_role("textbox", name="Name", exact=True)).to_have_value("b")
-
-
-async def test_early_lines_stay_in_their_text(page: Page) -> None:
-    await press_early(page, "Edit Tags of 1", "a", "Enter", "b")
-    await expect(page.get_by_role("textbox", name="Tags", exact=True)).to_have_value("a\nb")
-
-
 async def test_yes_and_no_change_at_one_click(app: FastAPI, page: Page) -> None:
     await page.goto(LIST)
     assert await find_violations(page) == []

@@ -10,8 +10,6 @@ from httpx2 import AsyncClient
 from sqlalchemy import delete, select
 from sqlmodel import col
 
-from opportune.db.queries.row_count import RowCount
-from opportune.i18n import use_language
 from tests.opportune.admin.editing.parts_feature import Part, PartAdmin
 
 LIST = "/admin/part/list"
@@ -61,15 +59,6 @@ async def test_pages_have_each_row_once_in_both_directions(admin: AsyncClient) -
         assert [number for page in reversed(pages) for number in page] == forward, sort
 
 
-async def test_later_pages_begin_after_a_row(admin: AsyncClient) -> None:
-    _, links = await read(admin, f"{LIST}?pageSize=3")
-    assert links["Next"].endswith("page=2")
-    _, links = await read(admin, f"{LIST}?pageSize=3&page=2")
-    assert "position=after" in links["Next"]
-    response = await admin.get(f"{LIST}?pageSize=3&page=9")
-    assert (response.status_code, response.headers["location"].partition("page=")[2]) == (302, "2")
-
-
 async def test_unknown_position_is_the_first_page(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for position in ("first", "after:", "after"):
         page, _ = await read(admin, f"{LIST}?pageSize=3&position={position}")
@@ -79,35 +68,8 @@ async def test_unknown_position_is_the_first_page(admin: AsyncClient, monkeypatc
     assert (await admin.get(f"{LIST}?position=after:2&sortBy=price")).status_code == 404, "of a hidden row"
 
 
-async def test_filter_leaves_the_position(app: FastAPI, admin: AsyncClient) -> None:
-    text = (await admin.get(f"{LIST}?pageSize=3&position=last&state=new")).text
-    assert "position=last" not in "".join(re.findall(r'class="[^"]*chip[^"]*" href="([^"]+)"', text))
-
-
 async def test_all_pages_of_a_large_list_share_a_count(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await admin.get(f"{LIST}?pageSize=3")
     monkeypatch.setattr("opportune.db.queries.listing.estimate_row_count", None)  # would fail
     for query in ("pageSize=4&page=2", "pageSize=3&sortBy=name&sort=desc", "pageSize=3&position=last"):
         assert f"of about {ROWS}" in (await admin.get(f"{LIST}?{query}")).text, query
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_count_of_a_large_table_is_estimated(admin: AsyncClient, database_kind: str) -> None:
-    assert "of about " in (await admin.get(f"{LIST}?pageSize=3")).text
-    if database_kind == "sqlite":
-        assert "of more than " in (await admin.get(f"{LIST}?pageSize=3&state=new")).text
-
-
-COUNTS = [
-    (RowCount(1_234), "en", "1,234"),
-    (RowCount(1_234_567, is_exact=False), "en", "about 1,200,000"),
-    (RowCount(1_234_567, is_exact=False), "de", "etwa 1.200.000"),
-    (RowCount(10_000, is_exact=False), "en", "more than 10,000"),
-]
-
-
-@pytest.mark.parametrize(("count", "language", "text"), COUNTS)
-def test_count_is_described(count: RowCount, language: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.db.queries.row_count.MAX_COUNTED_ROWS", 10_000)
-    with use_language(language):
-        assert str(count) == text

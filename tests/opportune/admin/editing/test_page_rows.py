@@ -6,13 +6,11 @@ from decimal import Decimal
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import delete
-from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.editing.parts_feature import LIST, Part, edit_cell, form_fields, read_changes, read_part
-from tests.opportune.stored_rows import add_rows, execute, make_staff
+from tests.opportune.stored_rows import add_rows, make_staff
 
 EDIT_PAGE = "/admin/part/edit-page"
 
@@ -22,12 +20,6 @@ async def open_rows(client: AsyncClient, query: str = "") -> dict[str, list[str]
     response = await client.get(f"{EDIT_PAGE}{query}")
     assert response.status_code == 200
     return form_fields(response.text)
-
-
-async def test_list_links_to_the_form_of_its_page(admin: AsyncClient) -> None:
-    assert f'href="{EDIT_PAGE}?search=bolt"' in (await admin.get(f"{LIST}?search=bolt")).text
-    fields = await open_rows(admin, "?search=bolt")
-    assert fields["pk"] == ["1"]
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -75,14 +67,6 @@ async def test_conflict_names_the_other_user(app: FastAPI, admin: AsyncClient, s
     assert (await read_part(app)).price == 9
 
 
-async def test_deleted_row_stops_the_others(app: FastAPI, admin: AsyncClient) -> None:
-    fields = await open_rows(admin)
-    await execute(app, delete(Part).where(col(Part.id) == 1))
-    response = await admin.post(EDIT_PAGE, data=fields | {"2-price": ["7"]})
-    assert response.text.count("Another user has deleted this row.") == 1
-    assert (await read_part(app, 2)).price == 1
-
-
 async def test_rows_and_columns_need_their_permission(app: FastAPI) -> None:
     staff = await make_staff(app)
     for model in ("part", "maker"):
@@ -100,11 +84,6 @@ async def test_rows_and_columns_need_their_permission(app: FastAPI) -> None:
         assert "Price: This cannot be changed." in response.text
         assert "You may not change this row." in response.text
     assert (await read_part(app)).price == 1
-
-
-async def test_list_without_editable_columns_has_no_form(admin: AsyncClient) -> None:
-    assert (await admin.get("/admin/maker/edit-page")).status_code == 404
-    assert "edit-page" not in (await admin.get("/admin/maker/list")).text
 
 
 async def test_empty_and_too_large_forms_are_refused(admin: AsyncClient) -> None:
@@ -145,11 +124,11 @@ async def test_cells_that_do_not_fit_change_nothing(app: FastAPI, admin: AsyncCl
 
 
 async def test_errors_in_many_cells_are_beside_them(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(app, *(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 110)))
-    lines = [f"item {number}\tAcme\tnew\t{number}\tno" for number in range(100)]
+    await add_rows(app, *(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 40)))
+    lines = [f"item {number}\tAcme\tnew\t{number}\tno" for number in range(30)]
     lines[10] = "item 10\tNobody\tnew\t1\tno"
     lines[20] = "item 20\tAcme\tnew\tmany\tno"
-    pks = tuple(map(str, range(10, 110)))
+    pks = tuple(map(str, range(10, 40)))
     page = await paste(admin, "name", "\n".join(lines), pks)
     assert page.status_code == 422
     assert page.text.count('<div class="invalid-feedback') == 2
@@ -169,11 +148,6 @@ async def test_titles_of_unlisted_rows_are_not_told_apart(app: FastAPI) -> None:
         for maker in ("Acme", "Nobody"):
             page = await paste(client, "maker_id", maker)
             assert f"Several rows or none have the name “{maker}”." in page.text
-
-
-async def test_pasted_yes_stays_checked_beside_an_error(admin: AsyncClient) -> None:
-    page = await paste(admin, "price", "many\tYES")
-    assert form_fields(page.text)["1-is_ready"] == ["true"]
 
 
 async def test_toggle_sets_the_value_that_the_user_wants(app: FastAPI, admin: AsyncClient) -> None:

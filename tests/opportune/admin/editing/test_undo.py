@@ -1,21 +1,15 @@
 """Undo of changes to several rows: "Save all", bulk edit and paste."""
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from starlette.requests import Request
 
-from opportune.admin.editing.undo import recorded_range
-from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.editing.parts_feature import (
     LIST,
-    PartAdmin,
     edit_cell,
-    form_fields,
     read_part,
     undo_url,
 )
@@ -68,18 +62,3 @@ async def test_undo_leaves_changes_of_another_window(app: FastAPI, admin: AsyncC
     await admin.post(f"/admin/part/undo?entries={ids[0]}-{ids[1]}-1")
     assert "The log does not have this change." in (await admin.get(LIST)).text
     assert (await read_part(app, 2)).price == Decimal(3)
-
-
-def test_entry_that_is_not_stored_has_no_undo() -> None:
-    view: Any = PartAdmin
-    entry = AuditEntry(identity=view.identity, row_id="1", action="create")
-    request = Request({"type": "http", "state": {"recorded_entries": [entry]}})
-    assert recorded_range(request, view) == ""
-
-
-async def test_rows_saved_together_can_be_undone(app: FastAPI, admin: AsyncClient) -> None:
-    fields = form_fields((await admin.get("/admin/part/edit-page")).text)
-    await admin.post("/admin/part/edit-page", data=fields | {"1-price": ["5"], "2-due_on": ["2026-11-20"]})
-    await admin.post(undo_url((await admin.get(LIST)).text))
-    assert (await read_part(app)).price == Decimal(1)
-    assert (await read_part(app, 2)).due_on is None

@@ -7,7 +7,6 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.admin.base import Inline
-from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin, Review
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
 from tests.opportune.stored_rows import add_rows, read_all
 
@@ -69,34 +68,3 @@ async def test_lines_are_added_and_removed(app: FastAPI, page: Page) -> None:
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status")).to_contain_text("was saved.")
     assert await read_labels(app) == ["first", "3rd", "fifth"]
-
-
-async def test_buttons_work_in_a_browser_without_scripts(app: FastAPI, plain_page: Page) -> None:
-    await plain_page.goto(EDIT)
-    await plain_page.get_by_label("Text of second").fill("2nd")
-    await plain_page.get_by_role("button", name="Move second up").click()
-    await plain_page.get_by_role("button", name="Add Label").click()
-    await expect(plain_page.get_by_label("Text of new label")).to_have_count(3)
-    await plain_page.get_by_label("Text of new label").last.fill("fourth")
-    await save(plain_page)
-    assert await read_labels(app) == ["2nd", "first", "third", "fourth"]
-
-
-class TestPickers:
-    @pytest.fixture
-    async def app(self, app_with_bookshelf: FastAPI) -> FastAPI:
-        await add_rows(
-            app_with_bookshelf,
-            Author(id=1, name="Sigrid"),
-            Book(id=1, title="Kristin", slug="k", isbn="1", author_id=1),
-        )
-        return app_with_bookshelf
-
-    async def test_added_line_has_pickers(self, app: FastAPI, page: Page) -> None:
-        assert BookAdmin.inlines
-        await page.goto("/admin/book/edit/1")
-        await page.get_by_role("button", name="Add Review").click()
-        await page.get_by_role("combobox", name="Critic of new review").last.click()
-        await page.get_by_role("option", name="Sigrid").click()
-        await save(page)
-        assert await read_all(app, select(col(Review.critic_id))) == [1]

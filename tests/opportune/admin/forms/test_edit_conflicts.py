@@ -10,8 +10,6 @@ from sqlalchemy import delete, select, update
 from sqlmodel import col
 
 from opportune.admin.base import Inline
-from opportune.admin.forms.edit_conflicts import ANOTHER_USER, Conflict, authors_of
-from opportune.i18n import use_language
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin, run_before_saving
 from tests.opportune.stored_rows import add_rows, execute, get_row, make_staff, read_all
@@ -71,12 +69,6 @@ async def test_author_needs_the_permission_for_history(app: FastAPI, admin: Asyn
         await admin.post(EDIT, data=await open_form(admin) | {"slug": "root"})
         page = (await staff.post(EDIT, data=form_data | {"slug": "mine"})).text
     assert ("Another user" in page, "root@example.com" in page) == (True, False)
-
-
-def test_authors_are_in_the_language_of_the_user() -> None:
-    with use_language("de"):
-        conflicts = [Conflict(name, False, author, None) for name, author in (("slug", "Ann"), ("title", ANOTHER_USER))]
-        assert authors_of(conflicts) == "Ann und Ein anderer Benutzer"
 
 
 async def test_same_change_and_another_column_are_no_conflicts(app: FastAPI, admin: AsyncClient) -> None:
@@ -182,10 +174,3 @@ async def test_copy_has_copies_of_the_inlines(app: FastAPI, admin: AsyncClient) 
     assert (await admin.post(EDIT, data=changed)).status_code == 303
     labels = await read_all(app, select(Label).order_by(col(Label.id)))
     assert [(row.shelf_id, row.text, row.size) for row in labels] == [(1, "red", 1), (2, "blue", 7)]
-
-
-async def test_refused_copy_can_be_saved_as_the_row(app: FastAPI, admin: AsyncClient) -> None:
-    form_data = await open_form(admin) | {"label-1-size": "7"}
-    page = (await admin.post(EDIT, data=form_data | {"save": "Save as new"})).text
-    assert (await admin.post(EDIT, data=form_data | hidden_fields(page))).status_code == 303
-    assert await read(app, Label, "text", "size") == ["red", 7]

@@ -7,10 +7,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from starlette.requests import Request
-from wtforms import Field
 
-from opportune.admin.forms.admin_form import AdminForm, without_fields
-from opportune.errors import OperatorError
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin, shelves
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import get_row
@@ -83,18 +80,3 @@ async def test_unknown_name_of_a_hook_is_refused(
     set_fields(monkeypatch, ShelfAdmin, method, "pricce")
     assert (await admin.get(EDIT)).status_code == 500
     assert f"ShelfAdmin.{method}: Shelf has no 'pricce'. Did you mean price?" in caplog.text
-
-
-def test_field_with_a_name_of_wtforms_is_left_out() -> None:
-    class DataForm(AdminForm):
-        data_ = Field()
-
-    assert "data_" in DataForm()
-    assert without_fields(DataForm, ["data"])().data == {}
-
-
-def test_renamed_method_is_reported() -> None:
-    with pytest.raises(OperatorError, match=r"^OldAdmin\.readonly is now get_readonly_fields\. Rename it\.$"):
-
-        class OldAdmin(ShelfAdmin, model=Shelf):
-            def readonly(self) -> None: ...  # type: ignore[override]  # its name in 0.1

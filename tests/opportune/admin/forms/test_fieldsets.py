@@ -22,11 +22,6 @@ async def test_form_groups_a_relationship_by_its_column(app: FastAPI, admin: Asy
     assert page.index(">People<") < page.index('id="author_id"') < page.index(">Shop<") < page.index('id="price"')
 
 
-async def test_details_group_a_relationship_by_its_column(app: FastAPI, admin: AsyncClient) -> None:
-    page = (await admin.get("/admin/book/details/1")).text
-    assert page.index(">People<") < page.index(">Sigrid<") < page.index(">Shop<")
-
-
 async def test_form_options_name_a_relationship(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

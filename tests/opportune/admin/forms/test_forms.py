@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from pydantic import SecretStr
 from sqlalchemy import select
 
-from opportune.storage import StorageError, open_storage
+from opportune.storage import StorageError
 from opportune.testing import picture
 from opportune.web.forms.uploads import too_large_message
 from tests.opportune.admin.shelf_feature import Shelf, run_before_saving, shelves
@@ -131,19 +130,6 @@ async def test_invalid_image_is_refused_beside_its_field(
     assert await read_shelves(app) == []
 
 
-async def test_file_above_database_limit_is_refused(app: FastAPI, admin: AsyncClient) -> None:
-    limits = SecretStr("database:?max_file_megabytes=1&max_total_megabytes=1")
-    app.state.storage = open_storage(app.state.settings.model_copy(update={"storage_url": limits}), app.state.database)
-    for size, message in ((1_000_001, "at most 1 MB."), (900_000, ""), (200_000, "no room for more files")):
-        response = await save_shelf(
-            admin, uploads=make_uploads(photo=picture(), plan=bytes(size)), title=f"Of {size}", slug=f"s{size}"
-        )
-        assert response.status_code == (400 if message else 303)
-        assert message in response.text.partition('id="error-plan">')[2]
-    (shelf,) = await read_shelves(app)
-    assert len(await app.state.storage.read(shelf.plan)) == 900_000
-
-
 async def test_refused_change_stores_no_file(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
     await save_shelf(admin, uploads=make_uploads(photo=picture()))
     before = await run_jobs_and_list_files(app, tmp_path)
@@ -197,12 +183,6 @@ async def test_form_has_legends_hints_and_prefilled_values(admin: AsyncClient) -
 
     large = {"title": ("a.txt", b"x" * 3_000_000)}
     assert (await admin.post("/admin/book/create", data={"shelf_id": "1"}, files=large)).status_code == 413
-
-
-async def test_form_warns_if_the_host_loses_files(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RENDER", "true")
-    assert "they are lost at the next deploy" in (await admin.get(CREATE)).text
-    assert "they are lost" not in (await admin.get("/admin/group/create")).text, "form without files"
 
 
 async def test_save_as_new_copies_a_row_without_files(app: FastAPI, admin: AsyncClient) -> None:

@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from pydantic_core import PydanticUndefined
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.admin.forms import inline_models
 from opportune.admin.models import AuditEntry
 from opportune.db import load
 from opportune.testing import counted_statements, picture
@@ -147,11 +145,3 @@ async def test_rows_that_need_their_parent_are_inline(
     assert "review-new0-book_id" not in page, "the form sets it"
     author = (await admin.get("/admin/author/create")).text
     assert "data-inline" not in author, "books do not cascade"
-
-
-async def test_default_inline_has_optional_columns(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BookAdmin, "inlines", None)
-    monkeypatch.setattr(inline_models, "MAX_DEFAULT_COLUMNS", 2)
-    monkeypatch.setattr(Review.model_fields["critic_id"], "default", PydanticUndefined)
-    page = (await admin.get("/admin/book/create")).text
-    assert all(f'name="review-new0-{name}"' in page for name in ("critic_id", "stars"))

@@ -66,11 +66,6 @@ async def test_row_added_meanwhile_comes_last(app: FastAPI, admin: AsyncClient) 
     assert [text for text, _ in await read_positions(app)] == ["second", "first", "third", "other"]
 
 
-async def test_deleted_line_has_no_position(app: FastAPI, admin: AsyncClient) -> None:
-    assert (await admin.post(EDIT, data=order_of("1", "2", "3") | {"label-1-delete": "1"})).status_code == 303
-    assert await read_positions(app) == [("first", 10), ("second", 20)]
-
-
 async def test_buttons_work_without_javascript(app: FastAPI, admin: AsyncClient) -> None:
     form_data = order_of("2", "3", "1") | {"label-2-text": "typed", "title": "Draft", "label-(move)": "1:up"}
     response = await admin.post(EDIT, data={name: value for name, value in form_data.items() if name != "save"})

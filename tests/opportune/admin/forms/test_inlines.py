@@ -1,7 +1,5 @@
 """Inline rows, edited in the form of another row."""
 
-from typing import Any
-
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -74,21 +72,6 @@ async def test_inlines_run_the_hooks_of_their_view(admin: AsyncClient, monkeypat
         "/admin/shelf/create", data={**SHELF_FORM, **BLANK_ROW, "title": "Plays", "label-new0-text": "silver"}
     )
     assert events == [("silver", True)]
-
-
-async def test_hook_of_inlines_gets_changed_values(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts: list[str] = []
-
-    async def shout(_self: object, data: dict[str, Any], _label: Label, _is_created: bool, _request: object) -> None:
-        data["text"] = data["text"].upper()
-
-    async def record(_self: object, data: dict[str, Any], _label: Label, _is_created: bool, _request: object) -> None:
-        texts.append(data["text"])
-
-    monkeypatch.setattr(LabelAdmin, "on_model_change", shout)
-    monkeypatch.setattr(LabelAdmin, "after_model_change", record)
-    await admin.post(EDIT, data={**FORM, "label-1-text": "crimson", "label-new0-text": "gold"})
-    assert texts == ["CRIMSON", "GOLD"]
 
 
 INVALID_ROWS = [

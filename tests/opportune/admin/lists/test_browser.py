@@ -10,10 +10,9 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import Session, User
-from opportune.config.settings import Settings
 from opportune.db.clock import utc_now
 from opportune.testing.factories import make_user
-from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, gadgets, make_makers
+from tests.opportune.admin.gadget_feature import Colour, Gadget, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import read_one
 
@@ -85,22 +84,6 @@ async def test_lists_fit_a_phone(app: FastAPI, page: Page, superuser: User) -> N
     await check_actions_stay_visible_beside_long_texts(app, page, superuser)
 
 
-class TestLanguages:
-    @pytest.fixture
-    def settings(self, settings: Settings) -> Settings:
-        return settings.model_copy(update={"languages": ["en", "de"]})
-
-    async def test_german_buttons_are_in_one_line(self, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(GadgetAdmin, "name", "Veranstaltung")
-        await page.set_viewport_size({"width": 1000, "height": 700})
-        await page.set_extra_http_headers({"Accept-Language": "de"})
-        await page.goto("/admin/gadget/list")
-        tops = "buttons => [...new Set(buttons.map((button) => Math.round(button.getBoundingClientRect().top)))]"
-        buttons = page.locator(".page-header .btn:visible")
-        await expect(buttons.filter(has_text="Importieren")).to_be_visible()
-        assert len(await buttons.evaluate_all(tops)) == 1
-
-
 async def check_actions_stay_visible_beside_long_texts(app: FastAPI, page: Page, superuser: User) -> None:
     async with app.state.database.writer() as session:
         agent = "Mozilla/5.0 (X11; Linux x86_64) " * 8
@@ -114,16 +97,6 @@ async def check_actions_stay_visible_beside_long_texts(app: FastAPI, page: Page,
     assert await page.evaluate("document.documentElement.scrollWidth") == 500
     await page.get_by_role("button", name="Actions for").first.click()
     await expect(actions).to_be_in_viewport(ratio=1)
-
-
-async def test_printed_list_has_no_navigation(page: Page) -> None:
-    await page.goto("/admin/user/list")
-    await expect(page.get_by_role("link", name="Add User")).to_be_visible()
-    await page.emulate_media(media="print")
-    await expect(page.locator("aside.navbar-vertical")).to_be_hidden()
-    await expect(page.get_by_role("link", name="Add User")).to_be_hidden()
-    assert await page.locator("main").evaluate("(main) => main.getBoundingClientRect().left") == 0
-    await page.emulate_media(media="screen")
 
 
 async def test_arrow_keys_move_a_column(page: Page) -> None:
@@ -155,15 +128,6 @@ async def test_pointer_drags_a_column(page: Page) -> None:
     await page.wait_for_url("**/list?columns=size%2Cstate%2Cname")
 
 
-async def test_numbers_order_columns_without_scripts(plain_page: Page) -> None:
-    page = plain_page
-    await page.goto(COLUMNS)
-    await page.get_by_text("Columns", exact=True).click()
-    await page.get_by_label("Position of State").fill("1")
-    await page.get_by_role("button", name="Apply").last.click()
-    await page.wait_for_url("**/list?columns=state%2Cname%2Csize")
-
-
 @pytest.fixture
 async def list_page(page: Page) -> Page:
     await page.goto(ROWS)
@@ -185,18 +149,6 @@ async def test_keys_reach_select_and_open_rows(list_page: Page) -> None:
     await expect(list_page.get_by_label("Select 2")).to_be_checked()
     await list_page.keyboard.press("Enter")
     await expect(list_page).to_have_url(re.compile("/admin/gadget/details/2"))
-
-
-async def test_long_texts_use_the_free_width(list_page: Page) -> None:
-    text = list_page.locator("td .words a").first
-    widths = [await text.evaluate("box => box.clientWidth")]
-    await list_page.set_viewport_size({"width": 1900, "height": 800})
-    widths.append(await text.evaluate("box => box.clientWidth"))
-    assert widths[0] > 600
-    assert widths[1] > widths[0]
-    await list_page.set_viewport_size({"width": 1440, "height": 800})
-    await text.hover()
-    await expect(text).to_have_attribute("title", MOTTO.strip())
 
 
 async def test_shift_click_selects_a_range(list_page: Page) -> None:

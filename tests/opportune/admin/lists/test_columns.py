@@ -6,12 +6,9 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts.models import User
-from opportune.config.settings import Settings
 from opportune.testing.factories import add_permission, signed_in_client
-from tests.opportune.admin.bookshelf_feature import Author, Book, bookshelf
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, gadgets, make_makers
-from tests.opportune.site_with import site_fixture, site_with
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import make_staff
 
 LIST = "/admin/gadget/list"
@@ -34,20 +31,6 @@ async def test_columns_are_shown_in_the_requested_order(admin: AsyncClient) -> N
     page = (await admin.get(f"{LIST}?columns=size,spare_id,name")).text
     assert headings(page) == ["Size", "Spare", "Name"]
     assert "100% Ltd" in page
-
-
-async def test_link_to_the_row_contains_no_link(admin: AsyncClient) -> None:
-    page = (await admin.get(f"{LIST}?columns=maker_id,name")).text
-    assert '<a href="/admin/gadget/details/1?columns=maker_id%2Cname">Acme</a>' in page.replace(
-        "maker_id,", "maker_id%2C"
-    )
-
-
-async def test_paths_can_be_selected(settings: Settings, superuser: User) -> None:
-    rows = Author(id=1, name="Jane"), Book(title="Emma", slug="emma", isbn="1", author_id=1)
-    async with site_with(bookshelf, settings, *rows) as app, signed_in_client(app, superuser) as client:
-        page = (await client.get("/admin/book/list?columns=isbn,author.country.name,tags")).text
-    assert headings(page) == ["ISBN", "Author country name", "Tags"]
 
 
 async def test_other_columns_are_refused(admin: AsyncClient) -> None:

@@ -11,7 +11,6 @@ from httpx2 import AsyncClient
 from opportune.admin.lists import date_hierarchy
 from opportune.admin.views import AdminView
 from opportune.errors import OperatorError
-from opportune.testing import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 from tests.opportune.stored_rows import add_rows
 
@@ -98,17 +97,6 @@ async def test_large_lists_link_all_periods(admin: AsyncClient, monkeypatch: pyt
     assert len(await read_links(admin, f"{YEAR}=2026")) == 13
     monkeypatch.setattr(date_hierarchy, "is_indexed", lambda _column: True)
     assert list(await read_links(admin)) == ["2024", "2026"]
-
-
-async def test_period_links_take_two_queries(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    await admin.get(LIST)
-    with counted_statements() as statements:
-        await admin.get(LIST)
-    with_links = len(statements)
-    monkeypatch.setattr("opportune.admin.lists.active_filters.visible_hierarchy", lambda view: None)
-    with counted_statements() as statements:
-        await admin.get(LIST)
-    assert len(statements) == with_links - 2
 
 
 @pytest.mark.parametrize(

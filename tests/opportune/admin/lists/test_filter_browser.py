@@ -48,23 +48,6 @@ async def test_typing_searches_and_updates_the_list(list_page: Page) -> None:
     await expect(news).to_have_text("Nothing matches")
 
 
-async def test_search_keeps_filters_and_order(list_page: Page) -> None:
-    await list_page.goto(f"{LIST}?sortBy=name&sort=asc&colour=red&page=2")
-    await list_page.get_by_role("searchbox", name="Search", exact=True).fill("red 1")
-    await expect(list_page).to_have_url(re.compile(r"\?search=red\+1&sortBy=name&sort=asc&colour=red$"))
-
-
-async def test_filters_work_without_javascript(plain_page: Page) -> None:
-    await plain_page.set_viewport_size(PHONE)
-    await plain_page.goto(LIST)
-    await plain_page.get_by_role("searchbox", name="Search", exact=True).fill("red")
-    await plain_page.get_by_label("Red").check()
-    await plain_page.get_by_role("button", name="Apply").click()
-    await expect(plain_page).to_have_url(re.compile(r"list\?search=red&colour=red$"))
-    await plain_page.get_by_role("button", name="Show counts").click()
-    await expect(plain_page.get_by_label("Red 26")).to_be_visible()
-
-
 async def test_filters_open_as_a_sheet_on_a_phone(list_page: Page) -> None:
     await list_page.set_viewport_size(PHONE)
     await list_page.goto(f"{LIST}?colour=red")
@@ -94,12 +77,6 @@ async def test_open_filters_apply_at_one_click(list_page: Page) -> None:
     await list_page.locator(FILTERS).click()
     await list_page.reload()
     await expect(list_page.get_by_label("Red")).to_be_hidden()
-
-
-async def test_tools_of_a_list_are_in_one_row(list_page: Page) -> None:
-    tools = list_page.locator("#list-form > .input-icon, #list-form > button, .list-head summary").filter(visible=True)
-    boxes = [await tool.bounding_box() for tool in await tools.all()]
-    assert len({round(box["y"] / 4) for box in boxes if box}) == 1
 
 
 async def test_late_answer_does_not_replace_a_later_one(list_page: Page) -> None:

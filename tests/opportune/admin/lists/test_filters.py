@@ -49,16 +49,12 @@ async def list_names(admin: AsyncClient, query: str) -> str:
 
 NAMES_BY_QUERY: dict[str, str] = {
     # numbers
-    "size=5": "five",
     "size__gte=9e99": "",
     f"size={'9' * 30}": "",
-    "size=1_0": "",
     "weight=1&weight_op=bogus": "",
     "size__gte=5": "five nine late",
     "size__lte=5": "one five",
     "size__gte=2&size__lte=8": "five",
-    "weight__gte=1&weight_op=": "nine",
-    "size=5&size_op=equals": "five",
     "size=5&size_op=greater_than": "five nine late",
     "size=5&size_op=less_than": "one five",
     "size__gte=much": "",
@@ -67,35 +63,26 @@ NAMES_BY_QUERY: dict[str, str] = {
     "weight__lte=nan": "",
     # choices
     "colour=deep_blue": "late",
-    "state=used": "five",
     "state=new&state=used": "one five nine late",
-    "state=bogus": "",
     "state=new&state=bogus": "",
     "state_op=not&state=new": "five",
     # references
     "maker_id=2": "five",
-    "maker_id=1&maker_id=2": "one five nine late",
     "maker_id_op=not&maker_id=1": "five",
     "maker_id_op=not&maker_id=Acme": "",
-    "spare_id=&spare_id=empty": "one nine late",
     "spare_id=empty&spare_id=1": "one five nine late",
     "spare_id_op=not&spare_id=1": "one nine late",
-    "spare_id_op=not&spare_id=empty": "five",
     "spare_id_op=empty": "one nine late",
-    "spare_id_op=filled": "five",
     # days and times
-    "made_on=2026-03-05": "five",
     "made_on__gte=2026-03-01&made_on__lte=2026-03-04": "one",
     "made_on__lte=9999-12-31": "one five",
     "made_on__lte=31.2.2026": "",
     "made_on_op=last_7_days": "five",
     "made_on_op=this_month": "one five",
-    "seen_at_op=last_7_days": "nine late",
     "seen_at_op=this_year": "nine late",
     "seen_at_op=empty": "five",
     "seen_at__gte=2026-03-09&seen_at__lte=2026-03-09": "nine late",
     "seen_at__lte=2026-03-09T12:29": "one",
-    "seen_at__gte=2026-03-09T12:29": "nine late",
     # order
     "sortBy=maker_id&sort=desc&size__lte=5": "five one",
 }
@@ -103,7 +90,6 @@ NAMES_IN_UTC_AND_VIENNA: dict[str, tuple[str, str]] = {
     "seen_at=2026-03-09": ("nine late", "nine"),
     "seen_at=2026-03-10": ("", "late"),
     "seen_at__lte=2026-03-09": ("one nine late", "one nine"),
-    "seen_at__gte=2026-03-10": ("", "late"),
     "seen_at_op=today": ("nine late", "late"),
     "seen_at__gte=2026-03-09T13:31": ("late", "late"),
     "seen_at__lte=2026-03-09T13:29": ("one nine", "one"),
@@ -154,21 +140,6 @@ def test_times_of_day_have_two_ends() -> None:
     condition = opens_at.condition(QueryParams("opens_at__gte=08:30&opens_at__lte=09:00"))
     assert condition is not None
     assert list(condition.compile().params.values()) == [time(8, 30), time(9)]
-
-
-async def test_chip_removes_a_whole_filter(admin: AsyncClient) -> None:
-    for query, remaining_query, label in (
-        ("size__gte=2&size__lte=8&state=used", "state=used", "Size from 2 to 8"),
-        ("state_op=not&state=used&size__gte=2", "size__gte=2", "State is not: Used"),
-    ):
-        page = unescape((await admin.get(f"{LIST}?{query}")).text)
-        assert f'href="{LIST}?{remaining_query}" title="Remove this filter">{label}<' in page, query
-
-
-async def test_form_shows_one_value_as_a_range(admin: AsyncClient) -> None:
-    page = (await admin.get(f"{LIST}?size=3")).text
-    for end in ("size__gte", "size__lte"):
-        assert f'name="{end}" type="number" step="any" value="3"' in page, end
 
 
 CLEAN_QUERIES = {

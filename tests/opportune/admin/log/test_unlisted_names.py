@@ -15,7 +15,7 @@ from opportune.feature import Admin, Feature, Table, UserColumn
 from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.stored_rows import add_rows, make_staff
 from tests.opportune.tables import UnmigratedTable
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
@@ -126,6 +126,17 @@ async def test_pages_only_name_listed_rows(staff: AsyncClient) -> None:
     responses = {path: await staff.get(path) for path in PAGES_OF_ROWS}
     assert {path: response.status_code for path, response in responses.items()} == PAGES_OF_ROWS
     assert [path for path, response in responses.items() if SECRET in response.text] == []
+
+
+async def test_trash_of_another_user_is_closed(app: FastAPI, staff: AsyncClient) -> None:
+    for action in ("restore", "purge"):
+        response = await staff.post(f"/admin/paper/trash/{action}", data={"pk": "2", "confirmed": "yes"})
+        assert response.status_code == 404, action
+
+
+async def test_trash_needs_the_permission_to_list(app: FastAPI, staff: AsyncClient) -> None:
+    async with signed_in_client(app, await make_staff(app, "paper.delete")) as client:
+        assert (await client.get("/admin/paper/trash")).status_code == 403
 
 
 async def test_log_shows_own_changes_and_no_older_row(app: FastAPI, staff: AsyncClient, clerk: User) -> None:

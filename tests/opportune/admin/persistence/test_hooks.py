@@ -114,19 +114,6 @@ async def test_imported_rows_run_the_hooks(app: FastAPI, admin: AsyncClient) -> 
     assert await read_labels(app) == ["new: "] * 2
 
 
-async def test_sqladmin_hook_can_change_values(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def shout(_self: Any, data: dict[str, Any], model: Novel, is_created: bool, _request: Request) -> None:
-        assert is_created
-        assert model.title == "Saga"
-        data["title"] = model.title.upper()
-
-    monkeypatch.setattr(NovelAdmin, "on_model_change", shout)
-    await admin.post("/admin/novel/create", data=NOVEL_FORM)
-    assert await read_all(app, select(col(Novel.title))) == ["SAGA"]
-
-
 @pytest.fixture
 def titles(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """Titles that `on_model_change` has changed and `after_model_change` gets, and whether the row is new."""
@@ -144,24 +131,12 @@ def titles(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     return titles
 
 
-async def test_hook_after_the_commit_gets_changed_values(admin: AsyncClient, titles: list[tuple[str, bool]]) -> None:
-    await admin.post("/admin/novel/create", data=NOVEL_FORM)
-    await admin.post("/admin/novel/edit/1", data=NOVEL_FORM | {"title": "Epic"})
-    assert titles == [("Saga!", True), ("Epic!", False)]
-
-
 async def test_hook_after_edit_and_undo_gets_changed_values(admin: AsyncClient, titles: list[tuple[str, bool]]) -> None:
     await admin.post("/admin/novel/create", data=NOVEL_FORM)
     changes = {"pks": "1", "change": ["title", "genres"], "new-title": "Epic", "new-genres": "2", "confirmed": "yes"}
     await admin.post("/admin/novel/edit-selected", data=changes)
     await admin.post(undo_url((await admin.get("/admin/novel/list")).text))
     assert titles == [("Saga!", True), ("Epic!", False), ("Saga!!", False)]
-
-
-async def test_hook_after_import_gets_changed_values(admin: AsyncClient, titles: list[tuple[str, bool]]) -> None:
-    preview = await upload_file(admin, "/admin/novel/import", "title,genres\nOne,Crime\n")
-    await confirm_preview(admin, preview)
-    assert titles == [("One!", True)]
 
 
 async def test_views_may_override_sqladmins_methods(

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.options import option_faults
 from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
 from opportune.feature import Admin, Feature
@@ -126,14 +125,3 @@ async def test_error_names_the_relationship_to_load(admin: AsyncClient) -> None:
     response = await admin.post(url, data={"confirmed": "yes"}, headers=json)
     assert response.status_code == 500
     assert "class ReviewAdmin(AdminView, …):\n    load = ('critic.country', 'book.author')" in response.json()["detail"]
-
-
-def test_load_names_relationships() -> None:
-    class Wrong(AdminView):
-        model = Author
-        load = ("country", "name", "town")
-
-    assert list(option_faults(Wrong, AdminView)) == [
-        "Wrong.load: 'name' is a column. Name relationships.",
-        "Wrong.load: Author has no 'town'. There are: country, country_id, id, name.",
-    ]

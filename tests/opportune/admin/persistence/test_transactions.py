@@ -125,8 +125,3 @@ async def test_hook_of_a_new_row_can_query_the_database(
     response = await admin.post("/admin/gadget/create", data=GADGET_FORM)
     assert (response.status_code, "One is enough." in response.text) == (400, True)
     assert await read_gadget_names(app) == ["Hammer"]
-
-
-def test_session_of_a_finished_transaction_is_refused() -> None:
-    with pytest.raises(RuntimeError, match="before_save"):
-        session_of(Gadget(name="Anvil", maker_id=1))

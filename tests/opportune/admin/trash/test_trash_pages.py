@@ -13,7 +13,6 @@ from opportune.admin.models import AuditEntry
 from opportune.admin.trash import retention
 from opportune.admin.trash.retention import empty_trash
 from opportune.db import restore, utc_now, with_deleted
-from opportune.db.constraint_errors import HELD_BY_TRASH
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.trash.parcel_feature import LOCKED, Parcel, Receipt, Stamp, make_parcels, parcels
 from tests.opportune.site_with import site_fixture
@@ -131,18 +130,6 @@ async def test_hook_refuses_to_move_to_the_trash(app: FastAPI, admin: AsyncClien
     assert await _codes(app) == ["Here", LOCKED]
 
 
-async def test_form_explains_the_value_of_a_deleted_row(app: FastAPI, admin: AsyncClient) -> None:
-    assert HELD_BY_TRASH in (await admin.post("/admin/parcel/create", data={"code": "Gone"})).text
-    edited = await admin.post(f"/admin/parcel/edit/{await _row_id(app, 'Here')}", data={"code": "Gone"})
-    assert HELD_BY_TRASH in edited.text
-
-
-async def test_model_without_trash_is_not_found(admin: AsyncClient) -> None:
-    assert "/admin/stamp/trash" not in (await admin.get("/admin/stamp/list")).text
-    assert (await admin.get("/admin/stamp/trash")).status_code == 404
-    assert (await admin.post("/admin/stamp/trash/restore", data={"pk": 1})).status_code == 404
-
-
 @pytest.mark.parametrize("allowed", [True, False])
 async def test_trash_needs_the_permission_to_delete(app: FastAPI, allowed: bool) -> None:
     permissions = ("parcel.list", "parcel.delete") if allowed else ("parcel.list",)
@@ -160,12 +147,6 @@ async def _expire(app: FastAPI, *codes: str) -> None:
         session.add_all([Parcel(code=code) for code in codes])
         await session.flush()
         await session.execute(update(Parcel).where(col(Parcel.code) != "Here").values(deleted_at=old))
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_recently_deleted_row_stays(app: FastAPI) -> None:
-    assert await empty_trash(app.state.database, [Parcel]) == 0
-    assert await _codes(app, deleted=True) == ["Here", "Gone"]
 
 
 @pytest.mark.database("sqlite", "postgresql")
