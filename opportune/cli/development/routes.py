@@ -43,15 +43,15 @@ def command(
         raise OperatorError(f"No address, name or feature contains {filter_text!r}.")
 
 
-def find_rows(routes: Sequence[BaseRoute | RouteContext], prefix: str = "") -> Iterator[Row]:
+def find_rows(routes: Sequence[BaseRoute | RouteContext], prefix: str = "", namespace: str = "") -> Iterator[Row]:
     for context in iter_route_contexts(routes):
         path = prefix + (context.path or "")
         route = context.original_route
         if not isinstance(route, Mount):
             is_socket = isinstance(route, WebSocketRoute)
             methods = ",".join(sorted(context.methods or [WEBSOCKET if is_socket else "ANY"]))
-            yield Row(path or "/", methods, context.name or "", origin(context.endpoint))
+            yield Row(path or "/", methods, namespace + (context.name or ""), origin(context.endpoint))
         elif route.routes:
-            yield from find_rows(route.routes, path)
+            yield from find_rows(route.routes, path, f"{namespace}{route.name}:" if route.name else namespace)
         else:
             yield Row(f"{path}/…", "ANY", route.name or "", origin(route.app))

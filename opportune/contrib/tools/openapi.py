@@ -15,9 +15,11 @@ from starlette.routing import Router
 
 from opportune.contrib.llm.providers.provider import ToolSchema
 from opportune.contrib.tools.declaration import NAME, Tool, ToolRequest
+from opportune.crud.api import ROUTES
 from opportune.errors import OperatorError
 from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.routing.api_router import flatten
+from opportune.web.routing.router import operation_id
 
 JSON = "application/json"
 BODY = "body"
@@ -33,6 +35,7 @@ def api_tools(router: APIRouter, *functions: Callable[..., Any]) -> list[Tool]:
     Args:
         router: Router of the feature's API.
         functions: Route functions to include; by default all. The `name=` of a route replaces the function's name.
+            Routes of `CrudApi` are called `books_list` and so on.
 
     Raises:
         OperatorError: A function is not a route of the router.
@@ -44,8 +47,8 @@ def api_tools(router: APIRouter, *functions: Callable[..., Any]) -> list[Tool]:
     return [
         ApiTool(
             route.endpoint,
-            route.name,
-            route.name.replace("_", " ").capitalize(),
+            name := operation_id(route) if route.name in ROUTES else route.name,
+            name.replace("_", " ").capitalize(),
             asks=_method(route) not in SAFE_METHODS,
             route=route,
         )

@@ -94,7 +94,9 @@ def test_text_around_unknown_parts_is_compared(path: str, exists: bool) -> None:
 
 
 def test_route_name_in_a_template_is_checked(project: Path, unopened: Settings) -> None:
-    (project / "templates/list.html").write_text('{{ request.url_for("nope") }}', encoding="utf-8")
+    (project / "templates/list.html").write_text(
+        '{{ request.url_for("nope") }}{{ url_for("admin:index") }}', encoding="utf-8"
+    )
     assert [finding.text for finding in check_references(unopened)] == [
         "templates/list.html:1: no route is called nope."
     ]

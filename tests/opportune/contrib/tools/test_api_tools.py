@@ -8,6 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Form, HTTPException, Query
 from pydantic import BaseModel
 
+from app.contacts import api as contacts
 from opportune.accounts import CurrentUser, User, needs_scope
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox, api_tools, toolbox_of
@@ -102,6 +103,10 @@ async def test_route_is_described_by_openapi(site: FastAPI) -> None:
         ["library:export"],
         ["library:write"],
     ]
+
+
+def test_routes_of_crud_api_are_named_by_their_list() -> None:
+    assert [tool.name for tool in api_tools(contacts.router)][:2] == ["contacts_list", "contacts_create"]
 
 
 CALLS: Sequence[tuple[ToolCall, str, bool]] = [
