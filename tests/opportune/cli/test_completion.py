@@ -3,11 +3,9 @@
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from opportune.cli.main import main
 from opportune.cli.registry import COMPLETION_VARIABLE
 from opportune.project.layout import FRAMEWORK, PROJECT
 from tests.opportune.cli.conftest import Oppman
@@ -36,9 +34,7 @@ def test_bash_completes_after_oppman_and_after_python() -> None:
 @pytest.mark.parametrize(
     ("words", "completions"),
     [
-        ("oppman.py copy", ["copydb"]),
         ("oppman.py test --sq", ["--sqlite"]),
-        ("oppman.py jobs l", ["list"]),
         ("oppman.py jobs list --st", ["--state"]),
         ("oppman.py jobs list --state w", ["waiting"]),
     ],
@@ -50,17 +46,3 @@ def test_completion_of_commands_and_options(
     with pytest.raises(SystemExit):
         oppman(**{COMPLETION_VARIABLE: "complete_bash"}, **environ)
     assert capsys.readouterr().out.split() == completions
-
-
-@pytest.mark.parametrize(("shell", "file"), [("bash", ".bash_completions/oppman.py.sh"), ("zsh", ".zfunc/_oppman.py")])
-def test_installed_completion_also_follows_python(
-    shell: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
-    with pytest.raises(SystemExit) as caught:
-        main(["--install-completion"])
-    assert caught.value.code == 0
-    script = (tmp_path / file).read_text()
-    assert "oppman.py python3 python" in script
-    assert COMPLETION_VARIABLE in script

@@ -1,10 +1,8 @@
 """The command line `oppman.py`: help, invalid arguments, errors and output levels."""
 
 import errno
-import gc
 import io
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +13,8 @@ import pytest
 import typer
 
 from opportune import __version__
-from opportune.cli import output, registry
+from opportune.cli import output
 from opportune.cli.loading import load
-from opportune.cli.main import main
 from opportune.cli.registry import COMMANDS, MODULES
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
@@ -71,50 +68,30 @@ def test_help_lists_every_command_in_its_group() -> None:
         assert [line.split(maxsplit=1)[0] for line in section.splitlines() if line.strip()] == list(commands)
 
 
-@pytest.mark.parametrize("arguments", [[], ["-h"], ["check", "-h"], ["jobs", "list", "-h"], ["help"], ["help", "jobs"]])
+@pytest.mark.parametrize("arguments", [[], ["jobs", "list", "-h"], ["help", "jobs"]])
 def test_help_is_printed(oppman: Oppman, arguments: list[str]) -> None:
     outcome = oppman(*arguments)
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("Usage: oppman.py ")
 
 
-def test_version_names_opportune_fastapi_and_python() -> None:
+def test_version_names_opportune_fastapi_and_python(oppman: Oppman) -> None:
     python = ".".join(map(str, sys.version_info[:3]))
-    version = run_python(str(OPPMAN), "--version").stdout
+    version = oppman("--version").out
     assert version.startswith(f"Opportune {__version__} (FastAPI 0.")
     assert version.endswith(f", Python {python})\n")
-
-
-def test_help_is_folded_to_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "columns", lambda: 50)
-    lines = list(registry.overview())
-    assert max(map(len, lines)) <= 50
-    assert any(line.startswith(" " * 20) for line in lines)
-
-
-@pytest.mark.parametrize("name", ["demo", "deploy", "env", "jobs", "llm", "secrets", "users"])
-def test_subcommand_help_fits(oppman: Oppman, name: str) -> None:
-    lines = oppman(name, "--help", COLUMNS="80").out.split("Commands:\n")[1].splitlines()
-    assert lines
-    assert [line for line in lines if not re.search(r"^  [\w-]+ +\w.*[^.]\.$", line)] == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["migrat"], "Unknown command 'migrat'. Did you mean migrate?"),
-        (["xyzzy"], "Unknown command 'xyzzy'. See: python3 oppman.py --help"),
         (["collectstatic"], "collectstatic is a command of Django. Omit it: the site serves static/ as it is."),
-        (["--bogus"], "No such option: --bogus. See: "),
         (["jobs", "list", "--stat"], "No such option: --stat. Did you mean --state? See: "),
-        (["jobs", "list", "--state", "waitin"], "Did you mean waiting? See: "),
         (["jobs", "lst"], "oppman.py jobs: No such command 'lst'. Did you mean 'list'? See: "),
-        (["help", "migrat"], "Did you mean migrate?"),
         (["check", "--bogus"], "oppman.py check: No such option: --bogus. See: "),
-        (["quickstart", "--email"], "requires an argument. See: python3 oppman.py quickstart --help"),
         (["jobs", "list", "--state", "x"], "oppman.py jobs list: --state: 'x' is not one of 'held', 'waiting', "),
         (["runserver", "--port", "80x"], "oppman.py runserver: --port: 80x is not a whole number. See: "),
-        (["runserver", "--port", "99999"], "--port: 99999 should be less than or equal to 65535. See: "),
         (["demo"], "oppman.py demo: Missing command."),
     ],
 )
@@ -125,13 +102,11 @@ def test_wrong_usage_is_reported_in_one_line_and_exit_2(oppman: Oppman, argument
 @pytest.mark.parametrize(
     ("command", "code", "error"),
     [
-        (lambda: None, 0, ""),
-        (raising(typer.Exit(3)), 3, ""),
         (raising(KeyboardInterrupt()), 130, ""),
         (raising(OperatorError("The host is down.\nTry later.")), 1, "The host is down. Try later.\n"),
         (raising(OperatorError("'\x1b[2J\x9bü\udcff' is no file.")), 1, "'?[2J?ü?' is no file.\n"),
     ],
-    ids=["success", "exit code", "Ctrl-C", "error for the operator", "control characters"],
+    ids=["Ctrl-C", "error for the operator", "control characters"],
 )
 def test_exit_code_and_error(
     oppman: Oppman, replace_check: ReplaceCheck, command: Callable[[], None], code: int, error: str
@@ -141,24 +116,11 @@ def test_exit_code_and_error(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "place"),
-    [(("backup", ""), "backup"), (("startapp", "notes", "--group="), "--group="), (("jobs", "pause", " "), "pause")],
+    ("arguments", "place"), [(("startapp", "notes", "--group="), "--group="), (("jobs", "pause", " "), "pause")]
 )
 def test_empty_value_is_refused(oppman: Oppman, arguments: tuple[str, ...], place: str) -> None:
     code, _, message = oppman(*arguments)
     assert (code, f"The value after {place} is empty. Enter one, or omit it." in message) == (2, True)
-
-
-def test_closed_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("stdin", "stdout", "stderr"):
-        monkeypatch.setattr(sys, name, None)
-    monkeypatch.setattr(sys, "argv", ["oppman.py", "--version"])
-    try:
-        assert (main(), sys.stdin.read()) == (0, "")
-    finally:
-        gc.enable()
-        for stream in (sys.stdin, sys.stdout, sys.stderr):
-            stream.close()
 
 
 def test_error_of_the_framework_is_unexpected(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +133,6 @@ def test_error_of_the_framework_is_unexpected(oppman: Oppman, monkeypatch: pytes
     [
         (ValueError("odd\nsecond line"), "tests/opportune/cli/test_main.py:"),
         (OSError(errno.ENOSPC, "No space left on device"), "The disk of the output is full."),
-        (FileNotFoundError(errno.ENOENT, "No such file", "/x"), "/x: No such file. Choose or restore a path"),
         (PermissionError(errno.EACCES, "Permission denied", "/srv/x.zip"), "/srv/x.zip: Permission denied. Choose"),
         (SYNTAX_ERROR, "app/books/pages.py:2: SyntaxError: invalid syntax. Correct the code"),
     ],
@@ -194,9 +155,7 @@ def test_import_of_a_missing_name_is_explained(
     assert advice in oppman("check").line()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environ"), [(["-v", "check"], {}), (["check", "--verbose"], {}), (["check"], {"DEBUG": "true"})]
-)
+@pytest.mark.parametrize(("arguments", "environ"), [(["check", "--verbose"], {}), (["check"], {"DEBUG": "true"})])
 def test_traceback_is_shown_on_request(
     oppman: Oppman, replace_check: ReplaceCheck, arguments: list[str], environ: dict[str, str]
 ) -> None:
@@ -211,9 +170,7 @@ def test_traceback_is_shown_on_request(
     [
         (["check"], "result\ndone\n", "odd\n"),
         (["-q", "check"], "result\n", "odd\n"),
-        (["check", "--quiet"], "result\n", "odd\n"),
         (["check", "-v"], "result\ndone\n", "odd\nhow\n"),
-        (["check", "--no-input"], "result\ndone\n", "odd\n"),
         (["check", "--yes"], "result\ndone\n", "odd\n"),
     ],
 )
@@ -248,11 +205,10 @@ def test_broken_pipe_prints_no_traceback() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
-@pytest.mark.parametrize("arguments", [["--help"], ["help", "routes"], ["--version"]])
-def test_full_disk_prints_one_line(arguments: list[str]) -> None:
+def test_full_disk_prints_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
         result = subprocess.run(
-            [sys.executable, str(OPPMAN), *arguments], stdout=full, stderr=subprocess.PIPE, check=False
+            [sys.executable, str(OPPMAN), "--help"], stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1

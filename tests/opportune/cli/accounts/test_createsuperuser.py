@@ -29,11 +29,10 @@ def type_passwords(monkeypatch: pytest.MonkeyPatch, *passwords: str) -> None:
 @pytest.mark.parametrize(
     ("options", "environ"),
     [
-        (["--email", "Ada@example.com", "--password", PASSWORD], {}),
         ([], {"SUPERUSER_EMAIL": EMAIL, "NEW_PASSWORD": PASSWORD}),
         ([], {"SUPERUSER_EMAIL": EMAIL, "SUPERUSER_PASSWORD": PASSWORD}),
     ],
-    ids=["options", "NEW_PASSWORD", "SUPERUSER_PASSWORD"],
+    ids=["NEW_PASSWORD", "SUPERUSER_PASSWORD"],
 )
 async def test_superuser_is_created(database: Database, run: Run, options: list[str], environ: dict[str, str]) -> None:
     outcome = await run("createsuperuser", *options, "--no-input", **environ)
@@ -53,20 +52,11 @@ async def test_password_prompt_repeats_until_valid(
     assert [user.email for user in await all_users(database)] == [EMAIL]
 
 
-@pytest.mark.parametrize(
-    ("email", "password", "message"),
-    [
-        ("ADA@example.com", PASSWORD, "already has an account"),
-        ("nonsense", PASSWORD, "is not a valid e-mail address"),
-        ("eve@example.com", "Short!", "at least 8 characters"),
-    ],
-)
-async def test_refusals(database: Database, run: Run, email: str, password: str, message: str) -> None:
-    await make_user(database, EMAIL)
-    line = (await run("createsuperuser", "--email", email, "--password", password)).line()
-    assert message in line
-    assert password not in line
-    assert len(await all_users(database)) == 1
+async def test_short_password_is_refused_and_not_shown(database: Database, run: Run) -> None:
+    line = (await run("createsuperuser", "--email", EMAIL, "--password", "Short!")).line()
+    assert "at least 8 characters" in line
+    assert "Short!" not in line
+    assert await all_users(database) == []
 
 
 async def test_bad_email_is_refused_before_the_password(
@@ -81,21 +71,3 @@ async def test_bad_email_is_refused_before_the_password(
         (("changepassword", "eve@example.com"), "There is no user with the e-mail eve@example.com."),
     ):
         assert message in (await run(*arguments)).line()
-
-
-async def test_invalid_email_is_asked_again(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    type_passwords(monkeypatch, PASSWORD, PASSWORD)
-    typed_emails = iter(["nobody", EMAIL])
-    monkeypatch.setattr("typer._click.termui.visible_prompt_func", lambda *_: next(typed_emails))
-    code, out, _ = await run("createsuperuser")
-    assert (code, "nobody is not a valid e-mail address." in out) == (0, True)
-    assert [user.email for user in await all_users(database)] == [EMAIL]
-
-
-@pytest.mark.parametrize("arguments", [[], ["--no-input"], ["--email", EMAIL], ["--password", PASSWORD]])
-async def test_missing_value_without_terminal_is_wrong_usage(
-    run_command: Run, arguments: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
-    message = (await run_command("createsuperuser", *arguments)).line(2)
-    assert ("NEW_PASSWORD" if "--email" in arguments else "SUPERUSER_EMAIL") in message

@@ -80,13 +80,3 @@ async def test_production_gets_no_demo_data(oppman: Oppman, database_url: str, d
     outcome = await run(oppman, database_url, "load", **production)
     assert "cannot be loaded in production" in outcome.line()
     assert await emails(database) == []
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_database_without_tables_is_reported_in_one_line(oppman: Oppman, empty_database_url: str) -> None:
-    assert "oppman.py migrate" in (await run(oppman, empty_database_url, "load")).line()
-
-
-async def test_site_without_demo_data(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "installed_features", lambda: (feature_without_demo,))
-    assert (await run(oppman, database_url, "load")).out == "No installed feature has demonstration data.\n"

@@ -76,15 +76,8 @@ def test_error_without_terminal_names_both_options(badges: Library, run: RunComm
     assert badges.last_migration() == migration
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--rename", "name"], "A rename is OLD=NEW"),
-        (["--rename", "name=label", "--rename", "name=title"], "each old name once"),
-    ],
-)
-def test_invalid_rename_is_reported_in_one_line(oppman: Oppman, options: list[str], message: str) -> None:
-    assert message in oppman("makemigrations", *options).line(2)
+def test_invalid_rename_is_reported_in_one_line(oppman: Oppman) -> None:
+    assert "A rename is OLD=NEW" in oppman("makemigrations", "--rename", "name").line(2)
 
 
 def test_terminal_asks_for_renames_and_values(badges: Library, run: RunCommand) -> None:

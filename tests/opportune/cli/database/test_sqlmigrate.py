@@ -148,18 +148,3 @@ def test_migration_that_reads_rows_is_refused(tmp_path: Path, kind: str, lines: 
     sample.write_migration("library", lines)
     with pytest.raises(OperatorError, match=r"library.0002_by_hand is not known .* depends on rows"):
         render_migration_sql(sample.graph, Step(sample.graph.migrations_of("library")[-1], "upgrade"), kind)
-
-
-def test_sqlite_sql_may_depend_on_the_dialect(tmp_path: Path) -> None:
-    sample = SampleFeatures(settings_for(f"sqlite:///{tmp_path}/sample.db"), tmp_path / "versions")
-    sample.table("library_book")
-    sample.make_migrations()
-    sample.write_migration("library", 'op.execute(f"DELETE FROM library_book -- {op.get_bind().dialect.name}")')
-    step = Step(sample.graph.migrations_of("library")[-1], "upgrade")
-    assert "DELETE FROM library_book -- sqlite" in render_migration_sql(sample.graph, step, "sqlite")
-
-
-def test_sqlmigrate_needs_no_database(oppman: Oppman, tmp_path: Path) -> None:
-    assert oppman("sqlmigrate", "accounts", "1", DATABASE_URL="postgresql://me@127.0.0.1:1/name").code == 0
-    assert oppman("sqlmigrate", "accounts", "1", DATABASE_URL=f"sqlite:///{tmp_path}/new.db").code == 0
-    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,5 @@
 """Temporary files of killed processes, and the start that removes them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from opportune.cli.development import server, startup
 from opportune.cli.project import quickstart
 from opportune.project.atomic_files import TEMPORARY_INFIX, temporary_path
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.development.processes import Work, kill_at_each_step, temporary_files_open
+from tests.opportune.cli.development.processes import temporary_files_open
 from tests.opportune.contrib.backup.backups import Site, site
 
 __all__ = ["site"]  # a fixture
@@ -48,26 +47,6 @@ def test_start_removes_files_of_killed_process(
     assert len(list(data_folder.iterdir())) == 2
     assert oppman(*arguments, ENVIRONMENT="test").code == 0
     assert list(data_folder.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("work", "leftover"),
-    [(Work.back_up, "backup.zip.opportune.tmp.database"), (Work.restore, "uploads.opportune.tmp.restored")],
-    ids=["backup", "restore"],
-)
-def test_start_cleans_up_after_killed_work(
-    site: Site, oppman: Oppman, data_folder: Path, work: Callable[[Work], None], leftover: str
-) -> None:
-    archive = data_folder / "backup.zip"
-    if work is Work.restore:
-        assert oppman("backup", str(archive)).code == 0
-    for _ in kill_at_each_step(work, site.work(archive)):
-        if leftover in temporary_files(site):
-            break
-    else:
-        pytest.fail(f"No process left {leftover}.")
-    startup.remove_abandoned_files(site.settings)
-    assert temporary_files(site) == []
 
 
 def test_file_in_use_is_kept(site: Site, data_folder: Path) -> None:

@@ -10,7 +10,6 @@ from cryptography import x509
 
 from opportune.cli.development import certificate
 from opportune.cli.development.certificate import certificate_for
-from opportune.errors import OperatorError
 
 
 @pytest.fixture
@@ -38,8 +37,3 @@ def test_certificate_is_replaced_for_host_expiry_or_damage(path: Path, monkeypat
         assert certificate_for("192.0.2.7", path).read_bytes() != other
     path.write_text("nothing")
     assert b"BEGIN CERTIFICATE" in certificate_for("127.0.0.1", path).read_bytes()
-
-
-def test_unwritable_folder_is_reported() -> None:
-    with pytest.raises(OperatorError, match="https stores its certificate there"):
-        certificate_for("127.0.0.1", Path("/dev/null/data/https.pem"))

@@ -12,18 +12,15 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends
-from sqlalchemy import Column, Integer, Table
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from opportune.accounts.models import User
 from opportune.checks import Check, Finding
-from opportune.cli import loading
 from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import check, feature_checks, settings_checks
 from opportune.cli.development.database_checks import vectors_problem
 from opportune.cli.development.references import check_references
-from opportune.cli.output import progress
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.migrations import ownership
@@ -31,7 +28,6 @@ from opportune.db.migrations.new_migration import NewMigration
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.feature import Data, Feature, Monitoring
-from opportune.project import layout as project
 from opportune.schemas import Schema
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering.template_errors import calls_in_templates, template_errors
@@ -42,10 +38,6 @@ KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
 UNREACHABLE = "postgresql://user:opensesame@127.0.0.1:1/name"
 SLOW_CHECKS = (check_references, feature_checks.check_sources)
-CHECKS = """
-    env_file pyproject names secret_key urls registration features admin versions migrated_models commands schemas
-    request_bodies permissions templates references env_example icons language_urls sources modules
-"""
 
 
 @pytest.fixture
@@ -153,15 +145,6 @@ def test_unreachable_database_hides_the_password(oppman: Oppman) -> None:
     assert "opensesame" not in out + err
 
 
-def test_memory_database_is_a_note(oppman: Oppman, sqlite_template: Path, tmp_path: Path) -> None:
-    outcome = oppman("check", DATABASE_URL=f"sqlite+memory:///{sqlite_template}")
-    assert outcome.code == 0, outcome
-    assert f"note: sqlite+memory:///{sqlite_template} is read into memory and cannot be written. " in outcome.out
-    outcome = oppman("check", DATABASE_URL=f"sqlite+memory:///{tmp_path}/none.db")
-    assert f"error: The file {tmp_path}/none.db does not exist. Check DATABASE_URL.\n" in outcome.out
-    assert outcome.code == 1
-
-
 def test_readable_secrets_are_an_error(folder: Path, unopened: Settings) -> None:
     (folder / ".env").touch(mode=0o644)
     (finding,) = settings_checks.check_env_file(unopened)
@@ -170,20 +153,13 @@ def test_readable_secrets_are_an_error(folder: Path, unopened: Settings) -> None
     assert list(settings_checks.check_env_file(unopened)) == []
 
 
-@pytest.mark.parametrize("text", ["[project", "", "# caf\xe9", None])
-def test_broken_pyproject_is_an_error(folder: Path, oppman: Oppman, text: str | None) -> None:
-    path = folder / "pyproject.toml"
-    path.unlink()
-    if text is None:
-        path.mkdir()
-    else:
-        path.write_text(text, encoding="latin-1")
+def test_broken_pyproject_is_an_error(folder: Path, oppman: Oppman) -> None:
+    (folder / "pyproject.toml").write_text("# caf\xe9", encoding="latin-1")
     outcome = oppman("check", "--no-database")
-    assert outcome.code == 1
-    assert "error: pyproject.toml " in outcome.out
+    assert (outcome.code, "error: pyproject.toml " in outcome.out) == (1, True)
 
 
-@pytest.mark.parametrize(("name", "is_error"), [("hooks", True), ("jobs", True), ("statistics", False)])
+@pytest.mark.parametrize(("name", "is_error"), [("hooks", True), ("statistics", False)])
 def test_file_without_effect_is_reported(
     folder: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch, name: str, is_error: bool
 ) -> None:
@@ -202,7 +178,6 @@ def test_file_without_effect_is_reported(
     ("name", "module", "message"),
     [
         ("migrate", "json", "Feature('books', commands=…) cannot replace the built-in command migrate."),
-        ("books", "json.nothing", "The command books is in json.nothing, which does not exist."),
         ("books", "json.loads.list", "The command books is in json.loads.list, which does not exist."),
         ("books", "json", "json has no `command`. Define a function or a typer.Typer() of this name."),
     ],
@@ -213,19 +188,6 @@ def test_invalid_command_is_an_error(
     monkeypatch.setattr(feature_checks, "installed_features", lambda: [Feature("books", commands={name: module})])
     (finding,) = feature_checks.check_commands(unopened)
     assert finding.text.startswith(message)
-
-
-def test_unlisted_commands_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("books", "films"):
-        (folder / "app" / name).mkdir(parents=True)
-        (folder / "app" / name / "commands.py").touch()
-    films = Feature("films", commands={"films": "app.films.commands"})
-    monkeypatch.setattr(loading, "installed_features", lambda: [Feature("books"), films])
-    monkeypatch.setattr(loading, "feature_folder", lambda name: folder / "app" / name)
-    monkeypatch.setattr(project, "PROJECT", folder)
-    assert [message for _, message in loading.find_unlisted_commands()] == [
-        'app/books/commands.py has no effect. Add commands={"books": "app.books.commands"} to app/books/feature.py.'
-    ]
 
 
 def test_invalid_schema_is_an_error(unopened: Settings) -> None:
@@ -242,7 +204,7 @@ def test_invalid_schema_is_an_error(unopened: Settings) -> None:
     gc.collect()
 
 
-@pytest.mark.parametrize("type_", [User, list[User] | None, dict[str, list[User]]])
+@pytest.mark.parametrize("type_", [User, dict[str, list[User]]])
 def test_table_as_request_body_is_a_warning(unopened: Settings, monkeypatch: pytest.MonkeyPatch, type_: Any) -> None:
     router = APIRouter()
 
@@ -261,14 +223,8 @@ def test_models_outside_of_migrations_are_warnings(unopened: Settings, monkeypat
     class Plain(SQLModel, registry=registry()):
         id: int = Field(primary_key=True)
 
-    class Other(Model, registry=registry()):
-        pass
-
     class Hero(Plain, table=True):
         __tablename__ = "heroes_hero"
-
-    class Team(Other, table=True):
-        __tablename__ = "heroes_team"
 
     class Power(Plain, table=True):
         __tablename__ = "heroes_power"
@@ -277,25 +233,16 @@ def test_models_outside_of_migrations_are_warnings(unopened: Settings, monkeypat
     class Adopted(Plain, table=True):
         __tablename__ = "heroes_adopted"
 
-    heroes = Feature("heroes", models=[Hero, Team, User])
+    heroes = Feature("heroes", models=[Hero, User])
     adopted = Feature("adopted", models=[Adopted], data=Data(adopts_tables=True))
     monkeypatch.setattr(ownership, "installed_features", lambda: [heroes, adopted])
     monkeypatch.setitem(sys.modules, Power.__module__, SimpleNamespace(Power=Power))
     findings = [*feature_checks.check_migrated_models(unopened)]
     assert [finding.text.partition(": ")[2] for finding in findings] == [
         f"{name} gets no migrations. Extend Model of opportune.db: class {name}(Model, table=True)."
-        for name in ("Hero", "Team", "Power")
+        for name in ("Hero", "Power")
     ]
     assert not any(finding.is_error for finding in findings)
-
-
-def test_unknown_icon_is_a_warning(unopened: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "page.html").write_text('<i class="ti ti-hoem"></i>')
-    monkeypatch.setattr(icons, "SOURCE_FOLDERS", [folder])
-    monkeypatch.setattr(icons, "PROJECT", folder)
-    (finding,) = feature_checks.check_icons(unopened)
-    assert finding.text.startswith("page.html: Tabler has no icon named hoem")
-    assert not finding.is_error
 
 
 def test_deploy_refuses_development_settings(oppman: Oppman, database_url: str) -> None:
@@ -324,7 +271,6 @@ def test_deploy_accepts_production_settings(oppman: Oppman, database_url: str) -
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("file:{folder}/file/uploads", "{folder}/file is not a folder"),
         ("s3://AK:s3cr3t@127.0.0.1:{port}/files?tls=false", "/files failed: the host does not respond"),
         ("s3://AK:s3cr3t@host", "STORAGE_URL lacks the host or the bucket"),
     ],
@@ -366,12 +312,6 @@ def test_checks_of_features_run(unopened: Settings, monkeypatch: pytest.MonkeyPa
         assert Finding("The shelf of test is empty.", is_error=False) in run(unopened)
 
 
-def test_deploy_checks_of_features_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    books = Feature("books", monitoring=Monitoring(deploy_checks=[f"{__name__}.check_shelf"]))
-    monkeypatch.setattr(check, "installed_features", lambda: [books])
-    assert check_shelf in check.deploy_checks()
-
-
 @pytest.mark.parametrize("count", [0, 1])
 def test_routes_in_a_language_are_errors(settings: Settings, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     pages = APIRouter()
@@ -395,39 +335,7 @@ def test_failing_check_is_an_error_and_others_run(oppman: Oppman, monkeypatch: p
     assert others == ["error: The shelf is empty."]
 
 
-def test_models_without_migrations_are_a_warning(oppman: Oppman, database_url: str) -> None:
-    table = Table("accounts_extra", Model.metadata, Column("id", Integer, primary_key=True))
-    try:
-        outcome = oppman("check", DATABASE_URL=database_url)
-    finally:
-        Model.metadata.remove(table)
-    assert outcome.code == 0
-    assert "warning: The models of accounts have changes without migrations." in outcome.out
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("MAIL_URL", "smtp://ada:hun/ter2@example.org", "error: MAIL_URL is not a valid URL."),
-        ("MAIL_FROM", "Site <site>", "error: MAIL_FROM is not a valid e-mail address"),
-        ("CACHE_URL", "redi://:hunter2@example.org", "error: CACHE_URL must be memory:, database: or redis://"),
-    ],
-)
-def test_invalid_address_is_an_error(oppman: Oppman, name: str, value: str, message: str) -> None:
-    code, out, err = oppman("check", DATABASE_URL=UNREACHABLE, **{name: value})
-    assert (code, message in out) == (1, True)
+def test_invalid_address_is_an_error(oppman: Oppman) -> None:
+    code, out, err = oppman("check", DATABASE_URL=UNREACHABLE, MAIL_URL="smtp://ada:hun/ter2@example.org")
+    assert (code, "error: MAIL_URL is not a valid URL." in out) == (1, True)
     assert "hun" not in out + err
-
-
-def failing_check(_settings: Settings) -> Iterator[Finding]:
-    raise ZeroDivisionError("x")
-
-
-@pytest.mark.parametrize("is_verbose", [True, False])
-def test_verbose_check_has_the_traceback(
-    unopened: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_verbose: bool
-) -> None:
-    monkeypatch.setattr("opportune.cli.output.is_verbose", lambda: is_verbose)
-    with progress("Checking", 1, "checks") as bar:
-        assert len([*check.run_checks([failing_check], unopened, bar)]) == 1
-    assert ("Traceback" in capsys.readouterr().err) == is_verbose

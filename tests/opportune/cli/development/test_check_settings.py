@@ -14,7 +14,7 @@ from opportune.cli.development.feature_checks import check_features
 from opportune.config.settings import Settings
 from opportune.contrib.llm.feature import check_llm, check_model
 from opportune.contrib.llm.providers import local
-from opportune.mail.checks import check_admin_email, check_mail
+from opportune.mail.checks import check_mail
 from opportune.testing.plugin import settings_for
 
 CheckSettings = Callable[[Settings], Iterable[Finding]]
@@ -61,30 +61,12 @@ def test_doubtful_setting_is_a_warning(check_settings: CheckSettings, changes: d
 
 
 @pytest.mark.parametrize(
-    ("check_settings", "changes"),
-    [
-        (checks.check_proxies, {"trusted_proxies": "*", "client_address_header": "X-Real-IP"}),
-        (checks.check_proxies, {"trusted_proxies": "10.0.0.1"}),
-        (check_admin_email, {"admin_email": ""}),
-        (check_admin_email, {"admin_email": "ada@example.org"}),
-        (check_mail, {"base_url": "https://example.org", "mail_url": MAIL_SERVER}),
-    ],
-)
-def test_right_setting_has_no_finding(check_settings: CheckSettings, changes: dict[str, Any]) -> None:
-    assert list(check_settings(changed(**changes))) == []
-
-
-@pytest.mark.parametrize(
     ("url", "model", "key", "missing"),
     [
         ("", "", "", []),
         ("http://127.0.0.1:11434/v1", "small", "", []),
-        ("http://[::1]:11434/v1", "small", "", []),
-        ("http://ollama:11434/v1", "small", "", []),
-        ("https://openrouter.ai/api/v1", "small", "k", []),
         ("https://openrouter.ai/api/v1", "small", "", ["LLM_API_KEY"]),
         ("https://openrouter.ai/api/v1", "", "", ["LLM_MODEL", "LLM_API_KEY"]),
-        ("http://localhost:11434/v1", "", "", ["LLM_MODEL"]),
     ],
 )
 def test_incomplete_endpoint_is_a_warning(url: str, model: str, key: str, missing: list[str]) -> None:
@@ -108,9 +90,7 @@ def test_host_may_delete_uploads(storage: str, message: str, tmp_path: Path, mon
     assert [(finding.is_error, message in finding.text) for finding in findings] == [(False, True)] * bool(message)
 
 
-@pytest.mark.parametrize(
-    ("url", "weights", "warns"), [("", False, True), ("", True, False), ("http://x/v1", False, False)]
-)
+@pytest.mark.parametrize(("url", "weights", "warns"), [("", False, True), ("", True, False)])
 def test_production_warns_about_a_missing_model(
     url: str, weights: bool, warns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,10 +98,3 @@ def test_production_warns_about_a_missing_model(
     findings = list(check_model(changed(environment="production", llm_base_url=url, llm_model="small")))
     matches = ["There is no language model" in finding.text and not finding.is_error for finding in findings]
     assert matches == [True] * warns
-
-
-def test_missing_model_library_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "find_weights", lambda: tmp_path / "model.gguf")
-    monkeypatch.setattr(local, "missing_library", lambda: "Do this: apt install libgomp1.")
-    findings = list(check_llm(changed(environment="development")))
-    assert findings == [Finding("Do this: apt install libgomp1.", is_error=False)]

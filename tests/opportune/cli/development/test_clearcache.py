@@ -14,7 +14,6 @@ from opportune.testing.services.ports import free_port
 from opportune.web.cache import Cache
 
 
-@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(("tags", "remaining"), [([], [None, None]), (["a"], [None, 2])], ids=["all", "tag"])
 async def test_clearcache_clears_the_shared_store(
     oppman: Oppman,
@@ -35,7 +34,6 @@ async def test_clearcache_clears_the_shared_store(
     await cache.close()
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("cache_url", "status", "message"),
     [

@@ -4,19 +4,13 @@ import os
 import re
 import shutil
 import ssl
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx2
 import pytest
-import typer
 
 from opportune.cli.development import runserver, server, sockets
-from opportune.cli.development.runserver import check_database
-from opportune.config.settings import Settings
-from opportune.contrib.llm.providers import local
 from opportune.errors import OperatorError
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.postgres import Postgres
@@ -58,41 +52,11 @@ def test_migrate_and_workers_options(oppman: Oppman, monkeypatch: pytest.MonkeyP
     assert serve_options == [{"workers": 2, "reload": False}]
 
 
-def test_production_start_warns_about_missing_parts(
-    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local, "find_weights", lambda: None)
-    check_database(settings.model_copy(update={"environment": "production"}), migrate=False)
-    warnings = capsys.readouterr().err
-    assert "MAIL_URL is console, so no e-mail is sent." in warnings
-    assert "There is no language model" in warnings
-    assert "Uploads go to" not in warnings
-
-    monkeypatch.setenv("RENDER", "true")
-    check_database(settings, migrate=False)
-    warnings = capsys.readouterr().err
-    assert "Uploads go to" in warnings
-    assert "There is no language model" not in warnings
-
-
 def test_taken_port_stops_before_any_change(oppman: Oppman, taken_port: str, tmp_path: Path) -> None:
     outcome = oppman("runserver", "--migrate", PORT=taken_port, DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
     assert re.fullmatch(rf"Port {taken_port} is in use. Run: python3 oppman.py runserver \d+\n", outcome.err)
     assert outcome[:2] == (1, "")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_terminal_asks_for_the_next_port(monkeypatch: pytest.MonkeyPatch, taken_port: str) -> None:
-    questions: list[str] = []
-
-    def confirm(question: str, **_: object) -> bool:
-        questions.append(question)
-        return True
-
-    monkeypatch.setattr(typer, "confirm", confirm)
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
-    with runserver.reserve("127.0.0.1", int(taken_port)) as listener:
-        assert questions == [f"Port {taken_port} is in use. Use {listener.getsockname()[1]}?"]
 
 
 def test_no_input_takes_the_next_free_port(taken_port: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,19 +66,11 @@ def test_no_input_takes_the_next_free_port(taken_port: str, capsys: pytest.Captu
     assert capsys.readouterr().out == f"Port {taken_port} is in use. Using {port} instead.\n"
 
 
-def test_production_refuses_a_taken_port(oppman: Oppman, taken_port: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    line = oppman("runserver", "--no-input", PORT=taken_port, **PRODUCTION).line()
-    assert f"Port {taken_port} is in use. Run:" in line
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (["8000"], (None, 8000)),
-        ([":8000"], (None, 8000)),
         (["0.0.0.0:8000"], ("0.0.0.0", 8000)),  # noqa: S104 - read only
-        (["localhost:0"], ("localhost", 0)),
         (["[::1]:8000"], ("::1", 8000)),
         (["8000", "--host", "::1"], ("::1", 8000)),
     ],
@@ -131,11 +87,7 @@ def test_address_formats(
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        *(["80x"], ["99999"], ["a:b:c"], [":"], ["::1:8000"], ["-1"]),
-        *(["8000", "--port", "1"], ["a:1", "--host", "b"], ["--workers", "2", "--reload"]),
-    ],
+    "arguments", [*(["99999"], ["a:b:c"], ["::1:8000"], ["8000", "--port", "1"], ["--workers", "2", "--reload"])]
 )
 def test_wrong_usage_is_reported_in_one_line(oppman: Oppman, arguments: list[str]) -> None:
     oppman("runserver", *arguments).line(2)
@@ -147,9 +99,7 @@ def test_wrong_usage_is_reported_in_one_line(oppman: Oppman, arguments: list[str
         ({"DATABASE_URL": "postgresql://user:opensesame@127.0.0.1:1/name"}, "No server responds at 127.0.0.1:1"),
         ({"DATABASE_URL": "sqlite:////dev/null/app.db"}, "The folder /dev/null"),  # like a read-only folder
         ({"ENVIRONMENT": "production"}, "SECRET_KEY is missing"),
-        ({"PORT": "opensesame"}, "PORT: "),
         ({"STORAGE_URL": "s3://user:opensesame@127.0.0.1"}, "STORAGE_URL lacks the host or the bucket"),
-        ({"CACHE_URL": "redi://:opensesame@127.0.0.1"}, "CACHE_URL must be memory:, database: or redis://"),
     ],
 )
 def test_invalid_settings_are_reported_without_secrets(oppman: Oppman, environ: dict[str, str], message: str) -> None:

@@ -1,7 +1,5 @@
 """The program `opportune`: new projects, and commands that oppman.py runs."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +7,6 @@ import pytest
 
 from opportune import __version__
 from opportune.cli.environment import console
-from opportune.project.layout import FRAMEWORK
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +18,6 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "code", "output"),
     [
         ([], 0, "Usage: opportune new NAME"),
-        (["--help"], 0, "Usage: opportune new NAME"),
         (["--version"], 0, f"Opportune {__version__}\n"),
         (["new", "opportune"], 1, "'opportune' is the name of a package of the project."),
     ],
@@ -43,20 +39,3 @@ def test_commands_in_a_project_run_its_oppman(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(console, "exec_process", started.append)
     console.main()
     assert [command[1:] for command in started] == [[str(tmp_path / "oppman.py"), "migrate", "--check"]]
-
-
-def test_other_commands_need_an_application(tmp_path: Path) -> None:
-    (tmp_path / "site-packages").mkdir()
-    (tmp_path / "site-packages/opportune").symlink_to(FRAMEWORK, target_is_directory=True)
-    program = "import sys; from opportune.cli.environment.console import main; sys.exit(main())"
-    result = subprocess.run(
-        [sys.executable, "-c", program, "migrate"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "site-packages")},
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert (result.returncode, result.stdout) == (1, "")
-    assert "No application was found. Create a project: opportune new NAME." in result.stderr

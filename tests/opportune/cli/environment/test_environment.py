@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.environment import entry, virtual_environment
 from opportune.cli.environment import locks as locks_of_commands
-from opportune.cli.environment.installation import UNFINISHED, InstallError
+from opportune.cli.environment import virtual_environment
+from opportune.cli.environment.installation import InstallError
 from opportune.cli.environment.locks import BASE, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
 from opportune.project import layout
 from opportune.project.layout import PROJECT
@@ -70,17 +70,12 @@ def installed_locks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[s
     ("arguments", "locks"),
     [
         (["quickstart", "--port", "1"], [BASE, MODEL]),
-        (["quickstart", "--no-model"], [BASE]),
         (["runserver"], [BASE]),
-        (["test", "-x"], [BASE, DEV, FRAMEWORK, MODEL]),
         (["test", "-k", "books", "tests/opportune"], [BASE, DEV, FRAMEWORK, MODEL]),
-        (["test", "tests/books", "tests/opportune"], [BASE, DEV, FRAMEWORK, MODEL]),
         (["test", "-x", "tests/books/test_pages.py::test_one", "-k", "one"], [BASE, DEV]),
         (["test", "tests/talks"], [BASE, DEV, MODEL]),
         (["test", "--project"], [BASE, DEV, MODEL]),
         (["lock"], [BASE, DEV]),
-        (["upgrade"], [BASE, DEV]),
-        (["startapp", "class"], [BASE]),
         (["--version"], [BASE]),
     ],
 )
@@ -93,20 +88,13 @@ def test_command_installs_its_locks(installed_locks: list[str], arguments: list[
     ("lines", "locks"),
     [
         ("SENTRY_DSN=https://key@127.0.0.1/1", [OPTIONAL_LOCKS["telemetry"]]),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", [OPTIONAL_LOCKS["telemetry"]]),
         ("BACKUP_RECIPIENT=age1x", [OPTIONAL_LOCKS["backup"]]),
         ("LLM_DIALECT=anthropic", [OPTIONAL_LOCKS["llm-vendors"]]),
-        ("BACKUP_IDENTITY=AGE-SECRET-KEY-1X", [OPTIONAL_LOCKS["backup"]]),
         ("SENTRY_DSN=", []),
         ("PORT=1\nexport SECRETS_FROM='aws:site'", [AWS]),
         ("SECRETS_FROM = aws:a, b # comment", [AWS]),
-        ("SECRETS_FROM=gcp:site", [OPTIONAL_LOCKS["gcp"]]),
-        ("SECRETS_FROM=azure:site", [OPTIONAL_LOCKS["azure"]]),
-        ("SECRETS_FROM=aws: ", []),
         ("SECRETS_FROM=aws:a,,b", []),
-        ("SECRETS_FROM=vault:site", []),
         ("# SECRETS_FROM=aws:site", []),
-        ("SECRETS_FROM=aws:\nSECRET_KEY=aws:site", []),
     ],
 )
 def test_settings_select_their_locks(
@@ -115,29 +103,6 @@ def test_settings_select_their_locks(
     (machine.project / ".env").write_text(f"{lines}\n")
     assert virtual_environment.prepare(["migrate"])
     assert installed_locks == [BASE, *locks]
-
-
-@pytest.mark.parametrize(("value", "locks"), [("aws:site", [AWS]), ("", [])])
-def test_environment_wins_over_the_env_file(
-    machine: Machine, installed_locks: list[str], monkeypatch: pytest.MonkeyPatch, value: str, locks: list[str]
-) -> None:
-    (machine.project / ".env").write_text("SECRETS_FROM=gcp:site\n")
-    monkeypatch.setenv("SECRETS_FROM", value)
-    assert virtual_environment.prepare(["migrate"])
-    assert installed_locks == [BASE, *locks]
-
-
-def test_missing_optional_lock_comes_from_the_wheel(
-    machine: Machine, installed_locks: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (machine.project / AWS).unlink(missing_ok=True)
-    (machine.project / BASE).write_text("boto3==1.0\n")
-    monkeypatch.setattr(virtual_environment, "get_data", lambda _package, path: f"# {path}\nboto3==2.0\n".encode())
-    monkeypatch.setenv("SECRETS_FROM", "aws:site")
-    assert virtual_environment.prepare(["migrate"])
-    assert installed_locks == [BASE, AWS]
-    assert (machine.project / AWS).read_text() == "# starter/requirements/aws.lock\nboto3==2.0\n"
-    assert "has other versions of its packages. Next: python3 oppman.py lock" in "".join(capsys.readouterr())
 
 
 def test_command_runs_without_the_model(machine: Machine) -> None:
@@ -165,9 +130,8 @@ def test_failed_installation_is_repeated(machine: Machine) -> None:
     assert machine.installed_locks() == [BASE] * 2
 
 
-@pytest.mark.parametrize("arguments", [["help", "test"], ["-q", "test", "-x", "-h"]])
-def test_help_of_a_command_installs_nothing(machine: Machine, arguments: list[str]) -> None:
-    code, output, errors = machine.run(*arguments)
+def test_help_of_a_command_installs_nothing(machine: Machine) -> None:
+    code, output, errors = machine.run("help", "test")
     assert (code, errors) == (0, [])
     assert output.startswith("Usage: oppman.py test [OPTIONS] [ARGS]...\n\nRun the tests")
     assert not machine.calls.exists()
@@ -207,31 +171,6 @@ def test_environment_with_dependencies_is_used(machine: Machine) -> None:
     assert not machine.venv.exists()
 
 
-@pytest.mark.parametrize("is_unfinished", [False, True])
-def test_active_venv_is_repaired_after_an_interruption(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_unfinished: bool
-) -> None:
-    if is_unfinished:
-        (tmp_path / UNFINISHED).touch()
-    prepared: list[list[str]] = []
-    monkeypatch.setattr(entry, "VENV", tmp_path)
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))  # with all packages, but without copies of the locks
-    monkeypatch.setattr(entry, "prepare", prepared.append)
-    entry.enter(["migrate"])
-    assert prepared == ([["migrate"]] if is_unfinished else [])
-
-
-def test_active_environment_without_dependencies_stays_unused(machine: Machine, tmp_path: Path) -> None:
-    python = tmp_path / "own/bin/python"
-    python.parent.mkdir(parents=True)
-    python.symlink_to(BARE_PYTHON[0])
-    (tmp_path / "own/pyvenv.cfg").write_text(f"home = {Path(BARE_PYTHON[0]).parent}\n")
-    code, output, errors = machine.run("migrate", python=[str(python)], VIRTUAL_ENV=str(tmp_path / "own"))
-    assert (code, output) == (0, "ran migrate\n")
-    assert errors[0].startswith(f"The active environment ({tmp_path / 'own'}) has no dependencies.")
-    assert machine.run("migrate", python=[str(python)]) == (0, "ran migrate\n", [])
-
-
 OTHER_APP_PACKAGE = 'raise RuntimeError("the app package of another project")\n'
 PRINT_FOLDERS = """\
 import sys
@@ -242,11 +181,7 @@ def main():
 """
 
 
-@pytest.mark.parametrize(
-    ("options", "environ"),
-    [([], {}), (["-P"], {}), (["-I"], {}), ([], {"PYTHONSAFEPATH": "1"})],
-    ids=["plain", "-P", "-I", "PYTHONSAFEPATH"],
-)
+@pytest.mark.parametrize(("options", "environ"), [([], {}), (["-I"], {})], ids=["plain", "-I"])
 def test_app_of_another_project_is_ignored(
     machine: Machine, tmp_path: Path, options: list[str], environ: dict[str, str]
 ) -> None:
@@ -256,13 +191,6 @@ def test_app_of_another_project_is_ignored(
     environ = {**environ, "PYTHONPATH": str(tmp_path / "other"), "CONDA_PREFIX": str(tmp_path / "conda")}
     code, output, _ = machine.run("migrate", python=[*BARE_PYTHON, *options], **environ)
     assert (code, output) == (0, f"{machine.project} {machine.project / 'app'} {int('-I' in options)}\n")
-
-
-def test_unwritable_folder_is_reported_in_one_line(machine: Machine) -> None:
-    machine.venv.touch()
-    code, _, (error,) = machine.run("migrate")
-    assert code == 1
-    assert error.startswith(f"Cannot install into {machine.venv}: File exists.")
 
 
 @pytest.fixture
@@ -280,20 +208,6 @@ def test_missing_venv_and_uv_are_explained(venv: Path, monkeypatch: pytest.Monke
     with pytest.raises(InstallError, match="apt install python3-venv"):
         virtual_environment.make_environment()
     assert not venv.exists()
-
-
-@pytest.mark.parametrize(("pip", "is_prepared"), [("import os", True), ("raise ImportError", False)])
-@pytest.mark.usefixtures("venv")
-def test_pip_is_added_to_an_environment_of_uv(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pip: str, *, is_prepared: bool
-) -> None:
-    (tmp_path / "pip.py").write_text(pip)
-    commands: list[str] = []
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(virtual_environment, "PYTHON", sys.executable)
-    monkeypatch.setattr(virtual_environment, "run_installer", lambda _venv, verb, *_: commands.append(verb))
-    virtual_environment.make_environment()
-    assert commands == ([] if is_prepared else ["Preparing"])
 
 
 def test_pip_checks_the_hashes(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,23 +230,11 @@ def test_old_python_is_refused() -> None:
 UNKNOWN = "oppman.py: Unknown command 'quickstrat'. Did you mean quickstart? See: python3 oppman.py --help"
 
 
-@pytest.mark.parametrize("arguments", [["quickstrat"], ["-q", "quickstrat", "--port", "1"], ["help", "quickstrat"]])
-def test_misspelt_command_installs_nothing(machine: Machine, arguments: list[str]) -> None:
-    assert machine.run(*arguments) == (2, "", [UNKNOWN])
+def test_misspelt_command_installs_nothing(machine: Machine) -> None:
+    assert machine.run("quickstrat", "--port", "1") == (2, "", [UNKNOWN])
     assert not machine.calls.exists()
     assert not machine.venv.exists()
 
 
 def test_unknown_command_may_be_of_a_feature(machine: Machine) -> None:
     assert machine.run("books")[:2] == (0, "ran books\n")
-
-
-def test_environment_of_another_user_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Unreadable:
-        def exists(self) -> bool:
-            raise PermissionError(13, "Permission denied", "/srv/shop/.venv/bin/python")
-
-    monkeypatch.setattr(virtual_environment, "PYTHON", Unreadable())
-    monkeypatch.setattr(entry, "uses_own_packages", lambda **_options: False)
-    with pytest.raises(SystemExit, match=r"^This user may not use /srv/shop/\.venv/bin/python \(Permission denied\)\."):
-        entry.enter(["migrate"])

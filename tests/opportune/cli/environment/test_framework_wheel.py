@@ -35,13 +35,6 @@ def test_wheel_must_be_the_pinned_one(project: Path) -> None:
         require_framework_wheel(project)
 
 
-def test_clone_and_release_from_an_index_need_no_wheel(project: Path) -> None:
-    (project / WHEEL).unlink()
-    (project / "vendor").rmdir()
-    require_framework_wheel(project)
-    require_framework_wheel(PROJECT)
-
-
 @pytest.mark.parametrize("content", [None, b"PK\x03\x04 truncated"])
 def test_oppman_reports_an_unreadable_wheel(project: Path, content: bytes | None) -> None:
     (project / WHEEL).rename(project / "vendor/opportune-1.1-py3-none-any.whl")

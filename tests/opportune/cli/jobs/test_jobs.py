@@ -49,18 +49,6 @@ def test_jobs_are_listed_newest_first_and_by_state(oppman: Oppman, url: str) -> 
     assert oppman("jobs", "list", "--state", "lost").code == 2
 
 
-def test_show_prints_details(oppman: Oppman, url: str) -> None:
-    lines = oppman("jobs", "show", "1", DATABASE_URL=url).out.splitlines()
-    details = dict(line.split(maxsplit=1) for line in lines)
-    assert details["Job"] == "1: removed.fail"
-    assert details["Arguments"] == "7, 'a'"
-    assert (details["Attempts"], details["Error"]) == ("5", "No response.")
-
-
-def test_long_argument_is_cut(oppman: Oppman, url: str, tmp_path: Path) -> None:
-    assert re.fullmatch(r"Arguments +'x{498}…, 7", show_arguments(oppman, url, tmp_path, ["x" * 100_000, 7]))
-
-
 def test_tokens_in_arguments_are_masked(oppman: Oppman, url: str, tmp_path: Path) -> None:
     email = {"password": "secret", "parts": [{"text": "token=WzEs"}], "id": 7}
     shown = show_arguments(oppman, url, tmp_path, ["http://h/reset?token=WzEs", "Code: 123456", email])
@@ -71,16 +59,7 @@ def test_tokens_in_arguments_are_masked(oppman: Oppman, url: str, tmp_path: Path
     ]
 
 
-@pytest.mark.parametrize(
-    "argument",
-    [
-        123456,
-        "books",
-        "2f1c6b0e-8f1d-4a35-9b51-6f1f3c1a2b3c",
-        f"books/{'0a' * 16}.jpg",
-        {"author": "Ada", "id": 123456},
-    ],
-)
+@pytest.mark.parametrize("argument", [123456, "2f1c6b0e-8f1d-4a35-9b51-6f1f3c1a2b3c", {"author": "Ada", "id": 123456}])
 def test_ids_and_names_in_arguments_are_shown(argument: object) -> None:
     assert Job(name="tidy", arguments=[argument]).shown_arguments == repr(argument)
 
@@ -91,24 +70,11 @@ def show_arguments(oppman: Oppman, url: str, tmp_path: Path, arguments: list[Any
     return oppman("jobs", "show", "3", DATABASE_URL=url).out.splitlines()[2]
 
 
-def test_json_output(oppman: Oppman, url: str) -> None:
-    waiting, failed = json.loads(oppman("jobs", "list", "--json", DATABASE_URL=url).out)
-    assert (waiting["id"], failed["state"], failed["arguments"]) == (2, "failed", [7, "a"])
-    assert json.loads(oppman("jobs", "show", "1", "--json").out) == failed
-
-
 def test_job_is_cancelled_and_retried(oppman: Oppman, url: str) -> None:
     assert oppman("jobs", "cancel", "2", DATABASE_URL=url).out == "Job 2 is cancelled.\n"
     assert oppman("jobs", "retry", "2").out == "Job 2 is waiting.\n"
     output = oppman("jobs", "retry", "1", JOBS="worker").out
     assert output == "Job 1 is waiting. Run it with a worker: python3 oppman.py worker\n"
-
-
-def test_inline_jobs_are_retried_immediately(oppman: Oppman, url: str, tmp_path: Path) -> None:
-    add_jobs(tmp_path / "app.db", ("mail.send", "failed", *EMAIL_JOB[2:]))
-    result = oppman("jobs", "retry", "3", DATABASE_URL=url)
-    assert result.out == "Job 3 is waiting.\n"  # failed again, with attempts left
-    assert oppman("jobs", "show", "3").out.count("TypeError") == 1
 
 
 NO_JOB = "There is no job 9. List them: python3 oppman.py jobs list\n"
@@ -119,9 +85,7 @@ NO_JOB = "There is no job 9. List them: python3 oppman.py jobs list\n"
     [
         *[([action, "9"], 1, NO_JOB) for action in ("show", "retry", "cancel")],
         (["cancel", "1"], 1, "Job 1 is failed. Only waiting and running jobs can be cancelled.\n"),
-        (["show", "one"], 2, "one is not a whole number"),
         *[(["retry", *names], 2, "Enter the number of a job, --all") for names in ([], ["1", "--all"])],
-        *[(["retry", *names, "--name", "mail.send"], 2, "Enter the number of a job, --all") for names in ([], ["1"])],
     ],
 )
 def test_refusals(oppman: Oppman, url: str, arguments: list[str], code: int, message: str) -> None:

@@ -108,18 +108,8 @@ def test_framework_keeps_its_version_and_hash(oppman: Oppman, uv: Uv, project: P
     assert ("--find-links" in uv.commands[0]) == has_vendor
 
 
-def test_project_without_framework_group(oppman: Oppman, uv: Uv, project: Path) -> None:
-    (project / FRAMEWORK).unlink()
-    (project / "pyproject.toml").write_text('[dependency-groups]\ndev = ["pytest"]\n')
-    assert oppman("lock").code == 0
-    outputs = [command[command.index("-o") + 1] for command in uv.commands]
-    assert [output.endswith(name) for output, name in zip(outputs, [BASE, DEV], strict=True)] == [True, True]
-    assert not (project / FRAMEWORK).exists()
-
-
-@pytest.mark.parametrize("text", ["[project", "# caf\xe9"])
-def test_broken_pyproject_is_named(oppman: Oppman, uv: Uv, project: Path, text: str) -> None:
-    (project / "pyproject.toml").write_text(text, encoding="latin-1")
+def test_broken_pyproject_is_named(oppman: Oppman, uv: Uv, project: Path) -> None:
+    (project / "pyproject.toml").write_text("# caf\xe9", encoding="latin-1")
     outcome = oppman("lock")
     assert (outcome.code, uv.commands) == (1, [])
     assert outcome.err.startswith("pyproject.toml is invalid: ")
@@ -128,16 +118,6 @@ def test_broken_pyproject_is_named(oppman: Oppman, uv: Uv, project: Path, text: 
 def test_check_names_outdated_locks(oppman: Oppman, project: Path) -> None:
     assert oppman("lock", "--check").err.startswith(f"Out of date: {', '.join(LOCKS)}.")
     assert lock_contents(project) == {"old\n"}
-
-
-def test_check_accepts_current_locks(oppman: Oppman, uv: Uv) -> None:
-    uv.content = "old\n"
-    assert oppman("lock", "--check").code == 0
-
-
-def test_missing_uv_is_explained(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    assert DEV in oppman("lock").line()
 
 
 def test_locked_release_of_the_last_days_is_kept(oppman: Oppman, uv: Uv, project: Path) -> None:
@@ -157,25 +137,14 @@ def test_locked_release_of_the_last_days_is_kept(oppman: Oppman, uv: Uv, project
             "index.example cannot be reached.",
         ),
         (
-            "error: No solution found when resolving dependencies for split (markers: python_full_version < '3.99')\n"
-            "  cause: Because newpkg==1.0 requires Python >=3.99 and x depends on newpkg==1.0, we can conclude that …",
-            "newpkg==1.0 requires Python >=3.99 and x depends on newpkg==1.0.",
-        ),
-        (
             "error: No solution found when resolving dependencies\n"
             "  cause: Because babel>2.18.0 was published after the exclude newer time and x …",
-            "babel needs a newer release than --cooldown allows.",
-        ),
-        (
-            "error: No solution found when resolving dependencies\n\n"
-            "hint: `babel` was filtered by `exclude-newer` to only include packages uploaded before 2026-11-19",
             "babel needs a newer release than --cooldown allows.",
         ),
         (
             "warning: `babel-2.0.whl` is missing an upload date, but …\nerror: No solution found",
             "the index does not say when babel-2.0.whl was uploaded. Run: python3 oppman.py lock --cooldown 0",
         ),
-        ("error: No `project` table found", "No `project` table found."),
     ],
 )
 def test_failure_of_uv_is_one_line(oppman: Oppman, uv: Uv, project: Path, message: str, reason: str) -> None:
@@ -186,20 +155,6 @@ def test_failure_of_uv_is_one_line(oppman: Oppman, uv: Uv, project: Path, messag
     assert line.startswith(f"{DEV} could not be created, and no lock was changed: {reason}")
     assert "secret" not in line
     assert lock_contents(project) == {"old\n"}
-
-
-def test_later_run_of_uv_that_fails_is_explained(
-    oppman: Oppman, uv: Uv, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (project / BASE).write_text("babel==2.19.0 \\\n")
-    uv.content = "babel==2.18.0 \\\n"
-
-    def fail_later(command: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
-        uv.fails_at = BASE if uv.commands else ""
-        return uv(command)
-
-    monkeypatch.setattr(subprocess, "run", fail_later)
-    assert oppman("lock").err.splitlines()[-1].endswith("no lock was changed: failed.")
 
 
 def test_silent_exclusion_is_refused(oppman: Oppman, uv: Uv, monkeypatch: pytest.MonkeyPatch) -> None:

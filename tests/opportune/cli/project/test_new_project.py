@@ -12,10 +12,8 @@ import pytest
 from opportune import __version__
 from opportune.cli.project import shared_files
 from opportune.cli.project.new_project import build
-from opportune.cli.project.new_project.choices import parse_example_names
 from opportune.cli.project.new_project.command_line import main
 from opportune.cli.project.release import hash_of, wheel_name
-from opportune.project.installed import installed_features
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import assert_ruff_passes
@@ -148,18 +146,6 @@ def test_teams_are_a_line_in_installed(tmp_path: Path, projects: dict[str, Path]
         assert ast.parse(installed)
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_example_brings_the_features_that_it_requires(example: str) -> None:
-    required = {name for feature in installed_features() if feature.name == example for name in feature.requires}
-    assert set(parse_example_names(example)) == {example, *(required & set(EXAMPLES))}
-
-
-def test_project_has_no_directives(projects: dict[str, Path]) -> None:
-    names = run_program(projects["some"], "git", "ls-files").splitlines()
-    texts = {name: (projects["some"] / name).read_bytes() for name in names if not name.startswith("vendor/")}
-    assert [name for name, text in {**texts, **read_texts(projects["all"])}.items() if b"startproject: " in text] == []
-
-
 def test_site_name_replaces_the_product_name(shop: Path) -> None:
     assert 'site_name: str = "My shop"' in (shop / "app/settings.py").read_text()
     assert "\n# SITE_NAME=My shop\n" in (shop / ".env.example").read_text()
@@ -171,13 +157,6 @@ def test_site_name_replaces_the_product_name(shop: Path) -> None:
     assert [path for path, text in texts.items() if PRODUCT in text] == []
     assert '{% extends "landing.html" %}' in texts[shop / "templates/home/home.html"]
     assert not (shop / "static/presentation").exists()
-
-
-def test_readme_names_existing_files(shop: Path) -> None:
-    for file in ("README.md", "AGENTS.md"):
-        for path in re.findall(r"`([\w.-]+/[\w./-]*)`", (shop / file).read_text()):
-            if not path.startswith((".venv/", "static/", "templates/base", "opportune/base")):
-                assert (shop / path).exists(), path
 
 
 def test_first_commit_has_no_secret(shop: Path) -> None:
@@ -206,11 +185,6 @@ def test_lock_pins_the_wheel(shop: Path) -> None:
     assert f"\nopportune=={__version__} \\\n    --hash=sha256:{hash_of(wheel)}\n" in lock
     names = re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)
     assert names == sorted(names)
-
-
-def test_project_without_examples_is_small(projects: dict[str, Path]) -> None:
-    files = [path for name in ("app", "templates") for path in (projects["none"] / name).rglob("*.*")]
-    assert sum(len(path.read_text().splitlines()) for path in files if path.suffix in (".py", ".html")) < 400
 
 
 def test_projects_have_different_keys_and_no_catalogues(projects: dict[str, Path]) -> None:

@@ -95,93 +95,40 @@ INVALID_ARGUMENTS = (
     ("blog Post title", "'title' has no type. Write title:str or another type. See: python3 oppman.py addmodel --help"),
     ("blog Post title:strng", "unknown type 'strng'. Did you mean string?"),
     ("blog Post title:str:uniqe", "title: str has no option 'uniqe'. Did you mean unique?"),
-    ("blog Post title:str:0", "str has no option '0'"),
-    ("blog Post title:str:translated:unique", "title: a translated field cannot be unique."),
     ("blog Post stars:int:translated", "stars: int has no option 'translated'."),
     ("blog Post class:str", "'class' is reserved by Python"),
-    ("blog Post date:date", "'date' is reserved by Python"),
-    ("blog Post metadata:json", "'metadata' is reserved by Python"),
-    ("blog Post model_name:str", "'model_name' is reserved by Python"),
     ("blog Post copy:str", "'copy' is an attribute of every model"),
     ("blog Post id:int", "'id' is reserved"),
-    ("blog Post Title:str", "'Title' is not a field name"),
     ("blog Post password:str", "the name of a secret, which pages and API never show. Choose another name"),
     ("blog Post is_staff:bool", "the name of a privilege, which users could give themselves. Choose another name"),
     ("blog Post title:str title:text", "Two fields are called 'title'"),
-    ("blog Post tag:Tag tag_id:int", "Two fields are called 'tag_id'"),
     ("blog Post owner user:owner", "A row has one owner"),
     ("blog Post user:owner:optional", "Write user:account:optional for an optional user."),
-    ("blog Post user:User", "write NAME:account for any user"),
     ("blog Post born:date?", "'born:date?': Write born:date:optional."),
-    ("blog Post blog:ForeignKey:Blog", "The type of a reference is the name of its model"),
-    ("blog Post user:references", "The type of a reference is the name of its model"),
-    ("blog Post pages:int:null", "int has no option 'null'. Did you mean optional?"),
-    ("blog Post user:acount", "unknown type 'acount'. Did you mean account?"),
-    ("blog Post user:account:index", "user: reference has no option 'index'."),
-    ("blog Post user:account --write anyone --read anyone", "visitors who are not signed in cannot choose an account"),
-    ("blog Post user:account user:str", "Two fields are called 'user'"),
     ("blog Post team", "the feature teams is not installed. Add `teams` to app/installed.py."),
     ("blog Post title:str --versioned", "row_versions is not installed. Add `row_versions` to app/installed.py."),
-    ("blog Post crew:team", "the field for the team must be called team."),
     ("blog Post modified_at:datetime", "'modified_at:datetime': No user could set modified_at. Rename it."),
-    ("blog Post created_at:date", "No user could set created_at. Rename it, or write created_at without a type."),
-    ("blog Post born:created_at", "a field of this type must be called created_at. Or write born:datetime."),
-    ("blog Post created_at:datetime:index", "created_at takes no options. Write created_at."),
-    ("blog Post updated_at:datetime:optional", "updated_at takes no options. Write updated_at."),
     ("blog Post author:Author", "There is no model Author. Create it first:"),
-    ("blog Post tag:Tga", "There is no model Tga. Did you mean Tag?"),
     ("blog Post labels:many:Label", "features cannot import each other"),
     ("blog Post user:accounts.User", "accounts.User: write NAME:account"),
     ("blog Post parent:Post", "Write parent:Post:optional"),
     ("blog Post status:enum", "has no choices"),
-    ("blog Post status:enum:a,a", "two choices are the same"),
-    ("blog Post status:enum:a,B", "'B' is not a choice"),
     ("blog Post status:enum:a,b:default=c", "'c' is not a valid default for enum"),
     ("blog Post x:str:10:default=abcdefghijklmnop", "x: the default has 16 characters, but the field allows 10"),
-    ("blog Post price:decimal:default=NaN", "'NaN' is not a valid default for decimal"),
-    ("blog Post opens:time:default=10:30Z", "'10:30Z' is not a valid default for time"),
-    ("blog Post stars:int:default=many", "'many' is not a valid default for int"),
-    ("blog Post stars:int:default=3000000000", "stars: default=3000000000 is not between"),
-    ("blog Post stars:int:default=+99999999999999999999999", "stars: default=+99999999999999999999999 is not between"),
-    ("blog Post price:decimal:default=1e2:max=5", "price: default=1e2 is greater than max=5."),
-    ("blog Post stars:int:max=3000000000", "stars: max=3000000000 is not between"),
     ("blog Post stars:int:default=7:max=5", "stars: default=7 is greater than max=5."),
-    ("blog Post weight:float:default=1:min=1.5", "weight: min=1.5 is greater than default=1."),
-    ("blog Post opens:time:default=25:00", "'25:00' is not a valid default for time"),
-    ("blog Post site:url:default=nowhere", "'nowhere' is not a valid default for url"),
-    ("blog Post mail:email:default=nowhere", "'nowhere' is not a valid default for email"),
-    ("blog Post home:country:default=Nowhere", "'Nowhere' is not a valid default for country"),
     ("blog Post title:CharField", "unknown type 'CharField'. Write title:str."),
-    ("blog Post born:models.DateTimeField", "unknown type 'models.DateTimeField'. Write born:datetime."),
-    ("blog Post tags:ManyToManyField", "as in author:Author or tags:many:Tag."),
     ('blog Post title:str --group A"b', "is not a group name"),
-    (f"blog Post title:str --group {'g' * 151}", "is not a group name. Use at most 150 letters"),
-    ("blog Post is_new:bool:optional", "is_new: bool has no option 'optional'."),
-    ("blog Post title:str slug:slug:unique", "slug: slug has no option 'unique'."),
     ("blog Post slug:slug stars:int", "the model has no str field"),
-    ("blog Post slug:slug:name title:str", "'name' is not a str field of this model"),
-    ("blog Post price:decimal:40,2", "decimal has no option '40,2'"),
     ("blog Tag name:str", "blog already has a model Tag"),
-    ("blog Label name:str", "shop already has a model Label"),
-    ("blog User name:str", "is reserved by Python or by the generated code"),
     ("blog Group name:str", "accounts already has a model Group"),
-    ("blog post name:str", "'post' is not a model name"),
-    ("blog Post name:str --path /labels", "app/shop/pages.py already uses the address /labels"),
-    ("blog Post name:str --path /orders", "app/shop/pages.py already uses the address /orders"),
     ("blog Post name:str --path /admin", "The framework uses the address /admin"),
     ("blog Post name:str --path posts", "'posts' is not an address"),
     ("blog Post name:str --read nobody", "'nobody' is not a permission"),
     ("blog Post name:str --read owner", "The rows have no owner"),
     ("blog Post owner name:str --write anyone", "--read owner"),
     ("blog Post title:str --icon bok", "Tabler has no icon named bok. Did you mean book? Choose one from tabler.io"),
-    ("blog Post title:str --icon Book!", "'Book!' is not an icon name. Choose one from tabler.io/icons"),
     ("blog Post stars:int:min=many", "stars: 'many' is not a number. Write min=1."),
-    ("blog Post stars:int:min=10:max=5", "stars: min=10 is greater than max=5."),
-    ("blog Post title:str:min=1", "title: str has no option 'min=1'. See: python3 oppman.py addmodel --help"),
     ("blog Post deleted_at:datetime --soft-delete", "'deleted_at' belongs to SoftDelete. Rename the field"),
-    ("blog Post deleted_by:account --soft-delete", "'deleted_by_id' belongs to SoftDelete."),
-    ("blog Post keep_version_days:int --versioned", "or omit --versioned."),
-    ("blog Versioned name:str", "is reserved by Python or by the generated code"),
     ("news Post name:str", "There is no feature app/news. Create it with its first model"),
     ("../blog Post name:str", "'../blog' is not a feature name."),
     ("blog Post", "A model needs at least one field, such as title:str."),
@@ -212,26 +159,10 @@ def test_failure_or_interrupt_leaves_no_files(
     assert not (project / "tests").exists()
 
 
-@pytest.mark.usefixtures("no_migration")
-def test_unwritable_file_changes_nothing(oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, *arguments: object, **options: object) -> None:
-        if path.name == "models.py":
-            raise PermissionError(13, "Permission denied", str(path))
-        write(path, *arguments, **options)  # type: ignore[arg-type]
-
-    write = Path.write_text
-    monkeypatch.setattr(Path, "write_text", refuse)
-    monkeypatch.setattr(Path, "write_bytes", refuse)
-    message = f"{project / 'app/blog/models.py'} cannot be written (Permission denied). Nothing was changed.\n"
-    assert oppman("addmodel", "blog", "Post", "title:str") == (1, "", message)
-    assert file_texts(project) == PROJECT_TEXTS
-
-
 @pytest.mark.parametrize(
     "code",
     [
         'router = APIRouter(\n    # prefix=None\n    prefix = "/books")\n',
-        '# prefix= is missing\n@router.get("/books")\ndef list_books(): ...\n',
         'router = BookPages(Books.crud, "/books").router\n',
         'api = APIRouter(prefix="/api")\nrouter = APIRouter()\n@router.get("/books")\ndef list_books(): ...\n',
     ],
@@ -242,31 +173,10 @@ def test_address_in_use_is_found(project: Path, code: str) -> None:
         feature_names.check_path(project, "/books")
 
 
-def test_routes_below_a_prefix_are_other_addresses(project: Path) -> None:
-    code = 'router = APIRouter(prefix="/shop")\n@router.get("/books")\ndef list_books(): ...\n'
-    (project / "app/shop/pages.py").write_text(code)
-    feature_names.check_path(project, "/books")
-
-
-@pytest.mark.parametrize(
-    ("feature", "message"),
-    [
-        (
-            "blog = Feature('blog', models=everything())\n",
-            "app/blog/feature.py has an unexpected models= argument. Add [models.Post]",
-        ),
-        (
-            'from app.blog.api import router as api\n\nblog = Feature("blog", api=api)\n',
-            "uses the name api for something else. Write `from app.blog import api`",
-        ),
-    ],
-    ids=["computed argument", "module name in use"],
-)
-def test_unexpected_feature_file_names_the_code_to_add(
-    oppman: Oppman, project: Path, feature: str, message: str
-) -> None:
-    (project / "app/blog/feature.py").write_text(feature)
+def test_unexpected_feature_file_names_the_code_to_add(oppman: Oppman, project: Path) -> None:
+    (project / "app/blog/feature.py").write_text("blog = Feature('blog', models=everything())\n")
     texts_before = file_texts(project)
+    message = "app/blog/feature.py has an unexpected models= argument. Add [models.Post]"
     assert message in oppman("addmodel", "blog", "Post", "title:str").line()
     assert file_texts(project) == texts_before
 
@@ -283,49 +193,10 @@ def test_personal_data_created_elsewhere_is_unchanged(oppman: Oppman, project: P
     assert lines[-3:-1] == [b"    accounts=Accounts(personal_data=personal_data),", b")"]
 
 
-@pytest.mark.usefixtures("no_migration")
-def test_options_and_searchable_fields(oppman: Oppman, project: Path) -> None:
-    fields = ("name:str", "mailbox:email")
-    assert oppman("-q", "addmodel", "blog", "Person", *fields, "--history") == (0, "", "")
-    line = '    __tablename__ = "blog_person"\n    keeps_history = True\n\n    name: '
-    assert line in (project / "app/blog/models.py").read_text()
-    for file in ("service", "admin"):
-        assert 'search = ("name", "mailbox")' in (project / f"app/blog/{file}.py").read_text()
-
-
-@pytest.mark.usefixtures("no_migration")
-def test_default_may_contain_colons(oppman: Oppman, project: Path) -> None:
-    fields = ("opens:time:default=10:30", "site:url:default=https://example.com:8080/:unique")
-    assert oppman("addmodel", "blog", "Post", *fields).code == 0
-    text = (project / "app/blog/models.py").read_text()
-    assert "opens: time = Field(default=time(10, 30))" in text or "opens: time = time(10, 30)" in text
-    assert '"https://example.com:8080/"' in text
-
-
-@pytest.mark.usefixtures("no_migration")
-def test_text_in_a_default_needs_no_import(oppman: Oppman, project: Path) -> None:
-    assert oppman("addmodel", "blog", "Post", "title:str:default=utc_now or Decimal(5)").code == 0
-    text = (project / "app/blog/models.py").read_text()
-    assert 'title: Line = Field(default="utc_now or Decimal(5)", max_length=200)' in text
-    assert "import Decimal" not in text
-    assert "import utc_now" not in text
-
-
-@pytest.mark.usefixtures("no_migration")
-def test_project_model_may_be_called_team(oppman: Oppman, project: Path) -> None:
-    assert oppman("addmodel", "blog", "Team", "name:str").code == 0
-    assert oppman("addmodel", "blog", "Match", "title:str", "team:Team").code == 0
-    text = (project / "tests/blog/test_matches.py").read_text()
-    assert "from app.blog.models import Match, Team" in text
-    assert "async def valid_data(make: Make)" in text
-    assert not [name for name in ("opportune.contrib.teams", "make_team") if name in text]
-
-
 @pytest.mark.parametrize(
     ("read", "icon", "rest"),
     [
         ("anyone", "", '"package"'),
-        ("signed-in", "book", '"book", signed_in=True'),
         ("owner", "book", '"book", signed_in=True'),
         ("permitted", "book", '"book", permission=("spare-product", "list")'),
     ],

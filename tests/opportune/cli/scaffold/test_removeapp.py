@@ -115,16 +115,10 @@ def test_failed_removal_can_be_repeated(oppman: Oppman, project: Path, monkeypat
     assert not [name for name in file_names(project) if "books" in name]
 
 
-def test_quiet_prints_only_remaining_work(oppman: Oppman, project: Path) -> None:
-    out = oppman("removeapp", "books", "--yes", "--keep-tables", "--quiet").out
-    lines = ["docs/guide.md:3 still mentions it.", "BOOKS_SHELF in .env is no longer used."]
-    assert [line.strip() for line in out.splitlines()] == lines
-
-
 REFUSED_NAMES = (
     ("users", "app/users has the user model"),
     ("teams", "teams is a feature of the framework. Remove its line from app/installed.py."),
-    *((name, "There is no feature ") for name in ("gone", "accounts", "../app", "installed")),
+    *((name, "There is no feature ") for name in ("accounts", "../app")),
 )
 
 
@@ -181,10 +175,8 @@ REFERENCES = (
     ("app/notes/pages.py", "\nfrom app.books.service import Books\n"),
     ("app/notes/pages.py", "\nfrom app import books\n"),
     ("app/notes/pages.py", "\nfrom app import (\n    books,\n)\n"),
-    ("app/main.py", "\nimport app.books.service\n"),
     ("app/notes/models.py", '\nbook_id: int = Field(foreign_key="books_book.id")\n'),
     ("app/notes/models.py", '\nbook_id: int = Field(sa_column=Column(ForeignKey("books_book.id")))\n'),
-    ("tests/notes/test_it.py", "\n    from app.books import models\n"),
     ("migrations/versions/notes/0002_book.py", "\ndepends_on = ('books_0001_ab12',)\n"),
     ("templates/notes/list.html", '\n{% include "books/list.html" %}\n'),
     ("templates/base.html", '\n<link rel="stylesheet" href="{{ asset("books/books.css") }}">\n'),
@@ -198,49 +190,16 @@ def test_feature_in_use_is_not_removed(oppman: Oppman, project: Path, path: str,
     assert file_names(project) == {*PROJECT_FILES, path}
 
 
-def test_starter_docs_and_tests_are_ignored(oppman: Oppman, project: Path) -> None:
-    starter_files = {
-        "docs/tutorial.md": "```diff\n--- a/app/books/models.py\n```\n\nThere is app/books.\n",
-        "tests/opportune/shelf/books/api.py": "from app.books import api\n",
-    }
-    write_files(project, starter_files)
-    assert "docs/tutorial.md" not in oppman("removeapp", "books", "--yes").out
-    assert {path: (project / path).read_text() for path in starter_files} == starter_files
-
-
-def test_starter_docs_lose_entries_of_an_example(oppman: Oppman, project: Path) -> None:
-    guide = "- A list: [books](../app/books/README.md)\n\nIn app/books.\n"
-    write_files(project, {"tests/opportune/test_it.py": "", "app/books/README.md": "", "docs/crud.md": guide})
-    assert "docs/crud.md:2 still mentions it." in oppman("removeapp", "books", "--yes").out
-    assert (project / "docs/crud.md").read_text() == "\nIn app/books.\n"
-
-
-def test_readme_loses_commands_and_keeps_code(oppman: Oppman, project: Path) -> None:
-    code = "```python\nclass Book(Model):  # app/books/models.py\n    title: str\n```\n"
-    write_files(project, {"README.md": f"```sh\npython3 oppman.py test tests/books\n```\n{code}"})
-    oppman("removeapp", "books", "--yes")
-    assert (project / "README.md").read_text() == f"```sh\n```\n{code}"
-
-
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
         ("(accounts, books)", "(\n    accounts,\n)"),
-        ("(books, accounts)", "(\n    accounts,\n)"),
         ("(\n    accounts,\n    books,  # comment\n)", "(\n    accounts,\n)"),
-        ("(accounts,\n    books)", "(\n    accounts,\n)"),
     ],
 )
 def test_entry_is_removed_from_any_tuple_format(entries: str, expected: str) -> None:
     source = f"from app.books.feature import books\n\nINSTALLED: tuple[Feature, ...] = {entries}\n"
     assert without_feature(source, "books") == f"\nINSTALLED: tuple[Feature, ...] = {expected}\n"
-
-
-@pytest.mark.parametrize("names", ["(\n    accounts, books\n)", "(accounts,\n    books)", "accounts, books"])
-def test_import_is_removed_from_any_format(names: str) -> None:
-    installed = "INSTALLED: tuple[Feature, ...] = (\n    accounts,\n)\n"
-    source = f"from opportune.features import {names}\n\n{installed}"
-    assert without_feature(source, "books") == f"from opportune.features import accounts\n\n{installed}"
 
 
 def test_broken_feature_can_be_removed(project: Path) -> None:

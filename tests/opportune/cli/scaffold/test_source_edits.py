@@ -1,13 +1,10 @@
 """Edits of Python source, and spellings of names."""
 
 import ast
-import sys
 from pathlib import Path
 
 import pytest
 
-from opportune.cli.environment import virtual_environment
-from opportune.cli.environment.locks import BASE, DEV
 from opportune.cli.scaffold.feature_file import register_model
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, merge_modules, with_imports, with_item
@@ -72,19 +69,11 @@ def test_with_model_adds_the_admin_module_once() -> None:
     assert register_model(source, "app.blog", ADMIN_MODULE) == source
 
 
-def test_with_model_adds_views_to_an_admin_without_views() -> None:
-    feature = 'blog = Feature("blog", admin=Admin(metrics=[]))\n'
-    source = register_model(feature, "app.blog", ADMIN_MODULE)
-    assert source.endswith('admin=Admin(metrics=[], views="app.blog.admin"))\n')
-
-
 @pytest.mark.parametrize(
     ("before", "after"),
     [
         ('"Your posts", owners=[Post.owner_id]', '"Your posts", owners=[Post.owner_id, models.Tag.owner_id]'),
-        ('"Your posts", [Post.owner_id]', '"Your posts", [Post.owner_id, models.Tag.owner_id]'),
         ("summary=SUMMARY, owners=[]", "summary=SUMMARY, owners=[models.Tag.owner_id]"),
-        ('f"{YOUR} posts", read=read', 'f"{YOUR} posts", read=read, owners=[models.Tag.owner_id]'),
     ],
 )
 def test_owner_is_added_to_personal_data(before: str, after: str) -> None:
@@ -93,24 +82,14 @@ def test_owner_is_added_to_personal_data(before: str, after: str) -> None:
     assert register_model(feature % before, "app.blog", [new]).endswith(feature % after)
 
 
-def test_unpacked_personal_data_is_refused() -> None:
-    feature = 'blog = Feature("blog", accounts=Accounts(personal_data=PersonalData(**options)))\n'
-    with pytest.raises(UnexpectedStructure, match="unpacks arguments"):
-        register_model(feature, "app.blog", ["accounts=Accounts(personal_data=PersonalData(owners=[Tag.owner_id]))"])
-
-
 @pytest.mark.parametrize(
     ("before", "after"),
     [
         ("x = []", "x = [new]"),
         ("x = [a]", "x = [a, new]"),
-        ("x = (a,)", "x = (a, new)"),
         ("x = [\n    a,\n    b\n]", "x = [\n    a,\n    b,\n    new,\n]"),
         ("x = [\n    a,  # ä\n]", "x = [\n    a,  # ä\n    new,\n]"),
-        ("x = 'ä', [a]", "x = 'ä', [a, new]"),
         ("x = ()", "x = (new,)"),
-        ("x = [a,\n    b]  # comment", "x = [a,\n    b, new]  # comment"),
-        ("x = [\n    a, b,\n]", "x = [\n    a, b,\n    new,\n]"),
     ],
 )
 def test_with_item(before: str, after: str) -> None:
@@ -125,9 +104,7 @@ def test_with_item(before: str, after: str) -> None:
         ("", "from datetime import date\nfrom m import b\n"),
         ('"""Text."""\n', '"""Text."""\n\nfrom datetime import date\nfrom m import b\n'),
         ("from m import a, c\n", "from m import a, c, b\nfrom datetime import date\n"),
-        ("from m import *\n", "from m import *\nfrom datetime import date\n"),
         ("from .m import a\n", "from .m import a\nfrom datetime import date\nfrom m import b\n"),
-        ("from datetime import date\n\nfrom m import B\n", "from datetime import date\n\nfrom m import B, b\n"),
         (
             "from m import (\n    a,  # c\n)\nx = 1\n",
             "from m import (\n    a, b,  # c\n)\nfrom datetime import date\nx = 1\n",
@@ -151,30 +128,13 @@ def test_code_is_formatted_unless_it_had_another_format(tmp_path: Path) -> None:
     assert new == formatted == "from a import c\nfrom z import b\n\nx = [\n    1,\n]\n"
 
 
-@pytest.mark.parametrize(("before", "installed"), [(None, [[DEV]]), ("x = 1\n", [])])
-def test_only_new_code_installs_the_formatter(
-    before: str | None, installed: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[list[str]] = []
-    (tmp_path / BASE).parent.mkdir(exist_ok=True)
-    (tmp_path / BASE).touch()
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setattr(virtual_environment, "VENV", tmp_path)
-    monkeypatch.setattr(virtual_environment, "install_missing", calls.append)
-    path = tmp_path / "code.py"
-    if before:
-        path.write_text(before)
-    with write_files({path: "x = 2\n"}, tmp_path):
-        assert calls == installed
-
-
 def test_merge_refuses_a_name_in_use() -> None:
     for text in ("class Posts: ...\n", "Crud = 1\n", "from elsewhere import Crud\n"):
         with pytest.raises(UnexpectedStructure, match="already has a"):
             merge_modules(text, "from opportune.crud import Crud\n\n\nclass Posts(Crud[Post]): ...\n")
 
 
-@pytest.mark.parametrize("start", ["@b\n@b()\n", "# Comment\n", "# Comment\n@b\n", "@b\nasync "])
+@pytest.mark.parametrize("start", ["# Comment\n@b\n", "@b\nasync "])
 def test_merge_keeps_the_start_of_a_definition(start: str) -> None:
     merged = merge_modules("from m import a\n", f"from m import b\n\n\n{start}def c(): ...\n")
     assert merged == f"from m import a, b\n\n\n{start}def c(): ...\n"

@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.project import code_upgrade
 from opportune.cli.project.code_upgrade import upgrade_code
-from opportune.errors.renamed_names import IMPORTS
-from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.project.upgrading.files import commit, git, snapshot
 
@@ -178,23 +175,10 @@ def test_names_that_stay_are_listed(oppman: Oppman, old_shop: Path) -> None:
     assert oppman("upgrade").out.splitlines() == ["Change these lines yourself:", *listed]
 
 
-def test_lines_are_listed_after_the_last_pass(old_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_upgrade, "MAX_PASSES", 1)
-    remaining = upgrade_code(old_shop).remaining
-    assert any(line.endswith("opportune.text.Line -> opportune.fields.Line") for line in remaining)
-    assert any(line.startswith("app/books/feature.py:") for line in remaining), "one more pass would change it"
-
-
-def test_changed_code_has_short_lines_without_ruff(old_shop: Path) -> None:
-    text = upgrade_code(old_shop).texts[old_shop / "app/books/feature.py"]
-    assert 'Feature(\n    "books",\n    models=[Book],\n    admin=Admin(' in text
-
-
 @pytest.mark.parametrize(
     "code",
     [
         "def find(feature, features):\n    return feature.checks\n",
-        "for _, f in enumerate(request.app.state.features):\n    print(f.checks)\n",
         "checks = {\n    f.name: f.checks for f in sorted(installed_features())}\n",
     ],
 )
@@ -206,13 +190,7 @@ def test_options_of_variables_are_listed(shop: Path, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code",
-    [
-        '__all__ = ["DatabaseURL"]\n',
-        'def f(url: "DatabaseURL | None"): ...\n',
-        'def f(url: "Annotated[DatabaseURL, Depends(g)]"): ...\n',
-        "def f(url: \"Literal['a'] | DatabaseURL\"): ...\n",
-    ],
+    "code", ['def f(url: "DatabaseURL | None"): ...\n', 'def f(url: "Annotated[DatabaseURL, Depends(g)]"): ...\n']
 )
 def test_names_in_texts_keep_an_alias(shop: Path, code: str) -> None:
     (shop / "app/flags.py").write_text(f"from opportune.db import DatabaseURL\n\n{code}")
@@ -221,8 +199,7 @@ def test_names_in_texts_keep_an_alias(shop: Path, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ['<b class="feature-navigation link-right">', "{{ my.link.right }}", "{{ link.right_of }}", "{{ linkéright }}"],
+    "text", ['<b class="feature-navigation link-right">', "{{ my.link.right }}", "{{ link.right_of }}"]
 )
 def test_other_words_in_templates_stay(shop: Path, text: str) -> None:
     (shop / "templates/page.html").write_text(text)
@@ -244,9 +221,7 @@ def test_current_code_stays(oppman: Oppman, shop: Path) -> None:
     ("command", "message"),
     [
         ("echo 'class :' > app/books/api.py; git add .; git commit -qm x", "app/books/api.py:1 has a syntax error"),
-        ("printf '\\377' > app/books/api.py; git add .; git commit -qm x", "app/books/api.py cannot be read"),
         ("echo > app/books/api.py", "There are uncommitted changes (app/books/api.py)"),
-        ("rm -rf .git", "This project is not in git"),
     ],
 )
 def test_code_that_cannot_be_changed_is_refused(oppman: Oppman, old_shop: Path, command: str, message: str) -> None:
@@ -254,11 +229,3 @@ def test_code_that_cannot_be_changed_is_refused(oppman: Oppman, old_shop: Path, 
     before = snapshot(old_shop)
     assert message in oppman("upgrade").line()
     assert snapshot(old_shop) == before
-
-
-def test_upgrade_guide_names_moved_packages() -> None:
-    guide = (PROJECT / "docs/upgrading.md").read_text()
-    imports = IMPORTS
-    packages = [old for old in imports if ":" not in old and old.count(".") == 1]
-    names = [old.partition(":")[2] for old, new in imports.items() if old.partition(":")[2] != new.partition(":")[2]]
-    assert [name for name in (*packages, *names) if f"`{name}`" not in guide and name != "llm"] == []

@@ -7,7 +7,7 @@ import pytest
 
 from opportune import __version__
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.project.upgrading.files import assert_refused, git, snapshot
+from tests.opportune.cli.project.upgrading.files import assert_refused, snapshot
 from tests.opportune.cli.scaffold.wheels import write_wheel
 
 
@@ -16,10 +16,8 @@ from tests.opportune.cli.scaffold.wheels import write_wheel
     [
         ("echo work >> app/main.py", "There are uncommitted changes (app/main.py). Commit them, or run git stash -u."),
         ("rm -rf .git", "This project is not in git, so the upgrade could not be undone. Run first: git init"),
-        ("rm -rf .git; git init -q; git add oppman.py", "Nothing is committed yet. Run git add --all && git commit"),
         ("git checkout -q --detach", "HEAD is detached. Switch to a branch first"),
         ("git branch -q upgrade-99.0", "The branch upgrade-99.0 already exists"),
-        ("rm oppman.py; git commit -qam gone", "This project is not in git"),
         ("rm .opportune.json; git commit -qam gone", "This is a clone of the starter. Update it with git pull"),
         ("echo '<<<<<<<' > .opportune.json; git commit -qam broken", ".opportune.json is damaged"),
         ("echo > requirements.lock; git commit -qam empty", "requirements.lock does not pin opportune."),
@@ -32,20 +30,9 @@ def test_unprepared_project_is_refused(oppman: Oppman, shop: Path, wheel: Path, 
     assert snapshot(shop) == before
 
 
-def test_unfinished_merge_is_refused(oppman: Oppman, shop: Path, wheel: Path) -> None:
-    (shop / ".git/MERGE_HEAD").write_text(git(shop, "rev-parse", "HEAD"))
-    assert_refused(oppman("upgrade", str(wheel)), "git switch failed: cannot switch branch while merging", shop)
-
-
 def test_git_needs_a_user_name(oppman: Oppman, shop: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_COMMITTER_NAME", "")
     assert_refused(oppman("upgrade", str(wheel)), "Git has no user name. Set it: git config", shop)
-
-
-@pytest.mark.usefixtures("shop")
-def test_missing_git_is_reported(oppman: Oppman, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert oppman("upgrade", str(wheel)).err == "git is not installed. Install it (Debian: apt install git).\n"
 
 
 def test_same_version_changes_nothing(oppman: Oppman, shop: Path) -> None:
@@ -61,7 +48,6 @@ def test_older_release_is_refused(oppman: Oppman, shop: Path, wheel: Path, monke
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("../nowhere", "../nowhere does not exist. Enter a wheel or a version."),
         ("https://me:secret@example.com/x.whl", "A release cannot be an address. Download its wheel first"),
         ("..", ".. is a folder. In a clone of Opportune, build a wheel: uv build --wheel"),
         ("98.0", "The package index does not provide opportune==98.0 ("),
@@ -74,16 +60,15 @@ def test_unknown_source_is_refused(
     assert_refused(oppman("upgrade", source), message, shop)
 
 
-@pytest.mark.parametrize("digest", ["sha256=" + "0" * 64, "sha256=", "md5=0"])
+@pytest.mark.parametrize("digest", ["sha256=" + "0" * 64, "md5=0"])
 def test_wrong_hash_is_refused(oppman: Oppman, shop: Path, wheel: Path, digest: str) -> None:
     message = f"{wheel} does not have the hash {digest}. Download it again, or check it."
     assert_refused(oppman("upgrade", f"{wheel}#{digest}"), message, shop)
 
 
-@pytest.mark.parametrize("size", [0, -200])
-def test_damaged_wheel_is_refused(oppman: Oppman, shop: Path, wheel: Path, tmp_path: Path, size: int) -> None:
+def test_damaged_wheel_is_refused(oppman: Oppman, shop: Path, wheel: Path, tmp_path: Path) -> None:
     file = tmp_path / wheel.name
-    file.write_bytes(wheel.read_bytes()[:size])
+    file.write_bytes(wheel.read_bytes()[:-200])
     assert_refused(oppman("upgrade", str(file)), f"{wheel.name} cannot be installed (", shop)
 
 

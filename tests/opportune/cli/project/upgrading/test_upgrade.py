@@ -125,22 +125,6 @@ def test_upgrade_can_be_reverted_and_repeated(oppman: Oppman, shop: Path, wheel:
     assert oppman("upgrade", str(wheel)).code == 0
 
 
-def test_project_in_a_subfolder(
-    oppman: Oppman, shop: Path, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site = tmp_path / "all/site"
-    site.parent.mkdir()
-    shop.rename(site)
-    (site / ".git").rename(tmp_path / "git")
-    git(site.parent, "init", "--quiet", "--initial-branch", "main")
-    (site.parent / "Dockerfile").write_text("FROM scratch\n")
-    commit(site.parent)
-    monkeypatch.setattr("opportune.cli.project.upgrade.PROJECT", site)
-    assert oppman("upgrade", str(wheel)).code == 0
-    assert "EXPOSE 8080" in (site / "Dockerfile").read_text()
-    assert (site.parent / "Dockerfile").read_text() == "FROM scratch\n"
-
-
 def test_failed_switch_changes_nothing(oppman: Oppman, shop: Path, wheel: Path) -> None:
     (shop / ".git/info/exclude").write_text(f"{wheel_name('99.0')}\n")
     (shop / "vendor" / wheel_name("99.0")).mkdir()
