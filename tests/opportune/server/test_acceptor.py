@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from opportune.server import acceptor
+from opportune.server.acceptor import MAX_ACCEPTED_PER_TURN, Loop
+
 if sys.platform == "win32":
     pytest.skip("There is no uvloop.", allow_module_level=True)
 
-from opportune.server import acceptor
-from opportune.server.acceptor import MAX_ACCEPTED_PER_TURN, Loop
 
 CONNECTION_COUNT = 4 * MAX_ACCEPTED_PER_TURN
 TIMEOUT_SECONDS = 30

@@ -10,13 +10,11 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 
-from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 from opportune.server import handover
 from opportune.server.shutdown import shutting_down, watch_signals
@@ -178,13 +176,6 @@ def test_socket_of_systemd_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None
         assert inherited_socket.getsockname()[1] == port
 
 
-def test_inherited_unix_socket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket(socket.AF_UNIX) as unix:
-        monkeypatch.setenv(handover.LISTENER_VARIABLE, str(unix.fileno()))
-        with pytest.raises(OperatorError, match="is not a TCP socket"):
-            handover.inherited_listener()
-
-
 def test_systemd_is_notified_when_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
@@ -212,27 +203,6 @@ async def test_stopping_server_is_not_ready_but_alive(app: FastAPI) -> None:
                 assert (await client.get("/health/live")).status_code == 200
     finally:
         signal.signal(signal.SIGTERM, previous_handler)
-
-
-@posix
-def test_old_process_knows_that_the_next_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    killed, started, start = list[tuple[int, int]](), list[subprocess.Popen[bytes]](), subprocess.Popen
-
-    def start_next(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
-        started.append(start(*arguments, **options))
-        return started[-1]
-
-    monkeypatch.setattr(handover, "next_version_serves", serves := threading.Event())
-    monkeypatch.setattr(os, "kill", lambda *arguments: killed.append(arguments))
-    monkeypatch.setattr(subprocess, "Popen", start_next)
-    report_ready = "import os; os.write(int(os.environ['OPPORTUNE_READY']), b'1')"
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        handover.replace(listener, [sys.executable, "-c", "pass"], threading.Lock())
-        assert not serves.is_set()
-        handover.replace(listener, [sys.executable, "-c", report_ready], threading.Lock())
-    assert serves.is_set()
-    assert killed[-1] == (os.getpid(), signal.SIGTERM)
-    assert [process.wait(WAIT_SECONDS) for process in started] == [0, 0]
 
 
 @posix

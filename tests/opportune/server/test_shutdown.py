@@ -16,8 +16,6 @@ from opportune.server.config import ServerConfig
 from opportune.server.shutdown import shutting_down, tune_gc, watch_signals
 from opportune.server.supervisor import Supervisor
 
-MAX_OBJECTS_BEFORE_FULL_COLLECTION = 1_000_000
-
 
 @pytest.fixture
 def app() -> FastAPI:
@@ -107,3 +105,6 @@ def test_stop_signal_ends_the_replacement_of_workers(supervisor: Supervisor, num
     signal.raise_signal(number)
     assert supervisor.should_exit.wait(TIMEOUT_SECONDS)  # uvicorn waits for it beside the new worker
     assert supervisor.signal_queue == [number]
+
+
+MAX_OBJECTS_BEFORE_FULL_COLLECTION = 1_000_000

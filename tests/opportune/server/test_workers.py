@@ -25,13 +25,6 @@ def test_share_makes_workers_equal(
     assert shares.of_this_worker(open_here, waiting) == share
 
 
-def test_equal_workers_take_turns() -> None:
-    shares = Shares(2)
-    shares.register([THIS_WORKER, OTHER_WORKER])
-    shares.accepted(1)
-    assert shares.of_this_worker(0, 1) == 0
-
-
 def test_worker_that_is_not_registered_accepts_all() -> None:
     shares = Shares(1)
     shares.register([OTHER_WORKER, None])
@@ -45,10 +38,3 @@ def test_replaced_worker_begins_without_connections() -> None:
     shares.register([OTHER_WORKER, None])
     shares.register([OTHER_WORKER, THIS_WORKER])
     assert shares.of_this_worker(0, 3) == 1
-
-
-def test_missing_worker_shifts_no_counts() -> None:
-    shares = Shares(3)
-    shares.register([None, THIS_WORKER, OTHER_WORKER])
-    shares.accepted(6)
-    assert shares.of_this_worker(6, 4) == -1, "the other worker has none"

@@ -3,11 +3,10 @@
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts import User
 from opportune.db import Database
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
-from opportune.testing import RecordedJobs, add_permission, counted_statements
+from opportune.testing import RecordedJobs
 
 ADMIN_LIST = "/admin/user/list"
 
@@ -21,11 +20,6 @@ async def test_each_role_has_a_client(
     assert [response.status_code for response in responses] == [303, 403, 403, 200]
 
 
-async def test_staff_have_their_permissions(staff: User, staff_client: AsyncClient, database: Database) -> None:
-    await add_permission(database, staff, "user", "list")
-    assert (await staff_client.get(ADMIN_LIST)).status_code == 200
-
-
 async def test_job_with_known_key_is_ignored(app: FastAPI, recorded_jobs: RecordedJobs, database: Database) -> None:
     for key in ("a", "", ""):
         async with database.writer() as session:
@@ -35,18 +29,3 @@ async def test_job_with_known_key_is_ignored(app: FastAPI, recorded_jobs: Record
     async with database.writer() as session:
         defer(session, delete_files([]), key="b")
     assert (recorded_jobs.keys, recorded_jobs.calls) == (["a", "", "", "b"], [])
-
-
-async def test_outbox_contains_emails_of_jobs(client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
-    form = {"email": "ada@example.com", "password": "correct horse battery"}
-    assert (await client.post("/accounts/register", data=form)).status_code == 303
-    assert [email.to for email in recorded_jobs.outbox] == ["ada@example.com"]
-    await recorded_jobs.work()
-    assert recorded_jobs.names == ["mail.send"], "the message stays in the outbox"
-
-
-async def test_statements_are_counted_by_table(user_client: AsyncClient) -> None:
-    with counted_statements("accounts_user") as users, counted_statements("no_such_table") as no_statements:
-        await user_client.get("/accounts/profile")
-    assert users
-    assert not no_statements

@@ -11,11 +11,10 @@ from pydantic import AfterValidator, ValidationError
 from sqlalchemy import MetaData, select
 from sqlmodel import Field, Relationship, col
 
-from opportune.accounts import User
 from opportune.db import Database, Model
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.schemas.text import Line, Text
-from opportune.testing import PASSWORD, Make, sign_in
+from opportune.testing import Make
 
 
 class PressTable(Model):
@@ -85,17 +84,6 @@ async def test_required_foreign_key_gets_a_row(make: Make, database: Database) -
         assert (await session.scalars(select(col(Writer.id)))).all() == [story.writer_id]
 
 
-async def test_explicit_values_are_used(make: Make) -> None:
-    writer = await make(Writer, name="Ann")
-    story = await make(Story, title="Dune", writer=writer, editor_id=writer.id)
-    assert (story.title, story.writer_id, story.writer.name) == ("Dune", writer.id, "Ann")
-
-
-async def test_relationship_may_have_the_name_of_a_mapper_method(make: Make) -> None:
-    story = await make(Story)
-    assert (await make(Writer, items=[story])).items == [story]
-
-
 async def test_unique_values_differ(make: Make) -> None:
     stories = await make.many(Story, 12, mood=Mood.GRIM)
     assert len({story.code for story in stories}) == 12
@@ -112,15 +100,3 @@ async def test_unknown_value_is_named_in_the_error(make: Make) -> None:
     with pytest.raises(ValueError, match=r"Binding\.mark \(.*4 digits\)\. Pass one"):
         await make(Binding)
     assert (await make(Binding, mark="PR-4034")).mark == "PR-4034"
-
-
-async def test_rows_in_a_session_are_flushed(database: Database) -> None:
-    async with database.writer() as session:
-        story = await Make(session)(Story)
-        assert await session.get(Story, story.id) is story
-
-
-async def test_made_user_can_sign_in(make: Make, app: object, client: object) -> None:
-    user = await make(User, email="ada@example.com")
-    assert user.hashed_password != PASSWORD
-    await sign_in(client, app, user)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, datetime, time
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 from pydantic import StringConstraints
@@ -48,12 +48,6 @@ async def test_values_increase_by_column(database: Database, make: Make) -> None
     assert sample.starts_at == FUTURE
 
 
-def test_sample_row_takes_given_values() -> None:
-    moment = datetime(2026, 1, 1)  # noqa: DTZ001 - it is not compared
-    row: Any = sample_row(Booking, TABLE, {"ends_at": moment, "most": 7})
-    assert (row.starts_at, row.ends_at, row.most, row.icon) == (FUTURE, moment, 7, "book")
-
-
 def features_with(values: dict[str, object]) -> list[Feature]:
     """The installed features, with values for the sample team."""
     features = [feature for feature in installed_features() if feature.models]
@@ -62,14 +56,6 @@ def features_with(values: dict[str, object]) -> list[Feature]:
         features[index], data=replace(features[index].data, sample_rows={features[index].models[0]: values})
     )
     return features
-
-
-async def test_feature_supplies_sample_values(database: Database) -> None:
-    features = features_with({"name": "Sample"})
-    await insert_sample_rows(database, features)
-    model: Any = next(feature.models[0] for feature in features if feature.data.sample_rows)
-    async with database.reader() as session:
-        assert (await session.scalars(select(model))).one().name == "Sample"
 
 
 async def test_refused_sample_row_is_explained_in_one_sentence(database: Database) -> None:

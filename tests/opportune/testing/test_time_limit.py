@@ -5,7 +5,7 @@ import traceback
 
 import pytest
 
-from opportune.testing.time_limit import limited, pytest_enter_pdb
+from opportune.testing.time_limit import limited
 
 
 async def wait_forever() -> None:
@@ -16,11 +16,3 @@ async def test_hanging_test_fails_at_its_line() -> None:
     with pytest.raises(TimeoutError) as failure:
         await limited(wait_forever, 0.01)()
     assert "await asyncio.Event().wait()" in "".join(traceback.format_exception(failure.value))
-
-
-async def test_debugger_removes_the_limit() -> None:
-    async def debugged_test() -> None:
-        pytest_enter_pdb()
-        await asyncio.sleep(0.02)
-
-    await limited(debugged_test, 0.01)()

@@ -1,6 +1,5 @@
 """Formats of the hosts' files, from the documentation linked in each function."""
 
-import configparser
 import json
 import re
 import tomllib
@@ -95,59 +94,6 @@ def check_railway(text: str) -> None:
     assert all(isinstance(command, str) for command in deploy["preDeployCommand"])
 
 
-def check_leapcell(text: str) -> None:
-    """https://github.com/leapcell/fastapi-blog: example of the file, which is undocumented."""
-    data = yaml(text)
-    assert data.keys() == {"runtime", "startCommand", "buildCommand", "port", "memory"}
-    assert data["runtime"] == "python"
-    assert re.fullmatch(r"\d+mb", data["memory"])
-    assert f"--port {data['port']}" in data["startCommand"]
-
-
-def check_procfile(text: str) -> None:
-    """https://devcenter.heroku.com/articles/procfile"""
-    lines = [re.fullmatch(r"([A-Za-z0-9_-]+): (\S.*)", line) for line in text.splitlines()]
-    assert all(lines)
-    processes = {line[1]: line[2] for line in lines if line}
-    assert {"web", "release"} <= processes.keys()
-    assert all(command.startswith("python oppman.py ") for command in processes.values())
-
-
-def check_app_json(text: str) -> None:
-    """https://devcenter.heroku.com/articles/app-json-schema"""
-    data = json.loads(text)
-    require_keys(
-        data,
-        "name description keywords website repository logo success_url scripts env formation addons buildpacks "
-        "environments stack image",
-    )
-    for variable in data["env"].values():
-        require_keys(variable, "description value required generator")
-        assert variable.get("generator", "secret") == "secret"
-    for process in data["formation"].values():
-        assert process["size"] in ("eco", "basic", "standard-1x", "standard-2x")
-
-
-def check_requirements(text: str) -> None:
-    """https://pip.pypa.io/en/stable/reference/requirements-file-format/"""
-    lock, *others = [line for line in text.splitlines() if not line.startswith("#")]
-    assert lock == "-r requirements.lock"
-    assert all(line.startswith("fastapi-cli>=") for line in others)
-
-
-def check_fastapi_cloud_ignore(text: str) -> None:
-    """https://fastapicloud.com/docs/builds-and-deployments/install-dependencies"""
-    paths = [line for line in text.splitlines() if not line.startswith("#")]
-    assert "/pyproject.toml" in paths  # which would be installed instead of requirements.txt
-    assert not any(path.strip("/") in ("vendor", "requirements.lock", "requirements.txt", "app") for path in paths)
-
-
-def check_python_version(text: str) -> None:
-    """https://devcenter.heroku.com/articles/python-runtimes#supported-python-versions"""
-    (version,) = [line for line in text.splitlines() if not line.startswith("#")]
-    assert re.fullmatch(r"3\.\d+", version)
-
-
 def check_cloud_run(text: str) -> None:
     """https://cloud.google.com/run/docs/reference/yaml/v1"""
     data = yaml(text)
@@ -181,17 +127,6 @@ def check_space(text: str) -> None:
     assert len(data["emoji"]) == 1
 
 
-def check_litestream(text: str) -> None:
-    """https://litestream.io/reference/config/"""
-    data = yaml(text)
-    require_keys(data, "access-key-id secret-access-key addr exec dbs levels snapshot logging")
-    for database in data["dbs"]:
-        require_keys(database, "path meta-path monitor-interval checkpoint-interval min-checkpoint-page-count replica")
-        require_keys(
-            database["replica"], "type bucket path endpoint region force-path-style sync-interval url sign-payload"
-        )
-
-
 def check_compose(text: str) -> None:
     """https://github.com/compose-spec/compose-spec"""
     # Slow to import, and only needed by this check.
@@ -205,86 +140,12 @@ def check_compose(text: str) -> None:
         assert set(service.get("depends_on", {})) <= data["services"].keys()
 
 
-def check_pgbouncer(text: str) -> None:
-    """https://www.pgbouncer.org/config.html"""
-    config = configparser.ConfigParser()
-    config.read_string(text)
-    assert config["pgbouncer"]["pool_mode"] in ("session", "transaction", "statement")
-    require_keys(
-        config["pgbouncer"],
-        "listen_addr listen_port auth_type auth_file pool_mode default_pool_size max_client_conn server_tls_sslmode "
-        "server_login_retry max_prepared_statements",
-    )
-
-
-KINDS = {
-    "Deployment": "apps/v1",
-    "Job": "batch/v1",
-    "Service": "v1",
-    "Ingress": "networking.k8s.io/v1",
-    "PodDisruptionBudget": "policy/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "ScaledObject": "keda.sh/v1alpha1",
-}
-
-
-def check_kubernetes(text: str) -> None:
-    """https://kubernetes.io/docs/reference/kubernetes-api/"""
-    for data in yaml_documents(text):
-        require_keys(data, "apiVersion kind metadata spec")
-        assert KINDS[data["kind"]] == data["apiVersion"]
-        assert NAME.fullmatch(data["metadata"]["name"])
-        if data["kind"] in ("Deployment", "Job"):
-            require_pod(data["spec"]["template"]["spec"])
-        if data["kind"] == "ScaledObject":
-            require_scaled_object(data["spec"])
-
-
-def require_pod(spec: Any) -> None:
-    require_keys(spec, "topologySpreadConstraints containers restartPolicy")
-    for constraint in spec.get("topologySpreadConstraints", []):
-        require_keys(constraint, "maxSkew topologyKey whenUnsatisfiable labelSelector matchLabelKeys")
-    (container,) = spec["containers"]
-    require_keys(container, "name command ports resources startupProbe readinessProbe livenessProbe")
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        if probe in container:
-            assert container[probe]["httpGet"]["path"] in HEALTH_PATHS
-
-
-def require_scaled_object(spec: Any) -> None:
-    """https://keda.sh/docs/latest/scalers/postgresql/"""
-    require_keys(spec, "scaleTargetRef minReplicaCount maxReplicaCount pollingInterval triggers")
-    (trigger,) = spec["triggers"]
-    assert trigger["type"] == "postgresql"
-    require_keys(trigger["metadata"], "connectionFromEnv dbName targetQueryValue query")
-    assert all(isinstance(value, str) for value in trigger["metadata"].values())
-
-
-def check_kustomization(text: str) -> None:
-    """https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/"""
-    data = yaml(text)
-    assert (data["apiVersion"], data["kind"]) == ("kustomize.config.k8s.io/v1beta1", "Kustomization")
-    require_keys(data, "apiVersion kind namespace labels resources configMapGenerator secretGenerator patches images")
-    assert all(re.fullmatch(r"[A-Z_]+=.+", line) for line in data["configMapGenerator"][0]["literals"])
-
-
 FORMATS: dict[str, Callable[[str], None]] = {
     "fly.toml": check_fly,
     "render.yaml": check_render,
     "railway.json": check_railway,
-    "leapcell.yaml": check_leapcell,
-    "Procfile": check_procfile,
-    "app.json": check_app_json,
-    "requirements.txt": check_requirements,
-    ".python-version": check_python_version,
-    ".fastapicloudignore": check_fastapi_cloud_ignore,
     "README.md": check_space,
     "deploy/cloudrun/service.yaml": check_cloud_run,
-    "deploy/linux/litestream.yml": check_litestream,
     "deploy/compose/compose.yaml": check_compose,
     "deploy/compose/machines.yaml": check_compose,
-    "deploy/compose/pgbouncer.ini": check_pgbouncer,
-    **{f"deploy/kubernetes/{folder}/kustomization.yaml": check_kustomization for folder in ("base", "production")},
-    **{f"deploy/kubernetes/base/{name}.yaml": check_kubernetes for name in ("migrate", "web", "worker")},
-    **{f"deploy/kubernetes/production/{name}.yaml": check_kubernetes for name in ("ingress", "scaling")},
 }

@@ -18,7 +18,7 @@ from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
 from opportune.contrib.deploy.values import check_values, settings_from
 from opportune.testing.plugin import settings_for
-from tests.opportune.contrib.deploy.good_values import KEY, NEON, values_for
+from tests.opportune.contrib.deploy.good_values import NEON, values_for
 
 OPTIONS = DeploymentOptions(is_paid=False, has_volume=False, has_pooler=False)
 
@@ -50,75 +50,30 @@ def test_empty_required_settings_are_errors(host: str) -> None:
 
 
 ERRORS: list[tuple[str, Mapping[str, str], str]] = [
-    ("fly", {"SECRET_KEY": "changeme"}, "SECRET_KEY is known or shorter"),
     ("fly", {"DEBUG": "true"}, "DEBUG shows secrets"),
-    ("fly", {"PORT": "eighty"}, "PORT: Write a whole number"),
-    ("fly", {"ENVIRONMENT": "development"}, "ENVIRONMENT is development"),
     ("leapcell", {"ENVIRONMENT": ""}, "ENVIRONMENT is missing"),
     ("render", {"DATABASE_URL": "sqlite:///./data/app.db"}, "DATABASE_URL is SQLite, which Render deletes"),
-    ("leapcell", {"DATABASE_URL": ""}, "DATABASE_URL is missing, so the site uses SQLite"),
-    ("render", {"DATABASE_URL": "postgresql://postgres:[YOUR-PASSWORD]@aws-0-x.pooler.supabase.com/a"}, "placeholder"),
-    (
-        "render",
-        {"DATABASE_URL": "postgresql://user:password@ep.neon.tech/name"},
-        "still contains the example user:password",
-    ),
-    ("render", {"MAIL_URL": "resend://KEY"}, "MAIL_URL still contains the example KEY"),
     ("render", {"BACKUP_URL": "s3://KEY:SECRET@HOST/BUCKET/FOLDER"}, "BACKUP_URL still contains the example KEY"),
-    ("render", {"ADMIN_EMAIL": "ada at home"}, "ADMIN_EMAIL is invalid"),
-    ("render", {"METRICS_TOKEN": "abc"}, "import secrets; print("),
     ("render", {"DATABASE_URL": "postgresql://postgres:pw@db.abcd.supabase.co:5432/postgres"}, "only has IPv6"),
-    (
-        "fly",
-        {"DATABASE_URL": "postgresql://u:p@postgres.railway.internal/railway"},
-        "only exists in another host's network",
-    ),
     ("fly", {"DATABASE_URL": "postgresql://u:p@localhost/site"}, "names localhost, which the host cannot reach"),
-    ("heroku", {"DATABASE_URL": "postgresql://u:p@postgres/site"}, "names postgres, which the host cannot reach"),
     ("huggingface", {"DATABASE_URL": NEON}, "uses port 5432, but Hugging Face Spaces only allows 80, 443, 8080"),
     ("fly", {"DATABASE_URL": NEON.replace("require", "disable")}, "DATABASE_URL disables TLS"),
-    ("fly", {"DATABASE_URL": "prisma+postgres://accelerate.prisma-data.net/?api_key=x"}, "Prisma's service"),
-    ("fly", {"DATABASE_DIRECT_URL": "https://neon.tech"}, "DATABASE_DIRECT_URL begins with https://"),
-    (
-        "fly",
-        {"DATABASE_URL": NEON.replace("123456.", "123456-pooler."), "DATABASE_POOLED": "false"},
-        "DATABASE_POOLED=f",
-    ),
-    ("kubernetes", {"DATABASE_URL": "sqlite:///./data/app.db"}, "does not work on several machines"),
     ("render", {"STORAGE_URL": "file:./data/uploads"}, "STORAGE_URL is a folder, which Render deletes"),
-    ("koyeb", {"STORAGE_URL": ""}, "STORAGE_URL is a folder"),
-    ("render", {"STORAGE_URL": "ftp://x"}, "STORAGE_URL names neither"),
-    ("render", {"STORAGE_URL": "s3://k:s@localhost:9000/site?tls=false"}, "STORAGE_URL names localhost:9000"),
     (
         "render",
         {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"},
         "MAIL_URL uses port 587, which Render blocks on free plans",
     ),
-    ("huggingface", {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:2525"}, "MAIL_URL uses port 2525"),
     ("fly", {"MAIL_URL": "smtp://127.0.0.1:1025"}, "MAIL_URL names a server on your own machine"),
-    ("fly", {"CACHE_URL": "redis://localhost:6379/0"}, "CACHE_URL names a Redis on your own machine"),
-    ("fly", {"LLM_BASE_URL": "http://127.0.0.1:11434/v1"}, "LLM_BASE_URL is on your own machine"),
     ("heroku", {"BASE_URL": ""}, "BASE_URL is missing. Public address of the site, shown by heroku info"),
-    ("cloudrun", {"BASE_URL": ""}, "https://NAME-NUMBER.REGION.run.app"),
     ("fly", {"BASE_URL": "http://localhost:8000"}, "BASE_URL is http://localhost:8000, your own machine"),
-    ("fly", {"BASE_URL": "http://circle.lisbon.pt"}, "BASE_URL begins with http://"),
     ("linux", {"BASE_URL": "https://example.org"}, "an example"),
-    ("linux", {"BASE_URL": "https://books.example"}, "an example"),
     ("compose", {"POSTGRES_PASSWORD": "a/b@c"}, "use only letters and digits"),
-    ("compose", {"BASE_URL": "https://circle.lisbon.pt/"}, "Caddy would only serve the start page"),
     ("fly", {"ALLOWED_HOSTS": "lisbon.pt"}, "ALLOWED_HOSTS lacks circle.lisbon.pt"),
     ("koyeb", {"TRUSTED_PROXIES": ""}, "set TRUSTED_PROXIES=*"),
-    ("fly", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "remove it, Fly-Client-IP is the default"),
-    ("fly", {"HOST": "127.0.0.1"}, "where Fly.io cannot reach the site"),
-    ("linux", {"HOST": "", "TRUSTED_PROXIES": "*"}, "set HOST=127.0.0.1"),
-    ("koyeb", {"PORT": "9000"}, "PORT is 9000"),
-    ("fly", {"LOCAL_HTTPS": "true"}, "LOCAL_HTTPS"),
     ("cloudrun", {"JOBS": "inline"}, "on Google Cloud Run nothing runs between requests"),
     ("fly", {"STOP_DELAY_SECONDS": "40"}, "STOP_DELAY_SECONDS is 40, but Fly.io kills the site after 30 s"),
-    ("fly", {"STOP_DELAY_SECONDS": "9"}, "28 plus 9 of STOP_DELAY_SECONDS"),
-    ("cloudrun", {"ANSWER_GRACE_SECONDS": "20"}, "Google Cloud Run kills the site after 10 s: set at most 8"),
     ("leapcell", {"LLM_MODELS": "x" * 3000}, "LLM_MODELS"),
-    ("leapcell", {"SECRET_KEY_FALLBACKS": KEY * 100}, "The longest is SECRET_KEY_FALLBACKS"),
 ]
 
 
@@ -133,21 +88,13 @@ WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"DATABASE_POOL_SIZE": "50"}, "may open 110 connections, but the smallest database of Neon allows 97"),
     (
         "kubernetes",
-        {"DATABASE_URL": "postgresql://site:secret@db-do-user-1-0.x.db.ondigitalocean.com:25060/site?sslmode=require"},
-        "allows 22: use its pooler, or set DATABASE_CONNECTIONS=22 and PROCESSES=7",
-    ),
-    (
-        "kubernetes",
         {"DATABASE_URL": NEON, "DATABASE_CONNECTIONS": "120"},
         "may open 120 connections, but the smallest database of Neon allows 97: set DATABASE_CONNECTIONS=97",
     ),
     ("heroku", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "clients may be able to forge"),
     ("fly", {"JOBS": "off"}, "no jobs run"),
-    ("fly", {"JOBS": "worker"}, "run oppman.py worker"),
-    ("render", {"MAIL_URL": ""}, "MAIL_URL is console"),
     ("render", {"LLM_BASE_URL": "", "LLM_API_KEY": "", "LLM_MODEL": ""}, "No language model is configured"),
     ("kubernetes", {"CACHE_URL": "", "BUS": "memory"}, "do not tell each other"),
-    ("leapcell", {"LLM_TIMEOUT": "1000"}, "ends each response after 900"),
     ("fly", {"SECRETS_FROM": "aws:site", "SECRET_KEY": "", "DATABASE_URL": ""}, "SECRETS_FROM are not checked"),
 ]
 
@@ -164,9 +111,7 @@ def test_unusual_setting_is_a_warning(host: str, changes: Mapping[str, str], mes
     [
         ("render", DeploymentOptions(is_paid=True), {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}, "MAIL_URL uses"),
         ("fly", DeploymentOptions(has_volume=True), {"DATABASE_URL": ""}, "SQLite"),
-        ("huggingface", DeploymentOptions(may_lose_data=True), {"DATABASE_URL": "", "STORAGE_URL": ""}, "SQLite"),
         ("fly", DeploymentOptions(domain="circle.lisbon.pt"), {}, "BASE_URL"),
-        ("linux", DeploymentOptions(), {"BASE_URL": "https://myexample.com"}, "an example"),
         ("linux", DeploymentOptions(), {"BASE_URL": "https://example.shop.org"}, "an example"),
     ],
 )
@@ -176,14 +121,6 @@ def test_no_error_without_a_mistake(
     assert not [text for text in find_errors(host, changes, options) if message in text]
 
 
-def test_options_add_findings() -> None:
-    options = DeploymentOptions(domain="other.lisbon.pt", workers=9, has_pooler=True)
-    texts = [finding.text for finding in check_settings("fly", {}, options)]
-    assert any("set BASE_URL=https://other.lisbon.pt" in text for text in texts)
-    assert any("9 workers need about 1170 MB" in text for text in texts)
-    assert any("set DATABASE_DIRECT_URL" in text for text in texts)
-
-
 @pytest.mark.parametrize(
     ("host", "line", "message"),
     [
@@ -191,7 +128,6 @@ def test_options_add_findings() -> None:
         ("heroku", "MAIL_URL=resend://re_1 # the new key", "MAIL_URL is followed by a comment"),
         ("compose", "MAIL_URL=smtp://u:pa$word@smtp.lisbon.pt", "MAIL_URL contains a $"),
         ("compose", "LLM_API_KEY='a$b'", ""),
-        ("fly", "SITE_NAME='Circle'", ""),
         ("fly", "MAIL_URL=smtp://u:pa$word@smtp.lisbon.pt # the new key", ""),
     ],
 )
@@ -222,9 +158,7 @@ def test_site_on_a_known_host_is_checked_by_its_rules(monkeypatch: pytest.Monkey
             "DATABASE_URL is SQLite, which does not work on several machines.",
         ),
         ({"STORAGE_URL": "file:./data/uploads"}, "STORAGE_URL is a folder, and each machine would have another one"),
-        ({"BACKUP_URL": "file:./backups"}, "BACKUP_URL is a folder, so each backup is on the machine that made it"),
         ({"CACHE_URL": ""}, "Processes do not tell each other which cached pages to clear"),
-        ({}, "6 processes may open 120 connections"),
     ],
 )
 def test_several_machines_share_everything(changes: Mapping[str, str], message: str) -> None:

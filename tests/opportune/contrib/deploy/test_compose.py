@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from opportune.config.base_settings import setting_names
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.host_files import render_files
 from opportune.contrib.deploy.recipes import RECIPES
@@ -24,11 +23,6 @@ ENV = "BASE_URL=https://books.example.org\nPOSTGRES_PASSWORD=abc\nMAIN_ADDRESS=1
 @pytest.fixture
 def services() -> dict[str, Any]:
     return dict(yaml(FILES["compose.yaml"])["services"])
-
-
-def test_site_starts_after_the_migrations(services: dict[str, Any]) -> None:
-    for name in ("web-a", "web-b", "worker"):
-        assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
 
 def test_release_waits_until_a_web_container_is_ready(services: dict[str, Any]) -> None:
@@ -49,21 +43,6 @@ def test_processes_are_counted(services: dict[str, Any]) -> None:
     workers = services["worker"]["deploy"]["replicas"]
     web = [int(services[name]["command"][-1]) for name in ("web-a", "web-b")]
     assert sum(web) + workers == RECIPE.processes
-
-
-def test_settings_of_containers_exist(services: dict[str, Any]) -> None:
-    for name in SITE_SERVICES:
-        assert services[name]["environment"].keys() == RECIPE.sets.keys() <= {*setting_names()}
-
-
-def test_clients_recover_soon_after_a_restart_of_postgresql() -> None:
-    """By default, PgBouncer waits 15 seconds before it connects again."""
-    assert "\nserver_login_retry = 1\n" in FILES["pgbouncer.ini"]
-
-
-def test_proxy_knows_both_web_containers(services: dict[str, Any]) -> None:
-    assert f"reverse_proxy web-a:{RECIPE.host.port} web-b:{RECIPE.host.port} {{$OTHER_WEB}} {{" in FILES["Caddyfile"]
-    assert {"web-a", "web-b"} <= services.keys()
 
 
 def test_machines_change_only_services_of_the_site(services: dict[str, Any]) -> None:

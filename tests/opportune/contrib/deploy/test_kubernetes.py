@@ -12,13 +12,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.config.base_settings import setting_names
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.config.settings import load_settings
-from opportune.contrib.deploy.env_production import setting_hints
 from opportune.contrib.deploy.host_files import render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES
-from opportune.contrib.telemetry.metrics import Metrics
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.jobs.models import Job, JobState
@@ -75,14 +72,6 @@ def data_of(objects: Objects, kind: str) -> dict[str, str]:
     return dict(data)
 
 
-def test_each_object_is_rendered(objects: Objects) -> None:
-    assert {f"{kind} {name.partition('-')[0]}" for kind, name in objects} == {
-        *("Deployment web", "Service web", "PodDisruptionBudget web", "HorizontalPodAutoscaler web", "Ingress web"),
-        *("Deployment worker", "PodDisruptionBudget worker", "ScaledObject worker", "Job migrate"),
-        *("ConfigMap site", "Secret site"),
-    }
-
-
 def test_selectors_match_the_pods(objects: Objects) -> None:
     for name in ("web", "worker"):
         deployment = objects["Deployment", name]["spec"]
@@ -98,14 +87,6 @@ def test_selectors_match_the_pods(objects: Objects) -> None:
     assert zones == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
     labels = objects["Deployment", "web"]["spec"]["template"]["metadata"]["labels"]
     assert objects["Service", "web"]["spec"]["selector"].items() <= labels.items()
-
-
-def test_autoscalers_own_the_number_of_replicas(objects: Objects) -> None:
-    for kind in ("HorizontalPodAutoscaler", "ScaledObject"):
-        ((name, scaler),) = [(name, data["spec"]) for (kind_, name), data in objects.items() if kind_ == kind]
-        assert scaler["scaleTargetRef"]["name"] == name
-        assert "replicas" not in objects["Deployment", name]["spec"], "each release would reset it"
-    assert objects["ScaledObject", "worker"]["spec"]["minReplicaCount"] >= 1, "schedules need a worker"
 
 
 def test_requests_reach_the_port_of_the_site(objects: Objects) -> None:
@@ -131,29 +112,11 @@ def test_pods_end_within_their_grace_period(objects: Objects) -> None:
     assert {pod_of(data)["terminationGracePeriodSeconds"] for data in workloads(objects)} == {seconds}
 
 
-def test_processes_are_the_maxima_and_a_release(objects: Objects) -> None:
-    surge = sum(
-        objects["Deployment", name]["spec"]["strategy"]["rollingUpdate"]["maxSurge"] for name in ("web", "worker")
-    )
-    web = objects["HorizontalPodAutoscaler", "web"]["spec"]["maxReplicas"]
-    workers = objects["ScaledObject", "worker"]["spec"]["maxReplicaCount"]
-    processes = int(data_of(objects, "ConfigMap")["PROCESSES"])
-    assert processes == web + workers + surge == RECIPE.processes
-
-
 def test_pools_of_all_pods_stay_within_the_budget(objects: Objects) -> None:
     values = {name.lower(): value for name, value in data_of(objects, "ConfigMap").items()}
     settings = load_settings(**values)
     per_process = 2 * sum(settings.pool_size) + settings.listens_to_postgresql
     assert per_process * settings.processes <= settings.database_connections < 97, "PostgreSQL's default, unreserved"
-
-
-def test_settings_exist_and_are_known_to_the_check(objects: Objects) -> None:
-    values = data_of(objects, "ConfigMap")
-    assert values == RECIPE.sets
-    assert values.keys() <= {*setting_names()}
-    (trigger,) = objects["ScaledObject", "worker"]["spec"]["triggers"]
-    assert trigger["metadata"]["connectionFromEnv"] in setting_hints(RECIPE)
 
 
 def test_secret_has_the_settings_unchanged(objects: Objects) -> None:
@@ -180,14 +143,6 @@ def test_pods_run_without_rights(objects: Objects) -> None:
         }
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
         assert container["image"] == "registry.example.org/reading-circle:TAG"
-
-
-def test_files_are_all_listed() -> None:
-    files = {path: text for path, text in render_files(RECIPE, SITE).items() if path.endswith(".yaml")}
-    for folder in ("base", "production"):
-        start = f"deploy/kubernetes/{folder}/"
-        names = {path.removeprefix(start) for path in files if path.startswith(start)} - {"kustomization.yaml"}
-        assert {*yaml(files[f"{start}kustomization.yaml"])["resources"]} - {"../base"} == names
 
 
 def test_commit_is_deployed_and_never_latest(tmp_path: Path) -> None:
@@ -230,26 +185,3 @@ async def test_role_of_the_guide_counts_due_and_running_jobs(database: Database)
             await session.execute(text(statement))
         assert await session.scalar(text(queue_query())) == 3
         await session.rollback()
-
-
-@pytest.mark.database("postgresql")
-async def test_queue_is_counted_by_partial_indexes(database: Database) -> None:
-    async with database.writer() as session:
-        await session.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = "\n".join(await session.scalars(text(f"EXPLAIN {queue_query()}")))
-    assert "ix_jobs_job_due" in plan
-    assert "ix_jobs_job_lease" in plan
-
-
-def test_limit_of_the_query_exceeds_all_workers() -> None:
-    _, scaler = yaml_documents(render_files(RECIPE, SITE)["deploy/kubernetes/production/scaling.yaml"])
-    target = int(scaler["spec"]["triggers"][0]["metadata"]["targetQueryValue"])
-    (limit,) = map(int, re.findall(r"LIMIT (\d+)", queue_query()))
-    assert limit > target * scaler["spec"]["maxReplicaCount"]
-
-
-def test_guide_scales_web_pods_by_an_exported_metric() -> None:
-    (block,) = re.findall(r"```yaml\n(apiVersion: keda.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    (scaler,) = yaml_documents(block)
-    assert scaler["spec"]["scaleTargetRef"]["name"] == "web"
-    assert f"({Metrics().requests.name}{{" in scaler["spec"]["triggers"][0]["metadata"]["query"]

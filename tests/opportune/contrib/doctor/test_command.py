@@ -1,14 +1,10 @@
 """`doctor`: reports as text and JSON, and exit codes."""
 
-import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from opportune.contrib.doctor import commands as doctor
-from opportune.contrib.doctor.examination import Diagnosis, fault, notice, ok
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.url.database_url import DatabaseUrl
 from tests.opportune.cli.conftest import Oppman
@@ -67,52 +63,3 @@ def test_refused_password_is_not_shown(oppman: Oppman, database_url: str) -> Non
     assert code == 1
     assert "refuses the password" in err
     assert PASSWORD not in out + err
-
-
-def test_invalid_url_is_reported_in_one_line(oppman: Oppman) -> None:
-    code, out, err = oppman("doctor", f"mysql://ann:{PASSWORD}@db/site")
-    assert (code, out) == (1, "")
-    assert err.startswith("URL ")
-    assert err.count("\n") == 1
-    assert PASSWORD not in err
-
-
-@pytest.mark.database("postgresql")
-def test_processes_are_counted(oppman: Oppman, database_url: str) -> None:
-    code, out, _ = oppman("doctor", "--workers", "50", DATABASE_URL=database_url)
-    assert code == 1
-    assert "50 processes of the site may open 1000" in out
-
-
-class Terminal(io.TextIOWrapper):
-    def isatty(self) -> bool:
-        return True
-
-
-CHECK_RESULTS = (ok("server", "PostgreSQL 18.6"), notice("tls", "none"), fault("writes", "a word " * 30, "Mend it."))
-
-
-@pytest.fixture
-def report_lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Lines of a report on a narrow terminal."""
-    monkeypatch.setattr(sys, "stdout", Terminal(io.BytesIO()))
-    monkeypatch.setenv("COLUMNS", "60")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    return list(doctor.report_lines(Diagnosis(DatabaseUrl.parse("sqlite:///site.db"), CHECK_RESULTS)))
-
-
-def test_report_fits_a_narrow_terminal(report_lines: list[str]) -> None:
-    assert report_lines[1].startswith("  \x1b[32mok ")
-    assert all(len(line) <= 60 for line in report_lines[4:])
-    assert report_lines[-1].strip() == "Mend it."
-
-
-def test_no_color_disables_colours(monkeypatch: pytest.MonkeyPatch, report_lines: list[str]) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    lines = list(doctor.report_lines(Diagnosis(DatabaseUrl.parse("sqlite:///site.db"), CHECK_RESULTS)))
-    assert not any("\x1b" in line for line in lines)
-
-
-def test_several_faults_are_counted() -> None:
-    assert doctor.summary([fault("tls", "a", "b"), fault("clock", "c", "d")]) == "2 checks failed: tls, clock."

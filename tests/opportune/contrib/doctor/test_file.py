@@ -61,7 +61,6 @@ def without_privileges() -> Iterator[None]:
     ("file_mode", "folder_mode", "log_mode", "text", "fix"),
     [
         pytest.param(0o444, 0o755, None, "0444: this user may not write to it", "chmod", id="file"),
-        pytest.param(0o666, 0o555, None, "this user may not write to the folder", "", id="folder"),
         pytest.param(0o666, 0o777, 0o444, "this user may not write to {log}", "Run: chmod u+w {log}", id="log"),
     ],
 )
@@ -123,19 +122,6 @@ def test_broken_foreign_keys_are_a_fault(path: Path) -> None:
     assert finding.text.startswith("1 row with a foreign key")
 
 
-def test_incomplete_integrity_check_is_a_notice(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "INTEGRITY_TIMEOUT_SECONDS", -1)
-    monkeypatch.setattr(file, "PROGRESS_INSTRUCTIONS", 1)
-    assert find_finding("integrity", examine(path)).status == Status.NOTICE
-
-
-def test_file_that_is_no_database_is_a_fault(path: Path) -> None:
-    path.write_text("some text")
-    (finding,) = examine(path)
-    assert (finding.check, finding.status) == ("file", Status.FAULT)
-    assert path.read_text() == "some text"
-
-
 def test_file_loaded_into_memory_is_only_read(path: Path) -> None:
     path.chmod(0o400)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -145,7 +131,7 @@ def test_file_loaded_into_memory_is_only_read(path: Path) -> None:
     assert {"writes", "journal"}.isdisjoint(finding.check for finding in findings)
 
 
-@pytest.mark.parametrize("name", ["missing.db", "no/such/folder.db", "."])
+@pytest.mark.parametrize("name", ["missing.db", "."])
 def test_missing_file_is_a_fault_and_not_created(path: Path, name: str) -> None:
     before = sorted(path.parent.iterdir())
     (finding,) = examine(path.parent / name)
@@ -162,18 +148,6 @@ def test_unsuitable_disk_is_a_fault(
 ) -> None:
     monkeypatch.setattr(file, name, value)
     assert faults(examine(path)) == [check]
-
-
-def test_deepest_and_newest_mount_is_the_file_system(tmp_path: Path) -> None:
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(
-        "22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
-        "23 22 0:20 / /mnt/my\\040data rw - ext4 /dev/sdb1 rw\n"
-        "24 22 0:21 / /mnt/my\\040data rw shared:2 - nfs4 server:/share rw\n"
-    )
-    assert file.filesystem_type(Path("/mnt/my data/app.db"), mounts) == "nfs4"
-    assert file.filesystem_type(Path("/mnt/my database/app.db"), mounts) == "ext4"
-    assert file.filesystem_type(Path("/mnt"), tmp_path / "absent") == ""
 
 
 async def test_file_without_wal_is_a_notice_and_unchanged(path: Path) -> None:

@@ -2,13 +2,11 @@
 
 from dataclasses import replace
 from datetime import date
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import MetaData, Select, text
+from sqlalchemy import MetaData, text
 from sqlmodel import Field
-from starlette.requests import Request
 
 from opportune.admin.views import AdminView
 from opportune.contrib.doctor import growth, plans, statistics
@@ -41,7 +39,6 @@ FROM pg_database WHERE datname = current_database()
 FILTER = "admin list of Parcels, filter weight: reads all rows of test_parcel; add index=True to Parcel.weight"
 SEARCH = "admin list of Parcels, search: reads all rows of test_parcel; set search_index on Parcel"
 DEPOTS = "indexes: each deletion in test_depot reads all rows of test_parcel; add index=True to Parcel.depot_id"
-LOWER = 'add Index("ix_test_parcel_code_lower", text("lower(code)")) to Parcel'
 
 
 class ParcelTable(Model):
@@ -144,12 +141,6 @@ async def test_lists_without_an_index_are_named(full_app: FastAPI) -> None:
     assert not [line for line in lines if "sent_on" in line]
 
 
-async def test_lists_of_crud_without_an_index_are_named(full_app: FastAPI) -> None:
-    lines = await read_lines(full_app, WITHOUT_ADMIN)
-    assert f"indexes: {FILTER.removeprefix('admin ')}" in lines
-    assert f"indexes: list of Parcels, order code: reads all rows of test_parcel; {LOWER}" in lines
-
-
 async def test_lists_with_an_index_are_not_named(full_app: FastAPI) -> None:
     await run(
         full_app.state.database,
@@ -171,39 +162,12 @@ async def test_slow_list_is_named_with_its_index(full_app: FastAPI) -> None:
     assert line.endswith(" ms; add index=True to Parcel.weight")
 
 
-@pytest.mark.database("sqlite")
-async def test_only_the_worst_findings_are_named(full_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "MAX_FINDINGS", 1)
-    first, last = await read_lines(full_app)
-    assert first.startswith("indexes: ")
-    assert last.endswith("more findings, less important")
-
-
 @pytest.mark.usefixtures("all_lists_are_slow")
 async def test_slow_list_is_interrupted(full_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "STATEMENT_SECONDS", 0.001)
     monkeypatch.setattr(growth, "MAX_FINDINGS", 100)
     lines = await read_lines(full_app)
     assert [line for line in lines if line.startswith("lists: admin list of Parcels, search: over ")]
-
-
-@pytest.mark.database("sqlite")
-async def test_lists_without_time_are_not_run(full_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "SLOW_LIST_MS", 0)
-    (line,) = [line for line in await read_lines(full_app) if line.startswith("lists: ")]
-    assert line.endswith(" pages of lists could not be run in -1 s")
-
-
-class FailingAdmin(AdminView, model=Parcel):
-    def list_query(self, request: Request) -> Select[Any]:
-        return super().list_query(request).where(Parcel.id == request.session["parcel"])
-
-
-@pytest.mark.database("sqlite")
-async def test_list_that_needs_a_request_is_named(full_app: FastAPI) -> None:
-    lines = await read_lines(full_app, replace(PARCELS, admin=replace(PARCELS.admin, views=(FailingAdmin,))))
-    assert [line for line in lines if line.startswith("lists: FailingAdmin cannot be examined (AssertionError: ")]
-    assert f"indexes: {FILTER.removeprefix('admin ')}" in lines
 
 
 @pytest.mark.database("postgresql")

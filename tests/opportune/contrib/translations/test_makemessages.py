@@ -7,7 +7,6 @@ import pytest
 
 from opportune.contrib.translations import compilemessages, extraction, makemessages
 from opportune.i18n import catalogues
-from opportune.project.layout import FRAMEWORK
 from opportune.testing.commands import Oppman, oppman
 
 __all__ = ["oppman"]
@@ -94,11 +93,10 @@ def test_texts_of_an_example_are_translated_as_in_the_starter(
     assert "Gone" not in catalogue_text(source)
 
 
-@pytest.mark.parametrize("arguments", [["de"], []], ids=["language", "all"])
-def test_nothing_changes_without_new_texts(source: extraction.Source, oppman: Oppman, arguments: list[str]) -> None:
+def test_nothing_changes_without_new_texts(source: extraction.Source, oppman: Oppman) -> None:
     oppman("makemessages", "de")
     before = catalogue_text(source)
-    assert oppman("makemessages", *arguments).out == "All catalogues are up to date.\n"
+    assert oppman("makemessages").out == "All catalogues are up to date.\n"
     assert catalogue_text(source) == before
 
 
@@ -136,12 +134,6 @@ def test_texts_in_formatted_strings_are_collected(source: extraction.Source, opp
     assert 'msgctxt "books"\nmsgid "%(num)s row"\nmsgid_plural "%(num)s rows"' in text
 
 
-def test_broken_catalogue_is_reported(source: extraction.Source, oppman: Oppman) -> None:
-    oppman("makemessages", "de")
-    catalogues.catalogue_path(source.locale, "de").write_text("nonsense", encoding="utf-8")
-    assert "is not a catalogue" in oppman("makemessages", "de").line()
-
-
 def test_catalogues_are_compiled(source: extraction.Source, oppman: Oppman) -> None:
     oppman("makemessages", "de")
     translate(source, "Books", "Bücher")
@@ -153,10 +145,3 @@ def test_catalogues_are_compiled(source: extraction.Source, oppman: Oppman) -> N
         translations = GNUTranslations(file)
     assert translations.gettext("Books") == "Bücher"
     assert translations.gettext("Welcome to %(name)s") == "Welcome to %(name)s"
-
-
-def test_sources_are_features_and_the_rest() -> None:
-    sources = {source.name: source for source in extraction.find_sources()}
-    assert {"project", "opportune", "users"} <= sources.keys()
-    assert sources["opportune"].locale == FRAMEWORK / "locale"
-    assert sources["project"].skipped

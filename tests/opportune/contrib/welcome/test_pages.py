@@ -3,15 +3,12 @@
 import re
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
-from playwright.async_api import Page
 
 from opportune.config.settings import Settings
 from opportune.project.installed import installed_features
 from opportune.project.layout import PROJECT
 from opportune.testing.app import create_test_app
-from opportune.testing.services.accessibility import find_violations
 
 ADDRESS = "/welcome"
 
@@ -35,13 +32,3 @@ async def test_page_exists_only_with_debug(settings: Settings, update: dict[str,
     app = create_test_app(settings.model_copy(update=update))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
         assert (await client.get(ADDRESS)).status_code == 404
-
-
-async def test_footer_links_to_the_page(client: AsyncClient) -> None:
-    assert f'href="{ADDRESS}"' in (await client.get("/imprint")).text
-
-
-async def test_pages_are_accessible(app: FastAPI, page: Page) -> None:
-    for address in (ADDRESS, "/", "/accounts/login"):
-        await page.goto(address)
-        assert not await find_violations(page), address
