@@ -114,10 +114,3 @@ def test_device_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not supported"), atomic_files.open_replacement(device):
         pass
     assert device.is_fifo()
-
-
-def test_unused_path_numbers_more_than_a_hundred(tmp_path: Path) -> None:
-    for _ in range(120):
-        atomic_files.unused_path(tmp_path / "backup", ".zip").touch()
-    assert (tmp_path / "backup.zip").exists()
-    assert atomic_files.unused_path(tmp_path / "backup", ".zip").name == "backup-121.zip"

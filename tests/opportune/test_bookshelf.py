@@ -16,20 +16,7 @@ from tests.opportune.cli.conftest import ProjectCopy
 
 BOOKSHELF = Path(__file__).parent / "bookshelf"
 EXAMPLES = [path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS]
-LLM_FILES = ("jobs.py", "hooks.py", "summary.txt")
-"""Files that use a language model."""
 BIO_AFTER = (("models.py", '{"small": 96}, default="")\n'), ("schemas.py", "    avatar: Image\n", 'title="Picture")\n'))
-MAX_PYTHON_LINES, MAX_TEMPLATE_LINES, MAX_MODEL_LINES = 253, 60, 60
-
-
-def lines(pattern: str) -> dict[str, int]:
-    return {path.name: len(path.read_text().splitlines()) for path in BOOKSHELF.glob(pattern)}
-
-
-def ask_lines() -> int:
-    """Return the lines of the route that asks the language model."""
-    pages = (BOOKSHELF / "app/books/pages.py").read_text()
-    return len(pages[pages.index('@router.post("/{slug}/ask"') :].splitlines())
 
 
 def give_users_a_bio(folder: Path) -> None:
@@ -40,15 +27,6 @@ def give_users_a_bio(folder: Path) -> None:
             assert text.count(line) == 1
             text = text.replace(line, line + '    bio: Text = ""\n')
         (folder / name).write_text(text)
-
-
-def test_bookshop_is_short() -> None:
-    python, templates = lines("app/books/*.py"), lines("templates/books/**/*.*")
-    llm_lines = sum(count for name, count in (python | templates).items() if name in LLM_FILES) + ask_lines()
-    assert llm_lines <= MAX_MODEL_LINES
-    other_lines = sum(count for name, count in python.items() if name not in LLM_FILES) - ask_lines()
-    assert other_lines <= MAX_PYTHON_LINES
-    assert sum(templates.values()) <= MAX_TEMPLATE_LINES
 
 
 @pytest.mark.usefixtures("postgres_server")  # for the tests that it runs

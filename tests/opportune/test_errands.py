@@ -40,12 +40,6 @@ def apply(changes: str, path: Path) -> None:
     path.write_text(text)
 
 
-def test_errands_do_not_change_the_framework() -> None:
-    changed = {name for name, _ in diffs()}
-    assert len(changed) > 20
-    assert not [name for name in changed if name.startswith(("opportune/", "tests/opportune/"))]
-
-
 def test_errands_work(tmp_path: Path) -> None:
     copy = ProjectCopy(tmp_path / "copy").folder
     shutil.copy(PROJECT / "pyproject.toml", copy)

@@ -1,8 +1,6 @@
 """The attribute `app` of the project's main.py, which `uvicorn app.main:app` and `fastapi dev` load."""
 
 import sys
-import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ from app import main
 from opportune.application import create_on_first_use
 from opportune.config.settings import load_settings, site_url
 from opportune.errors import OperatorError
-from opportune.project.layout import PROJECT
 
 
 def test_import_of_main_does_not_create_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,15 +21,6 @@ def test_import_of_main_does_not_create_the_app(monkeypatch: pytest.MonkeyPatch)
     assert vars(main)["app"] is main.app
     with pytest.raises(AttributeError, match=r"'app\.main' has no attribute 'nothing'"):
         _ = main.nothing  # type: ignore[attr-defined]
-
-
-def test_fastapi_command_finds_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
-    discover = pytest.importorskip("fastapi_cli.discover")
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.chdir(PROJECT)
-    entrypoint = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["fastapi"]["entrypoint"]
-    assert entrypoint == "app.main:app"
-    assert discover.get_import_data(path=Path("app/main.py")).import_string == entrypoint
 
 
 def test_links_contain_the_port_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import env_example
 from opportune.config.secrets import open_secrets
 from opportune.config.settings import Settings, load_settings, read_feature_settings
-from opportune.errors import OperatorError, SettingsError
+from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.project.modules import settings_class
 from opportune.testing.plugin import settings_for
@@ -68,19 +68,6 @@ def test_feature_settings_come_from_a_secret(
     assert names == ["site"]
 
 
-def test_feature_settings_are_read_once(env_file: Path) -> None:
-    env_file.write_text("BOOKS_PER_PAGE=3\n")
-    settings = load_settings()
-    first = settings.of(BooksSettings)
-    env_file.write_text("BOOKS_PER_PAGE=4\n")
-    assert settings.of(BooksSettings) is first
-
-
-def test_site_settings_are_found_by_their_class() -> None:
-    settings = settings_for("sqlite://")
-    assert settings.of(Settings) is settings
-
-
 def test_feature_settings_are_replaced_in_tests() -> None:
     settings = settings_for("sqlite://", BooksSettings(books_per_page=7))
     assert settings.of(BooksSettings).books_per_page == 7
@@ -92,15 +79,6 @@ def test_invalid_feature_setting_stops_the_start(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("BOOKS_PER_PAGE", value)
     with pytest.raises(SettingsError, match=f"^BOOKS_PER_PAGE: {message}$"):
         create_app(settings_for("sqlite:///unused.db"), [BOOKS])
-
-
-def test_missing_feature_setting_is_reported_at_the_start(env_file: Path) -> None:
-    class ShopSettings(BaseSettings):
-        shop_key: SecretStr
-
-    shop = Feature("shop", "A shop.", settings=ShopSettings)
-    with pytest.raises(SettingsError, match=r"^SHOP_KEY has no value\."):
-        create_app(settings_for("sqlite:///unused.db"), [shop])
 
 
 def test_two_classes_with_one_variable_are_refused() -> None:
@@ -153,30 +131,3 @@ def test_example_comments_descriptions_and_quotes_defaults(tmp_path: Path) -> No
     assert "SHELF_LOCKS=\n" in text
     (tmp_path / ".env").write_text(text.replace("# SHELF_", "SHELF_"))
     assert ShelfSettings(_env_file=tmp_path / ".env") == ShelfSettings(_env_file=None)
-
-
-def test_example_has_headings_for_project_settings() -> None:
-    class SiteSettings(Settings):
-        shelf_key: SecretStr = SecretStr("")
-
-    text = env_example([SiteSettings, ShelfSettings])
-    assert "\n# ===== Settings of this project =====\n\n# SHELF_KEY=\n" in text
-    assert "\n# ===== Settings of tests =====\n\n# Size of the shelf" in text
-
-
-def test_settings_class_without_base_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    class SettingsWithoutBase(BaseSettings):
-        site_name: str = "Shelf"
-
-    monkeypatch.setattr("opportune.config.settings.settings_class", lambda: SettingsWithoutBase)
-    missing_names = sorted(Settings.model_fields.keys() - SettingsWithoutBase.model_fields.keys())
-    first_names = ", ".join(missing_names[:3]).upper()
-    advice = r"more\. Begin it with class Settings\(opportune\.config\.Settings\):$"
-    with pytest.raises(SettingsError, match=rf"^app/settings\.py: Settings lacks {first_names} and \d+ {advice}"):
-        load_settings()
-
-
-def test_project_without_settings_class_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("app.settings.Settings")
-    with pytest.raises(OperatorError, match=r"^app/settings\.py has no class Settings"):
-        load_settings()

@@ -1,18 +1,16 @@
 """The examples of docs/features.md."""
 
-import asyncio
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from httpx2 import ASGITransport, AsyncClient, MockTransport, Request, Response
+from httpx2 import ASGITransport, AsyncClient
 from starlette.websockets import WebSocketDisconnect
 
 from opportune.accounts.sessions.service import create_session
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.features import accounts, jobs
 from opportune.testing import make_user
@@ -66,30 +64,6 @@ async def test_event_stream_ends_when_the_site_stops(names: dict[str, Any], app:
     app.state.shutting_down.set()
     await events.aclose()
     assert [event async for event in names["lent_books"](app, app.state.database)] == []
-
-
-async def test_kept_value_is_fetched_once(names: dict[str, Any]) -> None:
-    requests: list[Request] = []
-
-    def respond(request: Request) -> Response:
-        requests.append(request)
-        return Response(200, json={"EUR": 1.0})
-
-    async with AsyncClient(transport=MockTransport(respond), base_url="http://rates.test") as client:
-        rates = names["Rates"]()
-        assert [*await asyncio.gather(rates.get(client), rates.get(client))] == [{"EUR": 1.0}] * 2
-    assert len(requests) == 1
-
-
-def test_invalid_setting_is_refused_at_the_start(names: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BOOKS_PER_PAGE", "0")
-    with pytest.raises(SettingsError, match=r"^BOOKS_PER_PAGE: "):
-        create_app(settings_for("sqlite:///unused.db"), [books(names)])
-
-
-def test_guide_names_panels_on_other_pages() -> None:
-    panel_fields = {name for name in Feature.__dataclass_fields__ if name.endswith(("_panel", "_card", "_columns"))}
-    assert {name for name in panel_fields if f"`{name}=" not in GUIDE} == set()
 
 
 def test_guide_has_the_fields_of_all_declarations() -> None:

@@ -78,10 +78,12 @@ async def test_loans_are_limited_by_copies(names: dict[str, Any], library: Datab
 
 
 @pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.parametrize(("periods", "stored"), [([(1, 2), (2, 3)], 2), ([(1, 3), (2, 4)], 1), ([(2, 1)], 0)])
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(
+    ("periods", "stored", "together"),
+    [([(1, 2), (2, 3)], 2, True), ([(1, 3), (2, 4)], 1, False), ([(1, 3), (2, 4)], 0, True), ([(2, 1)], 0, False)],
+)
 async def test_overlaps_and_wrong_periods_are_refused(
-    names: dict[str, Any], library: Database, periods: list[tuple[int, int]], stored: int, *, together: bool
+    names: dict[str, Any], library: Database, periods: list[tuple[int, int]], stored: int, together: bool
 ) -> None:
     async with library.writer() as session:
         session.add(room := names["Room"]())
@@ -98,17 +100,11 @@ async def test_overlaps_and_wrong_periods_are_refused(
             with suppress(FieldErrors):
                 async with session.begin_nested():
                     session.add_all(rows)
-    expected = 0 if together and stored < len(periods) else stored
     async with library.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(names["Booking"])) == expected
+        assert await session.scalar(select(func.count()).select_from(names["Booking"])) == stored
 
 
 def test_feature_lists_the_hooks_of_the_guide(names: dict[str, Any]) -> None:
     (listed,) = re.findall(r"Feature\(hooks=\[([\w,\s]+)\]", GUIDE)
     functions = [names[name] for name in re.findall(r"\w+", listed)]
     assert Feature("books", hooks=functions).hooks == functions
-
-
-def test_guide_names_every_hook() -> None:
-    hook_names = {name for name in vars(hooks) if re.match(r"(before|after)_(?!commit)", name)}
-    assert {name for name in hook_names if f"`{name}`" not in GUIDE} == set()

@@ -3,7 +3,6 @@
 import pytest
 
 from opportune.config.hosts import DOCKER_STOP_SECONDS, HOST_VARIABLES, HOSTS, current_host, shutdown_seconds
-from opportune.web.health import HEALTH_PATHS
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +20,3 @@ def test_host_is_detected_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
             expected_host = next((host for host in HOSTS.values() if host.variable == variable), None)
             assert current_host() is expected_host
             assert shutdown_seconds() == (expected_host.stop_seconds if expected_host else DOCKER_STOP_SECONDS)
-
-
-def test_health_path_of_each_host_exists() -> None:
-    assert {host.health_path for host in HOSTS.values()} <= HEALTH_PATHS
-    assert all(name == host.name for name, host in HOSTS.items())

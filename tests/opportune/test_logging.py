@@ -15,7 +15,6 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.config.settings import Settings, load_settings
 from opportune.db.database import Database
-from opportune.errors import SettingsError
 from opportune.jobs import management
 from opportune.mail.delivery import send_email_job
 from opportune.server.logging import LineFormatter, logging_config
@@ -52,10 +51,6 @@ def write_log(
     finally:
         root.handlers[:], root.level = handlers, level
     return capsys.readouterr().err
-
-
-def test_text_line_names_logger_and_request(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "WARNING Grüße 你好 שלום 👋  [app.test request-1]" in write_log(capsys, "text", "Grüße 你好 שלום 👋")
 
 
 def test_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,12 +130,7 @@ async def test_lines_of_a_job_have_its_id_and_trace(capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     ("proxies", "header", "expected"),
-    [
-        ("10.0.0.1", TRACE, TRACE[3:35]),
-        ("10.0.0.1", TRACE.replace("0af7", "0AF7"), ""),
-        ("10.0.0.1", f"00-{'0' * 32}-b7ad6b7169203331-01", ""),
-        ("", TRACE, ""),
-    ],
+    [("10.0.0.1", TRACE, TRACE[3:35]), ("10.0.0.1", TRACE.replace("0af7", "0AF7"), ""), ("", TRACE, "")],
 )
 async def test_trace_of_trusted_proxy_continues(settings: Settings, proxies: str, header: str, expected: str) -> None:
     app = create_test_app(settings.model_copy(update={"trusted_proxies": proxies}))
@@ -163,15 +153,10 @@ async def test_job_belongs_to_the_trace_that_queued_it(app: FastAPI) -> None:
         assert (await management.find_job(session, int(job_id))).traceparent == TRACE
 
 
-@pytest.mark.parametrize(("level", "is_logged"), [("debug", True), ("WARNING", True), ("error", False)])
+@pytest.mark.parametrize(("level", "is_logged"), [("WARNING", True), ("error", False)])
 def test_log_level_is_a_setting(level: str, is_logged: bool, capsys: pytest.CaptureFixture[str]) -> None:
     settings = load_settings(log_level=level)
     assert bool(write_log(capsys, "text", "hello", settings=settings)) is is_logged
-
-
-def test_invalid_log_level_lists_the_valid_ones() -> None:
-    with pytest.raises(SettingsError, match=r"^LOG_LEVEL: .*'debug', 'info', 'warning' or 'error'"):
-        load_settings(log_level="loud")
 
 
 async def test_statements_are_logged_without_parameters(

@@ -5,7 +5,6 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
 from jinja2.utils import LRUCache
 from playwright.async_api import Page, expect
@@ -15,10 +14,9 @@ from opportune.mail.addresses import sender_address
 from opportune.mail.email import render_email
 from opportune.mail.templates import environment as email_environment
 from opportune.project.layout import FRAMEWORK, PROJECT
-from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.rendering.templates import templates
 from opportune.web.static.files import assets
-from tests.opportune.guides import read_guide, run_code
+from tests.opportune.guides import read_guide
 
 GUIDE = read_guide("make-it-yours.md")
 FILES = dict(re.findall(r"`((?:static|templates)/[\w./-]+)`[^\n]*\n(?:[^\n`]+\n)*\n```\w+\n(.*?)```", GUIDE, re.DOTALL))
@@ -89,15 +87,6 @@ async def test_style_sheet_logo_and_colours_are_single_files(client: AsyncClient
     assert (await client.get(assets.url("colours.css"))).text == FILES["static/colours.css"]
 
 
-async def test_admin_pages_are_changed(app: FastAPI) -> None:
-    user = await make_user(app.state.database, is_superuser=True)
-    titles = {"/admin/": f"Overview · {NAME} admin", "/admin/user/list": f"Users · {NAME} admin"}
-    async with signed_in_client(app, user) as browser:
-        for path, title in titles.items():
-            page = (await browser.get(path)).text
-            assert (page_title(page), f'href="{assets.url("own.css")}"' in page) == (title, True)
-
-
 def test_emails_are_changed_and_name_the_site(settings: Settings) -> None:
     email = render_email(settings, "ada@example.com", "accounts/mail/register", {"token": "abc"})
     assert "Rua do Alecrim 12" in email.html
@@ -118,12 +107,6 @@ async def test_buttons_and_links_have_the_colour(site: str, page: Page) -> None:
     await page.emulate_media(color_scheme="dark")
     await expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     assert await link.evaluate(COLOUR_SCRIPT, "color") == [94, 234, 212]
-
-
-def test_settings_example_is_valid() -> None:
-    names = run_code(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[0])
-    assert issubclass(names["Settings"], Settings)
-    assert names["Settings"](_env_file=None, environment="test").site_name == NAME
 
 
 def test_guide_lists_blocks_and_templates() -> None:

@@ -1,40 +1,13 @@
-"""Names that developers search for, and units in the names of numbers."""
+"""Units in the names of numbers."""
 
 import re
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from opportune.cli.registry import overview
 from opportune.project.layout import FRAMEWORK, PROJECT
 
 FOLDERS = (FRAMEWORK, PROJECT / "app", PROJECT / "bench")
-
-DIALECT = {
-    "become": "exec",
-    "chip": "active filter",
-    "chips": "active filters",
-    "complain": "error",
-    "deed": "action",
-    "heed": "watch",
-    "insist": "retry",
-    "largest": "max",
-    "lesson": "hint",
-    "letter": "email",
-    "longest": "max, length",
-    "most": "max",
-    "patience": "timeout, in its unit",
-    "pour": "copy",
-    "shortest": "min",
-    "smallest": "min",
-    "soon": "a time, in its unit",
-    "stirs": "pending data",
-    "throttle": "rate limit",
-    "unfit": "invalid",
-    "unproven": "wrong credential",
-}
-"""Words to avoid, with their replacements."""
-
 
 UNIT = re.compile(
     r"""
@@ -78,10 +51,6 @@ class Name(NamedTuple):
     def is_number(self) -> bool:
         return bool(NUMBER.fullmatch(self.value))
 
-    @property
-    def words(self) -> set[str]:
-        return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", self.name)}
-
 
 @cache
 def public_names() -> list[Name]:
@@ -102,21 +71,6 @@ def defined(code: str) -> Iterator[tuple[str, str]]:
         elif outer != "class":
             continue  # a local variable of a function
         yield from ((name, line["value"] or "") for name in re.split(", | = ", line["name"] or line["names"]))
-
-
-def test_public_names_avoid_dialect() -> None:
-    matches = {str(name): name.words & DIALECT.keys() for name in public_names()}
-    assert {name: [DIALECT[word] for word in words] for name, words in matches.items() if words} == {}
-
-
-def test_texts_for_users_say_email() -> None:
-    folders = (FRAMEWORK / "templates", PROJECT / "templates")
-    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".html", ".txt")]
-    assert len(files) > 50
-    texts = {path.name: re.sub(r"{#.*?#}", "", path.read_text(), flags=re.DOTALL) for path in files}
-    texts["--help"] = " ".join(overview())
-    texts[".env.example"] = (PROJECT / ".env.example").read_text()
-    assert [name for name, text in texts.items() if re.search(r"\bletters?\b", text, re.IGNORECASE)] == []
 
 
 def test_names_of_numbers_have_a_unit() -> None:

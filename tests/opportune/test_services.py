@@ -1,8 +1,6 @@
 """Services that features declare."""
 
-import pytest
-
-from opportune.services import Service, ServiceMissing, Services
+from opportune.services import Service, Services
 
 
 class Clock:
@@ -52,8 +50,3 @@ async def test_jobs_are_preceded_by_before_job() -> None:
     services = Services([CLOCK, CALENDAR])
     await services.prepare_job()
     assert services.get(Clock).events == ["calendar refreshed"]
-
-
-def test_missing_service_is_named() -> None:
-    with pytest.raises(ServiceMissing, match="No installed feature has a service Clock"):
-        Services().get(Clock)

