@@ -1,10 +1,7 @@
 """Compiled statements per engine, the order of waiting tasks, idle connections and suspended databases."""
 
 import asyncio
-import gc
 import selectors
-import time
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import OperationalError
-from sqlalchemy import Select, func, literal, literal_column, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy import func, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
 from opportune.application import create_app
@@ -23,37 +20,11 @@ from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.clock import utc_now
 from opportune.db.drivers import psycopg_timeouts
-from opportune.db.drivers.pool import MAX_COMPILED_STATEMENTS, Pool, close_once, dispose
+from opportune.db.drivers.pool import Pool, close_once
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
-from opportune.db.factory import open_database
-from opportune.db.queries.dialects import read_database_time
 from opportune.jobs.models import Job
-from opportune.services.clock import clock
 
 pytestmark = pytest.mark.database("postgresql")
-
-
-@pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.usefixtures("only_young_garbage")
-async def test_engines_drop_old_compiled_statements(database: Database) -> None:
-    # The engines of `database` share a cache with all tests.
-    for engine in (database._create_writing_engine(), database._create_reading_engine()):
-        count = await count_compiled_statements(engine, 2 * MAX_COMPILED_STATEMENTS)
-        await dispose(engine)
-        assert MAX_COMPILED_STATEMENTS <= count <= 1.5 * MAX_COMPILED_STATEMENTS
-
-
-async def count_compiled_statements(engine: AsyncEngine, executed: int) -> int:
-    """Execute different statements and count those that the engine still refers to."""
-    statements = []
-    async with engine.connect() as connection:
-        for number in range(executed):
-            statement: Select[Any] = select(literal_column(str(number)))
-            statements.append(weakref.ref(statement))
-            await connection.execute(statement)
-            del statement
-    gc.collect(0)
-    return sum(statement() is not None for statement in statements)
 
 
 async def test_waiting_task_gets_the_next_connection(tmp_path: Path) -> None:
@@ -72,42 +43,6 @@ async def test_waiting_task_gets_the_next_connection(tmp_path: Path) -> None:
     await engine.dispose()
 
 
-@pytest.mark.parametrize("difference", [-3600, 3600])
-async def test_process_follows_the_clock_of_the_database(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, difference: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    machine_time = time.time
-    monkeypatch.setattr(clock, "_started_at", None)
-    monkeypatch.setattr("time.time", lambda: machine_time() + difference)
-    for is_followed in (False, True):
-        if is_followed:
-            monkeypatch.delattr(clock, "compare")  # of `keep_time_of_tests`
-        database = open_database(settings)
-        async with database.reader() as session:
-            is_same = abs(await read_database_time(session) - utc_now()) < timedelta(seconds=60)
-        await database.dispose()
-        assert (is_same, "the clock of this machine differs" in caplog.text) == (is_followed, is_followed)
-    clock.compare(machine_time() - 56, delay_seconds=56)
-    assert abs(clock.now() - machine_time()) < 5
-
-
-def test_slow_first_response_corrects_a_wrong_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "_started_at", None)
-    monkeypatch.delattr(clock, "compare")  # of `keep_time_of_tests`
-    clock.compare(time.time() + 3600, delay_seconds=20)
-    assert clock.now() - time.time() > 3500
-
-
-async def test_closed_connection_is_not_watched(database: Database) -> None:
-    async with database.reader() as session:
-        connection: Any = await (await session.connection()).get_raw_connection()
-        socket = connection.driver_connection.pgconn.socket
-        assert await session.scalar(select(literal(1))) == 1
-        assert await session.scalar(select(literal(2))) == 2
-    await database.reading_engine.dispose()
-    assert not asyncio.get_running_loop().remove_reader(socket)
-
-
 async def test_watch_ends_if_the_server_closes_idle_connection(database: Database) -> None:
     async with database.reader() as session:
         connection: Any = (await (await session.connection()).get_raw_connection()).driver_connection
@@ -123,7 +58,7 @@ async def test_watch_ends_if_the_server_closes_idle_connection(database: Databas
 
 async def test_statement_larger_than_the_send_buffer_is_sent(database: Database) -> None:
     async with database.reader() as session:
-        assert await session.scalar(select(func.length("a" * 30_000_000))) == 30_000_000
+        assert await session.scalar(select(func.length("a" * 10_000_000))) == 10_000_000
 
 
 IDLE_SECONDS = 7 * 24 * 3600
@@ -160,7 +95,7 @@ def skipping_loop() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-@pytest.mark.parametrize("jobs", ["inline", "request", "worker"])
+@pytest.mark.parametrize("jobs", ["inline", "worker"])
 def test_idle_site_sends_no_statements(settings: Settings, jobs: str) -> None:
     changes = {"environment": "production", "jobs": jobs, "llm_base_url": "http://127.0.0.1:9/v1", "llm_model": "x"}
     site = settings.model_copy(update=changes)
@@ -184,10 +119,7 @@ def test_idle_site_sends_no_statements(settings: Settings, jobs: str) -> None:
         runner.run(asyncio.wait_for(idle(connection), IDLE_SECONDS * 2))
 
 
-@pytest.mark.parametrize(
-    ("message", "times"),
-    [("the database system is starting up", 6), ("Couldn't connect to compute node", 6), ("Connection refused", 2)],
-)
+@pytest.mark.parametrize(("message", "times"), [("Couldn't connect to compute node", 6), ("Connection refused", 2)])
 async def test_connect_retries_until_database_wakes(monkeypatch: pytest.MonkeyPatch, message: str, times: int) -> None:
     attempts: list[float] = []
 

@@ -14,7 +14,7 @@ from opportune.testing.services.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.database("postgresql")
 
-TASKS = 5
+TASKS = 3
 """Concurrent tasks, each on a separate connection."""
 ROUNDS = 8
 """Repetitions of each statement, enough for psycopg to prepare it."""

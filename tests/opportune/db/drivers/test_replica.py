@@ -13,12 +13,9 @@ from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.contrib.doctor.diagnose import diagnose
-from opportune.contrib.doctor.examination import DoctorContext
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.drivers import replica as replica_module
@@ -30,7 +27,6 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.execution import run_attempt
 from opportune.jobs.models import ClaimedJob
 from opportune.jobs.store import JobStore
-from opportune.project.installed import installed_names
 from opportune.services import Services
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
@@ -264,16 +260,6 @@ async def test_replica_lost_during_a_read_is_not_used_again(database: Database, 
         assert not await reads_from_replica(database)
 
 
-async def test_busy_replica_is_not_unavailable(settings: Settings) -> None:
-    single_connection = {"database_pool_size": 1, "database_max_overflow": 0, "database_pool_timeout": 0.1}
-    async with open_database(settings.model_copy(update=single_connection)) as database:
-        async with database.reader() as session:
-            assert await session.scalar(IS_REPLICA)
-            with pytest.raises(PoolTimeoutError):
-                await reads_from_replica(database)
-        assert await reads_from_replica(database)
-
-
 @pytest.fixture
 async def lag_limited(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
     """Database whose replica may lag for a tenth of a second."""
@@ -301,18 +287,6 @@ async def test_lagging_replica_is_not_read(
     assert await reads_from_replica(lag_limited)
     messages = [record.getMessage() for record in caplog.records if record.name == replica_module.__name__]
     assert [message.partition(" is ")[2].partition(":")[0] for message in messages] == ["not used", "used again."]
-
-
-async def test_doctor_reports_a_lagging_replica(lag_limited: Database, standby: Standby) -> None:
-    with standby.lagging():
-        await make_user(lag_limited)
-        for _ in range(1000):  # until the replica lags by a tenth of a second
-            _, reader = await diagnose(DoctorContext(lag_limited.settings, installed_names()))
-            if reader.faults:
-                break
-    (fault,) = reader.faults
-    assert fault.check == "replica"
-    assert fault.fix.startswith("It is not read while the lag exceeds DATABASE_REPLICA_LAG (0.1 s).")
 
 
 async def test_other_replica_is_read_instead_of_a_lost_one(settings: Settings, unused_tcp_port: int) -> None:
@@ -348,24 +322,3 @@ async def test_reads_are_shared_by_weight(settings: Settings) -> None:
             async with database.reader() as session:
                 engines.append(session.bind)
         assert [engines.count(replica.engine) for replica in database.replicas.members] == [6, 2]
-
-
-async def test_no_write_cookie_without_a_replica(database_url: str) -> None:
-    app = create_test_app(settings_for(database_url))
-    async with app.router.lifespan_context(app), client_of(app) as client:
-        assert "set-cookie" not in (await client.post("/accounts/login")).headers
-
-
-async def test_doctor_recognizes_a_replica(settings: Settings) -> None:
-    primary, reader = await diagnose(DoctorContext(settings, installed_names()))
-    assert (primary.faults, reader.faults) == ([], [])
-    assert next(finding for finding in reader.findings if finding.check == "replica").values["is_replica"]
-
-
-async def test_doctor_refuses_a_replica_as_primary(settings: Settings) -> None:
-    (diagnosis,) = await diagnose(
-        DoctorContext(settings_for(settings.database_reader_url.get_secret_value()), installed_names())
-    )
-    assert [(fault.check, fault.text) for fault in diagnosis.faults] == [
-        ("writes", "refused: this server is a replica")
-    ]

@@ -133,18 +133,6 @@ async def test_failed_commit_is_rolled_back(file_database: Database) -> None:
     assert await read_contents(file_database) == ["two"]
 
 
-async def test_read_only_file_is_503_until_writable(visitor: AsyncClient, app: FastAPI) -> None:
-    async def set_read_only(state: str) -> None:
-        async with app.state.database.engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            await raw.driver_connection.execute(f"PRAGMA query_only = {state}")
-
-    await set_read_only("ON")
-    assert await insert(visitor) == 503
-    await set_read_only("OFF")
-    assert await insert(visitor) == 200
-
-
 # Endless unless interrupted. If that fails, it ends after about a minute.
 ENDLESS = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200000000) SELECT max(i) FROM n"
 
@@ -166,21 +154,16 @@ async def test_cancelled_request_returns_its_connection(visitor: AsyncClient, ap
     assert await insert(visitor) == 200
 
 
-@pytest.mark.parametrize(
-    ("offset", "message"), [(0, "is not a SQLite database"), (4096, "is damaged")], ids=["head", "body"]
-)
-async def test_damaged_file_is_503_and_logged(
-    path: Path, settings: Settings, offset: int, message: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_damaged_file_is_503_and_logged(path: Path, settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     with path.open("r+b") as file:
-        file.seek(offset)
+        file.seek(4096)
         file.write(b"\xaa" * 50_000)
     app = create_app(settings)
     client = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
     async with app.router.lifespan_context(app), client:
         response = await client.post("/accounts/login", data={"email": "a@example.com", "password": "a long password"})
     assert response.status_code == 503
-    assert f"database unavailable: {path} {message}" in caplog.text
+    assert f"database unavailable: {path} is damaged" in caplog.text
 
 
 @pytest.fixture
@@ -211,8 +194,7 @@ async def test_repeated_cancellation_leaves_no_lock(
         await asyncio.wait({task})
 
     existing_tasks = asyncio.all_tasks()
-    for _ in range(3):
-        await asyncio.gather(*map(cancel_repeatedly, range(0, 200, 10)))
+    await asyncio.gather(*map(cancel_repeatedly, range(0, 200, 10)))
     await write()
     async with asyncio.timeout(30):
         while asyncio.all_tasks() - existing_tasks:  # closing in the background
@@ -230,11 +212,3 @@ def test_new_file_waits_for_another_process(tmp_path: Path, monkeypatch: pytest.
         sqlite.configure_sqlite(cast("Any", connection))
 
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-def test_new_file_that_stays_locked_fails(tmp_path: Path) -> None:
-    path = tmp_path / "new.db"
-    with closing(sqlite3.connect(path)) as writer, closing(sqlite3.connect(path)) as connection:
-        writer.execute("BEGIN IMMEDIATE")
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            sqlite.configure_sqlite(cast("Any", connection))

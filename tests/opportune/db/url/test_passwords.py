@@ -11,8 +11,6 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from opportune.config.settings import Settings
-from opportune.contrib.doctor.diagnose import diagnose
-from opportune.contrib.doctor.examination import DoctorContext
 from opportune.db.database import Database
 from opportune.db.errors import explain, is_outage
 from opportune.db.factory import open_database
@@ -86,12 +84,6 @@ async def test_new_connections_use_the_changed_password(
     assert not any(token in caplog.text for token in tokens)
 
 
-async def test_open_connections_survive_the_change(rotated: Database, role: RotatedRole) -> None:
-    async with rotated.reader() as session:
-        role.rotate()
-        assert await session.scalar(USER) == ROLE
-
-
 def test_commands_read_the_password(role: RotatedRole) -> None:
     settings = role.settings(password_file=str(role.file))
     for _ in range(2):
@@ -103,12 +95,7 @@ def test_commands_read_the_password(role: RotatedRole) -> None:
         assert "password" not in url.conninfo
 
 
-async def test_doctor_reads_the_password(role: RotatedRole) -> None:
-    (diagnosis,) = await diagnose(DoctorContext(role.settings(password_file=str(role.file)), ()))
-    assert "connect" not in [fault.check for fault in diagnosis.faults]
-
-
-@pytest.mark.parametrize("option", ["password_file=missing", "password_from=missing:token", "password_from=os:missing"])
+@pytest.mark.parametrize("option", ["password_file=missing", "password_from=os:missing"])
 async def test_unreadable_password_is_an_outage(option: str) -> None:
     async with open_database(settings_for(f"postgresql://u@127.0.0.1:1/d?{option}")) as database:
         with pytest.raises(OperationalError) as error:
@@ -125,7 +112,6 @@ async def test_unreadable_password_is_an_outage(option: str) -> None:
     ("address", "message"),
     [
         ("postgresql://u:p@h/d?password_file=a", "Use only one of a password, password_file and password_from"),
-        ("postgresql://u@h/d?password_file=a&password_from=a:b", "Use only one of a password"),
         ("postgresql://u@h/d?password_from=app.database", "Name a function: password_from=app.database:make_token"),
     ],
 )

@@ -19,7 +19,7 @@ def options(address: str) -> dict[str, object]:
     return dict(DatabaseUrl.parse(address).url.query)
 
 
-@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite", "sqlite+pysqlite"])
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+pysqlite"])
 def test_relative_sqlite_path_is_in_the_project(scheme: str) -> None:
     url = DatabaseUrl.parse(f"{scheme}:///./data/app.db")
     assert (url.kind, url.path) == ("sqlite", PROJECT / "data/app.db")
@@ -35,19 +35,7 @@ def test_sqlite_memory_url() -> None:
     assert url.sync_url.drivername == "sqlite+pysqlite"
 
 
-def test_sqlite_options_are_ignored_with_notice() -> None:
-    url = DatabaseUrl.parse("sqlite:////tmp/a.db?mode=ro")
-    assert str(url.path) == "/tmp/a.db"  # noqa: S108 - only a name
-    assert len(url.notices) == 1
-
-
-@pytest.mark.parametrize(
-    "scheme",
-    [
-        *("postgres", "postgresql", "pgsql", "postgis", "POSTGRES", "jdbc:postgresql", "postgresql+psycopg"),
-        *("postgresql+psycopg_async", "postgresql+psycopg2", "postgres+asyncpg"),
-    ],
-)
+@pytest.mark.parametrize("scheme", ["postgres", "POSTGRES", "jdbc:postgresql", "postgres+asyncpg"])
 def test_postgresql_schemes_use_psycopg(scheme: str) -> None:
     url = DatabaseUrl.parse(f"{scheme}://me:p%40ss@db.example.org:5433/site?sslmode=require")
     assert (url.kind, url.database, url.server) == ("postgresql", "site", "db.example.org:5433")
@@ -71,16 +59,11 @@ def test_text_copied_with_url_is_removed() -> None:
 def test_unambiguous_raw_password_is_accepted() -> None:
     for address, password in (
         ("u:p@ss@h/d", "p@ss"),
-        ("u:p@ss@h", "p@ss"),
         ("u:p:ss@h/d", "p:ss"),
-        ("u:p#ss@h/d", "p#ss"),
         ("u:p/ss@h/d", "p/ss"),
-        ("u:12/34@h/d", "12/34"),
         ("u:p?ss@h/d", "p?ss"),
         ("u:12?a=b@h/d", "12?a=b"),
-        ("u:p@ss/word@h/d", "p@ss/word"),
         ("u:100%@h/d", "100%"),
-        ("u:a+b c@h/d", "a+b c"),
         ("u:%2F%3F%40%25@h/d", "/?@%"),
         ("h/d?user=u&password=a+b", "a+b"),
     ):
@@ -97,21 +80,15 @@ def test_sockets_ipv6_and_multiple_hosts() -> None:
     for address, query, server in (
         ("/d?host=/run/postgresql", {"host": "/run/postgresql"}, "/run/postgresql:5432"),
         ("%2Frun%2Fpostgresql:5433/d", {"host": "/run/postgresql", "port": "5433"}, "/run/postgresql:5433"),
-        ("u:p@/d?host=/cloudsql/P:R:I", {"host": "/cloudsql/P:R:I"}, "/cloudsql/P:R:I:5432"),
-        (":5433/d?host=/run/x", {"host": "/run/x", "port": "5433"}, "/run/x:5433"),
         ("/d", {"host": "/var/run/postgresql,/tmp"}, "/var/run/postgresql:5432, /tmp:5432"),
-        ("/d?port=7", {"host": "/var/run/postgresql,/tmp", "port": "7,7"}, "/var/run/postgresql:7, /tmp:7"),
         ("h1:1,h2/d?target_session_attrs=any", {"host": "h1,h2", "port": "1,5432"}, "h1:1, h2:5432"),
-        ("/d?host=h1:1&host=h2:2&target_session_attrs=any", {"host": "h1,h2", "port": "1,2"}, "h1:1, h2:2"),
         ("/d?host=h1,h2&port=7&target_session_attrs=any", {"host": "h1,h2", "port": "7,7"}, "h1:7, h2:7"),
         ("[::1]:7,h2:8/d?target_session_attrs=any", {"host": "::1,h2", "port": "7,8"}, "[::1]:7, h2:8"),
         ("[::1]:7/d", {}, "[::1]:7"),
         ("h/d?hostaddr=127.0.0.1", {"hostaddr": "127.0.0.1"}, "h:5432"),
         (":7/d?hostaddr=127.0.0.1", {}, "127.0.0.1:7"),
         ("/?service=mine", {"service": "mine"}, "service mine"),
-        ("/?service=mine&port=7", {"service": "mine", "port": "7"}, "service mine"),
         ("/d?host=h&port=7", {}, "h:7"),
-        ("ignored:6/d?host=h", {}, "h:5432"),
     ):
         url = DatabaseUrl.parse(f"postgresql://{address}")
         more = {"target_session_attrs": "any"} if "target_session_attrs" in address else {}
@@ -120,9 +97,7 @@ def test_sockets_ipv6_and_multiple_hosts() -> None:
 
 def test_tls_options_of_other_clients_are_translated() -> None:
     for query, mode in (
-        ("ssl=require", "require"),
         ("ssl=true", "require"),
-        ("ssl=no-verify", "require"),
         ("ssl=false", "disable"),
         ("sslmode=no-verify", "require"),
         ("sslMode=VERIFY-FULL", "verify-full"),
@@ -147,7 +122,7 @@ def test_private_hosts_may_lack_tls() -> None:
         assert (dict(url.url.query), url.notices) == ({}, ()), host
 
 
-@pytest.mark.parametrize("mode", ["disable", "prefer", "require", "verify-ca", "verify-full"])
+@pytest.mark.parametrize("mode", ["disable", "verify-full"])
 def test_explicit_sslmode_is_kept(mode: str) -> None:
     assert options(f"postgresql://u:p@db.example.org/d?sslmode={mode}&sslrootcert=/ca.pem")["sslmode"] == mode
 
@@ -156,9 +131,6 @@ def test_foreign_options_are_ignored_with_notice() -> None:
     for query, message in (
         ("pgbouncer=true", "DATABASE_POOLED"),
         ("connection_limit=1", "DATABASE_POOL_SIZE"),
-        ("pool_timeout=1", "DATABASE_POOL_TIMEOUT"),
-        ("prepared_statement_cache_size=0", "DATABASE_POOLED"),
-        ("supa=base-pooler.x", "no such option"),
         ("schema=mine", 'ALTER ROLE "u" SET search_path = "mine"'),
     ):
         url = DatabaseUrl.parse(f"postgresql://u:p@h/d?{query}&application_name=x")
@@ -171,13 +143,10 @@ def test_foreign_options_are_ignored_with_notice() -> None:
     ("address", "provider", "pooled"),
     [
         ("u:p@db.abc.supabase.co:6543/d", "Supabase", True),
-        ("u:p@direct.x.flympg.net/d", "Fly.io", False),
         ("u:p@db.prisma.io:5432/", "Prisma Postgres", False),
-        ("u:p@abc-rw.eu.xata.sh/d", "Xata", False),
         ("u:p@localhost:6432/d", "", True),
         ("u:p@pgbouncer/d", "", True),
         ("u:p@h/d?pgbouncer=true", "", True),
-        ("u:p@h/d", "", False),
         ("u:p@notneon.technology/d", "", False),
     ],
 )
@@ -193,19 +162,12 @@ def test_provider_and_pooler_are_detected(address: str, provider: str, pooled: b
         ("h:6432", "auto", True, False),
         ("h:6432", "false", False, True),
         ("h", "true", True, False),
-        ("h", "auto", False, False),
         ("h", "false", False, True),
     ],
 )
 def test_pooled_setting_overrides_detection(host: str, setting: Pooled, pooled: bool, prepares: bool) -> None:
     url = DatabaseUrl.parse(f"postgresql://u:p@{host}/d", setting)
     assert (url.pooled, url.prepares, "prepare_threshold" in url.arguments) == (pooled, prepares, not prepares)
-
-
-def test_url_options_override_arguments() -> None:
-    arguments = DatabaseUrl.parse("postgresql://u:p@h/d?connect_timeout=30").arguments
-    assert "connect_timeout" not in arguments
-    assert arguments["application_name"] == "opportune"
 
 
 @pytest.mark.parametrize(
@@ -220,33 +182,11 @@ def test_url_options_override_arguments() -> None:
         ("u@h1,h2/d", "target_session_attrs=read-write"),
         ("u@h.example/d?sslmode=verify-full", "sslrootcert"),
         ("u@db.example.org/d?sslmode=disable", "unencrypted"),
-        ("u@db.example.org/d?sslmode=prefer", "unencrypted"),
     ],
 )
 def test_likely_problem_has_a_notice(address: str, message: str) -> None:
     (notice,) = DatabaseUrl.parse(f"postgresql://{address}").notices
     assert message in notice
-
-
-@pytest.mark.parametrize("address", ["u:p%40ss@h/d", "u@h/d?schema=public", "u@db.example.org/d?sslmode=require"])
-def test_unproblematic_url_has_no_notice(address: str) -> None:
-    assert DatabaseUrl.parse(f"postgresql://{address}").notices == ()
-
-
-def test_notice_names_an_unused_driver() -> None:
-    (notice,) = DatabaseUrl.parse("postgresql+asyncpg://u:p@h/d").notices
-    assert "asyncpg" in notice
-
-
-def test_advice_for_private_hosts() -> None:
-    for host, message in (
-        ("db.abc.supabase.co", "IPv6"),
-        ("postgres.railway.internal", "DATABASE_PUBLIC_URL"),
-        ("dpg-abc123-a", "External Database URL"),
-        ("pgbouncer.x.flympg.net", "private network"),
-    ):
-        assert message in DatabaseUrl.parse(f"postgresql://u:p@{host}/d").advice_if_unreachable, host
-        assert DatabaseUrl.parse("postgresql://u:p@db.example.org/d").advice_if_unreachable == "", host
 
 
 def test_redacted_forms_hide_the_password() -> None:
@@ -279,7 +219,7 @@ async def test_second_host_is_used_if_first_is_down(postgres_server: Postgres) -
         await database.ping()
 
 
-@pytest.mark.parametrize("name", ["Büro 50%.db", "a?b.db", "%41.db"])
+@pytest.mark.parametrize("name", ["Büro 50%.db", "%41.db"])
 def test_sqlite_file_may_have_any_name(name: str, tmp_path: Path) -> None:
     url = DatabaseUrl.parse(f"sqlite:///{quote(str(tmp_path / name))}")
     assert url.path == tmp_path / name
