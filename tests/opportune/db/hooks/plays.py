@@ -36,13 +36,6 @@ class Theatre(Table, table=True):
     plays: list["Play"] = Relationship(sa_relationship_kwargs={"cascade": "all, delete-orphan"})
 
 
-class Stage(Table, table=True):
-    __tablename__ = "test_hook_stage"
-
-    name: str
-    plays: list["Play"] = Relationship()
-
-
 class Play(Table, table=True):
     __tablename__ = "test_hook_play"
 
@@ -50,15 +43,7 @@ class Play(Table, table=True):
     slug: str = ""
     seats: int = 0
     theatre_id: int | None = Field(default=None, foreign_key="test_hook_theatre.id")
-    stage_id: int | None = Field(default=None, foreign_key="test_hook_stage.id")
     tags: list[Tag] = Relationship(link_model=PlayTag)
-
-
-class Ticket(Table, table=True):
-    __tablename__ = "test_hook_ticket"
-
-    play_id: int | None = Field(default=None, foreign_key="test_hook_play.id")
-    play: Play | None = Relationship()
 
 
 async def add_play(database: Database, **values: Any) -> Play:

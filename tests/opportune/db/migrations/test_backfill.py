@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Column, Integer, String, UniqueConstraint, Uuid
+from sqlalchemy import Column, Integer, String, Uuid
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from opportune.db.migrations.questions import Choices
@@ -93,7 +93,6 @@ def test_code_fills_each_row(books: SampleFeatures) -> None:
     assert books.migrate()
 
 
-@pytest.mark.database("sqlite", "postgresql")
 def test_names_in_statements_are_quoted(make_sample: MakeSample) -> None:
     sample = make_sample(lambda sample: sample.table("library_Order"), 'INSERT INTO "library_Order" (id) VALUES (1)')
     code = Column("code", String(9), nullable=False, unique=True)
@@ -104,18 +103,6 @@ def test_names_in_statements_are_quoted(make_sample: MakeSample) -> None:
     make(sample, index="A")
     sample.migrate()
     assert sample.execute('SELECT "index", code FROM "library_Order"') == [("A", "1")]
-
-
-def test_constant_default_of_unique_column_needs_code(books: SampleFeatures) -> None:
-    declare(books, Column("code", String(9), nullable=False, default="x"), UniqueConstraint("code"))
-    assert "# FILL" in make(books).read_text(encoding="utf-8")
-
-
-def test_one_value_fills_a_column_of_a_composite_key(books: SampleFeatures) -> None:
-    declare(books, Column("place", Integer, nullable=False), UniqueConstraint("title", "place"))
-    make(books, place="1")
-    books.migrate()
-    assert books.execute("SELECT place FROM library_book") == [(1,), (1,)]
 
 
 def test_column_that_becomes_required(make_sample: MakeSample) -> None:

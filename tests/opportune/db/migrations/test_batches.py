@@ -1,8 +1,6 @@
 """Migrations that change rows in batches."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -11,7 +9,6 @@ from sqlalchemy import Column, Integer, text
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.runner import run_migrations_within
 from opportune.errors import OperatorError
-from opportune.progress import Progress, watched_by
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from tests.opportune.db.conftest import MakeSample
@@ -63,16 +60,6 @@ def fail_once(books: SampleFeatures, key: int) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-def test_all_rows_are_changed(books: SampleFeatures) -> None:
-    write_batches(books, DOUBLE)
-    assert books.migrate() == [f"upgrade {MIGRATION}"]
-    assert read_pages(books) == doubled(10)
-    assert books.read_tables() == {"library_book"}, "positions are removed at the end"
-    assert len(books.read_revisions()) == 1
-    assert books.find_pending() == []
-
-
-@pytest.mark.database("sqlite", "postgresql")
 def test_migrate_continues_after_a_failure(books: SampleFeatures) -> None:
     fail_once(books, 8)
     assert read_pages(books) == doubled(6)
@@ -82,7 +69,6 @@ def test_migrate_continues_after_a_failure(books: SampleFeatures) -> None:
     assert books.read_tables() == {"library_book"}
 
 
-@pytest.mark.database("sqlite", "postgresql")
 def test_finished_call_is_not_repeated(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE, FAIL)
     with pytest.raises(OperatorError, match="failed halfway"):
@@ -92,7 +78,6 @@ def test_finished_call_is_not_repeated(books: SampleFeatures) -> None:
     assert read_pages(books) == doubled(10)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 def test_following_steps_run_in_the_last_transaction(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE)
     failing = 'op.execute("UPDATE library_book SET pages = 0")\n    op.execute("UPDATE missing SET pages = 0")'
@@ -103,7 +88,6 @@ def test_following_steps_run_in_the_last_transaction(books: SampleFeatures) -> N
     assert books.find_pending() == [MIGRATION]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 def test_step_before_batches_is_refused(books: SampleFeatures) -> None:
     books.write_migration("library", f'{IMPORT}\n    op.execute("SELECT 1")\n    in_batches(op, "a", "{DOUBLE}")')
     with pytest.raises(OperatorError, match="has other steps before in_batches"):
@@ -129,59 +113,11 @@ def test_simultaneous_runs_change_each_row_once(books: SampleFeatures) -> None:
     assert read_pages(books) == doubled(10)
 
 
-@pytest.mark.database("sqlite", "postgresql")
-def test_progress_counts_rows(books: SampleFeatures) -> None:
-    write_batches(books, DOUBLE)
-    reports: list[object] = []
-
-    class Counter(Progress):
-        def advance(self, count: int = 1) -> None:
-            reports.append(count)
-
-        def describe(self, label: str) -> None:
-            pass
-
-    @contextmanager
-    def show(label: str, total: int | None, unit: str) -> Iterator[Progress]:
-        reports.append((label, total, unit))
-        yield Counter()
-
-    with watched_by(show):
-        books.migrate()
-    batches = [("Changing rows of library_book", 10, "rows"), 3, 3, 3, 1]
-    assert reports == [("Migrating", 1, "migrations"), *batches, 1]
-
-
-@pytest.mark.database("sqlite", "postgresql")
-def test_text_keys(books: SampleFeatures) -> None:
-    books.execute("CREATE TABLE library_shelf (code VARCHAR(9) PRIMARY KEY, size INTEGER)")
-    books.execute("INSERT INTO library_shelf VALUES ('a', 1), ('b', 2), ('c', 3)")
-    statement = "UPDATE library_shelf SET size = size * 2 WHERE code BETWEEN :first AND :last"
-    books.write_migration("library", f'{IMPORT}\n    in_batches(op, "library_shelf", "{statement}", 2)')
-    books.migrate()
-    assert books.execute("SELECT size FROM library_shelf ORDER BY code") == [(2,), (4,), (6,)]
-
-
 @pytest.mark.database("postgresql")
 def test_pooled_connection_changes_rows(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE)
     with pgbouncer(books.settings.database_url.get_secret_value()) as url:
         replace(books, settings=settings_for(url)).migrate()
-    assert read_pages(books) == doubled(10)
-
-
-@pytest.mark.database("postgresql")
-def test_locked_row_is_waited_for(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.db.migrations.locks.ATTEMPT_SECONDS", 0.1)
-    monkeypatch.setattr("opportune.db.migrations.locks.PAUSE_SECONDS", 0.1)
-    write_batches(books, DOUBLE)
-    with ThreadPoolExecutor(1) as threads:
-        with connect(books.settings) as connection, connection.begin():
-            connection.execute(text("UPDATE library_book SET pages = 8 WHERE id = 8"))
-            migrating = threads.submit(books.migrate)
-            while read_pages(books)[:6] != doubled(6)[:6]:
-                assert not migrating.done()
-        migrating.result(timeout=30)
     assert read_pages(books) == doubled(10)
 
 
@@ -203,7 +139,6 @@ def test_row_locked_for_too_long_is_reported(books: SampleFeatures, monkeypatch:
     [
         ('"library_book", "UPDATE library_book SET pages = 1"', "add :first and :last to the statement"),
         (f'"library_book", "{DOUBLE}", 0', "batch_rows is 0, but must be at least 1"),
-        (f'"alembic_version_2", "{DOUBLE}"', "alembic_version_2"),
     ],
 )
 def test_wrong_arguments_are_refused(books: SampleFeatures, call: str, message: str) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, String
 
-from opportune.cli.database import squashmigrations
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.merging import refuse_conflicts, write_merge
 from opportune.db.migrations.squashing import plan_squash, write_squash
@@ -32,7 +31,6 @@ def squash(sample: SampleFeatures) -> list[Path]:
     return write_squash(sample.graph, plan_squash(sample.graph, "library", sample.metadata), sample.metadata)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
     books.migrate()
     assert [path.name for path in squash(books)] == ["0001_initial.py"]
@@ -49,18 +47,6 @@ def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
     assert books.migrate("library", "3") == ["downgrade library.0004_drop_book_pages"]
 
 
-def test_squash_has_all_dependencies(sample: SampleFeatures) -> None:
-    others = [f"feature{number}" for number in range(6)]
-    sample.features = (*others, "library")
-    keys = [sample.foreign_key(sample.table(f"{name}_item").name, f"{name}_id") for name in others]
-    sample.table("library_book", *keys)
-    sample.make_migrations()
-    sample.write_migration("library", "pass")
-    squash(sample)
-    (squashed,) = sample.graph.migrations_of("library")
-    assert (len(squashed.depends_on), len(squashed.replaces)) == (6, 1)
-
-
 def test_partly_migrated_database_is_refused(books: SampleFeatures) -> None:
     squash(books)
     with pytest.raises(
@@ -75,24 +61,6 @@ def test_migration_in_between_prevents_squashing(books: SampleFeatures) -> None:
     books.make_migrations()
     with pytest.raises(OperatorError, match=r"shop.0001_initial must run between them: .* library.0004_shelf needs it"):
         squash(books)
-
-
-def test_migrations_with_code_are_listed(books: SampleFeatures) -> None:
-    planned = plan_squash(books.graph, "library", books.metadata)
-    assert [migration.name for migration in planned.migrations_with_code] == ["0003_by_hand"]
-
-
-def test_single_and_framework_migrations_are_refused(books: SampleFeatures) -> None:
-    with pytest.raises(OperatorError, match="shop has fewer than two migrations"):
-        plan_squash(books.graph, "shop", books.metadata)
-    with pytest.raises(OperatorError, match="The migrations of jobs belong to the framework"):
-        plan_squash(MigrationGraph(["jobs"]), "jobs", books.metadata)
-
-
-def test_models_must_match_before_squashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(squashmigrations, "draft_migrations", lambda *_arguments, **_options: ["a draft"])
-    with pytest.raises(OperatorError, match="The models of jobs have changes without migrations"):
-        squashmigrations.command("jobs")
 
 
 def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,16 +81,6 @@ def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest
                 write_squash(books.graph, planned, books.metadata)
         assert {path: path.read_text() for path in books.versions.rglob("*.py")} == before
     assert len(MigrationGraph(books.features, books.versions).ordered) == 4
-
-
-def test_replacement_may_have_the_name_of_a_replaced_file(books: SampleFeatures) -> None:
-    newest = max((books.versions / "library").glob("*.py"))
-    newest.rename(newest.with_name("0003_squashed.py"))
-    books.migrate()
-    squash(books)
-    assert [path.name for path in (books.versions / "library").glob("*.py")] == ["0003_squashed.py"]
-    books.migrate()
-    assert books.draft_migrations() == []
 
 
 TITLE = (
@@ -155,7 +113,6 @@ def merge(sample: SampleFeatures) -> Path:
     return write_merge(sample.graph, "library")
 
 
-@pytest.mark.database("sqlite", "postgresql")
 def test_merge_follows_both_branches(branches: SampleFeatures) -> None:
     with pytest.raises(OperatorError, match=r"0002_mine and 0002_yours\. .* makemigrations library --merge"):
         branches.migrate()
@@ -163,26 +120,6 @@ def test_merge_follows_both_branches(branches: SampleFeatures) -> None:
     steps = ["library.0002_mine", "library.0002_yours", "library.0003_merge_mine_yours"]
     assert branches.migrate() == [f"upgrade {step}" for step in steps]
     assert branches.migrate("library", "1") == [f"downgrade {step}" for step in reversed(steps)]
-
-
-def test_database_of_one_branch_catches_up(branches: SampleFeatures) -> None:
-    path = branches.versions / "library" / "0002_yours.py"
-    text = path.read_text(encoding="utf-8")
-    path.unlink()
-    branches.migrate()
-    path.write_text(text, encoding="utf-8")
-    merge(branches)
-    assert branches.migrate() == ["upgrade library.0002_yours", "upgrade library.0003_merge_mine_yours"]
-
-
-def test_next_migration_follows_the_merge(branches: SampleFeatures) -> None:
-    merge(branches)
-    branches.migrate()
-    branches.table(
-        "library_book", *(Column(name, Integer) for name in ("pages", "price", "year")), Column("title", String(50))
-    )
-    assert branches.make_migrations() == ["library/0004_book_year.py"]
-    assert branches.migrate() == ["upgrade library.0004_book_year"]
 
 
 def test_branches_that_change_one_column_are_refused(make_sample: MakeSample) -> None:

@@ -4,14 +4,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Column, Index, Integer, String, inspect, text
+from sqlalchemy import Column, Integer, String, inspect, text
 
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.migration_file import read_migration
-from opportune.db.migrations.new_migration import split_indexes
-from opportune.db.migrations.plans import Step
-from opportune.db.migrations.runner import run_migrations_within
-from opportune.db.migrations.sql_script import render_migration_sql
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
@@ -61,14 +57,6 @@ def test_indexes_get_a_separate_migration(books: SampleFeatures) -> None:
     assert len(books.migrate()) == 2
 
 
-def test_sql_script_commits_before_a_concurrent_index(books: SampleFeatures) -> None:
-    books.make_migrations(concurrently=True)
-    script = render_migration_sql(books.graph, Step(books.graph.find("library", "3"), "upgrade"), "postgresql")
-    transaction, index_script = script.split("COMMIT;", 1)
-    assert "INDEX" not in transaction
-    assert "CREATE INDEX CONCURRENTLY ix_library_book_title ON library_book (title)" in index_script.split("BEGIN;")[0]
-
-
 @pytest.mark.database("postgresql")
 def test_concurrent_index_does_not_block_writers(books: SampleFeatures) -> None:
     books.make_migrations(concurrently=True)
@@ -92,32 +80,6 @@ def test_index_of_failed_attempt_is_dropped(books: SampleFeatures) -> None:
     books.migrate()
     [(definition,)] = books.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_library_book_title'")
     assert "(title)" in str(definition)
-
-
-@pytest.mark.database("sqlite", "postgresql")
-def test_index_inside_a_transaction_is_not_concurrent(books: SampleFeatures) -> None:
-    books.make_migrations(concurrently=True)
-    with connect(books.settings) as connection:
-        with connection.begin() as transaction:
-            run_migrations_within(connection, books.graph)
-            transaction.rollback()
-        assert read_indexes(books) == set()
-        with connection.begin():
-            run_migrations_within(connection, books.graph)
-    assert read_indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
-
-
-def test_unique_new_and_changed_indexes_are_not_split(books: SampleFeatures) -> None:
-    books.table("library_book", Column(*TITLE, nullable=False, index=True))
-    books.migrate_models()
-    shelf = books.table("library_shelf", Column("name", String(50), index=True))
-    book = books.table(
-        "library_book", Column(*TITLE, nullable=False), Column("pages", Integer, index=True, unique=True)
-    )
-    Index("ix_library_book_title", book.c.pages, book.c.title)
-    assert shelf is not None
-    (draft,) = books.draft_migrations()
-    assert list(split_indexes(draft)) == [draft]
 
 
 @pytest.mark.database("postgresql")

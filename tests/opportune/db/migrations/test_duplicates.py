@@ -1,7 +1,6 @@
 """Migrations that make columns unique where rows have duplicates."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy import Column, Index, Integer, String, UniqueConstraint, func
@@ -18,7 +17,6 @@ EMMA_AND_MORE = """
     VALUES ('Emma', 1, 'x-1'), ('Emma', 1, 'x-1'), ('Emma', 2, 'x-2'), ('emma', 3, 'x-3'), ('Ivanhoe', 4, 'x-4'),
            ('Ivanhoe', 5, 'x-5'), (NULL, 6, 'x-6'), (NULL, 7, 'x-7')
 """
-SEVEN_TWICE = "INSERT INTO library_book (title) VALUES " + ", ".join(f"('{name}'), ('{name}')" for name in "abcdefg")  # noqa: S608 - letters
 
 
 def declare(sample: SampleFeatures, *rules: SchemaItem) -> None:
@@ -57,21 +55,3 @@ def test_failure_names_duplicates(make_sample: MakeSample, make_rule: Callable[[
     assert "\n" not in str(caught.value)
     assert sample.execute("SELECT * FROM library_book ORDER BY id") == before
     assert len(sample.find_pending()) == 1
-
-
-def test_failure_names_five_values(make_sample: MakeSample) -> None:
-    sample = make_sample(declare, SEVEN_TWICE)
-    declare(sample, UniqueConstraint("title"))
-    sample.make_migrations()
-    with pytest.raises(OperatorError) as caught:
-        sample.migrate()
-    assert "'d' (2 rows), 'e' (2 rows) and more. Change or delete these rows" in str(caught.value)
-
-
-def test_partial_unique_index_ignores_rows_outside(make_sample: MakeSample) -> None:
-    sample = make_sample(declare, EMMA_AND_MORE)
-    condition = Column("number") > 3
-    where: dict[str, Any] = {"postgresql_where": condition, "sqlite_where": condition}
-    declare(sample, Index("uq_late_number", "number", unique=True, **where))
-    sample.migrate_models()
-    assert not sample.find_pending()

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from sqlalchemy import JSON, Boolean, Column, Computed, Identity, Integer, Numeric, String, false, func, text, true
 
-from opportune.db.migrations import comparisons
 from opportune.errors import OperatorError
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
@@ -17,8 +16,8 @@ def declare(sample: SampleFeatures, column: Column[Any], title_length: int = 50)
     sample.table("library_book", Column("a", Integer), Column("title", String(title_length)), column)
 
 
-def computed(expression: str, *, persisted: bool = True) -> Column[int]:
-    return Column("b", Integer, Computed(expression, persisted=persisted))
+def computed(expression: str) -> Column[int]:
+    return Column("b", Integer, Computed(expression, persisted=True))
 
 
 def refuse(sample: SampleFeatures, old: Column[int], new: Column[int]) -> None:
@@ -45,9 +44,9 @@ def test_change_of_generated_column_is_refused(
 
 
 @pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.parametrize("expression", ["lower(title)", "length(title)", "title || 'X'", "a * 1.5", "(a + 1) * 2"])
+@pytest.mark.parametrize("expression", ["title || 'X'", "a * 1.5", "(a + 1) * 2"])
 def test_unchanged_generated_column_is_accepted(sample: SampleFeatures, expression: str) -> None:
-    type_ = Integer if expression.startswith(("length", "(")) else Numeric if "1.5" in expression else String
+    type_ = Integer if expression.startswith("(") else Numeric if "1.5" in expression else String
     declare(sample, Column("b", type_, Computed(expression, persisted=True)))
     sample.migrate_models()
     assert sample.draft_migrations() == []
@@ -55,15 +54,6 @@ def test_unchanged_generated_column_is_accepted(sample: SampleFeatures, expressi
 
 def test_change_of_parentheses_is_refused(sample: SampleFeatures) -> None:
     refuse(sample, computed("(a + 1) * 2"), computed("a + 1 * 2"))
-
-
-def test_change_of_storage_is_refused(sample: SampleFeatures) -> None:
-    refuse(sample, computed("a"), computed("a", persisted=False))
-
-
-@pytest.mark.database("postgresql")
-def test_change_of_identity_is_refused(sample: SampleFeatures) -> None:
-    refuse(sample, Column("b", Integer, nullable=False), Column("b", Integer, Identity(), nullable=False))
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -93,12 +83,3 @@ def test_defaults_are_stable_and_changed(sample: SampleFeatures) -> None:
         assert len(sample.make_migrations()) == 1
         sample.migrate()
         assert sample.draft_migrations() == []
-
-
-@pytest.mark.database("postgresql")
-def test_defaults_are_stable_without_temporary_tables(sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparisons, "STORED_DEFAULT", "SELECT nothing")
-    for value, count in (("{}", 1), ("{}", 0), ("[]", 1)):
-        sample.table("library_book", Column("facts", JSON, server_default=value))
-        assert len(sample.make_migrations()) == count
-        sample.migrate()

@@ -105,30 +105,3 @@ def test_index_of_a_restored_dump_is_equal(sample: SampleFeatures, database_kind
     sample.execute(definition.replace("%", "%%"))
     assert read_indexes(sample, database_kind)["own_titles"] != definition, "PostgreSQL writes it in another form"
     assert sample.draft_migrations() == []
-
-
-@pytest.mark.database("postgresql")
-def test_operator_classes_of_expressions_are_compared(sample: SampleFeatures) -> None:
-    def declare(operator_class: str) -> None:
-        table = sample.table("library_book", Column("title", String))
-        Index("own_title", text("reverse(title)"), postgresql_ops={"reverse(title)": operator_class}, _table=table)
-
-    declare("text_pattern_ops")
-    sample.migrate_models()
-    assert sample.draft_migrations() == []
-    declare("text_ops")
-    assert sample.draft_migrations() != []
-
-
-@pytest.mark.database("postgresql")
-def test_new_database_gets_extensions_of_adopted_indexes(sample: SampleFeatures) -> None:
-    sample.execute("CREATE EXTENSION pg_trgm")
-    sample.execute("CREATE EXTENSION btree_gist")
-    sample.execute("CREATE TABLE library_book (id BIGSERIAL PRIMARY KEY, title TEXT)")
-    sample.execute("CREATE INDEX own_title ON library_book USING gin (title gin_trgm_ops)")
-    sample.execute("CREATE INDEX own_id ON library_book USING gist (id)")
-    sample.table("library_book", Column("title", String))
-    sample.make_migrations()
-    (file,) = (sample.versions / "library").glob("0001*.py")
-    assert "CREATE EXTENSION IF NOT EXISTS btree_gist" in file.read_text()
-    assert "CREATE EXTENSION IF NOT EXISTS pg_trgm" in file.read_text()

@@ -9,8 +9,6 @@ from opportune.project.installed import adopted_tables
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 OWN_CODE = """op.execute('CREATE TABLE library_audit (id INTEGER); CREATE TABLE "Library Notes" (id INTEGER)')
     op.get_bind().exec_driver_sql("CREATE TABLE library_cache (id INTEGER)")
     op.create_table("library_log", sa.Column("id", sa.Integer(), primary_key=True))
@@ -33,11 +31,6 @@ def write_own_code(sample: SampleFeatures) -> None:
     sample.migrate()
 
 
-def test_tables_without_models_are_not_dropped(books: SampleFeatures) -> None:
-    write_own_code(books)
-    assert books.draft_migrations() == []
-
-
 def test_only_the_table_of_a_removed_model_is_dropped(books: SampleFeatures) -> None:
     write_own_code(books)
     books.metadata.remove(books.metadata.tables["library_book"])
@@ -45,6 +38,7 @@ def test_only_the_table_of_a_removed_model_is_dropped(books: SampleFeatures) -> 
     assert [str(change) for change in draft.changes] == ["- Drop table library_book"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_site_tables_are_those_of_models_and_migrations(books: SampleFeatures) -> None:
     write_own_code(books)
     with connect(books.settings) as connection:
@@ -60,11 +54,3 @@ def test_moved_model_needs_no_migration(books: SampleFeatures, monkeypatch: pyte
     assert books.draft_migrations() == []
     books.table("library_book", Column("title", String(50), nullable=False), Column("code", String(9)))
     assert [draft.feature for draft in books.draft_migrations()] == ["shop"]
-
-
-def test_key_to_a_moved_model_needs_its_first_feature(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(adopted_tables, "library_book", "shop")
-    books.table("shop_order", books.foreign_key("library_book", "book_id"))
-    assert books.make_migrations() == ["shop/0001_initial.py"]
-    (migration,) = books.graph.migrations_of("shop")
-    assert migration.depends_on == (books.graph.migrations_of("library")[0].revision,)

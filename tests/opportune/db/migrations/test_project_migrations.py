@@ -2,28 +2,22 @@
 
 import asyncio
 import io
-from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 
 import pytest
 from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.util import CommandError
-from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect, text
+from sqlalchemy import Connection, inspect
 
 from opportune.config.settings import Settings
 from opportune.db.migrations.autogenerate import ModelComparison, comparison_database
-from opportune.db.migrations.connection import connect, in_memory_connection
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
-from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.plans import plan_migrations
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import run_migrations
-from opportune.db.models.model import NAMING_CONVENTION, Model
+from opportune.db.models.model import Model
 from opportune.project.installed import installed_names
 from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
@@ -104,56 +98,6 @@ async def test_alembic_continues_our_migrations(empty_database_url: str, monkeyp
     assert read_tables_of_site(settings) == set()
 
 
-@pytest.mark.parametrize("target", ["-1", "-2"])
-def test_alembic_downgrade_must_name_feature(settings: Settings, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
-    monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
-    config = Config(PROJECT / "alembic.ini", cmd_opts=Namespace(revision=target))
-    with pytest.raises(CommandError, match=rf"alembic downgrade \w+@{target}"):
-        command.downgrade(config, target)
-    assert MigrationGraph(FEATURES).pending(read_revisions_of_site(settings)) == []
-
-
-def test_alembic_reports_invalid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "nonsense")
-    with pytest.raises(CommandError, match="DATABASE_URL is not"):
-        command.current(Config(PROJECT / "alembic.ini"))
-
-
-def test_alembic_reports_features_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    def import_features() -> None:
-        raise ImportError("cannot import name 'boks'")
-
-    monkeypatch.setattr("opportune.db.migrations.alembic_environment.installed_names", import_features)
-    with pytest.raises(CommandError, match=r"cannot be imported .*'boks'.* oppman\.py check$"):
-        command.current(Config(PROJECT / "alembic.ini"))
-
-
-@pytest.mark.parametrize("run", [command.heads, partial(command.history, verbose=True)])
-def test_alembic_command_lists_migrations_of_all_features(run: Callable[[Config], None]) -> None:
-    output = io.StringIO()
-    run(Config(PROJECT / "alembic.ini", stdout=output))
-    for feature in FEATURES:
-        assert all(head.revision in output.getvalue() for head in MigrationGraph(FEATURES).heads(feature))
-
-
-@pytest.mark.database("sqlite", "postgresql")
 def test_alembic_check_finds_no_changes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
     command.check(Config(PROJECT / "alembic.ini", stdout=io.StringIO()))  # raises if it finds any
-
-
-def test_alembic_accepts_keys_defaults_and_rules_of_sqlite() -> None:
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    Table("place", metadata, Column("name", Text, primary_key=True), Column("code", Text, unique=True))
-    with in_memory_connection() as connection:
-        connection.execute(text("CREATE TABLE place (name TEXT PRIMARY KEY, code TEXT UNIQUE DEFAULT NULL)"))
-        assert compare_metadata(MigrationContext.configure(connection, opts=OPTIONS), metadata) == []
-
-
-@pytest.mark.database("postgresql")  # SQLite needs a database to copy tables
-def test_alembic_command_renders_sql(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", empty_database_url)
-    command.upgrade(Config(PROJECT / "alembic.ini"), "heads", sql=True)
-    assert "CREATE TABLE accounts_user" in capsys.readouterr().out

@@ -4,12 +4,8 @@ import pytest
 from sqlalchemy import Column, String
 
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.migration_file import read_migration
-from opportune.db.migrations.plans import Step
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.search_indexes import find_missing_search_indexes
-from opportune.db.migrations.sql_script import render_migration_sql
-from opportune.testing.services.postgres import Postgres
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
@@ -90,39 +86,6 @@ def test_index_follows_a_renamed_column(migrated: SampleFeatures) -> None:
     assert find_missing(migrated) == []
 
 
-@pytest.mark.database("sqlite", "postgresql")
-def test_index_follows_a_renamed_table(migrated: SampleFeatures) -> None:
-    migrated.metadata.remove(migrated.metadata.tables["library_book"])
-    migrated.table("library_volume", *columns())
-    set_index(migrated, "title", table="library_volume")
-    migrated.choices = Choices({"book": "volume"})
-    migrated.migrate_models()
-    assert find_missing(migrated) == []
-    assert migrated.draft_migrations() == []
-    migrated.execute("UPDATE library_volume SET title = 'Emilia'")
-
-
-@pytest.mark.database("postgresql")  # SQLite ignores the case of names
-def test_names_in_capitals_are_found_again(make_sample: MakeSample) -> None:
-    sample = make_sample(lambda sample: sample.table("library_Order", *columns()))
-    set_index(sample, "title", table="library_Order")
-    sample.migrate_models()
-    assert find_missing(sample) == []
-    sample.execute("DROP INDEX trigrams_of_library_order")  # as earlier versions named it, without quotes
-
-
-@pytest.mark.database("sqlite", "postgresql")
-def test_index_is_dropped_with_its_table(migrated: SampleFeatures) -> None:
-    migrated.metadata.remove(migrated.metadata.tables["library_book"])
-    migrated.choices = Choices(may_drop=True)
-    migrated.migrate_models()
-    assert migrated.read_tables() == set()
-    migrated.migrate("library", "2")
-    declare(migrated)
-    set_index(migrated, "title")
-    assert find_missing(migrated) == []
-
-
 def test_rebuilt_table_keeps_its_index(migrated: SampleFeatures) -> None:
     migrated.table("library_book", Column("title", String(80), nullable=False), columns()[1])
     set_index(migrated, "title")
@@ -135,27 +98,9 @@ def test_rebuilt_table_keeps_its_index(migrated: SampleFeatures) -> None:
     assert find_missing(migrated) == ["library_book"]
 
 
-def test_sql_script_creates_the_index(books: SampleFeatures) -> None:
-    books.make_migrations()
-    step = Step(books.graph.find("library", "2"), "upgrade")
-    assert "CREATE INDEX trigrams_of_library_book ON library_book USING gin (title gin_trgm_ops)" in (
-        render_migration_sql(books.graph, step, "postgresql")
-    )
-    script = render_migration_sql(books.graph, step, "sqlite")
-    with connect(books.settings) as connection:
-        driver = connection.connection.driver_connection
-        assert driver
-        driver.executescript(script)
-    assert find_missing(books) == []
-    assert books.execute(MATCHES) == [(1,)]
-
-
 @pytest.mark.database("postgresql")
-@pytest.mark.parametrize("concurrently", [False, True])
-def test_migration_continues_without_extension(
-    books: SampleFeatures, postgres_server: Postgres, concurrently: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    books.make_migrations(concurrently=concurrently)
+def test_migration_continues_without_extension(books: SampleFeatures, caplog: pytest.LogCaptureFixture) -> None:
+    books.make_migrations()
     # An event trigger refuses the extension, as for a role without the permission.
     books.execute("CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
     books.execute(
@@ -168,13 +113,3 @@ def test_migration_continues_without_extension(
     assert find_missing(books) == ["library_book"]
     assert books.draft_migrations() == []
     assert books.migrate("library", "1") == ["downgrade library.0002_book_search_index"]
-
-
-@pytest.mark.database("sqlite", "postgresql")
-def test_index_is_built_concurrently(books: SampleFeatures) -> None:
-    (name,) = books.make_migrations(concurrently=True)
-    assert not read_migration(books.versions / name).is_atomic
-    books.migrate()
-    assert find_missing(books) == []
-    books.migrate("library", "1")
-    assert find_missing(books) == ["library_book"]

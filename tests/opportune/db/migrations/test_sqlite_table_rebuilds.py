@@ -4,10 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, ForeignKey, Integer, String, false, func, inspect, text
-from sqlalchemy.exc import IntegrityError
 
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.reflection import read_table
@@ -59,9 +56,7 @@ def test_foreign_keys_to_a_rebuilt_table_hold(library: SampleFeatures) -> None:
     "statement",
     [
         "CREATE VIEW titles AS SELECT title FROM library_book",
-        "CREATE VIEW broken AS SELECT missing FROM library_page",
         "CREATE TRIGGER own AFTER INSERT ON library_book BEGIN UPDATE library_book SET title = 'x'; END",
-        "CREATE TRIGGER other AFTER INSERT ON library_page BEGIN UPDATE library_book SET title = 'x'; END",
     ],
 )
 def test_rebuilt_table_keeps_views_and_triggers(library: SampleFeatures, statement: str) -> None:
@@ -70,34 +65,13 @@ def test_rebuilt_table_keeps_views_and_triggers(library: SampleFeatures, stateme
     assert library.execute("SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger')") == [(statement,)]
 
 
-def test_rebuilt_table_keeps_triggers_of_views(library: SampleFeatures) -> None:
-    library.execute("CREATE VIEW titles AS SELECT title FROM library_book")
-    library.execute(
-        "CREATE TRIGGER add_title INSTEAD OF INSERT ON titles "
-        "BEGIN INSERT INTO library_book (title, pages) VALUES (new.title, 1); END"
-    )
-    alter(library)
-    library.execute("INSERT INTO titles VALUES ('Persuasion')")
-    assert library.execute("SELECT title FROM titles") == [("Emma",), ("Persuasion",)]
-
-
-def test_rebuild_leaves_triggers_of_full_text_out(library: SampleFeatures) -> None:
-    library.execute("CREATE TRIGGER fts_book AFTER UPDATE ON library_book BEGIN SELECT old.title; END")
-    alter(library)
-    assert library.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'") == []
-
-
 @pytest.mark.parametrize(
     "columns",
     [
-        "id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT",
         "id INTEGER PRIMARY KEY, title VARCHAR(50) COLLATE NOCASE UNIQUE ON CONFLICT IGNORE",
         "id INTEGER PRIMARY KEY ON CONFLICT REPLACE AUTOINCREMENT, title TEXT CONSTRAINT a NOT NULL ON CONFLICT IGNORE",
-        "id INTEGER PRIMARY KEY desc on conflict fail, title TEXT, a INT DEFAULT 'not null on conflict fail' NOT NULL",
         "id INT, title TEXT, CONSTRAINT a PRIMARY KEY (id, title) ON CONFLICT IGNORE, UNIQUE (title) ON CONFLICT FAIL",
-        "id INTEGER PRIMARY KEY, title TEXT, CHECK (length(title) < 9), UNIQUE (id, title)",
         "id INTEGER PRIMARY KEY, title VARCHAR(50) CHECK (title NOT IN (':a', ')')), [up] INT AS (upper(title)) STORED",
-        "id INTEGER PRIMARY KEY, title TEXT, collated_at TEXT, CONSTRAINT uq_a UNIQUE (collated_at)",
         "id INTEGER PRIMARY KEY, title TEXT, a INT REFERENCES library_book ON DELETE CASCADE DEFERRABLE",
     ],
 )
@@ -113,9 +87,7 @@ def test_rebuilt_table_keeps_definitions(sqlite_sample: SampleFeatures, columns:
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("uq_a", "a INT CONSTRAINT uq_a UNIQUE, b INT"),
         ("uq_ab", "a INT, b INT, CONSTRAINT uq_ab UNIQUE (a,\n b)"),
-        ("uq a", "a INT, b INT, CONSTRAINT [uq a] UNIQUE (a)"),
         ("uq_a", "a INT, b INT, CONSTRAINT uq_a /* of a */ UNIQUE (a)"),
     ],
 )
@@ -133,7 +105,6 @@ def test_unique_constraint_is_dropped_by_its_name(sqlite_sample: SampleFeatures,
 @pytest.mark.parametrize(
     "index",
     [
-        "CREATE INDEX own ON library_book (title DESC)",
         "CREATE UNIQUE INDEX own ON library_book (id, title COLLATE NOCASE, lower(title) DESC)",
         "CREATE INDEX own ON library_book (title) WHERE title > ' where :a' AND id > 3",
     ],
@@ -143,14 +114,6 @@ def test_rebuilt_table_keeps_indexes(library: SampleFeatures, index: str) -> Non
     library.write_migration("library", REBUILD)
     library.migrate()
     assert library.execute("SELECT sql FROM sqlite_master WHERE name = 'own'") == [(index,)]
-
-
-def test_rebuild_renames_columns_of_indexes(library: SampleFeatures) -> None:
-    library.execute("CREATE INDEX own ON library_book (lower(title)) WHERE title > 'title'")
-    library.write_migration("library", REBUILD.replace("server_default='x'", "new_column_name='name'"))
-    library.migrate()
-    [(index,)] = library.execute("SELECT sql FROM sqlite_master WHERE name = 'own'")
-    assert index == """CREATE INDEX own ON library_book (lower("name")) WHERE "name" > 'title'"""
 
 
 def test_rebuild_keeps_numbers_of_deleted_rows(sqlite_sample: SampleFeatures) -> None:
@@ -163,22 +126,6 @@ def test_rebuild_keeps_numbers_of_deleted_rows(sqlite_sample: SampleFeatures) ->
     sqlite_sample.write_migration("library", REBUILD)
     sqlite_sample.migrate()
     assert sqlite_sample.execute("INSERT INTO library_book (title) VALUES ('c') RETURNING id") == [(10,)]
-
-
-def test_rebuild_refuses_collated_unique_constraint(library: SampleFeatures) -> None:
-    library.execute("CREATE TABLE library_note (title TEXT, UNIQUE (title COLLATE NOCASE))")
-    library.write_migration("library", REBUILD.replace("library_book", "library_note"))
-    with pytest.raises(OperatorError, match=r"would lose UNIQUE \(title COLLATE NOCASE\)"):
-        library.migrate()
-
-
-def test_failed_rebuild_ends_the_old_rules_of_renaming(library: SampleFeatures) -> None:
-    library.execute("INSERT INTO library_book (id, title) VALUES (2, 'Emma')")
-    with connect(library.settings) as connection:
-        op = Operations(MigrationContext.configure(connection))
-        with pytest.raises(IntegrityError), op.batch_alter_table("library_book") as batch_op:
-            batch_op.create_unique_constraint("uq_library_book_title", ["title"])
-        assert connection.exec_driver_sql("PRAGMA legacy_alter_table").scalar() == 0
 
 
 def describe_table(sample: SampleFeatures) -> list[object]:
@@ -208,20 +155,7 @@ def describe_table(sample: SampleFeatures) -> list[object]:
         return [columns, collations, rules, key, keys, options, conflicts, unique]
 
 
-@pytest.mark.parametrize(
-    "default",
-    [
-        func.now(),
-        text("(datetime('now'))"),
-        text("('a' || 'b')"),
-        text("CURRENT_TIMESTAMP"),
-        false(),
-        "",
-        "it's",
-        "(a)",
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("default", [func.now(), text("(datetime('now'))"), false(), "", "it's"], ids=str)
 def test_server_defaults_are_stable_and_survive_a_copy(sqlite_sample: SampleFeatures, default: Any) -> None:
     for number, length in enumerate((50, 80), start=1):
         column = Column("value", String(30), nullable=False, server_default=default)
@@ -232,19 +166,3 @@ def test_server_defaults_are_stable_and_survive_a_copy(sqlite_sample: SampleFeat
         assert sqlite_sample.execute("SELECT count(DISTINCT substr(value, 1, 10)), count(*) FROM library_book") == [
             (1, number)
         ]
-
-
-def test_failed_rebuild_is_rolled_back(library: SampleFeatures) -> None:
-    library.execute("INSERT INTO library_book (id, title) VALUES (2, 'Emma')")
-    library.write_migration(
-        "library",
-        "with op.batch_alter_table('library_book') as batch_op:\n"
-        "        batch_op.add_column(sa.Column('pages', sa.Integer()))\n"
-        "        batch_op.create_unique_constraint('uq_library_book_title', ['title'])",
-    )
-    tables = library.read_tables()
-    with pytest.raises(OperatorError, match=r"library.0002_by_hand failed and was undone: "):
-        library.migrate()
-    assert library.read_tables() == tables
-    assert library.execute("SELECT * FROM library_book ORDER BY id") == [(1, "Emma"), (2, "Emma")]
-    assert library.find_pending() == ["library.0002_by_hand"]

@@ -11,16 +11,11 @@ from sqlalchemy.types import TypeEngine
 
 from opportune.config.settings import using_settings
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.plans import Step
-from opportune.db.migrations.questions import Choices
-from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.db.migrations.value_conversion import convert
 from opportune.db.models.translated import TranslatedColumn, TranslatedText
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
-
-pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 DAY = date(2026, 12, 2)
 MIDNIGHT = datetime(2026, 12, 2, tzinfo=UTC)
@@ -111,6 +106,7 @@ def with_zone(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and not value.tzinfo else value
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
     changed.migrate()
     assert read(changed) == {pair: new for pair, (_, new) in VALUES.items()}
@@ -129,35 +125,22 @@ def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
     ("value", "type_"),
     [
         ("abc", Integer()),
-        ("12.0", Integer()),
         (Decimal("1.5"), Integer()),
         (2**31, Integer()),
-        ("NaN", Numeric(10, 2)),
         ("1.234", Numeric(10, 2)),
         (10**8, Numeric(10, 2)),
         ("maybe", Boolean()),
-        (2, Boolean()),
         ("02.12.2026", Date()),
         (MOMENT, Date()),
-        ("2026-12-02 25:00", DateTime()),
         ("2026-12-02T10:00:00.1234567", DateTime()),
-        (12, DateTime()),
-        ("abc", JSON()),
-        ("NaN", JSON()),
         (Decimal("0.12345678901234567890"), JSON()),
         ("not a UUID", Uuid()),
-        ([1], Integer()),
         ("longer", String(5)),
     ],
 )
 def test_lossy_conversion_is_refused(value: Any, type_: TypeEngine[Any]) -> None:
     with pytest.raises((ValueError, TypeError, ArithmeticError)):
         convert(value, type_)
-
-
-@pytest.mark.parametrize("value", ["true", " true ", "Yes", "on", "1"])
-def test_texts_of_postgresql_become_booleans(value: str) -> None:
-    assert convert(value, Boolean()) is True
 
 
 def declare_pages(sample: SampleFeatures) -> None:
@@ -173,40 +156,18 @@ def pages(make_sample: MakeSample) -> SampleFeatures:
     return sample
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_migrate_names_rows_that_do_not_convert(pages: SampleFeatures) -> None:
     with pytest.raises(OperatorError, match=r"convert to integer: 'abc' \(id 2\), 'x y' \(id 3\)\. .*FILL"):
         pages.migrate()
     assert pages.execute("SELECT pages FROM library_book ORDER BY id") == [("12",), ("abc",), ("x y",)]
 
 
-def test_values_filled_by_hand_let_the_migration_pass(pages: SampleFeatures) -> None:
-    (path,) = pages.versions.glob("library/0002*.py")
-    code = path.read_text(encoding="utf-8")
-    fill = "    op.execute(\"UPDATE library_book SET pages = '0' WHERE pages IN ('abc', 'x y')\")\n"
-    path.write_text(code.replace("    convert_column(", f"{fill}    convert_column(", 1), encoding="utf-8")
-    pages.migrate()
-    assert pages.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (0,), (0,)]
-
-
-@pytest.mark.parametrize("default", ["1", "2", None])
-def test_type_of_a_column_with_a_default_changes(make_sample: MakeSample, default: str | None) -> None:
-    def declare_default(new: SampleFeatures) -> None:
-        new.table("library_book", Column("pages", String(20), server_default="1"))
-
-    sample = make_sample(declare_default, "INSERT INTO library_book (pages) VALUES ('12')")
-    sample.table("library_book", Column("pages", Integer, server_default=default))
-    sample.make_migrations()
-    sample.migrate()
-    assert sample.draft_migrations() == []
-    sample.migrate("library", "1")
-    sample.execute("INSERT INTO library_book (id) VALUES (9)")
-    assert sample.execute("SELECT pages FROM library_book ORDER BY id") == [("12",), ("1",)]
-
-
 def declare_token(sample: SampleFeatures) -> None:
     sample.table("library_book", Column("token", String(20)))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_secret_values_are_not_shown(make_sample: MakeSample) -> None:
     sample = make_sample(declare_token, "INSERT INTO library_book (token) VALUES ('hush')")
     sample.table("library_book", Column("token", Integer))
@@ -247,29 +208,11 @@ def read_title(sample: SampleFeatures) -> Any:
         return connection.scalar(select(sample.metadata.tables["library_book"].columns.title))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_text_becomes_text_in_site_language(titled: SampleFeatures) -> None:
     titled.migrate()
     assert read_title(titled) == TranslatedText({"de": "Emma"})
     assert titled.draft_migrations() == []
-
-
-def test_downgrade_keeps_text_in_site_language(titled: SampleFeatures) -> None:
-    titled.migrate()
     titled.migrate("library", "1")
     declare(titled, String(80))
     assert read_title(titled) == "Emma"
-
-
-@pytest.mark.database("postgresql")
-def test_sql_script_refuses_a_change_of_type(pages: SampleFeatures) -> None:
-    (newest,) = pages.graph.pending(pages.read_revisions())
-    with pytest.raises(OperatorError, match="depends on rows"):
-        render_migration_sql(pages.graph, Step(newest, "upgrade"), "postgresql")
-
-
-def test_empty_values_are_filled_after_the_type_changed(make_sample: MakeSample) -> None:
-    sample = make_sample(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), (NULL)")
-    sample.table("library_book", Column("pages", Integer, nullable=False))
-    sample.choices = Choices(fills={"pages": "7"})
-    sample.migrate_models()
-    assert sample.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (7,)]

@@ -1,6 +1,6 @@
 """Demonstration rows with recent creation times."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -8,8 +8,6 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.db import Database, DemoRows, utc_now
-from opportune.db.models.demo_rows import MARK_MICROSECONDS
-from opportune.errors import OperatorError
 from opportune.testing import make_user
 
 FIRST = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -45,24 +43,3 @@ async def test_rows_of_older_releases_are_recognised(database: Database) -> None
     async with database.writer() as session:
         assert [sample for _, sample in await demo_users.missing(session)] == ["b"]
         assert await demo_users.clear(session) == 1
-
-
-async def test_first_time_may_have_another_zone(database: Database) -> None:
-    rows = DemoRows(User, ["a", "b"], FIRST.astimezone(timezone(timedelta(hours=3))))
-    await set_time(database, await make_user(database), FIRST.replace(month=2, microsecond=MARK_MICROSECONDS))
-    async with database.reader() as session:
-        assert [sample for _, sample in await rows.missing(session)] == ["b"]
-
-
-@pytest.mark.database("sqlite")
-@pytest.mark.parametrize(("count", "first"), [(2, FIRST.replace(hour=23, minute=59)), (1441, FIRST.replace(hour=0))])
-def test_minutes_after_midnight_are_refused(count: int, first: datetime) -> None:
-    with pytest.raises(OperatorError, match=r"DemoRows\(User, …\) pass midnight in UTC\. Begin earlier\.$"):
-        DemoRows(User, range(count), first)
-
-
-async def test_rows_of_the_same_second_are_kept(database: Database) -> None:
-    await set_time(database, await make_user(database), utc_now().replace(hour=9, minute=0, second=0, microsecond=0))
-    async with database.writer() as session:
-        assert len(await demo_users.missing(session)) == 2
-        assert await demo_users.clear(session) == 0
