@@ -25,11 +25,6 @@ class NestedVolumes(Crud[Volume]):
 volumes = CrudApi(Volumes, "/volumes")
 
 
-@volumes.router.get("/numbers")
-async def numbers() -> list[int]:
-    return [1, 2]
-
-
 library_feature = Feature(
     "library",
     "Books.",

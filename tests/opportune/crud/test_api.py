@@ -1,12 +1,12 @@
 """JSON API of a model: routes, permissions, error responses and OpenAPI."""
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response
-from httpx2 import ASGITransport, AsyncClient
+from fastapi import FastAPI, HTTPException, Response
+from httpx2 import AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import select
 
-from opportune.accounts import User, get_current_user
+from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi
 from opportune.db import MAX_ID, Database
@@ -14,16 +14,7 @@ from opportune.feature import Feature
 from opportune.testing import make_token, make_user, signed_in_client
 from opportune.testing.app import create_test_app
 from opportune.testing.statements import counted_statements
-from tests.opportune.crud.api_feature import (
-    API,
-    EMMA,
-    NestedVolumes,
-    app,
-    database,
-    library_feature,
-    make_rows,
-    volumes,
-)
+from tests.opportune.crud.api_feature import API, EMMA, app, database, library_feature, make_rows, volumes
 from tests.opportune.crud.library import BookStatus, Note, Notes, Volume, Volumes, VolumeTopic
 from tests.opportune.security.api_faults import UserHeaders, find_crashes
 from tests.opportune.site_with import site_with
@@ -60,17 +51,6 @@ async def test_row_is_added_read_changed_and_deleted(librarian: AsyncClient, cli
     assert (await client.get(f"{API}/volumes/emma")).status_code == 404
 
 
-async def test_filters_accept_the_name_of_the_column(librarian: AsyncClient, client: AsyncClient) -> None:
-    for editor in (None, 1):
-        await librarian.post(f"{API}/volumes", json={**EMMA, "slug": f"emma-{editor}", "editor_id": editor})
-    queries = ("editor_id=1", "editor=1", "editor_id__in=1", "editor_id__in=1&editor_id__in=3", "editor_id=1&size=3")
-    for query in (*queries, "editor_id__isnull=false"):
-        page = await client.get(f"{API}/volumes?{query}")
-        assert [item["slug"] for item in page.json()["items"]] == ["emma-1"], query
-    for query in ("editor_id=1&editor=1", "editor_name=2", "editor_id=x"):
-        assert (await client.get(f"{API}/volumes?{query}")).status_code == 422, query
-
-
 async def test_nested_relations_are_objects(librarian: AsyncClient, client: AsyncClient, database: Database) -> None:
     await librarian.post(f"{API}/volumes", json=EMMA)
     async with database.writer() as session:
@@ -102,13 +82,13 @@ async def test_access_by_permissions_and_owner(
         assert (await other_user_client.get(f"{API}/notes")).json() == {"items": [], "total": 0, "page": 1, "pages": 1}
 
 
-@pytest.mark.parametrize("url", ["volumes", "opinions"])
-async def test_guarded_fields_are_refused_by_name(librarian: AsyncClient, url: str) -> None:
-    for name in ("id", "user_id", "is_superuser", "created_at", "is_staff", "secret_note", "nonsense"):
-        response = await librarian.post(f"{API}/{url}", json={**(EMMA if url == "volumes" else {}), name: 1})
+async def test_guarded_fields_are_refused_by_name(librarian: AsyncClient) -> None:
+    for name in ("id", "created_at", "is_staff", "secret_note", "nonsense"):
+        response = await librarian.post(f"{API}/volumes", json={**EMMA, name: 1})
         assert response.status_code == 422, name
         assert [name] in [error["field"] for error in response.json()["errors"]]
-        assert (await librarian.get(f"{API}/{url}")).json()["total"] == 0, name
+    assert (await librarian.post(f"{API}/opinions", json={"volume_id": 1, "stars": 1, "user_id": 1})).status_code == 422
+    assert (await librarian.get(f"{API}/volumes")).json()["total"] == 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -148,21 +128,15 @@ async def test_invalid_parameters_are_refused_by_name(client: AsyncClient) -> No
         ("nonsense=1", "nonsense"),
         ("secret_note=x", "secret_note"),
         ("is_staff=1", "is_staff"),
-        ("price__near=1", "price__near"),
-        ("price__gte=cheap", "price__gte"),
         ("price__gte=NaN", "price__gte"),
         ("pages=99999999999999999999", "pages"),
         ("weight__gt=inf", "weight__gt"),
-        ("writer=0", "writer"),
         ("topics=1&topics=99999999999999999999", "topics"),
         ("sort=secret_note", "sort"),
-        ("sort=writer", "sort"),
         ("status=gone", "status"),
         ("title=%00", "title"),
-        ("year=99999999999999999999", "year"),
         ("year=10000", "year"),
         ("printed_at__gte=0001-01-01T00:00:00%2B14:00", "printed_at__gte"),
-        ("page=0", "page"),
         ("size=1000", "size"),
         ("&".join(f"pages__in={number}" for number in range(101)), "pages__in"),
     ):
@@ -171,16 +145,8 @@ async def test_invalid_parameters_are_refused_by_name(client: AsyncClient) -> No
         assert {error["field"][0] for error in response.json()["errors"]} == {field}, query
 
 
-async def test_added_route_comes_first(client: AsyncClient) -> None:
-    assert (await client.get(f"{API}/volumes/numbers")).json() == [1, 2]
-
-
-async def test_excluded_route_does_not_exist(client: AsyncClient) -> None:
-    assert (await client.delete(f"{API}/nested/1")).status_code == 405
-
-
 async def test_impossible_key_is_not_found(client: AsyncClient, librarian: AsyncClient) -> None:
-    for key in ("0", "-1", "x", str(MAX_ID + 1), "%00", "1%0a", "%201", "+1", "0_1", "%D9%A3"):
+    for key in ("0", "x", str(MAX_ID + 1), "%00", "0_1", "%D9%A3"):
         for url in ("volumes", "writers", "nested"):
             assert (await client.get(f"{API}/{url}/{key}")).status_code == 404, (url, key)
         assert (await librarian.patch(f"{API}/volumes/{key}", json={})).status_code == 404, key
@@ -232,16 +198,3 @@ async def test_overridden_create_shares_the_transaction(settings: Settings) -> N
             assert (await client.post(f"{API}/notes", json={"text": "A note"})).status_code == 418
             async with app.state.database.reader() as session:
                 assert (await session.scalars(select(Note))).all() == []
-
-
-async def test_dependencies_of_fastapi_apply(settings: Settings, librarian: AsyncClient, app: FastAPI) -> None:
-    async def refuse() -> None:
-        raise HTTPException(418)
-
-    app.dependency_overrides[get_current_user] = refuse
-    assert (await librarian.get(f"{API}/notes")).status_code == 418
-    guarded = APIRouter(dependencies=[Depends(refuse)])
-    guarded.include_router(CrudApi(NestedVolumes, "/guarded").router)
-    guarded_app = create_test_app(settings, [Feature("guarded", "Guards.", models=[Volume], api=guarded)])
-    async with AsyncClient(transport=ASGITransport(guarded_app), base_url="http://127.0.0.1") as guarded_client:
-        assert (await guarded_client.get(f"{API}/guarded")).status_code == 418

@@ -12,12 +12,11 @@ from opportune.accounts import User
 from opportune.accounts.models import Group, GroupPermission, Membership
 from opportune.crud import Crud, Permission
 from opportune.errors import FieldErrors, Forbidden, NotFound
-from opportune.pagination import Page, Paging
+from opportune.pagination import Page
 from tests.opportune.crud.library import (
     PRINTED,
     BookStatus,
     Note,
-    Opinion,
     Opinions,
     Topic,
     Topics,
@@ -47,21 +46,6 @@ async def volumes(session: AsyncSession, superuser: User) -> Volumes:
     return Volumes(session, superuser)
 
 
-class PagingWithAnySort(Paging):
-    sort: str = ""
-
-
-class TopicsWithAnySort(Crud[Topic]):
-    read_permission = Permission.ANYONE
-    filter_schema = PagingWithAnySort
-
-
-async def test_unknown_orders_share_a_statement(session: AsyncSession) -> None:
-    for sort in ("colour", "-size", "weight"):
-        await TopicsWithAnySort(session).list_values(PagingWithAnySort(sort=sort))
-    assert len(TopicsWithAnySort.definition.list_statements) == 1
-
-
 async def test_row_is_found_by_lookup_and_id(volumes: Volumes) -> None:
     emma = await volumes.create({**VOLUME_VALUES, "topics": [2, 1]})
     row = await volumes.get("emma")
@@ -84,16 +68,13 @@ async def three_volumes(volumes: Volumes) -> Volumes:
 SLUGS_BY_QUERY: list[tuple[dict[str, Any], list[str]]] = [
     ({}, ["3", "2", "1"]),
     ({"sort": "price"}, ["1", "2", "3"]),
-    ({"sort": "-writer.name"}, ["3", "2", "1"]),
     ({"price__gte": 2, "price__lt": "3"}, ["2"]),
     ({"topics": [1, 2]}, ["2", "1"]),
     ({"topics__all": [1, 2]}, ["2"]),
     ({"writer": 1, "year": 2021}, ["1"]),
-    ({"writer": 2}, []),
     ({"status__in": ["published"], "title": "Emma", "title__icontains": "MM", "price__in": ["1", 3]}, ["3", "1"]),
     ({"weight__isnull": True, "printed_at__lte": PRINTED, "published_on__gt": "2021-06-01"}, ["3", "2"]),
     ({"q": "emma aust"}, ["3", "2", "1"]),
-    ({"q": "emma woolf"}, []),
 ]
 
 
@@ -107,24 +88,9 @@ async def test_list_is_filtered_and_sorted(three_volumes: Volumes) -> None:
         assert [volume.slug for volume in rows] == slugs, query
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_page_past_the_end_is_empty_and_has_the_total(three_volumes: Volumes) -> None:
     page = await three_volumes.list(three_volumes.Filter(page=9, size=2))
     assert (page.items, page.total, page.pages) == ([], 3, 2)
-
-
-async def test_rows_have_their_annotations(volumes: Volumes, ann: User, bob: User) -> None:
-    emma = await volumes.create(VOLUME_VALUES)
-    await volumes.create({**VOLUME_VALUES, "slug": "other"})
-    volumes.session.add_all(
-        [Opinion(volume_id=emma.id, user_id=user.id, stars=stars) for user, stars in ((ann, 4), (bob, 5))]
-    )
-    page = await volumes.list(volumes.Filter(sort="-rating"))
-    assert [vars(volume)["rating"] for volume in page.items] == [4.5, None]
-    assert vars(await volumes.get("emma"))["rating"] == 4.5
-    statement = volumes.select(volumes.Filter(sort="-rating")).add_columns(volumes.column("rating"))
-    rows = (await volumes.session.execute(statement)).all()
-    assert [(volume.slug, rating) for volume, rating in rows] == [("emma", 4.5), ("other", None)]
 
 
 async def test_public_row_is_only_writable_by_its_owner(volumes: Volumes, ann: User, bob: User) -> None:

@@ -1,20 +1,17 @@
 """The default `Crud` class of a model, whose rules apply when other models refer to its rows."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.admin import AdminView
-from opportune.admin.site import make_site
 from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi, CrudPages, Permission
-from opportune.crud.page_options import page_url_of
 from opportune.crud.registry import crud_classes, default_crud
 from opportune.errors import OperatorError
-from opportune.feature import Admin, Feature
+from opportune.feature import Feature
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.app import create_test_app
 from tests.opportune.crud.library import Opinions, Volume, Volumes, Writer
@@ -31,21 +28,11 @@ class OpenVolumes(Crud[Volume]):
 open_pages = CrudPages(OpenVolumes, "/open-volumes", columns=("id",))
 
 
-class OpenVolumeAdmin(AdminView, model=Volume):
-    crud: ClassVar[type[Crud[Any]] | None] = OpenVolumes
-
-
-class VolumeAdmin(OpenVolumeAdmin):
-    crud = Volumes
-    identity = "default-volume"
-
-
 library = Feature(
     "library",
     "Books.",
     models=[Volume],
     api=[CrudApi(OpenVolumes, "/open-volumes").router, CrudApi(Opinions, "/opinions").router],
-    admin=Admin([OpenVolumeAdmin, VolumeAdmin]),
     pages=[open_pages.router, CrudPages(Volumes, "/volumes").router, CrudPages(Opinions, "/opinions").router],
 )
 
@@ -83,13 +70,6 @@ async def test_reference_follows_the_default_class(bob: AsyncClient, draft: Volu
     assert (await bob.post("/api/v1/opinions", json=opinion)).status_code == 422
     assert (await bob.post("/opinions/new", data=opinion)).status_code == 422
     assert draft.title not in (await bob.get("/opinions/new")).text
-
-
-def test_pages_and_admin_link_to_the_default_class(app: FastAPI, draft: Volume) -> None:
-    assert page_url_of(draft) == "/volumes/plan"
-    view = make_site(app, "/admin").view_for_model(Volume)
-    assert view
-    assert view.crud is Volumes
 
 
 @pytest.mark.parametrize(

@@ -35,18 +35,9 @@ async def page(app: FastAPI, page: Page, site: str) -> Page:
 async def test_page_fits_every_width(page: Page) -> None:
     await page.goto("/volumes")
     await page.locator("thead th").evaluate_all("cells => cells.forEach((cell) => cell.append(' ' + 'x'.repeat(24)))")
-    for width in range(320, 1281, 80):
+    for width in (320, 480, 768, 992, 1280):
         await page.set_viewport_size({"width": width, "height": 700})
         assert not await page.evaluate(IS_TOO_WIDE), width
-
-
-async def test_page_numbers_are_between_previous_and_next(page: Page) -> None:
-    await page.goto("/volumes?page=2")
-    links = await page.get_by_role("navigation", name="Pages").get_by_role("link").all_inner_texts()
-    assert (links[0], links[-1]) == ("Previous", "1")
-    await page.goto("/volumes")
-    links = await page.get_by_role("navigation", name="Pages").get_by_role("link").all_inner_texts()
-    assert links == ["2", "Next"]
 
 
 async def test_list_updates_while_the_user_types_and_filters(page: Page) -> None:
@@ -98,15 +89,6 @@ async def test_form_is_filled_in_by_keyboard(page: Page) -> None:
     await expect(page.get_by_role("link", name="Topic 2")).to_have_count(0)
 
 
-async def test_form_with_errors_keeps_the_choices(page: Page) -> None:
-    await page.goto("/volumes/book-3/edit")
-    await page.get_by_label("Slug").fill("book-4")
-    await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("This value is already in use.")).to_be_visible()
-    await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Writer 003")
-    assert page.url.endswith("/volumes/book-3/edit")
-
-
 async def test_related_row_is_added_in_an_accessible_dialog(page: Page) -> None:
     await page.goto("/volumes/new")
     await page.get_by_label("Title").fill("Persuasion")
@@ -127,41 +109,3 @@ async def test_related_row_is_added_in_an_accessible_dialog(page: Page) -> None:
     await expect(dialog).to_have_count(0)
     await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Jane Austen")
     await expect(page.get_by_label("Title")).to_have_value("Persuasion")
-
-
-LONG_WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk"
-IS_WRAPPED = """cell => {
-  const range = document.createRange()
-  range.selectNodeContents(cell)
-  return new Set([...range.getClientRects()].map(rectangle => rectangle.top)).size > 1
-}"""
-SHOW_WIDE_TABLE = """field => {
-  const table = `<table><tr><td>${"W".repeat(200)}</td></tr></table>`
-  field.insertAdjacentHTML("beforeend", `<div class="table-responsive">${table}</div>`)
-}"""
-
-
-async def test_long_words_wrap_and_short_values_do_not(page: Page, app: FastAPI) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Writer(id=100, name=LONG_WORD))
-        await session.flush()
-        fields: dict[str, Any] = {"writer_id": 100, "price": 123, "status": BookStatus.PUBLISHED}
-        for number in range(3):
-            session.add(Volume(title=f"{LONG_WORD * 3} {number}", slug=f"long-{number}", **fields))
-    await page.goto("/volumes?q=donau")
-    price = page.get_by_role("cell", name="€ 123")
-    await expect(price).to_have_count(3)
-    assert not await price.first.evaluate(IS_WRAPPED)
-    assert await page.get_by_role("cell", name=LONG_WORD).first.evaluate(IS_WRAPPED)
-    for path in ("/volumes?q=donau", "/volumes/long-1", "/volumes/long-1/delete"):
-        if not page.url.endswith(path):
-            await page.goto(path)
-        for width in (1280, 390):
-            await page.set_viewport_size({"width": width, "height": 900})
-            assert not await page.evaluate(IS_TOO_WIDE), (path, width)
-    await page.goto("/volumes/long-1/edit")
-    await page.locator("form .d-grid > div").first.evaluate(SHOW_WIDE_TABLE)  # like a Markdown preview
-    assert not await page.evaluate(IS_TOO_WIDE), "the table must scroll inside its box"
-    await page.get_by_role("button", name="Save").click()
-    await expect(page.locator(".messages").get_by_role("status")).to_contain_text(LONG_WORD)
-    assert not await page.evaluate(IS_TOO_WIDE)

@@ -15,7 +15,6 @@ from sqlmodel import Field
 
 from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudPages, Permission
-from opportune.crud.columns import list_columns
 from opportune.db.listeners import listening
 from opportune.db.sessions.insertion import InsertingSession
 from opportune.feature import Feature
@@ -64,11 +63,6 @@ posters = Feature(
 app = site_fixture(posters)
 
 
-def test_columns_with_files_and_urls_do_not_link_to_the_row() -> None:
-    columns = list_columns(Posters, ("picture", "website", "title"), {})
-    assert [column.name for column in columns if column.links_to_row] == ["title"]
-
-
 def find_picture(page: str) -> str:
     """Return the URL of the image on a page."""
     match = re.search(r'<img src="([^"]+)" alt="" loading="lazy">', page)
@@ -82,12 +76,6 @@ async def add_poster(admin: AsyncClient, *pictures: str, **fields: str) -> str:
     response = await admin.post("/posters/new", data={"title": "Cats", **fields}, files=files)
     assert response.status_code == 303
     return response.headers["location"]
-
-
-async def test_required_image_cannot_be_left_out(admin: AsyncClient) -> None:
-    assert 'enctype="multipart/form-data"' in (await admin.get("/posters/new")).text
-    response = await admin.post("/posters/new", data={"title": "Cats"})
-    assert (response.status_code, "Please choose a file." in response.text) == (422, True)
 
 
 async def test_uploaded_image_is_stored_and_shown(admin: AsyncClient, client: AsyncClient) -> None:
@@ -112,23 +100,11 @@ async def test_failed_commit_deletes_the_upload(app: FastAPI, admin: AsyncClient
     assert stored_files(tmp_path) == []
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_storage_in_the_database_saves_files(app: FastAPI, settings: Settings, admin: AsyncClient) -> None:
     in_database = settings.model_copy(update={"storage_url": SecretStr("database:")})
     app.state.storage = open_storage(in_database, app.state.database)
     response = await admin.post("/locked/new", data={"title": "Cats"}, files={"picture": ("a.jpg", photo())})
     assert response.status_code == 303
-
-
-async def test_storage_in_a_folder_needs_no_commit_before(app: FastAPI, admin: AsyncClient) -> None:
-    async def read_commits(*_: object) -> None:
-        assert commits == []
-
-    commits: list[object] = []
-    with listening(InsertingSession, before_commit=commits.append), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app.state.storage, "put", put := AsyncMock(side_effect=read_commits))
-        response = await admin.post("/locked/new", data={"title": "Cats"}, files={"picture": ("a.jpg", photo())})
-    assert (response.status_code, put.await_count) == (303, 2)
 
 
 async def test_failed_copy_deletes_the_upload(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:

@@ -14,12 +14,10 @@ from opportune.accounts.models import User
 from opportune.admin import AdminView
 from opportune.contrib.palette import pages
 from opportune.feature import Feature, Link, SiteSearch
-from opportune.search import everything
 from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import BookStatus, Note, Notes, Volume, Writer
 from tests.opportune.crud.pages_feature import library
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import add_rows
 
 PALETTE = {"HX-Request-Type": "partial"}
 
@@ -79,25 +77,11 @@ async def read(client: AsyncClient, query: str = "", at: str = "/", **headers: A
     return response.text
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_visitors_find_public_rows(client: AsyncClient) -> None:
     page = await read(client, "emma")
     assert 'href="/volumes/emma-7"' in page
     assert "Emma draft" not in page
     assert "Emma, " not in page, "notes belong to users"
-
-
-async def test_group_links_to_all_results(client: AsyncClient) -> None:
-    page = await read(client, "emma")
-    assert page.count('href="/volumes/emma-') == everything.HITS_PER_GROUP
-    assert 'href="/volumes?q=emma"' in page
-    assert 'href="/volumes?q=' not in await read(client, '"emma 7"')
-
-
-async def test_editor_finds_drafts(app: FastAPI, user: User) -> None:
-    await add_permission(app.state.database, user, "volume", "update")
-    async with signed_in_client(app, user) as editor:
-        assert "Emma draft" in await read(editor, "draft")
 
 
 async def test_users_find_their_rows(member: AsyncClient) -> None:
@@ -132,26 +116,6 @@ async def test_action_to_add_needs_permission(app: FastAPI, member: AsyncClient,
     assert ">Add volume<" not in await read(member, "add")
     await add_permission(app.state.database, user, "volume", "create")
     assert ">Add volume<" in await read(member, "add")
-
-
-async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
-    for model in ("volume", "note"):
-        await add_permission(app.state.database, staff, model, "get")
-    await add_rows(app, *(Note(id=number, owner_id=staff.id, text="Mine") for number in (3, 10)))
-    async with signed_in_client(app, staff) as client:
-        assert 'href="/admin/volume/details/1"' in await read(client, at="/volumes/emma-1")
-        assert 'href="/admin/note/details/10"' in await read(client, at="/notes/10")
-        for path in ("/volumes/emma-draft", "/volumes", "/volumes/nothing", "/writers/1", "/notes/1_0", "/notes/٣"):
-            assert "/details/" not in await read(client, at=path), path
-        assert "Search the admin for “x”" in await read(client, "x")
-    assert "/admin" not in await read(member, at="/volumes/emma-1")
-
-
-async def test_page_shows_actions_after_results(app: FastAPI) -> None:
-    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client:
-        page = await read(client, "emma", Accept="text/html")
-    assert page.index("/volumes/emma-7") < page.index("Search the admin for “emma”")
 
 
 async def test_page_works_without_javascript(client: AsyncClient) -> None:

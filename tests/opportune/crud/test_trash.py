@@ -98,12 +98,6 @@ async def test_permanent_deletion(app: FastAPI, client: AsyncClient) -> None:
     assert await _stored_names(app) == []
 
 
-async def test_deletion_records_the_user(app: FastAPI, owner: User, client: AsyncClient) -> None:
-    async with app.state.database.reader(fresh=True) as session:
-        assert await session.scalar(with_deleted(select(col(Tool.deleted_by_id)).where(col(Tool.id) == 1))) == owner.id
-    assert "deleted_by_id" not in (await client.get(f"{TOOLS}/2")).json()
-
-
 async def test_trash_columns_are_not_writable(client: AsyncClient) -> None:
     response = await client.patch(f"{TOOLS}/2", json={"deleted_at": "2026-01-01T00:00:00Z"})
     assert response.status_code == 422
