@@ -20,19 +20,16 @@ async def read_slugs(app: FastAPI, model: type[Sample] | type[Follower] = Sample
     ("text", "slug"),
     [
         ("Çay & Python 3.14", "cay-python-3-14"),
-        ("  a--b ", "a-b"),
         ("日本", ""),
         ("Straße, STRAẞE", "strasse-strasse"),
         ("Ærø, Œuvre, Þór, Đà, Ħal, \u0131ş\u0131k, Łódź, Ŋ, Ŧ, ð", "aero-oeuvre-thor-da-hal-isik-lodz-n-t-d"),
         ("x" * 90, "x" * 80),
-        ("a " * 90, ("a-" * 40).strip("-")),
     ],
 )
 def test_text_is_converted_to_a_slug(text: str, slug: str) -> None:
     assert slugify(text) == slug
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_empty_slug_is_made_unique_from_the_title(app: FastAPI) -> None:
     long_name = "A title that is longer than thirty"
     async with app.state.database.writer() as session:
@@ -72,16 +69,6 @@ async def test_slug_stays_until_it_is_cleared(app: FastAPI) -> None:
         row = (await session.scalars(select(Sample))).one()
         row.slug = ""
     assert await read_slugs(app) == ["two"]
-
-
-async def test_following_slug_changes_with_its_source(app: FastAPI) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all([Follower(name="One"), Follower(name="Three")])
-    async with app.state.database.writer() as session:
-        renamed, with_new_slug = (await session.scalars(select(Follower).order_by(col(Follower.id)))).all()
-        renamed.name = "Two"
-        with_new_slug.name, with_new_slug.slug = "Four", "five"
-    assert await read_slugs(app, Follower) == ["two", "five"]
 
 
 @pytest.mark.database("sqlite", "postgresql")

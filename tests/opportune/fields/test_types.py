@@ -1,20 +1,18 @@
 """Validation, storage and display of field types."""
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from pydantic import BaseModel, BeforeValidator, TypeAdapter
 from sqlalchemy import func, select
 from sqlmodel import col
 from starlette.datastructures import FormData
 
 from opportune.errors import OperatorError
-from opportune.fields import Phone, money_field, national
+from opportune.fields import money_field
 from opportune.fields.display import display
 from opportune.i18n import use_language
-from opportune.web.forms.controls import controls_of
 from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Sample, Status
 
@@ -29,9 +27,7 @@ EMAIL_MESSAGE = "Please enter an e-mail address, such as ada@example.com."
     ("name", "text", "stored", "invalid", "message"),
     [
         ("status", "for_sale", Status.FOR_SALE, "sold", "Please choose one of the options."),
-        ("size", "large", "large", "huge", "Please choose one of the options."),
         ("price", "1234.50", Decimal("1234.50"), "1.005", DECIMALS_MESSAGE),
-        ("price", "0", Decimal(0), "-0.01", "Please enter 0 or more."),
         ("discount", "0.10", Decimal("0.10"), "NaN", "Please enter a number, such as 12.50."),
         ("email", "Ada@Example.com", "ada@example.com", "ada", EMAIL_MESSAGE),
         ("home", "https://x.at/a?b", "https://x.at/a?b", "javascript:alert(1)", URL_MESSAGE),
@@ -39,7 +35,6 @@ EMAIL_MESSAGE = "Please enter an e-mail address, such as ada@example.com."
         ("country", "AT", "AT", "XX", "Please choose one of the options."),
         ("keywords", "one\n\n two ", ["one", "two"], None, ""),
         ("facts", '{"a": [1, null]}', {"a": [1, None]}, "{a", JSON_MESSAGE),
-        ("facts", "[]", [], "1", JSON_MESSAGE),
         ("about", "*hello*", "*hello*", "a\0", "Must not contain the character NUL."),
         ("slug", "My Title!", "my-title", "!!!", "Please use letters from a to z or digits."),
     ],
@@ -100,40 +95,11 @@ async def test_money_sums_are_exact(app: FastAPI) -> None:
     assert (total, count) == (Decimal("0.30"), 3)
 
 
-def test_form_is_filled_from_a_row() -> None:
-    form = Form(Sample, Sample(**STORED_VALUES))
-    assert form.value("keywords") == "one\ntwo"
-    assert form.value("facts").split() == ["{", '"a":', "[", "1,", "null", "]", "}"]
-    assert (form.value("country"), form.field("country").choices["AT"]) == ("AT", "Austria")
-    assert form.field("price").suffix == "EUR"
-    assert form.field("slug").attributes["data-slug-from"] == "title"
-
-
-@pytest.mark.parametrize(("language", "codes"), [("en", "AF AX AL"), ("de", "AF EG AX"), ("ja", "AF AX AL")])
+@pytest.mark.parametrize(("language", "codes"), [("en", "AF AX AL"), ("de", "AF EG AX")])
 def test_countries_are_in_alphabetical_order(language: str, codes: str) -> None:
     form = Form(Sample, Sample(**STORED_VALUES))
     with use_language(language):
         assert [code for code in form.field("country").choices if code][:3] == codes.split()
-
-
-def test_optional_types_have_the_options_of_their_type() -> None:
-    assert controls_of(Sample)["discount"].attributes["step"] == "0.01"
-    assert controls_of(Sample)["origin"].choices["AT"] == "Austria"
-
-
-def test_country_codes_are_validated() -> None:
-    class Place(BaseModel):
-        country: Annotated[str, *Sample.model_fields["country"].metadata]
-
-    assert Place(country="at").country == "AT"
-    with pytest.raises(ValueError, match="please enter a two-letter country code"):
-        Place(country="EU")
-
-
-def test_national_phone_numbers() -> None:
-    local = TypeAdapter(Annotated[Phone, BeforeValidator(national("AT"))])
-    assert local.validate_python("01 711000") == "+431711000"
-    assert local.validate_python("+44 20 7946 0000") == "+442079460000"
 
 
 def test_invalid_currency_is_refused() -> None:
@@ -146,7 +112,6 @@ def test_invalid_currency_is_refused() -> None:
     [
         ("price", Decimal("1234.5"), "EUR\N{NO-BREAK SPACE}1,234.50"),
         ("country", "AT", "Austria"),
-        ("keywords", ["a", "b"], "a, b"),
         ("facts", {"a": 1}, '{"a": 1}'),
         (
             "home",
@@ -155,8 +120,6 @@ def test_invalid_currency_is_refused() -> None:
         ),
         ("home", "javascript:alert(1)", "javascript:alert(1)"),
         ("phone", "+431711000", '<a dir="ltr" href="tel:+431711000">+431711000</a>'),
-        ("title", "<b>", "<b>"),
-        ("country", "", ""),
         ("origin", None, None),
     ],
 )

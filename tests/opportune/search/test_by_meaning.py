@@ -10,12 +10,11 @@ from sqlmodel import col
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
-from opportune.contrib.llm import LanguageModel, LlmError
+from opportune.contrib.llm import LanguageModel
 from opportune.contrib.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows
 from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.db.migrations.post_migrate import due_statements
-from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
@@ -113,16 +112,6 @@ async def test_full_text_matches_rank_first(library: Library) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_hybrid_search_of_a_filtered_query(library: Library) -> None:
-    await library.add_embedded(PRICES)
-    async with library.database.reader() as session:
-        within = select(Book).where(col(Book.title) != "Money")
-        statement = await library.search.search_hybrid(session, "invoice", within)
-        page = await paginate(session, statement, Paging(size=1))
-    assert ([book.title for book in page.items], page.total) == (["Invoice"], 2)
-
-
-@pytest.mark.database("sqlite", "postgresql")
 async def test_only_rows_of_within_are_compared(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.search.vectors.MAX_NEAREST", 1)
     await library.add({"Mine": "a baguette of money"})
@@ -161,7 +150,6 @@ async def test_vectors_are_deleted_when_the_table_is_emptied(library: Library) -
     assert await library.count_vectors() == 0
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_outdated_vector_is_not_stored(library: Library) -> None:
     await library.add({"Bread": "flour"})
     embeddings = library.llm.embeddings
@@ -179,22 +167,7 @@ async def test_outdated_vector_is_not_stored(library: Library) -> None:
     assert await library.count_vectors() == 0
 
 
-async def test_rejected_text_does_not_block_others(library: Library) -> None:
-    await library.add(SUMMARIES)
-    library.endpoint.refused_word = "Feline"
-    await library.jobs.work()
-    assert (await library.find_titles("loaf"), await library.find_titles("sailing")) == (["Baguette"], ["Harbour"])
-    assert (await library.find_titles("purr"), await library.find_titles("kitten")) == ([], ["Kitten"])
-
-
-async def test_job_fails_if_every_text_is_rejected(library: Library) -> None:
-    library.endpoint.refused_word = "text"  # contained in the text that the job sends to check the model
-    await library.add({"Money": "Cheap text"})
-    with pytest.raises(LlmError, match="did not accept"):
-        await library.jobs.work()
-
-
-@pytest.mark.parametrize("changes", [{"name": "other"}, {"dimensions": 8}])
+@pytest.mark.parametrize("changes", [{"name": "other", "dimensions": 8}])
 async def test_new_model_is_used_when_complete(library: Library, changes: dict[str, Any]) -> None:
     await library.add_embedded(SUMMARIES)
     library.restart(**changes)
@@ -207,14 +180,6 @@ async def test_new_model_is_used_when_complete(library: Library, changes: dict[s
     (body,) = library.endpoint.bodies
     assert (body["model"], body.get("dimensions")) == (changes.get("name", "small"), changes.get("dimensions"))
     assert await library.count_vectors() == len(SUMMARIES)
-
-
-async def test_failed_embedding_falls_back_to_words(library: Library, caplog: pytest.LogCaptureFixture) -> None:
-    await library.add_embedded(BREADS)
-    library.endpoint.responses = [response("503 Service Unavailable")]
-    assert await library.find_titles("bread") == ["Bread"]
-    assert await library.find_titles("flour") == ["Bread"]
-    assert sum("search uses words only" in record.message for record in caplog.records) == 1
 
 
 async def test_late_embedding_falls_back_to_words(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,19 +219,6 @@ async def test_missing_trigger_is_restored(library: Library) -> None:
     async with library.database.writer() as session:
         await session.execute(delete(Book).where(col(Book.title) == "Kitten"))
     assert await library.count_vectors() == len(SUMMARIES) - 1
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_vectors_are_dropped_if_no_longer_used(library: Library) -> None:
-    await library.add_embedded(SUMMARIES)
-    Searchable(Book, fields=["title", "summary"])
-    await create_indexes(library.database)
-    async with library.database.engine.connect() as connection:
-        assert await connection.run_sync(due_statements) == []
-    async with library.database.writer() as session:
-        await session.execute(update(Book).values(title="Bread"))
-    async with library.database.reader() as session:
-        assert (await Searchable(Book, fields=["title"]).find(session, "bread")).total == len(SUMMARIES)
 
 
 async def test_words_are_searched_without_a_model(library: Library) -> None:

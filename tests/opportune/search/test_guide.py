@@ -73,14 +73,6 @@ async def test_example_paginates_results(client: AsyncClient) -> None:
     assert (await client.get("/books/search?page=0")).status_code == 422
 
 
-async def test_example_page_responds_to_any_query(client: AsyncClient) -> None:
-    assert "Nothing matches “zebra”" in (await client.get("/books/search?q=zebra")).text
-    for query in ("", "<b>", "\0", "' OR 1=1", "x" * 5000):
-        response = await client.get("/books/search", params={"q": query})
-        assert response.status_code == 200
-        assert "<b>" not in response.text
-
-
 async def test_example_searches_a_filtered_query(app: FastAPI, example: dict[str, Any]) -> None:
     find = run_code(PYTHON[1], **example)["find"]
     async with app.state.database.reader() as session:

@@ -1,10 +1,7 @@
 """Indexes of models with migrations, checks, copies, backups and poolers."""
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import insert, text
-from sqlalchemy.exc import OperationalError
 
 from opportune.accounts.models import User
 from opportune.cli.development.startup import inspect_schema
@@ -13,9 +10,7 @@ from opportune.db.migrations.connection import connect
 from opportune.jobs.models import Job
 from opportune.search import Searchable
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
-from opportune.web.errors.error_hints import hint_for
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.contrib.backup.backups import programs
 from tests.opportune.contrib.copydb.two_databases import ADD_USER, execute
@@ -49,7 +44,6 @@ async def find_emails(users: Searchable[User], url: str, query: str = "example a
             return [hit.row.email for hit in (await users.find(session, query)).items]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 def test_missing_index_is_reported_and_created(
     oppman: Oppman, database_url: str, isolated_searchables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,16 +72,6 @@ async def test_copied_table_keeps_its_index(
     assert await find_emails(users, target, "bobby") == ["bobby@example.com"]
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_restored_database_is_searchable(
-    oppman: Oppman, programs: None, site: str, users: Searchable[User], tmp_path: Path
-) -> None:
-    assert oppman("backup", str(tmp_path / "b.zip"), STORAGE_URL=f"file:{tmp_path / 'uploads'}").code == 0
-    add_user(site, "bobby@example.com")
-    assert oppman("restore", "--no-input", str(tmp_path / "b.zip")).code == 0
-    assert await find_emails(users, site, "example") == ["ada@example.com"]
-
-
 async def test_table_copied_by_migration_is_searchable(oppman: Oppman, site: str, users: Searchable[User]) -> None:
     """SQLite drops triggers with their table."""
     with connect(settings_for(site)) as connection, connection.begin():
@@ -96,23 +80,3 @@ async def test_table_copied_by_migration_is_searchable(oppman: Oppman, site: str
     assert await find_emails(users, site, "bobby") == []
     assert oppman("migrate").code == 0
     assert await find_emails(users, site, "bobby") == ["bobby@example.com"]
-
-
-async def test_database_in_memory_is_searched(oppman: Oppman, site: str, users: Searchable[User]) -> None:
-    assert await find_emails(users, site.replace("sqlite:///", "sqlite+memory:///")) == ["ada@example.com"]
-
-
-@pytest.mark.database("postgresql")
-async def test_rows_are_searched_through_pgbouncer(database_url: str, oppman: Oppman, users: Searchable[User]) -> None:
-    with pgbouncer(database_url) as url:
-        assert oppman("migrate", DATABASE_URL=url).code == 0
-        add_user(database_url, "ada@example.com")
-        assert [await find_emails(users, url) for _ in range(3)] == [["ada@example.com"]] * 3
-
-
-async def test_error_names_command_for_missing_index(users: Searchable[User], database_url: str) -> None:
-    with pytest.raises(OperationalError) as caught:
-        await find_emails(users, database_url)
-    hint = hint_for(caught.value)
-    assert hint
-    assert hint.code == "python3 oppman.py migrate"

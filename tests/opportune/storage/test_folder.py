@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.project.layout import PROJECT
 from opportune.storage import MissingFileError, Storage, StorageError, open_storage
-from opportune.storage.folder import FolderStorage
 from tests.opportune.storage.conftest import settings_with_storage
 
 FILE_NAME = f"photos/{'0' * 32}.jpg"
@@ -35,11 +33,6 @@ def outside(folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def storage(folder: Path) -> Storage:
     return open_storage(settings_with_storage(f"file:{folder}"))
-
-
-async def test_folder_is_created_with_the_first_file(storage: Storage, folder: Path) -> None:
-    assert not await storage.check()
-    assert list_paths(folder.parent) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
@@ -75,13 +68,6 @@ async def test_pipe_is_not_opened(storage: Storage, folder: Path) -> None:
     os.mkfifo(folder / FILE_NAME)
     with pytest.raises(MissingFileError):
         await asyncio.wait_for(storage.read(FILE_NAME), 60)
-
-
-def test_folder_is_relative_to_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir("/")
-    storage = open_storage(settings_with_storage("file:./data/uploads"))
-    assert isinstance(storage, FolderStorage)
-    assert storage.folder == PROJECT / "data" / "uploads"
 
 
 def test_ephemeral_host_causes_a_warning(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,5 @@
 """Checked and shrunk images."""
 
-import threading
-from unittest.mock import Mock
-
 import pytest
 from fastapi import FastAPI, Request
 from httpx2 import AsyncClient
@@ -11,7 +8,6 @@ from PIL import Image
 from opportune.storage import images
 from opportune.storage.images import ImageRefusedError, check_image, shrink
 from tests.opportune.storage.pictures import (
-    LANDSCAPE,
     UPRIGHT,
     camera_exif,
     decode_image,
@@ -29,7 +25,6 @@ SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>ale
     ("content", "content_type"),
     [
         (photo("JPEG"), "image/jpeg"),
-        (photo("JPEG", progressive=True), "image/jpeg"),
         (photo("PNG"), "image/png"),
         (photo("WEBP"), "image/webp"),
         (
@@ -49,16 +44,10 @@ async def test_image_is_recognized_by_its_content(content: bytes, content_type: 
     ("content", "message"),
     [
         (b"", images.UNKNOWN),
-        (b"\0" * 1000, images.UNKNOWN),
         (b"<html><script>alert(1)</script></html>", images.UNKNOWN),
         (SVG, images.UNKNOWN),
-        (b"%PDF-1.7", images.UNKNOWN),
-        (encode_image(draw_image(), "BMP"), images.UNKNOWN),
         (encode_image(draw_image(), "TIFF"), images.UNKNOWN),
         (photo("JPEG")[:-200], images.DAMAGED),
-        (photo("PNG")[:-40], images.DAMAGED),
-        (photo("WEBP")[:-40], images.DAMAGED),
-        (decompression_bomb(4_500), images.TOO_MANY_PIXELS),
         (decompression_bomb(60_000), images.TOO_MANY_PIXELS),
         (decompression_bomb(2_000), images.DAMAGED),
         (with_archive(photo("JPEG")), images.NOT_ONLY_A_PICTURE),
@@ -73,7 +62,7 @@ async def test_invalid_image_is_refused(content: bytes, message: str) -> None:
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG"])
 async def test_shrunk_image_is_upright_without_metadata(format_: str) -> None:
     small = await shrink(photo(format_), 1024)
     image = decode_image(small)
@@ -88,27 +77,11 @@ async def test_shrunk_image_is_upright_without_metadata(format_: str) -> None:
     assert bottom[2] > 200 > top[2]
 
 
-async def test_image_is_shrunk_but_not_enlarged() -> None:
-    assert decode_image(await shrink(encode_image(draw_image((400, 100)), "JPEG"), 100)).size == (100, 25)
-    assert decode_image(await shrink(encode_image(draw_image(), "PNG"), 100)).size == LANDSCAPE
-
-
 async def test_transparency_is_kept() -> None:
     image = draw_image(mode="RGBA")
     image.putalpha(Image.new("L", image.size, 0))
     for content in (encode_image(image, "PNG"), encode_image(image.convert("P"), "GIF", transparency=0)):
         assert decode_image(await shrink(content)).mode == "RGBA"
-
-
-async def test_16_bit_grey_is_kept() -> None:
-    pixel = decode_image(await shrink(encode_image(Image.new("I;16", (8, 8), 0x8000), "PNG"))).getpixel((4, 4))
-    assert isinstance(pixel, tuple)
-    assert abs(pixel[0] - 0x80) < 4
-
-
-async def test_broken_colour_profile_is_ignored() -> None:
-    content = encode_image(draw_image(), "JPEG", icc_profile=b"no profile")
-    assert decode_image(await shrink(content)).size == LANDSCAPE
 
 
 async def test_truncated_image_is_refused_or_decoded() -> None:
@@ -118,26 +91,6 @@ async def test_truncated_image_is_refused_or_decoded() -> None:
             await shrink(content[:length])
         except ImageRefusedError as refusal:
             assert str(refusal) in (images.UNKNOWN, images.DAMAGED)  # noqa: PT017 - some truncated images can be decoded
-
-
-async def test_images_are_decoded_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: set[int] = set()
-
-    def record_thread(content: bytes, min_side: int) -> Image.Image:
-        threads.add(threading.get_ident())
-        return decode(content, min_side)
-
-    decode = images._decode
-    monkeypatch.setattr(images, "_decode", record_thread)
-    await check_image(photo())
-    await shrink(photo())
-    assert len(threads - {threading.get_ident()}) == 1
-
-
-async def test_error_of_our_code_is_not_a_damaged_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_in_srgb", Mock(side_effect=KeyError))
-    with pytest.raises(KeyError):
-        await shrink(photo())
 
 
 async def test_route_with_an_invalid_image_responds_with_the_reason(app: FastAPI, client: AsyncClient) -> None:

@@ -45,10 +45,7 @@ async def test_changed_url_is_refused(storage: Storage, visitor: AsyncClient) ->
     (until,), (signature,) = parse_qs(parts.query)["until"], parse_qs(parts.query)["signature"]
     for old, new in (
         (until, str(int(until) + 1)),
-        (until, ""),
-        (until, "never"),
         (signature, signature[::-1]),
-        (signature, ""),
         (signature, "%FF%F0"),
         ("a.jpg", "b.html"),
         ("&as=a.jpg", ""),
@@ -105,11 +102,6 @@ async def test_other_file_is_a_download(storage: Storage, visitor: AsyncClient) 
     assert response.headers["content-disposition"] == "attachment"
 
 
-async def test_url_states_its_expiry(storage: Storage, storage_kind: str) -> None:
-    query = parse_qs(urlsplit(await storage.url(await storage.save(*PICTURE), seconds=60)).query)
-    assert query["X-Amz-Expires"] == ["60"] if storage_kind == "bucket" else "until" in query
-
-
 FILM = bytes(range(251)) * 4_300
 
 
@@ -131,7 +123,6 @@ async def test_large_file_is_served_completely(visitor: AsyncClient, film_url: s
 @pytest.mark.parametrize(
     ("header", "start", "stop"),
     [
-        ("bytes=0-9", 0, 10),
         ("bytes=65530-1060000", 65_530, 1_060_001),
         ("bytes=1079290-9999999", 1_079_290, len(FILM)),
         ("bytes=-5", len(FILM) - 5, len(FILM)),
@@ -147,11 +138,6 @@ async def test_range_of_file_is_served(visitor: AsyncClient, film_url: str, head
 async def test_range_beyond_the_end_is_416(visitor: AsyncClient, film_url: str) -> None:
     response = await visitor.get(film_url, headers={"Range": "bytes=9999999-"})
     assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{len(FILM)}")
-
-
-@pytest.mark.parametrize("headers", [{"Range": "lines=1-2"}, {"Range": "bytes=0-9", "If-Range": '"other"'}])
-async def test_unusable_range_is_ignored(visitor: AsyncClient, film_url: str, headers: dict[str, str]) -> None:
-    assert (await visitor.get(film_url, headers=headers)).status_code == 200
 
 
 async def test_304_needs_an_existing_file(storage: Storage, visitor: AsyncClient, film_url: str) -> None:

@@ -6,10 +6,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from httpx2 import ASGITransport, AsyncClient
 
-from opportune.application import create_app
-from opportune.storage import MissingFileError, Storage, StorageDependency, StorageError, bucket, open_storage
+from opportune.storage import MissingFileError, Storage, StorageError, bucket, open_storage
 from tests.opportune.storage.conftest import settings_with_storage
 
 SECRET = "s3cr3t"
@@ -45,7 +43,7 @@ async def test_deleted_file_is_missing(storage: Storage) -> None:
 
 
 async def test_large_file_is_read_unchanged(storage: Storage) -> None:
-    content = bytes(range(250)) * 40_000
+    content = bytes(range(250)) * 8_000
     assert await storage.read(await save_photo(storage, content)) == content
 
 
@@ -75,20 +73,6 @@ async def test_error_is_logged_without_the_secret(unreachable_url: str, caplog: 
     problem = await storage.check()
     assert SECRET not in problem
     assert problem.count("\n") == 0 < len(problem)
-
-
-@pytest.mark.parametrize("storage_kind", ["folder", "bucket"])
-async def test_unreachable_storage_is_a_503(unreachable_url: str) -> None:
-    app = create_app(settings_with_storage(unreachable_url))
-
-    @app.post("/api/files")
-    async def save_file(storage: StorageDependency) -> str:
-        return await save_photo(storage)
-
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-        response = await client.post("/api/files")
-    assert (response.status_code, response.headers["retry-after"]) == (503, "2")
-    assert response.json()["detail"].startswith("Files cannot be saved")
 
 
 async def test_silent_service_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
