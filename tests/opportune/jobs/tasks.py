@@ -15,7 +15,6 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, JobDefinition, PermanentFailure, job
-from opportune.jobs.leases import JobCancelled
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.services import Services
 from opportune.storage import open_storage
@@ -73,11 +72,6 @@ async def break_down(run: JobContext) -> None:
 @job("test.quit", attempts=1)
 async def quit_work(run: JobContext) -> None:
     raise asyncio.CancelledError
-
-
-@job("test.stop")
-async def stop_itself(run: JobContext) -> None:
-    raise JobCancelled
 
 
 @job("test.wait")

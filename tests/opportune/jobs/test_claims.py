@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -12,14 +11,11 @@ from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
-from opportune.errors import OperatorError
 from opportune.jobs import JobContext, JobDefinition, job, management, worker
 from opportune.jobs.models import Job, JobState
-from opportune.jobs.schedules import schedule_key
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.jobs.store import HELD_RETRY_SECONDS
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, wait_until
-from tests.opportune.jobs.tasks import hourly, job_queue, register, stumble, wait
+from tests.opportune.jobs.tasks import job_queue, register, stumble, wait
 
 both_databases = pytest.mark.database("sqlite", "postgresql")
 
@@ -50,40 +46,9 @@ async def test_jobs_of_a_group_run_one_after_the_other(make_queue: MakeQueue) ->
     assert [job.arguments for job in await site.worker.store.claim(9, completed=first)] == [["a1"]]
 
 
-@both_databases
-async def test_group_limit_allows_several_jobs_at_a_time(make_queue: MakeQueue) -> None:
-    parallel = replace(register, group_limit=2)
-    site = make_queue(parallel)
-    await enqueue(site, parallel, "a", "a", "a")
-    assert [await claim(site), await claim(site)] == [["a0", "a1"], []]
-
-
-@both_databases
-async def test_held_job_starts_when_a_full_worker_is_free(make_queue: MakeQueue) -> None:
-    site = make_queue()
-    await site.enqueue(register("first"))
-    completed = await site.worker.store.claim(1)
-    await enqueue(site, register, "a")
-    assert [job.arguments for job in await site.worker.store.claim(1, completed=completed)] == [["a0"]]
-
-
-@both_databases
-async def test_worker_wakes_for_a_job_held_after_its_claim(make_queue: MakeQueue) -> None:
-    site = make_queue()
-    assert await claim(site) == []
-    await enqueue(site, register, "a")  # in another process, which cannot wake the worker
-    assert await site.worker.store.seconds_to_next() == HELD_RETRY_SECONDS
-
-
-@both_databases
 @pytest.mark.parametrize(
     ("state", "minutes", "claimed"),
-    [
-        (JobState.HELD, 0, ["a1"]),
-        (JobState.WAITING, 61, ["a1"]),
-        (JobState.WAITING, 59, []),
-        (JobState.RUNNING, 61, []),
-    ],
+    [(JobState.HELD, 0, ["a1"]), (JobState.WAITING, 61, ["a1"]), (JobState.WAITING, 59, [])],
 )
 async def test_job_without_code_blocks_its_group_for_an_hour(
     make_queue: MakeQueue, database: Database, state: JobState, minutes: int, claimed: list[str]
@@ -97,7 +62,6 @@ async def test_job_without_code_blocks_its_group_for_an_hour(
     assert await claim(site) == claimed
 
 
-@both_databases
 async def test_groups_take_turns(make_queue: MakeQueue, emails: Emails) -> None:
     site = make_queue()
     site.worker.concurrency = 1
@@ -107,7 +71,6 @@ async def test_groups_take_turns(make_queue: MakeQueue, emails: Emails) -> None:
     assert len(await emails()) == 6
 
 
-@both_databases
 async def test_failing_job_does_not_block_its_group(make_queue: MakeQueue, database: Database) -> None:
     failing = replace(stumble, wait=3600)
     site = make_queue(failing, register)
@@ -140,7 +103,6 @@ async def test_running_jobs_are_limited(
     assert len(await claim(site) + await claim(site)) == running
 
 
-@both_databases
 async def test_paused_queue_starts_no_job(idle_queue: DatabaseJobQueue, database: Database) -> None:
     await idle_queue.enqueue(register("a"))
     async with database.writer() as session:
@@ -149,12 +111,6 @@ async def test_paused_queue_starts_no_job(idle_queue: DatabaseJobQueue, database
     async with database.writer() as session:
         assert await management.resume(session, "default")
     assert await claim(idle_queue) == ["a"]
-
-
-@pytest.mark.parametrize("option", [{"priority": 40_000}, {"queue": "q" * 60}, {"group_limit": 40_000}])
-def test_option_that_no_row_can_store_is_refused(option: dict[str, Any]) -> None:
-    with pytest.raises(OperatorError, match=rf"^job\('test.register', {min(option)}=…\) must"):
-        replace(register, **option)
 
 
 async def test_attempt_ends_after_its_maximum_duration(make_queue: MakeQueue, find: Find) -> None:
@@ -192,7 +148,6 @@ async def test_workers_share_the_jobs_of_a_batch(make_queue: MakeQueue, database
     assert await read_states(database) == [(JobState.DONE, 1)] * len(addresses)
 
 
-@both_databases
 async def test_end_without_a_claim_changes_nothing(idle_queue: DatabaseJobQueue, database: Database) -> None:
     await idle_queue.enqueue(wait())
     claimed = await idle_queue.worker.store.claim(9)
@@ -202,7 +157,6 @@ async def test_end_without_a_claim_changes_nothing(idle_queue: DatabaseJobQueue,
     assert await read_states(database) == [(JobState.RUNNING, 1)]
 
 
-@both_databases
 @pytest.mark.parametrize("are_held_too_long", [False, True], ids=["at the end", "behind a slow job"])
 async def test_prefetched_jobs_return_to_the_queue(
     idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch, *, are_held_too_long: bool
@@ -223,12 +177,3 @@ async def test_prefetched_jobs_return_to_the_queue(
 
 async def holds_jobs(site: DatabaseJobQueue, number: int) -> bool:
     return len(site.worker._waiting) == number and len(site.worker._attempts) == number + 1
-
-
-async def test_next_run_is_queued_if_the_clock_is_slow(make_queue: MakeQueue, database: Database) -> None:
-    site = make_queue(hourly)
-    due_at = utc_now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    job = Job(name=hourly.name, key=schedule_key(hourly.name, due_at), due_at=due_at)
-    await site.worker.scheduler.queue_runs({job.name: job.due_at})
-    async with database.reader() as session:
-        assert list(await session.scalars(select(col(Job.due_at)))) == [due_at + timedelta(hours=1)]

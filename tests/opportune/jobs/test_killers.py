@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from opportune.config.settings import Settings
-from opportune.jobs import JobDefinition
 from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.jobs.conftest import Find
@@ -28,23 +27,15 @@ async def work_until_normal_end(settings: Settings, max_parallel_jobs: int | Non
     return codes
 
 
-@pytest.mark.parametrize(
-    ("killers", "definition"),
-    [
-        pytest.param(1, register, id="a killer"),
-        pytest.param(1, register_in_two_attempts, id="a killer beside jobs with two attempts"),
-        pytest.param(2, register, id="two killers"),
-    ],
-)
-async def test_killers_fail_and_jobs_beside_them_succeed(
-    idle_queue: DatabaseJobQueue, settings: Settings, find: Find, killers: int, definition: JobDefinition[[str]]
+async def test_killer_fails_and_jobs_beside_it_succeed(
+    idle_queue: DatabaseJobQueue, settings: Settings, find: Find
 ) -> None:
-    killer_ids = [await idle_queue.enqueue(kill()) for _ in range(killers)]
-    job_ids = [await idle_queue.enqueue(definition(email)) for email in EMAILS]
+    killer_id = await idle_queue.enqueue(kill())
+    job_ids = [await idle_queue.enqueue(register_in_two_attempts(email)) for email in EMAILS]
     assert set(await work_until_normal_end(settings)) == {-signal.SIGKILL}
-    failed = [await find(job_id) for job_id in killer_ids]
-    assert {(job.state, job.attempt) for job in failed} == {(JobState.FAILED, kill.attempts)}
-    assert {job.error for job in failed} == {"The worker process ended during each attempt of this job."}
+    failed = await find(killer_id)
+    assert (failed.state, failed.attempt) == (JobState.FAILED, kill.attempts)
+    assert failed.error == "The worker process ended during each attempt of this job."
     assert {(await find(job_id)).state for job_id in job_ids} == {JobState.DONE}
 
 

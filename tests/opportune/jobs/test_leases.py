@@ -8,18 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from opportune.config.settings import Settings
 from opportune.db import Database
-from opportune.jobs import lease_keeper
-from opportune.jobs.lease_keeper import LoopWatch
 from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.forked import PROCESSES
 from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Find, MakeQueue, expire_leases, wait_until
 from tests.opportune.jobs.processes import SHORT_LEASE, work_on_machine
-from tests.opportune.jobs.tasks import block, gate, register, wait
+from tests.opportune.jobs.tasks import block, register, wait
 
 
 @contextmanager
@@ -85,18 +82,6 @@ async def test_job_of_a_living_process_is_not_claimed(make_queue: MakeQueue, dat
     assert [job.name for job in await other.claim(9)] == [wait.name]
 
 
-@pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.usefixtures("separate_machines")
-async def test_backlog_does_not_delay_a_takeover(make_queue: MakeQueue, database: Database) -> None:
-    dead, other, site = make_queue().worker.store, make_queue().worker.store, make_queue()
-    await site.enqueue(wait())
-    assert await dead.claim(9)
-    await expire_leases(database)
-    for number in range(2):
-        await site.enqueue(register(f"{number}@example.com"))
-    assert [job.name for job in await other.claim(1)] == [wait.name]
-
-
 @pytest.mark.database("postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_worker_with_a_wrong_clock_claims_no_running_job(
@@ -119,36 +104,3 @@ async def test_leases_are_renewed_from_a_thread(make_queue: MakeQueue, database:
     await expire_leases(database)
     await asyncio.to_thread(owner.renew_from_thread, claimed)
     assert await other.claim(9) == []
-
-
-async def test_failed_renewal_is_logged(
-    jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(_jobs: object) -> None:
-        raise OperationalError("", None, Exception("database is locked"))
-
-    monkeypatch.setattr(lease_keeper, "THREAD_RENEWAL_SECONDS", 0)
-    monkeypatch.setattr(lease_keeper, "CHECK_INTERVAL_SECONDS", 0.01)
-    monkeypatch.setattr(jobs.worker.store, "renew_from_thread", fail)
-    await jobs.enqueue(wait())
-    await gate.started.wait()
-
-    async def is_reported() -> bool:
-        return "The leases of running jobs could not be renewed:" in caplog.text
-
-    await wait_until(is_reported)
-    assert "is locked by another process" in caplog.text
-
-
-@pytest.mark.parametrize("is_blocked", [True, False])
-async def test_only_a_blocked_loop_is_reported(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, is_blocked: bool
-) -> None:
-    monkeypatch.setattr(lease_keeper, "REPORTED_AFTER_CHECKS", 7)
-    watch = LoopWatch(asyncio.get_running_loop())
-    for _ in range(8):
-        watch.check([])
-        if not is_blocked:
-            await asyncio.sleep(0)  # otherwise the loop runs no callbacks
-    message = "has blocked the event loop for 0 s. Run blocking work in a thread with asyncio.to_thread"
-    assert (message in caplog.text) is is_blocked

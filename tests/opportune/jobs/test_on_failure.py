@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.errors import OperatorError
-from opportune.jobs import JobCall, JobContext, PermanentFailure, job, worker
+from opportune.jobs import JobCall, JobContext, PermanentFailure, job
 from opportune.jobs.models import JobState
 from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Find, MakeQueue, set_attempt
 
@@ -99,43 +99,11 @@ async def test_steps_of_the_job_do_not_replace_those_of_on_failure(make_queue: M
     assert [book_id for *_, book_id in calls] == [7, 8]
 
 
-async def test_unavailable_database_does_not_end_on_failure(
-    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outages = [OperationalError("SELECT 1", {}, Exception("server closed the connection"))]
-
-    async def record(run: JobContext, error: Exception, book_id: int) -> None:
-        if outages:
-            raise outages.pop()
-        calls.append((run.attempt, str(error), book_id))
-
-    @job("test.refuse", **options | {"on_failure": record})
-    async def refuse(_run: JobContext, _book_id: int) -> None:
-        raise PermanentFailure("no such book")
-
-    monkeypatch.setattr(worker, "STORE_RETRY_SECONDS", (0, 0))
-    await run_job(make_queue, refuse(7))
-    assert calls == [(1, "no such book", 7)]
-
-
-async def test_on_failure_is_not_called_if_an_attempt_succeeds(
-    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
-) -> None:
-    @job("test.stumble", **options)
-    async def stumble(run: JobContext, _book_id: int) -> None:
-        if run.attempt == 1:
-            raise ValueError("no shelf")
-
-    await run_job(make_queue, stumble(7))
-    assert calls == []
-
-
-@pytest.mark.parametrize("fault", [LookupError("no address"), IntegrityError("INSERT", {}, Exception("twice"))])
 async def test_fault_of_on_failure_is_logged(
-    make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture, fault: Exception
+    make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def stumble(_run: JobContext, _error: Exception) -> None:
-        raise fault
+        raise IntegrityError("INSERT", {}, Exception("twice"))
 
     @job("test.refuse", on_failure=stumble)
     async def refuse(_run: JobContext) -> None:

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from opportune.db import Database, utc_now
-from opportune.errors import NotFound, OperatorError
+from opportune.db import Database
+from opportune.errors import OperatorError
 from opportune.jobs import defer, management, run_command, worker
 from opportune.jobs.leases import LEASE_DURATION
-from opportune.jobs.models import Job, JobState
+from opportune.jobs.models import JobState
 from opportune.jobs.schedules import next_run_time
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.jobs.conftest import Emails, Find, cancel, retry
@@ -49,31 +49,12 @@ async def test_same_key_queues_one_job(jobs: DatabaseJobQueue, database: Databas
     assert await emails() == ["ann@example.com", "dan@example.com"]
 
 
-async def test_delayed_job_waits(jobs: DatabaseJobQueue, find: Find) -> None:
-    job_id = await jobs.enqueue(register("ann@example.com"), delay=3600)
-    assert await jobs.worker.start_due_jobs() == pytest.approx(3600, abs=60)
-    assert (await find(job_id)).state == JobState.WAITING
-
-
 async def test_unlisted_job_cannot_be_queued(idle_queue: DatabaseJobQueue, database: Database) -> None:
     with pytest.raises(LookupError, match=r"No installed feature lists the job test\.hourly"):
         await idle_queue.enqueue(hourly())
     with pytest.raises(LookupError):
         async with database.writer() as session:
             defer(session, hourly())
-
-
-async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: Database, find: Find) -> None:
-    async with database.writer() as session:
-        session.add(Job(name="removed.job", due_at=utc_now() - timedelta(days=1)))
-    assert await jobs.wait_until_ended(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
-    assert (await find("1")).state == JobState.WAITING
-    assert await jobs.worker.start_due_jobs() is None
-
-
-async def test_waiting_for_a_missing_job_is_not_found(idle_queue: DatabaseJobQueue) -> None:
-    with pytest.raises(NotFound):
-        await idle_queue.wait_until_ended("7")
 
 
 SATURDAY = datetime(2026, 2, 28, 12, 30, 15, 500, tzinfo=UTC)
@@ -83,14 +64,9 @@ SATURDAY = datetime(2026, 2, 28, 12, 30, 15, 500, tzinfo=UTC)
     ("schedule", "time"),
     [
         ("*/20 9-17 * * MON-FRI", "2026-03-02 09:00:00"),
-        ("30 0 3 * * *", "2026-03-01 03:00:30"),
-        ("@hourly", "2026-02-28 13:00:00"),
         (" @Daily ", "2026-03-01 00:00:00"),
-        ("@weekly", "2026-03-01 00:00:00"),
-        ("@monthly", "2026-03-01 00:00:00"),
         ("@yearly", "2027-01-01 00:00:00"),
         ("CRON_TZ=Europe/Vienna 30 2 29 3 *", "2026-03-29 01:00:00"),  # clocks skip half past two
-        ("CRON_TZ=America/New_York\t@daily", "2026-03-01 05:00:00"),
     ],
 )
 def test_next_run_time_is_in_utc_and_later(schedule: str, time: str) -> None:
@@ -109,8 +85,6 @@ def test_next_run_time_is_later_when_clocks_go_back() -> None:
         ("hourly", "Wrong number of fields"),
         ("0 0 */31 * MON#2", "no day matches"),
         ("CRON_TZ=Vienna 0 0 * * *", "there is no time zone 'Vienna'"),
-        ("CRON_TZ=../x 0 0 * * *", "there is no time zone '../x'"),
-        ("CRON_TZ=Europe 0 0 * * *", "there is no time zone 'Europe'"),
         (f"CRON_TZ={'x' * 300} 0 0 * * *", f"there is no time zone '{'x' * 300}'"),
     ],
 )
@@ -125,10 +99,6 @@ async def test_error_of_a_command_fails_the_job() -> None:
         await run_command("migrate", "--check", environ={"PORT": "none"})
 
 
-async def test_successful_command_returns() -> None:
-    await run_command("--help")
-
-
 async def test_cancelled_waiting_job_can_be_retried(jobs: DatabaseJobQueue, find: Find, emails: Emails) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"), delay=3600)
     await cancel(jobs, job_id)
@@ -136,24 +106,6 @@ async def test_cancelled_waiting_job_can_be_retried(jobs: DatabaseJobQueue, find
     await retry(jobs, job_id)
     assert await jobs.wait_until_ended(job_id) == JobState.DONE
     assert await emails() == ["ann@example.com"]
-
-
-@pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.parametrize(("age", "missing"), [(0, False), (7, True)])
-async def test_newest_job_of_a_call_says_whether_it_was_cancelled(
-    idle_queue: DatabaseJobQueue, database: Database, age: int, *, missing: bool
-) -> None:
-    async def was_cancelled() -> bool:
-        async with database.reader() as session:
-            return (await management.were_cancelled(session, [(call, utc_now() - timedelta(days=age))]))[0]
-
-    call = register("ann@example.com")
-    assert await was_cancelled() == missing
-    await cancel(idle_queue, await idle_queue.enqueue(call))
-    await idle_queue.enqueue(register("bob@example.com"))
-    assert await was_cancelled()
-    await idle_queue.enqueue(call)
-    assert not await was_cancelled()
 
 
 @pytest.mark.parametrize("reaches_a_step", [True, False])
@@ -194,15 +146,3 @@ async def test_impossible_action_is_refused(jobs: DatabaseJobQueue) -> None:
     for number in (7, -1, 2**80):
         with pytest.raises(OperatorError, match=f"^There is no job {number}\\."):
             await retry(jobs, number)
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_counts_of_a_backlog_are_bounded(
-    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(management, "MAX_COUNTED_JOBS", 2)
-    for number in range(3):
-        await idle_queue.enqueue(register(str(number)))
-    async with database.reader(fresh=True) as session:
-        counts = await management.count_by_state(session)
-    assert counts == dict.fromkeys(JobState, 0) | {JobState.WAITING: 2}

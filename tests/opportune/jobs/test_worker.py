@@ -3,20 +3,16 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
-from unittest.mock import AsyncMock, Mock
 
 import pytest
-from sqlalchemy import delete, func, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db import Database, open_database, utc_now
-from opportune.jobs import JobCall, RetryLater, schedules, worker
+from opportune.jobs import JobCall, RetryLater, worker
 from opportune.jobs.checks import find_invalid_schedules
 from opportune.jobs.execution import error_summary, retry_delay
 from opportune.jobs.models import Job, JobState, JobStep
@@ -24,7 +20,7 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import RETENTION
 from opportune.testing.plugin import settings_for
 from tests.opportune.jobs import tasks
-from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, expire_leases, retry
+from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, expire_leases
 from tests.opportune.jobs.processes import work_in_process
 
 EMAILS_OF_BOTH_STEPS = ["first@example.com", "second@example.com"]
@@ -58,14 +54,6 @@ async def test_job_fails(
     (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
     assert record.getMessage() == f"Job {call.job.name} {job_id} has failed: {error}"
     assert bool(record.exc_info) == (call.job is tasks.break_down)
-
-
-async def test_retry_skips_completed_steps(jobs: DatabaseJobQueue, emails: Emails) -> None:
-    job_id = await jobs.enqueue(tasks.stumble(3))
-    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
-    await retry(jobs, job_id)
-    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
-    assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
 
 
 def test_retry_delay_doubles_up_to_a_maximum() -> None:
@@ -108,25 +96,6 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
     assert (await find(job_id)).state == JobState.DONE
 
 
-async def test_outage_does_not_fail_a_cancelled_job(make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = make_queue(tasks.stop_itself)
-    end = AsyncMock(side_effect=[OperationalError("", {}, Exception("server closed the connection")), None])
-    monkeypatch.setattr(worker, "STORE_RETRY_SECONDS", (0, 0))
-    monkeypatch.setattr(queue.worker.store, "end", end)
-    await queue.enqueue(tasks.stop_itself())
-    await asyncio.wait_for(queue.worker.drain(), 60)
-    assert [call.args[1] for call in end.await_args_list] == [JobState.CANCELLED] * 2
-
-
-async def test_heartbeat_fault_is_logged(make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture) -> None:
-    beating = replace(tasks.register, heartbeat_url=Mock(side_effect=LookupError))
-    queue = make_queue(beating)
-    job_id = await queue.enqueue(beating("ann@example.com"))
-    await asyncio.wait_for(queue.worker.drain(), 60)
-    assert (await find(job_id)).state == JobState.DONE
-    assert f"The outcome of job test.register {job_id}" in caplog.text
-
-
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_worker_that_lost_its_job_writes_nothing(
@@ -153,27 +122,6 @@ async def test_worker_that_lost_its_job_writes_nothing(
     assert (job.state, job.claim, job.attempt) == (JobState.RUNNING, claimed.claim, 2)
 
 
-@pytest.mark.time_limit(None)  # the test changes the clock of the event loop
-async def test_sleeping_worker_does_not_poll(jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    start_due_jobs, asleep, loop = jobs.worker.start_due_jobs, asyncio.Event(), asyncio.get_running_loop()
-
-    async def check_and_report(poll: float | None = None) -> float | None:
-        pause = await start_due_jobs(poll)
-        if pause is None:
-            asleep.set()
-        return pause
-
-    monkeypatch.setattr(jobs.worker, "start_due_jobs", check_and_report)
-    jobs.worker.wake()
-    await asyncio.wait_for(asleep.wait(), 60)
-    polled_at, now, days = jobs.worker.polled_at, loop.time, count()
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "time", lambda: now() + 86_400 * next(days))
-        for _ in range(9):
-            await asyncio.sleep(0)
-    assert jobs.worker.polled_at == polled_at
-
-
 async def test_site_with_separate_workers_runs_no_jobs(settings: Settings, database: Database, find: Find) -> None:
     for setting in ("worker", "off"):
         site = tasks.job_queue(settings.model_copy(update={"jobs": setting}), database, tasks.TASKS)
@@ -198,33 +146,6 @@ async def test_scheduled_job_runs_once_for_several_processes(make_queue: MakeQue
     async with database.reader() as session:
         states = list(await session.scalars(select(col(Job.state)).order_by(col(Job.id))))
     assert states == [JobState.DONE, JobState.WAITING]
-
-
-async def test_schedule_continues_after_a_cancelled_run(make_queue: MakeQueue, database: Database) -> None:
-    site = make_queue(tasks.hourly)
-    await site.worker.start_due_jobs()
-    async with database.reader() as session:
-        (scheduled_job,) = await session.scalars(select(Job))
-    await cancel(site, scheduled_job.id)
-    async with database.reader() as session:
-        waiting = select(col(Job.due_at)).where(col(Job.state) == JobState.WAITING)
-        assert list(await session.scalars(waiting)) == [scheduled_job.due_at + timedelta(hours=1)]
-
-
-async def test_run_that_could_not_be_queued_is_queued_later(
-    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scheduler = make_queue(tasks.hourly).worker.scheduler
-    await scheduler.queue_all()
-    async with database.writer() as session:
-        await session.execute(delete(Job))
-    monkeypatch.setattr(schedules, "insert_job", Mock(side_effect=OSError("full")))
-    with pytest.raises(OSError, match="full"):
-        await scheduler.queue_runs({tasks.hourly.name: utc_now()})
-    monkeypatch.undo()
-    await scheduler.queue_all()
-    async with database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(Job)) == 1
 
 
 async def test_missing_tables_are_checked_later(empty_database_url: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -258,24 +179,6 @@ async def test_old_jobs_are_deleted_with_their_steps(
         assert await session.scalar(select(func.count()).select_from(JobStep)) == 2
 
 
-async def test_worker_waits_for_pruning(idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    released = asyncio.Event()
-
-    async def prune() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            async with idle_queue.database.reader() as session:
-                await session.scalar(select(1))
-            released.set()
-
-    monkeypatch.setattr(worker, "PRUNE_INTERVAL_SECONDS", -1)
-    monkeypatch.setattr(idle_queue.worker.store, "prune", prune)
-    await idle_queue.worker.start_due_jobs()
-    await idle_queue.worker.drain()
-    assert released.is_set()
-
-
 @pytest.mark.database("sqlite", "postgresql")
 async def test_job_of_a_killed_process_is_completed_once(
     idle_queue: DatabaseJobQueue, settings: Settings, find: Find, emails: Emails
@@ -294,27 +197,3 @@ def test_check_reports_an_invalid_schedule() -> None:
     jobs = [replace(tasks.hourly, schedule="61 * * * *"), tasks.hourly]
     (fault,) = find_invalid_schedules(Settings(_env_file=None), jobs)
     assert fault.text.startswith("The job test.hourly: '61 * * * *' is not a valid schedule (Bad minute).")
-
-
-async def test_invalid_schedule_is_logged_and_other_jobs_run(
-    make_queue: MakeQueue, caplog: pytest.LogCaptureFixture, emails: Emails
-) -> None:
-    site = make_queue(replace(tasks.hourly, schedule="hourly"), tasks.register)
-    async with site.running():
-        assert await site.wait_until_ended(await site.enqueue(tasks.register("ann@example.com"))) == JobState.DONE
-    assert "The schedule of job test.hourly is ignored: 'hourly' is not a valid schedule" in caplog.text
-
-
-async def test_locked_job_is_checked_again_after_pauses(
-    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await idle_queue.enqueue(tasks.wait())
-    await idle_queue.worker.store.claim(9)
-    await expire_leases(database)
-
-    async def claim_nothing(limit: int, *_: Collection[Job]) -> list[Job]:
-        return []
-
-    monkeypatch.setattr(idle_queue.worker.store, "claim", claim_nothing)
-    pauses = [await idle_queue.worker.start_due_jobs() for _ in range(7)]
-    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
