@@ -15,10 +15,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, Table
 
-from opportune.cli import output
 from opportune.contrib.backup import database_copy, postgresql, uploads
 from opportune.contrib.backup.archive import ArchiveWriter, open_archive
-from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
 from opportune.project.atomic_files import temporary_path
@@ -65,21 +63,6 @@ def test_backups_are_listed_newest_first(oppman: Oppman, site: Site, tmp_path: P
     assert (len(backups), backups[0]["uploads"], backups[0]["database"]) == (2, 1, f"sqlite+aiosqlite:///{site.path}")
     missing = oppman("backup", str(tmp_path / "nowhere"), "--list")
     assert (missing.code, missing.err.count("\n")) == (1, 1)
-
-
-def test_named_backup_folder_is_created(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(site.folder)
-    assert oppman("backup", "backups", "--list") == (0, "There are no backups.\n", "")
-    assert oppman("backup", "backups", "--keep", "14").code == 0
-    assert len(backups_of(site)) == 1
-
-
-def test_backup_shows_progress(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
-    lines = oppman("backup").err.splitlines()
-    assert "Packing uploads: 1 of 1 files, about 0 s left" in lines
-    assert lines[-1].startswith("Checking the backup: 2 of 2 files")
-    assert len(backups_of(site)) == 1
 
 
 def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,14 +151,6 @@ def test_full_disk_keeps_the_existing_backup(oppman: Oppman, site: Site, tmp_pat
     assert (folder / "b.zip").read_bytes() == before
 
 
-def test_upload_name_that_is_not_utf8_is_refused(oppman: Oppman, site: Site, tmp_path: Path) -> None:
-    upload = site.upload.with_name(os.fsdecode(b"caf\xe9.png"))
-    upload.write_bytes(b"picture")
-    line = error_line(oppman, "backup", str(tmp_path / "b.zip"))
-    assert "caf\\udce9.png' is not UTF-8: rename the file" in line
-    assert not (tmp_path / "b.zip").exists()
-
-
 @pytest.mark.usefixtures("site")
 def test_backup_that_fails_its_check_is_deleted(
     oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -189,25 +164,12 @@ def test_backup_that_fails_its_check_is_deleted(
     assert not list(tmp_path.glob("b.zip*"))
 
 
-def test_backup_needs_a_migrated_database(oppman: Oppman, empty_database_url: str) -> None:
-    oppman("showmigrations", DATABASE_URL=empty_database_url)
-    assert "Nothing to back up" in error_line(oppman, "backup")
-
-
 def test_unreachable_database_hides_secrets(oppman: Oppman, tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("not a database\n" * 100)
     for url in ("postgresql://me:s3cret@127.0.0.1:1/name", f"sqlite:///{tmp_path}/text.db"):
         oppman("showmigrations", DATABASE_URL=url)
         assert "s3cret" not in error_line(oppman, "backup", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["text.db"]
-
-
-@only_postgresql
-def test_dump_session_has_no_idle_timeout(site: Site) -> None:
-    with connect(site.settings) as connection:
-        connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '1min'")
-        postgresql.Dump(connection, MigrationGraph(installed_names()))
-        assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "0"
 
 
 @only_postgresql
@@ -249,14 +211,6 @@ def test_old_pg_dump_falls_back_to_a_sqlite_file(
     site.execute("UPDATE accounts_user SET email = 'changed@example.com'")
     assert oppman("restore", "--no-input", str(tmp_path / "b.zip")).code == 0
     assert site.emails() == ["ada@example.com"]
-
-
-@only_postgresql
-def test_pg_dump_needs_installation_and_a_direct_address(old_pg_dump: Path, site: Site) -> None:
-    old_pg_dump.unlink()
-    assert "it is not installed" in postgresql.find_obstacle_to_dump(site.settings)
-    pooled = site.settings.model_copy(update={"database_pooled": "true"})
-    assert "set DATABASE_DIRECT_URL" in postgresql.find_obstacle_to_dump(pooled)
 
 
 def test_documented_backup_commands_work(oppman: Oppman, site: Site) -> None:

@@ -10,14 +10,14 @@ from httpx2 import AsyncClient
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
-from opportune.contrib.backup import jobs, scratch
+from opportune.contrib.backup import jobs
 from opportune.contrib.backup.archive import open_archive
 from opportune.contrib.backup.jobs import BACKUP, MAX_ATTEMPTS, make_backup, read_backup_state, rehearse_restore
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import find_last_run, record_run
-from tests.opportune.contrib.operations.pages import PAGE, flash_messages, read_entries
+from tests.opportune.contrib.operations.pages import PAGE, read_entries
 
 
 def to_folder(name: str) -> BackupSettings:
@@ -88,12 +88,6 @@ async def test_jobs_are_scheduled_only_with_a_backup_url(app: FastAPI) -> None:
     assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("0 0 1 1 *", "30 4 * * 0")
 
 
-async def test_job_does_nothing_without_a_backup_url(app: FastAPI) -> None:
-    run = Run(app, app.state.settings)
-    await make_backup.function(run)  # type: ignore[arg-type]  # queued before backups were switched off
-    assert run.note == ""
-
-
 async def test_missed_backup_is_overdue(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = app.state.settings.having(to_folder("away"))
     async with app.state.database.writer() as session:
@@ -125,16 +119,3 @@ async def test_backup_is_downloaded_and_deleted(
         archive.check()
         assert "accounts_user" in archive.manifest.tables
     assert await read_entries(app) == [("download-backup", name[1])]
-
-
-async def test_backup_fails_on_read_only_disk(
-    app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse_folder(_prefix: str) -> Any:
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(scratch, "private_folder", refuse_folder)
-    await operator.post(f"{PAGE}/backup")
-    assert "has no disk to write a backup to (Read-only file system)" in await flash_messages(operator)
-    ((action, title),) = await read_entries(app)
-    assert (action, title[:7]) == ("download-backup", "Failed:")

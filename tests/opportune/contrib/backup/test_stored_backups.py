@@ -9,17 +9,14 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from pyrage import decrypt as decrypt_age
 from pyrage import x25519
 
 from opportune.cli.development import check, feature_checks
-from opportune.config.settings import Settings
-from opportune.contrib.backup import age, rehearsal, store
+from opportune.contrib.backup import age, store
 from opportune.contrib.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
 from opportune.contrib.backup.archive import Member
-from opportune.contrib.backup.jobs import rehearse_restore
 from opportune.contrib.backup.scheduled import find_superseded
-from opportune.contrib.backup.settings import BackupSettings, parse_keep
+from opportune.contrib.backup.settings import parse_keep
 from opportune.contrib.backup.store import StoredBackup
 from opportune.errors import OperatorError
 from opportune.storage import open_storage
@@ -92,15 +89,6 @@ def test_bucket_uploads_are_backed_up(
     assert [*folder.iterdir()] == files_before, "the failed backup left a file"
 
 
-@only_postgresql
-@pytest.mark.usefixtures("programs", "folder")
-def test_rehearsal_without_createdb_reads_the_dump(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.add_user("zoë@example.com")
-    assert oppman("backup").code == 0
-    monkeypatch.setattr(rehearsal, "_create_database", lambda *_: False)
-    assert "match the backup (read but not restored: this user may" in oppman("restore", "--rehearse").out
-
-
 def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     monkeypatch.setenv("BACKUP_KEEP", "1 daily")
@@ -158,9 +146,7 @@ def test_two_sites_share_a_bucket(oppman: Oppman, site: Site, folder: Path, monk
         ({"BACKUP_URL": "s3://a:s3cr3t@127.0.0.1:1/away?tls=false"}, "s3://127.0.0.1:1/away cannot be used"),
         ({"BACKUP_URL": "ftp://a:s3cr3t@host"}, "BACKUP_URL names neither a folder nor a bucket"),
         ({"BACKUP_URL": "file:/proc/away"}, "/proc/away cannot be used for backups"),
-        ({"BACKUP_URL": f"file:/{'x' * 300}"}, "x cannot be used for backups"),
         ({"BACKUP_KEEP": "some"}, "BACKUP_KEEP is 'some': write numbers of backups, such as '7 daily"),
-        ({"BACKUP_KEEP": "0 daily"}, "BACKUP_KEEP is"),
     ],
 )
 @pytest.mark.usefixtures("site", "folder")
@@ -172,36 +158,6 @@ def test_unusable_backup_url_hides_secrets(
     error = error_line(oppman, "backup")
     assert message in error
     assert "s3cr3t" not in error
-
-
-PLAIN, ENCRYPTED = "opportune-20260101T000000Z-sqlite.zip", "opportune-20251231T000000Z-sqlite.zip.age"
-
-
-@pytest.mark.usefixtures("site", "folder")
-def test_contradictory_options_are_refused(oppman: Oppman) -> None:
-    for arguments in (("restore",), ("restore", "x.zip", "--latest"), ("backup", "--keep", "3")):
-        assert oppman(*arguments).code == 2, arguments
-
-
-@pytest.mark.usefixtures("site")
-def test_restore_of_a_missing_backup_names_the_newest(oppman: Oppman, folder: Path) -> None:
-    message = f"There is no backup of this site at {folder}. Their names begin with opportune- (from SITE_NAME).\n"
-    assert error_line(oppman, "restore", "--latest") == message
-    (folder / PLAIN).write_text("x")
-    line = error_line(oppman, "restore", f"{PLAIN}.age", "--no-input")
-    assert f"There is no backup {PLAIN}.age at {folder}. The newest is {PLAIN}" in line
-
-
-@pytest.mark.usefixtures("site")
-def test_passphrase_selects_encrypted_backups(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder.mkdir()
-    (folder / PLAIN).write_text("x")
-    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
-    assert "are not encrypted with BACKUP_PASSPHRASE" in error_line(oppman, "restore", "--latest", "--no-input")
-    (folder / ENCRYPTED).write_text("x")
-    message = f"{ENCRYPTED} cannot be decrypted. It is not an age file with a passphrase"
-    assert message in error_line(oppman, "restore", "--rehearse"), "the newer backup is not encrypted"
-    assert f"{PLAIN} is not a complete backup" in error_line(oppman, "restore", "--rehearse", PLAIN)
 
 
 def backup_at(day: int, hour: int = 3) -> StoredBackup:
@@ -217,7 +173,7 @@ def test_newest_backup_of_each_period_is_kept() -> None:
     assert find_superseded(backups[:1], parse_keep("1 yearly")) == []
 
 
-@pytest.mark.parametrize("size", [0, 5, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
+@pytest.mark.parametrize("size", [0, CHUNK_BYTES, CHUNK_BYTES + 1])
 def test_encryption_detects_changes_and_truncation(size: int) -> None:
     encrypted = io.BytesIO()
     writer = EncryptingWriter(encrypted, "words")
@@ -255,9 +211,8 @@ def only_backup(away: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("from_setting", [False, True], ids=["key file", "BACKUP_IDENTITY"])
 def test_private_key_opens_backup(
-    oppman: Oppman, site: Site, away: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, *, from_setting: bool
+    oppman: Oppman, site: Site, away: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     created = oppman("backup")
     assert (created.code, created.err) == (0, "")
@@ -265,34 +220,11 @@ def test_private_key_opens_backup(
     assert row["encrypted"]
     site.add_user("later@example.com")
     site.upload.unlink()
-    options = ["--identity", str(key_file)]
-    if from_setting:
-        monkeypatch.setenv("BACKUP_IDENTITY", str(KEY))
-        options = []
-    assert oppman("restore", "--latest", "--no-input", *options).code == 0
+    assert oppman("restore", "--latest", "--no-input", "--identity", str(key_file)).code == 0
     assert site.emails() == ["ada@example.com"]
     assert site.upload.read_bytes() == b"picture"
-    assert "match the backup" in oppman("restore", "--rehearse", *options).out
-
-
-@pytest.mark.usefixtures("site")
-def test_recipients_win_over_passphrase(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = x25519.Identity.generate()
-    monkeypatch.setenv("BACKUP_RECIPIENT", f"{KEY.to_public()}, {other.to_public()}")
-    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
-    oppman("backup")
-    sealed = only_backup(away).read_bytes()
-    assert decrypt_age(sealed, [KEY]) == decrypt_age(sealed, [other])
-    assert decrypt_age(sealed, [KEY]).startswith(b"PK")
-
-
-@pytest.mark.usefixtures("site")
-def test_older_backup_with_passphrase_restores(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("BACKUP_RECIPIENT")
-    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
-    oppman("backup")
-    monkeypatch.setenv("BACKUP_RECIPIENT", str(KEY.to_public()))
-    assert "match the backup" in oppman("restore", "--rehearse", only_backup(away).name).out
+    monkeypatch.setenv("BACKUP_IDENTITY", str(KEY))
+    assert "match the backup" in oppman("restore", "--rehearse").out
 
 
 @pytest.mark.usefixtures("site")
@@ -314,38 +246,9 @@ def test_wrong_or_missing_identity_is_reported(oppman: Oppman, away: Path, key_f
     assert "key.txt cannot be read: No such file or directory." in error
 
 
-@pytest.mark.usefixtures("site")
-def test_cut_backup_is_reported(oppman: Oppman, away: Path, key_file: Path) -> None:
-    oppman("backup")
-    path = only_backup(away)
-    content = path.read_bytes()
-    for size in (30, 300, -20):
-        path.write_bytes(content[:size])
-        error = error_line(oppman, "restore", path.name, "--no-input", "--identity", str(key_file))
-        assert "It is damaged or truncated" in error
-
-
 def test_invalid_recipient_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKUP_RECIPIENT", f"{KEY.to_public()},{KEY}")
     monkeypatch.setattr(check, "CHECKS", (feature_checks.check_features,))  # the others are slow
     message = oppman("check").out
     assert "BACKUP_RECIPIENT: must be one or more public keys of age (age1…), separated by commas." in message
     assert str(KEY) not in message
-
-
-@pytest.mark.usefixtures("site")
-def test_error_of_the_bucket_is_reported(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> int:
-        raise OperatorError("The bucket is full.")
-
-    monkeypatch.setattr(store._HashingSink, "write", fail)
-    assert error_line(oppman, "backup") == "The bucket is full.\n"
-    assert [*away.iterdir()] == []
-
-
-@pytest.mark.parametrize(("identity", "schedule"), [("", ""), (str(KEY), "30 4 * * 0")], ids=["without", "with"])
-def test_only_a_site_with_private_key_rehearses(settings: Settings, away: Path, identity: str, schedule: str) -> None:
-    backups = BackupSettings(
-        backup_url=SecretStr(f"file:{away}"), backup_recipient=str(KEY.to_public()), backup_identity=SecretStr(identity)
-    )
-    assert rehearse_restore.schedule_in(settings.having(backups)) == schedule

@@ -1,23 +1,19 @@
-"""The cache in a table: unavailable tables, open transactions, expired rows, and a site without the feature."""
+"""The cache in a table: unavailable tables, open transactions and expired rows."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
-from opportune.config.settings import Settings
 from opportune.contrib.database_cache import store
 from opportune.contrib.database_cache.models import CacheRow
 from opportune.contrib.database_cache.store import TableStore
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.errors import OperatorError
-from opportune.services import Services
-from opportune.web.cache import Cache, open_cache
+from opportune.web.cache import Cache
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
+both_databases = pytest.mark.database("sqlite", "postgresql")
 
 
 @pytest.fixture
@@ -27,6 +23,7 @@ async def cache(database: Database) -> AsyncIterator[Cache]:
     await cache.close()
 
 
+@both_databases
 async def test_unavailable_table_is_logged_once(
     cache: Cache, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -47,6 +44,7 @@ async def test_unavailable_table_is_logged_once(
     assert line.endswith("): nothing is cached")
 
 
+@both_databases
 async def test_write_does_not_wait_for_its_own_transaction(
     cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +81,7 @@ async def test_failed_clearing_is_repeated_with_the_next_write(cache: Cache, dat
     assert await Cache(TableStore(database), database).get("a") is None
 
 
+@both_databases
 async def test_only_the_claiming_process_releases_a_build(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "WRITE_WAIT_SECONDS", 60)
     stores = [TableStore(database) for _ in range(3)]
@@ -102,9 +101,3 @@ async def test_expired_rows_are_deleted(cache: Cache, database: Database, monkey
     await cache.set("b", 1, 60)
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(CacheRow)) == 1
-
-
-def test_missing_feature_is_named(settings: Settings, database: Database) -> None:
-    settings = settings.model_copy(update={"cache_url": SecretStr("database:")})
-    with pytest.raises(OperatorError, match=r"^The feature database_cache is not installed. Add `database_cache` to "):
-        open_cache(Services(settings=settings, database=database, features=[]))

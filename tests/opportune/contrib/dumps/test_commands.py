@@ -91,18 +91,6 @@ def test_natural_keys_find_rows_with_other_ids(oppman: Oppman, databases: Databa
         )
 
 
-def test_unknown_name_is_reported_in_one_line(
-    oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fields = {"group_id": ["Nobody"], "identity": "book", "action": "*"}
-    write_to_stdin(monkeypatch, json.dumps([{"model": "accounts.grant", "pk": 1, "fields": fields}]))
-    code, _, err = oppman("loaddata", "-", DATABASE_URL=databases.create_migrated("sqlite"))
-    assert code == 1
-    assert err.startswith("Standard input, object 1: group_id: no row of accounts_group with this name exists")
-    write_to_stdin(monkeypatch, '[{"model": "accounts.grant", "fields": {}}]')
-    assert "does not have the form" in oppman("loaddata", "-", DATABASE_URL=databases.create_migrated("sqlite")).err
-
-
 def test_invalid_arguments_are_reported_in_one_line(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
     source = databases.create_migrated("sqlite")
     assert oppman("dumpdata", "accounts.usr", DATABASE_URL=source).err == (
@@ -117,29 +105,15 @@ def test_invalid_arguments_are_reported_in_one_line(oppman: Oppman, databases: D
         assert oppman(*command, DATABASE_URL=empty).err.startswith("The database is not migrated.")
 
 
-def test_objects_load_in_any_order(oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Foreign keys are checked at the end: always on SQLite, by deferred constraints on PostgreSQL."""
-    target = databases.create_migrated("postgresql")
-    write_to_stdin(monkeypatch, f"{session_dump()[:-1]}, {USER % (1, 'a@example.com')} ]")
-    assert oppman("loaddata", "-", DATABASE_URL=target).out == "Loaded 2 rows.\n"
-
-
 SQLITE_ERRORS: tuple[tuple[str | bytes, str], ...] = (
     ("", "Standard input is not JSON: Expecting value: line 1 column 1 (char 0). Nothing was loaded."),
-    ('{"model": 1}', "Standard input is not a JSON list."),
     (b"[\xff", "Standard input is not UTF-8 text."),
-    (f"[{USER % (1, 'a@b.c')}", "Standard input is not JSON: Expecting ',' delimiter: line 1"),
     (f"[{USER % (1, 'a@b.c')}] x", "Standard input is not JSON: Extra data: line 1"),
     ("[" * 100_000, "Standard input is nested too deeply."),
-    ("[5]", 'object 1: does not have the form {"model"'),
     ('[{"model": "accounts.usr", "pk": 1, "fields": {}}]', "object 1: no table 'accounts.usr' is installed, but"),
-    ('[{"model": "accounts.user", "pk": 1, "fields": {}}]', "object 1: email: Field required."),
     (f"[{USER % ('null', 'a@b.c')}]", "object 1: id: Input should be a valid integer."),
     (f"[{USER % (1, 'a@b.c')}, {USER % (2, 'A@B.C')}]", "object 2: UNIQUE constraint failed"),
     (session_dump(colour="red"), "object 1: colour: Extra inputs are not permitted."),
-    (session_dump(id=1), "object 1: id belongs in pk."),
-    (session_dump(agent="x" * 257), "object 1: agent: String should have at most 256 characters."),
-    (session_dump(expires_at="soon"), "object 1: expires_at: Input should be a valid datetime"),
     (session_dump(expires_at="2026-11-20T10:00:00"), "object 1: expires_at: Input should have timezone info."),
     (session_dump(user_id=9), "accounts_session, row 1 refers to a missing row of accounts_user."),
     (
@@ -239,9 +213,3 @@ async def test_foreign_key_of_another_table_prevents_flush(settings: Settings, d
     with pytest.raises(CommandError, match="the table stray of no installed feature refers to accounts_user"):
         call_command("flush", yes=True, settings=settings)
     assert await count_rows(database, User) == 1
-
-
-def test_flush_needs_a_migrated_database(settings: Settings) -> None:
-    call_command("migrate", "jobs", "zero", settings=settings)
-    with pytest.raises(CommandError, match="is not migrated"):
-        call_command("flush", yes=True, settings=settings)
