@@ -13,11 +13,10 @@ from opportune.contrib.llm.attachments import (
     as_data,
     attach,
     read_attachment,
-    require_sight,
 )
 from opportune.contrib.llm.providers.provider import PICTURE_TOKENS
 from opportune.i18n import use_language
-from tests.opportune.contrib.extraction.files import make_docx, make_pdf, make_pptx, make_xlsx, make_zip
+from tests.opportune.contrib.extraction.files import make_pdf
 from tests.opportune.storage.pictures import decode_image, draw_image, encode_image
 
 QUESTION = Message("user", "What is it?")
@@ -38,10 +37,7 @@ async def test_file_type_is_detected_from_content() -> None:
     ("content", "message"),
     [
         (b"MZ\0\x90", "cannot be read. Attach"),
-        (b"", "cannot be read. Attach"),
-        (make_zip({"readme.txt": b"text"}), "cannot be read. Attach"),
         (encode_image(draw_image(), "PNG")[:60], "damaged"),
-        (b"%PDF-1.4 and no more", "damaged"),
         (b"{\\rtf1 text}", "in an old format of Office"),
         (make_pdf(""), "it.pdf contains no text"),
     ],
@@ -52,26 +48,14 @@ async def test_unreadable_file_is_refused(content: bytes, message: str) -> None:
     assert list(refusal.value.errors) == ["attachments"]
 
 
-async def test_office_files_are_read() -> None:
-    assert (await read_attachment("loans.docx", make_docx())).text.endswith(
-        "Loans\nA loan lasts four weeks.\nFine | 10 cents"
-    )
-    assert (await read_attachment("slides.pptx", make_pptx())).text.startswith("Welcome\nLibrary card")
-    sheet = await read_attachment("prices.xlsx", make_xlsx({"Prices": [["Book", "Price"], ["Emma", 9.5]]}))
-    assert sheet.text == "Prices\nBook | Price\nBook: Emma | Price: 9.5"
-
-
 @pytest.mark.parametrize(
     ("limits", "content", "omitted"),
     [
         (Limits(2, 100, 30), make_pdf("One", "Two", "Three"), "Only the first 2 of 3 pages of it were read."),
-        (Limits(9, 4, 30), make_pdf("Number one"), "Only a part of it was read, because it is too long."),
         (Limits(9, 4, 30), b"Number one", "Only the first 4 characters of it were read."),
     ],
 )
-async def test_long_document_is_cut(
-    limits: Limits, content: bytes, omitted: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_long_file_is_cut(limits: Limits, content: bytes, omitted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attachment_module, "LIMITS", limits)
     assert (await read_attachment("it", content)).omitted == omitted
 
@@ -101,11 +85,3 @@ def test_longer_documents_are_cut_first() -> None:
     )
     turn, omitted = attach(QUESTION, attachments[:1], 10)
     assert (turn, omitted) == (QUESTION, "long.txt does not fit into the context of this model.")
-
-
-def test_picture_needs_a_model_with_vision() -> None:
-    attachments = [Attachment("a.txt", "A"), Attachment("cat.jpg", picture=Picture(b"cat"))]
-    require_sight(attachments, "Sharp", sees_images=True)
-    require_sight(attachments[:1], "Blind", sees_images=False)
-    with pytest.raises(AttachmentRefused, match=r"Blind cannot see pictures.* remove cat.jpg"):
-        require_sight(attachments, "Blind", sees_images=False)

@@ -29,7 +29,7 @@ async def read_chunks(*script: Chunk, tools: tuple[ToolSchema, ...] = ()) -> lis
     return [chunk async for chunk in llm.chunks([Message("user", "Why?")], tools)]
 
 
-@pytest.mark.parametrize("tokens", [10**15, 10**9, 10**6, -1])
+@pytest.mark.parametrize("tokens", [10**15, -1])
 async def test_implausible_tokens_are_ignored(tokens: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     assert (await read_chunks("So.", Done(tokens, tokens)))[-1] == Done(model="Fast")
@@ -49,7 +49,7 @@ async def test_plausible_tokens_are_believed(done: Done, counted: Done, caplog: 
     assert not caplog.text
 
 
-@pytest.mark.parametrize("script", [[], [""], ["\n", "  "], [Reasoning("Hm."), "\n"]])
+@pytest.mark.parametrize("script", [[], [Reasoning("Hm."), "\n"]])
 async def test_blank_answer_is_an_error(script: list[Chunk]) -> None:
     with pytest.raises(LlmError) as caught:
         await read_chunks(*script)

@@ -27,13 +27,6 @@ async def test_server_is_found_with_its_models(monkeypatch: pytest.MonkeyPatch) 
     assert endpoint.requests[0].target == "/v1/models"
 
 
-@pytest.mark.parametrize("template", ["127.0.0.1:{}", "http://localhost:{}", "0.0.0.0:{}"])
-async def test_ollama_host_names_another_server(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serve_endpoint(response("200 OK", MODELS)) as endpoint:
-        monkeypatch.setenv("OLLAMA_HOST", template.format(endpoint.port))
-        assert [server.models for server in await asyncio.to_thread(find_nearby)] == [["llama3.2:1b"]]
-
-
 @pytest.mark.parametrize(
     "answer",
     [

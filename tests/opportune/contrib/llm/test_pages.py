@@ -9,7 +9,6 @@ from typing import Any, Literal
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from playwright.async_api import FilePayload, Page, expect
 
 from opportune.config.settings import Settings
 from opportune.contrib.knowledge import KnowledgeDocument, KnowledgePassage
@@ -20,7 +19,6 @@ from opportune.features import llm
 from opportune.project.installed import installed_names
 from opportune.testing import signed_in_client
 from opportune.testing.app import create_test_app
-from opportune.testing.services.accessibility import find_violations
 from tests.opportune.contrib.answers.waiting_answers import wait_for_tasks
 from tests.opportune.contrib.knowledge.collections import make_collection
 from tests.opportune.contrib.llm.books import add_current_book
@@ -29,7 +27,6 @@ from tests.opportune.page_templates import add_templates
 from tests.opportune.site_with import site_with
 
 GUIDE = read_guide("llm-pages.md")
-SECTIONS = re.findall(r"^### (.+)$", GUIDE.partition("## Six pages")[2].partition("\n## ")[0], re.MULTILINE)
 TIMEOUT_SECONDS = 30
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 CARD = {"file": ("card.txt", b"Ada Lovelace, 030 1815")}
@@ -205,12 +202,6 @@ async def test_error_keeps_the_fields(client: AsyncClient, fake_llm: FakeProvide
     assert "The model took &lt;too&gt; long." in html
 
 
-async def test_answers_that_stay_invalid_are_explained(client: AsyncClient, fake_llm: FakeProvider) -> None:
-    fake_llm.script = ["I cannot."]
-    _, html = await read_card(client)
-    assert "did not have the requested form" in html
-
-
 async def test_photo_needs_a_model_that_sees(client: AsyncClient, fake_llm: FakeProvider) -> None:
     photo = {"file": ("card.png", PIXEL, "image/png")}
     status, html = await read_card(client, photo)
@@ -219,24 +210,3 @@ async def test_photo_needs_a_model_that_sees(client: AsyncClient, fake_llm: Fake
     fake_llm.sees_images, fake_llm.script = True, ANSWER
     assert "Ada Lovelace" in (await read_card(client, photo))[1]
     assert len(fake_llm.received[0][-1].pictures) == 1
-
-
-async def test_unreadable_file_is_refused(client: AsyncClient, fake_llm: FakeProvider) -> None:
-    assert (await read_card(client, {"file": ("card.bin", b"\0")}))[0] == 422
-    assert fake_llm.received == []
-
-
-async def test_browser_shows_the_form_filling(page: Page, fake_llm: FakeProvider) -> None:
-    may_continue = asyncio.Event()
-    fake_llm.script = [ANSWER[0], may_continue, *ANSWER[1:]]
-    await page.goto("/cards/new")
-    assert await find_violations(page) == []
-    await page.get_by_label("Card").set_input_files(FilePayload(name="card.txt", mimeType="text/plain", buffer=b"Ada"))
-    await page.get_by_role("button", name="Read the card").click()
-    await expect(page.get_by_label("Name")).to_have_value("Ada")
-    await expect(page.get_by_role("button", name="Stop")).to_be_visible()
-    may_continue.set()
-    await expect(page.get_by_label("Name")).to_have_value("Ada Lovelace")
-    await expect(page.get_by_label("Phone")).to_have_value("030 1815")
-    await expect(page.get_by_text("Answer finished")).to_be_attached()
-    await expect(page.get_by_role("button", name="Stop")).to_be_hidden()

@@ -31,28 +31,14 @@ GOOD = Mood(mood="good")
 @pytest.mark.parametrize(
     ("reply", "value"),
     [
-        ('{"mood": "good"}', GOOD),
         ('Of course!\n```json\n{"mood": "good"}\n```\nAnything else?', GOOD),
-        (' {"mood":\n"good"} ', GOOD),
-        ("""I don't know {why}, so it's left out: {"mood": "good"}. Isn't it fine?""", GOOD),
         ("It's of {kind} {'mood': 'good',}", GOOD),
         ('{"result": [{"mood": "good"}]}', [GOOD]),
-        ('Sure: [{"mood": "good"}] Done.', [GOOD]),
         ('```\n{"result": [{"mood": "good"}]}```', [GOOD]),
-        ('{"mood": "good"} Is {that} fine?', GOOD),
-        ('The set {a} is {"mood": "good"}', GOOD),
-        ('{{"mood": "good"}}', GOOD),
-        ('body { color: red }\n{"mood": "good"} ${a:-b}', GOOD),
         ('<think>I might say {"mood": ...}</think>{"mood": "good"}', GOOD),
-        ('x {a: b} {"mood": "good"} {"mood": "good"} Note [1', [GOOD, GOOD]),
-        ('"{\\"mood\\": \\"good\\"}"', GOOD),
         ('{"type": "object", "properties": {"mood": "good"}}', GOOD),
         ('{"Mood": {"mood": "good"}}', GOOD),
-        ('{"mood": "good"}', [GOOD]),
-        ('{"moods": [{"mood": "good"}]}', [GOOD]),
         ('{"mood": "good"}\n{"mood": "good"}', [GOOD, GOOD]),
-        ("Sure: [{'mood': 'good',},]", [GOOD]),
-        ('My list [a draft]: [{"mood": "good"}]', [GOOD]),
     ],
 )
 async def test_text_around_json_is_ignored(reply: str, value: Mood | list[Mood]) -> None:
@@ -81,12 +67,9 @@ class Chapter(BaseModel):
         (Chapter, '{"title": "A", "parts": [{"title": "B"}]}', Chapter(title="A", parts=[Chapter(title="B")])),
         (Chapter, '{"chapter": {"title": "A"}}', Chapter(title="A")),
         (Chapter | None, '{"answer": null}', None),
-        (list[Chapter], '{"chapters": [{"title": "A"}]}', [Chapter(title="A")]),
         (Sad | Glad, '{"answer": {"kind": "glad", "why": "sun"}}', Glad(why="sun")),
-        (Mood | None, '{"mood": "good"}', GOOD),
         (list[str], "['sun', 'sea',]", ["sun", "sea"]),
         (Literal["yes", "no"], "yes\n", "yes"),
-        (date, '"2026-11-30"', date(2026, 11, 30)),
         (int, '```\n{"result": 42}\n```', 42),
     ],
 )
@@ -98,16 +81,10 @@ async def test_other_types_need_no_object_around_them(into: Any, reply: str, val
 @pytest.mark.parametrize(
     ("into", "reply"),
     [
-        (list[str], "- [x] sun\n- sea"),
         (list[Mood], "I can't help with that."),
         (list[Mood], '[{"mood": "good"}, {"mood": "ba'),
-        (list[Mood], '[{"mood": "good"},'),
-        (list[Mood], '{"mood": "good"}\n{"mood": "ba'),
         (Chapter, '{title: A, parts: [{"title": "B"}]}'),
         (Chapter, '{"error": "no"}'),
-        (Chapter | None, '{"result": {"title": "A", "parts": 5}}'),
-        (list[Mood], '[{"mood": "good"}, {"mood": "so "so""}]'),
-        (Chapter, '{"title": "A", "parts": [{"title": "B"}], "tit'),
         (Chapter, '{"title": "A "new" one", "parts": [{"title": "B"}]}'),
     ],
 )
@@ -189,23 +166,6 @@ async def test_partial_objects_grow_until_the_valid_one() -> None:
     assert {type(value.seller) for value in values} == {type(None), Item}
 
 
-async def test_partial_lists_are_streamed() -> None:
-    llm, _ = fake_model(['[{"name": "Br', 'ead"}, {"na', 'me": "Salt"}]'])
-    values = await partials(llm, list[Item])
-    assert [[item.label for item in value] for value in values[:2]] == [["Br"], ["Bread", None]]
-    assert values[-1] == [Item(name="Bread"), Item(name="Salt")]
-
-
-async def test_recursive_model_is_streamed() -> None:
-    llm, _ = fake_model(['{"title": "Sea", "parts": [{"title": "Sh', 'ip"}]}'])
-    assert [value.parts[0].title for value in await partials(llm, Chapter)] == ["Sh", "Ship", "Ship"]
-
-
-async def test_type_without_a_model_has_no_partials() -> None:
-    llm, _ = fake_model(['{"count": 1', "2}"])
-    assert await partials(llm, dict[str, int]) == [{"count": 12}]
-
-
 async def test_invalid_end_is_corrected() -> None:
     llm, provider = fake_model(['{"mood": "great"}'], ['{"mood": "good"}'])
     assert [value.mood for value in await partials(llm, Mood)] == [None, "good", "good"]
@@ -215,11 +175,8 @@ async def test_invalid_end_is_corrected() -> None:
 @pytest.mark.parametrize(
     ("reply", "attempts"),
     [
-        pytest.param("What?", 3, id="words"),
         pytest.param("What?", 1, id="one attempt"),
-        pytest.param("<html>{{{</html>", 1, id="html"),
         pytest.param("[" * 1_000_000, 1, id="brackets"),
-        pytest.param('{"mood":' * 100_000, 1, id="objects"),
         pytest.param('{"mood": "great"}', 2, id="unsatisfiable"),
         pytest.param('{"mood": "good"', 2, id="incomplete"),
         pytest.param("\ud800{", 2, id="surrogate"),
@@ -240,13 +197,6 @@ async def test_answer_that_was_cut_off_is_not_repeated(into: Any, reply: str) ->
     with pytest.raises(LlmError, match="was cut off") as raised:
         await llm.parse("How is it?", into)
     assert raised.value.code == "out_of_tokens"
-    assert len(provider.received) == 1
-
-
-async def test_interrupted_answer_is_not_repeated() -> None:
-    llm, provider = fake_model(['{"mood": ', LlmError("interrupted", "Cut.")])
-    with pytest.raises(LlmError, match="Cut"):
-        await partials(llm, Mood)
     assert len(provider.received) == 1
 
 

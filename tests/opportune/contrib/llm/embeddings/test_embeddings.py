@@ -63,17 +63,11 @@ async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint)
 @pytest.mark.parametrize(
     "answer",
     [
-        '{"data": [{"embedding": [1, 0]}, {"embedding": [0, 1]}]}',
         '{"data": [{"index": "1", "embedding": ["0", 1]}, {"index": "0", "embedding": [1, 0]}]}',
         '{"data": [{"embedding": "AACAPwAAAAA="}, {"embedding": "AAAAAAAAgD8="}]}',
-        '{"embeddings": [[1, 0], [0, 1]]}',
-        '{"embeddings": {"float": [[1, 0], [0, 1]]}}',
-        '{"embeddings": [{"values": [1, 0]}, {"values": [0, 1]}]}',
         '{"output": {"embeddings": [{"text_index": 1, "embedding": [0, 1]}, {"text_index": 0, "embedding": [1, 0]}]}}',
-        "[[1, 0], [0, 1]]",
         '{"predictions": [{"embeddings": {"values": [1, 0]}}, {"embeddings": {"values": [0, 1]}}]}',
         'data: {"data": [{"embedding": [1, 0]}, {"embedding": "AAAAAAAAgD8"}]}',
-        '[{"index": 0, "embedding": [[1, 0]]}, {"index": 1, "embedding": [[0, 1]]}]',
     ],
 )
 async def test_embeddings_of_other_endpoints_are_read(endpoint: EmbeddingEndpoint, answer: str) -> None:
@@ -110,15 +104,10 @@ async def test_embedding_calls_are_counted_and_refused(endpoint: EmbeddingEndpoi
     "answer",
     [
         b"no JSON",
-        b"[]",
-        b'{"data": []}',
         b'{"data": [{"index": 0, "embedding": "AAAA"}]}',
         b'{"data": [{"index": 0, "embedding": [0, 0]}]}',
         b'{"data": [{"index": 0, "embedding": [1e999]}]}',
-        b'{"data": [{"index": 0, "embedding": [1%s]}]}' % (b"0" * 400),
         b"[" * 100_000,
-        b'{"data": [',
-        b'data: {"data": [',
         b'{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1]}]}',
     ],
 )
@@ -127,14 +116,6 @@ async def test_invalid_embedding_is_an_error(endpoint: EmbeddingEndpoint, answer
     async with open_embeddings(endpoint) as embeddings:
         with pytest.raises(LlmError, match="EMBEDDING_MODEL: the response of the endpoint is not an embedding"):
             await embeddings.embed_texts(["a"])
-
-
-async def test_error_with_status_200_keeps_its_meaning(endpoint: EmbeddingEndpoint) -> None:
-    endpoint.responses = [response("200 OK", b'{"error": {"message": "Wrong key", "code": 401}}')]
-    async with open_embeddings(endpoint) as embeddings:
-        with pytest.raises(LlmError) as caught:
-            await embeddings.embed_texts(["a"])
-    assert caught.value.code == "unauthorised"
 
 
 async def test_unavailable_endpoint_is_paused(
@@ -188,31 +169,11 @@ async def test_custom_embedder_is_used(endpoint: EmbeddingEndpoint) -> None:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [
-        ("small", "EMBEDDING_MODEL: small needs a base_url"),
-        ("{", "must be a name, or JSON"),
-        ('{"name": "a", "base_url": "nowhere"}', "must be a URL"),
-        (
-            {"name": "a", "base_url": "http://a", "api_key_setting": "no_key"},
-            "EMBEDDING_MODEL: there is no setting no_key",
-        ),
-    ],
+    [("small", "EMBEDDING_MODEL: small needs a base_url"), ('{"name": "a", "base_url": "nowhere"}', "must be a URL")],
 )
 def test_invalid_embedding_model_is_refused(value: object, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         settings_with(value)
-
-
-def test_empty_embedding_model_is_none() -> None:
-    assert settings_with("").embedding_model is None
-    assert LanguageModel.of(settings_with("")).embeddings is None
-
-
-async def test_embedding_model_sends_its_own_parameters_and_headers(endpoint: EmbeddingEndpoint) -> None:
-    async with open_embeddings(endpoint, headers={"X-Title": "Clinic"}, extra_body={"user": "a"}) as embeddings:
-        await embeddings.embed_texts(["bread"])
-    assert endpoint.bodies[0]["user"] == "a"
-    assert b"X-Title: Clinic" in endpoint.headers[0]
 
 
 async def test_implausible_embedding_tokens_are_ignored(endpoint: EmbeddingEndpoint) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.contrib.answers.settings import AnswersSettings
@@ -68,14 +68,8 @@ async def serve_media(
     "content",
     [
         json_response(PICTURE),
-        json_response({"data": [{"url": f"data:image/png;base64,{PICTURE_TEXT}"}]}),
         json_response({"result": {"image": PICTURE_TEXT.rstrip("=")}}),
-        json_response({"data": {"image_base64": [PICTURE_TEXT]}, "base_resp": {"status_code": 0}}),
-        json_response({"choices": [{"message": {"images": [{"image_url": {"url": f"data:x,{PICTURE_TEXT}"}}]}}]}),
         response("200 OK", PIXEL, "Content-Type: image/png"),
-        json_response(
-            {"candidates": [{"content": {"parts": [{"text": "A"}, {"inlineData": {"data": PICTURE_TEXT}}]}}]}
-        ),
         response("200 OK", event({"b64_json": "AAAA"}) + event({"type": "completed", **PICTURE}), EVENT_STREAM),
     ],
 )
@@ -90,15 +84,6 @@ async def test_image_is_made(content: bytes) -> None:
     assert b"Bearer the-key" in endpoint.headers[0]
 
 
-async def test_refused_response_format_is_left_out() -> None:
-    async with serve_media(json_response(PICTURE), image_model="painter") as (llm, endpoint):
-        unknown = json_response({"error": {"message": "Unknown parameter: 'response_format'."}}, "400 Bad Request")
-        endpoint.refuse_parameter("response_format", unknown)
-        await llm.image("A cat")
-        await llm.image("A dog")
-    assert ["response_format" in body for body in endpoint.bodies] == [True, False, False]
-
-
 async def test_speech_is_read_aloud() -> None:
     model = {"name": "reader", "extra_body": {"voice": "nova", "speed": 1.5}}
     async with serve_media(audio_response(b"ID3sound"), speech_model=model) as (llm, endpoint):
@@ -109,18 +94,10 @@ async def test_speech_is_read_aloud() -> None:
     assert endpoint.bodies[0]["speed"] == 1.5
 
 
-@pytest.mark.parametrize("content_type", ["", "video/mp4", "application/ogg", "application/octet-stream"])
-async def test_speech_may_have_another_type(content_type: str) -> None:
-    async with serve_media(audio_response(b"ID3sound", content_type), speech_model="reader") as (llm, _):
-        speech = await llm.speech("Good morning")
-    assert (speech.content, speech.content_type) == (b"ID3sound", "audio/mpeg")
-
-
 @pytest.mark.parametrize(
     "content",
     [
         json_response({"data": {"audio": b"sound".hex()}}),
-        json_response({"result": {"audio": "c291bmQ="}}),
         json_response({"choices": [{"message": {"audio": {"data": "c291bmQ="}}}]}),
         response("200 OK", event({"audio": "c291"}) + event({"audio": "bmQ"}) + event({"type": "done"}), EVENT_STREAM),
     ],
@@ -146,10 +123,7 @@ TRANSCRIPTS = [
     json_response({"text": " Hello. ", "segments": [{"text": "Hel"}]}),
     json_response({"segments": [{"text": "Hel"}, {"text": "lo."}]}),
     json_response({"results": {"channels": [{"alternatives": [{"transcript": "Hello."}]}]}}),
-    json_response({"combinedPhrases": [{"text": "Hello."}]}),
-    json_response({"transcription": [{"text": " Hello."}]}),
     response("200 OK", event({"delta": "Hel"}) + event({"delta": "lo."}) + DONE, EVENT_STREAM),
-    response("200 OK", event({"delta": "Hel"}) + event({"type": "text.done", "text": "Hello."}), EVENT_STREAM),
     response("200 OK", b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello.\n", "Content-Type: text/vtt"),
 ]
 
@@ -167,11 +141,7 @@ async def test_recording_is_transcribed(transcript: bytes) -> None:
     "answer",
     [
         *({name: RESULTS} for name in ("results", "data")),
-        {"output": {"results": RESULTS}},
-        [{"index": i["index"], "score": i["relevance_score"]} for i in RESULTS],
-        {"rankings": [{"index": str(i["index"]), "logit": i["relevance_score"]} for i in RESULTS]},
         {"result": {"response": [{"id": i["index"], "score": i["relevance_score"]} for i in RESULTS]}},
-        {"scores": [0.2, 0.1, 0.9]},
         {"records": [{"id": "2", "relevanceScore": "0.9"}]},
         {"results": [{"corpus_id": 2, "similarity": 0.9}] * 2},
     ],
@@ -184,42 +154,18 @@ async def test_documents_are_ordered(answer: object) -> None:
     assert len(endpoint.bodies[0]["documents"][2]) == 4_000
 
 
-async def test_rerank_sends_texts_to_tei() -> None:
-    async with serve_media(json_response([{"index": 0, "score": 1}]), rerank_model="judge") as (llm, endpoint):
-        missing = response("422 Unprocessable Entity", b"Failed to deserialize: missing field `texts` at line 1")
-        endpoint.refuse = lambda body: None if "texts" in body else missing
-        assert len(await llm.rerank("bread", ["loaf"])) == 1
-        assert len(await llm.rerank("cheese", ["brie"])) == 1
-    assert ["texts" in body for body in endpoint.bodies] == [False, True, True]
-
-
 @pytest.mark.parametrize(
     ("call", "answer", "message"),
     [
-        ("image", response("200 OK", b"<html>"), "made no picture"),
         ("image", response("200 OK", b'{"data": ['), "made no picture"),
-        ("image", response("200 OK", b"[" * 1_000_000), "made no picture"),
         ("image", json_response({"data": [{"url": "http://127.0.0.1/secret"}]}), "made no picture"),
-        ("image", json_response({"data": [{"b64_json": "%%%"}]}), "made no picture"),
         ("image", json_response({"data": [{"b64_json": "PGh0bWw+"}]}), "made no picture"),
-        ("image", json_response({"candidates": [{"finishReason": "IMAGE_SAFETY"}]}), "content filter"),
-        (
-            "image",
-            json_response({"artifacts": [{"base64": PICTURE_TEXT, "finishReason": "FILTERED"}]}),
-            "content filter",
-        ),
         ("speech", audio_response(b""), "could not read this text aloud"),
-        ("speech", audio_response(b"<html>", "text/html"), "could not read this text aloud"),
-        ("speech", audio_response(b'{"audio": [', "application/json"), "could not read this text aloud"),
         ("speech", audio_response(b'{"audio": null}'), "could not read this text aloud"),
-        ("speech", audio_response(b"<error/>", "application/xml"), "could not read this text aloud"),
         ("speech", audio_response(b"pixels", "Image/PNG"), "could not read this text aloud"),
         ("rerank", json_response({"results": []}), "did not order the results"),
-        ("rerank", json_response([{"index": 7, "score": 1}]), "did not order the results"),
         ("rerank", json_response([{"index": 0, "score": 10**400}]), "did not order the results"),
-        ("rerank", json_response([{"index": 0, "score": float("nan")}]), "did not order the results"),
         ("transcribe", json_response({"text": None}), "heard no words"),
-        ("transcribe", json_response({"text": " "}), "heard no words"),
     ],
 )
 async def test_invalid_answer_is_one_sentence(call: str, answer: bytes, message: str) -> None:
@@ -252,10 +198,7 @@ async def test_large_response_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("image", [" "], "There is no text"),
         ("speech", ["x" * 4_097], "Send at most 4,096 characters"),
-        ("transcribe", [b"", "a.mp3"], "not a recording"),
         ("transcribe", [b"MZ", "a.exe"], "not a recording"),
-        ("transcribe", [b"x" * 25_000_001, "a.mp3"], "larger than 25 MB"),
-        ("rerank", ["bread", ["loaf"] * 1_001], "too many results"),
     ],
 )
 async def test_invalid_input_is_not_sent(call: str, arguments: list[Any], message: str) -> None:
@@ -322,7 +265,6 @@ async def test_site_without_models_says_so() -> None:
     [
         ("ear", {}, "TRANSCRIPTION_MODEL: ear needs the base_url"),
         ("ear", {"llm_dialect": "anthropic", "llm_base_url": "https://a.example"}, "ear needs the base_url"),
-        ({"name": "ear", "base_url": "https://a.example", "dialect": "google"}, {}, "ear needs the base_url"),
         ({"name": "ear", "base_url": "https://a.example", "api_key_setting": "site_name"}, {}, "no setting site_name"),
     ],
 )
@@ -338,9 +280,3 @@ def test_key_of_the_chat_stays_at_its_endpoint() -> None:
     provider = LanguageModel.of(settings).media.provider
     assert provider is not None
     assert provider.models["image"].api_key.get_secret_value() == ""
-
-
-def test_invalid_setting_is_refused() -> None:
-    with pytest.raises(ValidationError, match="must be a name, or JSON"):
-        MediaSettings(image_model="{")
-    assert MediaSettings(image_model="").image_model is None

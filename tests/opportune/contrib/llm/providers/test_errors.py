@@ -18,7 +18,6 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     DONE,
     EVENTS,
     EVENTS_TO_BE_CUT,
-    STOP,
     Step,
     event,
     response,
@@ -43,18 +42,12 @@ from tests.opportune.contrib.llm.providers.model_answers import (
         ("400 Bad Request", "rejected", False),
         ("401 Unauthorized", "unauthorised", False),
         ("402 Payment Required", "unauthorised", False),
-        ("403 Forbidden", "unauthorised", False),
         ("404 Not Found", "not_configured", False),
         ("429 Too Many Requests", "rate_limited", True),
-        ("500 Internal Server Error", "unavailable", True),
         ("503 Service Unavailable", "unavailable", True),
         ("504 Gateway Timeout", "timeout", True),
         ("307 Temporary Redirect", "not_configured", False),
-        ("405 Method Not Allowed", "not_configured", False),
-        ("410 Gone", "not_configured", False),
-        ("424 Failed Dependency", "unavailable", True),
         ("498 Flex Tier Capacity Exceeded", "unavailable", True),
-        ("499 Client Closed Request", "unavailable", True),
         ("451 Unavailable For Legal Reasons", "filtered", False),
     ],
 )
@@ -66,46 +59,20 @@ async def test_status_determines_the_error_code(status: str, code: str, retryabl
 
 REFUSALS: list[tuple[str, object, str]] = [
     ("400 Azure", {"error": {"code": "content_filter", "message": "x"}}, "filtered"),
-    ("400 DashScope", {"error": {"code": "data_inspection_failed", "message": "x"}}, "filtered"),
-    ("403 OpenRouter", {"error": {"message": "Input was flagged by moderation", "code": 403}}, "filtered"),
     ("429 OpenAI", {"error": {"message": "x", "code": "insufficient_quota"}}, "unauthorised"),
     ("429 Gemini", [{"error": {"status": "RESOURCE_EXHAUSTED", "message": "your current quota"}}], "rate_limited"),
     ("400 Gemini", [{"error": {"message": "x", "details": [{"reason": "API_KEY_INVALID"}]}}], "unauthorised"),
     ("400 Anthropic", {"error": {"message": "Your credit balance is too low"}}, "unauthorised"),
-    ("529 Anthropic", {"error": {"type": "overloaded_error"}}, "unavailable"),
-    ("400 OpenAI", {"error": {"code": "model_not_found", "message": "x"}}, "not_configured"),
     ("500 LiteLLM", {"error": {"message": "RateLimitError", "code": "429"}}, "rate_limited"),
     ("400 Bedrock", {"message": "Input is too long for requested model."}, "context_too_long"),
-    ("422 Together", {"error": "`inputs` tokens + `max_new_tokens` must be <= 8193."}, "context_too_long"),
-    ("400 Cohere", {"message": "too many tokens: size limit exceeded by 9 tokens"}, "context_too_long"),
     ("400 OpenAI", {"error": {"message": "This model's maximum context length is 9 tokens."}}, "context_too_long"),
-    ("400 Anthropic", {"error": {"message": "prompt is too long: 9 tokens > 8 maximum"}}, "context_too_long"),
-    ("500 llama.cpp", {"error": {"message": "the request exceeds the available context size"}}, "context_too_long"),
-    ("400 Gemini", [{"error": {"message": "The input token count (9) exceeds the maximum"}}], "context_too_long"),
     ("413 proxy", "", "context_too_long"),
-    ("400 xAI", {"error": "This model's maximum prompt length is 9 but the request has 10."}, "context_too_long"),
-    ("400 LM Studio", {"error": "when context the overflows. It has a context length of 9."}, "context_too_long"),
-    ("400 Moonshot", {"error": {"message": "Your request exceeded model token limit: 8192"}}, "context_too_long"),
-    ("400 Gemini", [{"error": {"code": 400, "message": "Please pass a valid API key."}}], "unauthorised"),
     ("400 DeepSeek", {"error": {"message": "Content Exists Risk", "code": "invalid_request_error"}}, "filtered"),
-    ("403 xAI", {"error": "Content violates usage guidelines."}, "filtered"),
-    ("400 LiteLLM", {"error": {"message": "Budget has been exceeded!"}}, "unauthorised"),
     ("429 Bedrock", {"message": "Too many tokens, please wait before trying again."}, "rate_limited"),
     ("429 OpenAI", {"error": {"message": "Request too large for gpt-4o: Limit 9, Requested 10."}}, "context_too_long"),
-    ("400 Qianfan", {"error": {"message": "prompt tokens too long"}}, "context_too_long"),
     ("403 OpenRouter", {"error": {"message": "Key limit exceeded (total limit)", "code": 403}}, "unauthorised"),
-    ("400 xAI", {"error": "Incorrect API key provided: xa***."}, "unauthorised"),
-    ("429 Cerebras", {"message": "Tokens per minute limit exceeded - too many tokens processed."}, "rate_limited"),
-    ("429 Bedrock", {"message": "Too many tokens per day, please wait before trying again."}, "rate_limited"),
-    ("429 Moonshot", {"error": {"message": "Your account is suspended, please check your plan"}}, "unauthorised"),
-    ("429 xAI", {"error": "Your team has used all available credits or its spending limit."}, "unauthorised"),
     ("400 Groq", {"error": {"message": "The model `x` has been decommissioned."}}, "not_configured"),
-    ("400 HF", {"error": {"code": "model_not_supported", "message": "x"}}, "not_configured"),
-    ("400 Azure", {"error": {"message": "does not work with the specified model"}}, "not_configured"),
     ("403 OpenRouter", {"error": {"message": "Your input was flagged", "metadata": {"reasons": ["x"]}}}, "filtered"),
-    ("413 Groq", {"error": {"message": "Request too large on tokens per minute: Limit 9"}}, "context_too_long"),
-    ("413 Groq", {"error": {"message": "Rejected:\nrequest too large on tokens per minute"}}, "context_too_long"),
-    ("400 Zhipu", {"error": {"message": "tokens in request more than max tokens allowed"}}, "context_too_long"),
     ("400 echo", {"detail": "x", "input": {"messages": [{"content": "content filter"}]}}, "rejected"),
 ]
 
@@ -121,38 +88,16 @@ async def test_body_distinguishes_reasons(status: str, body: object, code: str) 
         ("Retry-After: 7", b"", 7),
         ("Retry-After: 999999", b"", 3600),
         ("Retry-After: 7.5", b"", 7.5),
-        ("Retry-After: 7s", b"", 7),
-        ("Retry-After: 7\r\nRetry-After: 7", b"", 7),
-        ("Retry-After: 1.5 seconds", b"", 1.5),
-        ("X-Other: 7", b'{"message": "Limit exceeded. It resets in 45s."}', 45),
         ("X-Other: 7", b'{"message": "Try again in 5 minutes."}', 300),
         ("Retry-After-Ms: 1500", b"", 1.5),
         ("X-Other: 7", b'{"error": {"message": "Please try again in 1m26.4s. Visit us."}}', 86.4),
-        ("X-Other: 7", b'{"error": {"message": "Please retry after 30 seconds."}}', 30),
-        ("X-Other: 7", b'{"retry_after_ms": 250}', 0.25),
-        ("X-Other: 7", b'{"error": "Model is loading", "estimated_time": 20.5}', 20.5),
-        ("X-Other: 7", b'{"message": "Please wait 20 seconds."}', 20),
         ("X-RateLimit-Reset-Tokens: 1m30s", b"", 90),
-        ("X-RateLimit-Reset-Requests: 120ms", b"", 0.12),
-        ("RateLimit-Reset: 30", b"", 30),
-        ("RateLimit: limit=10, remaining=0, reset=30", b"", 30),
         ('RateLimit: "default";r=0;t=30', b"", 30),
-        ("X-RateLimit-TimeRemaining: 30", b"", 30),
-        ("X-RateLimit-Reset: tomorrow", b"", None),
         ("X-RateLimit-Reset: 1000000000", b"", None),
-        ("Retry-After: 7\r\nX-RateLimit-Reset: 30", b"", 7),
-        ("X-RateLimit-Reset-Day: 900\r\nX-RateLimit-Reset-Minute: 9", b"", 9),
         ("X-RateLimit-Reset-Day: 900\r\nX-RateLimit-Remaining-Day: 0\r\nX-RateLimit-Reset-Minute: 9", b"", 900),
         ("X-Other: 7", b'{"error": {"metadata": {"headers": {"X-RateLimit-Reset": "30"}}}}', 30),
-        ("X-Other: 7", b'{"error": {"type": "usage_limit_reached", "resets_in_seconds": 120}}', 120),
-        ("Retry-After: soon", b"", None),
         ("Retry-After: -3", b"", None),
         ("X-Other: 7", b'{"error": {"details": [{"retryDelay": "34s"}]}}', 34),
-        ("X-Other: 7", b'{"details": [{"retryDelay": {"seconds": "34"}}]}', 34),
-        ("X-Other: 7", "请在 15 秒后重试".encode(), 15),
-        ("X-Other: 7", b'{"message": "Try again at 2099-01-01T00:00:00Z."}', 3600),
-        ("X-Retry-After: 9", b"", 9),
-        ("Retry-After: PT30S", b"", 30),
     ],
 )
 async def test_wait_before_a_retry_is_read_and_bounded(header: str, body: bytes, seconds: float | None) -> None:
@@ -164,12 +109,10 @@ async def test_wait_before_a_retry_is_read_and_bounded(header: str, body: bytes,
     [
         lambda date: format_datetime(date, usegmt=True),
         lambda date: date.isoformat(),
-        lambda date: f"{date:%Y-%m-%dT%H:%M:%SZ}",
-        lambda date: str(int(date.timestamp())),
         lambda date: str(int(date.timestamp() * 1000)),
     ],
 )
-@pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset", "Anthropic-RateLimit-Tokens-Reset"])
+@pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset"])
 async def test_wait_may_be_a_date(write: Callable[[datetime], str], header: str) -> None:
     date = write(datetime.now(UTC) + timedelta(minutes=10))
     error = await read_error_of(response("429 Too Many Requests", b"", f"{header}: {date}"))
@@ -178,35 +121,13 @@ async def test_wait_may_be_a_date(write: Callable[[datetime], str], header: str)
 
 
 @pytest.mark.parametrize(
-    "page",
-    [
-        b"<html>Welcome</html>",
-        b'<html>\n<script>\n{"error": "none", "text": "Yes"}\n</script>',
-        b'Welcome\n{"text": "Yes"}\n<p>Sign in</p>',
-        b'{"text": "Yes"}\n<p>Sign in</p>',
-        b"Welcome",
-    ],
+    "page", [b"<html>Welcome</html>", b'Welcome\n{"text": "Yes"}\n<p>Sign in</p>', b'{"text": "Yes"}\n<p>Sign in</p>']
 )
 async def test_web_page_is_malformed(page: bytes) -> None:
     error = await read_error_of(response("200 OK", page, "Content-Type: text/html"))
     assert error.code == "malformed"
     assert "LLM_" not in str(error)
     assert error.advice == "Check LLM_BASE_URL."
-
-
-async def test_page_of_a_proxy_has_only_a_status() -> None:
-    page = b"<!DOCTYPE html><title>Just a moment</title><p>A security service for your safety.</p>"
-    assert (await read_error_of(response("403 Forbidden", page))).code == "unauthorised"
-
-
-async def test_endpoint_without_tls_is_an_error() -> None:
-    async def serve_without_tls(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(response("400 Bad Request"))
-        writer.close()
-
-    async with await asyncio.start_server(serve_without_tls, "127.0.0.1", 0) as server:
-        provider = provider_at(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-        assert (await read_error(provider)).code == "refused"
 
 
 @pytest.mark.parametrize(
@@ -290,20 +211,14 @@ async def test_errors_and_logs_hide_the_key(steps: list[Step], caplog: pytest.Lo
 TRUNCATED_GZIP = gzip.compress(text("Be"))[:-9]
 EVENT_STREAM, GZIP = "Content-Type: text/event-stream", "Content-Encoding: gzip"
 ODD_RESPONSES = {
-    "no content type": response("200 OK", text("Yes")),
-    "capitals": response("200 OK", text("Yes") + event(STOP), "content-TYPE: Text/Event-Stream; Charset=UTF-8"),
     "truncated gzip": response("200 OK", TRUNCATED_GZIP, EVENT_STREAM, GZIP),
     "no gzip": response("200 OK", text("Yes"), EVENT_STREAM, GZIP),
-    "unknown encoding": response("200 OK", text("Yes"), EVENT_STREAM, "Content-Encoding: x"),
-    "no content": response("204 No Content"),
     "redirect": response("307 Temporary Redirect", b"", "Location: http://[/"),
     "unknown status": response("799 Odd"),
     "retry after": response("429 Too Many Requests", b"", f"Retry-After: {'9' * 5000}"),
     "retry after a date": response("503 Busy", b"", "Retry-After: Mon, 99 Foo 99999 99:99:99 GMT"),
     "refusal in gzip": response("400 Bad Request", TRUNCATED_GZIP, GZIP),
-    "refusal as list": response("400 Bad Request", b"[[]]", "Content-Type: application/json"),
     "no HTTP": b"Yes\r\n\r\n",
-    "cut head": b"HTTP/1.1 200 OK\r\nContent-",
     "bad length": b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: x\r\n\r\n",
     "bad chunk": b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     "latin header": response("200 OK", text("Yes"), "Content-Type: text/event-stream; name=\xe9"),

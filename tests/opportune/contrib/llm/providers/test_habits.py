@@ -50,7 +50,7 @@ def read(pieces: Iterable[bytes]) -> Answer:
 
 
 @given(name=st.sampled_from([*CUT_HABITS]), cuts=st.sets(st.integers(0, MAX_CUT_BYTES), max_size=5))
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100)
 def test_habit_is_understood_in_any_pieces(name: str, cuts: set[int]) -> None:
     body, answer = CUT_HABITS[name]
     ends = sorted(cut % len(body) for cut in cuts) if body else []

@@ -1,7 +1,6 @@
 """System libraries of the local model, advice if one is missing, and modules that only a question imports."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from opportune.config.settings import Settings
 from opportune.contrib import llm
 from opportune.contrib.llm.providers import local
 from opportune.contrib.llm.providers.local import OPENMP
-from opportune.project.layout import PROJECT
 
 IMPORT_ERROR = """\
 Traceback (most recent call last):
@@ -19,13 +17,6 @@ Traceback (most recent call last):
 ImportError: libgomp.so.1: cannot open shared object file: No such file or directory
 """
 
-UNUSED_MODEL = """
-import sys
-from app.main import create_app
-assert create_app().state.llm.provider.name == "unused"
-print(*sys.modules)
-"""
-READERS = ("http_client", "openai_stream", "chunks", "pieces", "mark_reader", "marks", "tool_calls", "written_calls")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
 
@@ -38,17 +29,6 @@ def test_missing_openmp_names_the_package(is_installed: bool, advice: str, monke
     assert bool(local.missing_library()) is not is_installed
     with local.environment() as environ:
         assert environ == os.environ
-
-
-def test_bundled_openmp_is_added_to_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(local, "is_installed", lambda library: library != OPENMP)
-    monkeypatch.setattr(local, "bundled_openmp", lambda: tmp_path / "libgomp-870cb1d0.so.1.0.0")
-    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/theirs")
-    assert local.missing_library() == ""
-    with local.environment() as environ:
-        bundled, existing = environ["LD_LIBRARY_PATH"].split(":")
-        assert (Path(bundled, OPENMP).readlink(), existing) == (tmp_path / "libgomp-870cb1d0.so.1.0.0", "/opt/theirs")
-    assert not Path(bundled).exists()
 
 
 def test_only_the_local_model_needs_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,22 +52,3 @@ def test_only_the_local_model_needs_openmp(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_exit_of_the_process_is_explained(output: str, line: str) -> None:
     assert line in local.explain_exit(output)
-
-
-def test_bundled_openmp_loads() -> None:
-    file = local.bundled_openmp()
-    if file is None:
-        pytest.skip("pykdtree has no wheel for this Python")
-    code = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", code, file], check=True, timeout=60)
-
-
-def test_site_without_questions_imports_no_readers(tmp_path: Path) -> None:
-    model = {"LLM_BASE_URL": "https://llm.example/v1", "LLM_MODEL": "unused"}
-    environ = {"ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{tmp_path}/app.db", **model}
-    command = [sys.executable, "-c", UNUSED_MODEL]
-    done = subprocess.run(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, text=True, check=True)
-    imported = {*done.stdout.split()}
-    assert "opportune.contrib.llm.providers.openai_compatible" in imported
-    readers = {f"opportune.contrib.llm.providers.{name}" for name in READERS}
-    assert imported & {*readers, "httpx2", "pydantic_ai", "openai", "mcp"} == set()

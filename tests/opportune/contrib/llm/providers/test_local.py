@@ -15,11 +15,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from opportune.contrib.llm import Done, LanguageModel, LlmError, Message, Timeouts
+from opportune.contrib.llm import Done, LlmError, Message, Timeouts
 from opportune.contrib.llm.providers import local
 from opportune.contrib.llm.providers.local import MODEL, SERVER_PROGRAM, LocalModel, find_weights
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
-from tests.opportune.contrib.llm.providers.model_answers import read_answer, read_error
+from tests.opportune.contrib.llm.providers.model_answers import read_answer
 
 pytestmark = pytest.mark.model
 
@@ -170,17 +170,6 @@ async def test_failed_start_is_logged_and_explained(
     assert "apt install libgomp1" in model.fault
 
 
-@pytest.mark.usefixtures("weights")
-async def test_broken_weights_are_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    broken = tmp_path / "broken.gguf"
-    broken.write_bytes(b"GGUF")
-    model = LocalModel(broken, Timeouts())
-    for _ in range(2):
-        assert (await read_error(model)).code == "unavailable"
-        assert "Failed to init server" in model.fault
-    assert "Failed to init server" in caplog.text
-
-
 def test_program_exits_with_its_parent(stand_in: Path) -> None:
     command = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)]
     with local.environment() as environ:
@@ -188,19 +177,6 @@ def test_program_exits_with_its_parent(stand_in: Path) -> None:
     assert (completed.returncode, completed.stderr) == (0, "")
     (line,) = completed.stdout.splitlines()
     assert line.startswith("http://127.0.0.1:")
-
-
-def test_program_exits_without_a_reader(stand_in: Path) -> None:
-    command, pipe = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)], subprocess.PIPE
-    with local.environment() as environ, subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe) as process:
-        assert process.stdout
-        assert process.stdin
-        process.stdout.close()
-        process.stdin.close()
-        try:
-            assert process.wait(timeout=60) == 0
-        finally:
-            process.kill()
 
 
 async def test_close_during_the_start_ends_the_program(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,9 +206,3 @@ async def test_close_during_the_start_ends_the_program(stand_in: Path, monkeypat
     outcome, _ = await asyncio.gather(starting, closing, return_exceptions=True)
     assert isinstance(outcome, LlmError), "the program is not loaded"
     assert [program.poll() is None for program in programs] == [False]
-
-
-def test_local_model_is_a_toy_without_tools() -> None:
-    llm = LanguageModel(lambda: LocalModel(Path("weights.gguf"), Timeouts()))
-    assert llm.is_toy
-    assert not llm.calls_tools

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from opportune.contrib.llm import Done, LanguageModel, LlmModel, Message, Picture
-from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
+from opportune.contrib.llm import Done, LanguageModel, Message, Picture
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE, ToolSchema
 from tests.opportune.contrib.llm.providers import model_answers
 from tests.opportune.contrib.llm.providers.endpoint import (
@@ -21,7 +20,6 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     event,
     json_response,
     response,
-    serve_endpoint,
     text,
 )
 from tests.opportune.contrib.llm.providers.habits import ARGS, FIND, FINDS
@@ -39,15 +37,6 @@ async def test_request_has_model_limit_and_key() -> None:
         "stream_options": {"include_usage": True},
         "max_tokens": 99,
     }
-
-
-async def test_request_omits_missing_key_and_model() -> None:
-    async with serve_endpoint(EVENTS, text("Because."), DONE) as endpoint:
-        provider = OpenAICompatible(LlmModel(name="127.0.0.1", base_url=endpoint.address), model_answers.LONG_TIMEOUTS)
-        await model_answers.read_answer(provider)
-        await provider.close()
-    assert b"authorization" not in endpoint.headers[0].lower()
-    assert "model" not in endpoint.bodies[0]
 
 
 async def test_cut_after_finish_reason_loses_only_usage() -> None:
@@ -133,33 +122,13 @@ async def test_odd_gzip_is_read(body: bytes, encoding: str) -> None:
     assert answer == "Yes"
 
 
-@pytest.mark.parametrize("encoding", ["GBK", "base64", "idna", "undefined", "unknown"])
+@pytest.mark.parametrize("encoding", ["GBK", "undefined", "unknown"])
 async def test_utf_8_is_read_in_spite_of_its_declared_encoding(encoding: str) -> None:
     body = b"data: nonsense {\n\n" + text("café") + DONE
     answer, _ = await model_answers.read_answer_of(
         response("200 OK", body, f"Content-Type: text/event-stream; charset={encoding}")
     )
     assert answer == "café"
-
-
-TWO_MEMBERS = gzip.compress(b'{"choices": [{"message": '), gzip.compress(b'{"content": "Yes"}}]}')
-
-
-@pytest.mark.parametrize(
-    "chunks",
-    [
-        [bytes([byte]) for byte in b"".join(TWO_MEMBERS) + b"padding"],
-        [*TWO_MEMBERS, b"padding"],
-        [TWO_MEMBERS[0], b"\0\0\0", TWO_MEMBERS[1] + b"\0", b"padding"],
-        [TWO_MEMBERS[0] + b"\0", b"\0" + TWO_MEMBERS[1], b"\x1f", b"padding"],
-    ],
-)
-async def test_gzip_may_be_cut_anywhere(chunks: list[bytes]) -> None:
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
-    body = (b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
-    async with model_answers.serve_provider(head, *body, b"0\r\n\r\n") as (provider, _):
-        answer = await model_answers.read_answer(provider)
-    assert answer == ("Yes", Done())
 
 
 @pytest.mark.parametrize(
@@ -175,8 +144,3 @@ async def test_failure_after_a_written_call_is_raised(end: bytes, code: str) -> 
     async with model_answers.serve_provider(EVENTS_TO_BE_CUT, written, end) as (provider, _):
         error = await model_answers.read_error(provider, [FIND_TOOL])
     assert error.code == code
-
-
-async def test_events_may_be_called_html() -> None:
-    answer, _ = await model_answers.read_answer_of(response("200 OK", text("Yes") + DONE, "Content-Type: text/html"))
-    assert answer == "Yes"

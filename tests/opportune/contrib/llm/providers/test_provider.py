@@ -10,11 +10,9 @@ from pydantic import SecretStr
 
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings, load_settings
-from opportune.contrib.llm import Message, Picture, Timeouts, estimate_tokens, make_provider, models_of
+from opportune.contrib.llm import make_provider, models_of
 from opportune.contrib.llm.providers import local
 from opportune.contrib.llm.providers.fake import FakeProvider
-from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
-from opportune.contrib.llm.providers.provider import PICTURE_TOKENS
 from opportune.errors import OperatorError, SettingsError
 
 URL, WEIGHTS = "https://llm.example/v1", Path("model.gguf")
@@ -23,21 +21,6 @@ URL, WEIGHTS = "https://llm.example/v1", Path("model.gguf")
 def make_settings(**values: object) -> Settings:
     site_settings = Settings(_env_file=None, environment="development", secret_key=SecretStr("k" * 40))
     return site_settings.model_copy(update=values)
-
-
-@pytest.mark.parametrize(("text", "count"), [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("日本", 2), ("\ud83d", 1)])
-def test_four_bytes_are_about_a_token(text: str, count: int) -> None:
-    assert estimate_tokens(text) == count
-
-
-def test_pictures_count_as_tokens() -> None:
-    message = Message("user", "fives", pictures=(Picture(b"drawn"), Picture(b"png", "image/png")))
-    assert estimate_tokens(message) == 2 + 2 * PICTURE_TOKENS
-
-
-def test_limits_come_from_the_settings() -> None:
-    site_settings = make_settings(llm_connect_timeout=1, llm_first_byte_timeout=2, llm_idle_timeout=3, llm_timeout=4)
-    assert Timeouts.of(site_settings) == Timeouts(connect=1, first=2, idle=3, whole=4)
 
 
 @pytest.mark.parametrize(
@@ -57,10 +40,6 @@ def test_endpoint_precedes_the_local_model(
     assert (provider.name if provider else "") == name
 
 
-def test_test_environment_uses_a_fake_provider() -> None:
-    assert isinstance(make_provider(make_settings(environment="test")), FakeProvider)
-
-
 class ScriptedProvider(FakeProvider):
     def __init__(self, site_settings: Settings, model: LlmModel) -> None:
         super().__init__(f"{model.name} of {site_settings.site_name}.")
@@ -73,7 +52,7 @@ def test_custom_provider_is_used() -> None:
     assert provider.script == (f"Words of {site_settings.site_name}.",)
 
 
-@pytest.mark.parametrize("provider_path", ["app.nowhere:make", f"{__name__}:nothing", "nowhere", ":", "app."])
+@pytest.mark.parametrize("provider_path", ["app.nowhere:make", f"{__name__}:nothing", "app."])
 def test_missing_provider_class_is_one_line(provider_path: str) -> None:
     with pytest.raises(OperatorError, match=rf"^LLM_MODELS: cannot import {re.escape(provider_path)} for Words \("):
         make_provider(make_settings(llm_models=[LlmModel(name="Words", provider=provider_path)]))
@@ -97,18 +76,6 @@ def test_models_default_to_endpoint_and_key(model: dict[str, object], url: str, 
     assert (loaded.base_url, loaded.api_key.get_secret_value()) == (url, key)
 
 
-def test_prompt_leaves_room_for_the_answer() -> None:
-    (model,) = load_models({"name": "Big", "base_url": URL, "context_tokens": 9_000})
-    provider = make_provider(make_settings(llm_models=[model]))
-    assert isinstance(provider, OpenAICompatible)
-    assert provider.context_budget == 9_000 - model.max_answer_tokens
-
-
-def test_cost_follows_from_tokens() -> None:
-    model = LlmModel(name="Big", price_per_million_prompt_tokens="3", price_per_million_answer_tokens="15")
-    assert model.cost_micro(2_000, 100) == 7_500
-
-
 ADDRESS = f'"base_url": "{URL}"'
 
 
@@ -116,9 +83,7 @@ ADDRESS = f'"base_url": "{URL}"'
     ("value", "message"),
     [
         ("Fast", "LLM_MODELS: must be a JSON list such as"),
-        ('{"name": "Fast"}', "LLM_MODELS: must be a JSON list such as"),
         ('[{"model": "fast"}]', "LLM_MODELS: entry 1, name: Field required"),
-        ('[{"name": "Fast", "url": "x"}]', "LLM_MODELS: entry 1, url: Extra inputs are not permitted"),
         ('[{"name": "Fast", "base_url": "llm.example"}]', "LLM_MODELS: entry 1, base_url: must be a URL"),
         ('[{"name": "Fast"}]', "LLM_MODELS: Fast needs a base_url, or set LLM_BASE_URL for all models"),
         (f'[{{"name": "Fast", {ADDRESS}}}, {{"name": "Fast", {ADDRESS}}}]', "LLM_MODELS: Fast is listed twice"),

@@ -3,10 +3,8 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from opportune.contrib.llm import LanguageModel, LlmError
+from opportune.contrib.llm import LlmError
 from opportune.contrib.llm.providers.mark_reader import MAX_LEADING_SPACE, MarkReader
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, text
@@ -15,10 +13,6 @@ from tests.opportune.contrib.llm.providers.model_answers import read_chunks, rea
 
 THOUGHT = delta(content=None, reasoning="Hm.")
 USAGE = usage({"prompt_tokens": 7, "completion_tokens": 90, "completion_tokens_details": {"reasoning_tokens": 90}})
-FRAGMENTS = ["<", "</", "think", ">", "<think>", "</think>", "</thin", " ", "\n", "Hm.", "Because. "]
-HARMONY = ["<|channel|>", "<|message|>", "<|end|>", "analysis", "final"]
-SLOW_MACHINES = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-CONTENTS = st.lists(st.sampled_from([*FRAGMENTS, *HARMONY]), max_size=12).map("".join)
 
 
 @pytest.mark.parametrize("step", [THOUGHT, USAGE, text(""), text("<think>Hm.")])
@@ -34,47 +28,12 @@ async def test_error_has_the_reported_tokens() -> None:
     assert (done.prompt_tokens, done.completion_tokens, done.reasoning_tokens) == (7, 90, 90)
 
 
-@pytest.mark.parametrize("step", [THOUGHT, text("<think>Hm.</think>\n")])
-async def test_reasoning_without_an_answer_is_an_error(step: bytes) -> None:
-    error = await read_error_of(EVENTS, step, event(STOP), DONE)
-    assert (error.code, str(error)) == ("empty", "The model thought, but gave no answer. Try again.")
-
-
 async def test_endless_reasoning_is_cut() -> None:
     async with serve_provider(EVENTS, *[delta(reasoning="x" * 50_000)] * 5, "hang") as (provider, endpoint):
         reasoning, answer, error = await read_chunks(provider)
         await endpoint.disconnected.wait()
     assert isinstance(error, LlmError)
     assert (len(reasoning), answer, error.code) == (MAX_ANSWER_LENGTH, "", "out_of_tokens")
-
-
-@pytest.mark.parametrize("steps", [[THOUGHT, text("Because.")], [text("<think>Hm.</think>Because.")]])
-async def test_complete_returns_the_text_alone(steps: list[bytes]) -> None:
-    async with serve_provider(EVENTS, *steps, event(STOP), DONE) as (provider, _):
-        assert await LanguageModel(lambda: provider).complete("Why?") == "Because."
-
-
-def split(*chunks: str) -> tuple[str, str]:
-    """Return all reasoning and all text of an answer."""
-    splitter = MarkReader()
-    parts = [*map(splitter.feed, chunks), splitter.finish()]
-    return "".join(reasoning for reasoning, _ in parts), "".join(text for _, text in parts)
-
-
-@pytest.mark.parametrize("beginning", ["", "<think>", " \n<think>Hm.</think> ", "<|channel|>analysis<|message|>"])
-@SLOW_MACHINES
-@given(content=CONTENTS, cuts=st.sets(st.integers(0, 60), max_size=8))
-def test_split_is_independent_of_chunks(beginning: str, content: str, cuts: set[int]) -> None:
-    content = beginning + content
-    ends = zip([0, *sorted(cuts)], [*sorted(cuts), None], strict=True)
-    assert split(*(content[start:end] for start, end in ends)) == split(content)
-
-
-@SLOW_MACHINES
-@given(CONTENTS)
-def test_text_without_a_tag_at_the_start_is_unchanged(content: str) -> None:
-    content = f"Because {content}."
-    assert split(*content) == ("", content)
 
 
 def test_endless_white_space_is_not_held_back() -> None:

@@ -20,7 +20,6 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     FakeEndpoint,
     event,
     json_response,
-    response,
     serve_endpoint,
     text,
 )
@@ -82,22 +81,6 @@ async def test_refusal_after_the_first_text_ends_the_answer() -> None:
     assert isinstance(outcome, LlmError)
 
 
-async def test_vague_first_refusal_is_retried_without_usage_option() -> None:
-    async with serve_provider(response("400 Bad Request", b"{}")) as (provider, endpoint):
-        assert (await read_error(provider)).code == "rejected"
-    assert ["stream_options" in body for body in endpoint.bodies] == [True, False]
-
-
-async def test_refusal_for_another_reason_is_not_retried() -> None:
-    async with serve_provider(*ANSWER) as (provider, endpoint):
-        await read_answer(provider)
-        endpoint.steps = (response("400 Bad Request", b"too long"),)
-        await read_answer(provider)
-        endpoint.steps = ANSWER
-        await read_answer(provider)
-    assert ["stream_options" in body for body in endpoint.bodies] == [True, True, True]
-
-
 async def test_model_sends_its_own_parameters_and_headers() -> None:
     model = {
         "top_p": 0.9,
@@ -111,13 +94,6 @@ async def test_model_sends_its_own_parameters_and_headers() -> None:
     assert (body["top_p"], body["reasoning_effort"], body["safe_prompt"], body["max_tokens"]) == (0.9, "low", True, 5)
     assert b"X-Title: Clinic\r\n" in endpoint.headers[0]
     assert b"Authorization: Bearer key\r\n" in endpoint.headers[0]
-
-
-async def test_header_replaces_the_bearer_key() -> None:
-    async with serve_endpoint(*ANSWER) as endpoint:
-        await read_answer_with(endpoint, headers={"Authorization": "Basic abc"})
-    assert b"Authorization: Basic abc\r\n" in endpoint.headers[0]
-    assert b"Bearer" not in endpoint.headers[0]
 
 
 async def test_error_names_the_refused_parameter(caplog: pytest.LogCaptureFixture) -> None:
@@ -183,22 +159,6 @@ async def test_refused_parameters_are_left_out_and_remembered(messages: dict[str
     assert len(endpoint.bodies) == len(messages) + 2
 
 
-@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found", "500 Internal Server Error"])
-async def test_parameter_is_named_in_a_page(status: str) -> None:
-    async with serve_provider(*ANSWER) as (provider, endpoint):
-        page = response(status, b"<p>Unsupported parameter: temperature</p>", "Content-Type: text/html")
-        endpoint.refuse = lambda body: page if "temperature" in body else None
-        assert (await read_answer(provider, temperature=0.5))[0] == "Because."
-
-
-async def test_field_that_must_come_back_is_not_left_out() -> None:
-    async with serve_provider(refuse("The reasoning_content must be passed back to the API.")) as (provider, endpoint):
-        returned = {"origin": provider.origin, "message": {"reasoning_content": "Hm."}}
-        turns = [Message("assistant", "So.", returned=returned), Message("user", "Why?")]
-        assert isinstance((await read_answer(provider, (), turns))[1], LlmError)
-    assert all("reasoning_content" in body["messages"][0] for body in endpoint.bodies)
-
-
 @pytest.mark.parametrize("refusal", ["registry/gemma does not support tools", "Tool calling is not supported here"])
 async def test_refused_tools_are_named(refusal: str) -> None:
     async with serve_endpoint(refuse(refusal)) as endpoint:
@@ -229,15 +189,6 @@ async def test_too_long_conversation_is_compacted_once(refusal: bytes) -> None:
     assert len(endpoint.bodies) == 4
 
 
-async def test_results_of_tools_are_compacted() -> None:
-    call = ToolCall("a", "find", "{}")
-    results = [Message("assistant", "", tool_calls=(call,)), Message("tool", "x" * 9_000, tool_call_id="a")]
-    async with serve_provider(*ANSWER) as (provider, endpoint):
-        endpoint.refuse = lambda body: TOO_LONG if len(body["messages"][-1]["content"]) > 5_000 else None
-        assert (await read_answer(provider, (), [Message("user", "Why?"), *results]))[0] == "Because."
-    assert "left out" in endpoint.bodies[-1]["messages"][-1]["content"]
-
-
 SYSTEM, ASKED = Message("system", "Be short."), Message("user", "Why?")
 PICTURE = Message("user", "Who?", pictures=(Picture(b"drawn"),))
 
@@ -246,7 +197,6 @@ PICTURE = Message("user", "Who?", pictures=(Picture(b"drawn"),))
     "refusal",
     [
         *("System role not supported", "Developer instruction is not enabled for gemma"),
-        *("Only user and assistant roles are supported!", 'messages: Unexpected role "system".'),
         "messages.0.role: Input should be 'user' or 'assistant'",
     ],
 )
@@ -264,9 +214,6 @@ async def test_refused_system_message_becomes_part_of_the_question(refusal: str,
     [
         *("unknown variant `image_url`, expected `text`", "image input is not supported"),
         *("'messages.0.content' : value must be a string", "messages[0]: invalid type: sequence, expected a string"),
-        *("At most 0 image(s) may be provided in one request.", "meta/x is not a multimodal model"),
-        *("Multimodal input is not supported by this model", "This model cannot process images"),
-        "this model is missing data required for image input",
         "messages.content.type: ['text']",
     ],
 )
@@ -302,7 +249,6 @@ async def test_ids_of_calls_from_another_endpoint_are_shortened(words: str) -> N
     [
         "Your organization must be verified to stream this model.",
         "Unsupported value: 'stream' does not support true with this model.",
-        "This model doesn't support tool use in streaming mode.",
     ],
 )
 async def test_endpoint_that_cannot_stream_answers_as_a_whole(words: str) -> None:
@@ -312,16 +258,7 @@ async def test_endpoint_that_cannot_stream_answers_as_a_whole(words: str) -> Non
     assert not {"stream", "stream_options"} & endpoint.bodies[-1].keys()
 
 
-async def test_limit_that_is_too_large_by_either_name_is_left_out() -> None:
-    async with serve_provider(*ANSWER) as (provider, endpoint):
-        message = refuse("max_tokens is too large: 99. This model supports at most 9 completion tokens.")
-        endpoint.refuse = lambda body: message if body.keys() & {"max_tokens", "max_completion_tokens"} else None
-        assert (await read_answer(provider))[0] == "Because."
-
-
 TOO_LARGE = "max_tokens is too large: 99. This model's maximum context length is 100 tokens."
-TOO_LARGE_AT_SGLANG = "exceeds the model's maximum context length. You requested 99 tokens for the completion."
-TOO_LARGE_AT_TGI = "`inputs` tokens + `max_new_tokens` must be <= 100. Given: 6 `inputs` tokens and 99 `max_new_tokens`"
 TOO_LARGE_FOR_MODEL = (
     "`max_tokens` must be less than or equal to `64`, the maximum value for `max_tokens` is less than the"
     " `context_window` for this model"
@@ -332,8 +269,6 @@ TOO_LARGE_FOR_MODEL = (
     ("message", "is_sent"),
     [
         pytest.param(TOO_LARGE, [True, False, True], id="for this conversation"),
-        pytest.param(TOO_LARGE_AT_SGLANG, [True, False, True], id="for this conversation, at SGLang"),
-        pytest.param(TOO_LARGE_AT_TGI, [True, False, True], id="for this conversation, at TGI"),
         pytest.param(
             "The maximum tokens you requested exceeds the model limit of 9", [True, False, False], id="Bedrock"
         ),

@@ -48,12 +48,6 @@ async def sent_to(endpoint: FakeEndpoint, messages: Sequence[Message], model: st
     ("pieces", "fields"),
     [
         ([delta(reasoning_content="Hm"), delta(reasoning_content=".")], {"reasoning_content": "Hm."}),
-        ([delta(reasoning="Hm", content=""), delta(reasoning=".")], {"reasoning": "Hm."}),
-        pytest.param(
-            [delta(reasoning_content=text) for text in ("It is", "It is raining", "It is raining.")],
-            {"reasoning_content": "It is raining."},
-            id="whole reasoning in each piece",
-        ),
         ([delta(reasoning_opaque="x")], {"reasoning_opaque": "x"}),
         pytest.param(
             [
@@ -84,7 +78,6 @@ async def sent_to(endpoint: FakeEndpoint, messages: Sequence[Message], model: st
         ),
         ([delta(reasoning_content="H\0m.")], {"reasoning_content": "Hm."}),
         ([delta(content="Yes", annotations=[], extra_content={"google": {"thought": True}})], {}),
-        ([delta(reasoning_content=None, reasoning=5, reasoning_details=None)], {}),
     ],
 )
 async def test_fields_of_a_message_come_back(pieces: list[bytes], fields: dict[str, Any]) -> None:

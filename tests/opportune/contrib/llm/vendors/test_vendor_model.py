@@ -1,9 +1,7 @@
 """Models of vendors with their own protocols, played back by an endpoint on this machine."""
 
 import json
-import re
 import ssl
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -16,13 +14,12 @@ from pydantic import SecretStr
 from opportune.config import Settings
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm import Done, LlmError, Message, Provider
-from opportune.contrib.llm.providers.factory import make_provider
 from opportune.contrib.llm.providers.provider import Picture, Timeouts, ToolSchema
 from opportune.contrib.llm.vendors import vendor_model
 from opportune.contrib.llm.vendors.vendor_model import VendorModel
 from opportune.testing.services.certificates import make_certificate
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve
-from tests.opportune.contrib.llm.providers.model_answers import read_answer, read_chunks, read_error
+from tests.opportune.contrib.llm.providers.model_answers import read_chunks, read_error
 from tests.opportune.contrib.llm.vendors.recordings import ANSWERS, ARGUMENTS, MODELS, SIGNATURE, candidate, events
 
 Serve = Callable[..., AbstractAsyncContextManager[tuple[FakeEndpoint, VendorModel]]]
@@ -35,18 +32,14 @@ TIMEOUTS = Timeouts(10, 60, 60, 60)
 KEY = "the-key-of-the-model"
 VARIABLES = {
     "ANTHROPIC_API_KEY": "anthropic-secret",
-    "ANTHROPIC_AUTH_TOKEN": "anthropic-secret",
     "ANTHROPIC_CUSTOM_HEADERS": "X-Secret: anthropic-secret",
     "AWS_ACCESS_KEY_ID": "aws-secret",
-    "AWS_BEARER_TOKEN_BEDROCK": "aws-secret",
     "AWS_SECRET_ACCESS_KEY": "aws-secret",
     "GEMINI_API_KEY": "google-secret",
-    "GOOGLE_API_KEY": "google-secret",
     "GOOGLE_GENAI_USE_VERTEXAI": "true",
     "OPENAI_API_KEY": "openai-secret",
     "OPENAI_CUSTOM_HEADERS": "X-Secret: openai-secret",
     "OPENAI_ORG_ID": "openai-secret",
-    "OPENAI_PROJECT_ID": "openai-secret",
 }
 """Keys and organisations in the environment, which no endpoint may get."""
 
@@ -114,9 +107,7 @@ def later_question(done: Done) -> list[Message]:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_answer_is_read_with_the_key_of_the_model(
-    dialect: str, served: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_answer_needs_only_its_own_key(dialect: str, served: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     async with served(dialect) as (endpoint, provider):
@@ -152,9 +143,8 @@ async def test_cut_arguments_of_a_call_stay_invalid(reason: bytes, served: Serve
     assert call.arguments == ARGUMENTS[:5]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_picture_is_sent(dialect: str, served: Serve) -> None:
-    async with served(dialect) as (endpoint, provider):
+async def test_picture_is_sent(served: Serve) -> None:
+    async with served("anthropic") as (endpoint, provider):
         await done_of(
             provider, [Message("user", "What is it?", pictures=(Picture(b"\x89PNG\r\n\x1a\n", "image/png"),))]
         )
@@ -167,12 +157,9 @@ FAILURES: dict[str, tuple[bytes, str]] = {
     "limit": (response("429 Too Many Requests", b"{}", "Retry-After: 7"), "rate_limited"),
     "key": (response("401 Unauthorized", b'{"error": {"message": "bad key"}}'), "unauthorised"),
     "length": (response("400 Bad Request", TOO_LONG, "Content-Type: application/json"), "context_too_long"),
-    "outage": (response("503 Service Unavailable", b"<html>"), "unavailable"),
     "redirect": (response("307 Temporary Redirect", b"", "Location: http://127.0.0.1:9/"), "malformed"),
-    "page": (response("200 OK", b"data: {}\n\n", "Content-Type: Text/HTML"), "malformed"),
     "bomb": (response("200 OK", b"\x1f\x8b", EVENT_STREAM, "Content-Encoding: gzip"), "malformed"),
     "endless line": (response("200 OK", b"data: " + b"x" * 6_000_000, EVENT_STREAM), "malformed"),
-    "empty": (response("200 OK", b"", EVENT_STREAM), "malformed"),
 }
 
 
@@ -196,39 +183,6 @@ async def test_cut_answer_keeps_its_text(dialect: str, served: Serve) -> None:
     assert (text[:4], error.code in ("interrupted", "unavailable")) == ("One ", True)
 
 
-async def test_conversation_that_is_too_long_is_shortened(served: Serve) -> None:
-    earlier = [Message("user", "x" * 4_000), Message("assistant", "Yes.")]
-    async with served("anthropic", FAILURES["length"][0]) as (endpoint, provider):
-        _, error = await read_answer(provider, TOOLS, [*earlier, *QUESTION[1:]])
-    assert "too long" in str(error)
-    assert ["xxxx" in json.dumps(body) for body in endpoint.bodies] == [True, False]
-
-
-async def test_error_in_the_middle_keeps_its_meaning(served: Serve) -> None:
-    overloaded = events({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
-    body = ANSWERS["anthropic"].partition(b"event: message_delta")[0] + overloaded
-    async with served("anthropic", response("200 OK", body, "Content-Type: text/event-stream")) as (_, provider):
-        assert (await read_error(provider)).code == "unavailable"
-
-
-@pytest.mark.parametrize(
-    ("pattern", "replacement", "prompt_tokens"),
-    [
-        (rb', "usage": \{[^{}]*\}', b"", None),
-        (rb'"usage": \{[^{}]*\}', b'"usage": null', None),
-        (rb'("message": |, "usage": )\{[^{}]*(\{[^{}]*\})?\}', rb"\1{}", None),
-        (rb', "usage": \{"output_tokens": 12\}', b"", 9),
-    ],
-)
-async def test_token_counts_may_be_missing(
-    pattern: bytes, replacement: bytes, prompt_tokens: int | None, served: Serve
-) -> None:
-    body = re.sub(pattern, replacement, ANSWERS["anthropic"])
-    async with served("anthropic", response("200 OK", body, EVENT_STREAM)) as (_, provider):
-        done = await done_of(provider)
-    assert (len(done.tool_calls), done.prompt_tokens, done.completion_tokens) == (1, prompt_tokens, None)
-
-
 ONLY_THOUGHTS = {
     "anthropic": ANSWERS["anthropic"].partition(b"event: ping")[0]
     + events({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 12}}),
@@ -242,13 +196,6 @@ async def test_answer_that_ends_while_thinking_is_out_of_tokens(dialect: str, se
         assert (await read_error(provider)).code == "out_of_tokens"
 
 
-@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses"])
-async def test_wait_until_the_limit_is_reset_is_read(dialect: str, served: Serve) -> None:
-    refusal = response("429 Too Many Requests", b"{}", "X-RateLimit-Reset-Tokens: 1m30s")
-    async with served(dialect, refusal) as (_, provider):
-        assert (await read_error(provider)).retry_after == 90
-
-
 async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vendor_model, "find_spec", lambda _name: None)
     provider = VendorModel(model_of("anthropic", "https://api.anthropic.com"), TIMEOUTS)
@@ -256,20 +203,12 @@ async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert "are not installed" in str(await read_error(provider))
 
 
-async def test_missing_library_of_the_vendor_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pydantic_ai.models.google", None)
-    provider = VendorModel(model_of("google", "http://127.0.0.1:9"), TIMEOUTS)
-    error = await read_error(provider)
-    assert "are not installed" in str(error)
-    assert "python3 oppman.py install llm-vendors" in error.advice
-
-
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_vendor_is_bound_to_the_schema(dialect: str, served: Serve) -> None:
-    async with served(dialect) as (endpoint, provider):
+async def test_vendor_is_bound_to_the_schema(served: Serve) -> None:
+    """The other vendors, which may refuse it, are below."""
+    async with served("bedrock") as (endpoint, provider):
         async for _ in provider.stream(QUESTION, schema=SCHEMA):
             pass
     assert "required" in json.dumps(endpoint.bodies[0])
@@ -291,21 +230,12 @@ async def test_no_other_key_replaces_a_missing_one(monkeypatch: pytest.MonkeyPat
     assert "has no key" in str(await read_error(provider))
 
 
-def test_one_setting_selects_the_dialect() -> None:
-    settings = Settings(_env_file=None, llm_dialect="anthropic", llm_model="claude-sonnet-5", llm_api_key="key")
-    provider = make_provider(settings)
-    assert isinstance(provider, VendorModel)
-    assert provider.name == "claude-sonnet-5"
-
-
 @pytest.mark.parametrize(
     ("values", "advice"),
     [
         ({"llm_dialect": "anthropic"}, "needs LLM_MODEL"),
         ({"llm_dialect": "bedrock", "llm_model": "amazon.nova-lite-v1:0"}, "LLM_BASE_URL of a region"),
-        ({"llm_models": '[{"name": "Nova", "dialect": "bedrock"}]'}, "base_url of a region"),
         ({"llm_models": '[{"name": "Claude", "dialect": "claude"}]'}, "'anthropic'"),
-        ({"llm_models": '[{"name": "Claude", "dialect": "anthropic", "reasoning_effort": "much"}]'}, "minimal, low"),
     ],
 )
 def test_incomplete_settings_are_refused(values: dict[str, str], advice: str) -> None:
