@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +14,6 @@ from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import User
 from opportune.contrib.answers.engine import store
-from opportune.contrib.answers.engine.capacity import AnswerRunning
 from opportune.contrib.answers.engine.decisions import ToolNotAllowed
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN, answer_turns, fail_interrupted_calls
@@ -26,10 +24,8 @@ from opportune.db import WriteSession, utc_now
 from opportune.testing import make_token, make_user, signed_in_client
 from tests.opportune.contrib.answers.questions import (
     TIMEOUT_SECONDS,
-    ask,
     find,
     kill_process,
-    read_progress,
     resume,
     set_values,
     wait_for_progress,
@@ -114,27 +110,6 @@ async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: 
     assert (stored.prompt_tokens, stored.completion_tokens, stored.usage_estimated) == (30, 12, False)
 
 
-async def test_unsaved_text_is_stored_and_shown_while_waiting(
-    manager: AnswerManager, user: User, librarian: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also after a failed save."""
-    failed, may_continue = asyncio.Event(), asyncio.Event()
-
-    async def save(*_: object, **__: object) -> None:
-        failed.set()
-        raise OperationalError("commit", {}, Exception("connection lost"))
-
-    monkeypatch.setattr(store, "save_deltas", save)
-    librarian.script = ["One ", may_continue, "moment. ", request_calls(LEND_DUNE)]
-    answer = await ask(manager, user.id, "May I?", tools=True)
-    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        await failed.wait()
-        may_continue.set()
-        assert "".join([growth.text async for growth in live.follow(0)]) == "One moment. "
-    progress = await read_progress(manager, answer)
-    assert (progress.answer.status, progress.text) == ("waiting", "One moment. ")
-
-
 async def test_approval_shows_all_arguments(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     hidden = json.dumps({"loan": {"book_title": "Dune\u202e\u200b\U000e0041\nx", "except": [], "to\u2066": {}}})
     librarian.script = [request_calls(ToolCall("call_0", "lend_book", hidden))]
@@ -146,21 +121,7 @@ async def test_approval_shows_all_arguments(manager: AnswerManager, user: User, 
     ]
 
 
-async def test_approval_shows_local_dates(
-    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
-) -> None:
-    dates = ["2026-12-31", "2026-12-01T18:30:00Z", "2026-12-01 18:30", "2026-12-310"]
-    librarian.script = [request_calls(ToolCall("call_0", "lend_book", json.dumps({"loan": {"dates": dates}})))]
-    answer = await ask_until_waiting(manager, user)
-    async with signed_in_client(app, user) as client:
-        page = (await client.get(f"/answers/{answer.id}")).text
-    values = re.findall("<dd>(.*?)</dd>", page)
-    assert values == ["31 Dec 2026", "1 Dec 2026, 18:30 UTC", "1 Dec 2026, 18:30", "2026-12-310"]
-
-
-async def test_model_continues_after_a_refused_call(
-    manager: AnswerManager, user: User, librarian: FakeProvider
-) -> None:
+async def test_model_continues_after_a_refusal(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     answer = await ask_until_waiting(manager, user)
     await decide(manager, answer, yes=False)
     assert (await wait_until_ended(manager, answer)).status == "done"
@@ -201,9 +162,7 @@ async def test_expired_approval_counts_as_refused(manager: AnswerManager, user: 
     assert (stored.text, stored.tool_runs[0]["approval"], lent_titles) == ("Then not.", "refused", [])
 
 
-async def test_approval_for_the_rest_allows_waiting_calls(
-    manager: AnswerManager, user: User, librarian: FakeProvider
-) -> None:
+async def test_approval_may_allow_the_rest(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     again = ToolCall("call_0", "lend_book", '{"loan": {"book_title": "Ada"}}')
     librarian.script = [request_calls(FIND, LEND_DUNE, LEND_EMMA)]
     librarian.next_scripts = [[request_calls(again)], ["All yours."]]
@@ -224,16 +183,7 @@ async def test_approval_for_the_rest_allows_waiting_calls(
     ]
 
 
-async def test_unknown_call_is_not_found(user_client: AsyncClient, manager: AnswerManager, user: User) -> None:
-    answer = await ask_until_waiting(manager, user)
-    for action in ("approve", "refuse"):
-        response = await user_client.post(f"/api/v1/answers/{answer.id}/{action}", json={"call": 7})
-        assert response.status_code == 404
-        assert response.json()["detail"] == "This answer has no such call."
-    assert (await find(manager, answer.id)).is_waiting
-
-
-async def test_interrupted_change_is_not_repeated(
+async def test_change_is_not_repeated(
     app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     answer = await ask_until_waiting(manager, user)
@@ -256,7 +206,7 @@ def test_interrupted_search_is_repeated_once() -> None:
     assert fail_interrupted_calls(repeated, changing_tools=())[0]["result"] == RESULT_UNKNOWN
 
 
-async def test_call_that_cannot_be_recorded_does_not_run(
+async def test_unrecorded_call_does_not_run(
     manager: AnswerManager, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> bool:
@@ -268,19 +218,7 @@ async def test_call_that_cannot_be_recorded_does_not_run(
     assert ((await wait_until_ended(manager, answer)).error_code, lent_titles) == ("database", [])
 
 
-async def test_waiting_answer_blocks_only_its_topic(
-    manager: AnswerManager, user: User, librarian: FakeProvider
-) -> None:
-    for number in range(4):
-        librarian.script, librarian.next_scripts = [request_calls(LEND_DUNE)], []
-        await ask_until_waiting(manager, user, f"books:{number}")
-    with pytest.raises(AnswerRunning):
-        await ask_until_waiting(manager, user, "books:1")
-
-
-async def test_stopped_answer_continues_without_waiting_call(
-    manager: AnswerManager, user: User, librarian: FakeProvider
-) -> None:
+async def test_stopped_answer_drops_its_call(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     answer = await ask_until_waiting(manager, user)
     await manager.stop(answer)
     stopped = await find(manager, answer.id)
@@ -292,9 +230,7 @@ async def test_stopped_answer_continues_without_waiting_call(
     assert not lent_titles
 
 
-async def test_token_approves_only_calls_of_its_scopes(
-    app: FastAPI, client: AsyncClient, manager: AnswerManager, user: User
-) -> None:
+async def test_approval_needs_the_scope(app: FastAPI, client: AsyncClient, manager: AnswerManager, user: User) -> None:
     answer = await ask_until_waiting(manager, user)
     async with manager.database.writer() as session:
         with pytest.raises(ToolNotAllowed, match="it needs the scope write"):

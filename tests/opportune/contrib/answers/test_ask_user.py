@@ -83,27 +83,9 @@ async def test_reply_with_invalid_unicode_is_refused(user_client: AsyncClient, a
     assert response.json()["errors"] == [{"field": ["values"], "message": "Must be valid Unicode."}]
 
 
-async def test_question_needs_a_reply_instead_of_approval(
-    user_client: AsyncClient, manager: AnswerManager, answer: Answer
-) -> None:
+async def test_question_cannot_be_approved(user_client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:
     assert (await user_client.post(f"/api/v1/answers/{answer.id}/approve", json={"call": 0})).status_code == 200
     assert (await find(manager, answer.id)).is_waiting
-
-
-async def test_refused_question_continues_without_reply(
-    user_client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
-) -> None:
-    await user_client.post(f"/answers/{answer.id}/refuse", data={"call": 0})
-    assert (await end(manager, answer)).text == "Gladly. Here it is."
-    assert writer.received[1][-1].content == "The user has not allowed this call."
-
-
-async def test_removed_question_is_gone(
-    app: FastAPI, user_client: AsyncClient, manager: AnswerManager, answer: Answer
-) -> None:
-    manager.engine.resources.make_toolbox = lambda: Toolbox(app, [])
-    gone = await user_client.get(f"/answers/{answer.id}/reply/0")
-    assert (gone.status_code, "This question no longer exists." in gone.text) == (410, True)
 
 
 async def test_other_calls_are_not_found(user_client: AsyncClient, answer: Answer) -> None:

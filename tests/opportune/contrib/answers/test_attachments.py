@@ -60,9 +60,7 @@ async def test_picture_is_loaded_for_each_question(
     assert (model.temperatures, retried.omitted) == ([0.2] * 3, "Half was left out.")
 
 
-async def test_files_are_attached_as_far_as_they_fit(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_files_are_cut_to_the_context(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     attachments = [Attachment("cat.jpg", picture=Picture(b"cat")), Attachment("long.txt", "word " * 10_000)]
     model.context_budget = 4_000
     answer = await ask_and_wait(manager, owner_id, "What is it?", attachments=attachments)
@@ -100,14 +98,13 @@ async def store_attachments(app: FastAPI, owner_id: int, *sent: UploadedFile) ->
     return rows
 
 
-async def test_file_is_visible_to_its_owner_only(
+async def test_file_is_for_its_owner(
     app: FastAPI, client: AsyncClient, user: User, recorded_jobs: RecordedJobs
 ) -> None:
     storage, database = app.state.storage, app.state.database
     cat, page = await store_attachments(app, user.id, PICTURE, PAGE)
     assert (cat.shown.picture, cat.text) == (Picture(b"", "image/jpeg", cat.stored_as), "")
     assert page.shown == Attachment("page.html", PAGE.content.decode())
-
     assert (await client.get(f"/answers/attachments/{cat.id}")).status_code == 303
     async with signed_in_client(app, user) as owner, signed_in_client(app) as other:
         picture = await owner.get(f"/answers/attachments/{cat.id}", follow_redirects=True)
@@ -116,7 +113,6 @@ async def test_file_is_visible_to_its_owner_only(
         assert download.headers["content-type"] == "application/octet-stream"
         assert download.headers["content-disposition"] == "attachment; filename*=UTF-8''page.html"
         assert (await other.get(f"/answers/attachments/{cat.id}")).status_code == 404
-
     async with database.reader() as session:
         assert await find_attachments(session, user.id + 1, [cat.id]) == {}
         found = await find_attachments(session, user.id, [cat.id, page.id], with_text=True)
@@ -128,7 +124,6 @@ async def test_file_is_visible_to_its_owner_only(
             ("cat.png", "books:1"),
             ("page.html", "books:1"),
         ]
-
     async with database.writer() as session:
         await delete_attachments(session, col(AnswerAttachment.topic) == "books:1")
     async with database.reader() as session:
@@ -150,7 +145,6 @@ async def test_files_of_deleted_users_are_deleted(app: FastAPI, user: User, reco
             await store_attachments(app, user.id, *refused)
     folder = storage.folder / "attachments"
     assert [file.name for file in folder.iterdir()] == [cat.stored_as.rpartition("/")[2]]
-
     async with app.state.database.writer() as session:
         await session.delete(await session.get_one(User, user.id))
     await recorded_jobs.work()

@@ -2,35 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
-from itertools import pairwise
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import select, text
 from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.contrib import llm
-from opportune.contrib.answers.engine import flusher, follower, records, store
+from opportune.contrib.answers.engine import flusher, store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
-from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
-from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.records import AnswerDelta, AnswerProgress, Claim
+from opportune.contrib.answers.engine.records import Claim
 from opportune.contrib.answers.models import Answer, AnswerStatus
-from opportune.contrib.answers.testing import create_manager
-from opportune.contrib.llm import FakeProvider, LanguageModel
-from opportune.db import Database, after_update
-from opportune.db.hooks.registry import temporary_hooks
+from opportune.contrib.llm import FakeProvider
+from opportune.db import Database
 from opportune.db.listeners import listening
 from tests.opportune.contrib.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
-    kill_process,
     load_answer,
-    read_to_end,
     wait_until_ended,
     wait_until_saved,
 )
@@ -97,7 +89,7 @@ def count_connections(database: Database, event_name: str) -> Iterator[list[int]
         yield counts
 
 
-async def test_many_answers_share_transactions(
+async def test_answers_share_transactions(
     manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site; a busy machine needs more
@@ -112,40 +104,6 @@ async def test_many_answers_share_transactions(
     assert {(row.status, row.text) for row in stored} == {(AnswerStatus.DONE, "A word. A word. ")}
     assert len(in_use) < ANSWER_COUNT  # instead of one or two per answer
     assert max(in_use) == 1
-
-
-@pytest.mark.parametrize("runs_hooks", [True, False])
-async def test_hundreds_of_ends_share_a_transaction(
-    database: Database, monkeypatch: pytest.MonkeyPatch, *, runs_hooks: bool
-) -> None:
-    monkeypatch.setattr(store, "MAX_RESULTS_PER_STATEMENT", 5)
-    async with database.writer() as session:
-        session.add_all(answers := [Answer(worker="this") for _ in range(ANSWER_COUNT)])
-    results = [
-        records.AnswerResult(answer.id, f"Text of {answer.id}", records.STOPPED, runs_hooks=runs_hooks)
-        for answer in answers
-    ]
-    notified_ids, rows_per_statement = list[int](), list[int]()
-
-    def record_statement(_: object, __: object, statement: str, parameters: Any, *rest: object) -> None:
-        if statement.startswith("UPDATE answers_answer"):
-            rows_per_statement.append(len(parameters) if rest[-1] else 1)
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", record_statement)
-    with temporary_hooks(), count_connections(database, "commit") as commits:
-
-        @after_update(Answer)
-        async def note(_session: AsyncSession, answer: Answer) -> None:
-            notified_ids.append(answer.id)
-
-        stored = await store.finish_answers(database, "this", [*results, records.AnswerResult(0, "", records.STOPPED)])
-    assert (sum(rows_per_statement), max(rows_per_statement)) == (ANSWER_COUNT, store.MAX_RESULTS_PER_STATEMENT)
-    assert len(commits) == 1
-    assert sorted(notified_ids) == ([answer.id for answer in answers] if runs_hooks else [])
-    assert stored.pop(0) is None  # deleted
-    assert {id_: answer and (answer.status, answer.text) for id_, answer in stored.items()} == {
-        result.answer_id: (AnswerStatus.STOPPED, result.text) for result in results
-    }
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -187,9 +145,7 @@ async def test_locked_row_does_not_delay_other_answers(manager: AnswerManager, m
     assert (await wait_until_ended(manager, held)).text == "held held "
 
 
-async def test_viewers_see_only_what_is_stored(
-    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_viewers_see_stored_text(manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch) -> None:
     is_saving, may_save = asyncio.Event(), asyncio.Event()
 
     async def save(*arguments: Any, **options: Any) -> dict[int, Claim]:
@@ -210,88 +166,3 @@ async def test_viewers_see_only_what_is_stored(
         model.gates[1].set()
         assert [new.text async for new in growth][-1] == "word "
     assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, "word word ")
-
-
-async def test_first_text_and_viewed_text_are_saved_soon(
-    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 60)
-    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
-    model.gates.append(asyncio.Event())
-    (answer,) = await ask_all(manager, ["word "])
-    model.gates[0].set()
-    await wait_until_saved(manager, answer, "word ")
-    async with manager.view(answer):
-        model.gates[1].set()
-        await wait_until_saved(manager, answer, "word word ")
-
-
-async def test_idle_flusher_runs_no_task(manager: AnswerManager, model: Parrot) -> None:
-    for gate in model.gates:
-        gate.set()
-    for answer in await ask_all(manager, ["word "] * 3):
-        await wait_until_ended(manager, answer)
-    answer_tasks = [task for task in asyncio.all_tasks() if task.get_name() in {"flush answers", "follow answers"}]
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        await asyncio.gather(*answer_tasks)
-
-
-async def test_one_query_polls_all_followed_answers(
-    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads = list[int]()
-
-    async def read(database: Database, after: dict[int, int]) -> dict[int, records.AnswerProgress]:
-        reads.append(len(after))
-        return await original(database, after)
-
-    monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.25)  # as on a site
-    answers = await ask_all(manager, ["word "] * ANSWER_COUNT)
-    original = store.read_progress
-    monkeypatch.setattr(store, "read_progress", read)
-    sibling = create_manager(database, LanguageModel(lambda: None))
-    async with AsyncExitStack() as stack:
-        lives = [await stack.enter_async_context(sibling.view(answer)) for answer in answers]
-        for gate in model.gates:
-            gate.set()
-        for live in lives:
-            await read_to_end(live)
-    assert {(live.answer.status, live.text) for live in lives} == {(AnswerStatus.DONE, "word word ")}
-    assert max(reads) == ANSWER_COUNT
-    assert len(reads) < ANSWER_COUNT
-
-
-async def test_follower_ends_answers_of_dead_process(manager: AnswerManager, owner_id: int, model: Parrot) -> None:
-    model.gates[0].set()
-    answer = await ask(manager, owner_id, "word ")
-    await wait_until_saved(manager, answer, "word ")
-    sibling = create_manager(manager.database, LanguageModel(lambda: None))
-    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        growth = live.follow(0)
-        assert (await anext(growth)).text == "word "
-        await kill_process(manager, answer)
-        async for _ in growth:
-            pass
-    assert (live.answer.status, live.answer.text) == (AnswerStatus.INTERRUPTED, "word ")
-    assert (await load_answer(sibling, answer)).status == AnswerStatus.INTERRUPTED
-
-
-async def test_viewers_of_few_answers_wake_per_iteration(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    lives = [LiveAnswer(AnswerProgress.from_answer(Answer(id=number))) for number in range(3 * ANSWER_COUNT)]
-
-    async def save(_database: Database, _worker: str, deltas: Sequence[AnswerDelta], **_: bool) -> dict[int, Claim]:
-        return {delta.answer_id: Claim.OWNED for delta in deltas}
-
-    monkeypatch.setattr(store, "save_deltas", save)
-    answer_flusher, grown = AnswerFlusher(database, "worker"), list[int]()
-    with ExitStack() as stack:
-        for live in lives:
-            unsaved = UnsavedAnswer(live, cut=lambda _: None)
-            unsaved.add("Words")
-            stack.enter_context(answer_flusher.saving(unsaved))
-        answer_flusher.plan_save()
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            while not grown or grown[-1] < len(lives):
-                await asyncio.sleep(0)
-                grown.append(sum(bool(live.text) for live in lives))
-    assert max(after - before for before, after in pairwise(grown)) == flusher.NOTIFIED_ANSWERS_PER_ITERATION

@@ -37,9 +37,7 @@ def arguments(jobs: RecordedJobs) -> list[tuple[object, ...]]:
     return [call.arguments for call in jobs.calls]
 
 
-async def test_hook_queues_a_job_for_its_topic(
-    manager: AnswerManager, owner_id: int, recorded_jobs: RecordedJobs
-) -> None:
+async def test_hook_queues_job_for_topic(manager: AnswerManager, owner_id: int, recorded_jobs: RecordedJobs) -> None:
     answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
     await wait_until_ended(manager, await ask(manager, owner_id, topic="films:1"))
     assert arguments(recorded_jobs) == [(answer.id, "done")]
@@ -69,9 +67,7 @@ async def test_failing_hook_keeps_the_answer(
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_export_contains_questions_and_answers(
-    manager: AnswerManager, owner_id: int, recorded_jobs: RecordedJobs
-) -> None:
+async def test_export_contains_answers(manager: AnswerManager, owner_id: int, recorded_jobs: RecordedJobs) -> None:
     await wait_until_ended(manager, await ask(manager, owner_id))
     async with manager.database.reader() as session:
         (exported,) = (await read(session, Person(owner_id, "")))["answers"]

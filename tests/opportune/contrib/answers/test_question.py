@@ -7,7 +7,6 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
-from opportune.contrib.answers.spending.switch import switch_off
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers.question_page import TOPIC, app
 
@@ -33,14 +32,6 @@ async def test_question_during_an_answer_is_kept(app: FastAPI, user_client: Asyn
     assert response.status_code == 409
     assert 'value="And &lt;two&gt;?"' in response.text
     assert "The last answer is still being written." in response.text
-
-
-async def test_question_while_answers_are_switched_off_is_kept(app: FastAPI, user_client: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        await switch_off(session, "root@example.com")
-    response = await user_client.post("/waves", data={"question": "How high?"})
-    assert response.status_code == 503
-    assert 'value="How high?"' in response.text
 
 
 @pytest.mark.parametrize(

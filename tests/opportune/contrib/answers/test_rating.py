@@ -1,6 +1,5 @@
 """Ratings of answers by their owner, for the staff."""
 
-import asyncio
 from datetime import date
 
 import pytest
@@ -63,15 +62,6 @@ async def test_export_contains_ratings_and_usage(app: FastAPI, user: User, answe
         (row["day"], row["model"], row["prompt_tokens"]) for row in exported["usage"]
     ]
     assert {row["model"] for row in exported["usage"]} <= {"Fast", answer.model}
-
-
-async def test_running_answer_is_not_rated(
-    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
-) -> None:
-    fake_llm.script = [asyncio.Event()]
-    running = await ask(app.state.answers, user.id, topic="books:2")
-    response = await user_client.put(f"/api/v1/answers/{running.id}/rating", json={"rating": "up"})
-    assert response.status_code == 409
 
 
 async def test_admin_shows_ratings_but_no_texts(app: FastAPI, user_client: AsyncClient, answer: Answer) -> None:

@@ -69,13 +69,11 @@ async def test_page_is_researched_written_and_published(
     await wait_for_tasks(manager)
     assert "For whom is the page?" in (await client.get(path)).text
     await manager.engine.close()
-
     manager = start_manager(app, writer, Toolbox(app, names["tools"]))  # while the answer waits for the user
     assert (await client.post(f"{path}/reply/0")).status_code == 303
     assert (await client.post(f"{path}/reply/1", data={"readers": "experts"})).status_code == 303
     await wait_for_tasks(manager)
     await manager.engine.close()
-
     await app.state.jobs.worker.drain()  # the job writes the page while no site runs
     manager = start_manager(app, writer, Toolbox(app, names["tools"]))
     await manager.engine.takeover.continue_released()

@@ -112,7 +112,7 @@ async def test_html_stream_updates_the_page(app: FastAPI, user: User, fake_llm: 
     assert "hx-sse:connect" not in complete
 
 
-async def test_buttons_stop_continue_and_retry(
+async def test_stop_continue_and_retry(
     app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
 ) -> None:
     answer = await ask_and_stop(app, user, fake_llm)
@@ -130,18 +130,7 @@ async def test_buttons_stop_continue_and_retry(
     assert fake_llm.received[1][-1].content.startswith("Continue exactly")
 
 
-async def test_continuing_model_gets_no_instruction(
-    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
-) -> None:
-    answer = await ask_and_stop(app, user, fake_llm)
-    fake_llm.continues = True
-    fake_llm.script = [" so good."]
-    assert (await user_client.post(f"{API}/{answer.id}/continue")).status_code == 202
-    assert "event: done" in (await user_client.get(f"{API}/{answer.id}/stream")).text
-    assert fake_llm.received[1][-1].content == "So *far*"
-
-
-async def test_running_answer_is_not_retried(
+async def test_running_answer_is_kept(
     app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
 ) -> None:
     failed = await ask_and_stop(app, user, fake_llm)

@@ -1,6 +1,5 @@
 """Sources cited in answers: from tools, and from retrieval for models that cannot call tools."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 
@@ -14,10 +13,8 @@ from opportune.accounts import CurrentUser, User
 from opportune.contrib.answers.engine.citations import cite
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.llm import Done, FakeProvider, Message, Provider, ToolCall
-from opportune.contrib.tools import Source, Toolbox, tool
+from opportune.contrib.tools import Source, Toolbox
 from opportune.contrib.tools.results import MAX_SOURCES, MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, number_sources
-from opportune.contrib.tools.retrieval import with_passages
-from opportune.errors import OperatorError
 from opportune.search.query import key_words, passage, queries_for
 from tests.opportune.contrib.answers import questions
 from tests.opportune.contrib.answers.waiting_answers import start_manager
@@ -102,20 +99,6 @@ async def test_retrieved_passages_precede_the_question(
     assert (answer.tool_runs, model.received[1][-1].content) == ([], "Hello, how are you?")
 
 
-@pytest.mark.parametrize("model", [ModelWithoutTools("About worms [1].")])
-async def test_takeover_keeps_retrieved_passages(manager: AnswerManager, user: User, model: FakeProvider) -> None:
-    script, model.script = model.script, [asyncio.Event()]
-    answer = await questions.ask(manager, user.id, "What worms has Dune?", tools=True)
-    async with asyncio.timeout(questions.TIMEOUT_SECONDS):
-        while not model.received:
-            await asyncio.sleep(0.01)
-    await questions.kill_process(manager, answer)
-    model.script = script
-    await manager.engine.takeover.take_over([await questions.find(manager, answer.id)])
-    assert (await questions.wait_until_ended(manager, answer)).text == "About worms [1]."
-    assert model.received[1] == model.received[0]
-
-
 async def test_data_marks_cannot_be_forged(app: FastAPI, user: User) -> None:
     cited: list[dict[str, str]] = []
     result = await Toolbox(app, [search_books]).call(SEARCH.tool_calls[0], user)
@@ -137,24 +120,7 @@ def test_sources_are_limited_and_titles_are_one_line() -> None:
     assert 'name="A b' in number_sources(sources[-1:], cited), "the maximum number of sources is reached"
 
 
-def test_prompt_with_passages_fits_the_budget() -> None:
-    old = [Message("user", "x" * 400), Message("assistant", "y" * 400)]
-    prompt = [Message("system", "Be kind."), *old, Message("user", "And Dune?"), Message("assistant", "It is")]
-    turns = with_passages(prompt, ["p" * 400], 250, prompt_length=4)
-    assert [turn.role for turn in turns] == ["system", "user", "assistant"]
-    assert turns[1].content.endswith("And Dune?")
-
-
-HOSTILE_URLS = (
-    "//evil.example/",
-    "javascript:alert(1)",
-    "/a\\b",
-    "ftp://a.example/",
-    "https:/x",
-    "/a\nb",
-    "/a>)[x](",
-    "http://[",
-)
+HOSTILE_URLS = ("//evil.example/", "javascript:alert(1)", "/a\\b", "ftp://a.example/", "/a>)[x](")
 
 
 @pytest.mark.parametrize("url", HOSTILE_URLS)
@@ -185,13 +151,3 @@ def test_question_is_reduced_to_key_words() -> None:
     text = "Once upon a time. " * 40 + "Sand worms live here. " + "The end. " * 40
     assert passage(text, "Where do the worms live?", 100).startswith("… Sand worms live here.")
     assert passage("Short.", "worms") == "Short."
-
-
-def test_retrieval_takes_one_text_and_returns_sources() -> None:
-    async def wrong(words: str) -> str:
-        """Say something."""
-        return words
-
-    with pytest.raises(OperatorError, match=r"returns Sequence\[Source\]"):
-        _ = tool(wrong).query_parameter
-    assert tool(search_books).query_parameter == "words"

@@ -2,11 +2,9 @@
 
 import asyncio
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from opportune.config.settings import Settings
 from opportune.contrib import llm
 from opportune.contrib.answers import lifespan
-from opportune.contrib.answers.engine import engine, follower, store
+from opportune.contrib.answers.engine import engine, store
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.takeover import MAX_TAKEOVERS
 from opportune.contrib.answers.lifespan import grace_seconds
@@ -25,7 +23,6 @@ from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database, utc_now
 from opportune.features import accounts, answers, jobs
 from opportune.features import llm as llm_feature
-from opportune.jobs import worker_lock
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.server import shutdown
 from opportune.testing.app import create_test_app
@@ -89,7 +86,7 @@ async def start_story(manager: AnswerManager, owner_id: int) -> Answer:
     return answer
 
 
-async def test_stopping_process_hands_over_to_another(
+async def test_stopping_process_hands_answer_over(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int
 ) -> None:
     answer = await start_story(manager, owner_id)
@@ -132,7 +129,6 @@ class SlowStoryteller(Storyteller):
         await asyncio.Event().wait()
 
 
-@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("is_stored", [None, True, False])
 async def test_unsaved_text_is_handed_over(
     database: Database,
@@ -216,60 +212,6 @@ async def test_wrong_clock_does_not_decide_about_leases(
     await wait_until_saved(sibling, answer, STORY)
 
 
-async def test_starting_process_takes_over_answers(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int
-) -> None:
-    answer = await start_story(manager, owner_id)
-    await kill_process(manager, answer)
-    sibling.engine.open()
-    await wait_until_saved(manager, answer, STORY)
-    assert (await load_answer(sibling, answer)).takeovers == 1
-
-
-async def test_next_question_does_not_end_an_answer_that_can_continue(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int
-) -> None:
-    answer = await start_story(manager, owner_id)
-    await kill_process(manager, answer)
-    await ask(sibling, owner_id)
-    assert (await wait_until_ended(sibling, answer)).text == STORY
-
-
-async def test_outage_of_the_watch_is_logged_once(
-    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    attempts = asyncio.Semaphore(0)
-
-    async def fail(*_arguments: object) -> None:
-        attempts.release()
-        raise OperationalError("", {}, Exception("no such table"))
-
-    monkeypatch.setattr(follower, "WATCH_INTERVAL_SECONDS", 0)
-    monkeypatch.setattr(store, "read_running_answers", fail)
-    watching = create_manager(database, LanguageModel(lambda: None))
-    watching.engine.open()
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        for _ in range(3):
-            await attempts.acquire()
-    await watching.engine.close()
-    assert caplog.text.count("answers of other processes cannot be watched") == 1
-
-
-async def test_other_answers_are_watched_until_they_end(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(follower, "WATCH_INTERVAL_SECONDS", 0.01)
-    answer = await start_story(manager, owner_id)
-    sibling.engine.open()
-    await asyncio.sleep(0)
-    model.may_continue.set()
-    await wait_until_ended(manager, answer)
-    assert sibling.engine.followers.watch_task
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        await sibling.engine.followers.watch_task
-    assert (await load_answer(manager, answer)).takeovers == 0
-
-
 async def test_answer_has_a_maximum_of_takeovers(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await kill_process(manager, answer)
@@ -296,9 +238,7 @@ async def test_living_process_keeps_answers_after_lease(
     assert (await wait_until_ended(manager, answer)).takeovers == 0
 
 
-async def test_late_worker_stores_the_complete_answer(
-    manager: AnswerManager, owner_id: int, model: Storyteller
-) -> None:
+async def test_late_worker_stores_the_whole_answer(manager: AnswerManager, owner_id: int, model: Storyteller) -> None:
     answer = await start_story(manager, owner_id)
     live = manager.engine.running.tasks[answer.id].live
     await set_values(manager, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
@@ -309,9 +249,7 @@ async def test_late_worker_stores_the_complete_answer(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
-async def test_dead_process_is_detected_by_its_lock(
-    manager: AnswerManager, owner_id: int, sibling: AnswerManager
-) -> None:
+async def test_dead_process_loses_its_lock(manager: AnswerManager, owner_id: int, sibling: AnswerManager) -> None:
     address = str(manager.database.url.sync_url)
     parent_end, child_end = PROCESSES.Pipe()
     process = PROCESSES.Process(target=hold_lock, args=(address, "other", child_end))
@@ -328,45 +266,9 @@ async def test_dead_process_is_detected_by_its_lock(
     assert (stored.text, stored.takeovers) == (STORY, 1)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
-def test_released_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    first, second = WorkerLock("sqlite:///a.db", "first"), WorkerLock("sqlite:///a.db", "second")
-    first.acquire()
-    second.acquire()
-    (folder,) = tmp_path.iterdir()
-    (folder / "killed").touch()
-    first.release()
-    assert [path.name for path in folder.iterdir()] == ["second"]
-    assert first.is_dead("second") is False
-    second.release()
-    assert list(tmp_path.iterdir()) == []
-
-    removed: list[Path] = []
-
-    def remove_folder(path: Path, flags: int = 0) -> int | None:
-        if not removed:
-            removed.append(path)
-            path.parent.rmdir()
-        return locked(path, flags)
-
-    locked = worker_lock._open_and_lock
-    monkeypatch.setattr(worker_lock, "_open_and_lock", remove_folder)
-    second.acquire()
-    assert first.is_dead("second") is False
-    second.release()
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("setting", "host", "environment", "seconds"),
-    [
-        (None, "RENDER", "production", 28),
-        (None, "FLY_APP_NAME", "production", 3),
-        (None, "", "production", 8),
-        (None, "", "development", 0),
-        (1, "", "production", 1),
-    ],
+    [(None, "RENDER", "production", 28), (None, "", "production", 8), (1, "", "production", 1)],
 )
 def test_grace_is_two_seconds_below_the_host_limit(
     setting: float | None,

@@ -4,24 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
 from sqlalchemy.exc import InternalError, OperationalError
 
 from opportune.contrib.answers.engine import flusher, store, task
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.records import STOPPED, Claim
-from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
+from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers import questions
-
-
-async def test_growing_answer_is_stored(manager: AnswerManager, owner_id: int) -> None:
-    gate = asyncio.Event()
-    answer = await questions.start_answer(manager, owner_id, "The beginning", gate, " and the end.")
-    gate.set()
-    assert (await questions.wait_until_ended(manager, answer)).text == "The beginning and the end."
-    async with manager.database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(AnswerChunk)) == 0
 
 
 async def test_no_session_is_held_while_the_model_thinks(manager: AnswerManager, owner_id: int) -> None:
@@ -99,29 +89,6 @@ async def test_save_without_response_is_not_duplicated(
     await questions.wait_until_saved(manager, answer, "One, two.")
     end.set()
     assert (await questions.wait_until_ended(manager, answer)).text == "One, two."
-
-
-async def test_text_during_a_failed_save_is_saved(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    attempts: list[object] = []
-
-    async def save(*arguments: Any, **options: Any) -> dict[int, Claim]:
-        attempts.append(arguments[-1])
-        if len(attempts) > 1:
-            return await original(*arguments, **options)
-        gate.set()
-        while manager.engine.running.tasks[answer.id].unsaved.text != "One, two.":
-            await asyncio.sleep(0)
-        raise OperationalError("commit", {}, Exception("connection lost"))
-
-    original = store.save_deltas
-    monkeypatch.setattr(store, "save_deltas", save)
-    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
-    gate = asyncio.Event()
-    model.script = ["One, ", gate, "two.", asyncio.Event()]
-    answer = await questions.ask(manager, owner_id)
-    await questions.wait_until_saved(manager, answer, "One, two.")
 
 
 async def test_viewers_learn_of_an_unstored_end(

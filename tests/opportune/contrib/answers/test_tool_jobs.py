@@ -7,27 +7,23 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import delete, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.accounts import CurrentUser, User
-from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.tool_jobs import CANCELLED, LOST, WORKER_DIED, ToolJobs
+from opportune.contrib.answers.engine.tool_jobs import CANCELLED, WORKER_DIED, ToolJobs
 from opportune.contrib.answers.engine.tool_runs import STOPPED_BY_USER
-from opportune.contrib.answers.models import Answer
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Message, ToolCall
-from opportune.contrib.tools import Source, Tool, Toolbox, ToolResult, converse, tool
+from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
+from opportune.contrib.tools import Source, Toolbox, tool
 from opportune.contrib.tools.results import TOOL_FAILED
 from opportune.contrib.tools.site_tools import site_for_tools
-from opportune.contrib.tools.toolbox import WAITS_FOR_RESULT
 from opportune.db import WriteSession
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, find, resume, set_values, wait_until_ended
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, find, resume, wait_until_ended
 from tests.opportune.contrib.answers.waiting_answers import (
     ask_until_waiting,
     cancel_job,
@@ -111,7 +107,6 @@ async def start_working(app: FastAPI) -> asyncio.Task[None]:
     return working
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_result_of_a_job_goes_back_to_the_model(
     app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
@@ -156,9 +151,7 @@ async def test_answer_goes_on_after_site_and_worker_restart(
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_repeated_job_takes_effect_once(
-    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
-) -> None:
+async def test_job_takes_effect_once(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     may_end.clear()
     answer = await ask_until_waiting(manager, user)
     working = await start_working(app)
@@ -242,45 +235,6 @@ async def test_job_cancelled_by_the_operator_ends(app: FastAPI, manager: AnswerM
     assert (await end(manager, answer)).tool_runs[0]["result"] == CANCELLED
 
 
-async def test_job_cancelled_before_it_ran_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
-    answer = await ask_until_waiting(manager, user)
-    await cancel_job(app)
-    await manager.refresh([answer])
-    assert (await end(manager, answer)).tool_runs[0]["result"] == LOST
-
-
-async def test_closed_engine_does_not_watch_a_job(
-    app: FastAPI, user: User, librarian: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(AnswerFollower, "watch", lambda *_: asyncio.Event().wait())
-    closes = asyncio.Event()
-
-    async def find_book() -> str:
-        """Find a book."""
-        await closes.wait()
-        return "Third shelf."
-
-    manager = start_manager(app, librarian, Toolbox(app, [tool(read_shelf, asks=False), find_book]))
-    followers = manager.engine.followers
-    manager.engine.open()
-    first_watch = followers.watch_task
-    assert first_watch
-    first_watch.add_done_callback(lambda _: closes.set())
-    answer = await ask(manager, user.id, "What is there?", tools=True)
-    await manager.engine.close(TIMEOUT_SECONDS)
-    assert (await find(manager, answer.id)).worker == "job"
-    assert followers.watch_task is not first_watch
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "watch answers"]
-
-
-async def test_deleted_answer_ends_its_job(manager: AnswerManager, user: User, recorded_jobs: RecordedJobs) -> None:
-    answer = await ask_until_waiting(manager, user)
-    async with manager.database.writer() as session:
-        await session.execute(delete(Answer).where(col(Answer.id) == answer.id))
-    await recorded_jobs.work()
-    assert not written
-
-
 async def test_deactivated_user_ends_job_and_answer(
     manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, librarian: FakeProvider
 ) -> None:
@@ -309,23 +263,6 @@ async def test_job_waits_for_the_approval_first(
     assert ((await end(manager, answer)).status, written) == ("done", ["A begun", "A read"])
 
 
-async def test_job_without_result_for_days_is_unknown(manager: AnswerManager, user: User) -> None:
-    answer = await ask_until_waiting(manager, user)
-    runs = [{**answer.tool_runs[0], "has_begun": True}, answer.tool_runs[1]]
-    await set_values(manager, answer, lease_until=answer.created_at, tool_runs=runs)
-    await manager.engine.takeover.take_over([await find(manager, answer.id)])
-    ended = await wait_until_ended(manager, await find(manager, answer.id))
-    assert "its result is unknown" in ended.tool_runs[0]["result"]
-
-
-async def test_malformed_call_is_refused_at_once(
-    manager: AnswerManager, user: User, librarian: FakeProvider, recorded_jobs: RecordedJobs
-) -> None:
-    librarian.script = [Done(10, 5, tool_calls=(ToolCall("call_0", "read_shelf", "{}"),))]
-    answer = await ask_until_waiting(manager, user)
-    assert (answer.status, recorded_jobs.names, "shelf" in answer.tool_runs[0]["result"]) == ("done", [], True)
-
-
 async def test_job_writes_only_with_its_context(app: FastAPI) -> None:
     async def save_shelf(run: JobContext, session: WriteSession) -> str:
         """Save a shelf."""
@@ -335,11 +272,3 @@ async def test_job_writes_only_with_its_context(app: FastAPI) -> None:
         OperatorError, match=r"The tool save_shelf takes a JobContext, so it runs again after a crash\."
     ):
         Toolbox(app, [save_shelf]).require_valid_tools()
-
-
-async def test_other_conversations_do_not_offer_jobs(app: FastAPI, tools: Toolbox, librarian: FakeProvider) -> None:
-    chunks = [piece async for piece in converse(LanguageModel(lambda: librarian), [Message("user", "?")], tools, None)]
-    assert librarian.offered[0] == ["find_book"]
-    assert isinstance(chunks[-1], Done)
-    assert await tools.call(READ, None) == ToolResult(WAITS_FOR_RESULT, is_error=True)
-    assert isinstance(tools.tools["read_shelf"], Tool)

@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import CurrentUser, User
-from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.screens.dependencies import Answers
 from opportune.contrib.llm import Done, FakeProvider
@@ -90,24 +88,6 @@ async def test_page_and_streams_show_tool_calls(
     assert (result.role, result.content) == ("tool", f"Dune is <there>, {user.email}.")
 
 
-async def test_tool_run_is_shown_once_it_is_stored(
-    manager: AnswerManager, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failed = asyncio.Event()
-
-    async def fail(*_: object) -> bool:
-        failed.set()
-        raise OperationalError("update", {}, Exception("away"))
-
-    monkeypatch.setattr(store, "save_tool_runs", fail)
-    answer = await questions.ask(manager, user.id, tools=True)
-    await asyncio.wait_for(failed.wait(), questions.TIMEOUT_SECONDS)
-    assert (await questions.load_answer(manager, answer)).tool_runs == []
-    gate.set()
-    stored = await questions.wait_until_ended(manager, answer)
-    assert [run["result"] for run in stored.tool_runs] == [f"Dune is <there>, {user.email}."]
-
-
 async def test_changing_tools_need_an_owner(manager: AnswerManager, librarian: FakeProvider) -> None:
     gate.set()
     await questions.ask_and_wait(manager, None, tools=True)
@@ -160,20 +140,3 @@ async def test_takeover_keeps_the_limited_tools(manager: AnswerManager, user: Us
     stored = await questions.wait_until_ended(manager, answer)
     assert (stored.status, stored.takeovers) == ("done", 1)
     assert offered_tools(librarian) == {"lend_book"}
-
-
-async def test_answer_without_tools_calls_none(manager: AnswerManager, user: User) -> None:
-    stored = await questions.ask_and_wait(manager, user.id)
-    assert (stored.text, stored.tool_runs) == ("One moment. ", [])
-
-
-async def test_implausible_tokens_of_each_round_are_estimated(
-    manager: AnswerManager, user: User, librarian: FakeProvider
-) -> None:
-    calls = Done(10**9, 10**9, tool_calls=REQUEST_BOOK.tool_calls)
-    gate.set()
-    librarian.script, librarian.next_scripts = [calls], [[calls], [calls], ["It is there.", Done(10**9, 10**9)]]
-    answer = await questions.ask_and_wait(manager, user.id, tools=True)
-    assert (answer.status, answer.text) == ("done", "It is there.")
-    assert answer.usage_estimated
-    assert answer.prompt_tokens + answer.completion_tokens < 10_000

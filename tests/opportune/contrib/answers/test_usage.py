@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
-from datetime import date
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -20,17 +19,13 @@ from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending import flusher, ledger
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmUsage
-from opportune.contrib.answers.testing import create_manager
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel, Reasoning
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.providers.events import Event
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
-from opportune.contrib.llm.providers.provider import ToolCall
-from opportune.contrib.tools import Toolbox
 from opportune.db import Database
-from opportune.services.clock import clock
 from opportune.testing import make_user
-from tests.opportune.contrib.answers.questions import ask, ask_and_wait, wait_until_ended
+from tests.opportune.contrib.answers.questions import ask, wait_until_ended
 
 PRICED = LlmModel(
     name="Fast",
@@ -93,11 +88,6 @@ async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: 
         }
 
 
-async def test_days_of_limits_follow_the_shared_clock(guard: SpendingGuard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "now", lambda: 1_000_000_000)
-    assert guard.now().date() == date(2001, 9, 9)
-
-
 @pytest.mark.database("sqlite", "postgresql")
 async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
     deleted_id = user.id
@@ -119,12 +109,10 @@ async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: La
         ([LlmError("rate_limited", "No.")], []),
         ([LlmError("timeout", "No.")], [(1, 1, 0, 1)]),
         (["Twelve bytes", LlmError("unavailable", "No.")], [(1, 1, 3, 4)]),
-        (["Twelve bytes"], [(1, 1, 3, 4)]),
         (["Twelve bytes", Done(prompt_tokens=7)], [(1, 7, 3, 3)]),
         (["A", Done(-5, 10**15)], [(1, 1, 1, 2)]),
-        (["Twelve bytes", Done(0, 0)], [(1, 1, 3, 4)]),
     ],
-    ids=["refused", "timeout", "broken off", "not told", "half told", "nonsense", "for nothing"],
+    ids=["refused", "timeout", "broken off", "half told", "nonsense"],
 )
 async def test_call_is_charged_by_how_it_ends(
     guard: SpendingGuard, model: FakeProvider, llm: LanguageModel, script: list[Any], used: list[Any]
@@ -135,16 +123,7 @@ async def test_call_is_charged_by_how_it_ends(
     assert [row[1:5] for row in await read_usage(guard, payer="total")] == used
 
 
-async def test_abandoned_answer_is_charged(guard: SpendingGuard, model: FakeProvider, llm: LanguageModel) -> None:
-    model.script = ["Twelve bytes", asyncio.Event()]
-    async with aclosing(llm.stream("Why?")) as texts:
-        await anext(texts)
-    assert (await read_usage(guard, payer="total"))[0][1:] == (1, 1, 3, 4, 13)
-
-
-async def test_fallback_is_charged_not_the_requested_model(
-    guard: SpendingGuard, model: FakeProvider, llm: LanguageModel
-) -> None:
+async def test_call_is_charged_to_the_fallback(guard: SpendingGuard, model: FakeProvider, llm: LanguageModel) -> None:
     llm.model = PRICED.model_copy(update={"fallback": "Other"})
     other = LanguageModel(lambda: FakeProvider("Here.", REPORTED_USAGE))
     other.guard, other.model = guard, PRICED.model_copy(update={"name": "Other"})
@@ -153,24 +132,6 @@ async def test_fallback_is_charged_not_the_requested_model(
     assert await llm.for_user(1).complete("Why?") == "Here."
     assert len(await read_usage(guard, model="Other", payer="total")) == 1
     assert await read_usage(guard, model="Fast") == []
-
-
-async def test_rounds_with_tools_are_summed(app: FastAPI, fake_llm: FakeProvider, user: User) -> None:
-    async def find_book(title: str) -> str:
-        """Looking."""
-        return title
-
-    toolbox = Toolbox(app, [find_book])
-    llm = app.state.llm
-    fake_llm.script = [Done(100, 10, tool_calls=(ToolCall("c", "find_book", '{"title": "Dune"}'),))]
-    fake_llm.next_scripts = [["There.", Done(200, 20)]]
-    llm.model = PRICED.model_copy(update={"calls_tools": True})
-    manager = create_manager(app.state.database, llm, make_toolbox=lambda: toolbox)
-    answer = await ask_and_wait(manager, user.id, tools=True)
-    await manager.engine.close()
-    assert (answer.prompt_tokens, answer.completion_tokens, answer.cost_micro) == (300, 30, 420)
-    assert not answer.usage_estimated
-    assert (await read_usage(llm.guard, owner_id=user.id))[0][1:] == (2, 300, 30, 0, 420)
 
 
 async def test_stopped_answer_has_a_cost(app: FastAPI, fake_llm: FakeProvider, user: User) -> None:
@@ -214,9 +175,7 @@ async def test_visitors_and_demo_users_count_by_address(app: FastAPI, user: User
     assert guard.payer_of(Request(user)) == Payer.of_user(user.id)
 
 
-async def test_usage_is_kept_during_an_outage(
-    guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_usage_survives_outage(guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> None:
         raise TimeoutError
 
@@ -250,7 +209,7 @@ async def test_usage_is_not_counted_twice_at_the_end(
     assert (await read_usage(guard, payer="total"))[0][1] == 1
 
 
-async def test_hanging_flush_ends_with_the_site(
+async def test_hanging_flush_is_ended(
     guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_running = asyncio.Event()
@@ -267,21 +226,6 @@ async def test_hanging_flush_ends_with_the_site(
         await is_running.wait()
     await guard.flusher.close()
     assert (await read_usage(guard, payer="total"))[0][1] == 1
-
-
-async def test_unreported_reasoning_is_estimated(guard: SpendingGuard, llm: LanguageModel, model: FakeProvider) -> None:
-    model.script = [Reasoning("x" * 400), "x" * 40]
-    await llm.complete("Why?")
-    assert (await read_usage(guard, payer="total"))[0][3] == 110
-
-
-async def test_tokens_reported_with_a_failure_count(
-    guard: SpendingGuard, llm: LanguageModel, model: FakeProvider
-) -> None:
-    model.script = [Reasoning("Hm."), LlmError("out_of_tokens", "Too long.", done=Done(70, 900))]
-    with pytest.raises(LlmError):
-        await llm.complete("Why?")
-    assert (await read_usage(guard, payer="total"))[0][2:5] == (70, 900, 0)
 
 
 def test_cached_tokens_cost_less() -> None:

@@ -50,7 +50,6 @@ async def test_reopened_stream_continues_the_answer(database: Database, model: S
     await asking.refresh([await find(asking, answer.id)])
     assert model.received == [], "nothing is generated before the stream is opened"
     assert not asking.engine.running.tasks
-
     assert await read_stream(streaming, answer, STORY[10:20]) == STORY[:20]
     stored = await wait_until_handed_over(streaming, answer)
     assert stored.status == AnswerStatus.STREAMING
@@ -58,7 +57,6 @@ async def test_reopened_stream_continues_the_answer(database: Database, model: S
     with counted_statements() as statements:
         await asyncio.sleep(0.3)
     assert statements == [], "there are no queries between requests"
-
     model.may_continue.set()
     assert await read_stream(asking, answer) == STORY
     assert (await poll_until_ended(asking, answer)).status == AnswerStatus.DONE
@@ -75,25 +73,8 @@ async def test_abandoned_answer_can_be_continued(database: Database, model: Stor
     stored = await find(manager, answer.id)
     assert (stored.status, stored.text, stored.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
     assert stored.error.startswith("The page was closed")
-
     model.may_continue.set()
     model.continues = False  # as most endpoints, which get an instruction to continue
     async with database.writer() as session:
         await manager.resume(session, stored)
     assert await read_stream(manager, answer) == STORY[:20] + STORY
-
-
-@pytest.mark.parametrize("is_streamed", [False, True])
-async def test_answer_of_a_frozen_process_is_taken_over(
-    database: Database, model: Storyteller, owner_id: int, *, is_streamed: bool
-) -> None:
-    model.may_continue.set()
-    manager = create_manager(database, model)
-    answer = await ask(manager, owner_id)
-    await set_values(manager, answer, worker="f" * 32, lease_until=utc_now() - timedelta(minutes=2))
-    if is_streamed:
-        assert await read_stream(manager, answer) == STORY
-    else:
-        await manager.refresh([await find(manager, answer.id)])
-    status = AnswerStatus.DONE if is_streamed else AnswerStatus.INTERRUPTED
-    assert (await poll_until_ended(manager, answer)).status == status
