@@ -59,19 +59,13 @@ async def ask(manager: AnswerManager, owner_id: int, **settings: object) -> str:
     return (await wait_until_ended(manager, answer)).omitted
 
 
-async def test_assistant_answers(
+async def test_assistant_is_used(
     manager: AnswerManager, owner_id: int, model: FakeProvider, assistant: Assistant
 ) -> None:
     await ask(manager, owner_id, assistant_id=assistant.id, system_prompt="Rhyme.")
     await ask(manager, owner_id, assistant_id=assistant.id, temperature=1)
     assert model.received[0][0].content.startswith("Be a librarian.\n\nRhyme.")
     assert model.temperatures == [0.3, 1], "settings of the conversation have precedence"
-
-
-async def test_conversation_shows_its_assistant(browser: AsyncClient, assistant: Assistant) -> None:
-    page = await browser.get(await start(browser, assistant.id))
-    assert '<i class="ti ti-book" aria-hidden="true"></i><span class="chat-model text-truncate">Librarian<' in page.text
-    assert "Be a librarian." not in page.text
 
 
 async def test_new_conversation_offers_starters(browser: AsyncClient, assistant: Assistant) -> None:
@@ -88,15 +82,6 @@ async def test_deleted_assistant_is_reported(browser: AsyncClient, assistant: As
     assert (await browser.post(f"{path}/messages", data={"content": "And?"})).status_code == 303
 
 
-async def test_settings_keep_a_deleted_assistant(browser: AsyncClient, assistant: Assistant) -> None:
-    path = await start(browser, assistant.id)
-    await browser.post(f"/assistants/{assistant.id}/delete")
-    settings = {"assistant_id": str(assistant.id), "temperature": "1"}
-    assert (await browser.post(f"{path}/settings", data=settings)).status_code == 303
-    assert (await browser.post(f"{path}/settings", data={"assistant_id": ""})).status_code == 303
-    assert not notice((await browser.get(path)).text)
-
-
 async def test_assistant_of_another_user_is_refused(app: FastAPI, database: Database, assistant: Assistant) -> None:
     async with signed_in_client(app, await make_user(database)) as stranger:
         message = {"content": "Why?", "assistant_id": assistant.id}
@@ -105,14 +90,6 @@ async def test_assistant_of_another_user_is_refused(app: FastAPI, database: Data
         for id_ in ("x", "9" * 20, str(assistant.id)):
             assert (await stranger.post("/chat", data={"content": "Why?", "assistant_id": id_})).status_code == 422, id_
         assert (await stranger.get("/api/v1/conversations")).json()["total"] == 0
-
-
-async def test_api_chooses_an_assistant(browser: AsyncClient, assistant: Assistant) -> None:
-    created = await browser.post("/api/v1/conversations", json={"content": "Why?", "assistant_id": assistant.id})
-    path = f"/api/v1/conversations/{created.json()['conversation']}"
-    conversation = (await browser.get(path)).json()
-    assert (conversation["assistant_id"], conversation["assistant_name"]) == (assistant.id, "Librarian")
-    assert (await browser.patch(path, json={"assistant_id": None})).json()["assistant_name"] == ""
 
 
 async def ask_with_memory(app: FastAPI, user: User, manager: AnswerManager, *, is_on: bool) -> int:

@@ -36,7 +36,6 @@ async def test_model_receives_files_of_all_turns(app: FastAPI, user_client: Asyn
     assert '<img src="/answers/attachments/1" alt="cat.png"' in page
     assert '<a href="/answers/attachments/2"><i class="ti ti-file-text me-1"></i>notes.html</a>' in page
     assert "<script>alert(1)" not in page
-
     api = f"/api/v1{path}".replace("/chat/", "/conversations/")
     more = {"filename": "more.txt", "content": b64encode(b"More.").decode()}
     body = await user_client.post(f"{api}/messages", json={"content": "And this?", "attachments": [more]})
@@ -51,7 +50,6 @@ async def test_model_receives_files_of_all_turns(app: FastAPI, user_client: Asyn
     assert INJECTION in first[0].content
     assert later[0] == first[0]
     assert "More." in later[1].content
-
     await user_client.post("/chat/messages/1/edit", data={"content": "What cat is it?"})
     await wait_for_answer(user_client, path)
     assert model.received[2][-1].pictures == first[0].pictures, "an edited question keeps its files"
@@ -97,7 +95,6 @@ async def test_files_are_selected_pasted_dropped_removed_and_sent(chat_page: Pag
     await expect(chat_page.locator("article img")).to_have_js_property("naturalWidth", 40)
     await expect(chat_page.locator("article .attachments")).to_contain_text("dropped.txt")
     await expect(listed).to_have_count(0)
-
     await chat_page.locator("#composer [type=file]").set_input_files([cat])
     await question.fill("And this?")
     await question.press("Enter")

@@ -43,7 +43,6 @@ async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id:
     ]
     expected_texts = ["One?", "To One?", "Two, but better?", "To Two, but better?", "Three?", "To Three?"]
     assert await read_texts(manager, owner_id, conversation_id) == expected_texts
-
     view = await view_conversation(manager, owner_id, conversation_id)
     assert view
     assert view.branches[edited_question.id] == [second_question.id, edited_question.id]
@@ -53,23 +52,8 @@ async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id:
     async with manager.database.writer() as session:
         await Conversations(session, owner_id).select_branch(edited_question)
     assert await read_texts(manager, owner_id, conversation_id) == expected_texts, "the last viewed branch is current"
-
     await ask_next("After two?", last_seen_id=second_answer.id)  # from a page with the other branch
     assert (await read_texts(manager, owner_id, conversation_id))[2:5] == ["Two?", "To Two?", "After two?"]
-
-
-async def test_retry_keeps_the_other_branch(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    conversation_id, first = await start_conversation(manager, owner_id)
-    await wait_until_ended(manager, first)
-    _, later = await service.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))
-    await wait_until_ended(manager, later)
-    model.script = ["Another."]
-    _, again = await service.retry(manager, owner_id, first)
-    await wait_until_ended(manager, again)
-    assert await read_texts(manager, owner_id, conversation_id) == ["Why?", "Another."]
-    async with manager.database.writer() as session:
-        await Conversations(session, owner_id).select_branch(first)
-    assert (await read_texts(manager, owner_id, conversation_id))[1:3] == ["An answer.", "And?"]
 
 
 async def test_branch_links_with_and_without_htmx(user_client: AsyncClient, fake_llm: FakeProvider) -> None:
@@ -80,12 +64,10 @@ async def test_branch_links_with_and_without_htmx(user_client: AsyncClient, fake
     edit, continuation = (find_path(html, f"/chat/messages/N/{action}") for action in ("edit", "continue"))
     assert find_path(html, "/chat/messages/N/retry")
     assert "chat-branches" not in html
-
     fake_llm.script = [" Its end."]
     assert (await user_client.post(continuation)).status_code == 303
     await user_client.get(f"{page}/stream")
     assert "First &lt;answer&gt;. Its end." in (await user_client.get(page)).text
-
     fake_llm.script = ["Second answer."]
     assert (await user_client.post(edit, data={"content": "Other?"})).headers["location"].startswith(f"{page}#m")
     await user_client.get(f"{page}/stream")
@@ -112,7 +94,6 @@ async def test_api_edits_retries_and_lists_branches(app: FastAPI, fake_llm: Fake
         assert (await client.post(f"{question}/retry")).status_code == 404, "questions cannot be retried"
         assert (await client.post(f"{answer}/edit", json={"content": "x"})).status_code == 404
         assert (await client.post(f"{question}/edit", json={"content": ""})).status_code == 422
-
         edited = await ask(client, "Two?", f"{question}/edit")
         again = (await client.post(f"{answer}/retry")).json()
         await client.get(again["stream_url"])

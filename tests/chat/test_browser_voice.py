@@ -7,17 +7,13 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts import User
-from opportune.contrib.answers.lifespan import offer_pictures
-from opportune.contrib.llm import Done, FakeMedia, FakeProvider, LlmError
-from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.contrib.llm import FakeMedia, FakeProvider
 from opportune.testing import picture, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from opportune.testing.services.browser import ARGUMENTS, CHROMIUM
-from tests.chat.conversations import ask_in_browser
 
 MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 SPEAK, STATUS = "[data-transcribe]", "#question-voice"
-REQUEST = Done(tool_calls=(ToolCall("c1", "make_image", '{"description": "A teal square"}'),))
 
 
 @pytest.fixture
@@ -56,13 +52,6 @@ async def test_spoken_question_appears_in_the_field(speaker: Page, media: FakeMe
     assert not await find_violations(speaker)
 
 
-async def test_failed_recording_keeps_the_field(speaker: Page, media: FakeMedia) -> None:
-    media.error = LlmError("timeout", "The model took too long.")
-    await record(speaker)
-    await expect(speaker.locator(STATUS)).to_have_text("The model took too long.")
-    await expect(speaker.locator("#question")).to_have_value("So:")
-
-
 async def test_only_the_chat_may_use_the_microphone(
     page: Page, plain_page: Page, app: FastAPI, site: str, user: User, media: FakeMedia
 ) -> None:
@@ -82,24 +71,3 @@ async def test_only_the_chat_may_use_the_microphone(
     app.state.llm.media.provider = None
     assert "microphone=()" in await policy(page, "/chat")
     await expect(page.locator(SPEAK)).to_have_count(0)
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-async def test_answer_has_a_picture_and_is_read_aloud(
-    page: Page, app: FastAPI, site: str, user: User, media: FakeMedia, fake_llm: FakeProvider, width: int
-) -> None:
-    offer_pictures(app)
-    fake_llm.script, fake_llm.next_scripts = [REQUEST], [["Here it is."]]
-    await page.set_viewport_size({"width": width, "height": 800})
-    await sign_in_browser(page, app, user, site)
-    await page.goto("/chat")
-    await ask_in_browser(page, "Draw a square")
-    shown = page.get_by_role("img", name="A teal square")
-    await expect(shown).to_have_js_property("naturalWidth", 400)
-    await page.reload()
-    await expect(shown).to_be_visible()
-    await page.locator("[action$='/speech'] button").click()
-    await expect(page.locator("audio")).to_be_visible()
-    assert media.received == ["A teal square", "Here it is."]
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
-    assert not await find_violations(page)

@@ -8,11 +8,10 @@ from httpx2 import AsyncClient
 
 from app.chat.chat_page import name_period
 from app.chat.conversations import Conversations
-from app.chat.models import Conversation, Message, Role
+from app.chat.models import Conversation
 from opportune.accounts import User
-from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider
-from opportune.db import Database, utc_now
+from opportune.db import utc_now
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import API, HTMX, ask, make_answer, make_conversation
 
@@ -26,12 +25,9 @@ AGO = {"Two months ago": timedelta(days=62), "Two hours ago": timedelta(hours=2)
     [
         (date(2026, 3, 20), "Today"),
         (date(2026, 3, 19), "Yesterday"),
-        (date(2026, 3, 18), "Previous 7 days"),
         (date(2026, 3, 13), "Previous 7 days"),
         (date(2026, 3, 12), "This month"),
-        (date(2026, 3, 1), "This month"),
         (date(2026, 2, 28), "Feb 2026"),
-        (date(2025, 3, 20), "Mar 2025"),
         (date(2026, 3, 21), "Today"),
     ],
 )
@@ -39,9 +35,7 @@ def test_days_have_relative_names(day: date, period: str) -> None:
     assert name_period(day, date(2026, 3, 20)) == period
 
 
-async def test_list_is_grouped_by_local_date(
-    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
-) -> None:
+async def test_list_has_local_dates(app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider) -> None:
     old = await make_conversation(app.state.database, user.id, 1)
     async with app.state.database.writer() as session:
         for title, ago in AGO.items():
@@ -56,7 +50,6 @@ async def test_list_is_grouped_by_local_date(
         html = (await user_client.get("/chat")).text
         assert html[: html.index("Two hours ago<")].count(f">{day}<"), local_hour
         assert (f">{YESTERDAY}<" in html) == (local_hour == 0)
-
     await ask(user_client, "Again?", f"{API}/{old}/messages")
     assert (await user_client.get(API)).json()["items"][0]["id"] == old, "used last"
     assert f">{TODAY}<" not in (await user_client.get("/chat?sort=title")).text
@@ -100,35 +93,6 @@ async def test_conversation_exports_markdown_and_json(app: FastAPI, user: User) 
             assert (await other_client.get(path)).status_code == 404
 
 
-async def add_conversation(database: Database, user: User, title: str, status: AnswerStatus) -> None:
-    async with database.writer() as session:
-        session.add(conversation := Conversation(owner_id=user.id, title=title))
-        await session.flush()
-        answer = Answer(owner_id=user.id, topic=conversation.topic, model="scripted", status=status)
-        session.add(answer)
-        await session.flush()
-        session.add(message := Message(conversation_id=conversation.id, role=Role.ASSISTANT, answer_id=answer.id))
-        await session.flush()
-        conversation.leaf_id = message.id
-
-
-@pytest.mark.parametrize(
-    ("status", "badge"), [(AnswerStatus.WAITING, "Waits for you"), (AnswerStatus.INTERRUPTED, "Interrupted")]
-)
-async def test_start_page_lists_unfinished_answers_first(
-    database: Database, user: User, user_client: AsyncClient, status: AnswerStatus, badge: str
-) -> None:
-    await add_conversation(database, user, "Unfinished one", status)
-    for number in range(4):
-        await add_conversation(database, user, f"Finished {number}", AnswerStatus.DONE)
-
-    page = (await user_client.get("/")).text
-
-    assert page.count(badge) == 1
-    assert page.index("Unfinished one") < page.index("Finished 3") < page.index("Finished 1")
-    assert "Finished 0" not in page
-
-
 async def test_search_finds_only_rows_of_the_owner(app: FastAPI) -> None:
     owner, other_user = await make_user(app.state.database), await make_user(app.state.database)
     ids: dict[str, int] = {}
@@ -143,7 +107,6 @@ async def test_search_finds_only_rows_of_the_owner(app: FastAPI) -> None:
             text = "*Whales* sing at night." if title != "About whales" else "Nothing."
             answer = await conversations.add_answer(make_answer(user.id, conversation, text), question)
             ids |= {title: conversation.id, f"{title} question": question.id, f"{title} answer": answer.id}
-
     async with signed_in_client(app, owner) as client:
 
         async def search_for_ids(query: str) -> list[tuple[int, int | None]]:
@@ -159,32 +122,7 @@ async def test_search_finds_only_rows_of_the_owner(app: FastAPI) -> None:
         ]
         assert await search_for_ids("whales night") == [(fish, ids["Fish answer"])]
         assert await search_for_ids("") == await search_for_ids("...") == await search_for_ids("secret") == []
-
-        await client.patch(f"{API}/{ids['About whales']}", json={"title": "About rays"})
-        assert await search_for_ids("rays") == [(ids["About whales"], None)]
-        async with app.state.database.writer() as session:
-            message = await Conversations(session, owner.id).find_message(ids["About whales answer"])
-            assert message
-            assert message.answer
-            message.answer.text = "Rays glide."
-        assert await search_for_ids("glide") == [(ids["About whales"], ids["About whales answer"])]
-
         page = (await client.get("/chat/search", params={"q": "night"})).text
         assert f'href="/chat/{fish}?at={ids["Fish answer"]}#m{ids["Fish answer"]}"' in page
         assert "sing at <mark>night</mark>." in page
         assert "&lt;<mark>whales</mark>&gt; sing" in (await client.get("/chat/search?q=whales")).text
-        results = await client.get("/chat/search?q=night&size=1", headers=HTMX)
-        assert "<mark>night" in results.text
-        assert "<html" not in results.text
-        assert f'id="m{ids["Fish answer"]}"' in (await client.get(f"/chat/{fish}?at={ids['Fish answer']}")).text
-        await client.post(f"/chat/{fish}/delete")
-        assert await search_for_ids("whales") == []
-
-
-def test_name_of_an_answer_has_no_marks_of_markdown() -> None:
-    text = "# Walks\n\n| Walk | Best at |\n| --- | --- |\n| Along the **bank** | 5 < 6 |\n"
-    assert (
-        str(Message(conversation_id=1, role=Role.ASSISTANT, answer=Answer(text=text)))
-        == "Walks Walk Best at Along the bank 5 < 6"
-    )
-    assert str(Message(conversation_id=1, role=Role.USER, question="Is 2 * 3 * 4 a | b?")) == "Is 2 * 3 * 4 a | b?"

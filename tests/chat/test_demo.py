@@ -11,7 +11,7 @@ from app.chat.demo import ASSISTANTS, MODEL, SAMPLES, clear, load
 from app.chat.models import Conversation, Message, Role, topic_of
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus
-from opportune.db import Database, purge, with_deleted
+from opportune.db import Database, with_deleted
 from opportune.testing import make_user, signed_in_client
 
 DEMO_ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)
@@ -42,19 +42,6 @@ async def test_first_superuser_reads_the_demo(app: FastAPI, admin: User) -> None
             MODEL
         }
         assert "<code" in (await client.get(f"/chat/{conversation['id']}")).text
-
-
-async def test_reload_adds_only_missing_demo_rows(database: Database, admin: User) -> None:
-    async with database.writer() as session:
-        await load(session)
-    async with database.writer() as session:
-        first, second, _ = await session.scalars(select(Conversation).order_by(col(Conversation.id)))
-        first.title = "Renamed"
-        await purge(session, second)
-    async with database.writer() as session:
-        assert await load(session) == 1 + 2 * len(SAMPLES[1])
-        assert await load(session) == 0
-        assert await count_rows(session) == DEMO_ROWS
 
 
 async def test_clear_deletes_only_demo_conversations(database: Database, admin: User) -> None:

@@ -42,13 +42,6 @@ async def test_pinned_conversation_is_first(user_client: AsyncClient, numbers: l
     assert await listed(user_client) == numbers[::-1]
 
 
-async def test_list_opens_at_a_conversation_below_pins(user_client: AsyncClient, numbers: list[int]) -> None:
-    await user_client.patch(f"{API}/{numbers[0]}", json={"is_pinned": True})
-    for number, page in ((numbers[0], 1), (numbers[1], 2)):
-        html = (await user_client.get(f"/chat/{number}?size=1")).text
-        assert f'id="c{number}"' in html, page
-
-
 async def test_folder_filters_the_list(user_client: AsyncClient, numbers: list[int]) -> None:
     await user_client.post(f"/chat/{numbers[0]}/move", data={"folder": "Trips & co"})
     assert (await user_client.get(f"{API}/folders")).json() == ["Trips & co"]
@@ -59,20 +52,6 @@ async def test_folder_filters_the_list(user_client: AsyncClient, numbers: list[i
     assert '<input type="hidden" name="folder" value="Trips &amp; co">' in html, "a new conversation is in the folder"
     await user_client.post(f"/chat/{numbers[0]}/move", data={"folder": ""})
     assert (await user_client.get(f"{API}/folders")).json() == []
-
-
-async def test_too_long_folder_is_refused(user_client: AsyncClient, numbers: list[int]) -> None:
-    response = await user_client.post(f"/chat/{numbers[0]}/move", data={"folder": "x" * 51}, follow_redirects=True)
-    assert "50" in response.text
-    assert (await user_client.patch(f"{API}/{numbers[0]}", json={"folder": "x" * 51})).status_code == 422
-    assert (await user_client.get(f"{API}/folders")).json() == []
-
-
-async def test_settings_keep_the_place(user_client: AsyncClient, numbers: list[int]) -> None:
-    await user_client.patch(f"{API}/{numbers[0]}", json={"is_pinned": True, "folder": "Work"})
-    await user_client.post(f"/chat/{numbers[0]}/settings", data={"system_prompt": "Be brief."})
-    row = (await user_client.get(f"{API}/{numbers[0]}")).json()
-    assert (row["is_pinned"], row["folder"], row["system_prompt"]) == (True, "Work", "Be brief.")
 
 
 async def test_temporary_conversation_is_not_listed_or_found(

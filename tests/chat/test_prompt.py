@@ -1,24 +1,19 @@
 """What the model reads: messages that fit into its context, and the mark above the first one."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from playwright.async_api import Page, expect
 
 from app.chat.models import Message, Role
-from app.chat.prompt import EXAMPLE_QUESTIONS, SYSTEM_PROMPT, build_prompt
+from app.chat.prompt import SYSTEM_PROMPT, build_prompt
 from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers import Answer, AnswerAttachment
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Timeouts
-from opportune.contrib.llm.providers.local import LocalModel, find_weights
-from opportune.testing import sign_in_browser
-from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
-from tests.chat.conversations import ask_in_browser, make_conversation
+from opportune.contrib.llm import FakeProvider, LanguageModel
+from tests.chat.conversations import make_conversation
 
 LARGE_BUDGET = 10_000
 """Tokens into which all messages of a test fit."""
@@ -56,9 +51,7 @@ LONG_QUESTION = "weighty " * 1_000
         pytest.param(("one", "", "two"), 2, LARGE_BUDGET, ["one", "two"], id="no empty answer"),
     ],
 )
-def test_prompt_has_the_newest_messages_that_fit(
-    texts: Sequence[str], question: int, budget: int, sent: list[str]
-) -> None:
+def test_prompt_has_newest_messages_that_fit(texts: Sequence[str], question: int, budget: int, sent: list[str]) -> None:
     """The budget is that of the messages, without the instructions."""
     messages = make_messages(*texts)
     system, *turns = get_prompt(messages, messages[question], llm.estimate_tokens(SYSTEM_PROMPT) + budget)
@@ -103,7 +96,7 @@ async def number(app: FastAPI, user: User, fake_llm: FakeProvider, monkeypatch: 
     return await make_conversation(app.state.database, user.id, 6)
 
 
-async def test_mark_is_above_the_first_message_that_was_read(
+async def test_mark_is_above_the_first_read_message(
     user_client: AsyncClient, number: int, fake_llm: FakeProvider
 ) -> None:
     await user_client.post(f"/chat/{number}/messages", data={"content": "And now?"})
@@ -114,50 +107,3 @@ async def test_mark_is_above_the_first_message_that_was_read(
     assert html.count(MARK) == 1
     following = html[html.index(MARK) :]
     assert re.findall(r'<div class="chat-question">([^<]+)', following) == read
-
-
-async def test_complete_conversation_has_no_mark(app: FastAPI, user: User, user_client: AsyncClient) -> None:
-    number = await make_conversation(app.state.database, user.id, 3)
-    assert MARK not in (await user_client.get(f"/chat/{number}")).text
-
-
-async def test_mark_appears_with_the_question(page: Page, app: FastAPI, site: str, user: User, number: int) -> None:
-    await sign_in_browser(page, app, user, site)
-    await page.goto(f"/chat/{number}")
-    for question in ("One more?", "And one more?"):
-        await ask_in_browser(page, question)
-        await expect(page.locator(".chat-question").last).to_have_text(question)
-        await expect(page.locator("#send")).to_be_visible()
-        await expect(page.get_by_text(MARK).locator("visible=true")).to_have_count(1)
-
-
-EXPECTED = ("Paris", "sea", "plants")
-MAX_TOKENS = 150
-
-
-@pytest.fixture
-async def bundled_model() -> AsyncIterator[LocalModel]:
-    weights = find_weights()
-    if weights is None:
-        skip_for_missing("The local model", INSTALL_MODEL)
-    model = LocalModel(weights, Timeouts())
-    yield model
-    await model.close()
-
-
-async def ask_bundled_model(model: LocalModel, question: str) -> tuple[str, Done]:
-    question_row = Message(id=1, conversation_id=1, role=Role.USER, question=question)
-    prompt, _ = build_prompt([question_row], question_row, model.context_budget)
-    async with aclosing(model.stream(prompt, temperature=0)) as chunks:
-        pieces = [chunk async for chunk in chunks]
-    done = pieces.pop()
-    assert isinstance(done, Done)
-    return "".join(map(str, pieces)), done
-
-
-@pytest.mark.model
-async def test_bundled_model_answers_the_examples(bundled_model: LocalModel) -> None:
-    for question, word in zip(EXAMPLE_QUESTIONS, EXPECTED, strict=True):
-        text, done = await ask_bundled_model(bundled_model, question)
-        assert word in text
-        assert 0 < (done.completion_tokens or 0) < MAX_TOKENS

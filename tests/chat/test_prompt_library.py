@@ -92,11 +92,3 @@ async def test_slash_inserts_a_prompt(chat_page: Page) -> None:
     await expect(question).to_have_value("Write a formal letter to Ada.")
     await expect(question).to_be_focused()
     await expect(panel).to_be_empty()
-
-
-async def test_escape_closes_the_prompts(chat_page: Page) -> None:
-    question, panel = chat_page.locator("#question"), chat_page.locator("#prompts")
-    await chat_page.locator("#prompts-open").click()
-    await panel.locator("#prompt-search").press("Escape")
-    await expect(panel).to_be_empty()
-    await expect(question).to_be_focused()

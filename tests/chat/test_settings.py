@@ -9,7 +9,6 @@ from httpx2 import AsyncClient
 from app.chat import service
 from app.chat.conversations import Conversations
 from app.chat.models import Conversation
-from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import ConversationSettings, MessageCreate
 from opportune.config.settings import Settings
 from opportune.contrib.answers import AnswerManager
@@ -58,15 +57,6 @@ async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id:
         await service.configure(manager, conversation, ConversationSettings(model="Gone"))
 
 
-async def test_missing_model_is_replaced(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    async with manager.database.writer() as session:
-        conversation = await Conversations(session, owner_id).create_conversation("Why?", {"model": "Gone"})
-    _, answer = await service.ask(manager, owner_id, conversation.id, MessageCreate(content="Why?"))
-    stored = await wait_until_ended(manager, answer)
-    assert (stored.model, "Gone" in stored.omitted) == ("Fast", True)
-    assert model.received[0][0].content == SYSTEM_PROMPT
-
-
 async def test_owner_changes_settings(app: FastAPI, user_client: AsyncClient, llm: LanguageModel) -> None:
     app.state.llm = app.state.answers.engine.resources.llm = llm
     page = (await user_client.get("/chat")).text
@@ -81,7 +71,6 @@ async def test_owner_changes_settings(app: FastAPI, user_client: AsyncClient, ll
     assert "Be &lt;b&gt;." in page
     invalid = await user_client.post(f"{path}/settings", data={"temperature": "3"})
     assert (invalid.status_code, 'class="chat-options" open' in invalid.text) == (422, True)
-
     url = f"/api/v1{path}".replace("/chat/", "/conversations/")
     settings = (await user_client.patch(url, json={"temperature": 1.5})).json()
     assert (settings["model"], settings["system_prompt"], settings["temperature"]) == ("Sharp", "Be <b>.", 1.5)

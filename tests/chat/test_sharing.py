@@ -36,7 +36,6 @@ async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClie
         assert link
         again = (await ada.post(f"{API}/{number}/shares")).json()
         assert again["path"] == link[1], "sharing again returns the same link"
-
         async with app.state.database.writer() as session:  # later messages, and another branch
             conversations = Conversations(session, owner.id)
             conversation = await conversations.get(number)
@@ -47,7 +46,6 @@ async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClie
             other = await conversations.add_question(conversation, "Another branch?")
             await conversations.add_answer(make_answer(owner.id, conversation, "Of it."), other)
         await ada.patch(f"{API}/{number}", json={"title": "A new title"})
-
         response = await client.get(link[1])
         assert response.headers["x-robots-tag"] == "noindex, nofollow"
         assert response.headers["cache-control"] == "private, no-store"
@@ -66,7 +64,7 @@ IS_WAITING = text(
 
 
 @pytest.mark.database("postgresql")
-async def test_parallel_requests_get_the_same_link(
+async def test_parallel_requests_get_one_link(
     user_client: AsyncClient, user: User, database: Database, number: int
 ) -> None:
     async with database.writer() as session:
@@ -85,7 +83,6 @@ async def test_deleted_link_shows_nothing(user_client: AsyncClient, client: Asyn
     assert [(item["id"], item["path"]) for item in listed] == [(share["id"], share["path"])]
     assert (await user_client.post(f"/chat/shared/{share['id']}/delete")).headers["location"] == "/chat/shared"
     assert (await client.get(share["path"])).status_code == 404
-
     new_share = (await user_client.post(f"{API}/{number}/shares")).json()
     assert new_share["path"] != share["path"]
     await user_client.post(f"/chat/{number}/delete")
@@ -103,7 +100,6 @@ async def test_shared_pages_and_unfinished_answers(
     assert earlier
     assert earlier
     assert "Question 0?" in (await client.get(path + earlier[1])).text
-
     fake_llm.script = ["Half", asyncio.Event()]
     created = await user_client.post(API, json={"content": "Why?"})
     url = created.json()["stream_url"].removesuffix("/stream")
@@ -133,9 +129,7 @@ async def test_continued_answers_and_inactive_owners_stay_private(
     assert (await client.get(newer)).status_code == 404
 
 
-async def test_guessing_share_links_is_limited(
-    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_guessing_links_is_limited(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(share_pages, "UNKNOWN_LINKS", RateLimit("chat.wrong_link", 2, HOUR_SECONDS, storage="cache"))
     answers = [(await client.get(f"/chat/shared/{'x' * 22}")).status_code for _ in range(3)]
     assert answers == [404, 404, 429]

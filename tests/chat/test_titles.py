@@ -29,9 +29,7 @@ def _no_titles() -> None:
 @pytest.mark.parametrize(
     ("reply", "title"),
     [
-        ("Songs of whales", "Songs of whales"),
         ('Title: **"Songs of whales".**\n', "Songs of whales"),
-        ("", ""),
         ("Sure!\nHere is a title", ""),
         ("A title " * 20, ""),
         ("Bell\a", ""),
@@ -41,20 +39,7 @@ def test_long_or_multiline_reply_is_not_a_title(reply: str, title: str) -> None:
     assert parse_title(reply) == title
 
 
-@pytest.mark.parametrize(
-    ("question", "title"),
-    [
-        ("# Plan\n**bold** `code` [link](http://x)", "Plan bold code link"),
-        ("- one\n> two", "one two"),
-        ("What is C#, and 2 * 3 * 4?", "What is C#, and 2 * 3 * 4?"),
-        ("# ", "#"),
-    ],
-)
-def test_title_has_no_marks_of_markdown(question: str, title: str) -> None:
-    assert title_from_question(question) == title
-
-
-@pytest.mark.parametrize("part", ["[", "[a](", "*", "*a", "~~", "~~a", "`", "`a", "\n", "# "])
+@pytest.mark.parametrize("part", ["[a](", "*a", "# "])
 def test_title_is_from_a_bounded_text(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     expression = Mock(wraps=conversations.LINK)
     monkeypatch.setattr(conversations, "LINK", expression)
@@ -71,7 +56,6 @@ async def test_first_answer_creates_a_title(
     poll = find_path((await user_client.get(f"{page}/stream")).text, r"/chat/N/title\?tries=1")
     assert "tries=2" in (await user_client.get(poll)).text, "there is no title yet"
     assert (await user_client.get(f"{page}/title?tries=4")).text == "", "polling ends after some tries"
-
     fake_llm.script = ["Songs of whales"]
     await recorded_jobs.work()
     assert await count_user_calls(app) == 2, "the title counts as a call of the user"
@@ -81,7 +65,6 @@ async def test_first_answer_creates_a_title(
     assert "Songs of whales" in titled
     async with signed_in_client(app) as other:
         assert (await other.get(poll)).status_code == 404
-
     await ask(user_client, "And?", f"{created['url']}/messages")
     assert "title?tries" not in (await user_client.get(f"{page}/stream")).text
     assert recorded_jobs.names == [], "only the first answer queues a title"
@@ -100,17 +83,6 @@ async def test_unusable_title_keeps_the_first_words(
     assert len(fake_llm.received) == 2
     assert (await user_client.get(created["url"])).json()["title"] == "One?"
     assert "?tries=2" in (await user_client.get(f"{created['page']}/title?tries=1")).text
-
-
-async def test_renamed_or_deleted_conversation_gets_no_title(
-    user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
-) -> None:
-    named, deleted = await ask(user_client), await ask(user_client)
-    await user_client.patch(named["url"], json={"title": "Mine"})
-    await user_client.post(f"{deleted['page']}/delete")
-    await recorded_jobs.work()
-    assert len(fake_llm.received) == 2, "only the questions"
-    assert (await user_client.get(named["url"])).json()["title"] == "Mine"
 
 
 async def test_manual_title_wins_over_the_model(

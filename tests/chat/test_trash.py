@@ -5,9 +5,7 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from playwright.async_api import Page, expect
 from sqlalchemy import func, select, update
-from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Share
 from opportune.accounts import User
@@ -16,9 +14,7 @@ from opportune.admin.trash.retention import empty_trash
 from opportune.contrib.answers import Answer, AnswerAttachment
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database, utc_now, with_deleted
-from opportune.db.queries import batches
-from opportune.db.queries.batches import delete_dependents_in_batches
-from opportune.testing import PASSWORD, RecordedJobs, make_user, picture, sign_in_browser, signed_in_client
+from opportune.testing import PASSWORD, RecordedJobs, make_user, picture, signed_in_client
 from tests.chat.conversations import API, make_conversation
 
 
@@ -85,7 +81,6 @@ async def test_rows_and_files_stay_until_the_purge(
     await user_client.post(f"{path}/delete")
     assert await empty_trash_after(database, days=6) == 0
     assert (await count_rows(database), len([*folder.iterdir()])) == ([1, 2, 1, 1, 1], 1)
-
     if is_account_deleted:
         await user_client.post("/accounts/data/delete", data={"email": user.email, "current_password": PASSWORD})
     else:
@@ -105,30 +100,3 @@ async def test_export_contains_own_conversations_and_trash(app: FastAPI, user_cl
         exported = (await read_personal_data(session, app.state.features, user))["chat"]["conversations"]
     texts = [[message["text"] for message in conversation["messages"]] for conversation in exported]
     assert texts == [["Question 0?", "Answer 0."], []]
-
-
-async def test_phone_deletes_and_undoes(page: Page, app: FastAPI, site: str, user: User, number: int) -> None:
-    await page.set_viewport_size({"width": 390, "height": 700})
-    await sign_in_browser(page, app, user, site)
-    await page.goto(f"/chat/{number}")
-    await page.locator(".chat-menu summary").click()
-    await page.locator("[action$='/delete'] button").click()
-    await expect(page.get_by_role("status").filter(has_text="A long conversation")).to_be_in_viewport()
-    await page.get_by_role("button", name="Undo").click()
-    await expect(page).to_have_url(f"{site}/chat/{number}")
-    await expect(page.get_by_text("Answer 0.")).to_be_visible()
-
-
-async def test_messages_are_deleted_with_the_user(
-    database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("BATCH_ROWS", "MAX_IDS_PER_QUERY", "MAX_CASCADED_ROWS"):
-        monkeypatch.setattr(batches, name, 2)  # answers are deleted with their questions and not counted
-    other = await make_user(database)
-    _, remaining = [await make_conversation(database, owner, 2) for owner in (owner_id, other.id)]
-
-    await delete_dependents_in_batches(database, User, owner_id)
-
-    async with database.reader() as session:
-        assert (await session.scalars(select(col(Message.conversation_id)))).all() == [remaining] * 4
-        assert len((await session.scalars(select(Conversation))).all()) == 2
