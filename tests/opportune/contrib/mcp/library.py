@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MODERN, LEGACY = "auto", "legacy"
 BOTH_MODES = pytest.mark.parametrize("mode", [MODERN, LEGACY])
-INVALID_PARAMS, METHOD_NOT_FOUND, INTERNAL_ERROR = -32602, -32601, -32603
+INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
 SITE = "http://testserver"
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 INITIALIZE = {

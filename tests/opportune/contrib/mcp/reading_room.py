@@ -111,16 +111,9 @@ async def lend_book(session: WriteSession, user: CurrentUser) -> str:
     return ""
 
 
-async def read_waiting_list() -> str:
-    """A list that is never complete."""
-    await LOANS[-1].wait()
-    return ""
-
-
 RESOURCES = {
     "room://rules": read_rules,
     "room://burnt": read_burnt_page,
-    "room://waiting-list": read_waiting_list,
     "books://{book_id}": read_book,
     "books://{book_id}/cover": read_cover,
 }

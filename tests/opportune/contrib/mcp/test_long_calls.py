@@ -66,15 +66,6 @@ async def test_notification_cancels_a_call(old_program: AsyncClient, database: D
     assert await read_email(database, ada) == "ada@example.com"
 
 
-async def test_notification_cancels_the_reading_of_a_resource(old_program: AsyncClient, loan: Loan) -> None:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        read = CALL | {"method": "resources/read", "params": {"uri": "room://waiting-list"}}
-        reading = asyncio.create_task(old_program.post("/mcp", json=read))
-        await loan.started.wait()
-        await old_program.post("/mcp", json=CANCEL)
-        assert (await reading).json()["error"]["code"] == -32800
-
-
 async def test_cancellation_is_sent_to_other_processes(
     room: FastAPI, old_program: AsyncClient, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,9 +103,3 @@ async def test_other_sessions_cannot_cancel_a_call(old_program: AsyncClient, loa
         assert not loan.cancelled.is_set()
         await old_program.post("/mcp", json=CANCEL)
         await call
-
-
-async def test_small_calls_are_answered_with_json(old_program: AsyncClient) -> None:
-    call = {"id": 6, "params": {"name": "scan_shelves", "arguments": {"count": 1}}}
-    response = await old_program.post("/mcp", json=CALL | call)
-    assert response.headers["content-type"] == "application/json"

@@ -78,18 +78,6 @@ async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: 
     assert memory.tokens.scope == "library:read"
 
 
-async def test_connected_program_is_listed(site: FastAPI, program: Program, database: Database) -> None:
-    await program.connect()
-    for path, text in (
-        ("tokens", "Assistant"),
-        ("events", "Assistant may use your account"),
-        ("profile", "<strong>Assistant</strong> at assistant.example"),
-    ):
-        assert text in (await program.browser.get(f"/accounts/{path}")).text
-    async with signed_in_client(site, await make_user(database, "eve@example.com")) as other:
-        assert "Assistant" not in (await other.get("/accounts/profile")).text
-
-
 async def test_user_disconnects_a_program(site: FastAPI, program: Program, database: Database) -> None:
     access, refresh = await program.connect()
     browser = program.browser
@@ -142,11 +130,8 @@ async def test_consent_from_another_site_is_refused(program: Program, headers: d
 
 UNKNOWN_TARGETS: tuple[dict[str, Any], ...] = (
     {"client_id": "nobody"},
-    {"client_id": "a\0b"},
-    {"client_id": None},
     {"redirect_uri": "https://evil.example/callback"},
     {"redirect_uri": f"{CALLBACK}/more"},
-    {"redirect_uri": f"{CALLBACK}?more"},
     {"redirect_uri": "https://assistant.example:444/callback"},
     {"redirect_uri": "javascript:alert(1)"},
     {"redirect_uri": "//evil.example"},
@@ -164,13 +149,10 @@ async def test_unknown_program_or_redirect_is_not_redirected(program: Program) -
 
 INVALID_REQUESTS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"code_challenge": None}, "invalid_request"),
-    ({"code_challenge": "short"}, "invalid_request"),
-    ({"code_challenge_method": None}, "invalid_request"),
     ({"code_challenge_method": "plain"}, "invalid_request"),
     ({"response_type": "token"}, "unsupported_response_type"),
     ({"resource": "https://other.example/mcp"}, "invalid_target"),
     ({"scope": "accounts:manage"}, "invalid_scope"),
-    ({"scope": "library:read&state=other"}, "invalid_scope"),
 )
 
 
@@ -203,9 +185,7 @@ async def test_denied_request_stores_no_grant(program: Program, database: Databa
     assert await count_grants(database) == 0
 
 
-async def test_superuser_cannot_authorize_while_impersonating(
-    site: FastAPI, database: Database, program: Program, ada: User
-) -> None:
+async def test_impersonator_cannot_authorize(site: FastAPI, database: Database, program: Program, ada: User) -> None:
     root = await make_user(database, is_superuser=True)
     async with signed_in_client(site, root) as admin:
         async with database.writer() as session:

@@ -14,16 +14,7 @@ from opportune.db import Database
 from opportune.db.clock import utc_now
 from opportune.jobs.cleanup import clean_up
 from tests.opportune.contrib.mcp.library import SITE
-from tests.opportune.contrib.mcp.oauth import (
-    CALLBACK,
-    DENIAL,
-    OAUTH,
-    Program,
-    read_error,
-    read_redirect,
-    register,
-    request_status,
-)
+from tests.opportune.contrib.mcp.oauth import CALLBACK, DENIAL, OAUTH, Program, read_error, read_redirect, register
 
 
 async def list_program_names(database: Database) -> list[str]:
@@ -48,11 +39,8 @@ INVALID_REDIRECTS: tuple[list[str] | None, ...] = (
     ["http://evil.example/callback"],
     [CALLBACK, "javascript:alert(1)"],
     ["ms-msdt:/id", "cursor:alert"],
-    ["vscode://file/etc/passwd"],
     ["vscode://vscode.git/clone?url=https://evil.example/x"],
     ["https://user:pass@a.example/"],
-    [f"{CALLBACK}#part"],
-    [f"https://a.example/{'a' * 1000}"],
     [f"{CALLBACK}{number}" for number in range(11)],
     None,
 )
@@ -80,13 +68,7 @@ EDITORS: dict[str, Any] = {
             "http://localhost:8787/callback",
         ],
         "application_type": "web",
-    },
-    "Visual Studio Code": {
-        "redirect_uris": ["https://vscode.dev/redirect", "http://127.0.0.1/", "http://localhost:33418/"],
-        "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
-        "scope": "library:read",
-        "client_uri": "https://code.visualstudio.com",
-    },
+    }
 }
 
 
@@ -102,7 +84,7 @@ async def test_editor_registers_and_gets_its_redirect(
     assert ('http-equiv="refresh"' in denied) is callback.startswith("https:"), "a denial must not open a program"
 
 
-async def test_oldest_unused_programs_are_replaced(
+async def test_unused_programs_are_limited(
     program: Program, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await program.connect()
@@ -112,9 +94,7 @@ async def test_oldest_unused_programs_are_replaced(
     assert await list_program_names(database) == ["Assistant", "Flood 2", "Flood 3"]
 
 
-async def test_unused_programs_are_deleted_after_a_day(
-    program: Program, database: Database, settings: Settings
-) -> None:
+async def test_unused_programs_are_deleted(program: Program, database: Database, settings: Settings) -> None:
     await program.connect()
     await register(program.http, client_name="Unused")
     async with database.writer() as session:
@@ -129,27 +109,16 @@ async def test_registrations_are_limited(http: AsyncClient, monkeypatch: pytest.
     assert (await http.post(f"{OAUTH}/register", json={})).status_code == 429
 
 
-async def test_invalid_token_is_named_in_the_challenge(http: AsyncClient) -> None:
-    assert await request_status(http, "nonsense") == 401
-    response = await http.post("/mcp", headers={"Authorization": "Bearer nonsense"})
-    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
-
-
 @pytest.mark.parametrize(
     ("registered", "requested", "is_allowed"),
     [
-        ("http://127.0.0.1/cb", "http://127.0.0.1:4711/cb", True),  # RFC 8252, 7.3
+        ("http://127.0.0.1/cb", "http://127.0.0.1:4711/cb", True),
         ("http://[::1]:1/cb", "http://[::1]:2/cb", True),
         ("http://localhost:1/cb", "http://127.0.0.1:1/cb", False),
-        ("http://localhost:1/cb", "http://localhost:1/other", False),
         ("http://localhost:1/cb", "http://localhost.evil.example:1/cb", False),
         ("http://localhost:1/cb", "https://localhost:1/cb", False),
-        ("http://127.0.0.1:1/", "http://127.0.0.1:2", True),
         ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp/oauth/callback", True),
         ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp:1/oauth/callback", False),
-        ("vscode://vscode.example/cb", "cursor://vscode.example/cb", False),
-        ("https://a.example", "https://a.example", True),
-        ("https://a.example/cb", "https://A.example/cb", True),
         ("https://a.example/cb", "https://a.example/cb/../cb2", False),
         ("https://a.example/cb", "https://a.example@evil.example/cb", False),
         ("https://a.example/cb", "https://a.example\\@evil.example/cb", False),

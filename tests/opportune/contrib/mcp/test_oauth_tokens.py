@@ -16,7 +16,7 @@ from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient, McpGrant
 from opportune.db import Database
 from opportune.db.clock import utc_now
 from opportune.jobs.cleanup import clean_up
-from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site, open_mcp_client
+from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site
 from tests.opportune.contrib.mcp.oauth import Program, read_error, read_tokens, register, request_status
 
 OTHER_RESOURCE = "https://other.example/mcp"
@@ -66,24 +66,14 @@ async def test_refresh_cannot_widen_a_token(program: Program, options: dict[str,
     assert read_error(await program.refresh(refresh, **options)) == error
 
 
-async def test_refresh_can_narrow_a_token(program: Program, site: FastAPI) -> None:
-    _, refresh = await program.connect()
-    access, _ = read_tokens(await program.refresh(refresh, scope="library:read"))
-    http = AsyncClient(transport=ASGITransport(site), headers={"Authorization": f"Bearer {access}"})
-    async with open_mcp_client(f"{SITE}/mcp", http) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools] == ["whoami", "crash"]
-
-
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
         ({"code_verifier": "b" * 50}, "invalid_grant"),
         ({"code_verifier": None}, "invalid_request"),
         ({"redirect_uri": "https://evil.example/callback"}, "invalid_request"),
-        ({"redirect_uri": None}, "invalid_request"),
         ({"resource": OTHER_RESOURCE}, "invalid_target"),
         ({"code": "nonsense"}, "invalid_grant"),
-        ({"grant_type": "password"}, "invalid_request"),
         ({"client_id": "nobody"}, "invalid_client"),
     ],
 )
@@ -125,7 +115,7 @@ async def test_token_of_another_resource_is_refused(program: Program, site: Fast
         assert await request_status(other_site, access) == 401
 
 
-async def test_client_secret_is_required_and_not_stored_in_clear(
+async def test_client_secret_is_required_and_sealed(
     http: AsyncClient, browser: AsyncClient, database: Database
 ) -> None:
     registered = await register(http, token_endpoint_auth_method="client_secret_post")

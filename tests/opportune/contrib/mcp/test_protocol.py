@@ -2,17 +2,14 @@
 
 from typing import Any
 
-import pytest
 from fastapi import FastAPI, Response
-from httpx2 import AsyncClient
 from pydantic import BaseModel
 
 from opportune.accounts import User
-from opportune.contrib.llm import Message, Picture
 from opportune.contrib.tools import tool
 from opportune.feature import Feature, Llm
 from tests.opportune.contrib.mcp import library
-from tests.opportune.contrib.mcp.reading_room import COVER, Book
+from tests.opportune.contrib.mcp.reading_room import Book
 
 
 class Found(BaseModel):
@@ -70,79 +67,16 @@ async def test_results_are_structured(app: FastAPI, ada: User, mode: str) -> Non
     assert schemas["count_books"] == {"type": "object", "additionalProperties": {"type": "integer"}}
 
 
-@library.BOTH_MODES
-async def test_files_are_contents(app: FastAPI, ada: User, mode: str) -> None:
+async def test_files_are_contents(app: FastAPI, ada: User) -> None:
     files = {"image/png": "image", "audio/wav": "audio", "application/pdf": "resource", "text/csv": "text"}
     tools = [returning(f"read_{type_}", Response, Response(b"\x89", media_type=name)) for name, type_ in files.items()]
-    async with library.connect(
-        library.create_site(app, Feature("library", llm=Llm(tools=tools))), ada, mode=mode
-    ) as client:
+    async with library.connect(library.create_site(app, Feature("library", llm=Llm(tools=tools))), ada) as client:
         for type_ in files.values():
             assert [content.type for content in (await client.call_tool(f"read_{type_}")).content] == [type_]
 
 
-@library.BOTH_MODES
-async def test_messages_and_pictures_are_contents(app: FastAPI, ada: User, mode: str) -> None:
-    picture = Picture(COVER, "image/png")
-    tools = [
-        returning("find_pages", list[Message], [Message("user", "One", pictures=(picture,)), Message("user", "Two")]),
-        returning("find_cover", Picture, picture),
-    ]
-    async with library.connect(
-        library.create_site(app, Feature("library", llm=Llm(tools=tools))), ada, mode=mode
-    ) as client:
-        assert [tool.output_schema for tool in (await client.list_tools()).tools] == [None, None]
-        pages, cover = await client.call_tool("find_pages"), await client.call_tool("find_cover")
-    assert [content.type for content in pages.content] == ["text", "image", "text"]
-    assert [content.type for content in cover.content] == ["image"]
-    assert pages.structured_content is None
-
-
-async def test_prompt_can_be_a_file(app: FastAPI, ada: User) -> None:
-    prompt = returning("read_scan", Response, Response(b"\x89", media_type="application/pdf"))
-    async with library.connect(library.create_site(app, Feature("library", llm=Llm(prompts=[prompt]))), ada) as client:
-        (message,) = (await client.get_prompt("read_scan")).messages
-    assert message.content.type == "resource"
-
-
-async def compare(titles: list[str]) -> str:
-    """Compare books."""
-    return " or ".join(titles)
-
-
-compare.__module__ = "app.library.tools"
-
-
-@pytest.mark.parametrize("titles", ['["Dune", "Emma"]', "Dune"])
-async def test_lists_in_prompts_are_json(app: FastAPI, ada: User, titles: str) -> None:
-    async with library.connect(library.create_site(app, Feature("library", llm=Llm(prompts=[compare]))), ada) as client:
-        request = client.get_prompt("compare", {"titles": titles})
-        if titles == "Dune":
-            assert await library.error_of(request) == (library.INVALID_PARAMS, "titles: Input should be a valid array.")
-        else:
-            assert "Dune or Emma" in (await request).model_dump_json()
-
-
-async def test_server_describes_itself(room: FastAPI, open_room: library.Connect) -> None:
-    async with open_room(mode=library.LEGACY) as client:
-        capabilities = client.server_capabilities
-        assert client.server_info
-        assert client.server_info.name == room.state.settings.site_name
-    assert all((capabilities.tools, capabilities.resources, capabilities.prompts, capabilities.completions))
-
-
-async def test_each_protocol_version_is_spoken(old_program: AsyncClient) -> None:
-    from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS as VERSIONS  # as in `open_mcp_client`
-
-    client = {"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-    for version, spoken in [*zip(VERSIONS, VERSIONS, strict=True), ("1999-01-01", VERSIONS[-1])]:
-        message = library.INITIALIZE | {"params": {"protocolVersion": version, **client}}
-        assert (await old_program.post("/mcp", json=message)).json()["result"]["protocolVersion"] == spoken
-
-
-@library.BOTH_MODES
-async def test_long_lists_have_pages(app: FastAPI, ada: User, mode: str) -> None:
-    async with library.connect(library.create_site(app, MANY), ada, mode=mode) as client:
+async def test_long_lists_have_pages(app: FastAPI, ada: User) -> None:
+    async with library.connect(library.create_site(app, MANY), ada) as client:
         names, cursor = list[str](), None
         for _ in range(3):
             page = await client.list_tools(cursor=cursor)
@@ -151,24 +85,3 @@ async def test_long_lists_have_pages(app: FastAPI, ada: User, mode: str) -> None
     assert cursor is None
     assert names == [f"shelf_{number}" for number in range(250)]
     assert (len(resources.resources), resources.next_cursor) == (50, None)
-
-
-async def test_unknown_cursor_is_an_error(app: FastAPI, ada: User) -> None:
-    async with library.connect(library.create_site(app, MANY), ada) as client:
-        for cursor in ("", "7", "-100", "100000", "x"):
-            code, message = await library.error_of(client.list_tools(cursor=cursor))
-            assert (code, message[:24]) == (library.INVALID_PARAMS, "This cursor is not valid"), cursor
-
-
-@pytest.mark.parametrize(
-    ("message", "code"),
-    [
-        ({"method": "shelves/list"}, library.METHOD_NOT_FOUND),
-        ({"method": "resources/read", "params": {}}, library.INVALID_PARAMS),
-        ({"method": "prompts/get", "params": {"name": 7}}, library.INVALID_PARAMS),
-        ({"method": "completion/complete", "params": {"ref": {"type": "ref/shelf"}}}, library.INVALID_PARAMS),
-    ],
-)
-async def test_wrong_request_is_an_error(old_program: AsyncClient, message: dict[str, Any], code: int) -> None:
-    response = await old_program.post("/mcp", json={"jsonrpc": "2.0", "id": 1, **message})
-    assert response.json()["error"]["code"] == code

@@ -16,7 +16,6 @@ from tests.opportune.contrib.mcp.library import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     LIBRARY,
-    METHOD_NOT_FOUND,
     Connect,
     connect,
     create_site,
@@ -25,15 +24,13 @@ from tests.opportune.contrib.mcp.library import (
 from tests.opportune.contrib.mcp.reading_room import COVER, ROOM, read_book
 
 
-@BOTH_MODES
-async def test_resources_and_templates_are_listed(open_room: Connect, mode: str) -> None:
-    async with open_room(mode=mode) as client:
+async def test_resources_and_templates_are_listed(open_room: Connect) -> None:
+    async with open_room() as client:
         resources = (await client.list_resources()).resources
         templates = (await client.list_resource_templates()).resource_templates
     assert [(row.uri, row.name, row.title) for row in resources] == [
         ("room://rules", "read_rules", "Rules of the reading room"),
         ("room://burnt", "read_burnt_page", "A page that cannot be read"),
-        ("room://waiting-list", "read_waiting_list", "A list that is never complete"),
     ]
     assert [row.uri_template for row in templates] == ["books://{book_id}", "books://{book_id}/cover"]
 
@@ -55,19 +52,17 @@ async def test_resource_is_read_as_the_user(open_room: Connect, mode: str) -> No
     assert (rules.mime_type, rules.text) == ("text/plain", "Be quiet.")
 
 
-@BOTH_MODES
-async def test_result_links_to_its_resources(open_room: Connect, mode: str) -> None:
+async def test_result_links_to_its_resources(open_room: Connect) -> None:
     from mcp.types import ResourceLink  # as in `open_mcp_client`
 
-    async with open_room(mode=mode) as client:
+    async with open_room() as client:
         _text, *links = (await client.call_tool("recommend_books")).content
     assert [(link.uri, link.title) for link in links if isinstance(link, ResourceLink)] == [("books://7", "A book")]
     assert len(links) == 1
 
 
-@BOTH_MODES
-async def test_unreadable_resource_is_an_error(open_room: Connect, mode: str) -> None:
-    async with open_room(mode=mode) as client:
+async def test_unreadable_resource_is_an_error(open_room: Connect) -> None:
+    async with open_room() as client:
         for uri, code, message in (
             ("room://nothing", INVALID_PARAMS, "There is no resource room://nothing."),
             ("books://8", INVALID_PARAMS, "Nothing was found that the user may see."),
@@ -96,21 +91,6 @@ async def test_scopes_limit_resources_and_prompts(app: FastAPI, ada: User) -> No
             assert (await error_of(request))[1].startswith("This token lacks the scope room:read")
 
 
-async def test_programs_can_request_scopes_of_resources(app: FastAPI) -> None:
-    from opportune.contrib.mcp.oauth.scopes import tool_scopes  # as in `open_mcp_client`
-
-    site = create_site(app, Feature("room", llm=Llm(resources={"books://{book_id}": read_book})))
-    assert tool_scopes(site) == {"room:read": ["A book"]}
-
-
-async def test_site_without_resources_has_only_tools(open_library: Connect) -> None:
-    async with open_library() as client:
-        capabilities = client.server_capabilities
-        assert (await error_of(client.list_resources()))[0] == METHOD_NOT_FOUND
-    assert capabilities.tools
-    assert (capabilities.resources, capabilities.prompts) == (None, None)
-
-
 async def rename_book(session: WriteSession, book_id: int) -> str:
     """Rename a book."""
     return ""
@@ -127,7 +107,6 @@ async def suggest_nothing(text: str) -> list[str]:
         (Llm(resources={"books://{book_id}": rename_book}), "rename_book changes data, so it must be a tool"),
         (Llm(prompts=[rename_book]), "rename_book changes data, so it must be a tool"),
         (Llm(resources={"books://{isbn}": read_book}), "arguments of read_book differ: book_id, isbn"),
-        (Llm(resources={"books://all": read_book}), "arguments of read_book differ: book_id"),
         (Llm(completions={"title": suggest_nothing}), "completion suggest_nothing needs the argument value"),
     ],
 )
@@ -140,18 +119,6 @@ async def test_two_features_cannot_declare_a_uri(app: FastAPI) -> None:
     other = Feature("other", llm=Llm(resources={"books://{book_id}": read_book}))
     with pytest.raises(OperatorError, match=r"books://\{book_id\}"):
         create_site(app, ROOM, other)
-
-
-@BOTH_MODES
-async def test_prompts_are_listed_with_arguments(open_room: Connect, mode: str) -> None:
-    async with open_room(mode=mode) as client:
-        prompt = (await client.list_prompts()).prompts[0]
-    assert (prompt.name, prompt.title) == ("review_book", "Write a review of a book")
-    assert [(row.name, row.description, row.required) for row in prompt.arguments or ()] == [
-        ("title", "Title of the book.", True),
-        ("tone", None, False),
-        ("length", None, False),
-    ]
 
 
 @BOTH_MODES
@@ -171,45 +138,13 @@ async def test_prompt_can_have_messages_and_pictures(open_room: Connect) -> None
     assert contents == [("user", "text"), ("user", "image"), ("assistant", "text")]
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "message"),
-    [
-        ("nothing", {}, "There is no prompt nothing."),
-        ("review_book", {}, "title: Field required"),
-        ("review_book", {"title": "Dune", "tone": "rude"}, "tone: Input should be 'friendly' or 'formal'"),
-    ],
-)
-async def test_wrong_prompt_is_an_error(open_room: Connect, name: str, arguments: dict[str, str], message: str) -> None:
-    async with open_room() as client:
-        code, text = await error_of(client.get_prompt(name, arguments))
-    assert (code, text[: len(message)]) == (INVALID_PARAMS, message)
-
-
-@BOTH_MODES
-async def test_arguments_are_completed(open_room: Connect, mode: str) -> None:
+async def test_arguments_are_completed(open_room: Connect) -> None:
     from mcp.types import PromptReference  # as in `open_mcp_client`
 
     ref = PromptReference(name="review_book")
-    async with open_room(mode=mode) as client:
+    async with open_room() as client:
         tones = (await client.complete(ref, {"name": "tone", "value": "f"})).completion
         lengths = (await client.complete(ref, {"name": "length", "value": "l"})).completion
         titles = (await client.complete(ref, {"name": "title", "value": "Du"}, {"tone": "formal"})).completion
     assert (tones.values, lengths.values) == (["friendly", "formal"], ["long"])
     assert (titles.values[0], len(titles.values), titles.total, titles.has_more) == ("Duformal0", 100, 120, True)
-
-
-async def test_template_has_no_completion_without_function(open_room: Connect) -> None:
-    from mcp.types import ResourceTemplateReference  # as in `open_mcp_client`
-
-    ref = ResourceTemplateReference(uri="books://{book_id}")
-    async with open_room() as client:
-        assert (await client.complete(ref, {"name": "book_id", "value": ""})).completion.values == []
-        _, message = await error_of(client.complete(ref, {"name": "isbn", "value": ""}))
-    assert message.startswith("There is no such resource, prompt or argument")
-
-
-async def test_text_links_to_the_first_resource_that_matches(app: FastAPI, ada: User) -> None:
-    other = Feature("other", llm=Llm(resources={"books://{+book_id}": read_book}))
-    async with connect(create_site(app, LIBRARY, ROOM, other), ada) as client:
-        _text, *links = (await client.call_tool("recommend_books")).content
-    assert len(links) == 1

@@ -3,7 +3,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from unittest.mock import AsyncMock, Mock
 
 import httpx2
 import pytest
@@ -107,9 +106,7 @@ async def weather_site(app: FastAPI) -> FastAPI:
     return create_site_with(app, WEATHER)
 
 
-async def test_tools_of_a_server_are_added_with_its_name(
-    weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_tools_of_a_server_have_its_name(weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     from opportune.contrib.mcp.servers.client import MAX_DESCRIPTION_LENGTH  # as in `open_mcp_client`
 
     assert full_toolbox_of(weather_site).tools.keys() == toolbox_of(weather_site).tools.keys()
@@ -146,45 +143,10 @@ async def test_tools_of_a_server_are_not_offered_to_programs(
     assert "weather_forecast" not in names
 
 
-async def test_read_only_tool_of_an_untrusted_server_needs_approval(
-    app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_tool_of_an_untrusted_server_needs_approval(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     site = create_site_with(app, WEATHER.model_copy(update={"trust_read_only": False}))
     async with serve_weather(site, monkeypatch) as (toolbox, _):
         assert toolbox.asks("weather_forecast")
-
-
-@pytest.mark.parametrize(
-    "schema", [{}, {"type": "string"}, {"type": "object", "properties": []}, {"type": "object", "properties": {"a": 1}}]
-)
-def test_tool_with_an_invalid_schema_is_skipped(schema: dict[str, Any]) -> None:
-    from mcp.types import Tool  # as in `open_mcp_client`
-
-    from opportune.contrib.mcp.servers.client import usable_name  # as in `open_mcp_client`
-
-    assert usable_name(WEATHER, Tool(name="a", input_schema={"type": "object"})) == "weather_a"
-    assert not usable_name(WEATHER, Tool(name="a", input_schema=schema))
-
-
-async def test_pages_after_the_last_usable_tool_are_not_read(
-    weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mcp.types import ListToolsResult, Tool  # as in `open_mcp_client`
-
-    from opportune.contrib.mcp.servers.client import list_tools  # as in `open_mcp_client`
-
-    def page(*names: str) -> ListToolsResult:
-        return ListToolsResult(
-            tools=[Tool(name=name, input_schema={"type": "object"}) for name in names], next_cursor="next"
-        )
-
-    usable = [f"tool_{number}" for number in range(60)]
-    pages = AsyncMock(side_effect=[page("x" * 80, *usable[:30]), page(*usable), OSError("broken page")])
-    async with serve_weather(weather_site, monkeypatch):
-        monkeypatch.setattr(f"{CLIENT}.Client.list_tools", pages)
-        tools = await list_tools(WEATHER)
-    assert [tool.name for tool in tools] == [f"weather_{name}" for name in usable[:50]]
-    assert pages.await_count == 2
 
 
 async def test_unavailable_server_keeps_its_tools(
@@ -212,10 +174,7 @@ JSON = "Content-Type: application/json"
 BAD_RESPONSES: dict[str, Step] = {
     "endless": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + b'"' + b"a" * 3_000_000,
     "timeout": "hang",
-    "closed connection": b"\r\n",
     "no message": response("200 OK", b"{}", JSON),
-    "HTML": response("200 OK", b"Hi", "Content-Type: text/html"),
-    "unauthorized": response("401 No"),
     "redirect": response("307 There", b"", "Location: http://127.0.0.1:1/mcp"),
     "compressed": response("200 OK", b"xx", JSON, "Content-Encoding: gzip"),
 }
@@ -231,29 +190,14 @@ async def test_bad_response_of_a_server_fails(step: Step, monkeypatch: pytest.Mo
             await list_tools(McpServer(name="bad", url=f"{endpoint.address}/mcp"))
 
 
-async def test_error_of_this_site_is_not_one_of_the_server(
-    weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from opportune.contrib.mcp.servers.client import list_tools  # as in `open_mcp_client`
-
-    async with serve_weather(weather_site, monkeypatch):
-        monkeypatch.setattr(f"{CLIENT}.create_remote_tool", Mock(side_effect=ValueError("ours")))
-        with pytest.raises(ValueError, match="ours"):
-            await list_tools(WEATHER)
-
-
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("{}", "must be a JSON list"),
         ("[", "must be a JSON list"),
         ([{"url": "file:///etc/passwd"}], "must be an address such as"),
-        ([{"url": "stdio:rm"}], "must be an address such as"),
         ([{"url": "https://user:secret@x.example"}], "without a password"),
-        ([{"url": "https://x.example:99999"}], "Port out of range"),
         ([{"token": "one\ntwo"}], "must be one line"),
         ([{"headers": {"X Y": "a"}}], "X Y"),
-        ([{"headers": {"X-Größe": "a"}}], "X-Größe"),
         ([{"name": "A b"}], "should match pattern"),
         ([{}, {}], "contains a twice"),
     ],

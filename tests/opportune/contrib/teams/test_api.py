@@ -86,7 +86,6 @@ async def test_invitations_are_sent_listed_accepted_and_declined(
     assert (await clients["owner"].get(own_invitations)).json() == []
     (received,) = (await clients["stranger"].get(own_invitations)).json()
     assert (received["id"], received["team"], received["role"]) == (sent["id"], "Crew", "admin")
-
     assert (await clients["stranger"].delete(f"{own_invitations}/{received['id']}")).status_code == 204
     assert (await clients["stranger"].post(f"{own_invitations}/{received['id']}/accept")).status_code == 404
     new_invitation_id = (await clients["admin"].post(address, json=new)).json()["id"]
@@ -104,7 +103,6 @@ async def test_events_name_changes_of_roles(clients: Clients, crew: Crew, databa
     handover = {"email": "member@example.com", "current_password": PASSWORD}
     await clients["owner"].post(f"{address}/hand-over", json=handover)
     await clients["owner"].post(f"{address}/leave")
-
     assert await read_events(database, crew.users["member"]) == [
         ("owner@example.com changed your role in the team Crew to admin", ""),
         ("owner@example.com handed the team Crew over to you", ""),

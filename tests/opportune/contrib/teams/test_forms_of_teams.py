@@ -85,11 +85,3 @@ async def test_text_is_kept_until_a_team_is_selected(browser: AsyncClient) -> No
     teams = await browser.get((await browser.get(refused.headers["location"])).headers["location"])
     next_page = unescape(teams.text.split('name="next" value="/projects')[1].split('"')[0])
     assert "kept_form=" in next_page
-
-
-async def test_forms_of_every_team_stay_free(browser: AsyncClient) -> None:
-    mark = await open_mark(browser, "/notes/new")
-    await browser.post(PERSONAL)
-    created = await browser.post("/teams/new", data={"form_user": mark, "name": "Third"})
-    saved = await browser.post("/accounts/profile", data={"form_user": mark, "name": "Ann"})
-    assert (created.headers["location"], saved.headers["location"]) == ("/teams/3", "/accounts/profile")

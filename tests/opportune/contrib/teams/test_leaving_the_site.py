@@ -5,14 +5,12 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts.management import delete_user
-from opportune.accounts.models import User
-from opportune.contrib.teams import demo
-from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
+from opportune.contrib.teams.models import Team, TeamInvitation
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_features
 from opportune.testing.factories import PASSWORD
-from tests.opportune.accounts.stored_rows import read_all, read_one
+from tests.opportune.accounts.stored_rows import read_all
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
@@ -42,11 +40,9 @@ async def test_only_owner_hands_over_before_deleting_the_account(
     data = {"pks": str(owner.id), "confirmed": "yes"}
     page = await superuser_client.post("/admin/user/delete", data=data, follow_redirects=True)
     assert f"Nothing was deleted. {REFUSAL}" in page.text
-
     form = {"email": "member@example.com", "current_password": PASSWORD}
     await clients["owner"].post(f"/teams/{crew.team.id}/hand-over", data=form)
     page = await clients["owner"].post("/accounts/data/delete", data=deletion_form(owner.email))
-
     assert page.headers["location"] == "/accounts/left"
     assert await roles_in(database, crew.team) == {"admin": "admin", "member": "owner"}
 
@@ -66,13 +62,3 @@ async def test_team_and_invitations_are_deleted_with_the_only_member(
     await clients["stranger"].post("/accounts/data/delete", data=deletion_form("stranger@example.com"))
     assert await team_names(database) == ["Crew"]
     assert await read_all(database, TeamInvitation) == []
-
-
-async def test_demo_team_is_loaded_once_and_cleared(superuser: User, crew: Crew, database: Database) -> None:
-    async with database.writer() as session:
-        assert await demo.load(session) == 1
-        assert await demo.load(session) == 0
-    assert (await read_one(database, TeamMember, user_id=superuser.id)).role == "owner"
-    async with database.writer() as session:
-        assert await demo.clear(session) == 1
-    assert await team_names(database) == ["Crew", "Others"]

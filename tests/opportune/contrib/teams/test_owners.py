@@ -21,10 +21,10 @@ from opportune.contrib.teams.schemas import InvitationCreate, TeamCreate
 from opportune.contrib.teams.testing import make_team
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.errors import FieldErrors, Forbidden, NotFound
+from opportune.errors import FieldErrors, NotFound
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.accounts.sent_emails import read_sent_subjects
-from tests.opportune.accounts.stored_rows import change, has_waiting_lock, read_all, read_one, reload, store
+from tests.opportune.accounts.stored_rows import change, has_waiting_lock, read_all, read_one, store
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, make_owner, member_id, roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
@@ -93,23 +93,6 @@ async def test_last_two_owners_cannot_both_leave(database: Database, team: Team,
 
 
 @pytest.mark.database("postgresql")
-async def test_last_owners_cannot_leave_and_delete_the_account(
-    database: Database, team: Team, ann: User, bob: User
-) -> None:
-    await add_member(database, team, await make_user(database, "cleo@example.com"), TeamRole.MEMBER)
-
-    async def delete_bob(session: AsyncSession) -> None:
-        await session.delete(await session.get(User, bob.id))
-        await session.flush()
-
-    results = await run_concurrently(
-        database, lambda session: memberships.leave_team(session, team.id, ann), delete_bob
-    )
-    assert errors_in(results) == [FieldErrors]
-    assert list((await roles_in(database, team)).values()).count("owner") == 1
-
-
-@pytest.mark.database("postgresql")
 async def test_invitation_accepted_twice_adds_one_member(database: Database, ann: User, bob: User) -> None:
     team = await make_team(database, ann)
     invitation = await store_invitation(database, team, ann, bob.email, TeamRole.ADMIN)
@@ -136,18 +119,6 @@ async def run_after(database: Database, first: Action, second: Action) -> list[A
 
 
 @pytest.mark.database("postgresql")
-async def test_demoted_owner_cannot_finish_a_change(database: Database, team: Team, ann: User, bob: User) -> None:
-    bobs_id = await member_id(database, team, bob)
-    results = await run_after(
-        database,
-        lambda session: memberships.update_role(session, team.id, ann, bobs_id, TeamRole.MEMBER),
-        lambda session: service.rename_team(session, team.id, bob, "Mine"),
-    )
-    assert [type(result) for result in results] == [type(None), Forbidden]
-    assert (await reload(database, team)).name == "Crew"
-
-
-@pytest.mark.database("postgresql")
 async def test_invitation_of_a_removed_member_is_refused(database: Database, team: Team, ann: User, bob: User) -> None:
     cleo = await make_user(database, "cleo@example.com", is_verified=True)
     invitation = await store_invitation(database, team, bob, cleo.email, TeamRole.OWNER)
@@ -168,22 +139,18 @@ async def test_concurrent_joins_respect_the_limit_of_teams(
     monkeypatch.setattr(service, "MAX_TEAMS_PER_USER", 1)
     teams = [await make_team(database, ann), await make_team(database, ann)]
     received = [await store_invitation(database, team, ann, bob.email, TeamRole.MEMBER) for team in teams]
-
     results = await run_concurrently(
         database,
         *(lambda session, row=row: invitations.accept(session, row.id, bob) for row in received),
         lambda session: service.create_team(session, bob, TeamCreate(name="Own")),
     )
-
     assert sorted(type(result).__name__ for result in results) == ["FieldErrors", "FieldErrors", "Team"]
     assert await read_one(database, TeamMember, user_id=bob.id)
     assert len(await read_all(database, TeamInvitation)) == len(errors_in(results[:2]))
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_concurrent_invitations_of_one_address_are_one(
-    database: Database, team: Team, ann: User, bob: User
-) -> None:
+async def test_parallel_invitations_are_one(database: Database, team: Team, ann: User, bob: User) -> None:
     new = InvitationCreate(email="new@example.com")
     results = await run_concurrently(
         database, *(lambda session, user=user: invitations.invite(session, team.id, user, new) for user in (ann, bob))
@@ -192,9 +159,7 @@ async def test_concurrent_invitations_of_one_address_are_one(
     assert await read_one(database, TeamInvitation)
 
 
-async def test_invitation_does_not_change_the_role_of_a_member(
-    database: Database, team: Team, ann: User, bob: User
-) -> None:
+async def test_invitation_keeps_the_role_of_a_member(database: Database, team: Team, ann: User, bob: User) -> None:
     invitation = await store_invitation(database, team, ann, bob.email, TeamRole.MEMBER)
     (result,) = await run_concurrently(database, lambda session: invitations.accept(session, invitation.id, bob))
     assert isinstance(result, Team)
@@ -235,9 +200,7 @@ async def inactive_owner(database: Database, crew: Crew) -> User:
     return user
 
 
-async def test_last_active_owner_cannot_leave(
-    clients: Clients, database: Database, crew: Crew, inactive_owner: User
-) -> None:
+async def test_last_owner_cannot_leave(clients: Clients, database: Database, crew: Crew, inactive_owner: User) -> None:
     owner = crew.users["owner"]
     number = await member_id(database, crew.team, owner)
     async with database.writer() as session:
@@ -262,22 +225,13 @@ async def test_admin_keeps_the_last_owner(superuser_client: AsyncClient, databas
     assert (await roles_in(database, crew.team))["owner"] == "owner"
 
 
-async def test_admin_deletes_no_group_with_all_owners(
-    superuser_client: AsyncClient, database: Database, crew: Crew
-) -> None:
+async def test_admin_cannot_delete_all_owners(superuser_client: AsyncClient, database: Database, crew: Crew) -> None:
     await make_owner(database, crew.team, crew.users["member"])
     numbers = [str(await member_id(database, crew.team, crew.users[name])) for name in ("owner", "member")]
     data = {"pks": ",".join(numbers), "confirmed": "yes"}
     page = await superuser_client.post("/admin/team-member/delete", data=data, follow_redirects=True)
     assert REFUSAL in page.text
     assert len(await roles_in(database, crew.team)) == 3
-
-
-async def test_inactive_owner_can_be_removed(database: Database, crew: Crew, inactive_owner: User) -> None:
-    number = await member_id(database, crew.team, inactive_owner)
-    async with database.writer() as session:
-        await memberships.delete_member(session, crew.team.id, crew.users["owner"], number)
-    assert await roles_in(database, crew.team) == {"owner": "owner", "member": "member"}
 
 
 async def test_team_cannot_be_handed_over_to_an_inactive_member(

@@ -1,15 +1,14 @@
 """Rows that belong to the current team, or to the user while no team is selected."""
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.db.database import Database
-from opportune.testing.factories import make_token, signed_in_client
+from opportune.testing.factories import make_token
 from opportune.testing.rows import Make
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id
-from tests.opportune.contrib.teams.projects import Note, Notes, app, database
+from tests.opportune.contrib.teams.projects import Note, app, database
 
 API = "/api/v1/notes"
 PERSONAL = "/teams/personal/switch"
@@ -38,29 +37,6 @@ async def test_new_row_belongs_to_the_current_team(clients: Clients, crew: Crew)
     assert (row["team_id"], row["user_id"]) == (crew.team.id, None)
     assert await names(clients["owner"]) == ["Ours"]
     assert await names(clients["stranger"]) == []
-
-
-async def test_new_row_without_a_team_is_personal(app: FastAPI, clients: Clients) -> None:
-    async with signed_in_client(app) as browser:
-        row = (await browser.post(API, json={"name": "Mine"})).json()
-        assert (row["team_id"], row["user_id"] is None) == (None, False)
-        assert (await browser.delete(f"{API}/{row['id']}")).status_code == 204
-    assert await names(clients["owner"]) == []
-
-
-@pytest.mark.usefixtures("mine", "ours")
-async def test_user_switches_between_team_and_personal(clients: Clients, crew: Crew) -> None:
-    browser = clients["member"]
-    assert await names(browser) == ["Ours"]
-    switched = await browser.post(PERSONAL, data={"next": "/notes"})
-    assert (switched.status_code, switched.headers["location"]) == (303, "/notes")
-    assert await names(browser) == ["Mine"]
-    page = (await browser.get("/notes")).text
-    assert "Mine" in page
-    assert "Ours" not in page
-    assert ">Personal<" in page
-    await browser.post(f"/teams/{crew.team.id}/switch")
-    assert await names(browser) == ["Ours"]
 
 
 async def test_rows_of_the_other_scope_are_not_found(clients: Clients, mine: Note, ours: Note) -> None:
@@ -104,12 +80,3 @@ async def test_page_of_teams_asks_to_select_one(clients: Clients) -> None:
     refused = await browser.get("/api/v1/projects")
     assert (refused.status_code, "Select a team" in refused.json()["detail"]) == (403, True)
     assert [team["is_current"] for team in (await browser.get("/api/v1/teams")).json()] == [False]
-
-
-@pytest.mark.usefixtures("mine", "ours")
-async def test_code_without_a_request_reads_the_current_team(clients: Clients, crew: Crew, database: Database) -> None:
-    for expected in ("Ours", "Mine"):
-        async with database.reader(fresh=True) as session:
-            page = await (await Notes.for_user(session, crew.users["member"])).list()
-        assert [note.name for note in page.items] == [expected]
-        await clients["member"].post(PERSONAL)

@@ -25,7 +25,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     )
 
 
-async def test_invited_address_registers(
+async def test_invited_user_joins(
     app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
 ) -> None:
     page = await client.get(await invite(app, clients["owner"], crew))
@@ -53,11 +53,6 @@ async def test_withdrawn_invitation_cancels_the_registration(
     await clients["owner"].delete(f"{invitations}/{invitation['id']}")
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
     assert ADDRESS not in str(await sent_emails.read_users(database))
-
-
-async def test_registration_page_requires_an_invitation(client: AsyncClient) -> None:
-    assert "You need an invitation." in (await client.get(f"{sent_emails.ACCOUNTS}/register")).text
-    assert 'href="/accounts/register' not in (await client.get(f"{sent_emails.ACCOUNTS}/login")).text
 
 
 async def test_site_without_mail_refuses_address_without_invitation(

@@ -9,15 +9,14 @@ from httpx2 import ASGITransport, AsyncClient
 
 from opportune.contrib.teams import memberships
 from opportune.contrib.teams.models import TeamMember, TeamRole
-from opportune.contrib.teams.user_teams import read_teams
-from opportune.crud import Crud, CrudApi
+from opportune.crud import Crud
 from opportune.db.database import Database
-from opportune.errors import Forbidden, OperatorError
+from opportune.errors import OperatorError
 from opportune.testing.factories import make_token, signed_in_client
 from opportune.testing.rows import Make
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id
-from tests.opportune.contrib.teams.projects import Note, Project, Projects, Task, app, database
+from tests.opportune.contrib.teams.projects import Note, Project, Task, app, database
 
 API = "/api/v1/projects"
 
@@ -47,17 +46,6 @@ async def test_rows_of_other_teams_are_not_found(clients: Clients) -> None:
     for method in ("GET", "PATCH", "DELETE"):
         assert (await clients["owner"].request(method, f"{API}/{number}", json={})).status_code == 404, method
     assert (await clients["member"].get(f"/projects/{number}")).status_code == 404
-
-
-async def test_selected_rows_are_those_of_the_team(make: Make, crew: Crew, database: Database) -> None:
-    row = await make(Project, team_id=crew.team.id)
-    await make(Project, team_id=crew.other_team.id)
-    async with database.reader() as session:
-        team = (await read_teams(session, crew.users["member"])).teams[0]
-        projects = Projects(session, crew.users["member"], team=team)
-        assert [project.id for project in await session.scalars(projects.select())] == [row.id]
-        with pytest.raises(Forbidden):
-            Projects(session).select()
 
 
 async def test_deletion_may_need_a_role(clients: Clients, make: Make, crew: Crew) -> None:
@@ -125,13 +113,6 @@ async def test_program_names_the_team_in_a_header(app: FastAPI, crew: Crew, data
         assert (await program.get("/api/v1/board", headers={"X-Team": str(crew.team.id)})).json()["team"] == "Crew"
 
 
-def test_schema_has_the_header_of_the_team() -> None:
-    app = FastAPI()  # the schema of the whole site takes 0.25 s
-    app.include_router(CrudApi(Projects, "/projects").router, prefix="/api/v1")
-    parameters = app.openapi()["paths"][API]["get"]["parameters"]
-    assert "X-Team" in [row["name"] for row in parameters]
-
-
 @pytest.mark.database("postgresql")
 async def test_removed_member_cannot_finish_a_write(clients: Clients, crew: Crew, database: Database) -> None:
     number = await member_id(database, crew.team, crew.users["member"])
@@ -144,22 +125,10 @@ async def test_removed_member_cannot_finish_a_write(clients: Clients, crew: Crew
     assert (await clients["owner"].get(API)).json()["total"] == 0
 
 
-async def test_service_takes_a_team_without_a_request(database: Database, crew: Crew) -> None:
-    user = crew.users["owner"]
-    async with database.writer() as session:
-        team = (await read_teams(session, user)).teams[0]
-        await Projects(session, user, team=team).create({"name": "By a job"})
-        assert (await Projects(session, user, team=team).list()).total == 1
-        assert not Projects(session, user).may("create")
-        assert not Projects(session, None, team=team).may("delete")
-
-
 DECLARATIONS: list[tuple[type[Any], dict[str, Any], str]] = [
     (Task, {"team_column": "team_id", "team_roles": {"delete": "boss"}}, r"team_roles: A team has no 'boss'"),
     (Task, {"team_roles": {"delete": "admin"}}, "no team owns the rows"),
-    (Task, {"team_column": "project_id"}, "team_id"),
     (Note, {"owner_column": "user_id", "team_column": "user_id"}, r'team_column: write owner_column = "user_id"'),
-    (Task, {"owner_column": "team_id"}, r'owner_column: write team_column = "team_id" instead'),
 ]
 
 
