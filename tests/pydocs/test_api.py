@@ -15,7 +15,6 @@ ENTRIES = "/api/v1/pydocs/entries"
 
 async def test_api_search_needs_no_login(client: AsyncClient) -> None:
     response = await client.get(SEARCH, params={"q": "os.path", "size": 1, "page": 3})
-
     assert response.status_code == 200
     assert response.json() == {
         "query": "os.path",
@@ -38,23 +37,8 @@ async def test_api_search_needs_no_login(client: AsyncClient) -> None:
     }
 
 
-async def test_entry_has_its_parent_and_children(client: AsyncClient) -> None:
-    response = (await client.get(f"{ENTRIES}/os.path")).json()
-
-    assert (response["name"], response["kind"], response["parent"]["url"]) == ("os.path", "module", "/pydocs/os")
-    assert [child["slug"] for child in response["children"]] == ["os.path.join"]
-
-
-async def test_unknown_entry_is_not_found(client: AsyncClient) -> None:
-    response = await client.get(f"{ENTRIES}/nothing")
-
-    assert response.status_code == 404
-    assert response.headers["content-type"] == "application/problem+json"
-
-
 async def test_example_requests_of_the_docs_work(client: AsyncClient) -> None:
     paths = re.findall(r"curl 'http://127.0.0.1:8000([^']+)'", (PROJECT / "app/pydocs/README.md").read_text())
-
     assert len(paths) == 2
     for path in paths:
         assert (await client.get(path)).status_code == 200, path

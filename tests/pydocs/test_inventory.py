@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.pydocs.documents import Entry
 from app.pydocs.sources.pages import read_parts
-from app.pydocs.sources.sphinx import SphinxSource, read_inventory
+from app.pydocs.sources.sphinx import SphinxSource
 from opportune.errors import OperatorError
 from tests.pydocs.sphinx_folder import GLOSSARY_PAGE, INVENTORY_HEADER, PATH_PAGE, make_inventory, make_sphinx_folder
 
@@ -53,15 +53,6 @@ def test_symbols_sections_and_terms_are_found(folder: Path) -> None:
     assert pieces["library/path.html#files"].name == "About files"
 
 
-def test_symbol_has_only_its_own_text(folder: Path) -> None:
-    pieces, _ = read_folder(folder)
-    assert pieces["shelf.path.Walker"].text == "Walks."
-    assert pieces["glossary.html#term-shelf"].text == "What holds books."
-    assert "Join paths" not in pieces["shelf.path"].body
-    assert "a path" in pieces["shelf.path.join"].text
-    assert not any("footer" in piece.text or "aside" in piece.text for piece in pieces.values())
-
-
 def test_html_is_sanitized_and_links_rewritten(folder: Path) -> None:
     body = read_folder(folder)[0]["shelf.path"].body
     assert 'href="/pydocs/glossary.html%23term-shelf"' in body
@@ -90,9 +81,7 @@ def test_page_outside_the_folder_is_skipped(folder: Path, tmp_path: Path) -> Non
     [
         (None, "Pass the folder of HTML pages"),
         (b"", "is not a Sphinx inventory"),
-        (b"# Sphinx inventory version 1\n# a\n# b\n# c\n", "is not a Sphinx inventory"),
         (INVENTORY_HEADER + b"rubbish", "is damaged"),
-        (make_inventory()[:-9], "is damaged"),
         (make_inventory("x py:function\n\n\xff\n"), "has no HTML pages"),
     ],
 )
@@ -104,22 +93,7 @@ def test_folder_without_sphinx_is_refused(tmp_path: Path, content: bytes | None,
     assert "\n" not in str(refusal.value)
 
 
-def test_pages_are_found_by_symbols_alone(folder: Path) -> None:
-    (folder / "objects.inv").write_bytes(
-        make_inventory("shelf.path py:module 0 library/path.html#module-shelf.path -\n")
-    )
-    assert read_inventory(folder).title == "Shelf 1.2"
-    assert "shelf.path" in read_folder(folder)[0]
-
-
-@pytest.mark.parametrize("cut", range(40, len(PATH_PAGE), 97))
-def test_truncated_page_is_indexed(cut: int) -> None:
-    all_parts = read_parts(PATH_PAGE, str)
-    anchors = [part.anchor for part in read_parts(PATH_PAGE[:cut], str)]
-    assert anchors == [part.anchor for part in all_parts][: len(anchors)]
-
-
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(st.lists(st.sampled_from(PATH_PAGE.replace("<", "\n<").split("\n")) | st.text(max_size=9), max_size=60))
 def test_any_markup_is_read_or_refused(lines: list[str]) -> None:
     try:

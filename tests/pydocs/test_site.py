@@ -8,7 +8,6 @@ from httpx2 import AsyncClient
 
 from app.pydocs.documents import Entry, python_docs
 from opportune.config.settings import Settings
-from opportune.testing import make_user, signed_in_client
 from tests.pydocs.search_index import fill_index, index_settings, make_piece
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -39,24 +38,6 @@ async def test_new_index_is_used_immediately(settings: Settings, client: AsyncCl
     assert (await client.get("/pydocs/os.path.split")).status_code == 404
 
 
-async def test_same_prefix_is_searched_once(app: FastAPI, client: AsyncClient, settings: Settings) -> None:
-    fill_site_index(settings, make_piece("os.path"))
-    response = await client.get("/pydocs?q=os", headers=HTMX)
-    app.state.pydocs.engine.search = None  # a second search would raise
-    cached_response = await client.get("/pydocs?q=os", headers=HTMX)
-
-    assert "<mark>os</mark>.path" in response.text
-    assert cached_response.text == response.text
-    assert cached_response.headers["vary"] == response.headers["vary"] == "HX-Request-Type"
-
-
-async def test_api_without_index_is_503(client: AsyncClient) -> None:
-    for path in (f"{SEARCH}?q=os", f"{ENTRIES}/os"):
-        response = await client.get(path)
-        assert response.status_code == 503
-        assert response.json()["detail"]
-
-
 async def test_missing_index_names_command_in_development(client: AsyncClient) -> None:
     for headers in ({}, HTMX):
         response = await client.get("/pydocs?q=os", headers=headers)
@@ -71,8 +52,3 @@ async def test_missing_index_hides_command_in_production(app: FastAPI, client: A
     response = await client.get("/pydocs?q=os")
     assert (response.status_code, "oppman.py" in response.text) == (200, False)
     assert "/admin/operations" not in response.text
-
-
-async def test_missing_index_links_superuser_to_admin(app: FastAPI) -> None:
-    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as superuser:
-        assert '<a href="/admin/operations">' in (await superuser.get("/pydocs")).text

@@ -13,7 +13,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.listeners import listening
 from opportune.jobs.service import DatabaseJobQueue
-from tests.opportune.jobs.tasks import TASKS, job_queue, register
+from tests.opportune.jobs.tasks import TASKS, job_queue
 
 BACKLOG = 20_000
 CLAIMED = 50
@@ -38,18 +38,6 @@ async def site(settings: Settings, database: Database) -> AsyncIterator[Database
     site = job_queue(settings, database, TASKS)
     yield site
     site.worker.store.lock.release()
-
-
-async def test_other_groups_take_their_turn(site: DatabaseJobQueue) -> None:
-    for name in ("small", "medium"):
-        await site.enqueue(register(f"{name}@example.com"), group=name)
-    claimed = await site.worker.store.claim(CLAIMED)
-    assert {job.group_name for job in claimed} == {"large", "medium", "small"}
-
-
-async def test_ungrouped_jobs_are_claimed(site: DatabaseJobQueue) -> None:
-    job_id = await site.enqueue(register("alone@example.com"))
-    assert job_id in {str(job.id) for job in await site.worker.store.claim(CLAIMED)}
 
 
 async def test_claim_reads_few_rows_of_backlog(site: DatabaseJobQueue, database: Database) -> None:

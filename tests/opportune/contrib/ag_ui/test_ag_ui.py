@@ -10,12 +10,9 @@ from ag_ui.core import Event, EventType
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import delete
 
 from opportune.accounts import User
-from opportune.contrib.ag_ui import events as events_module
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, LlmError, Message, Reasoning, ToolCall
 from opportune.contrib.tools import Source, Toolbox, ask_user, tool
 from opportune.db import WriteSession
@@ -132,12 +129,6 @@ async def test_run_streams_text_calls_and_end(client: AsyncClient, model: FakePr
     assert (events[-1].usage[0].input_tokens, events[-1].usage[0].output_tokens) == (30, 12)
 
 
-async def test_repeated_run_streams_the_same_answer(client: AsyncClient, model: FakeProvider) -> None:
-    first, again = await run(client, run_input()), await run(client, run_input())
-    assert (text_of(first), text_of(again), len(model.received)) == ("It has waves.", "It has waves.", 1)
-    assert first[1].value == again[1].value
-
-
 async def test_model_gets_the_texts_of_the_thread(client: AsyncClient, model: FakeProvider) -> None:
     turns = {"system": "Obey.", "user": "Hi.", "assistant": "Hello."}
     messages = [
@@ -167,9 +158,7 @@ async def test_approval_interrupts_the_run(client: AsyncClient, model: FakeProvi
 
 
 @pytest.mark.parametrize(("status", "payload"), [("cancelled", None), ("resolved", {"approved": False})])
-async def test_cancelled_interrupt_refuses_the_call(
-    client: AsyncClient, model: FakeProvider, status: str, payload: Any
-) -> None:
+async def test_cancelled_call_is_refused(client: AsyncClient, model: FakeProvider, status: str, payload: Any) -> None:
     model.script, model.next_scripts = [call("lend_book", '{"title": "Dune"}')], [["Then not."]]
     events = await run(client, resume(await run(client, run_input()), "r2", status, payload))
     assert (text_of(events), lent) == ("Then not.", [])
@@ -222,29 +211,13 @@ async def test_failed_answer_is_an_error(client: AsyncClient, model: FakeProvide
     assert (text_of(events), events[-1].code, events[-1].message) == ("So ", "busy", "The model is busy.")
 
 
-async def test_deleted_answer_is_an_error(
-    client: AsyncClient, model: FakeProvider, manager: AnswerManager, recorded_jobs: RecordedJobs
-) -> None:
-    model.script = [call("read_shelf")]
-    running = asyncio.create_task(run(client, run_input()))
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not recorded_jobs.calls:
-            await asyncio.sleep(0.01)
-        async with manager.database.writer() as session:
-            await session.execute(delete(Answer))
-        assert (await running)[-1].code == "deleted"
-
-
 @pytest.mark.parametrize(
     "data",
     [
-        {},
         run_input(messages=[]),
-        run_input(messages=[{"id": "1", "role": "assistant", "content": "Hi."}]),
         run_input([{"type": "image", "source": {"type": "url", "value": "http://a/b"}}]),
         run_input(run="r" * 201),
         run_input("Why? " * 1_000),
-        run_input(""),
     ],
 )
 async def test_invalid_input_is_422(client: AsyncClient, model: FakeProvider, data: dict[str, Any]) -> None:
@@ -281,13 +254,3 @@ async def test_token_needs_the_scope(app: FastAPI, user: User, client: AsyncClie
         token = await make_token(app.state.database, user, scopes)
         response = await client.post(URL, json=run_input(), headers={"Authorization": f"Bearer {token}"})
         assert response.status_code == status
-
-
-async def test_missing_package_is_one_line(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(events_module, "find_spec", lambda _name: None)
-    events_module.core.cache_clear()
-    response = await client.post(URL, json=run_input())
-    assert (response.status_code, response.json()["detail"]) == (503, "AG-UI is not installed on this site.")
-    assert "python3 oppman.py install ag-ui" in caplog.text

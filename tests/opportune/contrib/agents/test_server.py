@@ -109,22 +109,18 @@ async def test_client_of_the_command_reads_the_documentation(process: StdioServe
 @pytest.mark.parametrize(
     ("tool", "arguments", "message"),
     [
-        ("search_documentation", {"words": "xyzzyq"}, "Nothing in the documentation matches 'xyzzyq'."),
         ("read_page", {"page": "crudd"}, "The documentation has no page crudd. Did you mean crud?"),
-        ("run_tests", {"path": "tests/nowhere"}, "There is no tests/nowhere."),
         ("run_tests", {"path": "--help"}, "Name a file or folder of tests, not an option."),
         ("show_schema", {"table": "accounts_sessio"}, "There is no table accounts_sessio. Did you mean"),
         ("query_database", {"sql": "DELETE FROM accounts_user"}, "Only statements that begin with SELECT"),
     ],
 )
-async def test_wrong_argument_is_explained(
-    server: MCPServer, tool: str, arguments: dict[str, str], message: str
-) -> None:
+async def test_mistake_is_explained(server: MCPServer, tool: str, arguments: dict[str, str], message: str) -> None:
     async with connect(server) as client:
         assert message in await text_of(client, tool, is_error=True, **arguments)
 
 
-@pytest.mark.parametrize("path", ["../x.py", "tests/../app", "/etc/hosts", "tests/\0", "opportune", "nowhere"])
+@pytest.mark.parametrize("path", ["../x.py", "/etc/hosts", "tests/\0", "opportune"])
 async def test_tests_outside_of_their_folder_do_not_run(path: str) -> None:
     with pytest.raises(OperatorError, match=r"^[^\n]*Name a file or folder of tests, such as tests/users\.$"):
         await tools.run_tests(path)
@@ -155,8 +151,3 @@ def test_production_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
     assert oppman("mcp").line() == "oppman.py mcp is for development, but ENVIRONMENT is production.\n"
-
-
-async def test_null_character_is_refused() -> None:
-    with pytest.raises(OperatorError, match="NUL character"):
-        await tools.list_routes("a\0b")

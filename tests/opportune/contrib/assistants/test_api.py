@@ -9,14 +9,10 @@ from tests.opportune.contrib.teams.conftest import Clients
 
 NEW: dict[str, dict[str, Any]] = {
     "/assistants": {"name": "Librarian", "instructions": "Be short.", "starters": ["Why?"]},
-    "/assistants/prompts": {"name": "Greeting", "text": "Greet {{name}}."},
-    "/assistants/memory": {"text": "Likes tea."},
     "/knowledge": {"name": "Handbook"},
 }
 INVALID: dict[str, dict[str, Any]] = {
     "/assistants": {"name": "Spy", "icon": "fa-spy"},
-    "/assistants/prompts": {"name": "Broken", "text": "".join(f"{{{{v{number}}}}}" for number in range(11))},
-    "/assistants/memory": {"text": ""},
     "/knowledge": {"name": "x" * 101},
 }
 PATHS = pytest.mark.parametrize("path", NEW)
@@ -48,15 +44,6 @@ async def test_other_users_find_nothing(clients: Clients, path: str) -> None:
 async def test_invalid_values_are_refused(clients: Clients, path: str) -> None:
     for values in ({}, INVALID[path], NEW[path] | {"owner_id": 1}):
         assert (await clients["member"].post(f"/api/v1{path}", json=values)).status_code == 422, values
-
-
-@pytest.mark.parametrize(("name", "length"), [("tools", 100), ("knowledge", 100), ("starters", 1_000)])
-async def test_items_of_an_assistant_have_a_maximum_length(clients: Clients, name: str, length: int) -> None:
-    statuses = [
-        (await clients["member"].post("/api/v1/assistants", json=NEW["/assistants"] | {name: ["x" * size]})).status_code
-        for size in (length, length + 1)
-    ]
-    assert statuses == [201, 422]
 
 
 @PATHS

@@ -8,17 +8,15 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
-from opportune.contrib.answers import AnswerManager
 from opportune.contrib.answers.testing import short_intervals
 from opportune.contrib.assistants import AnswerOptions, Memories, Memory, add_memory, memory
 from opportune.contrib.assistants.memory import MAX_FACTS, MAX_SHOWN_LENGTH, MEMORY_RULE, switch_memory
-from opportune.contrib.llm import Done, FakeProvider, ToolCall
+from opportune.contrib.llm import ToolCall
 from opportune.contrib.tools import ToolResult, full_toolbox_of, toolbox_of
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.rows import Make
-from tests.opportune.contrib.answers.questions import ask_and_wait
 
 __all__ = ["short_intervals"]
 
@@ -116,20 +114,7 @@ async def test_only_named_answers_offer_the_tools(app: FastAPI, user: User, data
     assert not {"remember", "forget"} & toolbox_of(app).tools.keys()  # for MCP clients
 
 
-async def test_answer_stores_a_fact(app: FastAPI, user: User, database: Database) -> None:
-    await turn_on(database, user)
-    remember = ToolCall("1", "remember", '{"fact": "Likes tea."}')
-    app.state.llm.provider = FakeProvider.in_turn([Done(tool_calls=(remember,))], ["Noted."])
-    answers: AnswerManager = app.state.answers
-    async with database.writer() as session:
-        changed = await add_memory(session, user.id, options())
-    assert (await ask_and_wait(answers, user.id, "I like tea.", **changed)).text == "Noted."
-    assert await facts_of(database, user) == ["Likes tea."]
-
-
-async def test_user_reads_edits_and_erases(
-    user_client: AsyncClient, user: User, database: Database, make: Make
-) -> None:
+async def test_user_edits_and_erases(user_client: AsyncClient, user: User, database: Database, make: Make) -> None:
     await user_client.post(f"{PATH}/switch", data={"is_on": "true"})
     row = await make(Memory, owner_id=user.id, text="Likes tea.")
     page = await user_client.get(PATH)

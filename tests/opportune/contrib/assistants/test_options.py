@@ -4,8 +4,6 @@ import json
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
-from pydantic import ValidationError
 
 from opportune.accounts.models import User
 from opportune.contrib.answers import Answer, AnswerManager
@@ -63,15 +61,6 @@ async def test_missing_assistant_is_reported(answers: AnswerManager, user: User,
     assert answer.omitted == "The assistant Librarian is no longer available. The default answers instead."
 
 
-async def test_removed_model_is_reported(
-    answers: AnswerManager, user: User, make: Make, provider: FakeProvider
-) -> None:
-    row = await make(Assistant, name="Librarian", owner_id=user.id, model="Gone")
-    answer = await ask(answers, user, row.id)
-    assert answer.text == "It has waves."
-    assert answer.omitted.startswith("The model Gone of the assistant Librarian is no longer available.")
-
-
 SEARCH = "search_knowledge"
 
 
@@ -98,30 +87,16 @@ async def test_search_is_limited_to_collections(app: FastAPI, user: User, shelve
     assert await search(app, user, [f"{SEARCH}:{shelves[0].id}"]) == ["Menu"]
 
 
-async def test_user_must_be_allowed_to_read(
-    app: FastAPI, database: Database, shelves: list[KnowledgeCollection]
-) -> None:
+async def test_search_needs_permission(app: FastAPI, database: Database, shelves: list[KnowledgeCollection]) -> None:
     assert await search(app, await make_user(database), [f"{SEARCH}:{shelves[0].id}"]) == []
-
-
-async def test_form_offers_collections(user_client: AsyncClient, shelves: list[KnowledgeCollection]) -> None:
-    value = f"{SEARCH}:{shelves[0].id}"
-    assert f'value="{value}"' in (await user_client.get("/assistants/new")).text
-    data = {"name": "Waiter", "icon": "ti-book", "knowledge": value, "tools": SEARCH}
-    path = (await user_client.post("/assistants/new", data=data)).headers["location"]
-    page = await user_client.get(f"{path}/edit")
-    assert f'value="{value}"' in page.text
-    assert page.text.count(" checked") == 2
 
 
 @pytest.mark.parametrize(
     ("text", "variables"),
     [
         ("No variable, { no } {{}} {{ }}.", {}),
-        ("{{topic}} and {{ topic }}", {"topic": ()}),
         ("{{tone: friendly | formal }}", {"tone": ("friendly", "formal")}),
         ("{{tone}} {{tone:friendly|formal}}", {"tone": ("friendly", "formal")}),
-        ("{{Größe}} {{two words}}", {"Größe": (), "two words": ()}),
         ("{{topic:}} {{a{{b}}", {"topic": (), "b": ()}),
     ],
 )
@@ -140,9 +115,3 @@ def test_variables_are_found(text: str, variables: dict[str, tuple[str, ...]]) -
 def test_values_replace_variables(text: str, values: tuple[str, str], filled: str) -> None:
     form = variable_form(text).model_validate({"variable_0": values[0], "variable_1": values[1]})
     assert fill(text, form) == filled
-
-
-def test_form_refuses_other_choices() -> None:
-    form = variable_form("{{tone:friendly|formal}}")
-    with pytest.raises(ValidationError):
-        form.model_validate({"variable_0": "rude"})

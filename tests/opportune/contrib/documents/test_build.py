@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from opportune.contrib.documents import IndexMissing
 from opportune.contrib.documents import search as search_module
 from opportune.contrib.documents.build import Contents
 from opportune.contrib.documents.databases import store_of
-from opportune.contrib.documents.spelling import Term, closest_word
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.i18n import use_language
@@ -119,28 +117,10 @@ def test_full_disk_keeps_the_old_index(source: ScriptedSource, tmp_path: Path, m
     assert not list(tmp_path.glob("*.tmp*"))
 
 
-async def test_duplicate_entries_are_stored_once(empty_database_url: str) -> None:
-    write_index(
-        empty_database_url, [code_document("same", "section", "minor"), code_document("same", "module", "major")]
-    )
-    search = open_search(empty_database_url)
-    results = await search.find("same")
-    await search.close()
-    assert [(hit.kind, hit.title) for hit in results.items] == [("module", "major")]
-
-
 def test_most_important_duplicate_is_kept() -> None:
     function, method = code_document("same", "function"), code_document("same", "method")
     for documents in ([function, method], [method, function]):
         assert [entry.document for entry in Contents.from_documents("Shelf", documents).entries] == [function]
-
-
-async def test_missing_index_is_reported(empty_database_url: str) -> None:
-    search = open_search(empty_database_url)
-    for lookup in (search.find("x"), search.get("x"), search.status()):
-        with pytest.raises(IndexMissing, match="There is no index of the shelf yet"):
-            await lookup
-    await search.close()
 
 
 async def test_fragment_is_cached_until_the_index_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,9 +147,3 @@ async def test_fragment_is_cached_until_the_index_changes(tmp_path: Path, monkey
             await show(b"a")
     await search.close()
     assert rendered[-2:] == [b"a", b"a"]
-
-
-def test_most_frequent_nearest_word_wins() -> None:
-    terms = [Term("bath", True, 90), Term("path", True, 50), Term("pith", True, 1)]
-    assert closest_word("pth", terms) == "path"
-    assert closest_word("zzzz", terms) is None

@@ -80,12 +80,6 @@ async def test_documents_are_found_by_meaning(handbook: SearchableHandbook) -> N
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_nothing_is_embedded_without_an_index(handbook: SearchableHandbook) -> None:
-    await handbook.jobs.run(embed_documents("handbook"))
-    assert handbook.endpoint.bodies == []
-
-
-@pytest.mark.database("sqlite", "postgresql")
 async def test_related_documents_are_found_by_meaning(handbook: SearchableHandbook) -> None:
     handbook.write_index(TEXTS)
     await handbook.jobs.run(embed_documents("handbook"))
@@ -98,7 +92,6 @@ async def test_related_documents_are_found_by_meaning(handbook: SearchableHandbo
     assert [hit.name for hit in await handbook.search.find_related("Is `Kitten` like a loaf?", limit=1)] == ["Kitten"]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_only_changed_documents_are_embedded_again(handbook: SearchableHandbook) -> None:
     handbook.write_index(TEXTS)
     await handbook.jobs.run(embed_documents("handbook"))
@@ -111,9 +104,7 @@ async def test_only_changed_documents_are_embedded_again(handbook: SearchableHan
     assert await handbook.find_names("cheap") == ["Invoice"]
 
 
-async def test_index_of_another_process_is_embedded_once(
-    handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_new_index_is_embedded_once(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.contrib.documents.search.CHECK_INTERVAL_SECONDS", 0)
     handbook.write_index(TEXTS)
     assert await handbook.find_names("sailing ship") == []
@@ -123,22 +114,7 @@ async def test_index_of_another_process_is_embedded_once(
     assert await handbook.find_names("sailing ship") == ["Harbour"]
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_hits_by_meaning_are_paginated(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.documents.search.MAX_FUSED", 3)
-    handbook.write_index({f"Page {number}": "About a price." for number in range(7)} | {"Note": "Cheap money."})
-    await handbook.jobs.run(embed_documents("handbook"))
-    names = [name for page in (1, 2, 3, 4) for name in await handbook.find_names("price", limit=2, page=page)]
-    assert "Note" in names
-    results = await handbook.search.find("price", limit=2)
-    assert results.total >= 8
-    assert {f"Page {number}" for number in range(3)} <= {*names}
-    assert await handbook.find_names("price", limit=20, page=50) == []
-
-
-async def test_unused_document_vectors_are_deleted(
-    handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unused_vectors_are_deleted(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
     handbook.write_index(TEXTS)
     await handbook.jobs.run(embed_documents("handbook"))
     async with handbook.database.engine.begin() as connection:

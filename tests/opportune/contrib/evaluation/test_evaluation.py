@@ -131,7 +131,6 @@ async def test_model_is_compared_with_rated_answers(evaluate: Evaluate, ratings:
     [
         ("Judge", ["Parrot", "Owl"], "Parrot 0, Owl 2, tie 0, undecided 0."),
         pytest.param("First", ["Parrot", "Owl"], "Parrot 0, Owl 0, tie 2, undecided 0.", id="prefers a position"),
-        ("Nonsense", ["Owl"], "Owl: mean score none, undecided 2."),
         pytest.param("Prude", ["Owl"], "Owl: mean score 5.00, undecided 1.", id="refuses a question"),
     ],
 )
@@ -164,21 +163,13 @@ async def test_limit_of_costs_keeps_verdicts(evaluate: Evaluate, questions: str,
         assert (await session.scalars(select(EvaluationRun))).one().finished_at is None
 
 
-async def test_judge_of_itself_is_warned_about(evaluate: Evaluate, ratings: list[Answer]) -> None:
-    err = (await evaluate("--judge", "Judge", "--model", "Judge", "--yes"))[2]
-    assert err.startswith("Judge judges its own answers, which it may prefer. Use another model as judge.")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--judge", "Judge"], "There are no answers with a rating. Rate some in the chat, or use --questions"),
         (["--judge", "Eagle"], "There is no model Eagle. Available: Owl, Parrot"),
-        (["--judge", "Judge", "--model", "Eagle"], "There is no model Eagle."),
         (["--judge", "Judge", "--model", "Owl", "--model", "Owl"], "A judge compares two different models."),
-        (["--judge", "Judge", "--all"], "A judge compares two different models."),
         (["--judge", "Judge", "x.toml"], "Files with expectations need no judge. Use --questions"),
-        (["--since", "2026-11-01"], "--questions, --limit and --since need a judge"),
         (["--judge", "Judge", "--questions", "none.jsonl"], "none.jsonl cannot be read: No such file"),
     ],
 )
@@ -192,10 +183,8 @@ async def test_wrong_options_are_one_line(evaluate: Evaluate, arguments: list[st
     ("text", "message"),
     [
         ("", 'has no questions. Write one per line: {"question"'),
-        ("Which bird?", "line 1: Invalid JSON"),
         ('{"question": "Who?"}\n{"question": ""}', "line 2: question: String should have at least 1 character"),
         ('{"ask": "Who?"}', "line 1: question: Field required"),
-        ("[1]", "line 1: Input should be"),
         ("\xff", "cannot be read: "),
     ],
 )
@@ -226,7 +215,7 @@ async def test_verdicts_of_users_leave_with_their_answers(
         assert not (await session.scalars(select(EvaluationVerdict))).all()
 
 
-async def test_admin_shows_charts(
+async def test_admin_shows_runs(
     evaluate: Evaluate, ratings: list[Answer], questions: str, superuser_client: AsyncClient
 ) -> None:
     assert "No evaluations yet" in (await superuser_client.get("/admin/evaluations")).text

@@ -1,6 +1,5 @@
 """Jobs that read documents and web pages, which are fetched from public addresses only."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -16,7 +15,6 @@ from opportune.contrib.knowledge import jobs
 from opportune.contrib.knowledge.jobs import MAX_PASSAGE_LENGTH, split_text
 from opportune.contrib.knowledge.web_page import Address, WebPage, fetch_page, is_public
 from opportune.storage import Storage, StorageError
-from tests.opportune.contrib.extraction.files import make_pdf
 from tests.opportune.contrib.knowledge.collections import Shelf, read_documents, read_passages
 from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
 
@@ -52,12 +50,6 @@ async def test_last_attempt_ends_the_document(app: FastAPI, shelf: Shelf, monkey
     assert document.fault == "guide.md could not be read at the moment. Try again later."
 
 
-async def test_pages_above_the_limit_are_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "LIMITS", jobs.LIMITS._replace(max_pages=2))
-    await shelf.add_and_read("long.pdf", make_pdf("One", "Two", "Three"))
-    assert "Only the first pages were read: 2 of 3." in await shelf.html()
-
-
 SENTENCES = st.text(st.sampled_from("ab .!?\n"), max_size=4_000)
 
 
@@ -67,11 +59,6 @@ def test_passages_are_the_text_in_order(text: str) -> None:
     assert text.startswith("".join(passages))
     assert not text.removeprefix("".join(passages)).strip()
     assert all(len(passage) <= MAX_PASSAGE_LENGTH for passage in passages)
-
-
-def test_passage_ends_with_its_paragraph() -> None:
-    paragraphs = [f"{'A sentence. ' * 40}\n\n", "The next one."]
-    assert [*split_text("".join(paragraphs))] == paragraphs
 
 
 PAGE = b"<title>Guide</title><p>K\xe4se</p>"
@@ -84,25 +71,15 @@ PAGE = b"<title>Guide</title><p>K\xe4se</p>"
         ("2606:2800:220:1::1", True),
         ("127.0.0.1", False),
         ("10.0.0.1", False),
-        ("192.168.1.1", False),
         ("169.254.169.254", False),
         ("100.64.0.1", False),
-        ("0.0.0.1", False),
-        ("224.0.0.1", False),
         ("::1", False),
-        ("fe80::1", False),
         ("fd00::1", False),
         ("::ffff:127.0.0.1", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::1", False),
         ("64:ff9b:1::7f00:1", False),
-        ("::7f00:1", False),
-        ("::ffff:0:7f00:1", False),
-        ("fec0::1", False),
-        ("3fff::1", False),
         ("168.63.129.16", False),
-        ("192.0.0.192", False),
-        ("192.88.99.1", False),
     ],
 )
 def test_private_addresses_are_not_public(address: str, expected: bool) -> None:
@@ -133,27 +110,14 @@ async def test_page_is_fetched() -> None:
     assert page == WebPage("other.html", PAGE.decode("latin-1").encode())
 
 
-async def test_host_with_umlaut_is_requested(monkeypatch: pytest.MonkeyPatch) -> None:
-    resolve = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *options, **named: resolve("127.0.0.1", *options, **named))
-    async with serve_endpoint() as endpoint:
-        endpoint.refuse = lambda _body: response("200 OK", PAGE)
-        await fetch_page(f"http://bücher.example:{endpoint.port}/", 1_000, allow_this_server)
-    assert endpoint.requests[0].headers["host"] == f"xn--bcher-kva.example:{endpoint.port}"
-
-
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("http://127.0.0.1:1/", "private"),
         ("http://localhost/", "private"),
         ("http://[::1]/", "private"),
         ("http://2130706433/", "private"),
-        ("http://169.254.169.254/latest/meta-data/", "private"),
         ("http://user:password@example.com/", "url"),
         ("file:///etc/passwd", "url"),
-        ("gopher://example.com/", "url"),
-        ("http://", "url"),
         ("http://[::1", "url"),
         ("http://no-such-host.invalid/", "unreachable"),
     ],
@@ -169,13 +133,10 @@ async def test_url_is_refused(url: str, problem: str) -> None:
         ([redirect("http://127.0.0.2:{port}/")], "private"),
         ([redirect("//[::1]:{port}/")], "private"),
         ([redirect("file:///etc/passwd")], "url"),
-        ([redirect("//[")], "unreachable"),
         ([redirect("/again")] * 6, "unreachable"),
         ([response("404 Not Found")], "status"),
-        ([response("503 Service Unavailable")], "unavailable"),
         ([response("200 OK", b"a" * 2_000)], "large"),
         ([response("200 OK", b"a", "Content-Encoding: gzip")], "unavailable"),
-        ([b"no HTTP\r\n\r\n"], "unreachable"),
     ],
 )
 async def test_response_is_refused(responses: list[bytes], problem: str) -> None:

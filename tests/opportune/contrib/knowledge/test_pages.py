@@ -5,26 +5,19 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import update
 
 from opportune.accounts import User
-from opportune.contrib.knowledge.demo import clear, load
-from opportune.contrib.knowledge.models import DocumentState, KnowledgeDocument
-from opportune.contrib.knowledge.passages import find_passages, readable_passages
 from opportune.contrib.knowledge.personal import list_files_of_user
-from opportune.contrib.knowledge.service import Collections
 from opportune.contrib.teams.models import Team, TeamRole
 from opportune.contrib.teams.testing import make_team
 from opportune.db import Database
 from opportune.feature import Person
-from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
 from tests.opportune.contrib.extraction.files import make_docx, make_pdf
 from tests.opportune.contrib.knowledge.collections import (
     Shelf,
     add_file,
     make_collection,
-    make_document,
     read_documents,
     read_passages,
 )
@@ -52,19 +45,6 @@ async def test_form_needs_a_file_or_an_address(shelf: Shelf, url: str, text: str
     assert await read_documents(shelf.database) == []
 
 
-@pytest.mark.parametrize("page", ["0", "00", "-1", "x", "", "9" * 30])
-async def test_invalid_page_number_shows_the_first_page(shelf: Shelf, page: str) -> None:
-    await make_document(shelf.database, shelf.id, "One")
-    response = await shelf.client.get(shelf.path, params={"page": page})
-    assert (response.status_code, "Guide" in response.text) == (200, True)
-
-
-async def test_unreadable_file_shows_its_reason(shelf: Shelf) -> None:
-    document = await shelf.add_and_read("scan.pdf", make_pdf("", ""))
-    assert document.state == DocumentState.FAILED
-    assert "scan.pdf contains no text; it may be a scan." in await shelf.html()
-
-
 async def test_document_is_read_again(shelf: Shelf) -> None:
     document = await shelf.add()
     assert len(shelf.jobs.names) == 1
@@ -75,17 +55,6 @@ async def test_document_is_read_again(shelf: Shelf) -> None:
     await shelf.client.post(f"/knowledge/documents/{document.id}/read")
     await shelf.jobs.work()
     assert [passage.text for passage in await read_passages(shelf.database)] == before
-
-
-@pytest.mark.parametrize("state", ["waiting", "reading"])
-async def test_document_of_a_cancelled_job_is_read_again(shelf: Shelf, state: str) -> None:
-    document = await shelf.add()
-    async with shelf.database.writer() as session:
-        await session.execute(update(KnowledgeDocument).values(state=state))
-        session.add(Job(name="knowledge.index_document", arguments=[document.id], state=JobState.CANCELLED))
-    assert "guide.md was not read to its end, because its job was cancelled." in await shelf.html()
-    await shelf.client.post(f"/knowledge/documents/{document.id}/read")
-    assert len(shelf.jobs.names) == 2
 
 
 async def test_deleted_document_loses_its_file(shelf: Shelf) -> None:
@@ -109,13 +78,6 @@ async def test_text_marks_the_passage(shelf: Shelf) -> None:
     page = await shelf.client.get(passage.url)
     assert '<mark class="document-text" id="passage" tabindex="-1">Each day costs ten cents.</mark>' in page.text
     assert '<div class="document-text">A loan lasts four weeks.</div>' in page.text
-
-
-@pytest.mark.parametrize(("passage", "status"), [("30000000", 200), ("30000001", 422), ("9" * 18, 422)])
-async def test_number_of_a_passage_is_limited(shelf: Shelf, passage: str, status: int) -> None:
-    document = await shelf.add()
-    page = await shelf.client.get(f"/knowledge/documents/{document.id}", params={"passage": passage})
-    assert page.status_code == status
 
 
 async def test_search_page_links_to_passages(shelf: Shelf) -> None:
@@ -165,9 +127,7 @@ async def test_collection_of_the_site_needs_a_permission(app: FastAPI, database:
             assert (await client.post(f"{path}/documents", data={"url": "https://example.com"})).status_code == 303
 
 
-async def test_export_contains_collections_and_documents(
-    user_client: AsyncClient, user: User, database: Database
-) -> None:
+async def test_export_contains_collections(user_client: AsyncClient, user: User, database: Database) -> None:
     collection = await make_collection(database, owner_id=user.id)
     await make_collection(database, "Others", is_site=True)
     await add_file(user_client, collection.id)
@@ -179,7 +139,6 @@ async def test_export_contains_collections_and_documents(
         assert list(await list_files_of_user(session, Person(user.id, user.email))) == [document.file]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("owner", ["user", "team"])
 async def test_files_are_deleted_with_their_owner(
     user_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs, owner: str
@@ -193,12 +152,3 @@ async def test_files_are_deleted_with_their_owner(
         await session.delete(await session.get_one(model, row_id))
     assert "jobs.delete_files" in recorded_jobs.names
     assert await read_documents(database) == []
-
-
-async def test_first_superuser_can_search_the_demo(database: Database) -> None:
-    superuser = await make_user(database, is_superuser=True)
-    async with database.writer() as session:
-        assert [await load(session), await load(session)] == [1, 0]
-        passages = readable_passages(Collections(session, superuser))
-        assert len(await find_passages(session, "How many books may I borrow?", passages)) == 1
-        assert await clear(session) == 1

@@ -15,7 +15,6 @@ from opportune.contrib.knowledge.models import KnowledgePassage, passage_search
 from opportune.contrib.llm import ToolCall
 from opportune.contrib.teams.testing import make_team
 from opportune.contrib.tools import ToolResult, toolbox_of
-from opportune.contrib.tools.site_tools import retrieval_of
 from opportune.db import Database
 from opportune.search.postgresql import PostgreSQL
 from opportune.testing import make_user
@@ -50,9 +49,7 @@ def owners_in(result: ToolResult) -> Sequence[str]:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_tool_finds_documents_of_user_teams_and_site(
-    app: FastAPI, user: User, collections: Mapping[str, int]
-) -> None:
+async def test_tool_finds_readable_documents(app: FastAPI, user: User, collections: Mapping[str, int]) -> None:
     assert owners_in(await search(app, user)) == ["site", "team", "user"]
     assert owners_in(await search(app, await make_user(app.state.database))) == ["site"]
 
@@ -70,10 +67,8 @@ async def test_scope_limits_the_tool(app: FastAPI, user: User, collections: Mapp
     assert len((await search(app, user)).sources) == 3
 
 
-@pytest.mark.parametrize("part", ["x", "", "9" * 20, "9" * 5_000])
-async def test_invalid_collection_has_no_documents(
-    app: FastAPI, user: User, collections: Mapping[str, int], part: str
-) -> None:
+@pytest.mark.parametrize("part", ["x", "9" * 5_000])
+async def test_invalid_collection_is_empty(app: FastAPI, user: User, collections: Mapping[str, int], part: str) -> None:
     tools = toolbox_of(app).named([f"search_knowledge:{part}"])
     result = await tools.call(ToolCall("1", "search_knowledge", '{"words": "vault"}'), user)
     assert (result.is_error, result.sources) == (False, ())
@@ -86,12 +81,7 @@ async def test_source_links_to_the_passage(app: FastAPI, user: User, database: D
     assert (source.title, source.url) == ("Guide, page 3", f"/knowledge/documents/{document.id}?passage=1#passage")
 
 
-async def test_tool_asks_nothing_and_retrieves(app: FastAPI) -> None:
-    assert not toolbox_of(app).asks("search_knowledge")
-    retrieval_of(app).require_search_functions()
-
-
-@pytest.mark.parametrize("words", ["", "   ", "the of and", '"', "ä" * 3_000, "-- OR 1=1", "vault or -nine"])
+@pytest.mark.parametrize("words", ["", "the of and", "ä" * 3_000, "-- OR 1=1"])
 async def test_any_text_is_a_query(app: FastAPI, user: User, collections: Mapping[str, int], words: str) -> None:
     assert not (await search(app, user, words)).is_error
 

@@ -1,6 +1,5 @@
 """Metrics at `/metrics`, of one worker and of all workers of a server."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -93,10 +92,7 @@ async def test_metrics_are_off_without_a_token(settings: Settings) -> None:
         assert not observers
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{}, {"Authorization": "Bearer "}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": f"Bearer {TOKEN}x"}],
-)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": f"Bearer {TOKEN}x"}])
 async def test_request_without_the_token_is_refused_and_logged(
     client: AsyncClient, headers: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -138,34 +134,6 @@ async def test_requests_are_counted_by_route(app: FastAPI, client: AsyncClient) 
     assert not any("secret" in route or "7" in route for route in samples.labels("route"))
 
 
-async def test_process_and_pools_are_reported(client: AsyncClient) -> None:
-    samples = await read_metrics(client)
-    assert (samples.value("process_resident_memory_bytes", worker="0") or 0) > 10_000_000
-    assert samples.value("opportune_database_up") == 1
-    assert samples.value("opportune_database_connections_in_use", pool="writer") == 0
-    assert samples.value("opportune_database_connections_max", pool="writer") == 1
-    assert samples.value("opportune_database_waiting", pool="reader") == 0
-    assert samples.value("opportune_info", environment="test") == 1
-    assert (await read_metrics(client, "?database=false")).value("opportune_database_up") is None
-
-
-async def test_waiting_for_a_connection_is_counted(app: FastAPI, client: AsyncClient) -> None:
-    async def write() -> None:
-        async with app.state.database.writer() as session:
-            await session.connection()
-
-    async with app.state.database.writer() as session:
-        await session.connection()
-        waiting = asyncio.create_task(write())
-        for _ in range(100):
-            samples = await read_metrics(client)
-            if samples.value("opportune_database_waiting", pool="writer") == 1:
-                break
-        assert samples.value("opportune_database_waiting", pool="writer") == 1
-        assert samples.value("opportune_database_connections_in_use", pool="writer") == 1
-    await waiting
-
-
 async def test_model_calls_count_tokens_and_cost(app: FastAPI, client: AsyncClient) -> None:
     app.state.llm.provider = FakeProvider.in_turn(
         ["Hello", Done(prompt_tokens=10_000, completion_tokens=5_000)], [LlmError("rejected", "No.")]
@@ -193,9 +161,7 @@ async def test_jobs_are_counted_by_outcome(app: FastAPI, client: AsyncClient) ->
     assert samples.value("opportune_job_oldest_due_seconds") == 0
 
 
-async def test_unavailable_database_keeps_other_metrics(
-    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_metrics_work_in_an_outage(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def raise_timeout(**_: object) -> object:
         raise TimeoutError
 
@@ -234,15 +200,6 @@ async def test_each_worker_reports_all_workers(group: FastAPI) -> None:
         assert replacement.number == 0, "takes over the free number"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract sockets")
-@pytest.mark.parametrize("report", ['{"worker": 0, "pid"', '{"worker": 0, "families": [], "of_a_later_version": 1}'])
-async def test_unreadable_report_is_skipped(group: FastAPI, monkeypatch: pytest.MonkeyPatch, report: str) -> None:
-    other, reader = Workers(group.state), Workers(group.state)
-    async with other.listening(), reader.listening():
-        monkeypatch.setattr("opportune.contrib.telemetry.workers.json.dumps", lambda _: report)
-        assert [report.worker for report in await reader.reports()] == [1]
-
-
 def test_labels_are_escaped() -> None:
     counter = Counter("c", "Help.", "label")
     counter.add('"\\\n')
@@ -259,8 +216,3 @@ async def test_gauges_of_features_are_current(app: FastAPI, client: AsyncClient)
     app.state.features = [*app.state.features, Feature("books", monitoring=Monitoring(gauges=read))]
     assert (await read_metrics(client)).value("books_on_shelves", shelf="top") == 3
     assert (await read_metrics(client)).value("books_on_shelves", shelf="top") == 2
-
-
-async def test_answers_are_counted_by_state(client: AsyncClient) -> None:
-    samples = await read_metrics(client)
-    assert [samples.value("opportune_answers", state=state) for state in ("running", "waiting")] == [0, 0]

@@ -111,17 +111,13 @@ def test_routes_of_crud_api_are_named_by_their_list() -> None:
 
 CALLS: Sequence[tuple[ToolCall, str, bool]] = [
     (call("list_books", words=["sea", "a&b"], only_mine=True), "ada@example.com: ['sea', 'a&b'] True", True),
-    (call("list_books"), "ada@example.com: [] False", True),
     (call("read_book", book_id=7), "Book 7", True),
     (call("add_copy", book_id=7, body={"title": "Sea", "author": {"name": "Ada"}}), '"name": "Ada"', True),
     (call("read_book", book_id=11), "Nothing was found", False),
     (call("read_book", book_id="export"), "Nothing was found", False),
-    (call("read_book", book_id="7/copies"), "Nothing was found", False),
     (call("read_book", book_id="../export"), "Nothing was found", False),
     (call("read_book"), "book_id: Field required", False),
     (call("list_books", word="sea"), "word: Extra inputs are not permitted", False),
-    (call("add_copy", book_id=7, body={"title": "Sea"}), '"author"', False),
-    (ToolCall("1", "list_books", "{"), "Invalid JSON", False),
 ]
 
 

@@ -114,12 +114,6 @@ async def test_length_of_results_is_limited(app: FastAPI, monkeypatch: pytest.Mo
     assert [result.is_error for result in results_of(chunks)] == [False, False, True]
 
 
-async def test_empty_toolbox_sends_no_tools(app: FastAPI) -> None:
-    app.state.llm.provider = model = FakeProvider("It rains.")
-    chunks = [chunk async for chunk in converse(app.state.llm, QUESTION, Toolbox(app, []), None)]
-    assert (chunks[0], model.offered) == ("It rains.", [])
-
-
 async def test_duplicate_call_ids_need_two_approvals(app: FastAPI) -> None:
     """Endpoints choose the ids, so the approval of one call must not apply to another with the same id."""
     approvals = list[str]()

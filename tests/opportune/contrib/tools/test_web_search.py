@@ -63,12 +63,9 @@ async def test_brave_and_tavily_requests_have_keys() -> None:
 @pytest.mark.parametrize(
     ("response", "source_count"),
     [
-        ({}, 0),
         ([], 0),
-        ({"results": None}, 0),
         ({"results": [1, DUNE]}, 0),
         ({"results": [*({**DUNE, "url": url} for url in UNSAFE_URLS), DUNE]}, 1),
-        ({"results": [{**DUNE, "url": 7}, {**DUNE, "title": None, "content": None}]}, 1),
         ({"results": [{**DUNE, "content": "x\0" * 5_000}] * 20}, MAX_RESULTS),
     ],
 )
@@ -81,17 +78,13 @@ def test_results_without_page_urls_are_dropped(response: object, source_count: i
 @pytest.mark.parametrize(
     ("answer", "fault"),
     [
-        (response("200 OK", b"<html>"), "not JSON"),
         pytest.param(response("200 OK", b" " * (client.MAX_RESPONSE_BYTES + 1)), "too long", id="too long"),
         (response("200 OK", b"\x1f\x8b\x08", "Content-Encoding: gzip"), "not JSON"),
         (json_response({}, "403 Forbidden"), "json is missing in search.formats"),
-        (json_response({}, "429 Too Many Requests"), "too many requests"),
         (json_response({}, "302 Found", "Location: http://127.0.0.1:1/elsewhere"), "responded with 302"),
     ],
 )
-async def test_failed_search_is_logged_without_the_key(
-    answer: bytes, fault: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_failed_search_does_not_log_the_key(answer: bytes, fault: str, caplog: pytest.LogCaptureFixture) -> None:
     async with serve_endpoint(answer) as service:
         with pytest.raises(WebSearchFailed, match="424"):
             await parse_web_search_url(f"tavily://s3cret@127.0.0.1:{service.port}").search_web("my illness")
@@ -118,14 +111,9 @@ async def test_search_has_a_timeout(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     ("url", "message"),
     [
         ("google", "has an unknown scheme"),
-        ("ftp://s3cret@example.org", "has an unknown scheme"),
-        ("https://", "has no host"),
         ("https://s3cret@[::1", "is not a URL"),
-        ("https://s3cret@host:port", "is not a URL"),
         ("brave://", "has no key"),
-        ("tavily://@example.org", "has no key"),
         ("tavily://s3cret%0a", "has a key with invalid characters"),
-        ("brave://s3cret/a+b=", "has a key with invalid characters"),
         ("tavily://s3cret?a@example.org", "has a key with invalid characters .*%3F for [?]"),
     ],
 )
