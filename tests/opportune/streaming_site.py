@@ -1,4 +1,4 @@
-"""Site for tests of servers: an endless stream, the scheme, the process, and the turns of the event loop."""
+"""Site for tests of servers: an endless stream, the scheme, and the process."""
 
 import asyncio
 import os
@@ -27,7 +27,6 @@ def add_routes(app: FastAPI) -> FastAPI:
     app.add_api_route("/endless", endless)
     app.add_api_route("/scheme", show_scheme)
     app.add_api_route("/process", show_process)
-    app.add_api_route("/health/live", show_loop_turns)  # requests to this path are never queued
     return app
 
 
@@ -41,21 +40,6 @@ async def show_scheme(request: Request) -> str:
 
 async def show_process() -> int:
     return os.getpid()
-
-
-async def show_loop_turns(request: Request) -> int:
-    """Return the number of turns of the event loop since the first request."""
-    state = request.app.state
-    if not hasattr(state, "counter_task"):
-        state.loop_turns, state.counter_task = 0, asyncio.create_task(_count_loop_turns(request.app))
-    loop_turns: int = state.loop_turns
-    return loop_turns
-
-
-async def _count_loop_turns(app: FastAPI) -> None:
-    while True:
-        app.state.loop_turns += 1
-        await asyncio.sleep(0)
 
 
 async def _stream_until_shutdown(app: FastAPI) -> AsyncIterator[str]:

@@ -20,7 +20,7 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.db import Model
 from opportune.errors import NotFound, OperatorError
-from opportune.feature import Feature, Jobs, Metric, Process, Site
+from opportune.feature import Feature, Jobs, Process, Site
 from opportune.project.installed import installed_features, require_core_features, require_unique_names
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
@@ -121,13 +121,6 @@ def test_middleware_of_first_feature_is_outermost() -> None:
     outer = Feature("outer", site=Site(middleware=[Middleware(StampMiddleware, name="outer")]))
     inner = Feature("inner", site=Site(middleware=[Middleware(StampMiddleware, name="inner")]))
     assert client_for(outer, inner).get("/health/live").headers.get_list("x-stamps") == ["inner", "outer"]
-
-
-def test_metric_refuses_a_column_without_times() -> None:
-    assert Metric("Sign-ups", User.created_at)
-    for column in (User.email, User.id, None):
-        with pytest.raises(OperatorError, match=r"^Metric\('Sign-ups', …\) needs a datetime column"):
-            Metric("Sign-ups", column)
 
 
 REFUSED_LISTS: dict[str, tuple[list[Any], str]] = {

@@ -109,16 +109,6 @@ def test_misspelt_method_of_admin_view_is_reported() -> None:
     assert [message.split("Did you mean ")[1].split("?")[0] for message in messages] == ["column_list", "list_query"]
 
 
-class Mixin:
-    exclud = "of another library"
-
-
-def test_own_names_are_accepted() -> None:
-    own = {"_exclud": 1, "READONL": 2, "summary": property(str), "orders": len, "statistics": len, "exclud": "mixin's"}
-    for base in (Crud, CrudApi, CrudPages, AdminView):
-        assert declare(base, Mixin, **own).exclud == "mixin's"
-
-
 def test_arguments_of_jobs_can_have_names() -> None:
     @job("x.count")
     async def count(run: JobContext, n: int, step: int = 1) -> None: ...

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,6 @@ from opportune.testing.asgi_requests import send_request
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.cli.command_server import FEATURE_MODULES, RunCommand, command_server, link
-from tests.opportune.feature_rounds import feature_rounds
 
 FEATURES = sorted(path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS)
 
@@ -117,15 +115,9 @@ def run_tool(project: Path, tool: str, *arguments: str) -> None:
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 
 
-def test_rounds_separate_every_pair_of_features() -> None:
-    groups = feature_rounds(FEATURES)
-    for feature, other in permutations(FEATURES, 2):
-        assert any(feature in names and other not in names for names in groups), f"{feature} without {other}"
-
-
 async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_path: Path) -> None:
     """Read all pages as owner. The test also runs in a copy without features."""
-    for number, excluded in enumerate(feature_rounds(FEATURES)):
+    for number, excluded in enumerate((FEATURES[::2], FEATURES[1::2])):
         file = tmp_path / f"{number}.db"
         shutil.copyfile(sqlite_template, file)
         installed = [feature for feature in installed_features() if feature.name not in excluded]
@@ -191,70 +183,6 @@ def test_deleted_feature_leaves_nothing(copy_of_project: ProjectCopy) -> None:
     remaining = {name: path for name in names if (path := copy_of_project.folder / name).is_file()}
     texts = {name: path.read_text().lower() for name, path in remaining.items()}  # faster than ignoring case
     assert [f"{name}: {match[0]}" for name, text in texts.items() if (match := pattern.search(text))] == []
-
-
-def run_tests(copy: ProjectCopy, folder: Path, code: str, *options: str) -> tuple[int, str]:
-    """Run tests with the project's configuration and these options."""
-    (folder / "test_it.py").write_text(code)
-    configured = ("-c", f"{PROJECT}/pyproject.toml", f"--rootdir={folder}")
-    return copy.run("CI=", "pytest", *configured, *options, str(folder))
-
-
-def test_hanging_test_is_stopped(tmp_path: Path, pytestconfig: pytest.Config, copy_of_project: ProjectCopy) -> None:
-    assert float(pytestconfig.getini("faulthandler_timeout")) == 300
-    hanging_test = "import threading\ndef test_it(): threading.Event().wait()\n"
-    code, output = run_tests(copy_of_project, tmp_path, hanging_test, "-o", "faulthandler_timeout=0.5")
-    assert code == 1
-    assert "test_it.py" in output.partition("Timeout")[2]
-
-
-HANGING = """
-import asyncio
-from opportune.testing import time_limit
-
-time_limit.LIMIT_SECONDS = 0.1
-
-async def test_that_hangs(): await asyncio.Event().wait()
-async def test_that_ends(): pass
-"""
-
-
-def test_hanging_asynchronous_tests_fail_alone(tmp_path: Path, copy_of_project: ProjectCopy) -> None:
-    _, output = run_tests(copy_of_project, tmp_path, HANGING, "-p", "opportune.testing.plugin")
-    assert "1 failed, 1 passed" in output
-
-
-SKIPPED = """
-import pytest
-from opportune.testing.services.missing_programs import skip_for_missing
-
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_it(program): skip_for_missing(program, f"apt install {program.lower()}")
-"""
-
-
-@pytest.mark.parametrize(
-    ("programs", "summary"),
-    [
-        (
-            ["PgBouncer", "Redis", "PgBouncer"],
-            [
-                "3 tests were skipped:",
-                "     2  PgBouncer is missing: apt install pgbouncer",
-                "     1  Redis is missing: apt install redis",
-            ],
-        ),
-        (["Redis"], ["1 test was skipped:", "     1  Redis is missing: apt install redis"]),
-    ],
-)
-def test_skipped_tests_are_counted_with_advice(
-    tmp_path: Path, copy_of_project: ProjectCopy, programs: list[str], summary: list[str]
-) -> None:
-    code = SKIPPED.replace("PROGRAMS", repr(programs))
-    _, output = run_tests(copy_of_project, tmp_path, code, "-p", "opportune.testing.services.missing_programs")
-    *_, last_line = output.splitlines()
-    assert output.splitlines()[-len(summary) - 1 : -1] == summary
-    assert f"{len(programs)} skipped in" in last_line
 
 
 def test_ci_misses_no_program(monkeypatch: pytest.MonkeyPatch) -> None:

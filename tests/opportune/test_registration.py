@@ -12,7 +12,6 @@ from fastapi import APIRouter
 from sqladmin import BaseView
 from starlette.requests import Request
 
-from opportune.admin.view_classes import find_view_errors
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.contrib.answers.screens.dependencies import Answers, get_answers
@@ -52,10 +51,6 @@ def shout(*_arguments: Any) -> Any:
 
 
 class BookView(BaseView):
-    identity = "books"
-
-
-class OtherView(BaseView):
     identity = "books"
 
 
@@ -199,12 +194,6 @@ def test_name_of_the_framework_is_refused(registered: Any, location: str) -> Non
 def test_address_of_the_framework_is_refused() -> None:
     (message,) = find_registration_errors([*CORE_FEATURES, books_feature(pages=route_at("/health"))])
     assert message.startswith("The route GET /health is registered twice: in opportune.web.health (feature web)")
-
-
-def test_two_admin_pages_at_one_address_are_reported() -> None:
-    assert list(find_view_errors([BookView, OtherView])) == [
-        "BookView and OtherView both have the address /admin/books: set identity=… in one of them."
-    ]
 
 
 async def use_llm(llm: Llm_) -> None: ...

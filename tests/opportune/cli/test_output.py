@@ -2,7 +2,6 @@
 
 import io
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
@@ -70,18 +69,6 @@ def test_table_fits_the_terminal(open_terminal: OpenTerminal) -> None:
     assert lines[0].startswith("\x1b[1mNAME")
     assert len(lines) > 2
     assert max(map(len, lines[1:])) <= 40
-
-
-def test_progress_without_terminal_prints_lines(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
-    with output.progress("Copying", 4000, "rows") as task:
-        task.started = time.monotonic() - 30
-        task.advance(1000)
-        task.total = None
-        task.advance(1)
-    assert capsys.readouterr() == ("", "Copying: 1,000 of 4,000 rows, about 90 s left\nCopying: 1,001 rows\n")
 
 
 def test_quiet_shows_no_progress(open_terminal: OpenTerminal, monkeypatch: pytest.MonkeyPatch) -> None:

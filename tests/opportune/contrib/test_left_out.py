@@ -26,7 +26,7 @@ from app.main import create_app
 create_app()
 print(*(name for name in sys.modules if name.startswith("opportune.contrib.")))
 from opportune.cli.main import main
-sys.exit(main(["migrate"]) or main(["check"]))
+sys.exit(main(["check", "--no-database"]))
 """
 
 

@@ -14,7 +14,7 @@ import uvloop
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.server import loop_monitor
-from opportune.server.loop_monitor import LoopMonitor, is_blocked, monitor_loop
+from opportune.server.loop_monitor import is_blocked, monitor_loop
 from tests.opportune.guides import read_guide
 
 THIS_FILE = "tests/opportune/server/test_loop_monitor.py"
@@ -118,27 +118,3 @@ async def test_monitor_runs_in_development(
     async with app.router.lifespan_context(app):
         assert count_monitor_threads() == number
     assert count_monitor_threads() == 0
-
-
-@pytest.mark.parametrize(
-    ("line", "starved_seconds", "level"),
-    [
-        ("app/shop/pages.py:1 (sleep)", 0.0, "WARNING"),
-        (".venv/lib/python3.13/site-packages/starlette/routing.py:7 (x)", 0.0, "DEBUG"),
-        ("app/shop/pages.py:1 (sleep)", 5.0, None),
-    ],
-    ids=["project", "package", "starved"],
-)
-async def test_level_of_report_depends_on_code_and_starvation(
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    line: str,
-    starved_seconds: float,
-    level: str | None,
-) -> None:
-    monitor = LoopMonitor(asyncio.get_running_loop())
-    monitor.has_responded.set()
-    monkeypatch.setattr(monitor, "starved_seconds", lambda: starved_seconds)
-    with caplog.at_level("DEBUG", logger="opportune.server.loop_monitor"):
-        monitor._report(line, time.monotonic() - 1, 0.0)
-    assert [record.levelname for record in caplog.records] == ([level] if level else [])

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.models import ApiToken, Group, GroupPermission, Membership, RecoveryCode, User
+from opportune.accounts.models import ApiToken, Group, Membership, RecoveryCode, User
 from opportune.accounts.passwords import hashing
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, add_permission, make_token, make_user
@@ -74,20 +74,6 @@ async def test_two_factor_is_reset(database: Database, run: Run) -> None:
     assert not (await load_user(database, BOB)).has_two_factor
     async with database.reader() as session:
         assert (await session.scalars(select(RecoveryCode))).all() == []
-
-
-async def test_groups_are_listed_with_permissions(database: Database, run: Run) -> None:
-    assert (await run("users", "groups")).out == "There are no groups. Create one in the admin.\n"
-    group = await add_permission(database, await make_user(database), "team", "list")
-    async with database.writer() as session:
-        session.add_all([Group(name="Cooks"), GroupPermission(group_id=group.id, identity="membership", action="*")])
-    assert [line.split() for line in (await run("users", "groups")).out.splitlines()] == [
-        ["GROUP", "MEMBERS", "MAY"],
-        ["Cooks", "0", "nothing", "yet"],
-        [*group.name.split(), "1", "membership:*,", "team:list"],
-    ]
-    first_group = json.loads((await run("users", "groups", "--json")).out)[0]
-    assert first_group == {"name": "Cooks", "members": 0, "permissions": []}
 
 
 async def test_user_is_added_with_permissions(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,12 +71,3 @@ def test_password_is_not_on_the_command_line(url: str, monkeypatch: pytest.Monke
     program = run_dbshell("-c", "select 1")
     assert program.command == ["psql", ADDRESS, "-c", "select 1"]
     assert program.environ["PGPASSWORD"] == "se same"
-
-
-def test_missing_client_is_reported_in_one_line(
-    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "site.db").touch()
-    use_database(monkeypatch, f"sqlite:///{tmp_path}/site.db")
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert "is missing. Install it" in oppman("dbshell").line()

@@ -1,6 +1,5 @@
 """Checks before the start of a server: schema, folders and database URLs."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
-from opportune.project.modules import application
 from opportune.testing.plugin import settings_for
 
 
@@ -41,12 +39,3 @@ def test_persistent_databases_have_no_warning(monkeypatch: pytest.MonkeyPatch, t
     assert startup.data_loss_warning(settings_for("postgresql://user@host/name")) is None
     if Path("/dev/shm").is_dir():  # noqa: S108 - a mounted folder, like a volume
         assert startup.data_loss_warning(settings_for("sqlite:////dev/shm/app.db")) is None
-
-
-@pytest.mark.parametrize("replacement", [None, lambda: 5])
-def test_main_without_an_application_is_refused(
-    monkeypatch: pytest.MonkeyPatch, replacement: Callable[[], object] | None
-) -> None:
-    monkeypatch.setattr("app.main.create_app", replacement)
-    with pytest.raises(OperatorError, match=r"^app/main\.py needs a function create_app\(settings=None\) that returns"):
-        application()

@@ -1,6 +1,6 @@
 """A project in a separate environment: installed from the wheel without a network, tested and emptied.
 
-`test_index_project.py` upgrades such a project.
+`test_index_project.py` creates one without a clone, and `upgrading` upgrades one.
 """
 
 import subprocess
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from opportune import __version__
 from opportune.cli.project.new_project.command_line import main as startproject
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import git
@@ -135,7 +134,6 @@ def package(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Package:
 def test_feature_package_is_added(site: Site, package: Package) -> None:
     assert "Added reviews of opportune-reviews 0.1.0" in package.output
     assert "Applying reviews.0001_initial... OK" in package.output
-    assert site.run("check").endswith("No errors found.\n")
     assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "--pyargs", "opportune_reviews.tests")
 
 
@@ -152,7 +150,6 @@ def test_package_that_breaks_the_site_changes_no_file(site: Site, package: Packa
 
 
 def test_project_is_installed_and_emptied(site: Site, package: Package) -> None:
-    assert site.run("--version").startswith(f"Opportune {__version__} (")
     packages = site.folder / ".venv/lib"
     assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
     package.give_version("0.1.0", "0.2.0")

@@ -17,13 +17,11 @@ from opportune.cli.development import server, sockets
 from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
 from opportune.cli.project.quickstart import add_initial_data, prompt_superuser
-from opportune.config.settings import Settings, clear_settings_cache, get_settings
+from opportune.config.settings import Settings
 from opportune.contrib.llm import quickstart as llm_quickstart
-from opportune.contrib.llm.quickstart import NearbyServer, configure
 from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
-from opportune.project.modules import settings_class
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, read_until
 from tests.opportune.cli.development.processes import running
@@ -154,34 +152,3 @@ def test_questions_are_repeated(
     output = capsys.readouterr().out
     assert "at least 8" in output
     assert "different passwords" in output
-
-
-NEARBY = [
-    NearbyServer("Ollama", "http://127.0.0.1:11434/v1", ["llama3.2", "qwen3"]),
-    NearbyServer("LM Studio", "http://127.0.0.1:1234/v1", ["qwen3", "phi-4"]),
-]
-
-
-@pytest.mark.parametrize(
-    ("inputs", "address", "model"), [(["phi", "phi-4"], "http://127.0.0.1:1234/v1", "phi-4"), ([""], "", "")]
-)
-@pytest.mark.usefixtures("oppman")
-def test_models_of_this_machine_are_offered(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    inputs: list[str],
-    address: str,
-    model: str,
-) -> None:
-    lines = iter(inputs)
-    (folder / ".env").write_text("PORT=9000", encoding="utf-8")
-    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(lines))
-    monkeypatch.setattr(llm_quickstart, "find_nearby", lambda: NEARBY)
-    monkeypatch.setitem(settings_class().model_config, "env_file", folder / ".env")
-    clear_settings_cache()
-    configured_settings = configure(get_settings())
-    assert (configured_settings.llm_base_url, configured_settings.llm_model) == (address, model)
-    output = capsys.readouterr().out
-    assert "Ollama runs here with llama3.2, qwen3 and LM Studio runs here with qwen3, phi-4." in output
-    assert ("There is no model phi. Did you mean phi-4?" in output) == (inputs[0] == "phi")

@@ -56,16 +56,6 @@ def test_secrets_are_generated_once_for_each_file(project: Path, oppman: Oppman)
     assert all(new_values[name] != initial_values[name] for name in ("SECRET_KEY", "POSTGRES_PASSWORD"))
 
 
-def test_missing_commands_are_added_to_an_existing_file(project: Path, oppman: Oppman) -> None:
-    oppman("deploy", "init", "fly")
-    (project / ".env.production").write_text("SECRET_KEY=kept\nDATABASE_URL=\n")
-    code, out, _ = oppman("deploy", "init", "fly")
-    assert code == 0
-    assert "Unchanged fly.toml" in out
-    assert "Added STORAGE_URL, " in out.replace("DATABASE_DIRECT_URL, BASE_URL, ", "")
-    assert dotenv_values(project / ".env.production")["SECRET_KEY"] == "kept"
-
-
 def test_edited_file_is_only_overwritten_with_force(project: Path, oppman: Oppman) -> None:
     oppman("deploy", "init", "fly")
     path = project / "fly.toml"

@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 
 from opportune.config.settings import Settings
 from opportune.contrib.doctor import diagnose as diagnose_module
-from opportune.contrib.doctor import prepared_statements, server
+from opportune.contrib.doctor import server
 from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.examination import DoctorContext, Finding, Role, ServerContext, Status, compare_migrations
 from opportune.contrib.doctor.tls import shake_hands
@@ -108,17 +108,6 @@ async def test_pooler_loses_prepared_statements(pooled_url: str) -> None:
 async def test_pooler_with_database_pooled_false_is_a_fault(pooled_url: str) -> None:
     finding = await check_prepared(settings_for(pooled_url).model_copy(update={"database_pooled": "false"}))
     assert (finding.status, finding.fix) == (Status.FAULT, "Remove DATABASE_POOLED=false.")
-
-
-@on_postgresql
-async def test_no_statement_is_left_on_a_pooler_s_only_connection(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prepared_statements, "SECOND_CLIENT_SECONDS", 0.01)  # the only connection stays occupied
-    with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
-        assert (await check_prepared(settings_for(url))).values["survive"]
-        with connect_to_pooler(url) as connection:
-            assert connection.execute(PREPARED_STATEMENTS).fetchall() == []
 
 
 @pytest.fixture

@@ -198,14 +198,6 @@ def test_names_in_texts_keep_an_alias(shop: Path, code: str) -> None:
     assert text == f"from opportune.db import DatabaseUrl as DatabaseURL\n\n{code}"
 
 
-@pytest.mark.parametrize(
-    "text", ['<b class="feature-navigation link-right">', "{{ my.link.right }}", "{{ link.right_of }}"]
-)
-def test_other_words_in_templates_stay(shop: Path, text: str) -> None:
-    (shop / "templates/page.html").write_text(text)
-    assert shop / "templates/page.html" not in upgrade_code(shop).texts
-
-
 def test_dry_run_changes_no_code(oppman: Oppman, old_shop: Path) -> None:
     assert oppman("upgrade", "--dry-run").out.endswith("Nothing was changed (--dry-run).\n")
     assert git(old_shop, "status", "--porcelain") == ""
