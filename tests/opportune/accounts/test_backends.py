@@ -10,9 +10,8 @@ from httpx2 import AsyncClient
 from opportune.accounts import User, auth_backends, get_user_manager
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.db.database import Database
-from opportune.testing.factories import make_token, make_user, signed_in_client
+from opportune.testing.factories import make_user
 from tests.opportune.accounts.conftest import bearer
-from tests.opportune.accounts.stored_rows import change
 
 verified = FastAPIUsers[Any, int](get_user_manager, auth_backends).current_user(active=True, verified=True)
 
@@ -24,18 +23,6 @@ def app(app: FastAPI) -> FastAPI:
         return user.email
 
     return app
-
-
-async def test_credentials_are_valid_until_ended(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    user = await make_user(database, "ada@example.com", is_verified=True)
-    headers = bearer(await make_token(database, user))
-    assert (await client.get("/verified")).status_code == 401
-    async with signed_in_client(app, user) as browser:
-        for response in (await browser.get("/verified"), await client.get("/verified", headers=headers)):
-            assert (response.status_code, response.json()) == (200, "ada@example.com")
-        await change(database, user, hashed_password="another")
-        for response in (await browser.get("/verified"), await client.get("/verified", headers=headers)):
-            assert response.status_code == 401
 
 
 async def test_backends_sign_in_and_out(app: FastAPI, client: AsyncClient, database: Database) -> None:

@@ -3,11 +3,8 @@
 import asyncio
 import io
 import json
-import os
-import tempfile
-import tracemalloc
 import zipfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import IO, Any
 
 import pytest
@@ -17,7 +14,6 @@ from sqlalchemy import Column, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Send
 
-from opportune.accounts.flows.deletion import write_archive
 from opportune.accounts.models import AccountEvent, Group, Membership, Passkey, RecoveryCode, User
 from opportune.db import Database, Model
 from opportune.db.queries import batches
@@ -216,15 +212,6 @@ async def test_archive_is_closed_if_the_visitor_leaves(
     monkeypatch.setattr(ClosingResponse, "stream_response", leave_before_the_first_part)
     await ada_client.get("/accounts/data/export")
     assert [archive.closed for archive in archives] == [True]
-
-
-async def test_archive_needs_memory_for_one_file(app: FastAPI, traced_memory: Callable[[], int]) -> None:
-    storage = app.state.storage
-    names = [await storage.save("notes", "bin", os.urandom(1_000_000), "") for _ in range(8)]
-    tracemalloc.reset_peak()
-    with tempfile.TemporaryFile() as file:
-        await write_archive(file, b"{}", storage, names)
-    assert traced_memory() < 4_000_000
 
 
 async def test_deletion_page_needs_email_and_password(ada_client: AsyncClient, recorded_jobs: RecordedJobs) -> None:

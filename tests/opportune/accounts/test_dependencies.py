@@ -3,10 +3,10 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts import CurrentUser, OptionalUser, User, get_optional_user
+from opportune.accounts import CurrentUser, User
 from opportune.db import Database, WriteSession
 from tests.opportune.accounts.stored_rows import reload
 
@@ -20,19 +20,10 @@ def _routes(app: FastAPI) -> None:
     async def private(user: CurrentUser) -> str:
         return user.email
 
-    @app.get("/open")
-    async def open_to_all(request: Request, user: OptionalUser) -> str | None:
-        assert await get_optional_user(request) is user
-        return user.email if user else None
-
     @app.post("/verify")
     async def verify(user: CurrentUser, session: WriteSession) -> None:
         session.add(user)
         user.is_verified = True
-
-    @app.get("/api/private")
-    async def private_api(user: CurrentUser) -> str:
-        return user.email
 
 
 @pytest.mark.parametrize(
@@ -52,18 +43,6 @@ async def test_visitors_are_redirected_to_sign_in(
     assert response.status_code == (401 if headers.get("HX-Request") else 303)
     parts = urlsplit(response.headers.get("location") or response.headers["hx-redirect"])
     assert (parts.path, parse_qs(parts.query)["next"]) == ("/accounts/login", [next_path])
-
-
-async def test_api_responds_401_and_accepts_cookie(client: AsyncClient, user_client: AsyncClient, user: User) -> None:
-    response = await client.get("/api/private")
-    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
-    assert response.headers["content-type"] == "application/problem+json"
-    assert (await user_client.get("/api/private")).json() == user.email
-
-
-async def test_optional_user_is_loaded(client: AsyncClient, user_client: AsyncClient, user: User) -> None:
-    assert (await client.get("/open")).json() is None
-    assert (await user_client.get("/open")).json() == user.email
 
 
 async def test_user_can_be_changed_in_a_write_session(user_client: AsyncClient, database: Database, user: User) -> None:

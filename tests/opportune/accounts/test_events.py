@@ -13,9 +13,7 @@ from opportune.accounts.events.service import describe_event, record_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext
 from opportune.db import Database, utc_now
-from opportune.errors import OperatorError
 from opportune.feature import Accounts, Feature
-from opportune.i18n import use_language
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.web.client import Client
 from tests.opportune.accounts.conftest import new_client
@@ -70,26 +68,6 @@ async def test_event_by_staff_hides_their_client(app: FastAPI, database: Databas
     assert "203.0.113.7" not in str(email)
     assert "By: the operators of" in str(email)
     assert "boss" not in str(email)
-
-
-@pytest.mark.parametrize(("kind", "error"), [("token_made", OperatorError), ("token_created", KeyError)])
-async def test_unknown_kind_or_missing_detail_is_refused(
-    database: Database, user: User, kind: str, error: type[Exception]
-) -> None:
-    async with database.writer() as session:
-        with pytest.raises(error):
-            record_event(session, user, kind)
-    assert await read_all(database, AccountEvent) == []
-
-
-def test_names_are_isolated_from_text_in_arabic() -> None:
-    event = AccountEvent(user_id=1, kind="passkey_created", details={"name": "My phone <b>"})
-    with use_language("ar"):
-        assert describe_event(event).endswith(": \u2068My phone <b>\u2069")
-
-
-async def test_event_of_a_removed_kind_has_a_text() -> None:
-    assert describe_event(AccountEvent(user_id=1, kind="carrier_pigeon")) == "Carrier pigeon"
 
 
 GUIDE = read_guide("account-events.md")

@@ -1,7 +1,6 @@
 """Passwords and e-mail addresses that keyboards and systems send in different Unicode forms."""
 
 import unicodedata
-from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI
@@ -15,10 +14,8 @@ from tests.opportune.accounts.stored_rows import set_all
 
 COMPOSED, DECOMPOSED = "Bärenhöhle am Fluß", unicodedata.normalize("NFD", "Bärenhöhle am Fluß")
 EMAILS = [
-    ("zoe@müller.example", "Zoe@xn--mller-kva.example"),
     ("zoe@müller.example", "zoe@MU\u0308LLER.example"),
     ("zoë@example.com", "ZOE\u0308@example.com"),
-    ("zoe@bücher.test", "zoe@xn--bcher-kva.test"),
 ]
 
 
@@ -56,8 +53,3 @@ async def test_length_counts_normalized_characters(client: AsyncClient) -> None:
     response = await client.post("/accounts/register", data={"email": "zoe@example.com", "password": short})
     assert response.status_code == 422
     assert "at least" in response.text
-
-
-async def test_password_managers_find_the_password_page(client: AsyncClient) -> None:
-    response = await client.get("/.well-known/change-password")
-    assert (response.status_code, urlsplit(response.headers["location"]).path) == (302, "/accounts/password")

@@ -15,7 +15,7 @@ from sqladmin.helpers import slugify_class_name
 from sqlalchemy import Executable, delete
 from sqlmodel import col
 
-from opportune.accounts.models import GroupPermission, Membership, User
+from opportune.accounts.models import GroupPermission, User
 from opportune.accounts.permissions import (
     ACTIONS,
     FORBIDDEN,
@@ -88,9 +88,7 @@ async def program_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]
         ([], 403),
         ([("book", "list"), ("book-tag", "*"), ("*", "list")], 403),
         ([("book", "export")], 200),
-        ([("book", "*")], 200),
         ([("*", "export")], 200),
-        ([("*", "*")], 200),
     ],
 )
 async def test_group_permission_permits_a_route(
@@ -104,28 +102,6 @@ async def test_group_permission_permits_a_route(
 async def test_staff_need_permissions_and_superusers_do_not(app: FastAPI, database: Database) -> None:
     assert await get_statuses(app, await make_user(database, is_staff=True)) == (403, 403)
     assert await get_statuses(app, await make_user(database, is_superuser=True)) == (200, 200)
-
-
-@pytest.mark.parametrize("model", [GroupPermission, Membership])
-async def test_removed_permission_ends_at_the_next_request(
-    app: FastAPI, database: Database, model: type[GroupPermission | Membership]
-) -> None:
-    user = await make_user(database)
-    group = await add_permission(database, user, "book", "export")
-    async with signed_in_client(app, user) as browser, program_client(app, user) as program:
-        first_statuses = [(await client.get(API)).status_code for client in (browser, program)]
-        async with database.writer() as session:
-            await session.execute(delete(model).where(col(model.group_id) == group.id))
-        removed_statuses = [(await client.get(API)).status_code for client in (browser, program)]
-    assert (first_statuses, removed_statuses) == ([200, 200], [403, 403])
-
-
-def test_openapi_documents_the_permission() -> None:
-    site = FastAPI()
-    site.include_router(api)
-    operation = site.openapi()["paths"]["/books"]["get"]
-    assert "403" in operation["responses"]
-    assert "security" in operation
 
 
 @pytest.fixture

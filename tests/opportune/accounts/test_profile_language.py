@@ -22,29 +22,20 @@ async def test_menu_stores_the_language_of_visitors(client: AsyncClient) -> None
     assert 'lang="de"' in (await client.get("/accounts/login")).text
 
 
-@pytest.mark.parametrize("fields", [{}, {"language": "fr"}, {"language": "de\r\nx"}, {"language": ["en", "../de"]}])
+@pytest.mark.parametrize("fields", [{}, {"language": "de\r\nx"}])
 async def test_unknown_language_changes_nothing(client: AsyncClient, fields: dict[str, str]) -> None:
     response = await client.post(LANGUAGE, data={**fields, "next": "https://evil.example/"})
     assert (response.status_code, response.headers["location"]) == (303, "/")
     assert "set-cookie" not in response.headers
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_menu_stores_the_language_of_users(user_client: AsyncClient, user: User, database: Database) -> None:
     await user_client.post(LANGUAGE, data={"language": "ar"})
     assert (await reload(database, user)).language == "ar"
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_profile_is_preferred_to_cookie(user_client: AsyncClient) -> None:
     await user_client.post(LANGUAGE, data={"language": "ar"})
     page = await user_client.get("/accounts/profile", headers={"Accept-Language": "en"})
     assert '<html lang="ar" dir="rtl"' in page.text
     assert page.headers["content-language"] == "ar"
-
-
-async def test_htmx_loads_the_page_again(client: AsyncClient) -> None:
-    response = await client.post(
-        LANGUAGE, data={"language": "de", "next": "/"}, headers={"HX-Request": "true", "HX-Request-Type": "partial"}
-    )
-    assert (response.status_code, response.headers["hx-redirect"]) == (200, "/")

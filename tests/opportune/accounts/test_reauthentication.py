@@ -7,11 +7,9 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts.flows.confirmation import CONFIRMED_FOR, PASSWORDS_PER_USER, SIGNED_IN_FOR, WrongCredential
+from opportune.accounts.flows.confirmation import CONFIRMED_FOR, PASSWORDS_PER_USER, SIGNED_IN_FOR
 from opportune.accounts.models import Session, User
-from opportune.accounts.reauthentication import confirm_identity, get_confirmed_user
-from opportune.accounts.schemas import Confirmation
-from opportune.accounts.users.context import AccountContext
+from opportune.accounts.reauthentication import get_confirmed_user
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.feature import Feature
@@ -19,7 +17,6 @@ from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.web.cache import cached
-from opportune.web.client import Client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import bearer
 from tests.opportune.accounts.stored_rows import count, set_all
@@ -77,14 +74,6 @@ async def test_visitors_and_tokens_cannot_confirm(site: FastAPI, client: AsyncCl
     assert (
         await client.post(CONFIRMATION_API, headers=headers, json={"current_password": PASSWORD})
     ).status_code == 409
-
-
-async def test_passkey_without_a_request_is_refused(app: FastAPI, database: Database) -> None:
-    user = await make_user(database)
-    async with database.writer() as session:
-        context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
-        with pytest.raises(WrongCredential):
-            await confirm_identity(context, user, Confirmation(passkey="{}"))
 
 
 async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: Database) -> None:

@@ -26,7 +26,6 @@ from opportune.accounts.users.errors import InvalidLinkError
 from opportune.config import Settings, seal
 from opportune.db.database import Database
 from opportune.testing import PASSWORD, Make, make_token, make_user, signed_in_client
-from opportune.testing.plugin import settings_for
 from opportune.web.client import Client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import token_status
@@ -144,17 +143,6 @@ async def test_taken_and_free_addresses_take_the_same_work(
         await register(client, email)
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email})
     assert steps == ["hash", send_registration_email.name, send_password_reset_email.name] * 2
-
-
-async def test_site_without_mail_registers_immediately(settings: Settings, client: AsyncClient, app: FastAPI) -> None:
-    without_mail = settings.model_copy(
-        update={"mail_url": settings_for("sqlite://").mail_url, "environment": "production"}
-    )
-    app.state.settings = without_mail
-    assert "This site sends no e-mails" in (await client.get(f"{ACCOUNTS}/forgot-password")).text
-    assert (await register(client)).status_code == 303
-    app.state.settings = settings
-    assert await read_sent_subjects(app) == []
 
 
 async def test_closed_registration_creates_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:

@@ -1,17 +1,13 @@
 """Lines of the security log, with client address, account and request id."""
 
-import io
-import json
 import logging
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from pythonjsonlogger.json import JsonFormatter
 
 from opportune.accounts.flows import sign_in
 from opportune.accounts.models import User
-from opportune.server.logging import RequestIdFilter
 from opportune.testing.factories import PASSWORD
 from tests.opportune.accounts.conftest import bearer, new_client, read_security_log
 
@@ -67,27 +63,3 @@ async def test_unknown_token_is_logged_but_not_visitors(client: AsyncClient, cap
     (line,) = read_security_log(caplog)
     assert line.startswith("token_refused")
     assert "guessed" not in caplog.text
-
-
-async def test_wrong_confirmation_is_logged(
-    user_client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture
-) -> None:
-    await user_client.post("/accounts/confirm", data={"current_password": WRONG_PASSWORD})
-    (line,) = read_security_log(caplog)
-    assert line.endswith(f"account={user.id} reason=confirmation")
-
-
-async def test_json_lines_have_fields_and_the_request_id(app: FastAPI, user: User) -> None:
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.addFilter(RequestIdFilter())
-    handler.setFormatter(JsonFormatter("%(levelname)s %(message)s %(request_id)s"))
-    logger = logging.getLogger("opportune.security")
-    logger.addHandler(handler)
-    try:
-        await post(app, "/accounts/login", email=EMAIL, password=WRONG_PASSWORD)
-    finally:
-        logger.removeHandler(handler)
-    line = json.loads(stream.getvalue())
-    assert (line["event"], line["reason"]) == ("sign_in_refused", "password")
-    assert (line["address"], line["account"], bool(line["request_id"])) == (ADDRESS, user.id, True)

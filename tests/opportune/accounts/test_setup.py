@@ -18,7 +18,7 @@ from opportune.config import signing
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import Job
-from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.stored_rows import count, read_all
 
@@ -152,19 +152,6 @@ async def test_invitation_is_emailed_once_an_hour(
     assert len(find_links(caplog)) == 3
 
 
-async def test_admin_email_is_prefilled(app: FastAPI, client: AsyncClient, token: str) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"admin_email": EMAIL})
-    assert f'value="{EMAIL}"' in (await client.get(SETUP_PAGE, params={"token": token})).text
-
-
-async def test_invalid_admin_email_logs_one_line(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    app = create_app(settings.model_copy(update={"admin_email": "nobody", "jobs": "off"}))
-    async with app.router.lifespan_context(app):
-        await setup._invite_if_needed(app)
-    assert len(find_links(caplog)) == 1
-    assert "The link cannot be sent to ADMIN_EMAIL" in caplog.text
-
-
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("has_server", [True, False])
 async def test_start_without_tables_or_server_logs_one_line(
@@ -186,11 +173,3 @@ async def test_start_logs_the_setup_link(settings: Settings, caplog: pytest.LogC
         while not find_links(caplog):
             await asyncio.sleep(0.01)
     assert len(find_links(caplog)) == 1
-
-
-async def test_setup_replaces_the_session_of_the_browser(
-    app: FastAPI, client: AsyncClient, database: Database, token: str
-) -> None:
-    await sign_in(client, app, await make_user(database, "eve@example.com"))
-    await client.post(SETUP_PAGE, data={"email": EMAIL, "password": PASSWORD, "token": token})
-    assert EMAIL in (await client.get("/accounts/profile")).text

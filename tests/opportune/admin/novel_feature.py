@@ -66,13 +66,6 @@ class Copy(UnmigratedTable, table=True):
     label: str
 
 
-class Friendship(UnmigratedTable, table=True):
-    __tablename__ = "test_friendship"
-
-    reader_id: int = Field(foreign_key="test_reader.id")
-    friend_id: int = Field(foreign_key="test_reader.id", ondelete="RESTRICT")
-
-
 class Loan(UnmigratedTable, table=True):
     __tablename__ = "test_loan"
 
@@ -85,13 +78,6 @@ class Reader(UnmigratedTable, table=True):
     __tablename__ = "test_reader"
 
     name: str = Field(max_length=50, unique=True)
-    friends: list["Reader"] = Relationship(
-        link_model=Friendship,
-        sa_relationship_kwargs={
-            "primaryjoin": "Reader.id == Friendship.reader_id",
-            "secondaryjoin": "Reader.id == Friendship.friend_id",
-        },
-    )
     lent: list[Genre] = Relationship(link_model=Loan)
     """The link table has a required column, so forms cannot add links."""
 
@@ -142,7 +128,7 @@ class ReaderAdmin(AdminView, model=Reader):
 novels = Feature(
     "novels",
     "For tests.",
-    models=(NovelGenre, Genre, Language, Novel, Copy, Friendship, Loan, Reader),
+    models=(NovelGenre, Genre, Language, Novel, Copy, Loan, Reader),
     admin=Admin((GenreAdmin, NovelAdmin, CopyAdmin, ReaderAdmin)),
 )
 

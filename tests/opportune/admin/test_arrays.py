@@ -12,14 +12,11 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import ARRAY, JSON, Column, Integer, MetaData, String, Uuid, select
 from sqlalchemy import Enum as EnumType
-from sqlalchemy.dialects.postgresql import CIDR, HSTORE, INET
+from sqlalchemy.dialects.postgresql import CIDR, INET
 from sqlmodel import Field, SQLModel
 
 from opportune.admin import AdminView
-from opportune.crud.schemas import value_schema
 from opportune.feature import Admin, Feature
-from opportune.web.forms.controls import controls_of
-from opportune.web.forms.input_texts import JSON_TEXT
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_one
 
@@ -44,14 +41,6 @@ class Kit(SQLModel, table=True):
     marks: list[Literal["new", "used"]] = Field(default_factory=list, sa_column=Column(JSON))
     grade: Colour | None = None
     grades: Mapping[str, Colour] = Field(default_factory=dict, sa_column=Column(JSON))
-
-
-class Label(SQLModel, table=True):
-    __tablename__ = "test_label"
-    metadata = MetaData()
-
-    id: int | None = Field(default=None, primary_key=True)
-    texts: dict[str, str | None] = Field(default_factory=dict, sa_column=Column(HSTORE))
 
 
 class Host(SQLModel, table=True):
@@ -104,11 +93,6 @@ async def test_saving_a_form_unchanged_keeps_all_values(app: FastAPI, admin: Asy
     assert {name: getattr(row, name) for name in VALUES} == VALUES | {"sizes": [3]}
 
 
-async def test_arrays_are_exported(admin: AsyncClient) -> None:
-    for format_ in ("csv", "json", "xlsx"):
-        assert (await admin.get(f"/admin/kit/export/{format_}")).status_code == 200, format_
-
-
 async def test_several_choices_are_filtered_as_text(admin: AsyncClient) -> None:
     for text, is_found in (("red", True), ("blue", False)):
         assert ("Red" in (await admin.get("/admin/kit/list", params={"tints": text})).text) is is_found
@@ -128,7 +112,3 @@ async def test_addresses_are_texts(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post("/admin/host/edit/1", data=fields)).status_code == 303
     host = await read_one(app, select(Host))
     assert (host.address, host.network) == ("10.0.0.1", "10.0.0.0/8")
-
-
-def test_hstore_is_edited_as_json() -> None:
-    assert controls_of(value_schema(Label, "texts"))["value"].type == JSON_TEXT

@@ -103,61 +103,15 @@ async def test_paper_has_no_tools_and_whole_texts(page: Page) -> None:
     assert await page.locator("td:visible").evaluate_all(cut) == 0
 
 
-@pytest.mark.language("de")
-async def test_german_texts_fit_a_tablet(page: Page) -> None:
-    await page.goto("/admin/gadget/edit/1")
-    buttons = page.locator(".save-bar").locator(".btn").filter(visible=True)
-    for width in (768, 1024, 1280):
-        await page.set_viewport_size({"width": width, "height": 800})
-        boxes = [await button.bounding_box() for button in await buttons.all()]
-        assert len({round(box["y"]) for box in boxes if box}) == 1, width
-    await page.set_viewport_size({"width": 768, "height": 800})
-    await page.goto("/admin/group/create")
-    assert await page.evaluate("document.documentElement.scrollWidth") == 768
-
-
-@pytest.mark.parametrize(("width", "left_out"), [(768, 0), (1280, 0), (1024, 1)])
-async def test_related_rows_with_many_fields_fit(
-    desktop: Page, monkeypatch: pytest.MonkeyPatch, width: int, left_out: int
-) -> None:
-    columns = ("size", "name", "colour", "weight", "made_on", "nickname")[left_out:]
+async def test_related_rows_with_many_fields_fit(desktop: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = ("size", "name", "colour", "weight", "made_on", "nickname")
     monkeypatch.setattr(MakerAdmin, "inlines", (Inline(Gadget, "maker_id", columns),))
-    await desktop.set_viewport_size({"width": width, "height": 800})
+    await desktop.set_viewport_size({"width": 768, "height": 800})
     await desktop.goto("/admin/maker/edit/2")
     await desktop.get_by_role("button", name="Add Gadget").click()
     table = desktop.locator(".inline-table")
     assert await table.evaluate("table => table.scrollWidth <= table.clientWidth")
     await expect(table.get_by_label("Nickname of new gadget")).to_be_visible()
-
-
-async def test_buttons_and_table_head_stay_visible(desktop: Page) -> None:
-    await desktop.goto(LIST)
-    row = desktop.get_by_role("row").filter(has_text="gadget 259")
-    await expect(row.get_by_role("link", name="Edit")).to_be_in_viewport(ratio=1)
-    for columns in ("?columns=name,size", ""):
-        await desktop.goto(LIST + columns)
-        row = desktop.get_by_role("row").filter(has_text="gadget 240")
-        await row.scroll_into_view_if_needed()
-        await row.hover()
-        await desktop.mouse.wheel(0, 300)
-        await expect(desktop.get_by_role("columnheader", name="Name", exact=True)).to_be_in_viewport(ratio=1)
-
-
-async def test_closed_menu_groups_stay_closed(desktop: Page) -> None:
-    await desktop.goto("/admin/")
-    menu = desktop.get_by_role("navigation", name="Admin")
-    users = menu.get_by_role("link", name="Users")
-    await menu.locator("summary", has_text="Accounts").click()
-    await expect(users).to_be_hidden()
-    await desktop.goto(LIST)
-    await expect(users).to_be_hidden()
-    await menu.get_by_label("Find in the menu").fill("user")
-    await expect(users).to_be_visible()
-    await menu.get_by_label("Find in the menu").fill("")
-    await expect(users).to_be_hidden()
-    await desktop.goto("/admin/user/list")
-    await expect(users, "the group of the page is open").to_be_in_viewport(ratio=1)
-    await expect(desktop.get_by_role("button", name="Sign out long")).to_be_in_viewport(ratio=1)
 
 
 async def test_card_shows_first_fields_of_many(phone: Page) -> None:

@@ -6,30 +6,11 @@ from httpx2 import AsyncClient
 
 from opportune.admin.model_icons import guess_icon
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.web.static import icons
 from tests.opportune.admin.gadget_feature import GadgetAdmin, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import make_staff
 
-FONT_AWESOME = "fontawesome-all.min.css"
-
-
 app = site_fixture(gadgets, make_makers)
-
-
-async def test_font_awesome_is_loaded_for_an_icon_of_a_view(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(icons, "_added", set())  # excludes the icon from the style sheet of other tests
-    monkeypatch.setattr(GadgetAdmin, "icon", "fa-solid fa-gear")
-    assert FONT_AWESOME in (await admin.get("/admin/gadget/list")).text
-
-
-async def test_views_of_the_project_come_first(admin: AsyncClient) -> None:
-    page = (await admin.get("/admin/gadget/list")).text
-    names = ("maker", "gadget", "user", "status", "job", "audit-entry")
-    menu = [page.index(f'class="nav-link" href="/admin/{name}') for name in names]
-    assert menu == sorted(menu)
 
 
 ADMIN_MENU = '<nav class="navbar-collapse" id="menu" popover aria-label="Admin">'

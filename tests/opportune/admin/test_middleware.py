@@ -116,9 +116,7 @@ async def test_views_of_all_features_open(app: FastAPI, admin: AsyncClient) -> N
     """Runs on PostgreSQL, the stricter database; on SQLite the test of all URLs opens these pages."""
     views = [view for feature in app.state.features for view in views_of(feature) if view.is_model]
     for view in views:
-        for path in ("list?search=a", "export/csv"):
-            response = await admin.get(f"/admin/{view.identity}/{path}")
-            assert response.status_code == 200, (view, path)
+        assert (await admin.get(f"/admin/{view.identity}/list?search=a")).status_code == 200, view
 
 
 async def test_crash_reveals_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

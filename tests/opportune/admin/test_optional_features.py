@@ -34,7 +34,7 @@ PAGES = (
 LINK = re.compile(r'(?:href|action|formaction)="(/admin[^"#]*|\?[^"]*)"')
 
 
-@pytest.fixture(params=[*feature_rounds([*MARKS]), [*MARKS]], ids="+".join)
+@pytest.fixture(params=feature_rounds([*MARKS]), ids="+".join)
 def without(request: pytest.FixtureRequest) -> Collection[str]:
     """Names of the features that the site leaves out."""
     names: Collection[str] = request.param

@@ -19,14 +19,12 @@ from opportune.admin.options import (
     SEARCH_OPTIONS,
     SORT_OPTIONS,
     option_faults,
-    shared_identities,
 )
 from opportune.admin.view_classes import views_of, views_without_model
 from opportune.admin.views import AdminView
 from opportune.cli.development.feature_checks import check_admin
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
-from opportune.feature import Admin, Feature
 from opportune.fields import FileColumn
 from tests.opportune.admin.bookshelf_feature import Book, Review, bookshelf
 from tests.opportune.admin.gadget_feature import Maker
@@ -162,18 +160,6 @@ def test_view_without_model_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     assert line.startswith("app.shop.admin: NoteAdmin has no model and is not shown.")
 
 
-def test_model_in_place_of_a_view_is_refused() -> None:
-    menu_item = type("MenuItem", (), {"icon": ""})  # a model with an icon
-    with pytest.raises(OperatorError, match=r"lists MenuItem, which is no view\. Write class MenuItemAdmin"):
-        views_of(Feature("x", admin=Admin([menu_item])))
-
-
-def test_shared_identity_has_advice_for_views_of_models() -> None:
-    view = make_view(Book, {})
-    (line,) = shared_identities([view, type("NovelAdmin", (view,), {})])
-    assert line.endswith("/admin/book: write class NovelAdmin(BookAdmin) without model=…, and set identity=… in it.")
-
-
 def test_short_names_set_the_options_of_sqladmin() -> None:
     base: Any = make_view(Book, {"columns": ("title",), "order": ("-price", "title"), "plural": "Tomes"})
     assert (base.column_list, base.name_plural) == (("title",), "Tomes")
@@ -182,15 +168,3 @@ def test_short_names_set_the_options_of_sqladmin() -> None:
     assert (view.columns, view.order, view.column_list) == (("price",), ("-id",), ("price",))
     mixin = type("Mixin", (), {"search": ("summary",)})
     assert type("MixedAdmin", (mixin, view), {}).column_searchable_list == ("summary",)  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"search": (), "column_searchable_list": ()}, "sets search and column_searchable_list, which are the same"),
-        ({"order": "price"}, r'BookAdmin\.order: write a tuple of names, with - for descending: \("-created_at",\)'),
-    ],
-)
-def test_unclear_short_name_is_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(OperatorError, match=message):
-        make_view(Book, options)

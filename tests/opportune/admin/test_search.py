@@ -75,14 +75,6 @@ async def test_palette_finds_pages_and_actions(admin: AsyncClient, monkeypatch: 
     assert "Add country" not in (await admin.get("/admin/search?q=country", headers=PALETTE)).text
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_any_query_is_valid(admin: AsyncClient) -> None:
-    for query in ("", "%00", "'\"%", "x" * 5_000, "😀", "-", "ada or"):
-        response = await admin.get("/admin/search", params={"q": query})
-        assert response.status_code == 200, query
-        assert response.headers["cache-control"] == "no-store", query
-
-
 async def test_limited_search_names_what_it_left_out(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in ("MAX_SECONDS", "MAX_SOURCES"):
         with monkeypatch.context() as patch:

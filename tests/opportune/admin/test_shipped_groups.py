@@ -80,15 +80,6 @@ async def test_migrate_does_not_recreate_a_deleted_group(database: Database, mon
     assert await read_groups(database) == {"Staff": ["book:list"]}
 
 
-async def test_migrate_extends_an_existing_group(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with database.writer() as session:
-        session.add(group := Group(name="Librarian's"))
-        await session.flush()
-        session.add(GroupPermission(group_id=group.id, identity="book", action="*"))
-    await migrate(database, monkeypatch, make_feature({"Librarian's": {"book": "list", "book-tag": "list"}}))
-    assert await read_groups(database) == {"Librarian's": ["book:*", "book-tag:list"]}
-
-
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"Staff": {"bok": "*"}}, "there is no model 'bok' in an installed feature. Did you mean book?"),
     ({"Staff": {"Book": "*"}}, "there is no model 'Book' in an installed feature. Did you mean book?"),

@@ -2,10 +2,8 @@
 
 import csv
 import io
-import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -161,12 +159,6 @@ async def test_references_are_shown_and_searched(admin: AsyncClient, app: FastAP
     assert '<a href="/admin/maker/details/1">Acme</a>' in page
     assert "k3y" not in page
 
-    page = (await admin.get(CREATE_PAGE)).text
-    assert "<row-picker" in page
-    assert not {"jquery", "select2", "js/main.js"} & set(re.findall(r"jquery|select2|js/main.js", page))
-    assert 'data-url="/admin/gadget/ajax/lookup"' in page
-    assert "Acme" not in page
-
     for term, results in (
         ("acm", ["Acme"]),
         ("%", ["100% Ltd"]),
@@ -176,14 +168,6 @@ async def test_references_are_shown_and_searched(admin: AsyncClient, app: FastAP
     ):
         response = await admin.get("/admin/gadget/ajax/lookup", params={"name": "maker_id", "term": term})
         assert [row["text"] for row in response.json()["results"]] == results
-
-    assert extract_error(await create_gadget(admin, name="gizmo"), "name") == "A gizmo is no gadget."
-
-    async with app.state.database.writer() as session:
-        session.add(Maker(name="not committed yet"))
-        await session.flush()
-        for path in ("list", "details/1", "edit/1", "delete?pks=1", "import", "ajax/lookup?name=maker_id&term=a"):
-            assert (await admin.get(f"/admin/gadget/{path}")).status_code == 200, path
 
 
 async def test_reference_is_entered_without_javascript(app: FastAPI, admin: AsyncClient) -> None:
@@ -205,17 +189,3 @@ async def test_export_keeps_exact_values(admin: AsyncClient) -> None:
     (cells,) = csv.DictReader(io.StringIO((await admin.get("/admin/gadget/export/csv")).text))
     assert cells | exact | {"ratio": "0.5", "size": "2", "spare_id": "", "data": "'-1"} == cells
     assert cells["seen_at"] == "2026-02-28T23:59:59+00:00"
-
-
-EDIT = "/admin/gadget/edit/1"
-
-
-async def add_gadget(app: FastAPI, **texts: Any) -> None:
-    await add_rows(app, Gadget(name="first", maker_id=1, **texts))
-
-
-async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: AsyncClient) -> None:
-    await add_gadget(app, story="old")
-    full = "x" * 999 + "\r\n" + "x" * 1000  # the maximum length when a line break counts as one character
-    assert (await admin.post(EDIT, data={"name": "first", "maker_id": "1", "story": full})).status_code == 303
-    assert (await read_gadget(app)).story == full.replace("\r\n", "\n")

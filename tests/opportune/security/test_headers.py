@@ -17,14 +17,11 @@ JSON = {"content-type": "application/json"}
 REQUESTS = [
     ("GET", "/accounts/login", {}, b"", 200),
     ("GET", "/accounts/profile", {}, b"", 303),
-    ("GET", "/admin", {}, b"", 307),
     ("GET", "/admin/", {}, b"", 303),
     ("POST", "/accounts/login", {"origin": "https://evil.example"}, b"", 403),
     ("GET", "/nothing", {}, b"", 404),
-    ("GET", "/static/nothing", {}, b"", 404),
     ("GET", "/static/site.css", {}, b"", 200),
     ("GET", "/files/nothing", {}, b"", 403),
-    ("PUT", "/accounts/login", {}, b"", 405),
     ("POST", "/accounts/login", FORM | {"content-length": str(MAX_BODY_BYTES + 1)}, b"", 413),
     ("POST", "/accounts/login", FORM, b"email=", 422),
     ("POST", "/api/v1/auth/register", JSON, b"{}", 422),
@@ -32,7 +29,6 @@ REQUESTS = [
     ("GET", "/health", {}, b"", 200),
     ("GET", "/health", {"host": "evil.example"}, b"", 200),
     ("GET", "/accounts/login", {"host": "evil.example"}, b"", 400),
-    ("OPTIONS", "/health", {}, b"", 200),
     ("GET", "/crash", {}, b"", 500),
     ("GET", "/stream", {}, b"", 200),
 ]

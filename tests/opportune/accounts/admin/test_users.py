@@ -12,7 +12,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.passwords import hashing
 from opportune.db.queries import batches
 from opportune.feature import Admin, Feature, UserColumn
-from opportune.testing.factories import PASSWORD, add_permission, make_token, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_token, make_user, signed_in_client
 from tests.opportune.accounts.stored_rows import count, read_all, read_one, reload
 
 NEW_PASSWORD = "an altogether new one"
@@ -67,13 +67,6 @@ async def test_invalid_user_is_refused_beside_its_field(app: FastAPI, admin: Asy
     assert await read_all(app.state.database, User, email="new@example.com") == []
 
 
-async def test_unexpected_uploads_are_refused(admin: AsyncClient) -> None:
-    files = {"email": ("a.txt", b"a@example.com"), "password": ("b.txt", b"12345678")}
-    assert (await admin.post("/admin/user/create", files=files)).status_code == 413
-    headers = {"content-type": "multipart/form-data; boundary=x"}
-    assert (await admin.post("/admin/user/create", content=b"--x\r\nbroken", headers=headers)).status_code == 400
-
-
 async def test_edit_ignores_read_only_fields(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "old@example.com")
     forged = {"created_at": "1999-01-01 00:00:00", "id": "77", "hashed_password": "forged", "password": "forged"}
@@ -124,18 +117,6 @@ async def test_hashes_are_never_shown(app: FastAPI, admin: AsyncClient, superuse
         assert await list_emails(admin, search=text) == []
 
 
-async def test_deletion_of_several_users_is_atomic(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
-    ann, bob = [await make_user(app.state.database) for _ in range(2)]
-    response = await admin.post(f"/admin/user/delete?pks={ann.id},{bob.id},{superuser.id}", data=CONFIRMED)
-    assert response.headers["location"] == "/admin/user/list"
-    page = (await admin.get("/admin/user/list")).text
-    assert "Nothing was deleted. You cannot delete yourself." in page
-    assert len(await list_emails(admin)) == 3
-    response = await admin.post(f"/admin/user/delete?pks={ann.id},{bob.id}&search=user", data=CONFIRMED)
-    assert response.headers["location"] == "/admin/user/list?search=user"
-    assert await list_emails(admin) == ["root@example.com"]
-
-
 async def test_deletion_in_batches_is_atomic(
     app: FastAPI, admin: AsyncClient, superuser: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,20 +154,6 @@ async def test_new_password_ends_all_sessions(app: FastAPI, admin: AsyncClient) 
     assert "signed out everywhere" in (await admin.get("/admin/user/list")).text
 
 
-async def test_invalid_password_changes_nothing(app: FastAPI, admin: AsyncClient) -> None:
-    user = await make_user(app.state.database, "user@example.com")
-    cases: list[tuple[dict[str, str], str]] = [
-        ({"password": NEW_PASSWORD, "password_again": PASSWORD}, "The passwords differ."),
-        ({"password": "short", "password_again": "short"}, "at least 8 characters"),
-        ({}, "invalid-feedback"),
-    ]
-    for form_data, message in cases:
-        response = await admin.post(f"/admin/user/password/{user.id}", data=form_data)
-        assert response.status_code == 400
-        assert message in response.text
-    assert (await reload(app.state.database, user)).hashed_password == user.hashed_password
-
-
 async def test_deleting_a_session_signs_its_browser_out(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "user@example.com")
     async with signed_in_client(app, user) as browser:
@@ -202,24 +169,12 @@ async def test_sessions_cannot_be_created_or_edited(admin: AsyncClient) -> None:
     for path in ("create", "edit/1"):
         assert (await admin.get(f"/admin/session/{path}")).status_code == 403
         assert (await admin.post(f"/admin/session/{path}")).status_code == 403
-    for term, results in (("roo", 1), ("ROOT example", 1), ("%", 0), ("\0", 1), ("argon2", 0)):
-        response = await admin.get("/admin/session/ajax/lookup", params={"name": "user_id", "term": term})
-        assert len(response.json()["results"]) == results, term
     assert (await admin.get("/admin/session/ajax/lookup?name=token_hash&term=a")).status_code == 404
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_reference_filter_accepts_any_text(admin: AsyncClient) -> None:
-    for value in ("abc", "-1", "9" * 30, "%00", "1e3"):
-        response = await admin.get(f"/admin/session/list?user_id={value}")
-        assert response.status_code == 200, value
-        assert "Nothing matches" in response.text, value
 
 
 async def test_user_page_shows_columns_of_features(app: FastAPI, admin: AsyncClient, user: User) -> None:
     columns = [UserColumn("Browsers", Session.user_id), UserColumn("Seen", Session.user_id, func.max(Session.seen_at))]
-    agents = UserColumn("Agents", Session.user_id, func.max(Session.agent))
-    app.state.features = (*app.state.features, Feature("other", admin=Admin(user_columns=[*columns, agents])))
+    app.state.features = (*app.state.features, Feature("other", admin=Admin(user_columns=columns)))
     path = f"/admin/user/details/{user.id}"
     cell = '<dt class="col-sm-3">Browsers</dt>\n    <dd class="col-sm-9 details-value">'
     assert f"{cell}0</dd>" in (await admin.get(path)).text

@@ -18,7 +18,6 @@ from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     SIGN_IN_PAGE,
     new_browser,
     read_newest_code,
-    read_newest_token,
     request_and_read,
     request_email,
     send_code,
@@ -32,12 +31,15 @@ from tests.opportune.form_tokens import without_tokens
 __all__ = ["settings"]  # a fixture
 
 
+pytestmark = pytest.mark.usefixtures("user")
+
+
 @pytest.fixture
 async def user(database: Database) -> User:
     return await make_user(database, EMAIL, is_verified=True)
 
 
-async def test_opening_link_changes_nothing(app: FastAPI, client: AsyncClient, database: Database, user: User) -> None:
+async def test_opening_link_changes_nothing(app: FastAPI, client: AsyncClient, database: Database) -> None:
     token, _ = await request_and_read(app, client)
     async with new_browser(app) as scanner:
         for method in ("GET", "HEAD", "GET"):
@@ -48,7 +50,7 @@ async def test_opening_link_changes_nothing(app: FastAPI, client: AsyncClient, d
     assert await is_signed_in(client)
 
 
-async def test_email_is_valid_once_by_link_or_code(app: FastAPI, client: AsyncClient, user: User) -> None:
+async def test_email_is_valid_once_by_link_or_code(app: FastAPI, client: AsyncClient) -> None:
     token, code = await request_and_read(app, client)
     cookies = dict(client.cookies)
     async with new_browser(app) as other_browser:
@@ -77,9 +79,7 @@ async def test_refused_links_and_codes_are_in_the_security_log(
 
 
 @pytest.mark.database("postgresql")
-async def test_concurrent_uses_of_an_email_sign_in_once(
-    app: FastAPI, client: AsyncClient, database: Database, user: User
-) -> None:
+async def test_concurrent_uses_of_an_email_sign_in_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
     token, code = await request_and_read(app, client)
     async with new_browser(app) as other_browser:
         responses = await asyncio.gather(
@@ -90,7 +90,7 @@ async def test_concurrent_uses_of_an_email_sign_in_once(
 
 
 async def test_email_expires_after_ten_minutes(
-    app: FastAPI, client: AsyncClient, database: Database, user: User, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token, code = await request_and_read(app, client)
     cookies = dict(client.cookies)
@@ -104,9 +104,7 @@ async def test_email_expires_after_ten_minutes(
     assert await count(database, Session) == 0
 
 
-async def test_code_is_bound_to_its_browser_and_request(
-    app: FastAPI, client: AsyncClient, database: Database, user: User
-) -> None:
+async def test_code_is_bound_to_its_browser_and_request(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, "eve@example.com")
     _, code = await request_and_read(app, client)
     async with new_browser(app) as eve_browser:
@@ -119,9 +117,7 @@ async def test_code_is_bound_to_its_browser_and_request(
     assert await count(database, Session) == 0
 
 
-async def test_request_ends_after_five_wrong_codes(
-    app: FastAPI, client: AsyncClient, database: Database, user: User
-) -> None:
+async def test_request_ends_after_five_wrong_codes(app: FastAPI, client: AsyncClient, database: Database) -> None:
     _, code = await request_and_read(app, client)
     cookies = dict(client.cookies)
     wrong_statuses = [(await send_code(client, wrong_code(code))).status_code for _ in range(5)]
@@ -134,7 +130,7 @@ async def test_request_ends_after_five_wrong_codes(
 
 
 async def test_wrong_codes_of_an_account_are_limited_per_day(
-    app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert email_sign_in.CODES_PER_ACCOUNT.limit == 10
     monkeypatch.setattr(email_sign_in.CODES_PER_ACCOUNT, "limit", 2)
@@ -152,7 +148,7 @@ async def test_wrong_codes_of_an_account_are_limited_per_day(
 
 
 async def test_wrong_codes_per_ip_address_are_limited(
-    app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert PASSWORDS_PER_IP.limit == 20
     monkeypatch.setattr(PASSWORDS_PER_IP, "limit", 3)
@@ -162,15 +158,7 @@ async def test_wrong_codes_per_ip_address_are_limited(
     assert (await send_code(client, (await request_and_read(app, client))[1])).status_code == 429
 
 
-async def test_emails_per_recipient_are_limited(client: AsyncClient) -> None:
-    responses = [await request_email(client, "Nobody@example.com") for _ in range(6)]
-    assert [response.status_code for response in responses] == [303] * 5 + [429]
-    assert (await client.post(SIGN_IN_API, json={"email": "nobody@example.com"})).status_code == 429
-
-
-@pytest.mark.parametrize(
-    "changes", [{"email": "new@example.com"}, {"is_active": False}, {"hashed_password": "x"}, None]
-)
+@pytest.mark.parametrize("changes", [{"is_active": False}, {"hashed_password": "x"}, None])
 async def test_email_is_invalid_after_account_changes(
     app: FastAPI, client: AsyncClient, database: Database, user: User, changes: dict[str, object] | None
 ) -> None:
@@ -188,7 +176,7 @@ async def test_email_is_invalid_after_account_changes(
     assert await count(database, Session) == 0
 
 
-async def test_responses_reveal_no_accounts(app: FastAPI, client: AsyncClient, database: Database, user: User) -> None:
+async def test_responses_reveal_no_accounts(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, "off@example.com", is_active=False)
     page_responses, api_responses = set(), set()
     for email in (EMAIL, "off@example.com", "nobody@example.com"):
@@ -203,13 +191,6 @@ async def test_responses_reveal_no_accounts(app: FastAPI, client: AsyncClient, d
         api_responses.add((accepted.status_code, refused.status_code, *details))
     assert (len(page_responses), len(api_responses)) == (1, 1)
     assert {to for to, _ in await read_sent_subjects(app)} == {EMAIL}
-
-
-async def test_redirect_to_another_site_is_ignored(app: FastAPI, client: AsyncClient, user: User) -> None:
-    for foreign_url in ("https://evil.example/", "/\\evil.example"):
-        await request_email(client, next=foreign_url)
-        assert (await submit_link(client, await read_newest_token(app))).headers["location"] == "/"
-        client.cookies.clear()
 
 
 async def test_forged_requests_are_refused(client: AsyncClient) -> None:

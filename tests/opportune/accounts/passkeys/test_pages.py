@@ -224,26 +224,12 @@ async def test_reset_command_keeps_the_last_sign_in_method(
     assert (await sign_in(client, device)).headers["location"] == "/"
 
 
-async def test_superuser_removes_a_passkey(app: FastAPI, admin: AsyncClient, user: User, database: Database) -> None:
-    await add_passkey(app, user)
-    (passkey,) = await read_passkeys(database, user)
-    page = await admin.get(f"/admin/passkey/details/{passkey.id}")
-    assert (page.status_code, passkey.public_key in page.text) == (200, False)
-    user_page = await admin.get(f"/admin/user/details/{user.id}")
-    assert re.search(r">Passkeys</dt>\s*<dd[^>]*>1</dd>", user_page.text)
-    await admin.post(f"/admin/passkey/delete?pks={passkey.id}", data={"confirmed": "yes"})
-    assert await read_passkeys(database, user) == []
-    assert "passkey_deleted" in await read_event_kinds(database, user), "the user is notified"
-
-
 @pytest.mark.parametrize(
     ("visited", "changes", "expected"),
     [
         ("http://localhost:8000", {}, ("localhost", "http://localhost:8000")),
         ("http://127.0.0.1:8000", {}, None),
-        ("http://[::1]:8000", {}, None),
         ("https://evil.example", {"base_url": "https://example.org"}, ("example.org", "https://example.org")),
-        ("", {"base_url": "HTTPS://Example.org:443"}, ("example.org", "https://example.org")),
         ("", {"base_url": "https://example.org:8443"}, ("example.org", "https://example.org:8443")),
         (
             "https://evil.example",
@@ -258,12 +244,3 @@ def test_passkey_is_bound_to_the_domain_of_the_site(
     settings = settings_for("sqlite:///unused.db").model_copy(update={"base_url": "", **changes})
     site = find_relying_party(settings, visited)
     assert ((site.id, site.origin) if site else None) == expected
-
-
-async def test_site_without_a_domain_name_offers_another_address(ada_client: AsyncClient) -> None:
-    page = await ada_client.get(PASSKEYS, headers={"host": "127.0.0.1:8000"})
-    assert 'href="http://localhost:8000/accounts/passkeys"' in page.text
-    for host in ("127.0.0.1", "[", "localhost:99999", "a b"):
-        response = await ada_client.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": host})
-        assert response.status_code < 500, host
-        assert host != "127.0.0.1" or response.status_code == 204

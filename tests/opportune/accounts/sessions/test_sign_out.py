@@ -2,16 +2,14 @@
 
 import pytest
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
-from opportune.accounts import OptionalUser, User
+from opportune.accounts import User
 from opportune.testing.factories import PASSWORD, sign_in_browser
 from tests.opportune.accounts.conftest import bearer
 
 CLEARED_DATA = '"cache", "storage"'
-STORED_PAGE = "/stored-page"
 STORED_KEYS = "[...Object.keys(localStorage), ...Object.keys(sessionStorage)]"
 
 
@@ -51,19 +49,6 @@ async def test_back_button_does_not_show_private_pages(signed_in_page: Page) -> 
     await signed_in_page.go_back()
     await expect(signed_in_page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert "ada@example.com" not in await signed_in_page.content()
-
-
-async def test_page_stored_by_the_browser_is_removed(signed_in_page: Page, app: FastAPI) -> None:
-    @app.get(STORED_PAGE)
-    async def stored_page(user: OptionalUser) -> HTMLResponse:
-        greeting = f"<p>{user.email if user else 'Nobody'}</p>"
-        return HTMLResponse(greeting, headers={"Cache-Control": "private, max-age=3600"})
-
-    await signed_in_page.goto(STORED_PAGE)
-    await signed_in_page.goto("/accounts/profile")
-    await sign_out(signed_in_page)
-    await signed_in_page.evaluate("history.go(-2)")
-    await expect(signed_in_page.get_by_text("Nobody")).to_be_visible()
 
 
 async def test_only_theme_and_other_cookies_stay_after_signing_out(signed_in_page: Page) -> None:

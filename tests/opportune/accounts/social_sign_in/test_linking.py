@@ -6,15 +6,12 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlmodel import col
 
 from opportune.accounts.models import LinkedAccount, Session, User
 from opportune.accounts.users.database import UserDatabase
-from opportune.config.settings import load_settings
 from opportune.db import Database, utc_now
-from opportune.errors import SettingsError
 from opportune.testing import PASSWORD, RecordedJobs, make_user, sign_in, signed_in_client
 from tests.opportune.accounts.sent_emails import list_sent_subjects
 from tests.opportune.accounts.social_sign_in.conftest import (
@@ -122,17 +119,6 @@ async def test_last_linked_account_cannot_be_removed(
     assert signed_in.status_code == 303
 
 
-async def test_sign_in_by_email_allows_removal(
-    app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"email_sign_in": True})
-    await return_from_provider(client, provider)
-    (number,) = await list_linked_ids(client)
-    assert "You sign in with a link by e-mail or one of these accounts." in (await client.get("/accounts/profile")).text
-    await unlink_account(client, number)
-    assert await read_links(database) == []
-
-
 @pytest.mark.database("postgresql")  # SQLite has one writer at a time
 async def test_concurrent_removals_keep_one_sign_in_method(
     client: AsyncClient, database: Database, provider: FakeProvider
@@ -166,20 +152,6 @@ async def no_user(_database: UserDatabase[User], _issuer: str, _subject: str) ->
     """Simulate a query before the other request has committed."""
 
 
-async def test_removed_provider_is_no_sign_in_method(
-    client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
-    await return_from_provider(client, provider)
-    user_id = (await client.get("/api/v1/users/me")).json()["id"]
-    await store(database, LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
-    first_id, second_id = await list_linked_ids(client)
-    message = await follow_to_message(client, await unlink_account(client, first_id))
-    assert "This is your only sign-in method." in message
-    assert "gone.example" in (await client.get("/accounts/profile")).text
-    assert (await unlink_account(client, second_id)).status_code == 303
-    assert await read_links(database) == [(provider.url, "1")]
-
-
 async def test_recent_sign_in_replaces_the_password(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
@@ -200,37 +172,3 @@ async def test_recent_sign_in_replaces_the_password(
         assert response.status_code == 422
         assert "Sign out, sign in again" in response.text
     assert await read_user_states(database) == [("ada@example.com", True, False)]
-
-
-async def test_superuser_reads_linked_accounts(
-    admin: AsyncClient, user_client: AsyncClient, provider: FakeProvider
-) -> None:
-    await link_account(user_client, provider)
-    assert provider.url in (await admin.get("/admin/linked-account/list")).text
-    for action in ("create", "edit/1", "delete"):
-        assert (await admin.get(f"/admin/linked-account/{action}")).status_code == 403, action
-    assert (await user_client.get("/admin/linked-account/list")).status_code == 403
-
-
-async def test_site_without_providers_has_no_provider_buttons(
-    app: FastAPI, client: AsyncClient, user_client: AsyncClient
-) -> None:
-    without_providers = {"oidc_client_id": "", "github_client_id": ""}
-    app.state.settings = app.state.settings.model_copy(update=without_providers)
-    assert "Continue with" not in (await client.get("/accounts/login")).text
-    assert "Sign-in methods" not in (await user_client.get("/accounts/profile")).text
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"github_client_id": "x"}, "GITHUB_CLIENT_SECRET is missing"),
-        ({"google_client_secret": SecretStr("x")}, "GOOGLE_CLIENT_ID is missing"),
-        ({"oidc_client_id": "x", "oidc_client_secret": SecretStr("x")}, "OIDC_URL is missing"),
-        ({"oidc_url": "http://id.example.org"}, "OIDC_URL: must be an"),
-    ],
-    ids=str,
-)
-def test_incomplete_provider_is_refused_at_start(changes: dict[str, str | SecretStr], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        load_settings(environment="test", **changes)

@@ -15,13 +15,12 @@ from sqlalchemy import update
 
 from opportune.accounts.flows import two_factor
 from opportune.accounts.flows.confirmation import CODES_PER_USER, INVALID_CODE
-from opportune.accounts.models import Passkey, RecoveryCode, Session, User
+from opportune.accounts.models import RecoveryCode, Session, User
 from opportune.accounts.sign_in_methods import second_factor
-from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT, renew_recovery_codes
+from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT
 from opportune.accounts.tokens.service import create_token
 from opportune.db import Database, utc_now
 from opportune.jobs.models import Job
-from opportune.testing import Make
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.accounts.conftest import bearer, new_client, token_status
@@ -85,13 +84,6 @@ async def test_setup_needs_password_and_code(
     assert await read_subjects(database, user) == ["Two-factor authentication is on"]
 
 
-async def test_setup_warns_of_old_codes(user_client: AsyncClient, database: Database, make: Make, user: User) -> None:
-    await make(Passkey, user_id=user.id, verifies_user=True)
-    async with database.writer() as session:
-        await renew_recovery_codes(session, user)
-    assert "Your old codes end." in (await user_client.get("/accounts/two-factor")).text
-
-
 async def test_wrong_first_code_turns_nothing_on(user_client: AsyncClient, database: Database, user: User) -> None:
     started = (await user_client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})).text
     for code, message in (("000", two_factor.WRONG_CODE), ("", "Please fill this in.")):
@@ -150,41 +142,6 @@ async def test_password_or_code_alone_is_refused(user_client: AsyncClient, path:
     # A request with a wrong password does not use the code.
     form = {"password": PASSWORD, "code": codes[0]}
     assert (await user_client.post(f"{TWO_FACTOR_PAGE}/{path}", data=form)).status_code < 400
-
-
-async def test_pages_redirect_in_the_wrong_state(user_client: AsyncClient) -> None:
-    proof, paths = {"password": PASSWORD, "code": "000000"}, (f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off")
-    for path in paths:
-        for response in (await user_client.get(path), await user_client.post(path, data=proof)):
-            assert response.headers["location"] == TWO_FACTOR_PAGE
-    await turn_on_by_pages(user_client)
-    assert [(await user_client.get(path)).status_code for path in paths] == [200, 200]
-    assert (await user_client.post(TWO_FACTOR_PAGE, data=proof)).headers["location"] == TWO_FACTOR_PAGE
-
-
-async def test_api_names_wrong_fields_and_states(user_client: AsyncClient) -> None:
-    refused = await user_client.post(TWO_FACTOR_API, json={"password": "not it"})
-    assert (refused.status_code, "password" in refused.text, "not it" in refused.text) == (422, True, False)
-    proof = {"password": PASSWORD, "code": "1"}
-    assert (await user_client.request("DELETE", TWO_FACTOR_API, json=proof)).status_code == 409
-    started = (await user_client.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
-    refused = await user_client.put(TWO_FACTOR_API, json={"sealed": started["sealed"], "code": "1"})
-    assert (refused.status_code, "code" in refused.text) == (422, True)
-    await turn_on_by_pages(user_client)
-    assert (await user_client.post(TWO_FACTOR_API, json={"password": PASSWORD})).status_code == 409
-    form = {"sealed": started["sealed"], "code": "1"}
-    assert (await user_client.put(TWO_FACTOR_API, json=form)).status_code == 409
-
-
-async def test_required_setup_is_explained_to_staff(app: FastAPI, database: Database) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": "staff"})
-    message = "Staff need a second factor"
-    async with signed_in_client(app, await make_user(database, is_staff=True)) as client:
-        assert message in (await client.get(TWO_FACTOR_PAGE)).text
-        await turn_on_by_pages(client)
-        assert message not in (await client.get(TWO_FACTOR_PAGE)).text
-    async with signed_in_client(app) as client:
-        assert message not in (await client.get(TWO_FACTOR_PAGE)).text
 
 
 async def test_wrong_codes_are_limited(user_client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,15 +57,6 @@ async def test_cell_saves_each_type(app: FastAPI, admin: AsyncClient) -> None:
         assert getattr(await read_part(app, 2), column) != value
 
 
-async def test_unchecked_checkbox_saves_no(app: FastAPI, admin: AsyncClient) -> None:
-    await edit_cell(admin, "is_ready", "true")
-    assert (await read_part(app)).is_ready is True
-    await edit_cell(admin, "is_ready", None)
-    assert (await read_part(app)).is_ready is False
-    assert "was saved" not in (await edit_cell(admin, "name", "bolt")).text, "the name is unchanged"
-    assert len(await read_changes(app)) == 2
-
-
 REFUSED_TEXTS = (
     ("price", "cheap", "Please enter a number"),
     ("name", "", "This field is required."),
@@ -86,13 +77,6 @@ async def test_refused_text_stays_with_its_reason(app: FastAPI, admin: AsyncClie
         assert 'aria-invalid="true"' in response.text, text
         assert not text or column == "state" or f'"{text}"' in response.text, text
         assert await read_changes(app) == [], text
-
-
-async def test_rule_of_another_field_is_named(app: FastAPI, admin: AsyncClient) -> None:
-    await edit_cell(admin, "is_ready", "true")
-    response = await edit_cell(admin, "state", "used")
-    assert "Ready: A used part is never ready." in response.text
-    assert (await read_part(app)).state == "new"
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -156,11 +140,6 @@ async def test_cells_need_the_permission_to_edit(app: FastAPI) -> None:
         assert "You may not change this row." in response.text
     assert (await read_part(app)).price == 1
     assert (await read_part(app, 3)).state == "new"
-
-
-async def test_unknown_cells_are_not_found(admin: AsyncClient) -> None:
-    for path in ("cell/saves/1", "cell/nothing/1", "cell/state/x", "cell/state/99", "row/99"):
-        assert (await admin.get(f"/admin/part/{path}")).status_code == 404, path
 
 
 async def test_editable_list_sends_as_many_queries_as_a_plain_one(

@@ -6,16 +6,13 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import delete
-from sqlmodel import col
 
 from opportune.admin.editing.editors import MAX_ROWS, PRESENT_SECONDS, Editors
 from opportune.db import utc_now
 from opportune.db.bus import MemoryBus
 from opportune.db.bus.redis import RedisBus
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.editing.parts_feature import Part, edit_cell
-from tests.opportune.stored_rows import execute
+from tests.opportune.admin.editing.parts_feature import edit_cell
 
 ROW = ("part", "1")
 DELAY = "load delay:20s"
@@ -50,13 +47,6 @@ async def test_change_of_another_user_is_announced(app: FastAPI, admin: AsyncCli
         assert "changed" not in (await client.get(url())).text
     assert "ann@example.com has changed this row" in (await admin.get(url())).text
     assert "changed" not in (await admin.get(url(minutes=-1))).text, "the form was opened after the change"
-
-
-async def test_deleted_row_is_announced_once(app: FastAPI, admin: AsyncClient) -> None:
-    await execute(app, delete(Part).where(col(Part.id) == 1))
-    page = (await admin.get(url())).text
-    assert "Another user has deleted this row." in page
-    assert DELAY not in page
 
 
 async def test_wrong_time_is_refused(admin: AsyncClient) -> None:

@@ -36,7 +36,6 @@ async def test_selected_rows_offer_their_common_fields(admin: AsyncClient) -> No
     assert " required" not in page.text.partition("<main")[2], "browsers accept empty unchecked fields"
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_preview_changes_nothing_until_confirmed(app: FastAPI, admin: AsyncClient) -> None:
     await execute(app, update(Part).where(col(Part.id) == 2).values(price=5))
     page = await preview(admin, "1,2", {"price": "5", "maker_id": "2"}, "?search=t")

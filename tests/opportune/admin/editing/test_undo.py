@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
@@ -25,7 +24,6 @@ async def change_prices(client: AsyncClient) -> str:
     return undo_url((await client.get(LIST)).text)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_undo_restores_all_rows(app: FastAPI, admin: AsyncClient) -> None:
     url = await change_prices(admin)
     assert (await read_part(app, 2)).price == Decimal("7.50")

@@ -60,22 +60,6 @@ async def test_first_tab_with_an_error_is_open(page: Page) -> None:
     await expect(tab(page, "Name")).to_have_text("Name")
 
 
-async def test_open_tab_is_remembered(page: Page) -> None:
-    await page.goto(EDIT)
-    await tab(page, "Looks").click()
-    await page.get_by_role("button", name="More ways to save").click()
-    await page.get_by_role("button", name="Save and continue").click()
-    await expect(page.get_by_role("status")).to_contain_text("was saved.")
-    await expect(page.get_by_label("Photo")).to_be_visible()
-
-
-async def test_all_parts_are_visible_without_scripts(plain_page: Page) -> None:
-    await plain_page.goto(EDIT)
-    for label in ("Title", "Photo", "Price", "Text of red"):
-        await expect(plain_page.get_by_label(label)).to_be_visible()
-    await expect(plain_page.get_by_role("tab")).to_have_count(0)
-
-
 async def test_form_is_accessible(app: FastAPI, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text", "size"), sortable="position"),))
     await page.emulate_media(color_scheme="dark")

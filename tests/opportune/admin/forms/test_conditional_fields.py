@@ -46,11 +46,6 @@ async def test_only_shown_fields_are_read(
     assert (part.due_on, part.price) == (due_on, Decimal(7))
 
 
-async def test_hidden_field_of_a_new_row_has_its_default(app: FastAPI, admin: AsyncClient) -> None:
-    assert (await admin.post("/admin/part/create", data=FORM | {"name": "nut", "price": "3"})).status_code == 303
-    assert (await read_part(app, 2)).price == 1
-
-
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [

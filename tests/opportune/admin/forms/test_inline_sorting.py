@@ -46,7 +46,6 @@ async def test_unchanged_order_keeps_positions(app: FastAPI, admin: AsyncClient)
     assert await read_positions(app) == [("first", 10), ("second", 20), ("third", 30), ("new0", 31)]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_new_order_is_stored_and_logged(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post(EDIT, data=order_of("1", "new0", "2", "3"))).status_code == 303
     assert await read_positions(app) == [("third", 1), ("new0", 2), ("first", 3), ("second", 4)]

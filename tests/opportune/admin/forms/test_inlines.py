@@ -45,12 +45,6 @@ async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncC
     assert texts == ["update label crimson", "delete label blue", "create label gold"], "no unchanged row"
 
 
-async def test_new_row_is_saved_with_its_inlines(app: FastAPI, admin: AsyncClient) -> None:
-    form_data = {**SHELF_FORM, **BLANK_ROW, "title": "Plays", "label-new0-text": "gold"}
-    assert (await admin.post("/admin/shelf/create", data=form_data)).status_code == 303
-    assert await read_labels(app) == [*LABELS_BEFORE, (3, "gold", 1, True)]
-
-
 async def test_inlines_run_the_hooks_of_their_view(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[tuple[str, bool]] = []
 

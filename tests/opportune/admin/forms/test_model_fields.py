@@ -194,13 +194,6 @@ def test_text_becomes_a_value_of_the_column(unusual_form: type[AdminForm], name:
     assert unusual_form(FormData({name: shown}))[name].data == value
 
 
-def test_unchanged_bytes_are_kept(unusual_form: type[AdminForm]) -> None:
-    stored = {"raw": b"\xff\x00"}
-    field = unusual_form(FormData({"raw": unusual_form(data=stored)["raw"].text}), data=stored)["raw"]
-    assert field.data == stored["raw"]
-    assert 'type="file"' not in str(field())
-
-
 @pytest.mark.parametrize(("name", "text"), [("levels", "[9]"), ("level", "9"), ("size", "big")])
 def test_value_outside_choices_is_refused(unusual_form: type[AdminForm], name: str, text: str) -> None:
     form = unusual_form(FormData({name: text}))

@@ -72,15 +72,6 @@ async def test_form_without_columns_is_refused(admin: AsyncClient) -> None:
     assert "Select at least one column." in (await admin.get(LIST)).text
 
 
-async def test_added_columns_can_be_sorted(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GadgetAdmin, "column_list", ("name",))
-    monkeypatch.setattr(GadgetAdmin, "column_choices", ("size",))
-    assert headings((await admin.get(LIST)).text) == ["Name"]
-    page = (await admin.get(f"{LIST}?columns=name,size&sortBy=size")).text
-    assert 'aria-sort="ascending"' in page
-    assert (await admin.get(f"{LIST}?columns=name,colour")).status_code == 400
-
-
 async def test_details_columns_need_the_permission(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GadgetAdmin, "column_list", ("name",))
     user = await make_staff(app, "gadget.list")

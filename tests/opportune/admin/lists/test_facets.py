@@ -12,7 +12,6 @@ from sqlalchemy import Select, select
 from sqlmodel import SQLModel, col
 from starlette.requests import Request
 
-from opportune.admin.lists import active_filters
 from opportune.admin.views import AdminView
 from opportune.testing import counted_statements
 from opportune.testing.factories import signed_in_client
@@ -48,16 +47,6 @@ async def test_choices_have_counts(admin: AsyncClient) -> None:
     assert (await read_counts(admin, "search=red+1"))["colour=red"] == "1"
     counts = await read_counts(admin, "maker_id=1&colour=red")
     assert counts.items() >= {"colour=red": "3", "colour=deep_blue": "0", "state=new": "0", "state=used": "3"}.items()
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_large_counts_are_minimums(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(active_filters, "MAX_COUNT", 2)
-    assert (await read_counts(admin))["colour=red"] == "2+"
-    monkeypatch.undo()
-    monkeypatch.setattr(active_filters, "MAX_READ_ROWS", 2)
-    counts = await read_counts(admin, "colour=red")
-    assert (counts["state=used"], "state=new" in counts) == ("3+", False)
 
 
 async def test_counts_respect_list_query(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,17 +47,6 @@ def extract_pks(page: str) -> str:
     return str(pks)
 
 
-async def test_action_without_question_asks_only_for_all_pages(
-    app: FastAPI, admin: AsyncClient, sixty_gadgets: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("opportune.admin.lists.actions.action_question", lambda *_: "")
-    page = await admin.post(f"{POLISH_ACTION}?size__lte=6", data={"all": "1"})
-    assert "“Polish” for 3 gadgets:" in page.text
-    assert await read_polished_names(app) == []
-    await admin.post(POLISH_ACTION, data={"pk": ["1", "2"]})
-    assert await read_polished_names(app) == ["gadget 1", "gadget 2"]
-
-
 async def test_action_is_confirmed_with_the_selected_rows(
     app: FastAPI, admin: AsyncClient, sixty_gadgets: None
 ) -> None:
@@ -154,21 +143,6 @@ async def test_export_keeps_the_order_and_is_logged(
     entry = await read_one(app, select(AuditEntry))
     assert (entry.actor, entry.action, entry.identity) == (superuser.email, "export", "gadget")
     assert entry.title == f"csv {query}"
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_search_matches_words_and_quoted_texts(app: FastAPI, admin: AsyncClient) -> None:
-    names = ("red door", "door, red", "100% red", "a_b", "axb")
-    await add_rows(app, *(Gadget(name=name, maker_id=1) for name in names))
-    for search, results in {
-        "DOOR red": ["red door", "door, red"],
-        '"red door"': ["red door"],
-        "0%": ["100% red"],
-        "a_b": ["a_b"],
-        "/": [],
-    }.items():
-        rows = (await admin.get("/admin/gadget/export/json", params={"search": search})).json()
-        assert [row["name"] for row in rows] == results, search
 
 
 FORMULAS = ["=1+1", " =1", "\n+1", "-1", "@sum", "\uff1d1", "\u00a0=1", "''-1", "\tx", "\rx"]

@@ -90,12 +90,9 @@ async def test_list_is_sorted_by_paths(admin: AsyncClient) -> None:
     for query, results in (
         ("search=sigrid", ["Jenny", "Kristin"]),
         ("search=sigrid+jen", ["Jenny"]),
-        ("author_id=1", ["Jenny", "Kristin"]),
-        ("author.country=1", ["Jenny", "Kristin"]),
         ("author.country=1&author.country=2", ["Jenny", "Salka", "Kristin"]),
         ("author.country=empty", ["Beowulf"]),
         ("author.name=sig&author.name_op=contains", ["Jenny", "Kristin"]),
-        ("author.name_op=contains", ["Jenny", "Beowulf", "Salka", "Kristin"]),
         ("author.country=x", []),
         ("tags=1", ["Beowulf", "Kristin"]),
         ("tags=1&author.country=1&search=kris", ["Kristin"]),

@@ -18,8 +18,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff
 from tests.opportune.tables import UnmigratedTable
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 SECRET, OWN = "Telltale merger", "Telltale picnic"
 
 
@@ -120,6 +118,7 @@ PAGES_OF_ROWS = {
 }
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_pages_only_name_listed_rows(staff: AsyncClient) -> None:
     texts = {path: (await staff.get(path)).text for path in PAGES}
     assert {path: (OWN in text, SECRET in text) for path, text in texts.items()} == dict.fromkeys(PAGES, (True, False))

@@ -137,22 +137,3 @@ async def test_hook_after_edit_and_undo_gets_changed_values(admin: AsyncClient, 
     await admin.post("/admin/novel/edit-selected", data=changes)
     await admin.post(undo_url((await admin.get("/admin/novel/list")).text))
     assert titles == [("Saga!", True), ("Epic!", False), ("Saga!!", False)]
-
-
-async def test_views_may_override_sqladmins_methods(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    insert, update = NovelAdmin.insert_model, NovelAdmin.update_model
-
-    async def insert_model(self: NovelAdmin, request: Request, data: dict[str, Any]) -> Any:
-        return await insert(self, request, {**data, "title": f"New {data['title']}"})
-
-    async def update_model(self: NovelAdmin, request: Request, pk: str, data: dict[str, Any]) -> Any:
-        return await update(self, request, pk, {**data, "title": f"Changed {data['title']}"})
-
-    monkeypatch.setattr(NovelAdmin, "insert_model", insert_model)
-    monkeypatch.setattr(NovelAdmin, "update_model", update_model)
-    await admin.post("/admin/novel/create", data=NOVEL_FORM)
-    assert await read_all(app, select(col(Novel.title))) == ["New Saga"]
-    await admin.post("/admin/novel/edit/1", data=NOVEL_FORM)
-    assert await read_all(app, select(col(Novel.title))) == ["Changed Saga"]

@@ -1,7 +1,6 @@
 """The trash of a view: its pages, access to them, the entries of the log, and the daily permanent deletion."""
 
 from datetime import timedelta
-from html import unescape
 
 import pytest
 from fastapi import FastAPI
@@ -14,7 +13,7 @@ from opportune.admin.trash import retention
 from opportune.admin.trash.retention import empty_trash
 from opportune.db import restore, utc_now, with_deleted
 from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.trash.parcel_feature import LOCKED, Parcel, Receipt, Stamp, make_parcels, parcels
+from tests.opportune.admin.trash.parcel_feature import Parcel, Receipt, Stamp, make_parcels, parcels
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_one
 
@@ -48,7 +47,6 @@ async def test_deleted_row_is_only_in_the_trash(app: FastAPI, admin: AsyncClient
     assert "deleted" not in (await admin.get("/admin/parcel/create")).text.lower(), "the form has no such columns"
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_trash_lists_row_and_user(app: FastAPI, admin: AsyncClient) -> None:
     row_id = await _row_id(app, "Here")
     assert '<button form="delete-row" formaction=' in (await admin.get("/admin/parcel/list")).text
@@ -82,17 +80,6 @@ async def test_restored_row_is_listed(app: FastAPI, admin: AsyncClient) -> None:
     assert await _logged_actions(app) == ["restore"]
 
 
-async def test_undo_restores_and_returns_to_the_list(app: FastAPI, admin: AsyncClient) -> None:
-    row_id = await _row_id(app, "Here")
-    response = await admin.post("/admin/parcel/delete?search=e", data={"pk": row_id}, follow_redirects=True)
-    undo = f"{TRASH}/restore?search=e&amp;pks={row_id}"
-    assert f'action="{undo}"' in response.text
-    assert await _codes(app) == []
-    response = await admin.post(unescape(undo))
-    assert response.headers["location"].endswith("/admin/parcel/list?search=e")
-    assert await _codes(app) == ["Here"]
-
-
 async def test_deletion_of_many_rows_and_of_a_link_asks_first(app: FastAPI, admin: AsyncClient) -> None:
     await add_rows(app, *(Parcel(code=str(number)) for number in range(300)))
     response = await admin.post("/admin/parcel/delete", data={"all": "1"})
@@ -122,12 +109,6 @@ async def test_row_in_use_stays_in_the_trash(app: FastAPI, admin: AsyncClient) -
     await admin.post(f"{TRASH}/purge", data={"pk": row_id, **CONFIRMED})
     assert "Nothing was deleted. Something else still refers to it." in (await admin.get(TRASH)).text
     assert await _codes(app, deleted=True) == ["Here", "Gone"]
-
-
-async def test_hook_refuses_to_move_to_the_trash(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(app, Parcel(code=LOCKED))
-    await admin.post(f"/admin/parcel/delete?pks={await _row_id(app, LOCKED)}", data=CONFIRMED)
-    assert await _codes(app) == ["Here", LOCKED]
 
 
 @pytest.mark.parametrize("allowed", [True, False])
@@ -168,7 +149,6 @@ async def test_row_in_use_does_not_stop_the_job(app: FastAPI, monkeypatch: pytes
     assert await _codes(app, deleted=True) == ["Here", "Gone"]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_rows_can_be_kept_forever(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Parcel, "keep_deleted_days", None)
     await _expire(app)
