@@ -75,10 +75,6 @@ async def test_api_adds_a_row(user_client: AsyncClient, valid_data: dict[str, An
     assert (added.status_code, stored.json()) == (201, added.json())
 
 
-async def test_api_changes_a_row(user_client: AsyncClient, row_url: str, valid_data: dict[str, Any]) -> None:
-    assert (await user_client.patch(row_url, json=valid_data)).status_code == 200
-
-
 async def test_api_deletes_a_row(user_client: AsyncClient, row_url: str) -> None:
     assert (await user_client.delete(row_url)).status_code == 204
     assert (await user_client.get(row_url)).status_code == 404
@@ -89,10 +85,6 @@ async def test_invalid_values_are_refused(user_client: AsyncClient, valid_data: 
         assert (await user_client.post(API, json=valid_data | invalid)).status_code == 422, invalid
         assert (await user_client.post(f"{PAGES}/new", data=valid_data | invalid)).status_code == 422, invalid
     assert (await user_client.get(API)).json()["total"] == 0
-
-
-async def test_list_links_to_a_row(user_client: AsyncClient, page_url: str) -> None:
-    assert f'href="{page_url}"' in (await user_client.get(PAGES)).text
 
 
 async def test_form_adds_and_changes_a_row(user_client: AsyncClient, page_url: str, valid_data: dict[str, Any]) -> None:
@@ -118,7 +110,6 @@ async def test_start_page_shows_newest_contacts_of_team(
     user_client: AsyncClient, client: AsyncClient, row_url: str
 ) -> None:
     page = (await user_client.get("/")).text
-
     assert f'href="{PAGES}/{row_url.rpartition("/")[2]}">A name</a>' in page
     assert f'href="{PAGES}/new"' in page
     assert "A name" not in (await client.get("/")).text
@@ -132,9 +123,3 @@ async def test_demo_is_added_once_and_removed_alone(database: Database, make: Ma
         assert set(await session.scalars(select(col(Contact.team_id)))) == {team.id}
         assert await clear(session) == len(SAMPLES)
         assert list(await session.scalars(select(col(Contact.id)))) == [other.id]
-
-
-async def test_demo_needs_a_team(database: Database) -> None:
-    await make_user(database, is_superuser=True)
-    async with database.writer() as session:
-        assert await load(session) == 0

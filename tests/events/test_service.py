@@ -33,10 +33,8 @@ async def register(database: Database, slug: str, **fields: str) -> str:
 @pytest.mark.database("postgresql")
 async def test_concurrent_registrations_never_overbook(database: Database, make_event: MakeEvent) -> None:
     event = await make_event("tea", capacity=4)
-
     attendees = (register(database, "tea", email=f"guest{number}@example.com") for number in range(10))
     outcomes = Counter(await asyncio.gather(*attendees))
-
     assert outcomes == {"new": 4, ALL_SEATS_TAKEN: 6}
     assert len(await read_registrations(database)) == event.capacity
 
@@ -44,7 +42,6 @@ async def test_concurrent_registrations_never_overbook(database: Database, make_
 @pytest.mark.database("postgresql")
 async def test_concurrent_registrations_take_one_seat(database: Database, tea: Event) -> None:
     outcomes = await asyncio.gather(*(register(database, "tea") for _ in range(5)))
-
     assert Counter(outcomes) == {"new": 1, "known": 4}
     assert len(await read_registrations(database)) == 1
 
@@ -55,21 +52,13 @@ async def test_email_is_case_insensitive(database: Database, tea: Event) -> None
     assert await register(database, "tea", email="ada@example.COM") == "known"
 
 
-async def test_email_may_register_for_two_events(database: Database, tea: Event, make_event: MakeEvent) -> None:
-    await make_event("cake")
-
-    assert [await register(database, slug) for slug in ("tea", "cake")] == ["new", "new"]
-
-
 async def test_seats_left_are_counted_per_event(database: Database, make_event: MakeEvent) -> None:
     tea, soup = await make_event("tea", capacity=2), await make_event("soup", capacity=1)
     await add_registration(database, tea, "Ada")
     for name in ("Ada", "Bob"):  # staff may exceed the capacity
         await add_registration(database, soup, name)
-
     async with database.reader() as session:
         page = await Events(session).list(EventFilter())
-
     assert [(event.slug, event.seats_left, event.closed) for event in page.items] == [
         ("tea", 1, ""),
         ("soup", 0, ALL_SEATS_TAKEN),
@@ -80,7 +69,6 @@ async def test_export_has_registrations_of_the_email(database: Database, tea: Ev
     await add_registration(database, tea, photo="events/one.webp", notes="Vegetarian")
     await add_registration(database, tea, "Bob")
     await add_registration(database, tea, "Nobody", email="")
-
     async with database.reader() as session:
         (row,) = (await read(session, USER))["registrations"]
         assert (row["event"], row["name"], row["notes"]) == ("Tea", "Ada", "Vegetarian")
@@ -92,11 +80,9 @@ async def test_deleted_user_frees_seats_and_photos(database: Database, tea: Even
     await add_registration(database, tea, photo="events/one.webp")
     await add_registration(database, tea, "Bob")
     database.info["jobs"] = recorded_jobs
-
     for person in (UNVERIFIED, USER):
         async with database.writer() as session:
             await forget(session, person)
-
     assert [registration.name for registration in await read_registrations(database)] == ["Bob"]
     assert recorded_jobs.names == ["jobs.delete_files"]
     assert recorded_jobs.calls[0].arguments == (["events/one.webp"],)
@@ -117,7 +103,6 @@ async def clear_demo(database: Database) -> int:
 
 async def test_demo_has_upcoming_events_and_fake_attendees(database: Database) -> None:
     assert await load_demo(database) == DEMO_ROWS
-
     attendees = await read_registrations(database)
     assert all(attendee.name.endswith(" (made up)") for attendee in attendees)
     assert all(attendee.email.endswith("@example.com") for attendee in attendees)
@@ -131,7 +116,6 @@ async def test_demo_has_upcoming_events_and_fake_attendees(database: Database) -
 async def test_clear_keeps_events_of_users(database: Database, make_event: MakeEvent) -> None:
     await add_registration(database, await make_event(SAMPLES[0].slug + "-2"), photo="events/adas.webp")
     await load_demo(database)
-
     assert await clear_demo(database) == DEMO_ROWS
     assert [attendee.name for attendee in await read_registrations(database)] == ["Ada"]
     assert await clear_demo(database) == 0
@@ -146,7 +130,6 @@ async def test_clear_removes_photos_of_attendees(
     async with database.reader() as session:
         event = (await session.scalars(select(Event).limit(1))).one()
     await add_registration(database, event, photo=name)
-
     assert await clear_demo(database) == DEMO_ROWS + 1
     await recorded_jobs.work()
     assert list_stored_files(settings) == []

@@ -18,14 +18,12 @@ from opportune.web.rendering.environment import TemplateLoader
 
 async def test_landing_page_offers_sign_in(app: FastAPI, client: AsyncClient) -> None:
     response = await client.get("/")
-
     assert response.status_code == 200
     name = escape(app.state.settings.site_name)
     assert f"<title>{name}</title>" in response.text
     assert 'href="/accounts/login"' in response.text
     assert 'action="/accounts/logout"' not in response.text
     assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:", response.text)
-
     not_modified = await client.get("/", headers={"if-none-match": response.headers["etag"]})
     assert (not_modified.status_code, not_modified.content) == (304, b"")
     assert not_modified.headers["content-security-policy"] == response.headers["content-security-policy"]
@@ -42,7 +40,6 @@ async def test_page_is_cached_only_for_visitors(app: FastAPI, client: AsyncClien
         user_page = await browser.get("/")
         public = [await client.get("/?utm_source=a"), await client.get("/")]
         second_user_page = await browser.get("/")
-
     assert "ada@example.com" in user_page.text
     assert 'action="/accounts/logout"' in user_page.text
     assert "ada@example.com" in second_user_page.text
@@ -81,18 +78,9 @@ async def test_user_gets_a_start_page(app: FastAPI) -> None:
     user = await make_user(app.state.database, "ada@example.com")
     async with signed_in_client(app, user) as browser:
         page = (await browser.get("/")).text
-
     assert "<h1>Hello" in page
     links = [link.path for feature in app.state.features for link in feature.site.navigation if not link.permission]
     assert [path for path in links if page.count(f'href="{path}"') < 2] == []  # in the menu and on the page
-
-
-async def test_assistants_are_listed_with_the_first(app: FastAPI) -> None:
-    user = await make_user(app.state.database, "ada@example.com")
-    async with signed_in_client(app, user) as browser:
-        assert "/assistants/new" not in (await browser.get("/")).text
-        await browser.post("/assistants/new", data={"name": "Cook", "instructions": "Answer with recipes."})
-        assert "Cook" in (await browser.get("/")).text
 
 
 def test_check_names_each_page_with_a_placeholder(tmp_path: Path) -> None:

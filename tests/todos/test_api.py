@@ -24,7 +24,6 @@ async def list_titles(browser: AsyncClient, query: str = "") -> list[str]:
 async def test_todo_is_created_and_read(browser: AsyncClient) -> None:
     created = await browser.post(TODOS, json={"title": " Buy milk ", "notes": "2 litres", "due_on": "2026-03-10"})
     assert created.status_code == 201
-
     fetched = await browser.get(f"{TODOS}/{created.json()['id']}")
     assert fetched.json() == created.json()
     assert fetched.json().items() >= {"title": "Buy milk", "due_on": "2026-03-10", "done_at": None}.items()
@@ -32,9 +31,7 @@ async def test_todo_is_created_and_read(browser: AsyncClient) -> None:
 
 async def test_change_keeps_omitted_fields(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, "Buy milk", notes="2 litres", due_on=utc_now().date())
-
     response = await browser.patch(f"{TODOS}/{todo.id}", json={"done": True, "due_on": None})
-
     assert response.status_code == 200
     assert response.json()["done_at"]
     assert response.json().items() >= {"title": "Buy milk", "notes": "2 litres", "due_on": None}.items()
@@ -46,7 +43,6 @@ async def test_overdue_todos_were_due_before_today(browser: AsyncClient, ann: Us
     await make_todo(ann, "Late", due_on=long_ago)
     await make_todo(ann, "Late but done", due_on=long_ago, done_at=utc_now())
     await make_todo(ann, "Early", due_on=utc_now().date() + timedelta(30))
-
     assert await list_titles(browser, "state=overdue") == ["Late"]
     response = await browser.get(f"{TODOS}/statistics")
     assert response.json() == {"total": 3, "open": 2, "done": 1, "overdue": 1}
@@ -55,9 +51,7 @@ async def test_overdue_todos_were_due_before_today(browser: AsyncClient, ann: Us
 async def test_export_has_only_own_todos(browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo) -> None:
     await make_todo(ann, "Buy milk", notes="two litres")
     await make_todo(bob, "Hide")
-
     rows = (await browser.get("/api/v1/users/me/export")).json()["todos"]["todo"]
-
     assert [(row["title"], row["notes"]) for row in rows] == [("Buy milk", "two litres")]
     assert "owner_id" not in rows[0]
 

@@ -67,19 +67,6 @@ async def test_draft_survives_reload_and_a_closed_tab(
     await expect(tab.locator("main form[method=post] :is(textarea, input[name=title])").first).to_have_value("")
 
 
-async def test_refused_form_does_not_claim_to_restore_a_draft(
-    page: Page, app: FastAPI, site: str, superuser: User
-) -> None:
-    await sign_in_browser(page, app, superuser, site)
-    await page.goto("/admin/todo/create")
-    await page.locator("form[data-unsaved]").evaluate("form => { form.noValidate = true }")
-    await fill_and_keep(page, page.locator("[name=notes]"), "Oat milk")
-    await page.get_by_role("button", name="Save", exact=True).click()
-    await expect(page.locator(".is-invalid").first).to_be_attached()
-    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
-    await expect(page.locator("[name=notes]")).to_have_value("Oat milk")
-
-
 async def type_before_the_script_loads(page: Page, text: str) -> None:
     is_typed = asyncio.Event()
 

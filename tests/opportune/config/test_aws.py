@@ -151,11 +151,6 @@ def test_reader_host_sets_reader_url(set_content: SetContent, name: str) -> None
     assert url == URL.replace(RDS["host"], "reader.example")
 
 
-def test_missing_rds_keys_have_defaults(set_content: SetContent) -> None:
-    url = read(set_content({"host": "db.example", "username": "u", "password": "p"})).database_url
-    assert url.get_secret_value() == "postgresql://u:p@db.example:5432/postgres?sslmode=require"
-
-
 def test_secret_of_the_guide_is_read(set_content: SetContent) -> None:
     guide = read_guide("deploy.md")
     example = guide[guide.index("## Secrets from AWS") :].partition("```json\n")[2].partition("```")[0]

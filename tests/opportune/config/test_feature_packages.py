@@ -35,11 +35,6 @@ def test_installed_packages_are_found(package: Path) -> None:
     assert module.feature_packages() == {"journals": str(package)}
 
 
-def test_project_without_list_has_no_packages(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "project_folder", lambda: str(package))
-    assert module.feature_packages() == {}
-
-
 def test_code_of_feature_is_in_its_package(package: Path) -> None:
     assert (feature_folder("journals"), feature_module("journals")) == (package, "opportune_journals")
     assert (feature_folder("users"), feature_module("users")) == (PROJECT / "app/users", "app.users")

@@ -95,7 +95,6 @@ def test_variables_of_a_database_are_noticed(
     notice = unused_database_notice(Settings(_env_file=None)) or ""
     assert notice.endswith(f"DATABASE_URL={url}")
     assert "secret" not in notice
-
     file = tmp_path / ".env"
     file.write_text(f"DATABASE_URL={url}\n")
     settings = Settings(_env_file=file)

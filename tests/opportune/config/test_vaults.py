@@ -128,11 +128,6 @@ def test_last_vault_wins(cloud: Cloud) -> None:
     assert load_settings(secrets_from="gcp:site,third").log_format == "json"
 
 
-def test_disabled_azure_secret_is_ignored(cloud: Cloud) -> None:
-    cloud.secrets = {"PORT": None}
-    assert load_settings(secrets_from="azure:site").port == 8000
-
-
 @pytest.mark.parametrize("value", [None, "\xff\xfe"])
 def test_disabled_or_binary_google_version_is_refused(cloud: Cloud, value: str | None) -> None:
     cloud.secrets = {"PORT": value}

@@ -155,7 +155,6 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
         pages_by_path |= {path: (await superuser_client.get(path)).text for path in OPERATIONS_PAGES}
     pages |= {(True, path): html for path, html in pages_by_path.items()}
     assert len(pages) > 20
-
     selected = select_pages(pages)
     loaded_sheets = [SHEET.findall(pages[key]) for key in selected if selected[key]]
     selected |= {key: RenderMode.LOADED for key in selected if SHEET.findall(pages[key]) not in loaded_sheets}

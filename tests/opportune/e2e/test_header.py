@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
 from playwright.async_api import Page, ViewportSize, expect
 
 from opportune.accounts.models import User
@@ -102,17 +101,6 @@ async def test_entries_that_do_not_fit_are_in_more(page: Page, app: FastAPI, sit
     await expect(last).to_be_visible()
 
 
-@pytest.mark.parametrize("user", [(12, ("ann.thackeray@example.com", "Harbour Library", "Orders"))], indirect=True)
-async def test_names_are_whole(page: Page, app: FastAPI, site: str, user: User) -> None:
-    await page.set_viewport_size({"width": 1000, "height": 700})
-    await sign_in_browser(page, app, user, site)
-    await page.goto("/accounts/profile")
-    for name in ("ann.thackeray", "Harbour Library"):
-        element = page.locator(".header-name", has_text=name)
-        await expect(element).to_have_text(name)
-        assert await element.evaluate("element => element.scrollWidth <= element.clientWidth"), name
-
-
 async def test_menus_of_a_phone_are_whole(page: Page, app: FastAPI, site: str, user: User) -> None:
     await page.set_viewport_size({"width": 320, "height": 700})
     await sign_in_browser(page, app, user, site)
@@ -120,10 +108,3 @@ async def test_menus_of_a_phone_are_whole(page: Page, app: FastAPI, site: str, u
     for summary in await page.locator("header .header-tools summary").all():
         await summary.click()
         await expect(page.locator("details[open] > .dropdown-menu")).to_be_in_viewport(ratio=1)
-
-
-@pytest.mark.parametrize("layout", ["top", "side"])
-async def test_pages_name_the_layout(app: FastAPI, client: AsyncClient, layout: str) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"layout": layout})
-    page = (await client.get("/accounts/login")).text
-    assert f'data-layout="{layout}"' in page

@@ -9,14 +9,6 @@ from tests.opportune.e2e.note_page import app, blocked_adding, titles
 __all__ = ["app", "blocked_adding"]  # fixtures
 
 
-async def test_link_shows_loading_indicator(page: Page, site: str) -> None:
-    await page.goto("/accounts/login")
-    # A download keeps the browser on its page, because Playwright cannot inspect a page during navigation.
-    await page.route("**/accounts/register", lambda route: route.fulfill(status=204))
-    await page.get_by_role("link", name="Register").first.click(no_wait_after=True)
-    await expect(page.get_by_role("progressbar", name="Loading")).to_be_visible()
-
-
 async def test_empty_target_is_busy_and_shows_lines(page: Page, blocked_adding: asyncio.Event) -> None:
     style = "(({ display, animationName }) => [display, animationName])(getComputedStyle(notes, '::before'))"
     await page.emulate_media(reduced_motion="reduce")

@@ -1,10 +1,8 @@
 """The command palette with the keyboard alone."""
 
-import asyncio
-
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, expect
 
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
@@ -33,23 +31,6 @@ async def test_keyboard_opens_a_row(admin_page: Page) -> None:
     await admin_page.wait_for_url("**/admin/user/details/1")
 
 
-async def test_palette_opens_before_its_content(admin_page: Page) -> None:
-    is_requested, may_answer = asyncio.Event(), asyncio.Event()
-
-    async def answer(route: Route) -> None:
-        is_requested.set()
-        await may_answer.wait()
-        await route.continue_()
-
-    await admin_page.route("**/admin/search?*", answer)
-    await admin_page.keyboard.press("Control+k")
-    await is_requested.wait()
-    await expect(admin_page.get_by_role("dialog")).to_have_attribute("aria-busy", "true")
-    may_answer.set()
-    await expect(admin_page.get_by_role("combobox")).to_be_focused()
-    await expect(admin_page.get_by_role("dialog")).not_to_have_attribute("aria-busy", "true")
-
-
 async def test_arrows_move_through_all_options(admin_page: Page) -> None:
     await open_palette(admin_page)
     assert not await find_violations(admin_page)
@@ -72,15 +53,6 @@ async def test_enter_waits_for_the_results_and_opens_one(admin_page: Page) -> No
     await admin_page.keyboard.type("dark")
     await admin_page.keyboard.press("Enter")
     await expect(admin_page.locator("html")).to_have_attribute("data-bs-theme", "dark")
-
-
-async def test_escape_returns_to_the_page(admin_page: Page) -> None:
-    await admin_page.get_by_role("link", name="Search").focus()
-    await admin_page.keyboard.press("Enter")
-    await expect(admin_page.get_by_role("combobox")).to_be_focused()
-    await admin_page.keyboard.press("Escape")
-    await expect(admin_page.get_by_role("dialog")).to_have_count(0)
-    await expect(admin_page.get_by_role("link", name="Search")).to_be_focused()
 
 
 async def test_site_palette_signs_out(page: Page, app: FastAPI, site: str) -> None:

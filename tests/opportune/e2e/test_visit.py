@@ -7,10 +7,6 @@ from playwright.async_api import Page, expect
 
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
 
-WIDTH_IN_REM = """(element) => Math.round(
-  element.getBoundingClientRect().width / parseFloat(getComputedStyle(document.documentElement).fontSize)
-)"""
-
 
 async def test_visit_without_javascript_on_a_phone(plain_page: Page, app: FastAPI) -> None:
     """Fill in and submit a form. Other tests check responses without a browser."""
@@ -50,20 +46,6 @@ async def test_dark_mode_switch_and_sign_out(page: Page, app: FastAPI, site: str
     await account.click()
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("status")).to_contain_text("You are signed out.")
-
-
-async def test_pages_of_a_kind_have_one_width(page: Page, app: FastAPI, site: str) -> None:
-    await page.set_viewport_size({"width": 1920, "height": 900})
-    for name in ("login", "login/email", "forgot-password"):
-        await page.goto(f"/accounts/{name}")
-        assert await page.locator(".container-tight").evaluate(WIDTH_IN_REM) == 30
-    await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
-    for path in ("user/list", "group/create", "search?q=a"):
-        await page.goto(f"/admin/{path}")
-        assert await page.locator(".page-body > .container-xl").evaluate(WIDTH_IN_REM) == 90
-    for name in ("profile", "password"):
-        await page.goto(f"/accounts/{name}")
-        assert await page.locator(".narrow").evaluate(WIDTH_IN_REM) == 40
 
 
 async def test_long_site_name_does_not_overflow_on_a_phone(page: Page, app: FastAPI, site: str) -> None:

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from babel.messages.catalog import Catalog
 
 from opportune.contrib.assistants import Audience
-from opportune.contrib.translations.makemessages import fill_in
 from opportune.db.models.choices import choice_label
 from opportune.db.models.labels import label_of
 from opportune.i18n import catalogues, gettext, use_language
@@ -47,12 +45,3 @@ def test_labels_of_framework_and_project_are_translated(name: str, label: str) -
 @pytest.mark.parametrize("word", ["Tag", "Tags", "Order", "Line", "Keys", "Main", "Rose"])
 def test_ambiguous_words_of_the_framework_have_a_context(word: str) -> None:
     assert gettext(word) == word
-
-
-def test_makemessages_copies_no_other_word_as_a_label() -> None:
-    catalogue = Catalog(locale="de")
-    expected = {"Copy": "", "Address": "Adresse", "Save": "Speichern"}
-    for text in expected:
-        catalogue.add(text)
-    fill_in(catalogue, "de", {"Copy", "Address"})
-    assert {text: catalogue[text].string for text in expected} == expected

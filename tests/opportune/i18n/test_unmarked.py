@@ -98,7 +98,3 @@ def test_templates(source: str, texts: list[str]) -> None:
 )
 def test_python(source: str, texts: list[str]) -> None:
     assert [text.text for text in unmarked_in_python(source)] == texts
-
-
-def test_unmarked_texts_have_a_line() -> None:
-    assert [text.line for text in unmarked_in_template("{% if a %}\n{{ a }}\n\n  Hello{% endif %}\n<p>\nBye")] == [2, 6]

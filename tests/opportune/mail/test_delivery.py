@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import event
 
 from opportune.accounts.emails import report_mail_outage
 from opportune.application import create_app
@@ -42,10 +41,6 @@ async def test_email_is_queued_with_the_commit(database: Database, jobs: Recorde
     (call,), (key,) = jobs.calls, jobs.keys
     assert (call.job.name, key) == ("mail.send", email.message_id)
     assert jobs.outbox == [email]
-
-
-def test_email_without_options_is_stored_as_in_the_first_version() -> None:
-    assert {*email_to().to_json()} == {*FIRST_FIELDS, "date"}
 
 
 async def test_rollback_sends_no_email(database: Database, jobs: RecordedJobs) -> None:
@@ -144,23 +139,6 @@ async def test_outage_counts_waiting_emails(database: Database) -> None:
     async with database.reader() as session:
         outage = await read_outage(session)
     assert str(outage) == "2 e-mails could not be sent yet. The server is down."
-
-
-async def test_outage_is_read_from_its_index(database: Database) -> None:
-    statements = list[tuple[str, Any]]()
-
-    def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
-        statements.append((statement, parameters))
-
-    await store(database, waiting_job(90))
-    async with database.reader() as session:
-        connection = await session.connection()
-        event.listen(connection.sync_connection, "before_cursor_execute", record)
-        await read_outage(session)
-        for statement, parameters in [*statements]:
-            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            assert "INDEX ix_jobs_job_retried" in str(plan.all()), statement
-    assert len(statements) == 4  # two queries, each with its EXPLAIN
 
 
 @pytest.mark.parametrize(("minutes", "attempt"), [(9, 3), (90, 0)], ids=["recent retry", "first attempt"])

@@ -203,11 +203,6 @@ async def test_refusal_is_temporary_or_permanent(
     assert "hunter2" not in str(error.value)
 
 
-async def test_paused_amazon_account_is_temporary(fake_api: FakeResponses) -> None:
-    fake_api(httpx2.Response(400, headers={"x-amzn-ErrorType": "SendingPausedException:http://x"}, json={}))
-    await expect_temporary_error(AMAZON, "refused the e-mail")
-
-
 @each_provider
 async def test_wrong_key_is_temporary_and_not_shown(
     fake_api: FakeResponses, caplog: pytest.LogCaptureFixture, url: str

@@ -11,11 +11,8 @@ import httpx2
 import pytest
 
 from opportune.jobs import JobCall
-from opportune.jobs.execution import retry_delay
-from opportune.mail import HttpsTransport, factory, https, mailbox
-from opportune.mail.delivery import send_email, send_email_job
-from opportune.mail.factory import transport_for
-from opportune.mail.smtp import SmtpTransport
+from opportune.mail import factory, https, mailbox
+from opportune.mail.delivery import send_email
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.mail.conftest import WriteTemplate, email_to, settings_with
@@ -51,19 +48,6 @@ def test_example_has_recipients_files_and_headers(write_template: WriteTemplate)
     assert (email.attachments[0].content, email.attachments[0].content_type) == (b"%PDF", "application/pdf")
 
 
-def test_mail_urls_match_their_descriptions() -> None:
-    assert len(ROWS) >= 5
-    for url, description in ROWS:
-        transport = transport_for(settings_with(url))
-        if isinstance(transport, HttpsTransport):
-            assert description.startswith(f"{transport.provider}, over HTTPS")
-        if isinstance(transport, SmtpTransport):
-            assert f"Port {transport.port}." in description
-            assert {"required": "is required", "offered": "offers", "implicit": "from the start"}[
-                transport.tls
-            ] in description
-
-
 async def test_example_provider_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     names = run_code(code_blocks(GUIDE)[2])
     (url,) = re.findall(r"`MAIL_URL=(app\.\S+)`", GUIDE)
@@ -88,9 +72,3 @@ def test_commands_of_the_guide_run(
     assert code == 0
     assert out.count("Wrote an e-mail to") == len(shlex.split(arguments)) - 1
     assert (tmp_path / "data" / "mail").exists() == bool(url)
-
-
-def test_figures_match_the_code() -> None:
-    delays = [retry_delay(send_email_job, attempt) for attempt in range(1, send_email_job.attempts)]
-    assert f"for {sum(delays) // 3600:.0f} hours: after {delays[0]:.0f} seconds" in GUIDE
-    assert f"the last {mailbox.MAX_STORED_MESSAGES} e-mails" in GUIDE

@@ -50,11 +50,6 @@ async def test_mailbox_deletes_old_emails(monkeypatch: pytest.MonkeyPatch) -> No
     assert [message.name[-4:] for message in mailbox.list_messages()] == ["0003", "0002"]
 
 
-async def test_mailbox_is_empty_outside_development() -> None:
-    await store_email(environment="test")
-    assert mailbox.list_messages() == []
-
-
 async def test_unwritable_mailbox_is_logged(mailbox_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     await asyncio.to_thread(mailbox_folder.touch)
     await store_email()
@@ -102,12 +97,6 @@ async def test_files_and_pictures_are_shown(client: AsyncClient) -> None:
     assert "logo.png, invoice.pdf" in page
     html = (await client.get(f"/mailbox/{name}/html")).text
     assert html.strip() == f'<img src="data:image/png;base64,{files[1].base64}">'
-
-
-async def test_empty_mailbox_shows_a_hint(client: AsyncClient) -> None:
-    assert "sendtestemail" in (await client.get("/mailbox")).text
-    for name in ("20261120T130009-0009", "20261120T130009-0009/html", "a.eml", f"20261120T130009-{'0' * 300}"):
-        assert (await client.get(f"/mailbox/{name}")).status_code == 404, name
 
 
 @pytest.fixture

@@ -157,14 +157,6 @@ async def test_lost_connection_is_temporary() -> None:
     assert [message["Message-ID"] for message in mail_server.received] == [email_to().message_id]
 
 
-async def test_unreachable_server_is_named() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]  # no server listens on it
-        with pytest.raises(DeliveryError, match=f"^The mail server 127.0.0.1:{port} does not respond: .*$"):
-            await send_to(port)
-
-
 async def test_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smtp, "DELIVERY_TIMEOUT_SECONDS", 0.05)
     too_long = pytest.raises(DeliveryError, match="does not respond: it takes too long")

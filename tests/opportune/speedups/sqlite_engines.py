@@ -44,7 +44,6 @@ def make_engine(path: Path, begin: str) -> AsyncEngine:
     engine = create_async_engine(
         f"{DRIVER}:///{path}", begin=begin, connect_args={"isolation_level": None, "timeout": 0}, pool_size=1
     )
-
     event.listen(engine.sync_engine, "connect", configure)
     return engine
 

@@ -85,28 +85,6 @@ async def test_slow_statement_hops_a_while(engines: Engines, hops: list[str], mo
     assert hops == [HOP, HOP]
 
 
-async def test_slow_machine_gives_all_statements_their_hop(
-    engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for statement in (count_to(1), TABLES):
-        await read(engines.reading, statement)
-    monkeypatch.setattr(quick_statements, "MAX_SECONDS", -1)
-    for statement in (count_to(1), TABLES):
-        await read(engines.reading, statement)
-    assert hops == [HOP] * 3
-
-
-async def test_statement_that_became_long_keeps_its_hop(
-    engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await read(engines.reading, TABLES)
-    monkeypatch.setattr(quick_statements, "PAUSE_SECONDS", 0)
-    monkeypatch.setattr(quick_statements, "MAX_PROCESSOR_SECONDS", 0)
-    for _ in range(3):
-        await read(engines.reading, TABLES)
-    assert hops == [HOP] * 3  # all but the second read
-
-
 async def test_time_limit_ends_a_statement_that_was_short(engines: Engines) -> None:
     async with engines.reading.connect() as connection:
         await connection.scalar(count_to(1))

@@ -19,7 +19,6 @@ from opportune.config.speedups import PACKAGE, are_on, module_of, speedup
 from opportune.db.drivers.sqlite import SQLiteDatabase
 from opportune.project import layout
 from opportune.project.layout import FRAMEWORK, PROJECT, read_setting
-from opportune.speedups import require
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.command_server import PYTEST_OPTIONS, command_server
 from tests.opportune.cli.conftest import ProjectCopy
@@ -104,15 +103,6 @@ def test_broken_module_is_replaced(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     (line,) = caplog.messages
     assert line.startswith("opportune.speedups.statements is not used")
     assert "_compile_w_cache" in line
-
-
-def test_missing_private_name_is_reported() -> None:
-    class Library:
-        def _present(self) -> None: ...
-
-    require(Library, "_present")
-    with pytest.raises(ImportError, match=r"Library no longer has _missing"):
-        require(Library, "_present", "_missing")
 
 
 def test_sqlite_driver_depends_on_speedups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

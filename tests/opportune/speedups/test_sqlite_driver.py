@@ -137,17 +137,6 @@ async def test_executemany_reports_rowcount(engines: Engines, hops: list[str]) -
     assert hops == ["_execute_fetchall", "_execute_fetchall", "commit"]
 
 
-async def test_insert_returns_the_row_id(engines: Engines) -> None:
-    async with engines.writer() as session:
-        returned = await session.execute(insert(ITEM).values(title="four").returning(ITEM.c.id, ITEM.c.title))
-        connection = await session.connection()
-        plain = await connection.exec_driver_sql("INSERT INTO item (title) VALUES ('five')")
-        await session.commit()
-    assert tuple(returned.one()) == (4, "four")
-    assert plain.lastrowid == 5
-    assert await read_titles(engines) == ["one", "two", "three", "four", "five"]
-
-
 async def test_stream_reads_a_snapshot(engines: Engines, statements: list[str]) -> None:
     async with engines.reader() as session:
         result = await session.stream_scalars(TITLES)
@@ -179,14 +168,6 @@ async def test_savepoint_rolls_back_only_its_changes(engines: Engines) -> None:
             await fail(session)
         await session.commit()
     assert await read_titles(engines) == ["one", "two", "three", "kept"]
-
-
-async def test_savepoint_may_be_the_first_statement(engines: Engines, statements: list[str]) -> None:
-    async with engines.writer() as session, session.begin_nested():
-        await session.execute(text("SELECT 1"))
-    assert statements[0] == "BEGIN IMMEDIATE"
-    assert statements[1].startswith("SAVEPOINT")
-    assert statements[-1] == "ROLLBACK"
 
 
 @pytest.mark.parametrize(
@@ -263,16 +244,6 @@ async def test_running_statement_survives_pool_disposal(engines: Engines, statem
     await engines.reading.dispose()
     assert not task.done()
     await cancel_and_wait(task)
-    assert await read_titles(engines) == ["one", "two", "three"]
-
-
-async def test_close_is_idempotent(engines: Engines) -> None:
-    async with engines.reading.connect() as connection:
-        raw = await connection.get_raw_connection()
-        adapted: Any = raw.dbapi_connection
-        await connection.run_sync(lambda _: (adapted.close(), adapted.close()))
-        adapted.rollback()
-        await connection.invalidate()
     assert await read_titles(engines) == ["one", "two", "three"]
 
 

@@ -103,32 +103,6 @@ async def test_finished_statement_is_freed(database: Database) -> None:
     assert reference() is None
 
 
-@pytest.mark.usefixtures("only_young_garbage")
-async def test_statement_with_compiled_sql_is_freed(database: Database) -> None:
-    statements = [select(func.count()).select_from(User).where(col(User.email) == email) for email in ("ada", "bob")]
-    for statement in statements:
-        assert await fetch(database, statement, {}) is not None
-    reference = weakref.ref(statement)
-    del statement
-    statements.pop()
-    gc.collect(0)
-    assert reference() is None
-
-
-async def test_repeated_statement_skips_compiled_cache(database: Database) -> None:
-    searches: list[object] = []
-
-    class Cache(dict[Any, Any]):
-        def get(self, key: Any, default: Any = None) -> Any:
-            searches.append(key)
-            return super().get(key, default)
-
-    database.reading_engine.sync_engine.update_execution_options(compiled_cache=Cache())
-    for _ in range(3):
-        assert await fetch(database, ONE, {}) is not None
-    assert len(searches) == 1
-
-
 async def test_engine_listeners_see_each_statement(database: Database) -> None:
     executed: list[str] = []
     event.listen(

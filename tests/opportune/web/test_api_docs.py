@@ -44,8 +44,3 @@ async def test_api_docs_have_layout_and_theme_of_site(page: Page) -> None:
     await expect(page.locator("html.dark-mode")).to_have_count(0)
     await expect(page.locator("header .navbar-brand")).to_be_visible()
     await page.emulate_media(color_scheme="light")
-
-
-async def test_api_docs_without_javascript_link_openapi(plain_page: Page) -> None:
-    await plain_page.goto("/api/docs")
-    await expect(plain_page.get_by_role("link", name="/api/openapi.json")).to_be_visible()

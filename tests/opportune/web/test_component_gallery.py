@@ -34,13 +34,6 @@ async def test_gallery_is_accessible_and_opens_the_modal(page: Page) -> None:
     await expect(dialog).to_be_hidden()
 
 
-async def test_toast_can_be_closed(page: Page) -> None:
-    await page.goto(ADDRESS)
-    alert = page.get_by_role("alert")
-    await alert.get_by_role("button", name="Close").click()
-    await expect(alert).to_be_hidden()
-
-
 @pytest.mark.parametrize(
     ("call", "html"),
     [

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
@@ -64,12 +62,6 @@ async def test_stream_ends_after_last_event() -> None:
     assert visitor.body == b"data: 1\n\n"
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
-
-
-def test_client_of_starlette_reads_a_stream() -> None:
-    app = FastAPI()
-    app.add_api_route("/events", lambda: EventStream(one_event()))
-    assert TestClient(app).get("/events").content == b"data: 1\n\n"
 
 
 async def test_disconnect_ends_silent_stream() -> None:

@@ -12,7 +12,7 @@ from opportune.feature import Feature
 from opportune.i18n import current_language
 from opportune.testing.app import create_test_app
 from opportune.web import cached
-from opportune.web.language import language_choices, offered_languages
+from opportune.web.language import offered_languages
 
 pages = APIRouter()
 
@@ -124,11 +124,6 @@ async def test_not_modified_page_names_its_language(client: AsyncClient) -> None
     assert "accept-language" in english.headers["vary"]
 
 
-async def test_site_with_one_language_has_no_menu(settings: Settings) -> None:
-    german = settings.model_copy(update={"language": "de"})
-    assert (offered_languages(german), language_choices(german)) == (("de",), [])
-
-
 async def test_pseudo_language_is_not_offered_in_production(settings: Settings) -> None:
     changes = {"languages": ["en", "xx"], "environment": "production"}
     assert offered_languages(settings.model_copy(update=changes)) == ("en",)
@@ -151,8 +146,3 @@ async def test_jobs_use_the_language_of_the_site(settings: Settings) -> None:
 def test_invalid_languages_are_refused(values: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load_settings(**values)
-
-
-def test_languages_are_normalized() -> None:
-    settings = load_settings(language="pt_BR", languages="pt-BR, zh_Hans,de,de")
-    assert (settings.language, settings.languages) == ("pt-BR", ["pt-BR", "zh-Hans", "de"])

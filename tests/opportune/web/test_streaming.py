@@ -102,12 +102,6 @@ async def test_invalid_question_does_not_reach_the_model(client: AsyncClient, sc
     assert script.received == []
 
 
-async def test_model_gets_prompt_of_route(client: AsyncClient, script: FakeProvider) -> None:
-    await ask(client, "Who?")
-    (messages,) = script.received
-    assert [message.content for message in messages] == ["Answer from this book alone: Waves without a shore.", "Who?"]
-
-
 async def test_error_is_shown_below_text(client: AsyncClient, script: FakeProvider) -> None:
     for headers in PAGE_OR_HTMX:
         script.script = ["So far", LlmError("timeout", "The model took <too> long.")]
@@ -243,15 +237,3 @@ async def test_stop_button_keeps_the_text_so_far(page: Page, script: FakeProvide
     await expect(page.get_by_role("button", name="Stop")).to_be_hidden()
     await expect(page.locator("#ask-answer")).to_have_text("So far")
     await expect(page.locator("#ask-lost")).to_be_hidden()
-
-
-async def test_second_question_replaces_running_answer(page: Page, script: FakeProvider) -> None:
-    script.script = ["First", asyncio.Event()]
-    await page.goto("/books/1")
-    await ask_in_browser(page)
-    await expect(page.locator("#ask-answer")).to_have_text("First")
-    script.script = ["Second"]
-    await ask_in_browser(page)
-    await expect(page.locator("#ask-answer")).to_have_text("Second")
-    await expect(page.get_by_text("Answer finished")).to_be_attached()
-    assert script.stopped.is_set()

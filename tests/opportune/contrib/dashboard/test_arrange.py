@@ -11,9 +11,7 @@ from sqlalchemy import delete, func, select
 from sqlmodel import col
 
 from opportune.accounts.models import Group, GroupPermission, Membership, User
-from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.admin.models import AuditEntry, DashboardLayout
-from opportune.contrib.dashboard.feature import dashboard
 from opportune.feature import Number
 from opportune.testing.factories import add_permission, signed_in_client
 from opportune.testing.statements import counted_statements
@@ -112,13 +110,6 @@ async def test_hidden_widget_runs_no_query(admin: AsyncClient) -> None:
     assert len(statements) == 1
 
 
-async def test_default_order_can_be_restored(app: FastAPI, admin: AsyncClient) -> None:
-    await arrange(admin, "overview", KEYS[::-1], KEYS)
-    assert await arrange(admin, "overview", KEYS, [], reset="1") == 303
-    assert shown_labels((await admin.get("/admin/?complete=1")).text)[:3] == ["One", "Two", "Makers"]
-    assert await read_one(app, select(func.count()).select_from(DashboardLayout)) == 0
-
-
 async def test_form_lists_widgets_and_sections(client: AsyncClient, readers: int) -> None:
     await arrange(client, readers, KEYS[:2], [KEYS[1]])
     page = (await client.get(URL, params={"group": readers, "complete": 1})).text
@@ -155,17 +146,8 @@ async def test_user_chooses_the_first_page(app: FastAPI, client: AsyncClient, re
     page = (await client.get("/admin/?complete=1")).text
     assert 'aria-current="page">Readers</a>' in page
     assert "Show this page first" not in page
-
     await execute(app, delete(Group).where(col(Group.id) == readers))
     assert (await client.get("/admin/?complete=1")).status_code == 200, "the choice is deleted with the group"
-
-
-def test_features_permit_the_page_to_their_groups() -> None:
-    feature = replace(gadgets, accounts=replace(gadgets.accounts, groups={"Readers": {"arrange-overview": "list"}}))
-    assert DeclaredPermissions([dashboard, feature]).shipped_permissions() == {
-        "Readers": {("arrange-overview", "list")}
-    }
-    assert not list(DeclaredPermissions([dashboard, feature]).faults())
 
 
 async def test_first_page_needs_no_permission(app: FastAPI) -> None:

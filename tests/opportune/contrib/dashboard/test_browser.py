@@ -12,7 +12,7 @@ from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget, Maker
 from tests.opportune.contrib.dashboard.test_widgets import WIDGETS, with_widgets
 from tests.opportune.site_with import site_with
-from tests.opportune.stored_rows import add_rows, make_staff
+from tests.opportune.stored_rows import add_rows
 
 FILLS_ROWS = """parts => parts.length === 2 && parts.every((widgets) => {
   const box = widgets.getBoundingClientRect(), rows = new Map();
@@ -56,15 +56,6 @@ async def test_tab_stops_once_at_each_chart(app: FastAPI, page: Page, superuser:
     await expect(stop).to_be_focused()
 
 
-async def test_pointing_at_a_chart_shows_its_number(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
-    await page.goto("/admin/")
-    point = page.locator(".chart-point").last
-    await expect(point.locator(".chart-name")).to_be_hidden()
-    await point.hover()
-    await expect(point.locator(".chart-name")).to_be_visible()
-
-
 async def test_widget_is_dragged_to_another_place(app: FastAPI, page: Page, superuser: User, site: str) -> None:
     await sign_in_browser(page, app, superuser, site)
     await page.set_viewport_size({"width": 1280, "height": 1600})
@@ -84,13 +75,3 @@ async def test_arranging_fits_a_phone(app: FastAPI, page: Page, superuser: User,
     await expect(page.locator("[data-zone] li").nth(1)).to_contain_text("Red ones")
     await expect(page.get_by_role("button", name="Move Red ones down"), "Enter moves it again").to_be_focused()
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
-async def test_single_section_fills_the_width(app: FastAPI, page: Page, site: str) -> None:
-    await sign_in_browser(page, app, await make_staff(app, "maker.list"), site)
-    await page.goto("/admin/")
-    for width in (390, 768, 1280, 1920):
-        await page.set_viewport_size({"width": width, "height": 900})
-        assert await page.locator(".sections").evaluate(
-            "box => box.lastElementChild.getBoundingClientRect().right > box.getBoundingClientRect().right - 2"
-        ), width

@@ -1,15 +1,11 @@
 """Checklist of a new site on the overview."""
 
-from dataclasses import replace
-
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
 
-from opportune.accounts.models import User
 from opportune.contrib.backup.settings import BackupSettings
-from opportune.contrib.dashboard.checklist import has_models_of_project
 from opportune.testing.factories import signed_in_client
 from tests.opportune.stored_rows import make_staff
 
@@ -36,7 +32,6 @@ def configure(app: FastAPI, **changes: object) -> None:
 async def test_configured_steps_are_ticked(app: FastAPI, admin: AsyncClient) -> None:
     items = read_items((await admin.get("/admin/?complete=1")).text)
     assert items == dict.fromkeys(LABELS.values(), False) | {LABELS["llm"]: True}, "tests have a fake model"
-
     configure(app, mail_url=SecretStr("smtp://mail.example.org"))
     app.state.settings = app.state.settings.having(BackupSettings(backup_url=SecretStr("file:///backups")))
     items = read_items((await admin.get("/admin/?complete=1")).text)
@@ -61,31 +56,7 @@ async def test_dismissed_steps_stay_dismissed(admin: AsyncClient) -> None:
     assert "Get started" not in (await admin.get("/admin/?complete=1")).text
 
 
-async def test_checklist_disappears_when_all_is_done(app: FastAPI, admin: AsyncClient) -> None:
-    app.state.features = [
-        replace(
-            feature,
-            admin=replace(
-                feature.admin, setup_steps=[replace(step, is_done=_is_done) for step in feature.admin.setup_steps]
-            ),
-        )
-        for feature in app.state.features
-    ]
-    assert "Get started" not in (await admin.get("/admin/?complete=1")).text
-
-
-async def _is_done(_app: FastAPI) -> bool:
-    return True
-
-
 async def test_only_superusers_have_the_checklist(app: FastAPI) -> None:
     async with signed_in_client(app, await make_staff(app, "*.*")) as client:
         assert "Get started" not in (await client.get("/admin/?complete=1")).text
         assert (await client.post(URL, data={"dismiss": "all"})).status_code == 403
-
-
-async def test_model_of_the_project_ticks_its_step(app: FastAPI) -> None:
-    assert not await has_models_of_project(app)
-    (users,) = [feature for feature in app.state.features if feature.name == "users"]
-    app.state.features = [replace(users, name="books", models=[User])]
-    assert await has_models_of_project(app)

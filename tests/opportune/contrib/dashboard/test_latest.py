@@ -16,7 +16,7 @@ from opportune.contrib.dashboard import dashboard, latest
 from opportune.crud import Crud, Permission
 from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import add_permission, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 from tests.opportune.site_with import site_with
@@ -116,12 +116,3 @@ async def test_hidden_rows_and_pages_are_not_linked(app: FastAPI) -> None:
     assert ">Gadget 6</bdi>" in re.sub(r"\s+", " ", card(page, "Gadgets"))
     assert "/admin/gadget/details" not in page
     assert card(page, "Makers") == card(page, "Users") == ""
-
-
-async def test_site_without_models_has_next_steps(settings: Settings) -> None:
-    async with site_with(Feature("empty"), settings) as app:
-        admin = await make_user(app.state.database, "root@example.com", is_superuser=True)
-        async with signed_in_client(app, admin) as client:
-            page = (await client.get("/admin/?complete=1")).text
-    assert "No models of your own yet" in page
-    assert "oppman.py addmodel" in page

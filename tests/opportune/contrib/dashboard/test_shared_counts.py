@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
-from opportune.contrib.charts import Chart, Point
 from opportune.contrib.dashboard import ranges, shared_counts
 from opportune.contrib.dashboard.shared_counts import SharedCounts
 from opportune.feature import Metric, Number
@@ -97,16 +96,6 @@ async def test_count_again_clears_the_counts(app: FastAPI, admin: AsyncClient) -
     response = await admin.get("/admin/?complete=1&range=7&fresh=1")
     assert (response.status_code, response.headers["location"]) == (303, "/admin/?complete=1&range=7")
     assert await read_counts(admin, range="7") == all_equal(2)
-
-
-async def test_chart_is_restored_from_the_cache(app: FastAPI) -> None:
-    chart = Chart("New", [Point("1 May", 3, "/admin/gadget/list")], 2, 7, shape="bar")
-
-    async def read() -> Chart:
-        return chart
-
-    counts = SharedCounts[Chart](app, Chart)
-    assert [await counts.get(["a"], [], read) for _ in range(2)] == [chart, chart]
 
 
 async def test_value_of_another_release_is_ignored(app: FastAPI) -> None:

@@ -16,8 +16,6 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-from opportune.admin import AdminView
-from opportune.admin.site import make_site
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.dashboard.feature import check_widgets
 from opportune.contrib.dashboard.ranges import RANGES
@@ -31,7 +29,6 @@ from opportune.testing.factories import add_permission, make_user, signed_in_cli
 from opportune.testing.statements import counted_statements
 from opportune.web.time_zone import local
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
-from tests.opportune.admin.test_arrays import Kit
 from tests.opportune.crud.shop_feature import Ware, shop
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, make_staff
@@ -212,20 +209,6 @@ def test_unknown_name_in_a_widget_is_reported(widget: Widget, message: str) -> N
     assert message in fault
 
 
-def test_values_that_filters_accept_are_no_faults() -> None:
-    class KitAdmin(AdminView, model=Kit):
-        pass
-
-    widget = Number("Kits", Kit, filters={"tints": "bl", "grade": "empty"})
-    assert [*find_widget_errors([with_widgets(widget)], [KitAdmin])] == []
-
-
-def test_repeated_label_is_reported() -> None:
-    feature = with_widgets(Number("Gadgets", Gadget), Table("Gadgets", Gadget))
-    (fault,) = find_widget_errors([feature], [GadgetAdmin, MakerAdmin])
-    assert fault == "Feature('gadgets'): Table('Gadgets'): another widget of the feature has this label."
-
-
 MISSPELT = with_widgets(Table("Latest", Gadget, columns=("nam",)))
 
 
@@ -233,9 +216,3 @@ def test_check_reports_misspelt_columns_of_widgets(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("opportune.contrib.dashboard.feature.installed_features", lambda: [MISSPELT])
     (finding,) = check_widgets(get_settings())
     assert finding.text.startswith("Feature('gadgets'): Table('Latest'): Gadget has no 'nam'. Did you mean name?")
-
-
-async def test_admin_does_not_start_with_a_misspelt_column(settings: Settings) -> None:
-    async with site_with(MISSPELT, settings) as app:
-        with pytest.raises(OperatorError, match=r"Did you mean name\?"):
-            make_site(app, "/admin")

@@ -212,7 +212,6 @@ async def test_import_needs_can_import(app: FastAPI, admin: AsyncClient, monkeyp
         assert (await admin.post(f"/admin/{path}/import", files=files)).status_code == 403
     assert "/admin/maker/import" not in (await admin.get("/admin/maker/list")).text
     assert (await admin.post(IMPORT, files=files, headers={"origin": "https://evil.example"})).status_code == 403
-
     preview = await upload(admin, f"{HEADER}\nfirst,1,red,new,2\n")
     monkeypatch.setattr(MakerAdmin, "can_import", True)
     assert (await admin.get(preview.url.path.replace("gadget", "maker"))).status_code == 404

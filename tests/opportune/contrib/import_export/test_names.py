@@ -20,7 +20,7 @@ from opportune.testing import counted_statements
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Book, BookTag, Country, Review, Tag
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, extract_text, read_faults, upload_file
-from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all, read_one
+from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all
 
 HEADER = "title,slug,isbn,author,tags,price"
 MAX_STATEMENTS = 40
@@ -133,19 +133,6 @@ async def test_round_trip_needs_few_statements(
     assert len(import_statements) < 2 * MAX_STATEMENTS, "once for the preview, once for the import"
 
 
-async def test_names_of_an_export_are_imported(app: FastAPI, admin: AsyncClient) -> None:
-    lines = 'Kristin,k,1,Sigrid,"a\\|b\\\\c, d|Epic",9.50\n=Salka,s,2,-Halldór,,0\n'
-    await confirm_preview(admin, await upload(admin, f"{HEADER}\n{lines}"))
-    before = await read_books(app)
-    assert before[0] == KRISTIN
-    for format_ in ("csv", "json"):
-        exported = (await admin.get(f"/admin/book/export/{format_}")).content
-        await delete_books(app)
-        preview = await upload(admin, exported, f"books.{format_}")
-        await confirm_preview(admin, preview)
-        assert await read_books(app) == before, format_
-
-
 async def delete_books(app: FastAPI) -> None:
     for model in (BookTag, Book, Author):
         await execute(app, delete(model))
@@ -207,7 +194,6 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
         page = await upload(admin, file, model=model)
         assert message in extract_text(page), file
         assert (await read_books(app), await read_names(app, Author)) == ([], ["Sigrid"])
-
     row = {"title": "A", "slug": "a", "isbn": "1", "author": "Sigrid", "tags": []}
     faults: list[tuple[str, object]]
     faults = [(name, value) for value in ({"name": "Ann"}, [["Ann"]], True, 1.5) for name in ("author", "tags")]
@@ -215,22 +201,13 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
     page = await upload(admin, json.dumps([row | {name: value} for name, value in faults]), "books.json")
     for number, (name, value) in enumerate(faults, 1):
         assert read_faults(page)[number].startswith(f"{name.capitalize()}: Enter"), value
-
     refused = extract_text(await upload(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
     assert "Line 2: Author: “Nobody” does not exist, and you may not add one." in refused
     assert "Tags: You may not list these rows, so you cannot choose another one." in refused
     assert await read_names(app, Author) == ["Sigrid"]
-
     page = await upload(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
     assert "Line 3: ISBN: This value is already in use." in extract_text(page)
     assert (await read_names(app, Author), await read_books(app)) == (["Sigrid"], [])
-
-
-async def test_new_row_has_defaults_for_missing_columns(app: FastAPI, admin: AsyncClient) -> None:
-    await confirm_preview(admin, await upload(admin, f"{HEADER}\nA,a,1,Sigrid,,1\n"))
-    await confirm_preview(admin, await upload(admin, "book,critic\n1,Sigrid\n", model="review"))
-    review = await read_one(app, select(Review))
-    assert (review.stars, review.critic_id, review.mood) == (5, 1, None)
 
 
 def test_names_in_a_cell_round_trip() -> None:

@@ -33,13 +33,6 @@ async def test_german_file_is_read_in_german(app: FastAPI, admin: AsyncClient, l
 
 
 @pytest.mark.language("de")
-async def test_file_of_a_program_is_in_machine_format(app: FastAPI, admin: AsyncClient, language: str) -> None:
-    page, rows = await import_numbers(app, admin, "a;1;1.0;1.5;1.234;2026-02-01", "b;1;2;12;1.234;2026-02-01")
-    assert [row[1:3] for row in rows] == [(Decimal("1.50"), 1.234), (Decimal("12.00"), 1.234)]
-    assert "1,234" in page
-
-
-@pytest.mark.language("de")
 async def test_mixed_formats_are_refused(admin: AsyncClient, language: str) -> None:
     page = await upload(admin, f"{HEADER}\na;1;1;12,5;1;\nb;1;1;12.5;1;")
     assert "3: Weight: " in extract_text(page)

@@ -67,13 +67,6 @@ async def test_columns_are_matched_by_similar_and_remembered_headings(app: FastA
     assert read_choices(page)["column"] == ["name", "maker", "size", ""]
 
 
-async def test_columns_page_shows_no_error_before_a_choice(admin: AsyncClient) -> None:
-    page = await open_columns(admin, IMPORT, "What\nx\n")
-    assert "Required fields without a column:" in page.text
-    assert 'danger" role="alert"' not in page.text
-    assert 'danger" role="alert"' in (await choose_columns(admin, page)).text
-
-
 async def test_matching_headings_skip_the_columns(admin: AsyncClient) -> None:
     for content, step in STEPS.items():
         page = await open_columns(admin, IMPORT, content)
@@ -88,11 +81,6 @@ async def test_equal_messages_are_shown_once_with_their_lines(admin: AsyncClient
     assert "Lines 2\N{EN DASH}4, 6: Size: Please enter a whole number." in shown
     assert "Line 7: Size:" in shown
     assert shown.count("Please enter a whole number") == 1
-
-
-async def test_choices_are_read_by_value_or_label(admin: AsyncClient) -> None:
-    shown = await upload(admin, "name,maker_id,colour,state\na,1,deep_blue,used\nb,1,deep Blue ,Used\n")
-    assert extract_text(shown).count("Deep blueUsed") == 2
 
 
 async def test_columns_can_be_changed_after_the_preview(app: FastAPI, admin: AsyncClient) -> None:
@@ -225,14 +213,6 @@ async def test_import_without_worker_shows_a_hint(
     assert "waits to be started" not in page.text
     monkeypatch.setattr(import_view, "LATE_AFTER", timedelta(0))
     assert "Check that oppman.py worker is running" in (await admin.get(page.url.path)).text
-
-
-async def test_error_of_a_job_is_shown(admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = await upload(admin, ROWS)
-    monkeypatch.setattr("opportune.contrib.import_export.job_site.process", None)
-    with pytest.raises(PermanentFailure, match="TypeError"):
-        await jobs.work()
-    assert "The import failed because of an error of this site." in extract_text(await admin.get(page.url.path))
 
 
 async def test_cancelled_job_ends_its_import(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,12 +47,6 @@ async def test_workbook_is_imported(app: FastAPI, admin: AsyncClient) -> None:
     assert (row.made_on, row.seen_at) == (DAY.date(), MOMENT.replace(tzinfo=UTC))
 
 
-async def test_only_the_first_sheet_is_read(admin: AsyncClient) -> None:
-    file = make_workbook(HEADER, ROW, change=lambda workbook: workbook.create_sheet("Notes"))
-    page = await open_columns(admin, IMPORT, file, "a.xlsx")
-    assert "Only the sheet “Sheet” is read." in extract_text(page)
-
-
 async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await confirm_preview(admin, await upload(admin, make_workbook(HEADER, ROW), "rows.xlsx"))
     response = await admin.get("/admin/gadget/export/xlsx")
@@ -188,12 +182,6 @@ def test_sheets_of_another_type_are_refused(reference: bytes) -> None:
         workbook.writestr("references.xml", reference)
     with pytest.raises(ValidationRefused, match="is damaged"):
         read_table("rows.xlsx", file.getvalue(), max_rows=3)
-
-
-def test_elements_of_earlier_rows_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workbooks, "MAX_ELEMENTS", 1_000)
-    content = make_workbook(HEADER, *[ROW] * 200)
-    assert len(read_table("rows.xlsx", content, max_rows=200).rows) == 200
 
 
 async def test_faulty_rows_of_a_workbook_can_be_downloaded(admin: AsyncClient) -> None:

@@ -1,13 +1,12 @@
 """Admin > Appearance: preview, saving in development, and the file's content in production."""
 
-from html import unescape
 from pathlib import Path
 
 import pytest
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
-from opportune.config.appearance import find_appearance, read_appearance, style_sheet
+from opportune.config.appearance import find_appearance, read_appearance
 from opportune.config.settings import Settings
 from opportune.config.themes import THEMES
 from opportune.contrib.operations import appearance
@@ -47,26 +46,6 @@ async def test_unknown_theme_is_refused(superuser_client: AsyncClient, stored_fi
     assert "Select a theme" in response.text
     assert not stored_sheet(stored_file)
     assert (await superuser_client.get(f"{ADDRESS}/preview.css?theme=none")).status_code == 404
-
-
-@pytest.fixture
-def own_rules(stored_file: Path) -> None:
-    stored_file.parent.mkdir()
-    stored_file.write_text(":root { --tblr-primary: #123456; }\n")
-
-
-@pytest.mark.usefixtures("own_rules")
-async def test_page_warns_before_it_replaces_own_rules(superuser_client: AsyncClient) -> None:
-    assert "has your own rules. Saving replaces them." in (await superuser_client.get(ADDRESS)).text
-
-
-async def test_preview_button_needs_no_script(superuser_client: AsyncClient) -> None:
-    page = unescape((await superuser_client.get(f"{ADDRESS}?theme=rose&corners=square&density=compact")).text)
-    url = page.partition('id="preview" href="')[2].partition('"')[0]
-    sheet = (await superuser_client.get(url)).text
-    appearance = find_appearance("rose", "square", "compact")
-    assert appearance
-    assert sheet == style_sheet(appearance)
 
 
 @pytest.mark.parametrize("settings", ["test", "production"], indirect=True)

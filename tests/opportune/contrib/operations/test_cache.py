@@ -43,17 +43,13 @@ def render_count(app: FastAPI) -> int:
 
 async def test_cache_page_shows_hit_rate_to_superusers(admin: AsyncClient, client: AsyncClient, app: FastAPI) -> None:
     assert "%" not in (await admin.get("/admin/cache")).text
-
     for _ in range(4):
         await client.get("/cached")
-
     page = (await admin.get("/admin/cache")).text
-
     assert "75%" in page
     assert "<code>/cached</code>" in page
     assert "60 s, 300 s" in page
     assert "in memory" in page
-
     async with signed_in_client(app) as user:
         for method in ("GET", "POST"):
             assert (await client.request(method, "/admin/cache")).status_code == 303
@@ -66,7 +62,6 @@ async def test_only_the_tag_is_cleared(app: FastAPI, admin: AsyncClient, client:
     await client.get("/cached")
     response = await admin.post("/admin/cache", data={"tag": " <tag> "}, follow_redirects=True)
     await client.get("/cached")
-
     assert "“&lt;tag&gt;” were cleared" in response.text
     assert await cache.store.find("x", ("<tag>",)) != lookup
     assert isinstance(lookup, CacheLookup)
@@ -78,13 +73,10 @@ async def test_cache_is_cleared(admin: AsyncClient, app: FastAPI, client: AsyncC
     for data in without_tag:
         response = await admin.post("/admin/cache", data=data, follow_redirects=True)
         assert "Enter the tag" in response.text
-
     foreign = {"origin": "https://evil.example"}
     assert (await admin.post("/admin/cache", data={"tag": "*"}, headers=foreign)).status_code == 403
-
     await client.get("/cached")
     response = await admin.post("/admin/cache", data={"tag": "*"}, follow_redirects=True)
     await client.get("/cached")
-
     assert "The cache was cleared." in response.text
     assert render_count(app) == 2

@@ -43,21 +43,12 @@ async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, job_r
     details = await admin.get(DETAILS.format(FAILED))
     assert details.status_code == 200
     assert "gone.fail" in details.text
-
     for path in ("create", f"edit/{DONE}", f"delete?pks={DONE}"):
         response = await admin.get(f"/admin/job/{path}")
         assert response.status_code == 403, path
-
     pages = [(await admin.get(DETAILS.format(number))).text for number in (FAILED, RUNNING, WAITING, DONE)]
     offered = [re.findall(r"/action/(\w+)", page) for page in pages]
     assert offered == [["retry"], ["cancel"], ["cancel"], []]
-
-
-async def test_arguments_of_any_json_are_shown(app: FastAPI, admin: AsyncClient) -> None:
-    arguments: Any = {"text": "a"}
-    await add_rows(app, Job(id=FAILED, name="gone.fail", state=JobState.FAILED, arguments=arguments))
-    assert await list_job_names(admin) == ["gone.fail"]
-    assert "text" in (await admin.get(DETAILS.format(FAILED))).text
 
 
 async def test_job_is_retried_and_cancelled(app: FastAPI, admin: AsyncClient, job_rows: None) -> None:
@@ -76,7 +67,6 @@ async def test_refused_jobs_are_reported(admin: AsyncClient, job_rows: None) -> 
     log = (await admin.get("/admin/audit-entry/export/json?identity=job")).json()
     assert [(entry["action"], entry["row_id"]) for entry in log] == [("action:cancel", str(WAITING))]
     assert (await admin.get("/admin/job/action/cancel?pks=1")).status_code == 405
-
     await admin.post(f"/admin/job/action/retry?pks={','.join(map(str, range(1001, 1101)))}", data=CONFIRMED)
     text = (await admin.get(LIST_PAGE)).text
     assert text.count("There is no job ") == 5

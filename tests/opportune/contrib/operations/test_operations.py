@@ -25,7 +25,6 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import record_run
 from opportune.testing.factories import PASSWORD, signed_in_client
-from opportune.web.rendering.template_errors import missing_feature_templates
 from tests.opportune.contrib.operations.pages import (
     CHANGE_PATHS,
     CONFIRM,
@@ -86,14 +85,6 @@ async def test_email_for_testing_is_sent_or_refused(
     assert [title.split(":")[0] for _, title in (await read_entries(app))[1:]] == ["Failed"] * 3
 
 
-async def test_unknown_operation_is_not_found(app: FastAPI, operator: AsyncClient) -> None:
-    await operator.post(f"{PAGE}/do/clear-cache")
-    assert "cache was cleared" in await flash_messages(operator)
-    assert (await operator.post(f"{PAGE}/do/reboot")).status_code == 404
-    assert (await operator.get(f"{PAGE}/do/clear-cache")).status_code == 405
-    assert [action for action, _ in await read_entries(app)] == ["clear-cache"]
-
-
 @job("tests.count_stars")
 async def count_stars(_run: JobContext) -> None:
     """Count the stars."""
@@ -108,7 +99,6 @@ async def test_job_of_a_feature_is_queued(app: FastAPI, operator: AsyncClient) -
     assert await flash_messages(operator) == "Queued: Count the stars."
     assert ("tests.count_stars", "Queued: Count the stars.") in await read_entries(app)
     assert (await operator.post(f"{PAGE}/do/tests.count_sheep")).status_code == 404
-
     assert "/jobs/run" not in (await operator.get(PAGE)).text
     for base_url, message in (
         ("https://site.example", "https://site.example/jobs/run?signature="),
@@ -160,12 +150,6 @@ async def test_panel_is_shown_to_superusers(app: FastAPI, admin: AsyncClient, st
     add_feature(app, admin=Admin(panels=[AdminPanel("dashboard", PANEL_TEMPLATE, show)]))
     assert "Examine the database" in (await admin.get("/admin/")).text
     assert "Examine the database" not in (await staff_client.get("/admin/")).text
-
-
-def test_panel_without_template_is_reported() -> None:
-    feature = Feature("stars", admin=Admin(panels=[AdminPanel("dashboard", "stars/none.html")]))
-    (line,) = missing_feature_templates([feature])
-    assert line == "Feature('stars'): the template stars/none.html does not exist."
 
 
 async def test_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncClient) -> None:
@@ -239,7 +223,6 @@ async def test_wrong_passwords_are_limited(admin: AsyncClient, monkeypatch: pyte
 async def test_confirmation_is_only_for_this_browser(app: FastAPI, operator: AsyncClient, superuser: User) -> None:
     async with signed_in_client(app, superuser) as new_session:
         assert (await new_session.get(PAGE)).status_code == 303
-
     for path in CHANGE_PATHS:
         assert (await operator.post(path, headers={"origin": "https://evil.example"})).status_code == 403, path
     assert await read_entries(app) == []

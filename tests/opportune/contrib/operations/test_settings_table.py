@@ -1,7 +1,6 @@
 """The settings table shows no secrets."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,16 +72,6 @@ def test_all_secret_settings_have_a_canary() -> None:
 def test_invalid_address_is_not_shown(url: str) -> None:
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
     assert CANARY_TEXT not in str(list(list_displayed_settings(settings)))
-
-
-def test_source_of_a_setting_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("LOG_FORMAT", "json")
-    (tmp_path / ".env").write_text("LLM_MODEL=small\n", encoding="utf-8")
-    monkeypatch.setattr("opportune.admin.settings_table.PROJECT", tmp_path)
-    settings = Settings(_env_file=tmp_path / ".env", environment="test")
-    sources = {row.name: row.source for row in list_displayed_settings(settings)}
-    assert (sources["LOG_FORMAT"], sources["LLM_MODEL"], sources["PORT"]) == ("environment", ".env", "default")
-    assert sources["ENVIRONMENT"] == "set at start"
 
 
 async def test_pages_of_settings_and_diagnosis(operator: AsyncClient, settings: Settings) -> None:

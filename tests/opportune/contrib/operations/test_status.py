@@ -2,7 +2,6 @@
 
 import re
 from datetime import timedelta
-from itertools import count
 
 import pytest
 from fastapi import FastAPI
@@ -11,13 +10,10 @@ from pydantic import SecretStr
 
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
-from opportune.contrib.operations import health
 from opportune.contrib.operations.database_lights import database_lights
 from opportune.contrib.telemetry import server_lights as server
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.clock import utc_now
-from opportune.i18n import use_language
-from opportune.i18n.formats import format_duration, format_size
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedules import SCHEDULE_KEY, scheduled_names
 from opportune.testing.app import create_test_app
@@ -47,13 +43,11 @@ async def test_status_shows_all_parts_and_their_limits(
     assert "free at" in extract_status(page, "Disk")
     assert extract_status(page, "Today").startswith("0 answers, 0 tokens")
     assert "BACKUP_URL is empty" in extract_status(page, "Backups")
-
     monkeypatch.setattr(server, "memory_limit_bytes", lambda: 1_000_000)
     monkeypatch.setattr(server, "FULL_DISK_BYTES", 2**80)
     page = (await admin.get("/admin/status")).text
     assert "the host stops the site at the limit" in extract_status(page, "Memory")
     assert "nothing can be saved on a full disk" in extract_status(page, "Disk")
-
     model = LlmModel(name="Fast", base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")
     app.state.settings = app.state.settings.model_copy(update={"llm_models": [model]})
     page = (await admin.get("/admin/status")).text
@@ -94,12 +88,6 @@ async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: A
     app.state.settings = app.state.settings.model_copy(update={"jobs": "request"})
     page = (await admin.get("/admin/status")).text
     assert extract_status(page, "Due jobs").startswith("notice: "), "no worker is expected here"
-
-
-async def test_jobs_that_no_process_runs_are_noticed(app: FastAPI, admin: AsyncClient) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"jobs": "off"})
-    page = (await admin.get("/admin/status")).text
-    assert re.search(r"^notice: \d+ planned, 0 failed\. JOBS is off", extract_status(page, "Jobs"))
 
 
 async def test_status_shows_no_sent_mail_without_a_mail_server(app: FastAPI, admin: AsyncClient) -> None:
@@ -152,13 +140,6 @@ async def test_state_of_a_replica_is_shown(settings: Settings) -> None:
         assert (await database_lights(app))[-1].words == "is used, at most 0.0 s behind"
 
 
-def test_sizes_and_durations_are_readable() -> None:
-    assert [format_size(number) for number in (999, 1_500, 110_000_000, 5e12)] == ["999 B", "2 kB", "110 MB", "5.0 TB"]
-    assert [format_duration(seconds) for seconds in (5, 61, 7200, 86_400)] == ["5 s", "1 minute", "2 hours", "1 day"]
-    with use_language("fr"):
-        assert f"{format_size(110_000_000)} {format_duration(7200)}".split() == ["110", "Mo", "2", "heures"]
-
-
 @pytest.mark.parametrize("path", ["/admin/status", "/admin/?complete=1"])
 async def test_waiting_emails_are_shown(app: FastAPI, admin: AsyncClient, path: str) -> None:
     now, hour = utc_now(), timedelta(hours=1)
@@ -166,15 +147,3 @@ async def test_waiting_emails_are_shown(app: FastAPI, admin: AsyncClient, path: 
     assert extract_status((await admin.get(path)).text, "E-mails waiting").startswith(
         "fault: 1 e-mail could not be sent yet. No."
     )
-
-
-async def test_cache_reads_expired_values_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = count()
-
-    async def read() -> int:
-        return next(numbers)
-
-    cache: health.TtlCache[int] = health.TtlCache()
-    assert [await cache.get("a", read), await cache.get("a", read), await cache.get("b", read)] == [0, 0, 1]
-    monkeypatch.setattr(health, "TTL_SECONDS", -1)
-    assert await cache.get("a", read) == 2

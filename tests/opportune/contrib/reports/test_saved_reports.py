@@ -17,7 +17,6 @@ from opportune.accounts.models import GroupPermission, User
 from opportune.admin.models import AuditEntry, SavedView
 from opportune.config.settings import Settings
 from opportune.contrib.reports import jobs
-from opportune.contrib.reports.feature import reports
 from opportune.contrib.reports.jobs import send_due_reports
 from opportune.mail import EmailMessage
 from opportune.testing import RecordedJobs
@@ -154,13 +153,3 @@ async def test_report_with_a_removed_field_says_so(
     await execute(app, update(SavedView).values(query="_group=shade"))
     (email,) = await send_due(app, recorded_jobs, date(2020, 1, 1))
     assert "This report uses the field “shade”" in email.text
-
-
-async def test_site_without_reports_opens_the_list(settings: Settings) -> None:
-    async with site_with(gadgets, settings, without=[reports.name]) as app:
-        root = await make_user(app.state.database, "root@example.com", is_superuser=True)
-        await add_rows(app, SavedView(id=1, owner_id=root.id, identity="gadget", name="Sizes", query=QUERY))
-        async with signed_in_client(app, root) as client:
-            response = await client.get("/admin/gadget/views/1")
-            assert response.headers["location"] == "/admin/gadget/list?size__gte=2&view=1"
-            assert "/admin/gadget/report" not in (await client.get("/admin/gadget/list?view=plain")).text

@@ -1,6 +1,5 @@
 """Pages and access of the request panel."""
 
-import asyncio
 import logging
 
 import pytest
@@ -9,7 +8,6 @@ from httpx2 import ASGITransport, AsyncClient
 from playwright.async_api import Page, expect
 from pydantic import SecretStr
 from sqlalchemy import text
-from starlette.types import Message
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
@@ -55,10 +53,6 @@ async def test_list_links_to_requests(client: AsyncClient, found: RequestRecord)
     html = (await client.get(found.url)).text
     assert "FROM accounts_user WHERE id" in html
     assert "test_pages.py:" in html
-
-
-async def test_empty_list_explains_itself(client: AsyncClient) -> None:
-    assert "No request is recorded yet." in (await client.get("/_debug")).text
 
 
 async def test_query_is_explained(client: AsyncClient, found: RequestRecord) -> None:
@@ -129,19 +123,6 @@ async def test_site_without_panel_has_no_listeners(settings: Settings) -> None:
         assert not any(engine.dispatch.before_cursor_execute for engine in site.state.database.sync_engines)
         assert templates.environment.context_class is TemplateContext
         assert (logging.getLogger().handlers, observers) == (handlers, observed)
-
-
-async def test_site_with_panel_starts(settings: Settings) -> None:
-    messages: asyncio.Queue[Message] = asyncio.Queue()
-    for message in ("lifespan.startup", "lifespan.shutdown"):
-        messages.put_nowait({"type": message})
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await create_test_app(settings)({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, messages.get, send)
-    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 async def test_listeners_end_with_the_site(settings: Settings) -> None:

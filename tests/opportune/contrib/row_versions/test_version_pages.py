@@ -10,7 +10,6 @@ from sqlmodel import col
 
 from opportune.admin.log.change_rows import ABSENT
 from opportune.admin.models import AuditEntry, RowVersion
-from opportune.contrib.row_versions import pages
 from opportune.db import utc_now
 from opportune.testing.factories import signed_in_client
 from tests.opportune.contrib.row_versions.leaflet_feature import BANNED, Editor, Leaflet
@@ -45,16 +44,6 @@ async def test_history_does_not_repeat_changes(app: FastAPI, admin: AsyncClient)
     text = _words(await admin.get(HISTORY))
     assert text.count("Cocoa became Juice") == 1
     assert "Version 4 Current root@example.com" in text
-
-
-async def test_older_versions_have_another_page(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "VERSIONS_PER_PAGE", 2)
-    page = (await admin.get(HISTORY)).text
-    assert "Version 1" not in page
-    assert "?version=2" in page
-    older = _words(await admin.get(f"{HISTORY}?version=2"))
-    assert "Version 1" in older
-    assert "Current" not in older
 
 
 async def test_restore_asks_first(app: FastAPI, admin: AsyncClient) -> None:

@@ -13,7 +13,6 @@ from sqlmodel import col
 
 from opportune.accounts.models import Group, Membership, User
 from opportune.admin.models import DefaultView, SavedView
-from opportune.testing import counted_statements
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
@@ -132,15 +131,6 @@ async def test_default_view_opens_without_parameters(app: FastAPI, admin: AsyncC
     assert (await read_one(app, select(DefaultView))).view_id == view_id
 
 
-async def test_saved_view_keeps_ranges_and_exclusions(app: FastAPI, admin: AsyncClient) -> None:
-    state = "size__gte=2&size__lte=2&state_op=not&state=used"
-    response = await save(admin, f"{state}&_facets=1")
-    assert response.headers["location"] == f"{LIST}?{state}&view={(await only_view(app)).id}"
-    page = await follow(admin, response)
-    assert "gadget 2" in page
-    assert "gadget 3" not in page
-
-
 async def test_view_is_renamed_updated_and_deleted(app: FastAPI, admin: AsyncClient) -> None:
     await save(admin)
     url = f"/admin/gadget/views/{(await only_view(app)).id}"
@@ -201,13 +191,6 @@ async def test_views_need_the_permission_to_list(app: FastAPI, admin: AsyncClien
         assert (await client.post("/admin/gadget/columns")).status_code == 403
     async with signed_in_client(app) as visitor:
         assert (await visitor.get(ADD)).status_code == 403
-
-
-async def test_list_reads_saved_views_in_one_query(admin: AsyncClient) -> None:
-    await save(admin)
-    with counted_statements("admin_saved_view", "accounts_membership") as statements:
-        await admin.get(f"{LIST}?search=gadget")
-    assert len([text for text in statements if "admin_saved_view" in text]) == 1
 
 
 async def test_export_and_selection_keep_the_view(app: FastAPI, admin: AsyncClient) -> None:

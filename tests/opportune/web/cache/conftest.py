@@ -18,16 +18,15 @@ from opportune.web.cache.store import Store
 from tests.opportune.web.cache.shop import Shop
 
 
-@pytest.fixture(params=["memory", "redis"])
-def cache_kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
+@pytest.fixture
+def cache_kind() -> str:
+    """The store of tests whose result does not depend on it."""
+    return "memory"
 
 
-in_memory = pytest.mark.parametrize("cache_kind", ["memory"], indirect=True)
-"""Marks tests whose result does not depend on the store."""
-in_every_store = pytest.mark.parametrize("cache_kind", ["memory", "redis", "sqlite", "postgresql"], indirect=True)
-in_shared_stores = pytest.mark.parametrize("cache_kind", ["redis", "sqlite", "postgresql"], indirect=True)
+in_every_store = pytest.mark.parametrize("cache_kind", ["memory", "redis", "sqlite", "postgresql"])
+in_shared_stores = pytest.mark.parametrize("cache_kind", ["redis", "sqlite", "postgresql"])
+in_redis = pytest.mark.parametrize("cache_kind", ["redis"])
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,10 @@
 """Code, URLs and numbers of docs/cache.md."""
 
 import re
-from inspect import signature
 
 from fastapi import APIRouter
 
 from opportune.web.cache.factory import cache_name
-from opportune.web.cache.redis_store import REDIS_TIMEOUT_SECONDS
-from opportune.web.cache.store import MAX_VALUE_BYTES, MemoryStore
 from opportune.web.routing.router import CachedRoute, Router
 from tests.opportune.guides import code_blocks, read_guide, run_code
 
@@ -31,10 +28,3 @@ def test_cache_urls_of_guide_are_valid() -> None:
     assert len(urls) == 4
     for url in urls:
         assert "PASSWORD" not in cache_name(url)
-
-
-def test_numbers_of_guide_match_code() -> None:
-    bounds = signature(MemoryStore).parameters
-    assert f"{bounds['entries'].default} entries and {bounds['size'].default >> 20} MiB" in GUIDE
-    assert MAX_VALUE_BYTES == 1024 * 1024
-    assert REDIS_TIMEOUT_SECONDS == 0.5

@@ -13,19 +13,12 @@ Request = tuple[str, dict[str, str]]
 """Query string and headers."""
 
 
-@pytest.fixture
-def cache_kind() -> str:
-    """Keys do not depend on the store."""
-    return "memory"
-
-
 @pytest.mark.parametrize(
     ("rule", "requests"),
     [
         pytest.param({}, [("a=1&b=2", {}), ("a=1&b=2", {}), ("b=2&a=1", {})], id="order of query parameters"),
         pytest.param({"query": ["page"]}, [("page=2&utm=a", {}), ("utm=b&page=2&x", {})], id="undeclared parameters"),
         pytest.param({}, [("", {"user-agent": "one"}), ("", {"user-agent": "two"})], id="undeclared headers"),
-        pytest.param({}, [("", {"accept": "text/1"}), ("", {"accept": "text/2"})], id="unknown values of Accept"),
         pytest.param({}, [("", {"hx-request-type": "x"}), ("", {"hx-request-type": "y"})], id="unknown values of htmx"),
     ],
 )
@@ -37,29 +30,15 @@ async def test_requests_share_a_response(shop: Shop, rule: dict[str, Any], reque
 @pytest.mark.parametrize(
     ("rule", "requests"),
     [
-        pytest.param(
-            {}, [(query, {}) for query in ("a=1&b=2", "a=1&b=3", "a=2&b=1", "a=1&a=2", "a=2&a=1")], id="query values"
-        ),
-        pytest.param(
-            {"vary": ["Accept-Language"]},
-            [("", {"accept-language": "de"}), ("", {"accept-language": "en"})],
-            id="declared headers",
-        ),
-        pytest.param(
-            {},
-            [
-                ("", {}),
-                ("", {"hx-request-type": "partial"}),
-                ("", {"accept": "application/json"}),
-                ("", {"host": "other.example"}),
-            ],
-            id="htmx, JSON and host",
-        ),
+        ({}, [("a=1&b=2", {}), ("a=2&b=1", {}), ("a=1&a=2", {}), ("a=2&a=1", {})]),
+        ({"vary": ["Accept-Language"]}, [("", {"accept-language": "de"}), ("", {"accept-language": "en"})]),
+        ({}, [("", {}), ("", {"hx-request-type": "partial"}), ("", {"host": "other.example"})]),
+        ({}, [("", {}), ("", {"accept": "application/json"})]),
     ],
 )
 async def test_requests_have_their_own_responses(shop: Shop, rule: dict[str, Any], requests: list[Request]) -> None:
-    assert len(await get_all(shop, rule, requests)) == len(requests)
-    assert len(await get_all(shop, rule, requests)) == len(requests)
+    for _ in range(2):
+        assert len(await get_all(shop, rule, requests)) == len(requests)
     assert shop.builds == len(requests)
 
 

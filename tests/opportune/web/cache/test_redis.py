@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from fastapi import FastAPI
@@ -107,13 +107,12 @@ async def test_restarted_redis_is_used_again(open_shop: OpenShop) -> None:
     assert shop.builds == 3
 
 
-@pytest.mark.parametrize("text", [b"\n", b"12", b"\x80\x04pickle", b":\n[]\n"])
-async def test_foreign_value_is_replaced(shop: Shop, text: bytes) -> None:
+async def test_foreign_value_is_replaced(shop: Shop) -> None:
     redis_client = await redis_of(shop)._connect()
     async with shop.client() as client:
         await client.get("/things")
         async for key in redis_client.scan(f"{KEY_PREFIX}[0-9a-f]*"):
-            await redis_client.put(key, text, 60)
+            await redis_client.put(key, b"\x80\x04pickle", 60)
         assert (await client.get("/things")).status_code == 200
         await client.get("/things")
     assert shop.builds == 2
@@ -130,28 +129,6 @@ async def test_values_expire_and_are_not_pickles(shop: Shop) -> None:
     assert not any(b"\x80\x04" in value for value in values)
     assert all(expiry > 0 for expiry in expiries)
     assert not any(":lock:" in key for key in keys)
-
-
-async def test_concurrent_lookups_share_an_mget(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = redis_of(shop)
-    client = (await store._connect())._client
-    mget, commands = client.mget, []
-
-    async def record(names: Iterable[str]) -> list[bytes | None]:
-        commands.append(set(names))
-        values: list[bytes | None] = await mget(names)
-        return values
-
-    monkeypatch.setattr(client, "mget", record)
-    first, *others = [asyncio.create_task(store.find(f"{number}", ("things",))) for number in range(9)]
-    await asyncio.sleep(0)
-    first.cancel()
-    lookups = await asyncio.gather(*others)
-    await store.clear("things")
-    later = await store.find("1", ("things",))
-    assert [len(names) for names in commands] == [9 + 2, 1 + 2]  # keys and tag_versions of two tags
-    assert len({str(lookup.tag_versions) for lookup in lookups}) == 1
-    assert later.tag_versions != lookups[0].tag_versions
 
 
 @pytest.fixture
@@ -188,18 +165,6 @@ async def test_page_cleared_in_full_redis_is_built_again(
         await shop.cache.clear("things")
         await other_client.get("/things")
     assert other.builds == 1
-
-
-async def test_pages_are_stored_again(shop: Shop, limit_memory: Limit, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    async with shop.client() as client:
-        limit_memory(1)
-        await client.get("/things")
-        limit_memory(0)
-        await client.get("/things")
-        await client.get("/things")
-    assert shop.builds == 2
-    assert "is available again" in caplog.text
 
 
 async def test_status_page_reports_full_redis(shop: Shop, limit_memory: Limit) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator
-from reprlib import Repr
 
 import pytest
 from fastapi import Request
@@ -13,7 +12,7 @@ from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
 from opportune.web.errors import debug_page
-from opportune.web.errors.debug_page import MAX_VARIABLES, SecretMask, build_report
+from opportune.web.errors.debug_page import build_report
 
 HTML = {"Accept": "text/html"}
 
@@ -103,35 +102,6 @@ def test_secrets_of_settings_are_masked() -> None:
     assert "sk-abcdef" not in str(build_report(raise_and_catch(text="sent sk-abcdef"), settings))
 
 
-def test_password_that_is_the_user_leaves_paths_readable() -> None:
-    url = SecretStr("postgresql+psycopg://postgres:postgres@h/postgres")
-    mask = SecretMask.of(settings_for("sqlite://").model_copy(update={"llm_api_key": url}))
-    assert mask.mask_text("dialects/postgresql/psycopg.py") == "dialects/postgresql/psycopg.py"
-    mask = SecretMask.of(settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("library")}))
-    assert mask.mask_text("libraryman/x.py library") == "libraryman/x.py ••••••"
-
-
-def test_failing_repr_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    error, settings = raise_and_catch(row=Broken()), settings_for("sqlite://")
-    assert build_report(error, settings).variables["row"].startswith("<Broken instance at ")
-
-    # Python versions differ in the errors that reprlib catches.
-    monkeypatch.setattr(Repr, "repr", lambda _self, value: repr(value))
-    assert build_report(error, settings).variables["row"] == "<Broken: its repr raises ValueError>"
-
-
-def test_code_without_a_file_is_reported_at_its_caller() -> None:
-    def run_code() -> None:
-        for number in range(1):
-            exec("raise ValueError(number)", {"number": number})  # noqa: S102 - a frame without a file
-
-    with pytest.raises(ValueError, match="0") as error:
-        run_code()
-    assert build_report(error.value, settings_for("sqlite://")).function == "run_code"
-
-
-def test_number_of_variables_is_limited() -> None:
-    code = "".join(f"name{number} = {number}\n" for number in range(MAX_VARIABLES + 10)) + "raise ValueError('many')"
-    with pytest.raises(ValueError, match="many") as error:
-        exec(compile(code, __file__, "exec"), {}, {})  # noqa: S102 - a frame with many variables
-    assert len(build_report(error.value, settings_for("sqlite://")).variables) == MAX_VARIABLES
+def test_failing_repr_is_replaced() -> None:
+    variables = build_report(raise_and_catch(row=Broken()), settings_for("sqlite://")).variables
+    assert variables["row"].startswith("<Broken instance at ")

@@ -100,14 +100,13 @@ async def test_only_a_full_disk_in_a_route_is_507(client: AsyncClient) -> None:
         assert (await client.get("/api/error", params={"number": number})).status_code == status, number
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EISDIR])
 async def test_error_during_a_response_is_logged_unchanged(
-    client: AsyncClient, caplog: pytest.LogCaptureFixture, number: int
+    client: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(AssertionError):  # httpx2: the response is incomplete
-        await client.get("/api/download", params={"number": number})
+        await client.get("/api/download", params={"number": errno.ENOSPC})
     errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
-    assert [str(error) for error in errors] == [str(OSError(number, os.strerror(number)))]
+    assert [str(error) for error in errors] == [str(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))]
 
 
 async def test_full_folder_is_507_and_leaves_nothing(tmp_path: Path) -> None:
@@ -115,4 +114,3 @@ async def test_full_folder_is_507_and_leaves_nothing(tmp_path: Path) -> None:
     with small_disk(), pytest.raises(DiskFullError):
         await storage.save("papers", "bin", bytes(3_000_000), "application/octet-stream")
     assert not files_in(tmp_path)
-    assert DiskFullError.status == 507

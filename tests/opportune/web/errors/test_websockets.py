@@ -6,20 +6,16 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, FastAPI, HTTPException, WebSocket
 from httpx2 import AsyncClient
-from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import CurrentUser, OptionalUser, User, may
-from opportune.cli.development.routes import find_rows
 from opportune.config.settings import Settings
-from opportune.db import DatabaseDependency, ReadSession, WriteSession
+from opportune.db import ReadSession
 from opportune.errors import NotFound
 from opportune.feature import Feature
 from opportune.project.installed import installed_features
 from opportune.testing import add_permission, make_token, make_user, sign_in
-from opportune.testing.access.addresses import list_addresses
 from opportune.testing.app import create_test_app
-from opportune.web import cached, settings_of
 
 Messages = list[dict[str, Any]]
 SITE_ORIGIN = "http://testserver"
@@ -27,31 +23,11 @@ SITE_ORIGIN = "http://testserver"
 pages, api = APIRouter(prefix="/live"), APIRouter()
 
 
-@pages.get("")
-@cached(60)
-async def index() -> dict[str, str]:
-    return {"page": "index"}
-
-
 @pages.websocket("/echo/{room}")
 async def echo(socket: WebSocket, room: int, user: OptionalUser, prefix: str = "") -> None:
     await socket.accept()
     async for text in socket.iter_text():
         await socket.send_text(f"{room} {user.email if user else 'anonymous'} {prefix}{text}")
-
-
-@pages.websocket("/users")
-async def count_users(
-    socket: WebSocket,
-    _user: CurrentUser,
-    database: DatabaseDependency,
-    settings: Annotated[Settings, settings_of(Settings)],
-) -> None:
-    await socket.accept()
-    async with database.reader() as session:
-        count = await session.scalar(select(func.count()).select_from(User))
-    await socket.send_json({"site": settings.site_name, "users": count})
-    await socket.close()
 
 
 @pages.websocket("/export")
@@ -75,15 +51,11 @@ async def raises(_socket: WebSocket, name: str) -> None:
 @pages.websocket("/crashes")
 async def crashes(socket: WebSocket) -> None:
     await socket.accept()
-    raise ERRORS["bug"]
+    raise ValueError("odd")
 
 
 @pages.websocket("/reads")
 async def reads(socket: WebSocket, _session: ReadSession) -> None: ...
-
-
-@pages.websocket("/writes")
-async def writes(socket: WebSocket, _session: WriteSession) -> None: ...
 
 
 ERRORS: dict[str, Exception] = {
@@ -91,7 +63,6 @@ ERRORS: dict[str, Exception] = {
     "conflict": HTTPException(409, "The room is full."),
     "object": HTTPException(409, {"code": "full"}),
     "outage": OperationalError("select 1", {}, Exception("unable to open database file")),
-    "bug": ValueError("odd"),
 }
 
 
@@ -159,14 +130,7 @@ async def test_socket_has_user_path_and_query(app: FastAPI) -> None:
 
 
 async def test_anonymous_visitor_is_refused_by_user_route(app: FastAPI) -> None:
-    assert await connect(app, "/live/users") == [{"type": "websocket.close", "code": 1008, "reason": "Sign in first."}]
-
-
-async def test_socket_opens_short_database_sessions(app: FastAPI) -> None:
-    user = await make_user(app.state.database)
-    sent = await connect(app, "/live/users", headers=await session_headers(app, user))
-    assert '"users":1' in sent[1]["text"]
-    assert sent[-1] == {"type": "websocket.close", "code": 1000, "reason": ""}
+    assert await connect(app, "/live/export") == [{"type": "websocket.close", "code": 1008, "reason": "Sign in first."}]
 
 
 async def test_socket_needs_its_permission(app: FastAPI) -> None:
@@ -179,9 +143,7 @@ async def test_socket_needs_its_permission(app: FastAPI) -> None:
 
 
 CLOSE_CODES: list[tuple[str, dict[str, str], int | None]] = [
-    ("/live/echo/7", {}, None),
     ("/live/echo/7", {"origin": SITE_ORIGIN}, None),
-    ("/live/echo/7", {"origin": SITE_ORIGIN, "sec-fetch-site": "same-origin"}, None),
     ("/live/echo/7", {"origin": "https://evil.example"}, 1008),
     ("/live/echo/7", {"origin": "http://testserver:8080"}, 1008),
     ("/live/echo/7", {"origin": "null"}, 1008),
@@ -216,11 +178,6 @@ async def test_errors_close_the_socket_with_code_and_reason(app: FastAPI) -> Non
         assert sent == [{"type": "websocket.close", "code": code, "reason": reason}], name
 
 
-async def test_bug_before_accept_is_raised(app: FastAPI) -> None:
-    with pytest.raises(ValueError, match="odd"):
-        await connect(app, "/live/raises/bug")
-
-
 async def test_bug_after_accept_closes_and_is_logged(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     sent = await connect(app, "/live/crashes")
     assert sent[-1] == {"type": "websocket.close", "code": 1011}
@@ -238,9 +195,8 @@ async def test_disconnect_ends_a_waiting_route(app: FastAPI) -> None:
 
 
 async def test_session_for_whole_connection_is_an_error(app: FastAPI) -> None:
-    for path in ("/live/reads", "/live/writes"):
-        with pytest.raises(TypeError, match=r"would hold its database session .* `async with database\.reader\(\)`"):
-            await connect(app, path)
+    with pytest.raises(TypeError, match=r"would hold its database session .* `async with database\.reader\(\)`"):
+        await connect(app, "/live/reads")
 
 
 async def test_api_socket_needs_the_scope_of_its_token(app: FastAPI) -> None:
@@ -249,9 +205,3 @@ async def test_api_socket_needs_the_scope_of_its_token(app: FastAPI) -> None:
         token = await make_token(app.state.database, user, scopes)
         sent = await connect(app, "/api/v1/live/me", headers={"authorization": f"Bearer {token}"})
         assert (sent[0]["type"] == "websocket.accept") is accepted
-
-
-def test_routes_command_lists_sockets(app: FastAPI) -> None:
-    rows = {row.path: row.methods for row in find_rows(app.routes)}
-    assert (rows["/live/users"], rows["/live"], rows["/api/v1/live/me"]) == ("WEBSOCKET", "GET", "WEBSOCKET")
-    assert [path for _, _, path in list_addresses(app) if path.startswith("/live")] == ["/live"]

@@ -34,13 +34,11 @@ async def fill(language: str, **texts: str) -> Form[Offer]:
 @pytest.mark.parametrize(
     ("language", "name", "text", "value"),
     [
-        ("de", "price", "1.234,56", Decimal("1234.56")),
         ("de", "price", "1.234,56 €", Decimal("1234.56")),
         ("de", "copies", "1.000", 1000),
         ("fr", "discount", "12,5 %", 12.5),
         ("de", "day", "31.12.2026", date(2026, 12, 31)),
         ("fr", "starts_at", "31/12/2026 18:30", datetime.fromisoformat("2026-12-31T18:30:00+00:00")),
-        ("fr", "starts_at", "2026-12-31T18:30", datetime.fromisoformat("2026-12-31T18:30:00+00:00")),
     ],
 )
 async def test_formats_of_language_are_read(language: str, name: str, text: str, value: Any) -> None:
@@ -51,13 +49,7 @@ async def test_formats_of_language_are_read(language: str, name: str, text: str,
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [
-        ("price", "1,2,3"),
-        ("copies", "1,5"),
-        ("day", "31.2.2026"),
-        ("day", "2026-02-31"),
-        ("starts_at", "31.12.2026 25:00"),
-    ],
+    [("price", "1,2,3"), ("copies", "1,5"), ("day", "31.2.2026"), ("starts_at", "31.12.2026 25:00")],
 )
 async def test_invalid_text_is_shown_unchanged(name: str, text: str) -> None:
     form = await fill("de", **{name: text})

@@ -6,21 +6,21 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette import formparsers
 
 from opportune.application import create_app
-from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
-from opportune.i18n import use_language
 from opportune.storage import images
 from opportune.testing.plugin import settings_for
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.forms.uploads import ImageUpload, Upload, display_name, max_upload_bytes, too_large_message
+from opportune.web.forms.uploads import ImageUpload, Upload, display_name
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from tests.opportune.storage.pictures import photo
 
 PATH = "/api/send"
+MAX_UPLOAD_BYTES = 3_000_000
+TOO_LARGE = "Please choose a file of at most 3 MB."
 URL_ENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
 
@@ -41,10 +41,7 @@ class Title(BaseModel):
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
-    return app_with()
-
-
-def app_with(**changes: int) -> FastAPI:
+    changes = {"max_upload_bytes": MAX_UPLOAD_BYTES}
     app = create_app(settings_for("sqlite:///never-opened.db").model_copy(update=changes))
 
     @app.post(PATH)
@@ -104,17 +101,12 @@ async def test_empty_file_field_is_left_out(client: AsyncClient) -> None:
         (b"<html></html>", images.UNKNOWN),
         (photo()[:-100], images.DAMAGED),
         (b"", images.UNKNOWN),
-        (b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + 1), too_large_message()),
+        (b"\0" * (MAX_UPLOAD_BYTES + 1), TOO_LARGE),
     ],
 )
 async def test_hostile_file_is_a_field_error(client: AsyncClient, content: bytes, message: str) -> None:
     result = await submit(client, photo=("a.jpg", content, "image/jpeg"))
     assert (result["title"], result["errors"]) == ("Ada", {"photo": message})
-
-
-async def test_upload_field_accepts_any_file(client: AsyncClient) -> None:
-    result = await submit(client, paper=("a.html", b"<html></html>", "text/html"))
-    assert result["files"] == [["a.html", "application/octet-stream", "bin", 13]]
 
 
 async def test_text_instead_of_file_is_refused(client: AsyncClient) -> None:
@@ -125,38 +117,20 @@ async def test_text_instead_of_file_is_refused(client: AsyncClient) -> None:
 
 
 async def test_large_body_needs_a_file_form(client: AsyncClient) -> None:
-    file = ("a.bin", b"\0" * DEFAULT_MAX_UPLOAD_BYTES, "application/octet-stream")
-    assert (await submit(client, paper=file))["files"][0][-1] == DEFAULT_MAX_UPLOAD_BYTES
+    file = ("a.bin", b"\0" * MAX_UPLOAD_BYTES, "application/octet-stream")
+    assert (await submit(client, paper=file))["files"][0][-1] == MAX_UPLOAD_BYTES
     assert (await client.post("/api/title", data={"title": "Ada"}, files={"paper": file})).status_code == 413
     assert (await client.post(PATH, content=b"title=" + b"a" * MAX_BODY_BYTES, headers=URL_ENCODED)).status_code == 413
 
 
 async def test_body_over_file_limit_is_refused(client: AsyncClient) -> None:
-    file = ("a.bin", b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + MAX_BODY_BYTES), "application/octet-stream")
+    file = ("a.bin", b"\0" * (MAX_UPLOAD_BYTES + MAX_BODY_BYTES), "application/octet-stream")
     assert (await client.post(PATH, data={"title": "Ada"}, files={"paper": file})).status_code == 413
 
 
-@pytest.mark.parametrize(("size", "refusal"), [(3_000_000, {}), (3_000_001, {"paper": "of at most 3 MB."})])
-async def test_upload_limit_is_a_setting(size: int, refusal: dict[str, str]) -> None:
-    file = ("a.bin", b"\0" * size, "application/octet-stream")
-    async with AsyncClient(
-        transport=ASGITransport(app_with(max_upload_bytes=3_000_000)), base_url="http://testserver"
-    ) as client:
-        result = await submit(client, paper=file)
-        assert result["errors"].keys() == refusal.keys()
-        assert result["errors"].get("paper", "").endswith(refusal.get("paper", ""))
-        too_much = ("a.bin", b"\0" * (3_000_000 + MAX_BODY_BYTES), "application/octet-stream")
-        assert (await client.post(PATH, data={"title": "Ada"}, files={"paper": too_much})).status_code == 413
-        attributes = (await client.get("/api/attributes")).json()
-    assert str(attributes["data-largest"]) == "3000000"
-    assert attributes["data-too-large"] == "Please choose a file of at most 3 MB."
-
-
-def test_upload_limit_has_the_format_of_the_language() -> None:
-    limit = max_upload_bytes.set(1_500_000)
-    with use_language("de"):
-        assert too_large_message() == "Bitte wählen Sie eine Datei mit höchstens 1,5 MB."
-    max_upload_bytes.reset(limit)
+async def test_upload_limit_is_a_setting(client: AsyncClient) -> None:
+    attributes = (await client.get("/api/attributes")).json()
+    assert (str(attributes["data-largest"]), attributes["data-too-large"]) == (str(MAX_UPLOAD_BYTES), TOO_LARGE)
 
 
 async def test_interrupted_upload_leaves_no_file(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +145,7 @@ async def test_interrupted_upload_leaves_no_file(client: AsyncClient, monkeypatc
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="paper"; filename="a"\r\n\r\n' + b"\0" * 2_000_000
-        yield b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + MAX_BODY_BYTES)
+        yield b"\0" * (MAX_UPLOAD_BYTES + MAX_BODY_BYTES)
 
     response = await client.post(PATH, content=chunks(), headers=MULTIPART)
     assert response.status_code == 413
@@ -184,7 +158,6 @@ def test_filename_is_one_harmless_line() -> None:
         ("C:\\a\\b.jpg", "b.jpg"),
         ("a\0\r\n\x1bb.jpg", "ab.jpg"),
         ("photo\u202egpj.exe", "photogpj.exe"),
-        ("half \ud800", "half"),
         (".." + "/", "file"),
         ("a" * 1_000_000, "a" * 100),
         ("Größe 日本.png", "Größe 日本.png"),

@@ -12,11 +12,9 @@ from httpx2 import ASGITransport, AsyncClient
 from starlette.types import Message, Scope, Send
 
 from opportune.project.layout import PROJECT
-from opportune.web.middleware import compression
 from opportune.web.middleware.compression import (
     GZIP_WINDOW_BITS,
     MAX_BYTES_IN_LOOP,
-    MIN_SIZE_BYTES,
     SECRET_HEADERS,
     CompressionMiddleware,
     accepts_gzip,
@@ -75,23 +73,10 @@ async def visitor(shop: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 def test_accept_encoding_is_parsed() -> None:
-    for accepted, is_accepted in (
-        ("gzip", True),
-        ("GZip", True),
-        ("gzip, deflate, br, zstd", True),
-        ("gzip ; q=0.001", True),
-        ("*", True),
-        ("deflate, *;q=0.5", True),
-        ("", False),
-        ("identity", False),
-        ("gzip;q=0", False),
-        ("*;q=0", False),
-        ("gzip;q=0, *", False),
-        ("gzip;q=much", False),
-        ("gzipped", False),
-        (";q=1,,;", False),
-    ):
-        assert accepts_gzip(accepted) is is_accepted, accepted
+    for accepted in ("GZip", "gzip, deflate, br", "gzip ; q=0.001", "*", "deflate, *;q=0.5"):
+        assert accepts_gzip(accepted), accepted
+    for refused in ("", "identity", "gzip;q=0", "*;q=0", "gzip;q=0, *", "gzip;q=much", "gzipped", ";q=1,,;"):
+        assert not accepts_gzip(refused), refused
 
 
 async def test_compressed_page_has_matching_headers(visitor: AsyncClient) -> None:
@@ -144,18 +129,11 @@ async def test_secret_responses_are_not_compressed(visitor: AsyncClient) -> None
 MEDIA_TYPES = [
     ("text/html; charset=utf-8", True),
     ("application/json", True),
-    ("application/problem+json", True),
     ("image/svg+xml", True),
     ("image/png", False),
-    ("application/octet-stream", False),
     ("application/jsonish", False),
 ]
-UNCOMPRESSED_HEADERS = [
-    "content-encoding/identity",
-    "content-range/bytes 0-9/10",
-    "accept-ranges/bytes",
-    "cache-control/no-transform",
-]
+UNCOMPRESSED_HEADERS = ["content-encoding/identity", "accept-ranges/bytes", "cache-control/no-transform"]
 
 
 async def test_only_text_is_compressed(visitor: AsyncClient) -> None:
@@ -166,13 +144,6 @@ async def test_only_text_is_compressed(visitor: AsyncClient) -> None:
         assert response.text == LONG
 
 
-async def test_only_large_responses_are_compressed(visitor: AsyncClient) -> None:
-    for size, encoding in ((0, None), (MIN_SIZE_BYTES - 1, None), (MIN_SIZE_BYTES, "gzip")):
-        response = await visitor.get(f"/sized/{size}", headers=GZIP)
-        assert response.headers.get("content-encoding") == encoding, size
-        assert response.text == "x" * size
-
-
 async def test_headers_of_route_prevent_compression(visitor: AsyncClient) -> None:
     for header in UNCOMPRESSED_HEADERS:
         response = await visitor.get(f"/with-header/{header}", headers=GZIP)
@@ -180,17 +151,9 @@ async def test_headers_of_route_prevent_compression(visitor: AsyncClient) -> Non
         assert response.text == LONG
 
 
-async def test_errors_are_compressed(visitor: AsyncClient) -> None:
-    for code in (200, 404, 500):
-        response = await visitor.get(f"/status/{code}", headers=GZIP)
-        assert (response.status_code, response.headers["content-encoding"]) == (code, "gzip")
-        assert response.json() == {"lines": LONG}
-
-
 WITH_COOKIES: list[tuple[dict[str, str], bool]] = [
     ({}, True),
     ({"Sec-Fetch-Site": "cross-site"}, True),
-    ({"Authorization": "Bearer abc"}, True),
     ({"Cookie": "a=b", "Sec-Fetch-Site": "same-origin"}, True),
     ({"Cookie": "a=b", "Sec-Fetch-Site": "same-site"}, False),
     ({"Cookie": "a=b", "Sec-Fetch-Site": "cross-site"}, False),
@@ -200,10 +163,8 @@ WITH_COOKIES: list[tuple[dict[str, str], bool]] = [
 
 async def test_cross_site_request_with_cookie_is_not_compressed(visitor: AsyncClient) -> None:
     for headers, is_compressed in WITH_COOKIES:
-        for path in ("/page", "/stream"):
-            response = await visitor.get(path, headers={**GZIP, **headers})
-            assert ("content-encoding" in response.headers) is is_compressed, headers
-            assert response.text == LONG
+        response = await visitor.get("/page", headers={**GZIP, **headers})
+        assert ("content-encoding" in response.headers) is is_compressed, headers
 
 
 async def test_compressed_stream_is_complete(visitor: AsyncClient) -> None:
@@ -239,9 +200,7 @@ async def test_compressed_events_are_sent_immediately() -> None:
     assert not sent[-1]["more_body"]
 
 
-@pytest.fixture
-def compressing_threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
-    """Threads of all compressions."""
+async def test_long_response_uses_a_thread(visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[threading.Thread] = []
     compress = zlib.compress
 
@@ -250,25 +209,13 @@ def compressing_threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Threa
         return compress(data, *options)
 
     monkeypatch.setattr(zlib, "compress", compress_and_record)
-    return threads
-
-
-async def test_long_response_uses_a_thread(visitor: AsyncClient, compressing_threads: list[threading.Thread]) -> None:
     await visitor.get(f"/sized/{MAX_BYTES_IN_LOOP + 1}", headers=GZIP)
-    assert threading.current_thread() not in compressing_threads
-
-
-async def test_response_with_etag_is_compressed_once(
-    visitor: AsyncClient, compressing_threads: list[threading.Thread]
-) -> None:
-    compression._cached_gzip.cache_clear()
-    for _ in range(2):
-        await visitor.get("/page", headers=GZIP)
-    assert compressing_threads == [threading.current_thread()]
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_pages_and_json_are_compressed(client: AsyncClient) -> None:
-    for path in ("/accounts/login", "/nothing", "/statistics", "/api/openapi.json"):
+    for path in ("/accounts/login", "/api/openapi.json"):
         response = await client.get(path, headers={**GZIP, "Accept": "text/html"})
         assert response.headers["content-encoding"] == "gzip", path
         assert "Accept-Encoding" in response.headers["vary"]

@@ -72,7 +72,6 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
     response = await client.post("/messages", data={"texts": "<b>Saved</b>"})
-
     assert (response.status_code, response.headers["location"]) == (303, "/page")  # without the message
     page = (await client.get("/page")).text
     assert page.count("&lt;b&gt;Saved&lt;/b&gt;") == 1
@@ -85,14 +84,12 @@ async def test_messages_keep_their_order(client: AsyncClient) -> None:
     await client.post("/messages", data={"texts": ["One.", "Two."]})
     await client.post("/messages", data={"texts": "Three."})
     await client.get("/health/live")  # renders no page
-
     page = (await client.get("/page")).text
     assert page.index("One.") < page.index("Two.") < page.index("Three.")
 
 
 async def test_failed_request_adds_no_message(client: AsyncClient) -> None:
     response = await client.post("/fail", headers={"Accept": "text/html"})
-
     assert response.status_code == 409
     assert "This is done." not in response.text
     assert not client.cookies
@@ -126,7 +123,6 @@ async def test_invalid_message_cookie_is_ignored(app: FastAPI, client: AsyncClie
 async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:
     texts = [f"{number} {number * 7919**130}" for number in range(100, 110)]  # about 500 incompressible digits each
     response = await client.post("/messages", data={"texts": texts})
-
     assert len(client.cookies["messages"]) <= MAX_COOKIE_BYTES
     page = (await client.get(response.headers["location"])).text
     assert texts[-1][:400] in page
@@ -138,7 +134,6 @@ async def test_cached_page_has_no_message_of_other_visitor(app: FastAPI, client:
     await sign_in(client, app, await make_user(app.state.database))
     before = await client.get(path)
     await client.post("/messages", data={"texts": "For Ada alone."})
-
     assert "For Ada alone." in (await client.get(path)).text
     after = await client.get(path)
     assert "For Ada alone." not in after.text
@@ -154,7 +149,3 @@ async def test_response_to_htmx_contains_the_messages(client: AsyncClient) -> No
     assert '<hx-partial hx-target=".messages" hx-swap="innerHTML">' in response.text
     assert "This is done." in response.text
     assert "This is done." not in (await client.get("/page")).text
-
-
-async def test_block_without_messages_is_unchanged(client: AsyncClient) -> None:
-    assert "hx-partial" not in (await client.get("/part", headers={"HX-Request-Type": "partial"})).text

@@ -52,15 +52,6 @@ def test_partial_html_is_safe(text: str) -> None:
         assert_harmless(block)
 
 
-def test_finished_block_is_frozen() -> None:
-    blocks = MarkdownBlocks.of("One **two**\n\nThree *fo")
-    assert blocks.frozen == ["<p>One <strong>two</strong></p>\n"]
-    assert blocks.open == "<p>Three *fo</p>\n"
-    blocks.feed("ur*")
-    assert blocks.frozen_count == 1
-    assert blocks.open == "<p>Three <em>four</em></p>\n"
-
-
 @pytest.mark.parametrize(
     "end",
     ["1.", "a, b!", "**b**", "`b`", "[1]", "x\n===", "&amp; b", "<b", "a_b_ c", "  b", "long" * 20, "a\n", "\u2003b"],
@@ -103,11 +94,3 @@ def test_cost_per_character_is_constant(text: str, max_passes: int, parsed_lengt
     assert len(text) <= sum(parsed_lengths) < max_passes * len(text)
     blocks.finish()
     assert blocks.html == render(text)
-
-
-def test_frozen_block_is_rendered_once(parsed_lengths: list[int]) -> None:
-    blocks = MarkdownBlocks.of("One\n\nTwo\n\nThree")
-    assert blocks.frozen
-    parsed_lengths.clear()
-    assert blocks.frozen
-    assert parsed_lengths == []

@@ -93,15 +93,3 @@ def test_piece_ends_before_certain_block_start(first: str, second: str) -> None:
     splitter.feed(first + second)
     assert splitter.pieces == [MarkdownPiece(first)]
     assert splitter.open_piece == MarkdownPiece(second, is_complete=False)
-
-
-def test_piece_ends_with_first_certain_characters() -> None:
-    splitter = Splitter()
-    splitter.feed("- a\n\n*")
-    assert not splitter.pieces
-    splitter.feed("*")
-    assert splitter.pieces == [MarkdownPiece("- a\n\n")]
-
-
-def test_crlf_may_be_split_between_chunks() -> None:
-    assert split("a\r", "\n", "b\r", "\rc") == split("a\nb\n\nc")

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from jinja2 import Template, UndefinedError
+from jinja2 import Template
 from markupsafe import Markup
 
 from opportune.i18n import use_language
@@ -47,12 +47,6 @@ def test_tags_do_not_share_parts() -> None:
     assert templates.environment.from_string(source).render(settings=PRODUCTION) == "12"
 
 
-def test_shared_part_is_rendered_again_later(part: Template, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_parts, "SHARED_SECONDS", -1)
-    part.render(settings=PRODUCTION, a="a", b=1, text="old ")
-    assert part.render(settings=PRODUCTION, a="a", b=1, text="new ") == "new a"
-
-
 class Named(str):
     """Text whose class is not `str`."""
 
@@ -72,8 +66,3 @@ class Named(str):
 def test_output_is_escaped(value: object, html: str) -> None:
     source = "{{ value }}{% macro m() %}{{ value }}{% endmacro %}{{ m() }}{% set s %}{{ value }}{% endset %}{{ s }}"
     assert templates.environment.from_string(source).render(value=value) == html * 3
-
-
-def test_unknown_value_is_an_error() -> None:
-    with pytest.raises(UndefinedError):
-        templates.environment.from_string("{{ missing }}").render()

@@ -6,7 +6,7 @@ import pytest
 
 from opportune.cli.development import startup
 from opportune.errors import OperatorError
-from opportune.feature import Accounts, Feature, Panel, Site
+from opportune.feature import Feature, Site
 from opportune.mail.templates import environment
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.plugin import settings_for
@@ -50,11 +50,6 @@ def test_error_is_reported_with_its_file(templates: Path, text: str, message: st
     write(templates, "books/list.html", text)
     (line,) = template_errors()
     assert line.startswith(f"{templates}/books/list.html{message}")
-
-
-def test_macro_of_a_library_is_not_checked(templates: Path) -> None:
-    write(templates, "books/list.html", '{% from "sqladmin/_macros.html" import menu %}')
-    assert [*template_errors()] == []
 
 
 def test_unknown_filter_in_mail_is_reported(templates: Path) -> None:
@@ -124,15 +119,3 @@ def test_missing_navigation_template_is_reported(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(startup, "installed_features", lambda: [shop])
     with pytest.raises(OperatorError, match=r"template shop/menu\.html does not exist\.$"):
         startup.validate_configuration(settings_for("sqlite:///unused.db"))
-
-
-def test_missing_panel_template_is_reported() -> None:
-    async def context(_session: object, _user: object) -> dict[str, object]:
-        return {}
-
-    shop = Feature(
-        "shop",
-        accounts=Accounts(profile_panel=Panel("shop/panel.html", context)),
-        site=Site(home_card=Panel("base.html", context)),
-    )
-    assert list(missing_feature_templates([shop])) == ["Feature('shop'): the template shop/panel.html does not exist."]

@@ -22,13 +22,6 @@ def test_pages_and_mails_share_formats() -> None:
         assert environment.from_string(source).render(context) == "3 Nov 2026 3 Nov 2026 EUR\N{NO-BREAK SPACE}1,234.50"
 
 
-def test_template_sees_later_globals() -> None:
-    environment = TemplateEnvironment()
-    template = environment.from_string("{{ name }}")
-    environment.globals["name"] = "Ada"
-    assert template.render() == "Ada"
-
-
 def test_texts_are_not_constant() -> None:
     source = "{{ _('b') }} {{ gettext('c') }} {{ pgettext('d', 'e') }} {{ ngettext('f', 'g', 2) }}"
     template = templates.environment.from_string(source)
@@ -100,11 +93,6 @@ def test_parent_templates_receive_the_text_of_a_block_at_once(environment: Envir
 def test_undefined_name_in_block_is_an_error(environment: Environment) -> None:
     with pytest.raises(UndefinedError, match="'books' is undefined"):
         render_block(environment, "styled", "rows", {})
-
-
-def test_missing_block_is_an_error(environment: Environment) -> None:
-    with pytest.raises(KeyError, match="nothing"):
-        render_block(environment, "styled", "nothing", {})
 
 
 def test_changed_template_is_reloaded() -> None:

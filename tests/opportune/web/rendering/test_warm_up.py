@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from unittest.mock import AsyncMock
 
 import pytest
@@ -12,9 +11,8 @@ from httpx2 import AsyncClient
 from opportune import application
 from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
-from opportune.web.pages import OPENAPI
 from opportune.web.rendering.warm_up import warm_up
-from opportune.web.static.files import ICONS_FILE, Assets, assets
+from opportune.web.static.files import ICONS_FILE, assets
 
 
 async def test_files_and_openapi_are_read_at_startup(
@@ -49,18 +47,6 @@ async def test_site_is_warmed_up_outside_of_tests(
     monkeypatch.setattr(application, "warm_up", warmed_up := AsyncMock())
     async with app.router.lifespan_context(app):
         assert warmed_up.called is is_warmed_up
-
-
-def test_broken_link_does_not_stop_the_start(tmp_path: Path) -> None:
-    (tmp_path / "broken.css").symlink_to(tmp_path / "missing.css")
-    Assets(tmp_path).hash_files()
-
-
-async def test_openapi_route_builds_the_document_in_a_thread(
-    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app, "openapi", lambda: {"thread": threading.get_ident()})
-    assert (await client.get(OPENAPI)).json()["thread"] != threading.get_ident()
 
 
 def test_parallel_threads_get_the_same_openapi_document(settings: Settings) -> None:

@@ -18,7 +18,6 @@ from opportune.accounts import CurrentUser, may
 from opportune.accounts.tokens.scopes import scope_labels
 from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.application import create_app
-from opportune.cli.development.routes import find_rows
 from opportune.config.settings import Settings
 from opportune.contrib.tools import api_tools
 from opportune.db import Database
@@ -26,7 +25,7 @@ from opportune.feature import Feature, Llm
 from opportune.project.installed import installed_features
 from opportune.testing import make_token, make_user
 from opportune.testing.app import create_test_app
-from opportune.web.routing.api_router import APIRouter, LazyRoute, flatten, routes_within
+from opportune.web.routing.api_router import APIRouter, LazyRoute, flatten
 
 
 class Unknown:
@@ -140,13 +139,6 @@ def test_flat_routes_behave_like_nested_routes() -> None:
             assert socket.receive_text() == "/floor/a/books/live"
 
 
-def test_router_with_files_is_left_to_fastapi(tmp_path: Any) -> None:
-    inner, outer = fastapi.APIRouter(), fastapi.APIRouter()
-    inner.frontend("/pages", directory=tmp_path)
-    outer.include_router(inner)
-    assert list(routes_within(outer.routes[0])) == outer.routes
-
-
 api, pages = fastapi.APIRouter(prefix="/shelves"), fastapi.APIRouter(prefix="/shelves")
 
 
@@ -193,12 +185,6 @@ async def app(settings: Any) -> AsyncIterator[FastAPI]:
 API_PATH, PAGE_PATH = "/api/v1/house/shelves/mine", "/house/shelves/page"
 
 
-async def test_routes_command_lists_nested_routes(app: FastAPI) -> None:
-    rows = {(row.path, row.methods, row.origin) for row in find_rows(app.routes)}
-    clear_path = "/api/v1/house/shelves/clear"
-    assert {(API_PATH, "GET", "shelves"), (clear_path, "POST", "shelves"), (PAGE_PATH, "GET", "shelves")} <= rows
-
-
 async def test_openapi_has_scopes_of_nested_routes(app: FastAPI) -> None:
     paths = app.openapi()["paths"]
     assert [*paths[API_PATH]["get"]["security"][0].values()] == [["shelves:read"]]
@@ -221,7 +207,3 @@ def test_dependencies_of_nested_routes_are_checked() -> None:
     outer.include_router(inner)
     faults = DeclaredPermissions([Feature("shelves", pages=outer)]).faults()
     assert "/outer/inner/clear: may('shelves', 'clear'): there is no model 'shelves' in an installed feature." in faults
-
-
-def test_nested_routes_can_be_tools() -> None:
-    assert [tool.name for tool in build_feature().llm.tools] == ["list_shelves", "clear_shelves"]

@@ -2,15 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 from httpx2 import ASGITransport, AsyncClient
-from starlette.routing import BaseRoute
 
 from opportune.web.cache import cached
 from opportune.web.routing.router import CachedRoute, Router
@@ -181,13 +177,6 @@ async def test_router_lifespan_runs(apps: Apps) -> None:
     assert events == ["start", "stop"]
 
 
-async def test_route_without_path_and_prefix_is_refused(apps: Apps) -> None:
-    router = APIRouter()
-    router.get("")(endpoint)
-    with pytest.raises(FastAPIError, match="cannot be both empty"):
-        include_flat(apps.ours, router)
-
-
 async def test_cached_route_keeps_dependencies(apps: Apps) -> None:
     async def read_thing() -> str:
         return "cached"
@@ -201,14 +190,6 @@ async def test_cached_route_keeps_dependencies(apps: Apps) -> None:
     assert [dependency.call for dependency in route.dependant.dependencies] == [note_first, note_second]
 
 
-async def test_fallback_files_of_router_are_served(apps: Apps, clients: Clients, tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text("files")
-    router = APIRouter()
-    router.frontend("/shop", directory=tmp_path)
-    include_flat(apps.ours, router)
-    assert (await clients.ours.get("/shop/")).text == "files"
-
-
 async def test_routes_below_root_path_equal_fastapi(apps: Apps) -> None:
     responses = []
     for app in apps:
@@ -218,19 +199,3 @@ async def test_routes_below_root_path_equal_fastapi(apps: Apps) -> None:
             paths = ("/site/things/new", "/site/whatever", "/things/new")
             responses.append([comparable(await client.get(path)) for path in paths])
     assert responses[0] == responses[1]
-
-
-async def test_only_candidate_routes_are_matched(apps: Apps, clients: Clients) -> None:
-    matched: list[str] = []
-
-    class RecordingRoute(APIRoute):
-        def matches(self, scope: Any) -> Any:
-            matched.append(self.path)
-            return super().matches(scope)
-
-    routes: list[BaseRoute] = [RecordingRoute(path, endpoint) for path in ("/one", "/one/{x}", "/two", "/{x}/three")]
-    apps.ours.router.routes[:0] = routes
-    await clients.ours.get("/two")
-    assert matched == ["/two"]
-    await clients.ours.get("/one/three")
-    assert matched == ["/two", "/one", "/one/{x}"]

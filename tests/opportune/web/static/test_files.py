@@ -1,13 +1,11 @@
 """Static files: their URLs, headers and compression."""
 
-import re
 import time
 from pathlib import Path
 
 import pytest
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 
-from opportune.project.layout import PROJECT
 from opportune.web.static.files import CHECK_INTERVAL_SECONDS, Assets, assets
 
 STYLE = "css/tabler.min.css"
@@ -35,10 +33,6 @@ async def test_head_returns_headers_of_get(client: AsyncClient) -> None:
         assert head.content == b"", url
         for name in ("content-length", "content-type", "content-encoding", "etag", "vary", "cache-control"):
             assert head.headers.get(name) == file.headers.get(name), (url, name)
-
-
-async def test_post_to_static_file_is_405(client: AsyncClient) -> None:
-    assert (await client.post("/static/site.css")).status_code == 405
 
 
 OUTER_PATHS = (
@@ -105,21 +99,3 @@ def test_changed_file_gets_new_url(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "a.css").write_text("other")
     monkeypatch.setattr("opportune.web.static.files.monotonic", lambda: time.monotonic() + CHECK_INTERVAL_SECONDS)
     assert files.url("a.css") != first
-
-
-def test_missing_asset_is_an_error() -> None:
-    with pytest.raises(FileNotFoundError):
-        assets.url("nothing.css")
-
-
-def test_assets_of_templates_exist() -> None:
-    sources = [path.read_text() for path in (PROJECT / "templates").rglob("*.html")]
-    names = {name for source in sources for name in re.findall(r"asset\(['\"]([^'\"]+)['\"]\)", source)}
-    assert names
-    for name in names:
-        assets.url(name)
-
-
-async def test_project_may_have_no_static_folder(tmp_path: Path) -> None:
-    async with AsyncClient(transport=ASGITransport(Assets(tmp_path / "static")), base_url="http://test") as client:
-        assert (await client.get("/site.css")).status_code == 200

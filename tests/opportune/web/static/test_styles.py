@@ -77,11 +77,6 @@ async def test_classes_of_pages_are_in_the_bundles(superuser_client: AsyncClient
 
 
 @pytest.mark.usefixtures("prepared")
-def test_url_changes_with_the_selected_rules() -> None:
-    assert assets.url("pages.css") == f"/static/pages.css?v={assets._digest('pages.css')}"
-
-
-@pytest.mark.usefixtures("prepared")
 async def test_bundles_are_served(client: AsyncClient) -> None:
     for name in BUNDLES:
         response = await client.get(assets.url(name))

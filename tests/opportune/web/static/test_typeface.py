@@ -46,15 +46,3 @@ async def test_page_preloads_latin_file(client: AsyncClient, monkeypatch: pytest
     monkeypatch.setattr(typeface, "LATIN", "icon.svg")
     page = (await client.get("/accounts/login")).text
     assert re.search(r'<link rel="preload" href="/static/icon.svg\?v=\w+" as="font"', page)
-
-
-async def test_page_without_cut_files_uses_system_typeface(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(typeface, "is_ready", lambda: False)
-    assert "typeface.css" not in (await client.get("/accounts/login")).text
-
-
-async def test_content_security_policy_allows_own_fonts(client: AsyncClient) -> None:
-    policy = (await client.get("/accounts/login")).headers["content-security-policy"]
-    assert "font-src 'self';" in policy
