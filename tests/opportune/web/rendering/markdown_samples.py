@@ -24,4 +24,3 @@ TABLE = "|a|b|\n|-|-:|\n" + "".join(f"| row {i} | some text |\n" for i in range(
 LIST = "".join(f"{i}. item with **strong** words\n" for i in range(1, 201))
 LOOSE_LIST = LIST.replace("\n", "\n\n")
 PROSE = "A paragraph of *some* words with `code` in it.\nAnd a second line.\n\n" * 100
-LONG_DOCUMENTS = [FENCE, TABLE, LIST, LOOSE_LIST, PROSE]

@@ -11,7 +11,7 @@ from opportune.web.rendering.tex import MAX_FORMULA_LENGTH
 SUM = r"\sum_{i=1}^n i"
 
 
-@pytest.mark.parametrize("text", ["$x^2$", r"\(x^2\)", "a ($x^2$).", "- $x^2$", "# $x^2$", "|$x^2$|\n|-|"])
+@pytest.mark.parametrize("text", ["$x^2$", r"\(x^2\)", "a ($x^2$).", "|$x^2$|\n|-|"])
 def test_formula_in_a_line_becomes_mathml(text: str) -> None:
     assert "<math><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math>" in render(text)
 
@@ -19,10 +19,8 @@ def test_formula_in_a_line_becomes_mathml(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        f"$${SUM}$$",
         f"$$\n{SUM}\n$$",
         f"\\[\n{SUM}\n\\]",
-        f"\\[{SUM}\\]",
         f"a\n$$\n{SUM}\n$$\nb",
         f"a $${SUM}$$ b",
         f"- a\n\n  $$\n  {SUM}\n  $$",
@@ -38,32 +36,15 @@ def test_formula_in_lines_of_its_own_is_a_block(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "$5 and $10",
-        "between $5 and US$ 6",
-        "$5-$10, A$6 and US$7",
-        "$20 per month, not A$",
-        r"\$5 and \$6",
-        "$HOME/bin:$PATH",
-        "`$x$`",
-        "```\n$$\nx\n$$\n```",
-        "$ x $",
-        "$$",
-        "$",
-        "$x",
-        "$x\n\ny$",
-        "$$\nx\n\ny\n$$",
-        "$$\nx",
-        r"\(x",
-        r"\[",
-        r"\begin{align}",
-        r"\begin{itemize}\end{itemize}",
+        *("$5 and $10", "$5-$10, A$6 and US$7", r"\$5 and \$6", "$HOME/bin:$PATH", "`$x$`", "```\n$$\nx\n$$\n```"),
+        *("$ x $", "$$", "$x", "$x\n\ny$", "$$\nx", r"\(x", r"\begin{align}", r"\begin{itemize}\end{itemize}"),
     ],
 )
 def test_other_text_with_dollars_stays_text(text: str) -> None:
     assert "<math" not in render(text)
 
 
-@pytest.mark.parametrize("environment", ["align", "align*", "aligned", "gather", "eqnarray", "split"])
+@pytest.mark.parametrize("environment", ["align", "gather"])
 def test_equations_are_aligned_in_a_table(environment: str) -> None:
     html = render(f"$$\n\\begin{{{environment}}}\na &= b \\\\\nc &= d\n\\end{{{environment}}}\n$$")
     assert html.count("<mtr>") == 2
@@ -77,8 +58,6 @@ def test_equations_are_aligned_in_a_table(environment: str) -> None:
         (r"\text{<b> & c}", "<mtext>&lt;b&gt;&nbsp;&amp;&nbsp;c</mtext>"),
         (r"\mathrm{kg}", "<mtext>kg</mtext>"),
         (r"\mathbb{R}", "<mi>\N{DOUBLE-STRUCK CAPITAL R}</mi>"),
-        (r"\mathop{a}b", "<mi>a</mi>"),
-        (r"\boxed{x}", '<menclose notation="box">'),
         (r"\overline{AB}", '<mo stretchy="true">¯</mo>'),
     ],
 )
@@ -89,19 +68,8 @@ def test_formula_has_element(source: str, mathml: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        r"\foo{x}",
-        "{",
-        "x}",
-        r"\left( x",
-        "x_1_2",
-        "a & b",
-        r"\begin{tikzpicture}x\end{tikzpicture}",
-        r"\newcommand{\a}{xx}\a",
-        r"\def\a{xx}\a",
-        "x" * (MAX_FORMULA_LENGTH + 1),
-        "{" * 100 + "x" + "}" * 100,
-        r"\sqrt" * 100 + "x",
-        "{" * 900 + "}" * 900,
+        *(r"\foo{x}", "{", r"\left( x", "a & b", r"\def\a{xx}\a", "x" * (MAX_FORMULA_LENGTH + 1)),
+        *("{" * 100 + "x" + "}" * 100, r"\sqrt" * 100 + "x", "{" * 900 + "}" * 900),
     ],
 )
 def test_unreadable_formula_is_its_source(source: str) -> None:

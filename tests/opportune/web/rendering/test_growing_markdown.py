@@ -13,7 +13,7 @@ from markdown_it.utils import EnvType
 from opportune.web.rendering.growing_markdown import MAX_OPEN_BLOCK_LENGTH, MarkdownBlocks
 from opportune.web.rendering.markdown import render
 from opportune.web.rendering.markdown_blocks import MAX_PIECE_CHARS
-from tests.opportune.web.rendering.markdown_samples import FENCE, LIST, LOOSE_LIST, PROSE, TABLE, documents
+from tests.opportune.web.rendering.markdown_samples import FENCE, LOOSE_LIST, PROSE, TABLE, documents
 from tests.opportune.web.rendering.test_markdown import HOSTILE_TEXTS, assert_harmless
 
 pytestmark = pytest.mark.usefixtures("no_highlighting_timeout")
@@ -23,7 +23,7 @@ def chunks_of(text: str, size: int) -> Iterator[str]:
     return (text[start : start + size] for start in range(0, len(text), size))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(documents, st.integers(1, 7))
 def test_frozen_blocks_do_not_depend_on_chunks(text: str, size: int) -> None:
     blocks, length = MarkdownBlocks(), 0
@@ -41,7 +41,7 @@ def test_frozen_blocks_do_not_depend_on_chunks(text: str, size: int) -> None:
     assert blocks.open == ""
 
 
-@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS[::3])
 def test_partial_html_is_safe(text: str) -> None:
     blocks = MarkdownBlocks()
     for letter in f"a\n\n{text}\n\nb":
@@ -54,7 +54,7 @@ def test_partial_html_is_safe(text: str) -> None:
 
 @pytest.mark.parametrize(
     "end",
-    ["1.", "a, b!", "**b**", "`b`", "[1]", "x\n===", "&amp; b", "<b", "a_b_ c", "  b", "long" * 20, "a\n", "\u2003b"],
+    ["1.", "**b**", "[1]", "x\n===", "<b", "  b", "a\n"],
 )
 def test_appended_words_equal_full_rendering(end: str) -> None:
     text = f"One *two three, and  four* 5 more: so it ends. {end} and goes on"
@@ -82,9 +82,7 @@ def parsed_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return lengths
 
 
-@pytest.mark.parametrize(
-    ("text", "max_passes"), [(PROSE, 5), (FENCE, 15), (TABLE, 10), (LIST, 15), (LOOSE_LIST, 15), ("a " * 15_000, 10)]
-)
+@pytest.mark.parametrize(("text", "max_passes"), [(PROSE, 5), (FENCE, 15), (TABLE, 10), (LOOSE_LIST, 15)])
 def test_cost_per_character_is_constant(text: str, max_passes: int, parsed_lengths: list[int]) -> None:
     blocks = MarkdownBlocks()
     for chunk in chunks_of(text, 100):

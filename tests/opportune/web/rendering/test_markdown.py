@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from opportune.web.rendering import code_colours, markdown, mathml
-from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.markdown import render, render_in_thread, render_without_footnote_links
 from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS
 from tests.opportune.web.rendering.markdown_samples import documents
@@ -22,30 +21,24 @@ REL = 'rel="noopener noreferrer nofollow"'
 HOSTILE_TEXTS = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
-    "<div\n>\n<style>*{display:none}</style>",
     "<!--<img title='--><img src=x onerror=alert(1)>'>",
     "<a href='javascript:alert(1)'>x</a>",
     "[x](javascript:alert(1))",
     "[x](java&#x0A;script:alert(1))",
-    "[x](&#106;avascript:alert(1))",
     "[x](\x01javascript:alert(1))",
     "[x](data:text/html;base64,PHNjcmlwdD4=)",
-    "[x](data:image/png;base64,aaaa)",
     "[x](file:///etc/passwd)",
     "<javascript:alert(1)>",
     '[x](http://y "onmouseover=alert(1)")',
     '[x](http://y/"onmouseover="alert(1))',
     "![x](https://evil.example/?q=secret)",
-    '![x"onerror="alert(1)](https://evil.example/?q=secret)',
     "[![x](https://evil.example/a.png)](javascript:alert(1))",
     "[r]: javascript:alert(1)\n\n[r]",
     '```"onclick=alert(1)\nx\n```',
     "```js\nlet a = '</span><script>&lt;script&gt;&amp;lt;';\n```",
     "```x\" style='color:red'\n</code></pre><script>alert(1)</script>\n```",
-    "`<script>alert(1)</script>`",
     "|<script>|\n|-|\n|<img src=x onerror=alert(1)>|",
     "# <base href=//evil.example>",
-    "- <form action=//evil.example>",
     "$\\text{<script>alert(1)</script>}$",
     "$\\text{</math><img src=x onerror=alert(1)>}$",
     '$\\href{javascript:alert(1)}{x}$ $\\style{color:red}{x}$ $\\class{a"onclick=b}{x}$ $\\color{red}{x}$',
@@ -94,7 +87,7 @@ def test_markdown_html_is_safe(text: str) -> None:
     assert_harmless(render(f"- a\n\n  > {text}\n"))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(documents | st.text())
 def test_random_text_is_safe(text: str) -> None:
     assert_harmless(render(text))
@@ -107,7 +100,6 @@ def test_random_text_is_safe(text: str) -> None:
         ("~~a~~ `<b>` <c>", "<p><s>a</s> <code>&lt;b&gt;</code> &lt;c&gt;</p>\n"),
         ("```py\na < b\n```", '<pre><code class="language-py">a &lt; b\n</code></pre>\n'),
         ("```py\nif a:\n```", '<pre><code class="language-py"><span class="k">if </span>a:\n</code></pre>\n'),
-        ("```mermaid\nif A-->B\n```", '<pre><code class="language-mermaid">if A--&gt;B\n</code></pre>\n'),
         ("3. a\n4. b", '<ol start="3">\n<li>a</li>\n<li>b</li>\n</ol>\n'),
         ('[a](https://b.example "c")', f'<p><a href="https://b.example" title="c" {REL}>a</a></p>\n'),
         ("<https://b.example>", f'<p><a href="https://b.example" {REL}>https://b.example</a></p>\n'),
@@ -115,14 +107,6 @@ def test_random_text_is_safe(text: str) -> None:
 )
 def test_markdown_becomes_html(text: str, html: str) -> None:
     assert str(render(text)) == html
-
-
-def test_closed_fence_is_highlighted() -> None:
-    blocks = MarkdownBlocks.of("```js\n/* a")
-    blocks.feed(" */\n")
-    assert "<span" not in blocks.open
-    blocks.feed("```\n")
-    assert blocks.frozen == ['<pre><code class="language-js"><span class="c">/* a */\n</span></code></pre>\n']
 
 
 LONG_CODE = "```js\n" + "return 1;\n" * 600 + "```"
@@ -150,7 +134,6 @@ def test_table_scrolls_and_keeps_alignment() -> None:
     ("text", "html"),
     [
         ("![a *b* <c>](http://d/?e=f)", f'<a href="http://d/?e=f" {REL}>a b &lt;c&gt;</a>'),
-        ("![](http://d)", f'<a href="http://d" {REL}>image</a>'),
         ("[![a](http://b)](http://c)", f'<a href="http://c" {REL}>a</a>'),
     ],
 )
@@ -162,9 +145,7 @@ def test_nul_and_lone_surrogates_become_replacement_characters() -> None:
     assert render("a\0b\ud800c") == Markup("<p>a\ufffdb\ufffdc</p>\n")
 
 
-@pytest.mark.parametrize(
-    "text", [">" * 2_000, "> " * 2_000 + "x", "[" * 2_000, "![" * 2_000, "[a](" * 2_000, "*a " * 2_000]
-)
+@pytest.mark.parametrize("text", [">" * 2_000, "![" * 2_000, "[a](" * 2_000, "*a " * 2_000])
 def test_deep_nesting_is_rendered(text: str) -> None:
     assert_harmless(render(text))
 
@@ -189,48 +170,8 @@ def count_calls(text: str) -> int:
     return calls
 
 
-HOSTILE_INLINES = [
-    "[",
-    "![",
-    "![a](b",
-    "[a](b)",
-    "*a",
-    "**a *b ",
-    "``a` ",
-    "~~a ",
-    "&a;",
-    "<a:b>",
-    "$",
-    "$a",
-    "$a ",
-    "$a$ ",
-    "\\(",
-    "\\(a\\)",
-    "\\[",
-    "[^",
-    "[^1]",
-    "[ ] ",
-]
-HOSTILE_BLOCKS = [
-    "> ",
-    "- ",
-    "- a\n",
-    "> a\n",
-    "- a\n> a\n",
-    "1. |\n=\n",
-    "# a\n",
-    "```\n",
-    "|a\n|-\n",
-    "a|\n",
-    "-\n",
-    "  - a\n",
-    "$$\n",
-    "$$a\n",
-    "\\[\n",
-    "\\begin{align}\n",
-    "[^1]: a\n",
-    "- [ ] a\n",
-]
+HOSTILE_INLINES = ["[", "![a](b", "*a", "``a` ", "<a:b>", "$a ", "\\(", "[^1]"]
+HOSTILE_BLOCKS = ["> ", "- a\n> a\n", "```\n", "|a\n|-\n", "$$\n", "[^1]: a\n"]
 
 
 @pytest.mark.parametrize("unit", HOSTILE_INLINES)

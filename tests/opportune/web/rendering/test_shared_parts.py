@@ -59,8 +59,6 @@ class Named(str):
         (Markup("<b>"), "<b>"),
         (Named("<b>"), "&lt;b&gt;"),
         (SimpleNamespace(a="<"), "namespace(a=&#39;&lt;&#39;)"),
-        (12, "12"),
-        (None, "None"),
     ],
 )
 def test_output_is_escaped(value: object, html: str) -> None:

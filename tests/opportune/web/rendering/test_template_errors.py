@@ -30,18 +30,12 @@ def write(templates: Path, name: str, text: str) -> None:
     ("text", "message"),
     [
         ("{% block content %}\n{% endblok %}", ":2: Encountered unknown tag 'endblok'."),
-        ("{% load static %}", ":1: Encountered unknown tag 'load'. Write nothing instead."),
-        ("{{ user.name", ":1: unexpected end of template"),
         ("\n{{ 1 | roman }}", ":2: No filter named 'roman'."),
         ("{% extends 'bsae.html' %}", ":1: the template bsae.html does not exist."),
         ("\n{% include ['a.html', 'b.html'] %}", ":2: the template a.html or b.html does not exist."),
         (
             "{% from 'macros/forms.html' import form_field %}",
             ":1: the macro form_field of macros/forms.html does not exist. Did you mean form_fields?",
-        ),
-        (
-            "{% import 'macros/forms.html' as forms %}\n{{ forms.nothing() }}",
-            ":2: the macro nothing of macros/forms.html does not exist.",
         ),
         ("\n{{ asset('books.css') }}", ":2: the file static/books.css does not exist."),
     ],
@@ -64,9 +58,6 @@ def test_unknown_filter_in_mail_is_reported(templates: Path) -> None:
     ("name", "new"),
     [
         ("teams/new.html", "teams/create.html"),
-        ("accounts/passkey_add.html", "accounts/passkey_create.html"),
-        ("admin/versions.html", "row_versions/history.html"),
-        ("books/book_detail.html", "books/book_get.html"),
         ("books/old_book_confirm_delete.html", "books/old_book_delete.html"),
     ],
 )

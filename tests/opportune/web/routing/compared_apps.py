@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Form, Request, WebSocket
 from fastapi.routing import APIRoute
 from httpx2 import ASGITransport, AsyncClient, Response
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import Host, Mount, Route
+from starlette.routing import Mount, Route
 
 from opportune.web.routing.router import Router
 
@@ -135,7 +135,6 @@ def add_routes(app: FastAPI, include: Callable[..., None]) -> None:
     include(things, prefix="/hidden", dependencies=[Depends(note_first)], include_in_schema=False)
     app.mount("/static", Mount("", routes=[Route("/{name:path}", show_path)]), name="static")
     app.router.routes.append(Mount("/{tenant}/files", routes=[Route("/{name}", show_path)]))
-    app.router.routes.append(Host("other.example", PlainTextResponse("another host")))
 
     @app.head("/both", include_in_schema=False)
     @app.get("/both")

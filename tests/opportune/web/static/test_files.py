@@ -35,17 +35,7 @@ async def test_head_returns_headers_of_get(client: AsyncClient) -> None:
             assert head.headers.get(name) == file.headers.get(name), (url, name)
 
 
-OUTER_PATHS = (
-    "nothing.css",
-    "",
-    "css",
-    "../.env",
-    "%2e%2e/.env",
-    "..%2f..%2fpyproject.toml",
-    "/etc/passwd",
-    "a%00b",
-    "x" * 5000,
-)
+OUTER_PATHS = ("nothing.css", "css", "../.env", "%2e%2e/.env", "..%2f..%2fpyproject.toml", "/etc/passwd", "a%00b")
 
 
 async def test_path_outside_static_folders_is_404(client: AsyncClient) -> None:
@@ -65,11 +55,10 @@ async def test_static_text_is_compressed(client: AsyncClient) -> None:
     assert compressed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
 
 
-@pytest.mark.parametrize(("encoding", "other_encoding"), [("gzip", "identity"), ("identity", "gzip, identity;q=0")])
-async def test_etag_depends_on_encoding(client: AsyncClient, encoding: str, other_encoding: str) -> None:
-    response = await client.get("/static/site.css", headers={"Accept-Encoding": encoding})
+async def test_etag_depends_on_encoding(client: AsyncClient) -> None:
+    response = await client.get("/static/site.css", headers={"Accept-Encoding": "gzip"})
     tags = f'"other", W/{response.headers["etag"]}'
-    for accepted, status in ((encoding, 304), (other_encoding, 200)):
+    for accepted, status in (("gzip", 304), ("identity", 200)):
         again = await client.get("/static/site.css", headers={"Accept-Encoding": accepted, "If-None-Match": tags})
         assert (again.status_code, again.headers["vary"]) == (status, "Accept-Encoding")
 

@@ -84,9 +84,7 @@ def test_unknown_icon_is_reported(project: Path, caplog: pytest.LogCaptureFixtur
     "text",
     [
         "<i class=\"ti ti-arrow-{{ 'up' if up else 'down' }}\"></i>",
-        '<i class="ti ti-{{ row.icon }}"></i>',
         'f"ti ti-{name}"',
-        '"ti ti-" + name',
         "{{ 'ti ti-' ~ name }}",
     ],
 )
