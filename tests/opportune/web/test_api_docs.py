@@ -34,13 +34,3 @@ async def test_api_docs_load_nothing_from_other_hosts(page: Page, site: str) -> 
     await expect(page.get_by_role("heading", level=1)).to_be_visible()
     await expect(page.get_by_role("link", name="/api/v1/words")).to_be_visible()
     assert [url for url in urls if not url.startswith((site, "data:"))] == []
-
-
-async def test_api_docs_have_layout_and_theme_of_site(page: Page) -> None:
-    await page.emulate_media(color_scheme="dark")
-    await page.goto("/api/docs")
-    await expect(page.locator("html.dark-mode")).to_have_count(1)
-    await page.get_by_role("button", name="Switch between light and dark").click()
-    await expect(page.locator("html.dark-mode")).to_have_count(0)
-    await expect(page.locator("header .navbar-brand")).to_be_visible()
-    await page.emulate_media(color_scheme="light")

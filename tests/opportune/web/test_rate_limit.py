@@ -44,9 +44,8 @@ async def hit_repeatedly(limiter: RateLimiter, subject: str, times: int, limit: 
     return allowed
 
 
-@pytest.mark.parametrize("url", ["memory:", ""])
-async def test_refusal_has_retry_after(url: str) -> None:
-    limiter = limiter_at(url)
+async def test_refusal_has_retry_after() -> None:
+    limiter = limiter_at("memory:")
     assert await hit_repeatedly(limiter, "ada", 3) == 2
     with pytest.raises(TooManyRequests) as refusal:
         await limiter.hit(TWICE.by("ada"))

@@ -23,12 +23,6 @@ async def test_own_favicon_replaces_logo(client: AsyncClient, tmp_path: Path, mo
     assert response.headers["content-type"].startswith("image/")
 
 
-async def test_robots_txt_excludes_private_paths(client: AsyncClient) -> None:
-    response = await client.get("/robots.txt")
-    assert (response.status_code, response.headers["content-type"]) == (200, "text/plain; charset=utf-8")
-    assert {"Disallow: /accounts/", "Disallow: /admin", "Disallow: /api/"} < set(response.text.splitlines())
-
-
 async def test_root_files_are_revalidated(client: AsyncClient) -> None:
     for path in ("/favicon.ico", "/robots.txt"):
         first = await client.get(path)

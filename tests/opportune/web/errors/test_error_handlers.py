@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any, cast
 
 import pytest
-from fastapi import FastAPI, Form, HTTPException, Request
+from fastapi import FastAPI, Form, HTTPException
 from httpx2 import AsyncClient
 from jinja2 import DictLoader
 from pydantic import BaseModel
@@ -120,15 +120,6 @@ async def test_detail_of_a_route_is_any_json_value(app: FastAPI, client: AsyncCl
     assert "This conflicts with existing data." in (await client.get("/refused", headers=HTML)).text
 
 
-async def test_status_of_a_route_may_have_no_name(app: FastAPI, client: AsyncClient) -> None:
-    @app.get("/refused")
-    async def refused() -> None:
-        raise HTTPException(499, "Gone fishing.")
-
-    problem = (await client.get("/refused", headers=JSON)).json()
-    assert (problem["status"], problem["title"], problem["detail"]) == (499, "Error 499", "Gone fishing.")
-
-
 async def test_error_has_the_number_of_the_log(app: FastAPI, client: AsyncClient) -> None:
     @app.get("/refused/{status}")
     async def refused(status: int) -> None:
@@ -159,15 +150,6 @@ async def test_error_page_works_without_templates(
 async def test_api_errors_are_always_json(client: AsyncClient) -> None:
     response = await client.get("/api/v1/nothing", headers=HTML)
     assert response.headers["content-type"] == "application/problem+json"
-
-
-async def test_handler_of_the_project_that_fails_is_replaced(app: FastAPI, faulty: AsyncClient) -> None:
-    @app.exception_handler(500)
-    def fail(_request: Request, error: Exception) -> None:
-        raise ValueError from error
-
-    response = await faulty.get("/crash", headers=HTML)
-    assert (response.status_code, response.headers["content-type"]) == (500, "text/html; charset=utf-8")
 
 
 async def test_crash_is_logged_and_hidden_from_visitors(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:

@@ -184,12 +184,6 @@ async def test_bug_after_accept_closes_and_is_logged(app: FastAPI, caplog: pytes
     assert "ValueError: odd" in caplog.text
 
 
-async def test_closed_socket_is_logged_without_traceback(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    await connect(app, "/live/echo/7", "hello")
-    assert [record.getMessage().rsplit(" ", 2)[0] for record in caplog.records] == ["WEBSOCKET /live/echo/7 1000"]
-
-
 async def test_disconnect_ends_a_waiting_route(app: FastAPI) -> None:
     assert [message["type"] for message in await connect(app, "/live/endless")] == ["websocket.accept"]
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -20,10 +20,6 @@ from opportune.web.forms.uploads import ImageUpload, Upload
 
 class Colour(Enum):
     DARK_RED = "dark_red"
-
-
-class Stars(IntEnum):
-    ONE = 1
 
 
 def control(annotation: Any, default: Any = ..., name: str = "one") -> Control:

@@ -87,14 +87,6 @@ async def test_compressed_page_has_matching_headers(visitor: AsyncClient) -> Non
     assert (response.headers["vary"], response.headers["etag"]) == ("Cookie, Accept-Encoding", 'W/"a"')
 
 
-async def test_page_for_client_without_gzip_only_gets_vary(visitor: AsyncClient) -> None:
-    response = await visitor.get("/page", headers=PLAIN)
-    assert response.text == LONG
-    assert "content-encoding" not in response.headers
-    assert int(response.headers["content-length"]) == len(LONG)
-    assert (response.headers["vary"], response.headers["etag"]) == ("Cookie, Accept-Encoding", '"a"')
-
-
 async def test_head_has_headers_of_get_without_length(visitor: AsyncClient) -> None:
     head, page = await visitor.head("/page", headers=GZIP), await visitor.get("/page", headers=GZIP)
     assert head.content == b""

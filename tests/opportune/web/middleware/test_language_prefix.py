@@ -142,10 +142,6 @@ async def test_menu_and_head_link_to_other_languages(client: AsyncClient) -> Non
     assert f'<link rel="alternate" href="{site_url}/page?a=1" hreflang="x-default">' in page
 
 
-async def test_rules_for_robots_apply_to_all_languages(client: AsyncClient) -> None:
-    assert "Disallow: /admin\nDisallow: /de/admin\nDisallow: /ar/admin\n" in (await client.get("/robots.txt")).text
-
-
 async def test_cookies_of_pages_reach_all_languages(client: AsyncClient) -> None:
     response = await client.get("/de/cookies")
     paths = [header.partition("Path=")[2].partition(";")[0] for header in response.headers.get_list("set-cookie")]

@@ -72,14 +72,6 @@ async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
     assert not client.cookies
 
 
-async def test_messages_keep_their_order(client: AsyncClient) -> None:
-    await client.post("/messages", data={"texts": ["One.", "Two."]})
-    await client.post("/messages", data={"texts": "Three."})
-    await client.get("/health/live")  # renders no page
-    page = (await client.get("/page")).text
-    assert page.index("One.") < page.index("Two.") < page.index("Three.")
-
-
 async def test_failed_request_adds_no_message(client: AsyncClient) -> None:
     response = await client.post("/fail", headers={"Accept": "text/html"})
     assert response.status_code == 409

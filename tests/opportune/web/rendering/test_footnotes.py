@@ -42,11 +42,6 @@ def test_note_without_a_reference_is_shown() -> None:
     assert "<p>Unused &lt;b&gt;.</p>" in html
 
 
-@pytest.mark.parametrize("text", ["`[^1]`", "[a[^1]](http://b)", "> [^1]: a", "- [^1]: a"])
-def test_notes_are_only_read_in_the_text_itself(text: str) -> None:
-    assert "footnotes" not in render(text)
-
-
 def test_streamed_pieces_have_no_ids() -> None:
     blocks = MarkdownBlocks()
     for letter in NOTES:

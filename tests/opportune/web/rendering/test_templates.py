@@ -1,7 +1,5 @@
 """Filters and globals of templates, and rendering of single blocks."""
 
-from datetime import UTC, date, datetime
-
 import pytest
 from fastapi import FastAPI
 from jinja2 import DictLoader, Environment, StrictUndefined, UndefinedError
@@ -9,17 +7,9 @@ from starlette.requests import Request
 
 from opportune.errors import OperatorError
 from opportune.i18n import use_language
-from opportune.mail.templates import environment as mail_environment
 from opportune.web import templates
 from opportune.web.language import current_prefixes
 from opportune.web.rendering.environment import TemplateEnvironment, render_block
-
-
-def test_pages_and_mails_share_formats() -> None:
-    source = '{{ day | date }} {{ moment | date }} {{ none | date }}{{ 1234.5 | money("EUR") }}'
-    context = {"day": date(2026, 11, 3), "moment": datetime(2026, 11, 3, 9, 5, tzinfo=UTC), "none": None}
-    for environment in (templates.environment, mail_environment):
-        assert environment.from_string(source).render(context) == "3 Nov 2026 3 Nov 2026 EUR\N{NO-BREAK SPACE}1,234.50"
 
 
 def test_texts_are_not_constant() -> None:
@@ -90,11 +80,3 @@ def test_parent_templates_receive_the_text_of_a_block_at_once(environment: Envir
 def test_undefined_name_in_block_is_an_error(environment: Environment) -> None:
     with pytest.raises(UndefinedError, match="'books' is undefined"):
         render_block(environment, "styled", "rows", {})
-
-
-def test_changed_template_is_reloaded() -> None:
-    sources = dict(TEMPLATES)
-    environment = Environment(loader=DictLoader(sources))  # noqa: S701 - no page is rendered
-    render_block(environment, "styled", "rows", {"books": []})
-    sources |= {"other": LIST.replace("<ul>", "<ol>"), "styled": STYLED.replace("list", "other")}
-    assert "<ol>" in render_block(environment, "styled", "rows", {"books": []})

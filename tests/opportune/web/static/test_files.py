@@ -63,14 +63,6 @@ async def test_etag_depends_on_encoding(client: AsyncClient) -> None:
         assert (again.status_code, again.headers["vary"]) == (status, "Accept-Encoding")
 
 
-async def test_binary_file_has_ranges_and_no_compression(client: AsyncClient) -> None:
-    part = await client.get(FONT_URL, headers={"Range": "bytes=0-9"})
-    assert (part.status_code, len(part.content)) == (206, 10)
-    file = await client.get(FONT_URL)
-    assert "content-encoding" not in file.headers
-    assert "vary" not in file.headers
-
-
 def test_only_relative_urls_of_existing_files_get_hashes(tmp_path: Path) -> None:
     (tmp_path / "styles").mkdir()
     (tmp_path / "a.png").touch()

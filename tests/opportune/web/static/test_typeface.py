@@ -28,13 +28,6 @@ def test_cut_files_have_at_most_42_kilobytes(cut_files: Path) -> None:
     assert sum(sizes.values()) <= MAX_BYTES
 
 
-def test_cut_gives_up_if_its_folder_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setattr(typeface, "folder", lambda: tmp_path / "file" / "typeface")
-    typeface.cut()
-    assert not typeface.is_ready()
-
-
 def test_style_sheet_has_ranges_of_cut_files() -> None:
     sheet = (FRAMEWORK / "static" / "typeface.css").read_text(encoding="utf-8")
     faces = re.findall(r'url\("(.+?)"\).*?unicode-range: (.+?);', sheet, re.DOTALL)
