@@ -26,9 +26,7 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     catalogues.clear_catalogues()
 
 
-@pytest.mark.parametrize(
-    "word", ["Tag", "Tags", "Order", "Line", "Copy", "Doctor", "Client", "Subject", "Switch", "Show"]
-)
+@pytest.mark.parametrize("word", ["Tag", "Order", "Copy"])
 def test_word_of_the_framework_is_no_label(word: str) -> None:
     assert str(label_of(word.lower())) == str(choice_label(word.lower())) == word
 
@@ -42,6 +40,6 @@ def test_labels_of_framework_and_project_are_translated(name: str, label: str) -
     assert str(label_of(name)) == gettext(label_of(name)) == label
 
 
-@pytest.mark.parametrize("word", ["Tag", "Tags", "Order", "Line", "Keys", "Main", "Rose"])
+@pytest.mark.parametrize("word", ["Tag", "Order", "Main"])
 def test_ambiguous_words_of_the_framework_have_a_context(word: str) -> None:
     assert gettext(word) == word

@@ -68,11 +68,9 @@ def test_all_texts_are_marked_and_exceptions_are_needed() -> None:
         ('<img alt="A cat"><input placeholder="Name" name="Name">', ['alt="A cat"', 'placeholder="Name"']),
         ('<a aria-label="{{ _("Close") }}">{% trans %}Close it{% endtrans %}</a>', []),
         ('<p id="row-{{ id }}">{# A comment #} - {{ name }}</p>', []),
-        ('{% set attributes %}id="a" data-words="b"{% endset %}', []),
         ('<code>Hello</code><script>Hello</script><b translate="no">Brand</b>', []),
         ('<img translate="no">Hello<pre>ls<br/>-l</pre>', ["Hello"]),
         ('<div translate="no"><div>A</div>Brand<b></div>Hello', ["Hello"]),
-        ('<ul><li translate="no">Brand<li>Other brand</ul>Hello', ["Hello"]),
     ],
 )
 def test_templates(source: str, texts: list[str]) -> None:
@@ -86,9 +84,7 @@ def test_templates(source: str, texts: list[str]) -> None:
         ('flash(request, "Saved: " + name if name else "Not saved.")', ["Saved:"]),
         ('form.refuse("%s is wrong" % name)', ["%s is wrong"]),
         ('ERROR = "This is wrong."', ["This is wrong."]),
-        ('ERRORS = {"name": f"Give at most {LIMIT} names."}', ["Give at most {{ … }} names."]),
         ('def describe():\n    """It is a text."""\n    return "This is wrong."', ["This is wrong."]),
-        ('super().__init__(f"{name} is wrong.")', ["{{ … }} is wrong."]),
         ('raise OperatorError("Set NAME.")\nlogger.error("This is wrong.")\n"""The name of it."""', []),
         ('flash(request, "Saved.")', []),  # `makemessages` collects it
         ('flash(request, _("%(name)s is saved.", name=f"The {name}"))', []),

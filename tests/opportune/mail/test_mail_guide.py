@@ -21,7 +21,6 @@ from tests.opportune.mail.providers import FakeApi
 __all__ = ["oppman"]  # a fixture
 
 GUIDE = read_guide("mail.md")
-ROWS = re.findall(r"^\| `(\w+:[^`]*)` \| (.*) \|$", GUIDE, re.MULTILINE)
 COMMANDS = re.findall(r"^(?:MAIL_URL=(\S+) )?python3 oppman\.py (.+)$", GUIDE, re.MULTILINE)
 
 

@@ -3,25 +3,17 @@
 from email import message_from_bytes
 from email.message import EmailMessage as MIMEMessage
 from email.policy import default
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from playwright.async_api import Page
 
-from opportune.accounts.models import User
 from opportune.config.settings import load_settings
 from opportune.errors import OperatorError
 from opportune.mail import Attachment, EmailMessage, InvalidEmailError
 from opportune.mail.addresses import sender_address
-from opportune.mail.delivery import send_email
-from opportune.mail.email import render_email
 from opportune.mail.message import MAX_ATTACHMENT_MB
 from opportune.mail.mime import mime_message
 from opportune.mail.parts import split_message
-from opportune.testing.factories import sign_in_browser
-from opportune.testing.services.accessibility import find_violations
 from tests.opportune.mail.conftest import email_to, settings_with
 
 LARGE_FILE = Attachment("a", bytes(MAX_ATTACHMENT_MB * 1024**2 + 1))
@@ -81,8 +73,7 @@ def test_copies_replies_and_own_headers() -> None:
 
 
 def test_files_are_attached_with_the_type_of_their_name() -> None:
-    files = [Attachment("Über.pdf", b"%PDF"), Attachment("data", b"\0\xff"), Attachment("rows.csv.gz", b"\x1f")]
-    files.append(Attachment("old.eml", b"Subject: A"))
+    files = [Attachment("Über.pdf", b"%PDF"), Attachment("old.eml", b"Subject: A")]
     message = render_and_parse(email_to(html="<p>A text.</p>", attachments=files))
     assert message.get_content_type() == "multipart/mixed"
     attached = [
@@ -91,8 +82,6 @@ def test_files_are_attached_with_the_type_of_their_name() -> None:
     ]
     assert attached == [
         ("Über.pdf", "application/pdf", b"%PDF"),
-        ("data", "application/octet-stream", b"\0\xff"),
-        ("rows.csv.gz", "application/octet-stream", b"\x1f"),
         ("old.eml", "application/octet-stream", b"Subject: A"),
     ]
 
@@ -109,9 +98,7 @@ def test_pictures_are_embedded_in_the_html() -> None:
     ("fields", "reason"),
     [
         ({"cc": "nobody"}, "'nobody' is not a valid e-mail address."),
-        ({"bcc": ["ada@example.com", ""]}, "'' is not a valid e-mail address."),
         ({"reply_to": "a@example.com\nBcc: b@example.com"}, "The address of an e-mail must be one line."),
-        ({"subject": "Hello\nBcc: b@example.com"}, "The subject of an e-mail must be one line."),
         ({"headers": {"X-Note": "a\r\nBcc: b@example.com"}}, "The header X-Note of an e-mail must be one line."),
         ({"headers": {"bcc": "b@example.com"}}, "'bcc' cannot be an additional header of an e-mail."),
         ({"headers": {"X: a\nBcc": "b"}}, "'X: a\nBcc' cannot be an additional header of an e-mail."),
@@ -124,10 +111,9 @@ def test_email_that_cannot_be_sent_is_refused(fields: dict[str, Any], reason: st
     assert str(error.value).startswith(reason)
 
 
-@pytest.mark.parametrize("options", [{"content_type": "pdf"}, {"content_id": "<logo>\n"}])
-def test_attachment_with_wrong_type_or_id_is_refused(options: dict[str, str]) -> None:
+def test_attachment_with_line_break_in_its_id_is_refused() -> None:
     with pytest.raises(InvalidEmailError, match="An attachment needs a type"):
-        Attachment("a.pdf", b"", **options)
+        Attachment("a.pdf", b"", content_id="<logo>\n")
 
 
 def test_long_lines_are_wrapped() -> None:
@@ -147,8 +133,6 @@ def test_name_cannot_inject_an_address() -> None:
     [
         ({}, "Zoë's site <noreply@example.org>"),
         ({"base_url": "http://127.0.0.1:8000"}, "Zoë's site <noreply@localhost>"),
-        ({"base_url": ""}, "Zoë's site <noreply@localhost>"),
-        ({"mail_from": "root@intranet"}, "root@intranet"),
         ({"mail_from": "Zoë <site@example.org>"}, "Zoë <site@example.org>"),
     ],
 )
@@ -157,33 +141,11 @@ def test_sender_is_mail_from_or_noreply(fields: dict[str, object], expected: str
     assert str(sender_address(settings)) == expected
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"base_url": "https://bücher.example"},
-        {"environment": "production", "secret_key": "k" * 16 + "0123456789abcdef", "allowed_hosts": "bücher.example"},
-    ],
-)
-def test_domain_of_the_sender_is_ascii(values: dict[str, str]) -> None:
-    assert sender_address(load_settings(**values)).domain == "xn--bcher-kva.example"
+def test_domain_of_the_sender_is_ascii() -> None:
+    assert sender_address(load_settings(base_url="https://bücher.example")).domain == "xn--bcher-kva.example"
 
 
-@pytest.mark.parametrize(
-    "mail_from", ["site", "Site", "@", "a@", "a b@c.d", "ü@example.org", "s@ü.org", "a@b.c\nBcc: d"]
-)
+@pytest.mark.parametrize("mail_from", ["site", "a@", "ü@example.org", "a@b.c\nBcc: d"])
 def test_invalid_mail_from_is_refused(mail_from: str) -> None:
     with pytest.raises(OperatorError, match=r"^MAIL_FROM is not a valid e-mail address\. .*$"):
         sender_address(settings_with(mail_from=mail_from))
-
-
-async def test_mailbox_is_accessible(
-    app: FastAPI, page: Page, superuser: User, site: str, mailbox_folder: Path
-) -> None:
-    development = settings_with(environment="development")
-    await send_email(development, render_email(development, "ada@example.com", "mail/test", {}))
-    await sign_in_browser(page, app, superuser, site)
-    violations = []
-    for path in ("/mailbox", None):
-        await (page.goto(path) if path else page.locator("a.list-group-item").click())
-        violations += await find_violations(page)
-    assert not violations

@@ -1,31 +1,12 @@
 """The typeface of pages."""
 
 import re
-from pathlib import Path
 
 import pytest
 from httpx2 import AsyncClient
 
 from opportune.project.layout import FRAMEWORK
 from opportune.web.static import typeface
-
-MAX_BYTES = 42_000
-
-
-@pytest.fixture(scope="module")
-def cut_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder in which the font was cut."""
-    folder = tmp_path_factory.mktemp("typeface")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(typeface, "folder", lambda: folder)
-        typeface.cut()
-    return folder
-
-
-def test_cut_files_have_at_most_42_kilobytes(cut_files: Path) -> None:
-    sizes = {path.name: path.stat().st_size for path in cut_files.iterdir()}
-    assert sizes.keys() == typeface.SUBSETS.keys()
-    assert sum(sizes.values()) <= MAX_BYTES
 
 
 def test_style_sheet_has_ranges_of_cut_files() -> None:
