@@ -7,7 +7,7 @@ from app.events.models import Event
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.testing import RecordedJobs
-from tests.events.conftest import MakeEvent, add_registration, list_stored_files, make_picture, read_registrations
+from tests.events.conftest import add_registration, list_stored_files, make_picture, read_registrations
 
 ATTENDEES = "/admin/registration/list"
 EVENT_FORM = {
@@ -42,24 +42,6 @@ async def test_invalid_event_is_refused(admin: AsyncClient, database: Database, 
         assert len((await session.scalars(select(Event))).all()) == 1
 
 
-async def test_attendees_are_filtered(
-    admin: AsyncClient, database: Database, tea: Event, make_event: MakeEvent
-) -> None:
-    await add_registration(database, tea, "Ada", group="speakers", is_present=True)
-    await add_registration(database, tea, "Bob", group="guests")
-    await add_registration(database, await make_event("cake"), "Cleo", group="guests", is_present=True)
-
-    async def list_initials(query: str) -> str:
-        page = (await admin.get(f"{ATTENDEES}?{query}")).text
-        return "".join(name[0] for name in ("Ada", "Bob", "Cleo") if f">{name}</a>" in page)
-
-    assert await list_initials("") == "ABC"
-    assert await list_initials(f"event_id={tea.id}") == "AB"
-    assert await list_initials("group_op=equals&group=guests") == "BC"
-    assert await list_initials("is_present=true") == "AC"
-    assert await list_initials("search=bob@example") == "B"
-
-
 async def test_attendees_are_checked_in_and_out(admin: AsyncClient, database: Database, tea: Event) -> None:
     ada, bob = await add_registration(database, tea, "Ada"), await add_registration(database, tea, "Bob")
     page = await admin.get(ATTENDEES)
@@ -77,15 +59,6 @@ async def test_attendees_are_checked_in_and_out(admin: AsyncClient, database: Da
     log = (await admin.get("/admin/audit-entry/export/json?identity=registration")).json()
     assert [entry["title"] for entry in log] == ["Ada", "Bob", "Bob"]
     assert log[-1]["changes"] == {"is_present": [True, False]}
-
-
-async def test_staff_edit_group_and_notes(admin: AsyncClient, database: Database, tea: Event) -> None:
-    ada = await add_registration(database, tea, photo="events/kept.jpg")
-    form = {"event_id": str(tea.id), "name": "Ada", "email": "ADA@example.com", "group": "speakers", "notes": "Vegan"}
-    assert (await admin.post(f"/admin/registration/edit/{ada.id}", data={**form, "photo": "x"})).status_code == 303
-    (registration,) = await read_registrations(database)
-    assert (registration.group, registration.notes, registration.email) == ("speakers", "Vegan", "ada@example.com")
-    assert registration.photo == "events/kept.jpg"
 
 
 async def test_deletion_removes_photos(

@@ -99,19 +99,6 @@ async def test_registration_with_photo_sends_an_email(
     assert recorded_jobs.names == ["mail.send"]
 
 
-async def test_second_registration_gets_the_same_page(
-    client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
-) -> None:
-    await add_registration(database, tea)
-    response = await client.post("/events/tea", data={**ADA, "name": "Eve"}, files=make_photo_upload())
-    assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
-    assert [registration.name for registration in await read_registrations(database)] == ["Ada"]
-    (email,) = recorded_jobs.outbox
-    assert (email.to, "/cancel?token=" in email.text) == ("ada@example.com", True)
-    await recorded_jobs.work()
-    assert list_stored_files(settings) == []
-
-
 async def test_bots_and_frequent_registrations_are_refused(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
@@ -194,14 +181,6 @@ async def test_started_event_cannot_be_cancelled(
     assert len(await read_registrations(database)) == 1
 
 
-async def test_landing_page_shows_next_events(client: AsyncClient, make_event: MakeEvent) -> None:
-    await make_event(title="Tea & <cake>")
-    await make_event("draft", title="A draft", is_published=False)
-    text = (await client.get("/")).text
-    assert "Tea &amp; &lt;cake&gt;" in text
-    assert "A draft" not in text
-
-
 async def test_invalid_upload_is_refused_at_its_field(
     client: AsyncClient, recorded_jobs: RecordedJobs, settings: Settings, tea: Event
 ) -> None:
@@ -218,18 +197,12 @@ async def test_invalid_upload_is_refused_at_its_field(
 async def test_visitor_finds_event_and_registers(
     page: Page, recorded_jobs: RecordedJobs, database: Database, make_event: MakeEvent, tmp_path: Path
 ) -> None:
-    texts = {"place": "P" * 150, "summary": "S" * 200, "description": "```python\nimport tea\n```"}
-    await make_event("tea", title="Tea for all", capacity=3, **texts)
-    await make_event("soup")
+    await make_event("tea", title="Tea for all", capacity=3)
     good, bad = tmp_path / "me.jpg", tmp_path / "page.jpg"
     good.write_bytes(make_picture())
     bad.write_bytes(b"<!doctype html>")
     await page.goto("/events")
-    await page.locator("main [name=q]").fill("tea")
-    await expect(page.get_by_text("Soup")).to_have_count(0)
     await page.get_by_role("link", name="Tea for all").click()
-    await expect(page.locator(".markdown pre")).to_have_text("import tea")
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "texts without a blank break"
     await page.locator("[name=name]").fill("Ada")
     await page.locator("main [name=email]").fill("ada@example.com")
     await page.locator("[name=photo]").set_input_files(bad)

@@ -4,18 +4,16 @@ import asyncio
 from collections import Counter
 
 import pytest
-from sqlalchemy import select
 
-from app.events.demo import PEOPLE, SAMPLES, clear, load
+from app.events.demo import SAMPLES, clear, load
 from app.events.models import Event
 from app.events.personal import forget, list_photos, read
-from app.events.schemas import EventFilter, RegistrationCreate
+from app.events.schemas import RegistrationCreate
 from app.events.service import ALL_SEATS_TAKEN, Events, RegistrationClosed
-from opportune.config.settings import Settings
-from opportune.db import Database, utc_now
+from opportune.db import Database
 from opportune.feature import Person
 from opportune.testing import RecordedJobs
-from tests.events.conftest import ADA, MakeEvent, add_registration, list_stored_files, read_registrations
+from tests.events.conftest import ADA, MakeEvent, add_registration, read_registrations
 
 USER, UNVERIFIED = Person(1, "ada@example.com"), Person(1, "")
 
@@ -50,19 +48,6 @@ async def test_concurrent_registrations_take_one_seat(database: Database, tea: E
 async def test_email_is_case_insensitive(database: Database, tea: Event) -> None:
     assert await register(database, "tea", email="Ada@Example.com") == "new"
     assert await register(database, "tea", email="ada@example.COM") == "known"
-
-
-async def test_seats_left_are_counted_per_event(database: Database, make_event: MakeEvent) -> None:
-    tea, soup = await make_event("tea", capacity=2), await make_event("soup", capacity=1)
-    await add_registration(database, tea, "Ada")
-    for name in ("Ada", "Bob"):  # staff may exceed the capacity
-        await add_registration(database, soup, name)
-    async with database.reader() as session:
-        page = await Events(session).list(EventFilter())
-    assert [(event.slug, event.seats_left, event.closed) for event in page.items] == [
-        ("tea", 1, ""),
-        ("soup", 0, ALL_SEATS_TAKEN),
-    ]
 
 
 async def test_export_has_registrations_of_the_email(database: Database, tea: Event) -> None:
@@ -101,35 +86,9 @@ async def clear_demo(database: Database) -> int:
         return await clear(session)
 
 
-async def test_demo_has_upcoming_events_and_fake_attendees(database: Database) -> None:
-    assert await load_demo(database) == DEMO_ROWS
-    attendees = await read_registrations(database)
-    assert all(attendee.name.endswith(" (made up)") for attendee in attendees)
-    assert all(attendee.email.endswith("@example.com") for attendee in attendees)
-    assert len({attendee.email for attendee in attendees}) == len(PEOPLE)
-    async with database.reader() as session:
-        events = (await session.scalars(select(Event))).all()
-    assert sorted(event.starts_at > utc_now() for event in events) == [False, True, True, True]
-    assert all(event.ends_at > event.starts_at for event in events)
-
-
 async def test_clear_keeps_events_of_users(database: Database, make_event: MakeEvent) -> None:
     await add_registration(database, await make_event(SAMPLES[0].slug + "-2"), photo="events/adas.webp")
     await load_demo(database)
     assert await clear_demo(database) == DEMO_ROWS
     assert [attendee.name for attendee in await read_registrations(database)] == ["Ada"]
     assert await clear_demo(database) == 0
-
-
-async def test_clear_removes_photos_of_attendees(
-    recorded_jobs: RecordedJobs, database: Database, settings: Settings
-) -> None:
-    database.info["jobs"] = recorded_jobs
-    name = await recorded_jobs.context.storage.save("events", "webp", b"a picture", "image/webp")
-    await load_demo(database)
-    async with database.reader() as session:
-        event = (await session.scalars(select(Event).limit(1))).one()
-    await add_registration(database, event, photo=name)
-    assert await clear_demo(database) == DEMO_ROWS + 1
-    await recorded_jobs.work()
-    assert list_stored_files(settings) == []

@@ -11,7 +11,7 @@ from opportune.admin.models import AuditEntry
 from opportune.contrib.llm import ToolCall
 from opportune.contrib.tools import toolbox_of
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
-from opportune.testing import make_token, make_user, signed_in_client
+from opportune.testing import make_token
 from tests.todos.conftest import MakeTodo
 
 
@@ -45,14 +45,3 @@ async def test_changes_are_recorded_with_their_channel(
         ("", "job todos.tidy", "create"),
     ]
     assert (await read_entries(app))[1].changes["title"] == ["Buy milk", "Buy oat milk"]
-
-
-async def test_history_page_shows_changes_by_pages(app: FastAPI, ann: User) -> None:
-    async with signed_in_client(app, ann) as browser:
-        await browser.post("/todos", data={"title": "Buy milk"})
-    assert await read_changes(app) == [(ann.email, "page", "create")]
-    superuser = await make_user(app.state.database, "root@example.com", is_superuser=True)
-    async with signed_in_client(app, superuser) as admin:
-        page = (await admin.get("/admin/todo/history/1")).text
-    assert ann.email in page
-    assert '<span class="text-secondary">page</span>' in page

@@ -100,17 +100,6 @@ async def test_htmx_gets_the_board(browser: AsyncClient, ann: User, make_todo: M
     assert f'action="/todos/{todo.id}/done?state=done"' in response.text
 
 
-async def test_htmx_gets_the_form_with_errors(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann)
-    for path in ("/todos", f"/todos/{todo.id}"):
-        response = await browser.post(path, data={"title": ""}, headers=HTMX)
-        assert (response.status_code, response.text.count("<form")) == (422, 1)
-        assert 'id="title-error"' in response.text
-        response = await browser.post(path, data={"title": "Buy milk"}, headers=HTMX)
-        location = response.headers["HX-Replace-Url" if path == "/todos" else "HX-Redirect"]
-        assert (response.status_code, location) == (200, "/todos")
-
-
 async def test_todo_of_another_user_is_not_found(
     browser: AsyncClient, database: Database, bob: User, make_todo: MakeTodo
 ) -> None:

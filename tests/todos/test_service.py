@@ -89,15 +89,6 @@ async def read_todos(database: Database) -> list[Todo]:
         return list(await session.scalars(select(Todo).order_by(col(Todo.id))))
 
 
-async def test_first_superuser_owns_the_demo(database: Database, admin: User) -> None:
-    await make_user(database, is_superuser=True)
-    async with database.writer() as session:
-        assert await load(session) == len(SAMPLES)
-    todos = await read_todos(database)
-    assert [todo.title for todo in todos] == [title for title, _, _ in SAMPLES]
-    assert {todo.owner_id for todo in todos} == {admin.id}
-
-
 async def test_demo_rows_are_added_and_removed_alone(database: Database, admin: User, make_todo: MakeTodo) -> None:
     own_todo = await make_todo(admin, SAMPLES[0][0])
     async with database.writer() as session:

@@ -78,12 +78,11 @@ def account(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 @pytest.fixture
 def create_secret(request: pytest.FixtureRequest, manager: Any) -> CreateSecret:
-    """Store an object, text or bytes; return the ARN."""
+    """Store an object or text; return the ARN."""
 
     def create(content: Any, name: str = "") -> str:
-        text = content if isinstance(content, str | bytes) else json.dumps(content)
-        field = "SecretBinary" if isinstance(text, bytes) else "SecretString"
-        arn: str = manager.create_secret(Name=name or request.node.name, **{field: text})["ARN"]
+        text = content if isinstance(content, str) else json.dumps(content)
+        arn: str = manager.create_secret(Name=name or request.node.name, SecretString=text)["ARN"]
         return arn
 
     return create
@@ -145,7 +144,7 @@ def test_rds_keys_set_the_database_only(set_content: SetContent, more: dict[str,
     assert settings.database_reader_url.get_secret_value() == ""
 
 
-@pytest.mark.parametrize("name", ["reader_host", "readerHost", "host-ro"])
+@pytest.mark.parametrize("name", ["reader_host", "host-ro"])
 def test_reader_host_sets_reader_url(set_content: SetContent, name: str) -> None:
     url = read(set_content({**RDS, name: "reader.example"})).database_reader_url.get_secret_value()
     assert url == URL.replace(RDS["host"], "reader.example")
@@ -190,12 +189,12 @@ def test_invalid_secret_is_refused_without_value(set_content: SetContent, conten
     assert message in settings_error(f"aws:{set_content(content)}")
 
 
-@pytest.mark.parametrize("content", [f'{{"password": "{PASSWORD}"', [PASSWORD], PASSWORD.encode()])
+@pytest.mark.parametrize("content", [f'{{"password": "{PASSWORD}"', [PASSWORD]])
 def test_secret_must_be_a_json_object(create_secret: CreateSecret, content: Any) -> None:
     assert "is not a JSON object" in settings_error(f"aws:{create_secret(content)}")
 
 
-@pytest.mark.parametrize("secrets_from", ["aws:", "aws:a,,b", "azure:", "gcp:a,", "vault:site", "site"])
+@pytest.mark.parametrize("secrets_from", ["aws:", "aws:a,,b", "vault:site"])
 def test_invalid_source_is_refused(secrets_from: str) -> None:
     assert settings_error(secrets_from) == "SECRETS_FROM must be empty, aws:SECRET, gcp:PROJECT or azure:VAULT."
 
@@ -205,8 +204,6 @@ def test_invalid_source_is_refused(secrets_from: str) -> None:
     [
         ({}, "ResourceNotFoundException"),
         ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "NoCredentialsError"),
-        ({"AWS_DEFAULT_REGION": "no region"}, "InvalidRegionError"),
-        ({"AWS_ENDPOINT_URL": "localhost"}, "ValueError"),
         ({"AWS_PROFILE": "unknown"}, "ProfileNotFound"),
     ],
 )

@@ -1,6 +1,5 @@
 """Texts that are longer than a field allows."""
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
@@ -8,10 +7,9 @@ from opportune.accounts import User
 from opportune.testing import sign_in_browser
 
 
-@pytest.mark.parametrize("path", ["/accounts/tokens", "/admin/group/create"])
-async def test_long_paste_stays_whole(page: Page, app: FastAPI, site: str, superuser: User, path: str) -> None:
+async def test_long_paste_stays_whole(page: Page, app: FastAPI, site: str, superuser: User) -> None:
     await sign_in_browser(page, app, superuser, site)
-    await page.goto(path)
+    await page.goto("/admin/group/create")
     field = page.locator("main [name=name]").first
     limit = int(await field.get_attribute("data-maxlength") or 0)
     await field.focus()

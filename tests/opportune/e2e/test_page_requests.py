@@ -9,21 +9,6 @@ from tests.opportune.e2e.note_page import app, blocked_adding, titles
 __all__ = ["app", "blocked_adding"]  # fixtures
 
 
-async def test_empty_target_is_busy_and_shows_lines(page: Page, blocked_adding: asyncio.Event) -> None:
-    style = "(({ display, animationName }) => [display, animationName])(getComputedStyle(notes, '::before'))"
-    await page.emulate_media(reduced_motion="reduce")
-    await page.goto("/notes")
-    await page.get_by_label("Title").fill("Milk")
-    await page.get_by_role("button", name="Add", exact=True).click()
-    await expect(page.locator("#notes")).to_have_attribute("aria-busy", "true")
-    assert await page.evaluate(style) == ["block", "none"]
-    await page.emulate_media(reduced_motion="no-preference")
-    assert await page.evaluate(style) == ["block", "skeleton"]
-    blocked_adding.set()
-    await expect(page.locator("#notes")).to_have_text("Milk")
-    await expect(page.locator("[aria-busy]")).to_have_count(0)
-
-
 async def test_lost_connection_is_reported_in_view(chromium: Browser, site: str) -> None:
     async with await chromium.new_context(base_url=site) as context:  # its console shows the lost connection
         page = await context.new_page()

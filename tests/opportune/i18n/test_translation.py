@@ -144,13 +144,6 @@ def test_broken_compiled_catalogue_is_left_out(folders: list[Path], content: byt
         assert gettext("Books") == "Bücher"
 
 
-def test_missing_plural_form_is_english(folders: list[Path]) -> None:
-    write_catalogue(folders[0], GERMAN.replace('msgstr[1] "%(num)s Bücher"\n', ""))
-    folders.pop()  # the framework has all forms
-    with use_language("de"):
-        assert [ngettext("%(num)s book", "%(num)s books", number) for number in (1, 2)] == ["Ein Buch", "2 books"]
-
-
 def test_project_replaces_single_translations(folders: list[Path]) -> None:
     write_catalogue(folders[0], GERMAN.replace("Bücher", "Romane"))
     with use_language("de"):

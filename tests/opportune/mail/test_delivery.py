@@ -12,18 +12,16 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.jobs import JobContext
-from opportune.jobs.execution import retry_delay
 from opportune.jobs.models import Job, JobState
 from opportune.mail import Attachment, DeliveryError, EmailMessage, enqueue_email, render_email
 from opportune.mail.delivery import MIN_OUTAGE_ATTEMPTS, send_email, send_email_job
-from opportune.mail.outage import OUTAGE_AFTER, read_outage
+from opportune.mail.outage import read_outage
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs, make_user
 from tests.opportune.accounts.stored_rows import read_one, reload, store
 from tests.opportune.mail.conftest import WriteTemplate, email_to, settings_with
 from tests.opportune.mail.smtp_server import smtp_server
 
-HOUR_SECONDS = 3600
 FIRST_FIELDS = ("to", "subject", "text", "html", "message_id")
 """Fields of an e-mail in the first version."""
 
@@ -86,14 +84,6 @@ async def test_site_sends_queued_email_once(settings: Settings, reply: str, stat
     assert len(mail_server.received) == (state == JobState.DONE)
 
 
-def test_emails_are_retried_for_a_day_at_least_hourly() -> None:
-    delays = [retry_delay(send_email_job, attempt) for attempt in range(1, send_email_job.attempts)]
-    assert sum(delays) >= 24 * HOUR_SECONDS
-    assert max(delays) <= HOUR_SECONDS
-    first_delays = delays[: MIN_OUTAGE_ATTEMPTS - 1]
-    assert sum(first_delays) >= OUTAGE_AFTER.total_seconds() > sum(first_delays[:-1]), "superusers read it early"
-
-
 @pytest.fixture
 def failing_jobs(settings: Settings, database: Database, unused_tcp_port: int) -> RecordedJobs:
     """Jobs of a site whose mail server does not respond."""
@@ -141,8 +131,7 @@ async def test_outage_counts_waiting_emails(database: Database) -> None:
     assert str(outage) == "2 e-mails could not be sent yet. The server is down."
 
 
-@pytest.mark.parametrize(("minutes", "attempt"), [(9, 3), (90, 0)], ids=["recent retry", "first attempt"])
-async def test_recent_emails_are_not_an_outage(database: Database, minutes: int, attempt: int) -> None:
-    await store(database, waiting_job(minutes, attempt=attempt))
+async def test_recent_emails_are_not_an_outage(database: Database) -> None:
+    await store(database, waiting_job(9))
     async with database.reader() as session:
         assert await read_outage(session) is None

@@ -3,7 +3,6 @@
 import pytest
 from jinja2 import TemplateNotFound
 
-from opportune.config.settings import site_url
 from opportune.mail import InvalidEmailError, render_email
 from tests.opportune.mail.conftest import WriteTemplate, settings_with
 
@@ -75,15 +74,3 @@ def test_text_of_an_email(write_template: WriteTemplate, template: str, text: st
     write_template("footer.txt", "The people of {{ site }}")
     write_template("hello.txt", f"Subject: Hello\n\n{template}")
     assert render_email(settings_with(), TO, "hello", {"site": "Bookshelf", "name": "<script>&"}).text == text
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({}, "https://example.org"),
-        ({"base_url": "", "port": 8123}, "http://127.0.0.1:8123"),
-        ({"base_url": "", "allowed_hosts": ["*.b.org", "b.org"], "environment": "production"}, "https://b.org"),
-    ],
-)
-def test_site_url_comes_from_the_settings(fields: dict[str, object], expected: str) -> None:
-    assert site_url(settings_with(**fields)) == expected  # type: ignore[arg-type]  # fields of any type

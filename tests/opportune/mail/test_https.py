@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from email.message import EmailMessage
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,7 +16,7 @@ from botocore.credentials import Credentials
 
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, PermanentFailure, RetryLater
-from opportune.mail import HttpsTransport, MessageParts, https
+from opportune.mail import https
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.factory import transport_for
 from opportune.mail.transport import DeliveryError, PermanentDeliveryError
@@ -292,25 +290,6 @@ def test_error_of_invalid_provider_url_hides_the_key(url: str) -> None:
     with pytest.raises(OperatorError, match=r"^MAIL_URL.*\.$") as error:
         transport_for(settings_with(url))
     assert "hunter2" not in str(error.value)
-
-
-async def test_project_has_a_provider(fake_api: FakeResponses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Pigeon(HttpsTransport):
-        provider = "Pigeon"
-
-        def request(self, mail: MessageParts) -> dict[str, Any]:
-            return {"url": "https://pigeon.example/", "headers": {"X-Key": self.url.key}, "content": mail.raw}
-
-    monkeypatch.setitem(sys.modules, "app.pigeon", SimpleNamespace(Pigeon=Pigeon))
-    settings = settings_with(f"app.pigeon:Pigeon://{KEY}")
-    api = fake_api(httpx2.Response(200, json={"id": "7"}), httpx2.Response(400), httpx2.Response(401))
-    await send_email(settings, email_to())
-    assert api.requests[0].headers["X-Key"] == KEY
-    assert b"\r\nA text.\r\n" in api.requests[0].content
-    with pytest.raises(PermanentDeliveryError, match=r"^Pigeon refused the e-mail: 400\.$"):
-        await send_email(settings, email_to())
-    with pytest.raises(DeliveryError, match="does not accept the key"):
-        await transport_for(settings).check()
 
 
 def in_base64(content: bytes) -> str:

@@ -9,7 +9,7 @@ from opportune.errors import OperatorError
 from opportune.mail.delivery import send_email
 from opportune.mail.factory import transport_for
 from opportune.mail.smtp import SmtpTransport
-from opportune.mail.transport import ConsoleTransport, DeliveryError, FileTransport, PermanentDeliveryError
+from opportune.mail.transport import ConsoleTransport, FileTransport, PermanentDeliveryError
 from opportune.project.layout import PROJECT
 from tests.opportune.mail.conftest import email_to, settings_with
 
@@ -73,9 +73,3 @@ async def test_folder_has_one_file_per_email(tmp_path: Path) -> None:
     assert [path.name for path in files] == ["20261120T133500-0123abcd.eml", "20261120T133600-4567.eml"]
     assert b"Subject: Hello\r\n" in files[0].read_bytes()
     assert files[0].stat().st_mode & 0o077 == 0
-
-
-async def test_unwritable_folder_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(DeliveryError, match=rf"^Mail cannot be written to {tmp_path}/file/mail: Not a directory\.$"):
-        await send_email(settings_with(f"file:{tmp_path}/file/mail"), email_to())

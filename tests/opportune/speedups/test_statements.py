@@ -72,7 +72,6 @@ async def test_equal_statements_keep_their_literal_values(database: Database) ->
         assert [tuple(row) for row in await fetch(database, statement, {})] == [(count,)]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_unsupported_statement_uses_the_public_api(database: Database) -> None:
     user = await make_user(database)
     by_ids = select(col(User.id)).where(col(User.id).in_(bindparam("ids", expanding=True)))
@@ -81,7 +80,6 @@ async def test_unsupported_statement_uses_the_public_api(database: Database) -> 
     assert await database.lookup(by_ids, {"ids": [user.id]}) == (user.id,)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_first_statement_uses_the_public_api(settings: Settings) -> None:
     database = open_database(settings)
     assert await statements.fetch(database.reading_engine.sync_engine, ONE, {}) is None

@@ -2,11 +2,9 @@
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
-from playwright.async_api import Page, expect
 
 from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
-from opportune.testing.services.accessibility import find_violations
 from opportune.web.rendering.templates import templates
 
 ADDRESS = "/_components"
@@ -22,16 +20,6 @@ async def test_gallery_exists_only_with_debug(settings: Settings, update: dict[s
     app = create_test_app(settings.model_copy(update=update))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
         assert (await client.get(ADDRESS)).status_code == 404
-
-
-async def test_gallery_is_accessible_and_opens_the_modal(page: Page) -> None:
-    await page.goto(ADDRESS)
-    assert not await find_violations(page)
-    await page.get_by_role("button", name="Delete the book").click()
-    dialog = page.get_by_role("dialog", name="Delete the book?")
-    await expect(dialog).to_contain_text("Its reviews are deleted with it.")
-    await dialog.get_by_role("button", name="Cancel").click()
-    await expect(dialog).to_be_hidden()
 
 
 @pytest.mark.parametrize(

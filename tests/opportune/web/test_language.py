@@ -102,14 +102,6 @@ async def test_cached_pages_vary_by_language(client: AsyncClient) -> None:
     assert texts == ["de", "en", "de"]
 
 
-async def test_not_modified_page_names_its_language(client: AsyncClient) -> None:
-    etag = (await client.get("/cached-language")).headers["etag"]
-    german = await client.get("/cached-language", headers={"Accept-Language": "de", "If-None-Match": etag})
-    english = await client.get("/cached-language", headers={"If-None-Match": etag})
-    assert (german.status_code, english.status_code) == (200, 304)
-    assert "accept-language" in english.headers["vary"]
-
-
 async def test_pseudo_language_is_not_offered_in_production(settings: Settings) -> None:
     changes = {"languages": ["en", "xx"], "environment": "production"}
     assert offered_languages(settings.model_copy(update=changes)) == ("en",)

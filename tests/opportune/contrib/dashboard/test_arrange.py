@@ -92,10 +92,8 @@ async def test_group_keeps_parts_that_a_member_may_not_see(
 async def test_arrow_moves_a_widget(client: AsyncClient, readers: int) -> None:
     for move, labels in (
         ("down:gadgets:Two", ["One", "Two"]),
-        ("up:gadgets:One", ["One", "Two"]),
         ("up:gone", ["One", "Two"]),
         ("sideways:gadgets:Two", ["One", "Two"]),
-        ("up", ["One", "Two"]),
         ("up:gadgets:Two", ["Two", "One"]),
     ):
         await arrange(client, readers, KEYS[:2], KEYS[:2], move=move)
@@ -108,20 +106,6 @@ async def test_hidden_widget_runs_no_query(admin: AsyncClient) -> None:
     with counted_statements("test_gadget", "test_maker", "jobs_job") as statements:
         assert shown_labels((await admin.get("/admin/?complete=1")).text) == ["One"]
     assert len(statements) == 1
-
-
-async def test_form_lists_widgets_and_sections(client: AsyncClient, readers: int) -> None:
-    await arrange(client, readers, KEYS[:2], [KEYS[1]])
-    page = (await client.get(URL, params={"group": readers, "complete": 1})).text
-    assert re.findall(r'name="order" value="([^"]+)"', page) == [
-        *KEYS,
-        "new:gadget",
-        "/latest/maker",
-        "/latest/gadget",
-        "/recent",
-    ]
-    assert re.findall(r'name="shown" value="([^"]+)" checked', page) == [KEYS[1]]
-    assert 'aria-label="Move One down"' in page
 
 
 async def test_members_without_the_permission_may_not_arrange(app: FastAPI, client: AsyncClient, readers: int) -> None:

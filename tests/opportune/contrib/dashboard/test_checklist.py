@@ -1,6 +1,5 @@
 """Checklist of a new site on the overview."""
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
@@ -37,14 +36,6 @@ async def test_configured_steps_are_ticked(app: FastAPI, admin: AsyncClient) -> 
     items = read_items((await admin.get("/admin/?complete=1")).text)
     assert items[LABELS["mail"]]
     assert items[LABELS["backup"]]
-
-
-async def test_steps_name_the_page_of_the_documentation(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert '<code class="ms-1">oppman.py docs mail</code>' in (await admin.get("/admin/?complete=1")).text
-    monkeypatch.setattr(app.state, "documentation", object(), raising=False)
-    assert f'<a href="/docs/mail">{LABELS["mail"]}</a>' in (await admin.get("/admin/?complete=1")).text
 
 
 async def test_dismissed_steps_stay_dismissed(admin: AsyncClient) -> None:

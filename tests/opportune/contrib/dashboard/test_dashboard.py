@@ -31,13 +31,11 @@ SIGN_UPS = Metric("Sign-ups", User.created_at)
 DAYS = DEFAULT_RANGE.days
 
 
-@pytest.mark.parametrize(
-    "zone", ["UTC", "Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Asia/Kathmandu"]
-)
+@pytest.mark.parametrize("zone", ["Australia/Lord_Howe", "Asia/Kathmandu"])
 async def test_chart_counts_local_days_like_the_list(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, zone: str
 ) -> None:
-    # In these 60 days, clocks are changed once in Vienna, New York and on Lord Howe Island.
+    # In these 60 days, clocks are changed once on Lord Howe Island.
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
     monkeypatch.setattr(ranges, "utc_now", lambda: now)
     days = [now.date() - timedelta(days=number) for number in range(-1, 2 * DAYS + 1)]
@@ -102,12 +100,6 @@ async def test_dashboard_has_jobs_and_recent_actions(app: FastAPI, admin: AsyncC
     assert re.search(r'<a href="/admin/job/list\?state=failed">\d planned, 1 failed</a>', page)
     assert "all applied" in page
     assert "so no e-mail is sent" in page
-
-
-async def test_dashboard_links_to_pending_migrations(app: FastAPI, admin: AsyncClient) -> None:
-    await execute(app, text("DELETE FROM alembic_version WHERE version_num LIKE 'jobs%'"))
-    page = (await admin.get("/admin/?complete=1")).text
-    assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', page)
 
 
 async def test_staff_see_only_models_they_may_list(app: FastAPI) -> None:

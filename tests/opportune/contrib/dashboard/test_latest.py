@@ -12,12 +12,11 @@ from opportune.accounts.models import User
 from opportune.admin.models import SavedView
 from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
-from opportune.contrib.dashboard import dashboard, latest
+from opportune.contrib.dashboard import latest
 from opportune.crud import Crud, Permission
 from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
 from opportune.testing.factories import add_permission, signed_in_client
-from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, make_staff
@@ -92,23 +91,12 @@ async def read_as_staff(app: FastAPI, identity: str) -> str:
         return (await client.get("/admin/?complete=1")).text
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_large_model_counts_only_its_newest_rows(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latest, "MAX_COUNTED_ROWS", 3)
     gadgets = card((await admin.get("/admin/?complete=1")).text, "Gadgets")
     assert ">3+</span>" in gadgets
     assert "<strong>3+ new</strong>" in gadgets
     assert "in the period before" not in gadgets
-
-
-async def test_first_models_are_shown_until_all_are(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dashboard, "MAX_CARDS", 1)
-    with counted_statements("test_maker") as statements:
-        page = (await admin.get("/admin/?complete=1")).text
-    assert (bool(card(page, "Gadgets")), card(page, "Makers")) == (True, "")
-    assert not statements
-    assert "Show all 3 models" in page, "users are among them"
-    assert card((await admin.get("/admin/?complete=1&all=1")).text, "Makers")
 
 
 async def test_hidden_rows_and_pages_are_not_linked(app: FastAPI) -> None:

@@ -11,7 +11,6 @@ from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.contrib.dashboard import ranges, shared_counts
-from opportune.contrib.dashboard.shared_counts import SharedCounts
 from opportune.feature import Metric, Number
 from opportune.feature.admin import Widget
 from opportune.testing.factories import make_user, signed_in_client
@@ -96,14 +95,3 @@ async def test_count_again_clears_the_counts(app: FastAPI, admin: AsyncClient) -
     response = await admin.get("/admin/?complete=1&range=7&fresh=1")
     assert (response.status_code, response.headers["location"]) == (303, "/admin/?complete=1&range=7")
     assert await read_counts(admin, range="7") == all_equal(2)
-
-
-async def test_value_of_another_release_is_ignored(app: FastAPI) -> None:
-    async def read_text() -> str:
-        return "many"
-
-    async def read_number() -> int:
-        return 5
-
-    await SharedCounts[str](app, str).get(["a"], [], read_text)
-    assert await SharedCounts[int](app, int).get(["a"], [], read_number) == 5

@@ -18,16 +18,13 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.dashboard.feature import check_widgets
-from opportune.contrib.dashboard.ranges import RANGES
 from opportune.contrib.dashboard.widgets import find_widget_errors
 from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Metric, Number, Table
 from opportune.feature.admin import Widget
-from opportune.i18n import use_language
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
-from opportune.web.time_zone import local
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
 from tests.opportune.crud.shop_feature import Ware, shop
 from tests.opportune.site_with import site_with
@@ -63,28 +60,12 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-@pytest.mark.parametrize(("language", "weekday"), [("de", 0), ("pt-BR", 6)])
-def test_points_are_weeks_of_the_language(language: str, weekday: int) -> None:
-    with use_language(language):
-        points = [*RANGES[-1].steps()]
-    assert {days[0].weekday() for days in points} == {weekday}
-    assert local(utc_now()).date() in points[-1]
-
-
 @pytest.mark.database("sqlite", "postgresql")
 async def test_range_of_the_address_counts_its_rows(admin: AsyncClient) -> None:
     for range_, total in (("7", 3), ("30", 4), ("90", 5), ("year", 6), ("bad", 4)):
         page = (await admin.get("/admin/", params={"range": range_, "complete": 1})).text
         per = "week" if range_ == "year" else "day"
         assert f'aria-label="New gadgets by {per}: {total} from ' in page, range_
-
-
-async def test_links_of_ranges_mark_the_selected_one(app: FastAPI, admin: AsyncClient) -> None:
-    page = (await admin.get("/admin/?complete=1&range=90")).text
-    assert '<a class="btn btn-primary" href="/admin/?complete=1&amp;range=90" aria-current="true">90 days</a>' in page
-    assert page.count('aria-current="true"') == 1
-    linked = [range_.name for range_ in RANGES if f"/admin/?complete=1&amp;range={range_.name}" in page]
-    assert linked == ["7", "30", "90", "year"]
 
 
 async def test_chart_links_to_the_rows_of_its_range(app: FastAPI, admin: AsyncClient) -> None:

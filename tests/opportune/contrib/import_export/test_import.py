@@ -152,7 +152,6 @@ ROW = "a,1,red,new,2"
     ("content", "name", "message"),
     [
         ("", "rows.csv", "This file has no rows."),
-        (HEADER, "rows.csv", "This file has no rows."),
         (f"{HEADER}\n{ROW}", "rows.txt", "Please choose a file whose name ends in .csv, .xlsx or .json."),
         (f"{HEADER}\n{ROW},1", "rows.csv", "Line 2 has more cells than the first line."),
         (f"{HEADER},\n{ROW},x", "rows.csv", "Line 2 has a text in column 6, which has no heading."),
@@ -160,7 +159,6 @@ ROW = "a,1,red,new,2"
         (f"{HEADER}\n{'a' * 200_000}", "rows.csv", "a cell has more than 131,072 characters"),
         ("{", "rows.json", "This file is not valid JSON."),
         ("[" * 100_000, "rows.json", "This file is not valid JSON."),
-        ('{"a": 1}', "rows.json", "This file is not a list of objects"),
         ("[1]", "rows.json", "This file is not a list of objects"),
         ('[{"name": ' + "9" * 5000 + "}]", "rows.json", "This file is not valid JSON."),
         (f"{HEADER}\n{ROW}\n{ROW}\n{ROW}\n{ROW}", "rows.csv", "This file has more than 3 rows."),
@@ -182,8 +180,6 @@ def test_json_with_many_names_needs_little_memory(traced_memory: Callable[[], in
     ("content", "number"),
     [
         ("name;notes\nfirst;'-1\n", 2),
-        ("name\tnotes\nfirst\t-1\n", 2),
-        ("sep=;\r\nname;notes\r\nfirst;-1\r\n", 3),
         ('"sep=|"\nname|notes\nfirst|-1', 3),
         (" name , notes ,,\n\n,,,\nfirst,-1,, \n,,,\n", 4),
         ('\n\n"name";"notes"\n"first";-1;;', 4),

@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from contextlib import suppress
-from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -71,16 +70,6 @@ async def test_matching_headings_skip_the_columns(admin: AsyncClient) -> None:
     for content, step in STEPS.items():
         page = await open_columns(admin, IMPORT, content)
         assert {text for text in STEPS.values() if text in page.text} == {step}
-
-
-async def test_equal_messages_are_shown_once_with_their_lines(admin: AsyncClient) -> None:
-    sizes = ["many"] * 3 + ["1"] + ["many"] + ["-1"]
-    lines = [f"{number},1,{size}" for number, size in enumerate(sizes)]
-    shown = extract_text(await upload(admin, "\n".join(["name,maker_id,size", *lines])))
-    assert "Lines with errors: 5." in shown
-    assert "Lines 2\N{EN DASH}4, 6: Size: Please enter a whole number." in shown
-    assert "Line 7: Size:" in shown
-    assert shown.count("Please enter a whole number") == 1
 
 
 async def test_columns_can_be_changed_after_the_preview(app: FastAPI, admin: AsyncClient) -> None:
@@ -202,17 +191,6 @@ async def test_import_of_a_request_that_died_is_repeated(
             await confirm_preview(admin, preview)
     await confirm_preview(admin, await admin.get(preview.url.path))
     assert await read_names(app) == ["first"]
-
-
-async def test_import_without_worker_shows_a_hint(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(import_view, "LARGE_FILE_ROWS", 3)
-    app.state.settings = app.state.settings.model_copy(update={"jobs": "worker"})
-    page = await upload(admin, ROWS)
-    assert "waits to be started" not in page.text
-    monkeypatch.setattr(import_view, "LATE_AFTER", timedelta(0))
-    assert "Check that oppman.py worker is running" in (await admin.get(page.url.path)).text
 
 
 async def test_cancelled_job_ends_its_import(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,6 @@ async def test_reimported_export_changes_nothing(app: FastAPI, admin: AsyncClien
     ("value", "stored"),
     [
         (2**60, str(2**60)),
-        (Decimal("1.5"), Decimal("1.5")),
         (float("inf"), "inf"),
         (date(1850, 1, 2), "1850-01-02"),
         (datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), datetime.fromisoformat("2026-01-02 03:04:05.678")),
@@ -91,7 +90,6 @@ async def test_reimported_export_changes_nothing(app: FastAPI, admin: AsyncClien
         (time(1, 2, 3, 4), "01:02:03.000004"),
         ("a\x00b", "a\ufffdb"),
         ("x" * 40_000, "x" * 32_766 + "…"),
-        (True, True),
     ],
 )
 def test_values_are_stored_as_excel_can(value: object, stored: object) -> None:
@@ -118,29 +116,21 @@ def add_error(workbook: Any) -> None:
     workbook.active["B2"].value = "#N/A"
 
 
-def hide(workbook: Any) -> None:
-    workbook.active.sheet_state = "veryHidden"
-    workbook.create_sheet("chart").sheet_state = "hidden"
-
-
 @pytest.mark.parametrize(
     ("make_content", "message"),  # large files, which only the process of the test makes
     [
         (lambda: OLE_SIGNATURE + b"\0" * 3000, "has a password or the old format"),
         (lambda: b"PK\x03\x04damaged", "is damaged"),
-        (lambda: archive(readme=b"a"), "not an Excel workbook"),
         (lambda: archive(xl__workbook_xml=b"<workbook"), "is damaged"),
         (lambda: archive(xl__workbook_xml=b"", bomb=b"\0" * 100_000_001), "too large when it is unpacked"),
         (lambda: archive(xl__workbook_xml=b'<?xml version="1.0" encoding="gbk"?><a/>'), "is damaged"),
         (lambda: archive(xl__workbook_xml=b"", row=b"<row>" + b"<c/>" * 500_001), "too large when it is unpacked"),
-        (make_workbook, "has no rows"),
         (lambda: make_workbook(HEADER), "has no rows"),
         (lambda: make_workbook(HEADER, ROW, change=merge), "has merged cells"),
         (lambda: make_workbook(HEADER, ROW, change=add_formula), "Cell A2 has a formula without a result"),
         (lambda: make_workbook(HEADER, ROW, change=add_error), "Cell B2 has the error #N/A"),
         (lambda: make_workbook([*map(str, range(10_000))], [1]), "more than 200 columns"),
         (lambda: make_workbook(HEADER, *[ROW] * 4), "more than 3 rows"),
-        (lambda: make_workbook(HEADER, [*ROW, "more"]), "column 8, which has no heading"),
     ],
 )
 def test_unsuitable_workbook_is_refused(make_content: Callable[[], bytes], message: str) -> None:
@@ -151,9 +141,7 @@ def test_unsuitable_workbook_is_refused(make_content: Callable[[], bytes], messa
 @pytest.mark.parametrize(
     ("part", "content"),
     [
-        ("xl__sharedStrings_xml", (b"<si/>" * 600 + b"<row/>") * 2),
         ("xl__sharedStrings_xml", (b"<row>" + b"<si/>" * 600 + b"</row>") * 2),
-        ("xl__worksheets__sheet1_xml", (b"<si/>" * 600 + b"<row/>") * 2),
         ("xl__worksheets__sheet1_xml", (b'<row xmlns="urn:other">' + b"<c/>" * 600 + b"</row>") * 2),
         ("xl__worksheets__sheet1_xml", b"<row>" + b"<c/>" * 1_000 + b"</row>"),
         ("xl__worksheets___rels__sheet1_xml", (b"<row>" + b"<c/>" * 600 + b"</row>") * 2),
@@ -172,7 +160,6 @@ def test_elements_that_stay_in_memory_are_limited(monkeypatch: pytest.MonkeyPatc
         b'<Override PartName="/xl/worksheets/a.xml" ContentType="application/vnd.spreadsheetml.sharedStrings+xml"/>',
         b'<Override PartName="/xl/worksheets/a.xml" ContentType="application/vnd.spreadsheetml.sheet.m&#97;in+xml"/>',
         b'<Relationship Target="worksheets/a.xml" Type="http://relationships/chartsheet" Id="a"/>',
-        b'<Relationship Target="worksheets/a.xml" Type="http://relationships/externalLink" Id="a"/>',
         b'<Relationship Target="worksheets/a.xml" type="chartsheet" Id="a"/>',
     ],
 )

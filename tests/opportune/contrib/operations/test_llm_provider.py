@@ -77,7 +77,6 @@ async def test_working_model_is_stored_encrypted_and_removable(
 async def test_failing_model_is_not_stored(app: FastAPI, operator: AsyncClient) -> None:
     for status, message in (
         ("401 Unauthorized", "refused the key."),
-        ("404 Not Found", "The endpoint does not know this model."),
         ("500 Oops", "is not working at the moment."),
     ):
         async with serve_endpoint(response(status)) as endpoint:

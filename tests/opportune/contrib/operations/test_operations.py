@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
 
@@ -20,7 +19,7 @@ from opportune.config.settings import Settings
 from opportune.config.signing import seal
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.clock import utc_now
-from opportune.feature import Admin, AdminPanel, Feature, HealthLight, Jobs, Monitoring
+from opportune.feature import Admin, AdminPanel, Feature, Jobs
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import record_run
@@ -150,27 +149,6 @@ async def test_panel_is_shown_to_superusers(app: FastAPI, admin: AsyncClient, st
     add_feature(app, admin=Admin(panels=[AdminPanel("dashboard", PANEL_TEMPLATE, show)]))
     assert "Examine the database" in (await admin.get("/admin/")).text
     assert "Examine the database" not in (await staff_client.get("/admin/")).text
-
-
-async def test_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncClient) -> None:
-    async def count(_session: AsyncSession, _request: Request) -> str:
-        return "Counted: 7 stars."
-
-    add_feature(app, admin=Admin(actions={"count-stars": count}))
-    await operator.post(f"{PAGE}/do/count-stars")
-    assert await flash_messages(operator) == "Counted: 7 stars."
-    assert ("count-stars", "Counted: 7 stars.") in await read_entries(app)
-
-
-async def read_lights(_app: FastAPI) -> list[HealthLight]:
-    return [HealthLight("Stars", "all shine")]
-
-
-async def test_light_joins_an_existing_heading_or_comes_last(app: FastAPI, admin: AsyncClient) -> None:
-    add_feature(app, monitoring=Monitoring(status={"Database": read_lights, "Sky": read_lights}))
-    page = (await admin.get("/admin/status")).text
-    assert page.index(">Database</h2>") < page.index("all shine") < page.index(">Jobs, mail and backups</h2>")
-    assert page.index(">Language models</h2>") < page.index(">Sky</h2>") < page.rindex("all shine")
 
 
 def is_confirmation(location: str) -> bool:

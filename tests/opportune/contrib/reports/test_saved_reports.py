@@ -144,12 +144,3 @@ async def test_former_readers_get_no_report(
     await save(client, schedule="daily")
     await execute(app, change)
     assert not await send_due(app, recorded_jobs, date(2020, 1, 1))
-
-
-async def test_report_with_a_removed_field_says_so(
-    app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs
-) -> None:
-    await save(client, schedule="daily")
-    await execute(app, update(SavedView).values(query="_group=shade"))
-    (email,) = await send_due(app, recorded_jobs, date(2020, 1, 1))
-    assert "This report uses the field “shade”" in email.text

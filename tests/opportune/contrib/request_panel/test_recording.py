@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 
 from opportune.accounts.models import User
 from opportune.contrib.request_panel.middleware import RequestPanelMiddleware
-from opportune.contrib.request_panel.records import MAX_ENTRIES, MAX_RECORDS, MAX_STATEMENTS, PanelMask, RequestRecord
+from opportune.contrib.request_panel.records import MAX_ENTRIES, MAX_STATEMENTS, PanelMask, RequestRecord
 from opportune.db import ReadSession
 from opportune.mail import EmailMessage, enqueue_email
 from opportune.testing.factories import sign_in
@@ -37,13 +37,6 @@ async def test_page_is_recorded(client: AsyncClient, records: Stored) -> None:
     assert record.template_seconds > 0
 
 
-async def test_json_response_names_its_record(client: AsyncClient, records: Stored) -> None:
-    response = await client.get("/api/v1/users/me")
-    assert (response.headers["x-debug-request"], records[0].type_name) == (records[0].url, "JSON")
-    assert "sql;dur=" in response.headers["server-timing"]
-
-
-@pytest.mark.database("sqlite", "postgresql")
 async def test_statement_has_line_of_project(probe: Probe) -> None:
     async def select(session: ReadSession) -> None:
         await session.execute(text("SELECT 41 + 1"))
@@ -78,7 +71,6 @@ async def test_failed_statement_has_its_error(probe: Probe) -> None:
     assert statement.error in {"OperationalError", "UndefinedTable"}
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_sign_in_shows_no_secret(app: FastAPI, client: AsyncClient, user: User, records: Stored) -> None:
     await sign_in(client, app, user)
     token = next(iter(client.cookies.values()))
@@ -145,16 +137,7 @@ async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, p
     assert "secret text" not in (await client.get(record.url)).text
 
 
-@pytest.mark.parametrize(
-    ("is_enabled", "expected"),
-    [
-        (True, "Response of the cache, 0 s old."),
-        (False, "Cached for 60 s in production. The cache is off in development."),
-    ],
-)
-async def test_cached_route_is_recorded(
-    app: FastAPI, client: AsyncClient, records: Stored, is_enabled: bool, expected: str
-) -> None:
+async def test_cached_route_is_recorded(app: FastAPI, client: AsyncClient, records: Stored) -> None:
     router = APIRouter()
 
     @router.get("/cached")
@@ -163,9 +146,9 @@ async def test_cached_route_is_recorded(
         return "text"
 
     router_of(app).include_flat(router)
-    app.state.cache.is_enabled = is_enabled
+    app.state.cache.is_enabled = False
     await client.get("/cached")
-    assert records[0].cache == expected
+    assert records[0].cache == "Cached for 60 s in production. The cache is off in development."
 
 
 async def test_statements_are_limited(probe: Probe) -> None:
@@ -176,13 +159,6 @@ async def test_statements_are_limited(probe: Probe) -> None:
     record = await probe(select)
     assert len(record.statements) == MAX_STATEMENTS
     assert record.statement_count >= MAX_STATEMENTS + 5
-
-
-async def test_only_last_requests_are_stored(client: AsyncClient, records: Stored) -> None:
-    for number in range(MAX_RECORDS + 1):
-        await client.get(f"/missing/{number}")
-    assert len(records) == MAX_RECORDS
-    assert records[-1].path == "/missing/1"
 
 
 async def test_own_pages_and_files_are_not_recorded(client: AsyncClient, records: Stored) -> None:

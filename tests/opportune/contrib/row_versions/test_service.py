@@ -82,11 +82,6 @@ async def test_restored_values_have_their_types(session: AsyncSession, leaflet: 
     assert (leaflet.price, leaflet.status, leaflet.tags) == (Decimal("1.50"), Status.PRINTED, {"a": [1]})
 
 
-async def test_unknown_version_is_refused(session: AsyncSession, leaflet: Leaflet) -> None:
-    with pytest.raises(Refused, match="This Leaflet has no version 9"):
-        await restore_version(session, leaflet, 9)
-
-
 @pytest.mark.parametrize(
     ("column", "value", "reason"), [("colour", "red", ": Leaflet no longer has colour"), ("status", "lost", "")]
 )

@@ -38,14 +38,6 @@ async def test_history_has_versions_with_differences(admin: AsyncClient) -> None
     assert "Version 1" in text
 
 
-async def test_history_does_not_repeat_changes(app: FastAPI, admin: AsyncClient) -> None:
-    form = {"title": "Juice", "status": "draft", "tags": "{}", "save": "Save"}
-    assert (await admin.post("/admin/leaflet/edit/1", data=form)).status_code == 303
-    text = _words(await admin.get(HISTORY))
-    assert text.count("Cocoa became Juice") == 1
-    assert "Version 4 Current root@example.com" in text
-
-
 async def test_restore_asks_first(app: FastAPI, admin: AsyncClient) -> None:
     response = await admin.get(f"{VERSION}?number=1")
     text = _words(response)

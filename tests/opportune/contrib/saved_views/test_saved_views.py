@@ -178,12 +178,6 @@ async def test_removed_columns_and_filters_are_named(app: FastAPI, admin: AsyncC
     assert "gadget 3" not in page
 
 
-async def test_number_of_views_is_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.saved_views.pages.MAX_VIEWS_PER_USER", 1)
-    await save(admin)
-    assert (await save(admin, name="Second")).headers["location"] == f"{LIST}?search=gadget"
-
-
 async def test_views_need_the_permission_to_list(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_staff(app, "maker.list")
     async with signed_in_client(app, user) as client:
@@ -191,14 +185,6 @@ async def test_views_need_the_permission_to_list(app: FastAPI, admin: AsyncClien
         assert (await client.post("/admin/gadget/columns")).status_code == 403
     async with signed_in_client(app) as visitor:
         assert (await visitor.get(ADD)).status_code == 403
-
-
-async def test_export_and_selection_keep_the_view(app: FastAPI, admin: AsyncClient) -> None:
-    await save(admin)
-    query = f"columns=name&view={(await only_view(app)).id}"
-    assert (await admin.get(f"/admin/gadget/export/csv?{query}")).status_code == 200
-    response = await admin.post(f"/admin/gadget/delete?{query}", data={})
-    assert response.headers["location"] == f"{LIST}?{query}"
 
 
 async def test_deletion_of_the_user_deletes_views(app: FastAPI, staff_client: AsyncClient, staff: User) -> None:

@@ -110,23 +110,6 @@ async def test_stale_response_is_refreshed_once(shop: Shop, clock: Clock) -> Non
     assert (shop.builds, shop.route.counts.stale) == (2, 10)
 
 
-async def test_expired_response_is_rebuilt_before_sending(shop: Shop, clock: Clock) -> None:
-    async with shop.client(seconds=60, stale=300) as client:
-        await client.get("/things")
-        clock.offset, shop.text = 361, "second"
-        response = await client.get("/things")
-    assert response.text.startswith("second")
-
-
-async def test_deleted_page_is_dropped_by_refresh(shop: Shop, clock: Clock) -> None:
-    async with shop.client(stale=300) as client:
-        await client.get("/things")
-        clock.offset, shop.status = 100, 404
-        assert (await client.get("/things")).status_code == 200
-        await wait_until(lambda: shop.builds == 2 and not shop.cache.builds.refreshes)
-        assert (await client.get("/things")).status_code == 404
-
-
 async def test_refreshes_are_limited_and_cancelled_on_close(
     shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 from fastapi import BackgroundTasks, FastAPI, Request, UploadFile
 from httpx2 import ASGITransport, AsyncClient
-from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2 import TemplateError
 from pydantic import BaseModel
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,7 +29,7 @@ from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import pytest_runtest_makereport
-from opportune.web.errors import error_hints, source_lines
+from opportune.web.errors import error_hints
 from opportune.web.errors.error_hints import hint_for
 from opportune.web.rendering.templates import templates
 
@@ -192,30 +191,6 @@ async def test_production_shows_no_hints(faulty: AsyncClient) -> None:
                 assert secret not in response.text, path
 
 
-@pytest.fixture
-def circular_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Project in which two modules import each other."""
-    for name, other in (("first", "second"), ("second", "first")):
-        package = tmp_path / "circle_of_hints" / name
-        package.mkdir(parents=True)
-        (package / "models.py").write_text(f"from circle_of_hints.{other}.models import Thing\n\n\nclass Thing: ...\n")
-    for module in (error_hints, source_lines):
-        monkeypatch.setattr(module, "PROJECT", tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
-
-
-def test_circular_import_is_explained(circular_project: Path) -> None:
-    with pytest.raises(ImportError) as caught:
-        import_module("circle_of_hints.first.models")
-    hint = hint_for(caught.value)
-    assert hint
-    assert hint.location
-    first, second = "circle_of_hints.first.models", "circle_of_hints.second.models"
-    assert hint.cause == f"{first} imports {second} imports {first}."
-    assert (hint.location.file, hint.location.number) == ("circle_of_hints/second/models.py", 1)
-
-
 async def test_startup_error_is_shown_in_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "app.main", None)
     monkeypatch.setattr(development, "get_settings", lambda: Settings(_env_file=None, environment="development"))
@@ -315,19 +290,6 @@ def test_failed_test_shows_the_hint_for_a_message(message: str, title: str) -> N
     pytest_runtest_makereport(call)
     assert call.excinfo
     assert call.excinfo.value.__notes__[0].startswith(title)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        RuntimeError("no such thing"),
-        TypeError("open() got an unexpected keyword argument '_Model__private'"),
-        UndefinedError("'messages' is undefined"),
-        TemplateSyntaxError("expected token ',', got ':'", 1),
-    ],
-)
-def test_uncommon_error_has_no_hint(error: Exception) -> None:
-    assert hint_for(error) is None
 
 
 def test_causes_in_a_circle_have_no_hint() -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, time
 from io import BytesIO
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pytest
 from fastapi import FastAPI, Request
@@ -12,7 +12,6 @@ from starlette.datastructures import FormData, Headers, UploadFile
 
 from opportune.crud.queries import FilterForm
 from opportune.schemas import Schema
-from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Line, Text
 from opportune.web.forms.forms import MAX_FIELDS, MAX_FILES, Form, read_form
 from opportune.web.forms.uploads import ImageUpload, Upload
@@ -89,10 +88,6 @@ class Seat(BaseModel):
 
 
 GROUPS = {"group_id": {1: "Staff", 2: "Guests"}}
-
-
-class HiddenKey(BaseModel):
-    key: Annotated[Line, FieldOptions(type="hidden"), Field(max_length=3)]
 
 
 class Parcel(BaseModel):
@@ -177,10 +172,6 @@ async def test_hostile_text_is_a_field_error(text: str) -> None:
 async def test_form_error_is_shown_above_form() -> None:
     form = await filled_form(("size", "2"), ("group_id", "1"), ("agrees", "true"))
     assert form.faults == ["A member of the staff has one seat."]
-
-
-async def test_hidden_field_error_is_shown_above_form() -> None:
-    assert (await filled_form(("key", "abcd"), model=HiddenKey)).faults == ["Please enter at most 3 characters."]
 
 
 async def test_refusal_sets_field_and_status() -> None:

@@ -42,11 +42,6 @@ def test_shared_part_depends_on_the_language(part: Template) -> None:
         assert part.render(settings=PRODUCTION, a="a", b=1, text="new ") == "new a"
 
 
-def test_tags_do_not_share_parts() -> None:
-    source = "{% shared %}{{ 1 }}{% endshared %}{% shared %}{{ 2 }}{% endshared %}"
-    assert templates.environment.from_string(source).render(settings=PRODUCTION) == "12"
-
-
 class Named(str):
     """Text whose class is not `str`."""
 

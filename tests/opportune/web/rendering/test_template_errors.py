@@ -7,7 +7,6 @@ import pytest
 from opportune.cli.development import startup
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Site
-from opportune.mail.templates import environment
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors as module
@@ -44,14 +43,6 @@ def test_error_is_reported_with_its_file(templates: Path, text: str, message: st
     write(templates, "books/list.html", text)
     (line,) = template_errors()
     assert line.startswith(f"{templates}/books/list.html{message}")
-
-
-def test_unknown_filter_in_mail_is_reported(templates: Path) -> None:
-    write(templates, "books/mail/due.html", "{{ price | money('EUR') }} {{ about | markdown }}")
-    write(templates, "books/mail.html", "{{ about | markdown }}")
-    write(templates, "mail/list.html", "{{ about | markdown }}")
-    lines = list(template_errors(mails=environment))
-    assert lines == [f"{templates}/books/mail/due.html:1: No filter named 'markdown'."]
 
 
 @pytest.mark.parametrize(

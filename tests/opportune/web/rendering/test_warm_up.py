@@ -1,7 +1,6 @@
 """Slow work in threads: hashes of static files and the OpenAPI document."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import AsyncMock
 
 import pytest
@@ -47,10 +46,3 @@ async def test_site_is_warmed_up_outside_of_tests(
     monkeypatch.setattr(application, "warm_up", warmed_up := AsyncMock())
     async with app.router.lifespan_context(app):
         assert warmed_up.called is is_warmed_up
-
-
-def test_parallel_threads_get_the_same_openapi_document(settings: Settings) -> None:
-    app = create_test_app(settings)
-    with ThreadPoolExecutor(2) as pool:
-        documents = set(pool.map(lambda _: repr(app.openapi()), range(2)))
-    assert len(documents) == 1

@@ -61,15 +61,6 @@ def test_request_analyses_only_its_route() -> None:
     assert read.description == "Return a shelf."
 
 
-def test_openapi_is_that_of_fastapi() -> None:
-    lazy, plain = FastAPI(), FastAPI()
-    lazy.include_router(shelves())
-    eager = shelves()
-    eager.routes = [APIRoute(route.path, route.endpoint, **vars(route)["options"]) for route in lazy_routes(eager)]
-    plain.include_router(eager)
-    assert lazy.openapi() == plain.openapi()
-
-
 def test_site_in_development_reports_invalid_route() -> None:
     router = APIRouter()
     router.add_api_route("/odd", lambda: None, response_model=Unknown)

@@ -10,7 +10,6 @@ from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.i18n import use_language
-from opportune.project.layout import FRAMEWORK
 from opportune.testing.app import create_test_app
 from opportune.web.static import generated
 from opportune.web.static.files import Assets, assets
@@ -82,9 +81,3 @@ def test_site_without_logo_has_generated_one(tmp_path: Path) -> None:
     content = assets.content("icon.svg").decode()
     assert "H</text>" in content
     assert '"#be123c"' in content
-
-
-def test_logo_of_the_project_replaces_generated_one(tmp_path: Path) -> None:
-    logo_file = FRAMEWORK / "static" / "icon.svg"
-    (tmp_path / "icon.svg").write_bytes(logo_file.read_bytes())
-    assert Assets(tmp_path).content("icon.svg") == logo_file.read_bytes()

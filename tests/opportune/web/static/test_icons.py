@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -101,26 +100,3 @@ async def test_icon_has_the_colour_of_the_text(page: Page) -> None:
     assert mask.startswith('url("data:image/svg+xml')
     assert colour == await page.evaluate("getComputedStyle(document.querySelector('main')).color")
     assert width > 10
-
-
-async def test_second_page_loads_static_files_from_cache(page: Page) -> None:
-    await page.goto("/accounts/login")
-    await page.wait_for_load_state("networkidle")
-    request_ids: dict[str, str] = {}
-    cached_ids: set[str] = set()
-    network = await page.context.new_cdp_session(page)
-    await network.send("Network.enable")
-
-    def record(event: dict[str, Any]) -> None:
-        request_ids[event["response"]["url"]] = event["requestId"]
-        if event["response"]["fromDiskCache"]:
-            cached_ids.add(event["requestId"])
-
-    network.on("Network.responseReceived", record)
-    network.on("Network.requestServedFromCache", lambda event: cached_ids.add(event["requestId"]))
-    await page.goto("/accounts/register")
-    await page.wait_for_load_state("networkidle")
-    urls = [url for url in request_ids if "/static/" in url]
-    assert len(urls) > 5
-    assert [url for url in urls if "?v=" not in url or request_ids[url] not in cached_ids] == []
-    assert not [url for url in urls if "woff" in url and "geist" not in url], "icons need no font"

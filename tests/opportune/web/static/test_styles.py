@@ -74,11 +74,3 @@ async def test_classes_of_pages_are_in_the_bundles(superuser_client: AsyncClient
     used = set(styles.CLASS.findall(assets.content("admin-pages.css").decode()))
     assert {"btn-primary", "navbar-vertical", "breadcrumb"} <= classes
     assert classes & set(styles.CLASS.findall(assets.content(TABLER).decode())) - used == set()
-
-
-@pytest.mark.usefixtures("prepared")
-def test_sheet_of_the_project_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "css").mkdir()
-    (tmp_path / TABLER).write_text(".zz-qunknown{color:blue}")
-    monkeypatch.setattr(assets, "all_directories", [tmp_path, *assets.all_directories])
-    assert b".zz-qunknown{color:blue}" in assets.content("pages.css")
