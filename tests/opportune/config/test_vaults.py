@@ -52,7 +52,7 @@ class Cloud:
             value = self.secrets[name[1].replace("-", "_")]
             if value is None:
                 return 400, {}, json.dumps({"error": {"code": 400, "status": "FAILED_PRECONDITION"}})
-            encoded = base64.b64encode(value.encode()).decode()
+            encoded = base64.b64encode(value.encode("latin-1" if "\xff" in value else "utf-8")).decode()
             body = {"value": value, "id": f"https://site.vault.azure.net{path}/1", "payload": {"data": encoded}}
             return 200, {}, json.dumps(body)
         if not is_azure:
@@ -128,8 +128,9 @@ def test_last_vault_wins(cloud: Cloud) -> None:
     assert load_settings(secrets_from="gcp:site,third").log_format == "json"
 
 
-def test_disabled_google_version_is_refused(cloud: Cloud) -> None:
-    cloud.secrets = {"PORT": None}
+@pytest.mark.parametrize("value", [None, "\xff\xfe"])
+def test_disabled_or_binary_google_version_is_refused(cloud: Cloud, value: str | None) -> None:
+    cloud.secrets = {"PORT": value}
     assert settings_error("gcp:site").startswith("SECRETS_FROM: site, secret PORT cannot be read. Its newest version")
 
 

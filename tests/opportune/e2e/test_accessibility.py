@@ -30,9 +30,11 @@ OPERATIONS_PAGES = [
     *(f"/admin/operations{page}" for page in ("", "/settings", "/doctor", "/confirm")),
     "/admin/llm/provider",
 ]
-ELEMENT = re.compile(r"<(\w[\w-]*)([^>]*)>")
-LOOK = re.compile(r' (?:class|type|role)="[^"]*"')
-ICON = re.compile(r"ti-[\w-]+")
+ATTRIBUTE = re.compile(r' (?:class|role|type)="([^"]*)"')
+LAYOUT_CLASS = re.compile(
+    r"([mp][xytbse]?|d|g[xy]?|w|h|col|flex|align|justify|ti)-.*|text-\w*(end|start|center|nowrap)"
+)
+"""Classes without effect on colours and names, and icons."""
 BROWSER_HEADERS = {"Accept": "text/html"}
 ANONYMOUS_PAGES = [
     "/",
@@ -88,20 +90,18 @@ def page_type(app: FastAPI, address: str) -> str:
     return SIMILAR_ADMIN_PAGE.sub(r"/admin/*/\1\2", path)
 
 
-def looks_of(html: str) -> set[str]:
-    """Return the elements of a page with their classes, types and roles."""
-    return {tag + ICON.sub("", "".join(LOOK.findall(attributes))) for tag, attributes in ELEMENT.findall(html)}
-
-
 def select_pages(pages: Mapping[Address, str]) -> list[Address]:
-    """Select the pages with an element that no larger page has. Visitors' pages come first."""
-    looks = {address: looks_of(html) for address, html in pages.items()}
+    """Select pages until each class, role and type is on one of them. Visitors' pages come first."""
+    words = {
+        address: {word for text in ATTRIBUTE.findall(html) for word in text.split() if not LAYOUT_CLASS.fullmatch(word)}
+        for address, html in pages.items()
+    }
     selected: list[Address] = []
-    seen: set[str] = set()
-    for address in sorted(looks, key=lambda address: -len(looks[address])):
-        if looks[address] - seen:
-            selected.append(address)
-            seen |= looks[address]
+    while any(words.values()):
+        address = max(words, key=lambda address: len(words[address]))
+        selected.append(address)
+        covered = words[address]
+        words = {other: remaining - covered for other, remaining in words.items()}
     return sorted(selected)
 
 
