@@ -2,17 +2,18 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Executable, TextClause, insert, text
+from sqlalchemy import Executable, TextClause, event, insert, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from opportune.speedups import quick_statements
 from opportune.speedups.sqlite_driver import STATEMENTS_PER_TURN
-from tests.opportune.speedups.sqlite_engines import ITEM, Engines, engines, hops, read_titles
+from tests.opportune.speedups.sqlite_engines import ITEM, Engines, engines, hops, make_engine, read_titles
 
 __all__ = ["engines", "hops"]  # fixtures
 
@@ -21,6 +22,7 @@ COUNTED = text(
     "(WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < :end) SELECT i FROM n)"
 )
 """Takes about 15 steps of SQLite per number."""
+TABLES = text("SELECT count(*) FROM sqlite_master")
 HOP = "_execute_fetchall"
 
 
@@ -74,6 +76,13 @@ async def test_ended_read_keeps_earlier_changes(engines: Engines) -> None:
     assert (await read_titles(engines))[3:] == ["four"]
 
 
+async def test_slow_statement_hops_a_while(engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick_statements, "MAX_SECONDS", -1)
+    for _ in range(3):
+        await read(engines.reading, count_to(1))
+    assert hops == [HOP, HOP]
+
+
 async def test_time_limit_ends_a_statement_that_was_short(engines: Engines) -> None:
     async with engines.reading.connect() as connection:
         await connection.scalar(count_to(1))
@@ -109,6 +118,24 @@ async def test_insert_without_a_hop_reports_conflicts(engines: Engines) -> None:
         await engines.write(insert(ITEM).values(title="four"))
     await engines.write(insert(ITEM).values(title="five"))
     assert (await read_titles(engines))[3:] == ["four", "five"]
+
+
+async def test_read_waits_for_other_processes_in_a_hop(hops: list[str], tmp_path: Path) -> None:
+    engine = make_engine(tmp_path / "other.db", "BEGIN")
+    event.listen(engine.sync_engine, "connect", use_rollback_journal)
+    for _ in range(2):
+        await read(engine, TABLES)
+    hops.clear()
+    with closing(sqlite3.connect(tmp_path / "other.db", isolation_level=None)) as other_process:
+        other_process.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OperationalError, match="locked"):
+            await read(engine, TABLES)
+    assert HOP in hops
+    await engine.dispose()
+
+
+def use_rollback_journal(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA journal_mode = DELETE")
 
 
 async def test_other_tasks_run_between_short_statements(engines: Engines, hops: list[str]) -> None:
