@@ -49,17 +49,6 @@ async def test_list_separates_upcoming_and_past_events(client: AsyncClient, make
     assert seats_left(past.text) == []
 
 
-async def test_list_is_searched_sorted_and_paginated(client: AsyncClient, make_event: MakeEvent) -> None:
-    for number, slug in enumerate(("tea-b", "tea-a", "soup"), start=1):
-        await make_event(slug, days=number)
-    page = (await client.get("/events?q=tea&sort=title&size=1")).text
-    assert "Tea-a" in page
-    assert "Tea-b" not in page
-    assert 'href="?q=tea&amp;sort=title&amp;size=1&amp;page=2"' in page
-    assert 'href="/events/' not in (await client.get("/events?q=cake")).text
-    assert (await client.get("/events?sort=capacity")).status_code == 422
-
-
 async def test_invalid_form_keeps_the_values(client: AsyncClient, tea: Event, recorded_jobs: RecordedJobs) -> None:
     assert (await client.get("/events?q=t", headers=HTMX)).text.lstrip().startswith('<section id="found"')
     sent = {"name": "<Ada>", "email": "nobody", "question": "Milk\nand sugar?"}

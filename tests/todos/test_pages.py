@@ -1,6 +1,5 @@
 """Pages of to-dos, with and without htmx."""
 
-import re
 from datetime import date
 from urllib.parse import urlsplit
 
@@ -12,7 +11,7 @@ from app.todos.models import Todo
 from opportune.accounts import User
 from opportune.db import Database, utc_now
 from opportune.testing import make_user, sign_in_browser
-from tests.todos.conftest import NUMBER, MakeTodo, board_numbers
+from tests.todos.conftest import MakeTodo, board_numbers
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TODO_ROUTES = [("GET", ""), ("POST", ""), ("POST", "/done"), ("POST", "/delete"), ("POST", "/restore")]
@@ -112,21 +111,6 @@ async def test_todo_of_another_user_is_not_found(
         assert "Secret" not in response.text
     assert (saved := await read_todo(database, todo)) is not None
     assert (saved.title, saved.done_at) == ("Secret", None)
-
-
-def panel_numbers(html: str) -> list[str]:
-    """Return the numbers of open and overdue to-dos."""
-    panel = re.search(r'aria-labelledby="your-todos".*?</section>', html, re.DOTALL)
-    assert panel
-    return NUMBER.findall(re.sub(r"<[^>]*>", "", panel[0]))
-
-
-async def test_profile_page_counts_open_todos(browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo) -> None:
-    await make_todo(ann)
-    await make_todo(ann, due_on=date(2026, 1, 1))
-    await make_todo(bob)
-    text = (await browser.get("/accounts/profile")).text
-    assert panel_numbers(text) == ["2", "1"]
 
 
 async def test_start_page_lists_open_todos_of_user(

@@ -167,16 +167,13 @@ async def test_check_signs_in_without_sending() -> None:
     assert mail_server.received == []
 
 
-@pytest.mark.parametrize(
-    ("port", "advice"),
-    [(587, " Many hosts block port 587. Try 2525, or mail over HTTPS (oppman.py docs mail)."), (2525, "")],
-)
-async def test_blocked_port_has_advice(monkeypatch: pytest.MonkeyPatch, port: int, advice: str) -> None:
+async def test_blocked_port_has_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     def time_out(_self: object) -> None:
         raise TimeoutError
 
     monkeypatch.setattr("aiosmtplib.SMTP.__aenter__", time_out)
     with pytest.raises(DeliveryError) as error:
         # The password `port` is not removed from our own message.
-        await transport_for(settings_with(f"smtp://a:port@mail.example.org:{port}")).check()
-    assert str(error.value).endswith(f"does not respond: it takes too long.{advice}")
+        await transport_for(settings_with("smtp://a:port@mail.example.org:587")).check()
+    advice = "Many hosts block port 587. Try 2525, or mail over HTTPS (oppman.py docs mail)."
+    assert str(error.value).endswith(f"does not respond: it takes too long. {advice}")

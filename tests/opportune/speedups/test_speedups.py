@@ -16,7 +16,6 @@ import pytest
 from opportune.application import create_app
 from opportune.config import speedups
 from opportune.config.speedups import PACKAGE, are_on, module_of, speedup
-from opportune.db.drivers.sqlite import SQLiteDatabase
 from opportune.project import layout
 from opportune.project.layout import FRAMEWORK, PROJECT, read_setting
 from opportune.testing.plugin import settings_for
@@ -100,17 +99,6 @@ def test_broken_module_is_replaced(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     (line,) = caplog.messages
     assert line.startswith("opportune.speedups.statements is not used")
     assert "_compile_w_cache" in line
-
-
-def test_sqlite_driver_depends_on_speedups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/site.db"
-    for is_on, driver in ((True, "fused"), (False, "aiosqlite")):
-        monkeypatch.setattr(speedups, "are_on", lambda is_on=is_on: is_on)
-        from opportune.db.factory import open_database  # after the change of `are_on`
-
-        database = open_database(settings_for(url))
-        assert isinstance(database, SQLiteDatabase)
-        assert database.engine.dialect.driver == driver
 
 
 @pytest.mark.usefixtures("postgres_server")  # used by the tests in the process

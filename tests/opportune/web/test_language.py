@@ -107,12 +107,6 @@ async def test_pseudo_language_is_not_offered_in_production(settings: Settings) 
     assert offered_languages(settings.model_copy(update=changes)) == ("en",)
 
 
-async def test_jobs_use_the_language_of_the_site(settings: Settings) -> None:
-    site = create_test_app(settings.model_copy(update={"language": "de"}), [languages])
-    async with site.router.lifespan_context(site):
-        assert current_language.get() == "de"
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -13,7 +13,7 @@ from sqlmodel import col
 from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.admin.models import AuditEntry, DashboardLayout
 from opportune.feature import Number
-from opportune.testing.factories import add_permission, signed_in_client
+from opportune.testing.factories import signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.site_with import site_fixture
@@ -132,14 +132,3 @@ async def test_user_chooses_the_first_page(app: FastAPI, client: AsyncClient, re
     assert "Show this page first" not in page
     await execute(app, delete(Group).where(col(Group.id) == readers))
     assert (await client.get("/admin/?complete=1")).status_code == 200, "the choice is deleted with the group"
-
-
-async def test_first_page_needs_no_permission(app: FastAPI) -> None:
-    user = await make_staff(app)
-    for _ in range(2):
-        group = await add_permission(app.state.database, user, "gadget", "list")
-    async with signed_in_client(app, user) as client:
-        assert "Show this page first" in (await client.get("/admin/", params={"group": group.id})).text
-        assert (await client.post(URL, params={"group": group.id}, data={"first": "1"})).status_code == 303
-        assert (await client.get(URL)).status_code == 403
-        assert await arrange(client, group.id, KEYS, KEYS) == 403

@@ -23,17 +23,6 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_tab_stops_once_at_each_chart(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
-    await page.goto("/admin/")
-    chart = page.locator(".chart").first
-    stop = chart.locator('.chart-point[tabindex="0"]')
-    await expect(stop).to_have_count(1)
-    await stop.press("ArrowLeft")
-    await expect(chart.locator(".chart-point").nth(-2)).to_be_focused()
-    await expect(stop).to_be_focused()
-
-
 async def test_widget_is_dragged_to_another_place(app: FastAPI, page: Page, superuser: User, site: str) -> None:
     await sign_in_browser(page, app, superuser, site)
     await page.set_viewport_size({"width": 1280, "height": 1600})

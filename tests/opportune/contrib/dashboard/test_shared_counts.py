@@ -87,11 +87,3 @@ async def test_change_in_the_admin_clears_its_counts(app: FastAPI, admin: AsyncC
     response = await admin.post("/admin/gadget/create", data=gadget)
     assert response.status_code == 303, response.text
     assert await read_counts(admin) == all_equal(2)
-
-
-async def test_count_again_clears_the_counts(app: FastAPI, admin: AsyncClient) -> None:
-    assert 'href="/admin/?complete=1&amp;range=7&amp;fresh=1"' in (await admin.get("/admin/?complete=1&range=7")).text
-    await add_gadget(app, "second")
-    response = await admin.get("/admin/?complete=1&range=7&fresh=1")
-    assert (response.status_code, response.headers["location"]) == (303, "/admin/?complete=1&range=7")
-    assert await read_counts(admin, range="7") == all_equal(2)

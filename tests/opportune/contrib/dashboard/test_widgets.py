@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from html import escape
 from typing import Any
 
 import pytest
@@ -16,8 +15,7 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-from opportune.config.settings import Settings, get_settings
-from opportune.contrib.dashboard.feature import check_widgets
+from opportune.config.settings import Settings
 from opportune.contrib.dashboard.widgets import find_widget_errors
 from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
@@ -66,14 +64,6 @@ async def test_range_of_the_address_counts_its_rows(admin: AsyncClient) -> None:
         page = (await admin.get("/admin/", params={"range": range_, "complete": 1})).text
         per = "week" if range_ == "year" else "day"
         assert f'aria-label="New gadgets by {per}: {total} from ' in page, range_
-
-
-async def test_chart_links_to_the_rows_of_its_range(app: FastAPI, admin: AsyncClient) -> None:
-    page = (await admin.get("/admin/?complete=1&range=7")).text
-    today = utc_now().date()
-    url = f"/admin/gadget/list?created_at__gte={today - timedelta(days=6)}&created_at__lte={today}"
-    assert f'href="{escape(url)}">New gadgets</a>' in page
-    assert "1 to 3 of 3" in (await admin.get(url)).text
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -188,12 +178,3 @@ def test_unknown_name_in_a_widget_is_reported(widget: Widget, message: str) -> N
     (fault,) = find_widget_errors([with_widgets(widget)], [GadgetAdmin, MakerAdmin])
     assert fault.startswith(f"Feature('gadgets'): {type(widget).__name__}('Seen'): ")
     assert message in fault
-
-
-MISSPELT = with_widgets(Table("Latest", Gadget, columns=("nam",)))
-
-
-def test_check_reports_misspelt_columns_of_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.dashboard.feature.installed_features", lambda: [MISSPELT])
-    (finding,) = check_widgets(get_settings())
-    assert finding.text.startswith("Feature('gadgets'): Table('Latest'): Gadget has no 'nam'. Did you mean name?")

@@ -94,15 +94,6 @@ async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: A
     assert extract_status(page, "Due jobs").startswith("notice: "), "no worker is expected here"
 
 
-async def test_status_shows_no_sent_mail_without_a_mail_server(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(app, Job(name="mail.send", state=JobState.DONE, ended_at=utc_now()))
-    for url, has_line in (("console:", False), ("smtp://mail.example", True)):
-        app.state.settings = app.state.settings.model_copy(update={"mail_url": SecretStr(url)})
-        page = (await admin.get("/admin/status")).text
-        assert ("no e-mail is sent" in extract_status(page, "Mail")) != has_line
-        assert ("Last e-mail sent" in page) == has_line
-
-
 async def test_json_status_without_a_database_is_english(settings: Settings) -> None:
     url = SecretStr("sqlite:////nowhere/at/all.db")
     german = settings.model_copy(update={"database_url": url, "language": "de", "languages": ["de"]})

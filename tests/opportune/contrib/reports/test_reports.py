@@ -119,11 +119,6 @@ async def test_small_and_old_groups_are_the_rest(
     assert (await read(admin, "_group=colour&_split=maker_id"))[0][1:] == ["Acme", "The rest", "Total"]
 
 
-async def test_group_links_to_its_rows(admin: AsyncClient) -> None:
-    page = unescape((await admin.get(f"{URL}?_group=made_on:month&size__gte=4")).text)
-    assert "/admin/gadget/list?size__gte=4&made_on__gte=2026-07-01&made_on__lte=2026-07-31" in page
-
-
 WEIGHTS = "_group=colour&_split=maker_id&_measure=sum:weight"
 
 

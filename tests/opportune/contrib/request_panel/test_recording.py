@@ -1,22 +1,18 @@
 """Content of the records of requests."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import text
-from starlette.responses import StreamingResponse
 
 from opportune.accounts.models import User
-from opportune.contrib.request_panel.middleware import RequestPanelMiddleware
 from opportune.contrib.request_panel.records import MAX_ENTRIES, MAX_STATEMENTS, PanelMask, RequestRecord
 from opportune.db import ReadSession
 from opportune.mail import EmailMessage, enqueue_email
 from opportune.testing.factories import sign_in
-from opportune.web import cached
-from opportune.web.routing.router import router_of
 from tests.opportune.contrib.request_panel.conftest import Probe
 
 Stored = Sequence[RequestRecord]
@@ -137,20 +133,6 @@ async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, p
     assert "secret text" not in (await client.get(record.url)).text
 
 
-async def test_cached_route_is_recorded(app: FastAPI, client: AsyncClient, records: Stored) -> None:
-    router = APIRouter()
-
-    @router.get("/cached")
-    @cached(60)
-    async def show() -> str:
-        return "text"
-
-    router_of(app).include_flat(router)
-    app.state.cache.is_enabled = False
-    await client.get("/cached")
-    assert records[0].cache == "Cached for 60 s in production. The cache is off in development."
-
-
 async def test_statements_are_limited(probe: Probe) -> None:
     async def select(session: ReadSession) -> None:
         for _ in range(MAX_STATEMENTS + 5):
@@ -165,26 +147,3 @@ async def test_own_pages_and_files_are_not_recorded(client: AsyncClient, records
     for path in ("/_debug", "/static/site.css", "/health", "/debug/saved"):
         assert (await client.get(path)).status_code == 200, path
     assert not records
-
-
-async def test_stream_is_sent_chunk_by_chunk(app: FastAPI, records: Stored) -> None:
-    async def events() -> AsyncIterator[bytes]:
-        yield b"data: 1\n\n"
-        assert sent[-1]["body"] == b"data: 1\n\n"
-        assert records[0].ended is None
-        yield b"data: 2\n\n"
-
-    sent: list[dict[str, object]] = []
-
-    async def send(message: dict[str, object]) -> None:
-        sent.append(message)
-
-    async def receive() -> dict[str, str]:
-        return await app.state.shutting_down.wait() or {}
-
-    stream = StreamingResponse(events(), media_type="text/event-stream")
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": [], "query_string": b"", "path_params": {}}
-    scope |= {"server": ("localhost", 80), "scheme": "http", "asgi": {"spec_version": "2.4"}}
-    await RequestPanelMiddleware(stream, app.state.request_records)(scope, receive, send)  # type: ignore[arg-type]
-    assert records[0].type_name == "stream"
-    assert records[0].sent_bytes == 18

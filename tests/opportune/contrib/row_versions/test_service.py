@@ -19,7 +19,7 @@ from opportune.contrib.row_versions.service import row_key
 from opportune.db import utc_now
 from opportune.errors import FieldErrors, Refused
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.contrib.row_versions.leaflet_feature import Editor, Label, Leaflet, Note, Status
+from tests.opportune.contrib.row_versions.leaflet_feature import Label, Leaflet, Note, Status
 
 
 @pytest.fixture
@@ -92,13 +92,6 @@ async def test_removed_column_or_invalid_value_is_refused(
     version.values = version.values | {column: value}
     with pytest.raises(Refused, match=f"Version 1 cannot be restored{reason}"):
         await restore_version(session, leaflet, version)
-
-
-async def test_deleted_related_row_is_refused(session: AsyncSession, leaflet: Leaflet) -> None:
-    await session.delete((await session.scalars(select(Editor))).one())
-    await session.flush()
-    with pytest.raises(Refused, match="Version 1 cannot be restored: its editor no longer exists"):
-        await restore_version(session, leaflet, 1)
 
 
 async def test_taken_unique_value_is_refused(session: AsyncSession, leaflet: Leaflet) -> None:

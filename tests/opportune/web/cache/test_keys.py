@@ -90,15 +90,6 @@ async def test_request_with_body_bypasses_cache(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "options"),
-    [(0, {}), (-1, {}), (60, {"stale": -1}), (60, {"stale": 90_000}), (60, {"vary": ["Cookie"]})],
-)
-def test_invalid_rule_is_refused(seconds: float, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"seconds|per_user"):
-        cached(seconds, **options)
-
-
-@pytest.mark.parametrize(
     ("tags", "path", "method", "message"),
     [
         (["event:{event_id}"], "/events/{id}", "GET", "has no event_id"),

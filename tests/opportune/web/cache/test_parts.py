@@ -170,11 +170,6 @@ async def test_wrong_tags_are_refused(cache: Cache, tag: str, message: str) -> N
     assert message in str(error.value.message)
 
 
-def test_template_without_request_renders_parts() -> None:
-    environment = TemplateEnvironment()
-    assert environment.from_string(PART).render(number=1) == "1"
-
-
 @in_shared_stores
 async def test_part_follows_tags_without_a_bus(
     store: Store, open_other: Callable[[], Store], monkeypatch: pytest.MonkeyPatch

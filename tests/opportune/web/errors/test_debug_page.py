@@ -66,14 +66,6 @@ async def test_details_are_hidden_without_debug(faulty: AsyncClient, client: Asy
     assert (await client.get(debug_page.CODE_VERSION_PATH)).status_code == 404
 
 
-async def test_saved_file_changes_code_version(faulty: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (await faulty.get("/shelf/upper", headers=HTML)).text
-    before = (await faulty.get(debug_page.CODE_VERSION_PATH)).json()["saved"]
-    assert f'data-saved="{before}"' in page
-    monkeypatch.setattr(debug_page, "PROCESS_ID", "another")
-    assert (await faulty.get(debug_page.CODE_VERSION_PATH)).json()["saved"] != before
-
-
 def raise_and_catch(row: object = 1, url: str = "", text: str = "odd") -> ValueError:
     """Return an error whose frame has these variables."""
     with pytest.raises(ValueError, match=re.escape(text)) as error:

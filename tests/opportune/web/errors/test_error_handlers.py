@@ -147,11 +147,6 @@ async def test_error_page_works_without_templates(
     assert "the password is s3cret" in caplog.text
 
 
-async def test_api_errors_are_always_json(client: AsyncClient) -> None:
-    response = await client.get("/api/v1/nothing", headers=HTML)
-    assert response.headers["content-type"] == "application/problem+json"
-
-
 async def test_crash_is_logged_and_hidden_from_visitors(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     response = await faulty.get("/crash")
     assert response.status_code == 500

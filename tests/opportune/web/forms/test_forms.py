@@ -218,14 +218,6 @@ def test_optional_or_unselected_field_has_empty_choice() -> None:
     assert list(Form(RequiredGroup, {"group": "a"}).field("group").choices) == ["a"]
 
 
-async def test_first_invalid_field_has_focus() -> None:
-    form = Form(Letter)
-    assert form.field("body", autofocus=True).attributes["autofocus"] == ""
-    await form.fill(FormData([("subject", "x" * 21), ("body", "\0")]))
-    assert form.field("subject").attributes["autofocus"] == ""
-    assert "autofocus" not in form.field("body", autofocus=True).attributes
-
-
 class Slot(Schema):
     begins: time
     at: datetime

@@ -73,10 +73,3 @@ async def test_limits_have_the_format_of_the_language() -> None:
         await form.fill(FormData({"day": "1.1.2026", "hours": "0,25"}))
     assert "31.12.2026" in form.errors["day"]
     assert "0,5" in form.errors["hours"]
-
-
-async def test_stored_values_have_inputs_of_browsers() -> None:
-    with use_language("de"):
-        form = Form(Offer, {"price": Decimal("1234.56"), "day": date(2026, 12, 31)})
-    fields = [form.field(name) for name in ("price", "day")]
-    assert [(field.type, field.value) for field in fields] == [("number", "1234.56"), ("date", "2026-12-31")]

@@ -1,6 +1,6 @@
 """Foreign key fields of forms."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 from pydantic import BaseModel
@@ -83,14 +83,3 @@ async def test_invalid_row_id_is_refused(number: str) -> None:
 async def test_only_a_picker_accepts_unlisted_rows(rows: RowChoices, *, is_accepted: bool) -> None:
     form = await filled_form(("reader_id", "7"), reader_id=rows)
     assert ("reader_id" not in form.errors) is is_accepted
-
-
-async def test_choices_can_be_set_after_reading() -> None:
-    form = await filled_form(("reader_id", "2"), ("groups", "x"))
-    form.offer({"reader_id": TWO_ROWS, "groups": TOO_MANY_CHECKBOXES})
-    assert '<option value="2" selected>Grace</option>' in render_field(form, "reader_id")
-
-
-def test_foreign_key_without_choices_is_an_error() -> None:
-    with pytest.raises(TypeError, match=r"Loan\.reader_id is a foreign key.*choices="):
-        Form[Any](Loan).field("reader_id")

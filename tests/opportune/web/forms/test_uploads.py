@@ -90,11 +90,6 @@ async def test_single_field_checks_one_image(client: AsyncClient, monkeypatch: p
     assert checked == [b"b.png"]
 
 
-async def test_empty_file_field_is_left_out(client: AsyncClient) -> None:
-    result = await submit(client, photo=("", b"", "application/octet-stream"))
-    assert (result["errors"], result["files"]) == ({}, [])
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -87,15 +87,6 @@ async def test_compressed_page_has_matching_headers(visitor: AsyncClient) -> Non
     assert (response.headers["vary"], response.headers["etag"]) == ("Cookie, Accept-Encoding", 'W/"a"')
 
 
-async def test_head_has_headers_of_get_without_length(visitor: AsyncClient) -> None:
-    head, page = await visitor.head("/page", headers=GZIP), await visitor.get("/page", headers=GZIP)
-    assert head.content == b""
-    assert "content-length" not in head.headers
-    assert {**head.headers, "content-length": page.headers["content-length"]} == dict(page.headers)
-    plain_head = await visitor.head("/page", headers=PLAIN)
-    assert int(plain_head.headers["content-length"]) == len(LONG)
-
-
 async def test_files_with_ranges_are_not_compressed(visitor: AsyncClient) -> None:
     file = await visitor.get("/file", headers=GZIP)
     part = await visitor.get("/file", headers={**GZIP, "Range": "bytes=2-9"})

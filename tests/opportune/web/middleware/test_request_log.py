@@ -4,13 +4,12 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from starlette.types import Message
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.testing.factories import signed_in_client
 
 
 async def test_invalid_request_id_is_replaced(client: AsyncClient) -> None:
@@ -59,16 +58,6 @@ async def test_only_pages_of_the_admin_may_have_style_attributes(client: AsyncCl
     for path, allows_styles in (("/admin", True), ("/admin/list", True), ("/administration", False)):
         policy = (await client.get(path)).headers["content-security-policy"]
         assert ("style-src 'self' 'unsafe-inline'" in policy) is allows_styles, path
-
-
-async def test_cache_control_of_route_is_unchanged(app: FastAPI) -> None:
-    @app.get("/public")
-    async def public(response: Response) -> None:
-        response.headers["Cache-Control"] = "public, max-age=60"
-
-    async with signed_in_client(app) as client:
-        assert (await client.get("/public")).headers["cache-control"] == "public, max-age=60"
-        assert (await client.get("/static/site.css")).headers["cache-control"] == "public, no-cache"
 
 
 async def test_disconnect_during_body_is_not_an_error(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:

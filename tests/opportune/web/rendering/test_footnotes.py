@@ -32,10 +32,6 @@ async def test_key_makes_ids_of_equal_texts_differ() -> None:
     assert not set(first) & set(second)
 
 
-def test_reference_without_a_note_is_text() -> None:
-    assert render("Not [^a-z] nor [^1].") == "<p>Not [^a-z] nor [^1].</p>\n"
-
-
 def test_note_without_a_reference_is_shown() -> None:
     html = render("Text.\n\n[^1]: Unused <b>.")
     assert "<li" in html

@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.markdown import render
 from opportune.web.rendering.tex import MAX_FORMULA_LENGTH
 
@@ -44,13 +43,6 @@ def test_other_text_with_dollars_stays_text(text: str) -> None:
     assert "<math" not in render(text)
 
 
-@pytest.mark.parametrize("environment", ["align", "gather"])
-def test_equations_are_aligned_in_a_table(environment: str) -> None:
-    html = render(f"$$\n\\begin{{{environment}}}\na &= b \\\\\nc &= d\n\\end{{{environment}}}\n$$")
-    assert html.count("<mtr>") == 2
-    assert html.count("<mtd") == 4
-
-
 @pytest.mark.parametrize(
     ("source", "mathml"),
     [
@@ -88,14 +80,3 @@ def test_size_of_a_formula_is_limited() -> None:
     ]
     assert "voffset" not in html
     assert "mathsize" not in html
-
-
-def test_formula_appears_when_it_is_complete() -> None:
-    blocks = MarkdownBlocks.of("The area $a = b")
-    assert blocks.open == "<p>The area $a = b</p>\n"
-    blocks.feed("^2$ is")
-    assert "<math>" in blocks.open
-    blocks.feed(" large.\n\n$$\nx\n$$\n\nEnd")
-    assert [block.count("<math") for block in blocks.frozen] == [1, 1]
-    blocks.finish()
-    assert blocks.html == render("The area $a = b^2$ is large.\n\n$$\nx\n$$\n\nEnd")

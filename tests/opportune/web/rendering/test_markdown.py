@@ -123,13 +123,6 @@ def test_lexer_does_not_read_long_lines() -> None:
     assert "<span" not in render(f"```console\n$ ls\n{'[:]' * 200}\n```")
 
 
-def test_table_scrolls_and_keeps_alignment() -> None:
-    html = render("|a|b|\n|-|-:|\n|1|2|")
-    assert html.startswith('<div class="table-responsive" tabindex="0"><table class="table">')
-    assert '<th class="text-end">b</th>' in html
-    assert '<td class="text-end">2</td>' in html
-
-
 @pytest.mark.parametrize(
     ("text", "html"),
     [

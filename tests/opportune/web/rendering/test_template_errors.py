@@ -59,13 +59,6 @@ def test_renamed_template_is_reported(templates: Path, name: str, new: str) -> N
     assert list(unused_templates()) == []
 
 
-def test_template_that_another_one_names_has_an_effect(templates: Path) -> None:
-    write(templates, "books/book_detail.html", "Mine")
-    write(templates, "accounts/greeting.html", "{% include 'books/book_detail.html' ignore missing %}")
-    write(templates, "base.html", "{% include 'accounts/greeting.html' ignore missing %}")
-    assert [*template_errors(), *unused_templates()] == []
-
-
 def test_template_that_replaces_nothing_is_reported(templates: Path) -> None:
     write(templates, "accounts/profil.html", "Mine")
     write(templates, "accounts/user_list.html", "Page of CRUD")

@@ -1,10 +1,8 @@
 """The router responds like FastAPI's."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from httpx2 import ASGITransport, AsyncClient
 
@@ -100,16 +98,6 @@ async def test_named_urls_equal_fastapi(apps: Apps) -> None:
         assert apps.ours.url_path_for(name, **values) == apps.fastapi.url_path_for(name, **values) == path
 
 
-async def test_dependency_overrides_apply(apps: Apps, clients: Clients) -> None:
-    async def note_other(request: Request) -> None:
-        request.state.notes = ["other"]
-
-    for app in apps:
-        app.dependency_overrides[note_first] = note_other
-    ours, fastapi = await clients.request("GET", "/things")
-    assert ours.json() == fastapi.json() == ["other", "second"]
-
-
 async def test_router_dependencies_run_first() -> None:
     app = FastAPI()
     app.router = router = Router(dependencies=[Depends(note_first)])
@@ -141,23 +129,6 @@ async def test_route_added_later_is_found(apps: Apps, clients: Clients) -> None:
     apps.ours.router.routes[0] = APIRoute("/replaced", endpoint)
     assert (await clients.ours.get("/added")).status_code == 404
     assert (await clients.ours.get("/replaced")).status_code == 200
-
-
-async def test_router_lifespan_runs(apps: Apps) -> None:
-    events: list[str] = []
-
-    @asynccontextmanager
-    async def lifespan(_app: object) -> AsyncIterator[None]:
-        events.append("start")
-        yield
-        events.append("stop")
-
-    router = APIRouter(lifespan=lifespan)
-    router.get("/added")(endpoint)
-    include_flat(apps.ours, router)
-    async with apps.ours.router.lifespan_context(apps.ours):
-        assert events == ["start"]
-    assert events == ["start", "stop"]
 
 
 async def test_cached_route_keeps_dependencies(apps: Apps) -> None:

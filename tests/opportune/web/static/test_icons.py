@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page
 from sqladmin import BaseView
 
 from opportune.accounts.events import kinds
@@ -83,20 +82,3 @@ def test_composed_class_is_reported(project: Path, text: str) -> None:
     (message,) = icons.find_icon_errors()
     assert message.startswith("templates/page.html: the class of an icon is composed, so it cannot be found.")
     assert read_icon_names() == ["star-filled"]
-
-
-ADD_ICON = """name => {
-    const icon = document.createElement('i')
-    icon.className = `ti ${name}`
-    document.querySelector('main').prepend(icon)
-    const style = getComputedStyle(icon, '::before')
-    return [style.maskImage.slice(0, 24), style.backgroundColor, icon.offsetWidth]
-}"""
-
-
-async def test_icon_has_the_colour_of_the_text(page: Page) -> None:
-    await page.goto("/accounts/login")
-    mask, colour, width = await page.evaluate(ADD_ICON, "ti-user-circle")
-    assert mask.startswith('url("data:image/svg+xml')
-    assert colour == await page.evaluate("getComputedStyle(document.querySelector('main')).color")
-    assert width > 10
