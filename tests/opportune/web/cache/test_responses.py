@@ -138,6 +138,6 @@ async def test_json_response_is_cached(shop: Shop) -> None:
 
 
 def test_unpack_refuses_other_bytes() -> None:
-    for text in (b"", b"{}", b"[1]\nx", b"[1, null, []]\n", b'["x", "", []]\n', b"\x80\x04pickle"):
+    for text in (b"", b"{}", b"12", b"[1]\nx", b"[1, null, []]\n", b'["x", "", []]\n', b"\x80\x04pickle"):
         with pytest.raises(ValueError, match=r"."):
             unpack(CacheEntry(text, 0))
