@@ -1,8 +1,8 @@
 """axe finds no errors on linked pages and account pages, in light and dark mode."""
 
 import re
-from collections.abc import Mapping
 from html import unescape
+from itertools import zip_longest
 
 import pytest
 from fastapi import FastAPI
@@ -18,10 +18,9 @@ from opportune.db.clock import utc_now
 from opportune.project.installed import installed_features
 from opportune.testing.factories import make_user, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations
+from tests.opportune.e2e.parts_of_pages import RenderMode, select_pages
 from tests.opportune.stored_rows import execute
 
-Address = tuple[bool, str]
-"""Whether the user is signed in, and a path."""
 LINK = re.compile(r'<a [^>]*?href="(/[^"#]*)"')
 EXCLUDED_PATH = re.compile(r"/(static|files)/|/export\b|/mailbox/.|/api/docs$")
 """Files, e-mails, and Swagger UI."""
@@ -30,11 +29,46 @@ OPERATIONS_PAGES = [
     *(f"/admin/operations{page}" for page in ("", "/settings", "/doctor", "/confirm")),
     "/admin/llm/provider",
 ]
-ATTRIBUTE = re.compile(r' (?:class|role|type)="([^"]*)"')
-LAYOUT_CLASS = re.compile(
-    r"([mp][xytbse]?|d|g[xy]?|w|h|col|flex|align|justify|ti)-.*|text-\w*(end|start|center|nowrap)"
-)
-"""Classes without effect on colours and names, and icons."""
+SHEET = re.compile(r'<link[^>]*href="([^"]+\.css[^"]*)"')
+SCRIPT = re.compile(r'<script[^>]*src="([^"]+)"')
+SHOW_SCRIPT = r"""(pages) => {
+  const withoutWords = (element) =>
+    element.outerHTML.replace(/>[^<]+</g, ">…<").replace(/ (?!class|type|role)([a-z-]+)="[^"]+"/g, " $1");
+  const numbers = (window.numbersOfPaths ??= new Map());
+  const numberOf = (element) => {
+    const path = (element.parentElement ? numberOf(element.parentElement) : "") + withoutWords(element.cloneNode());
+    if (!numbers.has(path)) numbers.set(path, numbers.size);
+    return numbers.get(path);
+  };
+  const removeKnown = (element, before) => {
+    for (const child of [...element.children]) removeKnown(child, before);
+    if (!element.children.length && numberOf(element) < before) element.remove();
+  };
+  const documents = pages.map((html) => new DOMParser().parseFromString(html, "text/html"));
+  for (const { body } of documents.length ? documents : [document]) {
+    for (const parent of body.querySelectorAll(":scope, *")) {
+      const shapeCounts = new Map();
+      for (const element of [...parent.children]) {
+        const shape = withoutWords(element);
+        shapeCounts.set(shape, (shapeCounts.get(shape) ?? 0) + 1);
+        if (shapeCounts.get(shape) > 2) element.remove();
+      }
+    }
+    const before = numbers.size;
+    [...body.querySelectorAll("*")].forEach(numberOf);
+    const frames = [...body.querySelectorAll("header, aside, footer")].filter((frame) => !frame.closest("main"));
+    const repeated = documents.length > 1 ? [...body.children] : frames;
+    if (documents.length) repeated.forEach((part) => removeKnown(part, before));
+  }
+  if (!documents.length) return;
+  document.title = documents[0].title;
+  document.body.replaceWith(document.adoptNode(documents[0].body));
+  for (const { body } of documents.slice(1)) document.body.append(...body.children);
+}"""
+"""Script that shows one page, or the new parts of several.
+
+Of repeated elements, such as rows of a table, two are kept. The layout of pages is left out after the first.
+"""
 BROWSER_HEADERS = {"Accept": "text/html"}
 ANONYMOUS_PAGES = [
     "/",
@@ -90,22 +124,28 @@ def page_type(app: FastAPI, address: str) -> str:
     return SIMILAR_ADMIN_PAGE.sub(r"/admin/*/\1\2", path)
 
 
-def select_pages(pages: Mapping[Address, str]) -> list[Address]:
-    """Select pages until each class, role and type is on one of them. Visitors' pages come first."""
-    words = {
-        address: {word for text in ATTRIBUTE.findall(html) for word in text.split() if not LAYOUT_CLASS.fullmatch(word)}
-        for address, html in pages.items()
-    }
-    selected: list[Address] = []
-    while any(words.values()):
-        address = max(words, key=lambda address: len(words[address]))
-        selected.append(address)
-        covered = words[address]
-        words = {other: remaining - covered for other, remaining in words.items()}
-    return sorted(selected)
+def sort_key(html: str, mode: RenderMode) -> tuple[list[str], int, int]:
+    """Group pages by style sheets, with pages to load and pages with many scripts first."""
+    return SHEET.findall(html), -mode, -len(SCRIPT.findall(html))
 
 
+async def show(page: Page, path: str, html: str, mode: RenderMode, loaded: str) -> str:
+    """Return the page to load: this one, or the previous one with the body of this one."""
+    is_alike = SHEET.findall(html) == SHEET.findall(loaded) and {*SCRIPT.findall(html)} <= {*SCRIPT.findall(loaded)}
+    if is_alike and mode is not RenderMode.LOADED:
+        await page.evaluate(SHOW_SCRIPT, [html])
+        return loaded
+    await page.goto(path)
+    await page.evaluate(SHOW_SCRIPT, [])
+    return html
+
+
+@pytest.mark.language("en", "ar")
 async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClient, superuser: User, site: str) -> None:
+    """Check one page for each set of parts, and load one page for each layout.
+
+    Parts that differ only in colour are checked together, on a page with the same style sheets.
+    """
     reset = signed_links.make_link_token(app.state.settings, "reset", superuser)
     anonymous_paths = [*ANONYMOUS_PAGES, f"/accounts/reset-password?token={reset}"]
     pages = {(False, path): (await client.get(path, headers=BROWSER_HEADERS)).text for path in anonymous_paths}
@@ -115,11 +155,29 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
         pages_by_path |= {path: (await superuser_client.get(path)).text for path in OPERATIONS_PAGES}
     pages |= {(True, path): html for path, html in pages_by_path.items()}
     assert len(pages) > 20
-    violations: list[str] = []
-    for needs_sign_in, path in select_pages(pages):
-        if needs_sign_in and not await page.context.cookies():
+    selected = select_pages(pages)
+    loaded_sheets = [SHEET.findall(pages[key]) for key in selected if selected[key]]
+    selected |= {key: RenderMode.LOADED for key in selected if SHEET.findall(pages[key]) not in loaded_sheets}
+    alone = sorted(
+        (key for key in selected if selected[key]),
+        key=lambda key: (key[0], *sort_key(pages[key], selected[key]), key[1]),
+    )
+    together = [pages[key] for key in selected if not selected[key]]
+    violations = []
+    is_signed_in, loaded = False, ""
+    for key, after in zip_longest(alone, alone[1:]):
+        needs_sign_in, path = key
+        if needs_sign_in and not is_signed_in:
             await sign_in_browser(page, app, superuser, site)
             await execute(app, update(Session).values(confirmed_at=utc_now()))
-        await page.goto(path)
+            is_signed_in = True
+        loaded = await show(page, path, pages[key], selected[key], loaded)
         violations += [f"{path}: {text}" for text in await find_violations(page)]
+        sheets = SHEET.findall(loaded)
+        similar = [html for html in together if SHEET.findall(html) == sheets]
+        if similar and (after is None or SHEET.findall(pages[after]) != sheets):
+            await page.evaluate(SHOW_SCRIPT, ["", *similar])  # the empty one selects new parts
+            violations += await find_violations(page, of_colours_alone=True)
+            together = [html for html in together if html not in similar]
+    assert not together, "no loaded page has the style sheets of these"
     assert not violations
