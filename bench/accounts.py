@@ -25,7 +25,7 @@ from urllib.parse import urlencode
 from bench.harness.databases import NewUrl, run_on_databases
 from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.options import BenchmarkParser
-from bench.harness.servers import PEERS, Server, run
+from bench.harness.servers import Server
 from bench.harness.sites import serve_site
 from bench.harness.tasks import PASSWORD, make_requests, user_emails
 
@@ -62,7 +62,6 @@ def run_on(options: Namespace, kind: str, new_url: NewUrl, folder: Path) -> list
         ProcessPoolExecutor(1, get_context("spawn")) as client,
         serve_site(new_url("ours"), folder) as site,
     ):
-        run(["-m", PEERS["ours"].prepare, "users"], site.environ)
         request = make_requests(site.cookie)["signed_in_page"]
         return report(kind, measure(site.server, request, options, client))
 

@@ -51,7 +51,7 @@ Calls = Mapping[str, int]
 
 
 def main() -> int:
-    parser = BenchmarkParser(__doc__, 3, "the lowest count is taken", test_database="postgresql")
+    parser = BenchmarkParser(__doc__, 3, "the lowest count is taken")
     parser.add_databases(*COUNTED)
     parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
     options = parser.read()

@@ -17,9 +17,9 @@ from contextlib import closing
 from pathlib import Path
 from statistics import median
 
+from bench.harness.databases import migrate
 from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PROJECT, environment, run
-from opportune.testing.migrations import migrate
 from opportune.testing.services.postgres import postgres
 
 FEW_ROWS = 200

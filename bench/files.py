@@ -15,13 +15,13 @@ from time import process_time
 
 from pydantic import SecretStr
 
+from bench.harness.databases import migrate
 from bench.harness.options import BenchmarkParser
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry.process import resident_memory_bytes
 from opportune.db.factory import open_database
 from opportune.storage import Storage, open_storage
 from opportune.storage.routes import PART_BYTES
-from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres
 

@@ -36,7 +36,8 @@ SELECT 'Entry ' || n, 'Note ' || n % 97, n % 3 = 0, now() - n * interval '1 seco
 """
 MAX_CONNECTIONS = 4
 """Concurrent requests of each process. The smallest pool has more, so no database connection is opened meanwhile."""
-REQUESTS, ADMIN_REQUESTS, TEST_REQUESTS = 400, 80, 20
+REQUESTS, ADMIN_REQUESTS, TEST_REQUESTS = 400, 80, 4
+WARM_UP_REQUESTS = 20
 UNLIMITED = {"JOBS": "off", "LLM_MAX_PARALLEL": "1000", "LLM_MAX_TOKENS_PER_VISITOR_PER_DAY": "0"}
 TABLES = {"ours": "bench_item", "django": "django_site_item"}
 ADMIN_LISTS = {"ours": "/admin/item/list", "django": "/admin/django_site/item/"}
@@ -90,7 +91,7 @@ class Machines:
 
 def main() -> int:
     parser = BenchmarkParser(__doc__, 3)
-    parser.add_size("processes", [1, 2, 4, 10], [2], type=comma_separated_numbers)
+    parser.add_size("processes", [1, 2, 4, 10], [1], type=comma_separated_numbers)
     parser.add_size("rows", [1_000, 100_000, 1_000_000], [1_000], type=comma_separated_numbers)
     options = parser.read()
     print(f"{'rows':>9}  {'request':18}{'processes':>10}{'requests/s':>12}{'web ms':>9}{'database ms':>13}")
@@ -145,7 +146,7 @@ def run_rounds(machines: Machines, title: str, options: Namespace) -> list[Figur
     """Return the figures of each round after a round of warming up."""
     count = (ADMIN_REQUESTS if title in ADMIN_QUERIES else REQUESTS) if options.is_judged else TEST_REQUESTS
     try:
-        machines.measure(title, TEST_REQUESTS)
+        machines.measure(title, min(count, WARM_UP_REQUESTS))
         return [machines.measure(title, count) for _ in range(options.rounds)]
     except WrongResponseError as error:
         sys.exit(f"{title}: {error}")

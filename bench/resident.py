@@ -13,6 +13,7 @@ model: the proportional share (PSS) of all processes 25 seconds after the first 
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-from bench.accounts import sign_in_requests
+from bench.accounts import TEST_USERS, sign_in_requests
 from bench.harness.load import drive
 from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PEERS, PROJECT, Server, environment, run, serve
@@ -43,11 +44,13 @@ GROUP_PATHS = Path("/sys/fs/cgroup/memory/opportune-bench"), Path("/sys/fs/cgrou
 
 
 def main() -> int:
-    options = BenchmarkParser(__doc__, 3).read()
-    rounds, settle_seconds = options.rounds, SETTLE_SECONDS if options.is_judged else TEST_SETTLE_SECONDS
+    parser = BenchmarkParser(__doc__, 3)
+    parser.add_size("users", len(user_emails()), TEST_USERS, help="who sign in")
+    options = parser.read()
     with ProcessPoolExecutor(1, get_context("spawn")) as client, limited_memory_group() as group:
-        ours = [measure("ours", client, group, settle_seconds) for _ in range(rounds)]
-        django = [measure("django", None, None, settle_seconds) for _ in range(rounds)] if find_spec("django") else []
+        ours = [measure("ours", client, group, options) for _ in range(options.rounds)]
+        django_rounds = options.rounds if find_spec("django") else 0
+        django = [measure("django", None, None, options) for _ in range(django_rounds)]
     start, peak = (median(column) for column in zip(*ours, strict=True))
     megabytes = {FIRST_PAGE: start, SIGN_INS: peak, **development_mb(options.is_judged)}
     for name, figure in megabytes.items():
@@ -60,20 +63,17 @@ def main() -> int:
     return int(group is not None and options.is_judged and is_exceeded)
 
 
-def measure(name: str, client: Executor | None, group: Path | None, settle_seconds: float) -> tuple[float, float]:
-    """Return MB after the first page, and the maximum while twenty users sign in."""
-    peer = PEERS[name]
+def measure(name: str, client: Executor | None, group: Path | None, options: Namespace) -> tuple[float, float]:
+    """Return MB after the first page, and the maximum while users sign in."""
+    peer, settle_seconds = PEERS[name], SETTLE_SECONDS if options.is_judged else TEST_SETTLE_SECONDS
     with tempfile.TemporaryDirectory() as folder:
         environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"))
-        run(in_group(group, ("-m", peer.prepare)), environ)
-        if client:
-            # The memory limit decides the cost of the password hashes.
-            run(in_group(group, ("-m", peer.prepare, "users")), environ)
+        run(in_group(group, ("-m", peer.prepare)), environ)  # the memory limit decides the cost of password hashes
         with serve(in_group(group, COMMANDS.get(name, peer.serve)), environ, Path(folder) / "log") as server:
             load_page(server.port, "/" if name in COMMANDS else "/items")
             time.sleep(settle_seconds)
             first = server.resident_mb()
-            return first, max(first, peak_while_signing_in(server, client)) if client else first
+            return first, max(first, peak_while_signing_in(server, client, options.users)) if client else first
 
 
 def development_mb(is_judged: bool) -> dict[str, float]:
@@ -118,8 +118,8 @@ def load_page(port: int, path: str) -> None:
         sys.exit(f"{path} returned status {response.status}.")
 
 
-def peak_while_signing_in(server: Server, client: Executor) -> float:
-    sign_ins = client.submit(drive, server.port, sign_in_requests(), len(user_emails()), len(user_emails()))
+def peak_while_signing_in(server: Server, client: Executor, users: int) -> float:
+    sign_ins = client.submit(drive, server.port, sign_in_requests(), users, users)
     peak = 0.0
     while not sign_ins.done():
         peak = max(peak, server.resident_mb())

@@ -21,11 +21,11 @@ from bench.harness.sites import Contestant, serve_site
 from bench.harness.tables import Figures, exceeded_limits, print_tables
 from bench.harness.tasks import TASKS, make_requests
 
-REQUESTS, TEST_REQUESTS = 400, 5
+REQUESTS, TEST_REQUESTS = 400, 2
 
 
 def main() -> int:
-    parser = BenchmarkParser(__doc__, 5, test_database="postgresql")
+    parser = BenchmarkParser(__doc__, 5)
     parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
     parser.add_names("--peers", [*PEERS], default=[*PEERS])
     return run_on_databases(parser, run_on, TASKS)

@@ -19,7 +19,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from statistics import median
 
-from bench.harness.commands import medians_in_turn
+from bench.harness.medians import medians_in_turn
 from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PROJECT, environment
 from opportune.config.settings import Settings

@@ -52,7 +52,7 @@ class Load:
     words: int
 
 
-FULL, SMALL = Load(500, 200), Load(20, 10)
+FULL, SMALL = Load(500, 200), Load(10, 5)
 
 
 @dataclass(frozen=True)

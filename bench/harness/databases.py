@@ -1,5 +1,6 @@
 """New databases for the benchmarks."""
 
+import os
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 from bench.harness.options import BenchmarkParser, exit_status, selected_databases
 from opportune.testing.services.postgres import postgres
 
+PREPARED_VARIABLE = "BENCH_PREPARED"
+"""Environment variable with a folder of SQLite files that the benchmarks of `.ci/run` share."""
 NewUrl = Callable[[str], str]
 """Function that returns the URL of a new, empty database for a name."""
 
@@ -33,6 +36,17 @@ def run_on_databases(
             with new_database_urls(kind, Path(folder)) as new_url:
                 failures += run_on(options, kind, new_url, Path(folder))
     return exit_status(failures, options)
+
+
+def migrate(url: str) -> None:
+    """Apply the migrations of the installed features, or copy a file that another benchmark of `.ci/run` migrated."""
+    from opportune.testing import migrations  # imports pytest, which images lack
+
+    shared_folder = os.environ.get(PREPARED_VARIABLE)
+    if shared_folder and url.startswith("sqlite:///"):
+        migrations.migrate_file(Path(url.removeprefix("sqlite:///")), Path(shared_folder), Path(shared_folder))
+    else:
+        migrations.migrate(url)
 
 
 @contextmanager

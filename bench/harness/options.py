@@ -12,11 +12,8 @@ DATABASES = ("sqlite", "postgresql")
 class BenchmarkParser(ArgumentParser):
     """Parser with the option --rounds. With too few rounds, a benchmark is short and judges nothing."""
 
-    def __init__(
-        self, description: str | None, rounds: int, rounds_help: str | None = None, test_database: str = "sqlite"
-    ) -> None:
+    def __init__(self, description: str | None, rounds: int, rounds_help: str | None = None) -> None:
         super().__init__(description=description, formatter_class=RawDescriptionHelpFormatter)
-        self.set_defaults(test_database=test_database)
         self.add_argument("--rounds", type=int, default=rounds, help=rounds_help)
         self._sizes: dict[str, tuple[Any, Any]] = {}
 
@@ -48,9 +45,9 @@ class BenchmarkParser(ArgumentParser):
 
 
 def selected_databases(options: Namespace) -> Sequence[str]:
-    """Return the databases of --only. By default they are all, but one if too few rounds are run to judge them."""
+    """Return the databases of --only. By default they are all, but SQLite if too few rounds are run to judge them."""
     selected = [name for name in DATABASES if name in options.only]
-    return selected or (DATABASES if options.is_judged else [options.test_database])
+    return selected or (DATABASES if options.is_judged else DATABASES[:1])
 
 
 def comma_separated(*names: str) -> Callable[[str], list[str]]:

@@ -59,10 +59,10 @@ def serve(arguments: Sequence[str], environ: Mapping[str, str], log: Path, folde
             process.terminate()
 
 
-def run(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Run `python <arguments>` and return its output."""
+def run(arguments: Sequence[str], environ: Mapping[str, str], folder: Path = PROJECT) -> str:
+    """Run `python <arguments>` in a folder and return its output."""
     command = [sys.executable, *arguments]
-    result = subprocess.run(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run(command, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True, check=False)
     if result.returncode:
         sys.exit(f"{' '.join(arguments)} ended with {result.returncode}")
     return result.stdout.strip()

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.harness.databases import PREPARED_VARIABLE
 from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.servers import PEERS, Peer, Server, environment, run, serve
 from bench.harness.tables import Figure
@@ -26,9 +27,9 @@ class Site:
 def prepare(peer: Peer, url: str, environ: Mapping[str, str]) -> str:
     """Create tables and rows, and return the cookie of a signed-in user.
 
-    Benchmarks with SQLite and no additional rows copy the files in the folder BENCH_PREPARED, if `.ci/run` has set it.
+    Benchmarks with SQLite and no additional rows copy the files of `PREPARED_VARIABLE`, if `.ci/run` has set it.
     """
-    arguments, shared_folder = ["-m", peer.prepare], environ.get("BENCH_PREPARED")
+    arguments, shared_folder = ["-m", peer.prepare], environ.get(PREPARED_VARIABLE)
     if not shared_folder or ADDITIONAL_ROWS_VARIABLE in environ or not url.startswith("sqlite:///"):
         return run(arguments, environ)
     file, prepared = Path(url.removeprefix("sqlite:///")), Path(shared_folder, peer.prepare)

@@ -18,12 +18,11 @@ import uvloop
 from httpx2 import AsyncClient
 
 from bench.harness.client import fetch_page, site_client
-from bench.harness.databases import NewUrl, run_on_databases
+from bench.harness.databases import NewUrl, migrate, run_on_databases
 from bench.harness.options import BenchmarkParser, comma_separated_numbers
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import Database, utc_now
 from opportune.testing import make_user, sign_in
-from opportune.testing.migrations import migrate
 
 LENGTHS, TEST_LENGTHS = [20, 50, 2_000], [20, 50, 60]
 """Numbers of messages: few, a full page, and many."""

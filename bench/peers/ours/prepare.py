@@ -1,13 +1,11 @@
-"""Creates tables, rows and a session, and prints the cookie of a signed-in user.
-
-With the argument `users` it only adds users with password hashes of the site.
-"""
+"""Creates tables, rows, a session and users with passwords, and prints the cookie of a signed-in user."""
 
 import asyncio
-import sys
+import os
 
 from sqlalchemy import insert
 
+from bench.harness.databases import PREPARED_VARIABLE, migrate
 from bench.harness.tasks import EMAIL, ITEMS, PASSWORD, additional_items, additional_row_count, user_emails
 from bench.peers.ours.feature import Item
 from opportune.accounts import User
@@ -23,6 +21,8 @@ from opportune.project.installed import installed_names
 
 
 def make_tables(settings: Settings) -> None:
+    if PREPARED_VARIABLE in os.environ:
+        migrate(settings.database_url.get_secret_value())
     graph = MigrationGraph(installed_names())
     with connect(settings) as connection:
         run_migrations(connection, graph)
@@ -34,10 +34,12 @@ async def add_rows(settings: Settings) -> str:
     """Return the token of a session."""
     database = open_database(settings)
     await database.setup()
+    hashed = await hashing.hash_password(PASSWORD)
     async with database.writer() as session:
         user = User(email=EMAIL, hashed_password="unused", is_superuser=additional_row_count() > 0)  # noqa: S106 - not a password
         session.add_all([user, *(Item(**item) for item in ITEMS)])
         await session.flush()
+        session.add_all(User(email=email, hashed_password=hashed) for email in user_emails())
         for batch in additional_items(utc_now()):
             await session.execute(insert(Item), batch)
         token = await create_session(session, settings, user)
@@ -45,19 +47,7 @@ async def add_rows(settings: Settings) -> str:
     return token
 
 
-async def add_users(settings: Settings) -> None:
-    database = open_database(settings)
-    await database.setup()
-    hashed = await hashing.hash_password(PASSWORD)
-    async with database.writer() as session:
-        session.add_all(User(email=email, hashed_password=hashed) for email in user_emails())
-    await database.dispose()
-
-
 if __name__ == "__main__":
     settings = get_settings()
-    if "users" in sys.argv:
-        asyncio.run(add_users(settings))
-        sys.exit()
     make_tables(settings)
     print(f"{cookie_name(settings)}={asyncio.run(add_rows(settings))}")
