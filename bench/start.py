@@ -19,6 +19,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from statistics import median
 
+from bench.harness.databases import migrate
 from bench.harness.medians import medians_in_turn
 from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PROJECT, environment
@@ -56,7 +57,7 @@ def measure(folder: Path, rounds: int) -> list[float]:
     project = copy_project(folder / "copy")
     base_environ = environment(BENCH_DATABASE_URL=f"sqlite+aiosqlite:///{folder}/plain.db")
     environ = {**base_environ, **PRODUCTION, "DATABASE_URL": f"sqlite:///{folder}/site.db"}
-    subprocess.run([sys.executable, "oppman.py", "migrate"], cwd=project, env=environ, check=True, capture_output=True)
+    migrate(environ["DATABASE_URL"])
     measurements: list[Callable[[], float]] = [
         lambda: seconds_to_page(["oppman.py", "runserver", "--no-reload"], project, environ),
         lambda: seconds_to_page(["-m", "uvicorn", "bench.peers.plain:app"], PROJECT, base_environ, "/items"),
