@@ -2,7 +2,7 @@
 
     bash .ci/run image
 
-Needs root and Linux, and no Docker engine: Buildah builds the images on a base created by `debootstrap`.
+Needs root and Linux, and no Docker engine: Buildah builds the images on a base created by `mmdebstrap`.
 """
 
 import json
@@ -32,6 +32,7 @@ STOP_SECONDS = 30
 PAGES = ("/", "/accounts/login", "/admin/")
 PIP_FILES = ("/etc/pip.conf", "/etc/xdg/pip", "/etc/ssl/certs")
 """Configuration of machines without access to the public package index."""
+DEBIAN = "http://deb.debian.org/debian"
 BASE = "localhost/debian-python"
 READ_ONLY = (
     'mount --bind "$0" "$0" && mount -t tmpfs tmpfs "$0/tmp" && mount -t proc proc "$0/proc" && '
@@ -75,15 +76,14 @@ def run(*command: str | Path) -> str:
 @pytest.fixture(scope="module")
 def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
     """Buildah with an image that has Debian's Python and pip."""
-    for program in ("buildah", "debootstrap"):
+    for program in ("buildah", "mmdebstrap"):
         if shutil.which(program) is None:
             skip_for_missing(program, f"apt-get install {program}")
     folder = tmp_path_factory.mktemp("images")
     buildah = Buildah(folder / "store")
-    packages = "--include=python3,python3-venv,python3-pip,ca-certificates"
-    run("debootstrap", "--variant=minbase", packages, "stable", folder / "debian")
     container = buildah("from", "scratch")
-    run("cp", "--archive", f"{folder}/debian/.", buildah("mount", container))
+    packages = "--include=python3,python3-pip,ca-certificates"
+    run("mmdebstrap", "--variant=minbase", packages, "stable", buildah("mount", container), DEBIAN)
     buildah("commit", "-q", "--rm", container, BASE)
     yield buildah
     buildah("rmi", "--all", "--force")
