@@ -86,6 +86,13 @@ async def test_older_draft_does_not_replace_typed_text(page: Page, title: Locato
     await expect(title).to_have_value("Bread")
 
 
+async def test_text_typed_before_the_script_loads_is_kept(page: Page, title: Locator) -> None:
+    await type_before_the_script_loads(page, "Milk")
+    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
+    await page.reload()
+    await expect(title).to_have_value("Milk")
+
+
 async def test_form_stays_on_the_page_while_offline(page: Page, app: FastAPI, site: str, superuser: User) -> None:
     await sign_in_browser(page, app, superuser, site)
     await page.goto("/accounts/profile")

@@ -3,7 +3,6 @@
 import sys
 import sysconfig
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.project import feature_packages as module
-from opportune.project.layout import PROJECT, feature_folder, feature_module, origin
+from opportune.project.layout import PROJECT, feature_folder, feature_module
 from opportune.testing.access.table import FRAMEWORK_TABLE, table_file
 
 
@@ -38,12 +37,6 @@ def test_installed_packages_are_found(package: Path) -> None:
 def test_code_of_feature_is_in_its_package(package: Path) -> None:
     assert (feature_folder("journals"), feature_module("journals")) == (package, "opportune_journals")
     assert (feature_folder("users"), feature_module("users")) == (PROJECT / "app/users", "app.users")
-
-
-def test_origin_is_the_feature(package: Path) -> None:
-    view = type("View", (), {"__module__": "opportune_journals.pages"})
-    assert origin(view) == "journals"
-    assert origin(partial(partial(view))) == "journals"
 
 
 def test_migrations_are_in_the_package(package: Path) -> None:

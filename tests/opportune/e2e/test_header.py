@@ -84,18 +84,3 @@ async def test_header_fits_without_javascript(plain_page: Page, app: FastAPI, si
     await expect(plain_page.get_by_role("link", name=" 3", exact=False).last).to_be_visible()
     await plain_page.locator("summary", has_text="Account").click()
     await expect(plain_page.get_by_role("button", name="Sign out")).to_be_in_viewport(ratio=1)
-
-
-@pytest.mark.parametrize("user", [(12, SHORT_NAMES)], indirect=True)
-async def test_entries_that_do_not_fit_are_in_more(page: Page, app: FastAPI, site: str, user: User) -> None:
-    await page.set_viewport_size({"width": 900, "height": 700})
-    await page.goto("/accounts/login")
-    last = page.get_by_role("link", name="Customer orders 11")
-    await expect(last).to_be_hidden()
-    await page.locator("summary", has_text="More").click()
-    await expect(last).to_be_in_viewport(ratio=1)
-    await page.keyboard.press("Escape")
-    await expect(last).to_be_hidden()
-    await page.set_viewport_size(PHONE)
-    await page.get_by_role("button", name="Menu").click()
-    await expect(last).to_be_visible()

@@ -21,9 +21,7 @@ from opportune.contrib.dashboard import ranges
 from opportune.contrib.dashboard.metric_charts import read_chart
 from opportune.contrib.dashboard.ranges import DEFAULT_RANGE
 from opportune.contrib.operations.health import Health
-from opportune.db import utc_now
 from opportune.feature import Metric
-from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import signed_in_client
 from tests.opportune.stored_rows import add_rows, execute, make_staff
 
@@ -87,19 +85,6 @@ def user_view(app: FastAPI) -> Any:
 def read_sign_up_count(page: str) -> str:
     match = re.search(r"Sign-ups by day: (\d+)", page)
     return match[1] if match else ""
-
-
-async def test_dashboard_has_jobs_and_recent_actions(app: FastAPI, admin: AsyncClient) -> None:
-    entry = AuditEntry(actor="", action="action:give-back", identity="user", title="<b>Tea</b>")
-    await add_rows(app, Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED, ended_at=utc_now()), entry)
-    page = (await admin.get("/admin/?complete=1")).text
-    assert "<strong>Give back</strong> User: " in page
-    assert "&lt;b&gt;Tea&lt;/b&gt;" in page
-    assert re.search(r'text-break">\s*<time', page), "an action of the site has no author"
-    assert 'href="/admin/audit-entry/list">All actions' in page
-    assert re.search(r'<a href="/admin/job/list\?state=failed">\d planned, 1 failed</a>', page)
-    assert "all applied" in page
-    assert "so no e-mail is sent" in page
 
 
 async def test_staff_see_only_models_they_may_list(app: FastAPI) -> None:

@@ -12,7 +12,6 @@ from opportune.accounts.models import User
 from opportune.admin.models import SavedView
 from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
-from opportune.contrib.dashboard import latest
 from opportune.crud import Crud, Permission
 from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
@@ -89,14 +88,6 @@ async def test_counts_of_a_hidden_time_are_not_shared(app: FastAPI) -> None:
 async def read_as_staff(app: FastAPI, identity: str) -> str:
     async with signed_in_client(app, await make_staff(app, f"{identity}.list")) as client:
         return (await client.get("/admin/?complete=1")).text
-
-
-async def test_large_model_counts_only_its_newest_rows(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latest, "MAX_COUNTED_ROWS", 3)
-    gadgets = card((await admin.get("/admin/?complete=1")).text, "Gadgets")
-    assert ">3+</span>" in gadgets
-    assert "<strong>3+ new</strong>" in gadgets
-    assert "in the period before" not in gadgets
 
 
 async def test_hidden_rows_and_pages_are_not_linked(app: FastAPI) -> None:

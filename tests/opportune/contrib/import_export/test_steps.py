@@ -207,17 +207,6 @@ async def test_import_needs_permission_to_write(app: FastAPI, admin: AsyncClient
     assert [(row.name, row.size) for row in await read_gadgets(app)] == [("first", 5)]
 
 
-@pytest.mark.language("de")
-async def test_sample_file_can_be_imported(app: FastAPI, admin: AsyncClient, language: str) -> None:
-    sample = (await admin.get(f"{IMPORT}/sample.csv")).content
-    header, *rows = csv.reader(io.StringIO(sample.decode("utf-8-sig")), delimiter=";")
-    assert header[:2] == ["Name", "Maker"]
-    assert "12,5" in rows[0]
-    assert "31.12.2026" in rows[0]
-    await confirm_preview(admin, await upload(admin, sample))
-    assert str((await read_gadgets(app))[0].made_on) == "2026-12-31"
-
-
 async def test_steps_of_an_import(
     app: FastAPI,
     page: Page,

@@ -5,14 +5,12 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
-from fastapi import FastAPI
 from redis import Redis
 
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.redis import redis
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.redis_store import KEY_PREFIX, RedisStore
-from opportune.web.feature import REDIS_FULL_HINT, cache_lights
 from tests.opportune.web.cache.shop import Shop, get_concurrently
 
 OpenShop = Callable[[str], Shop]
@@ -165,13 +163,3 @@ async def test_page_cleared_in_full_redis_is_built_again(
         await shop.cache.clear("things")
         await other_client.get("/things")
     assert other.builds == 1
-
-
-async def test_status_page_reports_full_redis(shop: Shop, limit_memory: Limit) -> None:
-    app = FastAPI()
-    app.state.cache = shop.cache
-    (light,) = await cache_lights(app)
-    assert (light.state, light.words) == ("ok", "is available")
-    limit_memory(1)
-    (light,) = await cache_lights(app)
-    assert (light.state, light.words, light.hint) == ("fault", "is not available (OutOfMemoryError)", REDIS_FULL_HINT)

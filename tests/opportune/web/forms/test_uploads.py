@@ -104,6 +104,11 @@ async def test_hostile_file_is_a_field_error(client: AsyncClient, content: bytes
     assert (result["title"], result["errors"]) == ("Ada", {"photo": message})
 
 
+async def test_upload_field_accepts_any_file(client: AsyncClient) -> None:
+    result = await submit(client, paper=("a.html", b"<html></html>", "text/html"))
+    assert result["files"] == [["a.html", "application/octet-stream", "bin", 13]]
+
+
 async def test_text_instead_of_file_is_refused(client: AsyncClient) -> None:
     response = await client.post(PATH, data={"title": "Ada", "photo": "/etc/passwd"})
     assert response.json()["files"] == []

@@ -32,12 +32,6 @@ async def test_key_makes_ids_of_equal_texts_differ() -> None:
     assert not set(first) & set(second)
 
 
-def test_note_without_a_reference_is_shown() -> None:
-    html = render("Text.\n\n[^1]: Unused <b>.")
-    assert "<li" in html
-    assert "<p>Unused &lt;b&gt;.</p>" in html
-
-
 def test_streamed_pieces_have_no_ids() -> None:
     blocks = MarkdownBlocks()
     for letter in NOTES:
