@@ -89,6 +89,11 @@ async def test_request_with_body_bypasses_cache(shop: Shop) -> None:
     assert shop.builds == 2
 
 
+def test_rule_may_not_vary_by_cookie() -> None:
+    with pytest.raises(ValueError, match="per_user"):
+        cached(60, vary=["Cookie"])
+
+
 @pytest.mark.parametrize(
     ("tags", "path", "method", "message"),
     [
