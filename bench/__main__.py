@@ -2,7 +2,8 @@
 
     .venv/bin/python -m bench
 
-The processes are forked from this one, which has imported the framework, and share databases.
+The processes are forked from this one, which has imported the framework. They share a PostgreSQL server and prepared
+SQLite files.
 """
 
 import os
@@ -18,10 +19,11 @@ import opportune.application
 import opportune.testing.plugin  # noqa: F401 - most benchmarks import both
 from bench.harness.databases import PREPARED_VARIABLE
 from bench.harness.servers import PROJECT
+from opportune.testing.services.postgres import postgres_of_run
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, postgres_of_run():
         os.environ[PREPARED_VARIABLE] = folder
         failed = list(failures(sorted(benchmarks()), Path(folder)))
     for name in failed:

@@ -29,7 +29,7 @@ from redis import Redis
 from bench.harness.options import BenchmarkParser, comma_separated_numbers, exit_status
 from bench.harness.servers import PROJECT, environment
 from opportune.testing.services.pgbouncer import pgbouncer
-from opportune.testing.services.postgres import Postgres, postgres
+from opportune.testing.services.postgres import Postgres, postgres_of_run
 from opportune.testing.services.redis import PROGRAM, redis
 
 MEASURED_SECONDS, TEST_SECONDS = 6.0, 1.0
@@ -102,7 +102,7 @@ def main() -> int:
     ]
     print(f"{'jobs a second':>12} {'waiting':>10} {'workers':>8}" + "".join(f"{name:>16}" for name in engines))
     best = 0.0
-    with postgres() as server:
+    with postgres_of_run() as server:
         for jobs in options.waiting:
             for number in options.workers:
                 rates = {name: median(rounds(name, server, jobs, number, options)) for name in engines}

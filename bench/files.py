@@ -23,7 +23,7 @@ from opportune.db.factory import open_database
 from opportune.storage import Storage, open_storage
 from opportune.storage.routes import PART_BYTES
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.postgres import postgres
+from opportune.testing.services.postgres import postgres_of_run
 
 IMAGE_BYTES = 100_000
 IMAGES, TEST_IMAGES = 50, 2
@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_size("megabytes", VIDEO_MEGABYTES, TEST_VIDEO_MEGABYTES, help="of the video")
     options = parser.read()
     print(f"{'':12}{'save 100 kB':>14}{'read 100 kB':>14}{f'send {options.megabytes} MB':>14}{'memory':>10}")
-    with postgres() as server, tempfile.TemporaryDirectory() as folder:
+    with postgres_of_run() as server, tempfile.TemporaryDirectory() as folder:
         storages = {
             "folder": (f"sqlite:///{folder}/a.db", f"file:{folder}/uploads"),
             "SQLite": (f"sqlite:///{folder}/b.db", LARGE_DATABASE_STORAGE),

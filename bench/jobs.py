@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.harness.options import BenchmarkParser, exit_status
-from opportune.testing.services.postgres import Postgres, postgres
+from opportune.testing.services.postgres import Postgres, postgres_of_run
 
 MAX_SECONDS = 20.0
 """Seconds for a thousand jobs."""
@@ -56,7 +56,7 @@ def main() -> int:
     peers = [name for name in PEERS if name == "ours" or find_spec("dbos")]
     print(_line(f"{task.jobs} jobs ({rounds} rounds)", "seconds", "MiB", f"transactions in {task.idle_seconds:.0f} s"))
     failures = list[str]()
-    with postgres() as server, tempfile.TemporaryDirectory() as folder:
+    with postgres_of_run() as server, tempfile.TemporaryDirectory() as folder:
         server.connection.execute("ALTER SYSTEM SET autovacuum = off")  # its transactions would also count
         server.connection.execute("SELECT pg_reload_conf()")
         for kind in KINDS[not options.is_judged :]:

@@ -38,7 +38,7 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
 from opportune.testing.plugin import SECRET_KEY, settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
-from opportune.testing.services.postgres import postgres
+from opportune.testing.services.postgres import postgres_of_run
 from tests.opportune.contrib.extraction.files import make_pdf
 from tests.opportune.contrib.knowledge.handbook_questions import QUESTIONS, find_misses, store_handbook
 
@@ -204,7 +204,7 @@ def main() -> int:
     excesses: list[bool] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="opportune-bench-")))
-        server = stack.enter_context(postgres())
+        server = stack.enter_context(postgres_of_run())
         urls = {"SQLite": f"sqlite:///{folder / 'bench.db'}", "PostgreSQL": server.create_database("bench")}
         url = f"sqlite:///{folder / 'handbook.db'}"
         migrate(url)

@@ -25,7 +25,7 @@ from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.options import BenchmarkParser, comma_separated_numbers
 from bench.harness.servers import PEERS, Server, environment, run, serve
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, make_requests, page_request
-from opportune.testing.services.postgres import Postgres, postgres
+from opportune.testing.services.postgres import Postgres, postgres_of_run
 from opportune.testing.services.redis import redis
 
 FIRST_ROWS = 1_000
@@ -95,7 +95,7 @@ def main() -> int:
     parser.add_size("rows", [1_000, 100_000, 1_000_000], [1_000], type=comma_separated_numbers)
     options = parser.read()
     print(f"{'rows':>9}  {'request':18}{'processes':>10}{'requests/s':>12}{'web ms':>9}{'database ms':>13}")
-    with postgres() as database, redis() as broker, tempfile.TemporaryDirectory() as folder:
+    with postgres_of_run() as database, redis() as broker, tempfile.TemporaryDirectory() as folder:
         os.environ["BENCH_BROKER_URL"] = broker
         for rows in options.rows:
             for processes in options.processes:

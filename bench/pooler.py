@@ -24,7 +24,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer
-from opportune.testing.services.postgres import postgres
+from opportune.testing.services.postgres import postgres_of_run
 
 MIN_RATIO = 0.95
 CLIENT_TASKS = 16
@@ -40,7 +40,7 @@ def main() -> int:
     options = BenchmarkParser(__doc__, 11).read()
     if PROGRAM is None:
         sys.exit("PgBouncer is missing: apt-get install pgbouncer")
-    with postgres() as server, pgbouncer(server.create_database("pooled")) as url:
+    with postgres_of_run() as server, pgbouncer(server.create_database("pooled")) as url:
         ours, plain = uvloop.run(measure(url, options.rounds, PAIRS if options.is_judged else TEST_PAIRS))
     print(f"{'our database':24} {ours:7.0f} statements a second")
     print(f"{'plain engines':24} {plain:7.0f}")

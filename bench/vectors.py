@@ -29,7 +29,7 @@ from opportune.search.embeddings import Vector
 from opportune.search.indexes import Fields
 from opportune.search.registry import VECTORS
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.postgres import postgres
+from opportune.testing.services.postgres import postgres_of_run
 from tests.opportune.search.books import Book, make_tables
 
 TOPICS, RESULT_COUNT, BATCH_ROWS = 1_000, 10, 2_000
@@ -112,8 +112,8 @@ def main() -> None:
     expected = [corpus.nearest_ids(question) for question in corpus.questions]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="opportune-bench-")))
-        server = stack.enter_context(postgres())
-        urls = {"SQLite": f"sqlite:///{folder / 'bench.db'}", "PostgreSQL": server.create_database("bench")}
+        server = stack.enter_context(postgres_of_run())
+        urls = {"SQLite": f"sqlite:///{folder / 'bench.db'}", "PostgreSQL": server.create_database("vectors")}
         for name, url in urls.items():
             figure = asyncio.run(measure(url, corpus, expected))
             times = f"{figure.milliseconds:.1f} ms among {options.rows} rows, {figure.owner_milliseconds:.1f} ms"

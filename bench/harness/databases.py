@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.harness.options import BenchmarkParser, exit_status, selected_databases
-from opportune.testing.services.postgres import postgres
+from opportune.testing.services.postgres import postgres_of_run
 
 PREPARED_VARIABLE = "BENCH_PREPARED"
 """Environment variable with a folder of SQLite files that the benchmarks of `.ci/run` share."""
@@ -54,5 +54,5 @@ def new_database_urls(kind: str, folder: Path) -> Iterator[NewUrl]:
     if kind == "sqlite":
         yield lambda name: f"sqlite:///{folder / name}.db"
         return
-    with postgres() as server:
+    with postgres_of_run() as server:
         yield server.create_database
