@@ -166,6 +166,11 @@ async def test_choices_of_hidden_fields_are_not_found(seller: AsyncClient, buyer
 # The data layer
 
 
+async def test_choices_are_not_searched_by_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
+    url = f"{PAGE}/new/choices?name=vendor&term=atlantis"
+    assert [len((await client.get(url)).json()["results"]) for client in (seller, buyer)] == [0, 1]
+
+
 @pytest.fixture
 async def tables(database: Database) -> Database:
     await make_tables(database, Ware)

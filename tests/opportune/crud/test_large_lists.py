@@ -131,14 +131,6 @@ async def walk_through_all_rows(database: Database, reader: User, sort: str, obj
     assert ids == expected
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_estimate_includes_rows_that_follow(stored_volumes: Database, reader: User) -> None:
-    for number in (1, 4):
-        _, page = await read_ids(stored_volumes, reader, size=5, page=number, pages__gte=1)
-        assert page.is_estimate
-        assert page.pages > number
-
-
 async def test_wrong_cursor_is_refused(stored_volumes: Database, reader: User) -> None:
     for cursor in ("x", "after:999", "before:-1", "after:99999999999999999999"):
         with pytest.raises(FieldErrors, match=r"There is no such row\. Begin with the first page\."):

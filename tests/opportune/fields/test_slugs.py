@@ -3,11 +3,9 @@
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
-from sqlmodel import Field, col
+from sqlmodel import col
 
-from opportune.db.models.model import Model
-from opportune.errors import OperatorError
-from opportune.fields import Slug, find_moved, slug_field, slugify
+from opportune.fields import find_moved, slugify
 from tests.opportune.fields.samples_feature import Follower, Sample
 
 
@@ -83,11 +81,3 @@ async def test_old_slug_finds_the_row(app: FastAPI) -> None:
         moved_rows = [await find_moved(session, Follower, slug) for slug in ("one", "three", "two", "on", "%", '"')]
         assert await find_moved(session, Sample, "one") is None
     assert [row and row.id for row in moved_rows] == [1, 1, None, None, None, None]
-
-
-def test_unknown_slug_source_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"Article.slug: slug_field\(…\) names 'titel'"):
-
-        class Article(Model):
-            title: str = Field(max_length=9)
-            slug: Slug = slug_field("titel")

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import Attempt
 from opportune.config.settings import Settings
-from opportune.db import Database, utc_now
+from opportune.db import Database, older_than, utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Cleanup, Feature, Jobs
 from opportune.jobs import JobContext, job
@@ -77,6 +77,12 @@ async def test_failure_does_not_stop_other_cleanups(
         await clean_up(database, settings, (BROKEN, FAULTY, EXPIRED))
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
     assert await read_attempts(database) == [("new", 1), ("many", 9)]
+
+
+async def test_rows_are_kept_without_a_condition(settings: Settings, database: Database) -> None:
+    await add_attempts(database)
+    assert await clean_up(database, settings, [Cleanup(Attempt, lambda _: older_than(Attempt.ends_at, 0))]) == [0]
+    assert len(await read_attempts(database)) == 3
 
 
 async def test_runs_of_removed_schedules_are_deleted(app: FastAPI, database: Database) -> None:

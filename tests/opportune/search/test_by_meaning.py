@@ -182,6 +182,14 @@ async def test_new_model_is_used_when_complete(library: Library, changes: dict[s
     assert await library.count_vectors() == len(SUMMARIES)
 
 
+async def test_failed_embedding_falls_back_to_words(library: Library, caplog: pytest.LogCaptureFixture) -> None:
+    await library.add_embedded(BREADS)
+    library.endpoint.responses = [response("503 Service Unavailable")]
+    assert await library.find_titles("bread") == ["Bread"]
+    assert await library.find_titles("flour") == ["Bread"]
+    assert sum("search uses words only" in record.message for record in caplog.records) == 1
+
+
 async def test_late_embedding_falls_back_to_words(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     await library.add_embedded(BREADS)
     monkeypatch.setattr("opportune.contrib.llm.embeddings.query_embeddings.OUTAGE_SECONDS", 0)

@@ -197,3 +197,9 @@ async def test_rows_read_the_newest_snapshot(path: Path, database: MemoryDatabas
     assert old_rows == [[{"word": "old", "one": 1}]] * 5
     assert new_rows == [{"word": "new"}]
     assert is_freed(old_address)
+
+
+async def test_rows_cannot_write(database: MemoryDatabase) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        await database.rows("DELETE FROM fact RETURNING word", {})
+    assert await read_word(database) == "old"

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.exc import IntegrityError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -33,6 +33,15 @@ async def test_row_is_new_again_after_its_savepoint(database: Database) -> None:
         assert second not in session
         session.add(second)
         assert await emails(session) == ["ann@example.com", "bob@example.com"]
+
+
+async def test_committed_row_stays_after_a_later_rollback(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(user := new_user("ann"))
+        await session.commit()
+        await session.scalar(select(func.count()).select_from(User))
+        await session.rollback()
+        assert user in session
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -34,11 +34,6 @@ async def test_texts_in_one_language_name_it(client: AsyncClient, poem: Poem, ur
     assert response.headers["vary"] == "accept-language, cookie"
 
 
-async def test_texts_in_all_languages_name_none(client: AsyncClient, poem: Poem) -> None:
-    response = await client.get(f"{POEMS}?languages=all", headers=GERMAN)
-    assert not {"content-language", "vary"} & response.headers.keys()
-
-
 async def test_new_row_takes_text_or_object(app: FastAPI, client: AsyncClient) -> None:
     assert (await client.post(POEMS, json={"title": "Hawk"})).json()["title"] == "Hawk"
     texts = {"en": "Eagle", "de": "Adler"}
