@@ -217,7 +217,7 @@ def test_dependency_of_missing_feature_is_reported(page: Any, name: str) -> None
 
 async def test_request_names_the_missing_feature() -> None:
     app = SimpleNamespace(state=SimpleNamespace(features=[]))
-    for dependency in (get_llm, get_user_teams, partial(get_answers, _user=None)):
+    for dependency in (get_llm, get_user_teams, partial(get_answers, user=None)):
         with pytest.raises(OperatorError, match=r"The feature (llm|teams|answers) is not installed"):
             await dependency(Request({"type": "http", "app": app}))
 

@@ -24,7 +24,7 @@ EMPTY_BY_DEFAULT = {"server_default": text("''")}
 ZERO_BY_DEFAULT = {"server_default": text("0")}
 ALL_TOOLS = "*"
 ALL_TOOLS_BY_DEFAULT = {"server_default": text("""'["*"]'""")}
-MAX_RATING_NOTE_LENGTH = 500
+MAX_RATING_NOTE_LENGTH = MAX_TOPIC_LENGTH = 500
 WAITS_FOR_JOB = "job"
 """Worker of answers that wait for the result of a job."""
 
@@ -56,7 +56,7 @@ class Answer(Model, table=True):
 
     Attributes:
         owner_id: User who asked and may see it. None for answers shown only by code.
-        topic: Subject in the words of its feature, such as `books:12`.
+        topic: Subject in the words of its feature, such as `books:12`. A visitor's ends in a key of the browser.
         question: Question shown above the answer.
         prompt: Messages sent to the model; empty when the answer is complete.
         tool_scopes: Scopes (separated by spaces) for the tools that the model may call; empty for no tools.
@@ -94,7 +94,7 @@ class Answer(Model, table=True):
     )
 
     owner_id: OwnerId | None = Field(default=None, index=False)
-    topic: str = Field(default="", max_length=500)
+    topic: str = Field(default="", max_length=MAX_TOPIC_LENGTH)
     question: Text = ""
     prompt: list[dict[str, Any]] = Field(default_factory=list)
     tool_scopes: Text = ""
@@ -191,7 +191,7 @@ class AnswerAttachment(Model, table=True):
     __tablename__ = "answers_attachment"
 
     owner_id: OwnerId | None = None
-    topic: str = Field(default="", max_length=500, index=True)
+    topic: str = Field(default="", max_length=MAX_TOPIC_LENGTH, index=True)
     filename: str = Field(max_length=100)
     content_type: str = Field(max_length=100)
     size_bytes: int

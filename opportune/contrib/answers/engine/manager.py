@@ -85,7 +85,8 @@ class AnswerManager(StoredAnswers):
             session: A `WriteSession`.
             prompt: A question, or a conversation that ends with one.
             system: System message before the conversation.
-            owner_id: User who may see the answer at `/answers/{id}`. None for answers shown only by your code.
+            owner_id: User who may see the answer at `/answers/{id}`. None for an answer to a visitor, which only the
+                same browser finds, or outside of requests for one that your code shows to all.
             topic: Name by which the feature finds the answer, such as `books:12`. Only one may run per user and topic.
             question: Text shown above the answer. By default the prompt, if it is a text.
             model: Name of a model in LLM_MODELS. By default the first one.
@@ -114,7 +115,7 @@ class AnswerManager(StoredAnswers):
             question = prompt
         answer = Answer(
             owner_id=owner_id,
-            topic=topic,
+            topic=self.stored_topic(topic, owner_id),
             question=question,
             prompt=as_prompt(messages),
             model=language_model.name,

@@ -5,16 +5,18 @@ from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+from sqlalchemy import false
 from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.engine import AnswerEngine
 from opportune.contrib.answers.engine.live import LiveAnswer, ShownAnswer
 from opportune.contrib.answers.engine.records import STOPPED
-from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers.models import MAX_TOPIC_LENGTH, Answer
 from opportune.contrib.llm import LanguageModel
 from opportune.contrib.tools import Toolbox
 from opportune.db import Database
+from opportune.errors import OperatorError
 from opportune.storage import Storage
 
 
@@ -24,9 +26,12 @@ class StoredAnswers:
 
     Attributes:
         engine: Writes and shows answers in this process.
+        browser: Key of the browser of a visitor, who sees only the answers of this browser. Empty in other code, for
+            which all answers without an owner are the same.
     """
 
     engine: AnswerEngine
+    browser: str = ""
 
     @property
     def database(self) -> Database:
@@ -48,16 +53,29 @@ class StoredAnswers:
         make_toolbox = self.engine.resources.make_toolbox
         return make_toolbox() if make_toolbox else None
 
-    async def find(self, answer_id: int, owner_id: int) -> Answer | None:
-        """Return an answer of the user, or None."""
-        return await store.find_newest_answer(
-            self.database, (col(Answer.id) == answer_id) & (col(Answer.owner_id) == owner_id)
-        )
+    async def find(self, answer_id: int, owner_id: int | None) -> Answer | None:
+        """Return an answer of the user or of the visitor's browser, or None."""
+        is_own = col(Answer.owner_id) == owner_id
+        if owner_id is None:
+            is_own &= col(Answer.topic).endswith(f":{self.browser}") if self.browser else false()
+        return await store.find_newest_answer(self.database, (col(Answer.id) == answer_id) & is_own)
+
+    def stored_topic(self, topic: str, owner_id: int | None) -> str:
+        """Return the topic as it is stored. Those of a visitor end in the key of the browser.
+
+        Raises:
+            OperatorError: It is too long.
+        """
+        stored = f"{topic}:{self.browser}" if self.browser and owner_id is None else topic
+        if len(stored) > MAX_TOPIC_LENGTH:
+            raise OperatorError(f"The topic {topic[:40]}… of an answer is too long for {MAX_TOPIC_LENGTH} characters.")
+        return stored
 
     async def newest(self, topic: str, owner_id: int | None) -> ShownAnswer | None:
-        """Return the user's newest answer on a topic, for `show_answer` of `macros/answer.html`."""
+        """Return the newest answer of the user or the visitor's browser, for `show_answer` of `macros/answer.html`."""
+        stored = self.stored_topic(topic, owner_id)
         answer = await store.find_newest_answer(
-            self.database, (col(Answer.topic) == topic) & (col(Answer.owner_id) == owner_id)
+            self.database, (col(Answer.topic) == stored) & (col(Answer.owner_id) == owner_id)
         )
         return await self.shown(answer) if answer else None
 

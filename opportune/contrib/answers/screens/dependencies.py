@@ -1,11 +1,15 @@
 """Dependencies of routes that ask models and show answers."""
 
+import hashlib
+import secrets
+from dataclasses import replace
 from typing import Annotated
 
-from fastapi import Depends, Header, HTTPException, Request
+from fastapi import Depends, Header, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import CurrentUser, OptionalUser
 from opportune.accounts.models import ApiToken
+from opportune.accounts.sessions.cookies import PageCookie
 from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import READ, WRITE
 from opportune.contrib.answers.engine.manager import AnswerManager
@@ -14,11 +18,15 @@ from opportune.contrib.answers.screens.events import AnswerStream, parse_event_i
 from opportune.db.models.row_ids import RowId
 from opportune.project.optional_features import require_feature
 from opportune.web import EventStream
+from opportune.web.cookies import add_cookies
 from opportune.web.middleware.origins import SAFE_METHODS
 
+BROWSER = PageCookie("answers", "/", 86_400)
+"""Random value that binds the answers of a visitor to the browser. Answers store only its hash."""
 
-async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
-    """Return the answers of the site. A token limits the tools to its scopes.
+
+async def get_answers(request: Request, user: OptionalUser) -> AnswerManager:
+    """Return the answers of the site, for a visitor those of the browser. A token limits the tools to its scopes.
 
     A superuser who impersonates a user gets tools that only read, because tools act as that user.
     """
@@ -28,10 +36,23 @@ async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
     payer = manager.llm.guard.payer_of(request) if manager.llm.guard else None
     if payer and payer.kind == "visitor":
         manager = manager.charging(payer)
+    if user is None:
+        manager = replace(manager, browser=_browser_key(request))
     if request.state.impersonator:
         manager = manager.within(READ)
     token: ApiToken | None = request.state.token
     return manager.within(token.scopes) if token else manager
+
+
+def _browser_key(request: Request) -> str:
+    """Return the key of the browser. A visitor gets the cookie only with a request that may ask a question."""
+    value = BROWSER.read(request)
+    if not value:
+        value = secrets.token_urlsafe(16)
+        if request.method not in SAFE_METHODS:
+            BROWSER.set(request, response := Response(), value)
+            add_cookies(request, response)
+    return hashlib.sha256(value.encode()).hexdigest()[:32]
 
 
 Answers = Annotated[AnswerManager, Depends(get_answers)]
@@ -70,8 +91,8 @@ StreamPosition = Annotated[tuple[int, int] | None, Depends(get_stream_position)]
 async def get_stream(
     request: Request, answer_id: RowId, user: OptionalUser, answers: Answers, position: StreamPosition
 ) -> AnswerStream | None:
-    """Return the stream of an answer from the client's position. None if the user has no such answer."""
-    answer = await answers.find(answer_id, user.id) if user else None
+    """Return the stream of an answer from the client's position. None if the user or visitor has no such answer."""
+    answer = await answers.find(answer_id, user.id if user else None)
     if answer is None:
         return None
     _require_scope(request, answer)

@@ -164,7 +164,7 @@ async def answer_page(
         page: Template of the page.
         context: Context of the template.
         topic: Subject of the question, as for `AnswerManager.ask`.
-        owner_id: User who asks.
+        owner_id: User who asks. None for a visitor, who sees the answers of the same browser.
         follow_ups: Send the earlier questions and answers on the topic with a question.
         options: Further options of `AnswerManager.ask`.
     """
@@ -178,7 +178,8 @@ async def answer_page(
 
 
 async def _answers_on(answers: AnswerManager, topic: str, owner_id: int | None) -> list[ShownAnswer]:
-    query = select(Answer).where(col(Answer.topic) == topic, col(Answer.owner_id) == owner_id)
+    stored = answers.stored_topic(topic, owner_id)
+    query = select(Answer).where(col(Answer.topic) == stored, col(Answer.owner_id) == owner_id)
     async with answers.database.reader(fresh=True) as session:
         rows = (await session.scalars(query.order_by(col(Answer.id).desc()).limit(MAX_EARLIER_ANSWERS))).all()
     await answers.refresh(rows)

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 
-from opportune.accounts import CurrentUser, User
+from opportune.accounts import CurrentUser, OptionalUser, User
 from opportune.config.settings import Settings
-from opportune.contrib.answers import AnswerManager, Answers, FileQuestionForm, ask_by_form, show_answer
+from opportune.contrib.answers import AnswerManager, Answers, FileQuestionForm, answer_page, ask_by_form, show_answer
 from opportune.feature import Feature
 from opportune.features import accounts, answers, jobs, llm
 from opportune.testing.app import create_test_app
@@ -38,6 +38,13 @@ async def ask_about_waves(request: Request, user: CurrentUser, answers: Answers)
     if answer is None:
         return await render_page(request, user, answers, form)
     return await show_answer(request, answer, "/waves")
+
+
+@pages.api_route("/tides", methods=["GET", "POST"])
+async def tides(request: Request, user: OptionalUser, answers: Answers) -> Response:
+    return await answer_page(
+        request, answers, "waves.html", topic="tides", owner_id=user.id if user else None, follow_ups=True
+    )
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider
@@ -32,6 +32,19 @@ async def test_question_during_an_answer_is_kept(app: FastAPI, user_client: Asyn
     assert response.status_code == 409
     assert 'value="And &lt;two&gt;?"' in response.text
     assert "The last answer is still being written." in response.text
+
+
+async def test_visitor_sees_only_the_answers_of_the_same_browser(app: FastAPI, client: AsyncClient) -> None:
+    app.state.llm.provider = model = FakeProvider("So.")
+    await client.post("/tides", data={"question": "Mine?"})
+    streams = [client.get("/answers/1/stream")]
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as other:
+        await other.post("/tides", data={"question": "Yours?"})
+        pages = [(await visitor.get("/tides")).text for visitor in (client, other)]
+        streams.append(other.get("/answers/1/stream"))
+        assert [("Mine?" in page, "Yours?" in page) for page in pages] == [(True, False), (False, True)]
+        assert ["So." in (await stream).text for stream in streams] == [True, False]
+    assert not any({"Mine?", "Yours?"} <= {turn.content for turn in turns} for turns in model.received)
 
 
 @pytest.mark.parametrize(
