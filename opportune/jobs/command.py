@@ -5,6 +5,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
+from contextlib import suppress
 
 from opportune.errors import OperatorError
 from opportune.project.current import HAS_PROJECT
@@ -14,7 +15,7 @@ COMMAND_LINE = (str(PROJECT / "oppman.py"),) if HAS_PROJECT else ("-m", "opportu
 
 
 async def run_command(*arguments: str, environ: Mapping[str, str] | None = None) -> None:
-    """Run `oppman.py` in a new process. If the job is cancelled, the process is terminated.
+    """Run `oppman.py` in a new process. If the job is cancelled, the process is terminated, and killed after 3 seconds.
 
     Args:
         arguments: The command and its arguments, such as `"migrate", "--check"`.
@@ -35,8 +36,11 @@ async def run_command(*arguments: str, environ: Mapping[str, str] | None = None)
     try:
         _, stderr = await process.communicate()
     except asyncio.CancelledError:
-        process.terminate()
-        await process.wait()
+        with suppress(ProcessLookupError):  # it has ended
+            process.terminate()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 3)  # a stopping worker waits for 4 seconds
+            process.kill()
         raise
     if process.returncode:
         message = stderr.decode(errors="replace").strip()

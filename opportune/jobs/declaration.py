@@ -261,6 +261,7 @@ class JobQueue(ABC):
 
         Raises:
             LookupError: No installed feature lists the job.
+            OperatorError: The key has more than 500 characters, or the group more than 200.
         """
 
     @abstractmethod

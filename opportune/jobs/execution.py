@@ -15,7 +15,7 @@ from opportune.config.settings import Settings
 from opportune.context import use_value
 from opportune.db.database import Database
 from opportune.db.drivers.replica import reads_fresh
-from opportune.db.errors import DATABASE_ERRORS, is_outage
+from opportune.db.errors import is_outage
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.errors import OperatorError
 from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
@@ -202,7 +202,8 @@ async def _store_failure(job: ClaimedJob, store: JobStore, services: Services, e
         return
     if definition.on_failure and job.attempt <= definition.attempts + 1:  # it may have killed the last worker
         await _call_on_failure(definition, job, services, error)
-    logger.error("Job %s has failed: %s", job, reason, exc_info=traced_error(error))
+    traced = None if isinstance(error, SELF_EXPLANATORY_ERRORS) else error
+    logger.error("Job %s has failed: %s", job, reason, exc_info=traced)
     await store.end(job, JobState.FAILED, reason)
 
 
@@ -215,8 +216,9 @@ async def _call_on_failure(
             await services.prepare_job()
             async with asyncio.timeout(definition.max_seconds):
                 await definition.call_on_failure(UnrecordedJobContext(services, job), error, job.arguments)
-    except Exception as fault:
-        if isinstance(fault, DATABASE_ERRORS) and is_outage(fault):
+    except (Exception, asyncio.CancelledError) as fault:
+        task = asyncio.current_task()
+        if is_outage(fault) or (task and task.cancelling()):
             raise  # the worker stores the outcome later, and repeats this call
         logger.exception("on_failure of job %s", job)
 
@@ -240,11 +242,6 @@ def error_summary(error: Exception) -> str:
     if not isinstance(error, SELF_EXPLANATORY_ERRORS):
         summary = f"{type(error).__name__}: {summary}".removesuffix(": ")
     return "".join(char if char.isprintable() else " " for char in summary[:500]).strip()
-
-
-def traced_error(error: Exception) -> Exception | None:
-    """Return the error if its traceback belongs in the log."""
-    return None if isinstance(error, SELF_EXPLANATORY_ERRORS) else error
 
 
 async def send_heartbeat(url: str) -> None:

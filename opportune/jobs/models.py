@@ -16,7 +16,8 @@ from opportune.jobs.declaration import DEFAULT_QUEUE
 from opportune.schemas.masks import mask_pairs, mask_tokens
 from opportune.schemas.text import shorten
 
-MAX_ARGUMENT_LENGTH = 500
+MAX_ARGUMENT_LENGTH = MAX_KEY_LENGTH = 500
+MAX_GROUP_LENGTH = 200
 
 
 class JobState(StrEnum):
@@ -65,11 +66,11 @@ class Job(Model, table=True):
     queue: str = Field(default=DEFAULT_QUEUE, max_length=50, sa_column_kwargs={"server_default": DEFAULT_QUEUE})
     priority: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": "0"})
     """Jobs with a lower number run first."""
-    group_name: str | None = Field(default=None, max_length=200)
+    group_name: str | None = Field(default=None, max_length=MAX_GROUP_LENGTH)
     """Group whose jobs share a limit."""
     group_limit: int = Field(default=1, sa_type=SmallInteger, sa_column_kwargs={"server_default": "1"})
     """Maximum number of jobs of the group that wait or run at a time."""
-    key: str | None = Field(default=None, max_length=500, unique=True)
+    key: str | None = Field(default=None, max_length=MAX_KEY_LENGTH, unique=True)
     """Unique key of the caller. Queueing a job with the same key returns this one."""
     attempt: int = 0
     """Number of attempts, including the running one."""

@@ -13,11 +13,11 @@ from sqlmodel import col
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.sessions.session import after_commit, before_commit
-from opportune.errors import NotFound
+from opportune.errors import NotFound, OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management
 from opportune.jobs.job_insertion import insert_job
-from opportune.jobs.models import ENDED_STATES, Job, JobState
+from opportune.jobs.models import ENDED_STATES, MAX_GROUP_LENGTH, MAX_KEY_LENGTH, Job, JobState
 from opportune.jobs.requests import RequestWork
 from opportune.jobs.store import JobStore
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
@@ -60,7 +60,7 @@ class DatabaseJobQueue(JobQueue):
     def defer(
         self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
     ) -> None:
-        self._check(call)
+        self._check(call, key, group)
 
         async def queue() -> None:
             await self._add(session, call, key, group, delay)
@@ -85,16 +85,19 @@ class DatabaseJobQueue(JobQueue):
         await self.worker.scheduler.queue_run(session, job.name, job.due_at)
 
     async def _add(self, session: AsyncSession, call: JobCall[Any], key: str, group: str, delay: float) -> int:
-        self._check(call)
+        self._check(call, key, group)
         for observer in observers:
             observer.job_queued(call.job.name, call.arguments)
         return await insert_job(session, call, key, group=group, delay=delay)
 
-    def _check(self, call: JobCall[Any]) -> None:
+    def _check(self, call: JobCall[Any], key: str, group: str) -> None:
         if call.job.name not in self.jobs:
             raise LookupError(
                 f"No installed feature lists the job {call.job.name}. Add it to jobs=Jobs([…]) of its feature."
             )
+        if len(key) > MAX_KEY_LENGTH or len(group) > MAX_GROUP_LENGTH:
+            limits = f"at most {MAX_KEY_LENGTH} and {MAX_GROUP_LENGTH} characters"
+            raise OperatorError(f"Job {call.job.name}: Key and group have {limits}. Use a hash of long values.")
 
     async def _wake_worker(self) -> None:
         self.has_queued_jobs = True

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from opportune.jobs.declaration import JobContext, job
+from opportune.storage import StorageError
 
 MAX_DELETE_ATTEMPTS = 12
 """Attempts within 34 minutes, in case the storage is unavailable for a while."""
@@ -10,5 +11,14 @@ MAX_DELETE_ATTEMPTS = 12
 
 @job("jobs.delete_files", attempts=MAX_DELETE_ATTEMPTS)
 async def delete_files(run: JobContext, names: Sequence[str]) -> None:
+    """Delete the files that can be deleted. Raises StorageError for the others, which the next attempt deletes."""
+    failure = None
     for name in names:
-        await run.storage.delete(name)
+        try:
+            await run.storage.delete(name)
+        except StorageError as error:
+            if await run.storage.check():
+                raise  # the whole storage is unavailable, and each file would wait for it
+            failure = error
+    if failure:
+        raise failure

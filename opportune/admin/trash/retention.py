@@ -11,10 +11,11 @@ from sqlmodel import col
 
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
+from opportune.db.errors import is_outage
 from opportune.db.models.model import tables_with
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.sessions.trash import purge, with_deleted
-from opportune.errors import FieldErrors, Refused
+from opportune.errors import FieldErrors, OperatorError, Refused
 from opportune.jobs import JobContext, job
 
 logger = logging.getLogger(__name__)
@@ -28,17 +29,24 @@ async def empty_trash_daily(run: JobContext) -> None:
 
 
 async def empty_trash(database: Database, models: Iterable[type[SoftDelete]]) -> int:
-    """Delete expired rows permanently, with their hooks, and return their number. Rows in use stay in the trash."""
+    """Delete expired rows permanently, with their hooks, and return their number. Rows in use stay in the trash.
+
+    Raises:
+        OperatorError: Hooks of some rows have failed. The other rows were deleted.
+    """
     count = 0
+    failed = set[str]()
     for model in models:
         last_key: object = None
         while True:
             async with database.writer() as session:
                 rows = await _next_rows(session, model, last_key)
-                count += sum([await _purge(session, row) for row in rows])
+                count += sum([await _purge(session, row, failed) for row in rows])
             if len(rows) < ROWS_PER_TRANSACTION:
                 break
             last_key = inspect(rows[-1], raiseerr=True).identity[0]
+    if failed:
+        raise OperatorError(f"Rows stay in the trash, because their hooks fail (see the log): {', '.join(failed)}.")
     return count
 
 
@@ -54,14 +62,19 @@ async def _next_rows(session: AsyncSession, model: type[SoftDelete], last_key: o
     return (await session.scalars(with_deleted(locked))).all()
 
 
-async def _purge(session: AsyncSession, row: SoftDelete) -> bool:
-    """Delete a row permanently. Return whether no hook or referring row prevents it."""
+async def _purge(session: AsyncSession, row: SoftDelete, failed: set[str]) -> bool:
+    """Delete a row permanently. Return False if a hook or referring row prevents it. `failed` gets names of models."""
+    name = type(row).__name__
     try:
         async with session.begin_nested():
             await purge(session, row)
     except (FieldErrors, IntegrityError, Refused):
-        logger.info(
-            "%s stays in the trash, because a hook or a referring row prevents its deletion.", type(row).__name__
-        )
-        return False
-    return True
+        logger.info("%s stays in the trash, because a hook or a referring row prevents its deletion.", name)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        logger.exception("deletion of %s", name)
+        failed.add(name)
+    else:
+        return True
+    return False

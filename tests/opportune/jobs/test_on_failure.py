@@ -99,11 +99,12 @@ async def test_steps_of_the_job_do_not_replace_those_of_on_failure(make_queue: M
     assert [book_id for *_, book_id in calls] == [7, 8]
 
 
+@pytest.mark.parametrize("fault", [IntegrityError("INSERT", {}, Exception("twice")), asyncio.CancelledError()])
 async def test_fault_of_on_failure_is_logged(
-    make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture
+    make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture, fault: BaseException
 ) -> None:
     async def stumble(_run: JobContext, _error: Exception) -> None:
-        raise IntegrityError("INSERT", {}, Exception("twice"))
+        raise fault
 
     @job("test.refuse", on_failure=stumble)
     async def refuse(_run: JobContext) -> None:

@@ -1,6 +1,9 @@
 """Queues of jobs: order, schedules, cancellation, retries, and the command that works on them."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -28,6 +31,13 @@ async def test_deferred_job_runs_after_the_commit(jobs: DatabaseJobQueue, databa
     assert await queued_names(database) == ["test.register"]
     assert await jobs.wait_until_ended("1") == JobState.DONE
     assert await emails() == ["ann@example.com"]
+
+
+@pytest.mark.parametrize("names", [{"key": "k" * 501}, {"group": "g" * 201}], ids=["key", "group"])
+async def test_too_long_name_is_refused(idle_queue: DatabaseJobQueue, database: Database, names: Any) -> None:
+    async with database.writer() as session:
+        with pytest.raises(OperatorError, match="at most 500 and 200 characters"):
+            defer(session, register("ann@example.com"), **names)
 
 
 async def test_rollback_discards_a_deferred_job(idle_queue: DatabaseJobQueue, database: Database) -> None:
@@ -97,6 +107,14 @@ def test_invalid_schedule_is_refused(schedule: str, reason: str) -> None:
 async def test_error_of_a_command_fails_the_job() -> None:
     with pytest.raises(OperatorError, match=r"^PORT: [^\n]*$"):
         await run_command("migrate", "--check", environ={"PORT": "none"})
+
+
+async def test_cancelled_command_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Mock(communicate=AsyncMock(side_effect=asyncio.CancelledError), wait=AsyncMock(side_effect=TimeoutError))
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", AsyncMock(return_value=process))
+    with pytest.raises(asyncio.CancelledError):
+        await run_command("migrate")
+    process.kill.assert_called_once()
 
 
 async def test_cancelled_waiting_job_can_be_retried(jobs: DatabaseJobQueue, find: Find, emails: Emails) -> None:

@@ -4,13 +4,22 @@ import logging
 import re
 import socket
 from pathlib import Path
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
+from opportune.jobs.stored_files import delete_files
 from opportune.storage import MissingFileError, Storage, StorageError, bucket, open_storage
 from tests.opportune.storage.conftest import settings_with_storage
 
 SECRET = "s3cr3t"
+
+
+async def test_job_also_deletes_the_files_after_a_failure() -> None:
+    storage = Mock(delete=AsyncMock(side_effect=[StorageError, None]), check=AsyncMock(return_value=""))
+    with pytest.raises(StorageError):
+        await delete_files.run(Mock(storage=storage), [["a", "b"]])
+    assert storage.delete.await_count == 2
 
 
 async def save_photo(storage: Storage, content: bytes = b"picture") -> str:

@@ -6,12 +6,15 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.admin.trash import retention
 from opportune.admin.trash.retention import empty_trash
-from opportune.db import restore, utc_now, with_deleted
+from opportune.db import before_delete, restore, utc_now, with_deleted
+from opportune.db.hooks.registry import temporary_hooks
+from opportune.errors import OperatorError
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.trash.parcel_feature import Parcel, Receipt, Stamp, make_parcels, parcels
 from tests.opportune.site_with import site_fixture
@@ -146,6 +149,21 @@ async def test_row_in_use_does_not_stop_the_job(app: FastAPI, monkeypatch: pytes
         gone = await session.scalar(with_deleted(select(Parcel).where(col(Parcel.code) == "Gone")))
         session.add(Receipt(parcel_id=gone.id))
     assert await empty_trash(app.state.database, [Parcel]) == 1
+    assert await _codes(app, deleted=True) == ["Here", "Gone"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_failing_hook_does_not_stop_the_job(app: FastAPI) -> None:
+    await _expire(app, "Two")
+    with temporary_hooks():
+
+        @before_delete(Parcel)
+        async def fail(_session: AsyncSession, parcel: Parcel) -> None:
+            if parcel.code == "Gone":
+                raise LookupError(parcel.code)
+
+        with pytest.raises(OperatorError, match=r"hooks fail .*: Parcel"):
+            await empty_trash(app.state.database, [Parcel])
     assert await _codes(app, deleted=True) == ["Here", "Gone"]
 
 
