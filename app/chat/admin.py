@@ -12,7 +12,7 @@ class ConversationAdmin(AdminView, model=Conversation):
 
 
 class MessageAdmin(AdminView, model=Message):
-    """Read-only list of messages."""
+    """List of messages, which staff may delete and not change."""
 
     columns = ("id", "conversation_id", "role", "text", "created_at")
     search = ("question", "answer.text")

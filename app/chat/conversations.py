@@ -191,7 +191,11 @@ class Conversations:
         await self.session.execute(select(col(User.id)).where(col(User.id) == self.owner_id).with_for_update())
 
     async def find_repeated(self, client_key: str, conversation_id: int | None) -> tuple[Message, Message] | None:
-        """Return the question with this key and its newest answer. Without an id, search all conversations."""
+        """Return the question with this key and its newest answer. Without an id, search all conversations.
+
+        Raises:
+            NotFound: Staff have deleted the answer.
+        """
         query = self._messages.where(col(Message.client_key) == client_key)
         if conversation_id is not None:
             query = query.where(conversation_id_column == conversation_id)
@@ -199,7 +203,9 @@ class Conversations:
         if not question:
             return None
         answers = select(Message).where(parent_id_column == question.id).order_by(message_id_column.desc())
-        return question, (await self.session.scalars(answers.limit(1))).one()
+        if answer := await self.session.scalar(answers.limit(1)):
+            return question, answer
+        raise NotFound
 
     async def create_conversation(
         self, question: str, settings: Mapping[str, Any] = MappingProxyType({})

@@ -10,6 +10,7 @@ from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.backup.store import BackupStore
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature, Finding, Jobs, Monitoring, Process, SetupStep
+from opportune.project.current import OPPMAN
 
 
 async def _has_schedule(app: FastAPI) -> bool:
@@ -20,7 +21,8 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
     """List the backups at BACKUP_URL, without writing there."""
     if settings.of(BackupSettings).location:
         try:
-            BackupStore(settings).all()
+            if not BackupStore(settings).all():
+                yield Finding(f"BACKUP_URL has no backup yet. Create one: {OPPMAN} backup", is_error=False)
         except OperatorError as error:
             yield Finding(str(error))
 

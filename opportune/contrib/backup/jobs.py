@@ -5,6 +5,7 @@ import logging
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,24 +40,20 @@ def _rehearsal_schedule(settings: Settings) -> str:
     return backups.backup_rehearsal_schedule if _backup_schedule(settings) and can_decrypt(backups) else ""
 
 
-async def _email_about_backup(run: JobContext, error: Exception) -> None:
-    await run.write(email_failure, run.settings, BACKUP, _reason(error))
-
-
-async def _email_about_rehearsal(run: JobContext, error: Exception) -> None:
-    await run.write(email_failure, run.settings, REHEARSAL, _reason(error))
+async def _report(name: str, run: JobContext, error: Exception) -> None:
+    await run.write(email_failure, run.settings, name, _reason(error))
 
 
 def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, OperatorError | PermanentFailure) else type(error).__name__
 
 
-@job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule, on_failure=_email_about_backup)
+@job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule, on_failure=partial(_report, BACKUP))
 async def make_backup(run: JobContext) -> None:
     await _run_in_thread(run, BACKUP)
 
 
-@job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule, on_failure=_email_about_rehearsal)
+@job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule, on_failure=partial(_report, REHEARSAL))
 async def rehearse_restore(run: JobContext) -> None:
     await _run_in_thread(run, REHEARSAL)
 

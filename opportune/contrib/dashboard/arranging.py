@@ -17,6 +17,7 @@ from opportune.admin.templates import render_page
 from opportune.contrib.dashboard import layouts
 from opportune.contrib.dashboard.checklist import step_names
 from opportune.contrib.dashboard.dashboard import Dashboard
+from opportune.contrib.dashboard.shared_counts import TAG
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering.flash import flash
@@ -39,7 +40,7 @@ class ArrangeAdmin(BaseView):
         return False
 
     def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
-        return True  # all users choose their first page; `show` checks the permission to arrange
+        return True  # all users choose their first page and count again; `show` checks the permission to arrange
 
     @expose("/arrange-overview", methods=["GET", "POST"], identity=layouts.ARRANGE)
     async def show(self, request: Request) -> Response:
@@ -57,6 +58,9 @@ class ArrangeAdmin(BaseView):
 
     async def _change(self, request: Request, pages: layouts.Pages, form: FormData) -> Response:
         page = pages.current
+        if "fresh" in form:
+            await request.app.state.cache.clear(TAG)
+            return RedirectResponse(f"/admin/?{request.url.query}", 303)
         if "first" in form:
             async with self.site.database.writer() as session:
                 await layouts.save_first_page(session, request.state.user, page)

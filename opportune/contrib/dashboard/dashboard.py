@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from sqladmin.authorization import Action
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from opportune import __version__
 from opportune.admin.authorization import is_superuser
@@ -24,7 +24,7 @@ from opportune.contrib.dashboard.checklist import read_checklist
 from opportune.contrib.dashboard.latest import Counts, creation_time, read_counts, read_latest
 from opportune.contrib.dashboard.layouts import Pages, may_arrange, read_pages
 from opportune.contrib.dashboard.ranges import RANGES, Range, requested_range
-from opportune.contrib.dashboard.shared_counts import TAG, SharedCounts, clear_counts, describe_conditions
+from opportune.contrib.dashboard.shared_counts import SharedCounts, clear_counts, describe_conditions
 from opportune.contrib.dashboard.widgets import (
     DeclaredWidget,
     Section,
@@ -56,9 +56,6 @@ class Dashboard(AdminExtension):
         self._counts: SharedCounts[list[Counts]] = SharedCounts(app, list[Counts])
 
     async def overview(self, request: Request) -> Response:
-        if "fresh" in request.query_params:
-            await request.app.state.cache.clear(TAG)
-            return RedirectResponse(request.url.remove_query_params("fresh"), 303)
         async with self.site.database.reader(fresh=True) as session:
             pages = await read_pages(session, request)
         if is_htmx(request):

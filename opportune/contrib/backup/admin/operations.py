@@ -31,7 +31,9 @@ async def backup_lights(app: FastAPI) -> list[HealthLight]:
     if not backups.is_scheduled:
         hint = _("oppman.py docs backups explains how to schedule them. Operations creates one now.")
         return [HealthLight("Backups", str(backups), "notice", hint=hint)]
-    return [HealthLight("Backups", str(backups), "ok" if backups.is_healthy else "fault")]
+    if backups.is_healthy:
+        return [HealthLight("Backups", str(backups), "ok" if backups.backup.succeeded_at else "notice")]
+    return [HealthLight("Backups", str(backups), "fault")]
 
 
 async def back_up_now(session: AsyncSession, request: Request) -> str:

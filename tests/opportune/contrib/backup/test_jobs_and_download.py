@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup import jobs
+from opportune.contrib.backup.admin.operations import backup_lights
 from opportune.contrib.backup.archive import open_archive
 from opportune.contrib.backup.jobs import BACKUP, MAX_ATTEMPTS, make_backup, read_backup_state, rehearse_restore
 from opportune.contrib.backup.settings import BackupSettings
@@ -79,6 +80,11 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
         assert "-sqlite.zip (" in str(state)
     await fail()
     assert len(recorded_jobs.outbox) == 2
+
+
+async def test_backup_that_was_never_made_is_not_well(app: FastAPI, tmp_path: Path) -> None:
+    app.state.settings = app.state.settings.having(to_folder(str(tmp_path)))
+    assert [light.state for light in await backup_lights(app)] == ["notice"]
 
 
 async def test_jobs_are_scheduled_only_with_a_backup_url(app: FastAPI) -> None:

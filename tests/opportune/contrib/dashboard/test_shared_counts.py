@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from html import escape
 from typing import Any
 
 import pytest
@@ -87,3 +88,12 @@ async def test_change_in_the_admin_clears_its_counts(app: FastAPI, admin: AsyncC
     response = await admin.post("/admin/gadget/create", data=gadget)
     assert response.status_code == 303, response.text
     assert await read_counts(admin) == all_equal(2)
+
+
+async def test_count_again_clears_the_counts(app: FastAPI, admin: AsyncClient) -> None:
+    action = "/admin/arrange-overview?complete=1&range=7"
+    assert f'action="{escape(action)}"' in (await admin.get("/admin/?complete=1&range=7")).text
+    await add_gadget(app, "second")
+    response = await admin.post(action, data={"fresh": "1"})
+    assert (response.status_code, response.headers["location"]) == (303, "/admin/?complete=1&range=7")
+    assert await read_counts(admin, range="7") == all_equal(2)
