@@ -39,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     feature_checks.check_request_bodies,
     feature_checks.check_permissions,
     feature_checks.check_templates,
+    feature_checks.check_syntax,
     check_references,
     settings_checks.check_env_example,
     feature_checks.check_icons,

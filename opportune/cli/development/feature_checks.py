@@ -15,6 +15,7 @@ from opportune.admin.middleware import add_icons
 from opportune.admin.view_classes import find_view_errors, view_classes, views_without_model
 from opportune.checks import Finding
 from opportune.cli.development.references import imports_in_code
+from opportune.cli.error_reports import describe_unexpected
 from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.registry import MODULES
 from opportune.config.settings import Settings, read_feature_settings
@@ -27,7 +28,7 @@ from opportune.jobs.checks import find_invalid_schedules
 from opportune.jobs.limits import ALL_QUEUES
 from opportune.mail.templates import environment as mail_templates
 from opportune.project.installed import installed_features
-from opportune.project.layout import PACKAGE, USERS, display_path, feature_folder, feature_module
+from opportune.project.layout import PACKAGE, PROJECT, USERS, display_path, feature_folder, feature_module
 from opportune.schemas import field_faults, schema_faults
 from opportune.web.language import url_prefixes
 from opportune.web.rendering.template_errors import (
@@ -90,6 +91,15 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
 
 def check_migrated_models(_settings: Settings) -> Iterator[Finding]:
     yield from (Finding(line, is_error=False) for line in find_unmigrated_models())
+
+
+def check_syntax(_settings: Settings) -> Iterator[Finding]:
+    """Find syntax errors, also in files of the project that no code imports, such as a script."""
+    for file in sorted((PROJECT / PACKAGE).rglob("*.py")):
+        try:
+            compile(file.read_bytes(), file, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError) as error:
+            yield Finding(describe_unexpected(error))
 
 
 def check_modules(_settings: Settings) -> Iterator[Finding]:

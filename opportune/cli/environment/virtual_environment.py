@@ -144,6 +144,8 @@ def make_environment() -> None:
     if not uv and not importlib.util.find_spec("ensurepip"):
         raise InstallError("Python's venv is missing. Install it (Debian: apt install python3-venv), or install uv.")
     if not is_usable():
+        if (VENV / UNFINISHED).exists():
+            echo("The last installation was interrupted, so .venv is created again.")
         shutil.rmtree(VENV, ignore_errors=True)
     VENV.mkdir(exist_ok=True)
     python = getattr(sys, "_base_executable", sys.executable)  # sys.executable may be in the removed .venv

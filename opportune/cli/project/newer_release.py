@@ -48,17 +48,19 @@ def is_version(text: str) -> bool:
     return True
 
 
-def is_newer(release: Release) -> bool:
+def is_newer(release: Release, pinned_hash: str) -> bool:
     """Return True if the release is newer than the project's.
 
     Raises:
-        OperatorError: The release is older than the project's.
+        OperatorError: The release is older than the project's, or another wheel of its version.
     """
     if Version(release.version) < Version(__version__):
         raise OperatorError(
             f"The release {release.version} is older than the project's {__version__}. To go back, use git revert."
         )
     if Version(release.version) == Version(__version__):
+        if release.hash != pinned_hash:  # installers do not replace a package by another one of its version
+            raise OperatorError(f"This is another wheel of {__version__}. Build it with a higher version.")
         print(f"This project already uses {__version__}.")
         return False
     return True

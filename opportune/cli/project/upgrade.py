@@ -55,7 +55,7 @@ def command(
         return
     with private_folder("opportune-upgrade-") as folder:
         release = fetch_release(source, folder)
-        if not is_newer(release):
+        if not is_newer(release, pinned_hash):
             return
         branch = new_branch(git, f"upgrade-{release.version}")
         print_notes(release)

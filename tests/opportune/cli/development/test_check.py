@@ -159,6 +159,16 @@ def test_broken_pyproject_is_an_error(folder: Path, oppman: Oppman) -> None:
     assert (outcome.code, "error: pyproject.toml " in outcome.out) == (1, True)
 
 
+def test_syntax_error_in_a_script_is_reported(
+    folder: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "app").mkdir()
+    (folder / "app/script.py").write_text("return 1\n")
+    monkeypatch.setattr(feature_checks, "PROJECT", folder)
+    (finding,) = feature_checks.check_syntax(unopened)
+    assert "SyntaxError: 'return' outside function (script.py:1)" in finding.text
+
+
 @pytest.mark.parametrize(("name", "is_error"), [("hooks", True), ("statistics", False)])
 def test_file_without_effect_is_reported(
     folder: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch, name: str, is_error: bool

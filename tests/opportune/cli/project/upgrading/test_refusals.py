@@ -40,9 +40,18 @@ def test_same_version_changes_nothing(oppman: Oppman, shop: Path) -> None:
     assert oppman("upgrade", str(wheel))[:2] == (0, f"This project already uses {__version__}.\n")
 
 
-def test_older_release_is_refused(oppman: Oppman, shop: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.cli.project.newer_release.__version__", "99.1")
-    assert_refused(oppman("upgrade", str(wheel)), "The release 99.0 is older than the project's 99.1.", shop)
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ("99.1", "The release 99.0 is older than the project's 99.1."),
+        ("99.0", "This is another wheel of 99.0. Build it with a higher version."),
+    ],
+)
+def test_release_that_is_not_newer_is_refused(
+    oppman: Oppman, shop: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch, version: str, message: str
+) -> None:
+    monkeypatch.setattr("opportune.cli.project.newer_release.__version__", version)
+    assert_refused(oppman("upgrade", str(wheel)), message, shop)
 
 
 @pytest.mark.parametrize(
