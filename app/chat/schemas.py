@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import Base64Bytes, ConfigDict, Field
+from pydantic import Base64Bytes, Field
 
 from app.chat.models import MAX_FOLDER_LENGTH, MAX_TITLE_LENGTH, Conversation, Message, Role
 from opportune.contrib.answers import Answer, AnswerFields, AnswerStatus
@@ -36,8 +36,6 @@ class QuestionCreate(MessageCreate):
 class ConversationSettings(Schema):
     """Settings of later answers."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     assistant_id: Annotated[int | None, Field(ge=1, le=MAX_ID, title="Assistant")] = None
     """Id of an assistant, from `GET /api/v1/assistants`. Its instructions, model and tools apply."""
     model: Annotated[Line, Field(max_length=MAX_MODEL_NAME_LENGTH, title="Model")] = ""
@@ -52,8 +50,6 @@ class ConversationSettings(Schema):
 
 class ConversationPlace(Schema):
     """Place of a conversation in the list of its owner."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     folder: Annotated[Line, Field(max_length=MAX_FOLDER_LENGTH, title="Folder")] = ""
     """Empty for none."""
@@ -93,8 +89,6 @@ class FolderForm(Schema):
 
 
 class AttachmentRead(Schema):
-    model_config = ConfigDict(from_attributes=True)
-
     id: int
     filename: str
     content_type: str
@@ -151,8 +145,6 @@ class ConversationExport(ConversationRead):
 
 
 class ShareRead(Schema):
-    model_config = ConfigDict(from_attributes=True)
-
     id: int
     conversation_id: int
     message_id: int

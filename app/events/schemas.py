@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from opportune.accounts import Email
 from opportune.fields import Line, Text
@@ -50,8 +50,6 @@ class RegistrationForm(RegistrationCreate):
 
 class RegistrationRead(Schema):
     """Attendee, visible to staff."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: int
     name: str

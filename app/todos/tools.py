@@ -10,7 +10,7 @@ from app.todos.schemas import State, TodoCreate, TodoFilter, TodoRead
 async def list_todos(todos: ReadTodos, state: State = "open", page: int = 1) -> Sequence[TodoRead]:
     """List the user's to-dos, the most urgent first, 50 on a page."""
     results = await todos.list(TodoFilter(state=state, page=page, size=50))
-    return [TodoRead.model_validate(row, from_attributes=True) for row in results.items]
+    return [TodoRead.model_validate(row) for row in results.items]
 
 
 async def create_todo(todos: WriteTodos, todo: TodoCreate) -> str:

@@ -186,8 +186,6 @@ class UserUpdate(Schema):
 class UserRead(Schema):
     """Data of the user's own account. It is the base class of `UserRead` in `app/users/schemas.py`."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     id: int
     email: str
     is_active: bool
@@ -227,8 +225,6 @@ class AccountEventRead(Schema):
 
 
 class TokenRead(Schema):
-    model_config = ConfigDict(from_attributes=True)
-
     id: int
     name: str
     hint: str
@@ -240,8 +236,6 @@ class TokenRead(Schema):
 
 
 class LinkedAccountRead(Schema):
-    model_config = ConfigDict(from_attributes=True)
-
     id: int
     issuer: str
     """Address of the issuer, such as `https://accounts.google.com`."""
@@ -250,8 +244,6 @@ class LinkedAccountRead(Schema):
 
 
 class PasskeyRead(Schema):
-    model_config = ConfigDict(from_attributes=True)
-
     id: int
     name: str
     verifies_user: bool
@@ -291,8 +283,6 @@ class TwoFactorRead(Schema):
 
 
 class TwoFactorSetupRead(Schema):
-    model_config = ConfigDict(from_attributes=True)
-
     key: str
     uri: str
     """The key as an `otpauth://` address, to show as a QR code."""

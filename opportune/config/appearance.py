@@ -50,7 +50,7 @@ def style_sheet(appearance: Appearance) -> str:
         theme=theme,
         density=themes.DENSITIES[appearance.density],
         titles=themes.TITLES[theme.titles],
-        channels=_channels(theme.primary),
+        channels=", ".join(str(int(theme.primary[index : index + 2], 16)) for index in (1, 3, 5)),
         greys=greys,
         radius=radius,
         small_radius=radius * 2 // 3,
@@ -72,10 +72,6 @@ def _frame(theme: themes.Theme) -> str:
     names = {"accent": theme.accents[1], "link": theme.dark_link}
     rules = "".join(f"  {name}: {value.format(**names)};\n" for name, value in variables.items())
     return f'[data-bs-theme="light"] :is(.site-header, .navbar-vertical) {{\n{rules}}}\n'
-
-
-def _channels(colour: str) -> str:
-    return ", ".join(str(int(colour[index : index + 2], 16)) for index in (1, 3, 5))
 
 
 def write_style_sheet(project: Path, appearance: Appearance) -> None:

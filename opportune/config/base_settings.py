@@ -131,7 +131,7 @@ def _refuse_unreadable_lines(name: object) -> None:
 
 def _message(error: ErrorDetails) -> str:
     """Return the name of a setting, the part of its value that is invalid, and the problem."""
-    name, *path = map(_location_name, error["loc"] or ("",))
+    name, *path = [f"entry {part + 1}" if isinstance(part, int) else part for part in error["loc"] or ("",)]
     name = name.upper()
     if error["type"] == "missing" and not path:
         return f"{name} has no value. Set it in the environment or in .env."
@@ -141,7 +141,3 @@ def _message(error: ErrorDetails) -> str:
     if not name or message.startswith(name):
         return message
     return f"{name}: {message}"
-
-
-def _location_name(part: str | int) -> str:
-    return f"entry {part + 1}" if isinstance(part, int) else part

@@ -115,7 +115,8 @@ def conforms(value: Any, annotation: Any) -> bool:
     if origin is Literal:
         return value in arguments
     if origin is type and isinstance(value, type) and arguments:
-        return _is_subclass(value, arguments[0])
+        base = get_origin(arguments[0]) or arguments[0]
+        return base is Any or not isinstance(base, type) or issubclass(value, base)
     if origin in (Mapping, dict) and isinstance(value, Mapping) and arguments:
         return all(all(map(conforms, pair, arguments)) for pair in value.items())
     if origin in (Sequence, Collection, list, tuple):
@@ -135,11 +136,6 @@ def _may_return(function: Any, result: Any) -> bool:
         return True
     returned = get_annotations(function, **ANNOTATION_FORMAT).get("return", Any)
     return bool(MAY_BE_AWAITABLE.search(str(returned)))
-
-
-def _is_subclass(value: type[Any], base: Any) -> bool:
-    class_ = get_origin(base) or base
-    return class_ is Any or not isinstance(class_, type) or issubclass(value, class_)
 
 
 def _is_collection_of(value: Any, types: Sequence[Any], *, is_fixed: bool) -> bool:

@@ -67,7 +67,17 @@ def fill_in(translation: str, text: str, values: Mapping[str, Any]) -> str:
         return text % values
 
 
-class LazyText(str):
+class ReadableText(str):
+    """Base of texts that read in the current language wherever they are formatted or rendered."""
+
+    def __format__(self, format_spec: str) -> str:
+        return format(str(self), format_spec)
+
+    def __html__(self) -> Markup:
+        return escape(str(self))
+
+
+class LazyText(ReadableText):
     """Text of a declaration, translated when it is rendered or formatted. It equals its English text."""
 
     context = ""
@@ -79,12 +89,6 @@ class LazyText(str):
         if self.template:
             return pgettext(self.context, self.template, **self.values)
         return find_translation(current_language.get(), self.context, str.__str__(self))
-
-    def __format__(self, format_spec: str) -> str:
-        return format(str(self), format_spec)
-
-    def __html__(self) -> Markup:
-        return escape(str(self))
 
 
 class DerivedLabel(LazyText):

@@ -22,10 +22,11 @@ MAX_REPORTED_ERRORS = 5
 class Schema(BaseModel):
     """Pydantic model that is built on its first use, so that the site starts faster.
 
-    Errors in the types of fields are also raised on the first use. `oppman.py check` reports them earlier.
+    Errors in the types of fields are also raised on the first use. `oppman.py check` reports them earlier. Rows and
+    other objects are read by their attributes.
     """
 
-    model_config = ConfigDict(defer_build=True)
+    model_config = ConfigDict(defer_build=True, from_attributes=True)
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:

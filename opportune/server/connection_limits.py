@@ -91,7 +91,8 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self._max_unparsed > MAX_HEADER_BYTES:
             self._refuse_excess()
-        if self.timer is None and not self._is_responding() and not self._is_websocket():
+        is_websocket = self.transport.get_protocol() is not self
+        if self.timer is None and not self._is_responding() and not is_websocket:
             self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -107,9 +108,6 @@ class Protocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
         else:
             super().handle_websocket_upgrade(*event)
-
-    def _is_websocket(self) -> bool:
-        return self.transport.get_protocol() is not self
 
     def on_headers_complete(self) -> None:
         self._stop_timer()

@@ -92,7 +92,8 @@ async def _create_row(session: AsyncSession, model: type[M], arguments: Mapping[
     values = {name: value for name, value in arguments.items() if name not in related_rows}
     await _set_foreign_keys(session, mapper, related_rows, values)
     # Not a dict, whose `items` SQLModel would use for a relationship of that name.
-    data = SimpleNamespace(**{**_default_values(model), **_generated_values(model, values), **values})
+    password = {"hashed_password": hashed(PASSWORD)} if issubclass(model, User) else {}
+    data = SimpleNamespace(**{**password, **_generated_values(model, values), **values})
     row = model.model_validate(data, from_attributes=True)
     for name, value in related_rows.items():
         setattr(row, name, value)
@@ -119,10 +120,6 @@ async def _set_foreign_keys(
     for name, target in foreign_keys_of(mapper).items():
         if name not in values and fields[name].is_required():
             values[name] = (await _create_row(session, target, {})).id
-
-
-def _default_values(model: type[SQLModel]) -> dict[str, Any]:
-    return {"hashed_password": hashed(PASSWORD)} if issubclass(model, User) else {}
 
 
 def _generated_values(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:

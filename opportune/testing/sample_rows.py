@@ -88,9 +88,5 @@ def _sample_value(model: type[SQLModel], table: Table, name: str, field: FieldIn
     position = position_of(model, name)
     if field.annotation is datetime:
         return FUTURE + timedelta(days=position)
-    text = SAMPLE_WORD if name == "slug" else UNSAFE_TEXT[: _max_length(model, name)]
+    text = SAMPLE_WORD if name == "slug" else UNSAFE_TEXT[: getattr(getattr(model, name).type, "length", None)]
     return value_for(model, name, field, position + 1, [text] if _is_text(field) else [])
-
-
-def _max_length(model: type[SQLModel], name: str) -> int | None:
-    return getattr(getattr(model, name).type, "length", None)

@@ -102,7 +102,8 @@ def scope_rows(site: FastAPI) -> list[FeatureScopes]:
     for name, verbs in verbs_by_name.items():
         if verbs:
             label = gettext_lazy(labels.get(name) or DerivedLabel(_label_of_name(name)))
-            rows.append(FeatureScopes(label, {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)}))
+            usual_first = sorted(verbs, key=lambda verb: (verb not in (READ, WRITE), verb))
+            rows.append(FeatureScopes(label, {verb: f"{name}:{verb}" for verb in usual_first}))
     return rows
 
 
@@ -137,10 +138,6 @@ def _default_verbs(feature: Feature) -> dict[str, None]:
     if feature.llm.tools:
         verbs += [READ, WRITE]
     return dict.fromkeys(verbs)
-
-
-def _sort_verbs(verbs: Collection[str]) -> list[str]:
-    return [*(verb for verb in (READ, WRITE) if verb in verbs), *sorted(set(verbs) - {READ, WRITE})]
 
 
 def _scopes_of_routes(site: FastAPI) -> Iterator[str]:

@@ -75,11 +75,8 @@ def _count_unlisted(view: BaseAdminView, name: str, pair: Any) -> Any:
     counts = [len(value) if isinstance(value, list) else 0 for value in pair]
     if lookup.view is None:
         return counts
-    return pair if _may_list_all(request, lookup.view) else [describe_rows(lookup.view, count) for count in counts]
-
-
-def _may_list_all(request: Request, view: BaseAdminView) -> bool:
-    return may_act(request, view, Action.LIST) and listed_keys(view, request) is None
+    may_list_all = may_act(request, lookup.view, Action.LIST) and listed_keys(lookup.view, request) is None
+    return pair if may_list_all else [describe_rows(lookup.view, count) for count in counts]
 
 
 def _format_value(value: Any, view: BaseAdminView | None, name: str) -> str:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from dotenv import dotenv_values
 
@@ -27,12 +26,8 @@ from opportune.storage import open_storage
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
     """Report a `.env` that other users of this machine can read."""
     path = PROJECT / ".env"
-    if path.exists() and _others_may_read(path):
+    if sys.platform != "win32" and path.exists() and path.stat().st_mode & 0o077:
         yield Finding(f"Other users of this machine can read the secrets in .env. Run chmod 600 {path}.")
-
-
-def _others_may_read(path: Path) -> bool:
-    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
 
 
 def check_pyproject(_settings: Settings) -> Iterator[Finding]:

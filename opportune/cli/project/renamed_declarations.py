@@ -54,7 +54,7 @@ def change_class(source: Source, class_: ast.ClassDef, root: str) -> Iterator[Ch
     definitions = [definition for statement in class_.body for definition in _definitions(statement)]
     existing = {name for _, name, _ in definitions}
     attributes = ATTRIBUTES[root]
-    if any(name == "owner" and _is_team_id(value) for _, name, value in definitions):
+    if any(name == "owner" and getattr(value, "value", "") == "team_id" for _, name, value in definitions):
         attributes = attributes | {"owner": "team_column"}
     for node, name, value in definitions:
         if new := attributes.get(name):
@@ -113,10 +113,6 @@ def _definitions(statement: ast.stmt) -> Iterator[tuple[ast.Name | Function, str
             values = value.elts if isinstance(value, ast.Tuple) else [None] * len(target.elts)
             pairs = zip(target.elts, values, strict=False)
             yield from ((name, name.id, element) for name, element in pairs if isinstance(name, ast.Name))
-
-
-def _is_team_id(value: ast.expr | None) -> bool:
-    return isinstance(value, ast.Constant) and value.value == "team_id"
 
 
 def _is_own(node: ast.expr) -> bool:

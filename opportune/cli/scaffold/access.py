@@ -70,7 +70,8 @@ def _statuses(model: NewModel, method: str, path: str, allowed: str, permission:
     if is_owned and model.belongs_to_team:  # among the roles only the owner is in a team
         refused = "403" if is_api else "303"
         return (anonymous, refused, allowed, refused, refused)
-    if is_api and _has_empty_body(method, path) and not model.belongs_to_team:
+    # Requests without a body that they need are refused before permissions are checked.
+    if is_api and method in ("POST", "PATCH") and not path.endswith("/restore") and not model.belongs_to_team:
         return ("422" if permission == "anyone" else "401", *["422"] * 4)
     if is_owned and f"{{{model.path_parameter}}}" in path:
         return (anonymous, "404", allowed, "404", "404")
@@ -78,8 +79,3 @@ def _statuses(model: NewModel, method: str, path: str, allowed: str, permission:
         return (allowed,) * 5
     users = "403" if permission == "permitted" else allowed
     return (anonymous, users, users, users, allowed)
-
-
-def _has_empty_body(method: str, path: str) -> bool:
-    """Return whether the request needs a body. It has none, so it is refused before permissions are checked."""
-    return method in ("POST", "PATCH") and not path.endswith("/restore")

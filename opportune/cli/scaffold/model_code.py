@@ -44,7 +44,8 @@ def _link_table_code(field: Field, model: NewModel) -> Code:
 def _model_code(model: NewModel) -> Code:
     columns = [_column_code(field, model) for field in model.fields if field.type not in ("many", "team")]
     relationships = [code for field in model.fields for code in _relationship_code(field, model)]
-    bases = [_base_class(model), *(("opportune.db", mixin) for mixin in model.mixins)]
+    base = ("opportune.contrib.teams", "TeamOwned") if model.belongs_to_team else ("opportune.db", "Model")
+    bases = [base, *(("opportune.db", mixin) for mixin in model.mixins)]
     names = ", ".join(name for _, name in bases)
     lines = [f"class {model.name}({names}, table=True):", f'    __tablename__ = "{model.table}"']
     lines += ["    keeps_history = True", ""] if model.history else [""]
@@ -54,11 +55,6 @@ def _model_code(model: NewModel) -> Code:
         lines += ["", "    def __str__(self) -> str:", f"        return self.{model.title.name}"]
     imports = chain.from_iterable(code.imports for code in (*columns, *relationships))
     return Code("\n".join(lines), {*bases, *imports})
-
-
-def _base_class(model: NewModel) -> tuple[str, str]:
-    """Return the module and the name of the base class."""
-    return ("opportune.contrib.teams", "TeamOwned") if model.belongs_to_team else ("opportune.db", "Model")
 
 
 def _relationship_code(field: Field, model: NewModel) -> Iterator[Code]:

@@ -164,7 +164,7 @@ class DocumentSearch(Generic[H]):
     async def _search_words(self, query: Query, limit: int, page: int) -> tuple[Query, Rows]:
         """Search by words, with corrected spelling if that is better. Return the used query and a page of hits."""
         rows = await self._page(query, limit, page)
-        if not _seems_misspelt(query, rows):
+        if rows and not (query.is_dotted and rows[0]["rank"] >= Rank.TEXT_MATCH):  # else it seems misspelt
             return query, rows
         corrected = await self._correct(query)
         new_rows = await self._page(corrected, limit, page) if corrected else ()
@@ -250,11 +250,6 @@ class DocumentSearch(Generic[H]):
         fields = {name: row[name] for name in self.index.links}
         marked = {"name_html": highlighter.mark(row["name"]), "snippet_html": highlighter.snippet(row["text"])}
         return self.index.hit(**fields, **marked, similarity=row.get("similarity"))
-
-
-def _seems_misspelt(query: Query, rows: Rows) -> bool:
-    """Return whether there are no results, or a dotted name occurs only in texts."""
-    return not rows or (query.is_dotted and rows[0]["rank"] >= Rank.TEXT_MATCH)
 
 
 def _fuse(word_hits: Rows, only_similar: Rows, similar: Iterable[str]) -> list[Fields]:

@@ -111,7 +111,8 @@ def find_sources() -> list[Source]:
     features = [path.parent for path in sorted(package.glob("*/feature.py"))]
     sources = [_feature_source(folder) for folder in features]
     packages = {name: Path(folder) for name, folder in feature_packages().items()}
-    sources += [_package_source(name, folder) for name, folder in packages.items() if is_editable(folder)]
+    editable = ((name, folder) for name, folder in packages.items() if is_editable(folder))
+    sources += [Source(name, folder / "locale", (folder,), folder.parent) for name, folder in editable]
     taken = tuple(folder for source in sources for folder in source.folders)
     folders = tuple(folder for folder in (package, PROJECT / "templates", PROJECT / "static") if folder.is_dir())
     sources.append(Source("project", PROJECT / "locale", folders, PROJECT, taken))
@@ -123,10 +124,6 @@ def find_sources() -> list[Source]:
 def _feature_source(folder: Path) -> Source:
     folders = (folder, PROJECT / "templates" / folder.name, PROJECT / "static" / folder.name)
     return Source(folder.name, folder / "locale", tuple(path for path in folders if path.is_dir()), PROJECT)
-
-
-def _package_source(name: str, folder: Path) -> Source:
-    return Source(name, folder / "locale", (folder,), folder.parent)
 
 
 Found = tuple[int, str, str | tuple[str | None, ...], list[str]]

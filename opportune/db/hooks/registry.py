@@ -304,7 +304,8 @@ def unwritten_changes(state: InstanceState[Any]) -> dict[str, Change]:
         if relation.secondary is not None and not relation.viewonly:
             history = state.attrs[relation.key].history
             if history.has_changes():
-                changed[relation.key] = _link_change(history)
+                after = [*(history.unchanged or ()), *(history.added or ())]
+                changed[relation.key] = Change([*history.non_added()], after)
     return changed
 
 
@@ -312,7 +313,3 @@ def _column_change(history: History) -> Change:
     old = history.deleted[0] if history.deleted else None
     new = history.added[0] if history.added else None
     return Change(old, new)
-
-
-def _link_change(history: History) -> Change:
-    return Change([*history.non_added()], [*(history.unchanged or ()), *(history.added or ())])

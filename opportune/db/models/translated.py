@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Self, SupportsIndex, get_args
 
-from markupsafe import Markup, escape
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo, ValidatorFunctionWrapHandler
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
@@ -21,6 +20,7 @@ from sqlmodel.main import FieldInfoMetadata
 
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import content_languages, current_language
+from opportune.i18n.translation import ReadableText
 from opportune.schemas.annotations import Attached, annotations_of
 
 ALL_LANGUAGES = "all"
@@ -44,7 +44,7 @@ def languages_to_read() -> list[str]:
     return [*dict.fromkeys((writing_language(), *content_languages()))]
 
 
-class TranslatedText(str):
+class TranslatedText(ReadableText):
     """Text in several languages, such as `TranslatedText({"en": "Emma", "de": "Emma"})`. It is immutable.
 
     It reads as the text in the first of `languages_to_read` that it has. `title["de"]` is the German text, or an empty
@@ -71,12 +71,6 @@ class TranslatedText(str):
 
     def __str__(self) -> str:
         return self.texts.get(self.language, "")
-
-    def __format__(self, format_spec: str) -> str:
-        return format(str(self), format_spec)
-
-    def __html__(self) -> Markup:
-        return escape(str(self))
 
     def __getitem__(self, key: SupportsIndex | slice | str) -> str:
         return self.texts.get(key, "") if isinstance(key, str) else str(self)[key]
@@ -126,14 +120,11 @@ class TranslatedComparator(TypeEngine.Comparator[Any]):
     def operate(self, op: Any, *other: Any, **options: Any) -> ColumnElement[Any]:
         if op is operators.getitem:
             return _text_in(self.expr, "text", value=other[0], unique=True)
-        if op is operators.eq and self._is_same(other[0]):
+        if op is operators.eq and isinstance(other[0], ColumnElement) and hash(other[0]) == hash(self.expr):
             return super().operate(op, *other, **options)  # SQLAlchemy finds columns in dictionaries with it
         is_null_test = op in (operators.is_, operators.is_not) or any(item is None for item in other)
         column = type_coerce(self.expr, JSON) if is_null_test else current_text(self.expr)
         return op(column, *map(_as_text, other), **options)  # type: ignore[no-any-return]  # an operator
-
-    def _is_same(self, operand: object) -> bool:
-        return isinstance(operand, ColumnElement) and hash(operand) == hash(self.expr)
 
     def reverse_operate(self, op: Any, other: Any, **options: Any) -> ColumnElement[Any]:
         return op(other, current_text(self.expr), **options)  # type: ignore[no-any-return]  # an operator

@@ -35,15 +35,12 @@ async def time_limit(session: AsyncSession, seconds: float) -> AsyncIterator[Non
         await connection.run_sync(_interrupt_sqlite, lambda: monotonic() > deadline)
         yield
     except DBAPIError as error:
-        if monotonic() < deadline or not _is_interruption(error):
+        is_interruption = getattr(error.orig, "sqlstate", None) == QUERY_CANCELED or str(error.orig) == "interrupted"
+        if monotonic() < deadline or not is_interruption:
             raise
         raise StatementTooLong from error
     finally:
         await connection.run_sync(_interrupt_sqlite, None)
-
-
-def _is_interruption(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) == QUERY_CANCELED or str(error.orig) == "interrupted"
 
 
 def _interrupt_sqlite(connection: Connection, is_over: Callable[[], bool] | None) -> None:

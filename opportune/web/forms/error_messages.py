@@ -79,15 +79,12 @@ DATE_MESSAGES = {
 }
 
 
-def _first_part(location: Sequence[int | str]) -> str:
-    return str(location[0]) if location else ""
-
-
 FULL_STOPS = (".", "!", "?", "。", "؟")
 
 
 def messages_by_field(
-    error: ValidationError, name_of: Callable[[Sequence[int | str]], str] = _first_part
+    error: ValidationError,
+    name_of: Callable[[Sequence[int | str]], str] = lambda location: str(next(iter(location), "")),
 ) -> dict[str, str]:
     """Return the first message for each field. An empty key means that the message is about the whole model.
 

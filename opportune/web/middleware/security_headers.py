@@ -79,12 +79,10 @@ class SecurityHeaders:
         if b"cache-control" not in present and not path.startswith("/static/"):
             is_file = b"etag" in present  # such as of a front end: the same for all users
             headers.append((b"cache-control", REVALIDATE if is_file else _cache_control(scope)))
-        if self._is_on_tls(scope) and HSTS_HEADER[0] not in present:
+        # A proxy may end TLS, so BASE_URL decides before the request.
+        is_on_tls = (self.base_url.partition(":")[0] or scope["scheme"]) == "https"
+        if self.is_production and is_on_tls and HSTS_HEADER[0] not in present:
             headers.append(HSTS_HEADER)
-
-    def _is_on_tls(self, scope: Scope) -> bool:
-        """Return whether browsers use HTTPS. A proxy may end TLS, so BASE_URL decides before the request."""
-        return self.is_production and (self.base_url.partition(":")[0] or scope["scheme"]) == "https"
 
 
 def _cache_control(scope: Scope) -> bytes:

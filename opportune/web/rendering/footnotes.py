@@ -6,14 +6,13 @@ The pieces of a streamed text are rendered alone, so a piece has notes and their
 
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_inline import StateInline
-    from markdown_it.token import Token
 
 _LABEL = re.compile(r"\[\^(\w[\w-]{0,31})\]")
 _NOTE = re.compile(r'<section class="footnote"><sup>([^<]*)</sup>(.*?)</section>\n', re.DOTALL)
@@ -99,16 +98,10 @@ def add_footnotes(parser: "MarkdownIt") -> None:
         parser.add_render_rule(type_, rule)
 
 
-def _render_reference(_: object, tokens: "Sequence[Token]", idx: int, *__: object) -> str:
-    return f'<sup class="footnote-ref">{tokens[idx].content}</sup>'
-
-
-def _open_note(_: object, tokens: "Sequence[Token]", idx: int, *__: object) -> str:
-    return f'<section class="footnote"><sup>{tokens[idx].meta["label"]}</sup>'
-
-
 _RENDER_RULES = {
-    "footnote": _render_reference,
-    "footnote_reference_open": _open_note,
+    "footnote": lambda _, tokens, idx, *__: f'<sup class="footnote-ref">{tokens[idx].content}</sup>',
+    "footnote_reference_open": lambda _, tokens, idx, *__: (
+        f'<section class="footnote"><sup>{tokens[idx].meta["label"]}</sup>'
+    ),
     "footnote_reference_close": lambda *_: "</section>\n",
 }

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import ConfigDict, RootModel
+from pydantic import RootModel
 
 from opportune.contrib.answers.models import AnswerStatus, Rating
 from opportune.schemas import Schema
@@ -41,8 +41,6 @@ class SourceRead(Schema):
 
 class AnswerFields(Schema):
     """Fields of an answer for any API that returns answers."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: int
     text: str

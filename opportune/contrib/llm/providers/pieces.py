@@ -82,7 +82,7 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
         value for name, value in addition.items() if name not in ("role", "finish_reason")
     )
     if is_whole:
-        fields |= _to_fields(message)
+        fields |= message if isinstance(message, dict) else {"content": message}
     if not fields.keys() <= KNOWN_FIELDS:
         is_whole |= "token" in fields and bool(fields.get("generated_text"))  # the last token of TGI
         fields = _with_normal_names({**object_in(fields.get("audio")), **fields})
@@ -140,10 +140,6 @@ def _addition_of(choice: Fields) -> dict[str, Any]:
 def is_call(type_: str) -> bool:
     """Return True for the type of a call, and False for that of its result."""
     return bool(CALL_TYPE.search(type_)) and not RESULT_TYPE.search(type_)
-
-
-def _to_fields(part: object) -> dict[str, Any]:
-    return part if isinstance(part, dict) else {"content": part}
 
 
 def _with_normal_names(fields: Fields) -> dict[str, Any]:

@@ -280,11 +280,8 @@ def _arguments_of(part: ToolCallPart) -> str:
 
 def _returned(origin: str, response: ModelResponse) -> Returned:
     """Return the answer for the next question, if it contains more than text and calls."""
-    if not any(_is_signed(part) for part in response.parts):
+    names = ("signature", "provider_details", "id")
+    if not any(getattr(part, name, None) for part in response.parts for name in names):
         return {}
     stored: dict[str, Any] = _RESPONSE.dump_python(response, mode="json", exclude={"usage", "timestamp"})
     return {"origin": origin, "message": {RESPONSE: storable_json(stored)}}
-
-
-def _is_signed(part: object) -> bool:
-    return any(getattr(part, name, None) for name in ("signature", "provider_details", "id"))
