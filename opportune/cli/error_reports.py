@@ -16,7 +16,7 @@ from opportune.cli import output
 from opportune.cli.registry import PROGRAM, command_module, no_such_option, wrong_usage
 from opportune.cli.terminal import printable, styled
 from opportune.errors.suggestions import did_you_mean
-from opportune.project.current import HAS_PROJECT
+from opportune.project.current import with_program
 from opportune.project.installed import installed_features
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path
 
@@ -28,8 +28,7 @@ DECLARATION_ERRORS = ("pydantic.errors", "sqlalchemy.exc", "sqlalchemy.orm.exc")
 
 
 def print_error(message: str, code: int) -> int:
-    message = message if HAS_PROJECT else message.replace("python3 oppman.py", PROGRAM)
-    print(styled(printable(" ".join(message.split())), "red", sys.stderr), file=sys.stderr)
+    print(styled(printable(" ".join(with_program(message).split())), "red", sys.stderr), file=sys.stderr)
     return code
 
 
@@ -105,7 +104,9 @@ def describe_unexpected(error: Exception) -> str:
     if indexes := [index for index, (path, _) in enumerate(places) if is_in_project(path)]:
         path, line = places[indexes[-1]]
         calls_framework = any(called.is_relative_to(FRAMEWORK) for called, _ in places[indexes[-1] :])
-        if is_declaration_error(error) or not calls_framework:
+        # A library refuses a model or schema, which the framework makes from the project's declarations.
+        is_declaration_error = type(error).__module__.startswith(DECLARATION_ERRORS) and not hasattr(error, "orig")
+        if is_declaration_error or not calls_framework:
             from opportune.web.errors.error_hints import hint_for  # imports most of the site
 
             hint = hint_for(error)
@@ -137,8 +138,3 @@ def error_places(error: Exception) -> list[Place]:
 def is_in_project(path: Path) -> bool:
     """Return whether a file is code of the project, and not of the framework or a package."""
     return path.is_relative_to(PROJECT) and ".venv" not in path.parts and not path.is_relative_to(FRAMEWORK)
-
-
-def is_declaration_error(error: Exception) -> bool:
-    """Return whether a library refuses a model or schema, which the framework makes from the project's declarations."""
-    return type(error).__module__.startswith(DECLARATION_ERRORS) and not hasattr(error, "orig")

@@ -117,11 +117,6 @@ CronExpression = Annotated[str, AfterValidator(_check_schedule)]
 """Type of a setting with a schedule. Empty: never."""
 
 
-def schedule_key(name: str, time: datetime) -> str:
-    """Return the key of a scheduled run, with which only one of several processes queues it."""
-    return f"{SCHEDULE_KEY}{name}:{time:%Y-%m-%dT%H:%M:%S}"
-
-
 async def record_run(session: AsyncSession, name: str, note: str = "", error: str = "") -> None:
     """Store the result of a run: a note about its success, or its error."""
     run = await find_last_run(session, name)
@@ -168,7 +163,8 @@ class Scheduler:
     async def queue_run(self, session: AsyncSession, name: str, last_time: datetime) -> None:
         """Queue the next run after a time or the present, by the clock of the database."""
         if due_at := self._next_run_time(name, max(last_time, await read_database_time(session))):
-            await insert_job(session, JobCall(self.jobs[name], ()), schedule_key(name, due_at), due_at=due_at)
+            key = f"{SCHEDULE_KEY}{name}:{due_at:%Y-%m-%dT%H:%M:%S}"  # only one of several processes queues the run
+            await insert_job(session, JobCall(self.jobs[name], ()), key, due_at=due_at)
 
     def _next_run_time(self, name: str, after: datetime) -> datetime | None:
         definition = self.jobs.get(name)

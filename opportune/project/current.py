@@ -28,3 +28,8 @@ HAS_PROJECT = _has_project()
 """Whether this is a project. Otherwise it may be an existing application that calls `opportune.mount`."""
 OPPMAN = "python3 oppman.py" if HAS_PROJECT else "python -m opportune"
 """How users run a command, for messages."""
+
+
+def with_program(text: str) -> str:
+    """Return a message with its commands as this project runs them."""
+    return text.replace("python3 oppman.py", OPPMAN)

@@ -7,6 +7,7 @@ from opportune.checks import Finding
 from opportune.cli.output import say
 from opportune.cli.terminal import styled
 from opportune.errors import OperatorError
+from opportune.project.current import with_program
 
 
 def print_findings(findings: Sequence[Finding], notes: Iterable[str]) -> None:
@@ -14,13 +15,13 @@ def print_findings(findings: Sequence[Finding], notes: Iterable[str]) -> None:
         say(f"note: {note}")
     for finding in findings:
         colour = "red" if finding.is_error else "yellow"
-        print(f"{styled(level(finding), colour)}: {finding.text}")
+        print(f"{styled(level(finding), colour)}: {with_program(finding.text)}")
 
 
 def as_data(findings: Sequence[Finding], notes: Iterable[str]) -> dict[str, Any]:
     return {
         "ok": not any(finding.is_error for finding in findings),
-        "findings": [{"level": level(finding), "text": finding.text} for finding in findings],
+        "findings": [{"level": level(finding), "text": with_program(finding.text)} for finding in findings],
         "notes": list(notes),
     }
 
