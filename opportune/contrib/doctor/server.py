@@ -146,7 +146,8 @@ async def check_connections(server: ServerContext) -> Finding:
     row = await server.row(CONNECTION_LIMITS)
     limits = [row.largest - row.reserved, *(limit for limit in (row.role_limit, row.database_limit) if limit >= 0)]
     limit = min(limits)
-    needed = _max_connections(server)
+    per_process = sum(server.doctor.settings.pool_size) * _pools(server) + _listeners(server)
+    needed = per_process * server.doctor.processes
     processes = pluralize(server.doctor.processes, "process", "processes")
     message = f"{processes} of the site may open {needed}; the server allows {limit}, of which {row.used} are in use"
     values = {"needed": needed, "limit": limit, "used": row.used, "processes": server.doctor.processes}
@@ -168,10 +169,6 @@ def _suggest_sizes(server: ServerContext, limit: int) -> str:
     overflow = size // 2
     sizes = f"DATABASE_POOL_SIZE={size - overflow} and DATABASE_MAX_OVERFLOW={overflow}"
     return f"Set {sizes}, run fewer processes, or use a pooler."
-
-
-def _max_connections(server: ServerContext) -> int:
-    return (sum(server.doctor.settings.pool_size) * _pools(server) + _listeners(server)) * server.doctor.processes
 
 
 def _pools(server: ServerContext) -> int:

@@ -77,7 +77,8 @@ class ModelGenerator(column_types.TypeWriter, SQLModelGenerator):
     def render_column_attribute(self, column_attr: ColumnAttribute) -> str:
         column = column_attr.column
         is_optional = column.nullable and not column.primary_key
-        kwargs: dict[str, Any] = {"default": None} if is_optional or self._is_filled_by_database(column) else {}
+        is_filled_by_database = column is column.table.autoincrement_column and not column.foreign_keys
+        kwargs: dict[str, Any] = {"default": None} if is_optional or is_filled_by_database else {}
         plain_field = self._plain_field(column)
         if plain_field is None:
             annotation = self._annotation(column)
@@ -197,10 +198,6 @@ class ModelGenerator(column_types.TypeWriter, SQLModelGenerator):
         if self.is_sqlite:
             return type(keys[0].type) is sa.Integer
         return type(keys[0].type) is sa.BigInteger and keys[0] is table.autoincrement_column and not keys[0].comment
-
-    def _is_filled_by_database(self, column: sa.Column[Any]) -> bool:
-        """Return True if the database generates the value of a new row."""
-        return column is column.table.autoincrement_column and not column.foreign_keys
 
     def _has_manual_numbers(self, column: sa.Column[Any], autoincrement_column: sa.Column[Any] | None) -> bool:
         """Return True if SQLAlchemy would generate a key that the database does not generate."""

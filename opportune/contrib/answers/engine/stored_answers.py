@@ -61,11 +61,7 @@ class StoredAnswers:
         return await store.find_newest_answer(self.database, (col(Answer.id) == answer_id) & is_own)
 
     def stored_topic(self, topic: str, owner_id: int | None) -> str:
-        """Return the topic as it is stored. Those of a visitor end in the key of the browser.
-
-        Raises:
-            OperatorError: It is too long.
-        """
+        """Return the topic as it is stored. Those of a visitor end in the key of the browser."""
         stored = f"{topic}:{self.browser}" if self.browser and owner_id is None else topic
         if len(stored) > MAX_TOPIC_LENGTH:
             raise OperatorError(f"The topic {topic[:40]}… of an answer is too long for {MAX_TOPIC_LENGTH} characters.")
