@@ -41,13 +41,6 @@ def test_style_sheet_names_its_appearance() -> None:
     assert read_appearance(style_sheet(appearance)) == appearance
 
 
-def test_changed_style_sheet_has_no_appearance() -> None:
-    appearance = find_appearance("forest")
-    assert appearance
-    assert read_appearance(style_sheet(appearance) + "h1 { color: red; }\n") is None
-    assert read_appearance(":root {}") is None
-
-
 def test_default_sheet_has_colours_of_the_default_theme() -> None:
     sheet = (FRAMEWORK / "static/colours.css").read_text(encoding="utf-8")
     theme_sheet = style_sheet(DEFAULT)

@@ -144,12 +144,6 @@ def test_rds_keys_set_the_database_only(set_content: SetContent, more: dict[str,
     assert settings.database_reader_url.get_secret_value() == ""
 
 
-@pytest.mark.parametrize("name", ["reader_host", "host-ro"])
-def test_reader_host_sets_reader_url(set_content: SetContent, name: str) -> None:
-    url = read(set_content({**RDS, name: "reader.example"})).database_reader_url.get_secret_value()
-    assert url == URL.replace(RDS["host"], "reader.example")
-
-
 def test_secret_of_the_guide_is_read(set_content: SetContent) -> None:
     guide = read_guide("deploy.md")
     example = guide[guide.index("## Secrets from AWS") :].partition("```json\n")[2].partition("```")[0]
@@ -164,15 +158,6 @@ def test_secrets_are_merged(create_secret: CreateSecret) -> None:
     settings = read(f"{rotated_arn}, site/production")
     assert settings.database_url.get_secret_value().startswith("postgresql://site%20user:p%40ss")
     assert settings.log_format == "json"
-
-
-def test_region_comes_from_arn(create_secret: CreateSecret, monkeypatch: pytest.MonkeyPatch) -> None:
-    arn = create_secret({"PORT": 77})
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-    assert read(arn).port == 77
-    assert "(NoRegionError)" in settings_error("aws:by-name")
-    monkeypatch.setenv("AWS_REGION", REGION)  # as Lambda and ECS name it
-    assert "(ResourceNotFoundException" in settings_error("aws:by-name")
 
 
 @pytest.mark.parametrize(

@@ -55,16 +55,6 @@ async def test_enter_waits_for_the_results_and_opens_one(admin_page: Page) -> No
     await expect(admin_page.locator("html")).to_have_attribute("data-bs-theme", "dark")
 
 
-async def test_site_palette_signs_out(page: Page, app: FastAPI, site: str) -> None:
-    await sign_in_browser(page, app, await make_user(app.state.database), site)
-    await page.goto("/accounts/profile")
-    await open_palette(page)
-    assert not await find_violations(page)
-    await page.keyboard.type("sign out")
-    await page.keyboard.press("Enter")
-    await expect(page.get_by_role("status")).to_contain_text("You are signed out.")
-
-
 async def test_expired_session_leads_to_the_sign_in_page(page: Page, app: FastAPI, site: str) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
     await page.goto("/admin/?complete=1")

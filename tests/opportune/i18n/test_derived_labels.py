@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from opportune.contrib.assistants import Audience
 from opportune.db.models.choices import choice_label
 from opportune.db.models.labels import label_of
 from opportune.i18n import catalogues, gettext, use_language
@@ -29,10 +28,6 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("word", ["Tag", "Order", "Copy"])
 def test_word_of_the_framework_is_no_label(word: str) -> None:
     assert str(label_of(word.lower())) == str(choice_label(word.lower())) == word
-
-
-def test_enum_has_its_own_labels() -> None:
-    assert str(choice_label(Audience.ME)) == gettext("Only me") == "Nur ich"
 
 
 @pytest.mark.parametrize(("name", "label"), [("name", "Name"), ("created_at", "Erstellt am"), ("topic", "Fachgebiet")])

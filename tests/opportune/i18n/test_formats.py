@@ -1,8 +1,7 @@
 """Dates, numbers, amounts and lists by language."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -20,15 +19,6 @@ DAY = date(2026, 11, 3)
 def test_dates_have_the_format_of_the_language(language: str, day: str, month: str) -> None:
     with use_language(language):
         assert (format_date(DAY), formats.format_month(DAY)) == (day, month)
-
-
-@pytest.mark.parametrize(
-    ("language", "text"),
-    [("en", "3 Nov 2026, 10:05 CET"), ("de", "03.11.2026, 10:05 MEZ"), ("fr", "3 nov. 2026, 10:05 UTC+01:00")],
-)
-def test_times_have_their_zone(language: str, text: str) -> None:
-    with use_language(language):
-        assert formats.format_moment(datetime(2026, 11, 3, 10, 5, tzinfo=ZoneInfo("Europe/Vienna"))) == text
 
 
 @pytest.mark.parametrize(

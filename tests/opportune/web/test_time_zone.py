@@ -135,12 +135,6 @@ def test_time_field_shows_and_sends_zone() -> None:
 
 
 @pytest.mark.usefixtures("vienna")
-def test_time_element_has_machine_time() -> None:
-    assert time_zone.format_time(NOON) == '<time datetime="2026-07-01T14:00:00+02:00">1 Jul 2026, 14:00 CEST</time>'
-    assert time_zone.format_time(None) == ""
-
-
-@pytest.mark.usefixtures("vienna")
 def test_email_times_are_in_zone_of_site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     times: set[str] = set()
 

@@ -121,14 +121,3 @@ async def test_pages_of_others_are_not_found(client: AsyncClient) -> None:
         assert (await client.get("/admin/", params={"group": group})).status_code == 404, group
         assert (await client.get(URL, params={"group": group})).status_code == 404, group
         assert await arrange(client, group, KEYS, KEYS) == 404, group
-
-
-async def test_user_chooses_the_first_page(app: FastAPI, client: AsyncClient, readers: int) -> None:
-    page = (await client.get("/admin/?complete=1")).text
-    assert 'aria-current="page">Buyers</a>' in page, "the first group by name"
-    assert (await client.post(URL, params={"group": readers}, data={"first": "1"})).status_code == 303
-    page = (await client.get("/admin/?complete=1")).text
-    assert 'aria-current="page">Readers</a>' in page
-    assert "Show this page first" not in page
-    await execute(app, delete(Group).where(col(Group.id) == readers))
-    assert (await client.get("/admin/?complete=1")).status_code == 200, "the choice is deleted with the group"

@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from fastapi import BackgroundTasks, FastAPI, Request, UploadFile
+from fastapi import FastAPI, Request, UploadFile
 from httpx2 import ASGITransport, AsyncClient
 from jinja2 import TemplateError
 from pydantic import BaseModel
@@ -106,10 +106,6 @@ def add_failing_routes(app: FastAPI) -> None:
 
 
 def add_writing_readers(app: FastAPI) -> None:
-    @app.post("/background")
-    async def add_later(session: WriteSession, tasks: BackgroundTasks) -> None:
-        tasks.add_task(session.add, Author())
-
     @app.post("/deleted")
     async def delete_in_reader(session: ReadSession) -> None:
         await session.execute(text("DELETE FROM accounts_user"))
@@ -209,11 +205,6 @@ def test_startup_error_in_production_is_raised(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(development, "get_settings", lambda: Settings(_env_file=None, environment="test"))
     with pytest.raises(ImportError):
         development.create_app()
-
-
-async def test_log_explains_failed_background_task(faulty: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
-    await faulty.post("/background")
-    assert "failed while sending: The session is closed. " in caplog.text
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -10,6 +10,7 @@ from starlette.types import Message
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
+from opportune.testing.factories import signed_in_client
 
 
 async def test_invalid_request_id_is_replaced(client: AsyncClient) -> None:
@@ -47,17 +48,18 @@ async def test_request_id_is_in_response_and_log(client: AsyncClient, caplog: py
     assert "hidden" not in caplog.text, "the query may contain a token"
 
 
-async def test_paths_like_quiet_ones_are_logged(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "opportune.request")
-    for path in ("/statistics", "/healthy-food", "/static/site.css", "/health/live"):
-        await client.get(path)
-    assert [record.getMessage().split()[1] for record in caplog.records] == ["/statistics", "/healthy-food"]
-
-
 async def test_only_pages_of_the_admin_may_have_style_attributes(client: AsyncClient) -> None:
     for path, allows_styles in (("/admin", True), ("/admin/list", True), ("/administration", False)):
         policy = (await client.get(path)).headers["content-security-policy"]
         assert ("style-src 'self' 'unsafe-inline'" in policy) is allows_styles, path
+
+
+async def test_responses_to_users_are_not_stored(app: FastAPI, client: AsyncClient) -> None:
+    async with signed_in_client(app) as browser:
+        for path in ("/accounts/profile", "/api/v1/users/me"):
+            assert (await browser.get(path)).headers["cache-control"] == "no-store", path
+            program = await client.get(path, headers={"Authorization": "Bearer x"})
+            assert program.headers["cache-control"] == "no-store", path
 
 
 async def test_disconnect_during_body_is_not_an_error(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:

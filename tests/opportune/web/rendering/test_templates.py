@@ -72,11 +72,6 @@ def test_block_uses_overrides_of_child_templates(environment: Environment, name:
     assert render_block(environment, name, "rows", {"books": ["<a>"]}) == html
 
 
-def test_parent_templates_receive_the_text_of_a_block_at_once(environment: Environment) -> None:
-    template = environment.from_string('{% extends "base" %}{% block content %}{{ super() }}{{ rows }}.{% endblock %}')
-    assert [*template.generate(rows=1)] == ["<html>", "1.", "</html>"]
-
-
 def test_undefined_name_in_block_is_an_error(environment: Environment) -> None:
     with pytest.raises(UndefinedError, match="'books' is undefined"):
         render_block(environment, "styled", "rows", {})

@@ -1,15 +1,11 @@
 """Slow work in threads: hashes of static files and the OpenAPI document."""
 
 import threading
-from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune import application
-from opportune.config.settings import Settings
-from opportune.testing.app import create_test_app
 from opportune.web.rendering.warm_up import warm_up
 from opportune.web.static.files import ICONS_FILE, assets
 
@@ -36,13 +32,3 @@ async def test_files_and_openapi_are_read_at_startup(
     threads_by_name.clear()
     await client.get("/accounts/login")
     assert [name for name in threads_by_name if name.endswith((".css", ".js"))] == []
-
-
-@pytest.mark.parametrize(("environment", "is_warmed_up"), [("test", False), ("development", True)])
-async def test_site_is_warmed_up_outside_of_tests(
-    settings: Settings, environment: str, is_warmed_up: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = create_test_app(settings.model_copy(update={"environment": environment}))
-    monkeypatch.setattr(application, "warm_up", warmed_up := AsyncMock())
-    async with app.router.lifespan_context(app):
-        assert warmed_up.called is is_warmed_up

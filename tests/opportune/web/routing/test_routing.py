@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.routing import APIRoute
 from httpx2 import ASGITransport, AsyncClient
 
 from opportune.web.cache import cached
@@ -113,22 +112,6 @@ async def endpoint() -> str:
 def include_flat(app: FastAPI, router: APIRouter) -> None:
     assert isinstance(app.router, Router)
     app.router.include_flat(router)
-
-
-async def test_route_added_later_is_found(apps: Apps, clients: Clients) -> None:
-    router = APIRouter()
-    router.get("/two")(endpoint)
-    for path, add in (
-        ("/one", lambda: apps.ours.get("/one")(endpoint)),
-        ("/two", lambda: apps.ours.include_router(router)),
-        ("/added", lambda: apps.ours.router.routes.insert(0, APIRoute("/added", endpoint))),
-    ):
-        assert (await clients.ours.get(path)).status_code == 404
-        add()
-        assert (await clients.ours.get(path)).json() == "added"
-    apps.ours.router.routes[0] = APIRoute("/replaced", endpoint)
-    assert (await clients.ours.get("/added")).status_code == 404
-    assert (await clients.ours.get("/replaced")).status_code == 200
 
 
 async def test_cached_route_keeps_dependencies(apps: Apps) -> None:
