@@ -39,7 +39,7 @@ async def test_invalid_name_is_refused(browser: AsyncClient, database: Database,
         assert (await stored(database, ada)).display_name == "", name
 
 
-async def test_picture_is_stored_replaced_and_removed(
+async def test_picture_is_replaced_and_removed(
     browser: AsyncClient, database: Database, ada: User, tmp_path: Path
 ) -> None:
     await browser.post(PROFILE, data={"display_name": "Ada"}, files={"avatar": upload()})
@@ -73,9 +73,7 @@ async def test_admin_lists_and_changes_the_profile(app: FastAPI, database: Datab
         assert changed.avatar.removesuffix(".webp") in (await admin.get(f"/admin/user/details/{ada.id}")).text
 
 
-async def test_deletion_removes_name_and_picture(
-    browser: AsyncClient, database: Database, ada: User, tmp_path: Path
-) -> None:
+async def test_deletion_removes_picture(browser: AsyncClient, database: Database, ada: User, tmp_path: Path) -> None:
     await browser.post(PROFILE, data={"display_name": "Ada"}, files={"avatar": upload()})
     assert stored_suffixes(tmp_path) != []
     export = await browser.get("/accounts/data/export")

@@ -146,7 +146,7 @@ async def test_export_contains_everything_but_secrets(ada_client: AsyncClient) -
     assert api_export["accounts"].items() < exported.items()
 
 
-async def test_row_with_two_user_columns_is_exported_once(
+async def test_shared_row_is_exported_once(
     app: FastAPI, ada_client: AsyncClient, user: User, database: Database
 ) -> None:
     other_user = await make_user(database)
@@ -195,7 +195,7 @@ async def test_export_with_files_is_a_zip_archive(app: FastAPI, ada_client: Asyn
         assert json.loads(archive.read("data.json")) == {"notes": {"notes": [{"file": stored}]}}
 
 
-async def test_archive_is_closed_if_the_visitor_leaves(
+async def test_archive_of_a_leaver_is_closed(
     app: FastAPI, ada_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archives: list[IO[bytes]] = []
@@ -252,7 +252,7 @@ async def test_last_superuser_cannot_be_deleted(
 
 
 @pytest.mark.database("postgresql")
-async def test_concurrent_deletions_keep_one_superuser(
+async def test_concurrent_deletions_keep_a_superuser(
     app: FastAPI, database: Database, recorded_jobs: RecordedJobs
 ) -> None:
     async def delete_account(email: str) -> int:

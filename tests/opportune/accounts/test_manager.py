@@ -83,7 +83,7 @@ async def admin(app: FastAPI, hook_calls: list[Any]) -> AsyncIterator[AsyncClien
         yield client
 
 
-async def test_registration_calls_the_hook(
+async def test_registration_runs_hook(
     client: AsyncClient, hook_calls: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registration, "email_is_delivered", lambda _settings: False)

@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pyotp
 import pytest
 from httpx2 import AsyncClient, Response
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from opportune.accounts import signed_links
 from opportune.accounts.management import set_password
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.schemas import Credentials
 from opportune.accounts.sessions.service import create_session
+from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.users.context import user_manager
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -108,7 +111,7 @@ async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Databa
     assert await has_new_password(database)
 
 
-async def test_old_password_cannot_set_another(
+async def test_old_password_sets_no_other(
     user_client: AsyncClient, database: Database, paused_hash: PausedHash
 ) -> None:
     form = {"current_password": PASSWORD, "new_password": THIEF_PASSWORD}
@@ -119,7 +122,7 @@ async def test_old_password_cannot_set_another(
     assert await read_all(database, Session) == []
 
 
-async def test_old_password_cannot_delete_the_account(
+async def test_old_password_deletes_nothing(
     user_client: AsyncClient, database: Database, paused_hash: PausedHash
 ) -> None:
     request = user_client.request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
@@ -148,3 +151,22 @@ async def test_new_password_ends_a_concurrent_session(database: Database, settin
         await create_session(session, settings, user)
     await change
     assert await read_all(database, Session) == []
+
+
+async def test_older_two_factor_setup_is_refused(database: Database, settings: Settings, user: User) -> None:
+    key = second_factor.start_setup(settings, user).key
+    await set_new_password(database)
+    async with database.writer() as session:
+        assert await second_factor.enable(session, settings, user, key, pyotp.TOTP(key).now()) is None
+
+
+async def test_link_verifies_its_own_address_only(
+    client: AsyncClient, database: Database, settings: Settings, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "hash_password", paused_hash := PausedHash(hashing.hash_password))
+    form = {"token": signed_links.make_link_token(settings, "reset", user), "password": NEW_PASSWORD}
+    request = client.post("/accounts/reset-password", data=form)
+    response = await paused_hash.send_and_change(request, set_all(database, User, email="stranger@example.com"))
+    assert response.status_code == 422
+    changed = await read_one(database, User)
+    assert (changed.email, changed.is_verified) == ("stranger@example.com", False)

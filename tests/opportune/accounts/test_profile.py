@@ -95,9 +95,7 @@ async def test_email_taken_later_is_refused(
     assert (await reload(database, user)).email == EMAIL
 
 
-async def test_email_change_needs_password_and_valid_email(
-    user_client: AsyncClient, recorded_jobs: RecordedJobs
-) -> None:
+async def test_email_change_needs_password_and_email(user_client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
     for email, password, message in (
         (NEW_EMAIL, "not the password", "This is not your current password."),
         (NEW_EMAIL, "", "Please enter your current password."),
@@ -119,3 +117,11 @@ async def test_email_changes_are_limited(
     assert [response.status_code for response in responses] == [303] * 2 + [429]
     assert "That was too often." in responses[-1].text
     assert len(recorded_jobs.outbox) == 2
+
+
+async def test_unverified_address_can_be_verified_again(user_client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
+    assert "Not verified" in (await user_client.get("/accounts/profile")).text
+    response = await user_client.post("/accounts/profile/verification")
+    assert response.headers["location"] == "/accounts/profile"
+    assert recorded_jobs.names == ["accounts.send_verification_email"]
+    assert recorded_jobs.calls[0].arguments == (EMAIL,)

@@ -82,9 +82,7 @@ async def test_unknown_accounts_are_limited_and_keys_are_hashed(client: AsyncCli
     assert "127.0.0.1" not in stored
 
 
-async def test_wrong_passwords_per_ip_address_are_limited(
-    client: AsyncClient, other_browser: AsyncClient, user: User
-) -> None:
+async def test_wrong_passwords_per_ip_are_limited(client: AsyncClient, other_browser: AsyncClient, user: User) -> None:
     for number in range(sign_in.PASSWORDS_PER_IP.limit):
         client.headers["X-Forwarded-For"] = f"198.51.100.{number}"
         assert (await guess(client, f"user{number}@example.com")).status_code == 422

@@ -115,7 +115,7 @@ async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncC
     assert await read_users(database) == []
 
 
-async def test_guesses_at_a_registration_are_limited(
+async def test_registration_guesses_are_limited(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert VERIFICATIONS_PER_ACCOUNT.limit == 20
@@ -257,9 +257,7 @@ async def test_reset_responses_do_not_reveal_accounts(app: FastAPI, client: Asyn
     assert len(await read_sent_subjects(app)) == 4
 
 
-async def test_own_link_needs_no_password(
-    app: FastAPI, database: Database, user: User, user_client: AsyncClient
-) -> None:
+async def test_own_link_needs_no_proof(app: FastAPI, database: Database, user: User, user_client: AsyncClient) -> None:
     token = make_link_token(app.state.settings, "verify", user)
     page = (await user_client.get(f"{ACCOUNTS}/verify", params={"token": token})).text
     assert "Yes, this is my address" in page

@@ -135,7 +135,7 @@ async def test_setup_is_404_with_a_superuser(
     assert find_links(caplog) == []
 
 
-async def test_invitation_is_emailed_once_an_hour(
+async def test_invitation_is_sent_hourly(
     settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings_with_email = settings.model_copy(

@@ -1,12 +1,10 @@
 """Pages of a model by permission."""
 
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqladmin import ModelView
 from sqlalchemy import update
 from sqlmodel import col
 
@@ -89,13 +87,10 @@ async def test_wildcard_permissions_all_actions_or_models(app: FastAPI, client: 
     assert await find_allowed_requests(client, REQUIRED_ACTIONS) == {"GET gadget/list"}
     await set_permissions(app, group, "gadget.*")
     assert await find_allowed_requests(client, REQUIRED_ACTIONS) == set(REQUIRED_ACTIONS)
-
-
-async def test_permission_opens_no_pages_of_other_models(app: FastAPI, client: AsyncClient, group: Group) -> None:
-    await set_permissions(app, group, "gadget.*")
-    await client.get("/admin")  # the first request builds the routes
-    for path in list_other_addresses(app):
-        assert (await client.get(path)).status_code == 403, path
+    others = [
+        f"GET {model}/{page}" for model in ("maker", "user", "group") for page in ("list", "create", "export/csv")
+    ]
+    assert await find_allowed_requests(client, others) == set()
 
 
 async def test_wildcard_opens_no_pages_for_superusers_only(app: FastAPI, client: AsyncClient, group: Group) -> None:
@@ -145,20 +140,7 @@ async def test_pages_hide_actions_without_permission(app: FastAPI, client: Async
     assert response.headers["location"] == "/admin/"
 
 
-def list_other_addresses(app: FastAPI) -> list[str]:
-    """Requests for all views except gadgets, from the site's routes: all of the first view, some of others."""
-    mount: Any = next(route for route in app.router.routes if getattr(route, "name", "") == "admin")
-    site = next(route for route in mount.routes if route.name == "list").endpoint.__self__
-    identities = [view.identity for view in site.views if isinstance(view, ModelView) and view.identity != "gadget"]
-    pages = ("list", "details/1", "history/1", "create", "edit/1", "delete?pks=1", "export/csv", "import")
-    return [
-        f"/admin/{identity}/{page}"
-        for number, identity in enumerate(identities)
-        for page in (pages if number == 0 else (pages[0], pages[1 + number % 7]))
-    ]
-
-
-async def test_revoked_permission_ends_with_the_next_request(
+async def test_revoked_permission_ends_immediately(
     app: FastAPI, client: AsyncClient, group: Group, staff: User
 ) -> None:
     await set_permissions(app, group, "gadget.list")

@@ -58,9 +58,7 @@ async def test_migrate_merges_groups_of_features(database: Database, monkeypatch
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_migrate_keeps_changed_permissions_and_adds_new(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_migrate_keeps_changes_and_adds_permissions(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await migrate(database, monkeypatch, make_feature({"Librarians": {"book": ["list", "update"]}}))
     async with database.writer() as session:
         await session.execute(delete(GroupPermission).where(col(GroupPermission.action) == "update"))

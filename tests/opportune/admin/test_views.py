@@ -132,9 +132,7 @@ async def test_errors_are_beside_their_fields(app: FastAPI, admin: AsyncClient) 
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_constraint_errors_have_messages(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_constraint_errors_are_named(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await create_gadget(admin)
     assert extract_error(await create_gadget(admin), "name") == "This value is already in use."
     assert "The selected entry no longer exists" in (await create_gadget(admin, name="b", maker_id="999")).text

@@ -80,14 +80,14 @@ async def test_responses_match_access_table(site_without_jobs: FastAPI, database
 
 
 async def test_undeclared_methods_are_refused(site_without_jobs: FastAPI) -> None:
-    """Request one model of the admin, because all models share the routes."""
+    """Request each address with one other method, and one model of the admin, because all models share the routes."""
     methods_by_address: dict[str, set[str]] = {}
     for _, method, path in list_addresses(site_without_jobs):
         methods_by_address.setdefault(example_path(path), set()).add(method)
     accepted = [
         (method, url)
-        for url in one_path_per_admin_route(methods_by_address)
-        for method in METHODS - methods_by_address[url]
+        for number, url in enumerate(sorted(one_path_per_admin_route(methods_by_address)))
+        for method in sorted(METHODS - methods_by_address[url])[number % 2 :: 2][:1]
         if status_word(await send_request(site_without_jobs, method, url, JSON_ERRORS)) not in REFUSALS
     ]
     assert accepted == []

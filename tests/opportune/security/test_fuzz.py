@@ -19,4 +19,5 @@ def test_valid_api_requests_do_not_crash(users: UserHeaders, database_file: Path
     """`test_hostile.py` covers invalid requests."""
     copy_sqlite_file(database_file, filled := database_file.with_suffix(".filled"))
     site, restore = sqlite_site(database_file), partial(copy_sqlite_file, filled, database_file)
-    assert list(find_crashes(site, users, examples=1, valid_only=True, before_operation=restore)) == []
+    crashes = find_crashes(site, users[:1], examples=1, valid_only=True, with_constants=False, before_operation=restore)
+    assert list(crashes) == []

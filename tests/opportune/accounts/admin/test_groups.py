@@ -111,7 +111,7 @@ async def test_staff_cannot_set_privileges_of_users(app: FastAPI, staff_client: 
     assert await read_member_ids(database) == {staff.id}
 
 
-async def test_staff_cannot_change_staff_or_superusers(
+async def test_staff_cannot_change_colleagues(
     app: FastAPI, staff_client: AsyncClient, superuser: User, staff: User
 ) -> None:
     database = app.state.database
@@ -136,7 +136,7 @@ async def test_staff_cannot_change_staff_or_superusers(
         assert "staff@example.com" not in (await root.get("/admin/audit-entry/list?identity=user")).text
 
 
-async def test_staff_assign_only_groups_within_their_permissions(
+async def test_staff_assign_groups_within_their_permissions(
     app: FastAPI, staff_client: AsyncClient, staff: User
 ) -> None:
     database = app.state.database

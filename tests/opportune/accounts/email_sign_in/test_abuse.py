@@ -129,7 +129,7 @@ async def test_request_ends_after_five_wrong_codes(app: FastAPI, client: AsyncCl
     assert await count(database, Session) == 0
 
 
-async def test_wrong_codes_of_an_account_are_limited_per_day(
+async def test_wrong_codes_are_limited_per_day(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert email_sign_in.CODES_PER_ACCOUNT.limit == 10
@@ -147,7 +147,7 @@ async def test_wrong_codes_of_an_account_are_limited_per_day(
     assert await is_signed_in(client), "the trusted browser is not locked out"
 
 
-async def test_wrong_codes_per_ip_address_are_limited(
+async def test_wrong_codes_per_ip_are_limited(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert PASSWORDS_PER_IP.limit == 20

@@ -36,9 +36,7 @@ async def read_team_name(database: Database) -> str:
     return (await read_one(database, Team)).name
 
 
-async def test_impersonation_is_read_only_by_default(
-    boss_client: AsyncClient, ada: User, team: Team, database: Database
-) -> None:
+async def test_impersonation_is_read_only(boss_client: AsyncClient, ada: User, team: Team, database: Database) -> None:
     await impersonate(boss_client, ada)
     page = await boss_client.get(f"/teams/{team.id}")
     assert (page.status_code, "You can read, but not change anything." in page.text) == (200, True)
@@ -72,6 +70,13 @@ async def test_changes_are_listed_in_events(app: FastAPI, boss_client: AsyncClie
         assert "changed team “Changed”" in (await user_browser.get("/accounts/events")).text
 
 
+async def rename_beside_a_failed_savepoint(user: CurrentUser, session: WriteSession) -> None:
+    (await session.scalars(select(Team))).one().name = "Changed"
+    async with session.begin_nested() as savepoint:
+        await session.execute(update(Team).values(name="Failed"))
+        await savepoint.rollback()
+
+
 async def rename_by_statement(user: CurrentUser, session: WriteSession) -> None:
     await session.execute(update(Team).values(name="By statement"))
 
@@ -83,6 +88,7 @@ async def rename_in_a_session_opened_before_the_user(session: WriteSession, user
 @pytest.mark.parametrize(
     ("rename", "change"),
     [
+        (rename_beside_a_failed_savepoint, "changed team “Changed”"),
         (rename_by_statement, "changed rows of team"),
         (rename_in_a_session_opened_before_the_user, "changed team “Changed”"),
     ],
@@ -96,7 +102,7 @@ async def test_other_changes_are_listed(
     assert (await read_event_texts(app, ada))[1:] == [f"A superuser, signed in as you, {change}"]
 
 
-async def test_lasting_access_to_teams_is_refused(
+async def test_lasting_team_access_is_refused(
     boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
     bob = await make_user(database, "bob@example.com", is_verified=True)

@@ -118,9 +118,7 @@ async def test_only_superusers_impersonate_active_users(
     assert await get_current_email(boss_client) == BOSS
 
 
-async def test_impersonator_may_not_open_personal_pages_or_admin(
-    app: FastAPI, boss_client: AsyncClient, database: Database
-) -> None:
+async def test_impersonator_opens_no_personal_pages(app: FastAPI, boss_client: AsyncClient, database: Database) -> None:
     editor = await make_user(database, is_staff=True)
     await impersonate(boss_client, editor)
     public_pages = ("login", "logout", "register", "verify", "forgot-password", "reset-password", "setup", "social/")
@@ -176,7 +174,7 @@ async def test_ended_impersonation_cookie_is_worthless(
     assert (await boss_client.post(END)).headers["location"] == "/accounts/login"
 
 
-async def test_impersonation_ends_after_an_hour(
+async def test_impersonation_lasts_an_hour(
     app: FastAPI, boss_client: AsyncClient, ada: User, database: Database
 ) -> None:
     await impersonate(boss_client, ada)

@@ -172,7 +172,7 @@ async def test_registration_is_bound_to_user_and_valid_once(
     assert len(await read_passkeys(database, user)) == 1
 
 
-async def test_passkeys_per_user_are_limited(
+async def test_passkeys_are_limited(
     ada_client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device, options = Authenticator(), await get_options(ada_client, "add")
@@ -208,9 +208,7 @@ async def test_passkey_confirms_the_identity_in_forms(app: FastAPI, user: User, 
         assert (await client.post("/accounts/confirm", data=response)).status_code == 422
 
 
-async def test_reset_command_keeps_the_last_sign_in_method(
-    app: FastAPI, client: AsyncClient, user: User, database: Database
-) -> None:
+async def test_reset_keeps_the_last_method(app: FastAPI, client: AsyncClient, user: User, database: Database) -> None:
     await add_passkey(app, user)
     async with database.writer() as session:
         await reset_two_factor(session, await session.get_one(User, user.id))

@@ -155,7 +155,7 @@ async def test_passkey_needs_this_site_and_an_active_user(app: FastAPI, client: 
     )
 
 
-async def test_only_failures_are_counted(
+async def test_only_failures_count(
     app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passkeys.FAILURES_PER_IP, "limit", 2)

@@ -44,9 +44,7 @@ async def test_user_lists_sessions(
     assert "hash" not in str(current_session)
 
 
-async def test_user_ends_sessions(
-    user_client: AsyncClient, other_browser: AsyncClient, eve_client: AsyncClient
-) -> None:
+async def test_user_ends_session(user_client: AsyncClient, other_browser: AsyncClient, eve_client: AsyncClient) -> None:
     ids = {row["is_current"]: row["id"] for row in (await user_client.get(SESSIONS_API)).json()}
     assert (await eve_client.delete(f"{SESSIONS_API}/{ids[False]}")).status_code == 404
     assert await is_signed_in(other_browser)
@@ -85,7 +83,7 @@ async def test_user_ends_only_own_tokens(user_client: AsyncClient, eve_client: A
     assert (await user_client.get(TOKENS_API)).json() == []
 
 
-async def test_expired_rows_are_not_listed(
+async def test_expired_rows_are_hidden(
     user_client: AsyncClient, other_browser: AsyncClient, database: Database
 ) -> None:
     await create_token(user_client)
@@ -118,3 +116,10 @@ async def test_token_is_shown_on_one_page_only(user_client: AsyncClient, client:
     assert token not in next_page.text
     await user_client.post(find_end_paths(next_page)[0])
     assert await token_status(client, token) == 401
+
+
+async def test_ending_all_sessions_signs_out(user_client: AsyncClient, other_browser: AsyncClient) -> None:
+    response = await user_client.post(f"{SESSIONS}/end-all")
+    assert "Max-Age=0" in response.headers["set-cookie"]
+    assert "You are signed out on every device." in (await user_client.get("/")).text
+    assert (await is_signed_in(user_client), await is_signed_in(other_browser)) == (False, False)

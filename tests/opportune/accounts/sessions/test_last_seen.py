@@ -95,9 +95,7 @@ async def test_page_does_not_wait_for_a_writer(app: FastAPI, database: Database)
     assert is_now((await read_session(app)).seen_at)
 
 
-async def test_page_works_with_a_read_only_database(
-    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_page_works_without_writing(app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> NoReturn:
         raise ReadOnlyError
 

@@ -67,9 +67,7 @@ async def test_an_invented_token_is_never_adopted(client: AsyncClient) -> None:
     assert (await client.get(PROFILE)).status_code == 303
 
 
-async def test_signing_in_again_ends_the_browsers_old_session(
-    app: FastAPI, client: AsyncClient, user: User, database: Database
-) -> None:
+async def test_sign_in_replaces_the_session(app: FastAPI, client: AsyncClient, user: User, database: Database) -> None:
     await sign_in(client, app, user)
     old_token = client.cookies["session"]
     client.cookies.clear()
@@ -107,9 +105,7 @@ async def test_links_and_other_sites_cannot_sign_in_or_out(app: FastAPI, user: U
         assert (await client.get(PROFILE)).status_code == 200
 
 
-async def test_expired_session_is_refused_and_deleted(
-    app: FastAPI, user: User, client: AsyncClient, database: Database
-) -> None:
+async def test_expired_session_is_deleted(app: FastAPI, user: User, client: AsyncClient, database: Database) -> None:
     async with signed_in_client(app, user) as expired:
         await set_all(database, Session, expires_at=utc_now() - timedelta(seconds=1))
         assert (await expired.get(PROFILE)).status_code == 303

@@ -186,9 +186,7 @@ async def test_slow_or_failing_provider_is_given_up(provider: FakeProvider, monk
         await request_identity(provider)
 
 
-async def test_endless_or_compressed_response_is_refused(
-    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_endless_or_packed_response_is_refused(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     compressed = httpx2.Response(
         200, headers={"Content-Encoding": "gzip"}, stream=httpx2.ByteStream(gzip.compress(b"{}"))
     )

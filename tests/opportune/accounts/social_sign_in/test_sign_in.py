@@ -56,9 +56,7 @@ async def test_closed_registration_refuses_new_accounts_only(
     assert await is_signed_in(client)
 
 
-async def test_github_needs_a_verified_primary_address(
-    client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_github_needs_a_verified_address(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     provider.emails = GITHUB_EMAILS
     address = await conftest.start_sign_in(client, "github")
     assert "nonce" not in parse_qs(urlsplit(address).query)
@@ -67,9 +65,7 @@ async def test_github_needs_a_verified_primary_address(
     assert await conftest.read_links(database) == [("https://github.com", "583231")]
 
 
-async def test_unverified_address_creates_no_account(
-    client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_unverified_address_is_refused(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     provider.emails = [{**GITHUB_EMAILS[1], "verified": False}]
     assert "GitHub does not share your e-mail address" in await conftest.sign_in_to_message(client, provider, "github")
     for claim in (False, "false", None):
@@ -82,9 +78,7 @@ async def test_unverified_address_creates_no_account(
     assert "0900" not in message
 
 
-async def test_address_may_come_from_the_userinfo_endpoint(
-    client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_address_may_come_from_userinfo(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     provider.false_claims = {"email": None}
     await conftest.return_from_provider(client, provider)
     assert await conftest.read_user_states(database) == [("ada@example.com", True, False)]
@@ -92,9 +86,7 @@ async def test_address_may_come_from_the_userinfo_endpoint(
     assert "is invalid. Please try again." in await conftest.sign_in_to_message(client, provider)
 
 
-async def test_existing_or_inactive_account_is_refused(
-    client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_existing_account_is_refused(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     await make_user(database, "ada@example.com")
     message = await conftest.sign_in_to_message(client, provider)
     assert "There is already an account with ada@example.com. Sign in to it, then add Keycloak" in message
@@ -191,7 +183,7 @@ async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: Fak
     assert response.headers["location"] == "/"
 
 
-async def test_failures_per_address_are_limited(
+async def test_failures_are_limited(
     client: AsyncClient, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(social_sign_in.FAILURES_PER_IP, "limit", 2)

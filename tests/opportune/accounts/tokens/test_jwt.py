@@ -52,9 +52,7 @@ async def test_sign_in_returns_a_short_lived_jwt(client: AsyncClient, user: User
     assert await token_status(client, await make_token(database, user)) == 200
 
 
-async def test_jwt_from_a_machine_with_a_faster_clock_is_valid(
-    client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_jwt_of_a_faster_clock_is_valid(client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("opportune.accounts.tokens.jwt_strategy.utc_now", lambda: utc_now() + timedelta(seconds=30))
         granted = await login(client, user)

@@ -94,7 +94,7 @@ async def test_wrong_first_code_turns_nothing_on(user_client: AsyncClient, datab
     assert not (await reload(database, user)).has_two_factor
 
 
-async def test_key_of_another_user_or_expired_key_is_refused(
+async def test_foreign_or_expired_key_is_refused(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thief = await make_user(database)

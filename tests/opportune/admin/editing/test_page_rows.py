@@ -5,11 +5,13 @@ from decimal import Decimal
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
+from sqlalchemy import delete
+from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.editing.parts_feature import LIST, Part, edit_cell, form_fields, read_changes, read_part
-from tests.opportune.stored_rows import add_rows, make_staff
+from tests.opportune.stored_rows import add_rows, execute, make_staff
 
 EDIT_PAGE = "/admin/part/edit-page"
 
@@ -149,3 +151,11 @@ async def test_toggle_sets_the_value_that_the_user_wants(app: FastAPI, admin: As
     assert 'data-value="no"' in response.text
     assert (await admin.post("/admin/part/cell/price/1", data={"toggle": "yes"})).status_code == 404
     assert (await admin.post("/admin/part/cell/is_ready/99", data={"toggle": "yes"})).status_code == 404
+
+
+async def test_deleted_row_stops_the_others(app: FastAPI, admin: AsyncClient) -> None:
+    fields = await open_rows(admin)
+    await execute(app, delete(Part).where(col(Part.id) == 1))
+    response = await admin.post(EDIT_PAGE, data=fields | {"2-price": ["7"]})
+    assert response.text.count("Another user has deleted this row.") == 1
+    assert (await read_part(app, 2)).price == 1

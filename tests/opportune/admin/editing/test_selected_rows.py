@@ -89,9 +89,7 @@ async def test_one_refused_row_keeps_all_unchanged(app: FastAPI, admin: AsyncCli
     assert (await read_part(app, 1)).price == 1
 
 
-async def test_many_rows_are_changed_in_batches(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_many_rows_change_in_batches(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.admin.editing.row_edits.MAX_ROWS_SAVED_SINGLY", 2)
     monkeypatch.setattr("opportune.admin.editing.row_edits.MAX_IDS_PER_QUERY", 5)
     await add_rows(app, *(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 22)))

@@ -22,9 +22,7 @@ async def test_form_groups_a_relationship_by_its_column(app: FastAPI, admin: Asy
     assert page.index(">People<") < page.index('id="author_id"') < page.index(">Shop<") < page.index('id="price"')
 
 
-async def test_form_options_name_a_relationship(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_options_name_a_relationship(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BookAdmin, "form_args", {"author": {"label": "Writer"}})
     monkeypatch.setattr(BookAdmin, "form_widget_args", {"author": {"data-shelf": "7"}})
     monkeypatch.setattr(BookAdmin, "form_rules", ("author", "title"))

@@ -141,9 +141,7 @@ async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group
     assert 'value="maker"' not in page
 
 
-async def test_deletion_names_only_listed_related_rows(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_deletion_names_listed_rows(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await add_rows(app, Gadget(name="Hidden gadget", maker_id=1))
 
     def query_without_hidden_gadget(_self: Any, _request: Any) -> Select[Any]:

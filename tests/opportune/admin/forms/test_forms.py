@@ -149,9 +149,7 @@ async def test_forged_file_paths_are_ignored(app: FastAPI, admin: AsyncClient) -
     assert (shelf.title, shelf.photo, shelf.plan) == ("Forged", photo, None)
 
 
-async def test_file_replaced_by_a_job_is_kept(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_file_replaced_by_job_is_kept(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await save_shelf(admin, uploads=make_uploads(photo=picture()))
 
     async def replace() -> None:

@@ -99,9 +99,7 @@ async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, mo
     assert 'href="/admin/label/list?shelf_id=1"' in page
 
 
-async def test_inline_moved_by_another_user_is_refused(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_moved_inline_is_refused(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def move() -> None:
         await execute(app, update(Label).where(col(Label.id) == 1).values(shelf_id=2))
 
@@ -136,7 +134,7 @@ async def test_form_may_have_many_fields(app: FastAPI, admin: AsyncClient) -> No
         assert (await admin.post(EDIT, data=FORM | many, files=files)).status_code == 303
 
 
-async def test_view_that_cannot_edit_has_no_inline_fields(
+async def test_view_without_edit_has_no_fields(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def check_can_edit(_self: object, _request: object, _row: object) -> bool:

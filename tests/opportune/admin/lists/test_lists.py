@@ -47,9 +47,7 @@ def extract_pks(page: str) -> str:
     return str(pks)
 
 
-async def test_action_is_confirmed_with_the_selected_rows(
-    app: FastAPI, admin: AsyncClient, sixty_gadgets: None
-) -> None:
+async def test_action_is_confirmed_with_selected_rows(app: FastAPI, admin: AsyncClient, sixty_gadgets: None) -> None:
     page = await admin.post(f"{POLISH_ACTION}?size__lte=8&page=1", data={"pk": ["1", "2"]})
     assert page.status_code == 200
     for text in ("Polish them?", "Gadget 1", "Gadget 2"):

@@ -41,9 +41,7 @@ async def test_hooks_run_before_and_after_a_row_is_saved(app: FastAPI, admin: As
     assert await read_labels(app) == ["new: Crime", "changed: Crime, Poetry"]
 
 
-async def test_refusing_hook_rolls_back_the_change(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_refusing_hook_rolls_back(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for status in (303, 400):
         response = await admin.post("/admin/novel/create", data=NOVEL_FORM | {"title": "Taken"})
         assert response.status_code == status

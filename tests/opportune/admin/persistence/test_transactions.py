@@ -51,9 +51,7 @@ async def test_permission_is_checked_again_in_the_transaction(
     assert await read_logged_actions(app) == ["create"]
 
 
-async def test_action_checks_all_rows_and_is_atomic(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_action_on_rows_is_atomic(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     users = [await make_user(app.state.database, f"{name}@example.com", is_active=False) for name in ("ann", "bob")]
 
     def has_permission(_self: Any, _request: Any, _action: str, obj: Any = None) -> bool:
@@ -71,9 +69,7 @@ async def test_action_checks_all_rows_and_is_atomic(
     assert "2 users: may sign in again." in (await admin.get("/admin/user/list")).text
 
 
-async def test_rows_outside_list_query_are_not_found(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rows_outside_the_list_are_404(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await admin.post("/admin/gadget/create", data=GADGET_FORM)
     assert "gadget/details/1" in (await admin.get("/admin/?complete=1")).text
 
@@ -110,9 +106,7 @@ async def test_log_omits_hidden_columns(app: FastAPI, admin: AsyncClient) -> Non
         assert "Maker: Acme" in (await client.get(url)).text
 
 
-async def test_hook_of_a_new_row_can_query_the_database(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_hook_can_query_the_database(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def allow_one_gadget(_self: Any, data: Any, model: Any, is_created: bool, request: Any) -> None:
         count = await session_of(model).scalar(select(func.count()).select_from(Gadget))
         if is_created and count:

@@ -61,9 +61,7 @@ async def test_trash_lists_row_and_user(app: FastAPI, admin: AsyncClient) -> Non
     assert "after 30 days" in page
 
 
-async def test_trash_links_to_the_history_of_a_row(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_trash_links_to_the_history(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"/admin/parcel/history/{await _row_id(app, 'Gone')}"
     assert url in (await admin.get(TRASH)).text
     page = (await admin.get(url)).text
