@@ -1,10 +1,11 @@
 """Formats of values by the annotations of their field."""
 
 import json
+import re
 from enum import Enum
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from pydantic.fields import FieldInfo
 
 from opportune.fields.contents import currency_of
@@ -48,5 +49,10 @@ def _display_text(options: FieldOptions, text: str) -> str:
     # Rows that were not written through a form may hold any text, also `javascript:` URLs.
     is_safe = options.type != "url" or text.startswith(("http://", "https://"))
     if link and is_safe:
-        return link.format(text, escape(text).replace("@", Markup("@<wbr>")))
+        return link.format(text, with_breaks(text))
     return str(gettext_lazy(options.choices[text])) if text in options.choices else text
+
+
+def with_breaks(text: str) -> Markup:
+    """Escape a text. The e-mail addresses in it may continue on the next line after `@` and full stops."""
+    return Markup("<wbr>").join(re.split(r"(?<=[@.])(?=\w)", text) if "@" in text else [text])

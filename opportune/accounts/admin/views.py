@@ -30,7 +30,7 @@ class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
     """API tokens. A program whose token is deleted loses access."""
 
     name, plural = "API token", "API tokens"
-    columns = ("id", "user_id", "name", "hint", "scopes", "created_at", "used_at", "expires_at")
+    columns = ("name", "user_id", "hint", "scopes", "used_at", "expires_at")
     search = ("name",)
     filters = ("user_id", "created_at", "used_at", "expires_at")
     can_create = can_edit = False

@@ -23,7 +23,7 @@ from opportune.admin.forms.inline_tables import inline_file_fields, inline_table
 from opportune.admin.forms.inlines import INVALID_ROWS, InlineTable
 from opportune.admin.forms.submitted_lines import edits_lines
 from opportune.admin.lists.actions import list_url
-from opportune.admin.lists.display import title_for, truncate
+from opportune.admin.lists.display import MAX_CELL_LENGTH, title_for
 from opportune.admin.lists.row_keys import row_by_key, row_url
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView, build_form_class, shown_fields, unwritable_columns
@@ -32,6 +32,7 @@ from opportune.db.models.labels import title_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.schemas.text import shorten
 from opportune.web.forms.input_texts import as_text
 from opportune.web.forms.kept_form import take_kept_fields
 from opportune.web.middleware.security_headers import security_headers
@@ -155,7 +156,8 @@ async def _respond_to_saved(request: Request, view: AdminView, row: Any, form_da
         context = {"row": row, "row_title": await title_for(request, view, row)}
         return await render_page(request, view, "admin/created.html", context, 201)
     url = str(row_url(request, view, "edit", row)) if view.can_edit else ""
-    flash(request, gettext("%(name)s “%(row)s” was saved.", name=view.name, row=truncate(title_of(row))), url=url)
+    title = shorten(title_of(row), MAX_CELL_LENGTH)
+    flash(request, gettext("%(name)s “%(row)s” was saved.", name=view.name, row=title), url=url)
     return RedirectResponse(view.site.get_save_redirect_url(request, form_data, view, row), 303)
 
 

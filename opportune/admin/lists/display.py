@@ -23,7 +23,7 @@ from opportune.db.models.columns import is_amount, is_json
 from opportune.db.models.labels import label_of_field, title_of
 from opportune.db.models.model import Model
 from opportune.db.queries.paths import read_path_values
-from opportune.fields.display import display, has_format
+from opportune.fields.display import display, has_format, with_breaks
 from opportune.fields.files import FileColumn, ImageColumn
 from opportune.i18n import format_lazy, gettext_lazy
 from opportune.i18n.formats import localize_number
@@ -51,9 +51,9 @@ FORMATTERS: dict[type[Any], Any] = {
 
 
 def truncate(value: Any) -> Any:
-    """Shorten a long text for a table cell. HTML (`Markup`) is not shortened."""
+    """Shorten and escape a long text for a table cell. HTML (`Markup`) is not changed."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
-    return shorten(value, MAX_CELL_LENGTH) if is_text else value
+    return with_breaks(shorten(value, MAX_CELL_LENGTH)) if is_text else value
 
 
 class DisplayMixin(BaseAdminView):
@@ -157,9 +157,9 @@ async def title_for(request: Request, view: BaseAdminView, row: Any) -> str:
 def link_to(view: BaseAdminView | None, key: str, title: object, request: Request) -> Markup:
     """Return the title of the row with this `key_of`, as a link if the user may open its page."""
     if view is None or not view.has_permission(request, Action.DETAILS):
-        return Markup("{}").format(title)
+        return with_breaks(str(title))
     url = request.url_for("admin:details", identity=view.identity, pk=quote(key))
-    return Markup('<a href="{}">{}</a>').format(url, title)
+    return Markup('<a href="{}">{}</a>').format(url, with_breaks(str(title)))
 
 
 def _label_with_unit(model: type[Any], name: str) -> str:

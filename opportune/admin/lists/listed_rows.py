@@ -97,11 +97,8 @@ class RowBuilder:
             cell_url = url if has_link else ""
             if cell_url and isinstance(text, Markup) and "<a " in text:
                 text = text.striptags()  # links cannot contain links
-            is_editable = name in editable
-            toggle = ""
-            if is_editable and name in self.toggled:
-                toggle = "no" if value else "yes"
-            cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, is_editable, toggle))
+            toggle = ("no" if value else "yes") if name in editable and name in self.toggled else ""
+            cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, name in editable, toggle))
         return cells
 
 

@@ -159,7 +159,7 @@ async def test_deleting_a_session_signs_its_browser_out(app: FastAPI, admin: Asy
     async with signed_in_client(app, user) as browser:
         row = await read_one(app.state.database, Session, user_id=user.id)
         page = (await admin.get(f"/admin/session/list?user_id={user.id}")).text
-        assert f'<a href="/admin/user/details/{user.id}">user@example.com</a>' in page
+        assert f'<a href="/admin/user/details/{user.id}">user@<wbr>example.<wbr>com</a>' in page
         deleted = await admin.post(f"/admin/session/delete?pks={row.id}", data=CONFIRMED)
         assert deleted.status_code == 303
         assert (await browser.get("/accounts/profile")).status_code == 303
