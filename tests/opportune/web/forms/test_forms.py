@@ -10,7 +10,6 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel, Field, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 
-from opportune.crud.queries import FilterForm
 from opportune.schemas import Schema
 from opportune.schemas.text import Line, Text
 from opportune.web.forms.forms import MAX_FIELDS, MAX_FILES, Form, read_form
@@ -228,8 +227,3 @@ async def test_unchanged_times_keep_their_microseconds() -> None:
     form = Form(Slot, row)
     await form.fill(FormData({"begins": "01:02:03", "at": str(form.values["at"])}))
     assert form.data == row
-
-
-@pytest.mark.parametrize("type_", [Form, FilterForm])
-def test_kept_texts_are_not_shown_in_filters(type_: type[Form[Any]]) -> None:
-    assert not type_(Letter, is_filter=True).has_field("subject")

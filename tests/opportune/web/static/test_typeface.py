@@ -20,3 +20,7 @@ async def test_page_preloads_latin_file(client: AsyncClient, monkeypatch: pytest
     monkeypatch.setattr(typeface, "LATIN", "icon.svg")
     page = (await client.get("/accounts/login")).text
     assert re.search(r'<link rel="preload" href="/static/icon.svg\?v=\w+" as="font"', page)
+
+
+async def test_content_security_policy_allows_own_fonts_only(client: AsyncClient) -> None:
+    assert "font-src 'self';" in (await client.get("/accounts/login")).headers["content-security-policy"]
