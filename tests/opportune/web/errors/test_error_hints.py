@@ -157,13 +157,6 @@ async def test_page_shows_cause_line_and_fix(faulty: AsyncClient) -> None:
             assert line in page.text, path
 
 
-async def test_missing_template_suggests_a_name(faulty: AsyncClient) -> None:
-    page = await faulty.get("/template", headers={"Accept": "text/html"})
-    assert "Did you mean templates/accounts/login.html?" in page.text
-    problem = (await faulty.get("/template", headers={"Accept": "application/json"})).json()
-    assert problem["detail"].startswith("The template does not exist.")
-
-
 async def test_rows_of_queries_are_objects(faulty: AsyncClient) -> None:
     data = (await faulty.get("/results")).json()
     assert data["rows"] == [{"email": email, "is_staff": False} for email in data["emails"]] != []
