@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import delete
+from sqlmodel import col
 
 from app.chat import service
-from app.chat.models import Conversation
+from app.chat.models import Conversation, Message
 from app.chat.schemas import MAX_QUESTION_LENGTH, MessageCreate
 from opportune.accounts import User
 from opportune.contrib.answers import AnswerManager, AnswerRunning, StreamEvent
 from opportune.contrib.llm import FakeProvider
+from opportune.errors import NotFound
 from opportune.testing import make_user
 from tests.chat.conversations import API, ask, read_messages, start_conversation, wait_until_ended
 
@@ -132,3 +135,13 @@ async def test_concurrent_repeated_key_stores_one_question(
     assert len({answer.id for _, answer in results}) == 1
     await wait_until_ended(manager, results[0][1])
     assert len(model.received) == 2
+
+
+async def test_repeated_question_without_its_answer_is_not_found(manager: AnswerManager, owner_id: int) -> None:
+    new_message = MessageCreate(content="Again?", client_key="k1")
+    _, answer = await service.ask(manager, owner_id, None, new_message)
+    await wait_until_ended(manager, answer)
+    async with manager.database.writer() as session:
+        await session.execute(delete(Message).where(col(Message.id) == answer.id))
+    with pytest.raises(NotFound):
+        await service.ask(manager, owner_id, None, new_message)
