@@ -35,7 +35,9 @@ from opportune.testing.services.redis import PROGRAM, redis
 MEASURED_SECONDS, TEST_SECONDS = 6.0, 1.0
 MAX_WAIT_SECONDS = 60.0
 """Seconds until all workers ask for jobs."""
-WAITING_WORKERS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+WAITING_WORKERS = """
+SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
 MIN_RATE = 4_000
 MAX_POOLED_CONNECTIONS = 20
 database_numbers = count()
