@@ -27,7 +27,6 @@ def _no_follow_ups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def chat_page(page: Page, app: FastAPI, site: str, user: User) -> Page:
-    """The empty chat in a browser in which the user is signed in."""
     await sign_in_browser(page, app, user, site)
     await page.goto("/chat")
     return page

@@ -64,7 +64,6 @@ async def read_messages(manager: AnswerManager, owner_id: int, conversation_id: 
 
 
 async def wait_until_ended(manager: AnswerManager, message: Message) -> Answer:
-    """Return the answer after it has ended."""
     assert message.answer
     async with manager.view(message.answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         async for _ in live.follow(0):

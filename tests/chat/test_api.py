@@ -28,7 +28,6 @@ def script(fake_llm: FakeProvider) -> FakeProvider:
 
 
 async def read_events(client: AsyncClient, url: str, last_event_id: str = "") -> list[dict[str, Any]]:
-    """Return the events of a complete stream: `event`, `id` and parsed `data`."""
     response = await client.get(url, headers={"Last-Event-ID": last_event_id} if last_event_id else {})
     assert response.headers["content-type"].startswith("text/event-stream")
     events = []

@@ -49,7 +49,6 @@ async def start(browser: AsyncClient, assistant_id: int) -> str:
 
 
 def notice(page: str) -> str:
-    """Return the sentence about a missing assistant above the messages."""
     return "".join(re.findall(r'<p class="text-secondary small">([^<]*Librarian[^<]*)<', page))
 
 
@@ -59,9 +58,7 @@ async def ask(manager: AnswerManager, owner_id: int, **settings: object) -> str:
     return (await wait_until_ended(manager, answer)).omitted
 
 
-async def test_assistant_is_used(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, assistant: Assistant
-) -> None:
+async def test_assistant_runs(manager: AnswerManager, owner_id: int, model: FakeProvider, assistant: Assistant) -> None:
     await ask(manager, owner_id, assistant_id=assistant.id, system_prompt="Rhyme.")
     await ask(manager, owner_id, assistant_id=assistant.id, temperature=1)
     assert model.received[0][0].content.startswith("Be a librarian.\n\nRhyme.")

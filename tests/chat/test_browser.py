@@ -16,7 +16,6 @@ from tests.chat.conversations import ask_in_browser, make_conversation
 
 @pytest.fixture
 async def script(app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider) -> FakeProvider:
-    """Model whose answers the test scripts. A user is signed in in the browser."""
     await sign_in_browser(page, app, user, site)
     fake_llm.script = ["An answer."]
     return fake_llm

@@ -24,7 +24,6 @@ def media(app: FastAPI, fake_llm: FakeProvider) -> FakeMedia:
 
 @pytest.fixture
 async def speaker(page: Page, app: FastAPI, site: str, user: User, media: FakeMedia) -> AsyncIterator[Page]:
-    """The chat in a browser with a microphone."""
     assert page.context.browser
     type_ = page.context.browser.browser_type
     browser = await type_.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *MICROPHONE])

@@ -21,7 +21,7 @@ from opportune.admin.trash.retention import empty_trash
 from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning
 from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.db import utc_now
-from opportune.testing import make_user, sign_in_browser, signed_in_client
+from opportune.testing import sign_in_browser
 from tests.chat import conversations
 
 CODE = "Here it is:\n\n```python\nprint(1)\n```\n\nAnd:\n\n~~~\nplain\n~~~"
@@ -47,7 +47,6 @@ class Draft:
             return document.version, [version.text for version in reversed(await documents.versions(document))]
 
     async def wait(self) -> None:
-        """Wait until the model has written the newest version."""
         async with self.manager.database.reader(fresh=True) as session:
             answer = (await session.scalars(select(Answer).order_by(col(Answer.id).desc()).limit(1))).one()
         async with self.manager.view(answer) as live, asyncio.timeout(conversations.TIMEOUT_SECONDS):
@@ -158,21 +157,11 @@ async def test_document_without_javascript(user_client: AsyncClient, fake_llm: F
     assert (export.text, export.headers["content-type"]) == ("Mine <b>.\n", "text/markdown; charset=utf-8")
 
 
-async def test_document_of_others_is_not_shown(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
-    other_user = await make_user(app.state.database)
-    async with signed_in_client(app, user) as client, signed_in_client(app, other_user) as other_client:
-        page, _ = await open_document(client)
-        other_page, _ = await open_document(other_client)
-        shown = await other_client.get(other_page.partition("?")[0] + "?" + page.partition("?")[2])
-        assert (shown.status_code, 'id="document"' in shown.text) == (200, False)
-
-
 PANEL, TEXT = "#document", "#document textarea[name=text]"
 
 
 @pytest.fixture
 async def script(app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider) -> FakeProvider:
-    """The model. A document is open in the browser."""
     await sign_in_browser(page, app, user, site)
     await page.goto(f"/chat/{await conversations.make_conversation(app.state.database, user.id, 1)}")
     await page.locator("[action$='/document'] button").click()

@@ -8,7 +8,6 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from app.chat.jobs import choose_questions
 from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.testing import RecordedJobs, signed_in_client
 from tests.chat.conversations import API, ask, find_path
@@ -52,10 +51,6 @@ async def test_unusable_reply_suggests_nothing(
     fake_llm.script = script
     await recorded_jobs.work()
     assert await suggested(user_client, url) == [[], []]
-
-
-def test_first_short_different_questions_are_chosen() -> None:
-    assert choose_questions([" A? ", "A?", "", "x" * 151, "two\nlines", "B?", "C?", "D?"]) == ["A?", "B?", "C?"]
 
 
 async def test_page_polls_until_there_are_suggestions(

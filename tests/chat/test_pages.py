@@ -23,7 +23,6 @@ def script(fake_llm: FakeProvider) -> FakeProvider:
 
 
 async def create_conversation(client: AsyncClient, question: str = "Why?") -> str:
-    """Ask the first question, and return the path of its conversation."""
     response = await client.post("/chat", data={"content": question})
     assert response.status_code == 303
     return response.headers["location"]

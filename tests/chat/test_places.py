@@ -25,7 +25,6 @@ def _no_titles() -> None:
 
 @pytest.fixture
 async def numbers(app: FastAPI, user: User) -> list[int]:
-    """Ids of two conversations, oldest first."""
     return [await make_conversation(app.state.database, user.id, 1) for _ in range(2)]
 
 

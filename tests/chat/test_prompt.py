@@ -96,9 +96,7 @@ async def number(app: FastAPI, user: User, fake_llm: FakeProvider, monkeypatch: 
     return await make_conversation(app.state.database, user.id, 6)
 
 
-async def test_mark_is_above_the_first_read_message(
-    user_client: AsyncClient, number: int, fake_llm: FakeProvider
-) -> None:
+async def test_mark_is_above_first_read(user_client: AsyncClient, number: int, fake_llm: FakeProvider) -> None:
     await user_client.post(f"/chat/{number}/messages", data={"content": "And now?"})
     await user_client.get(f"/chat/{number}/stream")
     read = [turn.content for turn in fake_llm.received[-1] if turn.role == "user"]

@@ -22,7 +22,6 @@ from tests.chat.conversations import make_two_models, wait_until_ended
 
 @pytest.fixture
 def llm(settings: Settings, model: FakeProvider) -> LanguageModel:
-    """Two models with the same script; only the second sees pictures and calls tools."""
     return make_two_models(settings, model, model)
 
 

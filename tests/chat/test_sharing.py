@@ -22,7 +22,6 @@ from tests.chat.conversations import API, make_answer, make_conversation
 
 @pytest.fixture
 async def number(app: FastAPI, user: User) -> int:
-    """Id of a conversation of the user."""
     return await make_conversation(app.state.database, user.id, 1)
 
 
@@ -64,9 +63,7 @@ IS_WAITING = text(
 
 
 @pytest.mark.database("postgresql")
-async def test_parallel_requests_get_one_link(
-    user_client: AsyncClient, user: User, database: Database, number: int
-) -> None:
+async def test_parallel_links_are_one(user_client: AsyncClient, user: User, database: Database, number: int) -> None:
     async with database.writer() as session:
         conversation = await Conversations(session, user.id).get(number)
         assert conversation

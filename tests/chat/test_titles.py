@@ -85,9 +85,7 @@ async def test_unusable_title_keeps_the_first_words(
     assert "?tries=2" in (await user_client.get(f"{created['page']}/title?tries=1")).text
 
 
-async def test_manual_title_wins_over_the_model(
-    user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
-) -> None:
+async def test_manual_title_wins(user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs) -> None:
     url = (await ask(user_client, "One?"))["url"]
     may_finish = asyncio.Event()
     fake_llm.script, fake_llm.received = ["Of the model", may_finish], []

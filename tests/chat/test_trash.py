@@ -20,7 +20,6 @@ from tests.chat.conversations import API, make_conversation
 
 @pytest.fixture
 async def number(app: FastAPI, user: User) -> int:
-    """Id of a conversation of the user."""
     return await make_conversation(app.state.database, user.id, 1)
 
 

@@ -46,7 +46,6 @@ def test_failing_module_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def copy_script_with_bad_modules(folder: Path) -> Path:
-    """Copy the script that describes modules next to modules that hang, exit, fail or print."""
     modules = {
         "hangs": "import time; time.sleep(60)",
         "exits": "import os; os._exit(3)",

@@ -19,7 +19,6 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read_folder(folder: Path) -> tuple[dict[str, Entry], dict[str, str]]:
-    """Return the pieces by slug, and the reason of each skipped page."""
     source = SphinxSource(folder)
     pieces: dict[str, Entry] = {}
     skipped_pages: dict[str, str] = {}

@@ -21,7 +21,6 @@ UNUSUAL_QUERIES = ["  ", "os\0.pa", "x" * 10_000, '"', "' OR 1=1 --", "*", "NEAR
 
 
 def result_text(html: str) -> str:
-    """Return the part of a page with the results."""
     return html.partition('id="pydocs-results"')[2]
 
 

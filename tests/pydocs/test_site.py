@@ -17,7 +17,6 @@ ENTRIES = "/api/v1/pydocs/entries"
 
 @pytest.fixture
 def settings(settings: Settings, database_kind: str, tmp_path: Path) -> Settings:
-    """Store the index in a file with SQLite, and in the site's database with PostgreSQL."""
     url = f"sqlite:///{tmp_path / 'index.db'}" if database_kind == "sqlite" else ""
     return settings.having(index_settings(url))
 

@@ -63,7 +63,6 @@ class Site:
         return f"http://127.0.0.1:{self.balancer.port}"
 
     def read_keys(self) -> list[str]:
-        """Return the keys of all entries in the database."""
         with psycopg.connect(self.url) as connection:
             return [str(key) for (key,) in connection.execute("SELECT key FROM ledger_entry")]
 
@@ -115,7 +114,6 @@ async def complete_site(site: Site) -> AsyncIterator[None]:
 
 
 def without_copy(counts: Counter[str]) -> list[str]:
-    """Return the entries whose job has not ended."""
     return [key for key in counts if "copy of" not in key and "tick" not in key and not counts[f"copy of {key}"]]
 
 

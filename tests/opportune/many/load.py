@@ -73,7 +73,6 @@ async def load(site: Site, name: str, path: str = ENTRIES_PATH) -> AsyncIterator
 
 
 async def timed_post(client: httpx2.AsyncClient, key: str) -> tuple[int, float]:
-    """Add an entry, and return the status and the duration in seconds."""
     start = time.monotonic()
     status = (await client.post(f"{ENTRIES_PATH}/{key}")).status_code
     return status, time.monotonic() - start

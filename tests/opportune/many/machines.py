@@ -68,7 +68,6 @@ class Machine:
         shutil.copy(NEXT_MIGRATION, self.folder / MIGRATIONS / "ledger" / "0001_note.py")
 
     def run(self, *arguments: str) -> str:
-        """Run a command of oppman.py on this machine to its end, and return its output."""
         command = [sys.executable, "oppman.py", *arguments]
         result = subprocess.run(
             command, cwd=self.folder, env=self._environ(), check=True, timeout=120, stdout=subprocess.PIPE, text=True
@@ -123,7 +122,6 @@ class Machine:
             self.process.wait()
 
     async def stop(self) -> None:
-        """Stop as in a release, and wait for the end."""
         assert self.process
         self.process.terminate()
         await asyncio.to_thread(self.process.wait, STOP_TIMEOUT_SECONDS)

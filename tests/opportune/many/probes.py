@@ -15,7 +15,6 @@ SHARED_SECONDS = 180.0
 
 
 async def sign_in(machine: Machine, email: str) -> dict[str, str]:
-    """Register a user on a machine and return the header of the token."""
     async with machine.client() as client:
         registration = await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
         assert registration.status_code == 201, registration.text
@@ -24,7 +23,6 @@ async def sign_in(machine: Machine, email: str) -> dict[str, str]:
 
 
 async def hit_limit(url: str, subject: str, times: int = 1) -> Counter[int]:
-    """Count the statuses of a limited route."""
     async with httpx2.AsyncClient(base_url=url, headers={"Connection": "close"}, timeout=15) as client:
         return Counter([(await client.get(f"/api/v1/ledger/limited/{subject}")).status_code for _ in range(times)])
 
@@ -39,7 +37,6 @@ async def wait_for_shared_limits(machines: Sequence[Machine], subject: str) -> N
 
 
 async def built_at(machine: Machine) -> float:
-    """Return the time at which the cached page was built."""
     async with machine.client() as client:
         response = await client.get("/api/v1/ledger/count", headers={"Host": "many.example"})
         built: float = response.json()["built"]

@@ -57,7 +57,6 @@ async def test_claim_reads_few_rows_of_backlog(site: DatabaseJobQueue, database:
 
 @contextmanager
 def recorded_statements() -> Iterator[list[Statement]]:
-    """Record statements about jobs."""
     statements: list[Statement] = []
 
     def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:

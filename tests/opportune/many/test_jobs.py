@@ -48,7 +48,6 @@ async def wait_until_ended(site: Site, job_id: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def failing_ids(site: Site) -> dict[str, int]:
-    """Queue all failing jobs, and return their ids."""
     return {case: queue_job(site, name, arguments) for case, (name, arguments, _) in FAILING_JOBS.items()}
 
 

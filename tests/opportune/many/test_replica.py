@@ -49,7 +49,6 @@ async def lag(site: Site) -> Lag:
 
 @contextmanager
 def lagging(standby: Postgres) -> Iterator[None]:
-    """Let a replica apply no changes in the block."""
     with psycopg.connect(standby.url("postgres"), autocommit=True) as connection:
         connection.execute("SELECT pg_wal_replay_pause()")
         yield
@@ -74,7 +73,6 @@ async def has_entry(site: Site, cookies: dict[str, str]) -> bool:
 
 
 async def read_until(site: Site, condition: Callable[[], bool]) -> None:
-    """Send reading requests, which measure the lag."""
     async with asyncio.timeout(WAIT_SECONDS):
         while not condition():
             await has_entry(site, {})

@@ -62,7 +62,6 @@ async def replace_machine(site: Site, machine: Machine, *, migrates: bool = Fals
 
 @asynccontextmanager
 async def reading(site: Site, machine: Machine, answer: StreamedAnswer) -> AsyncIterator[None]:
-    """Let a machine begin an answer, and read it through the balancer until its end."""
     headers = await sign_in(machine, "rollout@example.com")
     async with machine.client() as client:
         question = {"content": f"Rehearsal: say {WORDS} words."}
@@ -94,7 +93,6 @@ async def test_new_job_runs_once_for_each_new_entry(rollout: Rollout, site: Site
 
 
 def count_notes(site: Site) -> dict[str, int]:
-    """Count the entries of the new release by their note."""
     query = "SELECT note, count(*) FROM ledger_entry WHERE note IS NOT NULL GROUP BY note"
     with psycopg.connect(site.url) as connection:
         return dict(connection.execute(query).fetchall())

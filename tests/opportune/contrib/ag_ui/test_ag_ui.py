@@ -85,7 +85,6 @@ def run_input(question: object = "Why?", run: str = "r1", **values: Any) -> dict
 
 
 async def run(client: AsyncClient, data: dict[str, Any]) -> list[Any]:
-    """Return the events of a run as validated models."""
     response = await asyncio.wait_for(client.post(URL, json=data), TIMEOUT_SECONDS)
     assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     lines = [line for line in response.text.splitlines() if line.startswith("data: ")]
@@ -177,7 +176,6 @@ async def test_question_interrupts_with_its_schema(client: AsyncClient, model: F
 
 
 def _viewed_runs(manager: AnswerManager) -> list[dict[str, Any]]:
-    """Return the calls of the answer that a viewer follows."""
     return [run for followed in manager.engine.followers._followed.values() for run in followed.live.tool_runs]
 
 

@@ -17,13 +17,6 @@ def commands_of(guide: Path) -> list[list[str]]:
     return [line.split() for line in COMMAND.findall(guide.read_text(encoding="utf-8"))]
 
 
-def test_project_guide_names_all_task_guides() -> None:
-    names = ",".join(["add-model", "change-field", "llm-page", "job", "deploy"])
-    assert {guide.parent.name for guide in GUIDES} == set(names.split(","))
-    template = PROJECT / "opportune/cli/skeleton/project/AGENTS.md.tmpl"
-    assert f".agents/skills/{{{names}}}/SKILL.md" in template.read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
 def test_commands_and_pages_of_guide_exist(guide: Path) -> None:
     for words in commands_of(guide):

@@ -32,6 +32,8 @@ PATHS_AROUND_THE_MASK = [
     "SELECT * FROM {schema}.accounts_user",
     'SELECT * FROM {schema} . "accounts_user"',
     "SELECT * FROM {schema}.--\naccounts_user",
+    "SELECT * FROM {schema}./**/accounts_user",
+    "SELECT * FROM {schema}.--\raccounts_user",
     'SELECT * FROM U&"public".accounts_user',
     "SELECT table_to_xml('accounts_user', true, true, '')",
     "SELECT * FROM pg_stats",

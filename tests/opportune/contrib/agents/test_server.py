@@ -31,7 +31,6 @@ ENTRIES = """2026-11-24 10:00:00,001 INFO    GET / 200 3.0 ms  [opportune.reques
 
 @pytest.fixture
 def process(settings: Settings) -> StdioServerParameters:
-    """The command of the server, for the test's database."""
     environment = os.environ | {"DATABASE_URL": settings.database_url.get_secret_value(), "SECRET_KEY": SECRET_KEY}
     return StdioServerParameters(
         command=sys.executable, args=[str(PROJECT / "oppman.py"), "mcp"], cwd=PROJECT, env=environment
@@ -40,19 +39,16 @@ def process(settings: Settings) -> StdioServerParameters:
 
 @pytest.fixture
 def server(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> MCPServer:
-    """A server in this process, for the test's database."""
     monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
     monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
     return tools.create_server()
 
 
 def connect(server: StdioServerParameters | MCPServer) -> Client:
-    """Return a client of a server in a process of its own or in this process."""
     return Client(server, read_timeout_seconds=TIMEOUT_SECONDS)
 
 
 async def text_of(client: Client, name: str, *, is_error: bool = False, **arguments: Any) -> str:
-    """Return the text of a tool that must succeed, or fail."""
     result = await client.call_tool(name, arguments)
     text = "".join(getattr(content, "text", "") for content in result.content)
     assert bool(result.is_error) is is_error, text
@@ -128,7 +124,6 @@ async def test_tests_outside_of_their_folder_do_not_run(path: str) -> None:
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The path of the log file, which does not exist yet."""
     path = tmp_path / "development.log"
     monkeypatch.setattr(log_file, "PATH", path)
     return path

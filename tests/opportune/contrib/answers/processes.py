@@ -6,7 +6,6 @@ from opportune.jobs.worker_lock import WorkerLock
 
 
 def hold_lock(address: str, worker: str, parent: Connection) -> None:
-    """Hold the lock of this worker and notify the parent."""
     lock = WorkerLock(address, worker)
     lock.acquire()
     parent.send("held")

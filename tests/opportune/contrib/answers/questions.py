@@ -31,7 +31,6 @@ async def ask(
 
 
 async def ask_and_wait(manager: AnswerManager, owner_id: int | None, *arguments: Any, **options: Any) -> Answer:
-    """Ask a question, and return its answer when it has ended."""
     return await wait_until_ended(manager, await ask(manager, owner_id, *arguments, **options))
 
 
@@ -50,20 +49,17 @@ async def retry(manager: AnswerManager, answer: Answer) -> Answer:
 
 
 async def resume(manager: AnswerManager, answer: Answer) -> Answer:
-    """Continue an answer, and return it when it has ended."""
     async with manager.database.writer() as session:
         continued = await manager.resume(session, answer)
     return await wait_until_ended(manager, continued)
 
 
 async def find(manager: AnswerManager, answer_id: int) -> Answer:
-    """Return the stored answer."""
     async with manager.database.reader(fresh=True) as session:
         return await session.get_one(Answer, answer_id)
 
 
 async def load_answer(manager: AnswerManager, answer: Answer) -> Answer:
-    """Return the answer with its current text, as a page of this process shows it."""
     assert answer.owner_id is not None
     stored = await manager.find(answer.id, answer.owner_id)
     assert stored
@@ -85,14 +81,12 @@ async def wait_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
 
 
 async def read_progress(manager: AnswerManager, answer: Answer) -> AnswerProgress:
-    """Return the stored answer with the text and reasoning that are saved."""
     return (await store.read_progress(manager.database, {answer.id: -1}))[answer.id]
 
 
 async def wait_for_progress(
     manager: AnswerManager, answer: Answer, is_reached: Callable[[AnswerProgress], object]
 ) -> Answer:
-    """Wait until the stored answer meets a condition, and return it."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while not is_reached(progress := await read_progress(manager, answer)):
             await asyncio.sleep(0.01)

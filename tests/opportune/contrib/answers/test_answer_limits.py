@@ -52,7 +52,6 @@ async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[Answer
 
 
 async def ask(manager: AnswerManager, user: User, limits: AnswerLimits) -> Answer:
-    """Ask a question, and return its answer when it has ended."""
     return await ask_and_wait(manager, user.id, tools=True, limits=limits)
 
 

@@ -183,9 +183,7 @@ async def test_approval_may_allow_the_rest(manager: AnswerManager, user: User, l
     ]
 
 
-async def test_change_is_not_repeated(
-    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
-) -> None:
+async def test_change_runs_once(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     answer = await ask_until_waiting(manager, user)
     may_lend.clear()
     await decide(manager, answer)
@@ -206,9 +204,7 @@ def test_interrupted_search_is_repeated_once() -> None:
     assert fail_interrupted_calls(repeated, changing_tools=())[0]["result"] == RESULT_UNKNOWN
 
 
-async def test_unrecorded_call_does_not_run(
-    manager: AnswerManager, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unrecorded_call_is_lost(manager: AnswerManager, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> bool:
         raise OperationalError("", {}, Exception("away"))
 

@@ -41,7 +41,6 @@ async def manager(app: FastAPI, writer: FakeProvider) -> AsyncIterator[AnswerMan
 
 @pytest.fixture
 async def answer(manager: AnswerManager, user: User) -> Answer:
-    """An answer that waits for the user."""
     return await ask_until_waiting(manager, user)
 
 

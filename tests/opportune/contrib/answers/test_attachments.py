@@ -98,9 +98,7 @@ async def store_attachments(app: FastAPI, owner_id: int, *sent: UploadedFile) ->
     return rows
 
 
-async def test_file_is_for_its_owner(
-    app: FastAPI, client: AsyncClient, user: User, recorded_jobs: RecordedJobs
-) -> None:
+async def test_file_has_an_owner(app: FastAPI, client: AsyncClient, user: User, recorded_jobs: RecordedJobs) -> None:
     storage, database = app.state.storage, app.state.database
     cat, page = await store_attachments(app, user.id, PICTURE, PAGE)
     assert (cat.shown.picture, cat.text) == (Picture(b"", "image/jpeg", cat.stored_as), "")

@@ -42,7 +42,6 @@ class FaultyProxy:
             connection.abort()
 
     def drop_packets(self) -> None:
-        """Drop all packets of existing connections."""
         self.is_silent = True
         for connection in self._connections:
             connection.drops_packets = True
@@ -98,7 +97,6 @@ async def page(chromium: Browser, app: FastAPI, proxy: FaultyProxy) -> AsyncIter
 
 @pytest.fixture
 def gate(app: FastAPI) -> asyncio.Event:
-    """Event that lets the model continue after `BEGINNING` with `REST`."""
     gate = asyncio.Event()
     app.state.llm.provider = FakeProvider(BEGINNING, gate, REST)
     return gate
@@ -111,7 +109,6 @@ async def pass_time(page: Page, seconds: float, times: int = 1) -> None:
 
 
 async def ask_and_wait_for_text(page: Page) -> None:
-    """Ask, and wait for the first words and the stream."""
     await page.goto("/waves")
     async with page.expect_response(STREAMS):
         await ask(page)

@@ -80,9 +80,7 @@ ERROR = {"answer_id": 7, "status": "failed", "code": "timeout", "message": "The 
     ],
     ids=["done, resumed", "failed", "with reasoning"],
 )
-async def test_events_of_ended_answer(
-    values: dict[str, Any], offset: int, names: list[str], last: dict[str, Any]
-) -> None:
+async def test_ended_answer_ends(values: dict[str, Any], offset: int, names: list[str], last: dict[str, Any]) -> None:
     events = await read_json_events(make_live_answer(**values), offset)
     assert [event.event for event in events] == names
     assert "".join(str(event["text"]) for event in events if event.event == "delta") == values["text"][offset:]
@@ -154,7 +152,6 @@ async def test_page_stream_escapes_text_and_ends_with_the_answer() -> None:
 
 
 def apply_event(page: dict[str, str], event: Event) -> None:
-    """Apply an event as static/answers.js does."""
     assert event.event == "grow"
     *finished, (keep, read_html_events) = json_module.loads(str(event.data))
     for prefix_length, block in finished:

@@ -61,7 +61,6 @@ def model() -> Parrot:
 
 
 async def ask_all(manager: AnswerManager, questions: Sequence[str]) -> list[Answer]:
-    """Ask questions for several users, within the limit per user."""
     answers = list[Answer]()
     for number, question in enumerate(questions):
         if number % MAX_RUNNING_ANSWERS == 0:
@@ -89,9 +88,7 @@ def count_connections(database: Database, event_name: str) -> Iterator[list[int]
         yield counts
 
 
-async def test_answers_share_transactions(
-    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_shared_transactions(manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site; a busy machine needs more
     monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 30)
     answers = await ask_all(manager, ["A word. "] * ANSWER_COUNT)
@@ -107,9 +104,7 @@ async def test_answers_share_transactions(
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_rejected_delta_does_not_affect_other_answers(
-    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rejected_delta_is_alone(manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch) -> None:
     await refuse_poison(manager.database, "INSERT ON answers_chunk")
     *good, bad = await ask_all(manager, ["one ", "two ", "three ", "poison "])
     model.gates[0].set()
@@ -121,9 +116,7 @@ async def test_rejected_delta_does_not_affect_other_answers(
     assert [(await wait_until_ended(manager, answer)).status for answer in good] == [AnswerStatus.DONE] * 3
 
 
-async def test_rejected_end_does_not_affect_other_answers(
-    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rejected_end_is_alone(manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.contrib.answers.engine.task.RETRY_DELAYS_SECONDS", (0,))
     await refuse_poison(manager.database, "UPDATE ON answers_answer")
     answers = await ask_all(manager, ["one ", "poison ", "three ", "four "])

@@ -36,7 +36,6 @@ class Reader:
         self.text = ""
 
     async def read(self, client: httpx2.AsyncClient, path: str, length: int) -> None:
-        """Read until there is this much text, or until the stream ends."""
         async with client.stream("GET", f"{path}/stream", headers=self.headers) as response:
             async for line in response.aiter_lines():
                 name, _, value = line.partition(": ")
@@ -50,7 +49,6 @@ class Reader:
 
 @asynccontextmanager
 async def run_server(database_url: str) -> AsyncIterator[tuple[httpx2.AsyncClient, int]]:
-    """A client of a server, and the server's process id."""
     environ = {"ENVIRONMENT": "test", "DATABASE_URL": database_url, "JOBS": "inline"}
     with sockets.reserve("127.0.0.1", 0) as listener:
         listener.listen()
@@ -68,7 +66,6 @@ async def run_server(database_url: str) -> AsyncIterator[tuple[httpx2.AsyncClien
 
 
 async def wait_for_progress(client: httpx2.AsyncClient, path: str, headers: dict[str, str], done: int) -> None:
-    """Wait until the job of the first call has done this much."""
     async with asyncio.timeout(START_SECONDS):
         while True:
             runs = (await client.get(path, headers=headers)).json()["tool_runs"]

@@ -78,9 +78,7 @@ async def count_total_tokens(database: Database) -> int:
         ({"llm_max_cost_per_month": "0.0018"}, "This site has reached its limit of .* this month."),
     ],
 )
-async def test_refusal_names_the_renewal(
-    make_guard: MakeGuard, user: User, limits: dict[str, Any], message: str
-) -> None:
+async def test_refusal_names_renewal(make_guard: MakeGuard, user: User, limits: dict[str, Any], message: str) -> None:
     guard = make_guard(**limits)
     llm = llm_with(guard).for_user(user.id)
     assert await llm.complete("Why?") == "An answer."
@@ -122,9 +120,7 @@ async def test_reservation_of_a_dead_process_expires(make_guard: MakeGuard, user
     await stream.aclose()
 
 
-async def test_answer_stops_at_the_limit_and_keeps_its_text(
-    app: FastAPI, fake_llm: FakeProvider, settings: Settings, user: User
-) -> None:
+async def test_answer_stops_at_the_limit(app: FastAPI, fake_llm: FakeProvider, settings: Settings, user: User) -> None:
     llm = app.state.llm
     llm.model = PRICED
     llm.guard = guard = SpendingGuard(

@@ -31,7 +31,6 @@ def media(app: FastAPI) -> FakeMedia:
 
 
 async def add_answer(app: FastAPI, user: User, text: str = "**Yes** & no.\n\n```\ncode\n```") -> str:
-    """Store an answer of the user. Return the path of its audio."""
     async with app.state.database.writer() as session:
         answer = Answer(owner_id=user.id, topic="books:1", text=text, status=AnswerStatus.DONE)
         session.add(answer)

@@ -78,9 +78,7 @@ async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient
                 assert response.headers["location"].startswith("/accounts/login"), (method, path)
 
 
-async def test_json_stream_resumes_at_the_offset(
-    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
-) -> None:
+async def test_json_resumes(app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider) -> None:
     fake_llm.script = ["A scripted answer."]
     answer = await ask_question(app, user)
     complete = await read_events(user_client, f"{API}/{answer.id}/stream")
@@ -112,9 +110,7 @@ async def test_html_stream_updates_the_page(app: FastAPI, user: User, fake_llm: 
     assert "hx-sse:connect" not in complete
 
 
-async def test_stop_continue_and_retry(
-    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
-) -> None:
+async def test_stop_and_retry(app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider) -> None:
     answer = await ask_and_stop(app, user, fake_llm)
     page = (await user_client.get(f"/answers/{answer.id}")).text
     assert all(word in page for word in ("Stopped", "Continue", "Try again"))
@@ -130,9 +126,7 @@ async def test_stop_continue_and_retry(
     assert fake_llm.received[1][-1].content.startswith("Continue exactly")
 
 
-async def test_running_answer_is_kept(
-    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
-) -> None:
+async def test_running_is_kept(app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider) -> None:
     failed = await ask_and_stop(app, user, fake_llm)
     running = await ask_question(app, user)
     assert (await user_client.post(f"{API}/{running.id}/retry")).json()["id"] == running.id

@@ -1,5 +1,6 @@
 """Sources cited in answers: from tools, and from retrieval for models that cannot call tools."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 
@@ -97,6 +98,20 @@ async def test_retrieved_passages_precede_the_question(
     assert [source["url"] for source in answer.sources] == ["/books/1", "/meaning"]
     answer = await questions.ask_and_wait(manager, user.id, "Hello, how are you?", system="Be kind.", tools=True)
     assert (answer.tool_runs, model.received[1][-1].content) == ([], "Hello, how are you?")
+
+
+@pytest.mark.parametrize("model", [ModelWithoutTools("About worms [1].")])
+async def test_takeover_keeps_retrieved_passages(manager: AnswerManager, user: User, model: FakeProvider) -> None:
+    script, model.script = model.script, [asyncio.Event()]
+    answer = await questions.ask(manager, user.id, "What worms has Dune?", tools=True)
+    async with asyncio.timeout(questions.TIMEOUT_SECONDS):
+        while not model.received:
+            await asyncio.sleep(0.01)
+    await questions.kill_process(manager, answer)
+    model.script = script
+    await manager.engine.takeover.take_over([await questions.find(manager, answer.id)])
+    assert (await questions.wait_until_ended(manager, answer)).text == "About worms [1]."
+    assert model.received[1] == model.received[0]
 
 
 async def test_data_marks_cannot_be_forged(app: FastAPI, user: User) -> None:

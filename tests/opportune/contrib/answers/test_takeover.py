@@ -86,9 +86,7 @@ async def start_story(manager: AnswerManager, owner_id: int) -> Answer:
     return answer
 
 
-async def test_stopping_process_hands_answer_over(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int
-) -> None:
+async def test_stopping_process_hands_over(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         growth = live.follow(0)

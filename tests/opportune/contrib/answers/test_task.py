@@ -69,9 +69,7 @@ async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owne
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_save_without_response_is_not_duplicated(
-    manager: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_lost_response_saves_once(manager: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts: list[object] = []
 
     async def save(*arguments: Any, **options: Any) -> dict[int, Claim]:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import CurrentUser, User
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.tool_jobs import CANCELLED, WORKER_DIED, ToolJobs
+from opportune.contrib.answers.engine.tool_jobs import CANCELLED, LOST, WORKER_DIED, ToolJobs
 from opportune.contrib.answers.engine.tool_runs import STOPPED_BY_USER
 from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Source, Toolbox, tool
@@ -100,7 +100,6 @@ async def set_values_of_job(manager: AnswerManager, **values: Any) -> None:
 
 
 async def start_working(app: FastAPI) -> asyncio.Task[None]:
-    """Run the jobs, and wait until the tool has begun."""
     working = asyncio.create_task(app.state.jobs.worker.drain())
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await begun.wait()
@@ -166,9 +165,7 @@ async def test_job_takes_effect_once(app: FastAPI, manager: AnswerManager, user:
     assert (await end(manager, answer)).status == "done"
 
 
-async def test_stop_ends_the_job_and_keeps_the_text(
-    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
-) -> None:
+async def test_stop_ends_the_job(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     answer = await ask_until_waiting(manager, user)
     await manager.stop(answer)
     stopped = await find(manager, answer.id)
@@ -235,6 +232,13 @@ async def test_job_cancelled_by_the_operator_ends(app: FastAPI, manager: AnswerM
     assert (await end(manager, answer)).tool_runs[0]["result"] == CANCELLED
 
 
+async def test_job_cancelled_before_it_ran_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
+    answer = await ask_until_waiting(manager, user)
+    await cancel_job(app)
+    await manager.refresh([answer])
+    assert (await end(manager, answer)).tool_runs[0]["result"] == LOST
+
+
 async def test_deactivated_user_ends_job_and_answer(
     manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, librarian: FakeProvider
 ) -> None:
@@ -249,7 +253,7 @@ async def test_deactivated_user_ends_job_and_answer(
     assert (ended.prompt_tokens, ended.completion_tokens) == (10, 5)
 
 
-async def test_job_waits_for_the_approval_first(
+async def test_approval_comes_first(
     manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, tools: Toolbox
 ) -> None:
     tools.tools["read_shelf"] = tool(read_shelf)

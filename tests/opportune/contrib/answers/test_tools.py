@@ -57,7 +57,6 @@ def librarian() -> FakeProvider:
 
 @pytest.fixture
 async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[AnswerManager]:
-    """Manager of a site with two tools, one of which changes data."""
     global gate  # noqa: PLW0603 - a tool is a function of a module
     gate = asyncio.Event()
     manager = start_manager(app, librarian, Toolbox(app, [find_book, lend_book]))

@@ -188,9 +188,7 @@ async def test_usage_survives_outage(guard: SpendingGuard, llm: LanguageModel, m
     assert (await read_usage(guard, payer="total"))[0][1] == 2
 
 
-async def test_usage_is_not_counted_twice_at_the_end(
-    guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_usage_is_counted_once(guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     is_stored, may_end = asyncio.Event(), asyncio.Event()
 
     async def add_slowly(*arguments: Any) -> None:
@@ -209,9 +207,7 @@ async def test_usage_is_not_counted_twice_at_the_end(
     assert (await read_usage(guard, payer="total"))[0][1] == 1
 
 
-async def test_hanging_flush_is_ended(
-    guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_hanging_flush_ends(guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     is_running = asyncio.Event()
 
     async def hang(*_arguments: Any) -> None:

@@ -32,7 +32,6 @@ async def poll_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
 
 
 async def read_stream(manager: AnswerManager, answer: Answer, until: str = "") -> str:
-    """Read the stream of an answer up to a text or its end."""
     async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(await find(manager, answer.id)) as live:
         async for _ in live.follow(0):
             if until and live.text.endswith(until):

@@ -27,25 +27,21 @@ def start_manager(app: FastAPI, model: FakeProvider, tools: Toolbox, **options: 
 
 
 async def wait_for_tasks(manager: AnswerManager) -> None:
-    """Wait until no answer is written, because all wait or have ended."""
     if tasks := [answer_task.task for answer_task in manager.engine.running.tasks.values()]:
         await asyncio.wait(tasks, timeout=TIMEOUT_SECONDS)
 
 
 async def ask_until_waiting(manager: AnswerManager, owner: User, topic: str = "") -> Answer:
-    """Ask a question, and return its answer when it waits or has ended."""
     answer = await ask(manager, owner.id, "What is there?", topic, tools=True)
     await wait_for_tasks(manager)
     return await find(manager, answer.id)
 
 
 async def end(manager: AnswerManager, answer: Answer) -> Answer:
-    """Continue a released answer, and return it when it has ended."""
     await manager.engine.takeover.continue_released()
     return await wait_until_ended(manager, await find(manager, answer.id))
 
 
 async def cancel_job(app: FastAPI) -> None:
-    """Cancel the only job, as an operator does."""
     async with app.state.database.writer() as session:
         await app.state.jobs.cancel(session, await session.scalar(select(col(Job.id))))

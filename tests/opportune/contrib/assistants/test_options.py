@@ -66,7 +66,6 @@ SEARCH = "search_knowledge"
 
 @pytest.fixture
 async def shelves(make: Make, user: User) -> list[KnowledgeCollection]:
-    """Two collections of the user, each with a passage about tea."""
     collections = [await make(KnowledgeCollection, name=name, owner_id=user.id) for name in ("Menu", "Garden")]
     for collection in collections:
         document = await make(KnowledgeDocument, collection_id=collection.id, title=collection.name)

@@ -21,7 +21,6 @@ async def names(client: AsyncClient) -> list[str]:
 
 
 async def create(client: AsyncClient, name: str, shared_with: str = "me") -> str:
-    """Create a row with the form, and return its path."""
     data = {"name": name, "instructions": "The password is swordfish.", "icon": "ti-book", "tools": "*", "text": "Hi."}
     response = await client.post("/assistants/new", data={**data, "shared_with": shared_with})
     assert response.status_code == 303, response.text

@@ -43,7 +43,6 @@ def code_document(name: str, kind: str = "function", text: str = "", parent: str
 
 
 def write_index(url: str, documents: Iterable[Document], source: str = "Shelf 1.0") -> None:
-    """Replace the index in the database of a URL."""
     store = store_of(shelf, DatabaseUrl.parse(url))
     store.prepare()
     store.write(Contents.from_documents(source, documents), lambda number: None)

@@ -30,7 +30,6 @@ class Handbook(DocumentIndex[DocumentHit]):
     path: Path
 
     def url(self, settings: Settings) -> DatabaseUrl:
-        """Beside the site's SQLite file, or in its PostgreSQL database."""
         main = DatabaseUrl.parse(settings.database_url.get_secret_value())
         return main if main.kind == "postgresql" else DatabaseUrl.parse(f"sqlite:///{main.path.with_name('book.db')}")
 

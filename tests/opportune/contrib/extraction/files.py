@@ -10,7 +10,6 @@ from pptx import Presentation
 
 
 def make_pdf(*texts: str) -> bytes:
-    """Return a PDF with one page per text."""
     first_page = 4
     kids = " ".join(f"{first_page + 2 * number} 0 R" for number in range(len(texts)))
     objects = [
@@ -66,7 +65,6 @@ def make_xlsx(sheets: Mapping[str, Sequence[Sequence[object]]]) -> bytes:
 
 
 def make_last_cell(text: str) -> bytes:
-    """Return a workbook that contains only the last possible cell."""
     workbook = Workbook()
     workbook.active["XFD1048576"] = text
     return _saved(workbook)

@@ -48,18 +48,15 @@ class Shelf:
         return f"/knowledge/{self.id}"
 
     async def add(self, name: str = "guide.md", content: bytes = GUIDE) -> KnowledgeDocument:
-        """Add a file, and return its document, which the job has not read yet."""
         await add_file(self.client, self.id, name, content)
         return (await read_documents(self.database))[-1]
 
     async def add_and_read(self, name: str = "guide.md", content: bytes = GUIDE) -> KnowledgeDocument:
-        """Add a file, and return its document after the job has read it."""
         await self.add(name, content)
         await self.jobs.work()
         return (await read_documents(self.database))[-1]
 
     async def add_page(self, url: str) -> KnowledgeDocument:
-        """Add a web page, and return its document after the job has read it."""
         await self.client.post(f"{self.path}/documents", data={"url": url})
         await self.jobs.work()
         return (await read_documents(self.database))[-1]
@@ -69,7 +66,6 @@ class Shelf:
 
 
 async def make_document(database: Database, collection_id: int, *texts: str, page: int = 0) -> KnowledgeDocument:
-    """Store a document that has been read, with a passage per text."""
     async with database.writer() as session:
         document = KnowledgeDocument(collection_id=collection_id, title="Guide", passage_count=len(texts))
         session.add(document)

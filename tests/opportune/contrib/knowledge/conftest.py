@@ -9,6 +9,5 @@ from tests.opportune.contrib.knowledge.collections import Shelf, make_collection
 
 @pytest.fixture
 async def shelf(user_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs) -> Shelf:
-    """An empty collection of the user."""
     collection = await make_collection(database, owner_id=user.id)
     return Shelf(user_client, database, recorded_jobs, collection.id)

@@ -88,7 +88,6 @@ def test_private_addresses_are_not_public(address: str, expected: bool) -> None:
 
 @asynccontextmanager
 async def serving(*responses: bytes) -> AsyncIterator[str]:
-    """Yield the URL of a server on this machine that sends each response once."""
     async with serve_endpoint() as endpoint:
         remaining = [response.replace(b"{port}", str(endpoint.port).encode()) for response in responses]
         endpoint.refuse = lambda _body: remaining.pop(0)

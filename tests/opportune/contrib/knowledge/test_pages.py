@@ -72,22 +72,6 @@ async def test_deleted_collection_loses_its_files(shelf: Shelf) -> None:
     assert (await read_documents(shelf.database), "jobs.delete_files" in shelf.jobs.names) == ([], True)
 
 
-async def test_text_marks_the_passage(shelf: Shelf) -> None:
-    await shelf.add_and_read()
-    passage = (await read_passages(shelf.database))[1]
-    page = await shelf.client.get(passage.url)
-    assert '<mark class="document-text" id="passage" tabindex="-1">Each day costs ten cents.</mark>' in page.text
-    assert '<div class="document-text">A loan lasts four weeks.</div>' in page.text
-
-
-async def test_search_page_links_to_passages(shelf: Shelf) -> None:
-    await shelf.add_and_read()
-    page = await shelf.client.get("/knowledge/search?q=How long is a loan?")
-    assert "guide.md · Loans" in page.text
-    assert "<mark>loan</mark>" in page.text
-    assert "Nothing matches" in (await shelf.client.get("/knowledge/search?q=zebra")).text
-
-
 async def test_pages_of_other_users_are_not_found(client: AsyncClient, app: FastAPI, shelf: Shelf) -> None:
     document = f"/knowledge/documents/{(await shelf.add()).id}"
     async with signed_in_client(app) as stranger:

@@ -24,7 +24,6 @@ from tests.opportune.contrib.knowledge.handbook_questions import QUESTIONS, find
 
 @pytest.fixture
 async def collections(database: Database, user: User) -> Mapping[str, int]:
-    """Ids of collections by owner. Each contains a document with the name of its owner."""
     other = await make_user(database)
     team, other_team = await make_team(database, user), await make_team(database, other)
     owners: dict[str, dict[str, Any]] = {

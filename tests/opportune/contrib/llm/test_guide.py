@@ -12,7 +12,6 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm import FakeProvider
 from opportune.feature import Feature, Jobs
 from opportune.features import llm
-from opportune.testing import RecordedJobs
 from tests.opportune.guides import code_blocks, read_guide, run_code
 
 GUIDE = read_guide("llm.md")
@@ -44,14 +43,6 @@ async def test_guide_reads_an_attachment(app: FastAPI, client: AsyncClient) -> N
     assert response.json().startswith("Kind. Only the first ")
     assert "word" in model.received[0][0].content
     assert (await client.post("/letters/summary", files={"file": ("a.bin", b"\0")})).status_code == 422
-
-
-async def test_guide_job_uses_the_same_model(
-    app: FastAPI, recorded_jobs: RecordedJobs, names: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    app.state.llm.provider = FakeProvider("Short.")
-    await names["sum_up"].function(recorded_jobs.context, "A text.")
-    assert capsys.readouterr().out == "Short.\n"
 
 
 async def test_closing_early_stops_the_model(app: FastAPI, names: dict[str, Any]) -> None:

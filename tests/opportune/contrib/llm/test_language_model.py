@@ -88,7 +88,6 @@ async def test_call_is_not_retried(script: list[Step], attempts: int) -> None:
 
 
 def llm_with_models(bright: FakeProvider, fast: FakeProvider, **bright_options: str) -> LanguageModel:
-    """Create the models Bright and Fast of LLM_MODELS with scripted providers."""
     url = "https://llm.example/v1"
     models = [
         LlmModel(name="Bright", base_url=url, **bright_options),
@@ -188,14 +187,3 @@ async def test_model_answers_in_language_of_visitor(language: str, system: str, 
     with use_language(language):
         assert [text async for text in LanguageModel(lambda: provider).stream("Is it?", system=system)] == ["Ja."]
     assert [turn.content for turn in provider.received[0] if turn.role == "system"] == rules
-
-
-async def test_complete_and_setting_omit_the_language() -> None:
-    model = LanguageModel(lambda: provider)
-    provider = FakeProvider("Ja.")
-    with use_language("de"):
-        assert model.visitor_messages([]) == []  # an empty conversation gets no rule
-        await model.complete("Is this spam? Answer yes or no.")
-        model.answers_in_visitor_language = False
-        assert [text async for text in model.stream("Is it?")] == ["Ja."]
-    assert [turn.role for turns in provider.received for turn in turns] == ["user", "user"]

@@ -14,7 +14,6 @@ MODELS = json.dumps({"data": [{"id": "llama3.2:1b"}, {"id": "a'\nSECRET_KEY='x"}
 
 @pytest.fixture(autouse=True)
 def no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ignore model servers that run on this machine."""
     monkeypatch.setattr(quickstart, "SERVERS", {"Ollama": 9})
     monkeypatch.delenv("OLLAMA_HOST", raising=False)
 

@@ -34,14 +34,12 @@ ANSWER = ['{"name": "Ada', ' Lovelace", "pho', 'ne": "030 1815"}']
 
 
 def blocks(section: str) -> tuple[str, str]:
-    """Return code and template of a section."""
     text = re.split(r"\n##+ ", GUIDE.partition(f"### {section}\n")[2])[0]
     code, template = re.findall(r"^```(?:python|jinja)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     return code, template
 
 
 def load_page(section: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Run the code of a section, and add its template."""
     code, template = blocks(section)
     names = run_code(code)
     name = re.match(r"\{# templates/(.+?) #\}", template)
@@ -55,8 +53,6 @@ OpenPage = Callable[..., AbstractAsyncContextManager[tuple[FastAPI, AsyncClient,
 
 @pytest.fixture
 def open_page(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
-    """Starts a site with a page of the guide, for a signed-in user."""
-
     @asynccontextmanager
     async def open_site(
         section: str, name: str, *script: Sequence[Any]
@@ -72,7 +68,6 @@ def open_page(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
 
 
 async def ask(app: FastAPI, client: AsyncClient, path: str, question: str) -> str:
-    """Ask a question, wait until its answer ends, and return the page."""
     response = await client.post(path, data={"question": question})
     assert (response.status_code, response.headers["location"]) == (303, path)
     await wait_for_tasks(app.state.answers)

@@ -95,14 +95,6 @@ async def test_parts_of_an_invalid_answer_are_no_answer(into: Any, reply: str) -
         await model.parse("What is it?", into)
 
 
-async def test_question_follows_schema_and_system_message() -> None:
-    model, provider = fake_model(['{"mood": "good"}'])
-    await model.parse("How is it?", Mood, system="Be brief.")
-    rules, system, question = provider.received[0]
-    assert '"enum": ["good", "bad"]' in rules.content
-    assert (system.content, question.content) == ("Be brief.", "How is it?")
-
-
 async def test_invalid_answer_is_sent_back() -> None:
     model, provider = fake_model(["Fine."], ['{"mood": "great"}'], ['{"mood": "good", "reasons": ["sun"]}'])
     assert await model.parse("How is it?", Mood) == Mood(mood="good", reasons=["sun"])
@@ -164,12 +156,6 @@ async def test_partial_objects_grow_until_the_valid_one() -> None:
     labels = [[item.label for item in value.items or []] for value in values]
     assert any(label[:1] == ["Bread"] and label[1:] in (["S"], ["Sa"], ["Sal"]) for label in labels)
     assert {type(value.seller) for value in values} == {type(None), Item}
-
-
-async def test_invalid_end_is_corrected() -> None:
-    llm, provider = fake_model(['{"mood": "great"}'], ['{"mood": "good"}'])
-    assert [value.mood for value in await partials(llm, Mood)] == [None, "good", "good"]
-    assert "Input should be 'good' or 'bad'" in provider.received[1][-1].content
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ async def ada(database: Database) -> User:
 
 @pytest.fixture
 async def open_library(site: FastAPI, ada: User) -> Connect:
-    """Connects a client of the SDK to the site, as Ada."""
     return partial(connect, site, ada)
 
 
@@ -37,26 +36,22 @@ async def browser(site: FastAPI, ada: User) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def http(site: FastAPI) -> AsyncIterator[AsyncClient]:
-    """HTTP client without cookies."""
     async with AsyncClient(transport=ASGITransport(site), base_url=SITE) as http:
         yield http
 
 
 @pytest.fixture
 async def program(http: AsyncClient, browser: AsyncClient) -> Program:
-    """A registered program, and the browser of Ada."""
     return Program(http, browser, (await register(http))["client_id"])
 
 
 @pytest.fixture
 async def room(app: FastAPI) -> FastAPI:
-    """Site with resources, prompts and slow tools."""
     return create_site(app, ROOM)
 
 
 @pytest.fixture
 async def open_room(room: FastAPI, ada: User) -> Connect:
-    """Connects a client of the SDK to the room, as Ada."""
     return partial(connect, room, ada)
 
 

@@ -68,7 +68,6 @@ LIBRARY = Feature(
 
 
 def create_site(app: FastAPI, *features: Feature) -> FastAPI:
-    """Create a site with these features and the database of the test."""
     settings = app.state.settings.model_copy(update={"base_url": SITE})
     site = create_test_app(settings, [accounts, mcp, *features])
     site.state._state.update({name: getattr(app.state, name) for name in ("database", "rate_limiter", "last_seen")})
@@ -79,7 +78,6 @@ def create_site(app: FastAPI, *features: Feature) -> FastAPI:
 async def connect(
     site: FastAPI, user: User, scopes: str = "read write", mode: Any = MODERN, **headers: str
 ) -> AsyncIterator["Client"]:
-    """Connect the SDK's client to the site, which runs on a port."""
     token = await make_token(site.state.database, user, scopes)
     headers = {"Authorization": f"Bearer {token}", "Host": "testserver", **headers}
     async with (
@@ -110,7 +108,6 @@ def read_text(result: "CallToolResult") -> str:
 
 
 async def error_of(request: Awaitable[object]) -> tuple[int, str]:
-    """Return code and message of a request that the server refuses."""
     from mcp import MCPError  # as in `open_mcp_client`
 
     with pytest.raises(MCPError) as caught:

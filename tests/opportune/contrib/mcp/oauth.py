@@ -45,7 +45,6 @@ class Program:
     client_id: str
 
     def url(self, **changes: str | None) -> str:
-        """Return the address to which the program sends the browser."""
         query: dict[str, str | None] = {
             "client_id": self.client_id,
             "redirect_uri": CALLBACK,
@@ -82,11 +81,9 @@ class Program:
         return await self.http.post(f"{OAUTH}/revoke", data={"client_id": self.client_id, "token": token} | options)
 
     async def connect(self, *scopes: str) -> tuple[str, str]:
-        """Authorize the program, and return its access token and refresh token."""
         return read_tokens(await self.exchange(await self.request_code(*scopes)))
 
     async def status(self, token: str) -> int:
-        """Return the status of a request to `/mcp` with this token."""
         return await request_status(self.http, token)
 
 

@@ -79,9 +79,7 @@ async def test_invalid_message_is_refused(http: AsyncClient, database: Database,
         assert "error" in response.json(), body
 
 
-async def test_too_many_messages_are_refused(
-    http: AsyncClient, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_message_limit(http: AsyncClient, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages.CALLS, "limit", 1)
     headers = library.ACCEPT | bearer(await make_token(database, ada))
     assert [(await http.post("/mcp", json=library.INITIALIZE, headers=headers)).status_code for _ in range(2)] == [

@@ -84,9 +84,7 @@ async def test_editor_registers_and_gets_its_redirect(
     assert ('http-equiv="refresh"' in denied) is callback.startswith("https:"), "a denial must not open a program"
 
 
-async def test_unused_programs_are_limited(
-    program: Program, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unused_programs_limit(program: Program, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await program.connect()
     monkeypatch.setattr("opportune.contrib.mcp.oauth.provider.MAX_UNUSED_CLIENTS", 2)
     for number in range(4):

@@ -56,6 +56,11 @@ async def test_reused_refresh_token_ends_its_successor(program: Program, monkeyp
     assert "A program was signed out" in (await program.browser.get("/accounts/events")).text
 
 
+async def test_refresh_can_narrow_a_token(program: Program) -> None:
+    _, refresh = await program.connect()
+    assert (await program.refresh(refresh, scope="library:read")).json()["scope"] == "library:read"
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [({"scope": "library:read library:write"}, "invalid_scope"), ({"resource": OTHER_RESOURCE}, "invalid_target")],
@@ -115,9 +120,7 @@ async def test_token_of_another_resource_is_refused(program: Program, site: Fast
         assert await request_status(other_site, access) == 401
 
 
-async def test_client_secret_is_required_and_sealed(
-    http: AsyncClient, browser: AsyncClient, database: Database
-) -> None:
+async def test_client_secret_is_sealed(http: AsyncClient, browser: AsyncClient, database: Database) -> None:
     registered = await register(http, token_endpoint_auth_method="client_secret_post")
     program, secret = Program(http, browser, registered["client_id"]), registered["client_secret"]
     (client,) = await all_rows(database, McpClient)

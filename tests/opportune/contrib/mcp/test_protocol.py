@@ -17,8 +17,6 @@ class Found(BaseModel):
 
 
 def returning(name: str, type_: object, value: object) -> Any:
-    """Return a tool with this name and result."""
-
     async def function() -> Any:
         """Find something."""
         return value

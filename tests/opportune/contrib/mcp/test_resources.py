@@ -52,15 +52,6 @@ async def test_resource_is_read_as_the_user(open_room: Connect, mode: str) -> No
     assert (rules.mime_type, rules.text) == ("text/plain", "Be quiet.")
 
 
-async def test_result_links_to_its_resources(open_room: Connect) -> None:
-    from mcp.types import ResourceLink  # as in `open_mcp_client`
-
-    async with open_room() as client:
-        _text, *links = (await client.call_tool("recommend_books")).content
-    assert [(link.uri, link.title) for link in links if isinstance(link, ResourceLink)] == [("books://7", "A book")]
-    assert len(links) == 1
-
-
 async def test_unreadable_resource_is_an_error(open_room: Connect) -> None:
     async with open_room() as client:
         for uri, code, message in (
@@ -115,12 +106,6 @@ async def test_wrong_declaration_is_refused(app: FastAPI, llm: Llm, message: str
         offers_of(create_site(app, Feature("room", llm=llm))).require_valid()
 
 
-async def test_two_features_cannot_declare_a_uri(app: FastAPI) -> None:
-    other = Feature("other", llm=Llm(resources={"books://{book_id}": read_book}))
-    with pytest.raises(OperatorError, match=r"books://\{book_id\}"):
-        create_site(app, ROOM, other)
-
-
 @BOTH_MODES
 async def test_prompt_is_written_for_the_user(open_room: Connect, mode: str) -> None:
     from mcp.types import PromptMessage, TextContent  # as in `open_mcp_client`
@@ -129,13 +114,6 @@ async def test_prompt_is_written_for_the_user(open_room: Connect, mode: str) -> 
         messages = (await client.get_prompt("review_book", {"title": "Dune", "tone": "formal"})).messages
     text = "Write a short, formal review of Dune for ada@example.com."
     assert messages == [PromptMessage(role="user", content=TextContent(text=text))]
-
-
-async def test_prompt_can_have_messages_and_pictures(open_room: Connect) -> None:
-    async with open_room() as client:
-        messages = (await client.get_prompt("discuss_book", {"title": "Dune"})).messages
-    contents = [(message.role, message.content.type) for message in messages]
-    assert contents == [("user", "text"), ("user", "image"), ("assistant", "text")]
 
 
 async def test_arguments_are_completed(open_room: Connect) -> None:

@@ -39,6 +39,5 @@ async def crew(database: Database) -> Crew:
 
 @pytest.fixture
 async def clients(app: FastAPI, crew: Crew) -> AsyncIterator[Clients]:
-    """Yield a browser of each user of the crew, by name."""
     async with AsyncExitStack() as stack:
         yield {name: await stack.enter_async_context(signed_in_client(app, user)) for name, user in crew.users.items()}

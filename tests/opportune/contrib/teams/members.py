@@ -10,7 +10,6 @@ from tests.opportune.accounts.stored_rows import change, read_one, store
 
 
 async def roles_in(database: Database, team: Team) -> dict[str, str]:
-    """Return the role of each member by the local part of the address."""
     query = select(col(User.email), col(TeamMember.role)).join(TeamMember, col(TeamMember.user_id) == col(User.id))
     async with database.reader(fresh=True) as session:
         rows = await session.execute(query.where(col(TeamMember.team_id) == team.id))

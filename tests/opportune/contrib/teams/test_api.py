@@ -16,7 +16,6 @@ API = "/api/v1/teams"
 
 
 async def read_events(database: Database, user: User) -> list[tuple[str, str]]:
-    """Return the text and the address of the team events of a user."""
     query = select(AccountEvent).where(col(AccountEvent.user_id) == user.id, col(AccountEvent.kind).like("team%"))
     async with database.reader() as session:
         rows = await session.scalars(query.order_by(col(AccountEvent.id)))

@@ -21,7 +21,6 @@ BLOCKS = code_blocks(GUIDE)
 
 
 def run_example(marker: str, **names: Any) -> dict[str, Any]:
-    """Run the block with the marker and return its names."""
     (code,) = (text for text in BLOCKS if marker in text)
     return run_code(code, **names)
 

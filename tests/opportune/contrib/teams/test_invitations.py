@@ -23,7 +23,6 @@ STRANGER = "stranger@example.com"
 
 
 async def invite(app: FastAPI, browser: AsyncClient, crew: Crew, email: str = ADDRESS, role: str = "member") -> str:
-    """Invite the address and return the path of the link in the e-mail."""
     response = await browser.post(f"/teams/{crew.team.id}/invitations", data={"email": email, "role": role})
     assert response.status_code == 303, response.text
     body = (await read_sent_emails(app))[-1].get_body(("plain",))
@@ -178,9 +177,7 @@ async def test_invitation_needs_an_inviter_who_may_invite(
     assert "stranger" not in await roles_in(database, crew.team)
 
 
-async def test_invitations_of_a_former_owner_give_no_ownership(
-    app: FastAPI, clients: Clients, crew: Crew, database: Database
-) -> None:
+async def test_former_owner_gives_nothing(app: FastAPI, clients: Clients, crew: Crew, database: Database) -> None:
     await invite(app, clients["owner"], crew, "second@example.com", "owner")
     await invite(app, clients["owner"], crew, STRANGER, "admin")
     owners, admins = [invitation.id for invitation in await read_all(database, TeamInvitation)]

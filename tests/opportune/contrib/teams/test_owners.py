@@ -21,10 +21,10 @@ from opportune.contrib.teams.schemas import InvitationCreate, TeamCreate
 from opportune.contrib.teams.testing import make_team
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.errors import FieldErrors, NotFound
+from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.accounts.sent_emails import read_sent_subjects
-from tests.opportune.accounts.stored_rows import change, has_waiting_lock, read_all, read_one, store
+from tests.opportune.accounts.stored_rows import change, has_waiting_lock, read_all, read_one, reload, store
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, make_owner, member_id, roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
@@ -33,8 +33,6 @@ Action = Callable[[AsyncSession], Awaitable[Any]]
 
 
 async def run_concurrently(database: Database, *actions: Action) -> list[Any]:
-    """Run the actions in concurrent transactions and return their results or errors."""
-
     async def run(action: Action) -> Any:
         async with database.writer() as session:
             return await action(session)
@@ -64,7 +62,6 @@ async def bob(database: Database) -> User:
 
 @pytest.fixture
 async def team(database: Database, ann: User, bob: User) -> Team:
-    """A team with two owners."""
     team = await make_team(database, ann)
     await add_member(database, team, bob, TeamRole.OWNER)
     return team
@@ -93,6 +90,21 @@ async def test_last_two_owners_cannot_both_leave(database: Database, team: Team,
 
 
 @pytest.mark.database("postgresql")
+async def test_last_owners_cannot_both_go(database: Database, team: Team, ann: User, bob: User) -> None:
+    await add_member(database, team, await make_user(database, "cleo@example.com"), TeamRole.MEMBER)
+
+    async def delete_bob(session: AsyncSession) -> None:
+        await session.delete(await session.get(User, bob.id))
+        await session.flush()
+
+    results = await run_concurrently(
+        database, lambda session: memberships.leave_team(session, team.id, ann), delete_bob
+    )
+    assert errors_in(results) == [FieldErrors]
+    assert list((await roles_in(database, team)).values()).count("owner") == 1
+
+
+@pytest.mark.database("postgresql")
 async def test_invitation_accepted_twice_adds_one_member(database: Database, ann: User, bob: User) -> None:
     team = await make_team(database, ann)
     invitation = await store_invitation(database, team, ann, bob.email, TeamRole.ADMIN)
@@ -116,6 +128,18 @@ async def run_after(database: Database, first: Action, second: Action) -> list[A
         await second(session)
 
     return await run_concurrently(database, hold, follow)
+
+
+@pytest.mark.database("postgresql")
+async def test_demoted_owner_cannot_finish_a_change(database: Database, team: Team, ann: User, bob: User) -> None:
+    bobs_id = await member_id(database, team, bob)
+    results = await run_after(
+        database,
+        lambda session: memberships.update_role(session, team.id, ann, bobs_id, TeamRole.MEMBER),
+        lambda session: service.rename_team(session, team.id, bob, "Mine"),
+    )
+    assert [type(result) for result in results] == [type(None), Forbidden]
+    assert (await reload(database, team)).name == "Crew"
 
 
 @pytest.mark.database("postgresql")
@@ -193,7 +217,6 @@ LONG_NAME = "URGENT: your account will be closed today, sign in at https://evil.
 
 @pytest.fixture
 async def inactive_owner(database: Database, crew: Crew) -> User:
-    """A second owner of the crew, with a deactivated account."""
     user = crew.users["admin"]
     await change(database, user, is_active=False)
     await make_owner(database, crew.team, user)

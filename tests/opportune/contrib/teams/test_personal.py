@@ -19,7 +19,6 @@ __all__ = ["app", "database"]  # fixtures: a site with the projects feature
 
 @pytest.fixture
 async def mine(make: Make, crew: Crew) -> Note:
-    """A personal row of the member."""
     return await make(Note, user_id=crew.users["member"].id, name="Mine")
 
 

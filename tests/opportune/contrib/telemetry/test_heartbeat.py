@@ -28,7 +28,6 @@ def called_paths(monitor: FakeEndpoint) -> list[str]:
 
 @pytest.fixture
 async def monitor() -> AsyncIterator[FakeEndpoint]:
-    """HTTP server like healthchecks.io."""
     async with serve_endpoint(response("200 OK")) as monitor:
         yield monitor
 

@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families as parse
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.base_settings import read_class
 from opportune.config.llm_models import LlmModel
@@ -20,9 +19,8 @@ from opportune.contrib.telemetry.prometheus import Counter, render_families
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import Workers
 from opportune.errors import SettingsError
-from opportune.feature import Feature, Gauge, Jobs, Monitoring
+from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job
-from opportune.jobs.models import JobState
 from opportune.project.installed import installed_features
 from opportune.server.workers import WORKERS_VARIABLE, create_worker_group
 from opportune.services.observers import observers
@@ -48,14 +46,12 @@ class Samples:
         self.samples = [sample for family in parse(text) for sample in family.samples]
 
     def value(self, name: str, **labels: str) -> float | None:
-        """Return the value of the only sample with at least these labels."""
         matches = [
             sample.value for sample in self.samples if sample.name == name and labels.items() <= sample.labels.items()
         ]
         return matches[0] if len(matches) == 1 else None
 
     def labels(self, label: str) -> set[str]:
-        """Return the values of a label of all samples."""
         return {sample.labels[label] for sample in self.samples if label in sample.labels}
 
 
@@ -70,7 +66,6 @@ async def failing(_run: JobContext) -> None:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """Site with METRICS_TOKEN and a model that has a price."""
     settings = settings.model_copy(update={"llm_models": [MODEL]})
     settings = settings.having(TelemetrySettings(metrics_token=SecretStr(TOKEN)))
     feature = Feature("telemetry_jobs", "Jobs to be counted.", jobs=Jobs([succeeding, failing]))
@@ -150,17 +145,6 @@ async def test_model_calls_count_tokens_and_cost(app: FastAPI, client: AsyncClie
     assert samples.value("opportune_llm_time_to_first_token_seconds_count", model="Fast") == 1
 
 
-async def test_jobs_are_counted_by_outcome(app: FastAPI, client: AsyncClient) -> None:
-    jobs = app.state.jobs
-    assert await jobs.wait_until_ended(await jobs.enqueue(succeeding())) is JobState.DONE
-    assert await jobs.wait_until_ended(await jobs.enqueue(failing())) is JobState.FAILED
-    samples = await read_metrics(client)
-    assert samples.value("opportune_jobs", state="failed") == 1
-    assert samples.value("opportune_job_attempts_total", job="telemetry.succeeding", outcome="ok") == 1
-    assert samples.value("opportune_job_attempts_total", job="telemetry.failing", outcome="error") == 1
-    assert samples.value("opportune_job_oldest_due_seconds") == 0
-
-
 async def test_metrics_work_in_an_outage(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def raise_timeout(**_: object) -> object:
         raise TimeoutError
@@ -173,7 +157,6 @@ async def test_metrics_work_in_an_outage(app: FastAPI, client: AsyncClient, monk
 
 @pytest.fixture
 def group(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """Site whose new `Workers` belong to a group of three."""
     monkeypatch.setenv(WORKERS_VARIABLE, "")
     create_worker_group(3)
     return app
@@ -205,14 +188,3 @@ def test_labels_are_escaped() -> None:
     counter.add('"\\\n')
     (family,) = parse(render_families([counter.family()]))
     assert family.samples[0].labels == {"label": '"\\\n'}
-
-
-async def test_gauges_of_features_are_current(app: FastAPI, client: AsyncClient) -> None:
-    shelves = [2, 3]
-
-    async def read(_session: AsyncSession) -> list[Gauge]:
-        return [Gauge("books_on_shelves", "Books.", [({"shelf": "top"}, shelves.pop())])]
-
-    app.state.features = [*app.state.features, Feature("books", monitoring=Monitoring(gauges=read))]
-    assert (await read_metrics(client)).value("books_on_shelves", shelf="top") == 3
-    assert (await read_metrics(client)).value("books_on_shelves", shelf="top") == 2

@@ -53,7 +53,6 @@ def sentry_settings(settings: Settings, sink: Sink) -> Settings:
 
 
 def events(sink: Sink) -> list[dict[str, Any]]:
-    """Return the received events in order."""
     lines = [json.loads(line) for _, body in sink.bodies for line in body.splitlines()]
     return [line for line in lines if "exception" in line]
 

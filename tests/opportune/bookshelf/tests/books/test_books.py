@@ -1,7 +1,7 @@
 import pytest
 from httpx2 import AsyncClient
 
-from app.books.models import Author, Book, Review, Status, Tag
+from app.books.models import Author, Book, Status, Tag
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
@@ -37,17 +37,6 @@ async def test_only_librarians_read_drafts(
         assert (await reader.get("/api/v1/books", params={"tags": draft.tags[0].id})).json()["items"] == []
     assert (await librarian.get("/api/v1/books?tags=1&sort=-price")).json()["total"] == 1
     assert "Sanditon" in (await librarian.get("/books")).text
-
-
-async def test_reviews_of_withdrawn_book_are_hidden(
-    user_client: AsyncClient, librarian: AsyncClient, user: User, make: Make, emma: Book
-) -> None:
-    review = await make(Review, book=emma, user_id=user.id, stars=3)
-    assert (await user_client.get("/api/v1/reviews")).json()["total"] == 1
-    await librarian.patch("/api/v1/books/emma", json={"status": "withdrawn"})
-    assert (await user_client.get("/api/v1/reviews")).json()["items"] == []
-    form = {"stars": "1", "book_id": str(emma.id)}
-    assert (await user_client.post(f"/reviews/{review.id}/edit", data=form)).status_code == 404
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -92,16 +81,6 @@ async def test_user_reviews_a_book_once(user_client: AsyncClient, emma: Book) ->
     assert (await user_client.post("/books/emma/reviews", data={"stars": "1"})).status_code == 422
 
 
-async def test_only_the_reviewer_changes_a_review(
-    user_client: AsyncClient, superuser_client: AsyncClient, user: User, make: Make, emma: Book
-) -> None:
-    review = await make(Review, book=emma, user_id=user.id, stars=4)
-    path = f"/api/v1/reviews/{review.id}"
-    assert (await superuser_client.patch(path, json={"stars": 1})).status_code == 404
-    assert (await user_client.patch(path, json={"stars": 5})).json()["stars"] == 5
-    assert (await user_client.get("/api/v1/books/emma")).json()["rating"] == 5
-
-
 async def test_new_book_is_summarized(
     superuser_client: AsyncClient, recorded_jobs: RecordedJobs, fake_llm: FakeProvider, austen: Author
 ) -> None:
@@ -111,13 +90,6 @@ async def test_new_book_is_summarized(
     (email,) = recorded_jobs.outbox
     assert (email.subject, "A matchmaker errs." in email.text) == ("A new book: Emma", True)
     assert "A matchmaker errs." in (await superuser_client.get("/books/emma")).text
-
-
-async def test_reader_asks_about_a_book(client: AsyncClient, fake_llm: FakeProvider, emma: Book) -> None:
-    fake_llm.script = ["Yes, it *does*."]
-    response = await client.post("/books/emma/ask", data={"question": "Does it end well?"})
-    assert "<em>does</em>" in response.text
-    assert "Jane Austen" in fake_llm.received[0][0].content
 
 
 async def test_import_finds_authors_and_tags(superuser_client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
@@ -132,12 +104,6 @@ async def test_import_finds_authors_and_tags(superuser_client: AsyncClient, reco
         ["classic", "novel"],
     )
     assert recorded_jobs.names == ["books.summarise"]
-
-
-async def test_reviews_are_personal_data(user_client: AsyncClient, user: User, make: Make, emma: Book) -> None:
-    await make(Review, book=emma, user_id=user.id, stars=3)
-    (review,) = (await user_client.get("/api/v1/users/me/export")).json()["books"]["review"]
-    assert review["stars"] == 3
 
 
 async def test_profile_has_the_new_field(user_client: AsyncClient) -> None:

@@ -41,7 +41,6 @@ class EmbeddingEndpoint(FakeEndpoint):
 
     @property
     def texts(self) -> list[str]:
-        """All received texts."""
         return [text for body in self.bodies for text in body["input"]]
 
     def steps_for(self, body: dict[str, Any]) -> Sequence[Step]:

@@ -38,7 +38,6 @@ def settings_with(value: object, **values: Any) -> Settings:
 async def open_embeddings(
     endpoint: EmbeddingEndpoint, guard: Any = None, settings: dict[str, Any] | None = None, **model: Any
 ) -> AsyncIterator[Embeddings]:
-    """Open the model `small` of the endpoint."""
     value = {"name": "small", "base_url": endpoint.address, **model}
     embeddings = Embeddings.of(settings_with(value, **(settings or {})), guard)
     assert embeddings is not None

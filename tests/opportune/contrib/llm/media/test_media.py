@@ -57,7 +57,6 @@ def settings_with(values: dict[str, Any], **changes: Any) -> Settings:
 async def serve_media(
     *steps: bytes, guard: Any = None, **models: Any
 ) -> AsyncIterator[tuple[LanguageModel, FakeEndpoint]]:
-    """Serve one endpoint and yield a site whose models of `models` are there."""
     async with serve_endpoint(*steps) as endpoint:
         llm = LanguageModel.of(settings_with(models, llm_base_url=endpoint.address, llm_model="big"), guard)
         yield llm, endpoint

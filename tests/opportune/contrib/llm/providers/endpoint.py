@@ -59,7 +59,6 @@ class FakeEndpoint:
         return (refusal,) if refusal else self.steps
 
     async def _record(self, head: bytes, reader: asyncio.StreamReader) -> dict[str, Any]:
-        """Return the body of a request."""
         first_line, *lines = head.decode("latin-1").strip().split("\r\n")
         method, target, _ = first_line.split(" ")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
@@ -72,7 +71,6 @@ class FakeEndpoint:
         return self.bodies[-1]
 
     def refuse_parameter(self, name: str, refusal: bytes = b"") -> None:
-        """Refuse requests with this parameter, by default like Mistral's API."""
         self.refuse = lambda body: (refusal or _extra_forbidden(name)) if name in body else None
 
     async def _play(self, step: Step, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,7 +102,6 @@ def json_response(value: object, status: str = "200 OK", *fields: str) -> bytes:
 
 
 def _extra_forbidden(parameter: str) -> bytes:
-    """Return the rejection of a parameter, worded like Mistral's API."""
     detail = [{"type": "extra_forbidden", "loc": ["body", parameter], "msg": "Extra inputs are not permitted"}]
     body = {"object": "error", "message": {"detail": detail}, "type": "invalid_request_error"}
     return json_response(body, "422 Unprocessable Entity")

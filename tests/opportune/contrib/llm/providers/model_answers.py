@@ -42,7 +42,6 @@ async def read_chunks(
     messages: Sequence[Message] = QUESTION,
     temperature: float | None = None,
 ) -> tuple[str, str, Done | LlmError]:
-    """Return the reasoning and the text of an answer, and its end."""
     reasoning = text = ""
     try:
         async with (
@@ -67,7 +66,6 @@ async def read_answer(
     messages: Sequence[Message] = QUESTION,
     temperature: float | None = None,
 ) -> tuple[str, Done | LlmError]:
-    """Return the text of an answer, and its end."""
     _, text, end = await read_chunks(provider, tools, messages, temperature)
     return text, end
 
@@ -78,7 +76,6 @@ async def read_answer_of(*steps: Step) -> tuple[str, Done | LlmError]:
 
 
 async def read_error(provider: Provider, tools: Sequence[ToolSchema] = ()) -> LlmError:
-    """Return the error of an answer, and close the provider."""
     _, error = await read_answer(provider, tools)
     await provider.close()
     assert isinstance(error, LlmError)

@@ -33,7 +33,6 @@ def summarize(chunks: Iterable[Chunk], outcome: Done | LlmError | None) -> Answe
 
 
 def read(pieces: Iterable[bytes]) -> Answer:
-    """Read a body as the provider does."""
     events, answer, chunks = EventReader(), ChatCompletionReader(tools=TOOLS), list[Chunk]()
     try:
         for piece in [*pieces, None]:

@@ -67,21 +67,18 @@ async def local_model(weights: Path) -> AsyncIterator[LocalModel]:
 
 
 def program_of(model: LocalModel) -> subprocess.Popen[str]:
-    """Return the process of the program."""
     assert model._process
     assert model._process.program
     return model._process.program
 
 
 async def request_slots(model: LocalModel, **headers: str) -> httpx2.Response:
-    """Return the status that the model's server reports."""
     assert model._client
     async with httpx2.AsyncClient(trust_env=False, headers=headers) as client:
         return await client.get(model._client._url.replace("/v1/chat/completions", "/slots"))
 
 
 async def wait_for_token_count(model: LocalModel) -> int:
-    """Return the tokens of the last conversation when no answer is running."""
     assert model._process
     key = model._process.key
     async with asyncio.timeout(60):

@@ -24,7 +24,7 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     text,
 )
 from tests.opportune.contrib.llm.providers.habits import message
-from tests.opportune.contrib.llm.providers.model_answers import provider_at, read_answer, read_error, serve_provider
+from tests.opportune.contrib.llm.providers.model_answers import provider_at, read_answer, serve_provider
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})
 ANSWER = (EVENTS, text("Because."), event(STOP), USAGE, DONE)
@@ -157,13 +157,6 @@ async def test_refused_parameters_are_left_out_and_remembered(messages: dict[str
     assert endpoint.bodies[-1].keys() == {"model", "messages", "stream", *sent}
     assert endpoint.bodies[-1] == endpoint.bodies[-2]
     assert len(endpoint.bodies) == len(messages) + 2
-
-
-@pytest.mark.parametrize("refusal", ["registry/gemma does not support tools", "Tool calling is not supported here"])
-async def test_refused_tools_are_named(refusal: str) -> None:
-    async with serve_endpoint(refuse(refusal)) as endpoint:
-        error = await read_error(provider_at(endpoint.address), [ToolSchema("find", "Find rows.", {})])
-    assert (str(error), "calls_tools" in error.advice) == ("This model cannot call tools.", True)
 
 
 TOO_LONG = refuse("This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.")

@@ -35,7 +35,6 @@ async def read_calls(endpoint: FakeEndpoint, pieces: Sequence[bytes]) -> Done:
 
 
 async def sent_to(endpoint: FakeEndpoint, messages: Sequence[Message], model: str = "a-model") -> dict[str, Any]:
-    """Return the assistant turn that is sent with the next question."""
     endpoint.steps = (EVENTS, text("Yes"), END)
     provider = provider_at(endpoint.address, model=model)
     assert (await read_answer(provider, TOOLS, messages))[0] == "Yes"

@@ -125,7 +125,6 @@ OPENAI = numbered(
 
 
 def frame(event: str, payload: object) -> bytes:
-    """Return a frame of AWS's binary event streams."""
     fields = {":event-type": event, ":content-type": "application/json", ":message-type": "event"}
     headers = b"".join(
         bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()

@@ -97,7 +97,6 @@ async def done_of(provider: Provider, messages: Sequence[Message] = QUESTION) ->
 
 
 def later_question(done: Done) -> list[Message]:
-    """Return the conversation after the call of the tool."""
     (call,) = done.tool_calls
     return [
         *QUESTION,
@@ -133,14 +132,6 @@ async def test_signature_returns_to_its_endpoint_alone(dialect: str, served: Ser
     bodies = [json.dumps(each.bodies[-1]) for each in (endpoint, other)]
     assert [SIGNATURE in body for body in bodies] == [True, False]
     assert ["21 degrees" in body for body in bodies] == [True, True]
-
-
-@pytest.mark.parametrize("reason", [b'"tool_use"}', b'"max_tokens"}'])
-async def test_cut_arguments_of_a_call_stay_invalid(reason: bytes, served: Serve) -> None:
-    body = ANSWERS["anthropic"].replace(json.dumps(ARGUMENTS[5:]).encode(), b'""').replace(b'"tool_use"}', reason)
-    async with served("anthropic", response("200 OK", body, "Content-Type: text/event-stream")) as (_, provider):
-        (call,) = (await done_of(provider)).tool_calls
-    assert call.arguments == ARGUMENTS[:5]
 
 
 async def test_picture_is_sent(served: Serve) -> None:
