@@ -25,6 +25,8 @@ ZERO_BY_DEFAULT = {"server_default": text("0")}
 ALL_TOOLS = "*"
 ALL_TOOLS_BY_DEFAULT = {"server_default": text("""'["*"]'""")}
 MAX_RATING_NOTE_LENGTH = MAX_TOPIC_LENGTH = 500
+NEW_IDS = {"sqlite_autoincrement": True}
+"""SQLite never uses the id of a deleted row again: its process may still write, and viewers and jobs know the id."""
 WAITS_FOR_JOB = "job"
 """Worker of answers that wait for the result of a job."""
 
@@ -91,6 +93,7 @@ class Answer(Model, table=True):
             where="status IN ('streaming', 'waiting') AND topic <> ''",
             unique=True,
         ),
+        NEW_IDS,
     )
 
     owner_id: OwnerId | None = Field(default=None, index=False)
@@ -189,6 +192,7 @@ class AnswerAttachment(Model, table=True):
     """
 
     __tablename__ = "answers_attachment"
+    __table_args__ = NEW_IDS
 
     owner_id: OwnerId | None = None
     topic: str = Field(default="", max_length=MAX_TOPIC_LENGTH, index=True)

@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
@@ -115,3 +117,11 @@ async def test_close_does_not_wait_for_an_outage(
         await manager.engine.close()
         await read_to_end(live)
     may_finish.set()
+
+
+async def test_deleted_answer_writes_into_no_other(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    deleted = await start_answer(manager, owner_id, "Secret", asyncio.Event())
+    async with manager.database.writer() as session:
+        await session.execute(delete(Answer).where(col(Answer.id) == deleted.id))
+    model.script = ["Another answer."]
+    assert (await ask_and_wait(manager, owner_id)).text == "Another answer."
