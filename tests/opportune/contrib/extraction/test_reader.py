@@ -137,6 +137,18 @@ def test_headings_of_a_sheet_are_found(rows: list[list[object]], text: str) -> N
     assert read("a.xlsx", make_xlsx({"S": rows})) == [Page(0, "S", text)]
 
 
+def test_merged_cells_of_a_word_file_repeat_their_text() -> None:
+    document, file = Document(), BytesIO()
+    table = document.add_table(3, 3)
+    for row, texts in enumerate((("Shop", "", "Fruit"), ("Apple", "1", ""), ("Pear", "2", ""))):
+        for column, text in enumerate(texts):
+            table.cell(row, column).text = text
+    table.cell(0, 0).merge(table.cell(0, 1))
+    table.cell(0, 2).merge(table.cell(2, 2))
+    document.save(file)
+    assert read("a.docx", file.getvalue())[0].text == "Shop | Fruit\nApple | 1 | Fruit\nPear | 2 | Fruit"
+
+
 def test_format_is_detected_from_content() -> None:
     assert read("report.pdf", make_docx())[1].heading == "Loans"
     assert read("page.docx", HTML.encode())[0].heading == "Guide"

@@ -8,15 +8,16 @@ import pytest
 from fastapi import APIRouter, FastAPI, Form, HTTPException, Query
 from pydantic import BaseModel
 
-from app.contacts import api as contacts
 from opportune.accounts import CurrentUser, User, needs_scope
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox, api_tools, toolbox_of
+from opportune.crud import CrudApi
 from opportune.db import Database, RowId, WriteSession
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Llm
 from opportune.testing import make_user
 from tests.opportune.contrib.mcp.library import connect, create_site, read_text
+from tests.opportune.crud.library import Topics
 
 router = APIRouter(prefix="/books")
 
@@ -106,7 +107,7 @@ async def test_route_is_described_by_openapi(site: FastAPI) -> None:
 
 
 def test_routes_of_crud_api_are_named_by_their_list() -> None:
-    assert [tool.name for tool in api_tools(contacts.router)][:2] == ["contacts_list", "contacts_create"]
+    assert [tool.name for tool in api_tools(CrudApi(Topics, "/topics").router)][:2] == ["topics_list", "topics_create"]
 
 
 CALLS: Sequence[tuple[ToolCall, str, bool]] = [
