@@ -5,7 +5,7 @@ import re
 from enum import Enum
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pydantic.fields import FieldInfo
 
 from opportune.fields.contents import currency_of
@@ -55,4 +55,4 @@ def _display_text(options: FieldOptions, text: str) -> str:
 
 def with_breaks(text: str) -> Markup:
     """Escape a text. The e-mail addresses in it may continue on the next line after `@` and full stops."""
-    return Markup("<wbr>").join(re.split(r"(?<=[@.])(?=\w)", text) if "@" in text else [text])
+    return Markup("<wbr>").join(re.split(r"(?<=[@.])(?=\w)", text)) if "@" in text else escape(text)
