@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.events.models import Event
+from app.events.service import ALL_SEATS_TAKEN
 from opportune.db import Database
 from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
 from tests.events.conftest import ADA, MakeEvent, add_registration, find_cancel_path, read_registrations
@@ -54,6 +55,12 @@ async def test_missing_and_draft_events_are_not_found(
     for slug in ("draft", "nothing", "Tea", "%00", "a" * 81):
         assert (await client.get(f"{EVENTS}/{slug}")).status_code == 404, slug
         assert (await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)).status_code == 404, slug
+
+
+async def test_full_event_is_a_conflict(client: AsyncClient, database: Database, make_event: MakeEvent) -> None:
+    await add_registration(database, await make_event("full", capacity=1), "Bob")
+    response = await client.post(f"{EVENTS}/full/registrations", json=ADA)
+    assert (response.status_code, response.json()["detail"]) == (409, ALL_SEATS_TAKEN)
 
 
 async def test_response_hides_existing_registration(

@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
+from app.events import dependencies, pages
 from app.events.models import Event
 from app.events.registrations import make_token
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
@@ -86,6 +88,17 @@ async def test_registration_with_photo_sends_an_email(
     (email,) = recorded_jobs.outbox
     assert "https://meet.example.com/tea" in email.text
     assert recorded_jobs.names == ["mail.send"]
+    assert (await client.post("/events/tea", data=ADA, files=make_photo_upload())).status_code == 303
+    await recorded_jobs.work()
+    assert len(list_stored_files(settings)) == 1, "the photo of a second registration is deleted"
+
+
+async def test_rate_limit_is_checked_before_the_photo(
+    client: AsyncClient, tea: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dependencies.REGISTRATIONS_PER_IP, "limit", 0)
+    monkeypatch.setattr(pages, "read_form", None)
+    assert (await client.post("/events/tea", data=ADA, files=make_photo_upload())).status_code == 429
 
 
 async def test_bots_and_frequent_registrations_are_refused(

@@ -8,7 +8,7 @@ import pytest
 from app.events.demo import SAMPLES, clear, load
 from app.events.models import Event
 from app.events.personal import forget, list_photos, read
-from app.events.schemas import RegistrationCreate
+from app.events.schemas import EventFilter, RegistrationCreate
 from app.events.service import ALL_SEATS_TAKEN, Events, RegistrationClosed
 from opportune.db import Database
 from opportune.feature import Person
@@ -48,6 +48,15 @@ async def test_concurrent_registrations_take_one_seat(database: Database, tea: E
 async def test_email_is_case_insensitive(database: Database, tea: Event) -> None:
     assert await register(database, "tea", email="Ada@Example.com") == "new"
     assert await register(database, "tea", email="ada@example.COM") == "known"
+
+
+async def test_each_event_has_its_own_seats(database: Database, make_event: MakeEvent) -> None:
+    await make_event("tea", capacity=2)
+    await make_event("soup", capacity=1)
+    assert [await register(database, slug) for slug in ("tea", "soup")] == ["new", "new"]
+    async with database.reader() as session:
+        page = await Events(session).list(EventFilter())
+    assert {event.slug: event.seats_left for event in page.items} == {"tea": 1, "soup": 0}
 
 
 async def test_export_has_registrations_of_the_email(database: Database, tea: Event) -> None:

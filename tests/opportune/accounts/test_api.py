@@ -127,3 +127,10 @@ async def test_new_email_is_used_immediately_without_mail(
     response = await ada_client.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
     assert response.status_code == 200
     assert not (await read_one(database, User, email="new@example.com")).is_verified
+
+
+async def test_password_keeps_its_white_space(client: AsyncClient) -> None:
+    await client.post(REGISTER, json={"email": EMAIL, "password": "  correct horse  "})
+    for password, api_status, page_status in (("  correct horse  ", 200, 303), ("correct horse", 401, 422)):
+        page = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert ((await login(client, password)).status_code, page.status_code) == (api_status, page_status)

@@ -3,8 +3,11 @@
 import asyncio
 import io
 import json
+import os
+import tempfile
+import tracemalloc
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import IO, Any
 
 import pytest
@@ -14,6 +17,7 @@ from sqlalchemy import Column, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Send
 
+from opportune.accounts.flows.deletion import write_archive
 from opportune.accounts.models import AccountEvent, Group, Membership, Passkey, RecoveryCode, User
 from opportune.db import Database, Model
 from opportune.db.queries import batches
@@ -263,3 +267,12 @@ async def test_concurrent_deletions_keep_a_superuser(
     ready = asyncio.Barrier(2)
     statuses = await asyncio.gather(delete_account("one@example.com"), delete_account("two@example.com"))
     assert sorted(statuses) == [204, 409]
+
+
+async def test_archive_needs_memory_for_one_file(app: FastAPI, traced_memory: Callable[[], int]) -> None:
+    storage = app.state.storage
+    names = [await storage.save("notes", "bin", os.urandom(1_000_000), "") for _ in range(8)]
+    tracemalloc.reset_peak()
+    with tempfile.TemporaryFile() as file:
+        await write_archive(file, b"{}", storage, names)
+    assert traced_memory() < 4_000_000

@@ -164,3 +164,14 @@ async def test_kept_texts_are_limited_by_address(client: AsyncClient, monkeypatc
     forms = [{"form_user": f"{number:022}", "text": TEXT} for number in range(4)]
     urls = [(await send(client, NEW_NOTE, form)).headers["location"] for form in forms]
     assert ["kept_form" in url for url in urls] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["page", "htmx"])
+async def test_button_of_another_user_changes_nothing(
+    app: FastAPI, browser: AsyncClient, database: Database, bob: User, headers: dict[str, str]
+) -> None:
+    await send(browser, NEW_NOTE, {"text": TEXT})
+    page = await follow(browser, await send_as(app, browser, bob, {}, "/notes/1/delete", **headers))
+    assert f"You are signed in as <strong>{bob.email}</strong> now" in page
+    assert "This is your text" not in page
+    assert await stored_texts(database) == [TEXT]

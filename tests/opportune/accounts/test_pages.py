@@ -2,6 +2,7 @@
 
 import pytest
 from httpx2 import AsyncClient
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from opportune.accounts.models import User
 from opportune.db.database import Database
@@ -120,3 +121,12 @@ async def test_refused_password_change_changes_nothing(
         assert not any(password in response.text for password in form.values() if password != EMAIL)
     assert (await other_browser.get("/accounts/profile")).status_code == 200
     assert (await reload(database, user)).hashed_password == user.hashed_password
+
+
+async def test_old_hash_is_replaced_at_sign_in(client: AsyncClient, database: Database) -> None:
+    old_hash = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
+    await make_user(database, EMAIL, hashed_password=old_hash)
+    response = await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
+    assert response.status_code == 303
+    assert (await read_one(database, User)).hashed_password != old_hash
+    assert (await client.get("/accounts/profile")).status_code == 200

@@ -8,14 +8,17 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
+from opportune.accounts import attempts
+from opportune.accounts.attempts import DatabaseStorage
 from opportune.accounts.flows import sign_in
 from opportune.accounts.models import Attempt, User
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_user
+from opportune.web.rate_limit import RateLimit
 from tests.opportune.accounts.conftest import new_client
-from tests.opportune.accounts.stored_rows import read_all, set_all
+from tests.opportune.accounts.stored_rows import read_all, read_one, set_all, store
 
 EMAIL = "ada@example.com"
 WRONG_PASSWORD = "not the password"
@@ -156,3 +159,23 @@ async def test_processes_share_the_counts(settings: Settings, client: AsyncClien
             assert (await guess(process)).status_code == 422
         assert (await guess(client)).status_code == 429
         assert (await guess(other_client)).status_code == 429
+
+
+async def test_hits_delete_expired_counts(
+    client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "CLEANUP_EVERY_HITS", 1)
+    for key, minutes in (("old", -1), ("new", 1)):
+        await store(database, Attempt(key=key, count=1, ends_at=utc_now() + timedelta(minutes=minutes)))
+    await guess(client)
+    keys = {attempt.key for attempt in await read_all(database, Attempt)}
+    assert keys & {"old", "new"} == {"new"}
+
+
+async def test_refunds_stop_at_zero(database: Database, settings: Settings) -> None:
+    storage, hit = DatabaseStorage(database, settings), RateLimit("a test", 1).by("ada")
+    await store(database, Attempt(key=storage.key(hit), count=1, ends_at=utc_now()))
+    for _ in range(2):
+        async with database.writer() as session:
+            await storage.refund(session, hit)
+    assert (await read_one(database, Attempt)).count == 0

@@ -1,7 +1,9 @@
 """Mailbox of development: stored e-mails and access to their pages."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,3 +177,15 @@ async def test_email_is_readable_in_a_browser(page: Page, site: str, link: str) 
     tab = await popup.value
     await expect(tab.get_by_label("Mailbox")).to_be_visible()
     assert tab.url == f"{site}/"
+
+
+async def test_mailbox_is_empty_outside_development() -> None:
+    await store_email(environment="test")
+    assert mailbox.list_messages() == []
+
+
+async def test_unwritable_mailbox_is_logged(mailbox_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    await asyncio.to_thread(mailbox_folder.touch)
+    await store_email()
+    (message,) = (record.getMessage() for record in caplog.records if record.name == "opportune.mail")
+    assert message == f"the mailbox cannot be written: [Errno 17] File exists: '{mailbox_folder}'"

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from logging.config import DictConfigurator
 from pathlib import Path
+from time import time
 from types import MappingProxyType, SimpleNamespace
 
 import pytest
@@ -13,10 +14,11 @@ from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
+from opportune.accounts.flows.email_sign_in import SignInRequest
 from opportune.accounts.models import User
 from opportune.accounts.sessions import cookies
 from opportune.config.settings import Settings
-from opportune.config.signing import derived_key, seal, signer, unseal
+from opportune.config.signing import derived_key, seal, signer, unseal, unseal_as
 from opportune.server.logging import logging_config
 from opportune.testing.access.sites import sqlite_site
 from opportune.testing.asgi_requests import send_request
@@ -122,3 +124,15 @@ def test_signature_of_other_key_or_purpose_is_refused() -> None:
         assert signer(settings, purpose).loads_unsafe(signed)[0] is False
         assert unseal(settings, purpose, sealed) is None
         assert derived_key(settings, purpose) != derived_key(SITE, "a purpose")
+
+
+def test_sealed_text_of_a_faster_clock_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = seal(SITE, "a purpose", "text")
+    monkeypatch.setattr("time.time", lambda: time() - 600)
+    assert unseal(SITE, "a purpose", sealed, seconds=900) == "text"
+    assert unseal(SITE, "a purpose", sealed, seconds=300) is None
+
+
+def test_fields_of_another_version_are_refused() -> None:
+    for text in ('{"old_number": "x"}', '["x"]', "no JSON"):
+        assert unseal_as(SignInRequest, SITE, "a purpose", seal(SITE, "a purpose", text), 60) is None

@@ -268,3 +268,12 @@ async def test_rollback_without_greenlet_is_repeated_at_the_end(engines: Engines
         await session.execute(update(ITEM).values(title=ITEM.c.title + "?"))
     async with engines.reader() as session:
         assert (await session.scalars(TITLES)).all() == ["one?", "two?", "three?"]
+
+
+async def test_abandoned_stream_releases_its_snapshot(engines: Engines) -> None:
+    async with engines.reader() as session:
+        result = await session.stream_scalars(TITLES)
+        assert await anext(aiter(result)) == "one"
+    await engines.write(text("DELETE FROM item"))
+    assert await read_titles(engines) == []
+    del result

@@ -226,3 +226,13 @@ async def test_concurrent_demotions_leave_one_superuser(app: FastAPI, superuser:
         statuses = await asyncio.gather(demote(client, colleague), demote(colleague_client, superuser))
     assert 303 in statuses
     assert await count(app.state.database, User, is_superuser=True) == 1
+
+
+async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+    database = app.state.database
+    users = [await make_user(database) for _ in range(2)]
+    await run_action(admin, "deactivate", *users, superuser)
+    assert "You cannot remove your own permissions" in (await admin.get("/admin/user/list")).text
+    assert await read_all(database, User, is_active=False) == []
+    await run_action(admin, "deactivate", *users)
+    assert await count(database, User, is_active=False) == 2

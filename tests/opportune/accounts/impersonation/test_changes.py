@@ -143,3 +143,15 @@ async def test_change_and_event_are_one_transaction_on_postgresql(
     assert await read_team_name(database) == "Crew"
     await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
     assert (await read_event_texts(app, ada))[-1] == "A superuser, signed in as you, changed team “Changed”"
+
+
+async def test_failed_change_is_not_listed(app: FastAPI, boss_client: AsyncClient, ada: User, team: Team) -> None:
+    async def fail(user: CurrentUser, session: WriteSession) -> None:
+        (await session.get_one(Team, team.id)).name = "Changed"
+        await session.flush()
+        await session.rollback()
+
+    app.add_api_route("/fail", fail, methods=["POST"])
+    await impersonate(boss_client, ada, may_write=True)
+    await boss_client.post("/fail")
+    assert len(await read_event_texts(app, ada)) == 1

@@ -242,3 +242,19 @@ def test_passkey_is_bound_to_the_domain_of_the_site(
     settings = settings_for("sqlite:///unused.db").model_copy(update={"base_url": "", **changes})
     site = find_relying_party(settings, visited)
     assert ((site.id, site.origin) if site else None) == expected
+
+
+async def test_superuser_removes_a_passkey(app: FastAPI, admin: AsyncClient, user: User, database: Database) -> None:
+    await add_passkey(app, user)
+    (passkey,) = await read_passkeys(database, user)
+    page = await admin.get(f"/admin/passkey/details/{passkey.id}")
+    assert (page.status_code, passkey.public_key in page.text) == (200, False)
+    await admin.post(f"/admin/passkey/delete?pks={passkey.id}", data={"confirmed": "yes"})
+    assert await read_passkeys(database, user) == []
+    assert "passkey_deleted" in await read_event_kinds(database, user), "the user is notified"
+
+
+async def test_host_without_a_domain_name_is_no_error(ada_client: AsyncClient) -> None:
+    for host in ("127.0.0.1", "[", "localhost:99999", "a b"):
+        response = await ada_client.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": host})
+        assert response.status_code < 500, host

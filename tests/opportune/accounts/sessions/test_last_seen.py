@@ -1,5 +1,6 @@
 """Recording of the last use of sessions and tokens, which extends sessions."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from opportune.accounts.sessions.service import create_session
 from opportune.db import Database, utc_now
 from opportune.errors import ReadOnlyError
 from opportune.testing.factories import make_token, make_user, signed_in_client
+from opportune.web.client import Client
 from tests.opportune.accounts.conftest import bearer
 from tests.opportune.accounts.stored_rows import read_one, set_all
 
@@ -107,3 +109,12 @@ async def test_page_works_without_writing(app: FastAPI, database: Database, monk
             await app.state.last_seen.close()
 
     assert not is_now((await read_session(app)).seen_at)
+
+
+async def test_use_of_a_replaced_token_is_recorded(app: FastAPI) -> None:
+    row = Session(id=1, token_hash="a" * 64, user_id=1, expires_at=utc_now(), seen_at=utc_now() - timedelta(hours=1))
+    app.state.last_seen.record_use(row, Client("192.0.2.1"))
+    row.token_hash = "b" * 64
+    await app.state.last_seen.close()
+    await asyncio.sleep(0)  # completes callbacks of the task
+    assert app.state.last_seen._pending == {}

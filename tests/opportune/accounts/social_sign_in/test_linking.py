@@ -147,3 +147,17 @@ async def test_concurrent_links_of_an_account_keep_the_first(
 
 async def no_user(_database: UserDatabase[User], _issuer: str, _subject: str) -> None:
     """Simulate a query before the other request has committed."""
+
+
+async def test_removed_provider_is_no_sign_in_method(
+    client: AsyncClient, database: Database, provider: FakeProvider
+) -> None:
+    await return_from_provider(client, provider)
+    user_id = (await client.get("/api/v1/users/me")).json()["id"]
+    await store(database, LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
+    first_id, second_id = await list_linked_ids(client)
+    message = await follow_to_message(client, await unlink_account(client, first_id))
+    assert "This is your only sign-in method." in message
+    assert "gone.example" in (await client.get("/accounts/profile")).text
+    assert (await unlink_account(client, second_id)).status_code == 303
+    assert await read_links(database) == [(provider.url, "1")]

@@ -198,3 +198,11 @@ async def test_jwt_is_invalid_for_a_reused_user_id(client: AsyncClient, user: Us
     new_token = (await login(client, new_user))["access_token"]
     assert new_user.id == user_id
     assert (await token_status(client, new_token), await token_status(client, old_token)) == (200, 401)
+
+
+async def test_reused_refresh_token_ends_later_ones(client: AsyncClient, user: User) -> None:
+    first = await login(client, user)
+    second = (await refresh(client, first["refresh_token"])).json()
+    third = (await refresh(client, second["refresh_token"])).json()
+    assert (await refresh(client, first["refresh_token"])).status_code == 401
+    assert (await refresh(client, third["refresh_token"])).status_code == 401

@@ -6,6 +6,7 @@ import pytest
 from httpx2 import AsyncClient, Response
 
 from opportune.accounts import signed_links
+from opportune.accounts.flows import sign_in
 from opportune.accounts.flows.sign_in import CODES_PER_ACCOUNT
 from opportune.accounts.models import Session, User
 from opportune.config.settings import Settings
@@ -115,3 +116,10 @@ async def test_password_changed_before_the_code_is_refused(
 
     monkeypatch.setattr(RateLimiter, "hit", hit_and_change_password)
     assert (await sign_in_program(client, authenticator.code)).status_code == 401
+
+
+@pytest.mark.usefixtures("authenticator")
+async def test_missing_code_is_not_counted(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in (CODES_PER_ACCOUNT, sign_in.PASSWORDS_PER_ACCOUNT, sign_in.PASSWORDS_PER_IP):
+        monkeypatch.setattr(limit, "limit", 2)
+    assert {(await sign_in_program(client)).status_code for _ in range(4)} == {401}

@@ -125,3 +125,11 @@ async def test_selected_rows_need_their_permission(app: FastAPI) -> None:
 
 async def test_accounts_cannot_be_edited_together(admin: AsyncClient) -> None:
     assert (await admin.post("/admin/user/edit-selected", data={"pk": "1"})).status_code == 403
+
+
+async def test_row_deleted_after_the_preview_is_named(app: FastAPI, admin: AsyncClient) -> None:
+    page = await preview(admin, "1,2", {"price": "5"})
+    await execute(app, delete(Part).where(col(Part.id) == 2))
+    response = await confirm(admin, page)
+    assert "2: Another user has deleted this row." in response.text
+    assert (await read_part(app, 1)).price == 1

@@ -106,3 +106,9 @@ async def test_start_refuses_a_wrong_date_hierarchy(name: str, message: str) -> 
 
     with pytest.raises(OperatorError, match=re.escape(f"WrongAdmin.date_hierarchy: {message}")):
         WrongAdmin()
+
+
+async def test_first_and_last_years_have_pages(admin: AsyncClient) -> None:
+    admin.cookies.set("time_zone", "Pacific/Auckland")
+    for year in (1, 9999):
+        assert (await admin.get(f"{LIST}?{YEAR}={year}")).status_code == 200, year

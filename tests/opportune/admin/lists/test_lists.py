@@ -164,3 +164,14 @@ def test_download_of_csv_escapes_formulas() -> None:
 @pytest.mark.parametrize("text", ["a=1", "'quoted'", "", "1-1"])
 def test_harmless_cell_is_not_escaped(text: str) -> None:
     assert csv_cell(text) == text == unescape_formula(text)
+
+
+async def test_action_on_all_pages_is_confirmed(
+    app: FastAPI, admin: AsyncClient, sixty_gadgets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.admin.lists.actions.action_question", lambda *_: "")
+    page = await admin.post(f"{POLISH_ACTION}?size__lte=6", data={"all": "1"})
+    assert "“Polish” for 3 gadgets:" in page.text
+    assert await read_polished_names(app) == []
+    await admin.post(POLISH_ACTION, data={"pk": ["1", "2"]})
+    assert await read_polished_names(app) == ["gadget 1", "gadget 2"]

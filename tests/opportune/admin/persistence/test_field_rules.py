@@ -152,3 +152,8 @@ async def test_rows_that_are_not_writable_are_text_in_inlines(
     form_data = {"name": "Acme", "region": "Atlantis", **ware, "save": "Save"}
     assert (await buyer.post("/admin/vendor/edit/1", data=form_data)).status_code == 303
     assert await read_values(app, "Lamp", "id") == (1,)
+
+
+async def test_default_order_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
+    pages = [(await client.get("/admin/ware/list")).text for client in (seller, buyer)]
+    assert [page.index(">Mug<") < page.index(">Lamp<") for page in pages] == [True, False]

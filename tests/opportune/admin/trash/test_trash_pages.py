@@ -179,3 +179,9 @@ async def test_row_that_a_user_restores_stays(app: FastAPI) -> None:
         await restore(session, gone)
         assert await empty_trash(app.state.database, [Parcel]) == 0
     assert await _codes(app, deleted=True) == ["Here", "Gone"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_recently_deleted_row_stays(app: FastAPI) -> None:
+    assert await empty_trash(app.state.database, [Parcel]) == 0
+    assert await _codes(app, deleted=True) == ["Here", "Gone"]

@@ -178,3 +178,9 @@ async def test_faulty_rows_of_a_workbook_can_be_downloaded(admin: AsyncClient) -
     assert row[-1].startswith("Size: Please enter a whole number")
     page = await open_columns(admin, IMPORT, file, "again.xlsx")
     assert "Line 2: Size:" in extract_text(await choose_columns(admin, page))
+
+
+def test_elements_of_earlier_rows_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbooks, "MAX_ELEMENTS", 1_000)
+    content = make_workbook(HEADER, *[ROW] * 200)
+    assert len(read_table("rows.xlsx", content, max_rows=200).rows) == 200

@@ -145,3 +145,8 @@ def test_long_keys_are_not_cut() -> None:
     first, second = (row_key(Label(id="x" * 80 + ending)) for ending in "ab")
     assert first != second
     assert len(first[1]) == 64
+
+
+async def test_unknown_version_is_refused(session: AsyncSession, leaflet: Leaflet) -> None:
+    with pytest.raises(Refused, match="This Leaflet has no version 9"):
+        await restore_version(session, leaflet, 9)

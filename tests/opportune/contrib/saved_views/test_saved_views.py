@@ -193,3 +193,9 @@ async def test_deletion_of_the_user_deletes_views(app: FastAPI, staff_client: As
     await execute(app, delete(User).where(col(User.id) == staff.id))
     assert not await read_all(app, select(SavedView))
     assert not await read_all(app, select(DefaultView))
+
+
+async def test_number_of_views_is_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.saved_views.pages.MAX_VIEWS_PER_USER", 1)
+    await save(admin)
+    assert (await save(admin, name="Second")).headers["location"] == f"{LIST}?search=gadget"

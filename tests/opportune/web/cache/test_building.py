@@ -109,3 +109,28 @@ async def test_refreshes_are_limited_and_cancelled_on_close(
         await shop.cache.close()
     assert len(tasks) == 2
     assert all(task.cancelled() for task in tasks)
+
+
+async def test_stale_response_is_refreshed_once(shop: Shop, clock: Clock) -> None:
+    async with shop.client(seconds=60, stale=300) as client:
+        await client.get("/things")
+        clock.offset, shop.text = 100, "second"
+        shop.may_finish.clear()
+        stale = [await client.get("/things") for _ in range(10)]
+        await wait_until(lambda: shop.builds == 2)
+        shop.may_finish.set()
+        await wait_until(lambda: not shop.cache.builds.refreshes)
+        fresh = await client.get("/things")
+    assert all(response.text.startswith("first") for response in stale)
+    assert all(int(response.headers["age"]) >= 100 for response in stale)
+    assert fresh.text.startswith("second")
+    assert (shop.builds, shop.route.counts.stale) == (2, 10)
+
+
+async def test_deleted_page_is_dropped_by_refresh(shop: Shop, clock: Clock) -> None:
+    async with shop.client(stale=300) as client:
+        await client.get("/things")
+        clock.offset, shop.status = 100, 404
+        assert (await client.get("/things")).status_code == 200
+        await wait_until(lambda: shop.builds == 2 and not shop.cache.builds.refreshes)
+        assert (await client.get("/things")).status_code == 404

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import UUID
 
 import pytest
@@ -225,3 +226,23 @@ async def test_values_work_in_development(database: Database) -> None:
     cache = Cache(MemoryStore(), database, is_enabled=False)
     await cache.set("a", 1, 60)
     assert await cache.get("a") == 1
+
+
+async def test_hanging_build_is_taken_over_by_one_task(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.web.cache.builds.BUILD_WAIT_SECONDS", 0.01)
+    hanging, builder = Builder(), Builder()
+    hanging.may_finish.clear()
+    first = asyncio.create_task(cache.get_or_set("a", hanging, 60))
+    await wait_until(lambda: hanging.builds == 1)
+    assert await asyncio.gather(*(cache.get_or_set("a", builder, 60) for _ in range(9))) == ["first"] * 9
+    assert builder.builds == 1
+    first.cancel()
+
+
+async def test_value_of_a_newer_version_is_kept(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    await cache.set("a", 1, 60)
+    lookup = await cache.store.find(key := cache.key("value", "a"))
+    assert lookup.entry
+    await cache.store.save(key, type(lookup.entry)(b"", lookup.entry.built_at), lookup.tag_versions, 60)
+    monkeypatch.setattr(cache.store, "drop", AsyncMock())  # as if the other version had stored it again
+    assert await cache.get_or_set("a", Builder(), 60) == "first"

@@ -14,7 +14,7 @@ from opportune.feature import Feature
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
 from opportune.web.cache import cached
-from opportune.web.rendering.flash import COOKIE_NAME, flash
+from opportune.web.rendering.flash import COOKIE_NAME, MAX_COOKIE_BYTES, flash
 from opportune.web.rendering.templates import templates
 
 router = APIRouter()
@@ -107,3 +107,13 @@ async def test_response_to_htmx_contains_the_messages(client: AsyncClient) -> No
     assert '<hx-partial hx-target=".messages" hx-swap="innerHTML">' in response.text
     assert "This is done." in response.text
     assert "This is done." not in (await client.get("/page")).text
+
+
+async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:
+    texts = [f"{number} {number * 7919**130}" for number in range(100, 110)]  # about 500 incompressible digits each
+    response = await client.post("/messages", data={"texts": texts})
+
+    assert len(client.cookies["messages"]) <= MAX_COOKIE_BYTES
+    page = (await client.get(response.headers["location"])).text
+    assert texts[-1][:400] in page
+    assert texts[0][:400] not in page
