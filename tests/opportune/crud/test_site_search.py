@@ -118,6 +118,16 @@ async def test_action_to_add_needs_permission(app: FastAPI, member: AsyncClient,
     assert ">Add volume<" in await read(member, "add")
 
 
+async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient) -> None:
+    staff = await make_user(app.state.database, is_staff=True)
+    await add_permission(app.state.database, staff, "volume", "get")
+    async with signed_in_client(app, staff) as client:
+        assert 'href="/admin/volume/details/1"' in await read(client, at="/volumes/emma-1")
+        for path in ("/volumes/emma-draft", "/volumes", "/volumes/nothing", "/writers/1", "/notes/1_0"):
+            assert "/details/" not in await read(client, at=path), path
+    assert "/admin" not in await read(member, at="/volumes/emma-1")
+
+
 async def test_page_works_without_javascript(client: AsyncClient) -> None:
     page = await read(client, "emma", Accept="text/html")
     assert '<form method="get" action="/search"' in page

@@ -14,8 +14,9 @@ from opportune.db import Database, utc_now
 from opportune.jobs import JobContext, JobDefinition, job, management, worker
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
+from opportune.jobs.store import HELD_RETRY_SECONDS
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, wait_until
-from tests.opportune.jobs.tasks import job_queue, register, stumble, wait
+from tests.opportune.jobs.tasks import hourly, job_queue, register, stumble, wait
 
 both_databases = pytest.mark.database("sqlite", "postgresql")
 
@@ -44,6 +45,22 @@ async def test_jobs_of_a_group_run_one_after_the_other(make_queue: MakeQueue) ->
     assert [job.arguments for job in first] == [["a0"]]
     assert await claim(other_site) == []
     assert [job.arguments for job in await site.worker.store.claim(9, completed=first)] == [["a1"]]
+
+
+@both_databases
+async def test_group_limit_allows_several_jobs_at_a_time(make_queue: MakeQueue) -> None:
+    parallel = replace(register, group_limit=2)
+    site = make_queue(parallel)
+    await enqueue(site, parallel, "a", "a", "a")
+    assert [await claim(site), await claim(site)] == [["a0", "a1"], []]
+
+
+@both_databases
+async def test_worker_wakes_for_a_job_held_after_its_claim(make_queue: MakeQueue) -> None:
+    site = make_queue()
+    assert await claim(site) == []
+    await enqueue(site, register, "a")  # in another process, which cannot wake the worker
+    assert await site.worker.store.seconds_to_next() == HELD_RETRY_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -177,3 +194,11 @@ async def test_prefetched_jobs_return_to_the_queue(
 
 async def holds_jobs(site: DatabaseJobQueue, number: int) -> bool:
     return len(site.worker._waiting) == number and len(site.worker._attempts) == number + 1
+
+
+async def test_next_run_is_queued_if_the_clock_is_slow(make_queue: MakeQueue, database: Database) -> None:
+    site = make_queue(hourly)
+    due_at = utc_now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    await site.worker.scheduler.queue_runs({hourly.name: due_at})
+    async with database.reader() as session:
+        assert list(await session.scalars(select(col(Job.due_at)))) == [due_at + timedelta(hours=1)]

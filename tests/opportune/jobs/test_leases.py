@@ -82,6 +82,18 @@ async def test_job_of_a_living_process_is_not_claimed(make_queue: MakeQueue, dat
     assert [job.name for job in await other.claim(9)] == [wait.name]
 
 
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.usefixtures("separate_machines")
+async def test_backlog_does_not_delay_a_takeover(make_queue: MakeQueue, database: Database) -> None:
+    dead, other, site = make_queue().worker.store, make_queue().worker.store, make_queue()
+    await site.enqueue(wait())
+    assert await dead.claim(9)
+    await expire_leases(database)
+    for number in range(2):
+        await site.enqueue(register(f"{number}@example.com"))
+    assert [job.name for job in await other.claim(1)] == [wait.name]
+
+
 @pytest.mark.database("postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_worker_with_a_wrong_clock_claims_no_running_job(

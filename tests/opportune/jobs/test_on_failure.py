@@ -2,13 +2,14 @@
 
 import asyncio
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.errors import OperatorError
-from opportune.jobs import JobCall, JobContext, PermanentFailure, job
+from opportune.jobs import JobCall, JobContext, PermanentFailure, job, worker
 from opportune.jobs.models import JobState
 from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Find, MakeQueue, set_attempt
 
@@ -97,6 +98,23 @@ async def test_steps_of_the_job_do_not_replace_those_of_on_failure(make_queue: M
 
     await run_job(make_queue, fail())
     assert [book_id for *_, book_id in calls] == [7, 8]
+
+
+async def test_unavailable_database_does_not_end_on_failure(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notify = AsyncMock(side_effect=[OperationalError("SELECT 1", {}, Exception("server closed the connection")), None])
+
+    async def follow(_run: JobContext, _error: Exception) -> None:
+        await notify()
+
+    @job("test.refuse", on_failure=follow)
+    async def refuse(_run: JobContext) -> None:
+        raise PermanentFailure("no such book")
+
+    monkeypatch.setattr(worker, "STORE_RETRY_SECONDS", (0, 0))
+    await run_job(make_queue, refuse())
+    assert notify.await_count == 2
 
 
 @pytest.mark.parametrize("fault", [IntegrityError("INSERT", {}, Exception("twice")), asyncio.CancelledError()])

@@ -7,11 +7,11 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from opportune.db import Database
+from opportune.db import Database, utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import defer, management, run_command, worker
 from opportune.jobs.leases import LEASE_DURATION
-from opportune.jobs.models import JobState
+from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import next_run_time
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.jobs.conftest import Emails, Find, cancel, retry
@@ -65,6 +65,14 @@ async def test_unlisted_job_cannot_be_queued(idle_queue: DatabaseJobQueue, datab
     with pytest.raises(LookupError):
         async with database.writer() as session:
             defer(session, hourly())
+
+
+async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: Database, find: Find) -> None:
+    async with database.writer() as session:
+        session.add(Job(name="removed.job", due_at=utc_now() - timedelta(days=1)))
+    assert await jobs.wait_until_ended(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
+    assert (await find("1")).state == JobState.WAITING
+    assert await jobs.worker.start_due_jobs() is None
 
 
 SATURDAY = datetime(2026, 2, 28, 12, 30, 15, 500, tzinfo=UTC)

@@ -5,16 +5,19 @@ import logging
 import signal
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import AsyncMock, Mock
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db import Database, open_database, utc_now
-from opportune.jobs import JobCall, RetryLater, worker
+from opportune.jobs import JobCall, JobContext, RetryLater, job, schedules, worker
 from opportune.jobs.checks import find_invalid_schedules
 from opportune.jobs.execution import error_summary, retry_delay
+from opportune.jobs.leases import JobCancelled
 from opportune.jobs.models import Job, JobState, JobStep
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import RETENTION
@@ -96,6 +99,20 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
     assert (await find(job_id)).state == JobState.DONE
 
 
+async def test_outage_does_not_fail_a_cancelled_job(make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    @job("test.stop")
+    async def stop_itself(_run: JobContext) -> None:
+        raise JobCancelled
+
+    queue = make_queue(stop_itself)
+    end = AsyncMock(side_effect=[OperationalError("", {}, Exception("server closed the connection")), None])
+    monkeypatch.setattr(worker, "STORE_RETRY_SECONDS", (0, 0))
+    monkeypatch.setattr(queue.worker.store, "end", end)
+    await queue.enqueue(stop_itself())
+    await asyncio.wait_for(queue.worker.drain(), 60)
+    assert [call.args[1] for call in end.await_args_list] == [JobState.CANCELLED] * 2
+
+
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_worker_that_lost_its_job_writes_nothing(
@@ -146,6 +163,22 @@ async def test_scheduled_job_runs_once_for_several_processes(make_queue: MakeQue
     async with database.reader() as session:
         states = list(await session.scalars(select(col(Job.state)).order_by(col(Job.id))))
     assert states == [JobState.DONE, JobState.WAITING]
+
+
+async def test_run_that_could_not_be_queued_is_queued_later(
+    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = make_queue(tasks.hourly).worker.scheduler
+    await scheduler.queue_all()
+    async with database.writer() as session:
+        await session.execute(delete(Job))
+    monkeypatch.setattr(schedules, "insert_job", Mock(side_effect=OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        await scheduler.queue_runs({tasks.hourly.name: utc_now()})
+    monkeypatch.undo()
+    await scheduler.queue_all()
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(Job)) == 1
 
 
 async def test_missing_tables_are_checked_later(empty_database_url: str, caplog: pytest.LogCaptureFixture) -> None:

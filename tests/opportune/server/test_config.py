@@ -24,6 +24,7 @@ FORWARDED_FOR = "203.0.113.9, 198.51.100.7, 10.0.0.2"
     ("trusted", "header", "expected"),
     [
         ("", FORWARDED_FOR, "127.0.0.1"),
+        ("192.0.2.1", FORWARDED_FOR, "127.0.0.1"),
         ("127.0.0.1", FORWARDED_FOR, "10.0.0.2"),
         ("127.0.0.1,10.0.0.0/8", FORWARDED_FOR, "198.51.100.7"),
         ("*", FORWARDED_FOR, "10.0.0.2"),

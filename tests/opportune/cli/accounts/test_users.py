@@ -1,14 +1,18 @@
 """`users`: lists, changes and deletions of users and their groups."""
 
+import asyncio
 import json
 
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from opportune.accounts import management
+from opportune.accounts.management import find_user
 from opportune.accounts.models import ApiToken, Group, Membership, RecoveryCode, User
 from opportune.accounts.passwords import hashing
 from opportune.db.database import Database
+from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, add_permission, make_token, make_user
 from tests.opportune.cli.accounts.conftest import Run
 
@@ -128,6 +132,21 @@ async def test_last_superuser_cannot_be_removed(database: Database, ada: User, r
         user = await load_user(database, ada.email)
         assert user.is_superuser
         assert user.is_active
+
+
+@pytest.mark.database("postgresql")  # SQLite has one writer
+async def test_two_superusers_cannot_remove_each_other(database: Database, ada: User) -> None:
+    await make_user(database, BOB, is_superuser=True)
+    both_loaded = asyncio.Barrier(2)
+
+    async def remove(email: str) -> None:
+        async with database.writer() as session:
+            user = await find_user(session, email)
+            await both_loaded.wait()
+            await management.set_flags(session, user, {"is_superuser": False})
+
+    outcomes = await asyncio.gather(remove(ada.email), remove(BOB), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome] == [OperatorError]
 
 
 INVALID_CHANGE_ARGUMENTS: tuple[tuple[list[str], int, str], ...] = (

@@ -1,5 +1,6 @@
 """`env` and `secrets`: settings and their sources without secrets, and edits of .env."""
 
+import json
 import re
 import stat
 from pathlib import Path
@@ -68,6 +69,19 @@ def test_all_lists_values_with_their_defaults(project: Path, run: Oppman) -> Non
     assert "\nSECRETS_FROM=  (default)\n" in out
     assert CANARY not in out
     assert set(re.findall(r"^([A-Z_]+)=", out, re.MULTILINE)) >= {name.upper() for name in Settings.model_fields}
+
+
+def test_json_output(project: Path, run: Oppman) -> None:
+    (project / ".env").write_text(f"SECRET_KEY={CANARY}\nPORT=9000\n")
+    assert json.loads(run("env", "--json").out) == [
+        {"name": "SECRET_KEY", "value": "set", "from": ".env", "secret": True, "default": ""},
+        {"name": "PORT", "value": "9000", "from": ".env", "secret": False, "default": "8000"},
+    ]
+
+
+def test_invalid_setting_is_named_without_value(project: Path, run: Oppman) -> None:
+    (project / ".env").write_text(f"PORT={CANARY}\n")
+    assert run("env") == (1, "", "PORT: Write a whole number.\n")
 
 
 def test_env_init_copies_the_example_with_a_key(project: Path, oppman: Oppman) -> None:

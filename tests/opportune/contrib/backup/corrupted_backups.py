@@ -99,7 +99,7 @@ CORRUPTIONS: list[tuple[Corrupt, str]] = [
     (replace_with_zip, "is damaged"),
     *(
         (with_member(name, lambda _content: b"x"), f"contains the unexpected file '{name}'")
-        for name in ("uploads/../../outside.txt", "settings.py")
+        for name in ("uploads/../../outside.txt", "uploads//tmp/outside.txt", "settings.py")
     ),
     (add_symbolic_link, "contains the unexpected file 'uploads/link.txt'"),
     (replace_database, "its database differs from its manifest"),

@@ -17,6 +17,7 @@ from sqlalchemy import Column, Integer, Table
 
 from opportune.contrib.backup import database_copy, postgresql, uploads
 from opportune.contrib.backup.archive import ArchiveWriter, open_archive
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
 from opportune.project.atomic_files import temporary_path
@@ -170,6 +171,14 @@ def test_unreachable_database_hides_secrets(oppman: Oppman, tmp_path: Path) -> N
         oppman("showmigrations", DATABASE_URL=url)
         assert "s3cret" not in error_line(oppman, "backup", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["text.db"]
+
+
+@only_postgresql
+def test_dump_session_has_no_idle_timeout(site: Site) -> None:
+    with connect(site.settings) as connection:
+        connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '1min'")
+        postgresql.Dump(connection, MigrationGraph(installed_names()))
+        assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "0"
 
 
 @only_postgresql

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from pyrage import decrypt as decrypt_age
 from pyrage import x25519
 
 from opportune.cli.development import check, feature_checks
@@ -225,6 +226,17 @@ def test_private_key_opens_backup(
     assert site.upload.read_bytes() == b"picture"
     monkeypatch.setenv("BACKUP_IDENTITY", str(KEY))
     assert "match the backup" in oppman("restore", "--rehearse").out
+
+
+@pytest.mark.usefixtures("site")
+def test_recipients_win_over_passphrase(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = x25519.Identity.generate()
+    monkeypatch.setenv("BACKUP_RECIPIENT", f"{KEY.to_public()}, {other.to_public()}")
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    oppman("backup")
+    sealed = only_backup(away).read_bytes()
+    assert decrypt_age(sealed, [KEY]) == decrypt_age(sealed, [other])
+    assert decrypt_age(sealed, [KEY]).startswith(b"PK")
 
 
 @pytest.mark.usefixtures("site")

@@ -162,6 +162,14 @@ def test_source_that_differs_from_the_code_is_refused(databases: AccountDatabase
             assert not has_tables(target)
 
 
+def test_destination_with_unknown_migrations_is_refused(databases: AccountDatabases) -> None:
+    source, target = databases.create_migrated("sqlite"), databases.create_migrated("sqlite")
+    execute(target, ADD_UNKNOWN_MIGRATION)
+    assert "destination has migrations that are missing here" in databases.read_refusal(source, target)
+    execute(target, "DELETE FROM alembic_version")
+    assert "has tables that no migration has created (accounts_" in databases.read_refusal(source, target)
+
+
 def test_database_is_not_copied_onto_itself(databases: AccountDatabases, tmp_path: Path) -> None:
     file = databases.create_migrated("sqlite")
     (tmp_path / "other.db").hardlink_to(DatabaseUrl.parse(file).path)

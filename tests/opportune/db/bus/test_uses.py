@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from opportune.accounts.visitors import visitors
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
@@ -14,9 +15,12 @@ from opportune.jobs.models import Job, JobState
 from opportune.services import Services
 from opportune.web.cache import open_cache
 from opportune.web.cache.store import CacheEntry
+from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
 from tests.opportune.jobs.tasks import TASKS, job_queue, register
 
 pytestmark = pytest.mark.database("postgresql")
+
+SEARCHES = RateLimit("test.searches", 2, storage="cache")
 
 
 @pytest.fixture
@@ -67,3 +71,16 @@ async def test_cleared_pages_leave_caches_of_other_processes(
             await asyncio.sleep(0.01)
     await cache.close()
     await other_cache.close()
+
+
+async def test_requests_are_counted_for_all_processes(
+    settings: Settings, database: Database, other_database: Database
+) -> None:
+    limiters = [
+        Services(visitors.process.services, settings=settings, database=process_database).get(RateLimiter)
+        for process_database in (database, other_database)
+    ]
+    for limiter in limiters:
+        await limiter.hit(SEARCHES.by("visitor"))
+    with pytest.raises(TooManyRequests):
+        await limiters[0].hit(SEARCHES.by("visitor"))

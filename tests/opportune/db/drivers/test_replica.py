@@ -13,6 +13,7 @@ from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
@@ -258,6 +259,16 @@ async def test_replica_lost_during_a_read_is_not_used_again(database: Database, 
             await read_twice()
         assert not database.replicas.usable
         assert not await reads_from_replica(database)
+
+
+async def test_busy_replica_is_not_unavailable(settings: Settings) -> None:
+    single_connection = {"database_pool_size": 1, "database_max_overflow": 0, "database_pool_timeout": 0.1}
+    async with open_database(settings.model_copy(update=single_connection)) as database:
+        async with database.reader() as session:
+            assert await session.scalar(IS_REPLICA)
+            with pytest.raises(PoolTimeoutError):
+                await reads_from_replica(database)
+        assert await reads_from_replica(database)
 
 
 @pytest.fixture

@@ -96,6 +96,22 @@ async def test_open_sessions_keep_the_old_snapshot(database: MemoryDatabase, pat
     assert not is_freed(read_address(database))
 
 
+async def test_waiting_session_gets_the_new_snapshot(path: Path) -> None:
+    async with open_memory(path, database_pool_size=1, database_max_overflow=0) as database:
+        await database.setup()
+        old_address = read_address(database)
+        async with database.reader() as session:
+            assert await session.scalar(WORD) == "old"
+            waiting_reader = asyncio.create_task(read_word(database))
+            await asyncio.sleep(0)
+            write(path, "new")
+            await database.refresh()
+            assert await read_word(database) == "new"
+            assert not waiting_reader.done()
+        assert await waiting_reader == "new"
+        assert is_freed(old_address)
+
+
 async def test_cancelled_refresh_still_finishes(database: MemoryDatabase, path: Path) -> None:
     write(path, "new")
     refreshing = asyncio.create_task(database.refresh())
@@ -159,6 +175,14 @@ async def test_refresh_of_locked_file_times_out(
     assert await read_word(database) == "old"
 
 
+async def test_file_in_read_only_folder_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    async with open_memory(path) as database:
+        await database.setup()
+        assert await read_word(database) == "old"
+        assert [*path.parent.iterdir()] == [path]
+
+
 async def test_read_only_site_refuses_writes(database_url: str) -> None:
     app = create_app(settings_for(database_url.replace("sqlite:", "sqlite+memory:")))
     browser = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
@@ -196,6 +220,17 @@ async def test_rows_read_the_newest_snapshot(path: Path, database: MemoryDatabas
 
     assert old_rows == [[{"word": "old", "one": 1}]] * 5
     assert new_rows == [{"word": "new"}]
+    assert is_freed(old_address)
+
+
+async def test_rows_during_refresh_use_the_old_snapshot(path: Path, database: MemoryDatabase) -> None:
+    with database._borrow() as connection:
+        old_address = read_address(database)
+        write(path, "new")
+        await database.refresh()
+        assert connection.execute("SELECT word FROM fact").fetchall() == [("old",)]
+        assert not is_freed(old_address)
+
     assert is_freed(old_address)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy import func, select
@@ -10,6 +11,7 @@ from sqlmodel import col
 
 from opportune.db import (
     Change,
+    after_commit,
     after_create,
     after_update,
     before_commit,
@@ -140,6 +142,22 @@ async def test_session_is_usable_after_a_refused_row(database: Database) -> None
     assert committed_titles == ["Hamlet", "Lear"]
     async with database.reader() as session:
         assert set(await session.scalars(select(col(Play.title)))) == {"Hamlet", "Lear"}
+
+
+async def test_failed_callback_after_commit_stops_no_others(database: Database) -> None:
+    record, fail = AsyncMock(), AsyncMock(side_effect=RefusedError)
+
+    async def write() -> None:
+        async with database.writer() as session:
+            session.add(Play(title="Hamlet"))
+            for callback in (record, fail, record):
+                after_commit(session, callback)
+
+    with pytest.raises(RefusedError):
+        await write()
+    assert record.await_count == 2
+    async with database.reader() as session:
+        assert (await session.scalars(select(col(Play.title)))).all() == ["Hamlet"]
 
 
 async def test_rolled_back_rows_run_no_after_hooks(database: Database, calls: list[str]) -> None:

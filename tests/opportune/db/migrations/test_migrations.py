@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     String,
+    text,
 )
 
 from opportune.db.migrations import locks, new_migration
@@ -164,6 +165,18 @@ def test_migration_lock_times_out(offers: SampleFeatures, monkeypatch: pytest.Mo
             with pytest.raises(OperatorError, match=r"another process|Another process"):
                 offers.migrate()
     assert offers.read_tables() == set()
+
+
+@pytest.mark.database("postgresql")
+def test_timeout_of_the_host_does_not_hide_another_migration(
+    offers: SampleFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "MIGRATION_LOCK_TIMEOUT_SECONDS", 0.1)
+    with connect(offers.settings) as other_process, connect(offers.settings) as connection:
+        locks.acquire_migration_lock(other_process)
+        connection.execute(text("SET LOCAL statement_timeout = 20"))
+        with pytest.raises(OperatorError, match="Another process is migrating"):
+            locks.acquire_migration_lock(connection)
 
 
 @pytest.mark.parametrize(

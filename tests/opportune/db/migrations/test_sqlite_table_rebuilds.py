@@ -4,7 +4,10 @@ import re
 from typing import Any
 
 import pytest
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, ForeignKey, Integer, String, false, func, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.reflection import read_table
@@ -126,6 +129,15 @@ def test_rebuild_keeps_numbers_of_deleted_rows(sqlite_sample: SampleFeatures) ->
     sqlite_sample.write_migration("library", REBUILD)
     sqlite_sample.migrate()
     assert sqlite_sample.execute("INSERT INTO library_book (title) VALUES ('c') RETURNING id") == [(10,)]
+
+
+def test_failed_rebuild_ends_the_old_rules_of_renaming(library: SampleFeatures) -> None:
+    library.execute("INSERT INTO library_book (id, title) VALUES (2, 'Emma')")
+    with connect(library.settings) as connection:
+        op = Operations(MigrationContext.configure(connection))
+        with pytest.raises(IntegrityError), op.batch_alter_table("library_book") as batch_op:
+            batch_op.create_unique_constraint("uq_library_book_title", ["title"])
+        assert connection.exec_driver_sql("PRAGMA legacy_alter_table").scalar() == 0
 
 
 def describe_table(sample: SampleFeatures) -> list[object]:

@@ -43,3 +43,10 @@ async def test_rows_of_older_releases_are_recognised(database: Database) -> None
     async with database.writer() as session:
         assert [sample for _, sample in await demo_users.missing(session)] == ["b"]
         assert await demo_users.clear(session) == 1
+
+
+async def test_rows_of_the_same_second_are_kept(database: Database) -> None:
+    await set_time(database, await make_user(database), utc_now().replace(hour=9, minute=0, second=0, microsecond=0))
+    async with database.writer() as session:
+        assert len(await demo_users.missing(session)) == 2
+        assert await demo_users.clear(session) == 0

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import event, func, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from sqlalchemy.orm import Session as SyncSession
 
 from opportune.accounts.models import User
@@ -251,3 +251,11 @@ async def test_reader_refuses_to_lose_changes(database: Database, operation: str
     user = await make_user(database)
     with pytest.raises(RuntimeError, match=r"User was changed in a reader.* Use a WriteSession"):
         await change()
+
+
+@pytest.mark.parametrize("mode", ["reader", "writer"])
+async def test_session_stays_closed_after_its_block(database: Database, mode: str) -> None:
+    async with getattr(database, mode)() as session:
+        pass
+    with pytest.raises(InvalidRequestError, match="permanently closed"):
+        await session.scalar(COUNT)

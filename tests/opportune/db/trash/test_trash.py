@@ -59,11 +59,25 @@ async def test_trash_is_included_on_request(session: AsyncSession) -> None:
     assert await _names(session) == ["Anvil"]
 
 
+async def test_get_after_deletion_in_the_same_session(session: AsyncSession) -> None:
+    good = await session.get_one(Good, 1)
+    await session.delete(good)
+    assert await session.get(Good, 1) is None
+    with deleted_rows_included(session):
+        assert await session.get(Good, 1) is good
+
+
 async def test_deleted_row_leaves_collections(session: AsyncSession) -> None:
     for option in (selectinload(Vendor.goods), joinedload(Vendor.goods)):  # type: ignore[arg-type]  # SQLModel
         vendor = (await session.scalars(select(Vendor).options(option))).unique().one()
         assert [good.name for good in vendor.goods] == ["Anvil"]
         session.expunge_all()
+
+
+async def test_lazy_load_leaves_deleted_rows_out(session: AsyncSession) -> None:
+    vendor = await session.get_one(Vendor, 1)
+    await session.run_sync(lambda _: vendor.goods)
+    assert [good.name for good in vendor.goods] == ["Anvil"]
 
 
 async def test_deleted_target_is_none(session: AsyncSession) -> None:
