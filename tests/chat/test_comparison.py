@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
+from sqlmodel import col
 
 from app.chat import service
 from app.chat.conversation_view import ConversationView, view_conversation
@@ -15,7 +16,7 @@ from app.chat.models import Message
 from app.chat.schemas import ConversationSettings, MessageCreate
 from opportune.accounts import User
 from opportune.config.settings import Settings
-from opportune.contrib.answers import AnswerRunning, TooManyAnswers
+from opportune.contrib.answers import Answer, AnswerRunning, TooManyAnswers
 from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
@@ -89,6 +90,14 @@ async def test_two_answers_count_as_two(chat: Comparison) -> None:
         await chat.ask()
     async with chat.manager.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(Message)) == 4, "nothing was stored"
+
+
+async def test_deletion_stops_both_answers(chat: Comparison) -> None:
+    chat.fast.script = chat.sharp.script = [asyncio.Event()]
+    await chat.ask()
+    await service.delete(chat.manager, (await chat.view()).conversation)
+    async with chat.manager.database.reader(fresh=True) as session:
+        assert [*await session.scalars(select(col(Answer.status)))] == ["stopped", "stopped"]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from app.chat.schemas import DocumentForm
 from opportune.accounts import User
 from opportune.accounts.flows.deletion import read_personal_data
 from opportune.admin.trash.retention import empty_trash
-from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning
+from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning, QuestionTooLong
 from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.db import utc_now
 from opportune.testing import sign_in_browser
@@ -108,6 +108,12 @@ async def test_incomplete_text_is_not_current(draft: Draft, model: FakeProvider)
     await draft.write(FIRST, 1, "Change it")
     await draft.wait()
     assert await draft.read() == (1, [FIRST, "Only a"])
+
+
+async def test_text_beyond_the_model_is_refused(draft: Draft) -> None:
+    with pytest.raises(QuestionTooLong):
+        await draft.write("word " * 5_000, 1, "Change it")
+    assert await draft.read() == (1, [FIRST]), "nothing was stored"
 
 
 async def test_deletion_removes_documents_and_answers(draft: Draft) -> None:

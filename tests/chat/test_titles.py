@@ -99,6 +99,14 @@ async def test_manual_title_wins(user_client: AsyncClient, fake_llm: FakeProvide
     assert (await user_client.get(url)).json()["title"] == "Mine"
 
 
+async def test_renamed_conversation_is_not_sent_for_a_title(
+    user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
+) -> None:
+    await user_client.patch((await ask(user_client))["url"], json={"title": "Mine"})
+    await recorded_jobs.work()
+    assert len(fake_llm.received) == 1, "only the question"
+
+
 async def test_title_in_a_shared_account_is_charged_to_the_visitor(
     app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:

@@ -88,6 +88,12 @@ async def test_cost_limit_ends_before_the_next_step(
     assert (ended.error_code, ended.cost_micro, len(librarian.received)) == ("cost_limit", 3_400, 2)
 
 
+async def test_cost_limit_ends_a_long_text(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
+    librarian.script = ["word " * 400] * 9
+    answer = await ask(manager, user, AnswerLimits(cost=0.005))  # 500 tokens cost 0.002
+    assert (answer.error_code, answer.text) == ("cost_limit", "word " * 1200)
+
+
 async def test_limits_come_from_settings_and_survive_retry(manager: AnswerManager, user: User) -> None:
     settings = AnswersSettings(llm_max_steps_per_answer=3, llm_max_seconds_per_answer=9)
     limits = site_limits(settings).having({"steps": 5.0})

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import User
 from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.capacity import AnswerRunning
 from opportune.contrib.answers.engine.decisions import ToolNotAllowed
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN, answer_turns, fail_interrupted_calls
@@ -265,3 +266,13 @@ async def test_fields_of_the_endpoint_outlive_the_approval(
     assert [turn.content for turn in answer_turns(stored, "elsewhere")] == ["It is yours."]
     assert "Hm." not in (await user_client.get(f"/api/v1/answers/{answer.id}")).text
     await restarted.engine.close()
+
+
+async def test_waiting_answer_blocks_only_its_topic(
+    manager: AnswerManager, user: User, librarian: FakeProvider
+) -> None:
+    for number in range(4):
+        librarian.script, librarian.next_scripts = [request_calls(LEND_DUNE)], []
+        await ask_until_waiting(manager, user, f"books:{number}")
+    with pytest.raises(AnswerRunning):
+        await ask_until_waiting(manager, user, "books:1")

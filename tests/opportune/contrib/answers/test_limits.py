@@ -3,9 +3,10 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -21,12 +22,14 @@ from opportune.contrib.answers.personal import CLEANUPS
 from opportune.contrib.answers.screens.dependencies import Answers
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.guard import SpendingGuard
+from opportune.contrib.answers.spending.limits import Limit
 from opportune.contrib.answers.spending.models import LlmReservation, LlmUsage
 from opportune.contrib.answers.spending.switch import switch_off, switch_on
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
 from opportune.contrib.llm.call_guard import Payer, SpendingRefused
 from opportune.db import Database, WriteSession, utc_now
 from opportune.jobs.cleanup import clean_up
+from opportune.services.clock import clock
 from opportune.testing import RecordedJobs, make_token, make_user
 from opportune.testing.rows import Make
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
@@ -89,6 +92,48 @@ async def test_refusal_names_renewal(make_guard: MakeGuard, user: User, limits: 
     assert 0 < (refused.value.retry_after or 0) <= 31 * 86_400
 
 
+async def test_limits_apply_per_user_and_price(make_guard: MakeGuard, user: User) -> None:
+    other = await make_user(make_guard().database, "other@example.com")
+    guard = make_guard(llm_max_tokens_per_person_per_day=550, llm_max_cost_per_day="0.0034")
+    await llm_with(guard).for_user(user.id).complete("Why?")
+    await guard.flusher.flush()
+    await llm_with(guard).for_user(other.id).complete("Why?")
+    await guard.flusher.flush()
+    with pytest.raises(SpendingRefused, match="This site"):
+        await llm_with(guard).complete("A job.")
+    free = LlmModel(name="Free", base_url="http://127.0.0.1:1/v1")
+    assert await llm_with(guard, model=free).complete("A job.")
+
+
+async def test_form_warns_when_most_is_used(make_guard: MakeGuard, user: User) -> None:
+    guard, allowances = make_guard(llm_max_tokens_per_person_per_day=1_200), list[str]()
+    for _ in range(2):
+        await llm_with(guard).for_user(user.id).complete("Why?")
+        await guard.flusher.flush()
+        async with guard.database.reader(fresh=True) as session:
+            allowances.append(await guard.allowance(session, Payer.of_user(user.id), PRICED))
+    assert allowances == ["", "You have used 83 % of your 1,200 tokens for today."]
+
+
+@pytest.mark.parametrize(
+    ("now", "period", "renewed"),
+    [
+        ("2026-03-29 12:00", "day", "2026-03-30 00:00"),
+        ("2026-12-31 12:00", "month", "2027-01-01 00:00"),
+    ],
+)
+def test_limits_are_renewed_at_local_midnight(now: str, period: Any, renewed: str) -> None:
+    zone = ZoneInfo("Europe/Vienna")
+    renewed_at = Limit("x", "site", "tokens", period, 1).renewed_at(datetime.fromisoformat(now).replace(tzinfo=zone))
+    assert renewed_at == datetime.fromisoformat(renewed).replace(tzinfo=zone)
+
+
+def test_days_of_limits_are_local(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: 1_000_000_000)  # 9 September 2001, 1:46 UTC
+    guard = SpendingGuard(settings.model_copy(update={"time_zone": "America/New_York"}), database)
+    assert guard.now().date() == date(2001, 9, 8)
+
+
 @pytest.mark.database("sqlite", "postgresql")
 async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User) -> None:
     """Each call reserves 501 tokens and uses 401, in chunks of 100."""
@@ -112,8 +157,9 @@ async def test_reservation_of_a_dead_process_expires(make_guard: MakeGuard, user
     guard = make_guard(llm_max_tokens_per_person_per_day=550)
     stream = llm_with(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?")
     await anext(stream)
-    with pytest.raises(SpendingRefused):
+    with pytest.raises(SpendingRefused, match="of your 550 tokens for today is reserved") as refused:
         await llm_with(guard).for_user(user.id).complete("Why?")
+    assert refused.value.retry_after == 10
     async with guard.database.writer() as session:
         await session.execute(update(LlmReservation).values(expires_at=utc_now() - timedelta(seconds=1)))
     await llm_with(guard).for_user(user.id).complete("Why?")

@@ -70,6 +70,21 @@ async def test_audio_is_made_once(app: FastAPI, user_client: AsyncClient, user: 
     assert audio.headers["cache-control"].startswith("private")
 
 
+async def test_changed_answer_is_read_again(
+    app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia
+) -> None:
+    path = await add_answer(app, user)
+    await user_client.post(path)
+    for text, status in (("A sentence. " * 1_000, 303), ("", 409)):
+        async with app.state.database.writer() as session:
+            (await session.scalars(select(Answer))).one().text = text
+        assert (await user_client.get(path)).status_code == 404
+        assert (await user_client.post(path)).status_code == status
+    spoken = media.received[-1]
+    assert isinstance(spoken, str)
+    assert (4_000 < len(spoken) <= 4_096, spoken.endswith("sentence.")) == (True, True)
+
+
 async def test_failed_audio_is_not_kept(app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia) -> None:
     path, media.error = await add_answer(app, user), FAILURE
     assert (await user_client.post(path)).status_code == 503

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy import delete
@@ -13,6 +14,7 @@ from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
+from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.testing import create_manager
@@ -58,6 +60,25 @@ async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id:
     assert live.answer.status == AnswerStatus.DONE
 
 
+async def test_closed_stream_keeps_newer_viewers(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two."]
+    answer = await ask(manager, owner_id)
+    follower = AnswerFollower(manager.database, manager.engine.takeover.take_over)
+    async with AsyncExitStack() as first_viewer, asyncio.timeout(TIMEOUT_SECONDS):
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "read_progress", AsyncMock(return_value={}))  # as for a deleted answer
+            first = await first_viewer.enter_async_context(follower.follow(answer))
+            assert [growth async for growth in first.follow(0)] == []
+        async with follower.follow(answer) as live:
+            await first_viewer.aclose()
+            async for _ in live.follow(0):
+                gate.set()
+    assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
+
+
 @pytest.mark.database("sqlite", "postgresql")
 async def test_process_without_lease_stops_writing(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     gate = asyncio.Event()
@@ -77,6 +98,15 @@ async def test_dead_answers_do_not_count(manager: AnswerManager, owner_id: int, 
     model.script = ["An answer."]
     restarted = create_manager(manager.database, LanguageModel(lambda: model))
     assert (await ask_and_wait(restarted, owner_id)).status == AnswerStatus.DONE
+
+
+async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner_id: int) -> None:
+    gate = asyncio.Event()
+    answer = await start_answer(manager, owner_id, "Still ", gate, "here.")
+    await set_values(manager, answer, lease_until=utc_now() - timedelta(minutes=1))
+    assert (await load_answer(manager, answer)).status == AnswerStatus.STREAMING
+    gate.set()
+    assert (await wait_until_ended(manager, answer)).text == "Still here."
 
 
 @pytest.mark.database("sqlite", "postgresql")

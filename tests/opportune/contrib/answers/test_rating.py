@@ -1,5 +1,6 @@
 """Ratings of answers by their owner, for the staff."""
 
+import asyncio
 from datetime import date
 
 import pytest
@@ -75,3 +76,12 @@ async def test_admin_shows_ratings_but_no_texts(app: FastAPI, user_client: Async
     for text in (listed, details, exported):
         assert "A secret" not in text
         assert "Of me?" not in text
+
+
+async def test_running_answer_is_not_rated(
+    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
+) -> None:
+    fake_llm.script = [asyncio.Event()]
+    running = await ask(app.state.answers, user.id, topic="books:2")
+    response = await user_client.put(f"/api/v1/answers/{running.id}/rating", json={"rating": "up"})
+    assert response.status_code == 409

@@ -2,9 +2,11 @@
 
 import asyncio
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from opportune.config.settings import Settings
 from opportune.contrib import llm
 from opportune.contrib.answers import lifespan
-from opportune.contrib.answers.engine import engine, store
+from opportune.contrib.answers.engine import engine, follower, store
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.takeover import MAX_TAKEOVERS
 from opportune.contrib.answers.lifespan import grace_seconds
@@ -23,6 +25,7 @@ from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database, utc_now
 from opportune.features import accounts, answers, jobs
 from opportune.features import llm as llm_feature
+from opportune.jobs import worker_lock
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.server import shutdown
 from opportune.testing.app import create_test_app
@@ -97,6 +100,16 @@ async def test_stopping_process_hands_over(manager: AnswerManager, sibling: Answ
     assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, STORY)
     assert live.answer.takeovers == 1
     assert live.answer.usage_estimated, "token counts of the first process are unknown"
+
+
+async def test_starting_process_takes_over_answers(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int
+) -> None:
+    answer = await start_story(manager, owner_id)
+    await kill_process(manager, answer)
+    sibling.engine.open()
+    await wait_until_saved(manager, answer, STORY)
+    assert (await load_answer(sibling, answer)).takeovers == 1
 
 
 async def test_complete_text_is_not_continued(manager: AnswerManager, owner_id: int) -> None:
@@ -236,6 +249,26 @@ async def test_living_process_keeps_answers_after_lease(
     assert (await wait_until_ended(manager, answer)).takeovers == 0
 
 
+async def test_outage_of_the_watch_is_logged_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts = asyncio.Semaphore(0)
+
+    async def fail(*_arguments: object) -> None:
+        attempts.release()
+        raise OperationalError("", {}, Exception("no such table"))
+
+    monkeypatch.setattr(follower, "WATCH_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(store, "read_running_answers", fail)
+    watching = create_manager(database, LanguageModel(lambda: None))
+    watching.engine.open()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        for _ in range(3):
+            await attempts.acquire()
+    await watching.engine.close()
+    assert caplog.text.count("answers of other processes cannot be watched") == 1
+
+
 async def test_late_worker_stores_the_whole_answer(manager: AnswerManager, owner_id: int, model: Storyteller) -> None:
     answer = await start_story(manager, owner_id)
     live = manager.engine.running.tasks[answer.id].live
@@ -262,6 +295,41 @@ async def test_dead_process_loses_its_lock(manager: AnswerManager, owner_id: int
     await asyncio.to_thread(process.join, TIMEOUT_SECONDS)
     stored = await wait_until_ended(sibling, answer)
     assert (stored.text, stored.takeovers) == (STORY, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_released_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    first, second = WorkerLock("sqlite:///a.db", "first"), WorkerLock("sqlite:///a.db", "second")
+    first.acquire()
+    second.acquire()
+    (folder,) = tmp_path.iterdir()
+    (folder / "killed").touch()
+    first.release()
+    assert [path.name for path in folder.iterdir()] == ["second"]
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_lock_survives_the_removal_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker removes the folder between its creation and the lock."""
+    locked, removed = worker_lock._open_and_lock, list[Path]()
+
+    def remove_folder(path: Path, flags: int = 0) -> int | None:
+        descriptor = locked(path, flags)
+        if not removed:
+            removed.append(path)
+            path.unlink()
+            path.parent.rmdir()
+        return descriptor
+
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(worker_lock, "_open_and_lock", remove_folder)
+    lock = WorkerLock("sqlite:///a.db", "second")
+    lock.acquire()
+    assert WorkerLock("sqlite:///a.db", "first").is_dead("second") is False
+    lock.release()
 
 
 @pytest.mark.parametrize(
@@ -309,3 +377,12 @@ async def test_replaced_process_finishes_its_answers(
     progress = await read_progress(app.state.answers, answer)
     await app.state.database.dispose()
     assert (progress.text, progress.answer.is_running) == (text, not next_serves)
+
+
+async def test_next_question_does_not_end_an_answer_that_can_continue(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int
+) -> None:
+    answer = await start_story(manager, owner_id)
+    await kill_process(manager, answer)
+    await ask(sibling, owner_id)
+    assert (await wait_until_ended(sibling, answer)).text == STORY

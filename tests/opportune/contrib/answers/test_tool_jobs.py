@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.accounts import CurrentUser, User
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_jobs import CANCELLED, LOST, WORKER_DIED, ToolJobs
 from opportune.contrib.answers.engine.tool_runs import STOPPED_BY_USER
+from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Source, Toolbox, tool
 from opportune.contrib.tools.results import TOOL_FAILED
@@ -178,6 +180,14 @@ async def test_stop_ends_the_job(app: FastAPI, manager: AnswerManager, user: Use
     assert not written
     assert (await resume(manager, stopped)).status == "done"
     assert librarian.received[1][-2] == Message("tool", STOPPED_BY_USER, tool_call_id="call_0")
+
+
+async def test_deleted_answer_ends_its_job(manager: AnswerManager, user: User, recorded_jobs: RecordedJobs) -> None:
+    answer = await ask_until_waiting(manager, user)
+    async with manager.database.writer() as session:
+        await session.execute(delete(Answer).where(col(Answer.id) == answer.id))
+    await recorded_jobs.work()
+    assert not written
 
 
 async def fail(_app: FastAPI, _tools: Toolbox) -> None:

@@ -19,7 +19,7 @@ from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending import flusher, ledger
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmUsage
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel, Reasoning
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.providers.events import Event
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
@@ -111,8 +111,10 @@ async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: La
         (["Twelve bytes", LlmError("unavailable", "No.")], [(1, 1, 3, 4)]),
         (["Twelve bytes", Done(prompt_tokens=7)], [(1, 7, 3, 3)]),
         (["A", Done(-5, 10**15)], [(1, 1, 1, 2)]),
+        ([Reasoning("x" * 400), "x" * 40], [(1, 1, 110, 111)]),
+        ([Reasoning("Hm."), LlmError("out_of_tokens", "Too long.", done=Done(70, 900))], [(1, 70, 900, 0)]),
     ],
-    ids=["refused", "timeout", "broken off", "half told", "nonsense"],
+    ids=["refused", "timeout", "broken off", "half told", "nonsense", "reasoning", "told with the error"],
 )
 async def test_call_is_charged_by_how_it_ends(
     guard: SpendingGuard, model: FakeProvider, llm: LanguageModel, script: list[Any], used: list[Any]

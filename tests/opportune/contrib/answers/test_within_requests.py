@@ -77,3 +77,19 @@ async def test_abandoned_answer_can_be_continued(database: Database, model: Stor
     async with database.writer() as session:
         await manager.resume(session, stored)
     assert await read_stream(manager, answer) == STORY[:20] + STORY
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_answer_of_a_frozen_process_is_taken_over(
+    database: Database, model: Storyteller, owner_id: int, *, is_streamed: bool
+) -> None:
+    model.may_continue.set()
+    manager = create_manager(database, model)
+    answer = await ask(manager, owner_id)
+    await set_values(manager, answer, worker="f" * 32, lease_until=utc_now() - timedelta(minutes=2))
+    if is_streamed:
+        assert await read_stream(manager, answer) == STORY
+    else:
+        await manager.refresh([await find(manager, answer.id)])
+    status = AnswerStatus.DONE if is_streamed else AnswerStatus.INTERRUPTED
+    assert (await poll_until_ended(manager, answer)).status == status

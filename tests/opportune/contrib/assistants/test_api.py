@@ -58,3 +58,12 @@ async def test_visitors_are_refused(client: AsyncClient, path: str) -> None:
 async def test_only_staff_share_with_everyone(clients: Clients, path: str, values: dict[str, Any]) -> None:
     response = await clients["member"].post(f"/api/v1{path}", json=NEW[path] | values)
     assert response.status_code == 422
+
+
+@pytest.mark.parametrize(("name", "length"), [("tools", 100), ("knowledge", 100), ("starters", 1_000)])
+async def test_items_of_an_assistant_have_a_maximum_length(clients: Clients, name: str, length: int) -> None:
+    statuses = [
+        (await clients["member"].post("/api/v1/assistants", json=NEW["/assistants"] | {name: ["x" * size]})).status_code
+        for size in (length, length + 1)
+    ]
+    assert statuses == [201, 422]

@@ -80,6 +80,10 @@ PAGE = b"<title>Guide</title><p>K\xe4se</p>"
         ("2002:7f00:1::1", False),
         ("64:ff9b:1::7f00:1", False),
         ("168.63.129.16", False),
+        ("192.0.0.192", False),
+        ("192.88.99.1", False),
+        ("3fff::1", False),
+        ("224.0.0.1", False),
     ],
 )
 def test_private_addresses_are_not_public(address: str, expected: bool) -> None:
@@ -132,6 +136,7 @@ async def test_url_is_refused(url: str, problem: str) -> None:
         ([redirect("http://127.0.0.2:{port}/")], "private"),
         ([redirect("//[::1]:{port}/")], "private"),
         ([redirect("file:///etc/passwd")], "url"),
+        ([redirect("//[")], "unreachable"),
         ([redirect("/again")] * 6, "unreachable"),
         ([response("404 Not Found")], "status"),
         ([response("200 OK", b"a" * 2_000)], "large"),

@@ -12,6 +12,7 @@ from opportune.contrib.teams.models import Team, TeamRole
 from opportune.contrib.teams.testing import make_team
 from opportune.db import Database
 from opportune.feature import Person
+from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
 from tests.opportune.contrib.extraction.files import make_docx, make_pdf
 from tests.opportune.contrib.knowledge.collections import (
@@ -57,6 +58,15 @@ async def test_document_is_read_again(shelf: Shelf) -> None:
     assert [passage.text for passage in await read_passages(shelf.database)] == before
 
 
+async def test_document_of_a_cancelled_job_is_read_again(shelf: Shelf) -> None:
+    document = await shelf.add()
+    async with shelf.database.writer() as session:
+        session.add(Job(name="knowledge.index_document", arguments=[document.id], state=JobState.CANCELLED))
+    assert "guide.md was not read to its end, because its job was cancelled." in await shelf.html()
+    await shelf.client.post(f"/knowledge/documents/{document.id}/read")
+    assert len(shelf.jobs.names) == 2
+
+
 async def test_deleted_document_loses_its_file(shelf: Shelf) -> None:
     document = await shelf.add()
     await shelf.client.post(f"/knowledge/documents/{document.id}/delete")
@@ -70,6 +80,12 @@ async def test_deleted_collection_loses_its_files(shelf: Shelf) -> None:
     await shelf.add()
     await shelf.client.post(f"{shelf.path}/delete")
     assert (await read_documents(shelf.database), "jobs.delete_files" in shelf.jobs.names) == ([], True)
+
+
+async def test_number_of_a_passage_is_limited(shelf: Shelf) -> None:
+    document = await shelf.add()
+    page = await shelf.client.get(f"/knowledge/documents/{document.id}", params={"passage": "9" * 18})
+    assert page.status_code == 422
 
 
 async def test_pages_of_other_users_are_not_found(client: AsyncClient, app: FastAPI, shelf: Shelf) -> None:

@@ -87,6 +87,7 @@ async def test_user_disconnects_a_program(site: FastAPI, program: Program, datab
     assert action
     async with signed_in_client(site, await make_user(database, "eve@example.com")) as other:
         assert (await other.post(action[1])).status_code == 404
+        assert "Assistant" not in (await other.get("/accounts/profile")).text
     response = await browser.post(action[1])
     assert (response.status_code, response.headers["Location"]) == (303, "/accounts/profile")
     assert "Assistant is disconnected." in (await browser.get("/accounts/profile")).text

@@ -39,7 +39,10 @@ INVALID_REDIRECTS: tuple[list[str] | None, ...] = (
     ["http://evil.example/callback"],
     [CALLBACK, "javascript:alert(1)"],
     ["ms-msdt:/id", "cursor:alert"],
+    ["vscode://file/etc/passwd"],
     ["vscode://vscode.git/clone?url=https://evil.example/x"],
+    [f"{CALLBACK}#part"],
+    [f"https://a.example/{'a' * 1000}"],
     ["https://user:pass@a.example/"],
     [f"{CALLBACK}{number}" for number in range(11)],
     None,
@@ -112,6 +115,7 @@ async def test_registrations_are_limited(http: AsyncClient, monkeypatch: pytest.
     [
         ("http://127.0.0.1/cb", "http://127.0.0.1:4711/cb", True),
         ("http://[::1]:1/cb", "http://[::1]:2/cb", True),
+        ("http://localhost:1/cb", "http://localhost:1/other", False),
         ("http://localhost:1/cb", "http://127.0.0.1:1/cb", False),
         ("http://localhost:1/cb", "http://localhost.evil.example:1/cb", False),
         ("http://localhost:1/cb", "https://localhost:1/cb", False),

@@ -16,7 +16,7 @@ from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient, McpGrant
 from opportune.db import Database
 from opportune.db.clock import utc_now
 from opportune.jobs.cleanup import clean_up
-from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site
+from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site, open_mcp_client
 from tests.opportune.contrib.mcp.oauth import Program, read_error, read_tokens, register, request_status
 
 OTHER_RESOURCE = "https://other.example/mcp"
@@ -56,11 +56,6 @@ async def test_reused_refresh_token_ends_its_successor(program: Program, monkeyp
     assert "A program was signed out" in (await program.browser.get("/accounts/events")).text
 
 
-async def test_refresh_can_narrow_a_token(program: Program) -> None:
-    _, refresh = await program.connect()
-    assert (await program.refresh(refresh, scope="library:read")).json()["scope"] == "library:read"
-
-
 @pytest.mark.parametrize(
     ("options", "error"),
     [({"scope": "library:read library:write"}, "invalid_scope"), ({"resource": OTHER_RESOURCE}, "invalid_target")],
@@ -69,6 +64,14 @@ async def test_refresh_cannot_widen_a_token(program: Program, options: dict[str,
     _, refresh = await program.connect("library:read")
     assert (await program.refresh(refresh)).json()["scope"] == "library:read"
     assert read_error(await program.refresh(refresh, **options)) == error
+
+
+async def test_refresh_can_narrow_a_token(program: Program, site: FastAPI) -> None:
+    _, refresh = await program.connect()
+    access, _ = read_tokens(await program.refresh(refresh, scope="library:read"))
+    http = AsyncClient(transport=ASGITransport(site), headers={"Authorization": f"Bearer {access}"})
+    async with open_mcp_client(f"{SITE}/mcp", http) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["whoami", "crash"]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ async def test_long_lists_have_pages(app: FastAPI, ada: User) -> None:
             page = await client.list_tools(cursor=cursor)
             names, cursor = [*names, *(row.name for row in page.tools)], page.next_cursor
         resources = await client.list_resources(cursor="200")
+        assert (await library.error_of(client.list_tools(cursor="-100")))[0] == library.INVALID_PARAMS
     assert cursor is None
     assert names == [f"shelf_{number}" for number in range(250)]
     assert (len(resources.resources), resources.next_cursor) == (50, None)

@@ -149,6 +149,22 @@ async def test_tool_of_an_untrusted_server_needs_approval(app: FastAPI, monkeypa
         assert toolbox.asks("weather_forecast")
 
 
+async def test_number_of_tools_is_limited(weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    from opportune.contrib.mcp.servers.client import list_tools  # as in `open_mcp_client`
+
+    monkeypatch.setattr(f"{CLIENT}.MAX_TOOLS_PER_SERVER", 1)
+    async with serve_weather(weather_site, monkeypatch):
+        assert [tool.name for tool in await list_tools(WEATHER)] == ["weather_pressure"]
+
+
+def test_tool_with_an_invalid_schema_is_skipped() -> None:
+    from mcp.types import Tool  # as in `open_mcp_client`
+
+    from opportune.contrib.mcp.servers.client import usable_name  # as in `open_mcp_client`
+
+    assert not usable_name(WEATHER, Tool(name="a", input_schema={"type": "object", "properties": {"a": 1}}))
+
+
 async def test_unavailable_server_keeps_its_tools(
     weather_site: FastAPI, ada: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

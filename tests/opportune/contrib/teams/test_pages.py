@@ -120,3 +120,11 @@ async def test_members_are_paged_and_searched(clients: Clients, crew: Crew, data
     response = await clients["member"].get(f"/teams/{crew.team.id}?q=person07")
     assert "person07@" in response.text
     assert "person08@" not in response.text
+
+
+async def test_deletion_needs_name_and_password(clients: Clients, crew: Crew, database: Database) -> None:
+    path, form = f"/teams/{crew.team.id}/delete", {"name": "Crew", "current_password": PASSWORD}
+    for wrong in ({"name": "Gang"}, {"current_password": "wrong"}):
+        assert (await clients["owner"].post(path, data={**form, **wrong})).status_code == 422, wrong
+    assert (await clients["owner"].post(path, data=form)).headers["location"] == "/teams"
+    assert await read_team(database, crew.team) is None

@@ -96,6 +96,13 @@ async def test_model_sends_its_own_parameters_and_headers() -> None:
     assert b"Authorization: Bearer key\r\n" in endpoint.headers[0]
 
 
+async def test_header_replaces_the_bearer_key() -> None:
+    async with serve_endpoint(*ANSWER) as endpoint:
+        await read_answer_with(endpoint, headers={"Authorization": "Basic abc"})
+    assert b"Authorization: Basic abc\r\n" in endpoint.headers[0]
+    assert b"Bearer" not in endpoint.headers[0]
+
+
 async def test_error_names_the_refused_parameter(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     async with serve_endpoint(*ANSWER) as endpoint:
@@ -157,6 +164,14 @@ async def test_refused_parameters_are_left_out_and_remembered(messages: dict[str
     assert endpoint.bodies[-1].keys() == {"model", "messages", "stream", *sent}
     assert endpoint.bodies[-1] == endpoint.bodies[-2]
     assert len(endpoint.bodies) == len(messages) + 2
+
+
+async def test_field_that_must_come_back_is_not_left_out() -> None:
+    async with serve_provider(refuse("The reasoning_content must be passed back to the API.")) as (provider, endpoint):
+        returned = {"origin": provider.origin, "message": {"reasoning_content": "Hm."}}
+        turns = [Message("assistant", "So.", returned=returned), Message("user", "Why?")]
+        assert isinstance((await read_answer(provider, (), turns))[1], LlmError)
+    assert all("reasoning_content" in body["messages"][0] for body in endpoint.bodies)
 
 
 TOO_LONG = refuse("This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.")
@@ -252,6 +267,7 @@ async def test_endpoint_that_cannot_stream_answers_as_a_whole(words: str) -> Non
 
 
 TOO_LARGE = "max_tokens is too large: 99. This model's maximum context length is 100 tokens."
+TOO_LARGE_AT_SGLANG = "exceeds the model's maximum context length. You requested 99 tokens for the completion."
 TOO_LARGE_FOR_MODEL = (
     "`max_tokens` must be less than or equal to `64`, the maximum value for `max_tokens` is less than the"
     " `context_window` for this model"
@@ -262,6 +278,7 @@ TOO_LARGE_FOR_MODEL = (
     ("message", "is_sent"),
     [
         pytest.param(TOO_LARGE, [True, False, True], id="for this conversation"),
+        pytest.param(TOO_LARGE_AT_SGLANG, [True, False, True], id="for this conversation, at SGLang"),
         pytest.param(
             "The maximum tokens you requested exceeds the model limit of 9", [True, False, False], id="Bedrock"
         ),
