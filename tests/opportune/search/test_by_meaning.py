@@ -235,3 +235,10 @@ async def test_words_are_searched_without_a_model(library: Library) -> None:
     await library.add(SUMMARIES)
     assert library.jobs.calls == []
     assert await library.find_titles("kitten") == ["Kitten"]
+
+
+async def test_rejected_text_does_not_block_others(library: Library) -> None:
+    await library.add(SUMMARIES)
+    library.endpoint.refused_word = "Feline"
+    await library.jobs.work()
+    assert (await library.find_titles("loaf"), await library.find_titles("purr")) == (["Baguette"], [])

@@ -216,3 +216,16 @@ def test_next_version_that_does_not_stop_is_killed(
         command = [sys.executable, "-c", f"import os, signal; {ignore}; signal.pause()"]
         handover.replace(listener, command, threading.Lock())
     assert "The next version did not start (exit code -9)" in caplog.text
+
+
+@posix
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_old_process_knows_that_the_next_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "next_version_serves", serves := threading.Event())
+    monkeypatch.setattr(os, "kill", lambda *_: None)
+    report_ready = "import os; os.write(int(os.environ['OPPORTUNE_READY']), b'1')"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        handover.replace(listener, [sys.executable, "-c", "pass"], threading.Lock())
+        assert not serves.is_set()
+        handover.replace(listener, [sys.executable, "-c", report_ready], threading.Lock())
+    assert serves.is_set()

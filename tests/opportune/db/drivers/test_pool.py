@@ -2,6 +2,7 @@
 
 import asyncio
 import selectors
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,12 +18,14 @@ from sqlalchemy.util import greenlet_spawn
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.db import Database
+from opportune.db import Database, open_database
 from opportune.db.clock import utc_now
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.drivers.pool import Pool, close_once
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
+from opportune.db.queries.dialects import read_database_time
 from opportune.jobs.models import Job
+from opportune.services.clock import clock
 
 pytestmark = pytest.mark.database("postgresql")
 
@@ -152,3 +155,17 @@ async def test_close_continues_when_its_request_is_cancelled() -> None:
     may_end.set()
     async with asyncio.timeout(10):
         await closed.wait()
+
+
+@pytest.mark.parametrize("difference", [-3600, 3600])
+async def test_process_follows_the_clock_of_the_database(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, difference: int
+) -> None:
+    machine_time = time.time
+    monkeypatch.setattr(clock, "_started_at", None)
+    monkeypatch.delattr(clock, "compare")  # of `keep_time_of_tests`
+    monkeypatch.setattr("time.time", lambda: machine_time() + difference)
+    async with open_database(settings) as database, database.reader() as session:
+        assert abs(await read_database_time(session) - utc_now()) < timedelta(seconds=60)
+    clock.compare(machine_time() - 56, delay_seconds=56)
+    assert abs(clock.now() - machine_time()) < 5, "a slow response is less exact"

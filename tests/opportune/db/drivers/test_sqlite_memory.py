@@ -96,22 +96,6 @@ async def test_open_sessions_keep_the_old_snapshot(database: MemoryDatabase, pat
     assert not is_freed(read_address(database))
 
 
-async def test_waiting_session_gets_the_new_snapshot(path: Path) -> None:
-    async with open_memory(path, database_pool_size=1, database_max_overflow=0) as database:
-        await database.setup()
-        old_address = read_address(database)
-        async with database.reader() as session:
-            assert await session.scalar(WORD) == "old"
-            waiting_reader = asyncio.create_task(read_word(database))
-            await asyncio.sleep(0)
-            write(path, "new")
-            await database.refresh()
-            assert await read_word(database) == "new"
-            assert not waiting_reader.done()
-        assert await waiting_reader == "new"
-        assert is_freed(old_address)
-
-
 async def test_cancelled_refresh_still_finishes(database: MemoryDatabase, path: Path) -> None:
     write(path, "new")
     refreshing = asyncio.create_task(database.refresh())
