@@ -145,6 +145,7 @@ async def test_schema_has_columns_keys_and_indexes(settings: Settings) -> None:
     assert table["indexes"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_number_of_rows_is_limited(settings: Settings) -> None:
     result = await run_query(settings, NUMBERS.format("i"), 3)
     assert (result["rows"], result["has_more_rows"]) == ([[1], [2], [3]], True)

@@ -100,15 +100,6 @@ async def test_dead_answers_do_not_count(manager: AnswerManager, owner_id: int, 
     assert (await ask_and_wait(restarted, owner_id)).status == AnswerStatus.DONE
 
 
-async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner_id: int) -> None:
-    gate = asyncio.Event()
-    answer = await start_answer(manager, owner_id, "Still ", gate, "here.")
-    await set_values(manager, answer, lease_until=utc_now() - timedelta(minutes=1))
-    assert (await load_answer(manager, answer)).status == AnswerStatus.STREAMING
-    gate.set()
-    assert (await wait_until_ended(manager, answer)).text == "Still here."
-
-
 @pytest.mark.database("sqlite", "postgresql")
 async def test_renewed_lease_is_kept(manager: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = await start_answer(manager, owner_id, "Saved", asyncio.Event())

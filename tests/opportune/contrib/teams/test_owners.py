@@ -121,7 +121,8 @@ async def run_after(database: Database, first: Action, second: Action) -> list[A
     async def hold(session: AsyncSession) -> None:
         await first(session)
         began.set()
-        await asyncio.sleep(0)  # the other task reaches the lock
+        while not await has_waiting_lock(database):
+            await asyncio.sleep(0.01)
 
     async def follow(session: AsyncSession) -> None:
         await began.wait()
