@@ -168,3 +168,8 @@ def test_silent_store_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "TIMEOUT_SECONDS", 0.01)
     assert "(no response within 0.01 seconds)" in settings_error("azure:site")
     is_over.set()
+
+
+def test_two_secrets_for_one_setting_are_refused(cloud: Cloud) -> None:
+    cloud.secrets = {"PORT": "1", "port": "2"}
+    assert "two secrets for one setting, PORT and port" in settings_error("gcp:site")

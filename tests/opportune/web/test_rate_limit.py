@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
+from opportune.testing.services.ports import free_port
+from opportune.testing.services.redis import redis
 from opportune.web import rate_limit_cache
 from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
 from opportune.web.rate_limit_cache import CacheStorage
@@ -140,3 +142,14 @@ async def test_silent_redis_delays_one_request(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(BlockingIOError):
             silent.accept()
     await limiter.close()
+
+
+async def test_counters_are_shared_after_redis_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit_cache, "RETRY_AFTER_SECONDS", 0)
+    port = free_port()
+    processes = [limiter_at(f"redis://127.0.0.1:{port}/0") for _ in range(2)]
+    assert [await hit_repeatedly(process, "ada", 2) for process in processes] == [2, 2]
+    with redis(port):
+        assert [await hit_repeatedly(process, "ada", 3) for process in processes] == [2, 0]
+    for process in processes:
+        await process.close()

@@ -104,6 +104,7 @@ async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
         ({"starts_at": "2026-07-01T14:00", "starts_at.zone": "Nowhere"}, "2026-07-01T12:00:00+00:00"),
         ({"starts_at": "2026-10-25T02:30"}, "2026-10-25T00:30:00+00:00"),
         ({"starts_at": "2026-10-25T02:30", "starts_at.zone": "Europe/Vienna again"}, "2026-10-25T01:30:00+00:00"),
+        ({"starts_at": "0001-01-01T00:00+14:00"}, str({"starts_at": time_zone.YEAR_OUT_OF_RANGE})),
         ({"starts_at": "2026-03-29T02:30"}, str({"starts_at": time_zone.SKIPPED_TIME})),
         (
             {"starts_at": "9999-12-31T23:59", "starts_at.zone": "America/New_York"},

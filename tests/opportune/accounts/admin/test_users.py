@@ -146,6 +146,8 @@ async def test_new_password_ends_all_sessions(app: FastAPI, admin: AsyncClient) 
     async with signed_in_client(app, user) as browser:
         assert (await browser.get("/accounts/profile")).status_code == 200
         form_data = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+        differing = await admin.post(f"/admin/user/password/{user.id}", data=form_data | {"password_again": "differs"})
+        assert "The passwords differ." in differing.text
         response = await admin.post(f"/admin/user/password/{user.id}", data=form_data)
         assert response.headers["location"] == f"/admin/user/details/{user.id}"
         assert (await browser.get("/accounts/profile")).status_code == 303

@@ -70,7 +70,9 @@ async def test_token_needs_password_name_and_lifetime(user_client: AsyncClient) 
         response = await create_token(user_client, **invalid_field)
         assert [error["field"] for error in response.json()["errors"]] == [list(invalid_field)], response.text
     assert (await user_client.get(TOKENS_API)).json() == []
-    assert [(await create_token(user_client)).status_code for _ in range(11)] == [201] * 11
+    responses = [await create_token(user_client) for _ in range(11)]
+    assert {response.status_code for response in responses} == {201}
+    assert responses[0].headers["cache-control"] == "no-store, no-transform"
 
 
 async def test_user_ends_only_own_tokens(user_client: AsyncClient, eve_client: AsyncClient) -> None:

@@ -122,7 +122,6 @@ async def test_stale_response_is_refreshed_once(shop: Shop, clock: Clock) -> Non
         await wait_until(lambda: not shop.cache.builds.refreshes)
         fresh = await client.get("/things")
     assert all(response.text.startswith("first") for response in stale)
-    assert all(int(response.headers["age"]) >= 100 for response in stale)
     assert fresh.text.startswith("second")
     assert (shop.builds, shop.route.counts.stale) == (2, 10)
 
