@@ -13,7 +13,7 @@ from opportune.admin.models import AuditEntry
 from opportune.db import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.hooks.registry import add_after_create, temporary_hooks
-from opportune.db.sessions.insertion import insert_row, insert_rows
+from opportune.db.sessions.insertion import insert_rows
 from opportune.testing import add_permission
 from opportune.testing.statements import counted_statements
 from tests.opportune.crud.api_feature import API, app, database
@@ -29,16 +29,6 @@ async def test_new_row_needs_one_insert(librarian: AsyncClient) -> None:
     assert (added.status_code, added.json()["text"]) == (201, "A note")
     assert [statement.split(" (")[0] for statement in statements if "note" in statement] == ["INSERT INTO library_note"]
     assert (await librarian.get(f"{API}/notes/{added.json()['id']}")).json() == added.json()
-
-
-async def test_id_of_a_rolled_back_row_is_used_again(database: Database) -> None:
-    async with database.writer() as session:
-        savepoint = await session.begin_nested()
-        await insert_row(session, refused := Topic(name="One"))
-        await savepoint.rollback()
-        await insert_row(session, added := Topic(name="Two"))
-        assert added in session
-        assert refused not in session
 
 
 async def test_several_rows_need_one_insert(database: Database) -> None:

@@ -140,6 +140,11 @@ async def test_range_beyond_the_end_is_416(visitor: AsyncClient, film_url: str) 
     assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{len(FILM)}")
 
 
+@pytest.mark.parametrize("headers", [{"Range": "lines=1-2"}, {"Range": "bytes=0-9", "If-Range": '"other"'}])
+async def test_unusable_range_is_ignored(visitor: AsyncClient, film_url: str, headers: dict[str, str]) -> None:
+    assert (await visitor.get(film_url, headers=headers)).status_code == 200
+
+
 async def test_304_needs_an_existing_file(storage: Storage, visitor: AsyncClient, film_url: str) -> None:
     headers = {"If-None-Match": (await visitor.head(film_url)).headers["etag"]}
     assert (await visitor.get(film_url, headers=headers)).status_code == 304

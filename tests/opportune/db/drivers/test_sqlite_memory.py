@@ -147,6 +147,12 @@ async def test_failed_refresh_keeps_the_old_snapshot(
             await new_database.setup()
 
 
+async def test_too_large_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_snapshot, "MAX_FILE_BYTES", 4096)
+    with pytest.raises(OperatorError, match=r"larger than the .* in memory\. Use sqlite:///"):
+        await open_memory(path).setup()
+
+
 async def test_refresh_of_locked_file_times_out(
     database: MemoryDatabase, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

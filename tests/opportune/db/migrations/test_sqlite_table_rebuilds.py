@@ -7,7 +7,6 @@ import pytest
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, ForeignKey, Integer, String, false, func, inspect, text
-from sqlalchemy.exc import IntegrityError
 
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.reflection import read_table
@@ -131,11 +130,10 @@ def test_rebuild_keeps_numbers_of_deleted_rows(sqlite_sample: SampleFeatures) ->
     assert sqlite_sample.execute("INSERT INTO library_book (title) VALUES ('c') RETURNING id") == [(10,)]
 
 
-def test_failed_rebuild_ends_the_old_rules_of_renaming(library: SampleFeatures) -> None:
-    library.execute("INSERT INTO library_book (id, title) VALUES (2, 'Emma')")
+def test_rebuild_ends_the_old_rules_of_renaming(library: SampleFeatures) -> None:
     with connect(library.settings) as connection:
         op = Operations(MigrationContext.configure(connection))
-        with pytest.raises(IntegrityError), op.batch_alter_table("library_book") as batch_op:
+        with op.batch_alter_table("library_book") as batch_op:
             batch_op.create_unique_constraint("uq_library_book_title", ["title"])
         assert connection.exec_driver_sql("PRAGMA legacy_alter_table").scalar() == 0
 

@@ -1,6 +1,6 @@
 """Demonstration rows with recent creation times."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import update
@@ -8,6 +8,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.db import Database, DemoRows, utc_now
+from opportune.db.models.demo_rows import MARK_MICROSECONDS
 from opportune.testing import make_user
 
 FIRST = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -43,6 +44,13 @@ async def test_rows_of_older_releases_are_recognised(database: Database) -> None
     async with database.writer() as session:
         assert [sample for _, sample in await demo_users.missing(session)] == ["b"]
         assert await demo_users.clear(session) == 1
+
+
+async def test_first_time_may_have_another_zone(database: Database) -> None:
+    rows = DemoRows(User, ["a", "b"], FIRST.astimezone(timezone(timedelta(hours=3))))
+    await set_time(database, await make_user(database), FIRST.replace(month=2, microsecond=MARK_MICROSECONDS))
+    async with database.reader() as session:
+        assert [sample for _, sample in await rows.missing(session)] == ["b"]
 
 
 async def test_rows_of_the_same_second_are_kept(database: Database) -> None:

@@ -74,12 +74,6 @@ async def test_deleted_row_leaves_collections(session: AsyncSession) -> None:
         session.expunge_all()
 
 
-async def test_lazy_load_leaves_deleted_rows_out(session: AsyncSession) -> None:
-    vendor = await session.get_one(Vendor, 1)
-    await session.run_sync(lambda _: vendor.goods)
-    assert [good.name for good in vendor.goods] == ["Anvil"]
-
-
 async def test_deleted_target_is_none(session: AsyncSession) -> None:
     await session.delete(await session.get_one(Vendor, 1))
     await session.flush()
