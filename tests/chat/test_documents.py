@@ -21,7 +21,7 @@ from opportune.admin.trash.retention import empty_trash
 from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning, QuestionTooLong
 from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.db import utc_now
-from opportune.testing import sign_in_browser
+from opportune.testing import make_user, sign_in_browser, signed_in_client
 from tests.chat import conversations
 
 CODE = "Here it is:\n\n```python\nprint(1)\n```\n\nAnd:\n\n~~~\nplain\n~~~"
@@ -161,6 +161,15 @@ async def test_document_without_javascript(user_client: AsyncClient, fake_llm: F
     assert "print(1)" in (await user_client.get(page.replace("#", "&version=1#"))).text
     export = await user_client.get(f"{form}/export")
     assert (export.text, export.headers["content-type"]) == ("Mine <b>.\n", "text/markdown; charset=utf-8")
+
+
+async def test_document_of_others_is_not_shown(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
+    other_user = await make_user(app.state.database)
+    async with signed_in_client(app, user) as client, signed_in_client(app, other_user) as other_client:
+        page, _ = await open_document(client)
+        other_page, _ = await open_document(other_client)
+        shown = await other_client.get(other_page.partition("?")[0] + "?" + page.partition("?")[2])
+        assert (shown.status_code, 'id="document"' in shown.text) == (200, False)
 
 
 PANEL, TEXT = "#document", "#document textarea[name=text]"
