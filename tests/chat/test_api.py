@@ -18,7 +18,7 @@ from opportune.contrib.answers import AnswerManager, AnswerRunning, StreamEvent
 from opportune.contrib.llm import FakeProvider
 from opportune.errors import NotFound
 from opportune.testing import make_user
-from tests.chat.conversations import API, ask, read_messages, start_conversation, wait_until_ended
+from tests.chat.conversations import API, ask, make_conversation, read_messages, start_conversation, wait_until_ended
 
 
 @pytest.fixture
@@ -144,3 +144,12 @@ async def test_repeated_question_without_its_answer_is_not_found(manager: Answer
         await session.execute(delete(Message).where(col(Message.id) == answer.id))
     with pytest.raises(NotFound):
         await service.ask(manager, owner_id, None, new_message)
+
+
+async def test_messages_before_one_of_others_are_hidden(app: FastAPI, user_client: AsyncClient, user: User) -> None:
+    database = app.state.database
+    await make_conversation(database, (await make_user(database)).id, 2)
+    conversation = await make_conversation(database, user.id, 1)
+    for before in (2, 3, 4):
+        page = (await user_client.get(f"{API}/{conversation}", params={"before": before})).json()
+        assert page["messages"] == [], before
