@@ -179,6 +179,7 @@ def test_unknown_permission_of_a_route_is_refused_at_start() -> None:
 async def test_read_permissions_works_without_a_request(database: Database) -> None:
     librarian, superuser = await make_user(database), await make_user(database, is_superuser=True)
     await add_permission(database, librarian, "book", "update")
+    await add_permission(database, await make_user(database), "book", "delete")
     async with database.reader() as session:
         assert await read_permissions(session, librarian) == {("book", "update")}
         assert await read_permissions(session, superuser) == {("*", "*")}

@@ -15,6 +15,7 @@ from opportune.admin import AdminView, Inline
 from opportune.admin.lists.row_keys import quote_key, unquote_key
 from opportune.admin.models import AuditEntry
 from opportune.feature import Admin, Feature
+from tests.opportune.admin.editing.parts_feature import hidden_fields
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_all, read_one
@@ -175,6 +176,19 @@ async def test_selected_rows_may_have_commas_in_keys(app: FastAPI, admin: AsyncC
     (pks,) = re.findall(r'name="pks" value="([^"]*)"', page.text)
     await admin.post("/admin/part/delete", data={"pks": unescape(pks), "confirmed": "1"})
     assert await read_all(app, select(col(Part.code)).order_by(col(Part.code))) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("length", "has_undo"), [(63, True), (64, False), (300, False)])
+async def test_change_of_a_row_with_a_hashed_key_has_no_undo(
+    app: FastAPI, admin: AsyncClient, length: int, has_undo: bool
+) -> None:
+    code = "x" * length
+    await add_rows(app, Part(code=code))
+    url = f"/admin/part/cell/title/{code}"
+    fields = hidden_fields((await admin.get(url)).text)
+    page = (await admin.post(url, data=fields | {f"{code}-title": "new"})).text
+    assert (await read_one(app, select(Part))).title == "new"
+    assert ("/undo" in page) is has_undo
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -177,6 +177,12 @@ async def test_reference_is_entered_without_javascript(app: FastAPI, admin: Asyn
         assert (await read_gadget(app)).spare_id == stored_value, texts
 
 
+async def test_link_in_a_mail_runs_no_action(app: FastAPI, admin: AsyncClient) -> None:
+    await create_gadget(admin)
+    assert (await admin.get("/admin/gadget/action/polish?pks=1")).status_code == 405
+    assert (await read_gadget(app)).notes == ""
+
+
 async def test_export_keeps_exact_values(admin: AsyncClient) -> None:
     times = {"made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
     await create_gadget(admin, colour="deep_blue", weight="-1234.50", ratio="0.5", data="-1", **times)
@@ -187,3 +193,12 @@ async def test_export_keeps_exact_values(admin: AsyncClient) -> None:
     (cells,) = csv.DictReader(io.StringIO((await admin.get("/admin/gadget/export/csv")).text))
     assert cells | exact | {"ratio": "0.5", "size": "2", "spare_id": "", "data": "'-1"} == cells
     assert cells["seen_at"] == "2026-02-28T23:59:59+00:00"
+
+
+async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: AsyncClient) -> None:
+    await create_gadget(admin)
+    full = "x" * 999 + "\r\n" + "x" * 1000  # the maximum length when a line break counts as one character
+    assert (
+        await admin.post("/admin/gadget/edit/1", data={"name": "first", "maker_id": "1", "story": full})
+    ).status_code == 303
+    assert (await read_gadget(app)).story == full.replace("\r\n", "\n")

@@ -1,10 +1,12 @@
 """Short SQLite statements, which run in the event loop's thread."""
 
 import asyncio
+import gc
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 from sqlalchemy import Executable, TextClause, event, insert, text
@@ -83,6 +85,28 @@ async def test_slow_statement_hops_a_while(engines: Engines, hops: list[str], mo
     assert hops == [HOP, HOP]
 
 
+async def test_slow_machine_gives_all_statements_their_hop(
+    engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for statement in (count_to(1), TABLES):
+        await read(engines.reading, statement)
+    monkeypatch.setattr(quick_statements, "MAX_SECONDS", -1)
+    for statement in (count_to(1), TABLES):
+        await read(engines.reading, statement)
+    assert hops == [HOP] * 3
+
+
+async def test_statement_that_became_long_keeps_its_hop(
+    engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await read(engines.reading, TABLES)
+    monkeypatch.setattr(quick_statements, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(quick_statements, "MAX_PROCESSOR_SECONDS", 0)
+    for _ in range(3):
+        await read(engines.reading, TABLES)
+    assert hops == [HOP] * 3  # all but the second read
+
+
 async def test_time_limit_ends_a_statement_that_was_short(engines: Engines) -> None:
     async with engines.reading.connect() as connection:
         await connection.scalar(count_to(1))
@@ -90,6 +114,26 @@ async def test_time_limit_ends_a_statement_that_was_short(engines: Engines) -> N
         await raw.driver_connection.set_progress_handler(lambda: True, 100_000)
         with pytest.raises(OperationalError, match="interrupted"):
             await connection.scalar(count_to(100_000))
+
+
+async def test_idle_connection_keeps_no_rows(engines: Engines) -> None:
+    class Title(str):
+        """String that a weak reference can follow."""
+
+    titles: list[ref[Title]] = []
+
+    def read_title(text: bytes) -> Title:
+        title = Title(text.decode())
+        titles.append(ref(title))
+        return title
+
+    async with engines.reading.connect() as connection:
+        raw: Any = await connection.get_raw_connection()
+        raw.driver_connection.text_factory = read_title
+    assert len(await read_titles(engines)) == 3
+    gc.collect(0)
+    assert len(titles) >= 3
+    assert {title() for title in titles} == {None}
 
 
 async def test_insert_waits_for_other_processes_in_a_hop(engines: Engines, hops: list[str], tmp_path: Path) -> None:

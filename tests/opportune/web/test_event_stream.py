@@ -115,3 +115,14 @@ async def test_raising_send_needs_no_receive() -> None:
     scope = {**SCOPE, "asgi": {"version": "3.0", "spec_version": "2.4"}}
     with pytest.raises(ClientDisconnect):
         await EventStream(source.events())(scope, receive, send)
+
+
+async def test_background_task_runs_after_last_event() -> None:
+    visitor, stream, bodies = Visitor(), EventStream(one_event()), list[bytes]()
+
+    async def record_body() -> None:
+        bodies.append(visitor.body)
+
+    stream.background = record_body  # type: ignore[assignment]  # as FastAPI does
+    await send_stream(stream, visitor)
+    assert bodies == [b"data: 1\n\n"]

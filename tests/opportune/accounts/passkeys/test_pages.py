@@ -244,6 +244,12 @@ def test_passkey_is_bound_to_the_domain_of_the_site(
     assert ((site.id, site.origin) if site else None) == expected
 
 
+@pytest.mark.parametrize("host", ["[", "localhost:99999", "a b"])
+async def test_malformed_host_is_not_an_error(ada_client: AsyncClient, host: str) -> None:
+    response = await ada_client.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": host})
+    assert response.status_code < 500
+
+
 async def test_superuser_removes_a_passkey(app: FastAPI, admin: AsyncClient, user: User, database: Database) -> None:
     await add_passkey(app, user)
     (passkey,) = await read_passkeys(database, user)

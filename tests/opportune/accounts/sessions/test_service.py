@@ -10,8 +10,9 @@ from httpx2 import ASGITransport, AsyncClient
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions import credentials
 from opportune.application import create_app
-from opportune.config.settings import Settings
+from opportune.config.settings import Settings, load_settings
 from opportune.db import Database, utc_now
+from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 from tests.opportune.accounts.conftest import new_client, token_status
 from tests.opportune.accounts.stored_rows import change, count, read_all, read_one, set_all, store
@@ -160,3 +161,10 @@ async def test_session_lifetimes_are_settings(app: FastAPI, user: User, database
     assert [row.is_remembered for row in rows] == [True, False]
     for row, expected in zip(rows, (timedelta(days=90), timedelta(hours=2)), strict=True):
         assert abs(row.expires_at - row.created_at - expected) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("name", ["SESSION_DAYS", "SESSION_IDLE_HOURS"])
+def test_zero_session_lifetime_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "0")
+    with pytest.raises(SettingsError, match=f"^{name}: Input should be greater than or equal to 1$"):
+        load_settings()

@@ -95,6 +95,17 @@ async def test_account_is_linked_to_one_user_only(
     assert len(await read_links(database)) == 1
 
 
+async def test_sign_in_by_email_allows_removal(
+    app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
+) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"email_sign_in": True})
+    await return_from_provider(client, provider)
+    (number,) = await list_linked_ids(client)
+    assert "You sign in with a link by e-mail or one of these accounts." in (await client.get("/accounts/profile")).text
+    await unlink_account(client, number)
+    assert await read_links(database) == []
+
+
 async def test_last_linked_account_is_kept(client: AsyncClient, provider: FakeProvider, database: Database) -> None:
     await return_from_provider(client, provider)
     await client.post("/accounts/logout")

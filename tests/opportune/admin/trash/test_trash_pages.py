@@ -13,6 +13,7 @@ from opportune.admin.models import AuditEntry
 from opportune.admin.trash import retention
 from opportune.admin.trash.retention import empty_trash
 from opportune.db import before_delete, restore, utc_now, with_deleted
+from opportune.db.constraint_errors import HELD_BY_TRASH
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import OperatorError
 from opportune.testing.factories import signed_in_client
@@ -110,6 +111,12 @@ async def test_row_in_use_stays_in_the_trash(app: FastAPI, admin: AsyncClient) -
     await admin.post(f"{TRASH}/purge", data={"pk": row_id, **CONFIRMED})
     assert "Nothing was deleted. Something else still refers to it." in (await admin.get(TRASH)).text
     assert await _codes(app, deleted=True) == ["Here", "Gone"]
+
+
+async def test_form_explains_the_value_of_a_deleted_row(app: FastAPI, admin: AsyncClient) -> None:
+    assert HELD_BY_TRASH in (await admin.post("/admin/parcel/create", data={"code": "Gone"})).text
+    edited = await admin.post(f"/admin/parcel/edit/{await _row_id(app, 'Here')}", data={"code": "Gone"})
+    assert HELD_BY_TRASH in edited.text
 
 
 @pytest.mark.parametrize("allowed", [True, False])

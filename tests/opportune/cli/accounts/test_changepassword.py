@@ -36,6 +36,7 @@ async def test_new_password_ends_all_sessions(user: User, user_client: AsyncClie
     ("arguments", "code", "message"),
     [
         ([EMAIL, "--password", EMAIL], 1, "This password is too close to your name, your e-mail address"),
+        (["eve@example.com", "--password", NEW_PASSWORD], 1, "There is no user with the e-mail eve@example.com."),
         ([EMAIL, "--no-input"], 2, "NEW_PASSWORD"),
         (["--no-input", "--password", NEW_PASSWORD], 2, "changepassword EMAIL"),
     ],

@@ -107,6 +107,16 @@ async def test_refused_user_is_reported_in_one_line(
         assert [user.id for user in await session.scalars(select(User))] == [ada.id]
 
 
+async def test_email_is_changed_and_verified(database: Database, ada: User, run: Run) -> None:
+    await make_user(database, BOB, is_verified=True)
+    changed = await run("users", "change", BOB, "--email", "Rob@example.com")
+    assert changed.out == "rob@example.com: a user without permissions\n"
+    verified = await run("users", "change", "rob@example.com", "--verified")
+    assert verified.out == "rob@example.com: verified\n"
+    for email, message in {ada.email: "already has an account", "rob": "rob is not a valid e-mail address."}.items():
+        assert message in (await run("users", "change", "rob@example.com", "--email", email)).line()
+
+
 async def test_sign_out_ends_every_session(database: Database, ada: User, run: Run) -> None:
     await make_token(database, ada)
     assert await run("users", "sign-out", ADA) == (0, f"{ADA} was signed out everywhere.\n", "")

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
 from opportune.accounts import User
+from opportune.contrib.answers.spending.switch import switch_off
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers.question_page import TOPIC, app
 
@@ -32,6 +33,14 @@ async def test_question_during_an_answer_is_kept(app: FastAPI, user_client: Asyn
     assert response.status_code == 409
     assert 'value="And &lt;two&gt;?"' in response.text
     assert "The last answer is still being written." in response.text
+
+
+async def test_question_while_answers_are_switched_off_is_kept(app: FastAPI, user_client: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        await switch_off(session, "root@example.com")
+    response = await user_client.post("/waves", data={"question": "How high?"})
+    assert response.status_code == 503
+    assert 'value="How high?"' in response.text
 
 
 async def test_visitor_sees_only_the_answers_of_the_same_browser(app: FastAPI, client: AsyncClient) -> None:

@@ -163,6 +163,25 @@ async def test_connection_limit_below_demand_is_a_fault(settings: Settings, post
 
 
 @on_postgresql
+async def test_old_server_is_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MIN_SERVER_VERSION", 99)
+    finding = await run_check("server", settings)
+    assert (finding.status, finding.fix) == (Status.FAULT, "Use PostgreSQL 99 or newer.")
+
+
+@on_postgresql
+@pytest.mark.parametrize(("limit", "status"), [(60, Status.NOTICE), (-1, Status.FAULT)])
+async def test_clock_drift_is_reported(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: int, status: Status
+) -> None:
+    monkeypatch.setattr(server, "MAX_DIFFERENCE_SECONDS", -60)
+    monkeypatch.setattr(server, "MAX_CLOCK_DRIFT_SECONDS", limit)
+    clock = await run_check("clock", settings)
+    assert clock.status == status
+    assert abs(clock.values["difference_seconds"]) < 60
+
+
+@on_postgresql
 @pytest.mark.parametrize(
     ("processes", "bus", "needed", "fix"),
     [

@@ -115,6 +115,15 @@ async def test_site_without_panel_has_no_listeners(settings: Settings) -> None:
         assert (logging.getLogger().handlers, observers) == (handlers, observed)
 
 
+async def test_listeners_end_with_the_site(settings: Settings) -> None:
+    site = create_test_app(settings)
+    handlers = logging.getLogger().handlers[:]
+    async with site.router.lifespan_context(site):
+        assert templates.environment.context_class is not TemplateContext
+    assert templates.environment.context_class is TemplateContext
+    assert logging.getLogger().handlers == handlers
+
+
 async def test_plan_appears_in_the_page(app: FastAPI, page: Page, site: str, user: User) -> None:
     await sign_in_browser(page, app, user, site)
     await page.goto("/accounts/profile")

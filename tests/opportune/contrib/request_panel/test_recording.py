@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import text
 
 from opportune.accounts.models import User
-from opportune.contrib.request_panel.records import MAX_ENTRIES, MAX_STATEMENTS, PanelMask, RequestRecord
+from opportune.contrib.request_panel.records import MAX_ENTRIES, MAX_RECORDS, MAX_STATEMENTS, PanelMask, RequestRecord
 from opportune.db import ReadSession
 from opportune.mail import EmailMessage, enqueue_email
 from opportune.testing.factories import sign_in
@@ -141,6 +141,13 @@ async def test_statements_are_limited(probe: Probe) -> None:
     record = await probe(select)
     assert len(record.statements) == MAX_STATEMENTS
     assert record.statement_count >= MAX_STATEMENTS + 5
+
+
+async def test_only_last_requests_are_stored(client: AsyncClient, records: Stored) -> None:
+    for number in range(MAX_RECORDS + 1):
+        await client.get(f"/missing/{number}")
+    assert len(records) == MAX_RECORDS
+    assert records[-1].path == "/missing/1"
 
 
 async def test_own_pages_and_files_are_not_recorded(client: AsyncClient, records: Stored) -> None:

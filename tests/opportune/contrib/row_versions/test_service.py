@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.admin.models import RowVersion
-from opportune.contrib.row_versions import restore_version, versions
+from opportune.contrib.row_versions import pages, restore_version, versions
+from opportune.contrib.row_versions.pages import MAX_LINE_LENGTH, _compare_lines
 from opportune.contrib.row_versions.recording import delete_old_versions
 from opportune.contrib.row_versions.service import row_key
 from opportune.db import utc_now
@@ -145,6 +146,16 @@ def test_long_keys_are_not_cut() -> None:
     first, second = (row_key(Label(id="x" * 80 + ending)) for ending in "ab")
     assert first != second
     assert len(first[1]) == 64
+
+
+def test_difference_begins_at_the_first_changed_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MAX_COMPARED_LINES", 3)
+    text = "\n".join(map(str, range(50)))
+    assert _compare_lines(text, text.replace("40", "forty")) == [(" ", "39"), ("-", "40"), ("+", "forty"), (" ", "41")]
+
+
+def test_line_is_cut() -> None:
+    assert _compare_lines("", "x" * 1_000_000) == [("+", "x" * MAX_LINE_LENGTH)]
 
 
 async def test_unknown_version_is_refused(session: AsyncSession, leaflet: Leaflet) -> None:

@@ -120,6 +120,16 @@ async def test_detail_of_a_route_is_any_json_value(app: FastAPI, client: AsyncCl
     assert "This conflicts with existing data." in (await client.get("/refused", headers=HTML)).text
 
 
+@pytest.mark.parametrize("status", [499, 520, 599])
+async def test_status_of_a_route_may_have_no_name(app: FastAPI, client: AsyncClient, status: int) -> None:
+    @app.get("/refused")
+    async def refused() -> None:
+        raise HTTPException(status, "Gone fishing.")
+
+    problem = (await client.get("/refused", headers=JSON)).json()
+    assert (problem["status"], problem["title"], problem["detail"]) == (status, f"Error {status}", "Gone fishing.")
+
+
 async def test_error_has_the_number_of_the_log(app: FastAPI, client: AsyncClient) -> None:
     @app.get("/refused/{status}")
     async def refused(status: int) -> None:

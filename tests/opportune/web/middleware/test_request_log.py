@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from httpx2 import ASGITransport, AsyncClient
 from starlette.types import Message
 
@@ -40,12 +40,32 @@ async def test_hsts_only_over_tls(settings: Settings, base_url: str, scheme: str
     assert ("strict-transport-security" in response.headers) is has_header
 
 
+async def test_headers_of_route_are_not_duplicated(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"environment": "production"}))
+
+    @app.get("/headers")
+    async def set_headers(response: Response) -> None:
+        response.headers.update({"strict-transport-security": "max-age=1", "x-request-id": "from-the-route"})
+
+    async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client:
+        headers = (await client.get("/headers", headers={"x-request-id": "from-the-proxy"})).headers
+    assert headers.get_list("strict-transport-security") == ["max-age=1"]
+    assert headers.get_list("x-request-id") == ["from-the-proxy"]
+
+
 async def test_request_id_is_in_response_and_log(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.request")
     response = await client.get("/accounts/login?token=hidden", headers={"X-Request-ID": "from-the-proxy"})
     assert response.headers["x-request-id"] == "from-the-proxy"
     assert "GET /accounts/login 200" in caplog.text
     assert "hidden" not in caplog.text, "the query may contain a token"
+
+
+async def test_paths_like_quiet_ones_are_logged(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "opportune.request")
+    for path in ("/statistics", "/healthy-food", "/static/site.css", "/health/live"):
+        await client.get(path)
+    assert [record.getMessage().split()[1] for record in caplog.records] == ["/statistics", "/healthy-food"]
 
 
 async def test_only_pages_of_the_admin_may_have_style_attributes(client: AsyncClient) -> None:
@@ -60,6 +80,16 @@ async def test_responses_to_users_are_not_stored(app: FastAPI, client: AsyncClie
             assert (await browser.get(path)).headers["cache-control"] == "no-store", path
             program = await client.get(path, headers={"Authorization": "Bearer x"})
             assert program.headers["cache-control"] == "no-store", path
+
+
+async def test_cache_control_of_route_is_unchanged(app: FastAPI) -> None:
+    @app.get("/public")
+    async def public(response: Response) -> None:
+        response.headers["Cache-Control"] = "public, max-age=60"
+
+    async with signed_in_client(app) as client:
+        assert (await client.get("/public")).headers["cache-control"] == "public, max-age=60"
+        assert (await client.get("/static/site.css")).headers["cache-control"] == "public, no-cache"
 
 
 async def test_disconnect_during_body_is_not_an_error(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:

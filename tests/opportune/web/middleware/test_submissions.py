@@ -126,6 +126,9 @@ async def other_results(request: Request, result: str) -> Response:
         response.set_cookie("session", "secret")
     elif result == "page":
         response = HTMLResponse("Your codes: 1234")
+    elif result == "created":
+        page = f"<p data-created={len(titles)}>é".encode("latin-1")
+        response = HTMLResponse(page, 201, {"content-type": "text/html; charset=latin-1"})
     elif result == "foreign":
         response = RedirectResponse("https://elsewhere.example/?code=secret", 303)
     elif result == "danger":
@@ -287,6 +290,12 @@ async def test_unstorable_results_are_not_repeated(app: FastAPI, client: AsyncCl
         client.cookies.clear()
     assert titles == [result, result]
     assert await stored_results(app) == []
+
+
+async def test_small_created_page_is_repeated(client: AsyncClient) -> None:
+    responses = [await client.post("/created-result", data=NOTE) for _ in range(2)]
+    assert [(response.status_code, response.text) for response in responses] == [(201, "<p data-created=1>é")] * 2
+    assert titles == ["created"]
 
 
 async def test_htmx_reloads_page_for_same_form(client: AsyncClient) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, FastAPI, Form, Request, Response
+from fastapi import APIRouter, FastAPI, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from httpx2 import ASGITransport, AsyncClient
 
@@ -25,6 +25,12 @@ async def add_messages(request: Request, texts: Annotated[list[str], Form()]) ->
     for text in texts:
         flash(request, text)
     return RedirectResponse("/page", 303)
+
+
+@router.post("/fail")
+async def fail(request: Request) -> Response:
+    flash(request, "This is done.")
+    raise HTTPException(409)
 
 
 @router.get("/page")
@@ -63,6 +69,14 @@ async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
     assert page.count("&lt;b&gt;Saved&lt;/b&gt;") == 1
     assert 'role="status"' in page
     assert "Saved" not in (await client.get("/page")).text
+    assert not client.cookies
+
+
+async def test_failed_request_adds_no_message(client: AsyncClient) -> None:
+    response = await client.post("/fail", headers={"Accept": "text/html"})
+
+    assert response.status_code == 409
+    assert "This is done." not in response.text
     assert not client.cookies
 
 
