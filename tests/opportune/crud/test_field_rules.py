@@ -260,3 +260,16 @@ def test_property_of_a_hidden_field_is_hidden(model: type[Any], computed: Any, m
     monkeypatch.setattr(model, "computed", computed, raising=False)
     rules: Any = type("Computed", (Crud,), {"model": Ware, "hidden_fields": lambda _self: {"cost"}})
     assert "computed" in rules(None).hidden_names
+
+
+def test_long_chain_of_properties_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    links: dict[str, Any] = {
+        "first": property(lambda ware: ware.second),
+        "second": property(lambda ware: ware.third),
+        "third": property(lambda ware: ware.fourth or ware.first),
+        "fourth": property(lambda ware: ware.margin),
+    }
+    for name, link in links.items():
+        monkeypatch.setattr(Ware, name, link, raising=False)
+    rules: Any = type("Computed", (Crud,), {"model": Ware, "hidden_fields": lambda _self: {"cost"}})
+    assert rules(None).hidden_names >= links.keys()

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -11,6 +12,7 @@ from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
+from opportune.errors import OperatorError
 from opportune.jobs import JobContext, JobDefinition, job, management, worker
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
@@ -128,6 +130,12 @@ async def test_paused_queue_starts_no_job(idle_queue: DatabaseJobQueue, database
     async with database.writer() as session:
         assert await management.resume(session, "default")
     assert await claim(idle_queue) == ["a"]
+
+
+@pytest.mark.parametrize("option", [{"priority": 40_000}, {"queue": "q" * 60}, {"group_limit": 40_000}])
+def test_option_that_no_row_can_store_is_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(OperatorError, match=rf"^job\('test.register', {min(option)}=…\) must"):
+        replace(register, **option)
 
 
 async def test_attempt_ends_after_its_maximum_duration(make_queue: MakeQueue, find: Find) -> None:

@@ -134,6 +134,24 @@ async def test_cancelled_waiting_job_can_be_retried(jobs: DatabaseJobQueue, find
     assert await emails() == ["ann@example.com"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize(("age", "missing"), [(0, False), (7, True)])
+async def test_newest_job_of_a_call_says_whether_it_was_cancelled(
+    idle_queue: DatabaseJobQueue, database: Database, age: int, *, missing: bool
+) -> None:
+    async def was_cancelled() -> bool:
+        async with database.reader() as session:
+            return (await management.were_cancelled(session, [(call, utc_now() - timedelta(days=age))]))[0]
+
+    call = register("ann@example.com")
+    assert await was_cancelled() == missing
+    await cancel(idle_queue, await idle_queue.enqueue(call))
+    await idle_queue.enqueue(register("bob@example.com"))
+    assert await was_cancelled()
+    await idle_queue.enqueue(call)
+    assert not await was_cancelled()
+
+
 @pytest.mark.parametrize("reaches_a_step", [True, False])
 async def test_cancelled_running_job_ends(
     jobs: DatabaseJobQueue, emails: Emails, monkeypatch: pytest.MonkeyPatch, *, reaches_a_step: bool
@@ -172,3 +190,15 @@ async def test_impossible_action_is_refused(jobs: DatabaseJobQueue) -> None:
     for number in (7, -1, 2**80):
         with pytest.raises(OperatorError, match=f"^There is no job {number}\\."):
             await retry(jobs, number)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_counts_of_a_backlog_are_bounded(
+    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(management, "MAX_COUNTED_JOBS", 2)
+    for number in range(3):
+        await idle_queue.enqueue(register(str(number)))
+    async with database.reader(fresh=True) as session:
+        counts = await management.count_by_state(session)
+    assert counts == dict.fromkeys(JobState, 0) | {JobState.WAITING: 2}

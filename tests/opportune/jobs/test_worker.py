@@ -230,3 +230,15 @@ def test_check_reports_an_invalid_schedule() -> None:
     jobs = [replace(tasks.hourly, schedule="61 * * * *"), tasks.hourly]
     (fault,) = find_invalid_schedules(Settings(_env_file=None), jobs)
     assert fault.text.startswith("The job test.hourly: '61 * * * *' is not a valid schedule (Bad minute).")
+
+
+async def test_locked_job_is_checked_again_after_pauses(
+    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await idle_queue.enqueue(tasks.wait())
+    await idle_queue.worker.store.claim(9)
+    await expire_leases(database)
+
+    monkeypatch.setattr(idle_queue.worker.store, "claim", AsyncMock(return_value=[]))
+    pauses = [await idle_queue.worker.start_due_jobs() for _ in range(7)]
+    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]

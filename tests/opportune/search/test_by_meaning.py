@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
-from opportune.contrib.llm import LanguageModel
+from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.contrib.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows
 from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
@@ -242,3 +242,10 @@ async def test_rejected_text_does_not_block_others(library: Library) -> None:
     library.endpoint.refused_word = "Feline"
     await library.jobs.work()
     assert (await library.find_titles("loaf"), await library.find_titles("purr")) == (["Baguette"], [])
+
+
+async def test_job_fails_if_every_text_is_rejected(library: Library) -> None:
+    library.endpoint.refused_word = "text"  # contained in the text that the job sends to check the model
+    await library.add({"Money": "Cheap text"})
+    with pytest.raises(LlmError, match="did not accept"):
+        await library.jobs.work()

@@ -82,6 +82,15 @@ async def test_custom_query_is_searched_and_paginated(database: Database, book_s
 
 
 @pytest.mark.database("sqlite", "postgresql")
+async def test_newest_rows_are_ranked(
+    database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.search.indexes.MAX_RANKED_ROWS", 2)
+    await add(database, ("Bread", ""), ("Other", "bread"), ("New bread", ""))
+    assert await find_titles(database, book_search, "bread") == ["New bread", "Other"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
 async def test_index_follows_the_transaction(database: Database, book_search: Searchable[Book]) -> None:
     async with database.writer() as session:
         shelf = Shelf(name="gone")

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 from opportune.server import handover
 from opportune.server.shutdown import shutting_down, watch_signals
@@ -174,6 +175,13 @@ def test_socket_of_systemd_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None
     assert inherited_socket is not None
     with inherited_socket:
         assert inherited_socket.getsockname()[1] == port
+
+
+def test_inherited_unix_socket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX) as unix:
+        monkeypatch.setenv(handover.LISTENER_VARIABLE, str(unix.fileno()))
+        with pytest.raises(OperatorError, match="is not a TCP socket"):
+            handover.inherited_listener()
 
 
 def test_systemd_is_notified_when_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

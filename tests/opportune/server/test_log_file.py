@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from opportune.errors import OperatorError
 from opportune.schemas.masks import mask_pairs
 from opportune.server import log_file
 from opportune.server.logging import LineFormatter, MaskedFormatter, RequestIdFilter, logging_config
@@ -121,3 +122,11 @@ def test_other_users_cannot_read_the_files(logger: logging.Logger, folder: Path)
 def test_only_development_writes_the_file(environment: str, handlers: list[str]) -> None:
     config = logging_config(SETTINGS.model_copy(update={"environment": environment}))
     assert config["root"]["handlers"] == handlers
+
+
+def test_read_only_folder_disables_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise OperatorError(str(path))
+
+    monkeypatch.setattr(log_file, "make_private", refuse)
+    assert isinstance(log_file.open_log_file(), logging.NullHandler)

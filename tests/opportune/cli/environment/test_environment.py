@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from opportune.cli.environment import entry, virtual_environment
 from opportune.cli.environment import locks as locks_of_commands
-from opportune.cli.environment import virtual_environment
-from opportune.cli.environment.installation import InstallError
+from opportune.cli.environment.installation import UNFINISHED, InstallError
 from opportune.cli.environment.locks import BASE, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
 from opportune.project import layout
 from opportune.project.layout import PROJECT
@@ -171,6 +171,20 @@ def test_two_processes_install_once(machine: Machine) -> None:
 def test_environment_with_dependencies_is_used(machine: Machine) -> None:
     assert machine.run("migrate", python=[sys.executable]) == (0, "ran migrate\n", [])
     assert not machine.venv.exists()
+
+
+@pytest.mark.parametrize("is_unfinished", [False, True])
+def test_active_venv_is_repaired_after_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_unfinished: bool
+) -> None:
+    if is_unfinished:
+        (tmp_path / UNFINISHED).touch()
+    prepared: list[list[str]] = []
+    monkeypatch.setattr(entry, "VENV", tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))  # with all packages, but without copies of the locks
+    monkeypatch.setattr(entry, "prepare", prepared.append)
+    entry.enter(["migrate"])
+    assert prepared == ([["migrate"]] if is_unfinished else [])
 
 
 OTHER_APP_PACKAGE = 'raise RuntimeError("the app package of another project")\n'

@@ -16,7 +16,7 @@ from opportune.cli.database import demo
 from opportune.cli.development import server, sockets
 from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
-from opportune.cli.project.quickstart import add_initial_data, prompt_superuser
+from opportune.cli.project.quickstart import add_initial_data, new_superuser, prompt_superuser
 from opportune.config.settings import Settings
 from opportune.contrib.llm import quickstart as llm_quickstart
 from opportune.feature import Feature, Jobs
@@ -141,6 +141,13 @@ def test_missing_key_is_added_to_env(tmp_path: Path, text: bytes, addition: byte
     path.write_bytes(text)
     assert write_env(path) == bool(addition)
     assert re.fullmatch(addition, path.read_bytes().removeprefix(text))
+
+
+def test_random_passwords_differ(unopened: Settings) -> None:
+    superuser, other_superuser = (new_superuser("me@example.org", None, unopened) for _ in range(2))
+    assert superuser.is_generated
+    assert len(superuser.password) >= 16
+    assert superuser.password != other_superuser.password
 
 
 def test_questions_are_repeated(

@@ -152,6 +152,14 @@ def test_full_disk_keeps_the_existing_backup(oppman: Oppman, site: Site, tmp_pat
     assert (folder / "b.zip").read_bytes() == before
 
 
+def test_upload_name_that_is_not_utf8_is_refused(oppman: Oppman, site: Site, tmp_path: Path) -> None:
+    upload = site.upload.with_name(os.fsdecode(b"caf\xe9.png"))
+    upload.write_bytes(b"picture")
+    line = error_line(oppman, "backup", str(tmp_path / "b.zip"))
+    assert "caf\\udce9.png' is not UTF-8: rename the file" in line
+    assert not (tmp_path / "b.zip").exists()
+
+
 @pytest.mark.usefixtures("site")
 def test_backup_that_fails_its_check_is_deleted(
     oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -220,6 +228,14 @@ def test_old_pg_dump_falls_back_to_a_sqlite_file(
     site.execute("UPDATE accounts_user SET email = 'changed@example.com'")
     assert oppman("restore", "--no-input", str(tmp_path / "b.zip")).code == 0
     assert site.emails() == ["ada@example.com"]
+
+
+@only_postgresql
+def test_pg_dump_needs_installation_and_a_direct_address(old_pg_dump: Path, site: Site) -> None:
+    old_pg_dump.unlink()
+    assert "it is not installed" in postgresql.find_obstacle_to_dump(site.settings)
+    pooled = site.settings.model_copy(update={"database_pooled": "true"})
+    assert "set DATABASE_DIRECT_URL" in postgresql.find_obstacle_to_dump(pooled)
 
 
 def test_documented_backup_commands_work(oppman: Oppman, site: Site) -> None:

@@ -190,6 +190,11 @@ def test_copy_through_a_pooler(databases: AccountDatabases) -> None:
     assert emails(target) == ["a@example.com"]
 
 
+def test_database_in_memory_cannot_be_a_destination(databases: AccountDatabases) -> None:
+    target = databases.missing_url("sqlite").replace("sqlite:", "sqlite+memory:")
+    assert "never written" in databases.read_refusal(databases.create_migrated("sqlite"), target)
+
+
 def test_destination_is_locked_during_the_copy(databases: AccountDatabases) -> None:
     source, target = (databases.create_filled("sqlite", "a@example.com"), databases.create_migrated("postgresql"))
     migrators: list[tuple[object, ...]] = []

@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 
 from opportune.config.settings import Settings
 from opportune.contrib.doctor import diagnose as diagnose_module
-from opportune.contrib.doctor import server
+from opportune.contrib.doctor import prepared_statements, server
 from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.examination import DoctorContext, Finding, Role, ServerContext, Status, compare_migrations
 from opportune.contrib.doctor.tls import shake_hands
@@ -110,6 +110,17 @@ async def test_pooler_with_database_pooled_false_is_a_fault(pooled_url: str) -> 
     assert (finding.status, finding.fix) == (Status.FAULT, "Remove DATABASE_POOLED=false.")
 
 
+@on_postgresql
+async def test_no_statement_is_left_on_a_pooler_s_only_connection(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared_statements, "SECOND_CLIENT_SECONDS", 0.01)  # the only connection stays occupied
+    with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
+        assert (await check_prepared(settings_for(url))).values["survive"]
+        with connect_to_pooler(url) as connection:
+            assert connection.execute(PREPARED_STATEMENTS).fetchall() == []
+
+
 @pytest.fixture
 def unprivileged_settings(postgres_server: Postgres, settings: Settings) -> Iterator[Settings]:
     """Settings of a database user without any permissions."""
@@ -197,6 +208,24 @@ async def test_connections_of_all_processes_are_counted(
     assert finding.status == (Status.FAULT if fix else Status.OK)
     assert finding.values["needed"] == needed
     assert finding.fix.startswith(fix)
+
+
+@on_postgresql
+async def test_refused_check_is_a_notice(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(context: ServerContext) -> Finding:
+        await context.row("SELECT pg_read_file('/nowhere')")
+        raise AssertionError
+
+    async def refuse_another(_context: ServerContext) -> Finding:
+        raise psycopg.errors.TooManyConnections
+
+    monkeypatch.setitem(server.CHECKS, "server", (refuse, {Role.WRITER}))
+    monkeypatch.setitem(server.CHECKS, "prepared", (refuse_another, {Role.WRITER}))
+    diagnosis = await examine(settings)
+    assert diagnosis.faults == []
+    for name, error in {"server": "UndefinedFile", "prepared": "TooManyConnections"}.items():
+        message = f"unknown: the server refuses this check ({error})"
+        assert find_finding(name, diagnosis.findings).text == message
 
 
 @on_postgresql

@@ -233,6 +233,13 @@ async def test_sql_errors_map_to_http_status(app: FastAPI, sql_client: AsyncClie
         assert (await client.get("/api/read", params={"statement": "SELECT nothing"})).status_code == 500
 
 
+def test_errors_that_follow_a_raised_error_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("psycopg")
+    logger.warning("error ignored terminating %r: %s", "pipeline", "aborted")
+    logger.warning("another warning")
+    assert caplog.messages == ["another warning"]
+
+
 async def test_server_without_handshake_is_503(settings: Settings, gateway: FaultyProxy) -> None:
     gateway.silence()
     app = create_app(settings)

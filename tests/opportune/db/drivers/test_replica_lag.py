@@ -52,6 +52,12 @@ def test_lag_without_any_replayed_change_is_counted() -> None:
     assert meter.update(row) > 0
 
 
+def test_replica_that_has_received_nothing_is_measured_again() -> None:
+    row: Any = LagRow(received=None, replayed=10)
+    meter = LagMeter()
+    assert [meter.update(row), meter.update(row)] == [OLD_CHANGE] * 2
+
+
 async def test_cancelled_request_closes_its_session() -> None:
     session = Mock(connection=AsyncMock(side_effect=asyncio.CancelledError), close=AsyncMock())
     with pytest.raises(asyncio.CancelledError):

@@ -96,6 +96,21 @@ async def test_open_sessions_keep_the_old_snapshot(database: MemoryDatabase, pat
     assert not is_freed(read_address(database))
 
 
+async def test_refreshes_run_one_after_another(database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    read = sqlite_snapshot.read_snapshot
+
+    def record(*arguments: Any) -> Any:
+        steps.append("begins")
+        copy = read(*arguments)
+        steps.append("ends")
+        return copy
+
+    monkeypatch.setattr("opportune.db.drivers.sqlite_memory.read_snapshot", record)
+    await asyncio.gather(*(database.refresh() for _ in range(3)))
+    assert steps == ["begins", "ends"] * 3
+
+
 async def test_cancelled_refresh_still_finishes(database: MemoryDatabase, path: Path) -> None:
     write(path, "new")
     refreshing = asyncio.create_task(database.refresh())
@@ -108,10 +123,30 @@ async def test_cancelled_refresh_still_finishes(database: MemoryDatabase, path: 
             await asyncio.sleep(0.01)
 
 
-async def test_freed_database_can_be_read_again(database: MemoryDatabase) -> None:
+async def test_cancelled_dispose_still_finishes(database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = asyncio.Event()
+
+    async def close() -> None:
+        closed.set()
+
+    monkeypatch.setattr(database.bus, "close", close)
+    await read_word(database)
+    address = read_address(database)
+    disposing = asyncio.create_task(database.dispose())
+    await asyncio.sleep(0)
+    disposing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await disposing
+    async with asyncio.timeout(30):
+        await closed.wait()
+    assert is_freed(address)
+
+
+@pytest.mark.parametrize("free", [MemoryDatabase.clear, MemoryDatabase.dispose])
+async def test_freed_database_can_be_read_again(database: MemoryDatabase, free: Callable[..., Any]) -> None:
     address = read_address(database)
     await database.rows("SELECT word FROM fact", {})
-    await database.clear()
+    await free(database)
     assert is_freed(address)
     await database.refresh()
     assert await database.rows("SELECT word FROM fact", {}) == [{"word": await read_word(database)}]

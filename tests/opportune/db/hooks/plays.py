@@ -46,6 +46,13 @@ class Play(Table, table=True):
     tags: list[Tag] = Relationship(link_model=PlayTag)
 
 
+class Ticket(Table, table=True):
+    __tablename__ = "test_hook_ticket"
+
+    play_id: int | None = Field(default=None, foreign_key="test_hook_play.id")
+    play: Play | None = Relationship()
+
+
 async def add_play(database: Database, **values: Any) -> Play:
     async with database.writer() as session:
         play = Play(**values)

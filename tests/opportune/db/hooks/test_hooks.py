@@ -23,7 +23,7 @@ from opportune.db.database import Database
 from opportune.db.hooks.registry import find_hook_error, has_hooks
 from opportune.errors import FieldErrors, OperatorError
 from opportune.web import Form
-from tests.opportune.db.hooks.plays import Play, Table, Tag, Theatre, add_play
+from tests.opportune.db.hooks.plays import Play, Table, Tag, Theatre, Ticket, add_play
 
 
 class RefusedError(Exception):
@@ -229,6 +229,26 @@ async def test_changes_before_and_after_the_write(database: Database) -> None:
     title, slug = Change("Hamlet", "Lear"), Change("hamlet", "lear")
     assert recorded_changes == [{"title": title}, {"title": title, "slug": slug}]
     assert changes(play) == {}
+
+
+async def test_foreign_key_is_set_before_the_write(database: Database) -> None:
+    keys: list[tuple[int | None, Any]] = []
+
+    async def record(_session: AsyncSession, ticket: Ticket) -> None:
+        keys.append((ticket.play_id, changes(ticket)["play_id"].after))
+
+    before_create(Ticket)(record)
+    before_update(Ticket)(record)
+    hamlet_id, faust_id = [(await add_play(database, title=title)).id for title in ("Hamlet", "Faust")]
+    async with database.writer() as session:
+        ticket = Ticket(play=await session.get_one(Play, hamlet_id))
+        session.add(ticket)
+    async with database.writer() as session:
+        ticket = await session.get_one(Ticket, ticket.id)
+        for play in (await session.get_one(Play, faust_id), None):
+            ticket.play = play
+            await session.flush()
+    assert keys == [(hamlet_id, hamlet_id), (faust_id, faust_id), (None, None)]
 
 
 @pytest.fixture
