@@ -34,6 +34,14 @@ async def test_list_finds_prompts(user_client: AsyncClient, prompt: Prompt, make
     assert "<html" not in part.text
 
 
+async def test_form_asks_for_variables(user_client: AsyncClient, prompt: Prompt) -> None:
+    for headers in ({}, HTMX):
+        page = await user_client.get(f"/chat/prompts/{prompt.id}", headers=headers)
+        assert page.text.count('name="variable_0"') == 1
+        assert '<option value="formal">' in page.text
+        assert 'name="variable_1"' in page.text
+
+
 async def test_page_fills_the_question_without_javascript(user_client: AsyncClient, prompt: Prompt) -> None:
     number = await start(user_client)
     values = {"variable_0": "formal", "variable_1": "Ada"}

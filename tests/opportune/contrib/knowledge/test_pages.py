@@ -88,6 +88,14 @@ async def test_number_of_a_passage_is_limited(shelf: Shelf) -> None:
     assert page.status_code == 422
 
 
+async def test_search_page_links_to_passages(shelf: Shelf) -> None:
+    await shelf.add_and_read()
+    page = await shelf.client.get("/knowledge/search?q=How long is a loan?")
+    assert "guide.md · Loans" in page.text
+    assert "<mark>loan</mark>" in page.text
+    assert "Nothing matches" in (await shelf.client.get("/knowledge/search?q=zebra")).text
+
+
 async def test_pages_of_other_users_are_not_found(client: AsyncClient, app: FastAPI, shelf: Shelf) -> None:
     document = f"/knowledge/documents/{(await shelf.add()).id}"
     async with signed_in_client(app) as stranger:
