@@ -12,11 +12,15 @@ from sqladmin import ModelView
 from sqlalchemy import MetaData, Text, update
 from sqlmodel import Field, SQLModel
 
+from opportune.admin.lists import actions
 from opportune.admin.views import AdminView
+from opportune.cli.registry import MODULES, feature_modules
+from opportune.config.base_settings import settings_classes
 from opportune.config.settings import Settings
 from opportune.db.clock import utc_now
 from opportune.db.models.column_types import BigId
 from opportune.db.models.model import ModelBase
+from opportune.project.layout import FRAMEWORK
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import execute, get_row
@@ -73,6 +77,17 @@ async def test_view_of_the_guide_works(app: FastAPI, admin: AsyncClient) -> None
     assert "Books by day: 1 from" in (await admin.get("/admin/?complete=1")).text
 
 
+def test_operations_of_the_guide_exist() -> None:
+    files = [FRAMEWORK / "templates/operations/index.html", *(FRAMEWORK / "templates").glob("*/admin_operations.html")]
+    pages = "".join(file.read_text(encoding="utf-8") for file in files)
+    table = GUIDE.partition("## Operations\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([A-Z].+?) \| .+ \| (.*?)\|$", table, re.MULTILINE)[1:]
+    assert len(rows) == 9
+    for part, commands in rows:
+        assert f">{part}</" in pages or f'>{{{{ _("{part}") }}}}</' in pages, part
+        assert set(re.findall(r"`(\w+)`", commands)) <= MODULES.keys() | feature_modules().keys()
+
+
 def test_options_of_the_guide_exist() -> None:
     options = re.findall(r"^    (\w+)(?:, \w+)* = ", CODE, re.MULTILINE) + re.findall(r"`(\w+) = ", GUIDE)
     assert len(options) > 10
@@ -84,3 +99,9 @@ def test_guide_has_all_public_names_of_views() -> None:
     code = "\n".join(re.findall(r"^```python\n.*?^```|`[^`\n]+`", GUIDE, re.DOTALL | re.MULTILINE))
     assert len(names) > 30
     assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
+
+
+def test_settings_and_limits_of_the_guide_exist() -> None:
+    settings = {name.upper() for model in settings_classes() for name in model.model_fields}
+    assert set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", GUIDE)) <= settings
+    assert f"at most {actions.MAX_ROWS_PER_ACTION:,}" in GUIDE
