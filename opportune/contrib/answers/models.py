@@ -57,7 +57,7 @@ class Answer(Model, table=True):
     """An answer of a language model, stored while it grows.
 
     Attributes:
-        owner_id: User who asked and may see it. None for answers shown only by code.
+        owner_id: User who asked and may see it. None for visitors, and for answers that your code shows to all.
         topic: Subject in the words of its feature, such as `books:12`. A visitor's ends in a key of the browser.
         question: Question shown above the answer.
         prompt: Messages sent to the model; empty when the answer is complete.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from sqlalchemy import false
+from sqlalchemy import ColumnElement, false
 from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
@@ -67,12 +67,13 @@ class StoredAnswers:
             raise OperatorError(f"The topic {topic[:40]}… of an answer is too long for {MAX_TOPIC_LENGTH} characters.")
         return stored
 
+    def is_on_topic(self, topic: str, owner_id: int | None) -> ColumnElement[bool]:
+        """Condition for answers of the user or the visitor's browser on a topic."""
+        return (col(Answer.topic) == self.stored_topic(topic, owner_id)) & (col(Answer.owner_id) == owner_id)
+
     async def newest(self, topic: str, owner_id: int | None) -> ShownAnswer | None:
         """Return the newest answer of the user or the visitor's browser, for `show_answer` of `macros/answer.html`."""
-        stored = self.stored_topic(topic, owner_id)
-        answer = await store.find_newest_answer(
-            self.database, (col(Answer.topic) == stored) & (col(Answer.owner_id) == owner_id)
-        )
+        answer = await store.find_newest_answer(self.database, self.is_on_topic(topic, owner_id))
         return await self.shown(answer) if answer else None
 
     async def shown(self, answer: Answer) -> ShownAnswer:

@@ -50,7 +50,8 @@ def _browser_key(request: Request) -> str:
     if not value:
         value = secrets.token_urlsafe(16)
         if request.method not in SAFE_METHODS:
-            BROWSER.set(request, response := Response(), value)
+            response = Response()
+            BROWSER.set(request, response, value)
             add_cookies(request, response)
     return hashlib.sha256(value.encode()).hexdigest()[:32]
 

@@ -178,8 +178,7 @@ async def answer_page(
 
 
 async def _answers_on(answers: AnswerManager, topic: str, owner_id: int | None) -> list[ShownAnswer]:
-    stored = answers.stored_topic(topic, owner_id)
-    query = select(Answer).where(col(Answer.topic) == stored, col(Answer.owner_id) == owner_id)
+    query = select(Answer).where(answers.is_on_topic(topic, owner_id))
     async with answers.database.reader(fresh=True) as session:
         rows = (await session.scalars(query.order_by(col(Answer.id).desc()).limit(MAX_EARLIER_ANSWERS))).all()
     await answers.refresh(rows)
