@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from fastapi import FastAPI
 
-from opportune.contrib.operations.job_lights import late_state
+from opportune.contrib.operations.job_lights import JOB_LIST_PATH, MAIL_HINT, late_hint, late_state
 from opportune.db.clock import utc_now
 from opportune.db.drivers.replica import Replicas
 from opportune.db.errors import DATABASE_ERRORS, explain, is_outage
@@ -32,6 +32,7 @@ from opportune.mail.outage import read_outage
 from opportune.mail.transport import ConsoleTransport
 from opportune.storage import Storage
 from opportune.web.health import health_check_of
+from opportune.web.time_zone import format_datetime
 
 TTL_SECONDS = 60
 """Lifetime of cached values."""
@@ -90,7 +91,9 @@ class Health:
         jobs_light = _jobs_light(job_counts, self.app.state.settings.jobs, oldest)
         lights = [_migrations_light(graph.pending(rows)), jobs_light]
         if outage:
-            lights.append(HealthLight("E-mails waiting", str(outage), "fault", "/admin/status"))
+            text = _("%(outage)s The first is from %(time)s.", outage=outage, time=format_datetime(outage.since))
+            url = JOB_LIST_PATH.format(JobState.WAITING)
+            lights.append(HealthLight("E-mails waiting", text, "fault", url, MAIL_HINT))
         return lights
 
     async def _read_graph(self) -> MigrationGraph:
@@ -133,9 +136,9 @@ def _jobs_light(counts: Mapping[JobState, int], mode: str, oldest: datetime | No
     text = _("%(waiting)s planned, %(failed)s failed", waiting=format_number(waiting), failed=format_number(failed))
     if notes:
         text = f"{text}. {' '.join(notes)}"
-    url = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"
+    url = JOB_LIST_PATH.format(JobState.FAILED if failed else JobState.WAITING)
     if is_late:
-        return HealthLight("Jobs", text, late_state(mode), url)
+        return HealthLight("Jobs", text, late_state(mode), url, late_hint(mode))
     return HealthLight("Jobs", text, "notice" if failed or mode == "off" else "ok", url)
 
 

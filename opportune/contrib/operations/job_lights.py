@@ -15,14 +15,10 @@ from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n import pgettext
-from opportune.i18n.formats import format_duration
-from opportune.jobs import management
 from opportune.jobs.models import Job, JobState
-from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
+from opportune.jobs.schedules import Schedule, read_schedules, scheduled_names
 from opportune.mail.delivery import send_email_job
 from opportune.mail.factory import transport_for
-from opportune.mail.outage import read_outage
 from opportune.mail.transport import ConsoleTransport
 from opportune.web.time_zone import format_datetime
 
@@ -44,14 +40,11 @@ JOB_LIST_PATH = "/admin/job/list?state={}"
 async def job_lights(app: FastAPI) -> list[HealthLight]:
     now = utc_now()
     settings = app.state.settings
-    jobs = app.state.jobs.jobs
-    names = scheduled_names(jobs.values(), settings)
+    names = scheduled_names(app.state.jobs.jobs.values(), settings)
     async with app.state.database.reader(fresh=True) as session:
-        oldest = await management.find_oldest_due(session, jobs)
         schedules = await read_schedules(session, names)
         mail = await _mail_lights(session, settings)
-    schedule_lights = [_schedule_light(schedule, now, settings.jobs) for schedule in schedules]
-    return [_due_light(oldest, now, settings.jobs), *schedule_lights, *mail]
+    return [*(_schedule_light(schedule, now, settings.jobs) for schedule in schedules), *mail]
 
 
 def late_state(mode: str) -> Literal["notice", "fault"]:
@@ -62,16 +55,6 @@ def late_state(mode: str) -> Literal["notice", "fault"]:
 def late_hint(mode: str) -> str:
     """Return advice about late jobs."""
     return HINTS.get(mode, SLOW_HINT)
-
-
-def _due_light(oldest: datetime | None, now: datetime, mode: str) -> HealthLight:
-    if oldest is None:
-        return HealthLight("Due jobs", pgettext("jobs", "none"))
-    text = _("the oldest has waited for %(duration)s", duration=format_duration((now - oldest).total_seconds()))
-    url = JOB_LIST_PATH.format(JobState.WAITING)
-    if now - oldest > LATE_AFTER:
-        return HealthLight("Due jobs", text, late_state(mode), url, late_hint(mode))
-    return HealthLight("Due jobs", text, url=url)
 
 
 def _schedule_light(schedule: Schedule, now: datetime, mode: str) -> HealthLight:
@@ -93,7 +76,7 @@ def _schedule_light(schedule: Schedule, now: datetime, mode: str) -> HealthLight
 
 
 async def _mail_lights(session: AsyncSession, settings: Settings) -> list[HealthLight]:
-    """Return lights for the last e-mail that was sent or failed, and for e-mails that wait for the mail server."""
+    """Return lights for the last e-mail that was sent or failed."""
     is_mail = col(Job.name) == send_email_job.name
 
     async def find_last_ended(state: JobState) -> tuple[datetime | None, str]:
@@ -102,11 +85,7 @@ async def _mail_lights(session: AsyncSession, settings: Settings) -> list[Health
         return (row[0], row[1]) if row else (None, "")
 
     (sent, _error), (failed, error) = await find_last_ended(JobState.DONE), await find_last_ended(JobState.FAILED)
-    lights = [*_email_lights(sent, failed, error, sends_mail=_sends_mail(settings))]
-    if outage := await read_outage(session):
-        text = _("%(outage)s The first is from %(time)s.", outage=outage, time=format_datetime(outage.since))
-        lights.append(HealthLight("E-mails waiting", text, "fault", JOB_LIST_PATH.format(JobState.WAITING), MAIL_HINT))
-    return lights
+    return [*_email_lights(sent, failed, error, sends_mail=_sends_mail(settings))]
 
 
 def _email_lights(

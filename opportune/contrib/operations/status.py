@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from fastapi import FastAPI
 
-from opportune.contrib.operations.database_lights import database_lights
 from opportune.contrib.operations.health import Health
 from opportune.contrib.operations.job_lights import job_lights
+from opportune.contrib.operations.replica_lights import replica_lights
 from opportune.db.errors import DATABASE_ERRORS, explain
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
@@ -37,7 +37,7 @@ async def read_status(app: FastAPI) -> list[StatusGroup]:
     """Read the lights of the admin and of features, with all headings at the same time."""
     sources: dict[str, list[ReadLights]] = {heading: [] for heading in HEADINGS} | {
         "Overview": [lambda app: Health(app).lights()],
-        "Database": [database_lights],
+        "Database": [replica_lights],
         "Jobs, mail and backups": [job_lights],
     }
     for feature in app.state.features:

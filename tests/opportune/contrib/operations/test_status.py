@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
-from opportune.contrib.operations.database_lights import database_lights
+from opportune.contrib.operations.replica_lights import replica_lights
 from opportune.contrib.telemetry import server_lights as server
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.clock import utc_now
@@ -28,16 +28,12 @@ def extract_status(page: str, part: str) -> str:
     return {name: " ".join(re.sub(r"<[^>]+>", " ", html).split()) for name, html in pairs}[part]
 
 
-async def test_status_shows_all_parts(app: FastAPI, admin: AsyncClient) -> None:
+async def test_status_shows_all_parts(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/status")).text
     assert "The site works. Read the notices that are marked yellow." in page, "backups are off"
-    engine = "SQLite" if app.state.database.url.kind == "sqlite" else "PostgreSQL"
-    assert re.search(rf"{engine} \d+\.\d+.* [kMG]?B", extract_status(page, "Server"))
     assert re.search(r"up .*, \d+ [MG]B, event loop \d+ ms late", extract_status(page, "Web process 0"))
     assert re.fullmatch(r"\d+ of \d+ in use", extract_status(page, "Connections, reader"))
-    assert re.search(r"[\d.]+ ms", extract_status(page, "Round trip"))
     assert extract_status(page, "Migrations") == "all applied"
-    assert extract_status(page, "Due jobs") == "none"
     assert "free at" in extract_status(page, "Disk")
     assert extract_status(page, "Today").startswith("0 answers, 0 tokens")
     assert "BACKUP_URL is empty" in extract_status(page, "Backups")
@@ -85,13 +81,12 @@ async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: A
     assert re.search(r"Succeeded: .*\. Late since", extract_status(page, late_job))
     assert re.search(r"fault: Failed: .* Not run yet\. Next run: .* No room\.", extract_status(page, failed_job))
     assert "Set JOBS=inline, or JOBS=worker" in extract_status(page, late_job)
-    assert extract_status(page, "Due jobs").startswith("fault: the oldest has waited for 1 hour")
-    assert re.search("^fault: .* The oldest is 1 hour late", extract_status(page, "Jobs")), "as the line about due jobs"
+    assert re.search("^fault: .* The oldest is 1 hour late.* Set JOBS=inline", extract_status(page, "Jobs"))
     assert "550 &lt;no&gt; such user" in page
     assert "send a test e-mail" in extract_status(page, "Last e-mail failed")
     app.state.settings = app.state.settings.model_copy(update={"jobs": "request"})
     page = (await admin.get("/admin/status")).text
-    assert extract_status(page, "Due jobs").startswith("notice: "), "no worker is expected here"
+    assert extract_status(page, "Jobs").startswith("notice: "), "no worker is expected here"
 
 
 async def test_json_status_without_a_database_is_english(settings: Settings) -> None:
@@ -125,19 +120,19 @@ async def test_json_status_masks_email_addresses(settings: Settings) -> None:
 async def test_state_of_a_replica_is_shown(settings: Settings) -> None:
     app = create_test_app(settings.model_copy(update={"database_reader_url": settings.database_url}))
     async with app.router.lifespan_context(app):
-        light = (await database_lights(app))[-1]
+        light = (await replica_lights(app))[-1]
         assert (light.part, light.words) == (
             f"Replica {app.state.database.url.server}",
             "is used. Its lag is not known yet",
         )
         async with app.state.database.reader():
             pass
-        assert (await database_lights(app))[-1].words == "is used, at most 0.0 s behind"
+        assert (await replica_lights(app))[-1].words == "is used, at most 0.0 s behind"
 
 
 async def test_waiting_emails_are_shown(app: FastAPI, admin: AsyncClient) -> None:
     now, hour = utc_now(), timedelta(hours=1)
     await add_rows(app, Job(name="mail.send", attempt=9, created_at=now - hour, due_at=now + hour, error="No."))
     assert extract_status((await admin.get("/admin/status")).text, "E-mails waiting").startswith(
-        "fault: 1 e-mail could not be sent yet. No."
+        "fault: 1 e-mail could not be sent yet. No. The first is from "
     )
