@@ -173,6 +173,9 @@ def unmigrated_changes_warning(settings: Settings, graph: MigrationGraph) -> str
     """Return a warning if models have changes without migrations, or None."""
     choices = Choices(may_drop=False)  # a dropped column may be a rename, about which makemigrations asks
     try:
+        refuse_unowned_tables(graph.features, Model.metadata)
+        if autogenerate.is_up_to_date(settings, graph):
+            return None
         drafts = draft_migrations(settings, graph, choices=choices)
     except Exception as error:  # noqa: BLE001 - migrations run any code, which may need the rows of a database
         return f"makemigrations would fail: {error}"

@@ -33,6 +33,7 @@ from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, Drop
 from opportune.db.migrations.type_conversions import add_conversions
 from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.indexes import indexed_columns, tables_with_search_index
+from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 
 Operations = list[ops.MigrateOperation]
@@ -80,6 +81,17 @@ def find_missing_migrations(
     rows = read_revisions(connection)
     refuse_newer(graph, rows)
     return [migration for migration in graph.pending(rows) if migration.feature in features]
+
+
+def is_up_to_date(settings: Settings, graph: MigrationGraph) -> bool:
+    """Return whether the site's database has all migrations, and its tables match the models.
+
+    This is faster than a comparison database for SQLite, in which all migrations run.
+    """
+    with connect(settings) as connection:
+        if find_missing_migrations(connection, graph, graph.features):
+            return False
+        return not ModelComparison(connection, graph, Model.metadata).find_changed_features(graph.features)
 
 
 class ModelComparison:
