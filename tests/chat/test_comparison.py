@@ -74,6 +74,15 @@ async def test_next_question_continues_the_current_answer(chat: Comparison, *, i
     assert [turn.content for turn in chat.fast.received[-1]][1:] == ["Why?", continued, "Why?"]
 
 
+async def test_retry_keeps_the_column_and_its_model(chat: Comparison) -> None:
+    await chat.ask()
+    first, second = await chat.wait()
+    chat.sharp.script = ["Sharper."]
+    await service.retry(chat.manager, chat.owner_id, second)
+    current, beside = await chat.wait()
+    assert (current.text, beside.id) == ("Sharper.", first.id)
+
+
 async def test_running_column_refuses_the_next_question(chat: Comparison) -> None:
     chat.sharp.script = ["So far", asyncio.Event()]
     await wait_until_ended(chat.manager, await chat.ask())

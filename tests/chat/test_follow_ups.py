@@ -27,11 +27,13 @@ async def suggested(client: AsyncClient, url: str) -> list[list[str]]:
 async def test_newest_answer_gets_suggestions(
     user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
-    url = (await ask(user_client, "Why do whales sing?"))["url"]
+    url = (await ask(user_client, "Do whales sing?"))["url"]
+    await ask(user_client, "Why do whales sing?", f"{url}/messages")
     fake_llm.script = [json.dumps(QUESTIONS)]
     await recorded_jobs.work()
+    assert len(fake_llm.received) == 3, "one call for the newest answer, none for the other"
     assert "Why do whales sing?\n\nA scripted answer." in fake_llm.received[-1][-1].content
-    assert await suggested(user_client, url) == [[], QUESTIONS]
+    assert await suggested(user_client, url) == [[], [], [], QUESTIONS]
     page = url.replace(API, "/chat")
     html = (await user_client.get(page)).text
     assert re.findall(r'<button class="btn btn-sm" name="content" value="([^"]+)"', html) == [

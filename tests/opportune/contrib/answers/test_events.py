@@ -143,6 +143,12 @@ async def test_silent_answer_sends_pings_to_the_page(monkeypatch: pytest.MonkeyP
     assert grown.id == "7:13"
 
 
+async def test_stopping_process_closes_streams_without_end() -> None:
+    live = make_live_answer()
+    live.close()
+    assert [event.event for event in await read_json_events(live)] == ["status"]
+
+
 async def test_page_stream_escapes_text_and_ends_with_the_answer() -> None:
     events = await read_html_events(make_live_answer(f"<hx-partial hx-target='body'>{TEXT}", AnswerStatus.DONE))
     assert not re.search("<script|<hx-partial", str(events[0].data))

@@ -69,21 +69,30 @@ async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owne
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_lost_response_saves_once(manager: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_failed_save_is_repeated(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch, *, is_stored: bool
+) -> None:
+    """Perhaps only the database's response was lost. More text arrives during the save."""
     attempts: list[object] = []
 
     async def save(*arguments: Any, **options: Any) -> dict[int, Claim]:
-        result = await original(*arguments, **options)
         attempts.append(arguments[-1])
-        if len(attempts) == 1:
+        is_first = len(attempts) == 1
+        claims = await original(*arguments, **options) if is_stored or not is_first else {}
+        if is_first:
+            gate.set()
+            while next(iter(manager.engine.running.tasks.values())).unsaved.text != "One, two.":
+                await asyncio.sleep(0)
             raise OperationalError("commit", {}, Exception("connection lost"))
-        return result
+        return claims
 
     original = store.save_deltas
     monkeypatch.setattr(store, "save_deltas", save)
+    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
     gate, end = asyncio.Event(), asyncio.Event()
-    answer = await questions.start_answer(manager, owner_id, "One, ", gate, "two.", end)
-    gate.set()
+    model.script = ["One, ", gate, "two.", end]
+    answer = await questions.ask(manager, owner_id)
     await questions.wait_until_saved(manager, answer, "One, two.")
     end.set()
     assert (await questions.wait_until_ended(manager, answer)).text == "One, two."

@@ -55,10 +55,14 @@ async def test_name_finds_only_assistants_of_the_site(answers: AnswerManager, us
     assert (await assistant_options(answers, user, "Librarian"))["system"] == ""
 
 
-async def test_missing_assistant_is_reported(answers: AnswerManager, user: User, provider: FakeProvider) -> None:
-    answer = await ask(answers, user, "Librarian")
-    assert answer.text == "It has waves."
-    assert answer.omitted == "The assistant Librarian is no longer available. The default answers instead."
+@pytest.mark.usefixtures("provider")
+async def test_missing_assistant_or_model_is_reported(answers: AnswerManager, user: User, make: Make) -> None:
+    missing = await ask(answers, user, "Librarian")
+    await make(Assistant, name="Librarian", shared_with=Audience.SITE, model="Gone")
+    without_model = await ask(answers, user, "Librarian")
+    assert (missing.text, without_model.text) == ("It has waves.", "It has waves.")
+    assert missing.omitted == "The assistant Librarian is no longer available. The default answers instead."
+    assert without_model.omitted.startswith("The model Gone of the assistant Librarian is no longer available.")
 
 
 SEARCH = "search_knowledge"

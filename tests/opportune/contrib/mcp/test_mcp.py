@@ -2,12 +2,16 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.contrib.mcp import pages
+from opportune.contrib.teams import CurrentTeam
 from opportune.db import Database
-from opportune.testing import make_token
+from opportune.feature import Feature, Llm
+from opportune.features import teams
+from opportune.testing import make_team, make_token
 from tests.opportune.contrib.mcp import library
 
 
@@ -53,6 +57,20 @@ async def test_scopes_limit_the_tools_of_a_token(open_library: library.Connect) 
             assert library.read_text(result) == "This token lacks the scope library:write."
     async with open_library("accounts:manage") as client:
         assert (await client.list_tools()).tools == []
+
+
+async def test_header_selects_one_of_several_teams(app: FastAPI, database: Database, ada: User) -> None:
+    async def team_name(team: CurrentTeam) -> str:
+        """Return the team."""
+        return team.name
+
+    team_name.__module__ = "app.library.tools"
+    site = library.create_site(app, teams, Feature("library", llm=Llm(tools=[team_name])))
+    alpha, _ = [await make_team(database, ada, {}, name=name) for name in ("Alpha", "Beta")]
+    async with library.connect(site, ada) as client:
+        assert "in the header X-Team" in library.read_text(await client.call_tool("team_name"))
+    async with library.connect(site, ada, **{"X-Team": str(alpha.id)}) as client:
+        assert library.read_text(await client.call_tool("team_name")) == "Alpha"
 
 
 @pytest.mark.parametrize("header", [None, "Bearer nonsense"])
