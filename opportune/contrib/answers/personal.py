@@ -23,15 +23,14 @@ VISITOR_USAGE_DAYS = 3
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     # Answers without a question belong to rows of another feature, such as chat messages, which exports them.
-    with_question_query = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.question) != "")
-    answers = await session.scalars(with_question_query.order_by(col(Answer.id)))
-    rated_query = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.rating).is_not(None))
-    ratings = await session.scalars(rated_query.order_by(col(Answer.id)))
+    is_exported = (col(Answer.question) != "") | col(Answer.rating).is_not(None)
+    query = select(Answer).where(col(Answer.owner_id) == person.id, is_exported)
+    answers = (await session.scalars(query.order_by(col(Answer.id)))).all()
     files = await session.scalars(select(AnswerAttachment).where(col(AnswerAttachment.owner_id) == person.id))
     usage = await session.scalars(select(LlmUsage).where(col(LlmUsage.owner_id) == person.id))
     return {
-        "answers": [answer.model_dump(include=EXPORTED_FIELDS, warnings=False) for answer in answers],
-        "ratings": [answer.model_dump(include=EXPORTED_RATING_FIELDS, warnings=False) for answer in ratings],
+        "answers": [row.model_dump(include=EXPORTED_FIELDS, warnings=False) for row in answers if row.question],
+        "ratings": [row.model_dump(include=EXPORTED_RATING_FIELDS, warnings=False) for row in answers if row.rating],
         "attachments": [file.model_dump(include=EXPORTED_FILE_FIELDS) for file in files],
         "usage": [row.model_dump(exclude={"id", "owner_id", "payer"}) for row in usage],
     }

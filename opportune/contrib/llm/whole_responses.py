@@ -71,8 +71,8 @@ def content_of(body: bytes) -> Any:
         return value
     reader = EventReader(max_line_bytes=len(body))
     try:
-        return [event.value for event in (*reader.feed(body), *reader.finish()) if event.value]
-    except LlmError:  # it is incomplete
+        return [event.value for event in (*reader.feed(body), *reader.finish()) if event.value] or None
+    except LlmError:
         return None
 
 

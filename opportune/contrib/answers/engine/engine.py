@@ -18,6 +18,7 @@ from opportune.contrib.answers.engine.records import HANDED_OVER, AnswerProgress
 from opportune.contrib.answers.engine.running import AnswerResources, RunningAnswers
 from opportune.contrib.answers.engine.takeover import Takeover
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer
+from opportune.db import after_commit
 from opportune.services.tasks import cancel_and_wait
 
 SHUTDOWN_TIMEOUT_SECONDS = 1.5
@@ -56,7 +57,11 @@ class AnswerEngine:
 
     def start(self, session: AsyncSession, progress: AnswerProgress) -> None:
         """Write an answer after the commit of the session."""
-        self.running.start_after_commit(session, progress)
+
+        async def start() -> None:
+            self.running.start(progress)
+
+        after_commit(session, start)
 
     async def refresh(self, answers: Iterable[Answer]) -> None:
         """Update answers that were running when they were read."""
@@ -85,7 +90,8 @@ class AnswerEngine:
         asyncio.get_running_loop().call_later(min(grace_seconds, VIEWERS_TIMEOUT_SECONDS), self._close_streams)
         await self.running.wait(grace_seconds)
         self.takeover.is_closed = True
-        self.running.cut_all(HANDED_OVER)
+        for answer_task in self.running.tasks.values():
+            answer_task.cut(HANDED_OVER)
         await self.running.wait(SHUTDOWN_TIMEOUT_SECONDS)
         self._close_streams()
         await self.followers.close()

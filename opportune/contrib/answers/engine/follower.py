@@ -40,9 +40,8 @@ class FollowedAnswer:
     def update(self, progress: AnswerProgress) -> None:
         self.is_new = False
         if progress.answer.is_running:
-            self.live.answer = progress.answer
             self.last_seq = progress.last_seq
-            self.live.update_tool_runs(progress.answer.tool_runs)
+            self.live.update_answer(progress.answer)
             self.live.add(progress.text, progress.reasoning)
         else:
             self.live.finish(progress.answer)
@@ -52,12 +51,7 @@ class AnswerFollower:
     """Polls the chunks of all viewed answers with one query."""
 
     def __init__(self, database: Database, take_over: Callable[[Sequence[Answer]], Awaitable[None]]) -> None:
-        """Create a follower that polls while answers are viewed.
-
-        Args:
-            database: Database of the answers.
-            take_over: Called with all polled answers to continue the ones of dead processes.
-        """
+        """`take_over`: called with all polled answers to continue the ones of dead processes."""
         self.database = database
         self.take_over = take_over
         self._followed: dict[int, FollowedAnswer] = {}

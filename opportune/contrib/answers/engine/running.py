@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.records import AnswerProgress, Outcome
@@ -15,7 +13,7 @@ from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.contrib.tools import Toolbox
-from opportune.db import Database, after_commit
+from opportune.db import Database
 from opportune.storage import Storage
 
 MakeToolbox = Callable[[], Toolbox]
@@ -66,12 +64,6 @@ class RunningAnswers:
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._forget(answer_task))
 
-    def start_after_commit(self, session: AsyncSession, progress: AnswerProgress) -> None:
-        async def start() -> None:
-            self.start(progress)
-
-        after_commit(session, start)
-
     def cut(self, answer_id: int, outcome: Outcome) -> asyncio.Task[None] | None:
         """End an answer that this process writes, and return its task, which ends when the result is stored."""
         answer_task = self.tasks.get(answer_id)
@@ -79,10 +71,6 @@ class RunningAnswers:
             return None
         answer_task.cut(outcome)
         return answer_task.task
-
-    def cut_all(self, outcome: Outcome) -> None:
-        for answer_id in self.tasks:
-            self.cut(answer_id, outcome)
 
     async def wait(self, seconds: float) -> None:
         """Wait until all answers are stored, at most this long."""

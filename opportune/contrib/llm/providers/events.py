@@ -47,12 +47,7 @@ class EventReader:
     """
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES, *, is_page: bool = False) -> None:
-        """Read a body.
-
-        Args:
-            max_line_bytes: Maximum length of a line.
-            is_page: The body is called a web page, and is one if any line begins like a tag.
-        """
+        """`is_page`: the body is called a web page, and is one if any line begins like a tag."""
         self._is_page = is_page
         self._max_line_bytes = max_line_bytes
         self._rest = bytearray()  # beginning of a line
@@ -78,7 +73,8 @@ class EventReader:
             self._rest = bytearray(b"" if lines[-1].endswith(b"\n") else lines.pop())
             for line in lines:
                 yield from self._read_line(line)
-        if len(self._rest) > self._max_line_bytes or self._body_bytes > MAX_BODY_BYTES:
+        longest = max(len(self._rest), len(self._data))
+        if longest > self._max_line_bytes or self._body_bytes > MAX_BODY_BYTES:
             raise LlmError("malformed", NOT_AN_ANSWER)
 
     def finish(self) -> Iterator[Event]:
@@ -119,12 +115,9 @@ class EventReader:
     def _read_data(self, data: bytes) -> list[Event]:
         # Most events are one line. Some endpoints send no blank line between them.
         events = None if self._data else self._parse(data)
-        if events is not None:
-            return events
-        self._data += data + b"\n"
-        if len(self._data) > self._max_line_bytes:
-            raise LlmError("malformed", NOT_AN_ANSWER)
-        return []
+        if events is None:
+            self._data += data + b"\n"
+        return events or []
 
     def _end_event(self) -> list[Event]:
         data = bytes(self._data)

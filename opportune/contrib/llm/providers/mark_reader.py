@@ -115,8 +115,9 @@ class MarkReader:
         if is_beginning and self.template.opens_reasoning and not mark:
             presumption = table.OPENED_BY_PROMPT
         if presumption:
-            self._pending = content.removeprefix(presumption.prefix)
-            return Part("thought", presumption.ends, content=presumption.prefix, is_presumed=True)
+            prefix, ends = presumption
+            self._pending = content.removeprefix(prefix)
+            return Part("thought", ends, content=prefix, is_presumed=True)
         if mark:
             self._pending = content.removeprefix(mark)
             return self._part_of(mark)

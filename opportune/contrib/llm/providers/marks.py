@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 from itertools import chain, product
 from string import ascii_uppercase
-from typing import NamedTuple
 
 Marks = tuple[str, ...]
 
@@ -47,26 +46,15 @@ ANALYSIS = "analysis"
 UNMARKED_CALL = "assistantcommentary"
 ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
 
-
-class Presumption(NamedTuple):
-    """Reasoning without an opening mark. It is text unless one of the ends follows.
-
-    Attributes:
-        prefix: Its first characters, which are not shown as reasoning.
-    """
-
-    prefix: str
-    ends: Marks
-
-
 PROSE = ("Here is my thought process:", "Here's my thought process:", "Here are my reasoning steps:")
 PRESUMED = {
     # Harmony from a server that leaves out the marks: `analysisHm.assistantfinalYes`
-    **{ANALYSIS + letter: Presumption(ANALYSIS, ENDS_OF_ANALYSIS) for letter in ascii_uppercase},
+    **{ANALYSIS + letter: (ANALYSIS, ENDS_OF_ANALYSIS) for letter in ascii_uppercase},
     # Granite and Apriel
-    **{prose: Presumption(prose, ("Here is my response:", "[BEGIN FINAL RESPONSE]")) for prose in PROSE},
+    **{prose: (prose, ("Here is my response:", "[BEGIN FINAL RESPONSE]")) for prose in PROSE},
 }
-OPENED_BY_PROMPT = Presumption("", ("</think>",))
+"""Reasoning without an opening mark: first characters that are not shown, and ends. Without an end, it is text."""
+OPENED_BY_PROMPT = ("", ("</think>",))
 
 M3 = "]<]minimax[>["
 """Prefix of the tags of MiniMax M3. Those of arguments have their name: `]<]minimax[>[<title>`."""

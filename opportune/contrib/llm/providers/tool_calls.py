@@ -25,12 +25,7 @@ SIGNATURE_FIELDS = {"extra_content", "provider_specific_fields", "thought_signat
 
 
 class CallPiece(NamedTuple):
-    """A piece of a call. Most of its parts may be empty.
-
-    Attributes:
-        position: Index of the call, as the endpoint counts.
-        returned: Fields with signatures.
-    """
+    """A piece of a call, at an index of the endpoint. Most of its parts may be empty. `returned` has signatures."""
 
     position: str
     id: str
@@ -115,9 +110,7 @@ class ToolCallReader:
     def add(self, fields: Mapping[str, Any], *, is_whole: bool = False) -> int:
         """Add a piece of a call, and return the length of its name and arguments.
 
-        Args:
-            fields: Index, id, name and arguments, of which most may be missing.
-            is_whole: The piece is a whole call, which may already be known.
+        `is_whole`: the piece is a whole call, which may already be known.
         """
         piece = read_call(fields)
         is_known = is_whole and any(
