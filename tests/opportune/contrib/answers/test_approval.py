@@ -115,11 +115,8 @@ async def test_approval_shows_all_arguments(manager: AnswerManager, user: User, 
     hidden = json.dumps({"loan": {"book_title": "Dune\u202e\u200b\U000e0041\nx", "except": [], "to\u2066": {}}})
     librarian.script = [request_calls(ToolCall("call_0", "lend_book", hidden))]
     run = (await ask_until_waiting(manager, user)).tool_runs[0]
-    assert run["details"] == [
-        ["Book title", "Dune\\u202e\\u200b\\U000e0041\nx"],
-        ["Except", "none"],
-        ["To\\u2066", "none"],
-    ]
+    title = "Dune\\u202e\\u200b\\U000e0041\nx"
+    assert run["details"] == [["Book title", title], ["Except", "none"], ["To\\u2066", "none"]]
 
 
 async def test_model_continues_after_a_refusal(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
@@ -177,11 +174,8 @@ async def test_approval_may_allow_the_rest(manager: AnswerManager, user: User, l
     assert (stored.text, lent_titles) == ("All yours.", ["Emma", "Ada"])
     results = {run["arguments"]: run["result"] for run in stored.tool_runs}
     assert results[LEND_DUNE.arguments] == NOT_ALLOWED
-    assert [turn.content for turn in librarian.received[1] if turn.role == "tool"] == [
-        "Third shelf.",
-        NOT_ALLOWED,
-        "Lent.",
-    ]
+    received = [turn.content for turn in librarian.received[1] if turn.role == "tool"]
+    assert received == ["Third shelf.", NOT_ALLOWED, "Lent."]
 
 
 async def test_change_runs_once(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:

@@ -117,10 +117,7 @@ async def test_form_warns_when_most_is_used(make_guard: MakeGuard, user: User) -
 
 @pytest.mark.parametrize(
     ("now", "period", "renewed"),
-    [
-        ("2026-03-29 12:00", "day", "2026-03-30 00:00"),
-        ("2026-12-31 12:00", "month", "2027-01-01 00:00"),
-    ],
+    [("2026-03-29 12:00", "day", "2026-03-30 00:00"), ("2026-12-31 12:00", "month", "2027-01-01 00:00")],
 )
 def test_limits_are_renewed_at_local_midnight(now: str, period: Any, renewed: str) -> None:
     zone = ZoneInfo("Europe/Vienna")

@@ -102,9 +102,7 @@ async def test_stopping_process_hands_over(manager: AnswerManager, sibling: Answ
     assert live.answer.usage_estimated, "token counts of the first process are unknown"
 
 
-async def test_starting_process_takes_over_answers(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int
-) -> None:
+async def test_starting_process_takes_over(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await kill_process(manager, answer)
     sibling.engine.open()
@@ -142,12 +140,7 @@ class SlowStoryteller(Storyteller):
 
 @pytest.mark.parametrize("is_stored", [None, True, False])
 async def test_unsaved_text_is_handed_over(
-    database: Database,
-    sibling: AnswerManager,
-    owner_id: int,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    is_stored: bool | None,
+    database: Database, sibling: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch, is_stored: bool | None
 ) -> None:
     """Also after a failed save, whose text may be stored nevertheless."""
     failed = asyncio.Event()

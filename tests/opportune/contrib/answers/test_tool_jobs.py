@@ -171,11 +171,8 @@ async def test_stop_ends_the_job(app: FastAPI, manager: AnswerManager, user: Use
     answer = await ask_until_waiting(manager, user)
     await manager.stop(answer)
     stopped = await find(manager, answer.id)
-    assert (stopped.status, stopped.text, stopped.tool_runs[0]["result"]) == (
-        "stopped",
-        "One moment. ",
-        STOPPED_BY_USER,
-    )
+    assert (stopped.status, stopped.text) == ("stopped", "One moment. ")
+    assert stopped.tool_runs[0]["result"] == STOPPED_BY_USER
     await app.state.jobs.worker.drain()
     assert not written
     assert (await resume(manager, stopped)).status == "done"

@@ -428,28 +428,17 @@ NATIVE = {
     "interrupted Cohere": fails("interrupted", event({"delta": {"message": {"content": {"text": "Yes"}}}}), text="Yes"),
     "text instead of an answer": fails("unavailable", b"Internal Server Error"),
 }
+USED = {"usage": {"input_tokens": 7, "output_tokens": 3}}
 COUNTS = {
     **{
-        f"arguments like counts: {name}": Habit(body, Answer("", "", (("find", json.dumps(counts)),), "", (7, 3)))
+        f"{name}: {[*counts]}": ends(body, text="", calls=(("find", json.dumps(counts)),), tokens=(7, 3))
         for counts in ({"total_tokens": 5_000}, {"usage": {"output_tokens": 99}})
+        for call in [{"type": "tool_use", "name": "find", "input": counts}]
         for name, body in (
+            ("arguments like counts", document({"content": [call], **USED, "stop_reason": "tool_use"})),
             (
-                f"answer with {[*counts]}",
-                document(
-                    {
-                        "content": [{"type": "tool_use", "name": "find", "input": counts}],
-                        "usage": {"input_tokens": 7, "output_tokens": 3},
-                        "stop_reason": "tool_use",
-                    }
-                ),
-            ),
-            (
-                f"event with {[*counts]}",
-                typed(
-                    ("message_delta", {"usage": {"input_tokens": 7, "output_tokens": 3}}),
-                    ("content_block_start", {"content_block": {"type": "tool_use", "name": "find", "input": counts}}),
-                    ("message_stop", {}),
-                ),
+                "arguments like counts in an event",
+                typed(("message_delta", USED), ("content_block_start", {"content_block": call}), ("message_stop", {})),
             ),
         )
     },

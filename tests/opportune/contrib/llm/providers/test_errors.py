@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 
 import pytest
 
@@ -24,16 +25,21 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     serve_endpoint,
     text,
 )
+from tests.opportune.contrib.llm.providers.habits import delta
 from tests.opportune.contrib.llm.providers.model_answers import (
     KEY,
     LONG_TIMEOUTS,
     provider_at,
     read_answer,
     read_answer_of,
+    read_chunks,
     read_error,
     read_error_of,
     serve_provider,
 )
+
+LONG = "x" * 70_000
+write_http_date = partial(format_datetime, usegmt=True)
 
 
 @pytest.mark.parametrize(
@@ -104,14 +110,7 @@ async def test_wait_before_a_retry_is_read_and_bounded(header: str, body: bytes,
     assert (await read_error_of(response("429 Too Many Requests", body, header))).retry_after == seconds
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda date: format_datetime(date, usegmt=True),
-        lambda date: date.isoformat(),
-        lambda date: str(int(date.timestamp() * 1000)),
-    ],
-)
+@pytest.mark.parametrize("write", [write_http_date, datetime.isoformat, lambda date: f"{int(date.timestamp())}000"])
 @pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset"])
 async def test_wait_may_be_a_date(write: Callable[[datetime], str], header: str) -> None:
     date = write(datetime.now(UTC) + timedelta(minutes=10))
@@ -175,13 +174,14 @@ async def test_silence_times_out_and_disconnects(limit: dict[str, float], steps:
     assert (received, error.code) == (answer, "timeout")
 
 
-async def test_endless_answer_is_truncated() -> None:
-    chunk = text("x" * 70_000)
+@pytest.mark.parametrize(
+    ("chunk", "end"), [(text(LONG), Done(truncated=True)), (delta(reasoning=LONG), "out_of_tokens")]
+)
+async def test_endless_answer_is_truncated(chunk: bytes, end: object) -> None:
     async with serve_provider(EVENTS, *[chunk] * 10, "hang") as (provider, endpoint):
-        answer, outcome = await read_answer(provider)
+        reasoning, answer, outcome = await read_chunks(provider)
         await endpoint.disconnected.wait()
-    assert len(answer) == MAX_ANSWER_LENGTH
-    assert outcome == Done(truncated=True)
+    assert (len(reasoning + answer), getattr(outcome, "code", outcome)) == (MAX_ANSWER_LENGTH, end)
 
 
 async def test_endless_events_without_text_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
