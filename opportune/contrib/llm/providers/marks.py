@@ -47,7 +47,7 @@ UNMARKED_CALL = "assistantcommentary"
 ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
 
 PROSE = ("Here is my thought process:", "Here's my thought process:", "Here are my reasoning steps:")
-PRESUMED = {
+PRESUMED: dict[str, tuple[str, Marks]] = {
     # Harmony from a server that leaves out the marks: `analysisHm.assistantfinalYes`
     **{ANALYSIS + letter: (ANALYSIS, ENDS_OF_ANALYSIS) for letter in ascii_uppercase},
     # Granite and Apriel
