@@ -9,19 +9,10 @@ from time import monotonic
 
 from opportune.accounts.models import User
 from opportune.contrib import llm
-from opportune.contrib.answers.engine import tool_runs
+from opportune.contrib.answers.engine import records, tool_runs
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.contrib.answers.engine.limits import SECONDS_USED, AnswerLimits
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.records import (
-    HANDED_OVER,
-    INTERNAL_ERROR,
-    INTERRUPTED,
-    NOT_STORED,
-    AnswerProgress,
-    AnswerResult,
-    Outcome,
-)
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm.completion.usage import TokenUsage
@@ -52,7 +43,7 @@ class AnswerTask:
         self,
         flusher: AnswerFlusher,
         model: llm.LanguageModel,
-        progress: AnswerProgress,
+        progress: records.AnswerProgress,
         toolbox: Toolbox | None = None,
         storage: Storage | None = None,
         retrieval: Toolbox | None = None,
@@ -79,14 +70,14 @@ class AnswerTask:
         self._starts_paragraph = True  # of the next reasoning
         # All calls, also those of `_runs`, if some wait for the user. Stored and shown with the end of this task.
         self._unapproved_runs: list[tool_runs.Run] | None = None
-        self._cut_outcome: Outcome | None = None
+        self._cut_outcome: records.Outcome | None = None
 
     def start(self) -> None:
         self._generation = asyncio.create_task(self._generate())
         # This task is never cancelled, so that it can store the result.
         self.task = asyncio.create_task(self._generate_and_store(), name=f"answer {self.live.id}")
 
-    def cut(self, outcome: Outcome) -> None:
+    def cut(self, outcome: records.Outcome) -> None:
         """End a running answer with this outcome. `task` is done when the result is stored."""
         self._cut_outcome = self._cut_outcome or outcome
         self._generation.cancel()
@@ -95,7 +86,7 @@ class AnswerTask:
         try:
             with self.flusher.saving(self.unsaved):
                 await asyncio.wait([self._generation])
-            result = AnswerResult(
+            result = records.AnswerResult(
                 self.live.id,
                 self.unsaved.text,
                 self._final_outcome(),
@@ -108,22 +99,22 @@ class AnswerTask:
         finally:
             self.live.close()
 
-    def _final_outcome(self) -> Outcome:
+    def _final_outcome(self) -> records.Outcome:
         if self._generation.cancelled():
-            outcome = self._cut_outcome or INTERRUPTED
-            return outcome if outcome is HANDED_OVER else self._with_usage(outcome)
+            outcome = self._cut_outcome or records.INTERRUPTED
+            return outcome if outcome is records.HANDED_OVER else self._with_usage(outcome)
         error = self._generation.exception()
         if error is None:
             return self._with_usage(self._generation.result())
         if not isinstance(error, llm.LlmError):
             logger.error("answer %s", self.live.id, exc_info=error)
-            return self._with_usage(INTERNAL_ERROR)
+            return self._with_usage(records.INTERNAL_ERROR)
         if error.advice:
             logger.warning("answer %s: %s", self.live.id, error.with_advice)
         status = AnswerStatus.INTERRUPTED if error.code == "interrupted" else AnswerStatus.FAILED
-        return self._with_usage(Outcome(status, error.code, error.english))
+        return self._with_usage(records.Outcome(status, error.code, error.english))
 
-    def _with_usage(self, outcome: Outcome) -> Outcome:
+    def _with_usage(self, outcome: records.Outcome) -> records.Outcome:
         """Add the token usage of this process and of the ones that wrote the answer before."""
         usage, stored = self.usage, self.live.progress.answer
         reasoning_tokens = outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning)
@@ -139,7 +130,7 @@ class AnswerTask:
             cost_micro=usage.cost_micro + stored.cost_micro,
         )
 
-    def _with_estimated_usage(self, outcome: Outcome) -> Outcome:
+    def _with_estimated_usage(self, outcome: records.Outcome) -> records.Outcome:
         prompt = sum(map(llm.estimate_tokens, self.prompt))
         completion = llm.estimate_tokens(self.unsaved.reasoning + self.unsaved.text)
         cost = self.model.model.cost_micro(prompt, completion) if self.model.model else 0
@@ -147,7 +138,7 @@ class AnswerTask:
             outcome, prompt_tokens=prompt, completion_tokens=completion, usage_estimated=True, cost_micro=cost
         )
 
-    async def _generate(self) -> Outcome:
+    async def _generate(self) -> records.Outcome:
         try:
             self._require_cost()
             async with asyncio.timeout(self.limits.remaining_seconds(self.live.answer.seconds)) as timeout:
@@ -158,7 +149,7 @@ class AnswerTask:
             raise
         except llm.LlmError as error:
             if error.code == "empty" and self._has_nothing_to_add():
-                return Outcome(AnswerStatus.DONE)
+                return records.Outcome(AnswerStatus.DONE)
             raise
 
     def _require_cost(self) -> None:
@@ -174,7 +165,7 @@ class AnswerTask:
         text = self.live.progress.text
         return self.unsaved.text.rstrip() == text.rstrip() and bool(tool_runs.text_after_last_call(self._runs, text))
 
-    async def _consume(self, chunks: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
+    async def _consume(self, chunks: AsyncGenerator[llm.Chunk | ToolRun, None]) -> records.Outcome:
         async with aclosing(chunks):
             async for chunk in chunks:
                 match chunk:
@@ -188,14 +179,14 @@ class AnswerTask:
                         return self._outcome_of(chunk)
         raise llm.LlmError("interrupted", "The model ended its answer in the middle. Try again.")
 
-    def _outcome_of(self, done: llm.Done) -> Outcome:
+    def _outcome_of(self, done: llm.Done) -> records.Outcome:
         self._runs = tool_runs.end_runs(self._runs, done.returned)
         if self._unapproved_runs or any(map(tool_runs.is_job, self._runs)):
             status = AnswerStatus.WAITING
         else:
             status = AnswerStatus.TRUNCATED if done.truncated else AnswerStatus.DONE
         status, code, error = self.limits.status_of(status, self._runs)
-        return Outcome(status, code, error, reasoning_tokens=done.reasoning_tokens or 0, model=done.model)
+        return records.Outcome(status, code, error, reasoning_tokens=done.reasoning_tokens or 0, model=done.model)
 
     def _add_reasoning(self, text: str) -> None:
         is_next_paragraph = self._starts_paragraph and self.unsaved.reasoning
@@ -232,7 +223,7 @@ class AnswerTask:
             self.live.update_tool_runs(self._runs)
         elif run.result is None and run.call.name in self._changing_tools:
             # Without a record, a worker that takes over would run the call again.
-            self.cut(NOT_STORED)
+            self.cut(records.NOT_STORED)
             await asyncio.sleep(0)  # the cancellation takes effect here, before the call begins
 
     async def _find_approval(self, call: llm.ToolCall) -> bool | None:
@@ -295,7 +286,7 @@ class AnswerTask:
             raise MissingFileError(picture.stored_as)
         return llm.Picture(await self.storage.read(picture.stored_as), picture.content_type)
 
-    async def _store_result(self, result: AnswerResult) -> None:
+    async def _store_result(self, result: records.AnswerResult) -> None:
         deadline = monotonic() + OUTAGE_TIMEOUT_SECONDS
         delays = iter(RETRY_DELAYS_SECONDS)
         while True:
@@ -329,11 +320,11 @@ class AnswerTask:
     def _show_not_stored(self) -> None:
         """Show an error after the text that is stored."""
         stored_text = {"text": self.live.text, "reasoning": self.live.reasoning}
-        self.live.finish(self.live.answer.sqlmodel_update({**vars(NOT_STORED), **stored_text}))
+        self.live.finish(self.live.answer.sqlmodel_update({**vars(records.NOT_STORED), **stored_text}))
 
 
 def build_prompt(
-    progress: AnswerProgress, model: llm.LanguageModel, runs: Sequence[tool_runs.Run]
+    progress: records.AnswerProgress, model: llm.LanguageModel, runs: Sequence[tool_runs.Run]
 ) -> list[llm.Message]:
     """Return the messages for the model. They end with the stored text of an answer to continue."""
     prompt = tool_runs.build_messages(progress.answer, progress.text, runs)

@@ -10,20 +10,12 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlmodel import col
 
+from opportune.contrib import llm
 from opportune.contrib.answers.engine.capacity import AnswerRunning, TooManyAnswers
 from opportune.contrib.answers.engine.live import ShownAnswer
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_runs import answer_turns
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.llm import (
-    MAX_ATTACHMENTS,
-    Attachment,
-    LanguageModel,
-    Message,
-    SpendingRefused,
-    estimate_tokens,
-    read_attachment,
-)
 from opportune.errors import FieldErrors, Refused
 from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_number
@@ -44,7 +36,7 @@ class QuestionForm(BaseModel):
 class FileQuestionForm(QuestionForm):
     """The fields of a question with files."""
 
-    attachments: list[Upload] = Field(default=[], max_length=MAX_ATTACHMENTS)
+    attachments: list[Upload] = Field(default=[], max_length=llm.MAX_ATTACHMENTS)
 
 
 F = TypeVar("F", bound=QuestionForm)
@@ -71,7 +63,7 @@ class QuestionTooLong(Refused):
         )
 
 
-REFUSALS = (AnswerRunning, TooManyAnswers, SpendingRefused, QuestionTooLong, FieldErrors, StorageError)
+REFUSALS = (AnswerRunning, TooManyAnswers, llm.SpendingRefused, QuestionTooLong, FieldErrors, StorageError)
 """Reasons to refuse a question, which the page then shows again."""
 
 
@@ -93,7 +85,7 @@ def refusals_in(
 async def ask_by_form(
     answers: AnswerManager,
     form: Form[F],
-    earlier: Sequence[Message] = (),
+    earlier: Sequence[llm.Message] = (),
     *,
     owner_id: int | None = None,
     topic: str = "",
@@ -110,15 +102,15 @@ async def ask_by_form(
         files = await _read_files(form.data.attachments if isinstance(form.data, FileQuestionForm) else ())
         async with answers.database.writer() as session:
             question = form.data.question
-            prompt = [*earlier, Message("user", question)]
+            prompt = [*earlier, llm.Message("user", question)]
             answer = await answers.ask(
                 session, prompt, owner_id=owner_id, topic=topic, question=question, attachments=files, **options
             )
     return None if form.errors else answer
 
 
-async def _read_files(uploads: Sequence[Upload]) -> list[Attachment]:
-    return [await read_attachment(display_name(upload.filename), upload.content) for upload in uploads]
+async def _read_files(uploads: Sequence[Upload]) -> list[llm.Attachment]:
+    return [await llm.read_attachment(display_name(upload.filename), upload.content) for upload in uploads]
 
 
 def answer_path(answer: Answer) -> str:
@@ -179,13 +171,13 @@ async def _answers_on(answers: AnswerManager, topic: str, owner_id: int | None) 
     return [await ShownAnswer.of(row) for row in rows]
 
 
-def _turns_of(earlier: Sequence[ShownAnswer], llm: LanguageModel) -> list[Message]:
+def _turns_of(earlier: Sequence[ShownAnswer], model: llm.LanguageModel) -> list[llm.Message]:
     """Return the turns of the newest answers that fit into half of the model's context."""
-    turns: list[Message] = []
-    remaining = llm.context_budget // 2
+    turns: list[llm.Message] = []
+    remaining = model.context_budget // 2
     for row in (shown.answer for shown in earlier if shown.answer.text):
-        added = [Message("user", row.question), *answer_turns(row, llm.origin)]
-        remaining -= sum(map(estimate_tokens, added))
+        added = [llm.Message("user", row.question), *answer_turns(row, model.origin)]
+        remaining -= sum(map(llm.estimate_tokens, added))
         if remaining < 0:
             break
         turns = added + turns

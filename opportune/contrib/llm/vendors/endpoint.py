@@ -12,31 +12,9 @@ from itertools import groupby
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_ai import exceptions
+from pydantic_ai import messages as library
 from pydantic_ai.direct import model_request_stream
-from pydantic_ai.exceptions import (
-    ContentFilterError,
-    ModelAPIError,
-    ModelConnectionError,
-    ModelHTTPError,
-    ModelTimeoutError,
-    UserError,
-)
-from pydantic_ai.messages import (
-    BinaryContent,
-    ModelMessage,
-    ModelRequest,
-    ModelResponse,
-    PartDeltaEvent,
-    PartStartEvent,
-    SystemPromptPart,
-    TextPart,
-    TextPartDelta,
-    ThinkingPart,
-    ThinkingPartDelta,
-    ToolCallPart,
-    ToolReturnPart,
-    UserPromptPart,
-)
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings, ThinkingLevel
@@ -140,13 +118,15 @@ def _settings_of(model: LlmModel) -> ModelSettings:
     return settings
 
 
-def _require_complete(answer: ModelResponse, done: Done, *, has_text: bool) -> None:
+def _require_complete(answer: library.ModelResponse, done: Done, *, has_text: bool) -> None:
     if answer.finish_reason == "content_filter":
         raise FILTERED.error(done=done)
     if answer.finish_reason in (None, "error"):
         raise LlmError("interrupted", INTERRUPTED, done=done)
     if not (has_text or done.tool_calls):
-        raise failure_without_text(done, has_reasoning=any(isinstance(part, ThinkingPart) for part in answer.parts))
+        raise failure_without_text(
+            done, has_reasoning=any(isinstance(part, library.ThinkingPart) for part in answer.parts)
+        )
 
 
 @contextmanager
@@ -156,21 +136,21 @@ def _translated_errors(*, is_open: bool = False) -> Iterator[None]:
     try:
         with translate_errors():
             yield
-    except ModelHTTPError as error:
+    except exceptions.ModelHTTPError as error:
         content = json.dumps(error.body, default=str).encode()
         headers = {"Retry-After": str(error.retry_after or ""), **(error.headers or {})}
         raise error_for_status(error.status_code, content, headers) from None
-    except ContentFilterError:
+    except exceptions.ContentFilterError:
         raise FILTERED.error() from None
-    except ModelTimeoutError:
+    except exceptions.ModelTimeoutError:
         raise LlmError("timeout", "The model took too long to answer.") from None
-    except ModelConnectionError as error:
+    except exceptions.ModelConnectionError as error:
         down = LlmError("refused", "The model's endpoint cannot be reached.", advice=CHECK_URL)
         raise _cause_of(error) or (cut if is_open else down) from None
-    except ModelAPIError as error:
+    except exceptions.ModelAPIError as error:
         body = error.body if isinstance(error.body, dict) else {"message": error.message}
         raise _cause_of(error) or error_in(body, is_error=True) or not_a_model() from None
-    except UserError as error:
+    except exceptions.UserError as error:
         logger.warning("the settings of the LLM are refused: %s", error)
         raise LlmError("not_configured", INCORRECT) from None
     except LlmError:
@@ -188,41 +168,43 @@ def _cause_of(error: BaseException) -> LlmError | None:
 
 RESPONSE = "response"
 """Field of a returned message with the whole answer, in which the vendor finds its signatures."""
-_RESPONSE = TypeAdapter(ModelResponse)
+_RESPONSE = TypeAdapter(library.ModelResponse)
 
 
-def messages_for(origin: str, messages: Sequence[Message]) -> list[ModelMessage]:
+def messages_for(origin: str, messages: Sequence[Message]) -> list[library.ModelMessage]:
     """Return a conversation for the library. Results of tools follow their calls in one request, as vendors expect."""
     names = {call.id: call.name for message in messages for call in message.tool_calls}
-    converted: list[ModelMessage] = []
+    converted: list[library.ModelMessage] = []
     for is_answer, turns in groupby(messages, lambda message: message.role == "assistant"):
         if is_answer:
             converted += (_to_response(origin, turn) for turn in turns)
         else:
-            converted.append(ModelRequest(parts=[_to_part(turn, names) for turn in turns]))
+            converted.append(library.ModelRequest(parts=[_to_part(turn, names) for turn in turns]))
     return converted
 
 
-def _to_part(message: Message, names: Mapping[str, str]) -> SystemPromptPart | UserPromptPart | ToolReturnPart:
+def _to_part(
+    message: Message, names: Mapping[str, str]
+) -> library.SystemPromptPart | library.UserPromptPart | library.ToolReturnPart:
     if message.role == "system":
-        return SystemPromptPart(content=message.content)
+        return library.SystemPromptPart(content=message.content)
     if message.role == "tool":
         name = names.get(message.tool_call_id, "unknown")
-        return ToolReturnPart(tool_name=name, content=message.content, tool_call_id=message.tool_call_id)
-    pictures = [BinaryContent(picture.content, media_type=picture.content_type) for picture in message.pictures]
-    return UserPromptPart(content=[message.content, *pictures] if message.content else pictures)
+        return library.ToolReturnPart(tool_name=name, content=message.content, tool_call_id=message.tool_call_id)
+    pictures = [library.BinaryContent(picture.content, media_type=picture.content_type) for picture in message.pictures]
+    return library.UserPromptPart(content=[message.content, *pictures] if message.content else pictures)
 
 
-def _to_response(origin: str, message: Message) -> ModelResponse:
+def _to_response(origin: str, message: Message) -> library.ModelResponse:
     returned = next((call.returned for call in message.tool_calls if call.returned), message.returned)
     if stored := fields_for(origin, returned, "message").get(RESPONSE):
         try:
             return _RESPONSE.validate_python(stored)
         except ValidationError:  # of another version of the library
             pass
-    text = [TextPart(message.content)] if message.content else []
-    calls = [ToolCallPart(call.name, call.arguments or "{}", call.id) for call in message.tool_calls]
-    return ModelResponse(parts=[*text, *calls])
+    text = [library.TextPart(message.content)] if message.content else []
+    calls = [library.ToolCallPart(call.name, call.arguments or "{}", call.id) for call in message.tool_calls]
+    return library.ModelResponse(parts=[*text, *calls])
 
 
 def tool_definitions(tools: Iterable[ToolSchema]) -> list[ToolDefinition]:
@@ -240,25 +222,28 @@ def tool_definitions(tools: Iterable[ToolSchema]) -> list[ToolDefinition]:
 def chunks_of(event: object) -> Iterator[str | Reasoning]:
     """Yield the text or reasoning that an event of the library adds."""
     match event:
-        case PartStartEvent(part=TextPart(content=text)) | PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
+        case (
+            library.PartStartEvent(part=library.TextPart(content=text))
+            | library.PartDeltaEvent(delta=library.TextPartDelta(content_delta=text))
+        ):
             if text:
                 yield text
         case (
-            PartStartEvent(part=ThinkingPart(content=reasoning))
-            | PartDeltaEvent(delta=ThinkingPartDelta(content_delta=reasoning))
+            library.PartStartEvent(part=library.ThinkingPart(content=reasoning))
+            | library.PartDeltaEvent(delta=library.ThinkingPartDelta(content_delta=reasoning))
         ):
             if reasoning:
                 yield Reasoning(reasoning)
 
 
-def done_of(origin: str, response: ModelResponse) -> Done:
+def done_of(origin: str, response: library.ModelResponse) -> Done:
     """Return the end of an answer: token counts, calls, and what the vendor needs back."""
     usage = response.usage
     returned = _returned(origin, response)
     calls = [
         ToolCall(part.tool_call_id, part.tool_name, _arguments_of(part))
         for part in response.parts
-        if isinstance(part, ToolCallPart)
+        if isinstance(part, library.ToolCallPart)
     ]
     if calls:
         calls[0] = replace(calls[0], returned=returned)
@@ -273,12 +258,12 @@ def done_of(origin: str, response: ModelResponse) -> Done:
     )
 
 
-def _arguments_of(part: ToolCallPart) -> str:
+def _arguments_of(part: library.ToolCallPart) -> str:
     """Return the arguments as they came, also those that are cut, for which the library has an object."""
     return part.args if isinstance(part.args, str) and part.args else part.args_as_json_str()
 
 
-def _returned(origin: str, response: ModelResponse) -> Returned:
+def _returned(origin: str, response: library.ModelResponse) -> Returned:
     """Return the answer for the next question, if it contains more than text and calls."""
     names = ("signature", "provider_details", "id")
     if not any(getattr(part, name, None) for part in response.parts for name in names):
