@@ -14,6 +14,7 @@ import typer
 from opportune.cli.project.env_file import add_to_env
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.contrib.llm.providers.factory import make_provider, missing_library
+from opportune.contrib.llm.providers.loose_json import object_in, objects_in
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.layout import PROJECT
 
@@ -102,9 +103,7 @@ def _fetch_model_names(url: str) -> list[str]:
 
 def _safe_names(response: object) -> Iterator[str]:
     """Yield the model names that are safe in a settings file, because the server is not trusted."""
-    models = response.get("data") if isinstance(response, dict) else None
-    if isinstance(models, list):
-        for model in models:
-            match model:
-                case {"id": str(name)} if name.isprintable() and "'" not in name and "\\" not in name:
-                    yield name
+    for model in objects_in(object_in(response).get("data")):
+        name = model.get("id")
+        if isinstance(name, str) and name.isprintable() and "'" not in name and "\\" not in name:
+            yield name

@@ -42,10 +42,8 @@ async def test_errors_of_tools_contain_no_internals(open_library: library.Connec
             result = await client.call_tool(name, arguments)
             assert result.is_error
             assert library.read_text(result).startswith(message)
-        assert await library.error_of(client.call_tool("nothing")) == (
-            library.INVALID_PARAMS,
-            "There is no tool nothing.",
-        )
+        unknown = await library.error_of(client.call_tool("nothing"))
+        assert unknown == (library.INVALID_PARAMS, "There is no tool nothing.")
 
 
 async def test_scopes_limit_the_tools_of_a_token(open_library: library.Connect) -> None:
@@ -100,10 +98,8 @@ async def test_invalid_message_is_refused(http: AsyncClient, database: Database,
 async def test_message_limit(http: AsyncClient, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages.CALLS, "limit", 1)
     headers = library.ACCEPT | bearer(await make_token(database, ada))
-    assert [(await http.post("/mcp", json=library.INITIALIZE, headers=headers)).status_code for _ in range(2)] == [
-        200,
-        429,
-    ]
+    statuses = [(await http.post("/mcp", json=library.INITIALIZE, headers=headers)).status_code for _ in range(2)]
+    assert statuses == [200, 429]
 
 
 @pytest.mark.parametrize(
