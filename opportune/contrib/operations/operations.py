@@ -20,7 +20,6 @@ from opportune.accounts.reauthentication import CONFIRM_PATH, NOT_CHANGED_YET
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.log import audit
 from opportune.admin.templates import render_page
-from opportune.contrib.operations.upgrade import apply_migrations
 from opportune.db.queries.batches import delete_in_batches
 from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
@@ -185,5 +184,4 @@ TASKS: Mapping[str, Task] = {
     "sign-everybody-out": sign_out_all,
     "clear-cache": clear_cache,
     "send-test-email": send_test_email,
-    "apply-migrations": apply_migrations,
 }

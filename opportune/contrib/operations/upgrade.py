@@ -1,13 +1,12 @@
 """Applies pending migrations from the Operations page."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import NamedTuple
 
-from starlette.datastructures import FormData
-from starlette.requests import Request
+from fastapi import FastAPI
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -20,6 +19,10 @@ from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 
+PAGE_TIMEOUT_SECONDS = 5
+"""Time that a request waits for the upgrade. If it takes longer, the page shows the progress."""
+
+CRASHED = _l("The upgrade crashed. See the log for the error.")
 NOTHING = _l("The database already has all migrations.")
 
 
@@ -66,23 +69,66 @@ async def migration_state(database: Database, features: Sequence[str]) -> Migrat
     return MigrationState(by_feature, graph.newer_revisions(rows), graph.removed_revisions(rows))
 
 
-async def apply_migrations(request: Request, _form_data: FormData) -> str:
-    """Apply the pending migrations in a thread, which continues if the client disconnects."""
-    features = [feature.name for feature in request.app.state.features]
-    applied = await asyncio.to_thread(_apply, request.app.state.settings, features)
-    return _("Applied %(migrations)s.", migrations=", ".join(applied)) if applied else NOTHING
+class Upgrade:
+    """Applies pending migrations in a background task, which outlives the request that starts it."""
 
+    def __init__(self, app: FastAPI) -> None:
+        self._settings: Settings = app.state.settings
+        self._features = [feature.name for feature in app.state.features]
+        self._task: asyncio.Task[None] | None = None
+        self.message = ""
+        """Result of the last upgrade, as a sentence."""
+        self.succeeded = True
+        self.applied: list[str] = []
+        self.current = ""
+        """Migration that is being applied."""
 
-def _apply(settings: Settings, features: Sequence[str]) -> list[str]:
-    from opportune.db.migrations.runner import run_migrations  # Alembic takes 8 MB, and few admins use this page
+    @property
+    def is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
 
-    applied = []
+    async def run(self, report: Callable[[str], Awaitable[None]]) -> bool:
+        """Apply the migrations and report the result. Return False if they continue in the background.
 
-    @contextmanager
-    def note(step: Step) -> Iterator[None]:
-        yield
-        applied.append(str(step.migration))
+        Raises:
+            OperatorError: An upgrade is already running.
+        """
+        if self.is_running:
+            raise OperatorError("An upgrade is already running. Wait until it has ended.")
+        self.applied = []
+        self.message = ""
+        task = self._task = asyncio.create_task(self._run(report))
+        await asyncio.wait([task], timeout=PAGE_TIMEOUT_SECONDS)
+        if task.done():
+            task.result()
+        return task.done()
 
-    with connect(settings) as connection:
-        run_migrations(connection, MigrationGraph(features), announce=note)
-    return applied
+    async def wait(self) -> None:
+        """Wait for the end of a running upgrade."""
+        if self._task:
+            await self._task
+
+    async def _run(self, report: Callable[[str], Awaitable[None]]) -> None:
+        try:
+            self.message, self.succeeded = CRASHED, False  # in case of an error that is not expected
+            await asyncio.to_thread(self._apply)
+        except OperatorError as error:
+            self.message = str(error)
+        else:
+            applied = _("Applied %(migrations)s.", migrations=", ".join(self.applied))
+            self.message = applied if self.applied else NOTHING
+            self.succeeded = True
+        await report(self.message)
+
+    def _apply(self) -> None:
+        from opportune.db.migrations.runner import run_migrations  # Alembic takes 8 MB, and few admins use this page
+
+        @contextmanager
+        def track_progress(step: Step) -> Iterator[None]:
+            self.current = str(step.migration)
+            yield
+            self.applied.append(self.current)
+
+        graph = MigrationGraph(self._features)
+        with connect(self._settings) as connection:
+            run_migrations(connection, graph, announce=track_progress)

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
+from fastapi import FastAPI
 from sqladmin import expose
 from sqlalchemy import func, select
 from sqlmodel import col
@@ -29,10 +31,11 @@ from opportune.contrib.operations.operations import (
     find_queueable_jobs,
     has_operation,
     reauthentication_required,
+    record_operation,
     run_operation,
 )
 from opportune.contrib.operations.status import read_status, worst_state
-from opportune.contrib.operations.upgrade import migration_state
+from opportune.contrib.operations.upgrade import Upgrade, migration_state
 from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature
@@ -82,6 +85,7 @@ class OperationsAdmin(OperationsPage):
             tokens = await session.scalar(select(func.count()).select_from(ApiToken))
         context = {
             "migrations": await migration_state(state.database, [feature.name for feature in state.features]),
+            "upgrade": _get_upgrade(request.app),
             "jobs": jobs,
             "job_states": JOB_STATES,
             "most_jobs": management.MAX_COUNTED_JOBS,
@@ -103,6 +107,18 @@ class OperationsAdmin(OperationsPage):
             raise HTTPException(404)
         try:
             flash(request, await run_operation(request, name, await read_form_texts(request)))
+        except OperatorError as error:
+            flash(request, str(error), "danger")
+        return RedirectResponse(OPERATIONS_PATH, 303)
+
+    @expose("/operations/upgrade", methods=["POST"], identity="operations-upgrade")
+    @reauthentication_required
+    async def upgrade(self, request: Request) -> Response:
+        upgrade = _get_upgrade(request.app)
+        record = partial(record_operation, request, "apply-migrations")
+        try:
+            if await upgrade.run(record) and upgrade.succeeded:
+                flash(request, upgrade.message)
         except OperatorError as error:
             flash(request, str(error), "danger")
         return RedirectResponse(OPERATIONS_PATH, 303)
@@ -131,6 +147,13 @@ def _jobs_url(settings: Settings) -> str:
         return run_url(settings)
     except OperatorError as error:
         return str(error)
+
+
+def _get_upgrade(app: FastAPI) -> Upgrade:
+    """Return the upgrade of this process, which may have been started by an earlier request."""
+    if not hasattr(app.state, "upgrade"):
+        app.state.upgrade = Upgrade(app)
+    return cast("Upgrade", app.state.upgrade)
 
 
 def _count_sessions() -> Any:

@@ -19,7 +19,7 @@ CONFIRM = "/accounts/confirm"
 OPERATIONS = (*CHANGES, *TASKS, *ANSWER_OPERATIONS, *BACKUP_OPERATIONS)
 
 READ_PATHS = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor", f"{PAGE}/backups")
-CHANGE_PATHS = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/backup")
+CHANGE_PATHS = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/upgrade", f"{PAGE}/backup")
 
 
 async def read_entries(app: FastAPI) -> list[tuple[str, str]]:

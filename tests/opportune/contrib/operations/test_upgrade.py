@@ -1,6 +1,7 @@
 """Migrations applied from a page."""
 
 import shutil
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -43,23 +44,46 @@ def _pending_migration(app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.usefixtures("_pending_migration")
 async def test_pending_migrations_are_applied(app: FastAPI, operator: AsyncClient) -> None:
     assert "1 to apply" in (await operator.get(PAGE)).text
-    await operator.post(f"{PAGE}/do/apply-migrations")
+    await operator.post(f"{PAGE}/upgrade")
     assert await flash_messages(operator) == "Applied parcels.0001_initial."
     assert "all applied" in (await operator.get(PAGE)).text
     async with app.state.database.reader(fresh=True) as session:
         assert await session.scalar(text("SELECT count(*) FROM parcels_parcel")) == 0
-    await operator.post(f"{PAGE}/do/apply-migrations")
+    await operator.post(f"{PAGE}/upgrade")
     assert await flash_messages(operator) == upgrade.NOTHING
     assert [action for action, _ in await read_entries(app)] == ["apply-migrations"] * 2
+
+
+async def test_long_upgrade_runs_in_the_background(
+    app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_continue = threading.Event()
+
+    def apply_slowly(running: upgrade.Upgrade) -> None:
+        running.current = "books.0099_slow"
+        may_continue.wait(60)
+        running.applied.append(running.current)
+
+    monkeypatch.setattr(upgrade.Upgrade, "_apply", apply_slowly)
+    monkeypatch.setattr(upgrade, "PAGE_TIMEOUT_SECONDS", 0)
+    await operator.post(f"{PAGE}/upgrade")
+    page = (await operator.get(PAGE)).text
+    assert "0 done, now books.0099_slow" in page
+    assert 'http-equiv="refresh"' in page
+    await operator.post(f"{PAGE}/upgrade")
+    assert "already running" in await flash_messages(operator)
+    may_continue.set()
+    await app.state.upgrade.wait()
+    assert await read_entries(app) == [("apply-migrations", "Applied books.0099_slow.")]
 
 
 @pytest.mark.usefixtures("_pending_migration")
 async def test_failed_upgrade_is_reported(app: FastAPI, operator: AsyncClient) -> None:
     await execute(app, text("CREATE TABLE parcels_parcel (id INTEGER)"))
-    await operator.post(f"{PAGE}/do/apply-migrations")
-    message = await flash_messages(operator)
-    assert "parcels.0001_initial failed and was undone" in message
-    assert "Traceback" not in message
+    await operator.post(f"{PAGE}/upgrade")
+    page = (await operator.get(PAGE)).text
+    assert "The last upgrade failed. parcels.0001_initial failed and was undone" in page
+    assert "Traceback" not in page
     ((action, title),) = await read_entries(app)
     assert (action, "already exists" in title) == ("apply-migrations", True)
 
