@@ -174,7 +174,7 @@ def _cached_statement(
 ) -> tuple[Selection, ListStatement]:
     """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
     is_shared = crud.definition.shares_statement and not (cursor or query.model_fields_set - PAGING)
-    if not is_shared or any("." in name for name in names):  # related rows depend on the user
+    if not is_shared or "." in "".join(names):  # related rows depend on the user
         return _build_statement(crud, query, names, cursor)
     sort = query.sort if query.sort.removeprefix("-") in crud.sort else ""  # a `filter_schema` may allow any text
     statements = crud.definition.list_statements

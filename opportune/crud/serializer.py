@@ -94,7 +94,7 @@ class ModelSerializer(Serializer):
 
     def stored_values(self, row: Any) -> dict[str, Any] | None:
         values = vars(row)  # without attributes that are expired or were not loaded
-        if not self._has_only_columns or any(name not in values for name in self.names):
+        if not (self._has_only_columns and values.keys() >= {*self.names}):
             return None
         if not (self._has_unchanged_types or has_stored_values(row)):
             return None

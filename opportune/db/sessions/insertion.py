@@ -5,7 +5,7 @@ unit of work still writes rows that need it: rows with related objects, and mode
 several tables. `insert_row` leaves models with `before_create` hooks to a flush, which runs these first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from typing import Any, NamedTuple, NoReturn
 from weakref import WeakKeyDictionary
@@ -37,6 +37,8 @@ class InsertPlan(NamedTuple):
 
     statement: Insert
     columns: Sequence[tuple[str, Column[Any]]]
+    defaults: Set[str]
+    """Keys of the columns that get a default if they have no value."""
     returned: Sequence[str]
     """The attributes that the statement returns."""
     relationships: frozenset[str]
@@ -48,6 +50,7 @@ class NewRow(NamedTuple):
 
     plan: InsertPlan
     row: SQLModel
+    state: InstanceState[Any]
     values: Mapping[str, Any]
 
 
@@ -165,24 +168,31 @@ def has_stored_values(row: SQLModel) -> bool:
 def _bind_values(row: SQLModel, *, returns_stored: bool) -> NewRow | None:
     """Return a row with the values of its INSERT, or None if the unit of work has to write it."""
     plan = _insert_plan(type(row), returns_stored=returns_stored)
-    if plan is None or not plan.relationships <= state_of(row).unmodified:
+    state = state_of(row)
+    if plan is None or not plan.relationships <= state.unmodified:
         return None
     attributes = vars(row)
-    pairs = [(column, attributes.get(name)) for name, column in plan.columns]
-    if any(isinstance(value, ClauseElement) for _, value in pairs):
-        return None
-    # As in the ORM, columns with None are left out, unless the column type stores None as a value.
-    values = {column.key: value for column, value in pairs if value is not None or column.type.should_evaluate_none}
-    return NewRow(plan, row, values)
+    values = {}
+    for name, column in plan.columns:
+        value = attributes.get(name)
+        if isinstance(value, ClauseElement):
+            return None
+        # As in the ORM, columns with None are left out, unless the column type stores None as a value.
+        if value is not None or column.type.should_evaluate_none:
+            values[column.key] = value
+    if not plan.defaults <= values.keys():
+        plan = _insert_plan(type(row), returns_stored=returns_stored, returns_defaults=True) or plan
+    return NewRow(plan, row, state, values)
 
 
 @cache
-def _insert_plan(model: type[SQLModel], *, returns_stored: bool) -> InsertPlan | None:
+def _insert_plan(model: type[SQLModel], *, returns_stored: bool, returns_defaults: bool = False) -> InsertPlan | None:
     """Return the INSERT of a model, or None if the unit of work has to write its rows.
 
     Args:
         model: Model of the rows.
-        returns_stored: Return all values that may differ when they are stored, not only those that the database sets.
+        returns_stored: Return the values that may differ when they are stored.
+        returns_defaults: Return the columns with defaults.
     """
     mapper = inspect(model, raiseerr=True)
     has_listeners = mapper.dispatch.before_insert or mapper.dispatch.after_insert
@@ -190,35 +200,34 @@ def _insert_plan(model: type[SQLModel], *, returns_stored: bool) -> InsertPlan |
         return None
     columns = [(name, column) for name, column in mapper.columns.items() if isinstance(column, Column)]
     returned = []
+    defaults = set[str]()
     for name, column in columns:
-        is_set_by_database = column.primary_key or column.default is not None or column.server_default is not None
+        if column.default is not None or column.server_default is not None:
+            defaults.add(column.key)
+        is_set_by_database = column.primary_key or (returns_defaults and column.key in defaults)
         if is_set_by_database or (returns_stored and not isinstance(column.type, UNCHANGED_TYPES)):
             returned.append(name)
     statement = insert(mapper.tables[0]).returning(*(mapper.columns[name] for name in returned))
-    return InsertPlan(statement, columns, returned, frozenset(mapper.relationships.keys()), returns_stored)
+    return InsertPlan(statement, columns, defaults, returned, frozenset(mapper.relationships.keys()), returns_stored)
 
 
 def _write(session: InsertingSession, new_row: NewRow, added: Sequence[AddedRow] = ()) -> None:
     """Write a row and the rows that are added with it, in one greenlet."""
-    plan, row, values = new_row
-    state = state_of(row)
+    plan, row, state, values = new_row
     connection = session.connection()
-    _set_values(state.dict, plan, connection.execute(plan.statement, values).one())
-    _add_written(session, row, state)
-    if plan.returns_stored:
-        state.info[STORED_VALUES] = {name: state.dict[name] for name in plan.returned}
-    for addition in added:
-        if (fields := addition.values(row)) is not None:
-            connection.execute(insert_statement(addition.model), fields)
-
-
-def _set_values(attributes: dict[str, Any], plan: InsertPlan, stored: Sequence[Any]) -> None:
-    """Set the attributes to the values that the INSERT returned, and those without a value to None."""
+    attributes = state.dict
+    stored = connection.execute(plan.statement, values).one()
     for name, _ in plan.columns:
         attributes.setdefault(name, None)
     for name, value in zip(plan.returned, stored, strict=True):
         if not isinstance(value, MUTABLE_TYPES) or value != attributes[name]:
             attributes[name] = value
+    _add_written(session, row, state)
+    if plan.returns_stored:
+        state.info[STORED_VALUES] = {name: attributes[name] for name in plan.returned}
+    for addition in added:
+        if (fields := addition.values(row)) is not None:
+            connection.execute(insert_statement(addition.model), fields)
 
 
 def _add_written(session: InsertingSession, row: SQLModel, state: InstanceState[Any]) -> None:
