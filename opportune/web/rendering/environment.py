@@ -112,7 +112,7 @@ Render = Callable[[Context], Iterator[str]]
 class FastTemplate(Template):
     """Template whose compiled code, which calls the global `escape`, calls `escape_output` instead.
 
-    Its blocks return their whole text. Jinja's yield each piece through all templates that a page extends.
+    It and its blocks return their whole text. Jinja's yield each piece through all templates that a page extends.
     """
 
     @classmethod
@@ -120,6 +120,7 @@ class FastTemplate(Template):
         template = super().from_code(environment, code, *arguments, **options)
         names = template.root_render_func.__globals__
         names["escape"] = escape_output
+        template.root_render_func = _join(template.root_render_func)
         for name, block in template.blocks.items():
             # The code of the block passes its function to `super`, which searches for it among the blocks.
             template.blocks[name] = names[block.__name__] = _join(block)
@@ -128,7 +129,7 @@ class FastTemplate(Template):
 
 def _join(render: Render) -> Render:
     def render_whole(context: Context) -> Iterator[str]:
-        return iter(("".join(render(context)),))
+        yield "".join(render(context))
 
     return render_whole
 

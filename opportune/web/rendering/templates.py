@@ -151,11 +151,11 @@ class Templates:
 @pass_context
 def menu_links(context: Context) -> tuple[tuple[Link, bool], ...]:
     """Return the links of the navigation that the user may follow, and whether the page is below each link."""
-    path = f"{context['request'].url.path}/"
+    path = f"{context['request'].scope['path']}/"
     user = context["user"]
     links = [link for link in context["navigation"] if user or not link.signed_in]
-    allowed = (link for link in links if not link.permission or context.call(context["may"], *link.permission))
-    return tuple((link, path.startswith(f"{link.path}/")) for link in allowed)
+    allowed = [link for link in links if not link.permission or context.call(context["may"], *link.permission)]
+    return tuple([(link, path.startswith(f"{link.path}/")) for link in allowed])
 
 
 def uploads_notice(request: Request, forms: Iterable[Form[Any]]) -> str:
