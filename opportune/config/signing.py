@@ -4,7 +4,6 @@ Keys of SECRET_KEY_FALLBACKS still verify and decrypt. New values use SECRET_KEY
 """
 
 import base64
-import hashlib
 import hmac
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -37,7 +36,7 @@ def derived_keys(settings: Settings, purpose: str) -> list[str]:
         settings: Settings with `secret_key` and its fallbacks.
         purpose: Name of the use. Each purpose has other keys.
     """
-    return [hmac.new(key.encode(), purpose.encode(), hashlib.sha256).hexdigest() for key in settings.secret_keys]
+    return [hmac.digest(key.encode(), purpose.encode(), "sha256").hex() for key in settings.secret_keys]
 
 
 def _is_fresh(signed_at: float, max_age: int | None) -> bool:

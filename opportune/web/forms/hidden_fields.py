@@ -4,7 +4,6 @@ The mark ensures that a form is never processed for another user. Another tab ma
 the page was rendered. The mark also names the team of the page.
 """
 
-import hashlib
 import hmac
 import secrets
 from contextvars import ContextVar
@@ -99,6 +98,6 @@ def _submitted_value(request: HTTPConnection) -> str:
 def user_marks(settings: Settings, user_id: int) -> list[str]:
     """Return the mark of a user, followed by those with older secret keys."""
     return [
-        hmac.new(key.encode(), str(user_id).encode(), hashlib.sha256).hexdigest()[:MARK_LENGTH]
+        hmac.digest(key.encode(), str(user_id).encode(), "sha256").hex()[:MARK_LENGTH]
         for key in derived_keys(settings, USER_PURPOSE)
     ]
