@@ -20,22 +20,17 @@ def take_cookie(scope: Scope, prefix: bytes) -> tuple[Scope, str | None]:
     """
     headers = []
     value = None
-    is_changed = False
     for name, header in scope["headers"]:
-        if name != b"cookie" or prefix not in header:
-            headers.append((name, header))
-            continue
-        is_changed = True
-        parts = [part.strip() for part in header.split(b";")]
-        other_cookies = [part for part in parts if not part.startswith(prefix)]
-        for part in parts:
-            if part.startswith(prefix):
-                value = part.removeprefix(prefix).decode("latin-1")
-        if other_cookies:
-            headers.append((name, b"; ".join(other_cookies)))
-    if is_changed:
-        scope = {**scope, "headers": headers}
-    return scope, value
+        cookies = header
+        if name == b"cookie" and prefix in header:
+            parts = [part.strip() for part in header.split(b";")]
+            cookies = b"; ".join([part for part in parts if not part.startswith(prefix)])
+            for part in parts:
+                if part.startswith(prefix):
+                    value = part.removeprefix(prefix).decode("latin-1")
+        if cookies or name != b"cookie":
+            headers.append((name, cookies))
+    return scope if value is None else {**scope, "headers": headers}, value
 
 
 def may_have_cookie(scope: Scope, text: bytes) -> bool:

@@ -132,7 +132,7 @@ def is_compressible(status: int, headers: Mapping[bytes, bytes]) -> bool:
 
 def _add_vary(headers: Sequence[Header]) -> list[Header]:
     vary = b", ".join([value for name, value in headers if name == b"vary"] + [b"Accept-Encoding"])
-    return [*(header for header in headers if header[0] != b"vary"), (b"vary", vary)]
+    return [header for header in headers if header[0] != b"vary"] + [(b"vary", vary)]
 
 
 def _gzip_headers(headers: Sequence[Header], status: int) -> list[Header]:

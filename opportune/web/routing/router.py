@@ -13,7 +13,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from fastapi.utils import generate_unique_id, get_value_or_default
-from starlette.routing import BaseRoute, Match, Mount
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from opportune.errors import OperatorError
@@ -107,7 +107,11 @@ class Router(APIRouter):
             return self._with_prefix_of(path)
         candidates = self._by_path[path]
         if candidates is None:  # the first request for this path
-            candidates = self._by_path[path] = self._with_prefix_of(path)
+            candidates = self._by_path[path] = [
+                route
+                for route in self._with_prefix_of(path)
+                if not isinstance(route, Route) or route.path_regex.match(path)
+            ]
         return candidates
 
     def _with_prefix_of(self, path: str) -> list[BaseRoute]:
