@@ -18,27 +18,18 @@ MAX_LEADING_SPACE = 100
 
 @dataclass
 class PromptTemplate:
-    """Template of a model's prompts, as far as its answers tell.
-
-    Attributes:
-        opens_reasoning: True if the prompt has the opening tag, and the last answer had only the closing one.
-    """
+    """Template of a model's prompts. It opens the reasoning if the last answer had only the closing tag."""
 
     opens_reasoning: bool = False
 
 
 class MarkReader:
-    """Separates reasoning and calls from the text of one answer. Chunks may split a mark anywhere.
-
-    Attributes:
-        calls: Calls that the model wrote as text.
-        template: Template of the model, which answers share.
-    """
+    """Separates reasoning and calls from the text of one answer. Chunks may split a mark anywhere."""
 
     def __init__(self, tools: Mapping[str, Schema] | None = None, template: PromptTemplate | None = None) -> None:
         """`tools`: Schemas of the arguments by name. None if any name may be called."""
-        self.calls: list[dict[str, Any]] = []
-        self.template = template or PromptTemplate()
+        self.calls: list[dict[str, Any]] = []  # that the model wrote as text
+        self.template = template or PromptTemplate()  # which answers share
         self._tools = tools or {}
         self._marks = OfferedMarks(tools)
         self._part = Part("beginning")

@@ -115,19 +115,12 @@ MAX_MARK_LENGTH = 80
 
 
 class OfferedMarks:
-    """Marks to look for in one answer.
-
-    Attributes:
-        lines: Marks of calls that count only at the beginning of a line.
-        whole_calls: Beginning of an answer that consists of calls.
-        in_text: Marks of calls in a text.
-        after_part: Marks after another part.
-        at_start: Marks at the start of an answer.
-    """
+    """Marks to look for in the parts of one answer."""
 
     def __init__(self, tools: Collection[str] | None) -> None:
         """`tools`: Names of the offered tools. None if any name may be called."""
         calls = CALLS if tools or tools is None else ()
+        # Calls that count only at the beginning of a line, and the beginning of an answer that consists of calls
         self.lines = tuple(form.format(name) for name in tools or () for form in TEXT_CALLS)
         self.whole_calls = (*WHOLE_CALLS, *self.lines) if tools else ()
         self.in_text = (*calls, *self.lines)

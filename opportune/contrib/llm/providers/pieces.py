@@ -45,20 +45,14 @@ PART_FIELDS = frozenset({*TEXTS_OF_PARTS, "type", "role"})
 
 
 class Piece(NamedTuple):
-    """The addition of one choice to the answer.
-
-    Attributes:
-        fields: All fields, by their normal names.
-        is_whole: The piece may repeat what was already sent.
-        json: The content of a message that is JSON instead of text.
-    """
+    """The addition of one choice to the answer, with all its fields by their normal names."""
 
     content: str
     calls: Sequence[Fields]
     finish_reason: str
     fields: Fields
-    is_whole: bool
-    json: str = ""
+    is_whole: bool  # it may repeat what was already sent
+    json: str = ""  # content of a message that is JSON instead of text
 
 
 def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:

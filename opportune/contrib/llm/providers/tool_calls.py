@@ -70,14 +70,12 @@ class _Call:
         if not piece.name:
             return True
         is_same_name = piece.name == self.name
-        if piece.id and piece.id == self.id:
-            # Some endpoints give all calls the same id, others repeat a call at another index.
-            if piece.position in ("", self.position):
-                return is_same_name or not self._is_complete
-            return is_same_name and self.arguments in ("", piece.arguments)
-        if piece.id and self.id:  # some endpoints send a new id with each piece
+        has_id = piece.id != "" and piece.id == self.id
+        if piece.id and self.id and not has_id:  # some endpoints send a new id with each piece
             return is_same_name and not self._is_complete and piece.arguments[:1] not in ("", "{")
-        return not self._is_complete or (is_same_name and not piece.arguments)
+        if has_id and piece.position not in ("", self.position):  # an id of all calls, or a repeated call
+            return is_same_name and self.arguments in ("", piece.arguments)
+        return not self._is_complete or (is_same_name and (has_id or not piece.arguments))
 
     def add(self, piece: CallPiece) -> None:
         self.id = self.id or piece.id
@@ -85,7 +83,7 @@ class _Call:
         if piece.name != self.name:
             self.name += piece.name
         arguments = piece.arguments
-        is_whole = is_object(piece.arguments)
+        is_whole = is_object(arguments)
         if self._is_complete:  # some endpoints begin or end with {}, or repeat the whole arguments
             is_replaced = self.arguments.strip() == "{}" or (is_whole and arguments.strip() != "{}")
             if not (arguments and is_replaced):
