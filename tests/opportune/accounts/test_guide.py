@@ -15,9 +15,8 @@ from opportune.accounts.models import Group, User
 from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.cli import transaction
 from opportune.cli.main import main
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.db.database import Database
-from opportune.project.installed import installed_features
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.accounts.stored_rows import read_one, store
 from tests.opportune.guides import code_blocks, read_guide, run_code

@@ -15,24 +15,16 @@ from sqladmin.helpers import slugify_class_name
 from sqlalchemy import Executable, delete
 from sqlmodel import col
 
+from opportune.accounts import FORBIDDEN, may, read_permissions
 from opportune.accounts.models import GroupPermission, User
-from opportune.accounts.permissions import (
-    ACTIONS,
-    FORBIDDEN,
-    WILDCARD,
-    identity_of,
-    matches_permission,
-    may,
-    read_permissions,
-)
+from opportune.accounts.permissions import ACTIONS, WILDCARD, identity_of, matches_permission
 from opportune.accounts.tokens.service import create_token
 from opportune.application import create_app
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.feature import Feature
-from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.plugin import settings_for

@@ -10,10 +10,9 @@ from httpx2 import AsyncClient
 from opportune.accounts.flows.confirmation import CONFIRMED_FOR, PASSWORDS_PER_USER, SIGNED_IN_FOR
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication import get_confirmed_user
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.db import Database, utc_now
 from opportune.feature import Feature
-from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.web.cache import cached

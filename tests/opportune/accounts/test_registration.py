@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import update
 
-from opportune.accounts import signed_links
+from opportune.accounts import hash_password, signed_links
 from opportune.accounts.flows import registration
 from opportune.accounts.flows.registration import (
     REGISTRATION_PURPOSE,
@@ -18,7 +18,6 @@ from opportune.accounts.flows.registration import (
 )
 from opportune.accounts.models import LinkedAccount, Passkey, RecoveryCode, User
 from opportune.accounts.passwords import hashing
-from opportune.accounts.passwords.hashing import hash_password
 from opportune.accounts.signed_links import make_link_token
 from opportune.accounts.users import context
 from opportune.accounts.users.context import AccountContext

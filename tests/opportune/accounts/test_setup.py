@@ -14,8 +14,7 @@ from pydantic import SecretStr
 from opportune.accounts import setup
 from opportune.accounts.models import Session, User
 from opportune.application import create_app
-from opportune.config import signing
-from opportune.config.settings import Settings
+from opportune.config import Settings, signing
 from opportune.db.database import Database
 from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client

@@ -4,10 +4,8 @@ import time
 
 import pytest
 
-from opportune.accounts import signed_links
-from opportune.accounts.models import User
-from opportune.config.settings import Settings
-from opportune.config.signing import signer
+from opportune.accounts import User, signed_links
+from opportune.config import Settings, signer
 from opportune.db.database import Database
 from opportune.services.clock import clock
 

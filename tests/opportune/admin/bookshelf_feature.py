@@ -7,11 +7,9 @@ from typing import ClassVar
 
 from sqlmodel import Field, Relationship
 
-from opportune.admin.base import Inline
-from opportune.admin.views import AdminView
+from opportune.admin import AdminView, FileColumn, ImageColumn, Inline
 from opportune.db import ModelBase
 from opportune.feature import Admin, Feature
-from opportune.fields import FileColumn, ImageColumn
 from tests.opportune.tables import UnmigratedTable
 
 

@@ -13,8 +13,7 @@ from sqlmodel import Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.errors import ValidationRefused
-from opportune.admin.views import AdminView
+from opportune.admin import AdminView, ValidationRefused
 from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text

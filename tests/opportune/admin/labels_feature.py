@@ -11,8 +11,7 @@ from starlette.responses import Response
 from opportune.admin import AdminView
 from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.feature import Admin, Feature
-from opportune.fields import Country
-from opportune.web import FieldOptions
+from opportune.fields import Country, FieldOptions
 from tests.opportune.tables import UnmigratedTable
 
 

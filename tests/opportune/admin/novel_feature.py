@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, Relationship, col
 from starlette.requests import Request
 
-from opportune.admin.errors import ValidationRefused
-from opportune.admin.views import AdminView
+from opportune.admin import AdminView, ValidationRefused
 from opportune.feature import Admin, Feature
 from tests.opportune.tables import UnmigratedTable
 

@@ -8,11 +8,9 @@ import pytest
 from sqlmodel import Field
 from starlette.requests import Request
 
-from opportune.admin.base import Inline
+from opportune.admin import AdminView, FileColumn, ImageColumn, Inline
 from opportune.admin.forms.files import stored_uploads
-from opportune.admin.views import AdminView
 from opportune.feature import Admin, Feature
-from opportune.fields import FileColumn, ImageColumn
 from tests.opportune.tables import UnmigratedTable
 
 

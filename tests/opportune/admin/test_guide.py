@@ -17,9 +17,7 @@ from opportune.admin.views import AdminView
 from opportune.cli.registry import MODULES, feature_modules
 from opportune.config.base_settings import settings_classes
 from opportune.config.settings import Settings
-from opportune.db.clock import utc_now
-from opportune.db.models.column_types import BigId
-from opportune.db.models.model import ModelBase
+from opportune.db import BigId, ModelBase, utc_now
 from opportune.project.layout import FRAMEWORK
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.site_with import site_with

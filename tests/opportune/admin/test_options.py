@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opportune.admin.base import Inline
+from opportune.admin import AdminView, FileColumn, Inline
 from opportune.admin.options import (
     COLUMN_OPTIONS,
     DISPLAY_OPTIONS,
@@ -21,11 +21,9 @@ from opportune.admin.options import (
     option_faults,
 )
 from opportune.admin.view_classes import views_of, views_without_model
-from opportune.admin.views import AdminView
 from opportune.cli.development.feature_checks import check_admin
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
-from opportune.fields import FileColumn
 from tests.opportune.admin.bookshelf_feature import Book, Review, bookshelf
 from tests.opportune.admin.gadget_feature import Maker
 

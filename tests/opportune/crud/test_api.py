@@ -11,9 +11,8 @@ from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi
 from opportune.db import MAX_ID, Database
 from opportune.feature import Feature
-from opportune.testing import make_token, make_user, signed_in_client
+from opportune.testing import counted_statements, make_token, make_user, signed_in_client
 from opportune.testing.app import create_test_app
-from opportune.testing.statements import counted_statements
 from tests.opportune.crud.api_feature import API, EMMA, app, database, library_feature, make_rows, volumes
 from tests.opportune.crud.library import BookStatus, Note, Notes, Volume, Volumes, VolumeTopic
 from tests.opportune.security.api_faults import UserHeaders, find_crashes

@@ -14,8 +14,7 @@ from opportune.db import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.hooks.registry import add_after_create, temporary_hooks
 from opportune.db.sessions.insertion import insert_rows
-from opportune.testing import add_permission
-from opportune.testing.statements import counted_statements
+from opportune.testing import add_permission, counted_statements
 from tests.opportune.crud.api_feature import API, app, database
 from tests.opportune.crud.library import Note, Notes, Topic
 

@@ -11,8 +11,7 @@ import httpx2
 import pytest
 
 from opportune.jobs import JobCall
-from opportune.mail import factory, https, mailbox
-from opportune.mail.delivery import send_email
+from opportune.mail import factory, https, mailbox, send_email
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.mail.conftest import WriteTemplate, email_to, settings_with

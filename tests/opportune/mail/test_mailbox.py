@@ -14,8 +14,7 @@ from playwright.async_api import Page, expect
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.errors import NotFound
-from opportune.mail import Attachment, mailbox
-from opportune.mail.delivery import send_email
+from opportune.mail import Attachment, mailbox, send_email
 from opportune.mail.pages import log_mailbox_link
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.services.accessibility import find_violations

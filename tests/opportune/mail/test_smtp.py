@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from opportune.mail import EmailMessage, smtp
-from opportune.mail.delivery import send_email
+from opportune.mail import EmailMessage, send_email, smtp
 from opportune.mail.factory import transport_for
 from opportune.mail.transport import DeliveryError, PermanentDeliveryError
 from opportune.testing.services.certificates import make_certificate

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import MetaData, insert
 from sqlmodel import Field, SQLModel
 
-from opportune.db.database import Database
+from opportune.db import BigId, Database
 from opportune.db.migrations.post_migrate import run_due_statements
-from opportune.db.models.column_types import BigId
 from opportune.db.models.model import NAMING_CONVENTION
 from tests.opportune import tables
 

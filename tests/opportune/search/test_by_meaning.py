@@ -8,9 +8,8 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlmodel import col
 
-from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
-from opportune.contrib.llm import LanguageModel, LlmError
+from opportune.contrib.llm import EmbeddingModel, LanguageModel, LlmError
 from opportune.contrib.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows
 from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks

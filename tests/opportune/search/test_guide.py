@@ -11,14 +11,13 @@ from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.contrib.documents import DocumentHit, DocumentIndex, DocumentSearch
 from opportune.contrib.documents.sqlite import SQLiteEngine, SQLiteStore
 from opportune.db import DatabaseUrl
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature
 from opportune.pagination import Page
-from opportune.project.installed import installed_features
 from opportune.search import SearchQuery
 from opportune.testing.app import create_test_app
 from tests.opportune.guides import read_guide, run_code

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select, text, update
 from sqlmodel import col
 
-from opportune.db import with_deleted
-from opportune.db.database import Database
+from opportune.db import Database, with_deleted
 from opportune.db.migrations.post_migrate import due_statements
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate

@@ -8,13 +8,11 @@ from httpx2 import AsyncClient
 from jinja2 import ChoiceLoader, DictLoader
 
 from opportune.accounts import OptionalUser, User
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.feature import Feature
-from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
-from opportune.web.cache import cached
-from opportune.web.rendering.templates import templates
+from opportune.web import cached, templates
 from tests.opportune.accounts.impersonation.conftest import ADA, impersonate
 
 BANNER = 'id="impersonation"'

@@ -13,9 +13,8 @@ from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.request_rules import OWNER_ONLY, READ_ONLY
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
-from opportune.contrib.teams.testing import make_team
 from opportune.db import Database, WriteSession
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing import make_team, make_user, signed_in_client
 from tests.opportune.accounts.impersonation.conftest import ADA, END, impersonate, read_events
 from tests.opportune.accounts.sent_emails import read_sent_subjects, settings
 from tests.opportune.accounts.stored_rows import read_all, read_one, reload, store

@@ -20,11 +20,10 @@ from opportune.accounts import (
     needs_scope,
 )
 from opportune.accounts.tokens.scopes import has_scope, scope_labels
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Link, Llm, Site
-from opportune.project.installed import installed_features
 from opportune.testing import PASSWORD, counted_statements, make_token, signed_in_client
 from opportune.testing.app import create_test_app
 from tests.opportune.accounts.conftest import bearer

@@ -16,10 +16,8 @@ from sqlmodel import Field, col
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin import AdminForm, AdminView, ValidationRefused
 from opportune.admin.models import AuditEntry
-from opportune.admin.views import AdminView
 from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
 from tests.opportune.admin.gadget_feature import Gadget, Maker, MakerAdmin

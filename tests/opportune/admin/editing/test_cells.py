@@ -11,8 +11,7 @@ from sqlalchemy import delete, update
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.testing.factories import add_permission, signed_in_client
-from opportune.testing.statements import counted_statements
+from opportune.testing import add_permission, counted_statements, signed_in_client
 from tests.opportune.admin.editing.parts_feature import (
     LIST,
     Part,

@@ -13,8 +13,7 @@ from sqlmodel import SQLModel, col
 from starlette.requests import Request
 
 from opportune.admin.views import AdminView
-from opportune.testing import counted_statements
-from opportune.testing.factories import signed_in_client
+from opportune.testing import counted_statements, signed_in_client
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import make_staff

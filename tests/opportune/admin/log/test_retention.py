@@ -12,9 +12,7 @@ from opportune.accounts.models import User
 from opportune.admin.feature import admin
 from opportune.admin.models import AuditEntry, RowVersion
 from opportune.config.settings import Settings
-from opportune.db import with_deleted
-from opportune.db.clock import utc_now
-from opportune.db.database import Database
+from opportune.db import Database, utc_now, with_deleted
 from opportune.jobs.cleanup import clean_up
 from tests.opportune.admin.trash.parcel_feature import Parcel
 from tests.opportune.tables import make_tables

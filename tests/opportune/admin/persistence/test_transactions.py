@@ -9,10 +9,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col
 
-from opportune.accounts.admin.users import UserAdmin
-from opportune.admin.errors import ValidationRefused
+from opportune.admin import UserAdmin, ValidationRefused, session_of
 from opportune.admin.models import AuditEntry
-from opportune.admin.row_writer import session_of
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import GADGET_FORM, Gadget, GadgetAdmin, gadgets, make_makers
 from tests.opportune.site_with import site_fixture

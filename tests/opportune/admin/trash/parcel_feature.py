@@ -6,10 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field
 from starlette.requests import Request
 
-from opportune.admin import AdminView, ValidationRefused
+from opportune.admin import AdminView, FileColumn, ValidationRefused
 from opportune.db import SoftDelete, utc_now
 from opportune.feature import Admin, Feature
-from opportune.fields import FileColumn
 from tests.opportune.tables import UnmigratedTable
 
 LOCKED = "Locked"

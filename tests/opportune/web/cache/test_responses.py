@@ -7,8 +7,7 @@ from itertools import count
 import pytest
 from fastapi import Response
 
-from opportune.web import EventStream
-from opportune.web.cache import cached
+from opportune.web import EventStream, cached
 from opportune.web.cache.cached_response import unpack
 from opportune.web.cache.store import CacheEntry
 from tests.opportune.web.cache.conftest import Clock

@@ -24,8 +24,7 @@ from opportune.accounts.models import User
 from opportune.cli.development import site as development
 from opportune.config.settings import Settings
 from opportune.contrib.llm.providers import local
-from opportune.db.database import Database
-from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.db import Database, ReadSession, WriteSession
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import pytest_runtest_makereport

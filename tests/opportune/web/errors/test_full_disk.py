@@ -18,8 +18,7 @@ from opportune.storage.folder import FolderStorage
 from opportune.storage.storage import DiskFullError, UrlSigner
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
-from opportune.web.forms.forms import read_form
-from opportune.web.forms.uploads import Upload
+from opportune.web import Upload, read_form
 
 resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
 

@@ -9,11 +9,10 @@ from httpx2 import AsyncClient
 from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import CurrentUser, OptionalUser, User, may
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.db import ReadSession
 from opportune.errors import NotFound
 from opportune.feature import Feature
-from opportune.project.installed import installed_features
 from opportune.testing import add_permission, make_token, make_user, sign_in
 from opportune.testing.app import create_test_app
 

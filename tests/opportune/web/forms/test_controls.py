@@ -10,8 +10,7 @@ from pydantic import EmailStr, Field, HttpUrl, SecretStr, create_model
 from opportune.accounts.models import User
 from opportune.db.models.labels import label_of
 from opportune.db.models.references import Reference
-from opportune.schemas.annotations import FieldOptions
-from opportune.schemas.text import Line, Password, Text
+from opportune.fields import FieldOptions, Line, Password, Text
 from opportune.web.forms.controls import Control, controls_of
 from opportune.web.forms.input_texts import as_text
 from opportune.web.forms.uploads import ImageUpload, Upload

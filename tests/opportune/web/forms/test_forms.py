@@ -10,10 +10,9 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel, Field, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 
-from opportune.schemas import Schema
 from opportune.schemas.text import Line, Text
-from opportune.web.forms.forms import MAX_FIELDS, MAX_FILES, Form, read_form
-from opportune.web.forms.uploads import ImageUpload, Upload
+from opportune.web import Form, ImageUpload, Schema, Upload, read_form
+from opportune.web.forms.forms import MAX_FIELDS, MAX_FILES
 
 
 class Letter(BaseModel):

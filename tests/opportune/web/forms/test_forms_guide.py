@@ -12,8 +12,7 @@ from starlette.datastructures import URL
 
 from opportune.pagination import Page as PageOfRows
 from opportune.storage import StorageError
-from opportune.web.forms.forms import Form
-from opportune.web.rendering.templates import templates
+from opportune.web import Form, templates
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.page_templates import add_templates
 from tests.opportune.storage.pictures import photo

@@ -10,10 +10,8 @@ from starlette.datastructures import FormData
 
 from opportune.fields import Money, money_field
 from opportune.i18n import gettext, use_language
-from opportune.schemas.annotations import FieldOptions
+from opportune.web import FieldOptions, Form, templates
 from opportune.web.forms.error_messages import INVALID_NUMBER
-from opportune.web.forms.forms import Form
-from opportune.web.rendering.templates import templates
 
 
 class Offer(BaseModel):

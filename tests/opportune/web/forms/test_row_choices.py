@@ -8,9 +8,8 @@ from starlette.datastructures import FormData
 
 from opportune.accounts.models import Group, User
 from opportune.db import Reference
+from opportune.web import Form, templates
 from opportune.web.forms.controls import MAX_CHECKBOXES, RowChoices
-from opportune.web.forms.forms import Form
-from opportune.web.rendering.templates import templates
 
 TWO_ROWS = RowChoices({1: "Ada <b>", 2: "Grace"})
 MANY_ROWS = RowChoices({1: "Ada"}, lookup_url="/books/choices", add_url="/people/new", add_label="Add a person")

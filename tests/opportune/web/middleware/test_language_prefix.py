@@ -11,9 +11,8 @@ from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.i18n import current_language, use_language
 from opportune.testing.app import create_test_app
-from opportune.web import cached, url
+from opportune.web import cached, templates, url
 from opportune.web.language import current_prefixes
-from opportune.web.rendering.templates import templates
 
 pages = APIRouter()
 

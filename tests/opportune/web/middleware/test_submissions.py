@@ -15,17 +15,11 @@ from sqlalchemy import select, update
 
 from opportune.accounts.models import Attempt
 from opportune.accounts.submissions import DatabaseSubmissions
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.db import DatabaseDependency, before_commit, utc_now
 from opportune.feature import Feature
-from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
-from opportune.web.cache import cached
-from opportune.web.forms.forms import Form, read_form
-from opportune.web.forms.hidden_fields import let_repeat
-from opportune.web.forms.uploads import ImageUpload
-from opportune.web.rendering.flash import flash
-from opportune.web.rendering.templates import is_htmx, templates
+from opportune.web import Form, ImageUpload, cached, flash, is_htmx, let_repeat, read_form, templates
 
 TOKEN = "a-token-of-22-letters-"
 NOTE = {"form_token": TOKEN, "title": "Milk"}

@@ -8,14 +8,12 @@ from fastapi import APIRouter, FastAPI, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from httpx2 import ASGITransport, AsyncClient
 
-from opportune.config.settings import Settings
-from opportune.config.signing import signer
+from opportune.config import Settings, signer
 from opportune.feature import Feature
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
-from opportune.web.cache import cached
-from opportune.web.rendering.flash import COOKIE_NAME, MAX_COOKIE_BYTES, flash
-from opportune.web.rendering.templates import templates
+from opportune.web import cached, flash, templates
+from opportune.web.rendering.flash import COOKIE_NAME, MAX_COOKIE_BYTES
 
 router = APIRouter()
 

@@ -18,11 +18,10 @@ from opportune.accounts import CurrentUser, may
 from opportune.accounts.tokens.scopes import scope_labels
 from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.application import create_app
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.contrib.tools import api_tools
 from opportune.db import Database
 from opportune.feature import Feature, Llm
-from opportune.project.installed import installed_features
 from opportune.testing import make_token, make_user
 from opportune.testing.app import create_test_app
 from opportune.web.routing.api_router import APIRouter, LazyRoute, flatten
