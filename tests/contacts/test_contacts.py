@@ -94,9 +94,7 @@ async def test_page_deletes_a_row(user_client: AsyncClient, page_url: str) -> No
     assert (await user_client.get(page_url)).status_code == 404
 
 
-async def test_start_page_shows_newest_contacts_of_team(
-    user_client: AsyncClient, client: AsyncClient, row_url: str
-) -> None:
+async def test_start_page_shows_contacts_of_team(user_client: AsyncClient, client: AsyncClient, row_url: str) -> None:
     page = (await user_client.get("/")).text
     assert f'href="{PAGES}/{row_url.rpartition("/")[2]}">A name</a>' in page
     assert f'href="{PAGES}/new"' in page

@@ -31,9 +31,7 @@ async def test_event_hides_link_and_attendees(client: AsyncClient, database: Dat
     assert (await client.get(f"{EVENTS}/tea/registrations")).status_code == 401
 
 
-async def test_attendees_need_the_permission_to_list(
-    app: FastAPI, database: Database, tea: Event, make_event: MakeEvent
-) -> None:
+async def test_attendees_need_permission(app: FastAPI, database: Database, tea: Event, make_event: MakeEvent) -> None:
     await add_registration(database, await make_event("cake"), "Eve")
     for name in ("bob", "Ada"):
         await add_registration(database, tea, name)

@@ -26,9 +26,7 @@ async def read_changes(app: FastAPI) -> list[tuple[str, str, str]]:
     return [(entry.actor, entry.channel, entry.action) for entry in await read_entries(app)]
 
 
-async def test_changes_are_recorded_with_their_channel(
-    app: FastAPI, client: AsyncClient, ann: User, make_todo: MakeTodo
-) -> None:
+async def test_changes_record_their_channel(app: FastAPI, client: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     await make_todo(ann, "Buy milk")  # like a command, which is not recorded
     headers = {"Authorization": f"Bearer {await make_token(app.state.database, ann)}"}
     added = await client.post("/api/v1/todos", json={"title": "Buy milk"}, headers=headers)

@@ -32,9 +32,7 @@ async def fill_and_keep(page: Page, field: Locator, text: str) -> None:
     await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
 
 
-async def test_notice_disappears_when_the_text_is_saved(
-    page: Page, app: FastAPI, site: str, superuser: User, title: Locator
-) -> None:
+async def test_notice_ends_with_saving(page: Page, app: FastAPI, site: str, superuser: User, title: Locator) -> None:
     await title.fill("Milk")
     await page.context.clear_cookies()
     await title.press("Enter")

@@ -62,9 +62,7 @@ async def test_todo_is_edited(browser: AsyncClient, database: Database, ann: Use
     assert (saved.title, saved.notes, saved.due_on) == ("Buy oat milk", "", None)
 
 
-async def test_todo_is_done_and_open_again(
-    browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo
-) -> None:
+async def test_todo_is_done_and_open(browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann)
     response = await browser.post(f"/todos/{todo.id}/done?q=write&page=1", data={"done": "true"})
     assert (response.status_code, response.headers["location"]) == (303, "/todos?q=write&page=1")
@@ -75,9 +73,7 @@ async def test_todo_is_done_and_open_again(
     assert saved.done_at is None
 
 
-async def test_todo_is_deleted_and_restored(
-    browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo
-) -> None:
+async def test_todo_is_restored(browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann)
     response = await browser.post(f"/todos/{todo.id}/delete")
     assert (response.status_code, response.headers["location"]) == (303, "/todos")
@@ -99,9 +95,7 @@ async def test_htmx_gets_the_board(browser: AsyncClient, ann: User, make_todo: M
     assert f'action="/todos/{todo.id}/done?state=done"' in response.text
 
 
-async def test_todo_of_another_user_is_not_found(
-    browser: AsyncClient, database: Database, bob: User, make_todo: MakeTodo
-) -> None:
+async def test_foreign_todo_is_hidden(browser: AsyncClient, database: Database, bob: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(bob, "Secret")
     for method, path in TODO_ROUTES:
         response = await browser.request(

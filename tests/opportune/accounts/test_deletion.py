@@ -106,9 +106,7 @@ async def test_deleted_account_leaves_no_rows(
     assert list_sent_subjects(recorded_jobs)[-1] == (EMAIL, "Your account is deleted")
 
 
-async def test_features_forget_users_with_verified_emails_only(
-    app: FastAPI, ada_client: AsyncClient, user: User, database: Database
-) -> None:
+async def test_forget_verified_emails(app: FastAPI, ada_client: AsyncClient, user: User, database: Database) -> None:
     forgotten: list[Person] = []
 
     async def read(session: AsyncSession, person: Person) -> dict[str, list[dict[str, Any]]]:
@@ -150,9 +148,7 @@ async def test_export_contains_everything_but_secrets(ada_client: AsyncClient) -
     assert api_export["accounts"].items() < exported.items()
 
 
-async def test_shared_row_is_exported_once(
-    app: FastAPI, ada_client: AsyncClient, user: User, database: Database
-) -> None:
+async def test_row_is_exported_once(app: FastAPI, ada_client: AsyncClient, user: User, database: Database) -> None:
     other_user = await make_user(database)
     await store(
         database,
@@ -199,9 +195,7 @@ async def test_export_with_files_is_a_zip_archive(app: FastAPI, ada_client: Asyn
         assert json.loads(archive.read("data.json")) == {"notes": {"notes": [{"file": stored}]}}
 
 
-async def test_archive_of_a_leaver_is_closed(
-    app: FastAPI, ada_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_left_archive_is_closed(app: FastAPI, ada_client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     archives: list[IO[bytes]] = []
 
     async def record(file: IO[bytes], *_: object) -> None:
@@ -256,9 +250,7 @@ async def test_last_superuser_cannot_be_deleted(
 
 
 @pytest.mark.database("postgresql")
-async def test_concurrent_deletions_keep_a_superuser(
-    app: FastAPI, database: Database, recorded_jobs: RecordedJobs
-) -> None:
+async def test_deletions_keep_a_superuser(app: FastAPI, database: Database, recorded_jobs: RecordedJobs) -> None:
     async def delete_account(email: str) -> int:
         async with signed_in_client(app, await make_user(database, email, is_superuser=True)) as client:
             await ready.wait()

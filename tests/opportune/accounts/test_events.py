@@ -222,9 +222,7 @@ async def test_changes_by_staff_name_staff(app: FastAPI, superuser_client: Async
 
 
 @pytest.mark.parametrize(("days", "deleted_count"), [(0, 0), (90, 1)])
-async def test_events_are_deleted_after_the_configured_days(
-    app: FastAPI, database: Database, user: User, days: int, deleted_count: int
-) -> None:
+async def test_events_are_deleted(app: FastAPI, database: Database, user: User, days: int, deleted_count: int) -> None:
     await record_events(app, user, 2)
     oldest, _ = await read_all(database, AccountEvent)
     await change(database, oldest, created_at=utc_now() - timedelta(days=90))

@@ -32,9 +32,7 @@ async def test_created_superuser_can_sign_in(client: AsyncClient, database: Data
     ],
     ids=repr,
 )
-async def test_invalid_superuser_is_refused(
-    database: Database, user: User, email: str, password: str, message: str
-) -> None:
+async def test_superuser_is_validated(database: Database, user: User, email: str, password: str, message: str) -> None:
     async with database.writer() as session:
         with pytest.raises(OperatorError, match=message) as refused:
             await create_superuser(session, email, password)

@@ -83,9 +83,7 @@ async def admin(app: FastAPI, hook_calls: list[Any]) -> AsyncIterator[AsyncClien
         yield client
 
 
-async def test_registration_runs_hook(
-    client: AsyncClient, hook_calls: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_registration_hook(client: AsyncClient, hook_calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registration, "email_is_delivered", lambda _settings: False)
     assert (await client.post("/accounts/register", data=NEW_USER)).status_code == 303
     assert hook_calls == [("register", EMAIL), ("login", EMAIL)]

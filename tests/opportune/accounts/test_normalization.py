@@ -13,10 +13,7 @@ from opportune.testing import make_user
 from tests.opportune.accounts.stored_rows import set_all
 
 COMPOSED, DECOMPOSED = "Bärenhöhle am Fluß", unicodedata.normalize("NFD", "Bärenhöhle am Fluß")
-EMAILS = [
-    ("zoe@müller.example", "zoe@MU\u0308LLER.example"),
-    ("zoë@example.com", "ZOE\u0308@example.com"),
-]
+EMAILS = [("zoe@müller.example", "zoe@MU\u0308LLER.example"), ("zoë@example.com", "ZOE\u0308@example.com")]
 
 
 async def log_in(client: AsyncClient, email: str, password: str) -> bool:

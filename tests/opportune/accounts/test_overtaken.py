@@ -111,9 +111,7 @@ async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Databa
     assert await has_new_password(database)
 
 
-async def test_old_password_sets_no_other(
-    user_client: AsyncClient, database: Database, paused_hash: PausedHash
-) -> None:
+async def test_old_password_sets_none(user_client: AsyncClient, database: Database, paused_hash: PausedHash) -> None:
     form = {"current_password": PASSWORD, "new_password": THIEF_PASSWORD}
     request = user_client.post("/accounts/password", data=form)
     response = await paused_hash.send_and_change(request, set_new_password(database))
@@ -122,17 +120,13 @@ async def test_old_password_sets_no_other(
     assert await read_all(database, Session) == []
 
 
-async def test_old_password_deletes_nothing(
-    user_client: AsyncClient, database: Database, paused_hash: PausedHash
-) -> None:
+async def test_old_password_deletes_none(user_client: AsyncClient, database: Database, paused_hash: PausedHash) -> None:
     request = user_client.request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
     assert (await paused_hash.send_and_change(request, set_new_password(database))).status_code == 409
     assert await has_new_password(database)
 
 
-async def test_old_password_gets_no_token(
-    user_client: AsyncClient, database: Database, paused_hash: PausedHash
-) -> None:
+async def test_no_token_for_old_password(user_client: AsyncClient, database: Database, paused_hash: PausedHash) -> None:
     new_token = {"name": "for later", "days": 365, "scopes": ["read"], "current_password": PASSWORD}
     request = user_client.post("/api/v1/users/me/tokens", json=new_token)
     assert (await paused_hash.send_and_change(request, set_new_password(database))).status_code == 401

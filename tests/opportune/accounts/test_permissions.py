@@ -120,9 +120,7 @@ async def test_template_checks_a_permission(app: FastAPI, database: Database) ->
         assert (await client.get("/books/shown")).text == "may not"
 
 
-async def test_permissions_need_one_query(
-    app: FastAPI, template: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_permission_query(app: FastAPI, template: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     template["books/shown.html"] *= 3
     queries: list[str] = []
     lookup = app.state.database.lookup

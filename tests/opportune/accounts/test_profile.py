@@ -73,9 +73,7 @@ async def test_email_link_is_valid_once_for_its_user(
     assert (await submit_link(user_client, link)).status_code == 410
 
 
-async def test_only_the_owner_learns_that_an_email_is_taken(
-    user_client: AsyncClient, database: Database, recorded_jobs: RecordedJobs
-) -> None:
+async def test_taken_email_is_secret(user_client: AsyncClient, database: Database, recorded_jobs: RecordedJobs) -> None:
     await make_user(database, TAKEN_EMAIL)
     free, taken = await request_email_change(user_client), await request_email_change(user_client, TAKEN_EMAIL.upper())
     assert (taken.status_code, taken.headers["location"]) == (free.status_code, free.headers["location"])

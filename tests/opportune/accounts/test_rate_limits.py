@@ -161,9 +161,7 @@ async def test_processes_share_the_counts(settings: Settings, client: AsyncClien
         assert (await guess(other_client)).status_code == 429
 
 
-async def test_hits_delete_expired_counts(
-    client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_hits_delete_old_counts(client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "CLEANUP_EVERY_HITS", 1)
     for key, minutes in (("old", -1), ("new", 1)):
         await store(database, Attempt(key=key, count=1, ends_at=utc_now() + timedelta(minutes=minutes)))

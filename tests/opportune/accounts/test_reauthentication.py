@@ -134,7 +134,7 @@ async def test_cached_page_ends_with_the_confirmation(settings: Settings) -> Non
         assert (await client.get(PROTECTED_PAGE)).status_code == 303
 
 
-async def test_second_factor_confirms_by_code(
+async def test_code_of_second_factor_confirms(
     site: FastAPI, database: Database, settings: Settings, user: User
 ) -> None:
     authenticator = await add_authenticator_app(database, settings, user)

@@ -114,9 +114,7 @@ async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncC
     assert await read_users(database) == []
 
 
-async def test_registration_guesses_are_limited(
-    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_guesses_are_limited(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert VERIFICATIONS_PER_ACCOUNT.limit == 20
     monkeypatch.setattr(VERIFICATIONS_PER_ACCOUNT, "limit", 3)
     await register(client)
@@ -125,9 +123,7 @@ async def test_registration_guesses_are_limited(
     assert statuses == [422, 422, 422, 429]
 
 
-async def test_taken_and_free_addresses_take_the_same_work(
-    client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_any_address_costs_same(client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await make_user(database, EMAIL)
     steps: list[str] = []
 

@@ -47,9 +47,7 @@ async def test_reached_limit_is_logged(
     assert read_security_log(caplog)[1:] == [f"limit_reached address={ADDRESS} method=POST path=/accounts/login"]
 
 
-async def test_permission_refusal_is_logged(
-    user_client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_refusal_is_logged(user_client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture) -> None:
     assert (await user_client.get("/admin/user/list")).status_code == 403
     (line,) = read_security_log(caplog)
     assert f"account={user.id} method=GET path=/admin/user/list" in line
@@ -65,9 +63,7 @@ async def test_unknown_token_is_logged_but_not_visitors(client: AsyncClient, cap
     assert "guessed" not in caplog.text
 
 
-async def test_wrong_confirmation_is_logged(
-    user_client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_wrong_proof_is_logged(user_client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture) -> None:
     await user_client.post("/accounts/confirm", data={"current_password": WRONG_PASSWORD})
     (line,) = read_security_log(caplog)
     assert line.endswith(f"account={user.id} reason=confirmation")

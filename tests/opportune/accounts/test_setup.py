@@ -134,9 +134,7 @@ async def test_setup_is_404_with_a_superuser(
     assert find_links(caplog) == []
 
 
-async def test_invitation_is_sent_hourly(
-    settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_invitation_is_hourly(settings: Settings, database: Database, caplog: pytest.LogCaptureFixture) -> None:
     settings_with_email = settings.model_copy(
         update={"admin_email": EMAIL, "jobs": "off", "base_url": "https://example.org"}
     )

@@ -179,9 +179,7 @@ async def test_selected_rows_may_have_commas_in_keys(app: FastAPI, admin: AsyncC
 
 
 @pytest.mark.parametrize(("length", "has_undo"), [(63, True), (64, False), (300, False)])
-async def test_change_of_a_row_with_a_hashed_key_has_no_undo(
-    app: FastAPI, admin: AsyncClient, length: int, has_undo: bool
-) -> None:
+async def test_hashed_key_has_no_undo(app: FastAPI, admin: AsyncClient, length: int, has_undo: bool) -> None:
     code = "x" * length
     await add_rows(app, Part(code=code))
     url = f"/admin/part/cell/title/{code}"

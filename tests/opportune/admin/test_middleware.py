@@ -127,9 +127,7 @@ def production_settings() -> Settings:
 @pytest.mark.parametrize(
     ("settings", "is_built"), [(production_settings(), False), (settings_for("sqlite:///unused.db"), True)]
 )
-def test_production_builds_the_admin_lazily(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings, is_built: bool
-) -> None:
+def test_production_builds_admin_lazily(monkeypatch: pytest.MonkeyPatch, settings: Settings, is_built: bool) -> None:
     sites: list[AdminSite] = []
     initialize = AdminSite.__init__
 

@@ -140,9 +140,7 @@ async def test_pages_hide_actions_without_permission(app: FastAPI, client: Async
     assert response.headers["location"] == "/admin/"
 
 
-async def test_revoked_permission_ends_immediately(
-    app: FastAPI, client: AsyncClient, group: Group, staff: User
-) -> None:
+async def test_lost_permission_ends_immediately(app: FastAPI, client: AsyncClient, group: Group, staff: User) -> None:
     await set_permissions(app, group, "gadget.list")
     assert (await client.get("/admin/gadget/list")).status_code == 200
     await set_permissions(app, group)

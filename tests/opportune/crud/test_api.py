@@ -62,9 +62,7 @@ async def test_nested_relations_are_objects(librarian: AsyncClient, client: Asyn
     assert (await client.get(f"{API}/nested/2")).json()["writer"] is None
 
 
-async def test_access_by_permissions_and_owner(
-    app: FastAPI, client: AsyncClient, librarian: AsyncClient, bob: User
-) -> None:
+async def test_permissions_and_owners(app: FastAPI, client: AsyncClient, librarian: AsyncClient, bob: User) -> None:
     assert (await client.get(f"{API}/notes")).status_code == 401
     assert (await client.post(f"{API}/volumes", json=EMMA)).status_code == 401
     async with signed_in_client(app, bob) as other_user_client:

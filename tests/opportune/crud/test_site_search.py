@@ -100,9 +100,7 @@ async def test_pages_depend_on_the_user(client: AsyncClient, member: AsyncClient
     assert 'href="#sign-out"' not in anonymous
 
 
-async def test_navigation_shows_links_that_the_user_may_open(
-    app: FastAPI, client: AsyncClient, member: AsyncClient, user: User
-) -> None:
+async def test_allowed_links_are_shown(app: FastAPI, client: AsyncClient, member: AsyncClient, user: User) -> None:
     async def links(browser: AsyncClient) -> list[str]:
         page = (await browser.get("/volumes")).text
         return [path for path in ("/volumes", "/members", "/editors") if f'href="{path}"' in page]

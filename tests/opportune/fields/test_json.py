@@ -85,7 +85,7 @@ async def test_api_refuses_json_that_databases_refuse(client: AsyncClient, value
 
 @pytest.mark.parametrize("innermost", ["", "{}"])
 @pytest.mark.parametrize(("levels", "statuses"), [(200, (201, 200)), (201, (422, 404))])
-async def test_deep_json_is_stored_or_refused(
+async def test_deep_json_is_limited(
     client: AsyncClient, levels: int, statuses: tuple[int, int], innermost: str
 ) -> None:
     lists = levels - (innermost == "{}")

@@ -39,9 +39,7 @@ EMAIL_MESSAGE = "Please enter an e-mail address, such as ada@example.com."
         ("slug", "My Title!", "my-title", "!!!", "Please use letters from a to z or digits."),
     ],
 )
-async def test_form_accepts_and_refuses_values(
-    name: str, text: str, stored: object, invalid: str | None, message: str
-) -> None:
+async def test_form_checks_values(name: str, text: str, stored: object, invalid: str | None, message: str) -> None:
     form = Form(Sample)
     await form.fill(FormData([("title", "One"), (name, text)]))
     assert not form.errors

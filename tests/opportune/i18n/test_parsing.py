@@ -108,13 +108,7 @@ def test_other_texts_are_no_dates(language: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "clock"),
-    [
-        ("6:30 PM", "18:30"),
-        ("12:05 am", "00:05"),
-        ("12:00 p.m.", "12:00"),
-        ("13:00 PM", ""),
-    ],
+    ("text", "clock"), [("6:30 PM", "18:30"), ("12:05 am", "00:05"), ("12:00 p.m.", "12:00"), ("13:00 PM", "")]
 )
 def test_times_with_half_a_day(text: str, clock: str) -> None:
     with use_language("en"), nullcontext() if clock else pytest.raises(ValueError, match="hour"):

@@ -240,10 +240,7 @@ def test_best_language_of_header(header: str, code: str) -> None:
     assert best_language(header, ("en", "de", "zh-Hans", "zh-Hant", "he")) == code
 
 
-@pytest.mark.parametrize(
-    ("language", "text"),
-    [("de-AT", "Schließen"), ("zh_CN", "关闭"), ("zh-TW", "Close")],
-)
+@pytest.mark.parametrize(("language", "text"), [("de-AT", "Schließen"), ("zh_CN", "关闭"), ("zh-TW", "Close")])
 def test_language_uses_the_catalogue_of_its_script(language: str, text: str) -> None:
     with use_language(language):
         assert gettext("Close") == text

@@ -61,9 +61,7 @@ def test_missing_index_is_reported_and_created(
         connection.execute(insert(Job).values(Job(name="a job").model_dump(exclude={"id"}) | {"state": "waiting"}))
 
 
-async def test_copied_table_keeps_its_index(
-    oppman: Oppman, site: str, users: Searchable[User], postgres_server: Postgres
-) -> None:
+async def test_copy_keeps_index(oppman: Oppman, site: str, users: Searchable[User], postgres_server: Postgres) -> None:
     target = postgres_server.create_database("search_copy")
     result = oppman("copydb", site, target)
     assert (result.code, result.err) == (0, "")

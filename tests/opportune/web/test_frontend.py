@@ -46,12 +46,9 @@ async def test_missing_file_is_not_the_page(client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "status"),
-    [("/api/v1/users/me", 401), ("/accounts/login", 200), ("/api/v1/nothing", 404)],
+    ("path", "status"), [("/api/v1/users/me", 401), ("/accounts/login", 200), ("/api/v1/nothing", 404)]
 )
-async def test_front_end_of_the_whole_site_hides_no_route(
-    app: FastAPI, client: AsyncClient, tmp_path: Path, path: str, status: int
-) -> None:
+async def test_no_route_is_hidden(app: FastAPI, client: AsyncClient, tmp_path: Path, path: str, status: int) -> None:
     app.frontend("/", directory=tmp_path / "dist")
     response = await client.get(path, headers={"accept": "application/json" if "/api/" in path else "text/html"})
     assert response.status_code == status

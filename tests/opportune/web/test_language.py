@@ -85,10 +85,7 @@ async def test_pages_name_their_language(client: AsyncClient) -> None:
 
 async def test_errors_of_the_api_are_translated(client: AsyncClient) -> None:
     headers = {"Accept-Language": "xx", "Content-Type": "application/json"}
-    for content, message in (
-        ("{}", "[Pléàsé fîll thîs îñ."),
-        ("{", "[Thîs îs ñöt vàlîd JSÖÑ."),
-    ):
+    for content, message in (("{}", "[Pléàsé fîll thîs îñ."), ("{", "[Thîs îs ñöt vàlîd JSÖÑ.")):
         response = await client.post("/api/v1/numbers", content=content, headers=headers)
         assert response.status_code == 422, content
         assert message in response.text

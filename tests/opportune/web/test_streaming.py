@@ -168,9 +168,7 @@ async def test_shutdown_ends_stream(client: AsyncClient, app: FastAPI, script: F
         await script.stopped.wait()
 
 
-async def test_silent_stream_sends_heartbeat(
-    client: AsyncClient, script: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_heartbeats_are_sent(client: AsyncClient, script: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "HEARTBEAT_INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(streaming, "UPDATE_INTERVAL_SECONDS", 0.0)
     may_continue, updates = asyncio.Event(), 0
@@ -187,9 +185,7 @@ async def test_silent_stream_sends_heartbeat(
         assert "So far" in (await ask(client))[1]
 
 
-async def test_text_that_arrives_during_an_update_is_kept(
-    client: AsyncClient, script: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_update_keeps_text(client: AsyncClient, script: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     may_continue = asyncio.Event()
     script.script = ["So far", may_continue, ", so good"]
 

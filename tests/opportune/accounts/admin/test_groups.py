@@ -111,9 +111,7 @@ async def test_staff_cannot_set_privileges_of_users(app: FastAPI, staff_client: 
     assert await read_member_ids(database) == {staff.id}
 
 
-async def test_staff_cannot_change_colleagues(
-    app: FastAPI, staff_client: AsyncClient, superuser: User, staff: User
-) -> None:
+async def test_colleagues_are_protected(app: FastAPI, staff_client: AsyncClient, superuser: User, staff: User) -> None:
     database = app.state.database
     colleague = await make_user(database, "colleague@example.com", is_staff=True)
     for user in (superuser, colleague, staff):
@@ -136,9 +134,7 @@ async def test_staff_cannot_change_colleagues(
         assert "staff@example.com" not in (await root.get("/admin/audit-entry/list?identity=user")).text
 
 
-async def test_staff_assign_groups_within_their_permissions(
-    app: FastAPI, staff_client: AsyncClient, staff: User
-) -> None:
+async def test_staff_assign_groups_within_permissions(app: FastAPI, staff_client: AsyncClient, staff: User) -> None:
     database = app.state.database
     stronger_group = await add_permission(database, await make_user(database), "team", "list")
     group = await add_permission(database, staff, "user", "list")

@@ -129,9 +129,7 @@ async def test_request_ends_after_five_wrong_codes(app: FastAPI, client: AsyncCl
     assert await count(database, Session) == 0
 
 
-async def test_wrong_codes_are_limited_per_day(
-    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_codes_are_limited_per_day(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert email_sign_in.CODES_PER_ACCOUNT.limit == 10
     monkeypatch.setattr(email_sign_in.CODES_PER_ACCOUNT, "limit", 2)
     await send_code(client, (await request_and_read(app, client))[1])
@@ -147,9 +145,7 @@ async def test_wrong_codes_are_limited_per_day(
     assert await is_signed_in(client), "the trusted browser is not locked out"
 
 
-async def test_wrong_codes_per_ip_are_limited(
-    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_codes_per_ip_are_limited(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert PASSWORDS_PER_IP.limit == 20
     monkeypatch.setattr(PASSWORDS_PER_IP, "limit", 3)
     for number in range(3):

@@ -101,9 +101,7 @@ async def test_other_changes_are_listed(
     assert (await read_event_texts(app, ada))[1:] == [f"A superuser, signed in as you, {change}"]
 
 
-async def test_lasting_team_access_is_refused(
-    boss_client: AsyncClient, ada: User, team: Team, database: Database
-) -> None:
+async def test_team_access_is_refused(boss_client: AsyncClient, ada: User, team: Team, database: Database) -> None:
     bob = await make_user(database, "bob@example.com", is_verified=True)
     await store(database, member := TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.MEMBER))
     await impersonate(boss_client, ada, may_write=True)

@@ -172,9 +172,7 @@ async def test_registration_is_bound_to_user_and_valid_once(
     assert len(await read_passkeys(database, user)) == 1
 
 
-async def test_passkeys_are_limited(
-    ada_client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_passkey_limit(ada_client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     device, options = Authenticator(), await get_options(ada_client, "add")
     await submit_passkey(ada_client, Authenticator())
     await confirm_sessions(database)
@@ -236,9 +234,7 @@ async def test_reset_keeps_the_last_method(app: FastAPI, client: AsyncClient, us
         ),
     ],
 )
-def test_passkey_is_bound_to_the_domain_of_the_site(
-    visited: str, changes: dict[str, object], expected: tuple[str, str] | None
-) -> None:
+def test_passkey_is_bound_to_domain(visited: str, changes: dict[str, object], expected: tuple[str, str] | None) -> None:
     settings = settings_for("sqlite:///unused.db").model_copy(update={"base_url": "", **changes})
     site = find_relying_party(settings, visited)
     assert ((site.id, site.origin) if site else None) == expected

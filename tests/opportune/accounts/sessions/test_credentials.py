@@ -85,9 +85,7 @@ async def test_user_ends_only_own_tokens(user_client: AsyncClient, eve_client: A
     assert (await user_client.get(TOKENS_API)).json() == []
 
 
-async def test_expired_rows_are_hidden(
-    user_client: AsyncClient, other_browser: AsyncClient, database: Database
-) -> None:
+async def test_expired_row_is_hidden(user_client: AsyncClient, other_browser: AsyncClient, database: Database) -> None:
     await create_token(user_client)
     await set_all(database, ApiToken, expires_at=utc_now() - timedelta(seconds=1))
     assert (await user_client.get(TOKENS_API)).json() == []

@@ -95,9 +95,7 @@ async def test_account_is_linked_to_one_user_only(
     assert len(await read_links(database)) == 1
 
 
-async def test_sign_in_by_email_allows_removal(
-    app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_email_is_a_method(app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     app.state.settings = app.state.settings.model_copy(update={"email_sign_in": True})
     await return_from_provider(client, provider)
     (number,) = await list_linked_ids(client)
@@ -128,9 +126,7 @@ async def test_last_linked_account_is_kept(client: AsyncClient, provider: FakePr
 
 
 @pytest.mark.database("postgresql")  # SQLite has one writer at a time
-async def test_concurrent_removals_keep_one_method(
-    client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_concurrent_removals_keep_one(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     await return_from_provider(client, provider)
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
     await store(database, LinkedAccount(user_id=user_id, issuer=provider.url, subject="2"))
@@ -160,9 +156,7 @@ async def no_user(_database: UserDatabase[User], _issuer: str, _subject: str) ->
     """Simulate a query before the other request has committed."""
 
 
-async def test_removed_provider_is_no_sign_in_method(
-    client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_removed_provider_is_no_method(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     await return_from_provider(client, provider)
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
     await store(database, LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))

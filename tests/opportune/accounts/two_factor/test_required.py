@@ -33,9 +33,7 @@ async def test_setup_pages_do_not_redirect(user_client: AsyncClient, path: str) 
 
 
 @pytest.mark.parametrize(("page", "status", "target"), [(SETUP_PAGE, 204, None), ("/", 403, SETUP_PAGE)])
-async def test_part_of_a_setup_page_does_not_reload_it(
-    user_client: AsyncClient, page: str, status: int, target: str | None
-) -> None:
+async def test_setup_part_does_not_reload(user_client: AsyncClient, page: str, status: int, target: str | None) -> None:
     headers = {**ACCEPT_HTML, "HX-Request-Type": "partial", "HX-Current-URL": f"http://testserver{page}"}
     response = await user_client.get("/accounts/profile", headers=headers)
     assert (response.status_code, response.headers.get("hx-redirect")) == (status, target)

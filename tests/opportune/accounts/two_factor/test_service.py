@@ -94,9 +94,7 @@ async def test_wrong_first_code_turns_nothing_on(user_client: AsyncClient, datab
     assert not (await reload(database, user)).has_two_factor
 
 
-async def test_foreign_or_expired_key_is_refused(
-    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_foreign_or_old_key_is_refused(app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     thief = await make_user(database)
     async with signed_in_client(app) as owner, signed_in_client(app, thief) as client:
         started = (await owner.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})).text

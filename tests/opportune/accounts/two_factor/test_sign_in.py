@@ -38,9 +38,7 @@ async def sign_in_program(client: AsyncClient, code: str = "") -> Response:
     return await client.post(API, data={"username": EMAIL, "password": PASSWORD, "code": code})
 
 
-async def test_password_and_code_sign_in(
-    client: AsyncClient, database: Database, authenticator: AuthenticatorApp
-) -> None:
+async def test_code_signs_in(client: AsyncClient, database: Database, authenticator: AuthenticatorApp) -> None:
     password_response = await send_password(client, next="/accounts/tokens", remember="true")
     assert (password_response.status_code, password_response.headers["location"]) == (303, CODE)
     assert "session=" not in password_response.headers["set-cookie"]

@@ -6,12 +6,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.admin.editing.parts_feature import (
-    LIST,
-    edit_cell,
-    read_part,
-    undo_url,
-)
+from tests.opportune.admin.editing.parts_feature import LIST, edit_cell, read_part, undo_url
 
 EDIT_SELECTED = "/admin/part/edit-selected"
 

@@ -134,9 +134,7 @@ async def test_form_may_have_many_fields(app: FastAPI, admin: AsyncClient) -> No
         assert (await admin.post(EDIT, data=FORM | many, files=files)).status_code == 303
 
 
-async def test_view_without_edit_has_no_fields(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_read_only_view_has_no_fields(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def check_can_edit(_self: object, _request: object, _row: object) -> bool:
         return True
 

@@ -141,9 +141,7 @@ async def test_inlines_hide_and_lock_fields(app: FastAPI, seller: AsyncClient, b
     assert await read_values(app, "Lantern", "cost", "status") == (Decimal(7), "new")
 
 
-async def test_rows_that_are_not_writable_are_text_in_inlines(
-    app: FastAPI, buyer: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_inlines_show_locked_rows(app: FastAPI, buyer: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Wares, "writable", lambda _self: col(Ware.name) != "Lamp")
     page = (await buyer.get("/admin/vendor/edit/1")).text
     assert "ware-1-name" not in page

@@ -35,9 +35,7 @@ async def allow_outside_transaction(_self: Any, _request: Any, row: Any) -> bool
     return async_object_session(row) is None
 
 
-async def test_permission_is_checked_again_in_the_transaction(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_transaction_checks_permission(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await admin.post("/admin/gadget/create", data=GADGET_FORM)
     monkeypatch.setattr(GadgetAdmin, "check_can_edit", allow_outside_transaction)
     monkeypatch.setattr(GadgetAdmin, "check_can_delete", allow_outside_transaction)

@@ -48,9 +48,7 @@ async def test_edit_form_replaces_texts(app: FastAPI, client: AsyncClient, poem:
         ({"title.en": "Eagle", "title.de": "A" * 21}, "title.de", "Please enter at most 20 characters."),
     ],
 )
-async def test_errors_are_beside_their_language(
-    client: AsyncClient, texts: dict[str, str], name: str, message: str
-) -> None:
+async def test_errors_are_beside_language(client: AsyncClient, texts: dict[str, str], name: str, message: str) -> None:
     response = await client.post("/poems/new", data=texts)
     assert response.status_code == 422
     assert response.text.count(message) == 1

@@ -94,9 +94,7 @@ async def test_private_response_is_not_shared(shop: Shop) -> None:
     assert shop.builds == 5
 
 
-async def test_refreshes_are_limited_and_cancelled_on_close(
-    shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_refreshes_are_limited_and_cancelled(shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.web.cache.builds.MAX_BACKGROUND_REFRESHES", 2)
     async with shop.client(stale=300) as client:
         for number in range(4):

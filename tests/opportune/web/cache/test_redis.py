@@ -153,9 +153,7 @@ async def test_full_redis_serves_old_pages(shop: Shop, limit_memory: Limit, capl
     assert line.endswith("(OutOfMemoryError): no more pages are stored")
 
 
-async def test_page_cleared_in_full_redis_is_built_again(
-    shop: Shop, open_shop: OpenShop, redis_url: str, limit_memory: Limit
-) -> None:
+async def test_full_redis_clears_pages(shop: Shop, open_shop: OpenShop, redis_url: str, limit_memory: Limit) -> None:
     other = open_shop(redis_url)
     async with shop.client(tags=["things"]) as client, other.client(tags=["things"]) as other_client:
         await client.get("/things")

@@ -223,9 +223,7 @@ def _close_after(coroutine: Any, read: Callable[[Any], object]) -> object:
 
 
 @pytest.mark.parametrize("title", MISTAKES)
-async def test_habit_of_another_framework_has_a_hint(
-    title: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_habit_has_hint(title: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("NAME_OF_NOTHING=1\n")
     monkeypatch.setattr(error_hints, "PROJECT", tmp_path)
     async with database.reader() as session:

@@ -46,8 +46,7 @@ async def test_formats_of_language_are_read(language: str, name: str, text: str,
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [("price", "1,2,3"), ("copies", "1,5"), ("day", "31.2.2026"), ("starts_at", "31.12.2026 25:00")],
+    ("name", "text"), [("price", "1,2,3"), ("copies", "1,5"), ("day", "31.2.2026"), ("starts_at", "31.12.2026 25:00")]
 )
 async def test_invalid_text_is_shown_unchanged(name: str, text: str) -> None:
     form = await fill("de", **{name: text})

@@ -89,7 +89,7 @@ async def test_link_from_another_site_is_accepted(site: AsyncClient) -> None:
         ("https://site.example", "http://x", {"Origin": "https://x.example", "Sec-Fetch-Site": "same-origin"}, 403),
     ],
 )
-async def test_same_origin_by_scheme_host_and_fetch_site(
+async def test_origin_by_scheme_host_and_site(
     base_url: str, address: str, headers: dict[str, str], status: int
 ) -> None:
     async def accept(scope: Scope, receive: Receive, send: Send) -> None:

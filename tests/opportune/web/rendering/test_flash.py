@@ -81,9 +81,7 @@ async def test_failed_request_adds_no_message(client: AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("environment", "name", "flags"), [("test", "messages=", ()), ("production", "__Host-messages=", ("secure",))]
 )
-async def test_message_cookie_is_hidden_from_scripts(
-    settings: Settings, environment: str, name: str, flags: tuple[str, ...]
-) -> None:
+async def test_flags_of_message_cookie(settings: Settings, environment: str, name: str, flags: tuple[str, ...]) -> None:
     app = create_test_app(settings.model_copy(update={"environment": environment, "allowed_hosts": ["testserver"]}))
     app.include_router(router)
     async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client:

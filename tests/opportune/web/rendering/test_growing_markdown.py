@@ -52,10 +52,7 @@ def test_partial_html_is_safe(text: str) -> None:
         assert_harmless(block)
 
 
-@pytest.mark.parametrize(
-    "end",
-    ["1.", "**b**", "[1]", "x\n===", "<b", "  b", "a\n"],
-)
+@pytest.mark.parametrize("end", ["1.", "**b**", "[1]", "x\n===", "<b", "  b", "a\n"])
 def test_appended_words_equal_full_rendering(end: str) -> None:
     text = f"One *two three, and  four* 5 more: so it ends. {end} and goes on"
     blocks = MarkdownBlocks()

@@ -47,10 +47,7 @@ def test_error_is_reported_with_its_file(templates: Path, text: str, message: st
 
 @pytest.mark.parametrize(
     ("name", "new"),
-    [
-        ("teams/new.html", "teams/create.html"),
-        ("books/old_book_confirm_delete.html", "books/old_book_delete.html"),
-    ],
+    [("teams/new.html", "teams/create.html"), ("books/old_book_confirm_delete.html", "books/old_book_delete.html")],
 )
 def test_renamed_template_is_reported(templates: Path, name: str, new: str) -> None:
     write(templates, name, "Mine")

@@ -63,10 +63,7 @@ def environment() -> Environment:
 
 @pytest.mark.parametrize(
     ("name", "html"),
-    [
-        ("list", "<ul><li>&lt;a&gt;</li></ul>"),
-        ("titled", '<p>Title</p><ul><li class="styled">&lt;a&gt;</li></ul>'),
-    ],
+    [("list", "<ul><li>&lt;a&gt;</li></ul>"), ("titled", '<p>Title</p><ul><li class="styled">&lt;a&gt;</li></ul>')],
 )
 def test_block_uses_overrides_of_child_templates(environment: Environment, name: str, html: str) -> None:
     assert render_block(environment, name, "rows", {"books": ["<a>"]}) == html

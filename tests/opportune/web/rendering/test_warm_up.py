@@ -10,9 +10,7 @@ from opportune.web.rendering.warm_up import warm_up
 from opportune.web.static.files import ICONS_FILE, assets
 
 
-async def test_files_and_openapi_are_read_at_startup(
-    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_startup_fills_caches(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     threads_by_name: dict[str, int] = {}
     read = assets.content
 

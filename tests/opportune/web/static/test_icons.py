@@ -70,12 +70,7 @@ def test_unknown_icon_is_reported(project: Path, caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "<i class=\"ti ti-arrow-{{ 'up' if up else 'down' }}\"></i>",
-        'f"ti ti-{name}"',
-        "{{ 'ti ti-' ~ name }}",
-    ],
+    "text", ["<i class=\"ti ti-arrow-{{ 'up' if up else 'down' }}\"></i>", 'f"ti ti-{name}"', "{{ 'ti ti-' ~ name }}"]
 )
 def test_composed_class_is_reported(project: Path, text: str) -> None:
     (project / "templates/page.html").write_text(text)
