@@ -25,26 +25,22 @@ INVALID_DATA: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True)
 async def team(database: Database, user: User) -> Team:
-    """Team of the user."""
     return await make_team(database, user)
 
 
 @pytest.fixture
 def valid_data() -> dict[str, Any]:
-    """Valid values of a form or an API request."""
     return {"name": "A name", "email": "email@example.com", "phone": "+431711000", "notes": "Some words"}
 
 
 @pytest.fixture
 async def row_url(user_client: AsyncClient, valid_data: dict[str, Any]) -> str:
-    """Address of a new row in the API."""
     added = await user_client.post(API, json=valid_data)
     return f"{API}/{added.json()['id']}"
 
 
 @pytest.fixture
 async def page_url(user_client: AsyncClient, valid_data: dict[str, Any]) -> str:
-    """Address of the page of a new row."""
     added = await user_client.post(f"{PAGES}/new", data=valid_data)
     return added.headers["location"]
 

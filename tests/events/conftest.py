@@ -74,7 +74,6 @@ def list_stored_files(settings: Settings) -> list[Path]:
 
 
 def find_cancel_path(email: EmailMessage) -> str:
-    """Return path and query of the cancel link in an e-mail."""
     url = next(word for word in email.text.split() if "/cancel?" in word)
     parts = urlsplit(url)
     assert parse_qs(parts.query)["token"]

@@ -28,6 +28,5 @@ async def ada(database: Database) -> User:
 
 @pytest.fixture
 async def browser(app: FastAPI, ada: User) -> AsyncIterator[AsyncClient]:
-    """A browser of Ada."""
     async with signed_in_client(app, ada) as client:
         yield client

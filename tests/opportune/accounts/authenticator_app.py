@@ -26,7 +26,6 @@ class AuthenticatorApp:
 
 
 async def add_authenticator_app(database: Database, settings: Settings, user: User) -> AuthenticatorApp:
-    """Turn on the second factor of this user."""
     async with database.writer() as session:
         session.add(user)
         key = second_factor.start_setup(settings, user).key

@@ -87,5 +87,4 @@ async def submit_new_password(client: AsyncClient, channel: str, token: str, pas
 
 
 def list_sent_subjects(recorded_jobs: RecordedJobs) -> list[tuple[str, str]]:
-    """Return recipient and subject of each e-mail that the site has queued."""
     return [(email.recipients, email.subject) for email in recorded_jobs.outbox]

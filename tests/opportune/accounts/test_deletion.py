@@ -52,7 +52,6 @@ async def ada_client(app: FastAPI, user: User, recorded_jobs: RecordedJobs) -> A
 
 
 def find_user_columns() -> Iterator[tuple[Table, Column[Any]]]:
-    """Yield the columns of all installed features that reference a user."""
     for feature in installed_features():
         for model in feature.models:
             table: Table = Model.metadata.tables[str(model.__tablename__)]
@@ -60,7 +59,6 @@ def find_user_columns() -> Iterator[tuple[Table, Column[Any]]]:
 
 
 async def count_rows(database: Database, user_id: int) -> dict[str, int]:
-    """Return the number of rows of a user by table."""
     counts = {}
     async with database.reader(fresh=True) as session:
         for table, column in find_user_columns():

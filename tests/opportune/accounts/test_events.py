@@ -97,7 +97,6 @@ async def sign_in(browser: AsyncClient, email: str = EMAIL, password: str = PASS
 
 
 async def read_event_kinds(app: FastAPI) -> list[str]:
-    """Kinds of all events, oldest first."""
     return [event.kind for event in await read_all(app.state.database, AccountEvent)]
 
 

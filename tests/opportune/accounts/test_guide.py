@@ -27,7 +27,6 @@ SITE = "http://127.0.0.1:8000"
 
 
 async def send_curl_request(client: AsyncClient, line: str) -> Response:
-    """Send the request of a curl command."""
     command = iter(shlex.split(line)[1:])
     headers, fields, arguments = dict[str, str](), dict[str, str](), dict[str, Any]()
     method = url = ""
@@ -69,7 +68,6 @@ class Menu(SQLModel, table=True):
 
 
 def run_example(containing: str) -> dict[str, Any]:
-    """Return the names that an example defines."""
     (code,) = (block for block in code_blocks(GUIDE) if containing in block)
     return run_code(code)
 

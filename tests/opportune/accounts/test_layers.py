@@ -25,7 +25,6 @@ def parse_modules(*folders: Path, word: str) -> Iterator[tuple[Path, ast.Module]
 
 
 def list_imports(tree: ast.Module) -> set[str]:
-    """Top-level packages of the imports."""
     names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     return {name.partition(".")[0] for name in names}

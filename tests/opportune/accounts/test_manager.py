@@ -69,7 +69,6 @@ class RecordingManager(UserManager[User]):
 
 @pytest.fixture(autouse=True)
 def hook_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Calls of the project's hooks."""
     RecordingManager.hook_calls, RecordingManager.with_request = [], set()
     monkeypatch.setattr(context, "users_module", lambda _name: type("module", (), {"UserManager": RecordingManager}))
     return RecordingManager.hook_calls

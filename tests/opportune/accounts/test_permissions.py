@@ -54,7 +54,6 @@ async def shown(request: Request) -> Response:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """A site with a protected page and API route."""
     books = Feature("books", "Books.", models=[Book, BookTag], pages=pages, api=api)
     site = create_test_app(settings, [*installed_features(), books])
     async with site.router.lifespan_context(site):

@@ -64,7 +64,6 @@ app = site_fixture(posters)
 
 
 def find_picture(page: str) -> str:
-    """Return the URL of the image on a page."""
     match = re.search(r'<img src="([^"]+)" alt="" loading="lazy">', page)
     assert match
     return match[1]

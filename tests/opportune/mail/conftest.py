@@ -28,7 +28,6 @@ def email_to(address: str | Sequence[str] = "ada@example.com", **fields: Any) ->
 
 @pytest.fixture
 def write_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteTemplate:
-    """Return a function that writes a template."""
     assert isinstance(environment.loader, EmailTemplateLoader)
     monkeypatch.setattr(environment.loader, "searchpath", [str(tmp_path), *map(str, TEMPLATE_FOLDERS)])
     monkeypatch.setattr(environment, "cache", None)

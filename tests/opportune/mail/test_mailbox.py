@@ -94,7 +94,6 @@ async def test_files_and_pictures_are_shown(client: AsyncClient) -> None:
 
 @pytest.fixture
 def link(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
-    """Path of the logged link."""
     with caplog.at_level(logging.INFO, "opportune.mail"):
         log_mailbox_link(app.state.settings)
     return caplog.messages[-1].partition("http://127.0.0.1:8000")[2]

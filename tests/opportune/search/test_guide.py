@@ -31,14 +31,12 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 @pytest.fixture
 def example(isolated_searchables: None) -> Iterator[dict[str, Any]]:
-    """Names defined by the modules of the guide."""
     with temporary_hooks():
         yield run_code(PYTHON[0], PYTHON[2], PYTHON[3], Book=Book, BookFilter=SearchQuery, Page=Page)
 
 
 @pytest.fixture
 async def app(example: dict[str, Any], settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    """A site with the feature of the guide."""
     router: APIRouter = example["router"]
     add_templates(monkeypatch, {"books/search.html": HTML[0]})
     books = Feature("books", pages=router)

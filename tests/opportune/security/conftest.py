@@ -12,7 +12,6 @@ from tests.opportune.security.visit import Visit, visit_all_pages
 
 @pytest.fixture
 def database_file(sqlite_template: Path, tmp_path: Path) -> Path:
-    """Migrated database without rows."""
     file = tmp_path / "site.db"
     copy_sqlite_file(sqlite_template, file)
     return file

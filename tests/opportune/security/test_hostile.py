@@ -48,7 +48,6 @@ async def test_hostile_values_do_not_crash_forms(app: FastAPI, visit: Visit) -> 
 
 
 def _find_forms(visit: Visit, *, in_admin: bool) -> dict[str, list[str]]:
-    """Return the field names of all forms, by their action URL."""
     pages = {
         example_path(path): response
         for path, response in visit.responses.items()

@@ -25,7 +25,6 @@ SUSPICIOUS_PATHS = """
 
 @pytest.fixture
 async def site(database_file: Path) -> AsyncIterator[FastAPI]:
-    """Site with production settings."""
     app = sqlite_site(database_file, environment="production", base_url="https://testserver")
     async with app.router.lifespan_context(app):
         yield app

@@ -60,7 +60,6 @@ def site_without_database() -> FastAPI:
 
 @pytest.fixture
 async def visitor(site_without_database: FastAPI, storage: Storage) -> AsyncIterator[AsyncClient]:
-    """An anonymous client."""
     site_without_database.state.storage = storage
     transports = {"http://testserver": ASGITransport(site_without_database)}
     async with AsyncClient(mounts=transports, base_url="http://testserver") as client:

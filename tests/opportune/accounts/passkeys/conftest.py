@@ -36,7 +36,6 @@ async def add_passkey(app: FastAPI, user: User, device: Authenticator | None = N
 
 
 async def confirm_sessions(database: Database) -> None:
-    """Mark all sessions as confirmed."""
     await set_all(database, Session, confirmed_at=utc_now())
 
 
@@ -50,7 +49,6 @@ async def send_password(client: AsyncClient, **form: str) -> Response:
 
 
 async def follow_redirect(client: AsyncClient, response: Response) -> str:
-    """Return the text of the page after a redirect."""
     assert response.status_code == 303, response.text
     return (await client.get(response.headers["location"])).text
 

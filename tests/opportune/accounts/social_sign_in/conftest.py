@@ -76,7 +76,6 @@ async def sign_in_to_message(client: AsyncClient, provider: FakeProvider, name: 
 
 
 async def follow_to_message(client: AsyncClient, response: Response) -> str:
-    """Follow a redirect and return the text of the page."""
     assert response.status_code == 303, response.text
     page = await client.get(response.headers["location"])
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())

@@ -76,7 +76,6 @@ def sign_claims(claims: Claims, key: ec.EllipticCurvePrivateKey = KEY, key_id: s
 
 @asynccontextmanager
 async def run_provider() -> AsyncIterator[FakeProvider]:
-    """Run a provider on a free port."""
     provider = FakeProvider()
     async with serve(_app(provider)) as provider.url:
         yield provider

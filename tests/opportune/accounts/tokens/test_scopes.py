@@ -104,8 +104,6 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 def request_with_scopes(client: AsyncClient, database: Database, user: User) -> Any:
-    """Send a request with a token of these scopes."""
-
     async def send(scopes: str, method: str, path: str, **arguments: Any) -> Response:
         headers = bearer(await make_token(database, user, scopes))
         return await client.request(method, path, headers=headers, **arguments)

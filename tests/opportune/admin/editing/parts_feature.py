@@ -75,14 +75,12 @@ LIST = "/admin/part/list"
 
 
 def hidden_fields(html: str) -> dict[str, str]:
-    """Return the hidden fields of a page, by name."""
     tags = re.findall(r'<input type="hidden"[^>]*>', html)
     pairs = [re.findall(r' (name|value)="([^"]*)"', tag) for tag in tags]
     return {unescape(dict(pair)["name"]): unescape(dict(pair).get("value", "")) for pair in pairs}
 
 
 async def open_cell(client: AsyncClient, column: str, pk: int = 1) -> dict[str, str]:
-    """Return the hidden fields of an opened cell."""
     response = await client.get(f"/admin/part/cell/{column}/{pk}")
     assert response.status_code == 200, response.text
     return hidden_fields(response.text)
@@ -99,7 +97,6 @@ async def edit_cell(client: AsyncClient, column: str, text: str | None, pk: int 
 
 
 def undo_url(html: str) -> str:
-    """Return the URL of the form Undo in a page."""
     match = re.search(r'action="([^"]*/undo[^"]*)"', html)
     assert match
     return unescape(match[1])
@@ -111,7 +108,6 @@ async def read_part(app: FastAPI, pk: int = 1) -> Part:
 
 
 async def read_changes(app: FastAPI, pk: int = 1) -> list[dict[str, Any]]:
-    """Return the logged changes of a part, oldest first."""
     entries = select(col(AuditEntry.changes)).where(
         col(AuditEntry.identity) == "part", col(AuditEntry.row_id) == str(pk)
     )

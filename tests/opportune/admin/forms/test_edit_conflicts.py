@@ -27,7 +27,6 @@ async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Fas
 
 
 async def open_form(client: AsyncClient) -> dict[str, Any]:
-    """Return the data of the form, as a browser sends it."""
     return SHELF_FORM | hidden_fields((await client.get(EDIT)).text) | {"label-1-text": "red", "label-1-size": "1"}
 
 

@@ -38,7 +38,6 @@ async def read_shelves(app: FastAPI) -> list[Shelf]:
 
 
 async def run_jobs_and_list_files(app: FastAPI, tmp_path: Path) -> set[str]:
-    """Run the jobs and return the names of the stored files."""
     await app.state.jobs.worker.drain()
     folder = tmp_path / "uploads"
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}

@@ -35,7 +35,6 @@ async def app(app_with_bookshelf: FastAPI) -> FastAPI:
 
 
 async def list_titles(admin: AsyncClient, query: str) -> list[str]:
-    """Return the titles in the order of the list."""
     page = await admin.get(f"{LIST}?{query}")
     assert page.status_code == 200, query
     return re.findall(r'href="/admin/book/details/\d[^"]*">([^<]+)<', page.text)

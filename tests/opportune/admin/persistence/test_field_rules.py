@@ -42,7 +42,6 @@ async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 async def read_values(app: FastAPI, name: str, *columns: str) -> tuple[Any, ...]:
-    """Return values of the ware with this name."""
     ware = await read_one(app, select(Ware).where(col(Ware.name) == name))
     return tuple(getattr(ware, column) for column in columns)
 

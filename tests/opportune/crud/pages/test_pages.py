@@ -109,7 +109,6 @@ async def test_excluded_route_does_not_exist(admin: AsyncClient) -> None:
 
 @pytest.fixture
 def project_templates(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Templates of the project by name."""
     texts: dict[str, str] = {}
     add_templates(monkeypatch, texts)
     return texts

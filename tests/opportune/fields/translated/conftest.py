@@ -33,7 +33,6 @@ async def poem(app: FastAPI) -> Poem:
 
 
 async def read_texts(app: FastAPI, row_id: int = 1) -> dict[str, object]:
-    """Return the texts of a poem by field and language."""
     async with app.state.database.reader() as session:
         row = await session.get_one(Poem, row_id)
         return {name: getattr(getattr(row, name), "texts", None) for name in ("title", "about", "note")}

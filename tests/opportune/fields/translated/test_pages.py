@@ -17,7 +17,6 @@ from tests.opportune.site_with import site_with
 
 
 def find_input(page: str, name: str) -> str:
-    """Return the opening tag of an input."""
     match = re.search(rf'<(input|textarea)[^>]*name="{re.escape(name)}"[^>]*>', page)
     assert match, name
     return match[0]

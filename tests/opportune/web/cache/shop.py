@@ -63,8 +63,6 @@ class Shop:
         return PlainTextResponse(text, self.status, self.headers)
 
     def client(self, path: str = "/things", seconds: float = 60, **rule: Any) -> AsyncClient:
-        """Return a client of a site whose route has this rule."""
-
         @cached(seconds, **rule)
         async def things(request: Request) -> Response:
             return await self.build(request)

@@ -19,7 +19,6 @@ Limit = Callable[[int], None]
 
 @pytest.fixture
 async def open_shop() -> AsyncIterator[OpenShop]:
-    """Function that opens a shop with the Redis of a URL."""
     shops: list[Shop] = []
 
     def open_shop(url: str) -> Shop:

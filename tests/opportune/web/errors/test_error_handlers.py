@@ -27,7 +27,6 @@ class SignIn(BaseModel):
 
 @pytest.fixture
 async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
-    """Site with routes that fail in different ways."""
     mounted = FastAPI()
     app.mount("/mounted", mounted)
 

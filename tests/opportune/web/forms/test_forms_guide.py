@@ -24,7 +24,6 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 @pytest.fixture
 def guide(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """Names that the Python code of the guide defines."""
     names = run_code("".join(code_blocks(GUIDE)))
     form, list_ = code_blocks(GUIDE, "jinja")
     add_templates(monkeypatch, {"enquiries/ask.html": form, "enquiries/list.html": list_})
@@ -33,7 +32,6 @@ def guide(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def app(app: FastAPI, guide: SimpleNamespace) -> FastAPI:
-    """Site with the pages of the guide."""
     app.include_router(guide.router)
     return app
 

@@ -12,8 +12,6 @@ from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 
 @pytest.fixture
 async def body_site(app: FastAPI, client: AsyncClient) -> AsyncClient:
-    """Site with a route that reads the body, and one that parses it."""
-
     @app.post("/api/read")
     async def read(request: Request) -> int:
         return len(await request.body())

@@ -24,8 +24,6 @@ SITE_ORIGIN = "http://testserver"
 
 @pytest.fixture
 async def site(app: FastAPI, client: AsyncClient) -> AsyncClient:
-    """Client of a site with a route for all methods."""
-
     @app.api_route("/change", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     async def change(request: Request) -> str:
         return request.method

@@ -65,7 +65,6 @@ FOOTNOTE = re.compile(r"(?:note|ref)-[0-9a-f]+-\d+")
 
 
 def assert_harmless(html: str) -> None:
-    """Assert that the HTML has only harmless tags and attributes."""
     assert "<" not in TAG.sub("", html)
     for _, tag, attributes in TAG.findall(html):
         assert tag in TAGS.split() or tag in mathml.ATTRIBUTES_BY_TAG

@@ -176,7 +176,6 @@ class Clients(NamedTuple):
     fastapi: AsyncClient
 
     async def request(self, method: str, path: str, **options: Any) -> tuple[Response, Response]:
-        """Send the request to both apps, and return both responses."""
         return await self.ours.request(method, path, **options), await self.fastapi.request(method, path, **options)
 
 

@@ -77,7 +77,6 @@ def name_of(route: APIRoute) -> str:
 
 
 def build_nested_routers() -> fastapi.APIRouter:
-    """Three nested routers, each with separate options."""
     books = fastapi.APIRouter(prefix="/books", tags=["books"], responses={410: {"description": "Lent"}})
 
     @books.get("/{book_id}", tags=["one"], responses={404: {"description": "No such book"}})

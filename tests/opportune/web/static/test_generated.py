@@ -24,7 +24,6 @@ def app(settings: Settings) -> FastAPI:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A project with a script."""
     (tmp_path / "static").mkdir()
     monkeypatch.setattr(generated, "replacements", tmp_path.joinpath)
     yield tmp_path

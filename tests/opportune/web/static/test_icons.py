@@ -15,7 +15,6 @@ from opportune.web.static import icons
 
 @pytest.fixture
 def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A project with a template and an admin view."""
     folders = [tmp_path / name for name in ("templates", "static", "app")]
     for folder in folders:
         folder.mkdir()
