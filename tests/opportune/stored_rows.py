@@ -39,6 +39,12 @@ async def get_row(app: FastAPI, model: type[SQLModel], pk: object = 1) -> Any:
         return await session.get_one(model, pk)
 
 
+async def change_row(app: FastAPI, model: type[SQLModel], pk: object = 1, **values: Any) -> None:
+    """Change a row like the site, with its hooks."""
+    async with app.state.database.writer() as session:
+        (await session.get_one(model, pk)).sqlmodel_update(values)
+
+
 async def make_staff(app: FastAPI, *permissions: str) -> User:
     """Store a staff user with permissions, such as `book.list`."""
     staff = await make_user(app.state.database, is_staff=True)

@@ -1,6 +1,6 @@
 """The default `Crud` class of a model, whose rules apply when other models refer to its rows."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from opportune.testing import make_user, signed_in_client
 from opportune.testing.app import create_test_app
 from tests.opportune.crud.library import Opinions, Volume, Volumes, Writer
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows
 
 
 class OpenVolumes(Crud[Volume]):
@@ -42,10 +43,7 @@ app = site_fixture(library)
 
 @pytest.fixture
 async def draft(app: FastAPI) -> Volume:
-    async with app.state.database.writer() as session:
-        session.add(Writer(id=1, name="Jane"))
-        await session.flush()
-        session.add(draft := Volume(title="Secret plan", slug="plan", writer_id=1))
+    await add_rows(app, Writer(id=1, name="Jane"), draft := Volume(title="Secret plan", slug="plan", writer_id=1))
     return draft
 
 
@@ -54,14 +52,6 @@ async def bob(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Client of a user who may read drafts by the open class only."""
     async with signed_in_client(app, await make_user(app.state.database)) as client:
         yield client
-
-
-@pytest.fixture
-def registry() -> Iterator[None]:
-    registered = dict(crud_classes)
-    yield
-    crud_classes.clear()
-    crud_classes.update(registered)
 
 
 async def test_reference_follows_the_default_class(bob: AsyncClient, draft: Volume) -> None:
@@ -84,7 +74,7 @@ def test_undeclared_default_stops_the_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, first: Any, second: Any, message: str
 ) -> None:
     monkeypatch.setattr(Volumes, "default", False)
-    crud_classes[Volume] = [Volumes]
+    monkeypatch.setitem(crud_classes, Volume, [Volumes])
     for name, options in (("First", first), ("Second", second)):
         type(name, (Volumes,), options)
     with pytest.raises(OperatorError) as start:

@@ -22,12 +22,10 @@ from opportune.errors import FieldErrors, OperatorError
 from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.shop_feature import Mark, Vendor, Ware, Wares, make_wares, shop
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows, read_one
 from tests.opportune.tables import UnmigratedTable, make_tables
 
-API = "/api/v1/wares"
-PAGE = "/wares"
-
-
+API, PAGE = "/api/v1/wares", "/wares"
 app = site_fixture(shop, make_wares)
 
 
@@ -48,9 +46,8 @@ async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 async def read_ware(app: FastAPI, name: str) -> Ware:
-    async with app.state.database.reader(fresh=True) as session:
-        ware: Ware = (await session.scalars(select(Ware).where(col(Ware.name) == name))).one()
-        return ware
+    ware: Ware = await read_one(app, select(Ware).where(col(Ware.name) == name))
+    return ware
 
 
 # The API
@@ -74,24 +71,17 @@ async def test_write_responses_omit_hidden_fields(seller: AsyncClient) -> None:
     assert {*added.json()} == {*changed.json()} == {"id", "name", "price", "status", "vendor"}
 
 
-QUERIES_BY_HIDDEN_FIELDS = (
-    ("cost=7", "cost"),
-    ("cost__in=7", "cost__in"),
-    ("buyer=2", "buyer"),
-    ("marks__all=1", "marks__all"),
-    ("cheap=true", "cheap"),
-    ("sort=cost", "sort"),
-    ("sort=profit", "sort"),
-    ("sort=vendor.region", "sort"),
-    ("order=cost", "order"),
+BY_HIDDEN_FIELDS = (
+    "cost=7 cost__in=7 buyer=2 marks__all=1 cheap=true sort=cost sort=profit sort=vendor.region order=cost"
 )
 
 
 async def test_queries_by_hidden_fields_are_refused(seller: AsyncClient) -> None:
-    for query, name in QUERIES_BY_HIDDEN_FIELDS:
+    for query in BY_HIDDEN_FIELDS.split():
         for path in (API, PAGE):
             response = await seller.get(f"{path}?{query}", headers={"Accept": "application/json"})
-            assert (response.status_code, response.json()["errors"][0]["field"]) == (422, [name]), query
+            errors = response.json()["errors"]
+            assert (response.status_code, errors[0]["field"]) == (422, [query.partition("=")[0]]), query
 
 
 async def test_hidden_parameter_looks_unknown(seller: AsyncClient) -> None:
@@ -107,8 +97,7 @@ async def test_search_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClien
 
 
 async def test_default_order_skips_hidden_fields(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Ware(name="Pin", cost=Decimal(1)))
+    await add_rows(app, Ware(name="Pin", cost=Decimal(1)))
     orders = [[item["id"] for item in (await client.get(API)).json()["items"]] for client in (seller, buyer)]
     assert orders == [[3, 2, 1], [1, 2, 3]]
 
@@ -119,7 +108,7 @@ async def test_writing_hidden_or_locked_fields_is_refused(app: FastAPI, seller: 
         added = await seller.post(API, json={"name": "Pen", name: value})
         changed = await seller.patch(f"{API}/1", json={"price": "1", name: value})
         assert [response.status_code for response in (added, changed)] == [422, 422], name
-        errors = [{"field": [name], "message": UNKNOWN_FIELD_MESSAGE}]
+        errors = [{"field": [name], "message": "There is no field or parameter of this name."}]
         assert added.json()["errors"] == changed.json()["errors"] == errors, name
         assert (await read_ware(app, "Lamp")).price == 9, name
 

@@ -11,6 +11,7 @@ from opportune.feature import Feature
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows
 from tests.opportune.tables import UnmigratedTable
 
 
@@ -48,8 +49,7 @@ app = site_fixture(letters)
 @pytest.fixture
 async def letter(app: FastAPI) -> Letter:
     ann = await make_user(app.state.database, "ann@example.org", display_name="Ann")
-    async with app.state.database.writer() as session:
-        session.add(letter := Letter(subject="Bees", user_id=ann.id))
+    await add_rows(app, letter := Letter(subject="Bees", user_id=ann.id))
     return letter
 
 
@@ -60,8 +60,7 @@ async def test_row_shows_the_name_of_its_user(client: AsyncClient, letter: Lette
 
 
 async def test_list_names_users_without_display_name(app: FastAPI, client: AsyncClient, bob: User) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Letter(subject="Wasps", user_id=bob.id))
+    await add_rows(app, Letter(subject="Wasps", user_id=bob.id))
     assert f">User {bob.id}</td>" in (await client.get("/letters")).text
 
 

@@ -18,6 +18,7 @@ from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import BookStatus, Note, Notes, Volume, Writer
 from tests.opportune.crud.pages_feature import library
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows
 
 PALETTE = {"HX-Request-Type": "partial"}
 
@@ -63,9 +64,8 @@ app = site_fixture(searched, make_rows)
 
 @pytest.fixture
 async def member(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
-    async with app.state.database.writer() as session:
-        other = await make_user(app.state.database)
-        session.add_all([Note(owner_id=user.id, text="Emma, mine"), Note(owner_id=other.id, text="Emma, theirs")])
+    other = await make_user(app.state.database)
+    await add_rows(app, Note(owner_id=user.id, text="Emma, mine"), Note(owner_id=other.id, text="Emma, theirs"))
     async with signed_in_client(app, user) as client:
         yield client
 

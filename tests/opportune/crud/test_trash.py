@@ -14,6 +14,7 @@ from opportune.db import with_deleted
 from opportune.db.constraint_errors import HELD_BY_TRASH
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.trash_feature import TOOLS, Tool, app
+from tests.opportune.stored_rows import add_rows, read_all
 
 __all__ = ["app"]  # a fixture: a site with tools
 
@@ -26,10 +27,8 @@ async def owner(app: FastAPI) -> User:
 @pytest.fixture
 async def client(app: FastAPI, owner: User) -> AsyncIterator[AsyncClient]:
     """Client of the owner of a saw, and of a hammer in the trash."""
-    async with app.state.database.writer() as session:
-        session.add(Tool(name="Hammer", owner_id=owner.id))
-        await session.flush()
-        session.add(Tool(name="Saw", owner_id=owner.id))
+    for name in ("Hammer", "Saw"):
+        await add_rows(app, Tool(name=name, owner_id=owner.id))
     async with signed_in_client(app, owner) as client:
         assert (await client.delete(f"{TOOLS}/1")).status_code == 204
         yield client
@@ -42,8 +41,7 @@ async def _names(client: AsyncClient, query: str = "") -> list[str]:
 
 
 async def _stored_names(app: FastAPI) -> list[str]:
-    async with app.state.database.reader(fresh=True) as session:
-        return [*await session.scalars(with_deleted(select(col(Tool.name)).order_by(col(Tool.id))))]
+    return await read_all(app, with_deleted(select(col(Tool.name)).order_by(col(Tool.id))))
 
 
 async def test_deleted_row_is_not_found(client: AsyncClient) -> None:

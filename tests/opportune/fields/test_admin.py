@@ -9,18 +9,19 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select
+from sqlmodel import col
 
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
 from tests.opportune.fields.samples_feature import FORM_TEXTS, Sample, Status
 from tests.opportune.storage.pictures import photo
+from tests.opportune.stored_rows import read_all
 
 SAMPLE_FORM = FORM_TEXTS | {"save": "Save"}
 SUMMER_TIME = {"starts_at": "2026-07-01 14:00:00", "starts_at.zone": "Europe/Vienna"}
 
 
 async def read_samples(app: FastAPI) -> list[Sample]:
-    async with app.state.database.reader() as session:
-        return list(await session.scalars(select(Sample).order_by(Sample.id)))  # type: ignore[arg-type]  # a column
+    return await read_all(app, select(Sample).order_by(col(Sample.id)))
 
 
 @pytest.mark.language("de")

@@ -31,12 +31,12 @@ from opportune.web import Form
 from opportune.web.forms.uploads import Upload, read_upload
 from tests.opportune.fields.samples_feature import Sample
 from tests.opportune.storage.pictures import decode_image, photo
+from tests.opportune.stored_rows import change_row, read_one
 
 
 @pytest.fixture
 def storage(app: FastAPI) -> Storage:
-    storage: Storage = app.state.storage
-    return storage
+    return app.state.storage  # type: ignore[no-any-return]  # state is untyped
 
 
 @pytest.fixture
@@ -63,9 +63,8 @@ async def add_sample(app: FastAPI, **uploads: Upload) -> Sample:
         app.state.database.writer() as session,
     ):
         session.add(Sample(**values))
-    async with app.state.database.reader() as session:
-        row: Sample = (await session.scalars(select(Sample))).one()
-        return row
+    row: Sample = await read_one(app, select(Sample))
+    return row
 
 
 async def test_public_image_is_resized_and_cached(app: FastAPI, storage: Storage, client: AsyncClient) -> None:
@@ -131,17 +130,14 @@ async def test_refusal_of_a_hook_deletes_the_upload(app: FastAPI, tmp_path: Path
 async def test_interrupted_commit_keeps_the_upload(app: FastAPI, database_is_lost: None) -> None:
     with pytest.raises(OperationalError):
         await add_sample(app, contract=Upload("a.txt", b"text"))
-    async with app.state.database.reader() as session:
-        row = (await session.scalars(select(Sample))).one()
+    row = await read_one(app, select(Sample))
     assert await app.state.storage.read(row.contract) == b"text"
 
 
 async def test_replaced_and_deleted_files_are_removed(app: FastAPI, recorded_jobs: RecordedJobs) -> None:
     row = await add_sample(app, cover=await upload_picture(), contract=Upload("a.txt", b"text"))
     cover, contract = str(row.cover), str(row.contract)
-    async with app.state.database.writer() as session:
-        changed = await session.get_one(Sample, row.id)
-        changed.cover = Image("")
+    await change_row(app, Sample, row.id, cover=Image(""))
     assert [call.arguments for call in recorded_jobs.calls] == [([cover, copy_name(cover, 20)],)]
     async with app.state.database.writer() as session:
         await session.delete(await session.get_one(Sample, row.id))

@@ -15,6 +15,7 @@ from opportune.fields.display import display
 from opportune.i18n import use_language
 from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Sample, Status
+from tests.opportune.stored_rows import add_rows, read_one
 
 DECIMALS_MESSAGE = "Please enter at most 2 digits after the point."
 JSON_MESSAGE = 'Please write this as JSON, such as {"colour": "red"}.'
@@ -70,27 +71,21 @@ STORED_VALUES: dict[str, Any] = {
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_stored_values_round_trip(app: FastAPI) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Sample(**STORED_VALUES))
-    async with app.state.database.reader() as session:
-        row = (await session.scalars(select(Sample))).one()
+    await add_rows(app, Sample(**STORED_VALUES))
+    row = await read_one(app, select(Sample))
     assert {name: getattr(row, name) for name in STORED_VALUES} == STORED_VALUES
 
     async with app.state.database.writer() as session:
         row = (await session.scalars(select(Sample))).one()
         row.keywords.append("three")
-    async with app.state.database.reader() as session:
-        assert (await session.scalars(select(col(Sample.keywords)))).one() == ["one", "two", "three"]
+    assert await read_one(app, select(col(Sample.keywords))) == ["one", "two", "three"]
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_money_sums_are_exact(app: FastAPI) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all(Sample(title=f"{number}", price=Decimal("0.10")) for number in range(3))
-    async with app.state.database.reader() as session:
-        total = await session.scalar(select(func.sum(col(Sample.price))))
-        count = await session.scalar(select(func.count()).where(col(Sample.price) == Decimal("0.10")))
-    assert (total, count) == (Decimal("0.30"), 3)
+    await add_rows(app, *(Sample(title=f"{number}", price=Decimal("0.10")) for number in range(3)))
+    assert await read_one(app, select(func.sum(col(Sample.price)))) == Decimal("0.30")
+    assert await read_one(app, select(func.count()).where(col(Sample.price) == Decimal("0.10"))) == 3
 
 
 @pytest.mark.parametrize(("language", "codes"), [("en", "AF AX AL"), ("de", "AF EG AX")])

@@ -24,7 +24,7 @@ from tests.opportune.admin.editing.parts_feature import (
     send_cell,
     undo_url,
 )
-from tests.opportune.stored_rows import execute, make_staff
+from tests.opportune.stored_rows import change_row, execute, make_staff
 
 EDITED_CELLS: tuple[tuple[str, str, Any], ...] = (
     ("name", "screw", "screw"),
@@ -94,8 +94,7 @@ async def test_undo_restores_the_exact_value(app: FastAPI, admin: AsyncClient) -
 async def test_second_editor_sees_the_first_and_may_save(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     loaded = await open_cell(admin, "state")
     await edit_cell(admin, "state", "used")
-    async with app.state.database.writer() as session:
-        (await session.get_one(Part, 1)).price = Decimal(7)
+    await change_row(app, Part, price=Decimal(7))
     loaded_price = await open_cell(admin, "price")
     await edit_cell(admin, "price", "8")
     conflict = await send_cell(admin, "price", {**loaded_price, "1-price": "9"})

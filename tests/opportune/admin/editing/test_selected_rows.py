@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.editing.parts_feature import LIST, Part, form_fields, read_changes, read_part
-from tests.opportune.stored_rows import add_rows, execute, make_staff
+from tests.opportune.stored_rows import add_rows, execute, make_staff, read_one
 
 EDIT_SELECTED = "/admin/part/edit-selected"
 
@@ -98,9 +98,7 @@ async def test_many_rows_change_in_batches(app: FastAPI, admin: AsyncClient, mon
     assert "12 of 12 rows change" in page.text
     assert "and 2 more." in page.text
     assert (await confirm(admin, page)).status_code == 303
-    async with app.state.database.reader(fresh=True) as session:
-        changed = select(func.count()).select_from(Part).where(col(Part.maker_id) == 2)
-        assert await session.scalar(changed) == 12
+    assert await read_one(app, select(func.count()).select_from(Part).where(col(Part.maker_id) == 2)) == 12
 
 
 async def test_too_many_and_no_rows_are_refused(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from opportune.testing import picture
 from opportune.web.forms.uploads import too_large_message
 from tests.opportune.admin.shelf_feature import Shelf, run_before_saving, shelves
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import read_all
+from tests.opportune.stored_rows import change_row, read_all
 
 CREATE, EDIT, DETAILS = "/admin/shelf/create", "/admin/shelf/edit/1", "/admin/shelf/details/1"
 
@@ -152,8 +152,7 @@ async def test_file_replaced_by_job_is_kept(app: FastAPI, admin: AsyncClient, mo
     await save_shelf(admin, uploads=make_uploads(photo=picture()))
 
     async def replace() -> None:
-        async with app.state.database.writer() as session:
-            (await session.get_one(Shelf, 1)).photo = "shelves/smaller.webp"
+        await change_row(app, Shelf, photo="shelves/smaller.webp")
 
     run_before_saving(monkeypatch, replace)
     await save_shelf(admin, EDIT, title="Other")

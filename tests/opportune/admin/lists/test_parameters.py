@@ -11,6 +11,7 @@ from sqlmodel import col
 from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
 from tests.opportune.admin.test_layout import ACCEPT_HTML, ADMIN_MENU
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import read_one
 
 LIST = "/admin/gadget/list"
 
@@ -33,9 +34,7 @@ async def test_action_on_all_rows_refuses_an_unknown_parameter(app: FastAPI, adm
     for action in ("action/polish", "delete"):
         response = await admin.post(f"/admin/gadget/{action}?stat=used", data={"all": "1", "confirmed": "yes"})
         assert response.status_code == 422, action
-    async with app.state.database.reader() as session:
-        unchanged = select(func.count()).select_from(Gadget).where(col(Gadget.notes) == "")
-        assert await session.scalar(unchanged) == 60
+    assert await read_one(app, select(func.count()).select_from(Gadget).where(col(Gadget.notes) == "")) == 60
 
 
 async def test_list_accepts_the_fields_of_its_form(admin: AsyncClient) -> None:

@@ -15,7 +15,7 @@ from opportune.feature import Admin, Feature, Table, UserColumn
 from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import add_rows, make_staff
+from tests.opportune.stored_rows import add_rows, change_row, make_staff
 from tests.opportune.tables import UnmigratedTable
 
 SECRET, OWN = "Telltale merger", "Telltale picnic"
@@ -94,9 +94,8 @@ async def staff(app: FastAPI, clerk: User, admin: AsyncClient, superuser: User) 
     await admin.post("/admin/paper/delete?pks=2", data={"confirmed": "yes"})
     await admin.post("/admin/paper/delete?pks=3", data={"confirmed": "yes"})
     await admin.post("/admin/paper/trash/purge?pks=3", data={"confirmed": "yes"})
-    async with app.state.database.writer() as session:
-        for paper_id in (1, 4):
-            (await session.get_one(Paper, paper_id)).folder_id = 1
+    for paper_id in (1, 4):
+        await change_row(app, Paper, paper_id, folder_id=1)
     async with signed_in_client(app, clerk) as client:
         yield client
 
@@ -108,9 +107,7 @@ PAGES = (
     *("/search?q=Telltale", "/papers"),
 )
 PAGES_OF_ROWS = {
-    "/admin/paper/history/1": 404,
-    "/admin/paper/history/2": 404,
-    "/admin/paper/history/3": 404,
+    **dict.fromkeys(("/admin/paper/history/1", "/admin/paper/history/2", "/admin/paper/history/3"), 404),
     "/admin/paper/editors/1?since=2026-01-01T00:00:00%2B00:00": 200,
     "/admin/paper/trash": 200,
     "/admin/folder/history/1": 200,

@@ -19,7 +19,7 @@ from tests.opportune.admin.editing.parts_feature import undo_url
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin, make_genres, novels
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import read_all
+from tests.opportune.stored_rows import read_all, read_one
 
 NOVEL_FORM = {"title": "Saga", "genres": "1", "save": "Save"}
 
@@ -33,8 +33,7 @@ async def read_labels(app: FastAPI) -> list[str]:
 
 async def test_hooks_run_before_and_after_a_row_is_saved(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post("/admin/novel/create", data=NOVEL_FORM)).status_code == 303
-    async with app.state.database.reader() as session:
-        (novel,) = await session.scalars(select(Novel))
+    novel = await read_one(app, select(Novel))
     assert (novel.title, novel.added_by) == ("Saga", "root@example.com")
     assert await read_labels(app) == ["new: Crime"]
     await admin.post("/admin/novel/edit/1", data=NOVEL_FORM | {"genres": "1,2"})

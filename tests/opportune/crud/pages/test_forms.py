@@ -1,5 +1,7 @@
 """Forms that add, change and delete rows of a model, and their choices."""
 
+from itertools import product
+
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -7,18 +9,11 @@ from httpx2 import AsyncClient
 from opportune.accounts import User
 from opportune.testing import add_permission
 from tests.opportune.crud.library import HTMX, VOLUME_FORM, Note, Opinion, Writer, read_volume
-
-WRITE_REQUESTS = [
-    ("GET", "/new"),
-    ("POST", "/new"),
-    ("GET", "/emma/edit"),
-    ("POST", "/emma/edit"),
-    ("GET", "/emma/delete"),
-]
+from tests.opportune.stored_rows import add_rows
 
 
 async def test_writing_needs_a_permission(app: FastAPI, client: AsyncClient, member: AsyncClient) -> None:
-    for method, path in (*WRITE_REQUESTS, ("POST", "/emma/delete")):
+    for method, path in product(("GET", "POST"), ("/new", "/emma/edit", "/emma/delete")):
         data = VOLUME_FORM if method == "POST" else None
         anonymous = await client.request(method, f"/volumes{path}", data=data)
         assert anonymous.status_code == 303, method
@@ -117,8 +112,7 @@ async def test_referenced_row_is_not_deleted(admin: AsyncClient) -> None:
 
 
 async def test_deletion_is_confirmed_with_its_consequences(app: FastAPI, admin: AsyncClient, ann: User) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all([Opinion(volume_id=1, user_id=ann.id, stars=5)])
+    await add_rows(app, Opinion(volume_id=1, user_id=ann.id, stars=5))
     page = (await admin.get("/volumes/emma/delete")).text
     assert "Delete “Emma &lt;b&gt;”?" in page
     assert "1 opinion" in page
@@ -129,14 +123,12 @@ async def test_deletion_is_confirmed_with_its_consequences(app: FastAPI, admin: 
 
 
 async def test_row_of_others_is_not_found(app: FastAPI, member: AsyncClient, admin: AsyncClient, ann: User) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Note(id=5, owner_id=ann.id, text="Mine", parent_id=None))
+    await add_rows(app, Note(id=5, owner_id=ann.id, text="Mine", parent_id=None))
     assert "Mine" in (await member.get("/notes")).text
     assert "Mine" not in (await admin.get("/notes")).text
-    for method, path in (("GET", "edit"), ("POST", "edit"), ("GET", "delete"), ("POST", "delete")):
-        assert (
-            await admin.request(method, f"/notes/5/{path}", data={"text": "Taken"} if method == "POST" else None)
-        ).status_code == 404
+    for path in ("/notes/5/edit", "/notes/5/delete"):
+        assert (await admin.get(path)).status_code == 404
+        assert (await admin.post(path, data={"text": "Taken"})).status_code == 404
     response = await member.post("/notes/5/edit", data={"text": "Changed"})
     assert (response.status_code, response.headers["location"]) == (303, "/notes?q=Changed")
     assert (await member.get("/notes/5")).status_code == 404
@@ -144,8 +136,7 @@ async def test_row_of_others_is_not_found(app: FastAPI, member: AsyncClient, adm
 
 @pytest.fixture
 async def many_writers(app: FastAPI) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all([Writer(name=f"Writer {number:03}", is_hidden=number == 99) for number in range(100)])
+    await add_rows(app, *(Writer(name=f"Writer {number:03}", is_hidden=number == 99) for number in range(100)))
 
 
 @pytest.mark.usefixtures("many_writers")

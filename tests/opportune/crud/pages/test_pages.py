@@ -15,6 +15,7 @@ from opportune.crud.formats import format_all, format_value
 from opportune.errors import OperatorError
 from tests.opportune.crud.library import HTMX, Volumes, volume
 from tests.opportune.page_templates import add_templates
+from tests.opportune.stored_rows import add_rows
 
 
 async def test_list_shows_readable_rows(client: AsyncClient) -> None:
@@ -65,8 +66,7 @@ def test_values_escaped_together_equal_values_escaped_singly(values: list[Any], 
 
 @pytest.fixture
 async def printed_volume(app: FastAPI) -> None:
-    async with app.state.database.writer() as session:
-        session.add(volume(title="Printed", slug="printed", printed_at=datetime(2026, 5, 1, 10, tzinfo=UTC)))
+    await add_rows(app, volume(title="Printed", slug="printed", printed_at=datetime(2026, 5, 1, 10, tzinfo=UTC)))
 
 
 @pytest.mark.usefixtures("printed_volume")

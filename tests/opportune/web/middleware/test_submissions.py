@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import select, update
+from sqlmodel import col
 
 from opportune.accounts.models import Attempt
 from opportune.accounts.submissions import DatabaseSubmissions
@@ -20,6 +21,7 @@ from opportune.db import DatabaseDependency, before_commit, utc_now
 from opportune.feature import Feature
 from opportune.testing.app import create_test_app
 from opportune.web import Form, ImageUpload, cached, flash, is_htmx, let_repeat, read_form, templates
+from tests.opportune.stored_rows import execute, read_all
 
 TOKEN = "a-token-of-22-letters-"
 NOTE = {"form_token": TOKEN, "title": "Milk"}
@@ -142,8 +144,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 async def stored_results(app: FastAPI) -> list[str | None]:
-    async with app.state.database.reader() as session:
-        return list(await session.scalars(select(Attempt.result)))  # type: ignore[call-overload]  # a column
+    return await read_all(app, select(col(Attempt.result)))
 
 
 async def test_same_form_gets_first_result(client: AsyncClient) -> None:
@@ -201,8 +202,7 @@ async def test_form_of_dead_worker_is_processed_again(app: FastAPI, client: Asyn
     store = DatabaseSubmissions(app.state.database)
     assert await store.claim("key")
     assert not await store.claim("key")
-    async with app.state.database.writer() as session:
-        await session.execute(update(Attempt).values(ends_at=utc_now() - timedelta(seconds=1)))
+    await execute(app, update(Attempt).values(ends_at=utc_now() - timedelta(seconds=1)))
     assert await store.find("key") is None
     assert await store.claim("key")
 
@@ -243,8 +243,7 @@ async def test_form_whose_result_is_unknown_is_refused(
         async with asyncio.timeout(20):
             response = await client.post("/crash-after-commit", data=NOTE, headers={"Accept": "text/html"})
         assert (response.status_code, "was interrupted" in response.text) == (409, True)
-        async with app.state.database.writer() as session:  # the result of another version of the site
-            await session.execute(update(Attempt).values(result=result))
+        await execute(app, update(Attempt).values(result=result))  # the result of another version of the site
 
 
 @pytest.mark.database("postgresql")  # SQLite has a single writer
