@@ -16,20 +16,16 @@ from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, execute, set_permissions
 
-REQUIRED_ACTIONS = {
-    "GET gadget/list": "list",
-    "GET gadget/details/1": "get",
-    "GET gadget/history/1": "get",
-    "GET gadget/create": "create",
-    "POST gadget/create": "create",
-    "GET gadget/edit/1": "update",
-    "POST gadget/edit/1": "update",
-    "GET gadget/delete?pks=1": "delete",
-    "POST gadget/delete?pks=1": "delete",
-    "GET gadget/export/csv": "export",
-    "GET gadget/export/json": "export",
-    "POST gadget/action/polish?pks=1": "action:polish",
+REQUESTS_BY_ACTION = {
+    "list": {"GET gadget/list"},
+    "get": {"GET gadget/details/1", "GET gadget/history/1"},
+    "create": {"GET gadget/create", "POST gadget/create"},
+    "update": {"GET gadget/edit/1", "POST gadget/edit/1"},
+    "delete": {"GET gadget/delete?pks=1", "POST gadget/delete?pks=1"},
+    "export": {"GET gadget/export/csv", "GET gadget/export/json"},
+    "action:polish": {"POST gadget/action/polish?pks=1"},
 }
+ALL_REQUESTS = set().union(*REQUESTS_BY_ACTION.values())
 LOOKUP_REQUEST = "GET gadget/ajax/lookup?name=maker_id&term=Acme"
 BUTTONS = {
     "list": 'href="/admin/gadget/list"',
@@ -75,21 +71,17 @@ async def find_allowed_requests(client: AsyncClient, requests: Iterable[str]) ->
 
 
 async def test_permission_opens_only_its_addresses(app: FastAPI, client: AsyncClient, group: Group) -> None:
-    for action in dict.fromkeys(REQUIRED_ACTIONS.values()):
+    for action, requests in REQUESTS_BY_ACTION.items():
         await set_permissions(app, group, f"gadget.{action}")
-        assert await find_allowed_requests(client, REQUIRED_ACTIONS) == {
-            request for request, required_action in REQUIRED_ACTIONS.items() if required_action == action
-        }, action
+        assert await find_allowed_requests(client, ALL_REQUESTS) == requests, action
 
 
 async def test_wildcard_permissions_all_actions_or_models(app: FastAPI, client: AsyncClient, group: Group) -> None:
     await set_permissions(app, group, "*.list")
-    assert await find_allowed_requests(client, REQUIRED_ACTIONS) == {"GET gadget/list"}
+    assert await find_allowed_requests(client, ALL_REQUESTS) == {"GET gadget/list"}
     await set_permissions(app, group, "gadget.*")
-    assert await find_allowed_requests(client, REQUIRED_ACTIONS) == set(REQUIRED_ACTIONS)
-    others = [
-        f"GET {model}/{page}" for model in ("maker", "user", "group") for page in ("list", "create", "export/csv")
-    ]
+    assert await find_allowed_requests(client, ALL_REQUESTS) == ALL_REQUESTS
+    others = [f"GET {name}/{page}" for name in ("maker", "user", "group") for page in ("list", "create", "export/csv")]
     assert await find_allowed_requests(client, others) == set()
 
 
@@ -102,18 +94,11 @@ async def test_wildcard_opens_no_pages_for_superusers_only(app: FastAPI, client:
 
 
 async def test_lookup_needs_permissions_on_both_models(app: FastAPI, client: AsyncClient, group: Group) -> None:
-    cases = {
-        "gadget.create maker.list": True,
-        "gadget.update maker.list": True,
-        "gadget.list maker.list": True,
-        "gadget.create": False,
-        "gadget.update maker.get": False,
-        "maker.list": False,
-        "gadget.list": False,
-        "gadget.get maker.get": False,
-    }
-    for permissions, is_allowed in cases.items():
+    sufficient = ("gadget.create maker.list", "gadget.update maker.list", "gadget.list maker.list")
+    missing = ("gadget.create", "gadget.update maker.get", "maker.list", "gadget.list", "gadget.get maker.get")
+    for permissions in (*sufficient, *missing):
         await set_permissions(app, group, *permissions.split())
+        is_allowed = permissions in sufficient
         assert bool(await find_allowed_requests(client, [LOOKUP_REQUEST])) == is_allowed, permissions
 
 

@@ -38,31 +38,18 @@ def extract_error(response: Response, field: str) -> str:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: AsyncClient) -> None:
-    fields = {
-        "colour": "deep_blue",
-        "state": "used",
-        "weight": "12.50",
-        "ratio": "0.5",
-        "made_on": "2026-02-28",
-        "seen_at": "2026-02-28 23:59:59",
-        "notes": "<b>bold</b>",
-        "spare_id": "2",
-        "nickname": "",
-        "name": " padded ",
-    }
-    assert (await create_gadget(admin, **fields)).status_code == 303
+    choices = {"colour": "deep_blue", "state": "used", "spare_id": "2"}
+    times = {"made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
+    texts = {"weight": "12.50", "ratio": "0.5", "notes": "<b>bold</b>", "nickname": "", "name": " padded "}
+    assert (await create_gadget(admin, **choices, **times, **texts)).status_code == 303
     gadget = await read_gadget(app)
     assert (gadget.colour, gadget.state, gadget.size, gadget.spare_id) == (Colour.DEEP_BLUE, "used", 2, 2)
     assert (gadget.weight, gadget.ratio, gadget.made_on) == (Decimal("12.50"), 0.5, date(2026, 2, 28))
     assert gadget.seen_at == datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
     assert (gadget.name, gadget.nickname) == ("padded", None)
     details = (await admin.get(f"/admin/gadget/details/{gadget.id}")).text
-    for text in (
-        "28 Feb 2026, 23:59 UTC",
-        "&lt;b&gt;bold",
-        '<a href="/admin/maker/details/2">100% Ltd</a>',
-        "Gadget 1",
-    ):
+    assert '<a href="/admin/maker/details/2">100% Ltd</a>' in details
+    for text in ("28 Feb 2026, 23:59 UTC", "&lt;b&gt;bold", "Gadget 1"):
         assert text in details
     edit = (await admin.get(f"/admin/gadget/edit/{gadget.id}")).text
     for text in ('value="2026-02-28T23:59:59"', 'value="12.50"', "100% Ltd", "&lt;b&gt;bold"):
@@ -80,49 +67,18 @@ async def test_edit_keeps_missing_fields_and_clears_empty(app: FastAPI, admin: A
     assert (changed.weight, changed.notes, changed.created_at) == (Decimal("1.5"), "kept", gadget.created_at)
 
 
-INVALID_VALUES = [
-    ("name", "x" * 21),
-    ("name", ""),
-    ("name", "nul \0"),
-    ("maker_id", ""),
-    ("maker_id", "abc"),
-    ("maker_id", "9" * 40),
-    ("spare_id", "1e3"),
-    ("colour", "green"),
-    ("state", "broken"),
-    ("size", "9" * 30),
-    ("size", "9" * 5000),
-    ("size", "2147483648"),
-    ("size", "many"),
-    ("made_on", "2026-02-30"),
-    ("made_on", "soon"),
-    ("seen_at", "yesterday"),
-    ("notes", "nul \0"),
-    ("story", "x" * 2001),
+INVALID_FORMS = [
+    {"name": "x" * 21, "maker_id": "", "spare_id": "1e3", "colour": "green", "state": "broken", "story": "x" * 2001},
+    {"name": "", "maker_id": "abc", "size": "9" * 30, "made_on": "2026-02-30", "seen_at": "yesterday"},
+    {"name": "nul \0", "maker_id": "9" * 40, "size": "9" * 5000, "made_on": "soon", "notes": "nul \0"},
+    *({"size": "2147483648"}, {"size": "many"}),
+    # checked after all fields are valid
+    *({"name": "gizmo"}, {"size": "-1"}, *({"weight": text} for text in ("99999999", "NaN", "1e999", "1.234"))),
 ]
-INVALID_FOR_MODEL = [  # checked after all fields are valid
-    ("name", "gizmo"),
-    ("size", "-1"),
-    ("weight", "99999999"),
-    ("weight", "NaN"),
-    ("weight", "1e999"),
-    ("weight", "1.234"),
-]
-
-
-def combine_fields(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
-    """Return as few forms as possible that send all of these values. A form has each field once."""
-    forms: list[dict[str, str]] = []
-    for field, value in pairs:
-        form = next((form for form in forms if field not in form), None)
-        if form is None:
-            forms.append(form := {})
-        form[field] = value
-    return forms
 
 
 async def test_errors_are_beside_their_fields(app: FastAPI, admin: AsyncClient) -> None:
-    for values in (*combine_fields(INVALID_VALUES), *({field: value} for field, value in INVALID_FOR_MODEL)):
+    for values in INVALID_FORMS:
         response = await create_gadget(admin, **values)
         for field in values:
             assert extract_error(response, field), (field, values)
@@ -157,13 +113,8 @@ async def test_references_are_shown_and_searched(admin: AsyncClient, app: FastAP
     assert '<a href="/admin/maker/details/1">Acme</a>' in page
     assert "k3y" not in page
 
-    for term, results in (
-        ("acm", ["Acme"]),
-        ("%", ["100% Ltd"]),
-        ("2", ["100% Ltd"]),
-        ("k3y", []),
-        ("", ["Acme", "100% Ltd"]),
-    ):
+    acme, other = "Acme", "100% Ltd"
+    for term, results in {"acm": [acme], "%": [other], "2": [other], "k3y": [], "": [acme, other]}.items():
         response = await admin.get("/admin/gadget/ajax/lookup", params={"name": "maker_id", "term": term})
         assert [row["text"] for row in response.json()["results"]] == results
 

@@ -25,18 +25,9 @@ __all__ = ["app", "database"]  # fixtures: a site with the API of the library
 async def test_row_is_added_read_changed_and_deleted(librarian: AsyncClient, client: AsyncClient) -> None:
     added = await librarian.post(f"{API}/volumes", json={**EMMA, "published_on": "1815-12-23"})
     assert (added.status_code, added.headers["location"]) == (201, f"{API}/volumes/emma")
-    expected = {
-        **EMMA,
-        "id": 1,
-        "editor_id": None,
-        "pages": 1,
-        "weight": None,
-        "published_on": "1815-12-23",
-        "printed_at": None,
-        "blurb": "",
-        "is_staff": False,
-        "rating": None,
-    }
+    empty = dict.fromkeys(("editor_id", "weight", "printed_at", "rating"))
+    defaults = {"id": 1, "pages": 1, "blurb": "", "is_staff": False}
+    expected = {**EMMA, **empty, **defaults, "published_on": "1815-12-23"}
     created_at = added.json()["created_at"]
     assert added.json() == expected | {"created_at": created_at}
     assert created_at.endswith("Z")
@@ -121,25 +112,16 @@ async def test_list_reads_only_columns_of_the_response(client: AsyncClient) -> N
 
 
 async def test_invalid_parameters_are_refused_by_name(client: AsyncClient) -> None:
-    for query, field in (
-        ("nonsense=1", "nonsense"),
-        ("secret_note=x", "secret_note"),
-        ("is_staff=1", "is_staff"),
-        ("price__gte=NaN", "price__gte"),
-        ("pages=99999999999999999999", "pages"),
-        ("weight__gt=inf", "weight__gt"),
-        ("topics=1&topics=99999999999999999999", "topics"),
-        ("sort=secret_note", "sort"),
-        ("status=gone", "status"),
-        ("title=%00", "title"),
-        ("year=10000", "year"),
-        ("printed_at__gte=0001-01-01T00:00:00%2B14:00", "printed_at__gte"),
-        ("size=1000", "size"),
-        ("&".join(f"pages__in={number}" for number in range(101)), "pages__in"),
+    for query in (
+        *("nonsense=1", "secret_note=x", "is_staff=1", "sort=secret_note", "status=gone", "title=%00", "year=10000"),
+        *("price__gte=NaN", "pages=99999999999999999999", "weight__gt=inf", "topics=1&topics=99999999999999999999"),
+        *("printed_at__gte=0001-01-01T00:00:00%2B14:00", "size=1000"),
+        "&".join(f"pages__in={number}" for number in range(101)),
     ):
         response = await client.get(f"{API}/volumes?{query}")
         assert response.status_code == 422, query
-        assert {error["field"][0] for error in response.json()["errors"]} == {field}, query
+        fields = {error["field"][0] for error in response.json()["errors"]}
+        assert fields == {query.partition("=")[0]}, query
 
 
 async def test_impossible_key_is_not_found(client: AsyncClient, librarian: AsyncClient) -> None:

@@ -225,19 +225,16 @@ def test_languages_have_tag_and_direction() -> None:
     assert [find_language(code) for code in ("", "qq", "..", "de/../..", "x" * 1000)] == [None] * 5
 
 
-@pytest.mark.parametrize(
-    ("header", "code"),
-    [
-        ("de-AT,de;q=0.9,en;q=0.8", "de"),
-        ("fr;q=0.5, en;q=0.9", "en"),
-        ("zh-TW,zh;q=0.9", "zh-Hant"),
-        ("fr", ""),
-        (";;q=,", ""),
-        ("de;q=0", ""),
-    ],
-)
-def test_best_language_of_header(header: str, code: str) -> None:
-    assert best_language(header, ("en", "de", "zh-Hans", "zh-Hant", "he")) == code
+def test_best_language_of_header() -> None:
+    languages = ("en", "de", "zh-Hans", "zh-Hant", "he")
+    for header, code in {
+        "de-AT,de;q=0.9,en;q=0.8": "de",
+        "fr;q=0.5, en;q=0.9": "en",
+        "zh-TW,zh;q=0.9": "zh-Hant",
+    }.items():
+        assert best_language(header, languages) == code, header
+    for header in ("fr", ";;q=,", "de;q=0"):
+        assert best_language(header, languages) == "", header
 
 
 @pytest.mark.parametrize(("language", "text"), [("de-AT", "Schließen"), ("zh_CN", "关闭"), ("zh-TW", "Close")])

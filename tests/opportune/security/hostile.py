@@ -21,17 +21,9 @@ STRINGS = ('"\\u0000"', '"\\ud800"', f'"{CANARY}"', f'"{"x" * 100_000}"')
 VALUES = (*NUMBERS, *STRINGS, "null", "[[]]", "{}", "true")
 """Valid and invalid JSON texts for each field."""
 BODIES = (
-    b"",
-    b"null",
-    b"[]",
-    b"{",
-    b'"x"',
-    b"[" * NESTING_DEPTH,
-    b"[" * NESTING_DEPTH + b"]" * NESTING_DEPTH,
+    *(b"", b"null", b"[]", b"{", b'"x"', b"\xff\xfe", b"\x00", b'{"\\ud800": 1}'),
+    *(b"[" * NESTING_DEPTH, b"[" * NESTING_DEPTH + b"]" * NESTING_DEPTH),
     b'{"a":' * NESTING_DEPTH + b"1" + b"}" * NESTING_DEPTH,
-    b"\xff\xfe",
-    b"\x00",
-    b'{"\\ud800": 1}',
 )
 UNSTORABLE_ON_SQLITE, UNSTORABLE_ON_POSTGRESQL = (str(2**63), "%ED%A0%80"), ("%00",)
 """Values that the database cannot store, for paths, queries and forms."""

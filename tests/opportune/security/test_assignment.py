@@ -17,27 +17,18 @@ from opportune.testing.sample_rows import ROW_ID, insert_sample_rows
 FORGED_ID = 4711
 JSON_PREFIXES = ("/api/", "/mcp", "/accounts/oauth/register")
 """Prefixes of URLs that accept JSON. Other URLs accept forms."""
-PROTECTED_FIELDS: dict[str, Any] = {
-    "id": FORGED_ID,
-    "owner_id": ROW_ID,
-    "user_id": ROW_ID,
-    "is_superuser": True,
-    "is_staff": True,
-    "is_verified": True,
-    "is_active": False,
-    "hashed_password": "x",
-    "totp_secret": "x",
-    "created_at": "1999-01-01T00:00:00Z",
-}
+PROTECTED_FIELDS: dict[str, Any] = (
+    {"id": FORGED_ID, "owner_id": ROW_ID, "user_id": ROW_ID, "created_at": "1999-01-01T00:00:00Z"}
+    | {"is_superuser": True, "is_staff": True, "is_verified": True, "is_active": False}
+    | {"hashed_password": "x", "totp_secret": "x"}
+)
 """Fields that requests may not set."""
 VALID_FIELDS: dict[str, Any] = {
     "title": "A title",
     "name": "A name",
     "content": "Words",
     "email": "new@example.com",
-    "password": PASSWORD,
-    "current_password": PASSWORD,
-}
+} | {"password": PASSWORD, "current_password": PASSWORD}
 """Valid values of common form fields."""
 SESSIONS = "select id, token_hash from accounts_session"
 

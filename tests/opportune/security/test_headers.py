@@ -14,23 +14,19 @@ from opportune.web.middleware.security_headers import SECURITY_HEADERS
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JSON = {"content-type": "application/json"}
+PAGES = (
+    dict.fromkeys(("/accounts/login", "/static/site.css", "/health", "/stream"), 200)
+    | {"/accounts/profile": 303, "/admin/": 303, "/files/nothing": 403, "/nothing": 404, "/api/v1/users/me": 401}
+    | {"/crash": 500}
+)
 REQUESTS = [
-    ("GET", "/accounts/login", {}, b"", 200),
-    ("GET", "/accounts/profile", {}, b"", 303),
-    ("GET", "/admin/", {}, b"", 303),
+    *(("GET", path, {}, b"", status) for path, status in PAGES.items()),
     ("POST", "/accounts/login", {"origin": "https://evil.example"}, b"", 403),
-    ("GET", "/nothing", {}, b"", 404),
-    ("GET", "/static/site.css", {}, b"", 200),
-    ("GET", "/files/nothing", {}, b"", 403),
     ("POST", "/accounts/login", FORM | {"content-length": str(MAX_BODY_BYTES + 1)}, b"", 413),
     ("POST", "/accounts/login", FORM, b"email=", 422),
     ("POST", "/api/v1/auth/register", JSON, b"{}", 422),
-    ("GET", "/api/v1/users/me", {}, b"", 401),
-    ("GET", "/health", {}, b"", 200),
     ("GET", "/health", {"host": "evil.example"}, b"", 200),
     ("GET", "/accounts/login", {"host": "evil.example"}, b"", 400),
-    ("GET", "/crash", {}, b"", 500),
-    ("GET", "/stream", {}, b"", 200),
 ]
 
 

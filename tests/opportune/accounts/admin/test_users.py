@@ -78,24 +78,21 @@ async def test_edit_ignores_read_only_fields(app: FastAPI, admin: AsyncClient) -
     assert (changed.id, changed.hashed_password, changed.created_at) == (user.id, user.hashed_password, user.created_at)
 
 
-HOSTILE_QUERIES = [
-    ("page=abc", 400),
-    ("page=-5", 302),
-    (f"page={'9' * 30}", 302),
-    ("pageSize=0", 200),
-    ("pageSize=999999", 200),
-    ("sortBy=hashed_password", 400),
-    ("is_active=perhaps&created_at=nonsense", 200),
-    ("created_at=9999-12-31", 200),
-    ("created_at=2001-01-01&created_at_op=nonsense&search=%00%ff", 200),
-    (f"search={'word+' * 500}", 200),
-    ("hashed_password=x", 422),
-]
+HOSTILE_QUERIES = {
+    200: (
+        *("pageSize=0", "pageSize=999999", f"search={'word+' * 500}"),
+        *("is_active=perhaps&created_at=nonsense", "created_at=9999-12-31"),
+        "created_at=2001-01-01&created_at_op=nonsense&search=%00%ff",
+    ),
+    302: ("page=-5", f"page={'9' * 30}"),
+    400: ("page=abc", "sortBy=hashed_password"),
+    422: ("hashed_password=x",),
+}
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_hostile_parameters_do_not_break_a_list(admin: AsyncClient) -> None:
-    for query, status in HOSTILE_QUERIES:
+    for status, query in ((status, query) for status, queries in HOSTILE_QUERIES.items() for query in queries):
         response = await admin.get(f"/admin/user/list?{query}")
         if response.status_code == 303:  # to the URL without empty and doubled parts
             response = await admin.get(response.headers["location"])

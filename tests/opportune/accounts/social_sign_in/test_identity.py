@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import httpx2
 import jwt
@@ -88,25 +89,14 @@ async def test_forged_id_token_is_refused(provider: FakeProvider, forgery: str) 
 
 
 async def test_foreign_id_token_is_refused(provider: FakeProvider) -> None:
-    false_claims: list[Claims] = [
-        {"iss": "https://evil.example"},
-        {"iss": None},
-        {"aud": "another-site"},
-        {"aud": [CLIENT_ID, "another-site"]},
-        {"aud": [CLIENT_ID, "another-site"], "azp": "another-site"},
-        {"aud": None},
-        {"nonce": "of another sign-in"},
-        {"nonce": None},
-        {"exp": 1},
-        {"exp": None},
-        {"exp": "soon"},
-        {"iat": None},
-        {"nbf": 4_000_000_000},
-        {"sub": None},
-        {"sub": ""},
-        {"sub": "x" * 256},
-    ]
-    for claims in false_claims:
+    shared = [CLIENT_ID, "another-site"]
+    values: dict[str, tuple[Any, ...]] = (
+        {"iss": ("https://evil.example", None), "aud": ("another-site", shared, None)}
+        | {"nonce": ("of another sign-in", None), "exp": (1, None, "soon"), "iat": (None,), "nbf": (4_000_000_000,)}
+        | {"sub": (None, "", "x" * 256)}
+    )
+    false_claims: list[Claims] = [{name: value} for name in values for value in values[name]]
+    for claims in (*false_claims, {"aud": shared, "azp": "another-site"}):
         provider.false_claims = claims
         with pytest.raises(InvalidProviderResponse):
             await request_identity(provider)

@@ -31,15 +31,10 @@ async def site(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
+OTHER_ORIGINS = ("https://evil.example", "null", "http://testserver.evil.example", "http://testserver:8080", "http://[")
 CROSS_SITE_HEADERS: tuple[dict[str, str], ...] = (
-    {"Origin": "https://evil.example"},
-    {"Origin": "null"},
-    {"Origin": "http://testserver.evil.example"},
-    {"Origin": "http://testserver:8080"},
-    {"Origin": "http://["},
-    {"Sec-Fetch-Site": "cross-site"},
-    {"Sec-Fetch-Site": "same-site"},
-    {"Sec-Fetch-Site": "a-future-value"},
+    *({"Origin": origin} for origin in OTHER_ORIGINS),
+    *({"Sec-Fetch-Site": site} for site in ("cross-site", "same-site", "a-future-value")),
     {"Sec-Fetch-Site": "cross-site", "Origin": SITE_ORIGIN},
     {"Referer": "https://evil.example/testserver"},
     {"Origin": "https://evil.example", "Authorization": "Bearer x", "Cookie": "session=y"},
