@@ -19,7 +19,6 @@ from opportune.mail import EmailMessage
 from opportune.testing import Make, RecordedJobs, upload
 
 MakeEvent = Callable[..., Awaitable[Event]]
-
 ADA = {"name": "Ada", "email": "ada@example.com"}
 
 

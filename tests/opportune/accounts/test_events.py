@@ -71,8 +71,6 @@ async def test_event_by_staff_hides_their_client(app: FastAPI, database: Databas
 
 
 GUIDE = read_guide("account-events.md")
-
-
 BLOCKS = code_blocks(GUIDE)
 
 

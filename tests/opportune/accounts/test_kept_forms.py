@@ -23,7 +23,6 @@ NEW_NOTE = "/notes/new"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TEXT = "Buy “milk” & <bread>"
 HIDDEN = re.compile(r'<input type="hidden" name="(form_user|form_token)" value="([^"]*)"')
-
 app = site_fixture(library)
 
 

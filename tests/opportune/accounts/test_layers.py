@@ -7,7 +7,6 @@ from pathlib import Path
 from opportune.project.layout import PROJECT
 
 ACCOUNTS = PROJECT / "opportune/accounts"
-
 HTTP_MODULES = {
     *("admin", "pages", "api", "dependencies", "responses", "passkey_requests", "reauthentication", "setup"),
     *("backends", "cookies", "kept_forms", "manager", "openapi", "permissions", "scopes", "request_credentials"),

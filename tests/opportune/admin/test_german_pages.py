@@ -14,9 +14,7 @@ from opportune.testing.factories import PASSWORD
 from tests.opportune.admin.test_translated_labels import app, german
 
 __all__ = ["app", "german"]
-
 pytestmark = pytest.mark.usefixtures("german")
-
 DE = {"Accept-Language": "de"}
 PAGES = (
     "/lamps /lamps?q=none /lamps?mood=unknown /lamps/new /lamps/1 /lamps/1/edit /lamps/1/delete /nothing"

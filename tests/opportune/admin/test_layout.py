@@ -11,8 +11,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import make_staff
 
 app = site_fixture(gadgets, make_makers)
-
-
 ADMIN_MENU = '<nav class="navbar-collapse" id="menu" popover aria-label="Admin">'
 ACCEPT_HTML = {"Accept": "text/html"}
 

@@ -36,8 +36,6 @@ BUTTONS = {
     "export": "/admin/gadget/export/csv",
     "action:polish": "/admin/gadget/action/polish",
 }
-
-
 app = site_fixture(gadgets, make_makers)
 
 

@@ -18,8 +18,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import make_staff
 
 PALETTE = {"HX-Request-Type": "partial"}
-
-
 app = site_fixture(
     bookshelf, lambda: [*(Author(name=f"Ada {number}") for number in range(1, 8)), Country(name="Adaland")]
 )

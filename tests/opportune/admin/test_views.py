@@ -17,8 +17,6 @@ from tests.opportune.stored_rows import add_rows, read_one
 CREATE_PAGE = "/admin/gadget/create"
 CONFIRMED = {"confirmed": "yes"}
 VALID_FORM = {"name": "first", "maker_id": "1", "colour": "red", "state": "new", "size": "2", "save": "Save"}
-
-
 app = site_fixture(gadgets, make_makers)
 
 

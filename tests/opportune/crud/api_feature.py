@@ -23,8 +23,6 @@ class NestedVolumes(Crud[Volume]):
 
 
 volumes = CrudApi(Volumes, "/volumes")
-
-
 library_feature = Feature(
     "library",
     "Books.",

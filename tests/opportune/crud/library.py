@@ -160,8 +160,6 @@ class Notes(Crud[Note]):
 
 TABLES: Sequence[type[SQLModel]] = (Writer, Topic, Volume, VolumeTopic, Opinion, Note)
 PRINTED = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
 HTMX = {"HX-Request-Type": "partial"}
 VOLUME_FORM = {"title": "Persuasion", "slug": "persuasion", "writer_id": "1", "price": "8", "pages": "99"}
 

@@ -27,8 +27,6 @@ class OpenVolumes(Crud[Volume]):
 
 
 open_pages = CrudPages(OpenVolumes, "/open-volumes", columns=("id",))
-
-
 library = Feature(
     "library",
     "Books.",
@@ -36,8 +34,6 @@ library = Feature(
     api=[CrudApi(OpenVolumes, "/open-volumes").router, CrudApi(Opinions, "/opinions").router],
     pages=[open_pages.router, CrudPages(Volumes, "/volumes").router, CrudPages(Opinions, "/opinions").router],
 )
-
-
 app = site_fixture(library)
 
 

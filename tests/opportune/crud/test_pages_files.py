@@ -58,8 +58,6 @@ posters = Feature(
         CrudPages(Posters, "/titles", sections=(("Poster", ("title", "picture")),)).router,
     ],
 )
-
-
 app = site_fixture(posters)
 
 

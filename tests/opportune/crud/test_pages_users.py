@@ -41,8 +41,6 @@ letters = Feature(
     api=CrudApi(Letters, "/letters").router,
 )
 LETTERS = "/api/v1/letters"
-
-
 app = site_fixture(letters)
 
 

@@ -44,6 +44,4 @@ tool_feature = Feature(
     pages=CrudPages(Tools, "/tools").router,
     accounts=Accounts(personal_data=PersonalData(summary="Your tools", owners=(Tool.owner_id,), forget=forget_tools)),
 )
-
-
 app = site_fixture(tool_feature)

@@ -89,7 +89,6 @@ samples = Feature(
     api=CrudApi(Samples, "/samples").router,
     admin=Admin((SampleAdmin, FollowerAdmin)),
 )
-
 FORM_TEXTS = (
     {"title": "One Book", "status": "for_sale", "size": "large", "price": "12.50", "country": "AT"}
     | {"email": "Ada@Example.com", "home": "https://x.at/", "phone": "+43 1 711 000"}

@@ -29,7 +29,6 @@ RESEND, POSTMARK, BREVO = f"resend://{KEY}", f"postmark://{KEY}", f"brevo://{KEY
 MAILGUN, AMAZON = f"mailgun://{KEY}@mg.example.org?region=eu", f"ses://hunter2ID:{KEY}@eu-west-1"
 CONFIRMATION_FIELDS = {RESEND: "id", POSTMARK: "MessageID", BREVO: "messageId", MAILGUN: "id", AMAZON: "MessageId"}
 each_provider = pytest.mark.parametrize("url", CONFIRMATION_FIELDS)
-
 FakeResponses = Callable[..., FakeApi]
 
 

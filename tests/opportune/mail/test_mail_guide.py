@@ -18,7 +18,6 @@ from tests.opportune.mail.conftest import WriteTemplate, email_to, settings_with
 from tests.opportune.mail.providers import FakeApi
 
 __all__ = ["oppman"]  # a fixture
-
 GUIDE = read_guide("mail.md")
 COMMANDS = re.findall(r"^(?:MAIL_URL=(\S+) )?python3 oppman\.py (.+)$", GUIDE, re.MULTILINE)
 

@@ -21,7 +21,6 @@ from opportune.testing.services.accessibility import find_violations
 from tests.opportune.mail.conftest import email_to, settings_with
 
 pytestmark = pytest.mark.usefixtures("mailbox_folder")
-
 HTML = "<style>p { color: red }</style><p>Dear <b>Zoë</b></p><script>document.body.remove()</script>"
 
 

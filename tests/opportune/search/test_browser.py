@@ -26,7 +26,6 @@ SEARCH = """{% extends "base.html" %}{% from "macros/search.html" import search_
 {% block results %}{% from "macros/search.html" import search_results %}
 {{ search_results(results, request.url, hint="Type a beginning") }}{% endblock %}{% endblock %}"""
 WAVE = '{% extends "base.html" %}{% block content %}<h1>{{ name }}</h1>{% endblock %}'
-
 router = APIRouter(prefix="/waves")
 pending: dict[str, asyncio.Event] = {}
 """Queries whose response waits for an event."""

@@ -19,7 +19,6 @@ from tests.opportune.security.visit import Visit
 
 # PostgreSQL refuses NUL, and SQLite refuses numbers of more than 63 bits.
 pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 FORM = "application/x-www-form-urlencoded"
 
 

@@ -29,8 +29,6 @@ from tests.opportune.accounts.stored_rows import count, delete, set_all
 from tests.opportune.form_tokens import without_tokens
 
 __all__ = ["settings"]  # a fixture
-
-
 pytestmark = pytest.mark.usefixtures("user")
 
 

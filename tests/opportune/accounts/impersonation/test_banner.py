@@ -19,7 +19,6 @@ BANNER = 'id="impersonation"'
 PROJECT_BASE = (
     "<!doctype html><html><BODY class='own'><p>{{ user.email }} {% block content %}{% endblock %}</p></body></html>"
 )
-
 router = APIRouter()
 
 

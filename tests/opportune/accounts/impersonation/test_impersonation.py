@@ -24,8 +24,6 @@ from tests.opportune.accounts.sent_emails import ME, read_sent_subjects, setting
 from tests.opportune.accounts.stored_rows import change, count, read_all, read_one, reload, set_all
 
 __all__ = ["settings"]  # a fixture
-
-
 BANNER = 'id="impersonation"'
 
 

@@ -22,7 +22,6 @@ from opportune.testing.services.browser import serve
 CLIENT_ID, CLIENT_SECRET = "the-site", "a client secret"
 KEY, FOREIGN_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 KEY_ID = "key-1"
-
 Claims = dict[str, Any]
 
 

@@ -21,8 +21,6 @@ from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 from tests.opportune.accounts.stored_rows import store
 
 NOT_STARTED_HERE = "This sign-in was not started in this browser"
-
-
 GITHUB_EMAILS = [
     {"email": "other@example.com", "primary": False, "verified": True},
     {"email": "octo@example.com", "primary": True, "verified": True},

@@ -31,7 +31,6 @@ from tests.opportune.guides import code_blocks, read_guide, run_code
 
 ME, TOKENS, BOOKS, LOGIN = (f"/api/v1/{path}" for path in ("users/me", "users/me/tokens", "books", "auth/login"))
 by_fastapi_users = FastAPIUsers[Any, int](get_user_manager, auth_backends).current_user()
-
 books = APIRouter(prefix="/books")
 
 

@@ -69,8 +69,6 @@ class PartAdmin(AdminView, model=Part):
 
 
 parts = Feature("parts", "For tests.", models=(Maker, Gadget, Part), admin=Admin((MakerAdmin, PartAdmin)))
-
-
 LIST = "/admin/part/list"
 
 

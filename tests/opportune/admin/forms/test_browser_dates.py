@@ -15,8 +15,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_all
 
 STORED_AT = datetime(2026, 12, 2, 16, 0, 5, 250, tzinfo=UTC)
-
-
 app = site_fixture(gadgets, make_makers)
 
 

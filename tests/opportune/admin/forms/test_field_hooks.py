@@ -15,8 +15,6 @@ from tests.opportune.stored_rows import get_row
 EDIT = "/admin/shelf/edit/1"
 CREATE = "/admin/shelf/create"
 FORM = {"title": "Novels", "slug": "n", "code": "X", "price": "9", "save": "Save"}
-
-
 app = site_fixture(
     shelves, lambda: [Shelf(title="Novels", slug="old", code="NOV-1", price=3), Label(shelf_id=1, text="red", size=4)]
 )

@@ -27,8 +27,6 @@ from tests.opportune.stored_rows import add_rows, read_all, read_one, set_permis
 
 SECRET_TITLE, STORED_TITLE = "Secret Maker", "Acme"
 MAY_NOT_CHOOSE_MESSAGE = "You may not list these rows, so you cannot choose another one."
-
-
 app = site_fixture(gadgets, lambda: [*make_makers(), Gadget(name="Anvil", maker_id=1), Maker(name=SECRET_TITLE)])
 """Site with a gadget of the first maker; the third maker has no gadgets."""
 

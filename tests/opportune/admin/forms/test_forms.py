@@ -17,8 +17,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import change_row, read_all
 
 CREATE, EDIT, DETAILS = "/admin/shelf/create", "/admin/shelf/edit/1", "/admin/shelf/details/1"
-
-
 app = site_fixture(shelves)
 
 

@@ -21,11 +21,7 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff, read_all
 
 NOVEL_FORM = {"title": "Saga", "save": "Save"}
-
-
 CREATE, EDIT = "/admin/novel/create", "/admin/novel/edit/1"
-
-
 app = site_fixture(novels, make_genres)
 
 

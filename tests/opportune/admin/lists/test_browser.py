@@ -22,8 +22,6 @@ TEXTS: dict[str, Any] = {
     "data": "from\r\nWindows",
     "notes": "two\rlines",
 }
-
-
 app = site_fixture(
     gadgets,
     lambda: [

@@ -12,8 +12,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import make_staff
 
 LIST = "/admin/gadget/list"
-
-
 app = site_fixture(gadgets, lambda: [*make_makers(), Gadget(name="gadget", maker_id=1, spare_id=2, story="long")])
 
 

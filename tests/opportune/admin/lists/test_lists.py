@@ -27,8 +27,6 @@ from tests.opportune.stored_rows import add_rows, read_all, read_one
 
 CONFIRMED = {"confirmed": "yes"}
 POLISH_ACTION = "/admin/gadget/action/polish"
-
-
 app = site_fixture(gadgets, make_makers)
 
 

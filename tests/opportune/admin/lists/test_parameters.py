@@ -14,8 +14,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import read_one
 
 LIST = "/admin/gadget/list"
-
-
 app = site_fixture(
     gadgets, lambda: [*make_makers(), *[Gadget(name=f"gadget {number}", maker_id=1) for number in range(1, 61)]]
 )

@@ -13,8 +13,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import make_staff
 
 PAGES = ("/admin/shelf/details/1", "/admin/shelf/edit/1")
-
-
 app = site_fixture(
     shelves,
     lambda: [

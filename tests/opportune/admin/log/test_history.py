@@ -17,8 +17,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, get_row, make_staff, read_all
 
 NEW_PASSWORD = "an altogether new one"
-
-
 app = site_fixture(gadgets, make_makers)
 
 

@@ -70,8 +70,6 @@ archive = Feature(
     ),
     pages=CrudPages(Papers, "/papers").router,
 )
-
-
 app = site_fixture(archive)
 
 

@@ -20,8 +20,6 @@ from tests.opportune.stored_rows import make_staff, read_one
 TEXTS_OF_HIDDEN_FIELDS = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
 # Added one by one, because "*" would include the permissions of fields.
 ACTIONS = ("list", "get", "create", "update", "delete", "import", "export")
-
-
 app = site_fixture(shop, make_wares)
 
 

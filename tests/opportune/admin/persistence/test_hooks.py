@@ -22,8 +22,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import read_all, read_one
 
 NOVEL_FORM = {"title": "Saga", "genres": "1", "save": "Save"}
-
-
 app = site_fixture(novels, make_genres)
 
 

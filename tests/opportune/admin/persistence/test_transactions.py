@@ -17,8 +17,6 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff, read_all
 
 CONFIRMED = {"confirmed": "yes"}
-
-
 app = site_fixture(gadgets, make_makers)
 
 

@@ -23,8 +23,6 @@ from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_one
 
 TRASH = "/admin/parcel/trash"
 CONFIRMED = {"confirmed": "yes"}
-
-
 app = site_fixture(parcels, make_parcels)
 
 

@@ -21,7 +21,6 @@ from opportune.testing.plugin import settings_for
 from opportune.web import Upload, read_form
 
 resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
-
 MESSAGE = "The disk of this site is full, so nothing was saved. Please try again later."
 MAX_FILE_BYTES = 1_500_000
 """Larger than the memory buffer of the parser, and smaller than the upload."""

@@ -18,7 +18,6 @@ from opportune.testing.app import create_test_app
 
 Messages = list[dict[str, Any]]
 SITE_ORIGIN = "http://testserver"
-
 pages, api = APIRouter(prefix="/live"), APIRouter()
 
 

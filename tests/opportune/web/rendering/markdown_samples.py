@@ -18,7 +18,6 @@ FRAGMENTS = [
 # fmt: on
 
 documents = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
-
 FENCE = "```py\n" + "".join(f"value_{i} = compute({i})\n" for i in range(400)) + "```\n"
 TABLE = "|a|b|\n|-|-:|\n" + "".join(f"| row {i} | some text |\n" for i in range(250))
 LIST = "".join(f"{i}. item with **strong** words\n" for i in range(1, 201))

@@ -16,7 +16,6 @@ from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS
 from tests.opportune.web.rendering.markdown_samples import documents
 
 pytestmark = pytest.mark.usefixtures("no_highlighting_timeout")
-
 REL = 'rel="noopener noreferrer nofollow"'
 HOSTILE_TEXTS = [
     "<script>alert(1)</script>",
