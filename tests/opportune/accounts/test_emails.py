@@ -1,15 +1,19 @@
-"""Rules for all e-mails of accounts."""
+"""Rules for all e-mails of accounts, and the lifetime of the links in them."""
+
+import time
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from opportune.accounts import User, signed_links
 from opportune.accounts.events import service as events
 from opportune.accounts.flows.profile import change_password
-from opportune.accounts.models import User
 from opportune.accounts.users.context import EMAILS_PER_IP, EMAILS_PER_RECIPIENT, AccountContext
+from opportune.config import Settings, signer
 from opportune.db.database import Database
 from opportune.mail import InvalidEmailError
+from opportune.services.clock import clock
 from opportune.testing.factories import PASSWORD
 from opportune.web.client import Client
 from tests.opportune.accounts.sent_emails import (
@@ -81,3 +85,25 @@ async def test_password_and_its_email_are_one_transaction(
     with pytest.raises(InvalidEmailError):
         await change()
     assert (await reload(database, user)).hashed_password == user.hashed_password
+
+
+@pytest.mark.parametrize(("minutes_ago", "is_valid"), [(59, True), (61, False), (-59, True), (-61, False)])
+async def test_link_expires_and_hides_the_password_hash(
+    database: Database,
+    settings: Settings,
+    user: User,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    minutes_ago: int,
+    is_valid: bool,
+) -> None:
+    """The clock of the machine that signed it may be ahead."""
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "now", lambda: time.time() - 60 * minutes_ago)
+        token = signed_links.make_link_token(settings, "reset", user)
+    assert user.hashed_password not in token
+    async with database.reader() as session:
+        link = await signed_links.read_link_token(session, settings, "reset", token)
+        assert (link is not None) is is_valid
+        of_newer_version = signer(settings, "accounts: reset").dumps([user.id])
+        assert await signed_links.read_link_token(session, settings, "reset", of_newer_version) is None

@@ -1,4 +1,4 @@
-"""Rules for new passwords, and their hashing in threads with low priority."""
+"""Rules for new passwords, their hashing in threads with low priority, and Unicode forms of what users type."""
 
 import asyncio
 import gzip
@@ -6,17 +6,24 @@ import hashlib
 import os
 import sys
 import threading
+import unicodedata
 from importlib.resources import files
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from opportune.accounts import User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.passwords.rules import find_offline_problem, find_password_problem
+from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings
 from opportune.errors import Busy
+from opportune.testing import make_user
 from opportune.testing.plugin import settings_for
+from tests.opportune.accounts.stored_rows import set_all
 
 LONG_PASSWORD = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(16))
 EMAIL = "john.smith@analytical-engines.co.uk"
@@ -146,3 +153,43 @@ def test_small_machine_uses_less_memory(monkeypatch: pytest.MonkeyPatch) -> None
     helper_hasher: Any = hashing._PasswordHelper()._password_hash.current_hasher
     hasher = helper_hasher._hasher  # a real hash would take 0.1 seconds
     assert (hasher.memory_cost, hasher.time_cost, hasher.parallelism) == (65536, 3, 4)
+
+
+COMPOSED, DECOMPOSED = "Bärenhöhle am Fluß", unicodedata.normalize("NFD", "Bärenhöhle am Fluß")
+EMAILS = [("zoe@müller.example", "zoe@MU\u0308LLER.example"), ("zoë@example.com", "ZOE\u0308@example.com")]
+
+
+async def log_in(client: AsyncClient, email: str, password: str) -> bool:
+    response = await client.post("/accounts/login", data={"email": email, "password": password})
+    client.cookies.clear()
+    return response.status_code == 303
+
+
+@pytest.mark.parametrize(("stored", "typed"), EMAILS)
+async def test_each_form_of_an_address_signs_in(app: FastAPI, client: AsyncClient, stored: str, typed: str) -> None:
+    await make_user(app.state.database, stored, COMPOSED)
+    assert await log_in(client, typed, COMPOSED)
+    assert normalize_email(typed) == stored
+
+
+@pytest.mark.parametrize("stored", [COMPOSED, DECOMPOSED])
+@pytest.mark.parametrize("typed", [COMPOSED, DECOMPOSED])
+async def test_each_form_of_a_password_is_correct(stored: str, typed: str) -> None:
+    hashed = await hashing.hash_password(stored)
+    assert (await hashing.verify_password(typed, hashed))[0]
+    assert not (await hashing.verify_password(typed.replace("ß", "ss"), hashed))[0]
+
+
+async def test_earlier_hash_works_and_is_replaced(app: FastAPI, client: AsyncClient) -> None:
+    user = await make_user(app.state.database, password=COMPOSED)
+    await set_all(app.state.database, User, hashed_password=hashing.password_helper.hash(DECOMPOSED))
+    assert not await log_in(client, user.email, COMPOSED)
+    assert await log_in(client, user.email, DECOMPOSED)
+    assert await log_in(client, user.email, COMPOSED)
+
+
+async def test_length_counts_normalized_characters(client: AsyncClient) -> None:
+    short = unicodedata.normalize("NFD", "äöüäöü")
+    response = await client.post("/accounts/register", data={"email": "zoe@example.com", "password": short})
+    assert response.status_code == 422
+    assert "at least" in response.text

@@ -1,4 +1,4 @@
-"""Health checks of the site and its database."""
+"""Addresses of no page: health checks, the favicon, robots.txt and other files at the root of the site."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from opportune.application import create_app
 from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
 from opportune.web.health import HEALTH_PATHS
+from opportune.web.static.files import assets
 
 
 def client_of(app: FastAPI) -> AsyncClient:
@@ -45,3 +46,27 @@ async def test_site_is_ready_after_migrations(empty_database_url: str) -> None:
         assert (await client.get("/health/ready")).status_code == 503
         migrate(empty_database_url)
         assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_logo_is_the_default_favicon(client: AsyncClient) -> None:
+    response = await client.get("/favicon.ico")
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/svg+xml")
+    assert response.content == (await client.get("/static/icon.svg")).content
+    assert (await client.head("/favicon.ico")).status_code == 200
+
+
+async def test_own_favicon_replaces_logo(client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "favicon.ico").write_bytes(b"\0\0\1\0")
+    monkeypatch.setattr(assets, "all_directories", [tmp_path, *assets.all_directories])
+    response = await client.get("/favicon.ico")
+    assert response.content == b"\0\0\1\0"
+    assert response.headers["content-type"].startswith("image/")
+
+
+async def test_root_files_are_revalidated(client: AsyncClient) -> None:
+    for path in ("/favicon.ico", "/robots.txt"):
+        first = await client.get(path)
+        assert (first.headers["cache-control"], "set-cookie" in first.headers) == ("public, no-cache", False), path
+        again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b""), path
+        assert (await client.post(path)).status_code == 405, path

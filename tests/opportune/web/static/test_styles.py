@@ -1,4 +1,4 @@
-"""The cut style sheet of Tabler: bundles keep what pages use."""
+"""The cut style sheet of Tabler, whose bundles keep what pages use, and the typeface."""
 
 import re
 import sys
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from httpx2 import AsyncClient
 
-from opportune.web.static import icons, styles
+from opportune.project.layout import FRAMEWORK
+from opportune.web.static import icons, styles, typeface
 from opportune.web.static.files import TABLER, assets
 
 PAGES = ("/", "/accounts/login", "/accounts/profile", "/nothing", "/admin/", "/admin/user/list", "/admin/user/create")
@@ -74,3 +75,20 @@ async def test_classes_of_pages_are_in_the_bundles(superuser_client: AsyncClient
     used = set(styles.CLASS.findall(assets.content("admin-pages.css").decode()))
     assert {"btn-primary", "navbar-vertical", "breadcrumb"} <= classes
     assert classes & set(styles.CLASS.findall(assets.content(TABLER).decode())) - used == set()
+
+
+def test_style_sheet_has_ranges_of_cut_files() -> None:
+    sheet = (FRAMEWORK / "static" / "typeface.css").read_text(encoding="utf-8")
+    faces = re.findall(r'url\("(.+?)"\).*?unicode-range: (.+?);', sheet, re.DOTALL)
+    assert {name: ranges.replace("U+", "").replace(" ", "") for name, ranges in faces} == typeface.SUBSETS
+
+
+async def test_page_preloads_latin_file(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typeface, "is_ready", lambda: True)
+    monkeypatch.setattr(typeface, "LATIN", "icon.svg")
+    page = (await client.get("/accounts/login")).text
+    assert re.search(r'<link rel="preload" href="/static/icon.svg\?v=\w+" as="font"', page)
+
+
+async def test_content_security_policy_allows_own_fonts_only(client: AsyncClient) -> None:
+    assert "font-src 'self';" in (await client.get("/accounts/login")).headers["content-security-policy"]
