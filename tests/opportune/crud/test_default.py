@@ -65,7 +65,6 @@ async def test_reference_follows_the_default_class(bob: AsyncClient, draft: Volu
         ({"default": True}, {"default": True}, "Data layers of Volume with default = True: {0}.First and {0}.Second."),
     ],
 )
-@pytest.mark.usefixtures("registry")
 def test_undeclared_default_stops_the_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, first: Any, second: Any, message: str
 ) -> None:
