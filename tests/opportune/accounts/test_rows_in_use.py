@@ -12,7 +12,7 @@ from tests.opportune.crud.library import TABLES, Note
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, get_row
 
-app = site_fixture(Feature("library", "For tests.", models=TABLES))
+app = site_fixture(Feature("library", models=TABLES))
 
 
 @pytest.mark.database("sqlite", "postgresql")

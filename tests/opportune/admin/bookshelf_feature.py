@@ -110,8 +110,7 @@ class Review(UnmigratedTable, table=True):
         return f"{self.stars} stars"
 
 
-class CountryAdmin(AdminView, model=Country):
-    pass
+class CountryAdmin(AdminView, model=Country): ...
 
 
 class AuthorAdmin(AdminView, model=Author):
@@ -122,8 +121,7 @@ class TagAdmin(AdminView, model=Tag):
     inlines = (Inline(BookTag, "tag_id", ("book_id", "note")),)
 
 
-class BookTagAdmin(AdminView, model=BookTag):
-    pass
+class BookTagAdmin(AdminView, model=BookTag): ...
 
 
 class ReviewAdmin(AdminView, model=Review):
@@ -144,7 +142,6 @@ class BookAdmin(AdminView, model=Book):
 
 bookshelf = Feature(
     "bookshelf",
-    "For tests.",
     models=(Country, Author, BookTag, Tag, Book, ReviewTag, Review),
     admin=Admin((CountryAdmin, AuthorAdmin, TagAdmin, BookTagAdmin, ReviewAdmin, BookAdmin)),
 )

@@ -63,8 +63,7 @@ class Gadget(UnmigratedTable, table=True):
         return value.strip()
 
 
-class MakerAdmin(AdminView, model=Maker):
-    pass
+class MakerAdmin(AdminView, model=Maker): ...
 
 
 class GadgetAdmin(AdminView, model=Gadget):
@@ -82,7 +81,7 @@ class GadgetAdmin(AdminView, model=Gadget):
         return RedirectResponse(request.url_for("admin:list", identity=self.identity), 303)
 
 
-gadgets = Feature("gadgets", "For tests.", models=(Maker, Gadget), admin=Admin((MakerAdmin, GadgetAdmin)))
+gadgets = Feature("gadgets", models=(Maker, Gadget), admin=Admin((MakerAdmin, GadgetAdmin)))
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 """Fields of the form of a gadget of the first maker."""
 

@@ -52,7 +52,6 @@ class LampAdmin(AdminView, model=Lamp):
 
 lamps = Feature(
     "lamps",
-    "For tests.",
     models=(Lamp,),
     pages=CrudPages(Lamps, "/lamps").router,
     api=CrudApi(Lamps, "/lamps").router,

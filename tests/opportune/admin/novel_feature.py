@@ -120,13 +120,11 @@ class CopyAdmin(AdminView, model=Copy):
     can_import = True
 
 
-class ReaderAdmin(AdminView, model=Reader):
-    pass
+class ReaderAdmin(AdminView, model=Reader): ...
 
 
 novels = Feature(
     "novels",
-    "For tests.",
     models=(NovelGenre, Genre, Language, Novel, Copy, Loan, Reader),
     admin=Admin((GenreAdmin, NovelAdmin, CopyAdmin, ReaderAdmin)),
 )

@@ -80,14 +80,10 @@ class ShelfAdmin(AdminView, model=Shelf):
         return f"/shelves/{row.slug}"
 
 
-class BookAdmin(AdminView, model=Book):
-    pass
+class BookAdmin(AdminView, model=Book): ...
 
 
-class LabelAdmin(AdminView, model=Label):
-    pass
+class LabelAdmin(AdminView, model=Label): ...
 
 
-shelves = Feature(
-    "shelves", "For tests.", models=(Shelf, Book, Label), admin=Admin((ShelfAdmin, BookAdmin, LabelAdmin))
-)
+shelves = Feature("shelves", models=(Shelf, Book, Label), admin=Admin((ShelfAdmin, BookAdmin, LabelAdmin)))

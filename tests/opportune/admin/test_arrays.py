@@ -52,8 +52,7 @@ class Host(SQLModel, table=True):
     network: str | None = Field(default=None, sa_column=Column(CIDR))
 
 
-class HostAdmin(AdminView, model=Host):
-    pass
+class HostAdmin(AdminView, model=Host): ...
 
 
 class KitAdmin(AdminView, model=Kit):
@@ -61,7 +60,7 @@ class KitAdmin(AdminView, model=Kit):
     filters = ("tints", "colours")
 
 
-app = site_fixture(Feature("kits", "For tests.", models=(Kit, Host), admin=Admin((KitAdmin, HostAdmin))))
+app = site_fixture(Feature("kits", models=(Kit, Host), admin=Admin((KitAdmin, HostAdmin))))
 VALUES: dict[str, Any] = {
     "words": ["a", "b c"],
     "sizes": [1, 2],

@@ -97,8 +97,7 @@ class PartAdmin(AdminView, model=Part):
     inlines = (Inline(Note, "part_code", ("body",)),)
 
 
-class LevelAdmin(AdminView, model=Level):
-    pass
+class LevelAdmin(AdminView, model=Level): ...
 
 
 class CrateAdmin(AdminView, model=Crate):
@@ -110,21 +109,18 @@ class KitAdmin(AdminView, model=Kit):
     filters = ("parts",)
 
 
-class NoteAdmin(AdminView, model=Note):
-    pass
+class NoteAdmin(AdminView, model=Note): ...
 
 
-class CabinAdmin(AdminView, model=Cabin):
-    pass
+class CabinAdmin(AdminView, model=Cabin): ...
 
 
-class PassportAdmin(AdminView, model=Passport):
-    pass
+class PassportAdmin(AdminView, model=Passport): ...
 
 
 MODELS = (Part, Level, Crate, Kit, KitPart, Note, Cabin, Passport)
 VIEWS = (PartAdmin, LevelAdmin, CrateAdmin, KitAdmin, NoteAdmin, CabinAdmin, PassportAdmin)
-app = site_fixture(Feature("keys", "For tests.", models=MODELS, admin=Admin(VIEWS)))
+app = site_fixture(Feature("keys", models=MODELS, admin=Admin(VIEWS)))
 
 
 async def read_links(admin: AsyncClient, url: str, path: str) -> list[str]:

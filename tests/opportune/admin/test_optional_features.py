@@ -64,7 +64,7 @@ async def test_admin_works_and_has_no_dead_links(admin: AsyncClient, without: Co
 
 @pytest.mark.parametrize("path", ["opportune.nowhere.Tools", "opportune.admin.ModelPage"])
 def test_unknown_extension_is_one_line(path: str) -> None:
-    feature = Feature("books", "For tests.", admin=Admin(extension=path))
+    feature = Feature("books", admin=Admin(extension=path))
     with pytest.raises(OperatorError, match="is not the path of an AdminExtension"):
         list(extension_classes([feature]))
 

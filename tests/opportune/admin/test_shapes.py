@@ -86,7 +86,7 @@ class GaugeAdmin(AdminView, model=Gauge):
 MODELS = (Member, Gauge, Tile)
 admin_views = Admin((MemberAdmin, GaugeAdmin))
 tiles = CrudApi(Tiles, "/tiles").router
-app = site_fixture(Feature("shapes", "For tests.", models=MODELS, admin=admin_views, api=(tiles,)))
+app = site_fixture(Feature("shapes", models=MODELS, admin=admin_views, api=(tiles,)))
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -23,8 +23,7 @@ OWN_METHODS = {"_choose_names"}
 """Private methods that the adapter defines for the framework's views."""
 
 
-class PlainView(ModelView, model=Group):
-    pass
+class PlainView(ModelView, model=Group): ...
 
 
 def find_private_names() -> set[str]:

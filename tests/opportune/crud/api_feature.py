@@ -25,7 +25,6 @@ class NestedVolumes(Crud[Volume]):
 volumes = CrudApi(Volumes, "/volumes")
 library_feature = Feature(
     "library",
-    "Books.",
     models=TABLES,
     api=[
         CrudApi(Writers, "/writers").router,

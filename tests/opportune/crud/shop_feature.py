@@ -109,7 +109,6 @@ class VendorAdmin(AdminView, model=Vendor):
 
 shop = Feature(
     "shop",
-    "Wares.",
     models=[Vendor, Mark, Ware],
     api=[CrudApi(Vendors, "/vendors").router, CrudApi(Wares, "/wares").router],
     pages=[CrudPages(Vendors, "/vendors").router, CrudPages(Wares, "/wares").router],

@@ -29,7 +29,6 @@ class OpenVolumes(Crud[Volume]):
 open_pages = CrudPages(OpenVolumes, "/open-volumes", columns=("id",))
 library = Feature(
     "library",
-    "Books.",
     models=[Volume],
     api=[CrudApi(OpenVolumes, "/open-volumes").router, CrudApi(Opinions, "/opinions").router],
     pages=[open_pages.router, CrudPages(Volumes, "/volumes").router, CrudPages(Opinions, "/opinions").router],

@@ -39,7 +39,6 @@ class AllVolumes(Crud[Volume]):
 
 shelf = Feature(
     "library",
-    "Books.",
     models=TABLES,
     api=CrudApi(AllVolumes, "/volumes").router,
     pages=CrudPages(AllVolumes, "/volumes", columns=("title", "pages")).router,

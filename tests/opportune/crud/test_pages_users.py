@@ -35,7 +35,6 @@ class Letters(Crud[Letter]):
 
 letters = Feature(
     "letters",
-    "Letters to the editor.",
     models=[Letter],
     pages=CrudPages(Letters, "/letters", columns=("subject", "user"), fields=("user",)).router,
     api=CrudApi(Letters, "/letters").router,

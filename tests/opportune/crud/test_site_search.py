@@ -37,8 +37,7 @@ MEMBERS = [
 ]
 
 
-class VolumeAdmin(AdminView, model=Volume):
-    pass
+class VolumeAdmin(AdminView, model=Volume): ...
 
 
 searched: Feature = replace(

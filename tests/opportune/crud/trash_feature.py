@@ -38,7 +38,6 @@ async def forget_tools(session: AsyncSession, person: Person) -> None:
 
 tool_feature = Feature(
     "workshop",
-    "Tools.",
     models=[Tool],
     api=[CrudApi(Tools, "/tools").router, CrudApi(OpenTools, "/open-tools").router],
     pages=CrudPages(Tools, "/tools").router,

@@ -73,8 +73,7 @@ class SampleAdmin(AdminView, model=Sample):
     can_import = True
 
 
-class FollowerAdmin(AdminView, model=Follower):
-    pass
+class FollowerAdmin(AdminView, model=Follower): ...
 
 
 class Samples(Crud[Sample]):
@@ -83,7 +82,6 @@ class Samples(Crud[Sample]):
 
 samples = Feature(
     "samples",
-    "For tests.",
     models=(Sample, Follower),
     pages=CrudPages(Samples, "/samples").router,
     api=CrudApi(Samples, "/samples").router,

@@ -36,7 +36,6 @@ API = "/api/v1/parcels"
 app = site_fixture(
     Feature(
         "parcels",
-        "For tests.",
         models=(Parcel,),
         pages=[CrudPages(Parcels, "/parcels").router],
         api=[CrudApi(Parcels, "/parcels").router],

@@ -40,7 +40,7 @@ async def add_number(number: Number) -> int:
     return number.number
 
 
-languages = Feature("languages", "For tests.", pages=pages, api=api)
+languages = Feature("languages", pages=pages, api=api)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ async def add_meeting(request: Request) -> Response:
     return Response(form.data.starts_at.isoformat() if form.data and form.data.starts_at else str(form.errors))
 
 
-meetings = Feature("meetings", "For tests.", pages=pages)
+meetings = Feature("meetings", pages=pages)
 
 
 @pytest.fixture

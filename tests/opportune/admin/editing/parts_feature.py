@@ -68,7 +68,7 @@ class PartAdmin(AdminView, model=Part):
         row.saves += 1
 
 
-parts = Feature("parts", "For tests.", models=(Maker, Gadget, Part), admin=Admin((MakerAdmin, PartAdmin)))
+parts = Feature("parts", models=(Maker, Gadget, Part), admin=Admin((MakerAdmin, PartAdmin)))
 LIST = "/admin/part/list"
 
 

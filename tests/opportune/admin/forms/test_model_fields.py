@@ -28,8 +28,7 @@ from opportune.web.time_zone import current_zone
 pytestmark = pytest.mark.anyio
 
 
-class Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase): ...
 
 
 class Appointment(Base):

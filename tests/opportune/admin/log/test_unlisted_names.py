@@ -57,13 +57,11 @@ class PaperAdmin(AdminView, model=Paper):
     can_import = True
 
 
-class FolderAdmin(AdminView, model=Folder):
-    pass
+class FolderAdmin(AdminView, model=Folder): ...
 
 
 archive = Feature(
     "archive",
-    "For tests.",
     models=(FolderPaper, Paper, Folder),
     admin=Admin(
         (PaperAdmin, FolderAdmin), metrics=[Table("Papers", Paper)], user_columns=[UserColumn("Papers", Paper.owner_id)]

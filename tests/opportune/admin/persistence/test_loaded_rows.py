@@ -60,10 +60,7 @@ class ReviewAdmin(AdminView, model=Review):
 
 
 reviews = Feature(
-    "reviews",
-    "For tests.",
-    models=bookshelf.bookshelf.models,
-    admin=Admin((bookshelf.CountryAdmin, CriticAdmin, ReviewAdmin)),
+    "reviews", models=bookshelf.bookshelf.models, admin=Admin((bookshelf.CountryAdmin, CriticAdmin, ReviewAdmin))
 )
 
 

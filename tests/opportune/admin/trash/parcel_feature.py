@@ -45,11 +45,10 @@ class ParcelAdmin(AdminView, model=Parcel):
             raise ValidationRefused("This parcel is locked.")
 
 
-class StampAdmin(AdminView, model=Stamp):
-    pass
+class StampAdmin(AdminView, model=Stamp): ...
 
 
-parcels = Feature("parcels", "For tests.", models=(Parcel, Stamp, Receipt), admin=Admin((ParcelAdmin, StampAdmin)))
+parcels = Feature("parcels", models=(Parcel, Stamp, Receipt), admin=Admin((ParcelAdmin, StampAdmin)))
 
 
 def make_parcels() -> Sequence[UnmigratedTable]:

@@ -56,7 +56,6 @@ class VerseAdmin(AdminView, model=Verse):
 
 poems = Feature(
     "poems",
-    "For tests.",
     models=(Poem, Verse),
     pages=CrudPages(Poems, "/poems").router,
     api=(CrudApi(Poems, "/poems").router, CrudApi(Verses, "/verses").router),

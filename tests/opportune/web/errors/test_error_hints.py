@@ -33,8 +33,7 @@ from opportune.web.errors.error_hints import hint_for
 from opportune.web.rendering.templates import templates
 
 
-class Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase): ...
 
 
 class Book(Base):

@@ -51,7 +51,7 @@ async def echo(websocket: WebSocket) -> None:
     await websocket.close()
 
 
-site = Feature("books", "For tests.", pages=pages)
+site = Feature("books", pages=pages)
 
 
 @pytest.fixture
