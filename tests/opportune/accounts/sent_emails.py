@@ -20,7 +20,6 @@ from tests.opportune.accounts.stored_rows import read_all
 
 EMAIL = "ada@example.com"
 NEW_PASSWORD = "another good password"
-ACCOUNTS, AUTH = "/accounts", "/api/v1/auth"
 ME = "/api/v1/users/me"
 SITE = "https://opportune.example"
 
@@ -72,18 +71,18 @@ async def read_sent_subjects(app: FastAPI) -> list[tuple[str, str]]:
 
 async def sign_in_to_api(client: AsyncClient, password: str = PASSWORD) -> int:
     data = {"username": EMAIL, "password": password}
-    return (await client.post(f"{AUTH}/login", data=data)).status_code
+    return (await client.post("/api/v1/auth/login", data=data)).status_code
 
 
 async def register(client: AsyncClient, email: str = EMAIL, password: str = PASSWORD) -> Response:
-    return await client.post(f"{ACCOUNTS}/register", data={"email": email, "password": password})
+    return await client.post("/accounts/register", data={"email": email, "password": password})
 
 
 async def submit_new_password(client: AsyncClient, channel: str, token: str, password: str) -> int:
     form = {"token": token, "password": password}
     if channel == "page":
-        return (await client.post(f"{ACCOUNTS}/reset-password", data=form)).status_code
-    return (await client.post(f"{AUTH}/reset-password", json=form)).status_code
+        return (await client.post("/accounts/reset-password", data=form)).status_code
+    return (await client.post("/api/v1/auth/reset-password", json=form)).status_code
 
 
 def list_sent_subjects(recorded_jobs: RecordedJobs) -> list[tuple[str, str]]:

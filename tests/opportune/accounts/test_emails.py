@@ -16,14 +16,7 @@ from opportune.mail import InvalidEmailError
 from opportune.services.clock import clock
 from opportune.testing.factories import PASSWORD
 from opportune.web.client import Client
-from tests.opportune.accounts.sent_emails import (
-    ACCOUNTS,
-    EMAIL,
-    NEW_PASSWORD,
-    read_sent_emails,
-    read_sent_subjects,
-    settings,
-)
+from tests.opportune.accounts.sent_emails import EMAIL, NEW_PASSWORD, read_sent_emails, read_sent_subjects, settings
 from tests.opportune.accounts.stored_rows import reload
 
 __all__ = ["settings"]  # a fixture
@@ -31,8 +24,8 @@ __all__ = ["settings"]  # a fixture
 
 async def test_links_use_the_configured_address(app: FastAPI, client: AsyncClient) -> None:
     headers = {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
-    await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL, "password": PASSWORD}, headers=headers)
-    response = await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL}, headers={"Host": "evil.example"})
+    await client.post("/accounts/register", data={"email": EMAIL, "password": PASSWORD}, headers=headers)
+    response = await client.post("/accounts/register", data={"email": EMAIL}, headers={"Host": "evil.example"})
     assert response.status_code == 400
     assert "evil" not in str((await read_sent_emails(app))[0])
 
@@ -43,7 +36,7 @@ async def test_emails_to_a_recipient_are_limited(
     assert EMAILS_PER_RECIPIENT.limit == 5
     monkeypatch.setattr(EMAILS_PER_RECIPIENT, "limit", 2)
     for email in (user.email, "nobody@example.com"):
-        responses = [await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email}) for _ in range(3)]
+        responses = [await client.post("/accounts/forgot-password", data={"email": email}) for _ in range(3)]
         assert [response.status_code for response in responses] == [200] * 2 + [429]
         assert "Try again in 60 minutes" in responses[-1].text
     assert len(await read_sent_subjects(app)) == 2
@@ -55,7 +48,7 @@ async def test_email_requests_per_ip_address_are_limited(client: AsyncClient, mo
     responses = []
     for number, page in enumerate(("register", "forgot-password", "verify/again") * 2):
         form = {"email": f"user{number}@example.com", "password": PASSWORD}
-        responses.append(await client.post(f"{ACCOUNTS}/{page}", data=form))
+        responses.append(await client.post(f"/accounts/{page}", data=form))
     assert [response.status_code for response in responses] == [200] * 3 + [429] * 3
     assert all("retry-after" in response.headers for response in responses[3:])
 
@@ -63,8 +56,8 @@ async def test_email_requests_per_ip_address_are_limited(client: AsyncClient, mo
 async def test_broken_link_is_explained(client: AsyncClient) -> None:
     for page in ("verify", "reset-password"):
         for token in ("a.b.c", "\0", "<script>ü"):
-            page_response = await client.get(f"{ACCOUNTS}/{page}", params={"token": token})
-            form_response = await client.post(f"{ACCOUNTS}/{page}", data={"token": token, "password": PASSWORD})
+            page_response = await client.get(f"/accounts/{page}", params={"token": token})
+            form_response = await client.post(f"/accounts/{page}", data={"token": token, "password": PASSWORD})
             assert page_response.status_code == 410, (page, token)
             assert form_response.status_code in (410, 422), (page, token)
             assert "<script>" not in page_response.text + form_response.text

@@ -18,8 +18,6 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.web.client import Client
 from tests.opportune.accounts.conftest import new_client
 from tests.opportune.accounts.sent_emails import (
-    ACCOUNTS,
-    AUTH,
     EMAIL,
     ME,
     NEW_PASSWORD,
@@ -33,7 +31,7 @@ from tests.opportune.guides import code_blocks, read_guide, run_code
 
 __all__ = ["settings"]  # a fixture
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-EVENTS = f"{ACCOUNTS}/events"
+EVENTS = "/accounts/events"
 
 
 def make_context(app: FastAPI, session: object) -> AccountContext:
@@ -90,7 +88,7 @@ def new_browser(app: FastAPI, agent: str = "Mozilla/5.0 (X11; Linux) Firefox/140
 
 
 async def sign_in(browser: AsyncClient, email: str = EMAIL, password: str = PASSWORD) -> int:
-    response = await browser.post(f"{ACCOUNTS}/login", data={"email": email, "password": password})
+    response = await browser.post("/accounts/login", data={"email": email, "password": password})
     return response.status_code
 
 
@@ -155,7 +153,9 @@ async def test_wrong_passwords_are_counted_in_one_event(app: FastAPI, database: 
     async with new_browser(app) as browser:
         for email in (EMAIL, "nobody@example.com", EMAIL):
             assert await sign_in(browser, email, "wrong") == 422
-        assert (await browser.post(f"{AUTH}/login", data={"username": EMAIL, "password": "wrong"})).status_code == 401
+        assert (
+            await browser.post("/api/v1/auth/login", data={"username": EMAIL, "password": "wrong"})
+        ).status_code == 401
     assert await read_sent_subjects(app) == []  # runs the jobs
     event = await read_one(database, AccountEvent)
     assert describe_event(event) == "Wrong passwords were tried: 3"
@@ -168,14 +168,14 @@ async def test_account_changes_are_recorded_without_secrets(app: FastAPI, databa
     async with signed_in_client(app, user) as browser, signed_in_client(app, user):
         sessions = (await browser.get(f"{ME}/sessions")).json()
         (session_id,) = (item["id"] for item in sessions if not item["is_current"])
-        assert (await browser.post(f"{ACCOUNTS}/sessions/{session_id}/end")).status_code == 303
-        assert (await browser.post(f"{ACCOUNTS}/sessions/end-others")).status_code == 303
+        assert (await browser.post(f"/accounts/sessions/{session_id}/end")).status_code == 303
+        assert (await browser.post("/accounts/sessions/end-others")).status_code == 303
         token = (await browser.post(f"{ME}/tokens", json={"name": "Backup", "days": 7, **proof})).json()
         assert (await browser.delete(f"{ME}/tokens/{token['id']}")).status_code == 204
         assert (await browser.delete(f"{ME}/tokens")).status_code == 204
-        assert (await browser.get(f"{ACCOUNTS}/data/export")).status_code == 200
+        assert (await browser.get("/accounts/data/export")).status_code == 200
         exported = (await browser.get(f"{ME}/export")).json()["accounts"]["events"]
-        changed = await browser.post(f"{ACCOUNTS}/password", data={**proof, "new_password": NEW_PASSWORD})
+        changed = await browser.post("/accounts/password", data={**proof, "new_password": NEW_PASSWORD})
         assert changed.status_code == 303
         page = (await browser.get(EVENTS)).text
 

@@ -30,8 +30,6 @@ from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import token_status
 from tests.opportune.accounts.impersonation.conftest import impersonate
 from tests.opportune.accounts.sent_emails import (
-    ACCOUNTS,
-    AUTH,
     EMAIL,
     NEW_PASSWORD,
     read_newest_link,
@@ -90,16 +88,16 @@ async def test_registered_address_gets_another_email(app: FastAPI, client: Async
 async def test_api_does_not_reveal_accounts(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     responses = [
-        await client.post(f"{AUTH}/register", json={"email": email, "password": PASSWORD})
+        await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
         for email in (EMAIL, "bob@example.com")
     ]
     assert [response.status_code for response in responses] == [202, 202]
     assert responses[0].json() == responses[1].json()
     _, token = await read_newest_link(app)
     proof = {"token": token, "password": PASSWORD}
-    created = await client.post(f"{AUTH}/verify", json=proof)
+    created = await client.post("/api/v1/auth/verify", json=proof)
     assert (created.status_code, created.json()["email"]) == (200, "bob@example.com")
-    assert (await client.post(f"{AUTH}/verify", json=proof)).status_code == 410
+    assert (await client.post("/api/v1/auth/verify", json=proof)).status_code == 410
 
 
 async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncClient, database: Database) -> None:
@@ -109,7 +107,7 @@ async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncC
         page = await client.post(path, data={"token": token, **password_fields})
         assert page.status_code == 422
         assert "This is not the password of the registration." in page.text
-        response = await client.post(f"{AUTH}/verify", json={"token": token, **password_fields})
+        response = await client.post("/api/v1/auth/verify", json={"token": token, **password_fields})
         assert (response.status_code, response.json()["errors"][0]["field"]) == (422, ["password"])
     assert await read_users(database) == []
 
@@ -136,21 +134,21 @@ async def test_any_address_costs_same(client: AsyncClient, database: Database, m
         monkeypatch.setattr(module, "defer", lambda _session, call: steps.append(call.job.name))
     for email in (EMAIL, "bob@example.com"):
         await register(client, email)
-        await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email})
+        await client.post("/accounts/forgot-password", data={"email": email})
     assert steps == ["hash", send_registration_email.name, send_password_reset_email.name] * 2
 
 
 async def test_closed_registration_creates_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
     app.state.settings = app.state.settings.model_copy(update={"registration": "closed"})
-    for page in (await client.get(f"{ACCOUNTS}/register"), await register(client)):
+    for page in (await client.get("/accounts/register"), await register(client)):
         assert (page.status_code, "Registration is closed" in page.text, "<input" in page.text) == (403, True, False)
-    response = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    response = await client.post("/api/v1/auth/register", json={"email": EMAIL, "password": PASSWORD})
     assert (response.status_code, "accepts no new registrations" in response.json()["detail"]) == (403, True)
     new_account = {"email": EMAIL, "hashed_password": await hash_password(PASSWORD)}
     older_link = seal(app.state.settings, REGISTRATION_PURPOSE, json.dumps(new_account))
-    assert (await client.get(f"{ACCOUNTS}/verify", params={"token": older_link})).status_code == 410
+    assert (await client.get("/accounts/verify", params={"token": older_link})).status_code == 410
     form = {"token": older_link, "password": PASSWORD}
-    assert (await client.post(f"{ACCOUNTS}/verify", data=form)).status_code == 410
+    assert (await client.post("/accounts/verify", data=form)).status_code == 410
     assert (await read_users(database), await read_sent_subjects(app)) == ([], [])
     for path in ("/", "/accounts/login", "/accounts/verify", "/accounts/register", "/nothing"):
         assert 'href="/accounts/register' not in (await client.get(path)).text, path
@@ -158,7 +156,7 @@ async def test_closed_registration_creates_no_account(app: FastAPI, client: Asyn
 
 async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
-    await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
+    await client.post("/accounts/verify/again", data={"email": EMAIL})
     path, token = await read_newest_link(app)
     assert (await client.get(path, params={"token": token})).status_code == 200
     assert await read_users(database) == [(EMAIL, False)]
@@ -169,11 +167,11 @@ async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncC
 
 async def test_verification_needs_password_of_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)  # staff may have created the account, and know its password
-    await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
+    await client.post("/accounts/verify/again", data={"email": EMAIL})
     path, token = await read_newest_link(app)
     for password_fields in ({}, {"password": "a password of my own"}):
         assert (await client.post(path, data={"token": token, **password_fields})).status_code == 422
-        assert (await client.post(f"{AUTH}/verify", json={"token": token, **password_fields})).status_code == 422
+        assert (await client.post("/api/v1/auth/verify", json={"token": token, **password_fields})).status_code == 422
     assert await read_users(database) == [(EMAIL, False)]
 
 
@@ -194,7 +192,7 @@ async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncC
     user = await make_user(database, EMAIL)
     api_token = await make_token(database, user)
     async with signed_in_client(app, user) as browser:
-        await client.post(f"{ACCOUNTS}/forgot-password", data={"email": "Ada@Example.com"})
+        await client.post("/accounts/forgot-password", data={"email": "Ada@Example.com"})
         path, token = await read_newest_link(app)
         page = await client.get(path, params={"token": token})
         assert page.headers["referrer-policy"] == "same-origin"
@@ -203,7 +201,7 @@ async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncC
         weak = [await submit_new_password(client, channel, token, "password") for channel in ("page", "api")]
         assert weak == [422, 422]
         assert await submit_new_password(client, "page", token, NEW_PASSWORD) == 303
-        assert "You have a new password." in (await client.get(f"{ACCOUNTS}/login")).text
+        assert "You have a new password." in (await client.get("/accounts/login")).text
         used = [await submit_new_password(client, channel, token, NEW_PASSWORD) for channel in ("page", "api")]
         assert used == [410, 410]
         assert (await client.get(path, params={"token": token})).status_code == 410
@@ -213,7 +211,7 @@ async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncC
     assert await read_users(database) == [(EMAIL, True)]  # opening the link verified the address
     assert (await read_sent_subjects(app))[-1] == (EMAIL, "You have a new password")
 
-    await client.post(f"{AUTH}/forgot-password", json={"email": EMAIL})
+    await client.post("/api/v1/auth/forgot-password", json={"email": EMAIL})
     assert await submit_new_password(client, "api", (await read_newest_link(app))[1], "quite another password") == 200
 
 
@@ -227,7 +225,7 @@ async def test_only_verified_users_keep_their_sign_in_methods(
     await make(Passkey, user_id=user.id)
     token = make_link_token(app.state.settings, "reset", await reload(database, user))
     await submit_new_password(client, "page", token, NEW_PASSWORD)
-    response = await client.post(f"{ACCOUNTS}/login", data={"email": EMAIL, "password": NEW_PASSWORD})
+    response = await client.post("/accounts/login", data={"email": EMAIL, "password": NEW_PASSWORD})
     assert response.headers["location"] == location
     for model in (LinkedAccount, Passkey, RecoveryCode):
         assert bool(await read_all(database, model)) is is_verified, model
@@ -243,21 +241,21 @@ async def test_reset_responses_do_not_reveal_accounts(app: FastAPI, client: Asyn
         ("verify/again", "verify-request", "Verify your address"),
     ):
         for email in (EMAIL, "off@example.com", "nobody@example.com"):
-            page_response = await client.post(f"{ACCOUNTS}/{page}", data={"email": email})
-            api_response = await client.post(f"{AUTH}/{endpoint}", json={"email": email})
+            page_response = await client.post(f"/accounts/{page}", data={"email": email})
+            api_response = await client.post(f"/api/v1/auth/{endpoint}", json={"email": email})
             assert (page_response.status_code, "Check your mail" in page_response.text) == (200, True)
             assert (api_response.status_code, api_response.json()["detail"][:23]) == (202, "If this address is righ")
         assert (await read_sent_subjects(app))[-2:] == [(EMAIL, subject)] * 2
-    await client.post(f"{ACCOUNTS}/verify/again", data={"email": "done@example.com"})
+    await client.post("/accounts/verify/again", data={"email": "done@example.com"})
     assert len(await read_sent_subjects(app)) == 4
 
 
 async def test_own_link_needs_no_proof(app: FastAPI, database: Database, user: User, user_client: AsyncClient) -> None:
     token = make_link_token(app.state.settings, "verify", user)
-    page = (await user_client.get(f"{ACCOUNTS}/verify", params={"token": token})).text
+    page = (await user_client.get("/accounts/verify", params={"token": token})).text
     assert "Yes, this is my address" in page
     assert 'type="password"' not in page
-    redirect = await user_client.post(f"{ACCOUNTS}/verify", data={"token": token})
+    redirect = await user_client.post("/accounts/verify", data={"token": token})
     assert (redirect.status_code, redirect.headers["location"]) == (303, "/")
     assert f"Thank you, {EMAIL} is verified." in (await user_client.get("/")).text
     assert (await reload(database, user)).is_verified
@@ -266,8 +264,8 @@ async def test_own_link_needs_no_proof(app: FastAPI, database: Database, user: U
 async def test_link_of_another_account_needs_its_password(app: FastAPI, database: Database, user: User) -> None:
     token = make_link_token(app.state.settings, "verify", user)
     async with signed_in_client(app, await make_user(database)) as client:
-        assert 'type="password"' in (await client.get(f"{ACCOUNTS}/verify", params={"token": token})).text
-        assert (await client.post(f"{ACCOUNTS}/verify", data={"token": token})).status_code == 422
+        assert 'type="password"' in (await client.get("/accounts/verify", params={"token": token})).text
+        assert (await client.post("/accounts/verify", data={"token": token})).status_code == 422
     assert not (await reload(database, user)).is_verified
 
 
@@ -276,5 +274,5 @@ async def test_superuser_signed_in_as_user_needs_the_password(app: FastAPI, data
     async with signed_in_client(app, await make_user(database, is_superuser=True)) as boss_client:
         await boss_client.post("/accounts/confirm", data={"current_password": PASSWORD})
         await impersonate(boss_client, user, may_write=True)
-        await boss_client.post(f"{ACCOUNTS}/verify", data={"token": token})
+        await boss_client.post("/accounts/verify", data={"token": token})
     assert not (await reload(database, user)).is_verified

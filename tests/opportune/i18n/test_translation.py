@@ -12,18 +12,10 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from opportune.config.languages import find_language
-from opportune.i18n import (
-    catalogues,
-    format_lazy,
-    gettext,
-    gettext_lazy,
-    ngettext,
-    pgettext,
-    pgettext_lazy,
-    use_language,
-)
+from opportune.i18n import catalogues, format_lazy, gettext, gettext_lazy, ngettext, pgettext, use_language
 from opportune.i18n.formats import format_list
 from opportune.i18n.languages import best_language
+from opportune.i18n.translation import pgettext_lazy
 from opportune.web.rendering.environment import TemplateEnvironment
 
 GERMAN = r"""

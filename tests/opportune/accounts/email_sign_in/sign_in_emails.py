@@ -6,10 +6,10 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
 from tests.opportune.accounts.conftest import new_client
-from tests.opportune.accounts.sent_emails import AUTH, EMAIL, read_newest_link, read_sent_emails
+from tests.opportune.accounts.sent_emails import EMAIL, read_newest_link, read_sent_emails
 
 SIGN_IN_PAGE = "/accounts/login/email"
-SIGN_IN_API = f"{AUTH}/login/email"
+SIGN_IN_API = "/api/v1/auth/login/email"
 
 
 def new_browser(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:

@@ -12,14 +12,9 @@ import httpx2
 import jwt
 import pytest
 
-from opportune.accounts.sign_in_methods import provider_clients
+from opportune.accounts.sign_in_methods import provider_clients, providers
 from opportune.accounts.sign_in_methods.provider_clients import ProviderClient, get_client
-from opportune.accounts.sign_in_methods.providers import (
-    Identity,
-    InvalidProviderResponse,
-    Provider,
-    ProviderUnreachable,
-)
+from opportune.accounts.sign_in_methods.providers import Identity, InvalidProviderResponse, ProviderUnreachable
 from opportune.services.clock import clock
 from tests.opportune.accounts.social_sign_in.provider import (
     CLIENT_ID,
@@ -38,7 +33,7 @@ CHALLENGE = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM"
 
 def make_client(provider: FakeProvider, issuer: str = "") -> ProviderClient:
     get_client.cache_clear()
-    return get_client(Provider("oidc", "Keycloak", issuer or provider.url, CLIENT_ID, CLIENT_SECRET))
+    return get_client(providers.Provider("oidc", "Keycloak", issuer or provider.url, CLIENT_ID, CLIENT_SECRET))
 
 
 async def request_identity(

@@ -10,15 +10,8 @@ from fastapi.responses import StreamingResponse
 from fastapi_users import FastAPIUsers
 from httpx2 import AsyncClient, Response
 
-from opportune.accounts import (
-    CurrentUser,
-    OptionalUser,
-    User,
-    auth_backends,
-    get_current_user,
-    get_user_manager,
-    needs_scope,
-)
+from opportune.accounts import CurrentUser, OptionalUser, auth_backends, get_current_user, get_user_manager, needs_scope
+from opportune.accounts.models import User
 from opportune.accounts.tokens.scopes import has_scope, scope_labels
 from opportune.config import Settings, installed_features
 from opportune.db.database import Database

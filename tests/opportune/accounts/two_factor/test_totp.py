@@ -11,11 +11,7 @@ from sqlalchemy import select
 
 from opportune.accounts.models import RecoveryCode, User
 from opportune.accounts.sign_in_methods import second_factor
-from opportune.accounts.sign_in_methods.second_factor import (
-    RECOVERY_CODE_COUNT,
-    renew_recovery_codes,
-    setup_is_required,
-)
+from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT, renew_recovery_codes
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
@@ -141,4 +137,4 @@ async def test_policy_says_who_needs_a_second_factor(
     database: Database, settings: Settings, policy: str, fields: dict[str, Any], *, is_required: bool
 ) -> None:
     settings = settings.model_copy(update={"needs_second_factor": policy})
-    assert await setup_is_required(database, settings, await make_user(database, **fields)) is is_required
+    assert await second_factor.setup_is_required(database, settings, await make_user(database, **fields)) is is_required
