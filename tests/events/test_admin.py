@@ -9,15 +9,8 @@ from app.events.service import ALL_SEATS_TAKEN
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
-from tests.events.conftest import (
-    ADA,
-    MakeEvent,
-    add_registration,
-    find_cancel_path,
-    list_stored_files,
-    make_picture,
-    read_registrations,
-)
+from tests.events import conftest
+from tests.events.conftest import ADA, MakeEvent
 
 ATTENDEES = "/admin/registration/list"
 EVENT_FORM = {
@@ -53,7 +46,10 @@ async def test_invalid_event_is_refused(admin: AsyncClient, database: Database, 
 
 
 async def test_attendees_are_checked_in_and_out(admin: AsyncClient, database: Database, tea: Event) -> None:
-    ada, bob = await add_registration(database, tea, "Ada"), await add_registration(database, tea, "Bob")
+    ada, bob = (
+        await conftest.add_registration(database, tea, "Ada"),
+        await conftest.add_registration(database, tea, "Bob"),
+    )
     page = await admin.get(ATTENDEES)
     form = f'action="/admin/registration/action/check-in?pks={ada.id}"><input type="hidden" name="form_user"'
     assert form in page.text
@@ -62,10 +58,10 @@ async def test_attendees_are_checked_in_and_out(admin: AsyncClient, database: Da
     bulk_action = f"/admin/registration/action/check-in?pks={ada.id},{bob.id}&search=a"
     response = await admin.post(bulk_action)
     assert response.headers["location"] == f"{ATTENDEES}?search=a"
-    assert [registration.is_present for registration in await read_registrations(database)] == [True, True]
+    assert [registration.is_present for registration in await conftest.read_registrations(database)] == [True, True]
     response = await admin.post(f"/admin/registration/action/check-out?pks={bob.id}")
     assert response.headers["location"] == ATTENDEES
-    assert [registration.is_present for registration in await read_registrations(database)] == [True, False]
+    assert [registration.is_present for registration in await conftest.read_registrations(database)] == [True, False]
     log = (await admin.get("/admin/audit-entry/export/json?identity=registration")).json()
     assert [entry["title"] for entry in log] == ["Ada", "Bob", "Bob"]
     assert log[-1]["changes"] == {"is_present": [True, False]}
@@ -75,13 +71,13 @@ async def test_deletion_removes_photos(
     admin: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     for model in ("registration", "event"):
-        name = await recorded_jobs.context.storage.save("events", "jpg", make_picture((9, 9)), "image/jpeg")
-        ada = await add_registration(database, tea, photo=name)
+        name = await recorded_jobs.context.storage.save("events", "jpg", conftest.make_picture((9, 9)), "image/jpeg")
+        ada = await conftest.add_registration(database, tea, photo=name)
         url = f"/admin/{model}/delete?pks={tea.id if model == 'event' else ada.id}"
         assert (await admin.post(url, data={"confirmed": "yes"})).status_code == 303
-        assert await read_registrations(database) == []
+        assert await conftest.read_registrations(database) == []
         await recorded_jobs.work()
-        assert list_stored_files(settings) == [], model
+        assert conftest.list_stored_files(settings) == [], model
 
 
 EVENTS = "/api/v1/events"
@@ -98,7 +94,7 @@ async def test_anonymous_user_lists_events(client: AsyncClient, make_event: Make
 
 
 async def test_event_hides_link_and_attendees(client: AsyncClient, database: Database, tea: Event) -> None:
-    await add_registration(database, tea)
+    await conftest.add_registration(database, tea)
     response = await client.get(f"{EVENTS}/tea")
     assert response.json().items() >= {"title": "Tea", "is_online": True, "seats_left": 2, "closed": ""}.items()
     assert "meet.example.com" not in response.text
@@ -107,9 +103,9 @@ async def test_event_hides_link_and_attendees(client: AsyncClient, database: Dat
 
 
 async def test_attendees_need_permission(app: FastAPI, database: Database, tea: Event, make_event: MakeEvent) -> None:
-    await add_registration(database, await make_event("cake"), "Eve")
+    await conftest.add_registration(database, await make_event("cake"), "Eve")
     for name in ("bob", "Ada"):
-        await add_registration(database, tea, name)
+        await conftest.add_registration(database, tea, name)
     doorkeeper, visitor = await make_user(database), await make_user(database, is_staff=True)
     await add_permission(database, doorkeeper, "registration", "list")
     async with signed_in_client(app, visitor) as client:
@@ -131,7 +127,7 @@ async def test_missing_and_draft_events_are_not_found(
 
 
 async def test_full_event_is_a_conflict(client: AsyncClient, database: Database, make_event: MakeEvent) -> None:
-    await add_registration(database, await make_event("full", capacity=1), "Bob")
+    await conftest.add_registration(database, await make_event("full", capacity=1), "Bob")
     response = await client.post(f"{EVENTS}/full/registrations", json=ADA)
     assert (response.status_code, response.json()["detail"]) == (409, ALL_SEATS_TAKEN)
 
@@ -142,9 +138,9 @@ async def test_response_hides_existing_registration(
     responses = [await client.post(f"{EVENTS}/tea/registrations", json=ADA) for _ in range(2)]
     assert [response.status_code for response in responses] == [202, 202]
     assert responses[0].json() == responses[1].json()
-    assert [registration.name for registration in await read_registrations(database)] == ["Ada"]
+    assert [registration.name for registration in await conftest.read_registrations(database)] == ["Ada"]
     confirmation, notice = recorded_jobs.outbox
     assert (confirmation.to, "/cancel?token=" in confirmation.text) == ("ada@example.com", True)
     assert (notice.to, notice.subject != confirmation.subject) == ("ada@example.com", True)
     assert {email.to for email in recorded_jobs.outbox} == {"ada@example.com"}
-    assert all(find_cancel_path(email).replace("&", "&amp;") in email.html for email in recorded_jobs.outbox)
+    assert all(conftest.find_cancel_path(email).replace("&", "&amp;") in email.html for email in recorded_jobs.outbox)

@@ -9,13 +9,6 @@ from sqlalchemy import update
 
 from opportune.accounts import hash_password, signed_links
 from opportune.accounts.flows import registration
-from opportune.accounts.flows.registration import (
-    REGISTRATION_PURPOSE,
-    VERIFICATIONS_PER_ACCOUNT,
-    _verify_user,
-    send_password_reset_email,
-    send_registration_email,
-)
 from opportune.accounts.models import LinkedAccount, Passkey, RecoveryCode, User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.signed_links import make_link_token
@@ -113,8 +106,8 @@ async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncC
 
 
 async def test_guesses_are_limited(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert VERIFICATIONS_PER_ACCOUNT.limit == 20
-    monkeypatch.setattr(VERIFICATIONS_PER_ACCOUNT, "limit", 3)
+    assert registration.VERIFICATIONS_PER_ACCOUNT.limit == 20
+    monkeypatch.setattr(registration.VERIFICATIONS_PER_ACCOUNT, "limit", 3)
     await register(client)
     path, token = await read_newest_link(app)
     statuses = [(await client.post(path, data={"token": token, "password": "guess"})).status_code for _ in range(4)]
@@ -135,7 +128,7 @@ async def test_any_address_costs_same(client: AsyncClient, database: Database, m
     for email in (EMAIL, "bob@example.com"):
         await register(client, email)
         await client.post("/accounts/forgot-password", data={"email": email})
-    assert steps == ["hash", send_registration_email.name, send_password_reset_email.name] * 2
+    assert steps == ["hash", registration.send_registration_email.name, registration.send_password_reset_email.name] * 2
 
 
 async def test_closed_registration_creates_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
@@ -145,7 +138,7 @@ async def test_closed_registration_creates_no_account(app: FastAPI, client: Asyn
     response = await client.post("/api/v1/auth/register", json={"email": EMAIL, "password": PASSWORD})
     assert (response.status_code, "accepts no new registrations" in response.json()["detail"]) == (403, True)
     new_account = {"email": EMAIL, "hashed_password": await hash_password(PASSWORD)}
-    older_link = seal(app.state.settings, REGISTRATION_PURPOSE, json.dumps(new_account))
+    older_link = seal(app.state.settings, registration.REGISTRATION_PURPOSE, json.dumps(new_account))
     assert (await client.get("/accounts/verify", params={"token": older_link})).status_code == 410
     form = {"token": older_link, "password": PASSWORD}
     assert (await client.post("/accounts/verify", data=form)).status_code == 410
@@ -184,7 +177,7 @@ async def test_link_does_not_verify_another_address(app: FastAPI, database: Data
         await session.execute(update(User).values(email="bob@example.com"))
         context = AccountContext(session, settings, app.state.rate_limiter, Client())
         with pytest.raises(InvalidLinkError):
-            await _verify_user(context, match[0])
+            await registration._verify_user(context, match[0])
     assert await read_users(database) == [("bob@example.com", False)]
 
 

@@ -7,27 +7,10 @@ from typing import Literal
 
 from sqlmodel import Field
 
+from opportune import fields
 from opportune.admin import AdminView
 from opportune.crud import Crud, CrudApi, CrudPages, Permission
 from opportune.feature import Admin, Feature
-from opportune.fields import (
-    Country,
-    Email,
-    File,
-    Image,
-    Json,
-    Line,
-    Markdown,
-    Money,
-    Phone,
-    Slug,
-    TextList,
-    Url,
-    file_field,
-    image_field,
-    money_field,
-    slug_field,
-)
 from tests.opportune.tables import UnmigratedTable
 
 
@@ -39,22 +22,22 @@ class Status(StrEnum):
 class Sample(UnmigratedTable, table=True):
     __tablename__ = "test_sample"
 
-    title: Line = Field(max_length=200, title="Its name", description="As it is on the cover.")
-    slug: Slug = slug_field("title", max_length=30)
+    title: fields.Line = Field(max_length=200, title="Its name", description="As it is on the cover.")
+    slug: fields.Slug = fields.slug_field("title", max_length=30)
     status: Status = Status.DRAFT
     size: Literal["small", "large"] = "small"
-    price: Money = money_field("EUR", Decimal("1.00"), ge=0)
-    discount: Money | None = None
-    email: Email | None = None
-    home: Url = ""
-    phone: Phone = ""
-    country: Country = ""
-    origin: Country | None = None
-    keywords: TextList = Field(default_factory=list)
-    facts: Json = Field(default_factory=dict)
-    about: Markdown = ""
-    cover: Image = image_field("covers", {"thumb": 20}, default="")
-    contract: File = file_field("contracts", max_length=90, default="")
+    price: fields.Money = fields.money_field("EUR", Decimal("1.00"), ge=0)
+    discount: fields.Money | None = None
+    email: fields.Email | None = None
+    home: fields.Url = ""
+    phone: fields.Phone = ""
+    country: fields.Country = ""
+    origin: fields.Country | None = None
+    keywords: fields.TextList = Field(default_factory=list)
+    facts: fields.Json = Field(default_factory=dict)
+    about: fields.Markdown = ""
+    cover: fields.Image = fields.image_field("covers", {"thumb": 20}, default="")
+    contract: fields.File = fields.file_field("contracts", max_length=90, default="")
     starts_at: datetime | None = None
 
     def __str__(self) -> str:
@@ -64,9 +47,9 @@ class Sample(UnmigratedTable, table=True):
 class Follower(UnmigratedTable, table=True):
     __tablename__ = "test_follower"
 
-    name: Line = Field(max_length=50)
-    slug: Slug = slug_field("name", follows=True, keeps_old="old_slugs")
-    old_slugs: TextList = Field(default_factory=list)
+    name: fields.Line = Field(max_length=50)
+    slug: fields.Slug = fields.slug_field("name", follows=True, keeps_old="old_slugs")
+    old_slugs: fields.TextList = Field(default_factory=list)
 
 
 class SampleAdmin(AdminView, model=Sample):

@@ -17,14 +17,7 @@ from opportune.project.access_lines import HEADING
 from opportune.project.installed import installed_names
 from opportune.testing.access import responses
 from opportune.testing.access.addresses import example_path, list_addresses
-from opportune.testing.access.responses import (
-    JSON_ERRORS,
-    REFUSALS,
-    REFUSED_BY_ADMIN,
-    RoleRequest,
-    request_all_routes,
-    status_word,
-)
+from opportune.testing.access.responses import RoleRequest
 from opportune.testing.access.table import FRAMEWORK_TABLE, read_tables
 from opportune.testing.asgi_requests import Response, send_request
 from tests.opportune.security.visit import Visit
@@ -46,7 +39,7 @@ async def test_failing_route_is_named(
 ) -> None:
     monkeypatch.setattr(responses, "send_request", AsyncMock(return_value=Response(500)))
     with pytest.raises(OperatorError, match="GET / fails for anonymous"):
-        await request_all_routes(site_without_jobs, database_file)
+        await responses.request_all_routes(site_without_jobs, database_file)
 
 
 async def test_responses_match_access_table(site_without_jobs: FastAPI, database_file: Path, visit: Visit) -> None:
@@ -64,15 +57,15 @@ async def test_responses_match_access_table(site_without_jobs: FastAPI, database
         method, path, role = request
         is_in_admin = path.startswith(ADMIN_PATH)
         if (method, role) == ("GET", "superuser" if is_in_admin else "owner") and path in visit.responses:
-            return status_word(visit.responses[path])
+            return responses.status_word(visit.responses[path])
         if is_in_admin:
-            return REFUSED_BY_ADMIN[role] if role in ("user", "owner") and path not in sample_paths else None
+            return responses.REFUSED_BY_ADMIN[role] if role in ("user", "owner") and path not in sample_paths else None
         if role not in ("staff", "superuser") or not (line := committed.get((method, path))):
             return None
         signed_in_results = {*line.results[1:]}
         return signed_in_results.pop() if len(signed_in_results) == 1 else None
 
-    results = await request_all_routes(site_without_jobs, database_file, known_result_of=reusable_result)
+    results = await responses.request_all_routes(site_without_jobs, database_file, known_result_of=reusable_result)
     lines = [str(line) for key, line in results.items() if committed.get(key) != line]
     assert not lines, f"{FRAMEWORK_TABLE.name} does not match. These lines are correct:\n{HEADING}\n" + "\n".join(lines)
     outdated = [line for key, line in committed.items() if key not in results and line.source in INSTALLED_SOURCES]
@@ -88,6 +81,7 @@ async def test_undeclared_methods_are_refused(site_without_jobs: FastAPI) -> Non
         (method, url)
         for number, url in enumerate(sorted(one_path_per_admin_route(methods_by_address)))
         for method in sorted(METHODS - methods_by_address[url])[number % 2 :: 2][:1]
-        if status_word(await send_request(site_without_jobs, method, url, JSON_ERRORS)) not in REFUSALS
+        if responses.status_word(await send_request(site_without_jobs, method, url, responses.JSON_ERRORS))
+        not in responses.REFUSALS
     ]
     assert accepted == []

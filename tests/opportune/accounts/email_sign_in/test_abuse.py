@@ -13,17 +13,7 @@ from opportune.accounts.models import Session, User
 from opportune.db import Database, utc_now
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.conftest import is_signed_in, read_security_log
-from tests.opportune.accounts.email_sign_in.sign_in_emails import (
-    SIGN_IN_API,
-    SIGN_IN_PAGE,
-    new_browser,
-    read_newest_code,
-    request_and_read,
-    request_email,
-    send_code,
-    submit_link,
-    wrong_code,
-)
+from tests.opportune.accounts.email_sign_in import sign_in_emails as emails
 from tests.opportune.accounts.sent_emails import EMAIL, read_sent_subjects, settings
 from tests.opportune.accounts.stored_rows import count, delete, set_all
 from tests.opportune.form_tokens import without_tokens
@@ -38,50 +28,52 @@ async def user(database: Database) -> User:
 
 
 async def test_opening_link_changes_nothing(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    token, _ = await request_and_read(app, client)
-    async with new_browser(app) as scanner:
+    token, _ = await emails.request_and_read(app, client)
+    async with emails.new_browser(app) as scanner:
         for method in ("GET", "HEAD", "GET"):
-            await scanner.request(method, f"{SIGN_IN_PAGE}/link", params={"token": token})
+            await scanner.request(method, f"{emails.SIGN_IN_PAGE}/link", params={"token": token})
         assert not await is_signed_in(scanner)
     assert await count(database, Session) == 0
-    assert (await submit_link(client, token)).status_code == 303
+    assert (await emails.submit_link(client, token)).status_code == 303
     assert await is_signed_in(client)
 
 
 async def test_email_is_valid_once_by_link_or_code(app: FastAPI, client: AsyncClient) -> None:
-    token, code = await request_and_read(app, client)
+    token, code = await emails.request_and_read(app, client)
     cookies = dict(client.cookies)
-    async with new_browser(app) as other_browser:
-        assert (await submit_link(other_browser, token)).status_code == 303
-        assert (await submit_link(other_browser, token)).status_code == 410
+    async with emails.new_browser(app) as other_browser:
+        assert (await emails.submit_link(other_browser, token)).status_code == 303
+        assert (await emails.submit_link(other_browser, token)).status_code == 410
     client.cookies.update(cookies)
-    assert (await send_code(client, code)).status_code == 410
+    assert (await emails.send_code(client, code)).status_code == 410
     assert not await is_signed_in(client)
 
 
 async def test_refused_links_and_codes_are_in_the_security_log(
     app: FastAPI, client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
-    token, code = await request_and_read(app, client)
-    await send_code(client, wrong_code(code))
-    async with new_browser(app) as other_browser:
+    token, code = await emails.request_and_read(app, client)
+    await emails.send_code(client, emails.wrong_code(code))
+    async with emails.new_browser(app) as other_browser:
         for text in ("guessed", token, token):
-            await submit_link(other_browser, text)
+            await emails.submit_link(other_browser, text)
     lines = read_security_log(caplog)
     assert [line.partition(" account=")[2] or line.partition(" reason=")[2] for line in lines] == [
         f"{user.id} reason=email_code",
         "email",
         f"{user.id} reason=email",
     ]
-    assert not any(secret in caplog.text for secret in (token, code, wrong_code(code), EMAIL))
+    assert not any(secret in caplog.text for secret in (token, code, emails.wrong_code(code), EMAIL))
 
 
 @pytest.mark.database("postgresql")
 async def test_concurrent_uses_of_an_email_sign_in_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    token, code = await request_and_read(app, client)
-    async with new_browser(app) as other_browser:
+    token, code = await emails.request_and_read(app, client)
+    async with emails.new_browser(app) as other_browser:
         responses = await asyncio.gather(
-            send_code(client, code), submit_link(other_browser, token), submit_link(other_browser, token)
+            emails.send_code(client, code),
+            emails.submit_link(other_browser, token),
+            emails.submit_link(other_browser, token),
         )
     assert sorted(response.status_code for response in responses) == [303, 410, 410]
     assert await count(database, Session) == 1
@@ -90,56 +82,56 @@ async def test_concurrent_uses_of_an_email_sign_in_once(app: FastAPI, client: As
 async def test_email_expires_after_ten_minutes(
     app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token, code = await request_and_read(app, client)
+    token, code = await emails.request_and_read(app, client)
     cookies = dict(client.cookies)
     assert email_sign_in.LIFETIME_SECONDS == 600
     expired_at = int((utc_now() + timedelta(seconds=email_sign_in.LIFETIME_SECONDS + 1)).timestamp())
     monkeypatch.setattr("time.time", lambda: expired_at)
-    assert (await client.get(f"{SIGN_IN_PAGE}/link", params={"token": token})).status_code == 410
-    assert (await submit_link(client, token)).status_code == 410
+    assert (await client.get(f"{emails.SIGN_IN_PAGE}/link", params={"token": token})).status_code == 410
+    assert (await emails.submit_link(client, token)).status_code == 410
     client.cookies.update(cookies)  # the client has dropped the expired cookies
-    assert (await send_code(client, code)).headers["location"] == SIGN_IN_PAGE
+    assert (await emails.send_code(client, code)).headers["location"] == emails.SIGN_IN_PAGE
     assert await count(database, Session) == 0
 
 
 async def test_code_is_bound_to_its_browser_and_request(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, "eve@example.com")
-    _, code = await request_and_read(app, client)
-    async with new_browser(app) as eve_browser:
-        assert (await send_code(eve_browser, code)).headers["location"] == SIGN_IN_PAGE
-        _, eve_code = await request_and_read(app, eve_browser, "eve@example.com")
-        assert "This is not the code" in (await send_code(eve_browser, code)).text
-        await request_email(eve_browser)  # for Ada's address, in Eve's browser
-        assert "This is not the code" in (await send_code(eve_browser, code)).text
-        assert "This is not the code" in (await send_code(eve_browser, eve_code)).text
+    _, code = await emails.request_and_read(app, client)
+    async with emails.new_browser(app) as eve_browser:
+        assert (await emails.send_code(eve_browser, code)).headers["location"] == emails.SIGN_IN_PAGE
+        _, eve_code = await emails.request_and_read(app, eve_browser, "eve@example.com")
+        assert "This is not the code" in (await emails.send_code(eve_browser, code)).text
+        await emails.request_email(eve_browser)  # for Ada's address, in Eve's browser
+        assert "This is not the code" in (await emails.send_code(eve_browser, code)).text
+        assert "This is not the code" in (await emails.send_code(eve_browser, eve_code)).text
     assert await count(database, Session) == 0
 
 
 async def test_request_ends_after_five_wrong_codes(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    _, code = await request_and_read(app, client)
+    _, code = await emails.request_and_read(app, client)
     cookies = dict(client.cookies)
-    wrong_statuses = [(await send_code(client, wrong_code(code))).status_code for _ in range(5)]
-    response = await send_code(client, code)
-    assert (wrong_statuses, response.headers["location"]) == ([422] * 5, SIGN_IN_PAGE)
-    assert "too many wrong codes" in (await client.get(SIGN_IN_PAGE)).text
+    wrong_statuses = [(await emails.send_code(client, emails.wrong_code(code))).status_code for _ in range(5)]
+    response = await emails.send_code(client, code)
+    assert (wrong_statuses, response.headers["location"]) == ([422] * 5, emails.SIGN_IN_PAGE)
+    assert "too many wrong codes" in (await client.get(emails.SIGN_IN_PAGE)).text
     client.cookies.update(cookies)  # an attacker keeps the cookie
-    assert (await send_code(client, code)).headers["location"] == SIGN_IN_PAGE
+    assert (await emails.send_code(client, code)).headers["location"] == emails.SIGN_IN_PAGE
     assert await count(database, Session) == 0
 
 
 async def test_codes_are_limited_per_day(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert email_sign_in.CODES_PER_ACCOUNT.limit == 10
     monkeypatch.setattr(email_sign_in.CODES_PER_ACCOUNT, "limit", 2)
-    await send_code(client, (await request_and_read(app, client))[1])
+    await emails.send_code(client, (await emails.request_and_read(app, client))[1])
     await client.post("/accounts/logout")
-    async with new_browser(app) as eve_browser:
+    async with emails.new_browser(app) as eve_browser:
         for _ in range(2):
-            await send_code(eve_browser, wrong_code((await request_and_read(app, eve_browser))[1]))
-        token, code = await request_and_read(app, eve_browser)
-        refused = await send_code(eve_browser, code)
+            await emails.send_code(eve_browser, emails.wrong_code((await emails.request_and_read(app, eve_browser))[1]))
+        token, code = await emails.request_and_read(app, eve_browser)
+        refused = await emails.send_code(eve_browser, code)
         assert (refused.status_code, int(refused.headers["retry-after"]) > 80_000) == (429, True)
-        assert (await submit_link(eve_browser, token)).status_code == 303
-    await send_code(client, (await request_and_read(app, client))[1])
+        assert (await emails.submit_link(eve_browser, token)).status_code == 303
+    await emails.send_code(client, (await emails.request_and_read(app, client))[1])
     assert await is_signed_in(client), "the trusted browser is not locked out"
 
 
@@ -147,26 +139,26 @@ async def test_codes_per_ip_are_limited(app: FastAPI, client: AsyncClient, monke
     assert PASSWORDS_PER_IP.limit == 20
     monkeypatch.setattr(PASSWORDS_PER_IP, "limit", 3)
     for number in range(3):
-        await request_email(client, f"user{number}@example.com")
-        await send_code(client, "000000")
-    assert (await send_code(client, (await request_and_read(app, client))[1])).status_code == 429
+        await emails.request_email(client, f"user{number}@example.com")
+        await emails.send_code(client, "000000")
+    assert (await emails.send_code(client, (await emails.request_and_read(app, client))[1])).status_code == 429
 
 
 @pytest.mark.parametrize("changes", [{"is_active": False}, {"hashed_password": "x"}, None])
 async def test_email_is_invalid_after_account_changes(
     app: FastAPI, client: AsyncClient, database: Database, user: User, changes: dict[str, object] | None
 ) -> None:
-    requested = await client.post(SIGN_IN_API, json={"email": user.email})
-    data = {"request": requested.json()["request"], "code": await read_newest_code(app)}
-    token, code = await request_and_read(app, client)
+    requested = await client.post(emails.SIGN_IN_API, json={"email": user.email})
+    data = {"request": requested.json()["request"], "code": await emails.read_newest_code(app)}
+    token, code = await emails.request_and_read(app, client)
     if changes:
         await set_all(database, User, **changes)
     else:
         await delete(database, user)
-    assert (await client.get(f"{SIGN_IN_PAGE}/link", params={"token": token})).status_code == 410
-    assert (await submit_link(client, token)).status_code == 410
-    assert (await client.post(f"{SIGN_IN_API}/code", json=data)).status_code in (401, 410)
-    assert (await send_code(client, code)).status_code in (410, 422)
+    assert (await client.get(f"{emails.SIGN_IN_PAGE}/link", params={"token": token})).status_code == 410
+    assert (await emails.submit_link(client, token)).status_code == 410
+    assert (await client.post(f"{emails.SIGN_IN_API}/code", json=data)).status_code in (401, 410)
+    assert (await emails.send_code(client, code)).status_code in (410, 422)
     assert await count(database, Session) == 0
 
 
@@ -174,13 +166,13 @@ async def test_responses_reveal_no_accounts(app: FastAPI, client: AsyncClient, d
     await make_user(database, "off@example.com", is_active=False)
     page_responses, api_responses = set(), set()
     for email in (EMAIL, "off@example.com", "nobody@example.com"):
-        requested = await request_email(client, email)
-        code_page, guessed = await client.get(requested.headers["location"]), await send_code(client, "12345x")
+        requested = await emails.request_email(client, email)
+        code_page, guessed = await client.get(requested.headers["location"]), await emails.send_code(client, "12345x")
         texts = (without_tokens(page.text.replace(email, "")) for page in (code_page, guessed))
         page_responses.add((requested.status_code, guessed.status_code, *texts))
-        accepted = await client.post(SIGN_IN_API, json={"email": email})
+        accepted = await client.post(emails.SIGN_IN_API, json={"email": email})
         data = {"request": accepted.json()["request"], "code": "12345x"}
-        refused = await client.post(f"{SIGN_IN_API}/code", json=data)
+        refused = await client.post(f"{emails.SIGN_IN_API}/code", json=data)
         details = (response.json()["detail"] for response in (accepted, refused))
         api_responses.add((accepted.status_code, refused.status_code, *details))
     assert (len(page_responses), len(api_responses)) == (1, 1)
@@ -189,9 +181,9 @@ async def test_responses_reveal_no_accounts(app: FastAPI, client: AsyncClient, d
 
 async def test_forged_requests_are_refused(client: AsyncClient) -> None:
     for request in ("", "gAAAAA\u00e9", "a" * 3000):
-        response = await client.post(f"{SIGN_IN_API}/code", json={"request": request, "code": "123456"})
+        response = await client.post(f"{emails.SIGN_IN_API}/code", json={"request": request, "code": "123456"})
         assert response.status_code in (410, 422)
     client.cookies.set("email_sign_in", "forged", path="/accounts/login")
-    assert (await send_code(client, "123456")).headers["location"] == SIGN_IN_PAGE
+    assert (await emails.send_code(client, "123456")).headers["location"] == emails.SIGN_IN_PAGE
     for token in ("", "a.b.c"):
-        assert (await submit_link(client, token)).status_code == 410
+        assert (await emails.submit_link(client, token)).status_code == 410

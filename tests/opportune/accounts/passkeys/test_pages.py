@@ -14,19 +14,8 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.conftest import is_signed_in, token_status
+from tests.opportune.accounts.passkeys import conftest as keys
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
-from tests.opportune.accounts.passkeys.conftest import (
-    CODE,
-    PASSKEYS,
-    add_passkey,
-    confirm_sessions,
-    follow_redirect,
-    get_options,
-    read_event_kinds,
-    read_passkeys,
-    send_password,
-    sign_in,
-)
 from tests.opportune.accounts.stored_rows import read_all, set_all
 
 API = "/api/v1/users/me/passkeys"
@@ -35,55 +24,55 @@ API = "/api/v1/users/me/passkeys"
 @pytest.fixture
 async def ada_client(user_client: AsyncClient, database: Database) -> AsyncClient:
     """A browser with a confirmed identity."""
-    await confirm_sessions(database)
+    await keys.confirm_sessions(database)
     return user_client
 
 
 async def submit_passkey(client: AsyncClient, device: Authenticator, name: str = "Phone") -> str:
     response = await client.post(
-        f"{PASSKEYS}/add", data={"name": name, "passkey": device.create(await get_options(client, "add"))}
+        f"{keys.PASSKEYS}/add", data={"name": name, "passkey": device.create(await keys.get_options(client, "add"))}
     )
     return response.text if response.status_code != 303 else response.headers["location"]
 
 
 async def remove_passkey(client: AsyncClient, row_id: int) -> str:
     """Remove a passkey by its button, and return the text of the next page."""
-    return await follow_redirect(client, await client.post(f"{PASSKEYS}/{row_id}/remove"))
+    return await keys.follow_redirect(client, await client.post(f"{keys.PASSKEYS}/{row_id}/remove"))
 
 
 async def find_passkey_id(database: Database, user: User, name: str) -> int:
-    return next(item.id for item in await read_passkeys(database, user) if item.name == name)
+    return next(item.id for item in await keys.read_passkeys(database, user) if item.name == name)
 
 
 async def test_passkeys_of_another_user_are_not_found(app: FastAPI, ada_client: AsyncClient) -> None:
     other_user = await make_user(app.state.database)
-    await add_passkey(app, other_user)
-    await confirm_sessions(app.state.database)
+    await keys.add_passkey(app, other_user)
+    await keys.confirm_sessions(app.state.database)
     row_id = await find_passkey_id(app.state.database, other_user, "Phone")
-    for path in (f"{PASSKEYS}/{row_id}/rename", f"{PASSKEYS}/{row_id}/remove"):
+    for path in (f"{keys.PASSKEYS}/{row_id}/rename", f"{keys.PASSKEYS}/{row_id}/remove"):
         assert (await ada_client.post(path, data={"name": "x"})).status_code == 404
     assert (await ada_client.patch(f"{API}/{row_id}", json={"name": "x"})).status_code == 404
     assert (await ada_client.request("DELETE", f"{API}/{row_id}", json={})).status_code == 404
-    assert (await read_passkeys(app.state.database, other_user))[0].name == "Phone"
+    assert (await keys.read_passkeys(app.state.database, other_user))[0].name == "Phone"
 
 
 async def test_changes_need_a_complete_confirmation(app: FastAPI, user: User) -> None:
-    await add_passkey(app, user)
+    await keys.add_passkey(app, user)
     row_id = await find_passkey_id(app.state.database, user, "Phone")
     async with signed_in_client(app, user) as client:
         for method, path in (("GET", "add"), ("POST", "add"), ("POST", f"{row_id}/remove")):
-            headers = {"referer": f"http://testserver{PASSKEYS}"}
-            redirect = await client.request(method, f"{PASSKEYS}/{path}", headers=headers)
+            headers = {"referer": f"http://testserver{keys.PASSKEYS}"}
+            redirect = await client.request(method, f"{keys.PASSKEYS}/{path}", headers=headers)
             assert redirect.headers["location"].startswith("/accounts/confirm?next="), path
         assert (await client.request("DELETE", f"{API}/{row_id}", json={})).status_code == 422
-        assert len(await read_passkeys(app.state.database, user)) == 1
+        assert len(await keys.read_passkeys(app.state.database, user)) == 1
 
         assert 'name="code"' in (await client.get("/accounts/confirm")).text
         assert (await client.post("/accounts/confirm", data={"current_password": PASSWORD})).status_code == 422
         await client.post(
             "/accounts/tokens", data={"name": "x", "days": "30", "scopes": "read", "current_password": PASSWORD}
         )
-        assert (await client.get(f"{PASSKEYS}/add")).status_code == 303
+        assert (await client.get(f"{keys.PASSKEYS}/add")).status_code == 303
 
 
 async def test_first_passkey_ends_other_sessions(
@@ -97,127 +86,129 @@ async def test_first_passkey_ends_other_sessions(
         assert not await is_signed_in(other_browser)
     assert await token_status(client, token) == 401
     assert (await ada_client.get("/accounts/profile")).status_code == 200
-    assert (await ada_client.get(f"{PASSKEYS}/add")).status_code == 303, "a password alone no longer confirms"
+    assert (await ada_client.get(f"{keys.PASSKEYS}/add")).status_code == 303, "a password alone no longer confirms"
 
-    assert (await send_password(client)).headers["location"] == CODE
-    assert (await client.post(CODE, data={"code": codes[0]})).headers["location"] == "/"
+    assert (await keys.send_password(client)).headers["location"] == keys.CODE
+    assert (await client.post(keys.CODE, data={"code": codes[0]})).headers["location"] == "/"
     assert await is_signed_in(client)
-    await confirm_sessions(database)
-    assert await submit_passkey(ada_client, Authenticator(), "Key") == PASSKEYS, "later passkeys end no session"
+    await keys.confirm_sessions(database)
+    assert await submit_passkey(ada_client, Authenticator(), "Key") == keys.PASSKEYS, "later passkeys end no session"
     assert await is_signed_in(client)
-    assert [type_ for type_ in await read_event_kinds(database, user) if "passkey" in type_] == ["passkey_created"] * 2
+    assert [type_ for type_ in await keys.read_event_kinds(database, user) if "passkey" in type_] == [
+        "passkey_created"
+    ] * 2
 
 
 async def test_passkey_is_renamed_and_removed(ada_client: AsyncClient, user: User, database: Database) -> None:
     await submit_passkey(ada_client, Authenticator(), "<Phone>")
     row_id = await find_passkey_id(database, user, "<Phone>")
-    page = (await ada_client.get(PASSKEYS)).text
+    page = (await ada_client.get(keys.PASSKEYS)).text
     assert "&lt;Phone&gt;" in page
     assert "You have 10 recovery codes left" in page
     assert "You have 10 recovery codes left" in (await ada_client.get("/accounts/two-factor")).text
 
     for name in (" ", "x" * 101, "\x00"):
-        assert (await ada_client.post(f"{PASSKEYS}/{row_id}/rename", data={"name": name})).status_code == 422
-    await ada_client.post(f"{PASSKEYS}/{row_id}/rename", data={"name": "Laptop"})
+        assert (await ada_client.post(f"{keys.PASSKEYS}/{row_id}/rename", data={"name": name})).status_code == 422
+    await ada_client.post(f"{keys.PASSKEYS}/{row_id}/rename", data={"name": "Laptop"})
     assert [item["name"] for item in (await ada_client.get(API)).json()] == ["Laptop"]
     assert (await ada_client.patch(f"{API}/{row_id}", json={"name": "Key"})).status_code == 204
 
-    await confirm_sessions(database)
+    await keys.confirm_sessions(database)
     assert "That passkey is removed" in await remove_passkey(ada_client, row_id)
-    assert await read_passkeys(database, user) == []
+    assert await keys.read_passkeys(database, user) == []
     assert await read_all(database, RecoveryCode) == []
-    assert "passkey_deleted" in await read_event_kinds(database, user)
-    assert (await send_password(ada_client)).headers["location"] == "/"
+    assert "passkey_deleted" in await keys.read_event_kinds(database, user)
+    assert (await keys.send_password(ada_client)).headers["location"] == "/"
 
 
 async def test_last_sign_in_method_cannot_be_removed(ada_client: AsyncClient, user: User, database: Database) -> None:
     await submit_passkey(ada_client, Authenticator(), "Phone")
-    await confirm_sessions(database)
+    await keys.confirm_sessions(database)
     await submit_passkey(ada_client, Authenticator(verifies=False), "Key")
     await set_all(database, User, hashed_password="")
-    await confirm_sessions(database)
+    await keys.confirm_sessions(database)
     phone, key = await find_passkey_id(database, user, "Phone"), await find_passkey_id(database, user, "Key")
     assert passkeys.LAST_SIGN_IN_METHOD in await remove_passkey(ada_client, phone)
     assert (await ada_client.request("DELETE", f"{API}/{phone}", json={})).status_code == 409
     # A passkey without user verification is not a sign-in method.
     assert "That passkey is removed" in await remove_passkey(ada_client, key)
-    assert len(await read_passkeys(database, user)) == 1
+    assert len(await keys.read_passkeys(database, user)) == 1
 
 
 async def test_registration_is_bound_to_user_and_valid_once(
     app: FastAPI, ada_client: AsyncClient, user: User, database: Database
 ) -> None:
     async with signed_in_client(app) as other_client, signed_in_client(app, user) as other_browser:
-        await confirm_sessions(database)
+        await keys.confirm_sessions(database)
         device = Authenticator()
-        response = device.create(await get_options(ada_client, "add"))
+        response = device.create(await keys.get_options(ada_client, "add"))
         for client in (other_client, other_browser):
-            result = await client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
+            result = await client.post(f"{keys.PASSKEYS}/add", data={"name": "x", "passkey": response})
             assert (result.status_code, webauthn.NOT_STARTED_HERE in result.text) == (422, True)
-        foreign = Authenticator(origin="http://evil.example").create(await get_options(ada_client, "add"))
-        result = await ada_client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": foreign})
+        foreign = Authenticator(origin="http://evil.example").create(await keys.get_options(ada_client, "add"))
+        result = await ada_client.post(f"{keys.PASSKEYS}/add", data={"name": "x", "passkey": foreign})
         assert (result.status_code, webauthn.NOT_VERIFIED in result.text) == (422, True)
         assert (
-            await ada_client.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})
+            await ada_client.post(f"{keys.PASSKEYS}/add", data={"name": "Phone", "passkey": response})
         ).status_code == 200
-        await confirm_sessions(database)
-        repeated = await ada_client.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})
+        await keys.confirm_sessions(database)
+        repeated = await ada_client.post(f"{keys.PASSKEYS}/add", data={"name": "Phone", "passkey": response})
         assert webauthn.NOT_STARTED_HERE in repeated.text
-        options = await get_options(ada_client, "add")
+        options = await keys.get_options(ada_client, "add")
         assert len(options["publicKey"]["excludeCredentials"]) == 1
         assert options["publicKey"]["user"]["id"] == device.user_handle, "all passkeys of a user have the same handle"
     async with signed_in_client(app) as thief_client:
-        await confirm_sessions(database)
+        await keys.confirm_sessions(database)
         assert passkeys.ALREADY_ADDED in await submit_passkey(thief_client, device)
-    assert len(await read_passkeys(database, user)) == 1
+    assert len(await keys.read_passkeys(database, user)) == 1
 
 
 async def test_passkey_limit(ada_client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    device, options = Authenticator(), await get_options(ada_client, "add")
+    device, options = Authenticator(), await keys.get_options(ada_client, "add")
     await submit_passkey(ada_client, Authenticator())
-    await confirm_sessions(database)
+    await keys.confirm_sessions(database)
     monkeypatch.setattr(passkeys, "MAX_PASSKEYS_PER_USER", 1)
-    refused = await ada_client.post(f"{PASSKEYS}/options", data={"purpose": "add"})
+    refused = await ada_client.post(f"{keys.PASSKEYS}/options", data={"purpose": "add"})
     assert (refused.status_code, refused.content) == (204, b"")
-    response = await ada_client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": device.create(options)})
+    response = await ada_client.post(f"{keys.PASSKEYS}/add", data={"name": "x", "passkey": device.create(options)})
     assert (response.status_code, passkeys.TOO_MANY in response.text) == (422, True)
 
 
 async def test_passkey_confirms_the_identity_in_forms(app: FastAPI, user: User, database: Database) -> None:
-    device = await add_passkey(app, user)
+    device = await keys.add_passkey(app, user)
     form = {"name": "Script", "days": "30", "scopes": "read"}
     async with signed_in_client(app, user) as client, signed_in_client(app) as other_client:
         change = await client.post(
-            "/accounts/tokens", data={**form, "passkey": device.sign(await get_options(client, "add"))}
+            "/accounts/tokens", data={**form, "passkey": device.sign(await keys.get_options(client, "add"))}
         )
         assert (change.status_code, webauthn.NOT_STARTED_HERE in change.text) == (422, True)
-        options = await get_options(client, "confirm")
+        options = await keys.get_options(client, "confirm")
         assert options["publicKey"]["userVerification"] == "required"
         confirmed = await client.post("/accounts/tokens", data={**form, "passkey": device.sign(options)})
         assert (confirmed.status_code, "opp_" in confirmed.text) == (200, True)
-        assert (await client.get(f"{PASSKEYS}/add")).status_code == 200
-        assert (await other_client.post(f"{PASSKEYS}/options", data={"purpose": "confirm"})).status_code == 204
+        assert (await client.get(f"{keys.PASSKEYS}/add")).status_code == 200
+        assert (await other_client.post(f"{keys.PASSKEYS}/options", data={"purpose": "confirm"})).status_code == 204
     async with signed_in_client(app, user) as client:
-        response = {"passkey": device.sign(await get_options(client, "confirm")), "next": PASSKEYS}
-        assert (await client.post("/accounts/confirm", data=response)).headers["location"] == PASSKEYS
+        response = {"passkey": device.sign(await keys.get_options(client, "confirm")), "next": keys.PASSKEYS}
+        assert (await client.post("/accounts/confirm", data=response)).headers["location"] == keys.PASSKEYS
         device.verifies = False
         await set_all(database, Session, confirmed_at=None)
-        response = {"passkey": device.sign(await get_options(client, "confirm"))}
+        response = {"passkey": device.sign(await keys.get_options(client, "confirm"))}
         assert (await client.post("/accounts/confirm", data=response)).status_code == 422
 
 
 async def test_reset_keeps_the_last_method(app: FastAPI, client: AsyncClient, user: User, database: Database) -> None:
-    await add_passkey(app, user)
+    await keys.add_passkey(app, user)
     async with database.writer() as session:
         await reset_two_factor(session, await session.get_one(User, user.id))
-    assert await read_passkeys(database, user) == []
-    assert (await send_password(client)).headers["location"] == "/"
+    assert await keys.read_passkeys(database, user) == []
+    assert (await keys.send_password(client)).headers["location"] == "/"
     client.cookies.clear()
-    device = await add_passkey(app, user)
+    device = await keys.add_passkey(app, user)
     await set_all(database, User, hashed_password="")
     async with database.writer() as session:
         await reset_two_factor(session, await session.get_one(User, user.id))
-    assert (await sign_in(client, device)).headers["location"] == "/"
+    assert (await keys.sign_in(client, device)).headers["location"] == "/"
 
 
 @pytest.mark.parametrize(
@@ -242,15 +233,15 @@ def test_passkey_is_bound_to_domain(visited: str, changes: dict[str, object], ex
 
 @pytest.mark.parametrize("host", ["[", "localhost:99999", "a b"])
 async def test_malformed_host_is_not_an_error(ada_client: AsyncClient, host: str) -> None:
-    response = await ada_client.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": host})
+    response = await ada_client.post(f"{keys.PASSKEYS}/options", data={"purpose": "add"}, headers={"host": host})
     assert response.status_code < 500
 
 
 async def test_superuser_removes_a_passkey(app: FastAPI, admin: AsyncClient, user: User, database: Database) -> None:
-    await add_passkey(app, user)
-    (passkey,) = await read_passkeys(database, user)
+    await keys.add_passkey(app, user)
+    (passkey,) = await keys.read_passkeys(database, user)
     page = await admin.get(f"/admin/passkey/details/{passkey.id}")
     assert (page.status_code, passkey.public_key in page.text) == (200, False)
     await admin.post(f"/admin/passkey/delete?pks={passkey.id}", data={"confirmed": "yes"})
-    assert await read_passkeys(database, user) == []
-    assert "passkey_deleted" in await read_event_kinds(database, user), "the user is notified"
+    assert await keys.read_passkeys(database, user) == []
+    assert "passkey_deleted" in await keys.read_event_kinds(database, user), "the user is notified"

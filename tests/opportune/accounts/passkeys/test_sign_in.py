@@ -15,53 +15,39 @@ from opportune.accounts.sign_in_methods import passkeys, webauthn
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.conftest import is_signed_in
+from tests.opportune.accounts.passkeys import conftest as keys
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
-from tests.opportune.accounts.passkeys.conftest import (
-    CODE,
-    EMAIL,
-    LOGIN,
-    PASSKEYS,
-    SECOND_STEP,
-    SIGN_IN,
-    add_passkey,
-    confirm_sessions,
-    follow_redirect,
-    get_options,
-    read_passkeys,
-    send_password,
-    sign_in,
-)
 from tests.opportune.accounts.stored_rows import delete, set_all
 
 NOT_STARTED_HERE, NOT_VERIFIED = webauthn.NOT_STARTED_HERE, webauthn.NOT_VERIFIED
 
 
-async def assert_refused(client: AsyncClient, response: str, message: str, path: str = SIGN_IN) -> None:
-    page = await follow_redirect(client, await client.post(path, data={"passkey": response}))
+async def assert_refused(client: AsyncClient, response: str, message: str, path: str = keys.SIGN_IN) -> None:
+    page = await keys.follow_redirect(client, await client.post(path, data={"passkey": response}))
     assert message in page
     assert not await is_signed_in(client)
 
 
 async def test_passkey_signs_in(app: FastAPI, client: AsyncClient, user: User, database: Database) -> None:
-    device = await add_passkey(app, user)
-    response = await sign_in(
+    device = await keys.add_passkey(app, user)
+    response = await keys.sign_in(
         client, device, next="/accounts/sessions", remember="true", email="nobody", password="nonsense"
     )
     assert (response.status_code, response.headers["location"]) == (303, "/accounts/sessions")
     assert "Max-Age=2592000" in response.headers["set-cookie"]
     assert await is_signed_in(client)
-    (passkey,) = await read_passkeys(database, user)
+    (passkey,) = await keys.read_passkeys(database, user)
     assert (passkey.sign_count, passkey.used_at is not None) == (1, True)
-    response = await sign_in(client, device, next="//evil.example")
+    response = await keys.sign_in(client, device, next="//evil.example")
     assert response.headers["location"] == "/"
 
 
 async def test_assertion_is_valid_once(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add_passkey(app, user, Authenticator(has_sign_count=False))
+    device = await keys.add_passkey(app, user, Authenticator(has_sign_count=False))
     for _ in range(2):
-        assert (await sign_in(client, device)).headers["location"] == "/"
-    response = device.sign(await get_options(client, "sign-in"))
-    assert (await client.post(SIGN_IN, data={"passkey": response})).headers["location"] == "/"
+        assert (await keys.sign_in(client, device)).headers["location"] == "/"
+    response = device.sign(await keys.get_options(client, "sign-in"))
+    assert (await client.post(keys.SIGN_IN, data={"passkey": response})).headers["location"] == "/"
     client.cookies.delete("session")
     await assert_refused(client, response, NOT_STARTED_HERE)
 
@@ -69,89 +55,98 @@ async def test_assertion_is_valid_once(app: FastAPI, client: AsyncClient, user: 
 async def test_assertion_is_bound_to_browser_and_purpose(
     app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device = await add_passkey(app, user)
+    device = await keys.add_passkey(app, user)
     async with signed_in_client(app, user) as owner:
-        for options in (await get_options(owner, "confirm"), await get_options(owner, "add")):
+        for options in (await keys.get_options(owner, "confirm"), await keys.get_options(owner, "add")):
             await assert_refused(client, device.sign(options), NOT_STARTED_HERE)
     other_browser = AsyncClient(transport=client._transport, base_url=client.base_url)
-    await get_options(client, "sign-in")
-    await assert_refused(client, device.sign(await get_options(other_browser, "sign-in")), NOT_STARTED_HERE)
-    options = await get_options(client, "sign-in")
+    await keys.get_options(client, "sign-in")
+    await assert_refused(client, device.sign(await keys.get_options(other_browser, "sign-in")), NOT_STARTED_HERE)
+    options = await keys.get_options(client, "sign-in")
     monkeypatch.setattr(webauthn, "LIFETIME_SECONDS", -1)
     await assert_refused(client, device.sign(options), NOT_STARTED_HERE)
 
 
 async def test_forged_assertion_is_refused(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add_passkey(app, user)
+    device = await keys.add_passkey(app, user)
     for field, value in (("origin", "http://evil.example"), ("rp_id", "evil.example")):
         original = getattr(device, field)
         setattr(device, field, value)
-        await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
+        await assert_refused(client, device.sign(await keys.get_options(client, "sign-in")), NOT_VERIFIED)
         setattr(device, field, original)
-    options = await get_options(client, "sign-in")
-    mixed = {**await get_options(client, "sign-in"), "state": options["state"]}
+    options = await keys.get_options(client, "sign-in")
+    mixed = {**await keys.get_options(client, "sign-in"), "state": options["state"]}
     await assert_refused(client, device.sign(mixed), NOT_VERIFIED)
     forged = Authenticator(credential_id=device.credential_id, user_handle=device.user_handle)
-    await assert_refused(client, forged.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
+    await assert_refused(client, forged.sign(await keys.get_options(client, "sign-in")), NOT_VERIFIED)
 
-    device.user_handle = (await add_passkey(app, await make_user(app.state.database))).user_handle
+    device.user_handle = (await keys.add_passkey(app, await make_user(app.state.database))).user_handle
     for fields in ({}, {"userHandle": None}):
-        await assert_refused(client, device.sign(await get_options(client, "sign-in"), **fields), NOT_VERIFIED)
+        await assert_refused(client, device.sign(await keys.get_options(client, "sign-in"), **fields), NOT_VERIFIED)
 
 
 async def test_lower_sign_count_is_refused(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add_passkey(app, user)
-    await sign_in(client, device)
+    device = await keys.add_passkey(app, user)
+    await keys.sign_in(client, device)
     client.cookies.delete("session")
     device.sign_count = 0
-    await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
+    await assert_refused(client, device.sign(await keys.get_options(client, "sign-in")), NOT_VERIFIED)
 
 
 async def test_unverified_user_is_a_second_factor_only(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add_passkey(app, user, Authenticator(verifies=False))
-    await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
+    device = await keys.add_passkey(app, user, Authenticator(verifies=False))
+    await assert_refused(client, device.sign(await keys.get_options(client, "sign-in")), NOT_VERIFIED)
 
-    response = await send_password(client, next="/accounts/sessions", remember="true")
-    assert response.headers["location"] == CODE
+    response = await keys.send_password(client, next="/accounts/sessions", remember="true")
+    assert response.headers["location"] == keys.CODE
     assert not await is_signed_in(client)
-    page = await client.get(CODE)
+    page = await client.get(keys.CODE)
     assert 'data-passkey="second-step"' in page.text
-    options = await get_options(client, "second-step")
+    options = await keys.get_options(client, "second-step")
     assert [item["id"] for item in options["publicKey"]["allowCredentials"]]
-    response = await client.post(SECOND_STEP, data={"passkey": device.sign(options, userHandle=None)})
+    response = await client.post(keys.SECOND_STEP, data={"passkey": device.sign(options, userHandle=None)})
     assert (response.status_code, response.headers["location"]) == (303, "/accounts/sessions")
     assert await is_signed_in(client)
 
 
 async def test_second_step_refuses_other_passkeys(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device, other_device = await add_passkey(app, user), await add_passkey(app, await make_user(app.state.database))
-    assert (await client.post(SECOND_STEP, data={"passkey": "x"})).headers["location"] == LOGIN
-    visitor = await client.post(f"{SIGN_IN}/options", data={"purpose": "second-step"})
+    device, other_device = (
+        await keys.add_passkey(app, user),
+        await keys.add_passkey(app, await make_user(app.state.database)),
+    )
+    assert (await client.post(keys.SECOND_STEP, data={"passkey": "x"})).headers["location"] == keys.LOGIN
+    visitor = await client.post(f"{keys.SIGN_IN}/options", data={"purpose": "second-step"})
     assert (visitor.status_code, visitor.content) == (204, b"")
-    await send_password(client)
-    await assert_refused(client, other_device.sign(await get_options(client, "second-step")), NOT_VERIFIED, SECOND_STEP)
-    await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_STARTED_HERE, SECOND_STEP)
-    await assert_refused(client, device.sign(await get_options(client, "second-step")), NOT_STARTED_HERE, SIGN_IN)
+    await keys.send_password(client)
+    await assert_refused(
+        client, other_device.sign(await keys.get_options(client, "second-step")), NOT_VERIFIED, keys.SECOND_STEP
+    )
+    await assert_refused(
+        client, device.sign(await keys.get_options(client, "sign-in")), NOT_STARTED_HERE, keys.SECOND_STEP
+    )
+    await assert_refused(
+        client, device.sign(await keys.get_options(client, "second-step")), NOT_STARTED_HERE, keys.SIGN_IN
+    )
 
 
 async def test_passkey_needs_this_site_and_an_active_user(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device = await add_passkey(app, user)
-    response = device.sign(await get_options(client, "sign-in"))
-    for path in (SIGN_IN, f"{SIGN_IN}/options", f"{PASSKEYS}/add"):
+    device = await keys.add_passkey(app, user)
+    response = device.sign(await keys.get_options(client, "sign-in"))
+    for path in (keys.SIGN_IN, f"{keys.SIGN_IN}/options", f"{keys.PASSKEYS}/add"):
         sent = await client.post(path, data={"passkey": response}, headers={"origin": "https://evil.example"})
         assert sent.status_code == 403, path
 
-    form = {"username": EMAIL, "password": PASSWORD}
+    form = {"username": keys.EMAIL, "password": PASSWORD}
     for code in ("", "123456"):
         assert (await client.post("/api/v1/auth/login", data={**form, "code": code})).status_code == 401
 
     database = app.state.database
     await set_all(database, User, is_active=False)
-    await assert_refused(client, device.sign(await get_options(client, "sign-in")), passkeys.DEACTIVATED)
+    await assert_refused(client, device.sign(await keys.get_options(client, "sign-in")), passkeys.DEACTIVATED)
     await delete(database, user)
-    assert await read_passkeys(database, user) == []
+    assert await keys.read_passkeys(database, user) == []
     await assert_refused(
-        client, device.sign(await get_options(client, "sign-in")), "This site does not know this passkey."
+        client, device.sign(await keys.get_options(client, "sign-in")), "This site does not know this passkey."
     )
 
 
@@ -159,12 +154,12 @@ async def test_only_failures_count(
     app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passkeys.FAILURES_PER_IP, "limit", 2)
-    device = await add_passkey(app, user)
+    device = await keys.add_passkey(app, user)
     for _ in range(3):
-        assert (await sign_in(client, device)).headers["location"] == "/"
+        assert (await keys.sign_in(client, device)).headers["location"] == "/"
     for _ in range(2):
-        assert (await client.post(SIGN_IN, data={"passkey": "x"})).status_code == 303
-    response = await sign_in(client, device)
+        assert (await client.post(keys.SIGN_IN, data={"passkey": "x"})).status_code == 303
+    response = await keys.sign_in(client, device)
     assert (response.status_code, int(response.headers["retry-after"]) > 0) == (429, True)
 
 
@@ -183,18 +178,18 @@ async def test_malformed_assertions_are_refused(
         monkeypatch.setattr(limit, "limit", 10_000)
     # Challenges are valid once; this test reuses one.
     monkeypatch.setattr(webauthn.CHALLENGES, "limit", 10_000)
-    device = await add_passkey(app, user, Authenticator(has_sign_count=False))
-    assertion = json.loads(device.sign(await get_options(client, "sign-in")))
+    device = await keys.add_passkey(app, user, Authenticator(has_sign_count=False))
+    assertion = json.loads(device.sign(await keys.get_options(client, "sign-in")))
     for response in falsify_responses(assertion):
-        assert (await client.post(SIGN_IN, data={"passkey": response})).status_code in {303, 422}, response
+        assert (await client.post(keys.SIGN_IN, data={"passkey": response})).status_code in {303, 422}, response
         assert "session" not in client.cookies, response
     async with signed_in_client(app, user) as owner:
-        await confirm_sessions(app.state.database)
-        options = await get_options(owner, "add")
+        await keys.confirm_sessions(app.state.database)
+        options = await keys.get_options(owner, "add")
         created = json.loads(Authenticator().create(options))
         del created["credential"]["response"]["transports"]
         for response in [*falsify_responses(created), *make_invalid_attestations(options)]:
-            result = await owner.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
+            result = await owner.post(f"{keys.PASSKEYS}/add", data={"name": "x", "passkey": response})
             assert result.status_code in {303, 422}, response  # bytes after a complete response are ignored
 
 

@@ -12,13 +12,8 @@ from httpx2 import ASGITransport, AsyncClient
 from starlette.types import Message, Scope, Send
 
 from opportune.project.layout import PROJECT
-from opportune.web.middleware.compression import (
-    GZIP_WINDOW_BITS,
-    MAX_BYTES_IN_LOOP,
-    SECRET_HEADERS,
-    CompressionMiddleware,
-    accepts_gzip,
-)
+from opportune.web.middleware import compression
+from opportune.web.middleware.compression import CompressionMiddleware
 
 LONG = "A line of a page.\n" * 200
 GZIP = {"Accept-Encoding": "gzip"}
@@ -74,9 +69,9 @@ async def visitor(shop: FastAPI) -> AsyncIterator[AsyncClient]:
 
 def test_accept_encoding_is_parsed() -> None:
     for accepted in ("GZip", "gzip, deflate, br", "gzip ; q=0.001", "*", "deflate, *;q=0.5"):
-        assert accepts_gzip(accepted), accepted
+        assert compression.accepts_gzip(accepted), accepted
     for refused in ("", "identity", "gzip;q=0", "*;q=0", "gzip;q=0, *", "gzip;q=much", "gzipped", ";q=1,,;"):
-        assert not accepts_gzip(refused), refused
+        assert not compression.accepts_gzip(refused), refused
 
 
 async def test_compressed_page_has_matching_headers(visitor: AsyncClient) -> None:
@@ -103,7 +98,7 @@ async def test_304_has_the_etag_of_its_encoding(visitor: AsyncClient) -> None:
 
 
 async def test_secret_responses_are_not_compressed(visitor: AsyncClient) -> None:
-    (header,) = SECRET_HEADERS.items()
+    (header,) = compression.SECRET_HEADERS.items()
     response = await visitor.get("/with-header/{}/{}".format(*header), headers=GZIP)
     assert "content-encoding" not in response.headers
     assert response.headers["cache-control"] == "no-store, no-transform"
@@ -160,13 +155,13 @@ async def test_compressed_stream_is_complete(visitor: AsyncClient) -> None:
 
 async def test_compressed_events_are_sent_immediately() -> None:
     sent: list[Message] = []
-    decompressor = zlib.decompressobj(GZIP_WINDOW_BITS + zlib.MAX_WBITS)
+    decompressor = zlib.decompressobj(compression.GZIP_WINDOW_BITS + zlib.MAX_WBITS)
 
     async def events(_scope: Scope, _receive: object, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         assert len(sent) == 1, "the headers are sent before the first event"
-        for event in (b": heartbeat\n\n", b"data: one\n\n", b"data: two\n\n", b"x" * 2 * MAX_BYTES_IN_LOOP):
+        for event in (b": heartbeat\n\n", b"data: one\n\n", b"data: two\n\n", b"x" * 2 * compression.MAX_BYTES_IN_LOOP):
             await send({"type": "http.response.body", "body": event, "more_body": True})
             assert decompressor.decompress(sent[-1]["body"]) == event
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -192,7 +187,7 @@ async def test_long_response_uses_a_thread(visitor: AsyncClient, monkeypatch: py
         return compress(data, *options)
 
     monkeypatch.setattr(zlib, "compress", compress_and_record)
-    await visitor.get(f"/sized/{MAX_BYTES_IN_LOOP + 1}", headers=GZIP)
+    await visitor.get(f"/sized/{compression.MAX_BYTES_IN_LOOP + 1}", headers=GZIP)
     assert threads
     assert threading.current_thread() not in threads
 
