@@ -1,5 +1,6 @@
 """Creation of tables without migrations. The statements are cached, because hundreds of tests need the same ones."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, Table, create_mock_engine
+from sqlalchemy.orm import declared_attr
 from sqlmodel import SQLModel
 
 from opportune.db.database import Database
@@ -16,9 +18,16 @@ from opportune.db.models.model import NAMING_CONVENTION, Model
 
 
 class UnmigratedTable(Model):
-    """Base of models that only tests use, separate from the project's tables, which migrations create."""
+    """Base of models that only tests use, separate from the project's tables, which migrations create.
+
+    The table of `FolderPaper` is `test_folder_paper`, unless the class has another name for it.
+    """
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+    @declared_attr.directive
+    def __tablename__(cls) -> str:  # noqa: N805 - SQLAlchemy passes the class
+        return "test_" + re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
 async def make_tables(database: Database, *models: type[SQLModel]) -> None:

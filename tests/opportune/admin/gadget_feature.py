@@ -26,8 +26,6 @@ class Colour(Enum):
 
 
 class Maker(UnmigratedTable, table=True):
-    __tablename__ = "test_maker"
-
     name: str = Field(max_length=50)
     api_key: str = ""
 
@@ -36,7 +34,6 @@ class Maker(UnmigratedTable, table=True):
 
 
 class Gadget(UnmigratedTable, table=True):
-    __tablename__ = "test_gadget"
     __table_args__ = (CheckConstraint("size <> 13", name="lucky"),)
 
     name: str = Field(max_length=20, unique=True)

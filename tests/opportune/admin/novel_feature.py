@@ -17,7 +17,6 @@ BANNED = "Banned"
 
 
 class NovelGenre(UnmigratedTable, table=True):
-    __tablename__ = "test_novel_genre"
     __table_args__ = (UniqueConstraint("novel_id", "genre_id"),)
 
     novel_id: int = Field(foreign_key="test_novel.id")
@@ -25,8 +24,6 @@ class NovelGenre(UnmigratedTable, table=True):
 
 
 class Genre(UnmigratedTable, table=True):
-    __tablename__ = "test_genre"
-
     name: str = Field(max_length=50, unique=True)
 
     def __str__(self) -> str:
@@ -34,8 +31,6 @@ class Genre(UnmigratedTable, table=True):
 
 
 class Language(UnmigratedTable, table=True):
-    __tablename__ = "test_language"
-
     code: str = Field(max_length=2, unique=True)
 
 
@@ -43,8 +38,6 @@ SHELF = SqlTable("test_plain_shelf", UnmigratedTable.metadata, Column("id", Inte
 
 
 class Novel(UnmigratedTable, table=True):
-    __tablename__ = "test_novel"
-
     title: str = Field(max_length=80)
     language: str | None = Field(default=None, max_length=2, foreign_key="test_language.code")
     """A foreign key to a text column."""
@@ -59,23 +52,17 @@ class Novel(UnmigratedTable, table=True):
 
 
 class Copy(UnmigratedTable, table=True):
-    __tablename__ = "test_copy"
-
     novel_id: int | None = Field(default=None, foreign_key="test_novel.id")
     label: str
 
 
 class Loan(UnmigratedTable, table=True):
-    __tablename__ = "test_loan"
-
     reader_id: int = Field(foreign_key="test_reader.id")
     genre_id: int = Field(foreign_key="test_genre.id")
     until: str
 
 
 class Reader(UnmigratedTable, table=True):
-    __tablename__ = "test_reader"
-
     name: str = Field(max_length=50, unique=True)
     lent: list[Genre] = Relationship(link_model=Loan)
     """The link table has a required column, so forms cannot add links."""

@@ -27,8 +27,6 @@ def run_before_saving(monkeypatch: pytest.MonkeyPatch, action: Callable[[], Awai
 
 
 class Shelf(UnmigratedTable, table=True):
-    __tablename__ = "test_shelf"
-
     title: str = Field(max_length=80, unique=True, description="Printed on the front.")
     slug: str = Field(default="", max_length=40)
     code: str = Field(default="", max_length=20)
@@ -41,8 +39,6 @@ class Shelf(UnmigratedTable, table=True):
 
 
 class Book(UnmigratedTable, table=True):
-    __tablename__ = "test_book"
-
     shelf_id: int = Field(foreign_key="test_shelf.id", index=True)
     title: str = Field(max_length=80)
 
@@ -51,8 +47,6 @@ class Book(UnmigratedTable, table=True):
 
 
 class Label(UnmigratedTable, table=True):
-    __tablename__ = "test_label"
-
     shelf_id: int = Field(foreign_key="test_shelf.id", index=True)
     text: str = Field(max_length=20, unique=True)
     size: int = Field(default=1, ge=1)

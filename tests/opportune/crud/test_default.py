@@ -68,7 +68,8 @@ def test_undeclared_default_stops_the_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, first: Any, second: Any, message: str
 ) -> None:
     monkeypatch.setattr(Volumes, "default", False)
-    monkeypatch.setitem(crud_classes, Volume, [Volumes])
+    model: type[Any] = Volume
+    monkeypatch.setitem(crud_classes, model, [Volumes])
     for name, options in (("First", first), ("Second", second)):
         type(name, (Volumes,), options)
     with pytest.raises(OperatorError) as start:

@@ -20,8 +20,6 @@ class Status(StrEnum):
 
 
 class Sample(UnmigratedTable, table=True):
-    __tablename__ = "test_sample"
-
     title: fields.Line = Field(max_length=200, title="Its name", description="As it is on the cover.")
     slug: fields.Slug = fields.slug_field("title", max_length=30)
     status: Status = Status.DRAFT
@@ -45,8 +43,6 @@ class Sample(UnmigratedTable, table=True):
 
 
 class Follower(UnmigratedTable, table=True):
-    __tablename__ = "test_follower"
-
     name: fields.Line = Field(max_length=50)
     slug: fields.Slug = fields.slug_field("name", follows=True, keeps_old="old_slugs")
     old_slugs: fields.TextList = Field(default_factory=list)

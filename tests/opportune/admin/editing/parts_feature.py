@@ -26,8 +26,6 @@ from tests.opportune.tables import UnmigratedTable
 
 
 class Part(UnmigratedTable, table=True):
-    __tablename__ = "test_part"
-
     name: str = Field(max_length=20, unique=True)
     maker_id: int | None = Field(default=None, foreign_key="test_maker.id")
     state: Literal["new", "used"] = "new"

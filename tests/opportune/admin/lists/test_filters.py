@@ -29,8 +29,6 @@ GADGETS: dict[str, dict[str, Any]] = {
 
 
 class Opening(UnmigratedTable, table=True):
-    __tablename__ = "test_opening"
-
     opens_at: time
 
 

@@ -22,15 +22,11 @@ SECRET, OWN = "Telltale merger", "Telltale picnic"
 
 
 class FolderPaper(UnmigratedTable, table=True):
-    __tablename__ = "test_folder_paper"
-
     folder_id: int = Field(foreign_key="test_folder.id")
     paper_id: int = Field(foreign_key="test_paper.id", ondelete="CASCADE")
 
 
 class Paper(UnmigratedTable, SoftDelete, table=True):
-    __tablename__ = "test_paper"
-
     title: str = Field(max_length=80)
     owner_id: int = Field(sa_column=user_key())
     folder_id: int | None = Field(default=None, foreign_key="test_folder.id")
@@ -40,8 +36,6 @@ class Paper(UnmigratedTable, SoftDelete, table=True):
 
 
 class Folder(UnmigratedTable, table=True):
-    __tablename__ = "test_folder"
-
     name: str = Field(max_length=80)
     papers: list[Paper] = Relationship(link_model=FolderPaper)
 

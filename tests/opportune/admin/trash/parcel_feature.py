@@ -15,8 +15,6 @@ LOCKED = "Locked"
 
 
 class Parcel(UnmigratedTable, SoftDelete, table=True):
-    __tablename__ = "test_parcel"
-
     code: str = Field(max_length=50, unique=True)
     label: str = Field(default="", max_length=100)
 
@@ -25,15 +23,11 @@ class Parcel(UnmigratedTable, SoftDelete, table=True):
 
 
 class Stamp(UnmigratedTable, table=True):
-    __tablename__ = "test_stamp"
-
     parcel_id: int = Field(foreign_key="test_parcel.id", ondelete="CASCADE")
     price: int = 1
 
 
 class Receipt(UnmigratedTable, table=True):
-    __tablename__ = "test_receipt"
-
     parcel_id: int = Field(foreign_key="test_parcel.id")
 
 

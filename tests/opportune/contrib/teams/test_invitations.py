@@ -13,7 +13,7 @@ from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.jobs.cleanup import clean_up
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.sent_emails import ACCOUNTS, read_newest_link, read_sent_emails
+from tests.opportune.accounts.sent_emails import read_newest_link, read_sent_emails
 from tests.opportune.accounts.stored_rows import change, delete, read_all, read_one, set_all
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, member_id, roles_in
@@ -44,10 +44,10 @@ async def test_new_user_registers_and_accepts(
     assert "Invitation to Crew" in page.text
     for path in ("login", "register"):
         assert re.search(rf'href="/accounts/{path}\?next=/teams/invitation%3Ftoken%3D', page.text)
-    await client.post(f"{ACCOUNTS}/register", data={"email": ADDRESS, "password": PASSWORD})
+    await client.post("/accounts/register", data={"email": ADDRESS, "password": PASSWORD})
     path, token = await read_newest_link(app)
     await client.post(path, data={"token": token, "password": PASSWORD})
-    await client.post(f"{ACCOUNTS}/login", data={"email": ADDRESS, "password": PASSWORD, "next": link})
+    await client.post("/accounts/login", data={"email": ADDRESS, "password": PASSWORD, "next": link})
     assert '1<span class="visually-hidden"> open invitations' in (await client.get("/teams")).text
     assert "Accept" in (await client.get(link)).text
     assert "new" not in await roles_in(database, crew.team)  # reading does not accept

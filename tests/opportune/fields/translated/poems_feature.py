@@ -11,8 +11,6 @@ from tests.opportune.tables import UnmigratedTable
 
 
 class Poem(UnmigratedTable, Versioned, table=True):
-    __tablename__ = "test_poem"
-
     title: Translated[Line] = Field(max_length=20, description="As it is in the book.")
     about: Translated[Text] = ""
     note: Translated[Line] | None = Field(default=None, max_length=5)
@@ -23,8 +21,6 @@ class Poem(UnmigratedTable, Versioned, table=True):
 
 
 class Verse(UnmigratedTable, table=True):
-    __tablename__ = "test_verse"
-
     text: Translated[Markdown] = ""
     poem_id: int = Field(foreign_key="test_poem.id")
     poem: Poem = Relationship()
