@@ -68,8 +68,8 @@ def test_undeclared_default_stops_the_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, first: Any, second: Any, message: str
 ) -> None:
     monkeypatch.setattr(Volumes, "default", False)
-    model: type[Any] = Volume
-    monkeypatch.setitem(crud_classes, model, [Volumes])
+    classes: dict[Any, Any] = crud_classes
+    monkeypatch.setitem(classes, Volume, [Volumes])
     for name, options in (("First", first), ("Second", second)):
         type(name, (Volumes,), options)
     with pytest.raises(OperatorError) as start:
