@@ -4,38 +4,50 @@ from itertools import groupby
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import Executable, Select, delete
+from sqlalchemy import Executable, delete, func, select
 from sqlmodel import SQLModel, col
 
 from opportune.accounts.models import Group, GroupPermission, User
+from opportune.db import Database
 from opportune.testing.factories import add_permission, make_user
 
+Site = FastAPI | Database
+"""The application or its database."""
 
-async def add_rows(app: FastAPI, *rows: SQLModel) -> None:
+
+def _database(site: Site) -> Database:
+    return site if isinstance(site, Database) else site.state.database
+
+
+async def add_rows(site: Site, *rows: SQLModel) -> None:
     """Store rows in this order and in one transaction."""
-    async with app.state.database.writer() as session:
+    async with _database(site).writer() as session:
         for _, rows_of_model in groupby(rows, type):
             session.add_all(rows_of_model)
             await session.flush()
 
 
-async def execute(app: FastAPI, statement: Executable) -> None:
-    async with app.state.database.writer() as session:
+async def execute(site: Site, statement: Executable) -> None:
+    async with _database(site).writer() as session:
         await session.execute(statement)
 
 
-async def read_all(app: FastAPI, statement: Select[Any]) -> list[Any]:
-    async with app.state.database.reader(fresh=True) as session:
+async def read_all(site: Site, statement: Executable) -> list[Any]:
+    async with _database(site).reader(fresh=True) as session:
         return list(await session.scalars(statement))
 
 
-async def read_one(app: FastAPI, statement: Select[Any]) -> Any:
-    (row,) = await read_all(app, statement)
+async def read_one(site: Site, statement: Executable) -> Any:
+    (row,) = await read_all(site, statement)
     return row
 
 
-async def get_row(app: FastAPI, model: type[SQLModel], pk: object = 1) -> Any:
-    async with app.state.database.reader(fresh=True) as session:
+async def count_rows(site: Site, model: type[SQLModel]) -> Any:
+    return await read_one(site, select(func.count()).select_from(model))
+
+
+async def get_row(site: Site, model: type[SQLModel], pk: object = 1) -> Any:
+    async with _database(site).reader(fresh=True) as session:
         return await session.get_one(model, pk)
 
 

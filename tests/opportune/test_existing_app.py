@@ -208,9 +208,7 @@ def test_pages_precede_routes_for_all_paths(tmp_path: Path) -> None:
         ({"shop.py": "", "pyproject.toml": '[tool.fastapi]\nentrypoint = "shop:app"'}, "shop"),
     ],
 )
-def test_commands_find_the_application(
-    files: dict[str, str], module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_find_app(files: dict[str, str], module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "app", raising=False)

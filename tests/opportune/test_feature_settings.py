@@ -48,9 +48,7 @@ def test_feature_settings_come_from_environment_and_file(env_file: Path, monkeyp
     assert (books.books_per_page, books.books_key.get_secret_value()) == (4, "sesame")
 
 
-def test_feature_settings_come_from_a_secret(
-    env_file: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_secret_sets_values(env_file: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     open_secrets.cache_clear()
     request.addfinalizer(open_secrets.cache_clear)
     names: list[str] = []

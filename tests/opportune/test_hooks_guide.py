@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, func, select
+from sqlalchemy import MetaData
 from sqlmodel import Field, SQLModel
 
 from opportune.config.settings import Settings
@@ -18,6 +18,7 @@ from opportune.feature import Feature
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.guides import code_blocks, read_guide, run_code
+from tests.opportune.stored_rows import add_rows, count_rows
 
 GUIDE = read_guide("hooks.md")
 
@@ -47,8 +48,8 @@ async def library(names: dict[str, Any], database: Database) -> Database:
 
 async def test_example_queues_jobs_and_refuses(names: dict[str, Any], library: Database, settings: Settings) -> None:
     jobs, book_class = RecordedJobs(settings, library, open_storage(settings)), names["Book"]
-    async with library.writer() as session:
-        session.add(book := book_class(title="Emma", price=20))
+    book = book_class(title="Emma", price=20)
+    await add_rows(library, book)
     assert jobs.names == ["books.summarise"]
     for price in (25, 15):
         async with library.writer() as session:
@@ -73,8 +74,7 @@ async def test_loans_are_limited_by_copies(names: dict[str, Any], library: Datab
             with suppress(FieldErrors):
                 async with session.begin_nested():
                     session.add_all([names["Loan"](book_id=book.id) for _ in range(loans)])
-    async with library.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(names["Loan"])) == copies
+    assert await count_rows(library, names["Loan"]) == copies
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -100,8 +100,7 @@ async def test_overlaps_and_wrong_periods_are_refused(
             with suppress(FieldErrors):
                 async with session.begin_nested():
                     session.add_all(rows)
-    async with library.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(names["Booking"])) == stored
+    assert await count_rows(library, names["Booking"]) == stored
 
 
 def test_feature_lists_the_hooks_of_the_guide(names: dict[str, Any]) -> None:

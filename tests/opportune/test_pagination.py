@@ -68,12 +68,7 @@ async def test_sort_order_with_nulls_last(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "pages", "numbers"),
-    [
-        (1, 5, [1, 2, 3, 0, 5]),
-        (5, 9, [1, 0, 3, 4, 5, 6, 7, 0, 9]),
-        (99, 3, [1, 0, 3]),
-    ],
+    ("page", "pages", "numbers"), [(1, 5, [1, 2, 3, 0, 5]), (5, 9, [1, 0, 3, 4, 5, 6, 7, 0, 9]), (99, 3, [1, 0, 3])]
 )
 def test_linked_page_numbers(page: int, pages: int, numbers: list[int]) -> None:
     assert Page[Any](items=[], total=0, page=page, pages=pages).numbers == numbers

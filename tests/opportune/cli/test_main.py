@@ -137,9 +137,7 @@ def test_error_of_the_framework_is_unexpected(oppman: Oppman, monkeypatch: pytes
         (SYNTAX_ERROR, "app/books/pages.py:2: SyntaxError: invalid syntax. Correct the code"),
     ],
 )
-def test_unexpected_error_is_explained(
-    oppman: Oppman, replace_check: ReplaceCheck, error: Exception, message: str
-) -> None:
+def test_crash_is_explained(oppman: Oppman, replace_check: ReplaceCheck, error: Exception, message: str) -> None:
     replace_check(raising(error))
     assert oppman("check").line().startswith(message)
 
@@ -148,9 +146,7 @@ def test_unexpected_error_is_explained(
     ("name", "advice"),
     [("reverse", "web'. See: python3 oppman.py docs imports"), ("rediret", " Did you mean redirect? See: ")],
 )
-def test_import_of_a_missing_name_is_explained(
-    oppman: Oppman, replace_check: ReplaceCheck, name: str, advice: str
-) -> None:
+def test_missing_import_is_explained(oppman: Oppman, replace_check: ReplaceCheck, name: str, advice: str) -> None:
     replace_check(raising(ImportError(f"cannot import name {name!r} from 'opportune.web' (/site/web.py)")))
     assert advice in oppman("check").line()
 
@@ -185,9 +181,7 @@ def test_common_options(oppman: Oppman, replace_check: ReplaceCheck, arguments: 
     assert oppman(*arguments) == (0, out, err)
 
 
-def test_question_without_terminal_is_exit_2(
-    oppman: Oppman, replace_check: ReplaceCheck, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_terminal_is_exit_2(oppman: Oppman, replace_check: ReplaceCheck, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     replace_check(lambda: typer.prompt("Your name"))
     outcome = oppman("check")

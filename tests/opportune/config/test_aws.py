@@ -112,9 +112,7 @@ def settings_error(secrets_from: str) -> str:
     return text
 
 
-def test_order_is_environment_secret_file(
-    create_secret: CreateSecret, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_order_of_sources(create_secret: CreateSecret, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     create_secret({"PORT": 1, "llm_model": "from secret", "unknown": {}}, name="order")
     (tmp_path / ".env").write_text("SECRETS_FROM=aws:order\nPORT=2\nLLM_MODEL=from file\nLOG_FORMAT=json\n")
     monkeypatch.setenv("PORT", "3")

@@ -20,6 +20,7 @@ from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import settings_for
+from tests.opportune.stored_rows import read_one
 
 SERVER = DatabaseUrl.parse("postgresql://ada:hidden@db.example.org/site", name="DATABASE_READER_URL")
 
@@ -159,8 +160,7 @@ async def test_concurrent_writers_lose_no_update(database: Database) -> None:
                 row.email = str(int(row.email) + 1)
 
     await asyncio.gather(*(increment() for _ in range(5)))
-    async with database.reader() as session:
-        assert (await session.scalars(select(User.email))).one() == "50"  # type: ignore[call-overload]  # a column here
+    assert await read_one(database, select(User.email)) == "50"  # type: ignore[call-overload]  # a column here
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -17,6 +17,7 @@ from opportune.jobs.models import Job
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.worker_lock import WorkerLock
 from tests.opportune.jobs.tasks import TASKS, gate, job_queue
+from tests.opportune.stored_rows import execute, read_all
 
 TIMEOUT_SECONDS = 30
 
@@ -85,8 +86,7 @@ async def wait_until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None
 
 
 async def expire_leases(database: Database) -> None:
-    async with database.writer() as session:
-        await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
+    await execute(database, update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
 
 
 async def retry(jobs: DatabaseJobQueue, job_id: int | str) -> None:
@@ -104,7 +104,6 @@ def emails(database: Database) -> Emails:
     """Read the e-mail addresses of users, which are the effects of jobs."""
 
     async def emails() -> list[str]:
-        async with database.reader() as session:
-            return list(await session.scalars(select(col(User.email)).order_by(col(User.id))))
+        return await read_all(database, select(col(User.email)).order_by(col(User.id)))
 
     return emails

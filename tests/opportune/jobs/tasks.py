@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +111,8 @@ async def kill(run: JobContext) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@job("test.register_twice", attempts=2)
-async def register_in_two_attempts(run: JobContext, email: str) -> None:
-    await run.write(add_user, email)
-
-
-@job("test.register_once", attempts=1)
-async def register_in_one_attempt(run: JobContext, email: str) -> None:
-    await run.write(add_user, email)
+register_in_two_attempts = replace(register, name="test.register_twice", attempts=2)
+register_in_one_attempt = replace(register, name="test.register_once", attempts=1)
 
 
 @job("test.block")

@@ -19,6 +19,7 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import HELD_RETRY_SECONDS
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, wait_until
 from tests.opportune.jobs.tasks import hourly, job_queue, register, stumble, wait
+from tests.opportune.stored_rows import execute, read_all
 
 both_databases = pytest.mark.database("sqlite", "postgresql")
 
@@ -74,8 +75,7 @@ async def test_job_without_code_blocks_its_group_for_an_hour(
 ) -> None:
     removed = replace(register, name="test.removed")
     await enqueue(make_queue(removed), removed, "a")
-    async with database.writer() as session:
-        await session.execute(update(Job).values(state=state, due_at=utc_now() - timedelta(minutes=minutes)))
+    await execute(database, update(Job).values(state=state, due_at=utc_now() - timedelta(minutes=minutes)))
     site = make_queue()
     await site.enqueue(register("a1"), group="a")
     assert await claim(site) == claimed
@@ -96,8 +96,7 @@ async def test_failing_job_does_not_block_its_group(make_queue: MakeQueue, datab
     await site.enqueue(failing(9), group="a")
     await site.enqueue(register("ann@example.com"), group="a")
     await asyncio.wait_for(site.worker.drain(), 30)
-    async with database.reader() as session:
-        states = [*await session.scalars(select(col(Job.state)).order_by(col(Job.id)))]
+    states = await read_all(database, select(col(Job.state)).order_by(col(Job.id)))
     assert states == [JobState.HELD, JobState.DONE]
 
 
@@ -111,9 +110,7 @@ async def test_held_job_can_be_cancelled(idle_queue: DatabaseJobQueue, find: Fin
 @pytest.mark.parametrize(
     ("limits", "running"), [pytest.param({"default": 1}, 2, id="a queue"), pytest.param({"*": 1}, 1, id="all queues")]
 )
-async def test_running_jobs_are_limited(
-    settings: Settings, database: Database, limits: dict[str, int], running: int
-) -> None:
+async def test_jobs_are_limited(settings: Settings, database: Database, limits: dict[str, int], running: int) -> None:
     limited = settings.model_copy(update={"jobs_limits": limits})
     definitions = register, replace(register, name="test.other", queue="other")
     site = job_queue(limited, database, definitions)
@@ -176,8 +173,7 @@ async def test_workers_share_the_jobs_of_a_batch(make_queue: MakeQueue, database
 async def test_end_without_a_claim_changes_nothing(idle_queue: DatabaseJobQueue, database: Database) -> None:
     await idle_queue.enqueue(wait())
     claimed = await idle_queue.worker.store.claim(9)
-    async with database.writer() as session:
-        await session.execute(update(Job).values(claim="of another worker"))
+    await execute(database, update(Job).values(claim="of another worker"))
     await idle_queue.worker.store.claim(0, completed=claimed)
     assert await read_states(database) == [(JobState.RUNNING, 1)]
 
@@ -208,5 +204,4 @@ async def test_next_run_is_queued_if_the_clock_is_slow(make_queue: MakeQueue, da
     site = make_queue(hourly)
     due_at = utc_now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     await site.worker.scheduler.queue_runs({hourly.name: due_at})
-    async with database.reader() as session:
-        assert list(await session.scalars(select(col(Job.due_at)))) == [due_at + timedelta(hours=1)]
+    assert await read_all(database, select(col(Job.due_at))) == [due_at + timedelta(hours=1)]

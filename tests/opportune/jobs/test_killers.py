@@ -27,9 +27,7 @@ async def work_until_normal_end(settings: Settings, max_parallel_jobs: int | Non
     return codes
 
 
-async def test_killer_fails_and_jobs_beside_it_succeed(
-    idle_queue: DatabaseJobQueue, settings: Settings, find: Find
-) -> None:
+async def test_killer_fails_and_others_succeed(idle_queue: DatabaseJobQueue, settings: Settings, find: Find) -> None:
     killer_id = await idle_queue.enqueue(kill())
     job_ids = [await idle_queue.enqueue(register_in_two_attempts(email)) for email in EMAILS]
     assert set(await work_until_normal_end(settings)) == {-signal.SIGKILL}

@@ -96,9 +96,7 @@ async def test_backlog_does_not_delay_a_takeover(make_queue: MakeQueue, database
 
 @pytest.mark.database("postgresql")
 @pytest.mark.usefixtures("separate_machines")
-async def test_worker_with_a_wrong_clock_claims_no_running_job(
-    make_queue: MakeQueue, set_wrong_clock: Callable[[], None]
-) -> None:
+async def test_wrong_clock_claims_no_running_job(make_queue: MakeQueue, set_wrong_clock: Callable[[], None]) -> None:
     owner, other = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
     assert len(await owner.claim(9)) == 1

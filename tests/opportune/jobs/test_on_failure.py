@@ -57,9 +57,7 @@ async def test_on_failure_follows(
     assert calls == [call]
 
 
-async def test_on_failure_follows_the_death_of_the_last_worker(
-    make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]
-) -> None:
+async def test_on_failure_follows_last_death(make_queue: MakeQueue, options: dict[str, Any], calls: list[Call]) -> None:
     @job("test.die", **options)
     async def die(_run: JobContext, _book_id: int) -> None:
         raise AssertionError("a job without attempts runs")
@@ -100,9 +98,7 @@ async def test_steps_of_the_job_do_not_replace_those_of_on_failure(make_queue: M
     assert [book_id for *_, book_id in calls] == [7, 8]
 
 
-async def test_unavailable_database_does_not_end_on_failure(
-    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_lost_database_does_not_end_on_failure(make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     notify = AsyncMock(side_effect=[OperationalError("SELECT 1", {}, Exception("server closed the connection")), None])
 
     async def follow(_run: JobContext, _error: Exception) -> None:

@@ -92,9 +92,7 @@ async def test_only_request_mode_has_a_cron_url(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("separate_machines")
-async def test_job_of_a_frozen_process_is_taken_over(
-    make_queue: MakeQueue, database: Database, find: Find, emails: Emails
-) -> None:
+async def test_frozen_process_loses_job(make_queue: MakeQueue, database: Database, find: Find, emails: Emails) -> None:
     frozen_queue, other_queue = make_queue(), make_queue()
     assert frozen_queue.request_work
     assert other_queue.request_work
@@ -115,9 +113,7 @@ async def test_job_of_a_frozen_process_is_taken_over(
     assert sorted(await emails()) == ["first@example.com", "second@example.com"]
 
 
-async def test_job_longer_than_the_call_is_released_at_shutdown(
-    make_queue: MakeQueue, find: Find, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_shutdown_releases_long_job(make_queue: MakeQueue, find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "UNFROZEN_SECONDS", 0.02)
     jobs = make_queue()
     assert jobs.request_work

@@ -16,6 +16,7 @@ from opportune.jobs.schedules import next_run_time
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.jobs.conftest import Emails, Find, cancel, retry
 from tests.opportune.jobs.tasks import gate, hourly, register, wait
+from tests.opportune.stored_rows import add_rows
 
 
 async def queued_names(database: Database) -> list[str]:
@@ -68,8 +69,7 @@ async def test_unlisted_job_cannot_be_queued(idle_queue: DatabaseJobQueue, datab
 
 
 async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: Database, find: Find) -> None:
-    async with database.writer() as session:
-        session.add(Job(name="removed.job", due_at=utc_now() - timedelta(days=1)))
+    await add_rows(database, Job(name="removed.job", due_at=utc_now() - timedelta(days=1)))
     assert await jobs.wait_until_ended(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
     assert (await find("1")).state == JobState.WAITING
     assert await jobs.worker.start_due_jobs() is None

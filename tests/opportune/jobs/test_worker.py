@@ -25,6 +25,7 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.jobs import tasks
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, expire_leases
 from tests.opportune.jobs.processes import work_in_process
+from tests.opportune.stored_rows import count_rows, execute, read_all
 
 EMAILS_OF_BOTH_STEPS = ["first@example.com", "second@example.com"]
 
@@ -83,9 +84,7 @@ async def test_interrupted_job_runs_after_the_next_start(make_queue: MakeQueue, 
     assert await emails() == EMAILS_OF_BOTH_STEPS
 
 
-async def test_interrupted_job_that_ends_late_has_not_failed(
-    make_queue: MakeQueue, find: Find, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_late_end_is_no_failure(make_queue: MakeQueue, find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "SHUTDOWN_TIMEOUT_SECONDS", 0)
     site = make_queue()
     async with site.running():
@@ -160,25 +159,20 @@ async def test_scheduled_job_runs_once_for_several_processes(make_queue: MakeQue
         scheduled_job.due_at -= timedelta(days=2)
         scheduled_job.key = "schedule:long ago"
     await sites[0].worker.drain()
-    async with database.reader() as session:
-        states = list(await session.scalars(select(col(Job.state)).order_by(col(Job.id))))
+    states = await read_all(database, select(col(Job.state)).order_by(col(Job.id)))
     assert states == [JobState.DONE, JobState.WAITING]
 
 
-async def test_run_that_could_not_be_queued_is_queued_later(
-    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_run_is_queued_later(make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler = make_queue(tasks.hourly).worker.scheduler
     await scheduler.queue_all()
-    async with database.writer() as session:
-        await session.execute(delete(Job))
+    await execute(database, delete(Job))
     monkeypatch.setattr(schedules, "insert_job", Mock(side_effect=OSError("full")))
     with pytest.raises(OSError, match="full"):
         await scheduler.queue_runs({tasks.hourly.name: utc_now()})
     monkeypatch.undo()
     await scheduler.queue_all()
-    async with database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(Job)) == 1
+    assert await count_rows(database, Job) == 1
 
 
 async def test_missing_tables_are_checked_later(empty_database_url: str, caplog: pytest.LogCaptureFixture) -> None:

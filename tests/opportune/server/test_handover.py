@@ -214,9 +214,7 @@ async def test_stopping_server_is_not_ready_but_alive(app: FastAPI) -> None:
 
 
 @posix
-def test_next_version_that_does_not_stop_is_killed(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_next_version_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(handover, "stops", threading.Event())
     monkeypatch.setattr(handover, "STOP_TIMEOUT_SECONDS", 0.1)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN); os.close(int(os.environ['OPPORTUNE_READY']))"

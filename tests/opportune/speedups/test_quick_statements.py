@@ -85,9 +85,7 @@ async def test_slow_statement_hops_a_while(engines: Engines, hops: list[str], mo
     assert hops == [HOP, HOP]
 
 
-async def test_slow_machine_gives_all_statements_their_hop(
-    engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_machine_gives_all_a_hop(engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for statement in (count_to(1), TABLES):
         await read(engines.reading, statement)
     monkeypatch.setattr(quick_statements, "MAX_SECONDS", -1)
@@ -96,9 +94,7 @@ async def test_slow_machine_gives_all_statements_their_hop(
     assert hops == [HOP] * 3
 
 
-async def test_statement_that_became_long_keeps_its_hop(
-    engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slower_statement_keeps_hop(engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     await read(engines.reading, TABLES)
     monkeypatch.setattr(quick_statements, "PAUSE_SECONDS", 0)
     monkeypatch.setattr(quick_statements, "MAX_PROCESSOR_SECONDS", 0)

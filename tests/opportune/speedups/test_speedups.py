@@ -70,12 +70,7 @@ def test_module_works_with_installed_libraries(module: str) -> None:
 @pytest.mark.usefixtures("cleared_cache")
 @pytest.mark.parametrize(
     ("environ", "file", "on"),
-    [
-        (None, None, True),
-        (None, "SPEEDUPS=off", False),
-        ("off", "SPEEDUPS=on", False),
-        ("on", "SPEEDUPS=off", True),
-    ],
+    [(None, None, True), (None, "SPEEDUPS=off", False), ("off", "SPEEDUPS=on", False), ("on", "SPEEDUPS=off", True)],
 )
 def test_environment_switches_speedups_before_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environ: str | None, file: str | None, on: bool

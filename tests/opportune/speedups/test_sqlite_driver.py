@@ -43,9 +43,7 @@ async def test_unused_session_makes_no_hop(engines: Engines, statements: list[st
     assert (statements, hops) == ([], [])
 
 
-async def test_transactions_send_begin_with_their_first_statement(
-    engines: Engines, statements: list[str], hops: list[str]
-) -> None:
+async def test_begin_is_sent_with_first_statement(engines: Engines, statements: list[str], hops: list[str]) -> None:
     async with engines.reader() as session:
         await session.execute(text("SELECT 1"))
         await session.execute(text("SELECT 2"))

@@ -1,11 +1,20 @@
-"""Servers, folders and caches that the tests of a run share."""
+"""Servers and clients of tests, their jobs, and the time limit of asynchronous tests."""
 
+import asyncio
+import traceback
 from contextlib import ExitStack
 
 import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
 
+from opportune.db import Database
+from opportune.jobs import defer
+from opportune.jobs.stored_files import delete_files
+from opportune.testing import RecordedJobs
 from opportune.testing.fixtures import start_postgres
 from opportune.testing.services import postgres
+from opportune.testing.time_limit import limited
 
 
 def test_missing_server_fails_with_a_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,3 +29,36 @@ def test_missing_server_fails_with_a_next_step(monkeypatch: pytest.MonkeyPatch) 
         "did not start: no libpq. Run the tests on SQLite only: python3 oppman.py test --sqlite"
     )
     assert not failure.value.pytrace
+
+
+async def wait_forever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_hanging_test_fails_at_its_line() -> None:
+    with pytest.raises(TimeoutError) as failure:
+        await limited(wait_forever, 0.01)()
+    assert "await asyncio.Event().wait()" in "".join(traceback.format_exception(failure.value))
+
+
+ADMIN_LIST = "/admin/user/list"
+
+
+async def test_each_role_has_a_client(
+    client: AsyncClient, user_client: AsyncClient, staff_client: AsyncClient, superuser_client: AsyncClient
+) -> None:
+    responses = [
+        await role_client.get(ADMIN_LIST) for role_client in (client, user_client, staff_client, superuser_client)
+    ]
+    assert [response.status_code for response in responses] == [303, 403, 403, 200]
+
+
+async def test_job_with_known_key_is_ignored(app: FastAPI, recorded_jobs: RecordedJobs, database: Database) -> None:
+    for key in ("a", "", ""):
+        async with database.writer() as session:
+            defer(session, delete_files([]), key=key)
+    assert [await app.state.jobs.enqueue(delete_files([]), key=key) for key in ("a", "b")] == ["1", "4"]
+    await recorded_jobs.work()
+    async with database.writer() as session:
+        defer(session, delete_files([]), key="b")
+    assert (recorded_jobs.keys, recorded_jobs.calls) == (["a", "", "", "b"], [])

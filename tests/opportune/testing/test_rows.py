@@ -8,17 +8,14 @@ from typing import Annotated
 
 import pytest
 from pydantic import AfterValidator, ValidationError
-from sqlalchemy import MetaData, select
+from sqlalchemy import select
 from sqlmodel import Field, Relationship, col
 
-from opportune.db import Database, Model
-from opportune.db.models.model import NAMING_CONVENTION
+from opportune.db import Database
 from opportune.schemas.text import Line, Text
 from opportune.testing import Make
-
-
-class PressTable(Model):
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+from tests.opportune.stored_rows import read_all
+from tests.opportune.tables import UnmigratedTable, make_tables
 
 
 class Mood(StrEnum):
@@ -26,7 +23,7 @@ class Mood(StrEnum):
     GRIM = "grim"
 
 
-class Writer(PressTable, table=True):
+class Writer(UnmigratedTable, table=True):
     __tablename__ = "press_writer"
 
     name: Line = Field(max_length=100, unique=True)
@@ -34,7 +31,7 @@ class Writer(PressTable, table=True):
     items: list["Story"] = Relationship(back_populates="writer")
 
 
-class Story(PressTable, table=True):
+class Story(UnmigratedTable, table=True):
     __tablename__ = "press_story"
 
     writer_id: int = Field(foreign_key="press_writer.id")
@@ -57,7 +54,7 @@ def shelfmark(value: str) -> str:
     return value
 
 
-class Binding(PressTable, table=True):
+class Binding(UnmigratedTable, table=True):
     __tablename__ = "press_binding"
 
     mark: Annotated[str, AfterValidator(shelfmark)] = Field(max_length=7)
@@ -65,8 +62,7 @@ class Binding(PressTable, table=True):
 
 @pytest.fixture(autouse=True)
 async def _tables(database: Database) -> None:
-    async with database.engine.begin() as connection:
-        await connection.run_sync(PressTable.metadata.create_all)
+    await make_tables(database, Story, Binding)
 
 
 async def test_values_follow_types_and_bounds(make: Make) -> None:
@@ -80,8 +76,7 @@ async def test_values_follow_types_and_bounds(make: Make) -> None:
 async def test_required_foreign_key_gets_a_row(make: Make, database: Database) -> None:
     story = await make(Story)
     assert story.writer.id == story.writer_id
-    async with database.reader() as session:
-        assert (await session.scalars(select(col(Writer.id)))).all() == [story.writer_id]
+    assert await read_all(database, select(col(Writer.id))) == [story.writer_id]
 
 
 async def test_unique_values_differ(make: Make) -> None:

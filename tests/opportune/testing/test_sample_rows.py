@@ -15,6 +15,7 @@ from opportune.feature import Feature
 from opportune.project.installed import installed_features
 from opportune.testing import Make
 from opportune.testing.sample_rows import FUTURE, insert_sample_rows, sample_row
+from tests.opportune.stored_rows import add_rows, read_one
 from tests.opportune.tables import UnmigratedTable, make_tables
 
 
@@ -41,10 +42,8 @@ TABLE = UnmigratedTable.metadata.tables["sampled_booking"]
 async def test_values_increase_by_column(database: Database, make: Make) -> None:
     await make_tables(database, Booking)
     made = await make(Booking)
-    async with database.writer() as session:
-        session.add(sample_row(Booking, TABLE, {}))
-    async with database.reader() as session:
-        sample = (await session.scalars(select(Booking).where(col(Booking.id) != made.id))).one()
+    await add_rows(database, sample_row(Booking, TABLE, {}))
+    sample = await read_one(database, select(Booking).where(col(Booking.id) != made.id))
     assert sample.starts_at == FUTURE
 
 

@@ -2,14 +2,13 @@
 
 from datetime import timedelta
 
-from sqlalchemy import func, select
-
 from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
 from opportune.config.settings import Settings
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from tests.opportune.cli.accounts.conftest import Run
+from tests.opportune.stored_rows import count_rows
 
 
 async def test_clearsessions_deletes_expired_rows(settings: Settings, database: Database, run: Run) -> None:
@@ -24,6 +23,5 @@ async def test_clearsessions_deletes_expired_rows(settings: Settings, database: 
             session.add(AccountEvent(user_id=user.id, kind="signed_in", created_at=created))
     outcome = await run("clearsessions")
     assert outcome == (0, "Deleted 1 session, 1 token, 1 attempt counter and 1 account event.\n", "")
-    async with database.reader() as session:
-        for model in (Session, ApiToken, Attempt, AccountEvent):
-            assert await session.scalar(select(func.count()).select_from(model)) == 1
+    for model in (Session, ApiToken, Attempt, AccountEvent):
+        assert await count_rows(database, model) == 1

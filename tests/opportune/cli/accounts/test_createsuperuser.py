@@ -5,18 +5,15 @@ import sys
 
 import pytest
 from sqlalchemy import select
+from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.cli.accounts.conftest import Run
+from tests.opportune.stored_rows import read_all
 
 EMAIL = "ada@example.com"
-
-
-async def all_users(database: Database) -> list[User]:
-    async with database.reader() as session:
-        return list(await session.scalars(select(User)))
 
 
 def type_passwords(monkeypatch: pytest.MonkeyPatch, *passwords: str) -> None:
@@ -37,31 +34,27 @@ def type_passwords(monkeypatch: pytest.MonkeyPatch, *passwords: str) -> None:
 async def test_superuser_is_created(database: Database, run: Run, options: list[str], environ: dict[str, str]) -> None:
     outcome = await run("createsuperuser", *options, "--no-input", **environ)
     assert outcome == (0, f"{EMAIL} may now use the admin.\n", "")
-    assert [(user.email, user.is_superuser) for user in await all_users(database)] == [(EMAIL, True)]
+    assert [(user.email, user.is_superuser) for user in await read_all(database, select(User))] == [(EMAIL, True)]
 
 
-async def test_password_prompt_repeats_until_valid(
-    database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_prompt_repeats_until_valid(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     type_passwords(monkeypatch, "qwerty123", PASSWORD, "a typing error", PASSWORD, PASSWORD)
     code, out, err = await run("createsuperuser", "--email", EMAIL)
     assert code == 0
     assert "too easy to guess" in out
     assert "different passwords" in out
     assert PASSWORD not in out + err
-    assert [user.email for user in await all_users(database)] == [EMAIL]
+    assert await read_all(database, select(col(User.email))) == [EMAIL]
 
 
 async def test_short_password_is_refused_and_not_shown(database: Database, run: Run) -> None:
     line = (await run("createsuperuser", "--email", EMAIL, "--password", "Short!")).line()
     assert "at least 8 characters" in line
     assert "Short!" not in line
-    assert await all_users(database) == []
+    assert await read_all(database, select(User)) == []
 
 
-async def test_bad_email_is_refused_before_the_password(
-    database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_email_is_refused_before_password(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     await make_user(database, EMAIL)
     type_passwords(monkeypatch)  # asking for a password would fail
     for arguments, message in (

@@ -15,6 +15,7 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, add_permission, make_token, make_user
 from tests.opportune.cli.accounts.conftest import Run
+from tests.opportune.stored_rows import add_rows, count_rows, read_all, read_one
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 
@@ -25,8 +26,8 @@ async def ada(database: Database) -> User:
 
 
 async def load_user(database: Database, email: str) -> User:
-    async with database.reader() as session:
-        return (await session.scalars(select(User).where(col(User.email) == email))).one()
+    user: User = await read_one(database, select(User).where(col(User.email) == email))
+    return user
 
 
 async def test_users_list_shows_rights(database: Database, ada: User, run: Run) -> None:
@@ -58,31 +59,26 @@ async def test_flags_are_changed(database: Database, ada: User, run: Run) -> Non
 @pytest.mark.usefixtures("ada")
 async def test_groups_are_joined_and_left(database: Database, run: Run) -> None:
     await make_user(database, BOB)
-    async with database.writer() as session:
-        session.add_all(Group(name=name) for name in ("Editors", "Cooks"))
+    await add_rows(database, *(Group(name=name) for name in ("Editors", "Cooks")))
     for options, groups in {
         ("--join", "Editors", "--join", "Cooks"): "in Cooks, in Editors",
         ("--join", "Editors", "--leave", "Cooks"): "in Editors",
     }.items():
         assert (await run("users", "change", BOB, *options)).out == f"{BOB}: {groups}\n"
-    async with database.reader() as session:
-        assert len((await session.scalars(select(Membership))).all()) == 1
+    assert await count_rows(database, Membership) == 1
 
 
 @pytest.mark.usefixtures("ada")
 async def test_two_factor_is_reset(database: Database, run: Run) -> None:
     bob = await make_user(database, BOB, totp_secret="sealed", totp_step=1)
-    async with database.writer() as session:
-        session.add(RecoveryCode(user_id=bob.id, code_hash="hash"))
+    await add_rows(database, RecoveryCode(user_id=bob.id, code_hash="hash"))
     assert await run("users", "change", BOB, "--reset-two-factor") == (0, f"{BOB}: a user without permissions\n", "")
     assert not (await load_user(database, BOB)).has_two_factor
-    async with database.reader() as session:
-        assert (await session.scalars(select(RecoveryCode))).all() == []
+    assert await count_rows(database, RecoveryCode) == 0
 
 
 async def test_user_is_added_with_permissions(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with database.writer() as session:
-        session.add(Group(name="Cooks"))
+    await add_rows(database, Group(name="Cooks"))
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)
     outcome = await run("users", "add", "Eve@Example.com", "--staff", "--verified", "--join", "Cooks")
     assert outcome == (0, "eve@example.com: staff, verified, in Cooks\n", "")
@@ -96,15 +92,14 @@ INVALID_ADD_ARGUMENTS: tuple[tuple[list[str], int, str], ...] = (
 )
 
 
-async def test_refused_user_is_reported_in_one_line(
+async def test_refused_user_is_reported(
     database: Database, ada: User, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "NEW_PASSWORD" in (await run("users", "add", BOB, "--no-input")).line(2)
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)
     for arguments, code, message in INVALID_ADD_ARGUMENTS:
         assert message in (await run("users", "add", *arguments)).line(code)
-    async with database.reader() as session:
-        assert [user.id for user in await session.scalars(select(User))] == [ada.id]
+    assert await read_all(database, select(col(User.id))) == [ada.id]
 
 
 async def test_email_is_changed_and_verified(database: Database, ada: User, run: Run) -> None:
@@ -120,8 +115,7 @@ async def test_email_is_changed_and_verified(database: Database, ada: User, run:
 async def test_sign_out_ends_every_session(database: Database, ada: User, run: Run) -> None:
     await make_token(database, ada)
     assert await run("users", "sign-out", ADA) == (0, f"{ADA} was signed out everywhere.\n", "")
-    async with database.reader() as session:
-        assert not (await session.scalars(select(ApiToken))).all()
+    assert await count_rows(database, ApiToken) == 0
 
 
 async def test_delete_removes_owned_rows(database: Database, ada: User, run: Run) -> None:
@@ -130,9 +124,8 @@ async def test_delete_removes_owned_rows(database: Database, ada: User, run: Run
     assert await run("users", "delete", BOB, "--yes") == (0, f"Deleted {BOB} with all personal data.\n", "")
     for email, message in {ADA: "createsuperuser", BOB: f"There is no user with the e-mail {BOB}."}.items():
         assert message in (await run("users", "delete", email, "--yes")).line()
-    async with database.reader() as session:
-        assert [user.id for user in await session.scalars(select(User))] == [ada.id]
-        assert not (await session.scalars(select(ApiToken))).all()
+    assert await read_all(database, select(col(User.id))) == [ada.id]
+    assert await count_rows(database, ApiToken) == 0
 
 
 async def test_last_superuser_cannot_be_removed(database: Database, ada: User, run: Run) -> None:

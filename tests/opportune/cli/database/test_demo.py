@@ -14,6 +14,7 @@ from opportune.errors import OperatorError
 from opportune.feature import Data, Demo, Feature
 from opportune.testing.factories import make_user
 from tests.opportune.cli.conftest import Oppman, Outcome
+from tests.opportune.stored_rows import read_all
 
 EMAILS = ["a@demo.example", "b@demo.example"]
 
@@ -49,8 +50,7 @@ async def run(oppman: Oppman, url: str, *arguments: str, **environ: str) -> Outc
 
 
 async def emails(database: Database) -> list[str]:
-    async with database.reader() as session:
-        return sorted(await session.scalars(select(col(User.email))))
+    return sorted(await read_all(database, select(col(User.email))))
 
 
 async def test_load_adds_missing_rows(oppman: Oppman, database_url: str, database: Database) -> None:

@@ -75,9 +75,7 @@ def test_full_disk_leaves_no_new_file(oppman: Oppman, tmp_path: Path, monkeypatc
         (["sqlmigrate", "accounts"], 2, "Missing argument 'migration'"),
     ],
 )
-def test_wrong_arguments_are_reported_in_one_line(
-    oppman: Oppman, tmp_path: Path, arguments: list[str], code: int, message: str
-) -> None:
+def test_wrong_arguments(oppman: Oppman, tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
     assert message in oppman(*arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db").line(code)
 
 

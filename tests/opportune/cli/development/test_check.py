@@ -159,9 +159,7 @@ def test_broken_pyproject_is_an_error(folder: Path, oppman: Oppman) -> None:
     assert (outcome.code, "error: pyproject.toml " in outcome.out) == (1, True)
 
 
-def test_syntax_error_in_a_script_is_reported(
-    folder: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_syntax_error_in_script_is_reported(folder: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "app").mkdir()
     (folder / "app/script.py").write_text("return 1\n")
     monkeypatch.setattr(feature_checks, "PROJECT", folder)

@@ -1,4 +1,4 @@
-"""`openapi`: the document, its names, and generated clients."""
+"""`openapi` and `routes`: the document, its names, generated clients, and the list of routes."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.application import create_app
-from opportune.cli.development import openapi
+from opportune.cli.development import openapi, routes
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 
@@ -21,7 +21,8 @@ def site() -> FastAPI:
 
 @pytest.fixture(autouse=True)
 def _site_without_a_database(site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openapi, "site_application", lambda: site)
+    for command in (openapi, routes):
+        monkeypatch.setattr(command, "site_application", lambda: site)
 
 
 @pytest.fixture
@@ -83,3 +84,17 @@ def test_duplicate_name_is_an_error(
     changed_site = SimpleNamespace(state=site.state, openapi=lambda: document)
     monkeypatch.setattr(openapi, "site_application", lambda: changed_site)
     assert message in oppman("openapi").err
+
+
+def test_routes_are_sorted_with_methods_name_and_origin(oppman: Oppman) -> None:
+    heading, *lines = [line.split() for line in oppman("routes").out.splitlines()]
+    assert heading == ["PATH", "METHODS", "NAME", "FROM"]
+    assert ["/health", "GET,HEAD,OPTIONS", "health", "web"] in lines
+    assert [line[0] for line in lines] == sorted(line[0] for line in lines)
+
+
+def test_filter_selects_lines(oppman: Oppman) -> None:
+    lines = oppman("routes", "HEALTH").out.splitlines()[1:]
+    assert lines
+    assert all("health" in line for line in lines)
+    assert oppman("routes", "xyzzy") == (1, "", "No address, name or feature contains 'xyzzy'.\n")

@@ -106,9 +106,7 @@ def test_route_name_in_a_template_is_checked(project: Path, unopened: Settings) 
     ]
 
 
-def test_navigation_without_page_is_reported(
-    project: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_navigation_to_no_page_is_reported(project: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     books = Feature("books", site=Site(navigation=[Link("Books", "/boks", "book")]))
     monkeypatch.setattr(references, "installed_features", lambda: [books])
     (finding,) = check_references(unopened)

@@ -97,9 +97,7 @@ def test_command_installs_its_locks(installed_locks: list[str], arguments: list[
         ("# SECRETS_FROM=aws:site", []),
     ],
 )
-def test_settings_select_their_locks(
-    machine: Machine, installed_locks: list[str], lines: str, locks: list[str]
-) -> None:
+def test_settings_select_locks(machine: Machine, installed_locks: list[str], lines: str, locks: list[str]) -> None:
     (machine.project / ".env").write_text(f"{lines}\n")
     assert virtual_environment.prepare(["migrate"])
     assert installed_locks == [BASE, *locks]
@@ -174,9 +172,7 @@ def test_environment_with_dependencies_is_used(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("is_unfinished", [False, True])
-def test_active_venv_is_repaired_after_an_interruption(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_unfinished: bool
-) -> None:
+def test_interrupted_venv_is_repaired(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_unfinished: bool) -> None:
     if is_unfinished:
         (tmp_path / UNFINISHED).touch()
     prepared: list[list[str]] = []
@@ -197,14 +193,12 @@ def main():
 """
 
 
-@pytest.mark.parametrize(("options", "environ"), [([], {}), (["-I"], {})], ids=["plain", "-I"])
-def test_app_of_another_project_is_ignored(
-    machine: Machine, tmp_path: Path, options: list[str], environ: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("options", [[], ["-I"]], ids=["plain", "-I"])
+def test_app_of_another_project_is_ignored(machine: Machine, tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "other/app").mkdir(parents=True)
     (tmp_path / "other/app/__init__.py").write_text(OTHER_APP_PACKAGE)
     (machine.project / "opportune/cli/main.py").write_text(PRINT_FOLDERS)
-    environ = {**environ, "PYTHONPATH": str(tmp_path / "other"), "CONDA_PREFIX": str(tmp_path / "conda")}
+    environ = {"PYTHONPATH": str(tmp_path / "other"), "CONDA_PREFIX": str(tmp_path / "conda")}
     code, output, _ = machine.run("migrate", python=[*BARE_PYTHON, *options], **environ)
     assert (code, output) == (0, f"{machine.project} {machine.project / 'app'} {int('-I' in options)}\n")
 

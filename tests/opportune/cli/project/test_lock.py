@@ -65,9 +65,7 @@ def test_locks_have_hashes_and_agree(oppman: Oppman, uv: Uv, project: Path) -> N
     assert [command[command.index("-c") + 1] for command in uv.commands[1:-1]] == [base] * (len(LOCKS) - 2)
 
 
-def test_uv_reads_the_metadata_of_packages(
-    oppman: Oppman, uv: Uv, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_uv_reads_metadata_of_packages(oppman: Oppman, uv: Uv, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "pyproject.toml").write_text("[tool.uv]\npackage = false")
     settings = []
 
@@ -87,9 +85,7 @@ def test_uv_reads_the_metadata_of_packages(
     ("arguments", "upgrades", "cooldown"),
     [([], False, True), (["--upgrade"], True, True), (["--cooldown", "0"], False, False)],
 )
-def test_upgrade_and_cooldown_are_options_of_uv(
-    oppman: Oppman, uv: Uv, arguments: list[str], upgrades: bool, cooldown: bool
-) -> None:
+def test_options_reach_uv(oppman: Oppman, uv: Uv, arguments: list[str], upgrades: bool, cooldown: bool) -> None:
     assert oppman("lock", *arguments).code == 0
     assert {"--upgrade" in command for command in uv.commands} == {upgrades}
     assert {"--exclude-newer=7 days" in command for command in uv.commands} == {cooldown}

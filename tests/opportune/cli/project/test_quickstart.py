@@ -25,6 +25,7 @@ from opportune.jobs.models import Job
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, read_until
 from tests.opportune.cli.development.processes import running
+from tests.opportune.stored_rows import read_all
 
 QUICKSTART = ("quickstart", "--no-input", "--no-model")
 
@@ -90,8 +91,7 @@ async def test_first_jobs_are_queued_once(app: FastAPI, monkeypatch: pytest.Monk
     for _ in range(2):
         async with app.state.database.writer() as session:
             await add_initial_data(session)
-    async with app.state.database.reader() as session:
-        (queued,) = await session.scalars(select(Job).where(col(Job.name) == "late.work"))
+    (queued,) = await read_all(app, select(Job).where(col(Job.name) == "late.work"))
     assert queued.due_at > queued.created_at
 
 

@@ -162,9 +162,7 @@ def test_language_is_written_to_the_project(
 
 
 @pytest.mark.usefixtures("small_starter")
-def test_project_is_created_without_git(
-    shop: Path, monkeypatch: pytest.MonkeyPatch, startproject: Startproject
-) -> None:
+def test_project_is_made_without_git(shop: Path, monkeypatch: pytest.MonkeyPatch, startproject: Startproject) -> None:
     monkeypatch.setenv("PATH", str(shop.parent))
     output = startproject("Shop", "--with", "none", str(shop)).out
     assert "\nThe project has no git repository (git is not installed" in output
@@ -184,9 +182,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.mark.usefixtures("small_starter")
-def test_terminal_lists_examples_and_asks(
-    shop: Path, startproject: Startproject, terminal: Callable[..., None]
-) -> None:
+def test_terminal_offers_examples(shop: Path, startproject: Startproject, terminal: Callable[..., None]) -> None:
     terminal("tood", EXAMPLES[-1])
     out = startproject("Shop", str(shop)).out
     for name, line in examples().items():

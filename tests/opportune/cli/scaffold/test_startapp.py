@@ -1,4 +1,4 @@
-"""Files of new apps: their migration and the names of their fields."""
+"""Files of new apps and packages. test_installed_project.py creates, tests and adds a package."""
 
 import ast
 import sys
@@ -29,14 +29,19 @@ INSTALLED: tuple[Feature, ...] = (
 '''
 
 
+PLANT = 'class Plant(Model, table=True):\n    __tablename__ = "plants_plant"\n'
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with nothing but its list of features."""
-    (tmp_path / "app").mkdir()
-    (tmp_path / "app/installed.py").write_text(INSTALLED)
-    monkeypatch.setattr(startapp, "PROJECT", tmp_path)
-    monkeypatch.setattr(feature_names, "PROJECT", tmp_path)
-    return tmp_path
+    folder = tmp_path / "shop"
+    (folder / "app").mkdir(parents=True)
+    (folder / "app/installed.py").write_text(INSTALLED)
+    monkeypatch.setattr(startapp, "PROJECT", folder)
+    monkeypatch.setattr(feature_names, "PROJECT", folder)
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def file_names(project: Path) -> set[str]:
@@ -104,6 +109,21 @@ def test_failing_models_are_not_left_imported(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"models.py of lamps cannot be imported \(ZeroDivisionError"):
         draft_creation("lamps", "1 / 0", tmp_path / "models.py", ["lamps_lamp"], MigrationGraph([], tmp_path))
     assert "app.lamps.models" not in sys.modules
+
+
+def test_existing_folder_of_a_package_is_refused(oppman: Oppman, project: Path) -> None:
+    package = project.parent / "opportune-journals"
+    package.mkdir()
+    message = f"{package} already exists. Choose another folder with --folder.\n"
+    assert oppman("startapp", "journals", "--package") == (1, "", message)
+
+
+def test_package_cannot_refer_to_a_model_of_the_project(oppman: Oppman, project: Path) -> None:
+    (project / "app/plants").mkdir()
+    (project / "app/plants/models.py").write_text(PLANT)
+    line = oppman("startapp", "gardens", "Garden", "title:str", "plant:Plant", "--package").line()
+    assert line.startswith("plant: a package cannot refer to Plant, which is a model of this")
+    assert not (project.parent / "opportune-gardens").exists()
 
 
 def test_names_of_privileges_and_secrets_are_refused() -> None:

@@ -143,9 +143,7 @@ async def test_message_after_silence_of_redis_is_sent(
     await sender.close()
 
 
-async def test_listener_notices_a_silent_redis(
-    silent_redis: tuple[FaultyProxy, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_silent_redis_is_noticed(silent_redis: tuple[FaultyProxy, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.db.bus.redis.REDIS_CHECK_SECONDS", 0.05)
     proxy, proxied_url = silent_redis
     bus = RedisBus(proxied_url)

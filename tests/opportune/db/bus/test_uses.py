@@ -41,9 +41,7 @@ async def connect(database: Database) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_new_job_wakes_the_worker_of_another_process(
-    settings: Settings, database: Database, other_database: Database
-) -> None:
+async def test_new_job_wakes_other_worker(settings: Settings, database: Database, other_database: Database) -> None:
     queue = job_queue(settings, database, TASKS)
     other_queue = job_queue(settings, other_database, TASKS)
     async with asyncio.timeout(60), other_database.bus.listening():
@@ -57,9 +55,7 @@ async def test_new_job_wakes_the_worker_of_another_process(
         await worker
 
 
-async def test_cleared_pages_leave_caches_of_other_processes(
-    settings: Settings, database: Database, other_database: Database
-) -> None:
+async def test_clearing_reaches_other_caches(settings: Settings, database: Database, other_database: Database) -> None:
     cache = open_cache(Services(settings=settings, database=database))
     other_cache = open_cache(Services(settings=settings, database=other_database))
     lookup = await other_cache.store.find("key", ("events",))
@@ -73,9 +69,7 @@ async def test_cleared_pages_leave_caches_of_other_processes(
     await other_cache.close()
 
 
-async def test_requests_are_counted_for_all_processes(
-    settings: Settings, database: Database, other_database: Database
-) -> None:
+async def test_all_processes_count_requests(settings: Settings, database: Database, other_database: Database) -> None:
     limiters = [
         Services(visitors.process.services, settings=settings, database=process_database).get(RateLimiter)
         for process_database in (database, other_database)

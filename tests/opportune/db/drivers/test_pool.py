@@ -158,9 +158,7 @@ async def test_close_continues_when_its_request_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize("difference", [-3600, 3600])
-async def test_process_follows_the_clock_of_the_database(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, difference: int
-) -> None:
+async def test_database_clock_is_used(settings: Settings, monkeypatch: pytest.MonkeyPatch, difference: int) -> None:
     machine_time = time.time
     monkeypatch.setattr(clock, "_started_at", None)
     monkeypatch.delattr(clock, "compare")  # of `keep_time_of_tests`

@@ -17,6 +17,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_names
+from tests.opportune.stored_rows import execute
 
 
 def test_existing_file_keeps_mode_and_content(tmp_path: Path) -> None:
@@ -88,29 +89,25 @@ async def test_wal_is_kept_for_litestream(database: Database, tmp_path: Path) ->
     path = database.url.path
     with closing(sqlite3.connect(path, isolation_level=None)) as litestream:
         litestream.executescript(TABLES)
-        async with database.writer() as session:
-            await session.execute(text("CREATE TABLE pages (content BLOB)"))
+        await execute(database, text("CREATE TABLE pages (content BLOB)"))
         litestream.execute("BEGIN")
         litestream.execute("SELECT count(*) FROM _litestream_seq")  # a read transaction keeps the WAL
         salt = read_wal(path)[SALT]
         for _ in range(3):  # each exceeds the 1,000 pages of an automatic checkpoint
-            async with database.writer() as session:
-                await session.execute(text("INSERT INTO pages VALUES (zeroblob(6000000))"))
+            await execute(database, text("INSERT INTO pages VALUES (zeroblob(6000000))"))
         assert read_wal(path)[SALT] == salt
         assert len(read_wal(path)) > 3 * 6_000_000
         litestream.execute("ROLLBACK")
         litestream.execute("BEGIN IMMEDIATE")
 
         async def write() -> None:
-            async with database.writer() as session:
-                await session.execute(text("DELETE FROM pages"))
+            await execute(database, text("DELETE FROM pages"))
 
         writing = asyncio.create_task(write())
         await asyncio.sleep(0)
         litestream.execute("ROLLBACK")
         await writing
-    async with database.writer() as session:
-        await session.execute(text("DROP TABLE pages"))
+    await execute(database, text("DROP TABLE pages"))
     # copydb ignores its tables.
     target = DatabaseUrl.parse(f"sqlite:///{tmp_path}/copy.db")
     copy(database.url, target, MigrationGraph(installed_names()))

@@ -188,9 +188,7 @@ async def test_too_large_file_is_refused(path: Path, monkeypatch: pytest.MonkeyP
         await open_memory(path).setup()
 
 
-async def test_refresh_of_locked_file_times_out(
-    database: MemoryDatabase, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_locked_file_times_out(database: MemoryDatabase, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_snapshot, "LOCK_TIMEOUT_SECONDS", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode = DELETE")

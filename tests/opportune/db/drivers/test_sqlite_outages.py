@@ -23,6 +23,7 @@ from opportune.db.factory import open_database
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.speedups.sqlite_driver import DRIVER
 from opportune.testing.plugin import settings_for
+from tests.opportune.stored_rows import execute, read_all
 
 
 @pytest.fixture
@@ -65,9 +66,7 @@ async def insert(visitor: AsyncClient) -> int:
     return response.status_code
 
 
-async def test_locked_file_is_503_until_it_is_free(
-    visitor: AsyncClient, path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_lock_is_503_until_it_is_free(visitor: AsyncClient, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other_process:
         other_process.execute("BEGIN IMMEDIATE")
         assert set(await asyncio.gather(insert(visitor), insert(visitor))) == {503}
@@ -80,8 +79,7 @@ async def test_locked_file_is_503_until_it_is_free(
 
 async def test_full_disk_is_507_until_there_is_room(visitor: AsyncClient, app: FastAPI) -> None:
     async def allow(pages: str) -> None:
-        async with app.state.database.writer() as session:
-            await session.execute(text(f"PRAGMA max_page_count = {pages}"))
+        await execute(app, text(f"PRAGMA max_page_count = {pages}"))
 
     await allow("1")  # SQLite raises it to the current size
     assert await insert(visitor) == 507
@@ -98,8 +96,7 @@ async def file_database(
 ) -> AsyncIterator[Database]:
     monkeypatch.setattr(sqlite, "speedup", lambda *_: request.param)
     async with open_database(settings_for(f"sqlite:///{tmp_path}/test.db")) as database:
-        async with database.writer() as session:
-            await session.execute(text("CREATE TABLE thing (content PRIMARY KEY, other REFERENCES thing)"))
+        await execute(database, text("CREATE TABLE thing (content PRIMARY KEY, other REFERENCES thing)"))
         yield database
 
 
@@ -112,8 +109,7 @@ async def run(database: Database, *statements: str) -> None:
 
 
 async def read_contents(database: Database) -> list[str]:
-    async with database.reader() as session:
-        return list(await session.scalars(text("SELECT content FROM thing")))
+    return await read_all(database, text("SELECT content FROM thing"))
 
 
 async def test_transaction_rolled_back_by_sqlite_ends(file_database: Database) -> None:
@@ -176,8 +172,7 @@ async def test_repeated_cancellation_leaves_no_lock(
     has_speedups: None, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     # anyio cancels a stream repeatedly when its client disconnects.
-    async with database.writer() as session:
-        await session.execute(text("CREATE TABLE thing (id INTEGER)"))
+    await execute(database, text("CREATE TABLE thing (id INTEGER)"))
 
     async def write() -> None:
         async with database.writer() as session:

@@ -24,6 +24,7 @@ from opportune.db.hooks.registry import find_hook_error, has_hooks
 from opportune.errors import FieldErrors, OperatorError
 from opportune.web import Form
 from tests.opportune.db.hooks.plays import Play, Table, Tag, Theatre, Ticket, add_play
+from tests.opportune.stored_rows import count_rows, get_row, read_all
 
 
 class RefusedError(Exception):
@@ -67,9 +68,8 @@ async def test_after_hooks_write_in_the_same_transaction(database: Database) -> 
         session.add(play)
         await session.flush()
         assert play.slug == f"play-{play.id}"
-    async with database.reader() as session:
-        assert (await session.get_one(Theatre, theatre.id)).number_of_plays == 1
-        assert (await session.get_one(Play, play.id)).slug == play.slug
+    assert (await get_row(database, Theatre, theatre.id)).number_of_plays == 1
+    assert (await get_row(database, Play, play.id)).slug == play.slug
 
 
 async def test_form_refused_by_a_hook_saves_nothing(database: Database) -> None:
@@ -86,8 +86,7 @@ async def test_form_refused_by_a_hook_saves_nothing(database: Database) -> None:
 
         assert not await form.save(save, session)
     assert form.errors == {"title": "It is on."}
-    async with database.reader() as session:
-        assert not (await session.scalars(select(Theatre))).all()
+    assert await count_rows(database, Theatre) == 0
 
 
 @pytest.mark.parametrize("register", [before_create, after_create])
@@ -115,8 +114,7 @@ async def test_raising_hook_rolls_back(database: Database) -> None:
     for title in ("", "Lear"):
         with pytest.raises(RefusedError):
             await add_play(database, title=title)
-    async with database.reader() as session:
-        assert list(await session.scalars(select(col(Play.title)))) == ["Hamlet"]
+    assert await read_all(database, select(col(Play.title))) == ["Hamlet"]
 
 
 async def test_session_is_usable_after_a_refused_row(database: Database) -> None:
@@ -140,8 +138,7 @@ async def test_session_is_usable_after_a_refused_row(database: Database) -> None
             except RefusedError:
                 continue
     assert committed_titles == ["Hamlet", "Lear"]
-    async with database.reader() as session:
-        assert set(await session.scalars(select(col(Play.title)))) == {"Hamlet", "Lear"}
+    assert set(await read_all(database, select(col(Play.title)))) == {"Hamlet", "Lear"}
 
 
 async def test_failed_callback_after_commit_stops_no_others(database: Database) -> None:
@@ -263,9 +260,7 @@ def recorded_changes() -> list[Mapping[str, Change]]:
     return recorded_changes
 
 
-async def test_changes_of_a_transaction_are_combined(
-    database: Database, recorded_changes: list[Mapping[str, Change]]
-) -> None:
+async def test_changes_of_transaction_combine(database: Database, recorded_changes: list[Mapping[str, Change]]) -> None:
     play = await add_play(database, title="Hamlet", seats=1)
     async with database.writer() as session:
         play = await session.get_one(Play, play.id)

@@ -5,13 +5,7 @@ from typing import Any
 
 import pytest
 from alembic.operations import ops
-from sqlalchemy import (
-    Column,
-    ForeignKey,
-    Integer,
-    String,
-    text,
-)
+from sqlalchemy import Column, ForeignKey, Integer, String, text
 
 from opportune.db.migrations import locks, new_migration
 from opportune.db.migrations.connection import connect
@@ -168,9 +162,7 @@ def test_migration_lock_times_out(offers: SampleFeatures, monkeypatch: pytest.Mo
 
 
 @pytest.mark.database("postgresql")
-def test_timeout_of_the_host_does_not_hide_another_migration(
-    offers: SampleFeatures, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_host_timeout_does_not_hide_another_migration(offers: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "MIGRATION_LOCK_TIMEOUT_SECONDS", 0.1)
     with connect(offers.settings) as other_process, connect(offers.settings) as connection:
         locks.acquire_migration_lock(other_process)

@@ -10,6 +10,7 @@ from opportune.accounts.models import User
 from opportune.db import Database, DemoRows, utc_now
 from opportune.db.models.demo_rows import MARK_MICROSECONDS
 from opportune.testing import make_user
+from tests.opportune.stored_rows import execute
 
 FIRST = datetime(2026, 1, 5, 9, tzinfo=UTC)
 demo_users = DemoRows(User, ["a", "b"], FIRST)
@@ -25,8 +26,7 @@ async def test_creation_times_are_the_last_days(database: Database) -> None:
 
 
 async def set_time(database: Database, user: User, time: datetime) -> None:
-    async with database.writer() as session:
-        await session.execute(update(User).where(col(User.id) == user.id).values(created_at=time))
+    await execute(database, update(User).where(col(User.id) == user.id).values(created_at=time))
 
 
 async def test_rows_are_recognised_on_later_days(database: Database) -> None:

@@ -1,16 +1,20 @@
-"""Lists of related rows follow `ondelete` of their foreign key, and names of models mean those of the same module."""
+"""Lists of related rows follow `ondelete` of their foreign key, and names of models and tables that exist later."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, inspect, select
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, inspect
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Relationship
 
 from opportune.db.database import Database
+from opportune.db.models import foreign_keys
+from opportune.db.models.foreign_keys import load_targets
 from opportune.db.models.model import ModelBase
 from opportune.db.queries.paths import load
 from opportune.errors import OperatorError
+from tests.opportune.stored_rows import add_rows, count_rows
 from tests.opportune.tables import UnmigratedTable, make_tables
 
 
@@ -53,15 +57,11 @@ class RackLoan(UnmigratedTable, table=True):
 async def count_after_deletion(database: Database, row: Rack | Tome | RackLoan, *, loaded: bool = False) -> int:
     """Delete the rack of a stored row, and return the number of rows of its model that remain."""
     await make_tables(database, Rack, Tome, RackLoan)
-    async with database.writer() as session:
-        session.add(Rack())
-        await session.flush()
-        session.add(row)
+    await add_rows(database, Rack(), row)
     async with database.writer() as session:
         options = [load(Rack.tomes), load(Rack.children)] if loaded else []
         await session.delete(await session.get_one(Rack, 1, options=options))
-    async with database.reader() as session:
-        return await session.scalar(select(func.count()).select_from(type(row))) or 0
+    return int(await count_rows(database, type(row)))
 
 
 @pytest.mark.parametrize("loaded", [True, False])
@@ -117,3 +117,33 @@ def test_ambiguous_name_of_a_model_is_refused() -> None:
     message = r"test_relationships\.Room\.chairs: app\.depot\.Chair and app\.shop\.Chair share a name\. Rename one\."
     with pytest.raises(OperatorError, match=message):
         _ = inspect(room).relationships
+
+
+@pytest.fixture
+def author_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Column[int]:
+    """A column of `books` that refers to `catalog`, whose models have not been imported."""
+    metadata = MetaData()
+    column = Column("author_id", Integer, ForeignKey("catalog_author.id"))
+    Table("books_book", metadata, column)
+
+    def import_models(module: str) -> None:
+        assert module == "app.catalog.models"
+        Table("catalog_author", metadata, Column("id", Integer, primary_key=True))
+
+    (tmp_path / "app/catalog").mkdir(parents=True)
+    (tmp_path / "app/catalog/models.py").touch()
+    monkeypatch.setattr(foreign_keys, "PROJECT", tmp_path)
+    monkeypatch.setattr(foreign_keys, "import_module", import_models)
+    return column
+
+
+def test_models_of_a_later_feature_are_imported(author_id: Column[int]) -> None:
+    load_targets([author_id])
+    (key,) = author_id.foreign_keys
+    assert key.column.table.name == "catalog_author"
+
+
+def test_missing_table_is_named(author_id: Column[int], tmp_path: Path) -> None:
+    (tmp_path / "app/catalog/models.py").unlink()
+    with pytest.raises(OperatorError, match=r"^books_book\.author_id: .*there is no table catalog_author\."):
+        load_targets([author_id])

@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import Attempt, Session, User
@@ -18,6 +18,7 @@ from opportune.db.listeners import listening
 from opportune.db.queries import batches
 from opportune.db.queries.batches import delete_dependents_in_batches, delete_in_batches, update_in_batches
 from opportune.testing.factories import make_user
+from tests.opportune.stored_rows import add_rows, count_rows, read_all
 
 is_expired = col(Attempt.ends_at) <= utc_now()
 """Ended before the tests started."""
@@ -42,21 +43,13 @@ def record_commits(database: Database) -> Iterator[list[None]]:
 
 
 async def add_attempts(database: Database, hours: int, number: int) -> None:
-    async with database.writer() as session:
-        ends_at = utc_now() + timedelta(hours=hours)
-        session.add_all(Attempt(key=f"{hours} {number}", ends_at=ends_at) for number in range(number))
+    ends_at = utc_now() + timedelta(hours=hours)
+    await add_rows(database, *(Attempt(key=f"{hours} {index}", ends_at=ends_at) for index in range(number)))
 
 
 async def add_sessions(database: Database, user: User, number: int) -> None:
-    async with database.writer() as session:
-        session.add_all(
-            Session(user_id=user.id, token_hash=f"{user.id} {number}", expires_at=utc_now()) for number in range(number)
-        )
-
-
-async def count(database: Database, model: type[Attempt | Session]) -> int:
-    async with database.reader() as session:
-        return await session.scalar(select(func.count()).select_from(model)) or 0
+    tokens = [f"{user.id} {index}" for index in range(number)]
+    await add_rows(database, *(Session(user_id=user.id, token_hash=token, expires_at=utc_now()) for token in tokens))
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -68,7 +61,7 @@ async def test_rows_are_changed_and_deleted_in_batches(database: Database) -> No
         assert await update_in_batches(database, Attempt, is_expired, {"ends_at": later}) == 7
         assert await delete_in_batches(database, Attempt, col(Attempt.ends_at) == later) == 7
     assert len(commits) == 4 + 4
-    assert await count(database, Attempt) == 3
+    assert await count_rows(database, Attempt) == 3
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -82,7 +75,7 @@ async def test_other_writers_run_between_batches(database: Database, monkeypatch
     monkeypatch.setattr(batches, "asyncio", SimpleNamespace(sleep=write))  # other modules sleep as usual
     await delete_in_batches(database, Attempt, is_expired)
     monkeypatch.undo()
-    assert await count(database, Attempt) == 3
+    assert await count_rows(database, Attempt) == 3
 
 
 @pytest.mark.database("postgresql")  # SQLite has no row locks
@@ -102,8 +95,7 @@ async def test_many_dependent_rows_are_deleted_first(database: Database) -> None
         await delete_dependents_in_batches(database, User, deleted_user.id)
         await delete_dependents_in_batches(database, User, user_with_few_sessions.id)
     assert len(commits) == 3
-    async with database.reader() as session:
-        user_ids = (await session.scalars(select(col(Session.user_id)))).all()
+    user_ids = await read_all(database, select(col(Session.user_id)))
     assert sorted(user_ids) == [kept_user.id] * 5 + [user_with_few_sessions.id] * 3
 
 
@@ -113,4 +105,4 @@ async def test_blocking_foreign_key_keeps_dependent_rows(database: Database, mon
     (key,) = batches._table_of(Session).c.user_id.foreign_keys
     monkeypatch.setattr(key, "ondelete", None)
     await delete_dependents_in_batches(database, User, user.id)
-    assert await count(database, Session) == 5
+    assert await count_rows(database, Session) == 5

@@ -7,31 +7,27 @@ import pytest
 from sqlalchemy import MetaData, inspect, select, text
 from sqlmodel import Field, Relationship, col
 
-from opportune.db import Model, SoftDelete, with_deleted
+from opportune.db import SoftDelete, with_deleted
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
-from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.queries import indexed_search
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.errors import OperatorError
-from tests.opportune.tables import make_tables
+from tests.opportune.stored_rows import execute
+from tests.opportune.tables import UnmigratedTable, make_tables
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 
-class Table(Model):
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-
-class Maker(Table, table=True):
+class Maker(UnmigratedTable, table=True):
     __tablename__ = "test_indexed_maker"
 
     name: str = Field(max_length=50)
 
 
-class Tool(Table, SoftDelete, table=True):
+class Tool(UnmigratedTable, SoftDelete, table=True):
     __tablename__ = "test_indexed_tool"
     search_index = ("name", "order")
 
@@ -136,8 +132,7 @@ async def test_deleted_rows_are_found_in_the_trash(tools: Database) -> None:
 
 @pytest.mark.database("postgresql")
 async def test_search_works_without_extension(tools: Database) -> None:
-    async with tools.writer() as session:
-        await session.execute(text("DROP EXTENSION pg_trgm CASCADE"))
+    await execute(tools, text("DROP EXTENSION pg_trgm CASCADE"))
     assert await search(tools, "hammer", is_indexed=True) == await search(tools, "hammer", is_indexed=False)
 
 
@@ -158,6 +153,6 @@ def test_wrong_declaration_is_refused(declaration: object, message: str, request
         "search_index": declaration,
         "metadata": MetaData(),
     }
-    make_class: Any = type(Table)
+    make_class: Any = type(UnmigratedTable)
     with pytest.raises(OperatorError, match=message):
-        make_class(class_name, (Table,), namespace, table=True)
+        make_class(class_name, (UnmigratedTable,), namespace, table=True)

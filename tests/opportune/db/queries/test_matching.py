@@ -1,15 +1,15 @@
 """Conditions that ignore the case of all letters, with the same rows on both databases."""
 
 import pytest
-from sqlalchemy import MetaData, select
+from sqlalchemy import select
 from sqlmodel import Field, col
 
 from opportune.crud.filters import CONTAINS, STARTS_WITH
-from opportune.db import Model, contains, starts_with
+from opportune.db import contains, starts_with
 from opportune.db.database import Database
-from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.queries.matching import SIGMA, matches, patterns_of
-from tests.opportune.tables import make_tables
+from tests.opportune.stored_rows import add_rows, read_all
+from tests.opportune.tables import UnmigratedTable, make_tables
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
@@ -20,19 +20,14 @@ LETTERS = [
 ]
 
 
-class Table(Model):
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-
-class Word(Table, table=True):
+class Word(UnmigratedTable, table=True):
     __tablename__ = "test_word"
 
     text: str = Field(max_length=100)
 
 
 async def find(database: Database, *conditions: object) -> set[str]:
-    async with database.reader() as session:
-        return {*await session.scalars(select(col(Word.text)).where(*conditions))}  # type: ignore[arg-type]
+    return {*await read_all(database, select(col(Word.text)).where(*conditions))}  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -43,8 +38,7 @@ async def words(database: Database) -> Database:
 
 async def test_case_of_each_letter_is_ignored(words: Database) -> None:
     forms = {letter: {f"<{form}>" for form in (letter, letter.lower(), letter.upper())} for letter in LETTERS}
-    async with words.writer() as session:
-        session.add_all([Word(text=text) for text in sorted(set().union(*forms.values()))])
+    await add_rows(words, *(Word(text=text) for text in sorted(set().union(*forms.values()))))
     for letter, expected in forms.items():
         for form in expected:
             assert await find(words, contains(col(Word.text), form)) >= expected, letter
@@ -53,8 +47,7 @@ async def test_case_of_each_letter_is_ignored(words: Database) -> None:
 async def test_both_databases_find_the_same_rows(words: Database) -> None:
     names = ["Anne", "Änne", "änne %_/", "Änne %-/", "\u0130stanbul", "STRA\u1e9eE"]
     others = [*names, "ΣΟΦΌΣ", "σοφός", "ЖИЗНЬ", "жизни"]
-    async with words.writer() as session:
-        session.add_all([Word(text=f"{other}!") for other in others])
+    await add_rows(words, *(Word(text=f"{other}!") for other in others))
     column = col(Word.text)
     for text in ("änne", "ÄNNE %_/", "σοφός", "ΣΟΦΌΣ", "Жизнь", "istanbul", "straße"):
         expected = {f"{other}!" for other in others if fold(text) in fold(other)}

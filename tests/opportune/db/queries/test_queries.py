@@ -7,6 +7,7 @@ from opportune.db import Database, load
 from opportune.db.queries.time_limit import StatementTooLong, time_limit
 from opportune.testing import Make
 from tests.opportune.crud.library import Volume, Writer
+from tests.opportune.stored_rows import read_one
 from tests.opportune.tables import make_tables
 
 ENDLESS = {
@@ -21,16 +22,14 @@ async def test_slow_statement_is_stopped(database: Database) -> None:
         with pytest.raises(StatementTooLong):
             async with time_limit(session, 0.1):
                 await session.execute(text(ENDLESS[session.get_bind().dialect.name]))
-    async with database.reader() as session:
-        assert await session.scalar(text("SELECT 1")) == 1
+    assert await read_one(database, text("SELECT 1")) == 1
 
 
 async def test_load_reads_relationships_with_the_query(database: Database, make: Make) -> None:
     await make_tables(database, Volume)
     await make(Volume, writer=await make(Writer, name="Ann"))
 
-    async with database.reader() as session:
-        volume = (await session.scalars(select(Volume).options(load(Volume.writer), load(Volume.topics)))).one()
+    volume = await read_one(database, select(Volume).options(load(Volume.writer), load(Volume.topics)))
 
     assert volume.writer.name == "Ann"
     assert volume.topics == []

@@ -11,6 +11,7 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.accounts.models import Group
 from opportune.db.database import Database
+from tests.opportune.stored_rows import add_rows
 
 
 def new_user(name: str) -> User:
@@ -46,8 +47,7 @@ async def test_committed_row_stays_after_a_later_rollback(database: Database) ->
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_failed_row_ends_the_transaction(database: Database) -> None:
-    async with database.writer() as session:
-        session.add(new_user("ann"))
+    await add_rows(database, new_user("ann"))
 
     async def add_others() -> None:
         async with database.writer() as session:

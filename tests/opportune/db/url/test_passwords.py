@@ -19,6 +19,7 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
+from tests.opportune.stored_rows import read_one
 
 pytestmark = pytest.mark.database("postgresql")
 
@@ -68,13 +69,10 @@ async def rotated(role: RotatedRole, request: pytest.FixtureRequest) -> AsyncIte
 
 
 async def read_user(database: Database) -> str:
-    async with database.reader() as session:
-        return str(await session.scalar(USER))
+    return str(await read_one(database, USER))
 
 
-async def test_new_connections_use_the_changed_password(
-    rotated: Database, role: RotatedRole, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_changed_password_is_used(rotated: Database, role: RotatedRole, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     assert await read_user(rotated) == ROLE
     role.rotate()

@@ -43,9 +43,7 @@ def test_release_is_installed_on_a_branch(oppman: Oppman, shop: Path, wheel: Pat
     assert [path.name for path in (shop / "vendor").iterdir()] == [wheel_name("99.0")]
 
 
-def test_version_of_the_index_is_pinned(
-    oppman: Oppman, shop: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_version_of_index_is_pinned(oppman: Oppman, shop: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_FIND_LINKS", str(wheel.parent))
     assert oppman("upgrade", "99.0").code == 0
     assert [path.name for path in (shop / "vendor").iterdir()] == ["README.md"]
