@@ -87,9 +87,7 @@ def test_development_makes_a_key_for_each_process() -> None:
         ("DYNO", "site", "", ""),
     ],
 )
-def test_host_sets_base_url_and_client_address_header(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, address: str, header: str
-) -> None:
+def test_host_sets_defaults(monkeypatch: pytest.MonkeyPatch, name: str, value: str, address: str, header: str) -> None:
     monkeypatch.setenv("SECRET_KEY", STRONG_KEY)
     monkeypatch.setenv(name, value)
     settings = load_settings()

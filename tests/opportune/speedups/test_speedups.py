@@ -43,10 +43,7 @@ print(json.dumps(create_app(settings_for("sqlite:///unused.db")).openapi()))
 print(code)
 """
 CORE_TESTS = (
-    "-q",
-    "-x",
-    "@tests/opportune/core.txt",
-    "-k",
+    *("-q", "-x", "@tests/opportune/core.txt", "-k"),
     "not named and not without_tables and not (test_session and postgresql)",
 )
 """Tests that use speed-ups."""

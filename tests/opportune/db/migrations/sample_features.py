@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, inspect
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, String, Table, inspect
 from sqlalchemy.sql.schema import SchemaItem
 
 from opportune.config.settings import Settings
@@ -44,6 +44,9 @@ class SampleFeatures:
         if name in self.metadata:
             self.metadata.remove(self.metadata.tables[name])
         return Table(name, self.metadata, Column("id", ID, primary_key=True), *items)
+
+    def declare_books(self, *columns: SchemaItem) -> Table:
+        return self.table("library_book", Column("title", String(50), nullable=False), *columns)
 
     def foreign_key(self, table: str, column: str) -> Column[int]:
         return Column(column, ID, ForeignKey(f"{table}.id"), nullable=False)

@@ -16,12 +16,12 @@ from tests.opportune.db.migrations.sample_features import SampleFeatures
 @pytest.fixture
 def books(sample: SampleFeatures) -> SampleFeatures:
     """A feature with three migrations, and another that depends on the first."""
-    sample.table("library_book", Column("title", String(50), nullable=False))
+    sample.declare_books()
     sample.make_migrations()
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
     sample.migrate()
     sample.migrate_models()
-    sample.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
+    sample.declare_books(Column("pages", Integer))
     sample.migrate_models()
     sample.write_migration("library", "op.execute('UPDATE library_book SET pages = 1')")
     return sample
@@ -41,7 +41,7 @@ def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
     assert books.read_tables() == set()
     assert books.migrate() == ["upgrade library.0003_squashed", "upgrade shop.0001_initial"]
     assert books.draft_migrations() == []
-    books.table("library_book", Column("title", String(50), nullable=False))
+    books.declare_books()
     assert books.make_migrations() == ["library/0004_drop_book_pages.py"]
     assert books.migrate() == ["upgrade library.0004_drop_book_pages"]
     assert books.migrate("library", "3") == ["downgrade library.0004_drop_book_pages"]
@@ -66,7 +66,7 @@ def test_migration_in_between_prevents_squashing(books: SampleFeatures) -> None:
 def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.read_text() for path in books.versions.rglob("*.py")}
     planned = plan_squash(books.graph, "library", books.metadata)
-    books.table("library_book", Column("title", String(50), nullable=False))
+    books.declare_books()
     with pytest.raises(OperatorError, match=r"Nothing was squashed: .*Drop column pages of library_book"):
         write_squash(books.graph, planned, books.metadata)
     assert {path: path.read_text() for path in books.versions.rglob("*.py")} == before

@@ -11,20 +11,16 @@ from opportune.db.migrations.migration_file import read_migration
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
-TITLE = ("title", String(50))
 INVALID_INDEXES = "SELECT FROM pg_index WHERE NOT indisvalid"
 INSERT = text("INSERT INTO library_book (title) VALUES ('Emma')")
 
 
 @pytest.fixture
 def books(make_sample: MakeSample) -> SampleFeatures:
-    sample = make_sample(declare)
-    sample.table("library_book", Column(*TITLE, nullable=False, index=True), Column("pages", Integer, index=True))
+    sample = make_sample(SampleFeatures.declare_books)
+    title = Column("title", String(50), nullable=False, index=True)
+    sample.table("library_book", title, Column("pages", Integer, index=True))
     return sample
-
-
-def declare(sample: SampleFeatures) -> None:
-    sample.table("library_book", Column(*TITLE, nullable=False))
 
 
 def read_indexes(books: SampleFeatures) -> set[str]:

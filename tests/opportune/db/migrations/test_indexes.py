@@ -17,6 +17,7 @@ QUERIES = {
 }
 
 DeclareIndexes = Callable[[Table, str], list[Index]]
+Declare = Callable[[DeclareIndexes, int], None]
 
 
 def declare_indexes(table: Table, collation: str) -> list[Index]:
@@ -51,7 +52,7 @@ def declare_other_indexes(table: Table, _collation: str) -> list[Index]:
 
 
 @pytest.fixture
-def declare(sample: SampleFeatures, database_kind: str) -> Callable[[DeclareIndexes, int], None]:
+def declare(sample: SampleFeatures, database_kind: str) -> Declare:
     def declare(indexes: DeclareIndexes, title_length: int) -> None:
         columns = Column("title", String(title_length)), Column("pages", Integer), Column("is_new", Boolean)
         table = sample.table("library_book", *columns)
@@ -66,9 +67,7 @@ def read_indexes(sample: SampleFeatures, database_kind: str) -> Mapping[str, str
     return {str(name): " ".join(str(sql).split()) for name, sql in sample.execute(QUERIES[database_kind])}
 
 
-def test_indexes_are_stable_and_survive_a_copy(
-    sample: SampleFeatures, database_kind: str, declare: Callable[[DeclareIndexes, int], None]
-) -> None:
+def test_indexes_are_stable_and_survive_a_copy(sample: SampleFeatures, database_kind: str, declare: Declare) -> None:
     declare(declare_indexes, 50)
     sample.migrate_models()
     assert sample.draft_migrations() == []
@@ -80,9 +79,7 @@ def test_indexes_are_stable_and_survive_a_copy(
     assert sample.draft_migrations() == []
 
 
-def test_changed_indexes_are_replaced_and_restored(
-    sample: SampleFeatures, database_kind: str, declare: Callable[[DeclareIndexes, int], None]
-) -> None:
+def test_changed_indexes_are_replaced(sample: SampleFeatures, database_kind: str, declare: Declare) -> None:
     declare(declare_indexes, 50)
     sample.migrate_models()
     created = read_indexes(sample, database_kind)

@@ -22,11 +22,7 @@ from tests.opportune.forked import PROCESSES
 @pytest.fixture
 def books(make_sample: MakeSample) -> SampleFeatures:
     """A migrated feature with one table."""
-    return make_sample(declare)
-
-
-def declare(sample: SampleFeatures) -> None:
-    sample.table("library_book", Column("title", String(50), nullable=False))
+    return make_sample(SampleFeatures.declare_books)
 
 
 @pytest.fixture
@@ -39,7 +35,7 @@ def offers(sample: SampleFeatures) -> SampleFeatures:
 
 
 def test_file_is_named_after_its_changes(books: SampleFeatures) -> None:
-    books.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
+    books.declare_books(Column("pages", Integer))
     assert books.make_migrations() == ["library/0002_book_pages.py"]
     books.migrate()
     books.table("library_book", Column("title", String(80), nullable=False))
@@ -62,7 +58,7 @@ def test_unknown_feature_or_target_gets_a_suggestion(books: SampleFeatures) -> N
 
 @pytest.mark.database("sqlite", "postgresql")
 def test_failed_migration_is_rolled_back(sample: SampleFeatures) -> None:
-    sample.table("library_book", Column("title", String(50), nullable=False))
+    sample.declare_books()
     sample.make_migrations()
     for sql in ("nonsense", "INSERT INTO library_book (title) VALUES (NULL)"):
         path = sample.write_migration(

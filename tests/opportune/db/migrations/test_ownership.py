@@ -18,11 +18,9 @@ OWN_CODE = """op.execute('CREATE TABLE library_audit (id INTEGER); CREATE TABLE 
 @pytest.fixture
 def books(make_sample: MakeSample) -> SampleFeatures:
     """A migrated feature, and the tables of another program."""
-    return make_sample(declare, "CREATE TABLE library_archive (id INTEGER)", "CREATE TABLE shop_log (id INTEGER)")
-
-
-def declare(sample: SampleFeatures) -> None:
-    sample.table("library_book", Column("title", String(50), nullable=False))
+    return make_sample(
+        SampleFeatures.declare_books, "CREATE TABLE library_archive (id INTEGER)", "CREATE TABLE shop_log (id INTEGER)"
+    )
 
 
 def write_own_code(sample: SampleFeatures) -> None:
@@ -52,5 +50,5 @@ def test_site_tables_are_those_of_models_and_migrations(books: SampleFeatures) -
 def test_moved_model_needs_no_migration(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(adopted_tables, "library_book", "shop")
     assert books.draft_migrations() == []
-    books.table("library_book", Column("title", String(50), nullable=False), Column("code", String(9)))
+    books.declare_books(Column("code", String(9)))
     assert [draft.feature for draft in books.draft_migrations()] == ["shop"]

@@ -22,7 +22,7 @@ REBUILD = (
 def library(sqlite_sample: SampleFeatures) -> SampleFeatures:
     """Books, and pages and offers that reference them, with one row each."""
     sample = sqlite_sample
-    sample.table("library_book", Column("title", String(50), nullable=False))
+    sample.declare_books()
     sample.table("library_page", sample.foreign_key("library_book", "book_id"))
     sample.table("shop_offer", Column("book_id", ID, ForeignKey("library_book.id", ondelete="CASCADE"), nullable=False))
     sample.migrate_models()
