@@ -1,7 +1,7 @@
 """Index in a schema of a PostgreSQL database: its full-text search, and pg_trgm for typos if it is available.
 
-Each build inserts an edition, which becomes visible with its commit. Searches read the newest edition; older ones are
-deleted later. So searches never wait, and tables always exist.
+Each build fills a new schema and renames it with its commit. Running searches continue in the old one, which is deleted
+when they have ended, so that no search waits.
 """
 
 from collections import defaultdict
@@ -23,37 +23,27 @@ from opportune.db.queries.batches import batches_of
 from opportune.errors import OperatorError
 from opportune.search.query import Query
 
-VIEWS = {"about": "editions", "entries": "all_entries", "keys": "all_keys", "terms": "all_terms"}
-CURRENT = "WHERE edition = (SELECT max(edition) FROM {schema}.editions)"
 SCHEMA = (
-    "CREATE SCHEMA IF NOT EXISTS {schema}",
-    "CREATE TABLE IF NOT EXISTS {schema}.editions (edition integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
-    " source text, entries integer, skipped integer, built_at text)",
-    "CREATE TABLE IF NOT EXISTS {schema}.all_entries (edition integer, id integer,"
-    " {columns}, document tsvector NOT NULL,"
-    " PRIMARY KEY (edition, id), UNIQUE (edition, slug))",
-    "CREATE INDEX IF NOT EXISTS all_entries_parent ON {schema}.all_entries (edition, parent)",
-    "CREATE INDEX IF NOT EXISTS all_entries_document ON {schema}.all_entries USING gin (document)",
+    "DROP SCHEMA IF EXISTS {schema}_old CASCADE",
+    "CREATE SCHEMA {schema}_new",
+    "CREATE TABLE {schema}_new.about (source text, entries integer, skipped integer, built_at text)",
+    "CREATE TABLE {schema}_new.entries (id integer PRIMARY KEY, {columns}, document tsvector NOT NULL)",
     # Collation "C", so that an index supports prefix searches.
-    'CREATE TABLE IF NOT EXISTS {schema}.all_keys (edition integer, key text COLLATE "C", depth integer, entry integer,'
-    " PRIMARY KEY (edition, key, depth, entry))",
-    'CREATE TABLE IF NOT EXISTS {schema}.all_terms (edition integer, term text COLLATE "C", is_name boolean,'
-    " frequency integer, PRIMARY KEY (edition, term))",
-    *(
-        f"CREATE OR REPLACE VIEW {{schema}}.{view} AS SELECT * FROM {{schema}}.{table} {CURRENT}"
-        for view, table in VIEWS.items()
-    ),
+    'CREATE TABLE {schema}_new.keys (key text COLLATE "C", depth integer, entry integer)',
+    'CREATE TABLE {schema}_new.terms (term text COLLATE "C" PRIMARY KEY, is_name boolean, frequency integer)',
+)
+INDEXES = (
+    "CREATE UNIQUE INDEX ON {schema}_new.entries (slug)",
+    "CREATE INDEX ON {schema}_new.entries (parent)",
+    "CREATE INDEX ON {schema}_new.entries USING gin (document)",
+    "CREATE INDEX ON {schema}_new.keys (key, depth, entry)",
+    "ANALYZE {schema}_new.entries, {schema}_new.keys, {schema}_new.terms",
 )
 SIMILARITY_INDEX = (
     "CREATE EXTENSION IF NOT EXISTS pg_trgm",
-    "CREATE INDEX IF NOT EXISTS all_terms_similar ON {schema}.all_terms USING gist (term gist_trgm_ops)",
+    "CREATE INDEX terms_similar ON {schema}_new.terms USING gist (term gist_trgm_ops)",
 )
-COLUMNS = text("""
-    SELECT column_name FROM information_schema.columns WHERE table_schema = :schema AND table_name = 'entries'
-    AND column_name NOT IN ('edition', 'id', 'document') ORDER BY ordinal_position
-""")
-EDITION = """INSERT INTO {schema}.editions (source, entries, skipped, built_at)
-             VALUES (:source, :entries, :skipped, :built_at) RETURNING edition"""
+LOCK = text("SELECT pg_advisory_xact_lock(hashtext(:name))")
 WEIGHTS = "ABD"
 """Weights of the words of name, title and text."""
 MAX_POSITION = 16_383
@@ -66,7 +56,7 @@ MISSING_OPERATOR_CODES = {"42883", "42704"}
 
 
 class PostgreSQLEngine(Engine):
-    """Queries of the index. Each one reads the newest edition."""
+    """Queries of the index, which a build replaces between two of them."""
 
     prefix = "{name}."
     documents = f"""
@@ -82,7 +72,7 @@ class PostgreSQLEngine(Engine):
     """
 
     listed_slugs = "SELECT jsonb_array_elements_text(CAST(:slugs AS jsonb))"
-    can_compare_words = "to_regclass('{schema}all_terms_similar') IS NOT NULL"
+    can_compare_words = "to_regclass('{schema}terms_similar') IS NOT NULL"
 
     def __init__(self, index: IndexDefinition[Any], database: Database, *, owns_database: bool) -> None:
         """`owns_database`: whether only the index uses the database, so that it is closed with the index."""
@@ -114,7 +104,7 @@ class PostgreSQLEngine(Engine):
             raise
 
     async def refresh(self) -> None:
-        """Do nothing: each query reads the newest edition."""
+        """Do nothing: each query reads the newest index."""
 
     async def close(self) -> None:
         if self.owns_database:
@@ -125,25 +115,28 @@ class PostgreSQLStore(Store):
     """Writer of the index, with a connection of its own."""
 
     def prepare(self) -> None:
-        with self._explained_errors():
-            self._prepare()
+        with self._explained_errors(), create_postgresql_engine(self.url).connect() as connection:
+            connection.execute(self._sql("CREATE SCHEMA {schema}_new"))  # rolled back
 
     def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
         engine = create_postgresql_engine(self.url)
         with self._explained_errors():
             with engine.begin() as connection:
-                edition = self._write(connection, contents, advance)
+                connection.execute(LOCK, {"name": f"opportune documents {self.index.name}"})
+                self._run(connection, SCHEMA)
+                self._fill(connection, contents, advance)
+                self._run(connection, INDEXES)
+                with suppress(DBAPIError), connection.begin_nested():
+                    self._run(connection, SIMILARITY_INDEX)  # without it, typos are not corrected; `status` says so
+                if self._exists(connection):
+                    connection.execute(self._sql("ALTER SCHEMA {schema} RENAME TO {schema}_old"))
+                connection.execute(self._sql("ALTER SCHEMA {schema}_new RENAME TO {schema}"))
             with engine.begin() as connection:
-                for table in VIEWS.values():
-                    deletion = self._sql(f"DELETE FROM {{schema}}.{table} WHERE edition < :edition")
-                    connection.execute(deletion, {"edition": edition})
-            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                for table in VIEWS.values():  # otherwise queries would also visit deleted rows
-                    connection.execute(self._sql(f"VACUUM (ANALYZE, TRUNCATE FALSE) {{schema}}.{table}"))
+                connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema}_old CASCADE"))
 
     def clear(self) -> bool:
         with self._explained_errors(), create_postgresql_engine(self.url).begin() as connection:
-            exists = connection.scalar(self._sql("SELECT to_regclass('{schema}.editions')")) is not None
+            exists = self._exists(connection)
             connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema} CASCADE"))
         return exists
 
@@ -158,45 +151,31 @@ class PostgreSQLStore(Store):
         columns = ", ".join(f"{name} text NOT NULL" for name in self.index.columns)
         return text(statement.format(schema=self.index.name, columns=columns))
 
-    def _prepare(self) -> None:
-        engine = create_postgresql_engine(self.url)
-        with engine.begin() as connection:
-            columns = tuple(connection.scalars(COLUMNS, {"schema": self.index.name}))
-            if columns and columns != self.index.columns:  # built by another version of the code
-                connection.execute(self._sql("DROP SCHEMA {schema} CASCADE"))
-            if columns != self.index.columns:  # only then, because replacing views takes locks that block searches
-                for statement in SCHEMA:
-                    connection.execute(self._sql(statement))
-        # Without pg_trgm, typos are not corrected, and `status` says so.
-        with suppress(DBAPIError), engine.begin() as connection:
-            for statement in SIMILARITY_INDEX:
-                connection.execute(self._sql(statement))
+    def _run(self, connection: Connection, statements: Iterable[str]) -> None:
+        for statement in statements:
+            connection.execute(self._sql(statement))
 
-    def _write(self, connection: Connection, contents: Contents, advance: Callable[[int], None]) -> int:
-        """Insert an edition, and return its number."""
-        about = {
-            "source": contents.source,
-            "entries": len(contents.entries),
-            "skipped": len(contents.skipped),
-            "built_at": contents.built_at.isoformat(),
-        }
-        edition = int(connection.scalar(self._sql(EDITION), about))
+    def _exists(self, connection: Connection) -> bool:
+        return connection.scalar(self._sql("SELECT to_regnamespace('{schema}')")) is not None
+
+    def _fill(self, connection: Connection, contents: Contents, advance: Callable[[int], None]) -> None:
+        about = contents.source, len(contents.entries), len(contents.skipped), contents.built_at.isoformat()
+        self._copy(connection, "about", [about])
         vocabulary = Vocabulary()
         for entries in batches_of(contents.entries, BATCH_ROWS):
             rows = []
             for entry in entries:
                 word_columns = entry.word_columns
                 vocabulary.add(word_columns)
-                rows.append((edition, *entry.row, tsvector(word_columns)))
+                rows.append((*entry.row, tsvector(word_columns)))
             self._copy(connection, "entries", rows)
-            self._copy(connection, "keys", {(edition, *key) for entry in entries for key in entry.keys})
+            self._copy(connection, "keys", {key for entry in entries for key in entry.keys})
             advance(len(entries))
-        self._copy(connection, "terms", ((edition, *term) for term in vocabulary.terms))
-        return edition
+        self._copy(connection, "terms", vocabulary.terms)
 
     def _copy(self, connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
         driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(f"COPY {self.index.name}.all_{table} FROM STDIN") as copy:
+        with driver.cursor() as cursor, cursor.copy(f"COPY {self.index.name}_new.{table} FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
 
