@@ -8,6 +8,7 @@ from app.chat import hooks, pages
 from opportune.accounts import User
 from opportune.contrib.answers.testing import manager, model, owner_id, short_intervals
 from opportune.testing import sign_in_browser
+from tests.chat.conversations import make_conversation
 
 __all__ = ["manager", "model", "owner_id", "short_intervals"]  # fixtures
 
@@ -23,6 +24,12 @@ def _no_follow_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not suggest questions. Tests of suggestions override this fixture."""
     for module in (hooks, pages):
         monkeypatch.setattr(module, "MAX_FOLLOW_UPS", 0)
+
+
+@pytest.fixture
+async def number(app: FastAPI, user: User) -> int:
+    """Id of a stored conversation of the user."""
+    return await make_conversation(app.state.database, user.id, 1)
 
 
 @pytest.fixture

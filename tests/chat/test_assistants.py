@@ -15,8 +15,7 @@ from opportune.contrib.answers import AnswerManager
 from opportune.contrib.assistants import Assistant, Memory
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
-from opportune.testing import make_user, signed_in_client
-from opportune.testing.rows import Make
+from opportune.testing import Make, make_user, signed_in_client
 from tests.chat.conversations import wait_until_ended
 
 FACT = "Likes tea."

@@ -26,6 +26,7 @@ from tests.chat import conversations
 
 CODE = "Here it is:\n\n```python\nprint(1)\n```\n\nAnd:\n\n~~~\nplain\n~~~"
 FIRST = "# Plan\n\nFirst."
+PANEL, TEXT = "#document", "#document textarea[name=text]"
 
 
 class Draft:
@@ -172,9 +173,6 @@ async def test_document_of_others_is_not_shown(app: FastAPI, user: User, fake_ll
         assert (shown.status_code, 'id="document"' in shown.text) == (200, False)
 
 
-PANEL, TEXT = "#document", "#document textarea[name=text]"
-
-
 @pytest.fixture
 async def script(app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider) -> FakeProvider:
     await sign_in_browser(page, app, user, site)
@@ -184,15 +182,11 @@ async def script(app: FastAPI, page: Page, site: str, user: User, fake_llm: Fake
     return fake_llm
 
 
-async def ask_for_change(page: Page, instruction: str) -> None:
-    await page.locator("#document [name=instruction]").fill(instruction)
-    await page.locator("#document [name=instruction]").press("Enter")
-
-
 async def test_texts_of_user_and_model_both_stay(page: Page, script: FakeProvider) -> None:
     end = asyncio.Event()
     script.script = ["From the model", end]
-    await ask_for_change(page, "Improve it")
+    await page.locator("#document [name=instruction]").fill("Improve it")
+    await page.locator("#document [name=instruction]").press("Enter")
     await expect(page.locator(f"{PANEL} .answer")).to_contain_text("From the model")
     await page.locator(TEXT).fill("From the user")
     end.set()

@@ -11,8 +11,7 @@ from app.chat.feature import chat
 from opportune.accounts import User
 from opportune.contrib.assistants import Prompt
 from opportune.contrib.llm import FakeProvider
-from opportune.testing import signed_in_client
-from opportune.testing.rows import Make
+from opportune.testing import Make, signed_in_client
 from opportune.web.routing.api_router import router_list
 from tests.chat.conversations import API, ask
 

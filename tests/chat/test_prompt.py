@@ -17,27 +17,19 @@ from tests.chat.conversations import make_conversation
 
 LARGE_BUDGET = 10_000
 """Tokens into which all messages of a test fit."""
-
-
-def get_prompt(messages: list[Message], question: Message, budget: int = LARGE_BUDGET) -> list[llm.Message]:
-    return build_prompt(messages, question, budget)[0]
+OLD_TURN = ("old " * 100, "old answer " * 100)
+LONG_QUESTION = "weighty " * 1_000
+MARK = "did not read the messages above"
 
 
 def make_messages(*texts: str) -> list[Message]:
     """Return messages with these texts: a question, its answer, the next question and so on."""
-    return [make_question(i, text) if i % 2 == 0 else make_answer(i, text) for i, text in enumerate(texts)]
-
-
-def make_question(number: int, text: str) -> Message:
-    return Message(id=number, conversation_id=1, role=Role.USER, question=text)
-
-
-def make_answer(number: int, text: str) -> Message:
-    return Message(id=number, conversation_id=1, role=Role.ASSISTANT, answer=Answer(text=text))
-
-
-OLD_TURN = ("old " * 100, "old answer " * 100)
-LONG_QUESTION = "weighty " * 1_000
+    return [
+        Message(id=i, conversation_id=1, role=Role.ASSISTANT, answer=Answer(text=text))
+        if i % 2
+        else Message(id=i, conversation_id=1, role=Role.USER, question=text)
+        for i, text in enumerate(texts)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +46,7 @@ LONG_QUESTION = "weighty " * 1_000
 def test_prompt_has_newest_messages_that_fit(texts: Sequence[str], question: int, budget: int, sent: list[str]) -> None:
     """The budget is that of the messages, without the instructions."""
     messages = make_messages(*texts)
-    system, *turns = get_prompt(messages, messages[question], llm.estimate_tokens(SYSTEM_PROMPT) + budget)
+    system, *turns = build_prompt(messages, messages[question], llm.estimate_tokens(SYSTEM_PROMPT) + budget)[0]
     assert (system.role, system.content) == ("system", SYSTEM_PROMPT)
     assert [turn.content.strip() for turn in turns] == sent
 
@@ -84,9 +76,6 @@ def test_calls_come_back_to_their_endpoint_if_they_fit() -> None:
     for budget, origin in [(LARGE_BUDGET, "elsewhere"), (150, "here")]:
         sent = build_prompt(messages, messages[2], budget, origin=origin)[0]
         assert [turn.role for turn in sent] == ["system", "user", "assistant", "user"]
-
-
-MARK = "did not read the messages above"
 
 
 @pytest.fixture

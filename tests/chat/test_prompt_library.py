@@ -7,8 +7,7 @@ from playwright.async_api import Page, expect
 
 from opportune.accounts import User
 from opportune.contrib.assistants import Prompt
-from opportune.testing import signed_in_client
-from opportune.testing.rows import Make
+from opportune.testing import Make, signed_in_client
 from tests.chat.conversations import HTMX
 
 LETTER = "Write a {{tone:friendly|formal}} letter to {{name}}."

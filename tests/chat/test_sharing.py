@@ -20,11 +20,6 @@ from opportune.web import HOUR_SECONDS, RateLimit
 from tests.chat.conversations import API, make_answer, make_conversation
 
 
-@pytest.fixture
-async def number(app: FastAPI, user: User) -> int:
-    return await make_conversation(app.state.database, user.id, 1)
-
-
 async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClient) -> None:
     owner = await make_user(app.state.database, display_name="Ada Lovelace")
     number = await make_conversation(app.state.database, owner.id, 1)

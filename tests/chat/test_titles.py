@@ -107,9 +107,7 @@ async def test_renamed_conversation_is_not_sent_for_a_title(
     assert len(fake_llm.received) == 1, "only the question"
 
 
-async def test_title_in_a_shared_account_is_charged_to_the_visitor(
-    app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
-) -> None:
+async def test_title_is_charged_to_a_visitor(app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs) -> None:
     owner = await make_user(app.state.database, "demo@example.com")
     app.state.llm.guard.answers_settings = AnswersSettings(llm_demo_accounts=owner.email)
     async with signed_in_client(app, owner) as client:

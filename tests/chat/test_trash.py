@@ -18,11 +18,6 @@ from opportune.testing import PASSWORD, RecordedJobs, make_user, picture, signed
 from tests.chat.conversations import API, make_conversation
 
 
-@pytest.fixture
-async def number(app: FastAPI, user: User) -> int:
-    return await make_conversation(app.state.database, user.id, 1)
-
-
 async def count_rows(database: Database) -> list[int | None]:
     models = (Conversation, Message, Answer, AnswerAttachment, Share)
     async with database.reader() as session:

@@ -1,6 +1,7 @@
 """Fixtures of tests of the Python documentation."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -9,6 +10,12 @@ from app.pydocs.documents import python_docs
 from app.pydocs.schemas import SearchHit
 from opportune.contrib.documents import DocumentSearch
 from tests.pydocs.search_index import SMALL_INDEX, fill_index, open_search
+from tests.pydocs.sphinx_folder import make_sphinx_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_sphinx_folder(tmp_path / "html")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from pydantic import SecretStr
 from app.pydocs.documents import Entry, python_docs
 from app.pydocs.schemas import Kind, SearchHit
 from app.pydocs.settings import PydocsSettings
-from opportune.config.settings import Settings
 from opportune.contrib.documents import DocumentSearch
 from opportune.contrib.documents.build import Contents
 from opportune.contrib.documents.databases import store_of
@@ -35,11 +34,6 @@ def index_settings(url: str) -> PydocsSettings:
     return PydocsSettings(pydocs_database_url=SecretStr(url))
 
 
-def settings_with_index(url: str) -> Settings:
-    """Settings of a site whose index is at this URL. Its database is not used."""
-    return settings_for("sqlite:///unused.db", index_settings(url))
-
-
 def fill_index(url: str, pieces: Iterable[Entry], source: str = "Shelf 1.0") -> None:
     store = store_of(python_docs, DatabaseUrl.parse(url))
     store.prepare()
@@ -47,4 +41,4 @@ def fill_index(url: str, pieces: Iterable[Entry], source: str = "Shelf 1.0") -> 
 
 
 def open_search(url: str) -> DocumentSearch[SearchHit]:
-    return python_docs.open(settings_with_index(url))
+    return python_docs.open(settings_for("sqlite:///unused.db", index_settings(url)))

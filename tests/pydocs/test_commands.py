@@ -9,17 +9,11 @@ import pytest
 from app.pydocs.sources.python import PythonSource
 from opportune.project.layout import PROJECT
 from opportune.testing.commands import Oppman, oppman
-from tests.pydocs.sphinx_folder import make_sphinx_folder
 
 __all__ = ["oppman"]  # a fixture
 
 GUIDE = PROJECT / "app/pydocs/README.md"
 SHELL_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make_sphinx_folder(tmp_path / "html")
 
 
 @pytest.fixture

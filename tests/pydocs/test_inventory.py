@@ -10,12 +10,7 @@ from app.pydocs.documents import Entry
 from app.pydocs.sources.pages import read_parts
 from app.pydocs.sources.sphinx import SphinxSource
 from opportune.errors import OperatorError
-from tests.pydocs.sphinx_folder import GLOSSARY_PAGE, INVENTORY_HEADER, PATH_PAGE, make_inventory, make_sphinx_folder
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make_sphinx_folder(tmp_path / "html")
+from tests.pydocs.sphinx_folder import GLOSSARY_PAGE, INVENTORY_HEADER, PATH_PAGE, make_inventory
 
 
 def read_folder(folder: Path) -> tuple[dict[str, Entry], dict[str, str]]:

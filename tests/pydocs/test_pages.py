@@ -1,4 +1,4 @@
-"""Pages of search and entries, with and without htmx, and questions about entries."""
+"""Pages and API of search and entries, with and without htmx, and questions about entries."""
 
 import asyncio
 import re
@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 
 from opportune.contrib.llm import FakeProvider, ToolCall
 from opportune.contrib.tools import toolbox_of
+from opportune.project.layout import PROJECT
 from opportune.search import MAX_QUERY_LENGTH
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.services.accessibility import find_violations
@@ -20,16 +21,12 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 UNUSUAL_QUERIES = ["  ", "os\0.pa", "x" * 10_000, '"', "' OR 1=1 --", "*", "NEAR(", "name:", "🐍 שלום", "<b>%"]
 
 
-def result_text(html: str) -> str:
-    return html.partition('id="pydocs-results"')[2]
-
-
 async def test_search_without_javascript(client: AsyncClient) -> None:
     response = await client.get("/pydocs", params={"q": "os.pa"})
     assert response.status_code == 200
     assert 'href="/pydocs/os.path.join"' in response.text
     assert "<mark>os</mark>.<mark>pa</mark>th.join" in response.text
-    assert re.search(r"\b3\b", result_text(response.text))
+    assert re.search(r"\b3\b", response.text.partition('id="pydocs-results"')[2])
     assert 'name="q" value="os.pa"' in response.text
     assert "json" not in response.text
     response = await client.get("/pydocs")
@@ -97,3 +94,34 @@ async def test_model_searches_and_reads_entries(app: FastAPI) -> None:
     assert [source.title for source in entry.sources] == ["os.path"]
     missing = await toolbox.call(ToolCall("call_2", "read_python_docs", '{"slug": "none"}'), None)
     assert missing.is_error
+
+
+async def test_api_search_needs_no_login(client: AsyncClient) -> None:
+    response = await client.get("/api/v1/pydocs/search", params={"q": "os.path", "size": 1, "page": 3})
+    assert response.status_code == 200
+    assert response.json() == {
+        "query": "os.path",
+        "corrected": "",
+        "total": 3,
+        "page": 3,
+        "pages": 3,
+        "items": [
+            {
+                "slug": "os.path.join",
+                "url": "/pydocs/os.path.join",
+                "name": "os.path.join",
+                "kind": "function",
+                "title": "Join one or more path segments & more",
+                "module": "",
+                "name_html": "<mark>os</mark>.<mark>path</mark>.join",
+                "snippet_html": "Join one or more <mark>path</mark> segments &amp; more",
+            }
+        ],
+    }
+
+
+async def test_example_requests_of_the_docs_work(client: AsyncClient) -> None:
+    paths = re.findall(r"curl 'http://127.0.0.1:8000([^']+)'", (PROJECT / "app/pydocs/README.md").read_text())
+    assert len(paths) == 2
+    for path in paths:
+        assert (await client.get(path)).status_code == 200, path

@@ -6,13 +6,11 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from app.pydocs.documents import Entry, python_docs
+from app.pydocs.documents import python_docs
 from opportune.config.settings import Settings
 from tests.pydocs.search_index import fill_index, index_settings, make_piece
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-SEARCH = "/api/v1/pydocs/search"
-ENTRIES = "/api/v1/pydocs/entries"
 
 
 @pytest.fixture
@@ -21,14 +19,11 @@ def settings(settings: Settings, database_kind: str, tmp_path: Path) -> Settings
     return settings.having(index_settings(url))
 
 
-def fill_site_index(settings: Settings, piece: Entry) -> None:
-    fill_index(python_docs.url(settings).url.render_as_string(hide_password=False), [piece])
-
-
 @pytest.mark.database("sqlite", "postgresql")
 async def test_new_index_is_used_immediately(settings: Settings, client: AsyncClient) -> None:
     assert python_docs.command in (await client.get("/pydocs?q=os")).text
-    fill_site_index(settings, make_piece("os.path.join", text="Join <paths>"))
+    url = python_docs.url(settings).url.render_as_string(hide_password=False)
+    fill_index(url, [make_piece("os.path.join", text="Join <paths>")])
     page = (await client.get("/pydocs?q=os.pa")).text
     assert "<mark>os</mark>.<mark>pa</mark>th.join" in page
     assert "Join &lt;<mark>pa</mark>ths&gt;" in page

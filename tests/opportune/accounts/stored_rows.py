@@ -10,7 +10,7 @@ from opportune.db import Database, Model
 M = TypeVar("M", bound=Model)
 
 
-async def read_all(database: Database, model: type[M], **values: Any) -> list[M]:
+async def read_all(database: Database, model: type[M], /, **values: Any) -> list[M]:
     """Return the rows with these values, oldest first."""
     async with database.reader(fresh=True) as session:
         return list(await session.scalars(select(model).filter_by(**values).order_by(col(model.id))))

@@ -8,9 +8,8 @@ from playwright.async_api import Page, ViewportSize, expect
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.contrib.teams.testing import make_team
 from opportune.feature import Feature, Link, Site
-from opportune.testing.factories import make_user, sign_in_browser
+from opportune.testing import make_team, make_user, sign_in_browser
 
 SHORT_NAMES = "ann@example.com", "Crew", "Customer orders"
 LONG_NAMES = f"{'l' * 60}@{'d' * 60}.{'d' * 60}.example.com", "T" * 100, "Verwaltungsangelegenheiten " * 7

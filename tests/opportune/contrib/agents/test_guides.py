@@ -13,13 +13,10 @@ GUIDES = sorted((PROJECT / ".agents/skills").glob("*/SKILL.md"))
 COMMAND = re.compile(r"oppman\.py ([a-z]+[^\n`#]*)")
 
 
-def commands_of(guide: Path) -> list[list[str]]:
-    return [line.split() for line in COMMAND.findall(guide.read_text(encoding="utf-8"))]
-
-
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
 def test_commands_and_pages_of_guide_exist(guide: Path) -> None:
-    for words in commands_of(guide):
+    for line in COMMAND.findall(guide.read_text(encoding="utf-8")):
+        words = line.split()
         options = {name for option in find_command(words).params for name in option.opts}
         assert {word for word in words if word.startswith("--")} <= options | {"--help"}
         assert words[0] != "docs" or words[1] in page_names()

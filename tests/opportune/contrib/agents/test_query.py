@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlmodel import col
 
 from opportune.accounts.models import User
@@ -18,6 +18,7 @@ from opportune.contrib.agents.tools import read_schema
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing import make_user
+from tests.opportune.accounts.stored_rows import count
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {} FROM n"
 WITH_SECRETS = [
@@ -41,17 +42,11 @@ PATHS_AROUND_THE_MASK = [
     "SELECT * FROM sqlite_stat4",
     "WITH accounts_user AS (SELECT * FROM {schema}.accounts_user) SELECT * FROM accounts_user",
 ]
-DELETING = "WITH gone AS (DELETE FROM accounts_user RETURNING id) SELECT * FROM gone"
 
 
 @pytest.fixture(autouse=True)
 async def _user(database: Database) -> None:
     await make_user(database, "ada@example.com")
-
-
-async def count_users(database: Database) -> int:
-    async with database.reader() as session:
-        return await session.scalar(select(func.count()).select_from(User)) or 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -175,7 +170,7 @@ async def test_other_statements_are_refused(settings: Settings, sql: str) -> Non
 @pytest.mark.database("sqlite", "postgresql")
 async def test_database_refuses_writes_in_one_line(settings: Settings, database: Database) -> None:
     for sql in (
-        DELETING,
+        "WITH gone AS (DELETE FROM accounts_user RETURNING id) SELECT * FROM gone",
         "SELECT 1; DELETE FROM accounts_user",
         "SELECT 1) AS one; COMMIT; DELETE FROM accounts_user; SELECT * FROM (SELECT 1",
         "SELECT 1) AS one LIMIT 1; DELETE FROM accounts_user",
@@ -183,7 +178,7 @@ async def test_database_refuses_writes_in_one_line(settings: Settings, database:
     ):
         with pytest.raises(OperatorError, match=r"^The database refuses the statement: [^\n]+$"):
             pytest.fail(f"{sql} gives {await run_query(settings, sql, 10)}")
-        assert await count_users(database) == 1, sql
+        assert await count(database, User) == 1, sql
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -10,11 +10,10 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.server import MCPServer
 
-from opportune.config.settings import Settings
+from opportune.config import PROJECT, Settings
 from opportune.contrib.agents import tools
 from opportune.contrib.agents.tools import run_command
 from opportune.errors import OperatorError
-from opportune.project.layout import PROJECT
 from opportune.server import log_file
 from tests.opportune.cli.conftest import Oppman
 
@@ -27,14 +26,6 @@ ENTRIES = """2026-11-24 10:00:00,001 INFO    GET / 200 3.0 ms  [opportune.reques
   ZeroDivisionError: division by zero
 2026-11-24 10:00:02,003 INFO    GET /about 200 2.0 ms  [opportune.request 3]
 """
-
-
-@pytest.fixture
-def process(settings: Settings) -> StdioServerParameters:
-    environment = os.environ | {"DATABASE_URL": settings.database_url.get_secret_value(), "SECRET_KEY": SECRET_KEY}
-    return StdioServerParameters(
-        command=sys.executable, args=[str(PROJECT / "oppman.py"), "mcp"], cwd=PROJECT, env=environment
-    )
 
 
 @pytest.fixture
@@ -96,8 +87,11 @@ async def test_tools_run_commands_that_change_nothing(monkeypatch: pytest.Monkey
     ]
 
 
-async def test_client_of_the_command_reads_the_documentation(process: StdioServerParameters) -> None:
-    async with connect(process) as client:
+async def test_client_of_the_command_reads_the_documentation() -> None:
+    arguments = [str(PROJECT / "oppman.py"), "mcp"]
+    environment = os.environ | {"SECRET_KEY": SECRET_KEY}
+    command = StdioServerParameters(command=sys.executable, args=arguments, cwd=PROJECT, env=environment)
+    async with connect(command) as client:
         assert "cookbook: " in await text_of(client, "search_documentation", words="many-to-many")
         assert (await text_of(client, "read_page", page="crud")).startswith("# CRUD")
 
@@ -122,14 +116,8 @@ async def test_tests_outside_of_their_folder_do_not_run(path: str) -> None:
         await tools.run_tests(path)
 
 
-@pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "development.log"
-    monkeypatch.setattr(log_file, "PATH", path)
-    return path
-
-
-async def test_last_log_entries_and_errors_are_returned(log: Path) -> None:
+async def test_last_log_entries_and_errors_are_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_file, "PATH", log := tmp_path / "development.log")
     with pytest.raises(OperatorError, match="Start the site"):
         await tools.show_log()
     await asyncio.to_thread(log.write_text, ENTRIES, encoding="utf-8")

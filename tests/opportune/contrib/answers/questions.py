@@ -8,11 +8,10 @@ from typing import Any
 from sqlalchemy import update
 from sqlmodel import col
 
+from opportune.contrib.answers import Answer, AnswerManager
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.records import AnswerProgress
-from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import FakeProvider
 from opportune.contrib.llm.completion.request import Prompt
 from opportune.contrib.llm.providers.fake import Step

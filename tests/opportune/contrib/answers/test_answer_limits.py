@@ -9,10 +9,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
-from opportune.contrib.answers import AnswerLimits
-from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers import Answer, AnswerLimits, AnswerManager
 from opportune.contrib.answers.lifespan import site_limits
-from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm import Done, FakeProvider, LlmModel, ToolCall
 from opportune.contrib.tools import Toolbox

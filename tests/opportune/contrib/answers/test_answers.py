@@ -5,9 +5,8 @@ import asyncio
 import pytest
 
 from opportune.contrib import llm
+from opportune.contrib.answers import AnswerManager, AnswerStatus
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS, AnswerRunning, TooManyAnswers
-from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.models import AnswerStatus
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers.questions import ask, ask_and_wait, retry, wait_until_ended
 

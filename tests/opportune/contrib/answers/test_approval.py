@@ -13,25 +13,15 @@ from httpx2 import AsyncClient
 from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import User
+from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning
 from opportune.contrib.answers.engine import store
-from opportune.contrib.answers.engine.capacity import AnswerRunning
 from opportune.contrib.answers.engine.decisions import ToolNotAllowed
-from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN, answer_turns, fail_interrupted_calls
-from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.db import WriteSession, utc_now
 from opportune.testing import make_token, make_user, signed_in_client
-from tests.opportune.contrib.answers.questions import (
-    TIMEOUT_SECONDS,
-    find,
-    kill_process,
-    resume,
-    set_values,
-    wait_for_progress,
-    wait_until_ended,
-)
+from tests.opportune.contrib.answers import questions
 from tests.opportune.contrib.answers.waiting_answers import ask_until_waiting, start_manager
 
 LEND_DUNE = ToolCall("call_0", "lend_book", '{"loan": {"book_title": "Dune <1>", "days": 14}}')
@@ -89,7 +79,7 @@ async def decide(
 async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: AnswerManager, user: User) -> None:
     answer = await ask_until_waiting(manager, user)
     path = f"/answers/{answer.id}"
-    async with signed_in_client(app, user) as client, asyncio.timeout(TIMEOUT_SECONDS):
+    async with signed_in_client(app, user) as client, asyncio.timeout(questions.TIMEOUT_SECONDS):
         page = (await client.get(path)).text
         assert "Allow this action? Lend a book" in page
         assert ">Book title</dt><dd>Dune &lt;1&gt;</dd>" in page
@@ -106,7 +96,7 @@ async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: 
     assert "It is <strong>yours</strong>." in page
     assert "Allow this action?" not in page
     assert lent_titles == ["Dune <1>"]
-    stored = await find(manager, answer.id)
+    stored = await questions.find(manager, answer.id)
     assert (stored.text, stored.status) == ("One moment. It is **yours**.", "done")
     assert (stored.prompt_tokens, stored.completion_tokens, stored.usage_estimated) == (30, 12, False)
 
@@ -122,7 +112,7 @@ async def test_approval_shows_all_arguments(manager: AnswerManager, user: User, 
 async def test_model_continues_after_a_refusal(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     answer = await ask_until_waiting(manager, user)
     await decide(manager, answer, yes=False)
-    assert (await wait_until_ended(manager, answer)).status == "done"
+    assert (await questions.wait_until_ended(manager, answer)).status == "done"
     assert librarian.received[1][1:] == [
         Message("assistant", "One moment. ", tool_calls=(LEND_DUNE,)),
         Message("tool", NOT_ALLOWED, tool_call_id="call_0"),
@@ -136,11 +126,11 @@ async def test_repeated_approval_elsewhere_runs_once(
     answer = await ask_until_waiting(manager, user)
     await manager.engine.close()
     other = restart(app, librarian)
-    await other.engine.takeover.take_over([await find(other, answer.id)])
-    assert (await find(other, answer.id)).is_waiting, "a starting process does not take over waiting answers"
+    await other.engine.takeover.take_over([await questions.find(other, answer.id)])
+    assert (await questions.find(other, answer.id)).is_waiting, "a starting process does not take over waiting answers"
     approvals = [user_client.post(f"/answers/{answer.id}/approve", data={"call": 0}) for _ in range(3)]
     assert {response.status_code for response in await asyncio.gather(*approvals)} == {303}
-    assert (await wait_until_ended(other, answer)).text == "One moment. It is **yours**."
+    assert (await questions.wait_until_ended(other, answer)).text == "One moment. It is **yours**."
     assert lent_titles == ["Dune <1>"]
     await other.engine.close()
 
@@ -148,15 +138,15 @@ async def test_repeated_approval_elsewhere_runs_once(
 async def test_expired_approval_counts_as_refused(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     decided_late = await ask_until_waiting(manager, user)
     long_ago = utc_now() - timedelta(seconds=1)
-    await set_values(manager, decided_late, lease_until=long_ago)
+    await questions.set_values(manager, decided_late, lease_until=long_ago)
     await decide(manager, decided_late)
-    assert (await wait_until_ended(manager, decided_late)).tool_runs[0]["result"] == NOT_ALLOWED
+    assert (await questions.wait_until_ended(manager, decided_late)).tool_runs[0]["result"] == NOT_ALLOWED
     vars(manager.llm)["provider"] = FakeProvider.in_turn([request_calls(LEND_DUNE)], ["Then not."])
     answer = await ask_until_waiting(manager, user)
-    await set_values(manager, answer, lease_until=long_ago)
-    rendered = await manager.shown(await find(manager, answer.id))  # as for another viewer
+    await questions.set_values(manager, answer, lease_until=long_ago)
+    rendered = await manager.shown(await questions.find(manager, answer.id))  # as for another viewer
     assert rendered.answer.status == "streaming"
-    stored = await wait_until_ended(manager, answer)
+    stored = await questions.wait_until_ended(manager, answer)
     assert (stored.text, stored.tool_runs[0]["approval"], lent_titles) == ("Then not.", "refused", [])
 
 
@@ -168,9 +158,9 @@ async def test_approval_may_allow_the_rest(manager: AnswerManager, user: User, l
     assert [run["result"] for run in answer.tool_runs] == [None] * 3, "calls without approval also wait"
     await decide(manager, answer, 0)  # which needs no approval
     await decide(manager, answer, 1, yes=False)
-    assert (await find(manager, answer.id)).is_waiting
+    assert (await questions.find(manager, answer.id)).is_waiting
     await decide(manager, answer, 2, rest=True)
-    stored = await wait_until_ended(manager, answer)
+    stored = await questions.wait_until_ended(manager, answer)
     assert (stored.text, lent_titles) == ("All yours.", ["Emma", "Ada"])
     results = {run["arguments"]: run["result"] for run in stored.tool_runs}
     assert results[LEND_DUNE.arguments] == NOT_ALLOWED
@@ -182,11 +172,11 @@ async def test_change_runs_once(app: FastAPI, manager: AnswerManager, user: User
     answer = await ask_until_waiting(manager, user)
     may_lend.clear()
     await decide(manager, answer)
-    await wait_for_progress(manager, answer, lambda progress: progress.answer.tool_runs[0]["has_begun"])
-    await kill_process(manager, answer)
+    await questions.wait_for_progress(manager, answer, lambda progress: progress.answer.tool_runs[0]["has_begun"])
+    await questions.kill_process(manager, answer)
     may_lend.set()
     other = restart(app, librarian)
-    stored = await wait_until_ended(other, await find(other, answer.id))
+    stored = await questions.wait_until_ended(other, await questions.find(other, answer.id))
     assert (stored.status, stored.tool_runs[0]["result"], lent_titles) == ("done", RESULT_UNKNOWN, [])
     assert librarian.received[-1][-1] == Message("tool", RESULT_UNKNOWN, tool_call_id="call_0")
     await other.engine.close()
@@ -206,17 +196,17 @@ async def test_unrecorded_call_is_lost(manager: AnswerManager, user: User, monke
     answer = await ask_until_waiting(manager, user)
     monkeypatch.setattr(store, "save_tool_runs", fail)
     await decide(manager, answer)
-    assert ((await wait_until_ended(manager, answer)).error_code, lent_titles) == ("database", [])
+    assert ((await questions.wait_until_ended(manager, answer)).error_code, lent_titles) == ("database", [])
 
 
 async def test_stopped_answer_drops_its_call(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     answer = await ask_until_waiting(manager, user)
     await manager.stop(answer)
-    stopped = await find(manager, answer.id)
+    stopped = await questions.find(manager, answer.id)
     assert (stopped.status, stopped.text) == ("stopped", "One moment. ")
     await decide(manager, stopped)
-    assert (await find(manager, answer.id)).status == "stopped"
-    assert (await resume(manager, stopped)).status == "done"
+    assert (await questions.find(manager, answer.id)).status == "stopped"
+    assert (await questions.resume(manager, stopped)).status == "done"
     assert librarian.received[1][-1] == Message("tool", NOT_ALLOWED, tool_call_id="call_0")
     assert not lent_titles
 
@@ -233,7 +223,7 @@ async def test_approval_needs_the_scope(app: FastAPI, client: AsyncClient, manag
     assert (await client.post(path, json={"call": 0})).status_code == 401
     approved = await client.post(path, json={"call": 0}, headers=headers)
     assert (approved.json()["status"], approved.json()["tool_runs"][0]["approval"]) == ("streaming", "allowed")
-    assert (await wait_until_ended(manager, await find(manager, answer.id))).status == "done"
+    assert (await questions.wait_until_ended(manager, await questions.find(manager, answer.id))).status == "done"
     stranger = await make_user(app.state.database, "eve@example.com")
     async with signed_in_client(app, stranger) as stranger_client:
         assert (await stranger_client.post(f"/answers/{answer.id}/refuse", data={"call": 0})).status_code == 404
@@ -251,9 +241,9 @@ async def test_fields_of_the_endpoint_outlive_the_approval(
     await manager.engine.close()
     restarted = restart(app, librarian)
     await decide(restarted, answer)
-    await wait_until_ended(restarted, answer)
+    await questions.wait_until_ended(restarted, answer)
     assert librarian.received[-1][-2].tool_calls[0].returned == returned
-    stored = await find(restarted, answer.id)
+    stored = await questions.find(restarted, answer.id)
     turns = answer_turns(stored, "here")
     assert [(turn.role, turn.content) for turn in turns[1:]] == [("tool", "Lent."), ("assistant", "It is yours.")]
     assert (turns[0].tool_calls[0].returned, turns[2].returned) == (returned, end)
@@ -262,9 +252,7 @@ async def test_fields_of_the_endpoint_outlive_the_approval(
     await restarted.engine.close()
 
 
-async def test_waiting_answer_blocks_only_its_topic(
-    manager: AnswerManager, user: User, librarian: FakeProvider
-) -> None:
+async def test_waiting_answer_blocks_its_topic(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     for number in range(4):
         librarian.script, librarian.next_scripts = [request_calls(LEND_DUNE)], []
         await ask_until_waiting(manager, user, f"books:{number}")

@@ -10,8 +10,7 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel, Field
 
 from opportune.accounts import User
-from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers import Answer, AnswerManager
 from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Toolbox, ask_user
 from tests.opportune.contrib.answers.questions import find

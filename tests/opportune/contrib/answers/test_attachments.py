@@ -7,16 +7,14 @@ from dataclasses import dataclass
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.contrib import llm
+from opportune.contrib.answers import AnswerAttachment, AnswerManager
 from opportune.contrib.answers.engine import attachments
 from opportune.contrib.answers.engine.attachments import delete_attachments, find_attachments, stored_attachments
-from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.models import AnswerAttachment
 from opportune.contrib.answers.personal import list_files, read
 from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import Attachment, AttachmentRefused, FakeProvider, LanguageModel, Message, Picture
@@ -26,6 +24,7 @@ from opportune.db import Database
 from opportune.feature import Person
 from opportune.storage import MissingFileError, Storage, open_storage
 from opportune.testing import RecordedJobs, signed_in_client
+from tests.opportune.accounts.stored_rows import delete, read_all
 from tests.opportune.contrib.answers.questions import ask, ask_and_wait, retry, wait_until_ended
 from tests.opportune.storage.pictures import draw_image, encode_image
 
@@ -124,8 +123,7 @@ async def test_file_has_an_owner(app: FastAPI, client: AsyncClient, user: User, 
         ]
     async with database.writer() as session:
         await delete_attachments(session, col(AnswerAttachment.topic) == "books:1")
-    async with database.reader() as session:
-        assert (await session.scalars(select(AnswerAttachment))).all() == []
+    assert await read_all(database, AnswerAttachment) == []
     await recorded_jobs.work()
     assert not await file_exists(storage, page.stored_as)
 
@@ -143,8 +141,7 @@ async def test_files_of_deleted_users_are_deleted(app: FastAPI, user: User, reco
             await store_attachments(app, user.id, *refused)
     folder = storage.folder / "attachments"
     assert [file.name for file in folder.iterdir()] == [cat.stored_as.rpartition("/")[2]]
-    async with app.state.database.writer() as session:
-        await session.delete(await session.get_one(User, user.id))
+    await delete(app.state.database, user)
     await recorded_jobs.work()
     assert not await file_exists(storage, cat.stored_as)
 

@@ -14,18 +14,14 @@ from tests.opportune.contrib.answers.question_page import app
 __all__ = ["app"]  # a fixture
 
 
-async def ask_in_browser(page: Page, question: str = "Why?") -> None:
-    await page.goto("/waves")
-    await page.get_by_label("Your question").fill(question)
-    await page.get_by_label("Your question").press("Enter")
-
-
 async def test_answer_in_the_browser_reload_stop_continue(
     page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider
 ) -> None:
     await sign_in_browser(page, app, user, site)
     fake_llm.script = ["The *first* part", asyncio.Event()]
-    await ask_in_browser(page)
+    await page.goto("/waves")
+    await page.get_by_label("Your question").fill("Why?")
+    await page.get_by_label("Your question").press("Enter")
     answer = page.get_by_role("article", name="Answer")
     await expect(answer.locator("em")).to_have_text("first")
     await page.reload()

@@ -20,7 +20,6 @@ __all__ = ["app"]  # a fixture
 
 BEGINNING, REST = "# Title\n\nThe first part", " goes on.\n\n- a\n- b\n\nThe end."
 LOST_MESSAGE = "Connection lost, trying again"
-STREAMS = "**/stream?after=*"
 
 
 class FaultyProxy:
@@ -110,14 +109,10 @@ async def pass_time(page: Page, seconds: float, times: int = 1) -> None:
 
 async def ask_and_wait_for_text(page: Page) -> None:
     await page.goto("/waves")
-    async with page.expect_response(STREAMS):
-        await ask(page)
-    await expect(page.get_by_role("article", name="Answer")).to_contain_text("The first part")
-
-
-async def ask(page: Page) -> None:
     await page.get_by_label("Your question").fill("Tell me")
-    await page.get_by_label("Your question").press("Enter")
+    async with page.expect_response("**/stream?after=*"):
+        await page.get_by_label("Your question").press("Enter")
+    await expect(page.get_by_role("article", name="Answer")).to_contain_text("The first part")
 
 
 async def expect_whole_answer(page: Page) -> None:

@@ -13,16 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Message
 
+from opportune.contrib.answers import Answer, AnswerStatus, AnswerStream
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import AnswerProgress
-from opportune.contrib.answers.models import Answer, AnswerStatus
-from opportune.contrib.answers.screens.events import AnswerStream
 from opportune.web import EventStream, MarkdownBlocks
 
 TEXT = (
     "First *paragraph*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n"
     "- one\n- two\n\nThe end: <script>x</script> 😀"
 )
+DONE = AnswerStatus.DONE
+ERROR = {"answer_id": 7, "status": "failed", "code": "timeout", "message": "The model took too long."}
 
 
 def make_answer(text: str = "", status: AnswerStatus = AnswerStatus.STREAMING, **values: Any) -> Answer:
@@ -62,10 +63,6 @@ async def read_html_events(live: LiveAnswer, offset: int = 0) -> list[Event]:
 
 async def read_json_events(live: LiveAnswer, offset: int = 0) -> list[Event]:
     return [Event.of(sent) async for sent in AnswerStream(live, offset, 7).json()]
-
-
-DONE = AnswerStatus.DONE
-ERROR = {"answer_id": 7, "status": "failed", "code": "timeout", "message": "The model took too long."}
 
 
 @pytest.mark.parametrize(

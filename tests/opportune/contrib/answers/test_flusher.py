@@ -11,11 +11,10 @@ from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.contrib import llm
+from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.contrib.answers.engine import flusher, store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
-from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.records import Claim
-from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
 from opportune.db.listeners import listening

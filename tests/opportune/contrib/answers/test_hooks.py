@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.contrib.answers import Answer, after_answer
-from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers import Answer, AnswerManager, after_answer
 from opportune.contrib.answers.personal import read
 from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel

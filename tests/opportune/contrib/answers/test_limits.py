@@ -11,15 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import func, select, update
-from sqlmodel import col
 
 from opportune.accounts import CurrentUser, User
 from opportune.config.settings import Settings
-from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers import Answer, AnswerManager, Answers
 from opportune.contrib.answers.personal import CLEANUPS
-from opportune.contrib.answers.screens.dependencies import Answers
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.limits import Limit
@@ -30,8 +26,8 @@ from opportune.contrib.llm.call_guard import Payer, SpendingRefused
 from opportune.db import Database, WriteSession, utc_now
 from opportune.jobs.cleanup import clean_up
 from opportune.services.clock import clock
-from opportune.testing import RecordedJobs, make_token, make_user
-from opportune.testing.rows import Make
+from opportune.testing import Make, RecordedJobs, make_token, make_user
+from tests.opportune.accounts.stored_rows import read_all, read_one, set_all
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
 from tests.opportune.guides import code_blocks, read_guide, run_code
 
@@ -68,9 +64,7 @@ def llm_with(guard: SpendingGuard, *script: Any, model: LlmModel = PRICED) -> La
 
 
 async def count_total_tokens(database: Database) -> int:
-    tokens = func.sum(col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens))
-    async with database.reader(fresh=True) as session:
-        return int(await session.scalar(select(tokens).where(col(LlmUsage.payer) == "total")) or 0)
+    return sum(row.prompt_tokens + row.completion_tokens for row in await read_all(database, LlmUsage, payer="total"))
 
 
 @pytest.mark.parametrize(
@@ -146,8 +140,7 @@ async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User)
         await guard.flusher.flush()
     assert {type(answer) for answer in answers} == {str, SpendingRefused}
     assert 1_200 < await count_total_tokens(guards[0].database) <= 2_100
-    async with guards[0].database.reader(fresh=True) as session:
-        assert await session.scalar(select(func.count()).select_from(LlmReservation)) == 0
+    assert await read_all(guards[0].database, LlmReservation) == []
 
 
 async def test_reservation_of_a_dead_process_expires(make_guard: MakeGuard, user: User) -> None:
@@ -157,8 +150,7 @@ async def test_reservation_of_a_dead_process_expires(make_guard: MakeGuard, user
     with pytest.raises(SpendingRefused, match="of your 550 tokens for today is reserved") as refused:
         await llm_with(guard).for_user(user.id).complete("Why?")
     assert refused.value.retry_after == 10
-    async with guard.database.writer() as session:
-        await session.execute(update(LlmReservation).values(expires_at=utc_now() - timedelta(seconds=1)))
+    await set_all(guard.database, LlmReservation, expires_at=utc_now() - timedelta(seconds=1))
     await llm_with(guard).for_user(user.id).complete("Why?")
     await stream.aclose()
 
@@ -279,10 +271,9 @@ async def test_hashed_addresses_are_deleted_after_days(app: FastAPI, make: Make)
     for days, charged in ((0, "visitor:1a"), (10, "visitor:1a"), (10, "user:1")):
         await make(Answer, charged_to=charged, finished_at=utc_now() - timedelta(days=days))
     await clean_up(app.state.database, app.state.settings, CLEANUPS)
-    async with app.state.database.reader(fresh=True) as session:
-        payers = await session.scalars(select(col(LlmUsage.payer)))
-        charged_to = await session.scalars(select(col(Answer.charged_to)).order_by(col(Answer.id)))
-    assert [*charged_to] == ["visitor:1a", "", "user:1"]
+    charged_to = [answer.charged_to for answer in await read_all(app.state.database, Answer)]
+    assert charged_to == ["visitor:1a", "", "user:1"]
+    payers = [usage.payer for usage in await read_all(app.state.database, LlmUsage)]
     assert sorted(payers) == ["total", "total", "visitor:1a", "visitors", "visitors"]
 
 
@@ -296,9 +287,7 @@ async def test_old_rows_are_deleted_after_set_days(app: FastAPI, make: Make, use
     for kept_days, count in ((0, 3), (10, 2)):
         settings = app.state.settings.having(AnswersSettings(llm_usage_days=kept_days, unowned_answer_days=kept_days))
         await clean_up(app.state.database, settings, CLEANUPS)
-        async with app.state.database.reader(fresh=True) as session:
-            rows = [(await session.scalars(select(model))).all() for model in (LlmUsage, Answer)]
-        assert [len(found) for found in rows] == [count, count]
+        assert [len(await read_all(app.state.database, model)) for model in (LlmUsage, Answer)] == [count, count]
 
 
 async def test_guide_examples_run(
@@ -310,6 +299,5 @@ async def test_guide_examples_run(
         assert setting.lower() in AnswersSettings.model_fields, setting
     await recorded_jobs.run(names["sum_up_for"](user.id, "A text."))
     await app.state.llm.guard.flusher.flush()
-    async with app.state.database.reader(fresh=True) as session:
-        assert await session.scalar(select(col(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)) == 1
+    assert (await read_one(app.state.database, LlmUsage, owner_id=user.id)).calls == 1
     assert await names["words_at_the_form"](user, app.state.answers) == ""

@@ -6,22 +6,22 @@ import re
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import func, select
-from sqlmodel import col
+from sqlalchemy import select
 
 from opportune.accounts import User
 from opportune.contrib.answers.engine.pictures import PICTURE_TOOL, adopt_pictures
 from opportune.contrib.answers.lifespan import offer_pictures
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.spending.models import LlmUsage
-from opportune.contrib.llm import Done, FakeMedia, FakeProvider, LlmError
-from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.contrib.llm import Done, FakeMedia, FakeProvider, LlmError, ToolCall
 from opportune.testing import picture, signed_in_client
+from tests.opportune.accounts.stored_rows import read_all, set_all, store
 from tests.opportune.contrib.answers.questions import ask_and_wait
 
 TRANSCRIPTIONS = "/answers/transcriptions"
 JSON = {"Accept": "application/json"}
 FAILURE = LlmError("timeout", "The model took too long.")
+DRAW = Done(tool_calls=(ToolCall("c1", PICTURE_TOOL, '{"description": "A <red> fox"}'),))
 
 
 @pytest.fixture
@@ -30,21 +30,22 @@ def media(app: FastAPI) -> FakeMedia:
     return media
 
 
-async def add_answer(app: FastAPI, user: User, text: str = "**Yes** & no.\n\n```\ncode\n```") -> str:
-    async with app.state.database.writer() as session:
-        answer = Answer(owner_id=user.id, topic="books:1", text=text, status=AnswerStatus.DONE)
-        session.add(answer)
-        await session.flush()
+async def add_answer(app: FastAPI, user: User) -> str:
+    text = "**Yes** & no.\n\n```\ncode\n```"
+    answer = Answer(owner_id=user.id, topic="books:1", text=text, status=AnswerStatus.DONE)
+    await store(app.state.database, answer)
     return f"/answers/{answer.id}/speech"
+
+
+async def count_calls(app: FastAPI, user: User) -> int:
+    await app.state.llm.guard.flusher.flush()
+    return sum(row.calls for row in await read_all(app.state.database, LlmUsage, owner_id=user.id))
 
 
 async def test_recording_becomes_text(app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia) -> None:
     response = await user_client.post(TRANSCRIPTIONS, files={"recording": ("recording.webm", b"sound")})
     assert (response.json(), media.received) == ({"text": "Why is the sky blue?"}, [b"sound"])
-    await app.state.llm.guard.flusher.flush()
-    async with app.state.database.reader(fresh=True) as session:
-        calls = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)
-        assert await session.scalar(calls) == 1, "it counts towards the limits of the user"
+    assert await count_calls(app, user) == 1, "it counts towards the limits of the user"
 
 
 @pytest.mark.parametrize(
@@ -70,14 +71,11 @@ async def test_audio_is_made_once(app: FastAPI, user_client: AsyncClient, user: 
     assert audio.headers["cache-control"].startswith("private")
 
 
-async def test_changed_answer_is_read_again(
-    app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia
-) -> None:
+async def test_new_text_is_read_again(app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia) -> None:
     path = await add_answer(app, user)
     await user_client.post(path)
     for text, status in (("A sentence. " * 1_000, 303), ("", 409)):
-        async with app.state.database.writer() as session:
-            (await session.scalars(select(Answer))).one().text = text
+        await set_all(app.state.database, Answer, text=text)
         assert (await user_client.get(path)).status_code == 404
         assert (await user_client.post(path)).status_code == status
     spoken = media.received[-1]
@@ -88,11 +86,7 @@ async def test_changed_answer_is_read_again(
 async def test_failed_audio_is_not_kept(app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia) -> None:
     path, media.error = await add_answer(app, user), FAILURE
     assert (await user_client.post(path)).status_code == 503
-    async with app.state.database.reader(fresh=True) as session:
-        assert await session.scalar(select(func.count()).select_from(AnswerAttachment)) == 0
-
-
-DRAW = Done(tool_calls=(ToolCall("c1", PICTURE_TOOL, '{"description": "A <red> fox"}'),))
+    assert await read_all(app.state.database, AnswerAttachment) == []
 
 
 @pytest.fixture
@@ -114,10 +108,7 @@ async def test_picture_is_shown_with_the_answer(app: FastAPI, user: User, drawin
         shown = await client.get(path, follow_redirects=True)
         assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
         assert (await other_client.get(path)).status_code == 404
-    await app.state.llm.guard.flusher.flush()
-    async with app.state.database.reader(fresh=True) as session:
-        calls = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)
-        assert await session.scalar(calls) == 3, "two requests and a picture"
+    assert await count_calls(app, user) == 3, "two requests and a picture"
 
 
 async def test_pictures_of_the_owner_get_the_topic(app: FastAPI, user: User, drawing: FakeMedia) -> None:

@@ -12,45 +12,33 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.follower import AnswerFollower
-from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel, Reasoning
 from opportune.db import utc_now
-from tests.opportune.contrib.answers.questions import (
-    TIMEOUT_SECONDS,
-    ask,
-    ask_and_wait,
-    kill_process,
-    load_answer,
-    read_progress,
-    read_to_end,
-    set_values,
-    start_answer,
-    wait_until_ended,
-)
+from tests.opportune.contrib.answers import questions
 
 
 async def test_other_process_stops_an_answer(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["So far", asyncio.Event()]
-    answer = await ask(manager, owner_id)
+    answer = await questions.ask(manager, owner_id)
     sibling = create_manager(manager.database, LanguageModel(lambda: None))
     await sibling.stop(answer)
-    assert (await wait_until_ended(manager, answer)).status == AnswerStatus.STOPPED
+    assert (await questions.wait_until_ended(manager, answer)).status == AnswerStatus.STOPPED
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id: int) -> None:
     reasons, gate = asyncio.Event(), asyncio.Event()
-    answer = await start_answer(manager, owner_id, "One, ", reasons, Reasoning("Hm."), gate, "two.")
+    answer = await questions.start_answer(manager, owner_id, "One, ", reasons, Reasoning("Hm."), gate, "two.")
     sibling = create_manager(manager.database, LanguageModel(lambda: None))
-    answer = await load_answer(sibling, answer)
+    answer = await questions.load_answer(sibling, answer)
     assert answer.text == "One, "
     seen = []
-    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+    async with sibling.view(answer) as live, asyncio.timeout(questions.TIMEOUT_SECONDS):
         async for growth in live.follow(0):
             seen.append((growth.text, growth.reasoning))
             reasons.set()
@@ -65,9 +53,9 @@ async def test_closed_stream_keeps_newer_viewers(
 ) -> None:
     gate = asyncio.Event()
     model.script = ["One, ", gate, "two."]
-    answer = await ask(manager, owner_id)
+    answer = await questions.ask(manager, owner_id)
     follower = AnswerFollower(manager.database, manager.engine.takeover.take_over)
-    async with AsyncExitStack() as first_viewer, asyncio.timeout(TIMEOUT_SECONDS):
+    async with AsyncExitStack() as first_viewer, asyncio.timeout(questions.TIMEOUT_SECONDS):
         with monkeypatch.context() as patched:
             patched.setattr(store, "read_progress", AsyncMock(return_value={}))  # as for a deleted answer
             first = await first_viewer.enter_async_context(follower.follow(answer))
@@ -82,41 +70,41 @@ async def test_closed_stream_keeps_newer_viewers(
 @pytest.mark.database("sqlite", "postgresql")
 async def test_process_without_lease_stops_writing(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     gate = asyncio.Event()
-    answer = await start_answer(manager, owner_id, "Mine", gate, " and more")
-    await set_values(manager, answer, worker="another")
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    answer = await questions.start_answer(manager, owner_id, "Mine", gate, " and more")
+    await questions.set_values(manager, answer, worker="another")
+    async with asyncio.timeout(questions.TIMEOUT_SECONDS):
         await model.stopped.wait()
     gate.set()
-    assert (await load_answer(manager, answer)).status == AnswerStatus.STREAMING
+    assert (await questions.load_answer(manager, answer)).status == AnswerStatus.STREAMING
 
 
 async def test_dead_answers_do_not_count(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     for _ in range(MAX_RUNNING_ANSWERS):
-        answer = await ask(manager, owner_id)
-        await kill_process(manager, answer)
+        answer = await questions.ask(manager, owner_id)
+        await questions.kill_process(manager, answer)
     model.script = ["An answer."]
     restarted = create_manager(manager.database, LanguageModel(lambda: model))
-    assert (await ask_and_wait(restarted, owner_id)).status == AnswerStatus.DONE
+    assert (await questions.ask_and_wait(restarted, owner_id)).status == AnswerStatus.DONE
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_renewed_lease_is_kept(manager: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = await start_answer(manager, owner_id, "Saved", asyncio.Event())
-    await kill_process(manager, answer)
+    answer = await questions.start_answer(manager, owner_id, "Saved", asyncio.Event())
+    await questions.kill_process(manager, answer)
     writer = manager.database.writer
 
     @asynccontextmanager
     async def renewed_just_before() -> AsyncIterator[AsyncSession]:
         monkeypatch.undo()
-        await set_values(manager, answer, lease_until=utc_now() + timedelta(minutes=1))
+        await questions.set_values(manager, answer, lease_until=utc_now() + timedelta(minutes=1))
         async with writer() as session:
             yield session
 
     monkeypatch.setattr(manager.database, "writer", renewed_just_before)
     sibling = create_manager(manager.database, LanguageModel(lambda: None))
-    await sibling.engine.takeover.take_over([(await read_progress(manager, answer)).answer])
-    progress = await read_progress(manager, answer)
+    await sibling.engine.takeover.take_over([(await questions.read_progress(manager, answer)).answer])
+    progress = await questions.read_progress(manager, answer)
     assert (progress.answer.status, progress.text) == (AnswerStatus.STREAMING, "Saved")
 
 
@@ -124,7 +112,7 @@ async def test_close_does_not_wait_for_an_outage(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.script = ["So far", asyncio.Event()]
-    answer = await ask(manager, owner_id)
+    answer = await questions.ask(manager, owner_id)
     may_finish = asyncio.Event()
 
     async def finish(*arguments: Any) -> dict[int, Answer | None]:
@@ -134,15 +122,15 @@ async def test_close_does_not_wait_for_an_outage(
     original = store.finish_answers
     monkeypatch.setattr(store, "finish_answers", finish)
     monkeypatch.setattr("opportune.contrib.answers.engine.engine.SHUTDOWN_TIMEOUT_SECONDS", 0.05)
-    async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(answer) as live:
+    async with asyncio.timeout(questions.TIMEOUT_SECONDS), manager.view(answer) as live:
         await manager.engine.close()
-        await read_to_end(live)
+        await questions.read_to_end(live)
     may_finish.set()
 
 
 async def test_deleted_answer_writes_into_no_other(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    deleted = await start_answer(manager, owner_id, "Secret", asyncio.Event())
+    deleted = await questions.start_answer(manager, owner_id, "Secret", asyncio.Event())
     async with manager.database.writer() as session:
         await session.execute(delete(Answer).where(col(Answer.id) == deleted.id))
     model.script = ["Another answer."]
-    assert (await ask_and_wait(manager, owner_id)).text == "Another answer."
+    assert (await questions.ask_and_wait(manager, owner_id)).text == "Another answer."

@@ -15,6 +15,7 @@ from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
 from opportune.feature import Person
 from opportune.testing import Make, make_user, signed_in_client
+from tests.opportune.accounts.stored_rows import reload
 from tests.opportune.contrib.answers.questions import ask, wait_until_ended
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -27,9 +28,8 @@ async def answer(app: FastAPI, user: User, fake_llm: FakeProvider) -> Answer:
 
 
 async def read_rating(database: Database, answer: Answer) -> tuple[Rating | None, str]:
-    async with database.reader() as session:
-        found = await session.get_one(Answer, answer.id)
-        return found.rating, found.rating_note
+    found = await reload(database, answer)
+    return found.rating, found.rating_note
 
 
 async def test_owner_rates_and_removes_the_rating(app: FastAPI, user_client: AsyncClient, answer: Answer) -> None:

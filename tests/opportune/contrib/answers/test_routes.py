@@ -16,8 +16,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.request_rules import READ_ONLY
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.users.context import AccountContext
-from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers import Answer, AnswerManager
 from opportune.contrib.answers.screens import api, pages, voice
 from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox

@@ -14,12 +14,10 @@ from sqlalchemy.exc import OperationalError
 
 from opportune.config.settings import Settings
 from opportune.contrib import llm
-from opportune.contrib.answers import lifespan
+from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus, lifespan
 from opportune.contrib.answers.engine import engine, follower, store
-from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.takeover import MAX_TAKEOVERS
 from opportune.contrib.answers.lifespan import grace_seconds
-from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database, utc_now
@@ -29,18 +27,8 @@ from opportune.jobs import worker_lock
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.server import shutdown
 from opportune.testing.app import create_test_app
+from tests.opportune.contrib.answers import questions
 from tests.opportune.contrib.answers.processes import hold_lock
-from tests.opportune.contrib.answers.questions import (
-    TIMEOUT_SECONDS,
-    ask,
-    kill_process,
-    load_answer,
-    read_progress,
-    read_to_end,
-    set_values,
-    wait_until_ended,
-    wait_until_saved,
-)
 from tests.opportune.forked import PROCESSES
 
 STORY = "Once upon a time, 🐍 there was an answer.\n\n- It was long.\n- Its process was not.\n"
@@ -84,14 +72,14 @@ async def sibling(database: Database) -> AsyncIterator[AnswerManager]:
 
 
 async def start_story(manager: AnswerManager, owner_id: int) -> Answer:
-    answer = await ask(manager, owner_id)
-    await wait_until_saved(manager, answer, STORY[:20])
+    answer = await questions.ask(manager, owner_id)
+    await questions.wait_until_saved(manager, answer, STORY[:20])
     return answer
 
 
 async def test_stopping_process_hands_over(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
-    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+    async with sibling.view(answer) as live, asyncio.timeout(questions.TIMEOUT_SECONDS):
         growth = live.follow(0)
         assert (await anext(growth)).text == STORY[:20]
         await manager.engine.close()
@@ -104,10 +92,10 @@ async def test_stopping_process_hands_over(manager: AnswerManager, sibling: Answ
 
 async def test_starting_process_takes_over(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, answer)
+    await questions.kill_process(manager, answer)
     sibling.engine.open()
-    await wait_until_saved(manager, answer, STORY)
-    assert (await load_answer(sibling, answer)).takeovers == 1
+    await questions.wait_until_saved(manager, answer, STORY)
+    assert (await questions.load_answer(sibling, answer)).takeovers == 1
 
 
 async def test_complete_text_is_not_continued(manager: AnswerManager, owner_id: int) -> None:
@@ -116,7 +104,7 @@ async def test_complete_text_is_not_continued(manager: AnswerManager, owner_id: 
     model = FakeProvider(llm.LlmError("empty", "The model gave an empty answer."))
     model.continues = True
     sibling = create_manager(manager.database, LanguageModel(lambda: model))
-    stored = await wait_until_ended(sibling, answer)
+    stored = await questions.wait_until_ended(sibling, answer)
     assert (stored.status, stored.text, stored.error) == (AnswerStatus.DONE, STORY[:20], "")
     await sibling.engine.close()
 
@@ -157,23 +145,25 @@ async def test_unsaved_text_is_handed_over(
     if is_stored is not None:
         monkeypatch.setattr(store, "save_deltas", save)
     monkeypatch.setattr("opportune.contrib.answers.engine.flusher.FLUSH_INTERVAL_SECONDS", 60)
-    answer = await ask(manager, owner_id)
+    answer = await questions.ask(manager, owner_id)
     if is_stored is None:
-        await wait_until_saved(manager, answer, STORY[:10])
+        await questions.wait_until_saved(manager, answer, STORY[:10])
     else:
-        await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
+        await asyncio.wait_for(failed.wait(), questions.TIMEOUT_SECONDS)
     model.may_continue.set()
-    await asyncio.wait_for(model.is_read.wait(), TIMEOUT_SECONDS)
+    await asyncio.wait_for(model.is_read.wait(), questions.TIMEOUT_SECONDS)
     await manager.engine.close()
-    await wait_until_saved(manager, answer, STORY[:20])
-    assert (await load_answer(sibling, answer)).is_running
-    assert (await wait_until_ended(sibling, answer)).text == STORY
+    await questions.wait_until_saved(manager, answer, STORY[:20])
+    assert (await questions.load_answer(sibling, answer)).is_running
+    assert (await questions.wait_until_ended(sibling, answer)).text == STORY
 
 
 async def test_model_that_cannot_continue_is_interrupted(manager: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await manager.engine.close()
-    loaded = await load_answer(create_manager(manager.database, LanguageModel(lambda: FakeProvider("Else."))), answer)
+    loaded = await questions.load_answer(
+        create_manager(manager.database, LanguageModel(lambda: FakeProvider("Else."))), answer
+    )
     assert (loaded.status, loaded.text, loaded.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
 
 
@@ -182,24 +172,24 @@ async def test_streams_close_before_the_answers_end(
 ) -> None:
     monkeypatch.setattr(engine, "VIEWERS_TIMEOUT_SECONDS", 0)
     answer = await start_story(manager, owner_id)
-    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        closing = asyncio.create_task(manager.engine.close(grace_seconds=TIMEOUT_SECONDS))
-        await read_to_end(live)
+    async with manager.view(answer) as live, asyncio.timeout(questions.TIMEOUT_SECONDS):
+        closing = asyncio.create_task(manager.engine.close(grace_seconds=questions.TIMEOUT_SECONDS))
+        await questions.read_to_end(live)
         assert not live.ended
         model.may_continue.set()
         await closing
-    loaded = await load_answer(manager, answer)
+    loaded = await questions.load_answer(manager, answer)
     assert (loaded.status, loaded.text, loaded.takeovers) == (AnswerStatus.DONE, STORY, 0)
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, answer)
+    await questions.kill_process(manager, answer)
     models = [Storyteller() for _ in range(4)]
     siblings = [create_manager(manager.database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
-    await asyncio.gather(*(load_answer(sibling, answer) for sibling in siblings))
-    assert [(await wait_until_ended(sibling, answer)).text for sibling in siblings] == [STORY] * 4
+    await asyncio.gather(*(questions.load_answer(sibling, answer) for sibling in siblings))
+    assert [(await questions.wait_until_ended(sibling, answer)).text for sibling in siblings] == [STORY] * 4
     assert sum(len(model.received) for model in models) == 1
 
 
@@ -209,25 +199,25 @@ async def test_wrong_clock_does_not_decide_about_leases(
 ) -> None:
     answer = await start_story(manager, owner_id)
     set_wrong_clock()
-    assert (await load_answer(sibling, answer)).takeovers == 0
-    await kill_process(manager, answer)
-    await set_values(manager, answer, lease_until=datetime.now(UTC) - timedelta(seconds=1))
-    await load_answer(sibling, answer)
-    await wait_until_saved(sibling, answer, STORY)
+    assert (await questions.load_answer(sibling, answer)).takeovers == 0
+    await questions.kill_process(manager, answer)
+    await questions.set_values(manager, answer, lease_until=datetime.now(UTC) - timedelta(seconds=1))
+    await questions.load_answer(sibling, answer)
+    await questions.wait_until_saved(sibling, answer, STORY)
 
 
 async def test_answer_has_a_maximum_of_takeovers(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, answer)
-    await set_values(manager, answer, takeovers=MAX_TAKEOVERS)
-    assert (await load_answer(sibling, answer)).status == AnswerStatus.INTERRUPTED
+    await questions.kill_process(manager, answer)
+    await questions.set_values(manager, answer, takeovers=MAX_TAKEOVERS)
+    assert (await questions.load_answer(sibling, answer)).status == AnswerStatus.INTERRUPTED
 
 
 async def test_stopped_answer_is_not_taken_over(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, answer)
+    await questions.kill_process(manager, answer)
     await sibling.stop(answer)
-    loaded = await load_answer(sibling, answer)
+    loaded = await questions.load_answer(sibling, answer)
     assert (loaded.status, loaded.text) == (AnswerStatus.STOPPED, STORY[:20])
 
 
@@ -236,10 +226,10 @@ async def test_living_process_keeps_answers_after_lease(
 ) -> None:
     manager.engine.takeover.lock.acquire()
     answer = await start_story(manager, owner_id)
-    await set_values(manager, answer, lease_until=utc_now() - timedelta(minutes=1))
-    assert (await load_answer(sibling, answer)).is_running
+    await questions.set_values(manager, answer, lease_until=utc_now() - timedelta(minutes=1))
+    assert (await questions.load_answer(sibling, answer)).is_running
     model.may_continue.set()
-    assert (await wait_until_ended(manager, answer)).takeovers == 0
+    assert (await questions.wait_until_ended(manager, answer)).takeovers == 0
 
 
 async def test_outage_of_the_watch_is_logged_once(
@@ -255,7 +245,7 @@ async def test_outage_of_the_watch_is_logged_once(
     monkeypatch.setattr(store, "read_running_answers", fail)
     watching = create_manager(database, LanguageModel(lambda: None))
     watching.engine.open()
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    async with asyncio.timeout(questions.TIMEOUT_SECONDS):
         for _ in range(3):
             await attempts.acquire()
     await watching.engine.close()
@@ -265,10 +255,12 @@ async def test_outage_of_the_watch_is_logged_once(
 async def test_late_worker_stores_the_whole_answer(manager: AnswerManager, owner_id: int, model: Storyteller) -> None:
     answer = await start_story(manager, owner_id)
     live = manager.engine.running.tasks[answer.id].live
-    await set_values(manager, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
+    await questions.set_values(
+        manager, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped."
+    )
     model.may_continue.set()
-    await read_to_end(live)
-    loaded = await load_answer(manager, answer)
+    await questions.read_to_end(live)
+    loaded = await questions.load_answer(manager, answer)
     assert (loaded.status, loaded.text, loaded.error) == (AnswerStatus.DONE, STORY, "")
 
 
@@ -278,15 +270,15 @@ async def test_dead_process_loses_its_lock(manager: AnswerManager, owner_id: int
     parent_end, child_end = PROCESSES.Pipe()
     process = PROCESSES.Process(target=hold_lock, args=(address, "other", child_end))
     process.start()
-    assert await asyncio.to_thread(parent_end.poll, TIMEOUT_SECONDS), "the process holds the lock"
+    assert await asyncio.to_thread(parent_end.poll, questions.TIMEOUT_SECONDS), "the process holds the lock"
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, answer)
-    await set_values(manager, answer, worker="other", lease_until=utc_now() + timedelta(minutes=1))
+    await questions.kill_process(manager, answer)
+    await questions.set_values(manager, answer, worker="other", lease_until=utc_now() + timedelta(minutes=1))
     assert WorkerLock(address, "").is_dead("other") is False
-    assert (await load_answer(sibling, answer)).takeovers == 0
+    assert (await questions.load_answer(sibling, answer)).takeovers == 0
     process.kill()
-    await asyncio.to_thread(process.join, TIMEOUT_SECONDS)
-    stored = await wait_until_ended(sibling, answer)
+    await asyncio.to_thread(process.join, questions.TIMEOUT_SECONDS)
+    stored = await questions.wait_until_ended(sibling, answer)
     assert (stored.text, stored.takeovers) == (STORY, 1)
 
 
@@ -356,26 +348,24 @@ async def test_replaced_process_finishes_its_answers(
 
     async def watch(answer: Answer) -> None:
         async with app.state.answers.view(answer) as live:
-            await read_to_end(live)
+            await questions.read_to_end(live)
         may_continue.set()
 
     async with app.router.lifespan_context(app):
         app.state.llm.provider = FakeProvider("So", may_continue, " it is.")
-        answer = await ask(app.state.answers, owner_id)
+        answer = await questions.ask(app.state.answers, owner_id)
         viewer = asyncio.create_task(watch(answer))
-        await wait_until_saved(app.state.answers, answer, "So")
+        await questions.wait_until_saved(app.state.answers, answer, "So")
         if next_serves:
             next_version.set()
     await viewer
-    progress = await read_progress(app.state.answers, answer)
+    progress = await questions.read_progress(app.state.answers, answer)
     await app.state.database.dispose()
     assert (progress.text, progress.answer.is_running) == (text, not next_serves)
 
 
-async def test_next_question_does_not_end_an_answer_that_can_continue(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int
-) -> None:
+async def test_next_question_ends_no_answer(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, answer)
-    await ask(sibling, owner_id)
-    assert (await wait_until_ended(sibling, answer)).text == STORY
+    await questions.kill_process(manager, answer)
+    await questions.ask(sibling, owner_id)
+    assert (await questions.wait_until_ended(sibling, answer)).text == STORY

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import InternalError, OperationalError
 
+from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.contrib.answers.engine import flusher, store, task
-from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.records import STOPPED, Claim
-from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers import questions
 
@@ -98,9 +97,7 @@ async def test_failed_save_is_repeated(
     assert (await questions.wait_until_ended(manager, answer)).text == "One, two."
 
 
-async def test_viewers_learn_of_an_unstored_end(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unstored_end_is_shown(manager: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
     async def finish(*_: object) -> None:
         raise InternalError("update", {}, Exception("read-only"))
 

@@ -2,20 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.accounts import CurrentUser, User
-from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers import AnswerManager
 from opportune.contrib.answers.engine.tool_jobs import CANCELLED, LOST, WORKER_DIED, ToolJobs
 from opportune.contrib.answers.engine.tool_runs import STOPPED_BY_USER
-from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Source, Toolbox, tool
 from opportune.contrib.tools.results import TOOL_FAILED
@@ -25,14 +21,9 @@ from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs
+from tests.opportune.accounts.stored_rows import delete, set_all
+from tests.opportune.contrib.answers import waiting_answers
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, find, resume, wait_until_ended
-from tests.opportune.contrib.answers.waiting_answers import (
-    ask_until_waiting,
-    cancel_job,
-    end,
-    start_manager,
-    wait_for_tasks,
-)
 
 READ = ToolCall("call_0", "read_shelf", '{"shelf": "A"}')
 FIND = ToolCall("call_1", "find_book", "{}")
@@ -91,14 +82,9 @@ def tools(app: FastAPI) -> Toolbox:
 
 @pytest.fixture
 async def manager(app: FastAPI, librarian: FakeProvider, tools: Toolbox) -> AsyncIterator[AnswerManager]:
-    manager = start_manager(app, librarian, tools)
+    manager = waiting_answers.start_manager(app, librarian, tools)
     yield manager
     await manager.engine.close()
-
-
-async def set_values_of_job(manager: AnswerManager, **values: Any) -> None:
-    async with manager.database.writer() as session:
-        await session.execute(update(Job).values(values))
 
 
 async def start_working(app: FastAPI) -> asyncio.Task[None]:
@@ -112,7 +98,7 @@ async def test_result_of_a_job_goes_back_to_the_model(
     app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     may_end.clear()
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     assert (answer.status, answer.worker) == ("waiting", "job")
     working = await start_working(app)
     page = (await user_client.get(f"/answers/{answer.id}")).text
@@ -124,7 +110,7 @@ async def test_result_of_a_job_goes_back_to_the_model(
     assert '<progress class="progress w-100" max="3" value="1"' in page
     assert (runs[0]["result_from"], runs[0]["progress"]["done"], runs[0]["result"]) == ("job", 1, None)
     assert runs[1]["result"] == "Third shelf.", "other calls of the round do not wait"
-    ended = await end(manager, answer)
+    ended = await waiting_answers.end(manager, answer)
     assert (ended.status, ended.text) == ("done", "One moment. It has three [1].")
     assert ended.sources == [{"title": "Shelf A", "url": "/shelves/1"}]
     results = [turn.content for turn in librarian.received[1] if turn.role == "tool"]
@@ -137,12 +123,12 @@ async def test_result_of_a_job_goes_back_to_the_model(
 async def test_answer_goes_on_after_site_and_worker_restart(
     app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider, tools: Toolbox
 ) -> None:
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     await manager.engine.close()
     worker = ToolJobs(app.state.database, lambda: Toolbox(site_for_tools(app.state.services), [*tools.tools.values()]))
     app.state.services._objects["tool_jobs"] = worker
     await app.state.jobs.worker.drain()
-    restarted = [start_manager(app, librarian, tools) for _ in range(3)]
+    restarted = [waiting_answers.start_manager(app, librarian, tools) for _ in range(3)]
     await asyncio.gather(*(process.engine.takeover.continue_released() for process in restarted))
     ended = await wait_until_ended(restarted[0], await find(restarted[0], answer.id))
     assert (ended.status, ended.text) == ("done", "One moment. It has three [1].")
@@ -154,21 +140,21 @@ async def test_answer_goes_on_after_site_and_worker_restart(
 @pytest.mark.database("sqlite", "postgresql")
 async def test_job_takes_effect_once(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     may_end.clear()
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     working = await start_working(app)
     working.cancel()
     await asyncio.wait([working])
     may_end.set()
     await app.state.jobs.worker.drain()
     assert (written, paid) == (["A begun", "A read"], ["A"])
-    await set_values_of_job(manager, state=JobState.WAITING)
+    await set_all(manager.database, Job, state=JobState.WAITING)
     await app.state.jobs.worker.drain()
     assert written == ["A begun", "A read"], "a job of a call with a result does nothing"
-    assert (await end(manager, answer)).status == "done"
+    assert (await waiting_answers.end(manager, answer)).status == "done"
 
 
 async def test_stop_ends_the_job(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     await manager.stop(answer)
     stopped = await find(manager, answer.id)
     assert (stopped.status, stopped.text) == ("stopped", "One moment. ")
@@ -180,9 +166,8 @@ async def test_stop_ends_the_job(app: FastAPI, manager: AnswerManager, user: Use
 
 
 async def test_deleted_answer_ends_its_job(manager: AnswerManager, user: User, recorded_jobs: RecordedJobs) -> None:
-    answer = await ask_until_waiting(manager, user)
-    async with manager.database.writer() as session:
-        await session.execute(delete(Answer).where(col(Answer.id) == answer.id))
+    answer = await waiting_answers.ask_until_waiting(manager, user)
+    await delete(manager.database, answer)
     await recorded_jobs.work()
     assert not written
 
@@ -201,7 +186,7 @@ async def remove_tool(app: FastAPI, _tools: Toolbox) -> None:
 
 
 async def kill_workers(app: FastAPI, _tools: Toolbox) -> None:
-    await set_values_of_job(app.state.answers, attempt=3)
+    await set_all(app.state.database, Job, attempt=3)
 
 
 @pytest.mark.parametrize(
@@ -221,39 +206,38 @@ async def test_failed_job_is_told_to_the_model(
     break_job: Callable[[FastAPI, Toolbox], Awaitable[None]],
     result: str,
 ) -> None:
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     await break_job(app, tools)
     await app.state.jobs.worker.drain()
-    ended = await end(manager, answer)
+    ended = await waiting_answers.end(manager, answer)
     assert (ended.status, ended.tool_runs[0]["result"], ended.tool_runs[0]["is_error"]) == ("done", result, True)
     assert "A read" not in written
 
 
 async def test_job_cancelled_by_the_operator_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
     may_end.clear()
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     working = await start_working(app)
-    await cancel_job(app)
+    await waiting_answers.cancel_job(app)
     may_end.set()
     await asyncio.wait_for(working, TIMEOUT_SECONDS)
-    assert (await end(manager, answer)).tool_runs[0]["result"] == CANCELLED
+    assert (await waiting_answers.end(manager, answer)).tool_runs[0]["result"] == CANCELLED
 
 
 async def test_job_cancelled_before_it_ran_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
-    answer = await ask_until_waiting(manager, user)
-    await cancel_job(app)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
+    await waiting_answers.cancel_job(app)
     await manager.refresh([answer])
-    assert (await end(manager, answer)).tool_runs[0]["result"] == LOST
+    assert (await waiting_answers.end(manager, answer)).tool_runs[0]["result"] == LOST
 
 
 async def test_deactivated_user_ends_job_and_answer(
     manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, librarian: FakeProvider
 ) -> None:
-    answer = await ask_until_waiting(manager, user)
-    async with manager.database.writer() as session:
-        await session.execute(update(User).values(is_active=False))
+    answer = await waiting_answers.ask_until_waiting(manager, user)
+    await set_all(manager.database, User, is_active=False)
     await recorded_jobs.work()
-    ended = await end(manager, answer)
+    ended = await waiting_answers.end(manager, answer)
     assert (ended.status, ended.error_code, ended.text) == ("failed", "inactive", "One moment. ")
     assert ended.error == "This account was deactivated, so the answer has ended here."
     assert (written, len(librarian.received)) == ([], 1)
@@ -264,14 +248,14 @@ async def test_approval_comes_first(
     manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, tools: Toolbox
 ) -> None:
     tools.tools["read_shelf"] = tool(read_shelf)
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     assert (answer.tool_runs[0]["approval"], recorded_jobs.names) == ("waiting", [])
     async with manager.database.writer() as session:
         await manager.approve(session, answer, 0)
-    await wait_for_tasks(manager)
+    await waiting_answers.wait_for_tasks(manager)
     assert ((await find(manager, answer.id)).status, recorded_jobs.names) == ("waiting", ["answers.run_tool"])
     await recorded_jobs.work()
-    assert ((await end(manager, answer)).status, written) == ("done", ["A begun", "A read"])
+    assert ((await waiting_answers.end(manager, answer)).status, written) == ("done", ["A begun", "A read"])
 
 
 async def test_job_writes_only_with_its_context(app: FastAPI) -> None:

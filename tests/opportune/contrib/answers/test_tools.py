@@ -8,10 +8,8 @@ from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts import CurrentUser, User
-from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.screens.dependencies import Answers
-from opportune.contrib.llm import Done, FakeProvider
-from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.contrib.answers import AnswerManager, Answers
+from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.db import WriteSession
 from opportune.testing import make_token

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.config.settings import Settings
@@ -25,6 +23,7 @@ from opportune.contrib.llm.providers.events import Event
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.db import Database
 from opportune.testing import make_user
+from tests.opportune.accounts.stored_rows import delete, read_all
 from tests.opportune.contrib.answers.questions import ask, wait_until_ended
 
 PRICED = LlmModel(
@@ -60,12 +59,9 @@ def llm(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
 async def read_usage(guard: SpendingGuard, **criteria: Any) -> list[tuple[str, int, int, int, int, int]]:
     """Return payer, calls, prompt tokens, answer tokens, estimated tokens and cost in millionths."""
     await guard.flusher.flush()
-    query = select(LlmUsage).filter_by(**criteria).order_by(col(LlmUsage.payer))
-    async with guard.database.reader(fresh=True) as session:
-        rows = await session.scalars(query)
     return [
         (row.payer, row.calls, row.prompt_tokens, row.completion_tokens, row.estimated_tokens, row.cost_micro)
-        for row in rows
+        for row in sorted(await read_all(guard.database, LlmUsage, **criteria), key=lambda row: row.payer)
     ]
 
 
@@ -82,20 +78,16 @@ async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: 
         ("total", 4, 4000, 2000, 0, 12000),
     ]
     assert [*await read_usage(guard, owner_id=user.id)] == [("", 3, 3000, 1500, 0, 9000)]
-    async with guard.database.reader() as session:
-        assert {(row.day, row.model) for row in await session.scalars(select(LlmUsage))} == {
-            (guard.now().date(), "Fast")
-        }
+    days_and_models = {(row.day, row.model) for row in await read_all(guard.database, LlmUsage)}
+    assert days_and_models == {(guard.now().date(), "Fast")}
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
-    deleted_id = user.id
-    await llm.for_user(deleted_id).complete("Why?")
+    await llm.for_user(user.id).complete("Why?")
     await guard.flusher.flush()
-    async with guard.database.writer() as session:
-        await session.delete(await session.get_one(User, deleted_id))
-    await llm.for_user(deleted_id).complete("As they left.")
+    await delete(guard.database, user)
+    await llm.for_user(user.id).complete("As they left.")
     new_user = await make_user(guard.database, "next@example.com")  # SQLite reuses the id
     await llm.for_user(new_user.id).complete("Why?")
     assert len(await read_usage(guard, owner_id=None, payer="")) == 1

@@ -5,10 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.contrib.answers.engine.running import AnswerResources
 from opportune.contrib.answers.engine.within_requests import RequestAnswerEngine
-from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import LanguageModel
 from opportune.db import Database, utc_now
 from opportune.testing.statements import counted_statements

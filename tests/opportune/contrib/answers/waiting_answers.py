@@ -8,8 +8,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts import User
-from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers import Answer, AnswerManager
 from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.contrib.tools import Toolbox

@@ -19,19 +19,12 @@ from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.page_templates import add_templates
 from tests.opportune.site_with import site_with
 
-GUIDE = read_guide("assistants.md")
-
-
-def block(language: str) -> str:
-    (text,) = code_blocks(GUIDE, language)
-    assert isinstance(text, str)
-    return text
-
 
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    names = run_code(block("python"))
-    add_templates(monkeypatch, {"desk/desk.html": block("jinja")})
+    (code,), (template,) = (code_blocks(read_guide("assistants.md"), language) for language in ("python", "jinja"))
+    names = run_code(code)
+    add_templates(monkeypatch, {"desk/desk.html": template})
     async with site_with(Feature("desk", pages=names["pages"]), settings, others=installed_names()) as app:
         yield app
 

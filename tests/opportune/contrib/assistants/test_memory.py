@@ -15,8 +15,7 @@ from opportune.contrib.llm import ToolCall
 from opportune.contrib.tools import ToolResult, full_toolbox_of, toolbox_of
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
-from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.rows import Make
+from opportune.testing import Make, make_user, signed_in_client
 
 __all__ = ["short_intervals"]
 

@@ -14,11 +14,12 @@ from opportune.contrib.knowledge import KnowledgeCollection, KnowledgeDocument, 
 from opportune.contrib.llm import FakeProvider, ToolCall
 from opportune.contrib.tools import full_toolbox_of
 from opportune.db.database import Database
-from opportune.testing.factories import make_user
-from opportune.testing.rows import Make
+from opportune.testing import Make, make_user
 from tests.opportune.contrib.answers.questions import ask_and_wait
 
 __all__ = ["short_intervals"]
+
+SEARCH = "search_knowledge"
 
 
 @pytest.fixture
@@ -63,9 +64,6 @@ async def test_missing_assistant_or_model_is_reported(answers: AnswerManager, us
     assert (missing.text, without_model.text) == ("It has waves.", "It has waves.")
     assert missing.omitted == "The assistant Librarian is no longer available. The default answers instead."
     assert without_model.omitted.startswith("The model Gone of the assistant Librarian is no longer available.")
-
-
-SEARCH = "search_knowledge"
 
 
 @pytest.fixture

@@ -9,15 +9,10 @@ from opportune.contrib.assistants import Assistant, Audience, Memory, Prompt
 from opportune.contrib.assistants.feature import assistants
 from opportune.db.database import Database
 from opportune.feature import Person
-from opportune.testing.factories import make_user
-from opportune.testing.rows import Make
+from opportune.testing import Make, make_user
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 
 API = "/api/v1/assistants"
-
-
-async def names(client: AsyncClient) -> list[str]:
-    return [row["name"] for row in (await client.get(API)).json()["items"]]
 
 
 async def create(client: AsyncClient, name: str, shared_with: str = "me") -> str:
@@ -53,7 +48,7 @@ async def test_assistants_of_a_deleted_team_stay_hidden(clients: Clients, crew: 
     """SQLite may give the id of a deleted team to a new one."""
     old = crew.team.created_at.replace(year=2020)
     await make(Assistant, name="Old", shared_with=Audience.TEAM, team_id=crew.team.id, shared_at=old)
-    assert await names(clients["owner"]) == []
+    assert (await clients["owner"].get(API)).json()["items"] == []
 
 
 async def test_export_has_own_rows(user: User, database: Database, make: Make) -> None:

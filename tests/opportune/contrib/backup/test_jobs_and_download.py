@@ -18,7 +18,7 @@ from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import find_last_run, record_run
-from tests.opportune.contrib.operations.pages import PAGE, read_entries
+from tests.opportune.contrib.operations.pages import PAGE, list_names, read_entries
 
 
 def to_folder(name: str) -> BackupSettings:
@@ -104,10 +104,6 @@ async def test_missed_backup_is_overdue(app: FastAPI, monkeypatch: pytest.Monkey
         assert not (await read_backup_state(session, settings)).is_overdue
         monkeypatch.setattr(jobs, "utc_now", lambda: utc_now().replace(year=2100))
         assert "The last scheduled backup did not run" in str(await read_backup_state(session, settings))
-
-
-def list_names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
 
 
 async def test_backup_is_downloaded_and_deleted(

@@ -40,12 +40,6 @@ def backup(oppman: Oppman, programs: None, site: Site) -> Path:
     return path
 
 
-def type_line(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
-    stdin = io.StringIO(f"{line}\n")
-    monkeypatch.setattr(stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(sys, "stdin", stdin)
-
-
 def test_restore_replaces_database_and_uploads(oppman: Oppman, site: Site, backup: Path) -> None:
     site.path.chmod(0o640)
     result = oppman("restore", "--no-input", str(backup))
@@ -121,7 +115,8 @@ def test_mounted_uploads_are_refused(oppman: Oppman, site: Site, backup: Path, m
 def test_restore_asks_for_confirmation(
     oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch, reply: str, code: int, email: str
 ) -> None:
-    type_line(monkeypatch, reply)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{reply}\n"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     result = oppman("restore", str(backup))
     assert (result.code, site.emails()) == (code, [email])
     assert "It will replace all data in sqlite" in result.out

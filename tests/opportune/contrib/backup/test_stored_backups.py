@@ -27,6 +27,8 @@ from tests.opportune.storage.s3_server import s3_server, s3_url
 
 __all__ = ["s3_server", "s3_url"]  # fixtures
 
+KEY = x25519.Identity.generate()
+
 
 @pytest.fixture(autouse=True)
 def _fast_key_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,9 +190,6 @@ def test_encryption_detects_changes_and_truncation(size: int) -> None:
             list(decrypt(io.BytesIO(damaged), "words"))
     with pytest.raises(OperatorError, match="another passphrase"):
         list(decrypt(io.BytesIO(content), "other"))
-
-
-KEY = x25519.Identity.generate()
 
 
 @pytest.fixture

@@ -42,9 +42,7 @@ def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: 
         ("{damaged}", "sqlite:///x.db", "is not a SQLite database"),
     ],
 )
-def test_invalid_urls_are_reported_in_one_line(
-    oppman: Oppman, databases: Databases, source: str, target: str, line: str
-) -> None:
+def test_invalid_url_is_one_line(oppman: Oppman, databases: Databases, source: str, target: str, line: str) -> None:
     file, damaged = databases.create_migrated("sqlite"), databases.missing_url("sqlite")
     DatabaseUrl.parse(damaged).path.write_text("not a database at all " * 50)
     code, _, err = oppman("copydb", *(text.format(file=file, damaged=damaged) for text in (source, target)))

@@ -28,6 +28,8 @@ CREATE_TABLE = """identity = "GENERATED ALWAYS AS IDENTITY" if op.get_context().
         f"CREATE TABLE library_item (id INTEGER {identity} PRIMARY KEY, price INTEGER NOT NULL, "
         "total INTEGER GENERATED ALWAYS AS (price * 2) STORED, label TEXT GENERATED ALWAYS AS ('x') STORED)"
     )"""
+AUDIT = 'op.execute("CREATE TABLE library_audit (id INTEGER, note VARCHAR(9), at TIMESTAMP)")'
+INSERT_GENRES = "op.execute(\"INSERT INTO library_genre (id, name) VALUES (1, 'novel'), (2, 'poem')\")"
 
 
 class ItemModel(Model):
@@ -85,9 +87,6 @@ def test_own_dump_is_loaded_again(site: SampleFeatures) -> None:
         assert site.execute(ROWS) == [(1, expected, expected * 2, "x")]
 
 
-AUDIT = 'op.execute("CREATE TABLE library_audit (id INTEGER, note VARCHAR(9), at TIMESTAMP)")'
-
-
 def test_tables_of_migrations_are_copied(databases: Databases, tmp_path: Path) -> None:
     source_url, target_url = map(databases.missing_url, KINDS)
     source = SampleFeatures(settings_for(source_url), tmp_path / "versions", ("library",))
@@ -105,9 +104,6 @@ def test_tables_of_migrations_are_copied(databases: Databases, tmp_path: Path) -
     target = with_database(source, target_url)
     assert target.execute("SELECT id, note FROM library_audit") == [(7, "kept")]
     assert target.read_tables() == {"library_book", "library_audit"}
-
-
-INSERT_GENRES = "op.execute(\"INSERT INTO library_genre (id, name) VALUES (1, 'novel'), (2, 'poem')\")"
 
 
 @pytest.fixture(scope="module")

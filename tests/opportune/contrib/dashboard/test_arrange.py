@@ -13,8 +13,7 @@ from sqlmodel import col
 from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.admin.models import AuditEntry, DashboardLayout
 from opportune.feature import Number
-from opportune.testing.factories import signed_in_client
-from opportune.testing.statements import counted_statements
+from opportune.testing import counted_statements, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, execute, make_staff, read_one, set_permissions
@@ -69,9 +68,7 @@ async def test_superuser_arranges_the_overview(app: FastAPI, admin: AsyncClient)
     assert await read_one(app, select(col(AuditEntry.title)).where(col(AuditEntry.action) == "arrange"))
 
 
-async def test_arrangement_of_a_group_is_the_same_for_its_members(
-    app: FastAPI, client: AsyncClient, readers: int
-) -> None:
+async def test_arrangement_of_a_group_is_shared_by_its_members(app: FastAPI, client: AsyncClient, readers: int) -> None:
     assert await arrange(client, readers, [KEYS[1], KEYS[0]], [KEYS[1]]) == 303
     other = await make_staff(app)
     await add_rows(app, Membership(user_id=other.id, group_id=readers))
@@ -79,7 +76,7 @@ async def test_arrangement_of_a_group_is_the_same_for_its_members(
         assert shown_labels((await other_client.get("/admin/?complete=1")).text) == ["Two"]
 
 
-async def test_group_keeps_parts_that_a_member_may_not_see(
+async def test_hidden_parts_of_a_group_stay(
     app: FastAPI, admin: AsyncClient, client: AsyncClient, readers: int
 ) -> None:
     await execute(app, delete(GroupPermission).where(col(GroupPermission.identity) == "maker"))

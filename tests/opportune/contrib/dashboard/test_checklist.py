@@ -24,15 +24,11 @@ def read_items(page: str) -> dict[str, bool]:
     return {label: f'<s class="text-secondary">{label}</s>' in card for label in LABELS.values() if label in card}
 
 
-def configure(app: FastAPI, **changes: object) -> None:
-    app.state.settings = app.state.settings.model_copy(update=changes)
-
-
 async def test_configured_steps_are_ticked(app: FastAPI, admin: AsyncClient) -> None:
     items = read_items((await admin.get("/admin/?complete=1")).text)
     assert items == dict.fromkeys(LABELS.values(), False) | {LABELS["llm"]: True}, "tests have a fake model"
-    configure(app, mail_url=SecretStr("smtp://mail.example.org"))
-    app.state.settings = app.state.settings.having(BackupSettings(backup_url=SecretStr("file:///backups")))
+    settings = app.state.settings.model_copy(update={"mail_url": SecretStr("smtp://mail.example.org")})
+    app.state.settings = settings.having(BackupSettings(backup_url=SecretStr("file:///backups")))
     items = read_items((await admin.get("/admin/?complete=1")).text)
     assert items[LABELS["mail"]]
     assert items[LABELS["backup"]]

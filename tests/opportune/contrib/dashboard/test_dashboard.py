@@ -25,7 +25,6 @@ from opportune.feature import Metric
 from opportune.testing.factories import signed_in_client
 from tests.opportune.stored_rows import add_rows, execute, make_staff
 
-SIGN_UPS = Metric("Sign-ups", User.created_at)
 DAYS = DEFAULT_RANGE.days
 
 
@@ -73,13 +72,10 @@ async def test_dashboard_has_counts_and_charts(app: FastAPI, admin: AsyncClient)
         assert f'aria-label="{label} by day: ' in page, label
     assert page.count('<a class="chart-point"') == len(labels) * DAYS
     assert f" {__version__}, Python " in page
+    view: Any = make_site(app, "/admin").view_for_model(User)
     async with app.state.database.reader() as session:
-        chart = await read_chart(session, SIGN_UPS, DEFAULT_RANGE, (), user_view(app))
+        chart = await read_chart(session, Metric("Sign-ups", User.created_at), DEFAULT_RANGE, (), view)
     assert (chart.total, chart.max_number, chart.change) == (1, 1, None), "no sign-ups in the previous period"
-
-
-def user_view(app: FastAPI) -> Any:
-    return make_site(app, "/admin").view_for_model(User)
 
 
 def read_sign_up_count(page: str) -> str:

@@ -14,8 +14,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.dashboard import ranges, shared_counts
 from opportune.feature import Metric, Number
 from opportune.feature.admin import Widget
-from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.statements import counted_statements
+from opportune.testing import counted_statements, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, Maker
 from tests.opportune.contrib.dashboard.test_widgets import with_widgets
 from tests.opportune.site_with import site_with

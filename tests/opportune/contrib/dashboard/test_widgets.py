@@ -21,8 +21,7 @@ from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Metric, Number, Table
 from opportune.feature.admin import Widget
-from opportune.testing.factories import add_permission, make_user, signed_in_client
-from opportune.testing.statements import counted_statements
+from opportune.testing import add_permission, counted_statements, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
 from tests.opportune.crud.shop_feature import Ware, shop
 from tests.opportune.site_with import site_with
@@ -37,13 +36,11 @@ WIDGETS: list[Widget] = [
     Number("Big ones", select(Gadget).where(col(Gadget.size) > 10)),
     Table("Latest", Gadget, columns=("name", "maker_id"), limit=2),
 ]
+NUMBERS = {"Red ones": "6", "Total size": "6,001", "Big ones": "6"}
 
 
 def with_widgets(*widgets: Widget) -> Feature:
     return replace(gadgets, admin=replace(gadgets.admin, metrics=widgets))
-
-
-NUMBERS = {"Red ones": "6", "Total size": "6,001", "Big ones": "6"}
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from sqlalchemy import func, select, text
 from opportune.contrib.database_cache import store
 from opportune.contrib.database_cache.models import CacheRow
 from opportune.contrib.database_cache.store import TableStore
-from opportune.db.clock import utc_now
-from opportune.db.database import Database
+from opportune.db import Database, utc_now
 from opportune.web.cache import Cache
 
 both_databases = pytest.mark.database("sqlite", "postgresql")
@@ -24,9 +23,7 @@ async def cache(database: Database) -> AsyncIterator[Cache]:
 
 
 @both_databases
-async def test_unavailable_table_is_logged_once(
-    cache: Cache, database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_missing_table_is_logged_once(cache: Cache, database: Database, caplog: pytest.LogCaptureFixture) -> None:
     async with database.writer() as session:
         await session.execute(text("DROP TABLE database_cache_row"))
 
@@ -45,7 +42,7 @@ async def test_unavailable_table_is_logged_once(
 
 
 @both_databases
-async def test_write_does_not_wait_for_its_own_transaction(
+async def test_write_does_not_wait_for_itself(
     cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "WRITE_WAIT_SECONDS", 0)
@@ -58,9 +55,7 @@ async def test_write_does_not_wait_for_its_own_transaction(
             await asyncio.sleep(0.001)
 
 
-async def test_clearing_does_not_wait_for_its_write(
-    cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_clearing_waits_for_no_write(cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await cache.set("a", 1, 60, tags=["books"])
     monkeypatch.setattr(store, "WRITE_WAIT_SECONDS", 0)
     async with database.writer() as session:

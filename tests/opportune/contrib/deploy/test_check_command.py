@@ -15,6 +15,8 @@ from opportune.testing.commands import Oppman
 from tests.opportune.cli.project.git_program import require_git
 from tests.opportune.contrib.deploy.good_values import KEY, values_for
 
+WriteEnv = Callable[[str], None]
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -24,9 +26,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("SECRET_KEY", "DATABASE_URL", "ENVIRONMENT", *HOST_VARIABLES):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
-
-
-WriteEnv = Callable[[str], None]
 
 
 @pytest.fixture
@@ -60,15 +59,10 @@ def test_invalid_setting_is_reported_once(oppman: Oppman, write_env: WriteEnv) -
         assert out.count(message) == 1
 
 
-@pytest.fixture
-def render_without_base_url(project: Path, write_env: WriteEnv) -> None:
+def test_all_open_questions_are_reported_in_one_run(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
     write_env("render")
     path = project / ENV_PRODUCTION
     path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
-
-
-@pytest.mark.usefixtures("render_without_base_url")
-def test_all_open_questions_are_reported_in_one_run(oppman: Oppman) -> None:
     database = {"DATABASE_URL": "postgresql://site:hidden@db.lisbon.pt/site"}
     err = oppman("deploy", "check", "render", **database).line(2)
     for option in ("--paid or --free", "--pooler or --no-pooler", "--domain example.org", "--yes"):

@@ -5,11 +5,10 @@ import re
 import pytest
 
 from opportune import features
+from opportune.config import PROJECT, Settings
 from opportune.config.hosts import HOST_VARIABLES
-from opportune.config.settings import Settings
 from opportune.contrib.deploy.host_files import SiteNames, render_steps
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
-from opportune.project.layout import PROJECT
 from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.web.health import HEALTH_PATHS
 from tests.opportune.guides import read_guide

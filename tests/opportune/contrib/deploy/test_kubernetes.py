@@ -16,8 +16,7 @@ from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.config.settings import load_settings
 from opportune.contrib.deploy.host_files import render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES
-from opportune.db.clock import utc_now
-from opportune.db.database import Database
+from opportune.db import Database, utc_now
 from opportune.jobs.models import Job, JobState
 from opportune.project.layout import PROJECT
 from tests.opportune.contrib.deploy.good_values import SITE
@@ -163,11 +162,6 @@ def test_copied_secrets_are_private(tmp_path: Path) -> None:
     assert (copy.read_text().splitlines(), copy.stat().st_mode & 0o777) == ([*ENV], 0o600)
 
 
-def queue_query() -> str:
-    _, scaler = yaml_documents(render_files(RECIPE, SITE)["deploy/kubernetes/production/scaling.yaml"])
-    return str(scaler["spec"]["triggers"][0]["metadata"]["query"])
-
-
 async def add_jobs(session: AsyncSession) -> None:
     """Add two due jobs, a later one, and one of each other state."""
     later = utc_now() + timedelta(hours=1)
@@ -178,10 +172,12 @@ async def add_jobs(session: AsyncSession) -> None:
 
 @pytest.mark.database("postgresql")
 async def test_role_of_the_guide_counts_due_and_running_jobs(database: Database) -> None:
+    _, scaler = yaml_documents(render_files(RECIPE, SITE)["deploy/kubernetes/production/scaling.yaml"])
+    query = scaler["spec"]["triggers"][0]["metadata"]["query"]
     (statements,) = re.findall(r"```sql\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     async with database.writer() as session:
         await add_jobs(session)
         for statement in (*statements.strip().split("\n"), "SET LOCAL ROLE queue_length"):
             await session.execute(text(statement))
-        assert await session.scalar(text(queue_query())) == 3
+        assert await session.scalar(text(query)) == 3
         await session.rollback()

@@ -37,16 +37,6 @@ BAD_SITE = Path(__file__).with_name("bad_site.py")
 NO_LIMITS = Limits(None, None)
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "site.py").write_bytes(BAD_SITE.read_bytes())
-    return tmp_path
-
-
-def bad_site(fault: str) -> tuple[str, ...]:
-    return (sys.executable, "site.py", fault)
-
-
 async def run(rehearsal: Rehearsal) -> tuple[str, dict[str, Result]]:
     """Return the description of the set-up and the results by step."""
     lines: list[str] = []
@@ -62,11 +52,12 @@ async def run(rehearsal: Rehearsal) -> tuple[str, dict[str, Result]]:
         ("writes", "returns 502", "the disk is read-only"),
     ],
 )
-async def test_fault_is_reported_with_its_fix(
-    postgres_server: Postgres, project: Path, fault: str, text: str, fix: str
+async def test_faults_name_their_fix(
+    postgres_server: Postgres, tmp_path: Path, fault: str, text: str, fix: str
 ) -> None:
+    (tmp_path / "site.py").write_bytes(BAD_SITE.read_bytes())
     rules = replace(Rules.for_host(HOSTS["leapcell-persistent"]), start_seconds=1.0 if fault == "slow" else 60.0)
-    _, results = await run(Rehearsal(rules, project, postgres_server, command=bad_site(fault)))
+    _, results = await run(Rehearsal(rules, tmp_path, postgres_server, command=(sys.executable, "site.py", fault)))
     (result,) = results.values()
     assert result.outcome is Outcome.FAILED
     assert text in result.text

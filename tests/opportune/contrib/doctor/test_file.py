@@ -143,9 +143,7 @@ def test_missing_file_is_a_fault_and_not_created(path: Path, name: str) -> None:
     ("check", "name", "value"),
     [("disk", "MIN_FREE_BYTES", 10**18), ("filesystem", "filesystem_type", lambda _: "nfs4")],
 )
-def test_unsuitable_disk_is_a_fault(
-    path: Path, monkeypatch: pytest.MonkeyPatch, check: str, name: str, value: object
-) -> None:
+def test_bad_disk_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch, check: str, name: str, value: object) -> None:
     monkeypatch.setattr(file, name, value)
     assert faults(examine(path)) == [check]
 

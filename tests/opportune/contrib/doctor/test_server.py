@@ -111,9 +111,7 @@ async def test_pooler_with_database_pooled_false_is_a_fault(pooled_url: str) -> 
 
 
 @on_postgresql
-async def test_no_statement_is_left_on_a_pooler_s_only_connection(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_statement_is_left_on_the_only_connection(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared_statements, "SECOND_CLIENT_SECONDS", 0.01)  # the only connection stays occupied
     with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
         assert (await check_prepared(settings_for(url))).values["survive"]
@@ -200,9 +198,7 @@ async def test_clock_drift_is_reported(
         (2, "postgresql", 2 * 21, ""),  # each process also listens
     ],
 )
-async def test_connections_of_all_processes_are_counted(
-    settings: Settings, processes: int, bus: str, needed: int, fix: str
-) -> None:
+async def test_all_processes_are_counted(settings: Settings, processes: int, bus: str, needed: int, fix: str) -> None:
     diagnosis = await examine(settings.model_copy(update={"bus": bus}), processes)
     finding = find_finding("connections", diagnosis.findings)
     assert finding.status == (Status.FAULT if fix else Status.OK)

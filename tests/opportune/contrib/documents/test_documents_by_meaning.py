@@ -15,9 +15,8 @@ from opportune.contrib.documents.document import by_meaning
 from opportune.contrib.documents.jobs import embed_documents
 from opportune.contrib.llm import EmbeddingModel, LanguageModel
 from opportune.contrib.llm.embeddings.jobs import connect_embeddings
-from opportune.db.database import Database
+from opportune.db import Database, DatabaseUrl
 from opportune.db.migrations.post_migrate import run_due_statements
-from opportune.db.url.database_url import DatabaseUrl
 from opportune.search.registry import vector_tables
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 
 from opportune.accounts import User
 from opportune.accounts.models import Group, Session
-from opportune.cli import call_command
 from opportune.config.settings import Settings
 from opportune.contrib.dumps.commands import flush
-from opportune.db import Database
-from opportune.db.clock import utc_now
+from opportune.db import Database, utc_now
 from opportune.errors import CommandError
-from opportune.testing import Make
+from opportune.testing import Make, call_command
+from tests.opportune.accounts.stored_rows import count
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.contrib.copydb.two_databases import ADD_SESSION, ADD_USER, KINDS, Databases, emails, execute
 
@@ -27,11 +26,6 @@ NUL = "\\u0000"
 def session_dump(**fields: object) -> str:
     values = {"token_hash": "t", "user_id": 1, "expires_at": "2026-11-20T10:00:00Z"} | fields
     return json.dumps([{"model": "accounts.session", "pk": 1, "fields": values}])
-
-
-def write_to_stdin(monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> None:
-    data = text if isinstance(text, bytes) else text.encode()
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,15 +57,11 @@ def test_dump_has_the_format_of_django(oppman: Oppman, databases: Databases) -> 
     assert len(json.loads(oppman("dumpdata", "accounts", DATABASE_URL=source).out)) == 2
 
 
-GROUP = "INSERT INTO accounts_group (id, name) VALUES (:id, :name)"
-GRANT = "INSERT INTO accounts_grant (id, group_id, identity, action) VALUES (7, 2, 'book', '*')"
-
-
 def test_natural_keys_find_rows_with_other_ids(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
     source, target = databases.create_migrated("sqlite"), databases.create_migrated("postgresql")
     for number, name in ((1, "Readers"), (2, "Librarians")):
-        execute(source, GROUP, id=number, name=name)
-    execute(source, GRANT)
+        execute(source, "INSERT INTO accounts_group (id, name) VALUES (:id, :name)", id=number, name=name)
+    execute(source, "INSERT INTO accounts_grant (id, group_id, identity, action) VALUES (7, 2, 'book', '*')")
     for name in ("Others", "Readers"):
         execute(target, "INSERT INTO accounts_group (name) VALUES (:name)", name=name)
     file = tmp_path / "natural.json"
@@ -140,25 +130,21 @@ def test_invalid_dump_names_its_object_and_loads_nothing(
     """All invalid dumps are loaded into one database, which must stay empty."""
     target = databases.create_migrated(kind)
     for content, line in invalid_dumps:
-        write_to_stdin(monkeypatch, content)
+        data = content if isinstance(content, bytes) else content.encode()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
         code, _, err = oppman("loaddata", "-", DATABASE_URL=target)
         assert (code, err.count("\n"), line in err) == (1, 1, True), (line, err)
         assert emails(target) == [], line
 
 
-async def count_rows(database: Database, model: type[User | Group]) -> int:
-    async with database.reader(fresh=True) as session:
-        return await session.scalar(select(func.count()).select_from(model)) or 0
-
-
 @pytest.mark.database("sqlite", "postgresql")
 async def test_flush_deletes_rows_and_restarts_ids(settings: Settings, database: Database, make: Make) -> None:
-    groups = await count_rows(database, Group)
+    groups = await count(database, Group)
     await make.many(User, 3)
     await make(Session, expires_at=utc_now())
     output = call_command("flush", yes=True, settings=settings)
     assert output.endswith("Create a new user: python3 oppman.py createsuperuser\n")
-    assert (await count_rows(database, User), await count_rows(database, Group)) == (0, groups)
+    assert (await count(database, User), await count(database, Group)) == (0, groups)
     assert call_command("migrate", settings=settings).endswith("  No migrations to apply.\n")
     assert (await make(User)).id == 1
 
@@ -175,10 +161,10 @@ async def test_flush_asks_for_confirmation(
     with pytest.raises(CommandError, match=r"Stopped\.") as cancelled:
         call_command("flush", settings=settings)
     assert "including users and their sessions" in cancelled.value.output
-    assert await count_rows(database, User) == 1
+    assert await count(database, User) == 1
     monkeypatch.setattr("typer.prompt", lambda _question: "yes")
     assert call_command("flush", settings=settings)
-    assert await count_rows(database, User) == 0
+    assert await count(database, User) == 0
 
 
 async def test_production_needs_force(settings: Settings, database: Database, make: Make) -> None:
@@ -186,9 +172,9 @@ async def test_production_needs_force(settings: Settings, database: Database, ma
     production = settings.model_copy(update={"environment": "production"})
     with pytest.raises(CommandError, match="This is production, so nothing was deleted"):
         call_command("flush", yes=True, settings=production)
-    assert await count_rows(database, User) == 1
+    assert await count(database, User) == 1
     assert call_command("flush", yes=True, force=True, settings=production)
-    assert await count_rows(database, User) == 0
+    assert await count(database, User) == 0
 
 
 async def test_failed_flush_is_rolled_back(
@@ -202,7 +188,7 @@ async def test_failed_flush_is_rolled_back(
     monkeypatch.setattr(flush, "run_due_statements", fail)
     with pytest.raises(OSError, match="the disk is gone"):
         call_command("flush", yes=True, settings=settings)
-    assert await count_rows(database, User) == 1
+    assert await count(database, User) == 1
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -212,4 +198,4 @@ async def test_foreign_key_of_another_table_prevents_flush(settings: Settings, d
         await session.execute(text("CREATE TABLE stray (user_id BIGINT REFERENCES accounts_user (id))"))
     with pytest.raises(CommandError, match="the table stray of no installed feature refers to accounts_user"):
         call_command("flush", yes=True, settings=settings)
-    assert await count_rows(database, User) == 1
+    assert await count(database, User) == 1

@@ -24,6 +24,8 @@ HTML = """<!doctype html><title>Guide</title><nav>Home</nav><p>All about <b>loan
 <table><tr><th>Book <th>Fine</tr> <tr> <td>Emma</td> <td>2</td></tr></table>"""
 TABLE = "Book | Fine\nEmma | 2"
 MARKDOWN = "# Loans\nFour *weeks*.\n```\n# no heading\n```\n## Fines\nTen cents."
+BEFORE = "<w:r><w:t>before</w:t></w:r>"
+BOX = "<w:p><w:r><w:t>box</w:t></w:r></w:p>"
 
 
 def read(filename: str, content: bytes, limits: Limits = LIMITS) -> list[Page]:
@@ -83,10 +85,6 @@ def test_word_file_with_macros_and_template_are_read(type_: str) -> None:
     types = "[Content_Types].xml"
     parts[types] = parts[types].replace(CONTENT_TYPE.WML_DOCUMENT_MAIN.encode(), type_.encode())
     assert read("a.docm", make_zip(parts))[1].heading == "Loans"
-
-
-BEFORE = "<w:r><w:t>before</w:t></w:r>"
-BOX = "<w:p><w:r><w:t>box</w:t></w:r></w:p>"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ CREATE TABLE book_tag (book_id INTEGER NOT NULL, tag_code VARCHAR(10) NOT NULL, 
 CREATE TABLE log (line TEXT);
 CREATE VIEW cheap AS SELECT id, title FROM book WHERE price < 5
 """
+ITEM = "CREATE TABLE item (id INTEGER PRIMARY KEY, "
+LONG_NAME = f"item_{'x' * 60}"
 
 
 def execute(settings: Settings, statements: str) -> None:
@@ -85,10 +87,6 @@ def unusual_notices(postgres_server: Postgres) -> Iterator[str]:
         call_command("inspectdb", settings=settings_for(url))
     yield errors.getvalue()
     postgres_server.drop_database("unusual_notices")
-
-
-ITEM = "CREATE TABLE item (id INTEGER PRIMARY KEY, "
-LONG_NAME = f"item_{'x' * 60}"
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from httpx2 import AsyncClient, Response
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.contrib.knowledge import KnowledgeCollection, KnowledgeDocument, KnowledgePassage
 from opportune.db import Database
 from opportune.testing import RecordedJobs
+from tests.opportune.accounts.stored_rows import read_all
 
 GUIDE = b"# Loans\nA loan lasts four weeks.\n\n# Fines\nEach day costs ten cents."
 
@@ -25,13 +24,11 @@ async def add_file(client: AsyncClient, collection_id: int, name: str = "guide.m
 
 
 async def read_documents(database: Database) -> list[KnowledgeDocument]:
-    async with database.reader(fresh=True) as session:
-        return [*await session.scalars(select(KnowledgeDocument).order_by(col(KnowledgeDocument.id)))]
+    return await read_all(database, KnowledgeDocument)
 
 
 async def read_passages(database: Database) -> list[KnowledgePassage]:
-    async with database.reader(fresh=True) as session:
-        return [*await session.scalars(select(KnowledgePassage).order_by(col(KnowledgePassage.id)))]
+    return await read_all(database, KnowledgePassage)
 
 
 @dataclass(frozen=True)

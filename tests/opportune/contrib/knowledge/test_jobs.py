@@ -18,6 +18,9 @@ from opportune.storage import Storage, StorageError
 from tests.opportune.contrib.knowledge.collections import Shelf, read_documents, read_passages
 from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
 
+SENTENCES = st.text(st.sampled_from("ab .!?\n"), max_size=4_000)
+PAGE = b"<title>Guide</title><p>K\xe4se</p>"
+
 
 async def test_private_web_page_fails(shelf: Shelf) -> None:
     document = await shelf.add_page("http://127.0.0.1:1/secret")
@@ -50,18 +53,12 @@ async def test_last_attempt_ends_the_document(app: FastAPI, shelf: Shelf, monkey
     assert document.fault == "guide.md could not be read at the moment. Try again later."
 
 
-SENTENCES = st.text(st.sampled_from("ab .!?\n"), max_size=4_000)
-
-
 @given(SENTENCES)
 def test_passages_are_the_text_in_order(text: str) -> None:
     passages = [*split_text(text)]
     assert text.startswith("".join(passages))
     assert not text.removeprefix("".join(passages)).strip()
     assert all(len(passage) <= MAX_PASSAGE_LENGTH for passage in passages)
-
-
-PAGE = b"<title>Guide</title><p>K\xe4se</p>"
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,10 @@ from httpx2 import AsyncClient
 from opportune.accounts import User
 from opportune.contrib.knowledge.personal import list_files_of_user
 from opportune.contrib.teams.models import Team, TeamRole
-from opportune.contrib.teams.testing import make_team
 from opportune.db import Database
 from opportune.feature import Person
 from opportune.jobs.models import Job, JobState
-from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
+from opportune.testing import RecordedJobs, add_permission, make_team, make_user, signed_in_client
 from tests.opportune.contrib.extraction.files import make_docx, make_pdf
 from tests.opportune.contrib.knowledge.collections import (
     Shelf,

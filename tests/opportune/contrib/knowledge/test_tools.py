@@ -13,13 +13,14 @@ from opportune.accounts import User
 from opportune.contrib.knowledge import only_collections
 from opportune.contrib.knowledge.models import KnowledgePassage, passage_search
 from opportune.contrib.llm import ToolCall
-from opportune.contrib.teams.testing import make_team
 from opportune.contrib.tools import ToolResult, toolbox_of
 from opportune.db import Database
 from opportune.search.postgresql import PostgreSQL
-from opportune.testing import make_user
+from opportune.testing import make_team, make_user
 from tests.opportune.contrib.knowledge.collections import make_collection, make_document
 from tests.opportune.contrib.knowledge.handbook_questions import QUESTIONS, find_misses, store_handbook
+
+MIN_HITS = 27
 
 
 @pytest.fixture
@@ -90,9 +91,6 @@ def test_planner_does_not_know_the_searched_words() -> None:
     statement = PostgreSQL().ranked(select(KnowledgePassage), passage_search.fields, "vault")
     sql = str(statement.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
     assert "@@ (SELECT to_tsquery(" in sql
-
-
-MIN_HITS = 27
 
 
 @pytest.mark.database("sqlite", "postgresql")

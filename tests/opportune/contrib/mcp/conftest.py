@@ -7,7 +7,7 @@ from httpx2 import ASGITransport, AsyncClient
 
 from opportune.accounts import User
 from opportune.db import Database
-from opportune.testing import make_token, make_user, signed_in_client
+from opportune.testing import make_token, signed_in_client
 from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, LIBRARY, SITE, Connect, connect, create_site
 from tests.opportune.contrib.mcp.oauth import Program, register
 from tests.opportune.contrib.mcp.reading_room import ROOM
@@ -16,11 +16,6 @@ from tests.opportune.contrib.mcp.reading_room import ROOM
 @pytest.fixture
 async def site(app: FastAPI) -> FastAPI:
     return create_site(app, LIBRARY)
-
-
-@pytest.fixture
-async def ada(database: Database) -> User:
-    return await make_user(database, "ada@example.com")
 
 
 @pytest.fixture

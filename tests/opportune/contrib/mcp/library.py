@@ -1,5 +1,6 @@
 """Site with tools, and clients of it."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.accounts import CurrentUser, User
+from opportune.contrib.llm import ToolCall
 from opportune.contrib.tools import tool
 from opportune.db import WriteSession
 from opportune.feature import Feature, Llm
@@ -97,6 +99,10 @@ async def open_mcp_client(url: str, http: httpx2.AsyncClient, mode: Any = MODERN
         Client(streamable_http_client(url, http_client=http), mode=mode, read_timeout_seconds=60) as client,
     ):
         yield client
+
+
+def call(name: str, /, **arguments: Any) -> ToolCall:
+    return ToolCall("1", name, json.dumps(arguments))
 
 
 def read_text(result: "CallToolResult") -> str:

@@ -12,6 +12,7 @@ from opportune.db import Database
 from opportune.db.bus.postgresql import PostgreSQLBus
 from opportune.db.url.direct import direct_url
 from opportune.jobs.service import open_services
+from tests.opportune.accounts.stored_rows import reload
 from tests.opportune.contrib.mcp.library import BOTH_MODES, Connect
 from tests.opportune.contrib.mcp.reading_room import LOANS, Loan
 
@@ -24,11 +25,6 @@ TIMEOUT_SECONDS = 60
 async def loan() -> Loan:
     LOANS.append(Loan())
     return LOANS[-1]
-
-
-async def read_email(database: Database, user: User) -> str:
-    async with database.reader() as session:
-        return (await session.get_one(User, user.id)).email
 
 
 @BOTH_MODES
@@ -52,7 +48,7 @@ async def test_abandoned_call_is_rolled_back(open_room: Connect, database: Datab
         with suppress(asyncio.CancelledError):
             await call
         await loan.cancelled.wait()
-    assert await read_email(database, ada) == "ada@example.com"
+    assert (await reload(database, ada)).email == "ada@example.com"
 
 
 async def test_notification_cancels_a_call(old_program: AsyncClient, database: Database, ada: User, loan: Loan) -> None:
@@ -63,7 +59,7 @@ async def test_notification_cancels_a_call(old_program: AsyncClient, database: D
         response = (await call).json()
     assert response["error"] == {"code": -32800, "message": "The client has cancelled this call."}
     assert loan.cancelled.is_set()
-    assert await read_email(database, ada) == "ada@example.com"
+    assert (await reload(database, ada)).email == "ada@example.com"
 
 
 async def test_cancellation_is_sent_to_other_processes(

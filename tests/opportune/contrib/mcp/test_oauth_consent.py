@@ -8,14 +8,13 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import AnyUrl
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.accounts.models import AccountEvent, ApiToken, Session
 from opportune.contrib.mcp.oauth.models import McpGrant
 from opportune.db import Database
 from opportune.testing import make_user, signed_in_client
+from tests.opportune.accounts.stored_rows import change, read_all, read_one
 from tests.opportune.contrib.mcp.library import SITE, open_mcp_client, read_text
 from tests.opportune.contrib.mcp.oauth import CALLBACK, DENIAL, Program, consent_form, parse_query, read_redirect
 
@@ -40,11 +39,6 @@ class Memory:
 
     async def set_client_info(self, client_info: "OAuthClientInformationFull") -> None:
         self.client = client_info
-
-
-async def count_grants(database: Database) -> int:
-    async with database.reader(fresh=True) as session:
-        return len((await session.scalars(select(McpGrant))).all())
 
 
 async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: AsyncClient) -> None:
@@ -94,7 +88,7 @@ async def test_user_disconnects_a_program(site: FastAPI, program: Program, datab
     assert (await browser.post(action[1])).status_code == 404
     assert await program.status(access) == 401
     assert (await program.refresh(refresh)).status_code == 400
-    assert await count_grants(database) == 0
+    assert await read_all(database, McpGrant) == []
 
 
 async def test_consent_page_describes_the_request(program: Program) -> None:
@@ -129,18 +123,16 @@ async def test_consent_from_another_site_is_refused(program: Program, headers: d
     assert (await program.browser.post(program.url(), data=consent_form(), headers=headers)).status_code == 403
 
 
-UNKNOWN_TARGETS: tuple[dict[str, Any], ...] = (
-    {"client_id": "nobody"},
-    {"redirect_uri": "https://evil.example/callback"},
-    {"redirect_uri": f"{CALLBACK}/more"},
-    {"redirect_uri": "https://assistant.example:444/callback"},
-    {"redirect_uri": "javascript:alert(1)"},
-    {"redirect_uri": "//evil.example"},
-)
-
-
 async def test_unknown_program_or_redirect_is_not_redirected(program: Program) -> None:
-    for changes in UNKNOWN_TARGETS:
+    unknown: tuple[dict[str, Any], ...] = (
+        {"client_id": "nobody"},
+        {"redirect_uri": "https://evil.example/callback"},
+        {"redirect_uri": f"{CALLBACK}/more"},
+        {"redirect_uri": "https://assistant.example:444/callback"},
+        {"redirect_uri": "javascript:alert(1)"},
+        {"redirect_uri": "//evil.example"},
+    )
+    for changes in unknown:
         for response in (await program.browser.get(program.url(**changes)), await program.consent(**changes)):
             assert response.status_code == 400, changes
             assert "Location" not in response.headers, changes
@@ -183,16 +175,14 @@ async def test_anonymous_user_signs_in_first(program: Program) -> None:
 async def test_denied_request_stores_no_grant(program: Program, database: Database) -> None:
     redirect = read_redirect(await program.consent(DENIAL))
     assert parse_query(redirect) == {"error": "access_denied", "state": "xyz", "iss": SITE}
-    assert await count_grants(database) == 0
+    assert await read_all(database, McpGrant) == []
 
 
 async def test_impersonator_cannot_authorize(site: FastAPI, database: Database, program: Program, ada: User) -> None:
     root = await make_user(database, is_superuser=True)
     async with signed_in_client(site, root) as admin:
-        async with database.writer() as session:
-            root_session = (await session.scalars(select(Session).where(col(Session.user_id) == root.id))).one()
-            user_session = (await session.scalars(select(Session).where(col(Session.user_id) == ada.id))).one()
-            user_session.impersonator_session_id = root_session.id
+        root_session, user_session = [await read_one(database, Session, user_id=user.id) for user in (root, ada)]
+        await change(database, user_session, impersonator_session_id=root_session.id)
         assert (await admin.get(program.url())).status_code == 200
         assert (await program.browser.get(program.url())).status_code == 403
         assert (await program.consent()).status_code == 403
@@ -200,7 +190,6 @@ async def test_impersonator_cannot_authorize(site: FastAPI, database: Database, 
 
 async def test_consent_is_recorded_before_there_is_a_token(program: Program, database: Database) -> None:
     await program.request_code("library:read")
-    async with database.reader(fresh=True) as session:
-        event = (await session.scalars(select(AccountEvent).where(col(AccountEvent.kind) == "program_connected"))).one()
-        assert event.details == {"name": "Assistant", "scopes": "library:read"}
-        assert not (await session.scalars(select(ApiToken))).all()
+    event = await read_one(database, AccountEvent, kind="program_connected")
+    assert event.details == {"name": "Assistant", "scopes": "library:read"}
+    assert await read_all(database, ApiToken) == []

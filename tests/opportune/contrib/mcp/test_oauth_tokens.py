@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import select, update
 
 from opportune.accounts import User
 from opportune.accounts.models import ApiToken
@@ -13,18 +12,13 @@ from opportune.accounts.tokens import jwt_strategy
 from opportune.accounts.users.queries import delete_all_sessions
 from opportune.config.settings import Settings
 from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient, McpGrant
-from opportune.db import Database
-from opportune.db.clock import utc_now
+from opportune.db import Database, utc_now
 from opportune.jobs.cleanup import clean_up
+from tests.opportune.accounts.stored_rows import delete, read_all, read_one, set_all
 from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site, open_mcp_client
 from tests.opportune.contrib.mcp.oauth import Program, read_error, read_tokens, register, request_status
 
 OTHER_RESOURCE = "https://other.example/mcp"
-
-
-async def all_rows(database: Database, model: type[Any]) -> list[Any]:
-    async with database.reader(fresh=True) as session:
-        return list((await session.scalars(select(model))).all())
 
 
 @pytest.mark.database("postgresql")
@@ -32,7 +26,7 @@ async def test_concurrent_exchange_of_a_code_leaves_no_token(program: Program, d
     code = await program.request_code()
     responses = await asyncio.gather(*(program.exchange(code) for _ in range(2)))
     assert sorted(response.status_code for response in responses) == [200, 400]
-    assert await all_rows(database, ApiToken) == []
+    assert await read_all(database, ApiToken) == []
 
 
 async def test_reused_code_ends_its_token(program: Program) -> None:
@@ -126,7 +120,7 @@ async def test_token_of_another_resource_is_refused(program: Program, site: Fast
 async def test_client_secret_is_sealed(http: AsyncClient, browser: AsyncClient, database: Database) -> None:
     registered = await register(http, token_endpoint_auth_method="client_secret_post")
     program, secret = Program(http, browser, registered["client_id"]), registered["client_secret"]
-    (client,) = await all_rows(database, McpClient)
+    client = await read_one(database, McpClient)
     assert secret not in client.sealed_secret
     code = await program.request_code()
     for wrong in (None, "wrong"):
@@ -154,17 +148,15 @@ async def test_access_ends_with_the_users_sessions(program: Program, database: D
 
 async def test_expired_code_is_refused_and_deleted(program: Program, database: Database, settings: Settings) -> None:
     code = await program.request_code()
-    async with database.writer() as session:
-        await session.execute(update(McpGrant).values(expires_at=utc_now()))
+    await set_all(database, McpGrant, expires_at=utc_now())
     assert read_error(await program.exchange(code)) == "invalid_grant"
     await clean_up(database, settings, CLEANUPS)
-    assert await all_rows(database, McpGrant) == []
-    assert await all_rows(database, McpClient), "an authorized program remains"
+    assert await read_all(database, McpGrant) == []
+    assert await read_all(database, McpClient), "an authorized program remains"
 
 
 async def test_deleted_program_loses_its_tokens(program: Program, database: Database) -> None:
     access, refresh = await program.connect()
-    async with database.writer() as session:
-        await session.delete((await session.scalars(select(McpClient))).one())
+    await delete(database, await read_one(database, McpClient))
     assert await program.status(access) == 401
     assert read_error(await program.refresh(refresh)) == "invalid_client"

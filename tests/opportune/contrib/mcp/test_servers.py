@@ -10,14 +10,13 @@ from fastapi import FastAPI
 from pydantic import SecretStr, ValidationError
 
 from opportune.accounts import User
-from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.mcp.servers import lifespan
 from opportune.contrib.mcp.servers.lifespan import listed_servers
 from opportune.contrib.mcp.servers.tool import ServerFailed
 from opportune.contrib.mcp.settings import McpServer, McpSettings
 from opportune.contrib.tools import Toolbox, full_toolbox_of, toolbox_of
 from tests.opportune.contrib.llm.providers.endpoint import Step, response, serve_endpoint
-from tests.opportune.contrib.mcp.library import LIBRARY, connect, create_site
+from tests.opportune.contrib.mcp.library import LIBRARY, call, connect, create_site
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -97,10 +96,6 @@ def create_site_with(app: FastAPI, *servers: McpServer) -> FastAPI:
     return site
 
 
-def call(name: str, **arguments: Any) -> ToolCall:
-    return ToolCall("1", name, json.dumps(arguments))
-
-
 @pytest.fixture
 async def weather_site(app: FastAPI) -> FastAPI:
     return create_site_with(app, WEATHER)
@@ -135,9 +130,7 @@ async def test_tools_of_a_server_are_called(weather_site: FastAPI, monkeypatch: 
         assert headers == {("Bearer sesame", "open")}
 
 
-async def test_tools_of_a_server_are_not_offered_to_programs(
-    weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch, ada: User
-) -> None:
+async def test_programs_see_no_server_tools(weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch, ada: User) -> None:
     async with serve_weather(weather_site, monkeypatch), connect(weather_site, ada) as program:
         names = [tool.name for tool in (await program.list_tools()).tools]
     assert "weather_forecast" not in names

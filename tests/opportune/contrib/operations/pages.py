@@ -1,6 +1,7 @@
 """Paths of the pages of operations, and helpers that read what an operation has done."""
 
 import re
+from pathlib import Path
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -20,6 +21,10 @@ OPERATIONS = (*CHANGES, *TASKS, *ANSWER_OPERATIONS, *BACKUP_OPERATIONS)
 
 READ_PATHS = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor", f"{PAGE}/backups")
 CHANGE_PATHS = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/upgrade", f"{PAGE}/backup")
+
+
+def list_names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 async def read_entries(app: FastAPI) -> list[tuple[str, str]]:

@@ -6,9 +6,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
 
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.feature import Feature
-from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.web.cache import Cache, cached

@@ -6,8 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from opportune.admin.settings_table import list_displayed_settings
-from opportune.config.base_settings import BaseSettings
-from opportune.config.settings import Settings
+from opportune.config import BaseSettings, Settings
 from opportune.feature import Feature
 from opportune.testing.plugin import settings_for
 

@@ -8,8 +8,7 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.config.llm_models import LlmModel
-from opportune.config.settings import Settings
+from opportune.config import LlmModel, Settings
 from opportune.contrib.operations.replica_lights import replica_lights
 from opportune.contrib.telemetry import server_lights as server
 from opportune.contrib.telemetry.settings import TelemetrySettings

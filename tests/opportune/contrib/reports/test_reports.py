@@ -34,6 +34,7 @@ ROWS: list[dict[str, Any]] = [
 ]
 SEEN = [datetime(2026, 3, 31, 21, 59, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC)]
 """Before and after midnight in Vienna."""
+WEIGHTS = "_group=colour&_split=maker_id&_measure=sum:weight"
 SEEN += [datetime(2026, 12, 31, 22, 59, tzinfo=UTC), datetime(2026, 12, 31, 23, tzinfo=UTC)]
 
 
@@ -107,9 +108,7 @@ async def test_periods_end_with_the_calendar(app: FastAPI, admin: AsyncClient, u
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_small_and_old_groups_are_the_rest(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_small_and_old_groups_are_the_rest(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "MAX_LINES", 1)
     monkeypatch.setattr(groups, "MAX_SPLITS", 1)
     lines = (await read(admin, "_group=maker_id&_measure=sum:size"))[1:]
@@ -117,9 +116,6 @@ async def test_small_and_old_groups_are_the_rest(
     lines = (await read(admin, "_group=made_on:week"))[1:]
     assert [" ".join(line) for line in lines] == ["Earlier 2", "Week from 29 Jun 2026 1", "Empty 1", "Total 4"]
     assert (await read(admin, "_group=colour&_split=maker_id"))[0][1:] == ["Acme", "The rest", "Total"]
-
-
-WEIGHTS = "_group=colour&_split=maker_id&_measure=sum:weight"
 
 
 @pytest.mark.parametrize(("language", "line"), [("en", "Deep blue,2.50,,2.50"), ("de", "Deep blue;2,50;;2,50")])

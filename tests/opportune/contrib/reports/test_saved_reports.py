@@ -19,8 +19,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.reports import jobs
 from opportune.contrib.reports.jobs import send_due_reports
 from opportune.mail import EmailMessage
-from opportune.testing import RecordedJobs
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, execute

@@ -8,6 +8,8 @@ from httpx2 import ASGITransport, AsyncClient
 from opportune.config.settings import Settings
 from opportune.contrib.request_panel.records import RequestRecord
 
+Probe = Callable[[Callable[..., Any]], Awaitable[RequestRecord]]
+
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
@@ -27,9 +29,6 @@ def records(app: FastAPI) -> list[RequestRecord]:
     """The stored requests, newest first. The list is read when it is used."""
     stored: list[RequestRecord] = app.state.request_records.all
     return stored
-
-
-Probe = Callable[[Callable[..., Any]], Awaitable[RequestRecord]]
 
 
 @pytest.fixture

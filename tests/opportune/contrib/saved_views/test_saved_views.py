@@ -71,9 +71,7 @@ async def test_saved_view_opens_the_same_state(app: FastAPI, admin: AsyncClient)
     assert "gadget 3" not in page
 
 
-async def test_private_view_of_another_user_is_not_found(
-    app: FastAPI, admin: AsyncClient, staff_client: AsyncClient
-) -> None:
+async def test_private_view_of_others_is_not_found(app: FastAPI, admin: AsyncClient, staff_client: AsyncClient) -> None:
     await save(admin)
     url = f"/admin/gadget/views/{(await only_view(app)).id}"
     for path in ("", "/edit"):

@@ -8,9 +8,8 @@ from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
 from opportune.contrib.teams.models import Team, TeamRole
-from opportune.contrib.teams.testing import make_team
 from opportune.db.database import Database
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing import make_team, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import settings
 
 __all__ = ["settings"]  # a fixture: e-mails arrive in a folder

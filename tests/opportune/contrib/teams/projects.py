@@ -11,8 +11,7 @@ from sqlmodel import Field
 from opportune.accounts import User
 from opportune.contrib.teams import CurrentTeam, OptionalTeam, Team, TeamAdmin, TeamOwned
 from opportune.crud import Crud, CrudApi, CrudPages, writing
-from opportune.db import BigId
-from opportune.db.database import Database
+from opportune.db import BigId, Database
 from opportune.feature import Feature
 from opportune.schemas.text import Line
 from tests.opportune.site_with import site_fixture
@@ -23,25 +22,21 @@ class ProjectTable(TeamOwned):
     metadata = UnmigratedTable.metadata
 
 
-def team_key(*, is_nullable: bool = False) -> Any:
-    return Column(BigId, ForeignKey(Team.__table__.c.id, ondelete="CASCADE"), nullable=is_nullable, index=True)  # type: ignore[attr-defined]  # a table
-
-
-def user_key() -> Any:
-    return Column(BigId, ForeignKey(User.__table__.c.id, ondelete="CASCADE"), nullable=True, index=True)  # type: ignore[attr-defined]  # a table
+def key_of(model: Any, *, is_nullable: bool = False) -> Any:
+    return Column(BigId, ForeignKey(model.__table__.c.id, ondelete="CASCADE"), nullable=is_nullable, index=True)
 
 
 class Project(ProjectTable, table=True):
     __tablename__ = "projects_project"
 
-    team_id: int = Field(sa_column=team_key())
+    team_id: int = Field(sa_column=key_of(Team))
     name: Line = Field(min_length=1, max_length=100)
 
 
 class Task(ProjectTable, table=True):
     __tablename__ = "projects_task"
 
-    team_id: int = Field(sa_column=team_key())
+    team_id: int = Field(sa_column=key_of(Team))
     project_id: int = Field(foreign_key="projects_project.id", ondelete="CASCADE", index=True)
     title: Line = Field(min_length=1, max_length=100)
 
@@ -51,8 +46,8 @@ class Note(UnmigratedTable, table=True):
 
     __tablename__ = "projects_note"
 
-    team_id: int | None = Field(sa_column=team_key(is_nullable=True))
-    user_id: int | None = Field(default=None, sa_column=user_key())
+    team_id: int | None = Field(sa_column=key_of(Team, is_nullable=True))
+    user_id: int | None = Field(default=None, sa_column=key_of(User, is_nullable=True))
     name: Line = Field(min_length=1, max_length=100)
 
 

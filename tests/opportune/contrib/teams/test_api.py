@@ -70,9 +70,7 @@ async def test_roles_limit_the_routes(clients: Clients, crew: Crew, database: Da
     assert await roles_in(database, crew.team) == {"admin": "owner"}
 
 
-async def test_invitations_are_sent_listed_accepted_and_declined(
-    app: FastAPI, clients: Clients, crew: Crew, database: Database
-) -> None:
+async def test_invitations_are_sent_listed_accepted_and_declined(app: FastAPI, clients: Clients, crew: Crew) -> None:
     address, own_invitations = f"{API}/{crew.team.id}/invitations", f"{API}/invitations"
     new = {"email": "stranger@example.com", "role": "admin"}
     assert (await clients["member"].post(address, json=new)).status_code == 403

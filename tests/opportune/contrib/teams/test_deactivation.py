@@ -18,10 +18,6 @@ from tests.opportune.contrib.teams.members import make_owner, roles_in
 REFUSAL = "Crew would have no active owner. Make another active member owner first"
 
 
-async def is_active(database: Database, user: User) -> bool:
-    return (await reload(database, user)).is_active
-
-
 async def deactivate(database: Database, *users: User) -> None:
     async with database.writer() as session:
         for user in users:
@@ -45,9 +41,9 @@ async def test_admin_keeps_the_only_owner_active(superuser_client: AsyncClient, 
     page = await superuser_client.post(f"/admin/user/edit/{owner.id}", data={"email": owner.email, "save": "Save"})
     assert (page.status_code, REFUSAL in page.text) == (400, True)
     assert REFUSAL in (await run_action(superuser_client, "deactivate", owner)).text
-    assert await is_active(database, owner)
+    assert (await reload(database, owner)).is_active
     await run_action(superuser_client, "force-deactivation", owner)
-    assert not await is_active(database, owner)
+    assert not (await reload(database, owner)).is_active
     assert (await roles_in(database, crew.team))["owner"] == "owner"
 
 
@@ -86,6 +82,6 @@ async def test_command_keeps_the_only_owner_unless_forced(
     command = ["users", "change", crew.users["owner"].email, "--inactive"]
     assert await asyncio.to_thread(main, command) == 1
     assert capsys.readouterr().err.startswith(f"{REFUSAL} (")
-    assert await is_active(database, crew.users["owner"])
+    assert (await reload(database, crew.users["owner"])).is_active
     assert await asyncio.to_thread(main, [*command, "--force"]) == 0
-    assert not await is_active(database, crew.users["owner"])
+    assert not (await reload(database, crew.users["owner"])).is_active

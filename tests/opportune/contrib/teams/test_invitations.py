@@ -9,8 +9,7 @@ from opportune.contrib.teams import invitations
 from opportune.contrib.teams.feature import teams
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
 from opportune.contrib.teams.user_teams import read_teams
-from opportune.db.clock import utc_now
-from opportune.db.database import Database
+from opportune.db import Database, utc_now
 from opportune.jobs.cleanup import clean_up
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import read_newest_link, read_sent_emails

@@ -1,12 +1,17 @@
-"""Teams when a user deletes the account."""
+"""Teams that are deleted, also in batches, and teams of a user who deletes the account."""
+
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
+from httpx2 import AsyncClient, Response
 
 from opportune.accounts.management import delete_user
-from opportune.contrib.teams.models import Team, TeamInvitation
+from opportune.accounts.reauthentication import confirm_password
+from opportune.contrib.teams import Team, memberships
+from opportune.contrib.teams.models import TeamInvitation
 from opportune.db.database import Database
+from opportune.db.queries import batches
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_features
 from opportune.testing.factories import PASSWORD
@@ -16,10 +21,6 @@ from tests.opportune.contrib.teams.members import roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
 
 REFUSAL = "Crew would have no active owner"
-
-
-async def team_names(database: Database) -> list[str]:
-    return [team.name for team in await read_all(database, Team)]
 
 
 def deletion_form(email: str) -> dict[str, str]:
@@ -55,10 +56,34 @@ async def test_export_holds_teams_and_invitations(app: FastAPI, clients: Clients
     assert "token" not in str(export)
 
 
-async def test_team_and_invitations_are_deleted_with_the_only_member(
-    app: FastAPI, clients: Clients, crew: Crew, database: Database
-) -> None:
+async def test_team_ends_with_its_only_member(app: FastAPI, clients: Clients, crew: Crew, database: Database) -> None:
     await invite(app, clients["owner"], crew, "stranger@example.com")
     await clients["stranger"].post("/accounts/data/delete", data=deletion_form("stranger@example.com"))
-    assert await team_names(database) == ["Crew"]
+    assert [team.name for team in await read_all(database, Team)] == ["Crew"]
     assert await read_all(database, TeamInvitation) == []
+
+
+async def delete_team(owner: AsyncClient, team: Team) -> Response:
+    return await owner.request("DELETE", f"/api/v1/teams/{team.id}", json={"current_password": PASSWORD})
+
+
+async def test_former_owner_deletes_nothing(
+    clients: Clients, crew: Crew, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hand_over_meanwhile(*args: Any) -> None:
+        await confirm_password(*args)
+        async with database.writer() as session:
+            await memberships.hand_over(session, crew.team.id, crew.users["owner"], "admin@example.com")
+
+    monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
+    monkeypatch.setattr("opportune.contrib.teams.api.confirm_password", hand_over_meanwhile)
+    assert (await delete_team(clients["owner"], crew.team)).status_code == 403
+    assert await roles_in(database, crew.team) == {"owner": "admin", "admin": "owner", "member": "member"}
+
+
+async def test_team_is_deleted_in_batches(
+    clients: Clients, crew: Crew, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
+    assert (await delete_team(clients["owner"], crew.team)).status_code == 204
+    assert await read_all(database, Team, id=crew.team.id) == []

@@ -18,11 +18,9 @@ from opportune.contrib.teams import invitations, memberships, service
 from opportune.contrib.teams.feature import teams
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate, TeamCreate
-from opportune.contrib.teams.testing import make_team
-from opportune.db.clock import utc_now
-from opportune.db.database import Database
+from opportune.db import Database, utc_now
 from opportune.errors import FieldErrors, Forbidden, NotFound
-from opportune.testing.factories import PASSWORD, make_user
+from opportune.testing import PASSWORD, make_team, make_user
 from tests.opportune.accounts.sent_emails import read_sent_subjects
 from tests.opportune.accounts.stored_rows import change, has_waiting_lock, read_all, read_one, reload, store
 from tests.opportune.contrib.teams.conftest import Clients, Crew
@@ -30,6 +28,8 @@ from tests.opportune.contrib.teams.members import add_member, make_owner, member
 from tests.opportune.contrib.teams.test_invitations import invite
 
 Action = Callable[[AsyncSession], Awaitable[Any]]
+REFUSAL = "The team would have no active owner"
+LONG_NAME = "URGENT: your account will be closed today, sign in at https://evil.example now"
 
 
 async def run_concurrently(database: Database, *actions: Action) -> list[Any]:
@@ -212,10 +212,6 @@ async def test_deletion_waits_for_a_row_being_written(database: Database, ann: U
     assert await roles_in(database, team) == {}
 
 
-REFUSAL = "The team would have no active owner"
-LONG_NAME = "URGENT: your account will be closed today, sign in at https://evil.example now"
-
-
 @pytest.fixture
 async def inactive_owner(database: Database, crew: Crew) -> User:
     user = crew.users["admin"]
@@ -258,9 +254,7 @@ async def test_admin_cannot_delete_all_owners(superuser_client: AsyncClient, dat
     assert len(await roles_in(database, crew.team)) == 3
 
 
-async def test_team_cannot_be_handed_over_to_an_inactive_member(
-    clients: Clients, database: Database, crew: Crew, inactive_owner: User
-) -> None:
+async def test_team_cannot_be_handed_to_an_inactive_member(clients: Clients, crew: Crew, inactive_owner: User) -> None:
     form = {"email": inactive_owner.email, "current_password": PASSWORD}
     page = await clients["owner"].post(f"/teams/{crew.team.id}/hand-over", data=form)
     assert (page.status_code, "This account is deactivated" in page.text) == (422, True)

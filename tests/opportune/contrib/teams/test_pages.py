@@ -5,13 +5,9 @@ from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.accounts.sent_emails import read_sent_subjects
+from tests.opportune.accounts.stored_rows import read_all, reload, store
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
-
-
-async def read_team(database: Database, team: Team) -> Team | None:
-    async with database.reader() as session:
-        return await session.get(Team, team.id)
 
 
 async def test_pages_need_a_role(client: AsyncClient, clients: Clients, crew: Crew) -> None:
@@ -43,8 +39,7 @@ async def test_changes_need_a_role(client: AsyncClient, clients: Clients, crew: 
         for below in ("member", "admin"):
             if not TeamRole(below).includes(needed):
                 assert (await clients[below].post(address, data=data)).status_code == 403, (below, path)
-    team = await read_team(database, crew.team)
-    assert (team and team.name, await roles_in(database, crew.team)) == ("Crew", before)
+    assert ((await reload(database, crew.team)).name, await roles_in(database, crew.team)) == ("Crew", before)
 
 
 async def test_creator_of_a_team_is_its_owner(user_client: AsyncClient, database: Database) -> None:
@@ -112,8 +107,8 @@ async def test_owner_hands_over_to_a_member(app: FastAPI, clients: Clients, crew
 
 async def test_members_are_paged_and_searched(clients: Clients, crew: Crew, database: Database) -> None:
     users = [await make_user(database, f"person{number:02}@example.com") for number in range(30)]
-    async with database.writer() as session:
-        session.add_all(TeamMember(team_id=crew.team.id, user_id=user.id, role=TeamRole.MEMBER) for user in users)
+    members = (TeamMember(team_id=crew.team.id, user_id=user.id, role=TeamRole.MEMBER) for user in users)
+    await store(database, *members)
     page = await clients["member"].get(f"/teams/{crew.team.id}")
     assert "Page 1 of 2" in page.text
     assert page.text.index("owner@example.com") < page.text.index("admin@example.com")
@@ -127,4 +122,4 @@ async def test_deletion_needs_name_and_password(clients: Clients, crew: Crew, da
     for wrong in ({"name": "Gang"}, {"current_password": "wrong"}):
         assert (await clients["owner"].post(path, data={**form, **wrong})).status_code == 422, wrong
     assert (await clients["owner"].post(path, data=form)).headers["location"] == "/teams"
-    assert await read_team(database, crew.team) is None
+    assert await read_all(database, Team, id=crew.team.id) == []

@@ -1,4 +1,4 @@
-"""Rows of teams: in the data layer and in routes of a project."""
+"""Rows of teams: in the data layer, in routes of a project, and in the examples of docs/teams.md."""
 
 import asyncio
 from typing import Any
@@ -6,22 +6,23 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
 
-from opportune.contrib.teams import memberships
-from opportune.contrib.teams.models import TeamMember, TeamRole
+from opportune.contrib.teams import TeamRole, memberships
 from opportune.crud import Crud
+from opportune.crud.registry import crud_classes
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.testing.factories import make_token, signed_in_client
-from opportune.testing.rows import Make
+from opportune.testing import Make, make_token, signed_in_client
 from tests.opportune.contrib.teams.conftest import Clients, Crew
-from tests.opportune.contrib.teams.members import member_id
+from tests.opportune.contrib.teams.members import add_member, member_id
 from tests.opportune.contrib.teams.projects import Note, Project, Task, app, database
+from tests.opportune.guides import code_blocks, read_guide, run_code
+
+__all__ = ["app", "database"]  # fixtures
 
 API = "/api/v1/projects"
-
-
-__all__ = ["app", "database"]  # fixtures: a site with the projects feature
 
 
 async def create_project(client: AsyncClient, name: str) -> int:
@@ -102,8 +103,7 @@ async def test_program_names_the_team_in_a_header(app: FastAPI, crew: Crew, data
     token = {"Authorization": f"Bearer {await make_token(database, owner)}"}
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver", headers=token) as program:
         assert (await program.post(API, json={"name": "Ours"})).json()["team_id"] == crew.team.id
-        async with database.writer() as session:
-            session.add(TeamMember(team_id=crew.other_team.id, user_id=owner.id, role=TeamRole.MEMBER))
+        await add_member(database, crew.other_team, owner, TeamRole.MEMBER)
         response = await program.get(API)
         assert (response.status_code, "header X-Team" in response.json()["detail"]) == (400, True)
         for team, count in ((crew.team, 1), (crew.other_team, 0)):
@@ -125,14 +125,36 @@ async def test_removed_member_cannot_finish_a_write(clients: Clients, crew: Crew
     assert (await clients["owner"].get(API)).json()["total"] == 0
 
 
-DECLARATIONS: list[tuple[type[Any], dict[str, Any], str]] = [
-    (Task, {"team_column": "team_id", "team_roles": {"delete": "boss"}}, r"team_roles: A team has no 'boss'"),
-    (Task, {"team_roles": {"delete": "admin"}}, "no team owns the rows"),
-    (Note, {"owner_column": "user_id", "team_column": "user_id"}, r'team_column: write owner_column = "user_id"'),
-]
-
-
-@pytest.mark.parametrize(("model", "options", "message"), DECLARATIONS)
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        (Task, {"team_column": "team_id", "team_roles": {"delete": "boss"}}, r"team_roles: A team has no 'boss'"),
+        (Task, {"team_roles": {"delete": "admin"}}, "no team owns the rows"),
+        (Note, {"owner_column": "user_id", "team_column": "user_id"}, r'team_column: write owner_column = "user_id"'),
+    ],
+)
 def test_invalid_declaration_is_refused(model: type[Any], options: dict[str, Any], message: str) -> None:
     with pytest.raises(OperatorError, match=message):
         type("Wrong", (Crud,), {"model": model, **options})
+
+
+def run_example(marker: str, **names: Any) -> dict[str, Any]:
+    (code,) = (text for text in code_blocks(read_guide("teams.md")) if marker in text)
+    return run_code(code, **names)
+
+
+def test_crud_example_belongs_to_teams(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The guide's class is not a second one of the site.
+    monkeypatch.delitem(crud_classes, Project)  # type: ignore[misc]  # mypy infers no type for a class as a key
+    projects = run_example("Crud[Project]", Crud=Crud, Project=Project)["Projects"]
+    assert (projects.definition.belongs_to_team, projects.team_roles) == (True, {"delete": "admin"})
+
+
+async def test_route_examples_know_the_team(app: FastAPI, clients: Clients, crew: Crew, make: Make) -> None:
+    names = {"select": select, "col": col, "Project": Project}
+    app.include_router(run_example("CurrentTeam, Opt", **names)["router"], prefix="/guide")
+    await make(Project, name="Oak", team_id=crew.team.id)
+    await make(Project, name="Elm", team_id=crew.other_team.id)
+    assert (await clients["member"].get("/guide/board")).json() == ["Oak"]
+    assert [(await clients[name].post("/guide/board/close")).status_code for name in ("admin", "member")] == [200, 403]
+    assert (await clients["member"].get("/guide/board/greeting")).json() == "Welcome to Crew"

@@ -1,6 +1,5 @@
 """Routes of the JSON API as tools of models and of MCP."""
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -12,11 +11,10 @@ from opportune.accounts import CurrentUser, User, needs_scope
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox, api_tools, toolbox_of
 from opportune.crud import CrudApi
-from opportune.db import Database, RowId, WriteSession
+from opportune.db import RowId, WriteSession
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Llm
-from opportune.testing import make_user
-from tests.opportune.contrib.mcp.library import connect, create_site, read_text
+from tests.opportune.contrib.mcp.library import call, connect, create_site, read_text
 from tests.opportune.crud.library import Topics
 
 router = APIRouter(prefix="/books")
@@ -72,15 +70,6 @@ def library(*functions: Any) -> Feature:
 @pytest.fixture
 async def site(app: FastAPI) -> FastAPI:
     return create_site(app, library(*OFFERED_ROUTES))
-
-
-@pytest.fixture
-async def ada(database: Database) -> User:
-    return await make_user(database, "ada@example.com")
-
-
-def call(name: str, **arguments: Any) -> ToolCall:
-    return ToolCall("1", name, json.dumps(arguments))
 
 
 async def test_route_is_described_by_openapi(site: FastAPI) -> None:

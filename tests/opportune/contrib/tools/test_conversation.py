@@ -13,6 +13,8 @@ from opportune.contrib.tools.toolbox import MAX_STEPS
 from opportune.db import WriteSession
 
 QUESTION = [Message("user", "What is the weather?")]
+RAIN = ToolCall("call_1", "read_weather", '{"place": "Graz"}')
+CLOSE = ToolCall("call_2", "close_windows", "{}")
 
 
 async def read_weather(place: str) -> str:
@@ -23,10 +25,6 @@ async def read_weather(place: str) -> str:
 async def close_windows(session: WriteSession) -> str:
     """Close all windows."""
     return "Closed."
-
-
-RAIN = ToolCall("call_1", "read_weather", '{"place": "Graz"}')
-CLOSE = ToolCall("call_2", "close_windows", "{}")
 
 
 def request_calls(*calls: ToolCall) -> Done:

@@ -1,7 +1,6 @@
 """Tools run as the user with dependencies of routes, and errors become results."""
 
 import asyncio
-import json
 import sys
 from typing import Annotated, Any, Literal
 
@@ -14,14 +13,13 @@ from opportune.accounts import CurrentUser, OptionalUser, User, may
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.contrib.llm import ToolCall
-from opportune.contrib.tools import Toolbox, tool
-from opportune.contrib.tools.results import ToolResult
-from opportune.contrib.tools.site_tools import toolbox_of
+from opportune.contrib.tools import Toolbox, ToolResult, tool, toolbox_of
 from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import Busy, NotFound, OperatorError
 from opportune.feature import Feature, Llm
 from opportune.features import llm
-from opportune.testing import add_permission, make_user
+from opportune.testing import add_permission
+from tests.opportune.contrib.mcp.library import call
 
 
 async def count_users(session: ReadSession, only: Literal["staff", "all"] = "all") -> int:
@@ -44,15 +42,6 @@ async def greet(user: OptionalUser) -> str:
 async def export(user: Annotated[User, may("user", "export")]) -> str:
     """Export all users."""
     return "all"
-
-
-def call(name: str, /, **arguments: Any) -> ToolCall:
-    return ToolCall("call_0", name, json.dumps(arguments))
-
-
-@pytest.fixture
-async def ada(database: Database) -> User:
-    return await make_user(database, "ada@example.com")
 
 
 async def test_tool_schema_has_types_and_docstring() -> None:

@@ -8,8 +8,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from opportune.accounts import User
-from opportune.config.llm_models import LlmModel
-from opportune.config.settings import Settings
+from opportune.config import LlmModel, Settings
 from opportune.contrib.answers.checks import check_web_search
 from opportune.contrib.answers.lifespan import running_answers
 from opportune.contrib.answers.settings import AnswersSettings

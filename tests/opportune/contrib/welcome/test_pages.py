@@ -5,9 +5,7 @@ import re
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 
-from opportune.config.settings import Settings
-from opportune.project.installed import installed_features
-from opportune.project.layout import PROJECT
+from opportune.config import PROJECT, Settings, installed_features
 from opportune.testing.app import create_test_app
 
 ADDRESS = "/welcome"
