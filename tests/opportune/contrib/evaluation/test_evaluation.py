@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 from httpx2 import AsyncClient
-from sqlalchemy import delete, select
-from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.cli import transaction
@@ -20,6 +18,7 @@ from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict
 from opportune.contrib.llm import Chunk, Done, LlmError, Message, Provider
 from opportune.db import Database
 from opportune.testing import make_user
+from tests.opportune.accounts.stored_rows import delete, read_all, read_one, store
 
 Evaluate = Callable[..., Awaitable[tuple[int, str, str]]]
 
@@ -93,8 +92,7 @@ async def ratings(database: Database, user: User) -> list[Answer]:
     ]
     unrated = Answer(owner_id=user.id, question="Which bird?", text="?", status=AnswerStatus.DONE)
     stopped = Answer(owner_id=user.id, question="Which?", rating=Rating.UP, status=AnswerStatus.STOPPED)
-    async with database.writer() as session:
-        session.add_all([*answers, unrated, stopped])
+    await store(database, *answers, unrated, stopped)
     return answers
 
 
@@ -151,8 +149,7 @@ async def test_limit_of_costs_keeps_verdicts(evaluate: Evaluate, questions: str,
     arguments = ("--judge", "Judge", "--questions", questions, "--model", "Owl", "--yes")
     code, _, err = await evaluate(*arguments, llm_max_tokens_per_day=1)
     assert (code, err.endswith("The verdicts are stored. Run the command again to continue.\n")) == (1, True)
-    async with database.reader() as session:
-        assert (await session.scalars(select(EvaluationRun))).one().finished_at is None
+    assert (await read_one(database, EvaluationRun)).finished_at is None
 
 
 @pytest.mark.parametrize(
@@ -191,18 +188,15 @@ async def test_wrong_question_file_is_one_line(evaluate: Evaluate, tmp_path: Pat
 async def test_evaluation_needs_a_confirmation(evaluate: Evaluate, ratings: list[Answer], database: Database) -> None:
     code, _, err = await evaluate("--judge", "Judge")
     assert (code, "Add --yes." in err) == (2, True)
-    async with database.reader() as session:
-        assert not (await session.scalars(select(EvaluationRun))).all()
+    assert await read_all(database, EvaluationRun) == []
 
 
 async def test_verdicts_leave(evaluate: Evaluate, ratings: list[Answer], user: User, database: Database) -> None:
     await evaluate("--judge", "Judge", "--yes")
-    async with database.writer() as session:
-        verdicts = (await session.scalars(select(EvaluationVerdict))).all()
-        assert {(row.question, row.reason) for row in verdicts} == {("", "")}
-        await session.execute(delete(User).where(col(User.id) == user.id))
-    async with database.reader() as session:
-        assert not (await session.scalars(select(EvaluationVerdict))).all()
+    verdicts = await read_all(database, EvaluationVerdict)
+    assert {(row.question, row.reason) for row in verdicts} == {("", "")}
+    await delete(database, user)
+    assert await read_all(database, EvaluationVerdict) == []
 
 
 async def test_admin_shows_runs(

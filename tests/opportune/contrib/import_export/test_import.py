@@ -21,6 +21,7 @@ from tests.opportune.stored_rows import add_rows, execute, read_all
 
 IMPORT = "/admin/gadget/import"
 HEADER = "name,maker_id,colour,state,size"
+ROW = "a,1,red,new,2"
 
 
 async def upload(admin: AsyncClient, content: str | bytes, name: str = "rows.csv", **choices: str) -> Response:
@@ -143,9 +144,6 @@ async def test_constraint_error_after_preview_stores_nothing(app: FastAPI, admin
     assert (await confirm_preview(admin, preview)).status_code == 303
     assert "Line 3: Name: This value is already in use." in (await admin.get(preview.url.path)).text
     assert [row.name for row in await read_gadgets(app)] == ["taken"]
-
-
-ROW = "a,1,red,new,2"
 
 
 @pytest.mark.parametrize(

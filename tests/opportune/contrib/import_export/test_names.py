@@ -15,14 +15,15 @@ from sqlmodel import col
 from opportune.contrib.import_export import export
 from opportune.contrib.import_export.name_lists import join_names, split_names
 from opportune.db import load
-from opportune.testing import counted_statements
-from opportune.testing.factories import signed_in_client
+from opportune.testing import counted_statements, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Country, Review, Tag
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, extract_text, read_faults, upload_file
 from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all
 
 HEADER = "title,slug,isbn,author,tags,price"
 MAX_STATEMENTS = 40
+KRISTIN = ("Kristin", "Sigrid", ["Epic", "a|b\\c, d"], Decimal("9.50"))
+SALKA = ("Salka", "Halldór", ["Epic", "Saga"], Decimal(0))
 
 
 @pytest.fixture
@@ -58,10 +59,6 @@ async def read_names(app: FastAPI, model: type[Author] | type[Tag]) -> list[str]
     return await read_all(app, select(col(model.name)).order_by(col(model.id)))
 
 
-KRISTIN = ("Kristin", "Sigrid", ["Epic", "a|b\\c, d"], Decimal("9.50"))
-SALKA = ("Salka", "Halldór", ["Epic", "Saga"], Decimal(0))
-
-
 async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient) -> None:
     csv = f'{HEADER}\nKristin,k,1,Sigrid,"Epic|a\\|b\\\\c, d",9.50\nSalka,s,2,Halldór, Saga | Epic ,0\n'
     rows = [
@@ -87,9 +84,7 @@ async def test_undo_keeps_imported_rows_that_others_refer_to(app: FastAPI, admin
     assert "Nothing was undone: Something else still refers to it." in (await admin.get("/admin/author/list")).text
 
 
-async def test_round_trip_needs_few_statements(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_round_trip_has_few_statements(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "EXPORT_BATCH_ROWS", 10)
     async with app.state.database.writer() as session:
         authors = [Author(name=f"Author {number}") for number in range(12)]
@@ -102,18 +97,14 @@ async def test_round_trip_needs_few_statements(
     before = await read_books(app)
     with counted_statements("test_bookshelf", "admin_audit") as statements:
         exported = (await admin.get("/admin/book/export/csv")).content
-    await delete_books(app)
+    for model in (BookTag, Book, Author):
+        await execute(app, delete(model))
     with counted_statements("test_bookshelf", "admin_audit") as import_statements:
         await confirm_preview(admin, await upload(admin, exported))
     assert await read_books(app) == before
     assert (len(before), len(await read_names(app, Author))) == (25, 12)
     assert len(statements) < MAX_STATEMENTS
     assert len(import_statements) < 2 * MAX_STATEMENTS, "once for the preview, once for the import"
-
-
-async def delete_books(app: FastAPI) -> None:
-    for model in (BookTag, Book, Author):
-        await execute(app, delete(model))
 
 
 async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncClient) -> None:
@@ -137,22 +128,17 @@ async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncCl
     assert read_faults(response)[2] in ("Slug: This value is already in use.", "ISBN: This value is already in use.")
 
 
-UPDATES = [
-    ("isbn,title\n1,A\n1,B\n", "Line 3: ISBN: “1” is already in row 2."),
-    ("isbn,title\n1,\n", "Line 2: Title: This field is required."),
-    ("isbn,title\n9,New\n", "Line 2: Slug: This field is required."),
-    ("title\nKristin\n", "Rows to change are identified by the field ISBN. Choose a column for it."),
-]
-
-
-async def test_invalid_updates_are_reported_with_their_line(
-    app: FastAPI, admin: AsyncClient, staff: AsyncClient
-) -> None:
+async def test_invalid_updates_are_reported_by_line(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
     await confirm_preview(admin, await upload(admin, f"{HEADER}\nKristin,k,1,Sigrid,,1\n"))
-    for file, message in UPDATES:
+    for file, message in (
+        ("isbn,title\n1,A\n1,B\n", "Line 3: ISBN: “1” is already in row 2."),
+        ("isbn,title\n1,\n", "Line 2: Title: This field is required."),
+        ("isbn,title\n9,New\n", "Line 2: Slug: This field is required."),
+        ("title\nKristin\n", "Rows to change are identified by the field ISBN. Choose a column for it."),
+    ):
         page = await upload(admin, file, updates="1")
         assert message in extract_text(page)
-    assert (await upload(staff, UPDATES[0][0], updates="1")).status_code == 403
+    assert (await upload(staff, "isbn,title\n1,A\n", updates="1")).status_code == 403
     assert [row[0] for row in await read_books(app)] == ["Kristin"]
 
 
@@ -194,9 +180,7 @@ def test_names_in_a_cell_round_trip() -> None:
     assert split_names(" a | b ||c\\") == ["a", "b", "c\\"]
 
 
-async def test_names_that_are_numbers_may_have_zeros_in_front(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_numeric_names_may_have_zeros(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Author, "natural_key", "country_id", raising=False)
     monkeypatch.setattr(Review, "natural_key", "stars", raising=False)
     await add_rows(app, Author(name="Ann", country_id=2))

@@ -14,6 +14,7 @@ from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadge
 from tests.opportune.stored_rows import execute
 
 HEADER = "name;maker_id;size;weight;ratio;made_on"
+AMBIGUOUS = "these values also fit another format"
 
 
 async def import_numbers(app: FastAPI, admin: AsyncClient, *lines: str) -> tuple[str, list[tuple[object, ...]]]:
@@ -60,9 +61,7 @@ async def test_export_is_unambiguous_in_each_language(app: FastAPI, admin: Async
     assert [(row.size, row.weight, row.ratio) for row in await read_gadgets(app)] == [(1000, Decimal("12.50"), 1.234)]
 
 
-async def test_preview_is_confirmed_in_its_language(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_preview_keeps_its_language(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     preview = await upload(admin, f"{HEADER}\na;1;1,000;;;")
     monkeypatch.setattr("opportune.contrib.import_export.import_view.get_language", lambda: find_language("de"))
     await confirm_preview(admin, preview)
@@ -74,9 +73,6 @@ async def read_columns(admin: AsyncClient, content: str) -> tuple[list[str], str
     response = await admin.post(IMPORT, files={"file": ("rows.csv", content)})
     page = await admin.get(response.headers["location"], params={"step": "columns"})
     return read_choices(page)["format"], extract_text(page)
-
-
-AMBIGUOUS = "these values also fit another format"
 
 
 async def test_order_of_dates_is_guessed_and_shown(admin: AsyncClient) -> None:

@@ -22,18 +22,10 @@ from opportune.contrib.import_export.import_rows import ImportPlan
 from opportune.jobs import PermanentFailure
 from opportune.jobs.management import cancel
 from opportune.jobs.models import Job
-from opportune.testing import RecordedJobs
-from opportune.testing.factories import add_permission, sign_in_browser, signed_in_client
+from opportune.testing import RecordedJobs, add_permission, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.admin.gadget_feature import Gadget
-from tests.opportune.contrib.import_export.import_steps import (
-    choose_columns,
-    confirm_preview,
-    extract_text,
-    open_columns,
-    read_choices,
-    upload_file,
-)
+from tests.opportune.contrib.import_export import import_steps
 from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadgets, upload
 from tests.opportune.stored_rows import execute, make_staff, read_all
 
@@ -46,24 +38,24 @@ async def read_names(app: FastAPI) -> list[str]:
 
 async def test_columns_are_matched_by_similar_and_remembered_headings(app: FastAPI, admin: AsyncClient) -> None:
     content = "Names;Maker;What;Other\nfirst;100% Ltd;7;x\n"
-    page = await open_columns(admin, IMPORT, content)
-    assert read_choices(page)["column"] == ["name", "maker", "", ""]
-    shown = await choose_columns(admin, page, "look", column_3="size", column_1="")
-    assert "Required fields without a column: Name" in extract_text(shown)
-    shown = await choose_columns(admin, page, "look", column_3="size")
-    assert "Line NameMakerSize 2first100% Ltd7" in extract_text(shown).replace("Line", "Line ")
-    await confirm_preview(admin, await choose_columns(admin, shown))
+    page = await import_steps.open_columns(admin, IMPORT, content)
+    assert import_steps.read_choices(page)["column"] == ["name", "maker", "", ""]
+    shown = await import_steps.choose_columns(admin, page, "look", column_3="size", column_1="")
+    assert "Required fields without a column: Name" in import_steps.extract_text(shown)
+    shown = await import_steps.choose_columns(admin, page, "look", column_3="size")
+    assert "Line NameMakerSize 2first100% Ltd7" in import_steps.extract_text(shown).replace("Line", "Line ")
+    await import_steps.confirm_preview(admin, await import_steps.choose_columns(admin, shown))
     assert [(row.name, row.maker_id, row.size) for row in await read_gadgets(app)] == [("first", 2, 7)]
-    page = await open_columns(admin, IMPORT, content)
-    assert read_choices(page)["column"] == ["name", "maker", "size", ""]
+    page = await import_steps.open_columns(admin, IMPORT, content)
+    assert import_steps.read_choices(page)["column"] == ["name", "maker", "size", ""]
 
 
 async def test_columns_can_be_changed_after_the_preview(app: FastAPI, admin: AsyncClient) -> None:
     path = f"{IMPORT}?columns=id,name&size=1"
-    preview = await open_columns(admin, path, "name,maker_id\nfirst,1\n")
+    preview = await import_steps.open_columns(admin, path, "name,maker_id\nfirst,1\n")
     assert "Import 1 gadget" in preview.text
     link = re.findall(r'href="([^"]*step=columns[^"]*)"', preview.text)[0]
-    checked = await choose_columns(admin, await admin.get(unescape(link)))
+    checked = await import_steps.choose_columns(admin, await admin.get(unescape(link)))
     assert "Import 1 gadget" in checked.text
     assert 'gadget/list?columns=id%2Cname&amp;size=1"' in checked.text
     await execute(app, update(ImportFile).values(content=b""))  # as old files are
@@ -78,7 +70,7 @@ async def test_rows_are_found_by_title_or_number(app: FastAPI, admin: AsyncClien
             await admin.post(preview.url.path, data={"action": "import"})
     assert [row.maker_id for row in await read_gadgets(app)] == [1, 1], "an import runs once"
     assert await read_all(app, select(col(ImportFile.content))) == [b"", b""]
-    assert "No Maker is named “Nobody”." in extract_text(await upload(admin, "Name,Maker\nthird,Nobody\n"))
+    assert "No Maker is named “Nobody”." in import_steps.extract_text(await upload(admin, "Name,Maker\nthird,Nobody\n"))
 
 
 async def test_encodings_of_spreadsheets_are_read(app: FastAPI, admin: AsyncClient) -> None:
@@ -88,18 +80,18 @@ async def test_encodings_of_spreadsheets_are_read(app: FastAPI, admin: AsyncClie
         ("name,maker_id\nMüller,1\n".encode("utf-8-sig"), ""),
         ("name;maker_id\nMüller;1\n".encode("cp1252"), "is read as cp1252"),
     ):
-        page = await open_columns(admin, IMPORT, content)
-        assert note in extract_text(page)
-        await confirm_preview(admin, await choose_columns(admin, page))
+        page = await import_steps.open_columns(admin, IMPORT, content)
+        assert note in import_steps.extract_text(page)
+        await import_steps.confirm_preview(admin, await import_steps.choose_columns(admin, page))
         assert await read_names(app) == ["Müller"]
         await execute(app, delete(Gadget))
 
 
 async def test_lines_with_errors_are_corrected_and_imported(app: FastAPI, admin: AsyncClient) -> None:
     preview = await upload(admin, ROWS)
-    assert (await confirm_preview(admin, preview)).headers["location"] == preview.url.path
+    assert (await import_steps.confirm_preview(admin, preview)).headers["location"] == preview.url.path
     result = await admin.get(preview.url.path)
-    assert "Imported 1 gadget." in extract_text(result)
+    assert "Imported 1 gadget." in import_steps.extract_text(result)
     assert await read_names(app) == ["first"]
     file = (await admin.get(f"{preview.url.path}/errors.csv")).content.decode("utf-8-sig")
     header, *rows = csv.reader(io.StringIO(file))
@@ -107,7 +99,7 @@ async def test_lines_with_errors_are_corrected_and_imported(app: FastAPI, admin:
     assert [row[:3] for row in rows] == [["second", "999", "2"], ["third", "1", "many"]]
     assert rows[1][3].startswith("Size: Please enter a whole number")
     corrected = file.replace("999", "2").replace("many", "3")
-    await confirm_preview(admin, await upload(admin, corrected))
+    await import_steps.confirm_preview(admin, await upload(admin, corrected))
     assert await read_names(app) == ["first", "second", "third"]
 
 
@@ -121,17 +113,17 @@ def jobs(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> RecordedJobs:
 
 async def test_large_file_is_imported_by_a_job(app: FastAPI, admin: AsyncClient, jobs: RecordedJobs) -> None:
     page = await upload(admin, ROWS.replace("999", "2").replace("many", "3"))
-    assert "rows.csv is being checked: row 0 of 3." in extract_text(page)
+    assert "rows.csv is being checked: row 0 of 3." in import_steps.extract_text(page)
     assert jobs.names == ["import_export.process"]
     await jobs.work()
     preview = await admin.get(page.url.path)
-    assert "rows.csv adds 3 gadgets." in extract_text(preview)
+    assert "rows.csv adds 3 gadgets." in import_steps.extract_text(preview)
     assert await read_names(app) == []
-    assert (await confirm_preview(admin, preview)).headers["location"] == page.url.path
-    assert "rows.csv is being imported" in extract_text(await admin.get(page.url.path))
+    assert (await import_steps.confirm_preview(admin, preview)).headers["location"] == page.url.path
+    assert "rows.csv is being imported" in import_steps.extract_text(await admin.get(page.url.path))
     await jobs.work()
     result = await admin.get(page.url.path)
-    assert "Imported 3 gadgets." in extract_text(result)
+    assert "Imported 3 gadgets." in import_steps.extract_text(result)
     assert await read_names(app) == ["first", "second", "third"]
     (undo,) = [part.partition('"')[0] for part in result.text.split('action="') if "/undo" in part.partition('"')[0]]
     await admin.post(undo.replace("&amp;", "&"))
@@ -143,7 +135,7 @@ async def test_file_is_imported_once_by_overlapping_attempts(
 ) -> None:
     preview = await upload(admin, ROWS.replace("999", "2").replace("many", "3"))
     await jobs.work()
-    await confirm_preview(admin, preview)
+    await import_steps.confirm_preview(admin, preview)
     plan_import = import_run.plan_import
 
     async def plan_while_another_attempt_ends(*arguments: Any) -> ImportPlan:
@@ -160,40 +152,38 @@ async def test_fault_after_an_import_keeps_its_result(
 ) -> None:
     preview = await upload(admin, ROWS.replace("999", "2").replace("many", "3"))
     await jobs.work()
-    await confirm_preview(admin, preview)
+    await import_steps.confirm_preview(admin, preview)
     monkeypatch.setattr("opportune.contrib.import_export.import_run._run_hooks", None)
     with pytest.raises(PermanentFailure):
         await jobs.work()
-    assert "Imported 3 gadgets." in extract_text(await admin.get(preview.url.path))
+    assert "Imported 3 gadgets." in import_steps.extract_text(await admin.get(preview.url.path))
 
 
-async def test_import_of_a_request_that_died_is_repeated(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_abandoned_import_is_repeated(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     preview = await upload(admin, "name,maker_id\nfirst,1\n")
     with monkeypatch.context() as patch:
         patch.setattr(import_run, "process", None)
         with suppress(TypeError):
-            await confirm_preview(admin, preview)
-    await confirm_preview(admin, await admin.get(preview.url.path))
+            await import_steps.confirm_preview(admin, preview)
+    await import_steps.confirm_preview(admin, await admin.get(preview.url.path))
     assert await read_names(app) == ["first"]
 
 
 async def test_cancelled_job_ends_its_import(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_view, "LARGE_FILE_ROWS", 3)
     page = await upload(admin, ROWS)
-    assert "is being checked" in extract_text(page)
+    assert "is being checked" in import_steps.extract_text(page)
     (job_id,) = await read_all(app, select(col(Job.id)))
     async with app.state.database.writer() as session:
         await cancel(session, job_id)
-    ended = extract_text(await admin.get(page.url.path))
+    ended = import_steps.extract_text(await admin.get(page.url.path))
     assert "The import was cancelled. Nothing was stored." in ended
     assert "is being checked" not in ended
 
 
 async def test_import_needs_permission_to_write(app: FastAPI, admin: AsyncClient) -> None:
     staff = await make_staff(app, "gadget.import", "gadget.list")
-    await confirm_preview(admin, await upload(admin, "name,maker_id\nfirst,1\n"))
+    await import_steps.confirm_preview(admin, await upload(admin, "name,maker_id\nfirst,1\n"))
     async with signed_in_client(app, staff) as browser:
         for path in (IMPORT, f"{IMPORT}/sample.csv", f"{IMPORT}/1", f"{IMPORT}/1/errors.csv"):
             assert (await browser.get(path)).status_code == 403, path
@@ -201,9 +191,9 @@ async def test_import_needs_permission_to_write(app: FastAPI, admin: AsyncClient
         await add_permission(app.state.database, staff, "gadget", "update")
         await add_permission(app.state.database, staff, "maker", "get")
         assert "Acme" not in (await browser.get(f"{IMPORT}/sample.csv")).text, "which lists the first makers"
-        page = await upload_file(browser, IMPORT, "name,size\nfirst,5\nnew,6\n", updates="1")
-        assert "Line 3: You may not add rows, only change those that exist." in extract_text(page)
-        await confirm_preview(browser, page)
+        page = await import_steps.upload_file(browser, IMPORT, "name,size\nfirst,5\nnew,6\n", updates="1")
+        assert "Line 3: You may not add rows, only change those that exist." in import_steps.extract_text(page)
+        await import_steps.confirm_preview(browser, page)
     assert [(row.name, row.size) for row in await read_gadgets(app)] == [("first", 5)]
 
 

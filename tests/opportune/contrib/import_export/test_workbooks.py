@@ -16,12 +16,7 @@ from httpx2 import AsyncClient
 from opportune.admin.errors import ValidationRefused
 from opportune.contrib.import_export import export, workbooks
 from opportune.contrib.import_export.table import OLE_SIGNATURE, read_table
-from tests.opportune.contrib.import_export.import_steps import (
-    choose_columns,
-    confirm_preview,
-    extract_text,
-    open_columns,
-)
+from tests.opportune.contrib.import_export import import_steps
 from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadgets, upload
 
 HEADER = ["Name", "Maker", "Size", "Weight", "Made on", "Seen at", "Data"]
@@ -41,14 +36,14 @@ def make_workbook(*rows: list[Any], change: Callable[[Any], object] = id) -> byt
 
 
 async def test_workbook_is_imported(app: FastAPI, admin: AsyncClient) -> None:
-    await confirm_preview(admin, await upload(admin, make_workbook(HEADER, ROW), "rows.xlsx"))
+    await import_steps.confirm_preview(admin, await upload(admin, make_workbook(HEADER, ROW), "rows.xlsx"))
     (row,) = await read_gadgets(app)
     assert (row.name, row.maker_id, row.size, row.weight, row.data) == ("first", 1, 3, Decimal("1.50"), "=1+1")
     assert (row.made_on, row.seen_at) == (DAY.date(), MOMENT.replace(tzinfo=UTC))
 
 
 async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    await confirm_preview(admin, await upload(admin, make_workbook(HEADER, ROW), "rows.xlsx"))
+    await import_steps.confirm_preview(admin, await upload(admin, make_workbook(HEADER, ROW), "rows.xlsx"))
     response = await admin.get("/admin/gadget/export/xlsx")
     sheet = openpyxl.load_workbook(io.BytesIO(response.content)).active
     header, values = sheet.iter_rows()
@@ -65,15 +60,15 @@ async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypa
 async def test_reimported_export_changes_nothing(app: FastAPI, admin: AsyncClient) -> None:
     row = {"seen_at": "2026-12-31 03:04:05.678901", "story": "a", "notes": "x" * 40_000}
     rows = json.dumps([{"name": "first", "maker_id": 1, **row}])
-    await confirm_preview(admin, await upload(admin, rows, "rows.json"))
+    await import_steps.confirm_preview(admin, await upload(admin, rows, "rows.json"))
     exported = (await admin.get("/admin/gadget/export/xlsx")).content
-    assert "changes 0 and keeps 1" in extract_text(await upload(admin, exported, "rows.xlsx", updates="1"))
+    assert "changes 0 and keeps 1" in import_steps.extract_text(await upload(admin, exported, "rows.xlsx", updates="1"))
     workbook = openpyxl.load_workbook(io.BytesIO(exported))
     names = [cell.value for cell in workbook.active[1]]
     workbook.active.cell(2, names.index("story") + 1, "b")
     file = io.BytesIO()
     workbook.save(file)
-    await confirm_preview(admin, await upload(admin, file.getvalue(), "rows.xlsx", updates="1"))
+    await import_steps.confirm_preview(admin, await upload(admin, file.getvalue(), "rows.xlsx", updates="1"))
     (gadget,) = await read_gadgets(app)
     seen_at = MOMENT.replace(hour=3, minute=4, second=5, microsecond=678901, tzinfo=UTC)
     assert (gadget.story, gadget.seen_at, len(gadget.notes)) == ("b", seen_at, 40_000)
@@ -104,16 +99,9 @@ def archive(**members: bytes) -> bytes:
     return file.getvalue()
 
 
-def merge(workbook: Any) -> None:
-    workbook.active.merge_cells("A1:B1")
-
-
-def add_formula(workbook: Any) -> None:
-    workbook.active["A2"] = "=1+1"
-
-
-def add_error(workbook: Any) -> None:
-    workbook.active["B2"].value = "#N/A"
+def workbook_with(column: int, value: str) -> bytes:
+    """Return a workbook with this value in its second row, of the type that Excel detects."""
+    return make_workbook(HEADER, ROW, change=lambda workbook: workbook.active.cell(2, column, value))
 
 
 @pytest.mark.parametrize(
@@ -126,9 +114,9 @@ def add_error(workbook: Any) -> None:
         (lambda: archive(xl__workbook_xml=b'<?xml version="1.0" encoding="gbk"?><a/>'), "is damaged"),
         (lambda: archive(xl__workbook_xml=b"", row=b"<row>" + b"<c/>" * 500_001), "too large when it is unpacked"),
         (lambda: make_workbook(HEADER), "has no rows"),
-        (lambda: make_workbook(HEADER, ROW, change=merge), "has merged cells"),
-        (lambda: make_workbook(HEADER, ROW, change=add_formula), "Cell A2 has a formula without a result"),
-        (lambda: make_workbook(HEADER, ROW, change=add_error), "Cell B2 has the error #N/A"),
+        (lambda: make_workbook(HEADER, ROW, change=lambda book: book.active.merge_cells("A1:B1")), "has merged cells"),
+        (lambda: workbook_with(1, "=1+1"), "Cell A2 has a formula without a result"),
+        (lambda: workbook_with(2, "#N/A"), "Cell B2 has the error #N/A"),
         (lambda: make_workbook([*map(str, range(10_000))], [1]), "more than 200 columns"),
         (lambda: make_workbook(HEADER, *[ROW] * 4), "more than 3 rows"),
     ],
@@ -176,8 +164,8 @@ async def test_faulty_rows_of_a_workbook_can_be_downloaded(admin: AsyncClient) -
     file = (await admin.get(f"{preview.url.path}/errors.xlsx")).content
     _, row = openpyxl.load_workbook(io.BytesIO(file)).active.iter_rows(values_only=True)
     assert row[-1].startswith("Size: Please enter a whole number")
-    page = await open_columns(admin, IMPORT, file, "again.xlsx")
-    assert "Line 2: Size:" in extract_text(await choose_columns(admin, page))
+    page = await import_steps.open_columns(admin, IMPORT, file, "again.xlsx")
+    assert "Line 2: Size:" in import_steps.extract_text(await import_steps.choose_columns(admin, page))
 
 
 def test_elements_of_earlier_rows_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

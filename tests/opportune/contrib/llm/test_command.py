@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.cli import transaction
@@ -18,6 +16,7 @@ from opportune.contrib.llm import Chunk, Done, LlmError, LlmModel, Message, Prov
 from opportune.contrib.llm.evaluation import Question, read_questions
 from opportune.db import Database
 from opportune.errors import OperatorError
+from tests.opportune.accounts.stored_rows import read_all
 from tests.opportune.cli.conftest import Oppman
 
 
@@ -138,9 +137,7 @@ async def test_answers_are_switched_off_and_on(
         "Switched answers of language models on.",
         "Answers of language models are already on.",
     ]
-    async with database.reader() as session:
-        logged = (await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))).all()
-    assert [(entry.actor, entry.action) for entry in logged] == [
+    assert [(entry.actor, entry.action) for entry in await read_all(database, AuditEntry)] == [
         ("oppman.py", "switch-llm-off"),
         ("oppman.py", "switch-llm-on"),
     ]

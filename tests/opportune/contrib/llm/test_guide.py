@@ -14,17 +14,11 @@ from opportune.feature import Feature, Jobs
 from opportune.features import llm
 from tests.opportune.guides import code_blocks, read_guide, run_code
 
-GUIDE = read_guide("llm.md")
-
-
-def run_examples() -> dict[str, Any]:
-    blocks = (code for code in code_blocks(GUIDE) if "app.books" not in code)  # others: web/test_streaming.py
-    return run_code(*blocks)
-
 
 @pytest.fixture
 def names() -> dict[str, Any]:
-    return run_examples()
+    blocks = (code for code in code_blocks(read_guide("llm.md")) if "app.books" not in code)
+    return run_code(*blocks)  # others: web/test_streaming.py
 
 
 @pytest.fixture

@@ -20,6 +20,9 @@ from opportune.testing import RecordedJobs
 from opportune.testing.plugin import settings_for
 
 router = APIRouter()
+REFUSED = LlmError("unavailable", "The endpoint is not working.", retry_after=0)
+KEY_REFUSED = LlmError("unauthorised", "The key is refused.")
+GERMAN = "The language of the user is German. Answer in it, unless the question is in another language or asks for one."
 
 
 @router.get("/summary")
@@ -59,9 +62,6 @@ async def test_queue_has_a_timeout() -> None:
         with pytest.raises(LlmError, match="busy") as caught:
             await llm.complete("Second?")
     assert caught.value.retryable
-
-
-REFUSED = LlmError("unavailable", "The endpoint is not working.", retry_after=0)
 
 
 async def test_failed_call_is_retried() -> None:
@@ -106,9 +106,6 @@ async def test_model_is_selected_by_name() -> None:
     assert [model.name for model in fast.models] == ["Bright", "Fast"]
     with pytest.raises(LlmError, match=r"^There is no model Slow\. Available: Bright, Fast\.$"):
         llm.using("Slow")
-
-
-KEY_REFUSED = LlmError("unauthorised", "The key is refused.")
 
 
 async def test_fallback_answers_for_a_failing_model() -> None:
@@ -169,9 +166,6 @@ async def test_model_is_closed_with_the_site(settings: Settings) -> None:
         assert app.state.answers.llm is app.state.llm
         assert not closed
     assert closed == [provider]
-
-
-GERMAN = "The language of the user is German. Answer in it, unless the question is in another language or asks for one."
 
 
 @pytest.mark.parametrize(

@@ -31,24 +31,17 @@ TIMEOUT_SECONDS = 30
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 CARD = {"file": ("card.txt", b"Ada Lovelace, 030 1815")}
 ANSWER = ['{"name": "Ada', ' Lovelace", "pho', 'ne": "030 1815"}']
-
-
-def blocks(section: str) -> tuple[str, str]:
-    text = re.split(r"\n##+ ", GUIDE.partition(f"### {section}\n")[2])[0]
-    code, template = re.findall(r"^```(?:python|jinja)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return code, template
+OpenPage = Callable[..., AbstractAsyncContextManager[tuple[FastAPI, AsyncClient, FakeProvider]]]
 
 
 def load_page(section: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    code, template = blocks(section)
+    text = re.split(r"\n##+ ", GUIDE.partition(f"### {section}\n")[2])[0]
+    code, template = re.findall(r"^```(?:python|jinja)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     names = run_code(code)
     name = re.match(r"\{# templates/(.+?) #\}", template)
     assert name
     add_templates(monkeypatch, {name[1]: template})
     return names
-
-
-OpenPage = Callable[..., AbstractAsyncContextManager[tuple[FastAPI, AsyncClient, FakeProvider]]]
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from httpx2 import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families as parse
 from pydantic import SecretStr
 
+from opportune.config import LlmModel, Settings, installed_features
 from opportune.config.base_settings import read_class
-from opportune.config.llm_models import LlmModel
-from opportune.config.settings import Settings
 from opportune.contrib.llm import Done, FakeProvider, LlmError
 from opportune.contrib.telemetry.prometheus import Counter, render_families
 from opportune.contrib.telemetry.settings import TelemetrySettings
@@ -21,7 +20,6 @@ from opportune.contrib.telemetry.workers import Workers
 from opportune.errors import SettingsError
 from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job
-from opportune.project.installed import installed_features
 from opportune.server.workers import WORKERS_VARIABLE, create_worker_group
 from opportune.services.observers import observers
 from opportune.testing.app import create_test_app
@@ -155,30 +153,25 @@ async def test_metrics_work_in_an_outage(app: FastAPI, client: AsyncClient, monk
     assert samples.value("process_resident_memory_bytes")
 
 
-@pytest.fixture
-def group(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract sockets")
+async def test_each_worker_reports_all_workers(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WORKERS_VARIABLE, "")
     create_worker_group(3)
-    return app
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract sockets")
-async def test_each_worker_reports_all_workers(group: FastAPI) -> None:
-    workers = [Workers(group.state) for _ in range(3)]
+    workers = [Workers(app.state) for _ in range(3)]
     async with AsyncExitStack() as stack:
         for worker in workers:
             await stack.enter_async_context(worker.listening())
         assert [worker.number for worker in workers] == [0, 1, 2]
         assert [report.worker for report in await workers[1].reports()] == [0, 1, 2]
-        successor = Workers(group.state)
+        successor = Workers(app.state)
         async with successor.listening():
             assert len(await workers[1].reports()) == 4, "a new worker starts before the old one ends"
-        group.state.workers = workers[2]
-        async with AsyncClient(transport=ASGITransport(group), base_url=SITE) as client:
+        app.state.workers = workers[2]
+        async with AsyncClient(transport=ASGITransport(app), base_url=SITE) as client:
             samples = await read_metrics(client)
         assert samples.labels("worker") == {"0", "1", "2"}
     assert [report.worker for report in await workers[0].reports()] == [0], "the other workers have ended"
-    replacement = Workers(group.state)
+    replacement = Workers(app.state)
     async with replacement.listening():
         assert replacement.number == 0, "takes over the free number"
 

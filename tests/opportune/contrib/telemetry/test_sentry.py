@@ -101,9 +101,7 @@ def test_failed_command_is_reported(sentry_settings: Settings, sink: Sink, monke
 
 
 @pytest.mark.parametrize(("dsn", "line"), [("nonsense", "copy it from Sentry"), ("", "Install it: ")])
-def test_invalid_setup_is_refused_without_showing_the_key(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, dsn: str, line: str
-) -> None:
+def test_refused_setup_hides_the_key(settings: Settings, monkeypatch: pytest.MonkeyPatch, dsn: str, line: str) -> None:
     if not dsn:
         monkeypatch.setitem(sys.modules, "sentry_sdk", None)
     options = settings.having(TelemetrySettings(sentry_dsn=SecretStr(dsn or f"http://{KEY}@127.0.0.1:1/1")))

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.contrib.llm import Done, FakeProvider
 from opportune.contrib.telemetry import setup
 from opportune.contrib.telemetry.settings import TelemetrySettings
@@ -20,7 +20,6 @@ from opportune.errors import SettingsError
 from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.models import JobState
-from opportune.project.installed import installed_features
 from opportune.testing.app import create_test_app
 from tests.opportune.contrib.telemetry.sink import Sink
 

@@ -11,9 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import EmbeddingModel, LanguageModel, LlmError
-from opportune.contrib.llm.call_guard import SpendingRefused
-from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
+from opportune.contrib.llm import Embedded, Embedder, EmbeddingModel, LanguageModel, LlmError, SpendingRefused
 from opportune.contrib.llm.embeddings.embeddings import Embeddings
 from opportune.errors import OperatorError
 from opportune.i18n import use_language

@@ -6,9 +6,8 @@ from contextlib import aclosing, asynccontextmanager
 
 from pydantic import SecretStr
 
-from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Provider, Timeouts
+from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Provider, Reasoning, Timeouts, ToolSchema
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
-from opportune.contrib.llm.providers.provider import Reasoning, ToolSchema
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, Step, serve_endpoint
 
 KEY = "sk-not-for-anyone"

@@ -15,6 +15,7 @@ import pytest
 
 from opportune.contrib.llm import Done, LlmError
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
+from tests.opportune.contrib.llm.providers import model_answers
 from tests.opportune.contrib.llm.providers.endpoint import (
     DONE,
     EVENTS,
@@ -26,17 +27,6 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     text,
 )
 from tests.opportune.contrib.llm.providers.habits import delta
-from tests.opportune.contrib.llm.providers.model_answers import (
-    KEY,
-    LONG_TIMEOUTS,
-    provider_at,
-    read_answer,
-    read_answer_of,
-    read_chunks,
-    read_error,
-    read_error_of,
-    serve_provider,
-)
 
 LONG = "x" * 70_000
 write_http_date = partial(format_datetime, usegmt=True)
@@ -58,7 +48,7 @@ write_http_date = partial(format_datetime, usegmt=True)
     ],
 )
 async def test_status_determines_the_error_code(status: str, code: str, retryable: bool) -> None:
-    error = await read_error_of(response(status, b'{"error": {"message": "upstream says"}}'))
+    error = await model_answers.read_error_of(response(status, b'{"error": {"message": "upstream says"}}'))
     assert (error.code, error.retryable) == (code, retryable)
     assert "upstream says" not in str(error)
 
@@ -85,7 +75,7 @@ REFUSALS: list[tuple[str, object, str]] = [
 
 @pytest.mark.parametrize(("status", "body", "code"), REFUSALS)
 async def test_body_distinguishes_reasons(status: str, body: object, code: str) -> None:
-    assert (await read_error_of(response(status, json.dumps(body).encode()))).code == code
+    assert (await model_answers.read_error_of(response(status, json.dumps(body).encode()))).code == code
 
 
 @pytest.mark.parametrize(
@@ -107,14 +97,14 @@ async def test_body_distinguishes_reasons(status: str, body: object, code: str) 
     ],
 )
 async def test_wait_before_a_retry_is_read_and_bounded(header: str, body: bytes, seconds: float | None) -> None:
-    assert (await read_error_of(response("429 Too Many Requests", body, header))).retry_after == seconds
+    assert (await model_answers.read_error_of(response("429 Too Many Requests", body, header))).retry_after == seconds
 
 
 @pytest.mark.parametrize("write", [write_http_date, datetime.isoformat, lambda date: f"{int(date.timestamp())}000"])
 @pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset"])
 async def test_wait_may_be_a_date(write: Callable[[datetime], str], header: str) -> None:
     date = write(datetime.now(UTC) + timedelta(minutes=10))
-    error = await read_error_of(response("429 Too Many Requests", b"", f"{header}: {date}"))
+    error = await model_answers.read_error_of(response("429 Too Many Requests", b"", f"{header}: {date}"))
     assert error.retry_after
     assert 0 < error.retry_after <= 600
 
@@ -123,7 +113,7 @@ async def test_wait_may_be_a_date(write: Callable[[datetime], str], header: str)
     "page", [b"<html>Welcome</html>", b'Welcome\n{"text": "Yes"}\n<p>Sign in</p>', b'{"text": "Yes"}\n<p>Sign in</p>']
 )
 async def test_web_page_is_malformed(page: bytes) -> None:
-    error = await read_error_of(response("200 OK", page, "Content-Type: text/html"))
+    error = await model_answers.read_error_of(response("200 OK", page, "Content-Type: text/html"))
     assert error.code == "malformed"
     assert "LLM_" not in str(error)
     assert error.advice == "Check LLM_BASE_URL."
@@ -139,20 +129,20 @@ async def test_web_page_is_malformed(page: bytes) -> None:
     ],
 )
 async def test_unusable_address_is_an_error(address: str, code: str, retryable: bool) -> None:
-    error = await read_error(provider_at(address))
+    error = await model_answers.read_error(model_answers.provider_at(address))
     assert (error.code, error.retryable) == (code, retryable)
 
 
 @pytest.mark.parametrize("key", ["kéy", "two\nlines"])
 async def test_malformed_key_is_not_configured(key: str) -> None:
     async with serve_endpoint(EVENTS, DONE) as endpoint:
-        error = await read_error(provider_at(endpoint.address, key=key))
+        error = await model_answers.read_error(model_answers.provider_at(endpoint.address, key=key))
     assert error.code == "not_configured"
     assert key not in "".join(traceback.format_exception(error))
 
 
 async def test_lost_connection_keeps_the_text() -> None:
-    answer, error = await read_answer_of(EVENTS_TO_BE_CUT, text("Beca"))
+    answer, error = await model_answers.read_answer_of(EVENTS_TO_BE_CUT, text("Beca"))
     assert isinstance(error, LlmError)
     assert (answer, error.code) == ("Beca", "interrupted")
 
@@ -167,8 +157,11 @@ async def test_lost_connection_keeps_the_text() -> None:
     ],
 )
 async def test_silence_times_out_and_disconnects(limit: dict[str, float], steps: list[Step], answer: str) -> None:
-    async with serve_provider(*steps, "hang", limits=replace(LONG_TIMEOUTS, **limit)) as (provider, endpoint):
-        received, error = await read_answer(provider)
+    async with model_answers.serve_provider(*steps, "hang", limits=replace(model_answers.LONG_TIMEOUTS, **limit)) as (
+        provider,
+        endpoint,
+    ):
+        received, error = await model_answers.read_answer(provider)
         await asyncio.wait_for(endpoint.disconnected.wait(), 30)
     assert isinstance(error, LlmError)
     assert (received, error.code) == (answer, "timeout")
@@ -178,15 +171,15 @@ async def test_silence_times_out_and_disconnects(limit: dict[str, float], steps:
     ("chunk", "end"), [(text(LONG), Done(truncated=True)), (delta(reasoning=LONG), "out_of_tokens")]
 )
 async def test_endless_answer_is_truncated(chunk: bytes, end: object) -> None:
-    async with serve_provider(EVENTS, *[chunk] * 10, "hang") as (provider, endpoint):
-        reasoning, answer, outcome = await read_chunks(provider)
+    async with model_answers.serve_provider(EVENTS, *[chunk] * 10, "hang") as (provider, endpoint):
+        reasoning, answer, outcome = await model_answers.read_chunks(provider)
         await endpoint.disconnected.wait()
     assert (len(reasoning + answer), getattr(outcome, "code", outcome)) == (MAX_ANSWER_LENGTH, end)
 
 
 async def test_endless_events_without_text_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.contrib.llm.providers.events.MAX_BODY_BYTES", 5_000)
-    answer, error = await read_answer_of(EVENTS, text("Beca"), *[event({"choices": []})] * 1_000, "hang")
+    answer, error = await model_answers.read_answer_of(EVENTS, text("Beca"), *[event({"choices": []})] * 1_000, "hang")
     assert isinstance(error, LlmError)
     assert (answer, error.code) == ("Beca", "malformed")
 
@@ -194,18 +187,18 @@ async def test_endless_events_without_text_are_refused(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "steps",
     [
-        [response("401 Unauthorized", KEY.encode())],
-        [response("400 Bad Request", KEY.encode())],
-        [EVENTS, event({"error": {"message": KEY}})],
-        [EVENTS, f"data: {KEY}\n\n".encode()],
+        [response("401 Unauthorized", model_answers.KEY.encode())],
+        [response("400 Bad Request", model_answers.KEY.encode())],
+        [EVENTS, event({"error": {"message": model_answers.KEY}})],
+        [EVENTS, f"data: {model_answers.KEY}\n\n".encode()],
         [EVENTS_TO_BE_CUT],
     ],
 )
 async def test_errors_and_logs_hide_the_key(steps: list[Step], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    error = await read_error_of(*steps)
-    assert KEY not in "".join(traceback.format_exception(error))
-    assert KEY not in caplog.text
+    error = await model_answers.read_error_of(*steps)
+    assert model_answers.KEY not in "".join(traceback.format_exception(error))
+    assert model_answers.KEY not in caplog.text
 
 
 TRUNCATED_GZIP = gzip.compress(text("Be"))[:-9]
@@ -227,5 +220,5 @@ ODD_RESPONSES = {
 
 @pytest.mark.parametrize("step", ODD_RESPONSES.values(), ids=ODD_RESPONSES)
 async def test_odd_response_ends_in_answer_or_llm_error(step: bytes) -> None:
-    _, end = await read_answer_of(step)
+    _, end = await model_answers.read_answer_of(step)
     assert isinstance(end, Done) or str(end)

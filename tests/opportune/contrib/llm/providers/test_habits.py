@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opportune.contrib.llm import Done, LlmError, Reasoning
+from opportune.contrib.llm import Chunk, Done, LlmError, Reasoning, ToolSchema
 from opportune.contrib.llm.providers.events import EventReader
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
-from opportune.contrib.llm.providers.provider import Chunk, ToolSchema
 from tests.opportune.contrib.llm.providers.endpoint import response
 from tests.opportune.contrib.llm.providers.habits import HABITS, Answer
 from tests.opportune.contrib.llm.providers.model_answers import read_chunks, serve_provider

@@ -24,6 +24,11 @@ from tests.opportune.contrib.llm.providers.endpoint import (
 )
 from tests.opportune.contrib.llm.providers.habits import ARGS, FIND, FINDS
 
+PICTURES = (Picture(b"drawn"), Picture(b"png", "image/png"))
+PICTURE_URLS = ["data:image/jpeg;base64,ZHJhd24=", "data:image/png;base64,cG5n"]
+FIND_TOOL = ToolSchema("find", "Find rows.", {"type": "object", "properties": {}})
+TWO_MEMBERS = gzip.compress(b'{"choices": [{"message": '), gzip.compress(b'{"content": "Yes"}}]}')
+
 
 async def test_request_has_model_limit_and_key() -> None:
     async with model_answers.serve_provider(EVENTS, text("Because."), DONE) as (provider, endpoint):
@@ -68,10 +73,6 @@ async def test_cancelling_the_reader_disconnects(steps: list[Step]) -> None:
             await task
 
 
-PICTURES = (Picture(b"drawn"), Picture(b"png", "image/png"))
-PICTURE_URLS = ["data:image/jpeg;base64,ZHJhd24=", "data:image/png;base64,cG5n"]
-
-
 @pytest.mark.parametrize(
     ("sees_images", "content"),
     [
@@ -94,9 +95,6 @@ async def test_pictures_need_vision(sees_images: bool, content: Any) -> None:
     body = endpoint.bodies[0]
     assert [message["content"] for message in body["messages"]] == ["Look.", content]
     assert body["temperature"] == 0.5
-
-
-FIND_TOOL = ToolSchema("find", "Find rows.", {"type": "object", "properties": {}})
 
 
 @pytest.mark.parametrize("written", [f"<function=find{ARGS}</function>", '{"name": "find", "arguments": {"q": 1}}'])
@@ -129,9 +127,6 @@ async def test_utf_8_is_read_in_spite_of_its_declared_encoding(encoding: str) ->
         response("200 OK", body, f"Content-Type: text/event-stream; charset={encoding}")
     )
     assert answer == "café"
-
-
-TWO_MEMBERS = gzip.compress(b'{"choices": [{"message": '), gzip.compress(b'{"content": "Yes"}}]}')
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings, load_settings
-from opportune.contrib.llm import make_provider, models_of
+from opportune.contrib.llm import FakeProvider, LlmModel, make_provider, models_of
 from opportune.contrib.llm.providers import local
-from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.errors import OperatorError, SettingsError
 
 URL, WEIGHTS = "https://llm.example/v1", Path("model.gguf")
+ADDRESS = f'"base_url": "{URL}"'
 
 
 def make_settings(**values: object) -> Settings:
@@ -58,10 +57,6 @@ def test_missing_provider_class_is_one_line(provider_path: str) -> None:
         make_provider(make_settings(llm_models=[LlmModel(name="Words", provider=provider_path)]))
 
 
-def load_models(*models: dict[str, object], **values: object) -> list[LlmModel]:
-    return models_of(load_settings(_env_file=None, environment="test", llm_models=json.dumps(models), **values))
-
-
 @pytest.mark.parametrize(
     ("model", "url", "key"),
     [
@@ -72,11 +67,9 @@ def load_models(*models: dict[str, object], **values: object) -> list[LlmModel]:
     ],
 )
 def test_models_default_to_endpoint_and_key(model: dict[str, object], url: str, key: str) -> None:
-    (loaded,) = load_models({"name": "Fast", **model}, llm_base_url=URL, llm_api_key="site")
+    values = {"llm_models": json.dumps([{"name": "Fast", **model}]), "llm_base_url": URL, "llm_api_key": "site"}
+    (loaded,) = models_of(load_settings(_env_file=None, environment="test", **values))
     assert (loaded.base_url, loaded.api_key.get_secret_value()) == (url, key)
-
-
-ADDRESS = f'"base_url": "{URL}"'
 
 
 @pytest.mark.parametrize(

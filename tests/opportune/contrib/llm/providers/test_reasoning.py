@@ -11,6 +11,7 @@ from tests.opportune.contrib.llm.providers.model_answers import read_chunks, rea
 
 THOUGHT = delta(content=None, reasoning="Hm.")
 USAGE = usage({"prompt_tokens": 7, "completion_tokens": 90, "completion_tokens_details": {"reasoning_tokens": 90}})
+WITHOUT_OPENING_TAG = ["Hm", ".\n</th", "ink>\n\nYes", " it is."]
 
 
 @pytest.mark.parametrize("step", [THOUGHT, USAGE, text(""), text("<think>Hm.")])
@@ -29,9 +30,6 @@ async def test_error_has_the_reported_tokens() -> None:
 def test_endless_white_space_is_not_held_back() -> None:
     splitter = MarkReader()
     assert "".join(splitter.feed(" ")[1] for _ in range(MAX_LEADING_SPACE + 5)) == " " * (MAX_LEADING_SPACE + 5)
-
-
-WITHOUT_OPENING_TAG = ["Hm", ".\n</th", "ink>\n\nYes", " it is."]
 
 
 @pytest.mark.parametrize(

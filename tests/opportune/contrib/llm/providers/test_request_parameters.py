@@ -7,9 +7,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Picture, ToolCall, ToolSchema
+from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Picture, ToolCall, ToolSchema, make_provider
 from opportune.contrib.llm.providers import refused_parameters
-from opportune.contrib.llm.providers.factory import make_provider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
 from opportune.testing.plugin import settings_for
@@ -28,6 +27,11 @@ from tests.opportune.contrib.llm.providers.model_answers import provider_at, rea
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})
 ANSWER = (EVENTS, text("Because."), event(STOP), USAGE, DONE)
+REFUSAL_IN_STREAM = event({"error": {"message": "Unsupported parameter: 'stream_options'", "code": 400}})
+ROLE = event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
+OPTIONS = {"stream_options", "temperature"}
+SYSTEM, ASKED = Message("system", "Be short."), Message("user", "Why?")
+PICTURE = Message("user", "Who?", pictures=(Picture(b"drawn"),))
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +52,6 @@ async def read_answer_with(endpoint: FakeEndpoint, **model: Any) -> tuple[str, o
         return await read_answer(provider)
     finally:
         await provider.close()
-
-
-REFUSAL_IN_STREAM = event({"error": {"message": "Unsupported parameter: 'stream_options'", "code": 400}})
-ROLE = event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,6 @@ def has(name: str, body: dict[str, Any]) -> bool:
     return name in body or any(name in message for message in body["messages"])
 
 
-OPTIONS = {"stream_options", "temperature"}
-
-
 @pytest.mark.parametrize(
     ("messages", "sent"),
     [
@@ -191,10 +188,6 @@ async def test_too_long_conversation_is_compacted_once(refusal: bytes) -> None:
     sent = endpoint.bodies[1]["messages"]
     assert [message["content"][:1] for message in sent] == ["B", "4", "4", "5", "5", "W"]
     assert len(endpoint.bodies) == 4
-
-
-SYSTEM, ASKED = Message("system", "Be short."), Message("user", "Why?")
-PICTURE = Message("user", "Who?", pictures=(Picture(b"drawn"),))
 
 
 @pytest.mark.parametrize(

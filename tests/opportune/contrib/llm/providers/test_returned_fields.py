@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from opportune.contrib.llm import Done, Message
-from opportune.contrib.llm.providers.provider import ToolSchema
+from opportune.contrib.llm import Done, Message, ToolSchema
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, FakeEndpoint, serve_endpoint, text
 from tests.opportune.contrib.llm.providers.habits import END, FIND, OPEN, delta, finish
 from tests.opportune.contrib.llm.providers.model_answers import QUESTION, provider_at, read_answer

@@ -12,9 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from opportune.config import Settings
-from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm import Done, LlmError, Message, Provider
-from opportune.contrib.llm.providers.provider import Picture, Timeouts, ToolSchema
+from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Picture, Provider, Timeouts, ToolSchema
 from opportune.contrib.llm.vendors import vendor_model
 from opportune.contrib.llm.vendors.vendor_model import VendorModel
 from opportune.testing.services.certificates import make_certificate
@@ -42,13 +40,7 @@ VARIABLES = {
     "OPENAI_ORG_ID": "openai-secret",
 }
 """Keys and organisations in the environment, which no endpoint may get."""
-
-
-@pytest.fixture
-def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    certificate = make_certificate(tmp_path)
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
-    return certificate
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
 def model_of(dialect: str, url: str, key: str = KEY) -> LlmModel:
@@ -65,8 +57,10 @@ def model_of(dialect: str, url: str, key: str = KEY) -> LlmModel:
 
 
 @pytest.fixture
-def served(certificate: Path) -> Serve:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Plays an answer. Bedrock's client sends keys over TLS only."""
+    certificate = make_certificate(tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
 
     @asynccontextmanager
     async def serve_answer(dialect: str, *steps: Any) -> AsyncIterator[tuple[FakeEndpoint, VendorModel]]:
@@ -192,9 +186,6 @@ async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     provider = VendorModel(model_of("anthropic", "https://api.anthropic.com"), TIMEOUTS)
     assert "python3 oppman.py install llm-vendors" in provider.fault
     assert "are not installed" in str(await read_error(provider))
-
-
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
 async def test_vendor_is_bound_to_the_schema(served: Serve) -> None:
