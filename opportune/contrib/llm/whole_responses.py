@@ -67,13 +67,16 @@ class ModelEndpoint:
 
 def content_of(body: bytes) -> Any:
     """Return the JSON of a response; of one that comes as events, a list of them. None for other content."""
-    if (value := json_in(body)) is not None or not body.lstrip().startswith((b"data:", b"event:", b"{")):
+    start = body.lstrip()
+    if (value := json_in(body)) is not None or not start.startswith((b"data:", b"event:", b"{")):
         return value
     reader = EventReader(max_line_bytes=len(body))
     try:
-        return [event.value for event in (*reader.feed(body), *reader.finish()) if event.value] or None
+        values = [event.value for event in (*reader.feed(body), *reader.finish()) if event.value]
     except LlmError:
         return None
+    is_text = start.startswith(b"{") and not values  # such as a transcript, or incomplete JSON
+    return None if is_text else values
 
 
 def results_in(value: Any, names: Sequence[str]) -> list[Any]:

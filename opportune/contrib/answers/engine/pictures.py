@@ -1,7 +1,7 @@
 """Pictures that models make with a tool, stored as attachments of their answer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import Field
 from sqlalchemy import select, update
@@ -16,6 +16,7 @@ from opportune.contrib.tools import ToolResult, tool
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage import StorageDependency
+from opportune.web import Upload
 
 PICTURE_TOOL = "make_image"
 PICTURE_SECONDS = 180
@@ -24,17 +25,12 @@ MAX_PICTURE_NAME_LENGTH = 60
 Description = Annotated[str, Field(min_length=1, max_length=4_000)]
 
 
-class MadePicture(NamedTuple):
-    filename: str
-    content: bytes
-
-
 async def make_image(
     user: CurrentUser, llm: Llm, storage: StorageDependency, database: DatabaseDependency, description: Description
 ) -> dict[str, Any]:
     """Make a picture from a description. The user sees it above the answer, so do not link to it."""
     picture = await llm.image(description)
-    sent = MadePicture(f"{description[:MAX_PICTURE_NAME_LENGTH]}.png", picture.content)
+    sent = Upload(f"{description[:MAX_PICTURE_NAME_LENGTH]}.png", picture.content)
     async with stored_attachments(storage, user.id, [sent]) as rows, database.writer() as session:
         session.add_all(rows)
         await session.flush()

@@ -327,7 +327,7 @@ def build_prompt(
     progress: records.AnswerProgress, model: llm.LanguageModel, runs: Sequence[tool_runs.Run]
 ) -> list[llm.Message]:
     """Return the messages for the model. They end with the stored text of an answer to continue."""
-    prompt = tool_runs.build_messages(progress.answer, progress.text, runs)
+    prompt = [*progress.answer.messages, *tool_runs.turns_of(progress.text, runs)]
     if tool_runs.text_after_last_call(runs, progress.text) and not (model.provider and model.provider.continues):
         prompt.append(llm.Message("user", CONTINUE))
     return prompt

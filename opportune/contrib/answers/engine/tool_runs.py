@@ -153,11 +153,6 @@ def fail_interrupted_calls(runs: Sequence[Run], changing_tools: Collection[str])
     return [*map(after_stop, runs)]
 
 
-def build_messages(answer: Answer, text: str, runs: Sequence[Run]) -> list[Message]:
-    """Return the prompt, followed by the text and tool calls of the unfinished answer."""
-    return [*answer.messages, *_turns(text, runs)]
-
-
 def answer_turns(answer: Answer, origin: str) -> list[Message]:
     """Return the turns of an answer for a later question: its text, and calls that their endpoint needs back.
 
@@ -166,7 +161,7 @@ def answer_turns(answer: Answer, origin: str) -> list[Message]:
     runs = [*filter(_is_model_call, answer.tool_runs)]
     origins = {run.get("returned", {}).get("origin") for run in runs} - {None}
     needs_calls = origins == {origin} and all(run["result"] is not None for run in runs)
-    return _turns(answer.text, runs if needs_calls else ())
+    return turns_of(answer.text, runs if needs_calls else ())
 
 
 def end_runs(runs: Sequence[Run], returned: Mapping[str, Any]) -> list[Run]:
@@ -179,7 +174,7 @@ def without_returned(runs: Sequence[Run]) -> list[Run]:
     return [{name: value for name, value in run.items() if not name.startswith("returned")} for run in runs]
 
 
-def _turns(text: str, runs: Sequence[Run]) -> list[Message]:
+def turns_of(text: str, runs: Sequence[Run]) -> list[Message]:
     """Return the text in the pieces between the calls, each followed by its calls and their results."""
     messages: list[Message] = []
     offset = 0

@@ -46,7 +46,9 @@ class PageDetails:
         """Return the elements that have changed."""
         partials = Markup()
         if growth.has_new_calls:
-            partials += hx_partial(f"{self._element}-tools", _tools_html(self._live))
+            template = templates.environment.get_template("answers/tools.html")
+            html = template.render(row=self._live.answer, runs=self._live.tool_runs)
+            partials += hx_partial(f"{self._element}-tools", Markup(html))  # noqa: S704 - HTML of a template
         if growth.reasoning:  # the first replaces a placeholder
             position = "beforeend" if self._has_reasoning else "innerHTML"
             partials += hx_partial(f"{self._element}-reasoning", escape(growth.reasoning), position)
@@ -55,12 +57,6 @@ class PageDetails:
             partials += hx_partial(f"{self._element}-reasoning-label", escape(gettext("Reasoning")))
             self._is_labelled = True
         return partials
-
-
-def _tools_html(live: LiveAnswer) -> Markup:
-    """Render the tool calls of an answer."""
-    template = templates.environment.get_template("answers/tools.html")
-    return Markup(template.render(row=live.answer, runs=live.tool_runs))  # noqa: S704 - HTML of a template
 
 
 def _difference(before: str, after: str) -> tuple[int, str]:
