@@ -86,9 +86,7 @@ async def test_stubborn_and_failing_tasks_do_not_block(monkeypatch: pytest.Monke
     assert isinstance(failed.exception(), ValueError)
 
 
-async def test_answer_follower_closes_after_its_query(
-    database: Database, work: SlowCleanup, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_follower_ends_with_query(database: Database, work: SlowCleanup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "read_progress", work)
     follower = AnswerFollower(database, AsyncMock())
     async with follower.follow(Answer(id=1, status=AnswerStatus.STREAMING)) as live:

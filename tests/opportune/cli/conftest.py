@@ -15,8 +15,10 @@ from typing import IO
 import pytest
 
 from opportune.cli.scaffold.installed import with_feature, without_feature
+from opportune.config.settings import Settings
 from opportune.project.layout import PROJECT, USERS
 from opportune.testing.commands import Oppman, Outcome, oppman
+from opportune.testing.plugin import settings_for
 from tests.opportune.cli.command_server import COMMAND_MODULES, RunCommand, command_server, link
 
 __all__ = ["Oppman", "Outcome", "oppman"]
@@ -196,6 +198,12 @@ class Library:
 
     def last_migration(self) -> str:
         return max(self.migrations.glob("*.py")).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def unopened() -> Settings:
+    """Settings for code that opens no database."""
+    return settings_for("sqlite:///nowhere.db")
 
 
 @pytest.fixture

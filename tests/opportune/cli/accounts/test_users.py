@@ -92,9 +92,7 @@ INVALID_ADD_ARGUMENTS: tuple[tuple[list[str], int, str], ...] = (
 )
 
 
-async def test_refused_user_is_reported(
-    database: Database, ada: User, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_refusal_is_reported(database: Database, ada: User, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "NEW_PASSWORD" in (await run("users", "add", BOB, "--no-input")).line(2)
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)
     for arguments, code, message in INVALID_ADD_ARGUMENTS:

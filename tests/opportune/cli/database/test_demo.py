@@ -1,6 +1,7 @@
 """`demo`: loading and clearing of demonstration data."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from sqlalchemy import delete, select
@@ -13,7 +14,8 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Data, Demo, Feature
 from opportune.testing.factories import make_user
-from tests.opportune.cli.conftest import Oppman, Outcome
+from tests.opportune.cli.accounts.conftest import Run
+from tests.opportune.cli.conftest import Oppman
 from tests.opportune.stored_rows import read_all
 
 EMAILS = ["a@demo.example", "b@demo.example"]
@@ -45,38 +47,37 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "installed_features", lambda: (feature_with_demo, feature_without_demo))
 
 
-async def run(oppman: Oppman, url: str, *arguments: str, **environ: str) -> Outcome:
-    return await asyncio.to_thread(oppman, "demo", *arguments, DATABASE_URL=url, **environ)
+@pytest.fixture
+def run(oppman: Oppman, database_url: str) -> Run:
+    return partial(asyncio.to_thread, oppman, "demo", DATABASE_URL=database_url)
 
 
 async def emails(database: Database) -> list[str]:
     return sorted(await read_all(database, select(col(User.email))))
 
 
-async def test_load_adds_missing_rows(oppman: Oppman, database_url: str, database: Database) -> None:
-    assert await run(oppman, database_url, "load") == (0, "people: 2 added\n", "")
-    assert await run(oppman, database_url, "load") == (0, "people: 0 added\n", "")
+async def test_load_adds_missing_rows(run: Run, database: Database) -> None:
+    assert await run("load") == (0, "people: 2 added\n", "")
+    assert await run("load") == (0, "people: 0 added\n", "")
     assert await emails(database) == EMAILS
 
 
-async def test_clear_removes_only_the_demo(oppman: Oppman, database_url: str, database: Database) -> None:
+async def test_clear_removes_only_the_demo(run: Run, database: Database) -> None:
     await make_user(database, "ada@example.com")
-    await run(oppman, database_url, "load")
-    assert await run(oppman, database_url, "clear") == (0, "people: 2 deleted\n", "")
-    assert await run(oppman, database_url, "clear") == (0, "people: 0 deleted\n", "")
+    await run("load")
+    assert await run("clear") == (0, "people: 2 deleted\n", "")
+    assert await run("clear") == (0, "people: 0 deleted\n", "")
     assert await emails(database) == ["ada@example.com"]
 
 
-async def test_failed_demo_rolls_back_other_features(
-    oppman: Oppman, database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failed_demo_rolls_back_others(run: Run, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "installed_features", lambda: (feature_with_demo, failing_feature))
-    assert await run(oppman, database_url, "load") == (1, "", "The demo of this feature lacks something.\n")
+    assert await run("load") == (1, "", "The demo of this feature lacks something.\n")
     assert await emails(database) == []
 
 
-async def test_production_gets_no_demo_data(oppman: Oppman, database_url: str, database: Database) -> None:
+async def test_production_gets_no_demo_data(run: Run, database: Database) -> None:
     production = {"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
-    outcome = await run(oppman, database_url, "load", **production)
+    outcome = await run("load", **production)
     assert "cannot be loaded in production" in outcome.line()
     assert await emails(database) == []

@@ -29,7 +29,6 @@ from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.feature import Data, Feature, Monitoring
 from opportune.schemas import Schema
-from opportune.testing.plugin import settings_for
 from opportune.web.rendering.template_errors import calls_in_templates, template_errors
 from opportune.web.static import icons
 from tests.opportune.cli.conftest import Oppman
@@ -38,12 +37,6 @@ KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
 UNREACHABLE = "postgresql://user:opensesame@127.0.0.1:1/name"
 SLOW_CHECKS = (check_references, feature_checks.check_sources)
-
-
-@pytest.fixture
-def unopened() -> Settings:
-    """Settings for checks that open no database."""
-    return settings_for("sqlite://")
 
 
 @pytest.fixture(autouse=True)

@@ -18,12 +18,6 @@ from opportune.web.rendering import template_errors
 from opportune.web.rendering.templates import templates
 
 
-@pytest.fixture
-def unopened() -> Settings:
-    """Settings of a database that no check opens."""
-    return settings_for("sqlite:///nowhere.db")
-
-
 @pytest.fixture(scope="module")
 def site() -> FastAPI:
     return create_app(settings_for("sqlite:///nowhere.db").model_copy(update=references.ALL_PAGES))

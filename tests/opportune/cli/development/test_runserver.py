@@ -1,16 +1,21 @@
-"""`runserver`: options, ports, and checks before the start."""
+"""`runserver`: options, ports, checks before the start, and the self-signed certificate of `--https`."""
 
 import os
 import re
 import shutil
 import ssl
+import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx2
 import pytest
+from cryptography import x509
 
-from opportune.cli.development import runserver, server, sockets
+from opportune.cli.development import certificate, runserver, server, sockets
+from opportune.cli.development.certificate import certificate_for
 from opportune.errors import OperatorError
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.postgres import Postgres
@@ -131,9 +136,7 @@ def read_only_copy(tmp_path: Path) -> Iterator[ProjectCopy]:
         path.chmod(path.stat().st_mode | 0o200)
 
 
-def test_read_only_tree_runs(
-    read_only_copy: ProjectCopy, unprivileged: tuple[str, ...], postgres_server: Postgres
-) -> None:
+def test_read_only_site(read_only_copy: ProjectCopy, unprivileged: tuple[str, ...], postgres_server: Postgres) -> None:
     environ = {**PRODUCTION, "DATABASE_URL": postgres_server.create_database("read_only_tree")}
     arguments = ("runserver", "--port", "0", "--migrate")
     with read_only_copy.running(*arguments, environ=environ, prefix=unprivileged) as process:
@@ -146,3 +149,30 @@ def test_read_only_tree_runs(
         assert (response.status_code, response.headers.get("server")) == (200, None)
         assert httpx2.get(f"{address}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
     postgres_server.drop_database("read_only_tree")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data/https.pem"
+
+
+def test_certificate_is_for_machine_and_host(path: Path) -> None:
+    loaded_certificate = x509.load_pem_x509_certificate(certificate_for("192.0.2.7", path).read_bytes())
+    names = loaded_certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "localhost" in names.get_values_for_type(x509.DNSName)
+    addresses = {ip_address(address) for address in ("127.0.0.1", "::1", "192.0.2.7")}
+    assert addresses <= set(names.get_values_for_type(x509.IPAddress))
+    assert loaded_certificate.not_valid_after_utc - datetime.now(UTC) < timedelta(days=398)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_certificate_is_replaced_for_host_expiry_or_damage(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = certificate_for("127.0.0.1", path).read_bytes()
+    assert certificate_for("::1", path).read_bytes() == first
+    other = certificate_for("192.0.2.7", path).read_bytes()
+    assert other != first
+    with monkeypatch.context() as patch:
+        patch.setattr(certificate, "MIN_DAYS_LEFT", certificate.LIFETIME_DAYS)
+        assert certificate_for("192.0.2.7", path).read_bytes() != other
+    path.write_text("nothing")
+    assert b"BEGIN CERTIFICATE" in certificate_for("127.0.0.1", path).read_bytes()

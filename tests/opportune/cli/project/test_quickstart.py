@@ -22,7 +22,6 @@ from opportune.contrib.llm import quickstart as llm_quickstart
 from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
-from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, read_until
 from tests.opportune.cli.development.processes import running
 from tests.opportune.stored_rows import read_all
@@ -34,12 +33,6 @@ QUICKSTART = ("quickstart", "--no-input", "--no-model")
 def no_nearby_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ignore model servers that run on this machine."""
     monkeypatch.setattr(llm_quickstart, "find_nearby", list)
-
-
-@pytest.fixture
-def unopened() -> Settings:
-    """Settings for functions that open no database."""
-    return settings_for("sqlite://")
 
 
 def find_site_url(output: str) -> str:

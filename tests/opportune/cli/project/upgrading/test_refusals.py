@@ -62,9 +62,7 @@ def test_release_that_is_not_newer_is_refused(
         ("98.0", "The package index does not provide opportune==98.0 ("),
     ],
 )
-def test_unknown_source_is_refused(
-    oppman: Oppman, shop: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
-) -> None:
+def test_unknown_source(oppman: Oppman, shop: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str) -> None:
     monkeypatch.setenv("UV_NO_INDEX", "1")
     assert_refused(oppman("upgrade", source), message, shop)
 

@@ -1,9 +1,10 @@
-"""`createsuperuser`: options, environment variables and prompts."""
+"""`createsuperuser` and `changepassword`: options, environment variables, prompts and refused arguments."""
 
 import getpass
 import sys
 
 import pytest
+from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -23,16 +24,9 @@ def type_passwords(monkeypatch: pytest.MonkeyPatch, *passwords: str) -> None:
     monkeypatch.setattr(getpass, "getpass", lambda *_, **__: next(remaining))
 
 
-@pytest.mark.parametrize(
-    ("options", "environ"),
-    [
-        ([], {"SUPERUSER_EMAIL": EMAIL, "NEW_PASSWORD": PASSWORD}),
-        ([], {"SUPERUSER_EMAIL": EMAIL, "SUPERUSER_PASSWORD": PASSWORD}),
-    ],
-    ids=["NEW_PASSWORD", "SUPERUSER_PASSWORD"],
-)
-async def test_superuser_is_created(database: Database, run: Run, options: list[str], environ: dict[str, str]) -> None:
-    outcome = await run("createsuperuser", *options, "--no-input", **environ)
+@pytest.mark.parametrize("variable", ["NEW_PASSWORD", "SUPERUSER_PASSWORD"])
+async def test_superuser_is_created(database: Database, run: Run, variable: str) -> None:
+    outcome = await run("createsuperuser", "--no-input", **{"SUPERUSER_EMAIL": EMAIL, variable: PASSWORD})
     assert outcome == (0, f"{EMAIL} may now use the admin.\n", "")
     assert [(user.email, user.is_superuser) for user in await read_all(database, select(User))] == [(EMAIL, True)]
 
@@ -64,3 +58,40 @@ async def test_email_is_refused_before_password(database: Database, run: Run, mo
         (("changepassword", "eve@example.com"), "There is no user with the e-mail eve@example.com."),
     ):
         assert message in (await run(*arguments)).line()
+
+
+NEW_PASSWORD = "another good password"
+
+
+@pytest.mark.parametrize(
+    ("options", "environ"), [(["--password", NEW_PASSWORD], {}), ([], {"NEW_PASSWORD": NEW_PASSWORD})]
+)
+async def test_new_password_signs_in(
+    client: AsyncClient, database: Database, run: Run, options: list[str], environ: dict[str, str]
+) -> None:
+    await make_user(database, EMAIL)
+    outcome = await run("changepassword", "ADA@example.com", *options, **environ)
+    assert outcome.code == 0
+    assert NEW_PASSWORD not in outcome.out
+    response = await client.post("/accounts/login", data={"email": EMAIL, "password": NEW_PASSWORD})
+    assert response.status_code == 303
+
+
+async def test_new_password_ends_all_sessions(user: User, user_client: AsyncClient, run: Run) -> None:
+    assert (await user_client.get("/accounts/profile")).status_code == 200
+    await run("changepassword", user.email, "--password", NEW_PASSWORD)
+    assert (await user_client.get("/accounts/profile")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([EMAIL, "--password", EMAIL], 1, "This password is too close to your name, your e-mail address"),
+        (["eve@example.com", "--password", NEW_PASSWORD], 1, "There is no user with the e-mail eve@example.com."),
+        ([EMAIL, "--no-input"], 2, "NEW_PASSWORD"),
+        (["--no-input", "--password", NEW_PASSWORD], 2, "changepassword EMAIL"),
+    ],
+)
+async def test_refused_arguments(database: Database, run: Run, arguments: list[str], code: int, message: str) -> None:
+    await make_user(database, EMAIL)
+    assert message in (await run("changepassword", *arguments)).line(code)
