@@ -43,8 +43,6 @@ class Services:
     """Requests to the mail provider's API."""
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     """Content and media type of the files in the bucket."""
-    refused: list[str] = field(default_factory=list)
-    """Other servers the site tried to connect to, as host:port."""
     port: int = 0
     """Port of the model and the bucket."""
     proxy_port: int = 0
@@ -112,7 +110,6 @@ class Services:
             head = await reader.readuntil(b"\r\n\r\n")
             method, address, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
             if method != "CONNECT" or address != f"{MAIL_HOST}:443":
-                self.refused.append(address)
                 writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             else:
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
