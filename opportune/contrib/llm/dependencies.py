@@ -19,11 +19,8 @@ async def open_llm(settings: Settings) -> AsyncIterator[LanguageModel]:
     """Open the language model in a command or script. Routes have `Llm`, jobs `run.service(LanguageModel)`.
 
     Example:
-        async with open_llm(settings) as llm:
+        async with open_llm(load_settings()) as llm:
             answer = await llm.complete("Hello")
-
-    Args:
-        settings: Settings of the site, from `load_settings()`.
     """
     database = open_database(settings)
     # Calls are not counted before the SQLite file exists, and must not create it.

@@ -105,12 +105,7 @@ async def find_attachments(
 
 
 async def delete_attachments(session: AsyncSession, condition: ColumnElement[bool]) -> None:
-    """Delete attachments, and their files after the commit.
-
-    Args:
-        session: A writing session.
-        condition: Condition on `AnswerAttachment` that selects the rows.
-    """
+    """Delete the attachments for which the condition is true, and their files after the commit."""
     if names := (await session.scalars(select(col(AnswerAttachment.stored_as)).where(condition))).all():
         await session.execute(delete(AnswerAttachment).where(condition))
         defer(session, delete_files([*names]))
