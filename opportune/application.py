@@ -106,6 +106,8 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
     app.state.settings = settings
     app.state.has_started = False
     app.state.features = features
+    app.state.navigation = [link for feature in features for link in feature.site.navigation]
+    app.state.navigation_templates = [*filter(None, (feature.site.navigation_template for feature in features))]
     app.state.declared_permissions = DeclaredPermissions(features)
     if not settings.is_production:  # as above
         app.state.declared_permissions.require_existing()

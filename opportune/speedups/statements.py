@@ -128,26 +128,21 @@ def _run(engine: Engine, compiled: Any, parameters: Any) -> RawResult:
         is_lost = pooled is None or dialect.is_disconnect(error, pooled, None)
         if pooled:
             _release(pooled, error if is_lost else None)
-        raise _as_database_error(engine, compiled.string, error, is_lost=is_lost) from error
+        raise DBAPIError.instance(
+            compiled.string,
+            None,
+            error,
+            dialect.loaded_dbapi.Error,
+            hide_parameters=engine.hide_parameters,
+            connection_invalidated=is_lost,
+            dialect=dialect,
+        ) from error
     except BaseException as error:
         if pooled:
             _release(pooled, error)
         raise
-    _release(pooled)
+    pooled._close_special(transaction_reset=True)  # no transaction to roll back
     return result
-
-
-def _as_database_error(engine: Engine, sql: str, error: Exception, *, is_lost: bool) -> BaseException:
-    """Return the error of SQLAlchemy for one of the driver."""
-    return DBAPIError.instance(
-        sql,
-        None,
-        error,
-        engine.dialect.loaded_dbapi.Error,
-        hide_parameters=engine.hide_parameters,
-        connection_invalidated=is_lost,
-        dialect=engine.dialect,
-    )
 
 
 def _fetch_rows(dialect: Dialect, compiled: Any, parameters: Any, pooled: Any) -> RawResult:
@@ -158,7 +153,9 @@ def _fetch_rows(dialect: Dialect, compiled: Any, parameters: Any, pooled: Any) -
         cursor = pooled.cursor()
         cursor.execute(compiled.string, parameters)
         rows = cursor.fetchall()
-    return rows, _cached_processors(dialect, compiled, cursor)
+    if (processors := _processors.get(compiled)) is None:
+        processors = _processors[compiled] = list(_find_processors(dialect, compiled, cursor.description))
+    return rows, processors
 
 
 async def _fetch_in_autocommit(connection: Any, sql: str, parameters: Any) -> tuple[Sequence[Sequence[Any]], Any]:
@@ -166,23 +163,19 @@ async def _fetch_in_autocommit(connection: Any, sql: str, parameters: Any) -> tu
     await connection.set_autocommit(True)
     cursor = connection.cursor()
     await cursor.execute(sql, parameters)
-    return await cursor.fetchall(), cursor
+    rows = await cursor.fetchall()
+    await connection.set_autocommit(False)
+    return rows, cursor
 
 
-def _cached_processors(dialect: Dialect, compiled: Any, cursor: Any) -> Processors:
-    if (processors := _processors.get(compiled)) is None:
-        processors = _processors[compiled] = list(_find_processors(dialect, compiled, cursor.description))
-    return processors
-
-
-def _release(pooled: Any, error: BaseException | None = None) -> None:
-    """Return a connection to the pool. After an error that may have broken it, close it instead."""
+def _release(pooled: Any, error: BaseException | None) -> None:
+    """Return the connection of a failed statement to the pool. After an error that may have broken it, close it."""
     connection = pooled.driver_connection
     if error:
         pooled.invalidate(error)
     elif hasattr(connection, AUTOCOMMIT):
         await_(connection.set_autocommit(False))
-    pooled._close_special(transaction_reset=True)  # no transaction to roll back
+    pooled._close_special(transaction_reset=True)
 
 
 def _find_processors(dialect: Dialect, compiled: Any, description: Sequence[Any]) -> Iterator[tuple[int, Processor]]:

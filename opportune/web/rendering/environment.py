@@ -17,7 +17,7 @@ from opportune.i18n import gettext, translation
 from opportune.i18n.formats import format_amount, format_list, format_number, format_percent, format_size
 from opportune.project.layout import FRAMEWORK, TEMPLATE_FOLDERS
 from opportune.web.forms.hidden_fields import form_user, page_mark
-from opportune.web.language import url
+from opportune.web.language import language_choices, url
 from opportune.web.rendering.cache_tag import CacheTag
 from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.shared_parts import SharedParts
@@ -75,7 +75,7 @@ def add_translation(environment: Environment) -> None:
     }
 
 
-PLAIN_FUNCTIONS: Collection[Callable[..., Any]] = {gettext, assets.url, form_user, url}
+PLAIN_FUNCTIONS: Collection[Callable[..., Any]] = {gettext, language_choices, assets.url, form_user, url}
 """Functions that each page calls often. They take nothing from the template."""
 
 

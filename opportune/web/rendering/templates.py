@@ -141,8 +141,8 @@ class Templates:
             "uploads_notice": uploads_notice(request, forms),
             # False on error pages without a route, because no dependency has loaded the user.
             "user_is_known": hasattr(request.state, "user"),
-            "navigation": [link for feature in state.features for link in feature.site.navigation],
-            "navigation_templates": [name for feature in state.features if (name := feature.site.navigation_template)],
+            "navigation": state.navigation,
+            "navigation_templates": state.navigation_templates,
             "settings": state.settings,
             **variables,
         }
