@@ -14,15 +14,10 @@ NAME_COLUMN = "    name: Line = Field(max_length=50, unique=True)\n"
 GENERATED_LOOP = re.compile(r"    for row in .*?# FILL\n", re.DOTALL)
 
 
-def read_recipe() -> list[str]:
-    """Return the code for the model, the import and the migration."""
-    guide = read_guide("cookbook.md")
-    return code_blocks(guide.partition(SECTION_TITLE)[2].partition("\n## ")[0])
-
-
 def follow_recipe(project: Path, run: RunCommand, *command: str) -> str:
     """Add a slug to existing tags, two of which have similar names. Run `command` and return its output."""
-    column, import_line, fill_code = read_recipe()
+    section = read_guide("cookbook.md").partition(SECTION_TITLE)[2].partition("\n## ")[0]
+    column, import_line, fill_code = code_blocks(section)
     with closing(sqlite3.connect(project / "data/app.db")) as database, database:
         database.executemany("INSERT INTO books_tag (name) VALUES (?)", [("Sea & sky",), ("Sea, sky",), ("Ärzte",)])
     models = project / "app/books/models.py"

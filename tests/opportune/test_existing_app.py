@@ -29,17 +29,13 @@ HEROES = Path(__file__).with_name("heroes")
 DEADPOND = {"name": "Deadpond", "age": None, "id": 1, "is_trained": False}
 
 
-def snippets() -> list[str]:
-    return code_blocks(GUIDE)
-
-
 @pytest.fixture(scope="module")
 def visits(postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Results of visits.py, in a folder that has only the application and the installed framework."""
     folder: Path = tmp_path_factory.mktemp("heroes")
     (folder / "site-packages").mkdir()
     (folder / "site-packages/opportune").symlink_to(FRAMEWORK, target_is_directory=True)
-    addition, permission = snippets()
+    addition, permission = code_blocks(GUIDE)
     shutil.copytree(HEROES, folder / "heroes")
     with (folder / "heroes/main.py").open("a", encoding="utf-8") as main:
         main.write(f"\n{permission}\n{addition}")

@@ -88,17 +88,13 @@ def client_for(*features: Feature) -> TestClient:
     return TestClient(create_app(settings_for("sqlite:///unused.db"), features))
 
 
-def client_with_books(**declared: Any) -> TestClient:
-    return client_for(Feature("books", api=router, **declared))
-
-
 def test_error_handlers_of_features() -> None:
     handlers: dict[type[Exception], Any] = {
         OutOfPrint: on_out_of_print,
         NotFound: on_missing,  # the framework also has one
         Exception: on_missing,
     }
-    client = client_with_books(site=Site(error_handlers=handlers))
+    client = client_for(Feature("books", api=router, site=Site(error_handlers=handlers)))
     assert client.get("/api/v1/crash").text == "No such book."
     response = client.get("/api/v1/novel")
     assert (response.status_code, response.json()) == (410, {"detail": "This book is out of print."})

@@ -76,12 +76,8 @@ def make_exception_with_user_input() -> BaseException:
     group = ExceptionGroup(forged, [error])
     group.__cause__ = KeyError(forged)
     with pytest.raises(ExceptionGroup) as caught:
-        fail(group)
+        raise group
     return caught.value
-
-
-def fail(error: Exception) -> None:
-    raise error
 
 
 def test_traceback_is_indented_and_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:

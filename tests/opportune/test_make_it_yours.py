@@ -61,13 +61,10 @@ def settings(settings: Settings, project: Path) -> Settings:
     return settings.model_copy(update={"site_name": NAME})
 
 
-def page_title(page: str) -> str:
-    return unescape(re.findall(r"<title>(.*?)</title>", page)[0])
-
-
 async def test_files_of_the_project_change_every_page(client: AsyncClient) -> None:
     pages = {path: (await client.get(path)).text for path in TITLES}
-    assert {path: page_title(page) for path, page in pages.items()} == TITLES
+    titles = {path: unescape(re.findall(r"<title>(.*?)</title>", page)[0]) for path, page in pages.items()}
+    assert titles == TITLES
     for page in (pages[path] for path in ("/accounts/login", "/accounts/register", "/nothing")):
         assert "Reading Circle, Lisbon</footer>" in page
         assert f'<link rel="stylesheet" href="{assets.url("own.css")}">' in page

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import Mock
 
 import pytest
 import typer
@@ -10,7 +11,6 @@ import typer
 from opportune import features
 from opportune.cli import registry
 from opportune.errors import OperatorError
-from opportune.feature import Feature
 from opportune.project import optional_features
 from opportune.project.optional_features import (
     OPTIONAL_FEATURES,
@@ -50,16 +50,9 @@ def test_help_lists_commands_of_features(oppman: Oppman) -> None:
     assert lines[lines.index("Feature gadgets:") :] == ["Feature gadgets:", "gadgets", "lend Lend a gadget."]
 
 
-def not_literal() -> dict[str, dict[str, str]]:
-    raise NotLiteral
-
-
-def broken() -> list[Feature]:
-    raise OperatorError("app/installed.py has no INSTALLED.")
-
-
 def test_help_survives_a_broken_feature(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "commands_of_installed", not_literal)
+    monkeypatch.setattr(registry, "commands_of_installed", Mock(side_effect=NotLiteral))
+    broken = Mock(side_effect=OperatorError("app/installed.py has no INSTALLED."))
     monkeypatch.setattr(registry, "installed_features", broken)
     message = "Commands of features are not listed. OperatorError: app/installed.py has no INSTALLED.\n"
     assert oppman("--help").out.endswith(message)

@@ -44,12 +44,6 @@ def raising(error: BaseException) -> Callable[[], None]:
     return command
 
 
-def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run another Python process in another folder."""
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
-
-
 @pytest.mark.parametrize("name", MODULES)
 def test_every_command_has_a_help_and_common_options(name: str) -> None:
     command = load(name)
@@ -61,7 +55,8 @@ def test_every_command_has_a_help_and_common_options(name: str) -> None:
 
 
 def test_help_lists_every_command_in_its_group() -> None:
-    result = run_python(str(OPPMAN), "--help")
+    command = [sys.executable, str(OPPMAN), "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
     assert result.returncode == 0
     for group, commands in COMMANDS.items():
         section = result.stdout.split(f"\n{group}:\n")[1].split("\n\n")[0]

@@ -162,7 +162,7 @@ async def test_insert_without_a_hop_reports_conflicts(engines: Engines) -> None:
 
 async def test_read_waits_for_other_processes_in_a_hop(hops: list[str], tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "other.db", "BEGIN")
-    event.listen(engine.sync_engine, "connect", use_rollback_journal)
+    event.listen(engine.sync_engine, "connect", lambda raw, _record: raw.execute("PRAGMA journal_mode = DELETE"))
     for _ in range(2):
         await read(engine, TABLES)
     hops.clear()
@@ -172,10 +172,6 @@ async def test_read_waits_for_other_processes_in_a_hop(hops: list[str], tmp_path
             await read(engine, TABLES)
     assert HOP in hops
     await engine.dispose()
-
-
-def use_rollback_journal(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode = DELETE")
 
 
 async def test_other_tasks_run_between_short_statements(engines: Engines, hops: list[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from opportune.cli.scaffold.installed import without_feature
 from opportune.db.drivers.sqlite import SETTINGS
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.project.installed import installed_names
@@ -141,14 +142,10 @@ def test_table_is_dropped_only_on_request(library: Library, run: RunCommand) -> 
     assert code == 0
     assert "    - Drop table library_badge\n" in output
     shutil.rmtree(library.migrations)
-    remove_line(library.folder / "app/installed.py", "library")
+    installed = library.folder / "app/installed.py"
+    installed.write_text(without_feature(installed.read_text(encoding="utf-8"), "library"), encoding="utf-8")
     code, output = run("migrate", "&&", "showmigrations")
     assert code == 0
     assert "  No migrations to apply.\n" in output
     assert "Notice: the database has migrations of features that are not installed" in output
     assert "accounts\n [X] 0001_initial\n" in output
-
-
-def remove_line(path: Path, feature: str) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if feature not in line), encoding="utf-8")

@@ -23,10 +23,6 @@ def data_folder(site: Site, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def temporary_files(site: Site) -> list[str]:
-    return [path.name for folder in {site.folder, site.path.parent} for path in folder.rglob(f"*{TEMPORARY_INFIX}*")]
-
-
 @pytest.mark.parametrize(
     "arguments",
     [("runserver", "--port", "0"), ("quickstart", "--port", "0", "--no-input", "--no-model")],
@@ -75,5 +71,6 @@ def test_files_outside_the_data_folder_are_removed(site: Site) -> None:
         path.parent.mkdir(exist_ok=True)
         path.touch()
     startup.remove_abandoned_files(site.settings)
-    assert temporary_files(site) == []
+    folders = {site.folder, site.path.parent}
+    assert [path for folder in folders for path in folder.rglob(f"*{TEMPORARY_INFIX}*")] == []
     assert site.upload.exists()

@@ -5,7 +5,6 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -51,7 +50,9 @@ def test_jobs_are_listed_newest_first_and_by_state(oppman: Oppman, url: str) -> 
 
 def test_tokens_in_arguments_are_masked(oppman: Oppman, url: str, tmp_path: Path) -> None:
     email = {"password": "secret", "parts": [{"text": "token=WzEs"}], "id": 7}
-    shown = show_arguments(oppman, url, tmp_path, ["http://h/reset?token=WzEs", "Code: 123456", email])
+    arguments = json.dumps(["http://h/reset?token=WzEs", "Code: 123456", email])
+    add_jobs(tmp_path / "app.db", ("removed.fail", "failed", arguments, 5, ""))
+    shown = oppman("jobs", "show", "3", DATABASE_URL=url).out.splitlines()[2]
     assert shown.endswith("=••••••, 'Code: ••••••', {'password': ••••••, 'parts': [{'text': 'token=••••••}], 'id': 7}")
     assert json.loads(oppman("jobs", "show", "3", "--json").out)["arguments"] == [
         *("http://h/reset?token=••••••", "Code: ••••••"),
@@ -62,12 +63,6 @@ def test_tokens_in_arguments_are_masked(oppman: Oppman, url: str, tmp_path: Path
 @pytest.mark.parametrize("argument", [123456, "2f1c6b0e-8f1d-4a35-9b51-6f1f3c1a2b3c", {"author": "Ada", "id": 123456}])
 def test_ids_and_names_in_arguments_are_shown(argument: object) -> None:
     assert Job(name="tidy", arguments=[argument]).shown_arguments == repr(argument)
-
-
-def show_arguments(oppman: Oppman, url: str, tmp_path: Path, arguments: list[Any]) -> str:
-    """Return the line with the arguments of a new job."""
-    add_jobs(tmp_path / "app.db", ("removed.fail", "failed", json.dumps(arguments), 5, ""))
-    return oppman("jobs", "show", "3", DATABASE_URL=url).out.splitlines()[2]
 
 
 def test_job_is_cancelled_and_retried(oppman: Oppman, url: str) -> None:

@@ -33,10 +33,6 @@ def write(path: Path, word: str) -> None:
         file.execute("INSERT INTO fact VALUES (?)", (word,))
 
 
-def remove(path: Path) -> None:
-    path.unlink()
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "facts.db"
@@ -152,24 +148,16 @@ async def test_freed_database_can_be_read_again(database: MemoryDatabase, free: 
     assert await database.rows("SELECT word FROM fact", {}) == [{"word": await read_word(database)}]
 
 
-def truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 1000)
-
-
-def replace_by_text(path: Path) -> None:
-    path.write_text("Dear database, " * 100)
-
-
-DAMAGED: list[tuple[Callable[[Path], None], str]] = [
-    (remove, "The file {} does not exist. Check DATABASE_URL."),
-    (truncate, "{} is damaged. Restore a backup."),
-    (replace_by_text, "{} is not a SQLite database. Set DATABASE_URL to another file."),
+DAMAGED: list[tuple[Callable[[Path], object], str]] = [
+    (Path.unlink, "The file {} does not exist. Check DATABASE_URL."),
+    (lambda path: os.truncate(path, path.stat().st_size - 1000), "{} is damaged. Restore a backup."),
+    (lambda path: path.write_text("text" * 400), "{} is not a SQLite database. Set DATABASE_URL to another file."),
 ]
 
 
 @pytest.mark.parametrize(("change", "message"), DAMAGED, ids=["missing", "truncated", "text"])
 async def test_failed_refresh_keeps_the_old_snapshot(
-    database: MemoryDatabase, path: Path, change: Callable[[Path], None], message: str
+    database: MemoryDatabase, path: Path, change: Callable[[Path], object], message: str
 ) -> None:
     old_address = read_address(database)
     change(path)

@@ -49,14 +49,10 @@ async def visitor(app: FastAPI, client: AsyncClient, caplog: pytest.LogCaptureFi
     async def read(session: ReadSession, statement: str) -> str:
         return str(await session.scalar(text(statement)))
 
-    assert await write_something(client) == 200
+    creation = {"statement": "CREATE TABLE things AS SELECT zeroblob(50000)"}
+    assert (await client.post("/api/write", params=creation)).status_code == 200
     caplog.clear()
     return client
-
-
-async def write_something(visitor: AsyncClient) -> int:
-    statement = "CREATE TABLE IF NOT EXISTS things AS SELECT zeroblob(50000)"
-    return (await visitor.post("/api/write", params={"statement": statement})).status_code
 
 
 async def insert(visitor: AsyncClient) -> int:

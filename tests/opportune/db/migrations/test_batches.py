@@ -21,15 +21,11 @@ FAIL = "UPDATE library_book SET pages = NULL WHERE id BETWEEN :first AND :last"
 MIGRATION = "library.0002_by_hand"
 
 
-def declare(sample: SampleFeatures) -> None:
-    sample.table("library_book", Column("pages", Integer, nullable=False))
-
-
 @pytest.fixture
 def books(make_sample: MakeSample) -> SampleFeatures:
     """A table with ten rows."""
     rows = ", ".join(f"({number}, {number})" for number in range(1, 11))
-    return make_sample(declare, INSERT + rows)
+    return make_sample(lambda new: new.table("library_book", Column("pages", Integer, nullable=False)), INSERT + rows)
 
 
 def write_batches(books: SampleFeatures, *statements: str, size: int = 3) -> None:
