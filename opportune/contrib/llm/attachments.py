@@ -70,6 +70,10 @@ async def read_attachment(filename: str, content: bytes) -> Attachment:
 
     Pictures are shrunk and re-encoded as JPEG; PDFs and office files are read in a separate process.
 
+    Args:
+        filename: Name for messages.
+        content: Bytes of the file.
+
     Raises:
         AttachmentRefused: The file has another type or is damaged.
     """
@@ -139,13 +143,22 @@ def as_data(name: str, text: str) -> str:
     """Mark a text as data for the model, to prevent prompt injection. Send `DATA_RULE` before it.
 
     The closing tag contains a hash of the text, so the text cannot contain it.
+
+    Args:
+        name: Name of the document.
+        text: Text by other authors.
     """
     text_hash = sha256(text.encode()).hexdigest()[:16]
     return f"<document id={text_hash} name={json.dumps(name, ensure_ascii=False)}>\n{text}\n</document {text_hash}>"
 
 
 def require_sight(attachments: Sequence[Attachment], model: str, *, sees_images: bool) -> None:
-    """Check that the model can see attached pictures. `model`: its name, for the message.
+    """Check that the model can see attached pictures.
+
+    Args:
+        attachments: Files of the question.
+        model: Name of the model, for the message.
+        sees_images: True if the model accepts pictures.
 
     Raises:
         AttachmentRefused: There is a picture, and the model cannot see it.

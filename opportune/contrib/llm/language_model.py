@@ -137,7 +137,12 @@ class LanguageModel(MediaCalls):
         return self.charged_to(Payer.of_user(user_id))
 
     def charged_to(self, payer: Payer, usage: TokenUsage | None = None) -> "LanguageModel":
-        """Charge calls to a payer. `usage`: object to which the usage of each call is added."""
+        """Charge calls to a payer.
+
+        Args:
+            payer: User, visitor or site.
+            usage: Object to which the usage of each call is added.
+        """
         charged = copy(self)
         charged._uncharged = self._uncharged or self
         charged._payer = payer

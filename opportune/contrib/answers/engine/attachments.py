@@ -48,6 +48,11 @@ async def stored_attachments(
     Set the `topic` of each row and add it to a session inside the block. Files of rows that are not added are deleted;
     if the block raises an exception, all are. Open the session inside the block, because reading files takes time.
 
+    Args:
+        storage: Storage of the site.
+        owner_id: User who sends the files.
+        sent: Files of the request.
+
     Raises:
         AttachmentRefused: A file cannot be read, or there are too many.
         StorageError: The storage is not available.
@@ -93,7 +98,11 @@ async def find_attachments(
 ) -> dict[int, AnswerAttachment]:
     """Return the user's attachments by id. Deleted ones and those of other users are missing.
 
-    `with_text`: load the texts of documents, which may be long.
+    Args:
+        session: Any session.
+        owner_id: User who has sent the files.
+        ids: Ids of attachments.
+        with_text: Load the texts of documents, which may be long.
     """
     if not ids:
         return {}
@@ -105,7 +114,12 @@ async def find_attachments(
 
 
 async def delete_attachments(session: AsyncSession, condition: ColumnElement[bool]) -> None:
-    """Delete the attachments for which the condition is true, and their files after the commit."""
+    """Delete attachments, and their files after the commit.
+
+    Args:
+        session: A writing session.
+        condition: Condition on `AnswerAttachment` that selects the rows.
+    """
     if names := (await session.scalars(select(col(AnswerAttachment.stored_as)).where(condition))).all():
         await session.execute(delete(AnswerAttachment).where(condition))
         defer(session, delete_files([*names]))

@@ -68,8 +68,14 @@ def decide(
 ) -> bool:
     """Store a decision in a locked answer. Return False if the call does not wait for it.
 
-    After the deadline, the decision is REFUSED. `reply`: JSON of a filled-in form, for questions. `scopes`: of the
-    client, separated by spaces.
+    Args:
+        answer: The answer.
+        call: Index in `tool_runs`.
+        approval: The decision. After the deadline it is REFUSED.
+        reply: JSON of the filled-in form, for questions.
+        now: The time of the database.
+        scopes: Scopes of the client (separated by spaces).
+        toolbox: Tools of the site.
 
     Raises:
         UnknownCall: There is no such call (404).

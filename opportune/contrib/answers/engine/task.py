@@ -49,7 +49,17 @@ class AnswerTask:
         retrieval: Toolbox | None = None,
         limits: AnswerLimits | None = None,
     ) -> None:
-        """Prepare the task, which `start` begins. `retrieval`: tools to call before a model that cannot call tools."""
+        """Prepare the task. `start` begins it.
+
+        Args:
+            flusher: Saves the text.
+            model: The model to ask.
+            progress: The stored text of the answer.
+            toolbox: Tools that the model may call.
+            storage: Storage of the pictures in the prompt.
+            retrieval: Tools to call before a model that cannot call tools.
+            limits: Limits of steps, seconds and cost.
+        """
         self.limits = limits or AnswerLimits()
         self._started_at = monotonic()
         self.flusher = flusher

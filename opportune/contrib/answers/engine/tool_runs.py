@@ -156,7 +156,9 @@ def fail_interrupted_calls(runs: Sequence[Run], changing_tools: Collection[str])
 def answer_turns(answer: Answer, origin: str) -> list[Message]:
     """Return the turns of an answer for a later question: its text, and calls that their endpoint needs back.
 
-    `origin`: endpoint and model of the later question, as `LanguageModel.origin`.
+    Args:
+        answer: The answer.
+        origin: Endpoint and model of the later question, as `LanguageModel.origin`.
     """
     runs = [*filter(_is_model_call, answer.tool_runs)]
     origins = {run.get("returned", {}).get("origin") for run in runs} - {None}

@@ -105,7 +105,12 @@ CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]
 
 
 def stream_json(stream: AnswerStream | None, key: str = "answer_id") -> EventStream:
-    """Return the JSON events of a stream. None raises a 404. `key`: name of the answer's id in the events."""
+    """Return the JSON events of a stream.
+
+    Args:
+        stream: The stream. None raises a 404.
+        key: Name of the answer's id in the events.
+    """
     if stream is None:
         raise HTTPException(404)
     return EventStream(stream.json(key))

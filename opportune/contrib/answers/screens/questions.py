@@ -73,7 +73,10 @@ def refusals_in(
 ) -> Iterator[None]:
     """Show a refused question in its form, with the status of the reason.
 
-    `messages`: replacements of the messages, by exception class.
+    Args:
+        form: The form of the question.
+        field: Field that shows the message.
+        messages: Replacements of the messages, by exception class.
     """
     try:
         yield
@@ -121,7 +124,10 @@ def answer_path(answer: Answer) -> str:
 async def show_answer(request: Request, answer: Answer, page: str = "") -> Response:
     """Return the response to a question: the answer's HTML for htmx, otherwise a redirect.
 
-    `page`: path of a page that shows the answer. By default the framework's page of the answer.
+    Args:
+        request: The request with the question.
+        answer: The new answer.
+        page: Path of a page that shows the answer. By default the framework's page of the answer.
     """
     if not is_htmx(request):
         return redirect(request, page or answer_path(answer))

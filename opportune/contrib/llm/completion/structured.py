@@ -42,7 +42,12 @@ async def parsed_values(
 ) -> AsyncGenerator[T, None]:
     """Ask until the answer is valid, and yield its value. Further attempts contain the errors of the last answer.
 
-    `with_partials`: also yield incomplete values while the answer arrives.
+    Args:
+        ask: Returns the answer to messages and a JSON Schema.
+        messages: The conversation.
+        into: Type of the result.
+        attempts: Maximum number of calls.
+        with_partials: Yield incomplete values while the answer arrives.
 
     Raises:
         LlmError: All answers were invalid ("malformed"), one was cut off ("out_of_tokens"), or a call failed.

@@ -40,8 +40,10 @@ def error_for_status(status: int, body: bytes = b"", headers: Mapping[str, str] 
 def error_in(event: Mapping[str, Any], *, is_error: bool = False) -> LlmError | None:
     """Return the error that an event of the stream reports; None for other events.
 
-    Examples are `{"error": {"code": 429}}`, `{"message": "Model not found"}` and
-    `{"success": false, "errors": [{"code": 7009, "message": "Upstream timeout"}]}`. `is_error`: it is called an error.
+    Args:
+        event: The event, such as `{"error": {"code": 429}}`, `{"message": "Model not found"}` or
+            `{"success": false, "errors": [{"code": 7009, "message": "Upstream timeout"}]}`.
+        is_error: True if the event is called an error.
     """
     error = event.get("error")
     if any(map(event.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk

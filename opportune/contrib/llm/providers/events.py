@@ -47,7 +47,12 @@ class EventReader:
     """
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES, *, is_page: bool = False) -> None:
-        """`is_page`: the body is called a web page, and is one if any line begins like a tag."""
+        """Read a body.
+
+        Args:
+            max_line_bytes: Maximum length of a line.
+            is_page: The body is called a web page, and is one if any line begins like a tag.
+        """
         self._is_page = is_page
         self._max_line_bytes = max_line_bytes
         self._rest = bytearray()  # beginning of a line

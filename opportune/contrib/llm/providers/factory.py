@@ -84,9 +84,14 @@ def _add_url_and_key(model: M, settings: Settings) -> M:
 
 
 def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider | None:
-    """Create the provider of a model. None if no model is configured or installed.
+    """Create the provider of a model.
 
-    `model`: by default the first one in the settings, or else the local one. Tests get a `FakeProvider`.
+    Args:
+        settings: Settings of the site.
+        model: By default the first model in the settings; else the local one. Tests get a `FakeProvider`.
+
+    Returns:
+        The provider, or None if no model is configured or installed.
 
     Raises:
         OperatorError: The provider class in LLM_MODELS cannot be imported.

@@ -90,7 +90,10 @@ class EndpointClient:
     async def read(self, parameters: RefusedParameters, max_bytes: int, **content: Any) -> tuple[str, bytes | None]:
         """Return the media type and the body of a whole response. The body is None if it is too long.
 
-        `parameters`: JSON to send, empty for a form. `content`: fields and files of a form.
+        Args:
+            parameters: JSON to send. Empty for a form.
+            max_bytes: Maximum length of the body.
+            content: Fields and files of a form.
         """
         deadline = Deadline(self._timeouts)
         with translate_errors():

@@ -33,9 +33,12 @@ DECODER = json.JSONDecoder(strict=False, parse_int=_read_integer, parse_constant
 def json_objects_in(text: str, *, is_prose: bool = False, may_lack_end: bool = False) -> list[dict[str, Any]]:
     """Return the JSON objects in a text until one is invalid. Some endpoints send no line break between events.
 
-    An object that is invalid is repaired if it has one meaning, such as one of JavaScript or Python. `may_lack_end`:
-    brackets may be missing at the end of the text. `is_prose`: braces of prose are skipped, and there are no objects if
-    one is invalid or part of an invalid one.
+    An object that is invalid is repaired if it has one meaning, such as one of JavaScript or Python.
+
+    Args:
+        text: The text.
+        is_prose: Braces of prose are skipped, and there are no objects if one is invalid or part of an invalid one.
+        may_lack_end: Brackets may be missing at the end of the text.
     """
     objects = list[dict[str, Any]]()
     end = repairs = invalid_end = 0

@@ -36,7 +36,13 @@ class ChatCompletionReader:
     def __init__(
         self, origin: str = "", tools: Sequence[ToolSchema] | None = None, template: PromptTemplate | None = None
     ) -> None:
-        """`origin`: endpoint and model, to which some fields return. `tools`: the offered ones. None if unknown."""
+        """Read an answer.
+
+        Args:
+            origin: Identifies endpoint and model, for fields that they need back.
+            tools: Tools that were offered. None if they are unknown.
+            template: Template of the model, which answers share.
+        """
         self._content = GrowingText()  # as received, with reasoning between marks
         self._json = ""  # an answer without text
         self._thoughts: list[str] = []

@@ -58,7 +58,9 @@ class Piece(NamedTuple):
 def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
     """Return the piece in a choice. Endpoints put its fields into the choice, an addition or a message.
 
-    `is_last`: the chunk ends the answer, and may repeat it.
+    Args:
+        choice: Part of a chunk.
+        is_last: The chunk ends the answer, and may repeat it.
     """
     addition = _addition_of(choice)
     if choice.get("type") == TEXT_TYPE:  # most events of OpenAI's responses, which have nothing else

@@ -41,7 +41,12 @@ class ReturnedFields:
         self._length = 0
 
     def add(self, fields: Mapping[str, Any], *, is_whole: bool = False) -> str:
-        """Add the fields of a piece, and return the reasoning that it adds. `is_whole`: it may repeat some."""
+        """Add the fields of a piece, and return the reasoning that it adds.
+
+        Args:
+            fields: All fields of the piece.
+            is_whole: The piece may repeat what was already sent.
+        """
         for name in OTHER_FIELDS & fields.keys():
             self._length += len(repr(fields[name]))
             if self._length < MAX_RETURNED_LENGTH:

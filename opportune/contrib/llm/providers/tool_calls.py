@@ -108,7 +108,9 @@ class ToolCallReader:
     def add(self, fields: Mapping[str, Any], *, is_whole: bool = False) -> int:
         """Add a piece of a call, and return the length of its name and arguments.
 
-        `is_whole`: the piece is a whole call, which may already be known.
+        Args:
+            fields: Index, id, name and arguments, of which most may be missing.
+            is_whole: The piece is a whole call, which may already be known.
         """
         piece = read_call(fields)
         is_known = is_whole and any(

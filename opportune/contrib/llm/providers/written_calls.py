@@ -32,7 +32,10 @@ MAX_PYTHON_LENGTH = 10_000
 def calls_in(text: str, tools: Mapping[str, Schema], *, is_cut: bool = False) -> list[dict[str, Any]]:
     """Return the name and the arguments of the calls in a text that begins with a mark.
 
-    `tools`: schemas of the arguments by name. `is_cut`: the last call is incomplete and must not run.
+    Args:
+        text: The text, with its mark.
+        tools: Schemas of the arguments by name.
+        is_cut: The last call is incomplete and must not run.
     """
     is_marked = not text.startswith(WHOLE_CALLS)
     plain = M3_ARGUMENT.sub(lambda tag: "</parameter>" if tag[1] else f"<parameter={tag[2]}>", text).replace(M3, "")
