@@ -71,7 +71,7 @@ class CrudPages(PageOptions[M]):
 
     async def list(self, request: Request, crud: Any) -> Response:
         """Show the list. Responses to htmx requests contain only the block `found`."""
-        if (params := to_machine_formats(crud, request.query_params)) != request.query_params:
+        if request.query_params and (params := to_machine_formats(crud, request.query_params)) != request.query_params:
             return RedirectResponse(f"{request.url.path}?{params}", 303)
         query = self.list_query(request, crud)
         columns = visible_columns(crud, self.list_columns)

@@ -82,7 +82,7 @@ class Templates:
     def render_to_string(self, request: Request, name: str, context: Mapping[str, Any] | None = None) -> str:
         """Return a rendered page as text."""
         html = self.environment.get_template(name).render(self._prepare(request, context or {}))
-        return self._with_banner(request, html) if getattr(request.state, "impersonator", None) else html
+        return self._with_banner(request, html) if request.scope.get("state", {}).get("impersonator") else html
 
     def _with_banner(self, request: Request, html: str) -> str:
         """Add the banner of impersonation, which lets the superuser end it."""
@@ -135,12 +135,13 @@ class Templates:
         forms = [value for value in variables.values() if isinstance(value, Form)]
         restore_kept_form(request, *forms)
         state = request.app.state
+        state_of_request = request.scope.get("state", {})  # `request.state` takes four calls
         return {
             "request": request,
-            "user": getattr(request.state, "user", None),
+            "user": state_of_request.get("user"),
             "uploads_notice": uploads_notice(request, forms),
             # False on error pages without a route, because no dependency has loaded the user.
-            "user_is_known": hasattr(request.state, "user"),
+            "user_is_known": "user" in state_of_request,
             "navigation": state.navigation,
             "navigation_templates": state.navigation_templates,
             "settings": state.settings,
