@@ -11,7 +11,6 @@ from tests.opportune import slug_recipe
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
 from tests.opportune.cli.conftest import ProjectCopy, install_required_features
 
-GUIDES = ("cookbook.md", "testing.md")
 FILE = re.compile(r"^(?:[^\n]* )?`([\w./-]+)`:?\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 TESTS = "tests/books/test_books.py"
 
@@ -19,7 +18,7 @@ TESTS = "tests/books/test_books.py"
 def files() -> dict[str, str]:
     """Return the text of each file. Parts in several recipes are joined."""
     texts_by_name: dict[str, list[str]] = defaultdict(list)
-    for guide in GUIDES:
+    for guide in ("cookbook.md", "testing.md"):
         for name, text in FILE.findall((PROJECT / "docs" / guide).read_text(encoding="utf-8")):
             texts_by_name[name].append(text)
     return {name: "\n".join(texts) for name, texts in texts_by_name.items()}

@@ -24,7 +24,6 @@ from opportune.testing.services.postgres import Postgres
 from opportune.web.routing.router import LIFESPAN_REPLACED
 from tests.opportune.guides import code_blocks, read_guide
 
-GUIDE = read_guide("existing-app.md")
 HEROES = Path(__file__).with_name("heroes")
 DEADPOND = {"name": "Deadpond", "age": None, "id": 1, "is_trained": False}
 
@@ -35,7 +34,7 @@ def visits(postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory) 
     folder: Path = tmp_path_factory.mktemp("heroes")
     (folder / "site-packages").mkdir()
     (folder / "site-packages/opportune").symlink_to(FRAMEWORK, target_is_directory=True)
-    addition, permission = code_blocks(GUIDE)
+    addition, permission = code_blocks(read_guide("existing-app.md"))
     shutil.copytree(HEROES, folder / "heroes")
     with (folder / "heroes/main.py").open("a", encoding="utf-8") as main:
         main.write(f"\n{permission}\n{addition}")

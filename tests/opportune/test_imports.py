@@ -11,14 +11,13 @@ import pytest
 from opportune.project.layout import FRAMEWORK, PROJECT
 from tests.opportune.guides import code_blocks, read_guide
 
-GUIDE = read_guide("imports.md")
 IMPORT = re.compile(r"^(?:from opportune[^\n(]*(?:\([^)]*\))?|import opportune[^\n]*)$", re.MULTILINE)
 ROW = re.compile(r"^\| (`.*?`) \|", re.MULTILINE)
 
 
 def read_listed_names() -> dict[str, set[str]]:
     """Return the names in the tables of the guide by module."""
-    sections = re.split(r"^## `([\w.]+)`$", GUIDE, flags=re.MULTILINE)
+    sections = re.split(r"^## `([\w.]+)`$", read_guide("imports.md"), flags=re.MULTILINE)
     tables = zip(sections[1::2], sections[2::2], strict=True)
     return {module: set(re.findall(r"`(\w+)`", " ".join(ROW.findall(text)))) for module, text in tables}
 

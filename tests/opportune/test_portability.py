@@ -7,14 +7,13 @@ from pathlib import Path
 
 from opportune.project.layout import PROJECT
 
-SOURCES = ("opportune", "app", "migrations")
 TEXT_CALLS = {"read_text": 0, "write_text": 1}
 """Functions with a default encoding that depends on the platform, and the position of its argument."""
 
 
 def python_files() -> Iterator[Path]:
     yield PROJECT / "oppman.py"
-    for folder in SOURCES:
+    for folder in ("opportune", "app", "migrations"):
         yield from (PROJECT / folder).rglob("*.py")
 
 

@@ -16,7 +16,6 @@ from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.site_with import site_with
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-GUIDE = read_guide("from-fastapi.md")
 
 
 def test_readme_states_the_version() -> None:
@@ -25,7 +24,7 @@ def test_readme_states_the_version() -> None:
 
 @pytest.fixture
 def names() -> Iterator[dict[str, Any]]:
-    names = run_code(*code_blocks(GUIDE), __name__=__name__)
+    names = run_code(*code_blocks(read_guide("from-fastapi.md")), __name__=__name__)
     yield names
     Model.metadata.remove(names["Item"].__table__)
     del crud_classes[names["Item"]]

@@ -22,7 +22,6 @@ from tests.opportune.test_errands import apply, diffs
 TUTORIAL = PROJECT / "docs/tutorial.md"
 TEXT = TUTORIAL.read_text(encoding="utf-8")
 # Commands that install, serve or need a release.
-NOT_RUN = ("startproject", "quickstart", "runserver", "upgrade")
 BOOK_TESTS = ("pytest", "-q", "-k", "not postgresql", "tests/books")
 """Replacement of `test`, which would start new processes. `test_bookshelf.py` runs such tests on both databases.
 
@@ -44,7 +43,7 @@ def steps() -> list[list[str]]:
             continue
         lines = [shlex.split(line) for line in block.splitlines() if line.startswith("python3 oppman.py ")]
         for _, _, *typed in lines:
-            if typed[0] in NOT_RUN:
+            if typed[0] in ("startproject", "quickstart", "runserver", "upgrade"):
                 continue
             words = [*BOOK_TESTS] if typed == ["test"] else typed
             if words[0] in SEPARATE or not steps or not steps[-1] or steps[-1][0] in SEPARATE:

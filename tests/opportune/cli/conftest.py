@@ -56,7 +56,6 @@ def downgrade() -> None:
 """
 REQUIRED_FEATURES = ("accounts", USERS, "admin", "jobs")
 COPIED_PATHS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
-BYTECODE_FOLDER = "__pycache__"
 TIMEOUT_SECONDS = 60
 """Timeout of operations that are fast even on a busy machine."""
 
@@ -153,7 +152,7 @@ class Files:
         self.contents = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
     def _paths(self) -> list[Path]:
-        return [path for folder in self.folders for path in folder.rglob("*") if BYTECODE_FOLDER not in path.parts]
+        return [path for folder in self.folders for path in folder.rglob("*") if "__pycache__" not in path.parts]
 
     def restore(self) -> None:
         """Restore changed and deleted files, and delete new ones."""

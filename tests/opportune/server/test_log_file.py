@@ -13,7 +13,6 @@ from opportune.server.logging import LineFormatter, MaskedFormatter, RequestIdFi
 from opportune.testing.plugin import settings_for
 
 PASSWORD = "opensesame"
-SETTINGS = settings_for("sqlite:///nowhere.db")
 
 
 @pytest.fixture
@@ -120,7 +119,7 @@ def test_other_users_cannot_read_the_files(logger: logging.Logger, folder: Path)
     ("environment", "handlers"), [("development", ["stderr", "file"]), ("production", ["stderr"]), ("test", ["stderr"])]
 )
 def test_only_development_writes_the_file(environment: str, handlers: list[str]) -> None:
-    config = logging_config(SETTINGS.model_copy(update={"environment": environment}))
+    config = logging_config(settings_for("sqlite:///nowhere.db").model_copy(update={"environment": environment}))
     assert config["root"]["handlers"] == handlers
 
 

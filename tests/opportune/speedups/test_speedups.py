@@ -23,7 +23,6 @@ from tests.opportune.cli.command_server import PYTEST_OPTIONS, command_server
 from tests.opportune.cli.conftest import ProjectCopy
 
 FOLDER = FRAMEWORK / "speedups"
-MODULES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 FETCH = "statements", "fetch"
 SQLADMIN_ADAPTER = FRAMEWORK / "admin/sqladmin_adapter.py"
 """The only other module with private names. The admin needs it."""
@@ -59,7 +58,7 @@ def cleared_cache() -> Iterator[None]:
         function.cache_clear()
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", sorted(path.stem for path in FOLDER.glob("[a-z]*.py")))
 def test_module_works_with_installed_libraries(module: str) -> None:
     import_module(f"{PACKAGE}.{module}")
 

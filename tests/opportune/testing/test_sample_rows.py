@@ -36,13 +36,10 @@ class Booking(UnmigratedTable, table=True):
     icon: Annotated[str, StringConstraints(pattern="^book$")] = "book"
 
 
-TABLE = UnmigratedTable.metadata.tables["sampled_booking"]
-
-
 async def test_values_increase_by_column(database: Database, make: Make) -> None:
     await make_tables(database, Booking)
     made = await make(Booking)
-    await add_rows(database, sample_row(Booking, TABLE, {}))
+    await add_rows(database, sample_row(Booking, UnmigratedTable.metadata.tables["sampled_booking"], {}))
     sample = await read_one(database, select(Booking).where(col(Booking.id) != made.id))
     assert sample.starts_at == FUTURE
 

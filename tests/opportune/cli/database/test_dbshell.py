@@ -11,7 +11,6 @@ from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 
-PROGRAMS = {"sqlite3", "psql"}
 ADDRESS = "host=db.example dbname=site user=ann port=6432 sslmode=require"
 
 
@@ -35,7 +34,7 @@ def _no_real_program(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ExecutedProgram(command, environ)
 
     monkeypatch.setattr(dbshell, "exec_process", record_program)
-    monkeypatch.setattr(shutil, "which", lambda name: name if name in PROGRAMS else None)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name in {"sqlite3", "psql"} else None)
 
 
 def use_database(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

@@ -13,8 +13,7 @@ from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Library, Oppman
 from tests.opportune.cli.development.processes import run_concurrent_migrations
 
-GRAPH = MigrationGraph(installed_names())
-APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in GRAPH.ordered)
+APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in MigrationGraph(installed_names()).ordered)
 
 
 def test_migrations_at_the_direct_address_are_printed(oppman: Oppman, tmp_path: Path) -> None:

@@ -10,14 +10,13 @@ from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import ProjectCopy
 from tests.opportune.guides import read_guide
 
-GUIDE = read_guide("migrations.md")
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def test_documented_commands_work_in_order(shared_copy: tuple[ProjectCopy, RunCommand], run: RunCommand) -> None:
     copy, _ = shared_copy
     commands_run = []
-    for language, blocks in groupby(BLOCK.findall(GUIDE), itemgetter(0)):
+    for language, blocks in groupby(BLOCK.findall(read_guide("migrations.md")), itemgetter(0)):
         texts = [text for _, text in blocks]
         if language == "python":
             for text in texts:

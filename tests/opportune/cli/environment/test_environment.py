@@ -183,7 +183,6 @@ def test_interrupted_venv_is_repaired(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert prepared == ([["migrate"]] if is_unfinished else [])
 
 
-OTHER_APP_PACKAGE = 'raise RuntimeError("the app package of another project")\n'
 PRINT_FOLDERS = """\
 import sys
 from opportune.project.current import project_folder
@@ -196,7 +195,7 @@ def main():
 @pytest.mark.parametrize("options", [[], ["-I"]], ids=["plain", "-I"])
 def test_app_of_another_project_is_ignored(machine: Machine, tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "other/app").mkdir(parents=True)
-    (tmp_path / "other/app/__init__.py").write_text(OTHER_APP_PACKAGE)
+    (tmp_path / "other/app/__init__.py").write_text('raise RuntimeError("the app package of another project")\n')
     (machine.project / "opportune/cli/main.py").write_text(PRINT_FOLDERS)
     environ = {"PYTHONPATH": str(tmp_path / "other"), "CONDA_PREFIX": str(tmp_path / "conda")}
     code, output, _ = machine.run("migrate", python=[*BARE_PYTHON, *options], **environ)

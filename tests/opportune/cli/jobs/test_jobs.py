@@ -14,7 +14,6 @@ from tests.opportune.cli.development.processes import running
 
 FAILED_JOB = ("removed.fail", "failed", '[7, "a"]', 5, "No response.")
 WAITING_JOB = ("removed.wait", "waiting", "[]", 0, "")
-EMAIL_JOB = ("mail.send", "waiting", "[{}]", 0, "")
 INSERT_JOB = """
     INSERT INTO jobs_job (name, state, arguments, attempt, error, due_at, created_at, cancel_asked, done, total, note)
     VALUES (?, ?, ?, ?, ?, '2026-01-03 04:05:06', '2026-01-02 03:04:05', 0, 0, 0, '')
@@ -112,7 +111,7 @@ def test_worker_runs_queued_jobs_until_stopped(tmp_path: Path, sqlite_template: 
     environ = {"DATABASE_URL": f"sqlite:///{path}", "JOBS": "worker", "ENVIRONMENT": "development"}
     with running(tmp_path, "worker", "--concurrency", "3", **environ) as worker:
         assert read_until(worker.output, "Ctrl-C") == "Running jobs, 3 at a time (Ctrl-C stops it).\n"
-        add_jobs(path, EMAIL_JOB)
+        add_jobs(path, ("mail.send", "waiting", "[{}]", 0, ""))
         assert "Job mail.send 1 failed (attempt 1 of 35)" in read_until(worker.output, "mail.send")
         assert worker.end() == (0, "")
 

@@ -167,7 +167,6 @@ async def test_lost_message_does_not_fail_the_sender(caplog: pytest.LogCaptureFi
 SQLITE = "sqlite:///app.db"
 POSTGRESQL = "postgresql://u:pw@db.example/site"
 POOLER = "postgresql://u:pw@ep-x-pooler.aws.neon.tech/site?sslmode=require"
-REDIS = "redis://cache.example/0"
 
 
 def make_settings(database_url: str, **values: object) -> Settings:
@@ -179,7 +178,7 @@ def make_settings(database_url: str, **values: object) -> Settings:
     ("settings", "bus"),
     [
         (make_settings(SQLITE), MemoryBus),
-        (make_settings(SQLITE, cache_url=REDIS), RedisBus),
+        (make_settings(SQLITE, cache_url="redis://cache.example/0"), RedisBus),
         (make_settings(POSTGRESQL), MemoryBus),
         (make_settings(POSTGRESQL, jobs="worker"), PostgreSQLBus),
         (make_settings(POSTGRESQL, bus="postgresql"), PostgreSQLBus),

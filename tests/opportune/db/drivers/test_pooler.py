@@ -21,8 +21,6 @@ ROUNDS = 8
 
 ADD = insert(User).values(email=bindparam("email"), hashed_password="none", is_active=True, is_superuser=False)
 COUNT = select(func.count()).select_from(User)
-ISOLATION = text("SELECT current_setting('transaction_isolation')")
-READ_ONLY = text("SELECT current_setting('transaction_read_only')")
 
 
 @pytest.fixture
@@ -38,11 +36,11 @@ async def run_transactions(database: Database, task: int) -> None:
         async with database.writer() as session:
             await session.execute(ADD, {"email": email})
             await session.execute(update(User).where(User.email == email).values(is_active=False))  # type: ignore[arg-type]  # a column
-            assert await session.scalar(READ_ONLY) == "off"
+            assert await session.scalar(text("SELECT current_setting('transaction_read_only')")) == "off"
         async with database.reader() as session:
             assert await session.scalar(select(User.is_active).where(User.email == email)) is False  # type: ignore[call-overload]  # columns
             assert await session.scalar(COUNT)
-            assert await session.scalar(ISOLATION) == "repeatable read"
+            assert await session.scalar(text("SELECT current_setting('transaction_isolation')")) == "repeatable read"
 
 
 async def test_transaction_pooler_works_without_prepared_statements(pooled_url: str) -> None:

@@ -40,7 +40,6 @@ pytestmark = pytest.mark.database("postgresql")
 
 
 IS_REPLICA = text("SELECT pg_is_in_recovery()")
-SITE = "http://testserver"
 
 
 class Standby:
@@ -127,7 +126,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 def client_of(app: FastAPI) -> AsyncClient:
-    return AsyncClient(transport=ASGITransport(app), base_url=SITE)
+    return AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
 
 
 async def reads_from_replica(database: Database) -> bool:

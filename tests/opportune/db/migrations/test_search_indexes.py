@@ -9,7 +9,6 @@ from opportune.db.migrations.search_indexes import find_missing_search_indexes
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
-ADD_BOOK = "INSERT INTO library_book (title, subtitle) VALUES ('Emma', 'A novel')"
 MATCHES = "SELECT rowid FROM trigrams_of_library_book WHERE trigrams_of_library_book MATCH '\"mma\"'"
 
 CREATES_EXTENSION = "TAG IN ('CREATE EXTENSION')"
@@ -25,7 +24,7 @@ def columns(title: str = "title") -> list[Column[str]]:
 
 @pytest.fixture
 def books(make_sample: MakeSample) -> SampleFeatures:
-    sample = make_sample(declare, ADD_BOOK)
+    sample = make_sample(declare, "INSERT INTO library_book (title, subtitle) VALUES ('Emma', 'A novel')")
     set_index(sample, "title")
     return sample
 

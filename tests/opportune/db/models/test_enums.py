@@ -21,7 +21,6 @@ from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 SPECIAL_TEXTS = {"A": "it's", "B": "50%", "C": "a:b", "D": "x\\y", "E": "(é, z)", "F": "un known", "G": "''", "H": '"'}
 TEXTS = {"DRAFT": "draft", "PUBLISHED": "published"}
-NUMBERS = {"LOW": -1, "HIGH": 10}
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def is_refused(sample: SampleFeatures, status: str) -> bool:
 def test_only_member_values_are_stored(sample: SampleFeatures) -> None:
     enums: dict[str, dict[str, Any]] = {
         "texts": TEXTS,
-        "numbers": NUMBERS,
+        "numbers": {"LOW": -1, "HIGH": 10},
         "nasty": SPECIAL_TEXTS,
         "one": {"ONLY": "one"},
     }

@@ -13,7 +13,6 @@ from tests.opportune.db.url.bad_urls import MALFORMED, SECRET
 few_examples = settings(max_examples=20, deadline=None)
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="<>[]{}"), min_size=1, max_size=12)
 passwords = texts.map(lambda word: f"{SECRET}{word}")
-ports = st.integers(1, 65535)
 names = st.from_regex(r"[a-z0-9]([a-z0-9_-]{0,10}[a-z0-9])?(\.[a-z][a-z0-9]{1,5}){0,2}", fullmatch=True)
 hosts = names | st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map(lambda ip: f"[{ip}]")
 options = st.dictionaries(
@@ -32,7 +31,7 @@ def build_url(scheme: str, user: str, password: str, locations: list[str], datab
     scheme=st.sampled_from(POSTGRESQL) | st.sampled_from(["postgresql+asyncpg", "postgresql+psycopg2"]),
     user=texts,
     password=passwords,
-    locations=st.lists(st.tuples(hosts, ports), min_size=1, max_size=3),
+    locations=st.lists(st.tuples(hosts, st.integers(1, 65535)), min_size=1, max_size=3),
     database=texts,
     query=options,
 )
