@@ -1,8 +1,8 @@
 """Operations of superusers who have just confirmed the password, also those that features add."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from unittest.mock import AsyncMock
 
 import pyotp
@@ -22,8 +22,9 @@ from opportune.feature import Admin, AdminPanel, Feature, Jobs
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import record_run
-from opportune.testing.factories import PASSWORD, signed_in_client
+from opportune.testing import PASSWORD, make_user, signed_in_client
 from tests.opportune.contrib.operations import pages
+from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all
 
 PANEL_TEMPLATE = "doctor/admin_operations.html"
@@ -118,18 +119,16 @@ async def test_backups_are_listed_and_queued(app: FastAPI, operator: AsyncClient
     assert {*names} == {"backups.make", "backups.rehearse"}
 
 
-def add_feature(app: FastAPI, **families: Any) -> None:
-    app.state.features = [*app.state.features, Feature("stars", **families)]
-
-
-async def test_panel_is_shown_to_superusers(app: FastAPI, admin: AsyncClient) -> None:
-    add_feature(app, admin=Admin(panels=[AdminPanel("dashboard", PANEL_TEMPLATE, AsyncMock(return_value=None))]))
-    assert "Examine the database" not in (await admin.get("/admin/")).text, "it has no context"
-    add_feature(app, admin=Admin(panels=[AdminPanel("dashboard", PANEL_TEMPLATE, AsyncMock(return_value={}))]))
-    assert "Examine the database" in (await admin.get("/admin/")).text
-    async with signed_in_client(app, await make_staff(app, "*.*")) as staff:
-        page = await staff.get("/admin/")
-    assert (page.status_code, "Examine the database" in page.text) == (200, False)
+@pytest.mark.parametrize("without", [(), ("dashboard",)])
+async def test_panel_is_shown_to_superusers(settings: Settings, without: Collection[str]) -> None:
+    panel = AdminPanel("dashboard", PANEL_TEMPLATE, AsyncMock(side_effect=[None, {}, {}]))
+    async with site_with(Feature("stars", admin=Admin(panels=[panel])), settings, without=without) as app:
+        superuser = await make_user(app.state.database, is_superuser=True)
+        staff = await make_staff(app, "*.*")
+        async with signed_in_client(app, superuser) as admin, signed_in_client(app, staff) as staff_client:
+            responses = [await client.get("/admin/") for client in (admin, admin, staff_client)]
+    shown = [(page.status_code, "Examine the database" in page.text) for page in responses]
+    assert shown == [(200, False), (200, True), (200, False)], "without a context it is hidden"
 
 
 def is_confirmation(location: str) -> bool:
