@@ -136,7 +136,7 @@ def _jobs_light(counts: Mapping[JobState, int], mode: str, oldest: datetime | No
     text = _("%(waiting)s planned, %(failed)s failed", waiting=format_number(waiting), failed=format_number(failed))
     if notes:
         text = f"{text}. {' '.join(notes)}"
-    url = JOB_LIST_PATH.format(JobState.FAILED if failed else JobState.WAITING)
+    url = JOB_LIST_PATH.format(JobState.FAILED if failed and not is_late else JobState.WAITING)
     if is_late:
         return HealthLight("Jobs", text, late_state(mode), url, late_hint(mode))
     return HealthLight("Jobs", text, "notice" if failed or mode == "off" else "ok", url)
