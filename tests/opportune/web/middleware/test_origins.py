@@ -89,7 +89,7 @@ async def test_origin_by_scheme_host_and_site(
         await Response()(scope, receive, send)
 
     site = FastAPI()
-    site.state.features = ()
+    site.state.navigation = site.state.navigation_templates = ()
     site.state.settings = settings = settings_for("sqlite:///never-opened.db").model_copy(update={"base_url": base_url})
     site.mount("/", CsrfMiddleware(accept, settings))
     async with AsyncClient(transport=ASGITransport(site), base_url=address) as client:
