@@ -45,37 +45,27 @@ from opportune.crud.registry import find_default_errors
 from opportune.db.models.labels import title_of
 from opportune.db.sessions.session import Session
 from opportune.errors import OperatorError
+from opportune.fields.display import with_breaks
 from opportune.i18n import format_lazy, gettext_lazy
-from opportune.i18n.languages import get_language
 from opportune.web import is_htmx
-from opportune.web.forms.hidden_fields import form_token
-from opportune.web.forms.kept_form import kept_form
 from opportune.web.rendering.environment import TemplateLoader
-from opportune.web.rendering.flash import take_messages
 from opportune.web.static import icons
-from opportune.web.static.files import assets
-from opportune.web.static.generated import file_of_language
-from opportune.web.static.typeface import preloaded_file
 from opportune.web.time_zone import format_datetime
 
 # The admin does not use these routes of SQLAdmin: assets come from /static, and users sign out at /accounts.
 # Its exports and imports ignore the rules of fields: the feature import_export replaces them.
 UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview", "export", "import"}
 TEMPLATE_FUNCTIONS = (
-    *(control_attributes, count_deleted, editable_cells, editors_url, form_token, get_language, group_fields),
-    *(has_history, has_trash, kept_form, listed_rows, may_delete_any, may_edit_any, may_edit_selected, may_select),
-    *(may_use_trash, related_rows, row_actions, row_url, sort_path, sortable_names, take_messages, title_for),
-    *(title_of, visible_actions),
+    *(control_attributes, count_deleted, editable_cells, editors_url, group_fields, has_history, has_trash),
+    *(listed_rows, may_delete_any, may_edit_any, may_edit_selected, may_select, may_use_trash, related_rows),
+    *(row_actions, row_url, sort_path, sortable_names, title_for, title_of, visible_actions, with_breaks),
 )
 TEMPLATE_GLOBALS = {
     **{function.__name__: function for function in TEMPLATE_FUNCTIONS},
-    "asset": assets.url,
     "get_object_identifier": key_of,
-    "script_texts": file_of_language,
-    "typeface": preloaded_file,
     "when": format_datetime,
 }
-"""Functions that the templates of the admin call."""
+"""Functions that the templates of the admin call, in addition to those of pages."""
 
 
 def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = None) -> "AdminSite":

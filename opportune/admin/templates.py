@@ -29,7 +29,8 @@ class AdminTemplates(Jinja2Templates):
 
     def __init__(self, env: Environment) -> None:
         self.env = TemplateEnvironment(loader=env.loader, autoescape=True)
-        self.env.globals = env.globals | self.env.globals  # ours win: SQLAdmin's `_` does not translate
+        # Ours win: SQLAdmin's `_` does not translate.
+        self.env.globals = env.globals | templates.environment.globals | self.env.globals
         self.env.filters = templates.environment.filters  # those of pages, also of features
         self.env.context_class = AwaitingContext
         self.renderer = templating.Jinja2Templates(env=self.env)

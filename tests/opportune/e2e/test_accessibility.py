@@ -69,7 +69,6 @@ SHOW_SCRIPT = r"""(pages) => {
 
 Of repeated elements, such as rows of a table, two are kept. The layout of pages is left out after the first.
 """
-BROWSER_HEADERS = {"Accept": "text/html"}
 ANONYMOUS_PAGES = [
     "/",
     "/accounts/login",
@@ -148,7 +147,7 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
     """
     reset = signed_links.make_link_token(app.state.settings, "reset", superuser)
     anonymous_paths = [*ANONYMOUS_PAGES, f"/accounts/reset-password?token={reset}"]
-    pages = {(False, path): (await client.get(path, headers=BROWSER_HEADERS)).text for path in anonymous_paths}
+    pages = {(False, path): (await client.get(path, headers={"Accept": "text/html"})).text for path in anonymous_paths}
     async with signed_in_client(app, superuser) as superuser_client:
         pages_by_path = await fetch_linked_pages(app, superuser_client)
         await execute(app, update(Session).values(confirmed_at=utc_now()))

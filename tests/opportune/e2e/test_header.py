@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, ViewportSize, expect
+from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
@@ -13,7 +13,6 @@ from opportune.testing import make_team, make_user, sign_in_browser
 
 SHORT_NAMES = "ann@example.com", "Crew", "Customer orders"
 LONG_NAMES = f"{'l' * 60}@{'d' * 60}.{'d' * 60}.example.com", "T" * 100, "Verwaltungsangelegenheiten " * 7
-PHONE: ViewportSize = {"width": 390, "height": 700}
 PROBLEMS = """async (hasScripts) => {
   if (hasScripts) await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const problems = [], root = document.documentElement, header = document.querySelector("header");
@@ -78,7 +77,7 @@ async def test_header_fits_without_javascript(plain_page: Page, app: FastAPI, si
     await sign_in_browser(plain_page, app, user, site)
     await plain_page.goto("/accounts/profile")
     assert await find_problems(plain_page, range(320, 1921, 320), has_scripts=False) == []
-    await plain_page.set_viewport_size(PHONE)
+    await plain_page.set_viewport_size({"width": 390, "height": 700})
     await plain_page.get_by_role("button", name="Menu").click()
     await expect(plain_page.get_by_role("link", name=" 3", exact=False).last).to_be_visible()
     await plain_page.locator("summary", has_text="Account").click()

@@ -72,9 +72,11 @@ async def test_classes_of_pages_are_in_the_bundles(superuser_client: AsyncClient
     for path in PAGES:
         page = (await superuser_client.get(path, headers={"Accept": "text/html"}, follow_redirects=True)).text
         classes |= {name for value in re.findall(r'class="([^"{]*)"', page) for name in value.split()}
-    used = set(styles.CLASS.findall(assets.content("admin-pages.css").decode()))
+    sheet = assets.content("admin-pages.css").decode()
+    used = set(styles.CLASS.findall(sheet))
     assert {"btn-primary", "navbar-vertical", "breadcrumb"} <= classes
     assert classes & set(styles.CLASS.findall(assets.content(TABLER).decode())) - used == set()
+    assert not re.search(r":has\([^{}]*\) ?> ?\*", sheet), "each click in a list would restyle all of its cells"
 
 
 def test_style_sheet_has_ranges_of_cut_files() -> None:
