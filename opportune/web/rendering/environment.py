@@ -1,27 +1,28 @@
 """Jinja environment of pages, the admin and e-mails: its loader, translations, formats and blocks."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from decimal import Decimal
 from functools import lru_cache
+from keyword import iskeyword
 from types import BuiltinMethodType, CodeType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, Template, nodes, pass_eval_context
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.filters import do_mark_safe
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from opportune.i18n import gettext, translation
+from opportune.i18n import translation
 from opportune.i18n.formats import format_amount, format_list, format_number, format_percent, format_size
 from opportune.project.layout import FRAMEWORK, TEMPLATE_FOLDERS
 from opportune.web.forms.hidden_fields import form_user, page_mark
-from opportune.web.language import language_choices, url
+from opportune.web.language import url
 from opportune.web.rendering.cache_tag import CacheTag
 from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.shared_parts import SharedParts
-from opportune.web.static.files import assets
 
 FRAMEWORK_PREFIX = "opportune/"
 
@@ -75,18 +76,31 @@ def add_translation(environment: Environment) -> None:
     }
 
 
-PLAIN_FUNCTIONS: Collection[Callable[..., Any]] = {gettext, language_choices, assets.url, form_user, url}
-"""Functions that each page calls often. They take nothing from the template."""
+DIRECT_FUNCTIONS = frozenset({"_", "asset", "form_user", "language_choices", "url"})
+"""Names of functions that each page calls often. They take nothing from the template."""
+
+
+class DirectCalls(CodeGenerator):
+    """Compiles calls of some functions to plain calls, because Jinja examines each function before each call."""
+
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:
+        is_direct = isinstance(node.node, nodes.Name) and node.node.name in DIRECT_FUNCTIONS
+        if not is_direct or node.dyn_args or node.dyn_kwargs or any(iskeyword(pair.key) for pair in node.kwargs):
+            super().visit_Call(node, frame, forward_caller=forward_caller)
+            return
+        self.visit(node.node, frame)
+        self.write("(")
+        for argument in (*node.args, *node.kwargs):
+            self.visit(argument, frame)
+            self.write(", ")
+        self.write(")")
 
 
 class TemplateContext(Context):
-    """Calls some functions directly, because Jinja examines each function before each call.
-
-    Methods of built-in types, such as `isoformat()`, are also called directly. They cannot take a context.
-    """
+    """Calls methods of built-in types directly, such as `isoformat()`. They cannot take a context."""
 
     def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if type(function) is not BuiltinMethodType and function not in PLAIN_FUNCTIONS:
+        if type(function) is not BuiltinMethodType:
             return super().call(function, *args, **kwargs)
         if kwargs:  # Jinja adds the variables of loops and blocks
             kwargs = {name: value for name, value in kwargs.items() if name[:1] != "_"}
@@ -137,6 +151,7 @@ def _join(render: Render) -> Render:
 class TemplateEnvironment(Environment):
     """Environment with translation, and with the mark of the user in forms."""
 
+    code_generator_class = DirectCalls
     context_class = TemplateContext
     template_class = FastTemplate
 
